@@ -1,0 +1,134 @@
+/**
+ * The data contract: the events that flow through fixed and dynamic topics, one JSON object a record.
+ *
+ * Units everywhere: times are integer microseconds since the Unix epoch, prices and sizes are IEEE doubles,
+ * ids are strings. `exchange` is our lower-case name, `symbol` is BASE-QUOTE in upper case for spot markets.
+ */
+
+/** The taker's side. */
+export type Side = 'buy' | 'sell' | 'unknown'
+
+export interface Trade {
+  readonly exchange: string
+  readonly symbol: string
+  readonly id: string
+  readonly side: Side
+  readonly price: number
+  readonly size: number
+  readonly ts: number
+  readonly recvTs: number
+}
+
+export interface Quote {
+  readonly exchange: string
+  readonly symbol: string
+  readonly bid?: number
+  readonly bidSize?: number
+  readonly ask?: number
+  readonly askSize?: number
+  readonly last?: number
+  readonly volume24h?: number
+  readonly ts: number
+  readonly recvTs: number
+}
+
+export const INTERVALS = ['1m', '5m', '1h', '1d'] as const
+export type Interval = (typeof INTERVALS)[number]
+
+export interface Candle {
+  readonly exchange: string
+  readonly symbol: string
+  readonly interval: Interval
+  readonly open: number
+  readonly high: number
+  readonly low: number
+  readonly close: number
+  readonly volume: number
+  readonly trades?: number
+  /** Start of the interval. */
+  readonly ts: number
+  readonly closed: boolean
+  /** `source`: the exchange says so; `trades`: computed here. */
+  readonly origin: 'source' | 'trades'
+}
+
+export interface Book {
+  readonly exchange: string
+  readonly symbol: string
+  readonly snapshot: boolean
+  readonly bids: readonly (readonly [price: number, size: number])[]
+  readonly asks: readonly (readonly [price: number, size: number])[]
+  readonly seq: number
+  readonly ts: number
+  readonly recvTs: number
+}
+
+export const STATUS_STATES = ['connected', 'disconnected', 'stale', 'gap', 'recovered'] as const
+export type StatusState = (typeof STATUS_STATES)[number]
+
+export interface Status {
+  readonly source: string
+  /** Empty where the event is about the source as a whole. */
+  readonly exchange: string
+  readonly state: StatusState
+  readonly symbol?: string
+  /** Event time of the last trade before a gap; the end is included. */
+  readonly from?: number
+  /** Event time of the first trade after a gap; the end is included. */
+  readonly to?: number
+  readonly detail: string
+  readonly ts: number
+}
+
+export interface EventOf {
+  trade: Trade
+  quote: Quote
+  candle: Candle
+  book: Book
+  status: Status
+}
+
+export const CHANNELS = ['trade', 'quote', 'candle', 'book', 'status'] as const
+export type Channel = (typeof CHANNELS)[number]
+
+/** An event together with its channel: what a source yields. */
+export type MarketEvent = {
+  [C in Channel]: {
+    readonly channel: C
+    readonly event: EventOf[C]
+    /** Set on records that enter again (backfill, replayed dead letters): the store leaves out those it has. */
+    readonly reentering?: true
+  }
+}[Channel]
+
+/** The fixed topic of a channel under a prefix: `market.trades` for `trade`. */
+export function fixedTopic(prefix: string, channel: Channel): string {
+  return `${prefix}.${CHANNEL_TOPICS[channel]}`
+}
+
+const CHANNEL_TOPICS: Record<Channel, string> = {
+  trade: 'trades',
+  quote: 'quotes',
+  candle: 'candles',
+  book: 'books',
+  status: 'status',
+}
+
+/** The key of a record: one market keeps its order. */
+export function marketKey(event: { readonly exchange: string; readonly symbol?: string }): string {
+  return `${event.exchange}:${event.symbol ?? ''}`
+}
+
+/**
+ * The shard, that is the partition, of a key: FNV-1a over its UTF-16 code units, modulo the number of partitions.
+ * This is ours and never changes: data already written depends on it.
+ * Source: http://www.isthe.com/chongo/tech/comp/fnv/ (32 bits).
+ */
+export function shardOf(key: string, partitions: number): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < key.length; i++) {
+    hash ^= key.charCodeAt(i)
+    hash = Math.imul(hash, 0x01000193)
+  }
+  return (hash >>> 0) % partitions
+}

@@ -1,0 +1,42 @@
+import type { RecordHeaders } from './record.ts'
+
+/**
+ * What a reader of a topic remembers, so that it counts each record once (R4, R8): the highest epoch seen of each shard and
+ * the last position of each shard. It belongs to the reader's position: stored with the offset in the database, the
+ * checkpoint and the cursor.
+ */
+export interface ReaderMemory {
+  readonly epochs: Record<number, number>
+  /** Per shard: offset of the last fixed record seen, and the ordinal within it. Only dynamic topics have it. */
+  readonly positions: Record<number, readonly [offset: number, n: number]>
+}
+
+export function emptyMemory(): ReaderMemory {
+  return { epochs: {}, positions: {} }
+}
+
+export function copyMemory(memory: ReaderMemory): ReaderMemory {
+  return { epochs: { ...memory.epochs }, positions: { ...memory.positions } }
+}
+
+/**
+ * Whether a record counts, updating the memory: a record of a lower epoch after one of a higher epoch does not, nor does
+ * a position that is not higher than the last of its fixed partition. Markers raise the epoch and never count.
+ */
+export function counts(memory: ReaderMemory, headers: RecordHeaders): boolean {
+  const { shard, epoch, position } = headers
+  if (shard !== undefined && epoch !== undefined) {
+    const highest = memory.epochs[shard]
+    if (highest !== undefined && epoch < highest) return false
+    memory.epochs[shard] = epoch
+  }
+  if (headers.kind !== 'event') return false
+  if (position !== undefined) {
+    const n = position.n ?? 0
+    const last = memory.positions[position.partition]
+    if (last !== undefined && (position.offset < last[0] || (position.offset === last[0] && n <= last[1])))
+      return false
+    memory.positions[position.partition] = [position.offset, n]
+  }
+  return true
+}

@@ -1,0 +1,40 @@
+/**
+ * The position of the fixed record that caused a record of a dynamic topic (R4).
+ * Its text form is `topic:partition:offset`, with `:n` where one record causes several.
+ */
+export interface Position {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly n?: number
+}
+
+/**
+ * What every record carries besides key and value.
+ *
+ * `v` is the schema version of the value. `shard` and `epoch` say who wrote it (R8): a record whose epoch is lower than
+ * that of an earlier record or marker of the same shard counts for no reader. A `marker` has no value: an owner writes it
+ * when it takes over. Control and registry records have no shard.
+ */
+export interface RecordHeaders {
+  readonly v: number
+  readonly kind: 'event' | 'marker' | 'control'
+  readonly shard?: number
+  readonly epoch?: number
+  readonly position?: Position
+  /** The record entered again (backfill, replayed dead letter): the store leaves it out if it has it (R6). */
+  readonly reentering?: true
+}
+
+export function formatPosition(position: Position): string {
+  const { topic, partition, offset, n } = position
+  return n === undefined ? `${topic}:${partition}:${offset}` : `${topic}:${partition}:${offset}:${n}`
+}
+
+/** Reads the text form of a position; undefined where it is none. */
+export function parsePosition(text: string): Position | undefined {
+  const match = /^([^:]+):(\d+):(\d+)(?::(\d+))?$/.exec(text)
+  if (!match) return undefined
+  const position = { topic: match[1] as string, partition: Number(match[2]), offset: Number(match[3]) }
+  return match[4] === undefined ? position : { ...position, n: Number(match[4]) }
+}

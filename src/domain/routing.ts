@@ -1,0 +1,72 @@
+import type { Channel } from './events.ts'
+import type { StreamSpec } from './stream-spec.ts'
+
+/** A glob over symbols as a test: `*` stands for any run of characters, everything else for itself. */
+export function symbolMatcher(glob: string): (symbol: string) => boolean {
+  if (!glob.includes('*')) return (symbol) => symbol === glob
+  const pieces = glob.split('*')
+  const head = pieces[0] as string
+  const tail = pieces[pieces.length - 1] as string
+  const middle = pieces.slice(1, -1)
+  return (symbol) => {
+    if (symbol.length < head.length + tail.length || !symbol.startsWith(head) || !symbol.endsWith(tail))
+      return false
+    let at = head.length
+    const end = symbol.length - tail.length
+    for (const piece of middle) {
+      const found = symbol.indexOf(piece, at)
+      if (found < 0 || found + piece.length > end) return false
+      at = found + piece.length
+    }
+    return true
+  }
+}
+
+/** Whether a spec asks for the events of a market. */
+export function matchesMarket(spec: StreamSpec, channel: Channel, exchange: string, symbol: string): boolean {
+  if (spec.channel !== channel) return false
+  if (spec.exchanges.length > 0 && !spec.exchanges.includes(exchange)) return false
+  return spec.symbols.some((glob) => symbolMatcher(glob)(symbol))
+}
+
+/**
+ * Which routes want the events of a market. Looking up costs the same with 10 routes or 10,000 (R17): the answer for a
+ * market is worked out once and kept until the routes change.
+ */
+export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
+  readonly #routes = new Map<string, Route>()
+  readonly #byMarket = new Map<string, readonly Route[]>()
+
+  get size(): number {
+    return this.#routes.size
+  }
+
+  get(id: string): Route | undefined {
+    return this.#routes.get(id)
+  }
+
+  values(): IterableIterator<Route> {
+    return this.#routes.values()
+  }
+
+  set(id: string, route: Route): void {
+    this.#routes.set(id, route)
+    this.#byMarket.clear()
+  }
+
+  delete(id: string): boolean {
+    this.#byMarket.clear()
+    return this.#routes.delete(id)
+  }
+
+  match(channel: Channel, exchange: string, symbol: string): readonly Route[] {
+    const key = `${channel}:${exchange}:${symbol}`
+    const known = this.#byMarket.get(key)
+    if (known) return known
+    const found = [...this.#routes.values()].filter((route) =>
+      matchesMarket(route.spec, channel, exchange, symbol),
+    )
+    this.#byMarket.set(key, found)
+    return found
+  }
+}

@@ -1,0 +1,363 @@
+/** What is known of an error code in general; what one occurrence adds stands in the error itself. */
+interface ErrorKind {
+  /** Whether the same attempt may succeed later without a person doing anything. */
+  readonly retryable: boolean
+  /** HTTP status when the error reaches an application. */
+  readonly status: number
+  /** What the error means, for `docs/errors.md`. */
+  readonly meaning: string
+  /** What a user can do, unless the occurrence says something more precise. */
+  readonly remedy: string
+}
+
+/**
+ * Every coded error. Codes are stable: programs may depend on them. `docs/errors.md` is generated from
+ * this table by `npm run docs`.
+ */
+export const ERROR_KINDS = {
+  NODE_TOO_OLD: {
+    retryable: false,
+    status: 500,
+    meaning: 'The running Node is older than the platform needs.',
+    remedy:
+      'In the checkout run through npm (npm start, npm run -s tapeline -- ...), which brings its own Node 24.',
+  },
+  USAGE: {
+    retryable: false,
+    status: 400,
+    meaning: 'A command was called with words or flags it does not take.',
+    remedy: 'See tapeline COMMAND --help.',
+  },
+  CONFIG_INVALID: {
+    retryable: false,
+    status: 500,
+    meaning: 'A setting in the configuration file, the environment or a flag is not acceptable.',
+    remedy: 'Correct the named setting; docs/configuration.md lists all of them.',
+  },
+  PARTITIONS_CHANGED: {
+    retryable: false,
+    status: 500,
+    meaning: 'The number of partitions differs from the one the data was first written with.',
+    remedy: 'Set topics.partitions back to the former number, or start with a new data folder.',
+  },
+  DATA_FOLDER_LOCKED: {
+    retryable: false,
+    status: 503,
+    meaning: 'Another process uses the data folder.',
+    remedy: 'Stop the other process, or give this one another folder with --data.',
+  },
+  DATA_FOLDER_UNUSABLE: {
+    retryable: false,
+    status: 500,
+    meaning: 'The data folder cannot be created, read or written, or was written by a newer version.',
+    remedy: 'Check the path and its permissions, or choose another folder with --data.',
+  },
+  NOT_RUNNING: {
+    retryable: false,
+    status: 503,
+    meaning: 'The command needs a running platform and found none.',
+    remedy: 'Start one with npm start, or name its folder with --data.',
+  },
+  PORT_IN_USE: {
+    retryable: false,
+    status: 500,
+    meaning: 'The address to listen on is taken.',
+    remedy: 'Choose another one with --port.',
+  },
+  PUBLIC_WITHOUT_KEYS: {
+    retryable: false,
+    status: 500,
+    meaning: 'The gateway was told to listen on a public address, but no API keys are configured.',
+    remedy: 'Set TAPELINE_API_KEYS (name:key,name:key), or listen on 127.0.0.1.',
+  },
+  INTERNAL: {
+    retryable: true,
+    status: 500,
+    meaning: 'Something failed that has no code of its own: a defect.',
+    remedy: 'Please report it with the log around it.',
+  },
+  TIMEOUT: {
+    retryable: true,
+    status: 504,
+    meaning: 'A wait reached its deadline.',
+    remedy: 'Nothing to do: it is tried again. If it lasts, look at the load and at tapeline actors.',
+  },
+  SHUTTING_DOWN: {
+    retryable: true,
+    status: 503,
+    meaning: 'The process is stopping and takes no more work.',
+    remedy: 'Connect to another process, or again when it is back.',
+  },
+
+  SOURCE_UNAVAILABLE: {
+    retryable: true,
+    status: 502,
+    meaning: 'No configured way to the source delivers.',
+    remedy: 'Check the network and the service; the platform goes on trying by itself.',
+  },
+  SOURCE_UNAUTHORIZED: {
+    retryable: true,
+    status: 502,
+    meaning: 'The source refused the key.',
+    remedy: 'Check CRYPTOCOMPARE_API_KEY.',
+  },
+  SOURCE_RATE_LIMITED: {
+    retryable: true,
+    status: 502,
+    meaning: 'The source refuses calls because of its rate limit.',
+    remedy: 'Nothing to do: the platform waits. Fewer markets or a larger plan help.',
+  },
+  SOURCE_STALE: {
+    retryable: true,
+    status: 502,
+    meaning: 'The connection is open, but neither heartbeats nor data arrive.',
+    remedy: 'Nothing to do: the platform connects again.',
+  },
+  SOURCE_MALFORMED: {
+    retryable: false,
+    status: 502,
+    meaning: 'The source sent something that is not of its own protocol.',
+    remedy: 'Counted and left out. If it lasts, the protocol may have changed: please report a sample.',
+  },
+  MARKET_UNKNOWN: {
+    retryable: false,
+    status: 502,
+    meaning: 'The source does not know a market that was asked for.',
+    remedy: 'Remove it from source.markets, or correct its name.',
+  },
+  CAPTURE_INVALID: {
+    retryable: false,
+    status: 400,
+    meaning: 'A file of recorded frames cannot be read.',
+    remedy: 'A line is "EPOCH_SECONDS: FRAME"; check the path and the format.',
+  },
+
+  BROKER_UNAVAILABLE: {
+    retryable: true,
+    status: 503,
+    meaning: 'The broker does not answer.',
+    remedy: 'Check the broker; the platform goes on trying by itself.',
+  },
+  TOPIC_UNKNOWN: {
+    retryable: false,
+    status: 404,
+    meaning: 'There is no topic of this name.',
+    remedy: 'tapeline streams topics lists those that exist.',
+  },
+  TOPIC_EXISTS: {
+    retryable: false,
+    status: 409,
+    meaning: 'A topic of this name exists or existed before; names are never used twice.',
+    remedy: 'Choose another name.',
+  },
+  OFFSET_OUT_OF_RANGE: {
+    retryable: false,
+    status: 410,
+    meaning: 'Records were asked for that retention has removed, or that do not exist yet.',
+    remedy: 'Read from the earliest or the latest offset.',
+  },
+  RECORD_TOO_LARGE: {
+    retryable: false,
+    status: 413,
+    meaning: 'A record is larger than the broker takes.',
+    remedy: 'Records are limited to 1 MiB.',
+  },
+  FENCED: {
+    retryable: false,
+    status: 409,
+    meaning: 'Another process has taken over: this one may not write there any more.',
+    remedy: 'Nothing to do: the work has moved to the new owner.',
+  },
+
+  STORE_UNAVAILABLE: {
+    retryable: true,
+    status: 503,
+    meaning: 'The database does not answer.',
+    remedy: 'Check the database; the platform goes on trying by itself.',
+  },
+  MIGRATION_MISMATCH: {
+    retryable: false,
+    status: 500,
+    meaning:
+      'A migration that was applied has another checksum now, or the database is newer than the program.',
+    remedy: 'Never change an applied migration; run the version that wrote the database, or a newer one.',
+  },
+  SQL_INVALID: {
+    retryable: false,
+    status: 400,
+    meaning: 'The database refused the statement.',
+    remedy: 'Correct the statement; the message says where.',
+  },
+  SQL_READ_ONLY: {
+    retryable: false,
+    status: 403,
+    meaning: 'The statement would change data; this way in is for reading only.',
+    remedy: 'Use select, with, show, explain or values.',
+  },
+  SQL_TOO_LARGE: {
+    retryable: false,
+    status: 413,
+    meaning: 'The answer has more rows than this way in returns.',
+    remedy: 'Add a limit, or aggregate.',
+  },
+
+  EVENT_INVALID: {
+    retryable: false,
+    status: 422,
+    meaning: 'A record does not have the shape or the values of its channel.',
+    remedy: 'The record is kept as a dead letter with its position and bytes.',
+  },
+  EVENT_UNDECODABLE: {
+    retryable: false,
+    status: 422,
+    meaning: 'A record is not JSON, or has an unknown schema version.',
+    remedy: 'The record is kept as a dead letter with its position and bytes.',
+  },
+  BATCH_UNPROCESSABLE: {
+    retryable: true,
+    status: 500,
+    meaning: 'A whole batch could not be processed.',
+    remedy: 'It is tried again with the batch in hand.',
+  },
+
+  INPUT_INVALID: {
+    retryable: false,
+    status: 400,
+    meaning: 'A request has fields or values that are not acceptable; errors names each.',
+    remedy: 'Correct the fields that errors names.',
+  },
+  BODY_NOT_JSON: {
+    retryable: false,
+    status: 400,
+    meaning: 'The body of the request is not JSON.',
+    remedy: 'Send JSON with the header content-type: application/json.',
+  },
+  MEDIA_TYPE_UNSUPPORTED: {
+    retryable: false,
+    status: 415,
+    meaning: 'The body has a content type that this route does not take.',
+    remedy: 'Send JSON with the header content-type: application/json.',
+  },
+  BODY_TOO_LARGE: {
+    retryable: false,
+    status: 413,
+    meaning: 'The body of the request is larger than this route takes.',
+    remedy: 'Send less than 64 KiB.',
+  },
+  NOT_FOUND: {
+    retryable: false,
+    status: 404,
+    meaning: 'There is nothing at this address.',
+    remedy: 'GET /docs lists the routes.',
+  },
+  STREAM_UNKNOWN: {
+    retryable: false,
+    status: 404,
+    meaning: 'There is no stream of this id, it has ended, or it belongs to another application.',
+    remedy: 'GET /v1/streams lists yours; POST /v1/streams asks for a new one.',
+  },
+  STREAM_LIMIT: {
+    retryable: false,
+    status: 429,
+    meaning: 'The application has as many streams as it may have.',
+    remedy: 'End some with DELETE /v1/streams/{id}, or raise streams.maxPerApplication.',
+  },
+  CURSOR_INVALID: {
+    retryable: false,
+    status: 400,
+    meaning: 'A cursor is not one that this platform made, or belongs to another stream.',
+    remedy: 'Use a cursor of the same stream unchanged, or subscribe without one.',
+  },
+  ACTOR_UNKNOWN: {
+    retryable: false,
+    status: 404,
+    meaning: 'No actor of this id runs here.',
+    remedy: 'GET /v1/actors lists them.',
+  },
+  UNAUTHORIZED: {
+    retryable: false,
+    status: 401,
+    meaning: 'The request carries no valid API key.',
+    remedy: 'Send the header authorization: Bearer KEY.',
+  },
+  FORBIDDEN: {
+    retryable: false,
+    status: 403,
+    meaning: 'This route is open on the loopback address or to an admin key only.',
+    remedy: 'Call it from the same machine, or with the key named admin.',
+  },
+  CONTROL_UNAVAILABLE: {
+    retryable: true,
+    status: 503,
+    meaning: 'No coordinator answered the request in time.',
+    remedy: 'Ask again with the same lease id: the answer will be the same lease.',
+  },
+  TOPIC_CREATION_FAILED: {
+    retryable: true,
+    status: 503,
+    meaning: 'A dynamic topic could not be made.',
+    remedy: 'Ask again; if it lasts, check the broker.',
+  },
+  SOCKET_MESSAGE_INVALID: {
+    retryable: false,
+    status: 400,
+    meaning: 'A WebSocket message is not JSON or has no known op.',
+    remedy: 'Send {"op":"subscribe",...} or {"op":"unsubscribe",...}.',
+  },
+} as const satisfies Record<string, ErrorKind>
+
+export type ErrorCode = keyof typeof ERROR_KINDS
+
+/** One offending input field: where, what stood there, what is wrong and what to do. */
+export interface FieldError {
+  readonly field: string
+  readonly value: unknown
+  readonly message: string
+  readonly remedy: string
+}
+
+interface ErrorDetails {
+  readonly cause?: unknown
+  readonly remedy?: string
+  /** Offending input fields, for INPUT_INVALID and CONFIG_INVALID. */
+  readonly fields?: readonly FieldError[]
+  /** The partitions an error is about, for FENCED. */
+  readonly partitions?: readonly { readonly topic: string; readonly partition: number }[]
+}
+
+/** The one error class: a stable code, whether trying again makes sense, and what the user can do. */
+export class TapelineError extends Error {
+  override readonly name = 'TapelineError'
+  readonly code: ErrorCode
+  readonly remedy: string
+  readonly fields: readonly FieldError[]
+  readonly partitions: readonly { readonly topic: string; readonly partition: number }[]
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.code = code
+    this.remedy = details.remedy ?? ERROR_KINDS[code].remedy
+    this.fields = details.fields ?? []
+    this.partitions = details.partitions ?? []
+  }
+
+  get retryable(): boolean {
+    return ERROR_KINDS[this.code].retryable
+  }
+
+  get status(): number {
+    return ERROR_KINDS[this.code].status
+  }
+}
+
+/** Gives any thrown value a code: a TapelineError as it is, everything else as `code` (INTERNAL by default). */
+export function toTapelineError(thrown: unknown, code: ErrorCode = 'INTERNAL'): TapelineError {
+  if (thrown instanceof TapelineError) return thrown
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  return new TapelineError(code, message, { cause: thrown })
+}
+
+/** Whether a thrown value is the abort of a signal rather than a failure. */
+export function isAbort(thrown: unknown): boolean {
+  return thrown instanceof Error && (thrown.name === 'AbortError' || thrown.name === 'ABORT_ERR')
+}

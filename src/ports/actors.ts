@@ -1,0 +1,39 @@
+export interface ErrorInfo {
+  readonly code: string
+  readonly message: string
+  /** The state whose work failed, and to which RETRY goes back. */
+  readonly step: string
+  /** How often it has failed in a row, from 1. */
+  readonly attempt: number
+  readonly retryable: boolean
+  /** When it first failed, milliseconds since the epoch. */
+  readonly since: number
+}
+
+/** One running machine as seen from outside (R20). */
+export interface ActorReport {
+  readonly id: string
+  readonly machine: 'producer' | 'coordinator' | 'consumerFixed' | 'consumerDynamic'
+  readonly state: string
+  /** When it entered the state, ISO 8601. */
+  readonly since: string
+  readonly restarts: number
+  readonly errorInfo: ErrorInfo | null
+  /** A short, JSON-ready summary of what it has in hand. */
+  readonly context: Readonly<Record<string, unknown>>
+}
+
+/** The actors of this process, for the gateway. */
+export interface ActorDirectory {
+  list(): readonly ActorReport[]
+  /** Sends RESET. Raises ACTOR_UNKNOWN. */
+  reset(id: string): void
+}
+
+/** Something that lasts and that a person should know about. */
+export interface Alert {
+  readonly id: string
+  readonly code: string
+  readonly message: string
+  readonly since: string
+}

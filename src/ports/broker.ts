@@ -1,0 +1,153 @@
+import type { RecordHeaders } from '../domain/record.ts'
+
+/** Settings of a topic when it is made. */
+export interface TopicSpec {
+  readonly name: string
+  readonly partitions: number
+  /** How long records stay, in milliseconds; undefined: for ever (or until compaction). */
+  readonly retentionMs?: number
+  /** Keep at least the last record of each key, instead of deleting by age. */
+  readonly compacted?: true
+}
+
+export interface TopicDescription {
+  readonly name: string
+  /** Identity of this topic; never used again, even if the name were. */
+  readonly id: string
+  readonly partitions: number
+  readonly compacted: boolean
+  readonly retentionMs?: number
+  /** Per partition: the first offset that can be read, and the next one to be written. */
+  readonly offsets: readonly { readonly earliest: number; readonly end: number }[]
+}
+
+/** A record to publish. `value` null is a tombstone (compacted topics) or the body of a marker. */
+export interface OutgoingRecord {
+  readonly key: string | null
+  readonly value: Uint8Array | null
+  readonly headers: RecordHeaders
+}
+
+/** Records for one partition, in order. */
+export interface PartitionRecords {
+  readonly topic: string
+  readonly partition: number
+  readonly records: readonly OutgoingRecord[]
+}
+
+/** What the broker acknowledged for one PartitionRecords: its first record got `baseOffset`, the others follow without a hole. */
+export interface PartitionAck {
+  readonly topic: string
+  readonly partition: number
+  readonly baseOffset: number
+}
+
+export interface StoredRecord extends OutgoingRecord {
+  readonly offset: number
+  /** Publication time in milliseconds, by the broker. */
+  readonly timestamp: number
+}
+
+export interface ReadPosition {
+  readonly topic: string
+  readonly partition: number
+  /** The next offset to read. */
+  readonly offset: number
+}
+
+/**
+ * What one poll found in one partition.
+ * - `records`: in order; `nextOffset` may be beyond the last record (control batches, compaction).
+ * - `truncated`: retention has passed the position; reading goes on from `earliest`.
+ * - `deleted`: the topic is gone; the reader has dropped it.
+ */
+export type PartitionFetch =
+  | {
+      readonly kind: 'records'
+      readonly topic: string
+      readonly topicId: string
+      readonly partition: number
+      readonly records: readonly StoredRecord[]
+      readonly nextOffset: number
+      /** End of the partition when it was read: `endOffset - nextOffset` is the lag. */
+      readonly endOffset: number
+    }
+  | {
+      readonly kind: 'truncated'
+      readonly topic: string
+      readonly partition: number
+      readonly position: number
+      readonly earliest: number
+    }
+  | { readonly kind: 'deleted'; readonly topic: string }
+
+export interface PollOptions {
+  /** Stop after about so many records (a batch of the log is never split below this, but may exceed it a little). */
+  readonly maxRecords: number
+  /** How long to wait when there is nothing. */
+  readonly waitMs: number
+}
+
+/** Reads many partitions from explicit offsets, without a group. One poll at a time. */
+export interface Reader {
+  /** Adds partitions, or moves those it reads already. Raises TOPIC_UNKNOWN. May be called during a poll, which then sees it. */
+  assign(positions: readonly ReadPosition[]): Promise<void>
+  unassign(partitions: readonly { readonly topic: string; readonly partition: number }[]): Promise<void>
+  /** What has arrived since the positions, advancing them; empty after `waitMs`. No partition starves another. */
+  poll(options: PollOptions, signal: AbortSignal): Promise<readonly PartitionFetch[]>
+  close(): Promise<void>
+}
+
+/**
+ * A writer under a transactional id. Whoever takes the id over fences all earlier holders: their commits reject with FENCED
+ * and write nothing.
+ */
+export interface TransactionalWriter {
+  /** Writes all records, over any topics, or none. Acks in the order of the entries. */
+  commit(entries: readonly PartitionRecords[], signal: AbortSignal): Promise<readonly PartitionAck[]>
+  close(): Promise<void>
+}
+
+export interface GroupMember {
+  /** Tells the usual tools how far this member is. Never read back by the platform. */
+  commit(positions: readonly ReadPosition[], signal: AbortSignal): Promise<void>
+  leave(): Promise<void>
+}
+
+export interface GroupOptions {
+  readonly group: string
+  readonly topics: readonly string[]
+  /** Called with all partitions that this member has from now on, in order, never twice at once. */
+  readonly onAssignment: (
+    partitions: readonly { readonly topic: string; readonly partition: number }[],
+  ) => Promise<void>
+}
+
+/**
+ * A partitioned log: Kafka, Redpanda, or the embedded one. Every method takes a signal or is quick; a lost connection rejects
+ * with BROKER_UNAVAILABLE, and a later call may succeed.
+ */
+export interface Broker {
+  /**
+   * Makes topics; resolves when all can be used. One that exists with equal settings is left as it is.
+   * Raises TOPIC_EXISTS where it exists otherwise or the name was used before.
+   */
+  createTopics(specs: readonly TopicSpec[], signal: AbortSignal): Promise<readonly TopicDescription[]>
+  /** Deletes topics; those that do not exist are passed over. */
+  deleteTopics(names: readonly string[], signal: AbortSignal): Promise<void>
+  /** All topics whose name starts with the prefix. */
+  listTopics(prefix: string, signal: AbortSignal): Promise<readonly TopicDescription[]>
+  /** The first offset whose record was published at or after a time (ms), or the end offset. Raises TOPIC_UNKNOWN. */
+  offsetAt(topic: string, partition: number, timestamp: number, signal: AbortSignal): Promise<number>
+  /**
+   * Appends records: ordered, without duplicates, acknowledged when durable. One call in flight per broker client at most is
+   * sent; further calls wait. Acks in the order of the entries. Raises TOPIC_UNKNOWN (nothing was written),
+   * RECORD_TOO_LARGE (nothing was written), BROKER_UNAVAILABLE or TIMEOUT (the outcome is unknown).
+   */
+  publish(entries: readonly PartitionRecords[], signal: AbortSignal): Promise<readonly PartitionAck[]>
+  /** Takes over a transactional id. */
+  takeOver(transactionalId: string, signal: AbortSignal): Promise<TransactionalWriter>
+  openReader(): Promise<Reader>
+  joinGroup(options: GroupOptions, signal: AbortSignal): Promise<GroupMember>
+  close(): Promise<void>
+}

@@ -1,0 +1,15 @@
+import type { AppEndpoint } from './transport.ts'
+
+/** One endpoint's subscriptions. Failures are sent to the endpoint as `error` messages, never thrown. */
+export interface Connection {
+  /** Starts delivery of a lease: from its cursor where one is given, else from what comes next. */
+  subscribe(leaseId: string, cursor?: string): void
+  unsubscribe(leaseId: string): void
+  /** The endpoint has gone. */
+  close(): void
+}
+
+/** Delivers dynamic topics to endpoints: the consumerDynamic machines behind it. */
+export interface Delivery {
+  connect(app: string, endpoint: AppEndpoint): Connection
+}

@@ -1,0 +1,70 @@
+import type { MarketEvent, Status } from '../domain/events.ts'
+
+/** A market as a source knows it: our lower-case exchange and BASE-QUOTE symbol. */
+export interface Market {
+  readonly exchange: string
+  readonly symbol: string
+}
+
+/**
+ * Something about the connection, as a value in the stream of events, at the place where it happened.
+ *
+ * `connected`, `disconnected`, `stale`, `recovered`: published as status events. A connection that was away may have missed
+ * trades: the producer, which knows the last trade published, makes the gap of each market from `resumed`.
+ */
+export interface ConnectionChange {
+  readonly channel: 'connection'
+  readonly status: Status
+  /** Set where events may have been missed before the events that follow. */
+  readonly resumed?: true
+}
+
+export type SourceItem = MarketEvent | ConnectionChange
+
+export interface SourceBatch {
+  /** In the order of arrival. May be empty: nothing arrived within the wait. */
+  readonly items: readonly SourceItem[]
+}
+
+/** How a source is doing, for `actors`, `/metrics` and the log. */
+export interface SourceHealth {
+  readonly name: string
+  /** The way that delivers at present. */
+  readonly way: 'websocket' | 'rest' | 'replay' | 'none'
+  readonly markets: number
+  readonly counters: Readonly<
+    Record<'frames' | 'malformed' | 'duplicates' | 'outOfOrder' | 'reconnects' | 'dropped', number>
+  >
+  /** Code and message of the last failure, while it lasts. */
+  readonly failure?: { readonly code: string; readonly message: string }
+}
+
+/**
+ * A source of market data. It connects by itself, reconnects by itself and falls back by itself; its memory is bounded
+ * whether or not anybody pulls.
+ */
+export interface Source {
+  readonly name: string
+  /**
+   * Waits until something has arrived, gathers for `lingerMs` more, and gives at most `maxItems`; after `waitMs`
+   * without anything it gives an empty batch. Call it again only when the last call has settled.
+   *
+   * Rejects with SOURCE_UNAVAILABLE, SOURCE_UNAUTHORIZED, SOURCE_RATE_LIMITED or SOURCE_STALE only while no configured way
+   * delivers and nothing is buffered; it goes on trying in the background, and a later call succeeds when it has recovered.
+   * `ended` once a finite source (a replay) has given everything: then every further batch is empty.
+   */
+  next(options: NextOptions, signal: AbortSignal): Promise<SourceBatch>
+  /** Whether a finite source has given everything. Endless sources never say so. */
+  readonly ended: boolean
+  /** Adds markets while it runs. An unknown one is reported as a status event and stops nothing. */
+  subscribe(markets: readonly Market[]): void
+  unsubscribe(markets: readonly Market[]): void
+  health(): SourceHealth
+  close(): Promise<void>
+}
+
+export interface NextOptions {
+  readonly maxItems: number
+  readonly lingerMs: number
+  readonly waitMs: number
+}

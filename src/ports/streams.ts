@@ -1,0 +1,42 @@
+import type { StreamRequest, StreamSpec } from '../domain/stream-spec.ts'
+
+/** A lease: one application's right to a stream, whose topic may be shared with others (R13). */
+export interface Lease {
+  readonly id: string
+  /** The application that asked. */
+  readonly app: string
+  readonly spec: StreamSpec
+  readonly ttlMs: number
+  readonly topic: string
+  readonly topicId: string
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number
+  /** Whether the configuration asked for it. */
+  readonly standing: boolean
+}
+
+/** What changed for the applications of this process. */
+export type LeaseChange =
+  | { readonly kind: 'ready'; readonly lease: Lease }
+  | { readonly kind: 'ended'; readonly leaseId: string; readonly topic: string; readonly reason: string }
+
+/** How applications get streams: requests go to the coordinator, answers and changes come from the registry. */
+export interface StreamDesk {
+  /**
+   * Asks for a lease; resolves when its topic can be read. The asker makes `leaseId`, so that asking again is harmless.
+   * Raises STREAM_LIMIT, TOPIC_CREATION_FAILED, CONTROL_UNAVAILABLE.
+   */
+  request(
+    ask: { readonly leaseId: string; readonly app: string } & StreamRequest,
+    signal: AbortSignal,
+  ): Promise<Lease>
+  /** Ends a lease. Raises STREAM_UNKNOWN, CONTROL_UNAVAILABLE. */
+  end(leaseId: string, app: string, signal: AbortSignal): Promise<void>
+  /** The live leases, of one application where it is named. */
+  list(app?: string): readonly Lease[]
+  get(leaseId: string): Lease | undefined
+  /** Tells which leases have readers here, so that their time to live does not run. */
+  reading(leaseIds: () => Iterable<string>): void
+  /** Calls back on each change until the returned function is called. */
+  watch(listener: (change: LeaseChange) => void): () => void
+}

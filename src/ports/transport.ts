@@ -1,0 +1,19 @@
+/** A message for an application about one stream, in the order in which it must arrive. */
+export type AppMessage =
+  | { readonly op: 'subscribed'; readonly stream: string; readonly topic: string; readonly cursor: string }
+  | { readonly op: 'reset'; readonly stream: string; readonly reason: string; readonly cursor: string }
+  | { readonly op: 'end'; readonly stream: string; readonly reason: string }
+  | { readonly op: 'error'; readonly code: string; readonly message: string; readonly stream?: string }
+
+/** One connection to an application: a WebSocket now, SSE and webhooks later. */
+export interface AppEndpoint {
+  readonly id: string
+  /** Bytes handed over that the network has not taken yet. */
+  readonly pendingBytes: number
+  send(message: AppMessage): void
+  /** Sends an already encoded data message; the same bytes may go to many endpoints. */
+  sendEncoded(bytes: Uint8Array): void
+  /** Resolves when `pendingBytes` has fallen below `bytes`, or the endpoint has closed. */
+  drained(bytes: number, signal: AbortSignal): Promise<void>
+  readonly closed: boolean
+}
