@@ -55,7 +55,10 @@ export class TupleWriter {
 
   /** timestamptz from microseconds since the Unix epoch. */
   timestamp(micros: number | undefined): void {
-    if (micros === undefined) return this.#null()
+    if (micros === undefined) {
+      this.#null()
+      return
+    }
     this.#bigint(micros - POSTGRES_EPOCH)
   }
 

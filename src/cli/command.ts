@@ -1,0 +1,61 @@
+import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
+import { TapelineError } from '../errors.ts'
+
+/** Where a command writes, and what ends it early. */
+export interface Terminal {
+  /** What a program or a person asked for: standard output. */
+  print(text: string): void
+  /** Progress, hints and warnings: standard error. */
+  note(text: string): void
+  /** Aborted by Ctrl-C and SIGTERM. */
+  readonly signal: AbortSignal
+}
+
+/** Parsed flags by name. */
+export type Flags = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>
+
+export interface Command {
+  readonly name: string
+  /** One line for the list of commands. */
+  readonly summary: string
+  /** The words and flags it takes, for `--help`. */
+  readonly help: string
+  readonly options: ParseArgsOptionsConfig
+  /** Gives the exit code: 0 done, 1 failed, 2 wrong usage. Errors it throws are printed by the caller. */
+  run(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number>
+}
+
+/** Reads the words and flags of a command. Raises USAGE. */
+export function readFlags(command: Command, args: readonly string[]): { flags: Flags; words: string[] } {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: { ...command.options, help: { type: 'boolean', short: 'h' } },
+      allowPositionals: true,
+      strict: true,
+    })
+    return { flags: values as Flags, words: positionals }
+  } catch (error) {
+    throw new TapelineError('USAGE', (error as Error).message, { cause: error })
+  }
+}
+
+/** The text of a flag; undefined where it was not given. */
+export function textFlag(flags: Flags, name: string): string | undefined {
+  const value = flags[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+/** A flag as a whole number of at least `least`. Raises USAGE. */
+export function countFlag(flags: Flags, name: string, least = 0): number | undefined {
+  const text = textFlag(flags, name)
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < least) {
+    throw new TapelineError(
+      'USAGE',
+      `--${name} takes a whole number of at least ${least}, not ${JSON.stringify(text)}`,
+    )
+  }
+  return value
+}

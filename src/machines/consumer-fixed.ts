@@ -1,0 +1,156 @@
+import { assign, fromPromise, raise, setup } from 'xstate'
+import type { ErrorInfo } from '../ports/actors.ts'
+import type { FixedBatch, PreparedBatch } from '../ports/pipeline.ts'
+import { backOffMs, isAlertDue, type MachineSettings, recordFailure, unprovided } from './failure.ts'
+
+type Step = 'idle' | 'processingMessage' | 'writingToDB'
+
+export interface ConsumerFixedContext {
+  /** The batch in hand, as polled. */
+  readonly currentMessage: FixedBatch | null
+  /** The batch in hand, ready for the database. */
+  readonly dbRecord: PreparedBatch | null
+  readonly errorInfo: ErrorInfo | null
+  readonly settings: MachineSettings
+}
+
+export type ConsumerFixedEvent =
+  | { readonly type: 'MESSAGE_RECEIVED'; readonly message: FixedBatch }
+  | { readonly type: 'PROCESS_SUCCESS'; readonly record: PreparedBatch }
+  | { readonly type: 'PROCESS_FAILURE'; readonly error: unknown }
+  | { readonly type: 'WRITE_SUCCESS' }
+  | { readonly type: 'WRITE_FAILURE'; readonly error: unknown }
+  | { readonly type: 'RECEIVE_FAILURE'; readonly error: unknown }
+  | { readonly type: 'RETRY' }
+  | { readonly type: 'RESET' }
+
+const base = setup({
+  types: {} as { context: ConsumerFixedContext; events: ConsumerFixedEvent; input: MachineSettings },
+  actors: {
+    /** Waits for records of the fixed topics; gives the batch in hand again until it is written. */
+    receiveMessageService: fromPromise<FixedBatch, undefined>(unprovided),
+    /** Decodes and checks a batch, writes dead letters, encodes rows. */
+    processMessageService: fromPromise<PreparedBatch, { message: FixedBatch }>(unprovided),
+    /** Writes rows and offsets in one fenced transaction. */
+    writeToDBService: fromPromise<void, { record: PreparedBatch }>(unprovided),
+  },
+  actions: {
+    raiseAlert: (_, _params: { errorInfo: ErrorInfo | null }) => {},
+    clearAlert: () => {},
+  },
+  guards: {
+    failedIn: ({ context }, params: { step: Step }) => context.errorInfo?.step === params.step,
+    isAlertDue: ({ context }) => isAlertDue(context.errorInfo, context.settings),
+  },
+  delays: {
+    backOff: ({ context }) => backOffMs(context.errorInfo, context.settings),
+  },
+})
+
+const failIn = (step: Step) =>
+  base.assign({
+    errorInfo: ({ context, event }) =>
+      recordFailure(context.errorInfo, step, 'error' in event ? event.error : undefined, context.settings),
+  })
+
+const recover = base.enqueueActions(({ context, enqueue }) => {
+  if (context.errorInfo === null) return
+  enqueue.assign({ errorInfo: null })
+  enqueue('clearAlert')
+})
+
+/**
+ * The fixed consumer: takes batches from the fixed topics, decodes and checks them, and writes rows and offsets in one
+ * transaction. It is the contract's `consumerFixedActor`.
+ */
+export const consumerFixedMachine = base.createMachine({
+  id: 'consumerFixedActor',
+  description: 'Consumer Fixed',
+  context: ({ input }) => ({ currentMessage: null, dbRecord: null, errorInfo: null, settings: input }),
+  initial: 'idle',
+  on: {
+    RESET: {
+      target: '.idle',
+      description: 'RESET works in every state (R3); the batch in hand is received again.',
+    },
+  },
+  states: {
+    idle: {
+      description: 'Awaiting messages',
+      meta: { label: 'Idle' },
+      invoke: {
+        src: 'receiveMessageService',
+        input: undefined,
+        onDone: { actions: raise(({ event }) => ({ type: 'MESSAGE_RECEIVED', message: event.output })) },
+        onError: { actions: raise(({ event }) => ({ type: 'RECEIVE_FAILURE', error: event.error })) },
+      },
+      on: {
+        MESSAGE_RECEIVED: {
+          target: 'processingMessage',
+          actions: [
+            assign({
+              currentMessage: ({ event }) => event.message,
+              errorInfo: ({ context }) => (context.errorInfo?.step === 'idle' ? null : context.errorInfo),
+            }),
+          ],
+        },
+        RECEIVE_FAILURE: {
+          target: 'error',
+          description:
+            'Messages cannot be read while the broker is away; without this edge that would go unseen.',
+          actions: failIn('idle'),
+        },
+      },
+    },
+    processingMessage: {
+      description: 'Actively processing a received message',
+      meta: { label: 'Processing Message' },
+      invoke: {
+        src: 'processMessageService',
+        input: ({ context }) => ({ message: context.currentMessage ?? { fetches: [], records: 0 } }),
+        onDone: { actions: raise(({ event }) => ({ type: 'PROCESS_SUCCESS', record: event.output })) },
+        onError: { actions: raise(({ event }) => ({ type: 'PROCESS_FAILURE', error: event.error })) },
+      },
+      on: {
+        PROCESS_SUCCESS: {
+          target: 'writingToDB',
+          actions: assign({ dbRecord: ({ event }) => event.record }),
+        },
+        PROCESS_FAILURE: { target: 'error', actions: failIn('processingMessage') },
+      },
+    },
+    writingToDB: {
+      description: 'Writing the processed data to the database',
+      meta: { label: 'Writing to DB' },
+      invoke: {
+        src: 'writeToDBService',
+        input: ({ context }) => ({ record: context.dbRecord ?? { writes: [], rows: 0 } }),
+        onDone: { actions: raise({ type: 'WRITE_SUCCESS' }) },
+        onError: { actions: raise(({ event }) => ({ type: 'WRITE_FAILURE', error: event.error })) },
+      },
+      on: {
+        WRITE_SUCCESS: {
+          target: 'idle',
+          actions: [assign({ currentMessage: null, dbRecord: null }), recover],
+        },
+        WRITE_FAILURE: { target: 'error', actions: failIn('writingToDB') },
+      },
+    },
+    error: {
+      description: 'Handling any errors during operations',
+      meta: { label: 'Error' },
+      entry: base.enqueueActions(({ context, enqueue, check }) => {
+        if (check('isAlertDue')) enqueue({ type: 'raiseAlert', params: { errorInfo: context.errorInfo } })
+      }),
+      after: { backOff: { actions: raise({ type: 'RETRY' }) } },
+      on: {
+        RETRY: (['idle', 'processingMessage', 'writingToDB'] as const).map((step) => ({
+          guard: { type: 'failedIn', params: { step } } as const,
+          target: step,
+          description: 'A failed step is done again after a back-off, with the batch in hand (R3).',
+        })),
+        RESET: 'idle',
+      },
+    },
+  },
+})

@@ -1,0 +1,367 @@
+import { assign, fromPromise, raise, setup } from 'xstate'
+import type { ErrorInfo } from '../ports/actors.ts'
+import type { ProducerNotification, PublishOutcome, TopicAnswer } from '../ports/pipeline.ts'
+import type { SourceBatch } from '../ports/source.ts'
+import { backOffMs, isAlertDue, type MachineSettings, recordFailure, unprovided } from './failure.ts'
+
+type Step = 'fetchingData' | 'publishingFixed' | 'publishingDynamic' | 'creatingTopic'
+
+export interface ProducerContext {
+  /** The batch in hand: fetched and not yet acknowledged by the fixed topics. */
+  readonly currentData: SourceBatch | null
+  /** The topics of the step at hand, or of the last one. */
+  readonly targetTopic: readonly string[]
+  /** The standing stream that is being asked for. */
+  readonly newTopicName: string | null
+  readonly errorInfo: ErrorInfo | null
+  /** What came from outside in the middle of a step, to be served from `idle` (R2). */
+  readonly waiting: {
+    /** Dynamic topics wait for records. */
+    readonly dynamic: boolean
+    /** Standing streams to ask for, and when to ask (again), in milliseconds since the epoch. */
+    readonly topics: readonly { readonly name: string; readonly askAt: number }[]
+    readonly batches: readonly SourceBatch[]
+  }
+  readonly settings: MachineSettings
+}
+
+export type ProducerEvent =
+  /** `completed` is set when it is the outcome of a publish; without it, it is a command from outside. */
+  | { readonly type: 'FETCH_DATA'; readonly completed?: PublishOutcome }
+  | { readonly type: 'DATA_READY'; readonly data: SourceBatch }
+  | { readonly type: 'FETCH_FAILURE'; readonly error: unknown }
+  /** With `data`, publishes that batch; without, the one in hand. */
+  | { readonly type: 'PUBLISH_FIXED'; readonly data?: SourceBatch }
+  | { readonly type: 'PUBLISH_DYNAMIC' }
+  | { readonly type: 'PUBLISH_SUCCESS'; readonly completed: PublishOutcome }
+  | { readonly type: 'PUBLISH_FAILURE'; readonly error: unknown }
+  | { readonly type: 'CREATE_TOPIC'; readonly topicName: string }
+  | { readonly type: 'CREATE_TOPIC_SUCCESS'; readonly answer: TopicAnswer }
+  | { readonly type: 'CREATE_TOPIC_FAILURE'; readonly error: unknown }
+  | { readonly type: 'NOTIFY_PRODUCER'; readonly notification: ProducerNotification }
+  | { readonly type: 'RETRY' }
+  | { readonly type: 'RESET' }
+
+/** How long a fetch waits for data when nothing else is to be done: short, so that commands are served soon. */
+const FETCH_WAIT_MS = 50
+/** How long an unanswered request for a topic rests before it is asked again. */
+const ASK_AGAIN_MS = 5_000
+/** Commands remembered at most; one more is refused and reported. */
+const MOST_WAITING = 64
+
+/** What `idle` does next, by what waits (R2): the batch in hand first, the source last. */
+function nextCommand({ currentData, waiting, settings }: ProducerContext): ProducerEvent {
+  if (currentData !== null) return { type: 'PUBLISH_FIXED' }
+  const [batch] = waiting.batches
+  if (batch !== undefined) return { type: 'PUBLISH_FIXED', data: batch }
+  if (waiting.dynamic) return { type: 'PUBLISH_DYNAMIC' }
+  const due = waiting.topics.find((topic) => topic.askAt <= settings.now())
+  return due === undefined ? { type: 'FETCH_DATA' } : { type: 'CREATE_TOPIC', topicName: due.name }
+}
+
+function isCommandDue({ waiting, settings }: ProducerContext): boolean {
+  return waiting.batches.length > 0 || waiting.topics.some((topic) => topic.askAt <= settings.now())
+}
+
+const base = setup({
+  types: {} as { context: ProducerContext; events: ProducerEvent; input: MachineSettings },
+  actors: {
+    /** The next batch of the source; empty after `waitMs`. */
+    fetchDataService: fromPromise<SourceBatch, { waitMs: number }>(unprovided),
+    /** Publishes a batch to the fixed topics; resolves when it is acknowledged. */
+    publishFixedService: fromPromise<PublishOutcome, { data: SourceBatch }>(unprovided),
+    /** Derives what the fixed topics hold into the dynamic topics. */
+    publishDynamicService: fromPromise<PublishOutcome, undefined>(unprovided),
+    /** Sends CREATE_TOPIC_REQUEST for a standing stream and waits at most 1 s for the reply. */
+    createTopicService: fromPromise<TopicAnswer, { topicName: string }>(unprovided),
+  },
+  actions: {
+    /** Changes the routing table and acknowledges (R11); provided. */
+    applyNotification: (_, _params: { notification: ProducerNotification }) => {},
+    /** Tells that a failure lasts, or that it is over; provided. */
+    raiseAlert: (_, _params: { errorInfo: ErrorInfo | null }) => {},
+    clearAlert: () => {},
+    /** Reports a command that could not be remembered; provided. */
+    reportRefused: (_, _params: { event: ProducerEvent['type'] }) => {},
+  },
+  guards: {
+    isOutcome: ({ event }) => event.type === 'FETCH_DATA' && event.completed !== undefined,
+    hasRoom: ({ context }) => context.waiting.batches.length + context.waiting.topics.length < MOST_WAITING,
+    failedIn: ({ context }, params: { step: Step }) => context.errorInfo?.step === params.step,
+    isAlertDue: ({ context }) => isAlertDue(context.errorInfo, context.settings),
+  },
+  delays: {
+    backOff: ({ context }) => backOffMs(context.errorInfo, context.settings),
+  },
+})
+
+const failIn = (step: Step) =>
+  base.assign({
+    errorInfo: ({ context, event }) =>
+      recordFailure(context.errorInfo, step, 'error' in event ? event.error : undefined, context.settings),
+  })
+
+/** The failure of this step is over. Failures of other steps stay until theirs succeed. */
+const recoverFrom = (step: Step) =>
+  base.enqueueActions(({ context, enqueue }) => {
+    if (context.errorInfo?.step !== step) return
+    enqueue.assign({ errorInfo: null })
+    enqueue('clearAlert')
+  })
+
+const takePublished = base.assign({
+  currentData: null,
+  targetTopic: ({ context, event }) =>
+    'completed' in event && event.completed ? event.completed.topics : context.targetTopic,
+  waiting: ({ context, event }) => ({
+    ...context.waiting,
+    dynamic:
+      'completed' in event && event.completed ? event.completed.dynamicWaiting : context.waiting.dynamic,
+  }),
+})
+
+/** After a derivation: what came in the meantime (NOTIFY_PRODUCER) has set `waiting.dynamic` again and stays. */
+const takeDerived = base.assign({
+  targetTopic: ({ context, event }) =>
+    'completed' in event && event.completed ? event.completed.topics : context.targetTopic,
+  waiting: ({ context, event }) => ({
+    ...context.waiting,
+    dynamic: context.waiting.dynamic || ('completed' in event && event.completed?.dynamicWaiting === true),
+  }),
+})
+
+const rememberTopic = base.assign({
+  waiting: ({ context, event }) =>
+    event.type !== 'CREATE_TOPIC' || context.waiting.topics.some((topic) => topic.name === event.topicName)
+      ? context.waiting
+      : { ...context.waiting, topics: [...context.waiting.topics, { name: event.topicName, askAt: 0 }] },
+})
+
+const acceptNotification = [
+  base.enqueueActions(({ event, enqueue }) => {
+    if (event.type !== 'NOTIFY_PRODUCER') return
+    enqueue({ type: 'applyNotification', params: { notification: event.notification } })
+  }),
+  base.assign({ waiting: ({ context }) => ({ ...context.waiting, dynamic: true }) }),
+]
+
+/** FETCH_DATA needs no memory: `idle` fetches whenever nothing else waits. */
+const remember = {
+  FETCH_DATA: {},
+  PUBLISH_DYNAMIC: {
+    actions: base.assign({ waiting: ({ context }) => ({ ...context.waiting, dynamic: true }) }),
+  },
+  PUBLISH_FIXED: [
+    {
+      guard: 'hasRoom',
+      actions: base.assign({
+        waiting: ({ context, event }) =>
+          event.type === 'PUBLISH_FIXED' && event.data
+            ? { ...context.waiting, batches: [...context.waiting.batches, event.data] }
+            : context.waiting,
+      }),
+    },
+    { actions: { type: 'reportRefused', params: { event: 'PUBLISH_FIXED' } } },
+  ],
+  CREATE_TOPIC: [
+    { guard: 'hasRoom', actions: rememberTopic },
+    { actions: { type: 'reportRefused', params: { event: 'CREATE_TOPIC' } } },
+  ],
+} as const
+
+/**
+ * The producer: pulls batches from a source, publishes them to the fixed topics, derives from these what dynamic topics
+ * want, and asks the coordinator for the topics of standing streams. It is the contract's `producerActor`; all I/O comes in
+ * through the four services.
+ */
+export const producerMachine = base.createMachine({
+  id: 'producerActor',
+  description: 'Producer',
+  context: ({ input }) => ({
+    currentData: null,
+    targetTopic: [],
+    newTopicName: null,
+    errorInfo: null,
+    waiting: { dynamic: false, topics: [], batches: [] },
+    settings: input,
+  }),
+  initial: 'idle',
+  on: {
+    NOTIFY_PRODUCER: { actions: acceptNotification },
+    RESET: { target: '.idle', description: 'RESET works in every state (R3).' },
+  },
+  states: {
+    idle: {
+      description: 'Awaiting data fetch or commands',
+      meta: { label: 'Idle' },
+      entry: raise(({ context }) => nextCommand(context)),
+      on: {
+        FETCH_DATA: 'fetchingData',
+        PUBLISH_FIXED: {
+          target: 'publishingFixed',
+          description: 'The batch in hand after a RESET, or one from outside, is published from here.',
+          actions: assign({
+            currentData: ({ context, event }) => event.data ?? context.currentData,
+            waiting: ({ context, event }) => ({
+              ...context.waiting,
+              batches: context.waiting.batches.filter((batch) => batch !== event.data),
+            }),
+          }),
+        },
+        PUBLISH_DYNAMIC: {
+          target: 'publishingDynamic',
+          description: 'What was published matches streams, or a stream is behind (R2).',
+        },
+        CREATE_TOPIC: {
+          target: 'creatingTopic',
+          actions: [rememberTopic, assign({ newTopicName: ({ event }) => event.topicName })],
+        },
+      },
+    },
+    fetchingData: {
+      description: 'Retrieving data from external sources',
+      meta: { label: 'Fetching Data' },
+      invoke: {
+        src: 'fetchDataService',
+        input: ({ context }) => ({
+          waitMs: context.waiting.dynamic || isCommandDue(context) ? 0 : FETCH_WAIT_MS,
+        }),
+        onDone: { actions: raise(({ event }) => ({ type: 'DATA_READY', data: event.output })) },
+        onError: { actions: raise(({ event }) => ({ type: 'FETCH_FAILURE', error: event.error })) },
+      },
+      on: {
+        ...remember,
+        DATA_READY: {
+          target: 'publishingFixed',
+          actions: [assign({ currentData: ({ event }) => event.data }), recoverFrom('fetchingData')],
+        },
+        FETCH_FAILURE: { target: 'error', actions: failIn('fetchingData') },
+      },
+    },
+    publishingFixed: {
+      description: 'Publishing data to fixed topics',
+      meta: { label: 'Publishing to Fixed Topics' },
+      invoke: {
+        src: 'publishFixedService',
+        input: ({ context }) => ({ data: context.currentData ?? { items: [] } }),
+        onDone: {
+          actions: raise(({ context, event }) =>
+            event.output.dynamicWaiting || context.waiting.dynamic || isCommandDue(context)
+              ? {
+                  type: 'PUBLISH_SUCCESS',
+                  completed: {
+                    ...event.output,
+                    dynamicWaiting: event.output.dynamicWaiting || context.waiting.dynamic,
+                  },
+                }
+              : { type: 'FETCH_DATA', completed: event.output },
+          ),
+        },
+        onError: { actions: raise(({ event }) => ({ type: 'PUBLISH_FAILURE', error: event.error })) },
+      },
+      on: {
+        ...remember,
+        FETCH_DATA: {
+          guard: 'isOutcome',
+          target: 'fetchingData',
+          actions: [takePublished, recoverFrom('publishingFixed')],
+        },
+        PUBLISH_SUCCESS: { target: 'idle', actions: [takePublished, recoverFrom('publishingFixed')] },
+        PUBLISH_FAILURE: { target: 'error', actions: failIn('publishingFixed') },
+      },
+    },
+    publishingDynamic: {
+      description: 'Publishing data to dynamic topics',
+      meta: { label: 'Publishing to Dynamic Topics' },
+      entry: assign({ waiting: ({ context }) => ({ ...context.waiting, dynamic: false }) }),
+      invoke: {
+        src: 'publishDynamicService',
+        input: undefined,
+        onDone: {
+          actions: raise(({ context, event }) =>
+            isCommandDue(context)
+              ? { type: 'PUBLISH_SUCCESS', completed: event.output }
+              : { type: 'FETCH_DATA', completed: event.output },
+          ),
+        },
+        onError: { actions: raise(({ event }) => ({ type: 'PUBLISH_FAILURE', error: event.error })) },
+      },
+      on: {
+        ...remember,
+        FETCH_DATA: {
+          guard: 'isOutcome',
+          target: 'fetchingData',
+          actions: [takeDerived, recoverFrom('publishingDynamic')],
+        },
+        PUBLISH_SUCCESS: { target: 'idle', actions: [takeDerived, recoverFrom('publishingDynamic')] },
+        PUBLISH_FAILURE: { target: 'error', actions: failIn('publishingDynamic') },
+      },
+    },
+    creatingTopic: {
+      description: 'Handling dynamic topic creation requests',
+      meta: { label: 'Creating Dynamic Topic' },
+      invoke: {
+        src: 'createTopicService',
+        input: ({ context }) => ({ topicName: context.newTopicName ?? '' }),
+        onDone: { actions: raise(({ event }) => ({ type: 'CREATE_TOPIC_SUCCESS', answer: event.output })) },
+        onError: { actions: raise(({ event }) => ({ type: 'CREATE_TOPIC_FAILURE', error: event.error })) },
+      },
+      on: {
+        ...remember,
+        CREATE_TOPIC_SUCCESS: {
+          target: 'idle',
+          actions: [
+            assign({
+              newTopicName: null,
+              waiting: ({ context, event }) => ({
+                ...context.waiting,
+                topics: settleTopic(context, event.answer),
+              }),
+            }),
+            recoverFrom('creatingTopic'),
+          ],
+        },
+        CREATE_TOPIC_FAILURE: { target: 'error', actions: failIn('creatingTopic') },
+      },
+    },
+    error: {
+      description: 'Handling any errors during operations',
+      meta: { label: 'Error' },
+      entry: base.enqueueActions(({ context, enqueue, check }) => {
+        if (check('isAlertDue')) enqueue({ type: 'raiseAlert', params: { errorInfo: context.errorInfo } })
+      }),
+      after: { backOff: { actions: raise({ type: 'RETRY' }) } },
+      on: {
+        ...remember,
+        NOTIFY_PRODUCER: { actions: [...acceptNotification, raise({ type: 'PUBLISH_DYNAMIC' })] },
+        PUBLISH_DYNAMIC: [
+          {
+            guard: { type: 'failedIn', params: { step: 'fetchingData' } },
+            target: 'publishingDynamic',
+            description:
+              'A source that is away does not keep streams waiting for what the fixed topics hold.',
+          },
+          remember.PUBLISH_DYNAMIC,
+        ],
+        RETRY: (['fetchingData', 'publishingFixed', 'publishingDynamic', 'creatingTopic'] as const).map(
+          (step) => ({
+            guard: { type: 'failedIn', params: { step } } as const,
+            target: step,
+            description: 'A failed step is done again after a back-off, with the batch in hand (R3).',
+          }),
+        ),
+        RESET: 'idle',
+      },
+    },
+  },
+})
+
+/** A created topic leaves the list; one whose request stays open is asked for again later. */
+function settleTopic(
+  { waiting, settings }: ProducerContext,
+  answer: TopicAnswer,
+): ProducerContext['waiting']['topics'] {
+  const others = waiting.topics.filter((topic) => topic.name !== answer.topicName)
+  if (answer.outcome === 'created') return others
+  return [...others, { name: answer.topicName, askAt: settings.now() + ASK_AGAIN_MS }]
+}

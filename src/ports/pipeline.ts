@@ -1,0 +1,67 @@
+import type { StreamSpec } from '../domain/stream-spec.ts'
+import type { PartitionFetch } from './broker.ts'
+import type { PartitionWrite } from './store.ts'
+
+/** What the machines have in hand: batches and the outcomes of their steps. */
+
+/** What a publish step came to. */
+export interface PublishOutcome {
+  /** The topics that were written. */
+  readonly topics: readonly string[]
+  /** Records acknowledged. */
+  readonly records: number
+  /** Whether dynamic topics wait for records: what was just published, or a stream that is behind. */
+  readonly dynamicWaiting: boolean
+}
+
+/** What came of asking for a topic: `open` where no answer came in time and the request stands. */
+export interface TopicAnswer {
+  readonly topicName: string
+  readonly outcome: 'created' | 'open'
+}
+
+/** News of the coordinator for producers: streams that are ready to be routed, or to be routed no longer. */
+export interface ProducerNotification {
+  readonly ready: readonly string[]
+  readonly ended: readonly string[]
+}
+
+/** One dynamic topic to be made (R10). */
+export interface TopicRequest {
+  readonly topicName: string
+  readonly partitions: number
+  readonly spec: StreamSpec
+  readonly requestId: string
+  readonly leaseId: string
+}
+
+/** What the coordinator's cycle works on. */
+export type TopicBatch =
+  | { readonly kind: 'create'; readonly requests: readonly TopicRequest[] }
+  | {
+      readonly kind: 'delete'
+      readonly requests: readonly { readonly topicName: string; readonly streamId: string }[]
+    }
+
+/** Records of fixed topics, as polled. */
+export interface FixedBatch {
+  readonly fetches: readonly PartitionFetch[]
+  readonly records: number
+}
+
+/** A fixed batch decoded, checked and encoded, ready for one transaction. */
+export interface PreparedBatch {
+  readonly writes: readonly PartitionWrite[]
+  readonly rows: number
+}
+
+/** Records of dynamic topics for one application. */
+export interface DynamicBatch {
+  readonly fetches: readonly PartitionFetch[]
+}
+
+/** What a delivery came to. */
+export interface DeliveryResult {
+  readonly endpoints: number
+  readonly events: number
+}
