@@ -250,6 +250,25 @@ export const ERROR_KINDS = {
     meaning: 'There is nothing at this address.',
     remedy: 'GET /docs lists the routes.',
   },
+  METHOD_NOT_ALLOWED: {
+    retryable: false,
+    status: 405,
+    meaning: 'The address exists, but does not take this method.',
+    remedy: 'The header allow of the answer names the methods; GET /docs lists the routes.',
+  },
+  UPGRADE_REQUIRED: {
+    retryable: false,
+    status: 426,
+    meaning: 'The address speaks WebSocket and was called with plain HTTP, or the other way round.',
+    remedy: 'Open a WebSocket to /v1/ws; call every other address with plain HTTP.',
+  },
+  ORIGIN_REFUSED: {
+    retryable: false,
+    status: 403,
+    meaning:
+      'Without API keys the gateway answers this machine only: not pages of other sites, nor other host names.',
+    remedy: 'Call it as 127.0.0.1 or localhost and from no page of another site, or configure API keys.',
+  },
   STREAM_UNKNOWN: {
     retryable: false,
     status: 404,
@@ -297,6 +316,12 @@ export const ERROR_KINDS = {
     status: 503,
     meaning: 'A dynamic topic could not be made.',
     remedy: 'Ask again; if it lasts, check the broker.',
+  },
+  SOCKET_LIMIT: {
+    retryable: false,
+    status: 429,
+    meaning: 'The socket reads, or has asked for, as many streams as one socket may.',
+    remedy: 'Unsubscribe from some, or open another socket.',
   },
   SOCKET_MESSAGE_INVALID: {
     retryable: false,

@@ -1,9 +1,20 @@
+import type { FieldError } from '../errors.ts'
+
 /** A message for an application about one stream, in the order in which it must arrive. */
 export type AppMessage =
   | { readonly op: 'subscribed'; readonly stream: string; readonly topic: string; readonly cursor: string }
   | { readonly op: 'reset'; readonly stream: string; readonly reason: string; readonly cursor: string }
   | { readonly op: 'end'; readonly stream: string; readonly reason: string }
-  | { readonly op: 'error'; readonly code: string; readonly message: string; readonly stream?: string }
+  | {
+      readonly op: 'error'
+      readonly code: string
+      readonly message: string
+      readonly stream?: string
+      /** What the application can do. */
+      readonly remedy?: string
+      /** Offending fields, where the application's own message was not acceptable. */
+      readonly errors?: readonly FieldError[]
+    }
 
 /** One connection to an application: a WebSocket now, SSE and webhooks later. */
 export interface AppEndpoint {
