@@ -1,0 +1,91 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { CounterName, GaugeName, Meter, TimerName } from '../ports/log.ts'
+import { COUNTERS, GAUGES, TIMERS } from './metrics.ts'
+
+const PREFIX = 'tapeline_'
+
+/** A meter that Prometheus can read. */
+export interface PrometheusMeter extends Meter {
+  /** All metrics in the Prometheus text format 0.0.4, for `/metrics`. */
+  render(): Promise<string>
+}
+
+interface Labelled<Instrument> {
+  readonly instrument: Instrument
+  readonly labels: ReadonlySet<string>
+}
+
+type Labels = Readonly<Record<string, string>>
+
+/**
+ * A meter with every metric of `metrics.ts` under the prefix `tapeline_`, and the usual metrics of the process
+ * (`process_*`, `nodejs_*`) under their usual names, so that ready-made dashboards find them. Each meter has a registry of its own.
+ *
+ * Measuring must never stop the data: a label that the table does not have is left out, a value that is no amount is not
+ * counted, and both are counted themselves in `tapeline_meter_misuse_total`.
+ */
+export function createMeter(): PrometheusMeter {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const misuse = new Counter({
+    name: `${PREFIX}meter_misuse_total`,
+    help: 'Measurements with an unknown label or an impossible value: a defect, please report it.',
+    labelNames: ['metric', 'problem'],
+    registers: [registry],
+  })
+
+  const counters = instruments(COUNTERS, (name, { help, labels }) => {
+    return new Counter({ name, help, labelNames: labels, registers: [registry] })
+  })
+  const gauges = instruments(GAUGES, (name, { help, labels }) => {
+    return new Gauge({ name, help, labelNames: labels, registers: [registry] })
+  })
+  const timers = instruments(TIMERS, (name, { help, labels, buckets }) => {
+    return new Histogram({ name, help, labelNames: labels, buckets: [...buckets], registers: [registry] })
+  })
+
+  function known(metric: string, given: Labels, allowed: ReadonlySet<string>): Labels {
+    const unknown = Object.keys(given).filter((label) => !allowed.has(label))
+    if (unknown.length === 0) return given
+    for (const label of unknown) misuse.inc({ metric, problem: `label ${label}` })
+    return Object.fromEntries(Object.entries(given).filter(([label]) => allowed.has(label)))
+  }
+
+  function isAmount(metric: string, value: number): boolean {
+    const acceptable = Number.isFinite(value) && value >= 0
+    if (!acceptable) misuse.inc({ metric, problem: 'value' })
+    return acceptable
+  }
+
+  return {
+    count(name, amount = 1, labels = {}) {
+      const { instrument, labels: allowed } = counters[name]
+      if (isAmount(name, amount)) instrument.inc(known(name, labels, allowed), amount)
+    },
+    gauge(name, value, labels = {}) {
+      const { instrument, labels: allowed } = gauges[name]
+      if (isAmount(name, value)) instrument.set(known(name, labels, allowed), value)
+    },
+    observe(name, seconds, labels = {}) {
+      const { instrument, labels: allowed } = timers[name]
+      if (isAmount(name, seconds)) instrument.observe(known(name, labels, allowed), seconds)
+    },
+    render: () => registry.metrics(),
+  }
+}
+
+/** Makes the instrument of each metric of a table. */
+function instruments<
+  Name extends CounterName | GaugeName | TimerName,
+  Metric extends { labels: readonly string[] },
+  Instrument,
+>(
+  table: Readonly<Record<Name, Metric>>,
+  make: (name: string, metric: Metric) => Instrument,
+): Readonly<Record<Name, Labelled<Instrument>>> {
+  const entries = Object.entries<Metric>(table).map(([name, metric]) => [
+    name,
+    { instrument: make(PREFIX + name, metric), labels: new Set(metric.labels) },
+  ])
+  return Object.fromEntries(entries) as Record<Name, Labelled<Instrument>>
+}

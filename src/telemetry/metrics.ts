@@ -1,0 +1,91 @@
+import type { CounterName, GaugeName, TimerName } from '../ports/log.ts'
+
+/** What a metric means and which labels it may carry. */
+interface Metric {
+  readonly help: string
+  readonly labels: readonly string[]
+}
+
+interface Timer extends Metric {
+  /** Upper bounds of the histogram's buckets, in seconds. */
+  readonly buckets: readonly number[]
+}
+
+/** From 0.5 ms to 10 s, for work that ends at a disk or a database. */
+const STORAGE_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
+
+/** From 1 ms to 10 s, close around the target of 25 ms. */
+const LATENCY_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.035, 0.05, 0.1, 0.25, 1, 10]
+
+/** Every counter: `/metrics` shows it as `tapeline_` and its name. */
+export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
+  transitions_total: {
+    help: 'Entries of a state machine into a state.',
+    labels: ['machine', 'from', 'event', 'to'],
+  },
+  actor_restarts_total: { help: 'Restarts of a root actor that failed.', labels: ['machine'] },
+  alerts_total: { help: 'Alerts raised.', labels: ['code'] },
+  source_frames_total: { help: 'Frames or answers received from a source.', labels: ['source', 'way'] },
+  source_malformed_total: {
+    help: 'Frames of a source that were not of its own protocol, left out.',
+    labels: ['source', 'way'],
+  },
+  source_duplicates_total: { help: 'Events that a source repeated, left out.', labels: ['source', 'way'] },
+  source_reconnects_total: { help: 'Connections to a source made anew.', labels: ['source', 'way'] },
+  published_records_total: {
+    help: 'Records acknowledged by the broker.',
+    labels: ['topic', 'channel', 'kind'],
+  },
+  duplicates_dropped_total: {
+    help: 'Trades that had been published before, left out by the producer.',
+    labels: ['exchange', 'source', 'channel'],
+  },
+  reentering_total: {
+    help: 'Trades older than all ids kept, published as re-entering.',
+    labels: ['exchange', 'source', 'channel'],
+  },
+  gaps_total: { help: 'Gaps in the data of a market or a source, flagged.', labels: ['exchange', 'source'] },
+  derived_records_total: { help: 'Records derived into dynamic topics.', labels: ['channel'] },
+  stored_rows_total: { help: 'Rows written to the database.', labels: ['channel', 'table'] },
+  dead_letters_total: { help: 'Records kept as dead letters.', labels: ['code', 'topic', 'channel'] },
+  delivered_events_total: { help: 'Events handed over to applications.', labels: ['app', 'channel'] },
+  delivery_resets_total: {
+    help: 'Streams told that a part of their history is gone.',
+    labels: ['app', 'reason'],
+  },
+}
+
+/** Every gauge. */
+export const GAUGES: Readonly<Record<GaugeName, Metric>> = {
+  alerts: { help: 'Alerts that last.', labels: [] },
+  consumer_lag_records: {
+    help: 'Records between a consumer and the end of its partition.',
+    labels: ['machine', 'actor', 'consumer', 'topic', 'partition'],
+  },
+  streams: { help: 'Live streams (leases).', labels: ['app'] },
+  sockets: { help: 'Open WebSockets of applications.', labels: [] },
+}
+
+/** Every timer, a histogram of seconds. */
+export const TIMERS: Readonly<Record<TimerName, Timer>> = {
+  store_write_seconds: {
+    help: 'Time of one transaction of rows and offsets.',
+    labels: ['channel'],
+    buckets: STORAGE_SECONDS,
+  },
+  broker_publish_seconds: {
+    help: 'Time from publishing a batch to its acknowledgement.',
+    labels: ['kind'],
+    buckets: STORAGE_SECONDS,
+  },
+  delivery_latency_seconds: {
+    help: 'Time from the receipt of an event from its source to its hand-over to an application.',
+    labels: ['app', 'channel'],
+    buckets: LATENCY_SECONDS,
+  },
+  http_request_seconds: {
+    help: 'Time of a request to the gateway.',
+    labels: ['method', 'route', 'status'],
+    buckets: STORAGE_SECONDS,
+  },
+}
