@@ -21,11 +21,15 @@ export function createWebSocketEndpoint(socket: WebSocket, id: string): AppEndpo
   const isClosed = () => socket.readyState !== WebSocket.OPEN
   const isBelow = (bytes: number) => socket.bufferedAmount < bytes || socket.bufferedAmount === 0
 
-  // A failed write reaches this as well: the socket closes then, and `close` wakes those that still wait.
-  const onWritten = () => {
+  const wake = () => {
     for (const waiter of waiters) if (isClosed() || isBelow(waiter.bytes)) waiter.resolve()
   }
-  socket.once('close', onWritten)
+  socket.once('close', wake)
+
+  // A write that failed has emptied the buffer without sending it: the `close` that follows wakes instead.
+  const onWritten = (failure?: Error | null) => {
+    if (!failure) wake()
+  }
 
   const sendBytes = (bytes: Uint8Array) => {
     if (!isClosed()) socket.send(bytes, TEXT_FRAME, onWritten)
