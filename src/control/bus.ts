@@ -1,0 +1,84 @@
+import { toTapelineError } from '../errors.ts'
+import type { Broker } from '../ports/broker.ts'
+import type { Log } from '../ports/log.ts'
+import { followTopic } from './follow.ts'
+import { type ControlRecord, type ControlRecordOf, controlEntry, decodeControl } from './records.ts'
+import { CONTROL_TOPIC } from './topics.ts'
+
+/** How long one write to the control topic may take. */
+const SEND_TIMEOUT_MS = 5_000
+
+/** The control topic as this process sees it: everything that is written from now on. */
+export interface ControlBus {
+  send(records: readonly ControlRecord[], signal?: AbortSignal): Promise<void>
+  /** Calls back on each record of a kind until the returned function is called. */
+  on<K extends ControlRecord['kind']>(kind: K, listener: (record: ControlRecordOf<K>) => void): () => void
+  /** Resolves with the first record of a kind that fits, or rejects when the signal aborts. Listens from the call on. */
+  first<K extends ControlRecord['kind']>(
+    kind: K,
+    fits: (record: ControlRecordOf<K>) => boolean,
+    signal: AbortSignal,
+  ): Promise<ControlRecordOf<K>>
+  close(): Promise<void>
+}
+
+export async function openControlBus(broker: Broker, log: Log, signal: AbortSignal): Promise<ControlBus> {
+  const listeners = new Map<ControlRecord['kind'], Set<(record: ControlRecord) => void>>()
+  const [topic] = await broker.listTopics(CONTROL_TOPIC, signal)
+  const follower = await followTopic(
+    broker,
+    CONTROL_TOPIC,
+    topic?.offsets[0]?.end ?? 0,
+    (stored) => {
+      if (stored.value === null) return
+      try {
+        const record = decodeControl(stored.value)
+        for (const listener of listeners.get(record.kind) ?? []) listener(record)
+      } catch (error) {
+        const { code, message } = toTapelineError(error)
+        log.error({ offset: stored.offset, code, reason: message }, 'a control record could not be handled')
+      }
+    },
+    log,
+  )
+
+  const on: ControlBus['on'] = (kind, listener) => {
+    const kept = listeners.get(kind) ?? new Set()
+    // The map is keyed by the kind, so a listener only ever sees records of its own kind.
+    const general = listener as (record: ControlRecord) => void
+    listeners.set(kind, kept.add(general))
+    return () => kept.delete(general)
+  }
+
+  return {
+    on,
+    async send(records, sendSignal) {
+      const deadline = AbortSignal.timeout(SEND_TIMEOUT_MS)
+      const either = sendSignal ? AbortSignal.any([sendSignal, deadline]) : deadline
+      await broker.publish(
+        [{ topic: CONTROL_TOPIC, partition: 0, records: records.map(controlEntry) }],
+        either,
+      )
+    },
+    first(kind, fits, waitSignal) {
+      return new Promise((resolve, reject) => {
+        const stop = on(kind, (record) => {
+          if (!fits(record)) return
+          end()
+          resolve(record)
+        })
+        const onAbort = (): void => {
+          end()
+          reject(waitSignal.reason)
+        }
+        const end = (): void => {
+          stop()
+          waitSignal.removeEventListener('abort', onAbort)
+        }
+        if (waitSignal.aborted) onAbort()
+        else waitSignal.addEventListener('abort', onAbort, { once: true })
+      })
+    },
+    close: () => follower.close(),
+  }
+}

@@ -1,0 +1,34 @@
+import type { Broker, TransactionalWriter } from '../ports/broker.ts'
+import { CONTROL_VERSION, registryEntry } from './records.ts'
+import { REGISTRY_TOPIC } from './topics.ts'
+
+/** The right to write under a transactional id, with the epoch that goes into every record. */
+export interface Ownership {
+  readonly writer: TransactionalWriter
+  /** The offset of the claim in the registry: unique and rising (R8). */
+  readonly epoch: number
+}
+
+/**
+ * Takes over a transactional id and writes a claim under it. The broker refuses every former owner from then on.
+ * Raises FENCED where somebody took over in between.
+ */
+export async function claimOwnership(
+  broker: Broker,
+  transactionalId: string,
+  instance: string,
+  now: number,
+  signal: AbortSignal,
+): Promise<Ownership> {
+  const writer = await broker.takeOver(transactionalId, signal)
+  const claim = registryEntry({
+    v: CONTROL_VERSION,
+    kind: 'claim',
+    instance,
+    epoch: -1,
+    transactionalId,
+    at: now,
+  })
+  const [ack] = await writer.commit([{ topic: REGISTRY_TOPIC, partition: 0, records: [claim] }], signal)
+  return { writer, epoch: ack?.baseOffset ?? 0 }
+}

@@ -1,0 +1,74 @@
+import { toTapelineError } from '../errors.ts'
+import type { Log } from '../ports/log.ts'
+import type { ControlBus } from './bus.ts'
+import { CONTROL_VERSION } from './records.ts'
+
+export type Role = 'producer' | 'coordinator' | 'consumer-fixed' | 'gateway'
+
+const HEARTBEAT_MS = 2_000
+/** A member that has been silent so long is taken for gone. */
+const SILENT_MS = 7_000
+
+export interface Member {
+  readonly instance: string
+  readonly roles: readonly string[]
+  readonly reading: readonly string[]
+  readonly lastSeen: number
+}
+
+/** Who is there: each process says so every two seconds on the control topic. */
+export interface Membership {
+  /** Members heard of lately, this process included. */
+  live(): readonly Member[]
+  /** Who tells which leases are read here; asked at each heartbeat. */
+  reading(source: () => Iterable<string>): void
+  close(): void
+}
+
+export function joinMembership(
+  bus: ControlBus,
+  me: { readonly instance: string; readonly roles: readonly Role[] },
+  now: () => number,
+  log: Log,
+): Membership {
+  const members = new Map<string, Member>()
+  const sources: (() => Iterable<string>)[] = []
+  const readHere = (): string[] => [...new Set(sources.flatMap((source) => [...source()]))]
+
+  const stop = bus.on('HEARTBEAT', ({ instance, roles, reading }) => {
+    members.set(instance, { instance, roles, reading, lastSeen: now() })
+  })
+  const beat = (): void => {
+    bus
+      .send([
+        {
+          v: CONTROL_VERSION,
+          kind: 'HEARTBEAT',
+          instance: me.instance,
+          roles: [...me.roles],
+          reading: readHere(),
+        },
+      ])
+      .catch((error: unknown) => log.debug({ code: toTapelineError(error).code }, 'a heartbeat was not sent'))
+  }
+  const timer = setInterval(beat, HEARTBEAT_MS)
+  timer.unref()
+  beat()
+
+  return {
+    live() {
+      for (const [instance, member] of members) {
+        if (now() - member.lastSeen > SILENT_MS) members.delete(instance)
+      }
+      const self = { instance: me.instance, roles: me.roles, reading: readHere(), lastSeen: now() }
+      return [self, ...[...members.values()].filter((member) => member.instance !== me.instance)]
+    },
+    reading(source) {
+      sources.push(source)
+    },
+    close() {
+      clearInterval(timer)
+      stop()
+    },
+  }
+}

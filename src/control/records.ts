@@ -1,0 +1,156 @@
+import { z } from 'zod'
+import { CHANNELS } from '../domain/events.ts'
+import type { RecordHeaders } from '../domain/record.ts'
+import { TapelineError } from '../errors.ts'
+import type { OutgoingRecord } from '../ports/broker.ts'
+
+/**
+ * The JSON records of `tapeline.registry` (compacted, keyed) and `tapeline.control` (R9). Every record carries a schema
+ * version, the instance that wrote it and, where the leader wrote it, its epoch.
+ */
+export const CONTROL_VERSION = 1
+
+const specSchema = z.object({
+  channel: z.enum(CHANNELS),
+  symbols: z.array(z.string()),
+  exchanges: z.array(z.string()),
+})
+
+const author = { v: z.literal(CONTROL_VERSION), instance: z.string(), epoch: z.number().int() }
+
+const registryRecordSchema = z.discriminatedUnion('kind', [
+  z.object({
+    ...author,
+    kind: z.literal('stream'),
+    id: z.string(),
+    state: z.enum(['creating', 'ready', 'ending']),
+    topic: z.string(),
+    /** Empty until the topic exists. */
+    topicId: z.string(),
+    spec: specSchema,
+    /** Where the stream starts: an offset for each partition of its fixed topic (R4). Empty until ready. */
+    start: z.array(z.number().int()),
+    createdAt: z.number(),
+  }),
+  z.object({
+    ...author,
+    kind: z.literal('lease'),
+    id: z.string(),
+    state: z.enum(['live', 'ended']),
+    reason: z.string(),
+    app: z.string(),
+    streamId: z.string(),
+    ttlMs: z.number(),
+    standing: z.boolean(),
+    createdAt: z.number(),
+  }),
+  /** The claim of a shard or of the leadership; its offset is the epoch (R8). */
+  z.object({ ...author, kind: z.literal('claim'), transactionalId: z.string(), at: z.number() }),
+  /** The leader's position in `tapeline.control`, written with the results. */
+  z.object({ ...author, kind: z.literal('leader'), controlOffset: z.number().int() }),
+])
+
+export type RegistryRecord = z.infer<typeof registryRecordSchema>
+export type StreamRecord = RegistryRecord & { kind: 'stream' }
+export type LeaseRecord = RegistryRecord & { kind: 'lease' }
+
+const member = { v: z.literal(CONTROL_VERSION), instance: z.string() }
+const streamIds = z.array(z.string())
+
+const controlRecordSchema = z.discriminatedUnion('kind', [
+  z.object({
+    ...member,
+    kind: z.literal('CREATE_TOPIC_REQUEST'),
+    requestId: z.string(),
+    leaseId: z.string(),
+    app: z.string(),
+    spec: specSchema,
+    ttlMs: z.number(),
+    standing: z.boolean(),
+  }),
+  z.object({
+    ...member,
+    kind: z.literal('END_LEASE_REQUEST'),
+    requestId: z.string(),
+    leaseId: z.string(),
+    app: z.string(),
+  }),
+  z.object({
+    ...member,
+    kind: z.literal('REPLY'),
+    requestId: z.string(),
+    /** The registry is at least as far as this when the answer can be seen there. */
+    registryOffset: z.number().int(),
+    failure: z.object({ code: z.string(), message: z.string() }).nullable(),
+  }),
+  z.object({
+    ...member,
+    kind: z.enum(['NOTIFY_PRODUCER', 'NOTIFY_CONSUMER']),
+    notificationId: z.string(),
+    epoch: z.number().int(),
+    registryOffset: z.number().int(),
+    ready: streamIds,
+    ended: streamIds,
+  }),
+  z.object({ ...member, kind: z.literal('ACKNOWLEDGE'), notificationId: z.string(), role: z.string() }),
+  z.object({
+    ...member,
+    kind: z.literal('HEARTBEAT'),
+    roles: z.array(z.string()),
+    /** Leases that have readers there: their time to live does not run. */
+    reading: z.array(z.string()),
+  }),
+])
+
+export type ControlRecord = z.infer<typeof controlRecordSchema>
+export type ControlRecordOf<K extends ControlRecord['kind']> = Extract<ControlRecord, { kind: K }>
+export type Notification = ControlRecordOf<'NOTIFY_PRODUCER'>
+
+const HEADERS: RecordHeaders = { v: CONTROL_VERSION, kind: 'control' }
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** The key under which compaction keeps the last record. */
+export function registryKey(record: RegistryRecord): string {
+  switch (record.kind) {
+    case 'stream':
+      return `stream:${record.id}`
+    case 'lease':
+      return `lease:${record.id}`
+    case 'claim':
+      return `claim:${record.transactionalId}`
+    case 'leader':
+      return 'leader'
+  }
+}
+
+export function registryEntry(record: RegistryRecord): OutgoingRecord {
+  return { key: registryKey(record), value: encoder.encode(JSON.stringify(record)), headers: HEADERS }
+}
+
+/** Removes the key of a record at the next compaction. */
+export function registryTombstone(record: RegistryRecord): OutgoingRecord {
+  return { key: registryKey(record), value: null, headers: HEADERS }
+}
+
+export function controlEntry(record: ControlRecord): OutgoingRecord {
+  return { key: record.instance, value: encoder.encode(JSON.stringify(record)), headers: HEADERS }
+}
+
+/** Reads a registry record. Raises EVENT_UNDECODABLE where it is of another version or shape. */
+export function decodeRegistry(value: Uint8Array): RegistryRecord {
+  return decode(registryRecordSchema, value, 'registry')
+}
+
+/** Reads a control record. Raises EVENT_UNDECODABLE where it is of another version or shape. */
+export function decodeControl(value: Uint8Array): ControlRecord {
+  return decode(controlRecordSchema, value, 'control')
+}
+
+function decode<T>(schema: z.ZodType<T>, value: Uint8Array, what: string): T {
+  try {
+    return schema.parse(JSON.parse(decoder.decode(value)))
+  } catch (error) {
+    throw new TapelineError('EVENT_UNDECODABLE', `a ${what} record cannot be read`, { cause: error })
+  }
+}

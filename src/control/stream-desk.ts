@@ -1,0 +1,94 @@
+import { ERROR_KINDS, type ErrorCode, TapelineError } from '../errors.ts'
+import type { Lease, StreamDesk } from '../ports/streams.ts'
+import type { ControlBus } from './bus.ts'
+import type { Membership } from './membership.ts'
+import { CONTROL_VERSION, type ControlRecordOf } from './records.ts'
+import type { Registry } from './registry.ts'
+
+const REPLY_WAIT_MS = 10_000
+
+interface DeskParts {
+  readonly instance: string
+  readonly bus: ControlBus
+  readonly registry: Registry
+  readonly membership: Membership
+  readonly newId: () => string
+}
+
+/** How the applications of this process get streams: requests on the control topic, state from the registry. */
+export function createStreamDesk({ instance, bus, registry, membership, newId }: DeskParts): StreamDesk {
+  const { view } = registry
+  const author = { v: CONTROL_VERSION, instance } as const
+
+  return {
+    async request({ leaseId, app, spec, ttlMs }, signal) {
+      const requestId = newId()
+      const request = {
+        ...author,
+        kind: 'CREATE_TOPIC_REQUEST',
+        requestId,
+        leaseId,
+        app,
+        spec,
+        ttlMs,
+      } as const
+      await askCoordinator(bus, { ...request, spec: copySpec(spec), standing: false }, registry, signal)
+      const lease = view.lease(leaseId)
+      if (!lease) throw new TapelineError('STREAM_UNKNOWN', `the stream ${leaseId} ended before it was used`)
+      return lease
+    },
+    async end(leaseId, app, signal) {
+      const request = { ...author, kind: 'END_LEASE_REQUEST', requestId: newId(), leaseId, app } as const
+      await askCoordinator(bus, request, registry, signal)
+    },
+    list(app) {
+      const all: Lease[] = []
+      for (const record of view.leases()) {
+        if (app !== undefined && record.app !== app) continue
+        const lease = view.lease(record.id)
+        if (lease) all.push(lease)
+      }
+      return all
+    },
+    get: (leaseId) => view.lease(leaseId),
+    reading: (source) => membership.reading(source),
+    watch: (listener) => registry.watch(listener),
+  }
+}
+
+type Request = ControlRecordOf<'CREATE_TOPIC_REQUEST'> | ControlRecordOf<'END_LEASE_REQUEST'>
+
+/**
+ * Sends a request to the coordinator and waits for its reply, and for the registry to show the result.
+ * Raises what the coordinator answers, or CONTROL_UNAVAILABLE where no answer comes in time.
+ */
+export async function askCoordinator(
+  bus: ControlBus,
+  request: Request,
+  registry: Registry,
+  signal: AbortSignal,
+  waitMs = REPLY_WAIT_MS,
+): Promise<void> {
+  const deadline = AbortSignal.timeout(waitMs)
+  const either = AbortSignal.any([signal, deadline])
+  try {
+    const answered = bus.first('REPLY', (reply) => reply.requestId === request.requestId, either)
+    // Sent after listening, so that no answer is missed; a failed send must not leave the wait unobserved.
+    const [reply] = await Promise.all([answered, bus.send([request], either)])
+    if (reply.failure) throw new TapelineError(toCode(reply.failure.code), reply.failure.message)
+    await registry.reached(reply.registryOffset, either)
+  } catch (error) {
+    if (!deadline.aborted || error instanceof TapelineError) throw error
+    throw new TapelineError('CONTROL_UNAVAILABLE', `no coordinator answered within ${waitMs} ms`, {
+      cause: error,
+    })
+  }
+}
+
+function toCode(code: string): ErrorCode {
+  return code in ERROR_KINDS ? (code as ErrorCode) : 'INTERNAL'
+}
+
+function copySpec(spec: Lease['spec']): ControlRecordOf<'CREATE_TOPIC_REQUEST'>['spec'] {
+  return { channel: spec.channel, symbols: [...spec.symbols], exchanges: [...spec.exchanges] }
+}

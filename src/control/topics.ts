@@ -1,0 +1,65 @@
+import { CHANNELS, type Channel, fixedTopic } from '../domain/events.ts'
+import { TapelineError } from '../errors.ts'
+import type { Broker, TopicDescription, TopicSpec } from '../ports/broker.ts'
+
+export const REGISTRY_TOPIC = 'tapeline.registry'
+export const CONTROL_TOPIC = 'tapeline.control'
+export const CHECKPOINT_TOPIC = 'tapeline.checkpoints'
+export const DEAD_LETTER_TOPIC = 'tapeline.dead-letters'
+
+/** Dynamic topics are `app.{ulid}`: the name tells when it was made. */
+export const DYNAMIC_PREFIX = 'app.'
+
+export interface TopicSettings {
+  readonly prefix: string
+  /** Of every fixed topic; it is the number of shards and cannot change (R7). */
+  readonly partitions: number
+  readonly retentionMs: number
+  readonly deadLetterRetentionMs: number
+}
+
+const CONTROL_RETENTION_MS = 3_600_000
+
+/** The name of the fixed topic of each channel. */
+export function fixedTopics(prefix: string): Record<Channel, string> {
+  return Object.fromEntries(CHANNELS.map((channel) => [channel, fixedTopic(prefix, channel)])) as Record<
+    Channel,
+    string
+  >
+}
+
+function requiredTopics(settings: TopicSettings): TopicSpec[] {
+  const { prefix, partitions, retentionMs, deadLetterRetentionMs } = settings
+  return [
+    ...Object.values(fixedTopics(prefix)).map((name) => ({ name, partitions, retentionMs })),
+    { name: REGISTRY_TOPIC, partitions: 1, compacted: true },
+    { name: CONTROL_TOPIC, partitions: 1, retentionMs: CONTROL_RETENTION_MS },
+    { name: CHECKPOINT_TOPIC, partitions, compacted: true },
+    { name: DEAD_LETTER_TOPIC, partitions: 1, retentionMs: deadLetterRetentionMs },
+  ]
+}
+
+/**
+ * Makes the topics that the platform needs; those that exist stay as they are.
+ * Raises PARTITIONS_CHANGED where a fixed topic has another number of partitions.
+ */
+export async function ensureTopics(
+  broker: Broker,
+  settings: TopicSettings,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, TopicDescription>> {
+  const known = new Map((await broker.listTopics('', signal)).map((topic) => [topic.name, topic]))
+  const missing: TopicSpec[] = []
+  for (const spec of requiredTopics(settings)) {
+    const topic = known.get(spec.name)
+    if (topic === undefined) missing.push(spec)
+    else if (topic.partitions !== spec.partitions) {
+      throw new TapelineError(
+        'PARTITIONS_CHANGED',
+        `${spec.name} has ${topic.partitions} partitions, but the configuration says ${spec.partitions}`,
+      )
+    }
+  }
+  for (const topic of await broker.createTopics(missing, signal)) known.set(topic.name, topic)
+  return known
+}

@@ -1,0 +1,100 @@
+import { claimOwnership, type Ownership } from '../../control/claim.ts'
+import {
+  CONTROL_VERSION,
+  type LeaseRecord,
+  type RegistryRecord,
+  registryEntry,
+  registryTombstone,
+  type StreamRecord,
+} from '../../control/records.ts'
+import type { Registry } from '../../control/registry.ts'
+import { REGISTRY_TOPIC } from '../../control/topics.ts'
+import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
+import type { Broker } from '../../ports/broker.ts'
+import type { Log } from '../../ports/log.ts'
+
+const TRANSACTIONAL_ID = 'tapeline.coordinator'
+
+type Body<R> = R extends RegistryRecord ? Omit<R, 'v' | 'instance' | 'epoch'> : never
+
+/** What the leader writes to the registry, without what every record carries. */
+export type RegistryBody = Body<StreamRecord> | Body<LeaseRecord> | Body<RegistryRecord & { kind: 'leader' }>
+
+/** The leadership among coordinators: the one writer of the registry (R8, R9). */
+export interface Leader {
+  /** Whether this process leads at present. */
+  readonly leading: boolean
+  /** Rises each time this process begins to lead. */
+  readonly term: number
+  readonly epoch: number
+  /** Takes the leadership over where it is not held, and reads the registry to its end. */
+  lead(signal: AbortSignal): Promise<void>
+  /**
+   * Writes records and tombstones in one transaction; resolves with the registry's offset behind them, when the view of this
+   * process holds them. Raises FENCED where another process leads now, which ends this leadership.
+   */
+  write(
+    records: readonly RegistryBody[],
+    removed: readonly RegistryRecord[],
+    signal: AbortSignal,
+  ): Promise<number>
+}
+
+interface LeaderParts {
+  readonly broker: Broker
+  readonly registry: Registry
+  readonly instance: string
+  readonly now: () => number
+  readonly log: Log
+}
+
+export function createLeader({ broker, registry, instance, now, log }: LeaderParts): Leader {
+  let ownership: Ownership | undefined
+  let term = 0
+
+  const held = (): Ownership => {
+    if (ownership === undefined) throw new TapelineError('FENCED', 'this process does not lead')
+    return ownership
+  }
+
+  return {
+    get leading() {
+      return ownership !== undefined
+    },
+    get term() {
+      return term
+    },
+    get epoch() {
+      return held().epoch
+    },
+    async lead(signal) {
+      if (ownership !== undefined) return
+      const claimed = await claimOwnership(broker, TRANSACTIONAL_ID, instance, now(), signal)
+      await registry.reached(claimed.epoch + 1, signal)
+      ownership = claimed
+      term++
+      log.info({ epoch: claimed.epoch }, 'leading the coordinators')
+    },
+    async write(records, removed, signal) {
+      const { writer, epoch } = held()
+      const entries = [
+        ...records.map((body) =>
+          registryEntry({ ...body, v: CONTROL_VERSION, instance, epoch } as RegistryRecord),
+        ),
+        ...removed.map(registryTombstone),
+      ]
+      try {
+        const [ack] = await writer.commit([{ topic: REGISTRY_TOPIC, partition: 0, records: entries }], signal)
+        const end = (ack?.baseOffset ?? 0) + entries.length
+        await registry.reached(end, signal)
+        return end
+      } catch (error) {
+        // Whatever went wrong, what was written is unknown: claiming again settles it.
+        ownership = undefined
+        if (!isAbort(error))
+          log.warn({ code: toTapelineError(error).code }, 'the registry was not written; leading again')
+        throw error
+      }
+    },
+  }
+}
