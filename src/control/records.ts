@@ -55,7 +55,13 @@ export type StreamRecord = RegistryRecord & { kind: 'stream' }
 export type LeaseRecord = RegistryRecord & { kind: 'lease' }
 
 const member = { v: z.literal(CONTROL_VERSION), instance: z.string() }
-const streamIds = z.array(z.string())
+const notification = {
+  notificationId: z.string(),
+  epoch: z.number().int(),
+  registryOffset: z.number().int(),
+  ready: z.array(z.string()),
+  ended: z.array(z.string()),
+}
 
 const controlRecordSchema = z.discriminatedUnion('kind', [
   z.object({
@@ -83,15 +89,8 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
     registryOffset: z.number().int(),
     failure: z.object({ code: z.string(), message: z.string() }).nullable(),
   }),
-  z.object({
-    ...member,
-    kind: z.enum(['NOTIFY_PRODUCER', 'NOTIFY_CONSUMER']),
-    notificationId: z.string(),
-    epoch: z.number().int(),
-    registryOffset: z.number().int(),
-    ready: streamIds,
-    ended: streamIds,
-  }),
+  z.object({ ...member, ...notification, kind: z.literal('NOTIFY_PRODUCER') }),
+  z.object({ ...member, ...notification, kind: z.literal('NOTIFY_CONSUMER') }),
   z.object({ ...member, kind: z.literal('ACKNOWLEDGE'), notificationId: z.string(), role: z.string() }),
   z.object({
     ...member,
@@ -104,7 +103,6 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
 
 export type ControlRecord = z.infer<typeof controlRecordSchema>
 export type ControlRecordOf<K extends ControlRecord['kind']> = Extract<ControlRecord, { kind: K }>
-export type Notification = ControlRecordOf<'NOTIFY_PRODUCER'>
 
 const HEADERS: RecordHeaders = { v: CONTROL_VERSION, kind: 'control' }
 const encoder = new TextEncoder()

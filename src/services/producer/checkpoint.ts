@@ -1,0 +1,98 @@
+import { z } from 'zod'
+import { CHECKPOINT_TOPIC } from '../../control/topics.ts'
+import { CHANNELS, type Channel } from '../../domain/events.ts'
+import type { RecordHeaders } from '../../domain/record.ts'
+import { TradeWindow, type WindowSnapshot } from '../../domain/trade-window.ts'
+import type { OutgoingRecord, StoredRecord } from '../../ports/broker.ts'
+import type { Shard } from './shard.ts'
+
+const CHECKPOINT_VERSION = 1
+const CHECKPOINT_KEY = 'checkpoint'
+const MARKET_PREFIX = 'market:'
+
+const checkpointSchema = z.object({
+  v: z.literal(CHECKPOINT_VERSION),
+  /** Who wrote it: records of a lower epoch behind its positions count for nobody. */
+  epoch: z.number().int(),
+  /** When, in milliseconds since the epoch; 0 where there was none. */
+  at: z.number(),
+  /** Streams that got ready before this offset of the registry are covered. */
+  registryOffset: z.number().int(),
+  /** Per channel: everything before is derived into every covered stream that is not in `behind`. */
+  positions: z.partialRecord(z.enum(CHANNELS), z.number().int()),
+  /** Per stream: everything before is derived into it. */
+  behind: z.record(z.string(), z.number().int()),
+})
+
+/** How far a shard is derived (R4); written about once a second, together with the ids of R5. */
+export type Checkpoint = z.infer<typeof checkpointSchema>
+
+const windowSchema = z.object({
+  ids: z.array(z.string()),
+  times: z.array(z.number()),
+  forgottenTs: z.number(),
+  lastTs: z.number(),
+})
+
+/** What there is before the first checkpoint. */
+export const NO_CHECKPOINT: Checkpoint = {
+  v: CHECKPOINT_VERSION,
+  epoch: -1,
+  at: 0,
+  registryOffset: 0,
+  positions: {},
+  behind: {},
+}
+
+const HEADERS: RecordHeaders = { v: CHECKPOINT_VERSION, kind: 'control' }
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+const entry = (key: string, value: object): OutgoingRecord => ({
+  key,
+  value: encoder.encode(JSON.stringify(value)),
+  headers: HEADERS,
+})
+
+/** The records of one checkpoint of a shard, as they stand now: its positions, and the ids of the markets that changed. */
+export function checkpointRecords(
+  shard: Shard,
+  now: number,
+  registryOffset: number,
+  behind: Readonly<Record<string, number>>,
+): OutgoingRecord[] {
+  const positions = Object.fromEntries(CHANNELS.map((channel) => [channel, shard.tails[channel].derivedTo]))
+  const checkpoint: Checkpoint = {
+    v: CHECKPOINT_VERSION,
+    epoch: shard.epoch,
+    at: now,
+    registryOffset,
+    positions: positions as Record<Channel, number>,
+    behind: { ...behind },
+  }
+  const windows = [...shard.changed].map((market) =>
+    entry(`${MARKET_PREFIX}${market}`, shard.window(market).snapshot() satisfies WindowSnapshot),
+  )
+  return [...windows, entry(CHECKPOINT_KEY, checkpoint)]
+}
+
+/** Where the checkpoints of a shard are kept. */
+export function checkpointPartition(shard: number): { readonly topic: string; readonly partition: number } {
+  return { topic: CHECKPOINT_TOPIC, partition: shard }
+}
+
+/** The last checkpoint and windows of a shard, folded from the records of its partition. */
+export class CheckpointReader {
+  checkpoint: Checkpoint = NO_CHECKPOINT
+  readonly windows = new Map<string, TradeWindow>()
+
+  /** Takes a record in. Raises a ZodError or SyntaxError where it is of another version or shape. */
+  take(record: StoredRecord): void {
+    if (record.key === null || record.value === null) return
+    const body: unknown = JSON.parse(decoder.decode(record.value))
+    if (record.key === CHECKPOINT_KEY) this.checkpoint = checkpointSchema.parse(body)
+    else if (record.key.startsWith(MARKET_PREFIX)) {
+      this.windows.set(record.key.slice(MARKET_PREFIX.length), TradeWindow.restore(windowSchema.parse(body)))
+    }
+  }
+}

@@ -1,0 +1,28 @@
+import type { ControlBus } from '../../control/bus.ts'
+import type { Registry } from '../../control/registry.ts'
+import type { Channel } from '../../domain/events.ts'
+import type { StreamRequest } from '../../domain/stream-spec.ts'
+import type { Broker } from '../../ports/broker.ts'
+import type { Log, Meter } from '../../ports/log.ts'
+import type { Source } from '../../ports/source.ts'
+
+/** What the producer's services are made of. */
+export interface ProducerParts {
+  readonly source: Source
+  readonly broker: Broker
+  readonly registry: Registry
+  readonly bus: ControlBus
+  readonly instance: string
+  /** The fixed topic of each channel. */
+  readonly topics: Readonly<Record<Channel, string>>
+  readonly partitions: number
+  /** Streams that the configuration asks for, by name (which is the lease's id). */
+  readonly standing: ReadonlyMap<string, StreamRequest>
+  /** How long a fetch gathers once something has arrived, in milliseconds. */
+  readonly lingerMs: number
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  readonly newId: () => string
+  readonly log: Log
+  readonly meter: Meter
+}

@@ -1,0 +1,90 @@
+import { copyMemory, counts, emptyMemory } from '../../domain/reader-rules.ts'
+import { isAbort, toTapelineError } from '../../errors.ts'
+import type { OutgoingRecord } from '../../ports/broker.ts'
+import type { ShardOwnership } from './ownership.ts'
+import type { ProducerParts } from './parts.ts'
+import { readRanges } from './read-range.ts'
+import type { Route } from './routes.ts'
+import type { Shard } from './shard.ts'
+
+/** How much earlier than the checkpoint's time a dynamic topic is read for what it holds (R4). */
+const SLACK_MS = 60_000
+
+/**
+ * Prepares dynamic topics for the first records of this owner (R8): a marker of each shard, and what the topic holds already.
+ * Gives the markers that are still to be written in front of the records. A stream that started behind this owner's own
+ * marker cannot hold anything of it, so its topic need not be read and its marker travels with its records.
+ */
+export async function prepareTopics(
+  parts: ProducerParts,
+  ownership: ShardOwnership,
+  wanted: readonly Route[],
+  signal: AbortSignal,
+): Promise<Map<Route, readonly OutgoingRecord[]>> {
+  const markers = new Map<Route, readonly OutgoingRecord[]>()
+  const toRead = new Map<Route, Shard[]>()
+  for (const route of wanted) {
+    const unprepared = [...ownership.shards.values()].filter(
+      (shard) => route.progress.get(shard.k)?.prepared === false,
+    )
+    if (unprepared.length === 0) continue
+    const old = unprepared.filter((shard) => (route.start[shard.k] ?? 0) <= shard.tails[route.channel].marker)
+    if (old.length > 0) toRead.set(route, unprepared)
+    else markers.set(route, unprepared.map(markerOf))
+  }
+  if (toRead.size > 0) await readHeld(parts, ownership, toRead, signal)
+  return markers
+}
+
+function markerOf(shard: Shard): OutgoingRecord {
+  return { key: null, value: null, headers: shard.markerHeaders }
+}
+
+async function readHeld(
+  { broker, log }: ProducerParts,
+  ownership: ShardOwnership,
+  toRead: ReadonlyMap<Route, readonly Shard[]>,
+  signal: AbortSignal,
+): Promise<void> {
+  const alive = new Set((await broker.listTopics('', signal)).map(({ name }) => name))
+  const routes = [...toRead.keys()].filter((route) => alive.has(route.topic))
+  const entries = routes.map((route) => ({
+    topic: route.topic,
+    partition: 0,
+    records: (toRead.get(route) ?? []).map(markerOf),
+  }))
+  try {
+    const acks = await broker.publish(entries, signal)
+    const ranges = await Promise.all(
+      routes.map(async (route, i) => {
+        const oldest = Math.min(...(toRead.get(route) ?? []).map((shard) => shard.restored.at))
+        const offset = await broker.offsetAt(route.topic, 0, Math.max(0, oldest - SLACK_MS), signal)
+        return { topic: route.topic, partition: 0, offset, end: (acks[i]?.baseOffset ?? 0) + 1 }
+      }),
+    )
+    const byTopic = new Map(routes.map((route) => [route.topic, { route, memory: emptyMemory() }]))
+    await readRanges(
+      broker,
+      ranges,
+      ({ topic, records }) => {
+        const known = byTopic.get(topic)
+        if (known) for (const { headers } of records) counts(known.memory, headers)
+      },
+      signal,
+    )
+    for (const { route, memory } of byTopic.values()) {
+      const { positions } = copyMemory(memory)
+      for (const shard of toRead.get(route) ?? []) {
+        const progress = route.progress.get(shard.k)
+        if (progress === undefined) continue
+        progress.held = positions[shard.k]?.[0] ?? -1
+        progress.prepared = true
+      }
+    }
+  } catch (error) {
+    if (!isAbort(error))
+      log.warn({ code: toTapelineError(error).code }, 'dynamic topics could not be prepared')
+    ownership.doubt([...ownership.shards.keys()])
+    throw error
+  }
+}

@@ -1,0 +1,104 @@
+import { CONTROL_VERSION } from '../../control/records.ts'
+import { toTapelineError } from '../../errors.ts'
+import type { ProducerNotification, PublishOutcome, TopicAnswer } from '../../ports/pipeline.ts'
+import type { SourceBatch } from '../../ports/source.ts'
+import { createSerializer } from '../serialize.ts'
+import { createCheckpointWriter } from './checkpoint-writer.ts'
+import { createSourceFetch } from './fetch.ts'
+import { joinShards } from './ownership.ts'
+import type { ProducerParts } from './parts.ts'
+import { createDynamicPublisher } from './publish-dynamic.ts'
+import { createFixedPublisher } from './publish-fixed.ts'
+import { createStandingStreams } from './standing.ts'
+
+/** The services of the producer machine. */
+export interface ProducerServices {
+  fetchData(waitMs: number, signal: AbortSignal): Promise<SourceBatch>
+  publishFixed(data: SourceBatch, signal: AbortSignal): Promise<PublishOutcome>
+  publishDynamic(signal: AbortSignal): Promise<PublishOutcome>
+  createTopic(topicName: string, signal: AbortSignal): Promise<TopicAnswer>
+  /** Takes note of streams that are ready or ended, and acknowledges (R11). */
+  applyNotification(notification: ProducerNotification): void
+  /** Calls back with what the coordinator tells, once the registry of this process shows it. */
+  onNotification(listener: (notification: ProducerNotification) => void): () => void
+  /** Writes a last checkpoint and gives the shards back. */
+  close(signal: AbortSignal): Promise<void>
+}
+
+/** How long one publish may take before its outcome counts as unknown. */
+const PUBLISH_TIMEOUT_MS = 15_000
+
+export async function createProducerServices(
+  parts: ProducerParts,
+  signal: AbortSignal,
+): Promise<ProducerServices> {
+  const { registry, bus, instance, log } = parts
+  const inTurn = createSerializer()
+  const ownership = await joinShards(parts, signal)
+  const source = createSourceFetch(parts)
+  const fixed = createFixedPublisher(parts, ownership)
+  const dynamic = createDynamicPublisher(parts, ownership)
+  const checkpoints = createCheckpointWriter(parts, ownership)
+  const standing = createStandingStreams(parts)
+  const withDeadline = (stop: AbortSignal): AbortSignal =>
+    AbortSignal.any([stop, AbortSignal.timeout(PUBLISH_TIMEOUT_MS)])
+  const unacknowledged = new WeakMap<ProducerNotification, string>()
+
+  const acknowledge = (notificationId: string): void => {
+    bus
+      .send([{ v: CONTROL_VERSION, kind: 'ACKNOWLEDGE', instance, notificationId, role: 'producer' }])
+      .catch((error: unknown) =>
+        log.warn({ code: toTapelineError(error).code }, 'a notification was not acknowledged'),
+      )
+  }
+
+  return {
+    fetchData: (waitMs, stop) => source.next(waitMs, ownership.assigned, stop),
+    publishFixed: (data, stop) =>
+      inTurn(async () => {
+        const deadline = withDeadline(stop)
+        await ownership.ensure(fixed.reconcile, deadline)
+        const outcome = await fixed.publish(data, deadline)
+        source.taken(data)
+        checkpoints.writeIfDue()
+        return outcome
+      }),
+    publishDynamic: (stop) =>
+      inTurn(async () => {
+        const deadline = withDeadline(stop)
+        await ownership.ensure(fixed.reconcile, deadline)
+        return dynamic.publish(deadline)
+      }),
+    createTopic: (topicName, stop) => standing.create(topicName, stop),
+    applyNotification(notification) {
+      ownership.routes.sync(ownership.shards.values())
+      const notificationId = unacknowledged.get(notification)
+      if (notificationId !== undefined) acknowledge(notificationId)
+    },
+    onNotification(listener) {
+      const stop = new AbortController()
+      const off = bus.on('NOTIFY_PRODUCER', (record) => {
+        const deadline = AbortSignal.any([stop.signal, AbortSignal.timeout(PUBLISH_TIMEOUT_MS)])
+        const notification = { ready: record.ready, ended: record.ended }
+        unacknowledged.set(notification, record.notificationId)
+        registry.reached(record.registryOffset, deadline).then(
+          () => listener(notification),
+          (error: unknown) =>
+            log.warn(
+              { code: toTapelineError(error, 'TIMEOUT').code },
+              'a notification came before its registry',
+            ),
+        )
+      })
+      return () => {
+        stop.abort()
+        off()
+      }
+    },
+    close: (stop) =>
+      inTurn(async () => {
+        await checkpoints.close(stop)
+        await ownership.close()
+      }),
+  }
+}

@@ -1,0 +1,132 @@
+import type { Registry } from '../../control/registry.ts'
+import type { StreamEntry } from '../../control/registry-view.ts'
+import type { Channel } from '../../domain/events.ts'
+import { RoutingTable } from '../../domain/routing.ts'
+import type { StreamSpec } from '../../domain/stream-spec.ts'
+import type { Shard } from './shard.ts'
+
+/** How far a stream is, of one shard. */
+export interface Progress {
+  /** Nothing before this fixed offset is derived for the stream. */
+  readonly notBefore: number
+  /** The next fixed offset to derive while the stream is behind the others; undefined once it is level with them. */
+  behind: number | undefined
+  /** Whether this owner's marker is in the topic, and what it holds of the shard is known. */
+  prepared: boolean
+  /** The highest fixed offset that the topic holds of this shard. */
+  held: number
+  /** Whether the stream still has to begin with the latest known values (R11). */
+  latestDue: boolean
+}
+
+/** A stream that is derived: its topic, what it wants, and how far it is of each shard. */
+export interface Route {
+  readonly id: string
+  readonly topic: string
+  readonly channel: Channel
+  readonly spec: StreamSpec
+  readonly start: readonly number[]
+  /** Offset of the registry's record that made it ready. */
+  readonly readyOffset: number
+  readonly progress: Map<number, Progress>
+}
+
+/** The streams that this process derives, kept level with the registry. */
+export class Routes {
+  readonly table = new RoutingTable<Route>()
+  /** Streams that are behind somewhere, or have still to begin with the latest values. */
+  readonly unsettled = new Set<Route>()
+  readonly #registry: Registry
+  #appliedOffset = 0
+
+  constructor(registry: Registry) {
+    this.#registry = registry
+  }
+
+  /** Streams that got ready before this offset of the registry are in the table. */
+  get appliedOffset(): number {
+    return this.#appliedOffset
+  }
+
+  /** Brings the table level with the registry: ready streams are routed, all others are not. */
+  sync(shards: Iterable<Shard>): void {
+    const { view } = this.#registry
+    if (view.nextOffset === this.#appliedOffset) return
+    const owned = [...shards]
+    for (const route of [...this.table.values()]) {
+      if (view.stream(route.id)?.state !== 'ready') this.drop(route)
+    }
+    for (const stream of view.streams()) {
+      if (stream.state !== 'ready' || this.table.get(stream.id)) continue
+      const route = toRoute(stream)
+      for (const shard of owned) this.#place(route, shard)
+      this.table.set(stream.id, route)
+    }
+    this.#appliedOffset = view.nextOffset
+  }
+
+  /** Places all streams on a shard that was taken over. */
+  placeAll(shard: Shard): void {
+    for (const route of this.table.values()) this.#place(route, shard)
+  }
+
+  /** Stops deriving a stream. */
+  drop(route: Route): void {
+    this.table.delete(route.id)
+    this.unsettled.delete(route)
+  }
+
+  /** Forgets that a stream is unsettled, if it is level on every shard. */
+  settle(route: Route): void {
+    for (const { behind, latestDue } of route.progress.values()) if (behind !== undefined || latestDue) return
+    this.unsettled.delete(route)
+  }
+
+  #place(route: Route, shard: Shard): void {
+    const progress = placeOn(shard, route)
+    route.progress.set(shard.k, progress)
+    if (progress.behind !== undefined || progress.latestDue) this.unsettled.add(route)
+  }
+
+  /** Per stream that is behind on a shard: its next fixed offset. */
+  behind(shard: number): Record<string, number> {
+    const result: Record<string, number> = {}
+    for (const route of this.unsettled) {
+      const behind = route.progress.get(shard)?.behind
+      if (behind !== undefined) result[route.id] = behind
+    }
+    return result
+  }
+}
+
+function toRoute(stream: StreamEntry): Route {
+  return {
+    id: stream.id,
+    topic: stream.topic,
+    channel: stream.spec.channel,
+    spec: stream.spec,
+    start: stream.start,
+    readyOffset: stream.offset,
+    progress: new Map(),
+  }
+}
+
+/**
+ * Where a stream stands on a shard. One that the shard's checkpoint covers is as far as that says; a later one begins at its
+ * start, and is behind where the shard is derived further already.
+ */
+function placeOn(shard: Shard, route: Route): Progress {
+  const { restored } = shard
+  const tail = shard.tails[route.channel]
+  const covered = route.readyOffset < restored.registryOffset
+  const start = route.start[shard.k] ?? 0
+  const checkpointed = restored.behind[route.id] ?? restored.positions[route.channel] ?? 0
+  const next = covered ? Math.max(start, checkpointed) : start
+  return {
+    notBefore: next,
+    behind: next < tail.derivedTo ? next : undefined,
+    prepared: false,
+    held: -1,
+    latestDue: !covered && route.channel !== 'trade' && route.channel !== 'status',
+  }
+}
