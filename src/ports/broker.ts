@@ -58,7 +58,8 @@ export interface ReadPosition {
 /**
  * What one poll found in one partition.
  * - `records`: in order; `nextOffset` may be beyond the last record (control batches, compaction).
- * - `truncated`: retention has passed the position; reading goes on from `earliest`.
+ * - `truncated`: retention has passed the position; reading goes on from `earliest`. Also where the log ends before the
+ *   position (it lost its end in a power failure): `earliest` is then its end, below `position`.
  * - `deleted`: the topic is gone; the reader has dropped it.
  */
 export type PartitionFetch =
@@ -141,8 +142,8 @@ export interface Broker {
   offsetAt(topic: string, partition: number, timestamp: number, signal: AbortSignal): Promise<number>
   /**
    * Appends records: ordered, without duplicates, acknowledged when durable. One call in flight per broker client at most is
-   * sent; further calls wait. Acks in the order of the entries. Raises TOPIC_UNKNOWN (nothing was written),
-   * RECORD_TOO_LARGE (nothing was written), BROKER_UNAVAILABLE or TIMEOUT (the outcome is unknown).
+   * sent; further calls wait. Acks in the order of the entries. Raises TOPIC_UNKNOWN, RECORD_TOO_LARGE, INPUT_INVALID for a
+   * record without a key in a compacted topic (nothing was written), BROKER_UNAVAILABLE or TIMEOUT (the outcome is unknown).
    */
   publish(entries: readonly PartitionRecords[], signal: AbortSignal): Promise<readonly PartitionAck[]>
   /** Takes over a transactional id. */

@@ -1,0 +1,198 @@
+import { TapelineError, toTapelineError } from '../../../errors.ts'
+import type {
+  Broker,
+  GroupMember,
+  GroupOptions,
+  PartitionAck,
+  PartitionRecords,
+  Reader,
+  ReadPosition,
+  TopicDescription,
+  TopicSpec,
+  TransactionalWriter,
+} from '../../../ports/broker.ts'
+import type { Log } from '../../../ports/log.ts'
+import { ByteWriter } from './bytes.ts'
+import type { Channel } from './channel.ts'
+import { EmbeddedReader } from './embedded-reader.ts'
+import { LogClient } from './log-client.ts'
+import { PartitionGroup, PartitionGroupMember } from './partition-group.ts'
+import type { EncodedEntry, WriterEpoch } from './protocol.ts'
+import { encodeBatches } from './record-batch.ts'
+import { SendWindow } from './send-window.ts'
+
+export const MAX_RECORD_BYTES = 1024 * 1024
+/** Enough, with its value, for a record that shares its key and headers with others; the buffer grows where it is not. */
+const RECORD_OVERHEAD_BYTES = 24
+
+export interface EmbeddedBrokerOptions {
+  readonly channel: Channel
+  /** The clock that publication times and retention go by, in milliseconds. */
+  readonly now: () => number
+  readonly cleanEveryMs: number | undefined
+  readonly log: Pick<Log, 'error'>
+  /** Called once, when the log has been closed. */
+  readonly onClosed: () => void
+}
+
+/** The caller's side of the embedded broker: encodes, decodes, and asks the log. */
+export class EmbeddedBroker implements Broker {
+  readonly #client: LogClient
+  readonly #now: () => number
+  readonly #log: Pick<Log, 'error'>
+  readonly #onClosed: () => void
+  readonly #window = new SendWindow()
+  readonly #groups = new Map<string, PartitionGroup>()
+  readonly #cleanTimer: NodeJS.Timeout | undefined
+  #lastSession = 0
+  #closed: Promise<void> | undefined
+
+  constructor({ channel, now, cleanEveryMs, log, onClosed }: EmbeddedBrokerOptions) {
+    this.#client = new LogClient(channel)
+    this.#now = now
+    this.#log = log
+    this.#onClosed = onClosed
+    if (cleanEveryMs !== undefined) {
+      this.#cleanTimer = setInterval(() => this.#clean(), cleanEveryMs)
+      this.#cleanTimer.unref()
+    }
+  }
+
+  createTopics(specs: readonly TopicSpec[], signal: AbortSignal): Promise<readonly TopicDescription[]> {
+    return this.#client.call('createTopics', { specs }, { signal })
+  }
+
+  async deleteTopics(names: readonly string[], signal: AbortSignal): Promise<void> {
+    await this.#client.call('deleteTopics', { names }, { signal })
+  }
+
+  listTopics(prefix: string, signal: AbortSignal): Promise<readonly TopicDescription[]> {
+    return this.#client.call('listTopics', { prefix }, { signal })
+  }
+
+  offsetAt(topic: string, partition: number, timestamp: number, signal: AbortSignal): Promise<number> {
+    return this.#client.call('offsetAt', { topic, partition, timestamp }, { signal })
+  }
+
+  publish(entries: readonly PartitionRecords[], signal: AbortSignal): Promise<readonly PartitionAck[]> {
+    return this.#append(entries, signal)
+  }
+
+  async takeOver(transactionalId: string, signal: AbortSignal): Promise<TransactionalWriter> {
+    const writer = await this.#client.call('takeOver', { transactionalId }, { signal })
+    let closed = false
+    return {
+      commit: async (entries, commitSignal) => {
+        if (closed) throw new TapelineError('SHUTTING_DOWN', 'The writer is closed.')
+        return this.#append(entries, commitSignal, writer)
+      },
+      close: async () => {
+        closed = true
+      },
+    }
+  }
+
+  async openReader(): Promise<Reader> {
+    const session = ++this.#lastSession
+    await this.#client.call('openSession', { session })
+    return new EmbeddedReader(this.#client, session)
+  }
+
+  async joinGroup(
+    { group: name, topics, onAssignment }: GroupOptions,
+    signal: AbortSignal,
+  ): Promise<GroupMember> {
+    const partitions = new Map<string, number>()
+    for (const topic of topics) {
+      const found = (await this.listTopics(topic, signal)).find((description) => description.name === topic)
+      if (found !== undefined) partitions.set(topic, found.partitions)
+    }
+    const group = this.#groups.get(name) ?? new PartitionGroup()
+    this.#groups.set(name, group)
+    const member = new PartitionGroupMember(partitions, onAssignment, (error) =>
+      this.#log.error({ err: error, group: name }, 'a member of a group failed to take its partitions over'),
+    )
+    group.join(member)
+    return {
+      commit: async (positions: readonly ReadPosition[], commitSignal: AbortSignal) => {
+        const request = { group: name, positions, timestamp: this.#now() }
+        await this.#client.call('commitPositions', request, { signal: commitSignal })
+      },
+      leave: async () => group.leave(member),
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#cleanTimer)
+    for (const group of this.#groups.values()) group.close()
+    try {
+      await this.#client.close()
+    } finally {
+      this.#onClosed()
+    }
+  }
+
+  async #append(
+    entries: readonly PartitionRecords[],
+    signal: AbortSignal,
+    writer?: WriterEpoch,
+  ): Promise<PartitionAck[]> {
+    const bytes = measure(entries)
+    const admission = this.#window.enter(bytes, signal)
+    if (admission !== undefined) await admission
+    const encoded = encodeEntries(entries, bytes)
+    const request = { timestamp: this.#now(), ...encoded, ...(writer && { writer }) }
+    const baseOffsets = await this.#client.call('append', request, {
+      signal,
+      transfer: [encoded.data],
+      onDone: () => this.#window.leave(bytes),
+    })
+    return entries.map(({ topic, partition }, index) => ({
+      topic,
+      partition,
+      baseOffset: baseOffsets[index] as number,
+    }))
+  }
+
+  async #clean(): Promise<void> {
+    try {
+      await this.#client.call('clean', { now: this.#now() })
+    } catch (thrown) {
+      const error = toTapelineError(thrown)
+      if (error.code !== 'SHUTTING_DOWN') this.#log.error({ err: error }, 'the log could not be cleaned')
+    }
+  }
+}
+
+/** About how many bytes the entries take. Raises RECORD_TOO_LARGE. */
+function measure(entries: readonly PartitionRecords[]): number {
+  let total = 0
+  for (const { topic, records } of entries) {
+    for (const { key, value } of records) {
+      const bytes = (value?.length ?? 0) + (key?.length ?? 0)
+      if (bytes > MAX_RECORD_BYTES) {
+        throw new TapelineError('RECORD_TOO_LARGE', `A record for ${topic} has ${bytes} bytes.`)
+      }
+      total += bytes + RECORD_OVERHEAD_BYTES
+    }
+  }
+  return total
+}
+
+function encodeEntries(
+  entries: readonly PartitionRecords[],
+  bytes: number,
+): { entries: EncodedEntry[]; data: ArrayBuffer } {
+  const writer = new ByteWriter(bytes + 256 * entries.length)
+  const encoded = entries.map(({ topic, partition, records }) => ({
+    topic,
+    partition,
+    batches: encodeBatches(writer, records),
+  }))
+  return { entries: encoded, data: writer.buffer }
+}

@@ -1,0 +1,101 @@
+import type { ErrorCode } from '../../../errors.ts'
+import type { ReadPosition, TopicDescription, TopicSpec } from '../../../ports/broker.ts'
+
+/** Records of one partition on their way to the log: ranges of the message's `data`, each a record batch. */
+export interface EncodedEntry {
+  readonly topic: string
+  readonly partition: number
+  readonly batches: readonly { readonly records: number; readonly start: number; readonly end: number }[]
+}
+
+/** Who writes, where a transactional id is used. The highest epoch of an id is the one that may write. */
+export interface WriterEpoch {
+  readonly transactionalId: string
+  readonly epoch: number
+}
+
+/** A record batch on its way to a reader: a range of the reply's `data`. */
+export interface FetchedBatch {
+  readonly baseOffset: number
+  readonly timestamp: number
+  readonly start: number
+  readonly end: number
+}
+
+/** One partition's part of the answer to a poll; PartitionFetch of the port, with the records still encoded. */
+export type EncodedFetch =
+  | {
+      readonly kind: 'records'
+      readonly topic: string
+      readonly topicId: string
+      readonly partition: number
+      /** Records of the first batch below this offset are left out. */
+      readonly position: number
+      readonly nextOffset: number
+      readonly endOffset: number
+      readonly batches: FetchedBatch[]
+    }
+  | {
+      readonly kind: 'truncated'
+      readonly topic: string
+      readonly partition: number
+      readonly position: number
+      readonly earliest: number
+    }
+  | { readonly kind: 'deleted'; readonly topic: string }
+
+/** What can be asked of the log, and what it answers. Times are in milliseconds. */
+export interface Operations {
+  createTopics: { request: { specs: readonly TopicSpec[] }; reply: TopicDescription[] }
+  deleteTopics: { request: { names: readonly string[] }; reply: null }
+  listTopics: { request: { prefix: string }; reply: TopicDescription[] }
+  offsetAt: { request: { topic: string; partition: number; timestamp: number }; reply: number }
+  /** The reply is the base offset of each entry. */
+  append: {
+    request: { timestamp: number; entries: readonly EncodedEntry[]; data: ArrayBuffer; writer?: WriterEpoch }
+    reply: number[]
+  }
+  takeOver: { request: { transactionalId: string }; reply: WriterEpoch }
+  openSession: { request: { session: number }; reply: null }
+  assign: { request: { session: number; positions: readonly ReadPosition[] }; reply: null }
+  unassign: {
+    request: { session: number; partitions: readonly { topic: string; partition: number }[] }
+    reply: null
+  }
+  poll: {
+    request: { session: number; maxRecords: number; waitMs: number }
+    reply: { fetches: EncodedFetch[]; data: ArrayBuffer }
+  }
+  closeSession: { request: { session: number }; reply: null }
+  commitPositions: {
+    request: { group: string; positions: readonly ReadPosition[]; timestamp: number }
+    reply: null
+  }
+  /** Retention, compaction, and giving space back; answered when it is done. */
+  clean: { request: { now: number }; reply: null }
+  close: { request: object; reply: null }
+}
+
+export type Operation = keyof Operations
+
+export type RequestOf<O extends Operation> = {
+  [K in O]: { readonly id: number; readonly op: K } & Operations[K]['request']
+}[O]
+
+/** The caller does not wait for this poll any more: what it was given counts as not read. */
+export interface CancelPoll {
+  readonly op: 'cancelPoll'
+  readonly session: number
+  readonly poll: number
+}
+
+export type Request = RequestOf<Operation> | CancelPoll
+
+export interface EncodedError {
+  readonly code: ErrorCode
+  readonly message: string
+}
+
+export type Reply =
+  | { readonly id: number; readonly value: Operations[Operation]['reply'] }
+  | { readonly id: number; readonly error: EncodedError }

@@ -1,0 +1,12 @@
+/** SQLITE_BUSY: another connection holds the lock. https://sqlite.org/rescode.html */
+const SQLITE_BUSY = 5
+
+/** Whether SQLite itself raised the error, rather than a defect of ours. */
+export function isSqliteError(error: unknown): error is Error & { readonly errcode: number } {
+  return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number'
+}
+
+/** Whether another process holds the database. */
+export function isBusy(error: unknown): boolean {
+  return isSqliteError(error) && (error.errcode & 0xff) === SQLITE_BUSY
+}

@@ -1,0 +1,22 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
+import { describeBroker } from '../../contract/broker.ts'
+
+describeBroker('embedded broker in memory', async () => {
+  const broker = await openEmbeddedBroker({ folder: ':memory:' })
+  return { broker, close: () => broker.close() }
+})
+
+describeBroker('embedded broker in a folder', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'tapeline-broker-'))
+  const broker = await openEmbeddedBroker({ folder })
+  return {
+    broker,
+    async close() {
+      await broker.close()
+      await rm(folder, { recursive: true })
+    },
+  }
+})
