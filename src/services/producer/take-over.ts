@@ -102,7 +102,9 @@ function takeRecord(
 ): void {
   const { epoch = -1 } = record.headers
   if (epoch > shard.epoch)
-    throw new TapelineError('FENCED', `shard ${shard.k} has an owner of epoch ${epoch}`)
+    throw new TapelineError('FENCED', `shard ${shard.k} has an owner of epoch ${epoch}`, {
+      partitions: [{ topic: topics[channel], partition: shard.k }],
+    })
   if (!counts(memory, record.headers) || record.value === null) return
   if (former && epoch === former.epoch && record.offset >= former.expected[channel]) landed[channel]++
   try {

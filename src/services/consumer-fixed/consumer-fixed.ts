@@ -1,0 +1,139 @@
+import { TapelineError, toTapelineError } from '../../errors.ts'
+import type { FixedBatch, PreparedBatch } from '../../ports/pipeline.ts'
+import type { PartitionWrite } from '../../ports/store.ts'
+import { createSerializer } from '../serialize.ts'
+import { joinFixedTopics } from './claims.ts'
+import { writeDeadLetters } from './dead-letters.ts'
+import type { ConsumerFixedParts } from './parts.ts'
+import { prepareFetches } from './prepare.ts'
+
+const POLL_MS = 500
+const COMMIT_EVERY_MS = 5_000
+/** How long one write may take before its outcome counts as unknown. */
+const WRITE_TIMEOUT_MS = 60_000
+
+/** The services of the fixed consumer's machine. */
+export interface ConsumerFixedServices {
+  receiveMessage(signal: AbortSignal): Promise<FixedBatch>
+  processMessage(message: FixedBatch, signal: AbortSignal): Promise<PreparedBatch>
+  writeToDB(record: PreparedBatch, signal: AbortSignal): Promise<void>
+  close(signal: AbortSignal): Promise<void>
+}
+
+export async function createConsumerFixedServices(
+  parts: ConsumerFixedParts,
+  signal: AbortSignal,
+): Promise<ConsumerFixedServices> {
+  const { broker, store, maxRecords, nowMicros, log, meter } = parts
+  const inTurn = createSerializer()
+  const claims = await joinFixedTopics(parts, signal)
+  /** The batch that was handed out and is not written yet: a receive that was aborted in between loses nothing. */
+  let inHand: FixedBatch | undefined
+  let committedAt = 0
+
+  const receive = async (stop: AbortSignal): Promise<FixedBatch> => {
+    while (inHand === undefined) {
+      stop.throwIfAborted()
+      const reader = await claims.reader(stop)
+      const fetches = (await reader.poll({ maxRecords, waitMs: POLL_MS }, stop)).filter(
+        ({ kind }) => kind !== 'deleted',
+      )
+      if (fetches.length === 0) continue
+      let records = 0
+      for (const fetch of fetches) {
+        if (fetch.kind !== 'records') continue
+        records += fetch.records.length
+        const labels = { topic: fetch.topic, partition: String(fetch.partition) }
+        meter.gauge('consumer_lag_records', fetch.endOffset - fetch.nextOffset, labels)
+      }
+      inHand = { fetches, records }
+    }
+    return inHand
+  }
+
+  const write = async (writes: readonly PartitionWrite[], stop: AbortSignal): Promise<void> => {
+    if (writes.length === 0) return
+    try {
+      claims.advance(await store.write(writes, stop))
+    } catch (error) {
+      const failure = toTapelineError(error, 'STORE_UNAVAILABLE')
+      if (failure.code !== 'FENCED') {
+        claims.doubt()
+        throw failure
+      }
+      // Nothing was written: what is fenced leaves the batch, the rest goes on under the claims it has.
+      const lost = new Set(failure.partitions.map(({ topic, partition }) => `${topic}:${partition}`))
+      if (lost.size === 0) throw failure
+      claims.yieldTo(failure.partitions)
+      await write(
+        writes.filter(({ claim }) => !lost.has(`${claim.topic}:${claim.partition}`)),
+        stop,
+      )
+    }
+  }
+
+  return {
+    receiveMessage: (stop) => inTurn(() => receive(stop)),
+
+    processMessage: (message, stop) =>
+      inTurn(async () => {
+        const { writes, rejected, rows } = prepareFetches(message.fetches, parts, claims)
+        if (rejected.length > 0) {
+          const [first] = rejected
+          log.warn(
+            { count: rejected.length, code: first?.error.code, reason: first?.error.message },
+            'dead letters',
+          )
+          meter.count('dead_letters_total', rejected.length)
+          await writeDeadLetters(broker, rejected, stop)
+        }
+        return { writes, rows }
+      }),
+
+    writeToDB: (record, stop) =>
+      inTurn(async () => {
+        const deadline = AbortSignal.any([stop, AbortSignal.timeout(WRITE_TIMEOUT_MS)])
+        const writes = await settleUnknown(record.writes, deadline)
+        const started = nowMicros()
+        await write(writes, deadline)
+        inHand = undefined
+        meter.observe('store_write_seconds', (nowMicros() - started) / 1e6)
+        meter.count('stored_rows_total', record.rows)
+        if (nowMicros() - committedAt < COMMIT_EVERY_MS * 1000) return
+        committedAt = nowMicros()
+        await claims.commit(stop)
+      }),
+
+    close: (stop) =>
+      inTurn(async () => {
+        await claims.commit(stop)
+        await claims.close()
+      }),
+  }
+
+  /**
+   * After a write of unknown outcome the claims are taken anew: what the database has by now leaves the batch, the rest goes
+   * again under the new claim. A batch never ends in the middle of what a transaction wrote, so a part is whole or absent.
+   */
+  async function settleUnknown(
+    writes: readonly PartitionWrite[],
+    stop: AbortSignal,
+  ): Promise<PartitionWrite[]> {
+    await claims.reader(stop)
+    const open: PartitionWrite[] = []
+    for (const write of writes) {
+      const claim = claims.get(write.claim.topic, write.claim.partition)
+      if (claim === undefined || claim.nextOffset >= write.newOffset) continue
+      if (claim.nextOffset !== write.claim.nextOffset) {
+        claims.doubt()
+        inHand = undefined
+        throw new TapelineError(
+          'FENCED',
+          `${claim.topic}:${claim.partition} was stored in part by another process`,
+        )
+      }
+      open.push({ ...write, claim })
+    }
+    return open
+  }
+}

@@ -1,0 +1,19 @@
+import type { StoredChannel } from '../../domain/rows.ts'
+import type { Broker } from '../../ports/broker.ts'
+import type { Log, Meter } from '../../ports/log.ts'
+import type { Store } from '../../ports/store.ts'
+
+/** What the fixed consumer's services are made of. */
+export interface ConsumerFixedParts {
+  readonly broker: Broker
+  readonly store: Store
+  /** The fixed topics that have a table, by channel. */
+  readonly topics: Readonly<Record<StoredChannel, string>>
+  /** The most records of one batch: batches grow to this under load. */
+  readonly maxRecords: number
+  /** Microseconds since the epoch. */
+  readonly nowMicros: () => number
+  readonly raiseAlert: (id: string, code: string, message: string) => void
+  readonly log: Log
+  readonly meter: Meter
+}
