@@ -1,3 +1,4 @@
+import type { ReaderMemory } from '../domain/reader-rules.ts'
 import type { StreamSpec } from '../domain/stream-spec.ts'
 import type { PartitionFetch } from './broker.ts'
 import type { PartitionWrite } from './store.ts'
@@ -55,9 +56,23 @@ export interface PreparedBatch {
   readonly rows: number
 }
 
-/** Records of dynamic topics for one application. */
+/** Records of one dynamic topic that count, in order, with what a reader remembers before and behind them. */
+export interface StreamBatch {
+  readonly topic: string
+  readonly topicId: string
+  /** The offset of the first record that it covers, and the one behind the last. */
+  readonly from: number
+  readonly next: number
+  readonly before: ReaderMemory
+  readonly after: ReaderMemory
+  readonly events: readonly { readonly offset: number; readonly value: Uint8Array }[]
+  /** Set where history is gone for good in front of this place: applications are told. */
+  readonly reset: string | null
+}
+
+/** Batches of dynamic topics for one application. */
 export interface DynamicBatch {
-  readonly fetches: readonly PartitionFetch[]
+  readonly fetches: readonly StreamBatch[]
 }
 
 /** What a delivery came to. */

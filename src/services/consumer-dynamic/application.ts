@@ -1,0 +1,159 @@
+import { toTapelineError } from '../../errors.ts'
+import type { Broker } from '../../ports/broker.ts'
+import type { Log, Meter } from '../../ports/log.ts'
+import type { DeliveryResult, DynamicBatch, StreamBatch } from '../../ports/pipeline.ts'
+import { createSerializer } from '../serialize.ts'
+import { catchUp } from './catch-up.ts'
+import { wholeBody } from './data-frame.ts'
+import { createInbox } from './inbox.ts'
+import type { Subscription } from './subscription.ts'
+import type { TopicHub } from './topic-hub.ts'
+
+/** The services of one application's consumerDynamic machine. */
+export interface ConsumerDynamicServices {
+  subscribeTopics(topics: readonly string[], signal: AbortSignal): Promise<void>
+  receiveMessage(topics: readonly string[], signal: AbortSignal): Promise<DynamicBatch>
+  processMessage(message: DynamicBatch): Promise<void>
+  interactWithApp(message: DynamicBatch): Promise<DeliveryResult>
+}
+
+/** The running machine of one application. */
+export interface ConsumerDynamicActor {
+  send(event: {
+    readonly type: 'SUBSCRIBE_TO_TOPIC' | 'UNSUBSCRIBE_FROM_TOPIC'
+    readonly topic: string
+  }): void
+  stop(): void
+}
+
+export interface ApplicationParts {
+  readonly broker: Broker
+  readonly hub: TopicHub
+  /** Starts the machine of an application. */
+  readonly spawn: (app: string, services: ConsumerDynamicServices) => ConsumerDynamicActor
+  readonly log: Log
+  readonly meter: Meter
+}
+
+/** One application in this process: its machine, and the subscriptions of all its endpoints (R12). */
+export interface Application {
+  add(subscription: Subscription): void
+  remove(subscription: Subscription): void
+  subscriptions(): Iterable<Subscription>
+  stop(): void
+}
+
+export function createApplication(app: string, parts: ApplicationParts): Application {
+  const { hub, log, meter, spawn } = parts
+  const inTurn = createSerializer()
+  const byTopic = new Map<string, Set<Subscription>>()
+  /** Topics that the shared reader reads for this application. */
+  const opened = new Set<string>()
+  const inbox = createInbox((batch) => {
+    for (const subscription of byTopic.get(batch.topic) ?? []) {
+      subscription.fallBehind(batch)
+      serveBehind(subscription)
+    }
+  })
+  const push = (batch: StreamBatch): void => inbox.push(batch)
+  const served = new Set<Subscription>()
+
+  const serveBehind = (subscription: Subscription): void => {
+    if (subscription.state !== 'behind' || served.has(subscription)) return
+    served.add(subscription)
+    catchUp(subscription, parts)
+      .catch((error: unknown) => {
+        log.error({ stream: subscription.lease.id, code: toTapelineError(error).code }, 'catching up ended')
+      })
+      .finally(() => {
+        served.delete(subscription)
+        if (!subscription.ended.aborted) serveBehind(subscription)
+      })
+  }
+
+  const activate = (topic: string): void => {
+    const feed = hub.feed(topic)
+    if (feed === undefined) return
+    for (const subscription of byTopic.get(topic) ?? []) {
+      if (subscription.state === 'waiting' && subscription.activate(feed)) serveBehind(subscription)
+    }
+  }
+
+  const services: ConsumerDynamicServices = {
+    subscribeTopics: (topics, signal) =>
+      inTurn(async () => {
+        for (const topic of topics) {
+          if (!byTopic.has(topic)) continue
+          try {
+            await hub.open(topic, push, signal)
+            opened.add(topic)
+            activate(topic)
+          } catch (error) {
+            if (toTapelineError(error).code !== 'TOPIC_UNKNOWN') throw error
+            log.info({ app, topic }, 'a topic was gone before it was read')
+          }
+        }
+      }),
+    receiveMessage: (topics, signal) => {
+      for (const topic of [...opened]) {
+        if (topics.includes(topic)) continue
+        hub.leave(topic, push)
+        opened.delete(topic)
+      }
+      return inTurn(() => inbox.receive(signal))
+    },
+    processMessage: (message) =>
+      inTurn(async () => {
+        for (const batch of message.fetches) if (batch.events.length > 0) wholeBody(batch)
+      }),
+    interactWithApp: (message) =>
+      inTurn(async () => {
+        let events = 0
+        const endpoints = new Set<string>()
+        for (const batch of message.fetches) {
+          const shared = new Map<string, Buffer>()
+          for (const subscription of byTopic.get(batch.topic) ?? []) {
+            const delivered = subscription.deliver(batch, shared)
+            if (delivered.kind === 'behind') serveBehind(subscription)
+            else if (delivered.events > 0) {
+              events += delivered.events
+              endpoints.add(subscription.endpoint.id)
+            }
+            if (batch.reset !== null) meter.count('delivery_resets_total')
+          }
+        }
+        inbox.taken()
+        meter.count('delivered_events_total', events)
+        return { endpoints: endpoints.size, events }
+      }),
+  }
+  const actor = spawn(app, services)
+
+  return {
+    add(subscription) {
+      const { topic } = subscription.lease
+      const known = byTopic.get(topic) ?? new Set()
+      byTopic.set(topic, known.add(subscription))
+      if (opened.has(topic)) activate(topic)
+      else actor.send({ type: 'SUBSCRIBE_TO_TOPIC', topic })
+    },
+    remove(subscription) {
+      subscription.end()
+      const { topic } = subscription.lease
+      const known = byTopic.get(topic)
+      if (!known?.delete(subscription) || known.size > 0) return
+      byTopic.delete(topic)
+      hub.leave(topic, push)
+      opened.delete(topic)
+      actor.send({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic })
+    },
+    *subscriptions() {
+      for (const known of byTopic.values()) yield* known
+    },
+    stop() {
+      for (const known of byTopic.values()) for (const subscription of known) subscription.end()
+      for (const topic of opened) hub.leave(topic, push)
+      actor.stop()
+    },
+  }
+}

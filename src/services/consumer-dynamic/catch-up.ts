@@ -1,0 +1,99 @@
+import { isAbort, toTapelineError } from '../../errors.ts'
+import type { Broker } from '../../ports/broker.ts'
+import type { Log, Meter } from '../../ports/log.ts'
+import type { StreamBatch } from '../../ports/pipeline.ts'
+import type { Subscription } from './subscription.ts'
+import { toTopicBatches } from './topic-batches.ts'
+import type { TopicHub } from './topic-hub.ts'
+
+const POLL = { maxRecords: 2_000, waitMs: 100 } as const
+/** A socket gets more once it has no more than this waiting. */
+const LOW_BYTES = 512 * 1024
+const RETRY_MS = 500
+
+interface CatchUpParts {
+  readonly broker: Broker
+  readonly hub: TopicHub
+  readonly log: Log
+  readonly meter: Meter
+}
+
+/**
+ * Serves a subscription from the log until it has got all that the shared reader handed out, at the pace of its socket. It ends
+ * when the subscription is live, or over.
+ */
+export async function catchUp(subscription: Subscription, parts: CatchUpParts): Promise<void> {
+  const { log } = parts
+  while (!subscription.ended.aborted && subscription.state === 'behind') {
+    try {
+      await readOn(subscription, parts)
+    } catch (error) {
+      const failure = toTapelineError(error)
+      if (isAbort(error) || subscription.ended.aborted || failure.code === 'TOPIC_UNKNOWN') return
+      log.warn({ stream: subscription.lease.id, code: failure.code }, 'catching up failed, trying again')
+      await waitUnlessEnded(subscription)
+    }
+  }
+}
+
+async function readOn(subscription: Subscription, { broker, hub, meter }: CatchUpParts): Promise<void> {
+  const { topic } = subscription.lease
+  const feed = hub.feed(topic)
+  if (feed === undefined || subscription.joinLive(feed)) return
+  const { offset, memory } = subscription.behindFrom(feed)
+  const reader = await broker.openReader()
+  try {
+    await reader.assign([{ topic, partition: 0, offset }])
+    while (!subscription.joinLive(hub.feed(topic) ?? feed)) {
+      for (const fetch of await reader.poll(POLL, subscription.ended)) {
+        if (fetch.kind === 'deleted') return subscription.end()
+        const batches =
+          fetch.kind === 'records'
+            ? toTopicBatches(fetch, subscription.nextOffset, memory)
+            : [resetBatch(subscription, fetch.earliest, memory)]
+        for (const batch of batches) {
+          const events = subscription.send(batch, new Map())
+          meter.count('delivered_events_total', events)
+          if (batch.reset !== null) meter.count('delivery_resets_total')
+          if (subscription.endpoint.pendingBytes > LOW_BYTES) {
+            await subscription.endpoint.drained(LOW_BYTES, subscription.ended)
+          }
+        }
+      }
+    }
+  } finally {
+    await reader.close()
+  }
+}
+
+/** Retention has passed the cursor: the application is told, and gets what is left. */
+function resetBatch(
+  { lease, nextOffset }: Subscription,
+  earliest: number,
+  memory: StreamBatch['before'],
+): StreamBatch {
+  const reset = 'the history behind the cursor is gone: retention has removed it'
+  const { topic, topicId } = lease
+  return {
+    topic,
+    topicId,
+    from: nextOffset,
+    next: earliest,
+    before: memory,
+    after: memory,
+    events: [],
+    reset,
+  }
+}
+
+function waitUnlessEnded({ ended }: Subscription): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer)
+      ended.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, RETRY_MS)
+    ended.addEventListener('abort', done, { once: true })
+  })
+}

@@ -1,0 +1,36 @@
+import { encodeCursor } from '../../domain/cursor.ts'
+import type { StreamBatch } from '../../ports/pipeline.ts'
+
+const COMMA = Buffer.from(',')
+const END = Buffer.from(']}')
+const bodies = new WeakMap<StreamBatch, Buffer>()
+
+/**
+ * The bytes of a `data` message: the values of the records as they are, since they are JSON already, behind the stream's id and
+ * cursor. The body is joined once for all streams and sockets (R12). Events before `from` are left out.
+ */
+export function encodeDataFrame(lease: string, batch: StreamBatch, from: number): Buffer {
+  const cursor = encodeCursor({ lease, topicId: batch.topicId, offset: batch.next, memory: batch.after })
+  const head = Buffer.from(`{"op":"data","stream":${JSON.stringify(lease)},"cursor":"${cursor}","events":[`)
+  return Buffer.concat([head, from > batch.from ? joinBody(batch, from) : wholeBody(batch), END])
+}
+
+/** Joins the body of a batch ahead of its delivery. */
+export function wholeBody(batch: StreamBatch): Buffer {
+  let body = bodies.get(batch)
+  if (body === undefined) {
+    body = joinBody(batch, batch.from)
+    bodies.set(batch, body)
+  }
+  return body
+}
+
+function joinBody({ events }: StreamBatch, from: number): Buffer {
+  const parts: Uint8Array[] = []
+  for (const { offset, value } of events) {
+    if (offset < from) continue
+    if (parts.length > 0) parts.push(COMMA)
+    parts.push(value)
+  }
+  return Buffer.concat(parts)
+}

@@ -1,0 +1,155 @@
+import type { ControlBus } from '../../control/bus.ts'
+import { CONTROL_VERSION } from '../../control/records.ts'
+import type { Registry } from '../../control/registry.ts'
+import { type Cursor, decodeCursor } from '../../domain/cursor.ts'
+import { TapelineError, toTapelineError } from '../../errors.ts'
+import type { Connection, Delivery } from '../../ports/delivery.ts'
+import type { LeaseChange, StreamDesk } from '../../ports/streams.ts'
+import type { AppEndpoint } from '../../ports/transport.ts'
+import { type Application, type ApplicationParts, createApplication } from './application.ts'
+import { Subscription } from './subscription.ts'
+import { openTopicHub, type TopicHub } from './topic-hub.ts'
+
+const NOTIFICATION_WAIT_MS = 10_000
+
+interface DeliveryParts extends Omit<ApplicationParts, 'hub'> {
+  readonly desk: StreamDesk
+  readonly bus: ControlBus
+  readonly registry: Registry
+  readonly instance: string
+}
+
+/** The delivery of this process, with what the composition root needs to end it. */
+export interface RunningDelivery extends Delivery {
+  close(): Promise<void>
+}
+
+/** Delivers dynamic topics to the endpoints of applications, one consumerDynamic machine an application. */
+export async function createDelivery(parts: DeliveryParts): Promise<RunningDelivery> {
+  const { broker, desk, bus, registry, instance, log, meter } = parts
+  const hub: TopicHub = await openTopicHub(broker, log)
+  const applications = new Map<string, { application: Application; connections: number }>()
+
+  function* everySubscription(): Generator<Subscription> {
+    for (const { application } of applications.values()) yield* application.subscriptions()
+  }
+
+  const onChange = (change: LeaseChange): void => {
+    if (change.kind !== 'ended') return
+    for (const { application } of applications.values()) {
+      for (const subscription of [...application.subscriptions()]) {
+        if (subscription.lease.id !== change.leaseId) continue
+        subscription.endpoint.send({ op: 'end', stream: change.leaseId, reason: change.reason })
+        application.remove(subscription)
+      }
+    }
+  }
+  const unwatch = desk.watch(onChange)
+  const unlisten = bus.on('NOTIFY_CONSUMER', (notification) => {
+    const { notificationId, registryOffset } = notification
+    registry
+      .reached(registryOffset, AbortSignal.timeout(NOTIFICATION_WAIT_MS))
+      .then(() =>
+        bus.send([{ v: CONTROL_VERSION, kind: 'ACKNOWLEDGE', instance, notificationId, role: 'gateway' }]),
+      )
+      .catch((error: unknown) =>
+        log.warn({ code: toTapelineError(error).code }, 'a notification was not acknowledged'),
+      )
+  })
+  desk.reading(function* () {
+    for (const subscription of everySubscription()) yield subscription.lease.id
+  })
+
+  const enter = (app: string): { application: Application; connections: number } => {
+    const known = applications.get(app) ?? {
+      application: createApplication(app, { ...parts, hub }),
+      connections: 0,
+    }
+    known.connections++
+    applications.set(app, known)
+    return known
+  }
+
+  return {
+    connect(app, endpoint) {
+      const entry = enter(app)
+      const connection = openConnection(app, endpoint, entry.application, desk)
+      meter.gauge('sockets', countConnections())
+      return {
+        ...connection,
+        close() {
+          connection.close()
+          entry.connections--
+          if (entry.connections === 0) {
+            applications.delete(app)
+            entry.application.stop()
+          }
+          meter.gauge('sockets', countConnections())
+        },
+      }
+    },
+    async close() {
+      unwatch()
+      unlisten()
+      for (const { application } of applications.values()) application.stop()
+      applications.clear()
+      await hub.close()
+    },
+  }
+
+  function countConnections(): number {
+    let sum = 0
+    for (const { connections } of applications.values()) sum += connections
+    return sum
+  }
+}
+
+/** One endpoint's subscriptions; each lease at most once. */
+function openConnection(
+  app: string,
+  endpoint: AppEndpoint,
+  application: Application,
+  desk: StreamDesk,
+): Connection {
+  const subscriptions = new Map<string, Subscription>()
+  const refuse = (stream: string, error: unknown): void => {
+    const { code, message } = toTapelineError(error)
+    endpoint.send({ op: 'error', stream, code, message })
+  }
+  const leave = (leaseId: string): void => {
+    const subscription = subscriptions.get(leaseId)
+    if (!subscription) return
+    subscriptions.delete(leaseId)
+    application.remove(subscription)
+  }
+
+  return {
+    subscribe(leaseId, cursorText) {
+      try {
+        const lease = desk.get(leaseId)
+        if (!lease || (lease.app !== app && !lease.standing && app !== 'admin')) {
+          throw new TapelineError('STREAM_UNKNOWN', `no stream ${leaseId} belongs to the application`)
+        }
+        const cursor =
+          cursorText === undefined ? undefined : cursorFor(leaseId, lease.topicId, decodeCursor(cursorText))
+        leave(leaseId)
+        const subscription = new Subscription(endpoint, lease, cursor)
+        subscriptions.set(leaseId, subscription)
+        application.add(subscription)
+      } catch (error) {
+        refuse(leaseId, error)
+      }
+    },
+    unsubscribe: leave,
+    close() {
+      for (const leaseId of [...subscriptions.keys()]) leave(leaseId)
+    },
+  }
+}
+
+function cursorFor(leaseId: string, topicId: string, cursor: Cursor): Cursor {
+  if (cursor.lease !== leaseId || cursor.topicId !== topicId) {
+    throw new TapelineError('CURSOR_INVALID', 'the cursor belongs to another stream')
+  }
+  return cursor
+}

@@ -1,0 +1,73 @@
+import type { DynamicBatch, StreamBatch } from '../../ports/pipeline.ts'
+
+/** Events that may wait for one application; beyond it new batches are left to the catch-up reader. */
+const MOST_EVENTS = 50_000
+/** Events handed over in one cycle: cycles gather what has arrived, so that machines cost little (R12). */
+const MOST_EVENTS_A_CYCLE = 10_000
+
+/** What the shared reader brought for one application and the machine has not delivered yet. Bounded. */
+export interface Inbox {
+  push(batch: StreamBatch): void
+  /** Waits for batches; gives those in hand again until they are `taken`. */
+  receive(signal: AbortSignal): Promise<DynamicBatch>
+  taken(): void
+}
+
+/** `onOverflow` hears of each batch that found no room: its topic's subscriptions must read it from the log. */
+export function createInbox(onOverflow: (batch: StreamBatch) => void): Inbox {
+  let waiting: StreamBatch[] = []
+  let events = 0
+  let inHand: DynamicBatch | undefined
+  let wake: (() => void) | undefined
+
+  const take = (): DynamicBatch => {
+    let count = 0
+    let taken = 0
+    while (taken < waiting.length && count < MOST_EVENTS_A_CYCLE)
+      count += weight(waiting[taken++] as StreamBatch)
+    const fetches = waiting.slice(0, taken)
+    waiting = waiting.slice(taken)
+    events -= count
+    return { fetches }
+  }
+
+  return {
+    push(batch) {
+      if (events + weight(batch) > MOST_EVENTS) {
+        onOverflow(batch)
+        return
+      }
+      waiting.push(batch)
+      events += weight(batch)
+      wake?.()
+    },
+    async receive(signal) {
+      while (inHand === undefined) {
+        signal.throwIfAborted()
+        if (waiting.length > 0) inHand = take()
+        else await arrival(signal)
+      }
+      return inHand
+    },
+    taken() {
+      inHand = undefined
+    },
+  }
+
+  function arrival(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        wake = undefined
+        signal.removeEventListener('abort', done)
+        resolve()
+      }
+      wake = done
+      signal.addEventListener('abort', done, { once: true })
+    })
+  }
+}
+
+/** A batch without events weighs something too: markers and resets must not pile up. */
+function weight({ events }: StreamBatch): number {
+  return Math.max(1, events.length)
+}

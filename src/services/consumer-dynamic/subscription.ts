@@ -1,0 +1,114 @@
+import { type Cursor, encodeCursor } from '../../domain/cursor.ts'
+import { copyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import type { StreamBatch } from '../../ports/pipeline.ts'
+import type { Lease } from '../../ports/streams.ts'
+import type { AppEndpoint } from '../../ports/transport.ts'
+import { encodeDataFrame } from './data-frame.ts'
+import type { TopicFeed } from './topic-hub.ts'
+
+/** Bytes that may wait in a socket before it is left to the catch-up reader. */
+const MOST_PENDING_BYTES = 4 * 1024 * 1024
+
+/** What a live delivery came to: `behind` where the socket must be served by the catch-up reader from here on. */
+export type Delivered = { readonly kind: 'sent'; readonly events: number } | { readonly kind: 'behind' }
+
+/**
+ * One endpoint's reading of one lease: where it is, and whether it gets live batches or catches up from the log. It is
+ * `waiting` until the shared reader has opened the topic.
+ */
+export class Subscription {
+  readonly endpoint: AppEndpoint
+  readonly lease: Lease
+  readonly #cursor: Cursor | undefined
+  readonly #ended = new AbortController()
+  #state: 'waiting' | 'behind' | 'live' = 'waiting'
+  #next = 0
+  #memory: ReaderMemory | undefined
+
+  constructor(endpoint: AppEndpoint, lease: Lease, cursor: Cursor | undefined) {
+    this.endpoint = endpoint
+    this.lease = lease
+    this.#cursor = cursor
+  }
+
+  get state(): 'waiting' | 'behind' | 'live' {
+    return this.#state
+  }
+
+  /** The next offset that the endpoint has not got. */
+  get nextOffset(): number {
+    return this.#next
+  }
+
+  /** Aborts when the subscription is over. */
+  get ended(): AbortSignal {
+    return this.#ended.signal
+  }
+
+  /** Begins where the cursor says, or where the shared reader is. Gives whether it has to catch up. */
+  activate(feed: TopicFeed): boolean {
+    const begin = this.#cursor ?? { offset: feed.nextOffset, memory: feed.memory }
+    this.#next = begin.offset
+    this.#memory = copyMemory(begin.memory)
+    this.#state = begin.offset < feed.nextOffset ? 'behind' : 'live'
+    const { id, topic, topicId } = this.lease
+    const cursor = encodeCursor({ lease: id, topicId, offset: begin.offset, memory: begin.memory })
+    this.endpoint.send({ op: 'subscribed', stream: id, topic, cursor })
+    return this.#state === 'behind'
+  }
+
+  /** Sends a live batch, as far as the endpoint has not got it. */
+  deliver(batch: StreamBatch, shared: Map<string, Buffer>): Delivered {
+    if (this.#state !== 'live' || batch.next <= this.#next) return { kind: 'sent', events: 0 }
+    if (this.endpoint.pendingBytes > MOST_PENDING_BYTES || batch.from > this.#next) {
+      if (batch.from >= this.#next) this.#memory = batch.before
+      this.#state = 'behind'
+      return { kind: 'behind' }
+    }
+    return { kind: 'sent', events: this.send(batch, shared) }
+  }
+
+  /** Sends a batch as it is; `shared` keeps frames that other endpoints of the same lease can use as they are. */
+  send(batch: StreamBatch, shared: Map<string, Buffer>): number {
+    const { id, topicId } = this.lease
+    const from = this.#next
+    if (batch.reset !== null) {
+      const cursor = encodeCursor({ lease: id, topicId, offset: batch.next, memory: batch.after })
+      this.endpoint.send({ op: 'reset', stream: id, reason: batch.reset, cursor })
+    }
+    this.#next = batch.next
+    this.#memory = batch.after
+    const first = batch.events.findIndex(({ offset }) => offset >= from)
+    if (first < 0) return 0
+    const frame =
+      first > 0
+        ? encodeDataFrame(id, batch, from)
+        : (shared.get(id) ?? encodeDataFrame(id, batch, batch.from))
+    if (first === 0) shared.set(id, frame)
+    this.endpoint.sendEncoded(frame)
+    return batch.events.length - first
+  }
+
+  /** Where the catch-up reader begins: the next offset, and what a reader remembers there. */
+  behindFrom(feed: TopicFeed): { readonly offset: number; readonly memory: ReaderMemory } {
+    return { offset: this.#next, memory: copyMemory(this.#memory ?? feed.memory) }
+  }
+
+  /** Turns live if it has got everything that the shared reader has handed out. Gives whether it did. */
+  joinLive(feed: TopicFeed): boolean {
+    if (this.#next < feed.nextOffset) return false
+    this.#state = 'live'
+    return true
+  }
+
+  /** Leaves live delivery: a batch was not kept for it. */
+  fallBehind(batch: StreamBatch): void {
+    if (this.#state !== 'live' || batch.next <= this.#next) return
+    if (batch.from >= this.#next) this.#memory = batch.before
+    this.#state = 'behind'
+  }
+
+  end(): void {
+    this.#ended.abort()
+  }
+}

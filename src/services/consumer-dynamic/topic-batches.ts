@@ -1,0 +1,47 @@
+import { copyMemory, counts, type ReaderMemory } from '../../domain/reader-rules.ts'
+import type { PartitionFetch, StoredRecord } from '../../ports/broker.ts'
+import type { StreamBatch } from '../../ports/pipeline.ts'
+
+/** The most events of one data frame: large frames are cheap to send, but one frame must not fill a buffer. */
+const MOST_EVENTS = 1_000
+
+/**
+ * Cuts what was polled of a dynamic topic into batches, leaving out what does not count (R4, R8). `memory` is what the reader
+ * remembers in front of it, and is brought up to what lies behind it.
+ */
+export function toTopicBatches(
+  fetch: PartitionFetch & { kind: 'records' },
+  from: number,
+  memory: ReaderMemory,
+): StreamBatch[] {
+  const { topic, topicId } = fetch
+  const batches: StreamBatch[] = []
+  let start = from
+  let before = copyMemory(memory)
+  let events: { offset: number; value: Uint8Array }[] = []
+  const cut = (next: number, reset: string | null): void => {
+    const after = copyMemory(memory)
+    batches.push({ topic, topicId, from: start, next, before, after, events, reset })
+    start = next
+    before = after
+    events = []
+  }
+  for (const record of fetch.records) {
+    if (record.offset < from) continue
+    const reset = resetReason(record)
+    if (reset !== null && events.length > 0) cut(record.offset, null)
+    if (counts(memory, record.headers) && record.value !== null)
+      events.push({ offset: record.offset, value: record.value })
+    if (reset !== null) cut(record.offset + 1, reset)
+    else if (events.length >= MOST_EVENTS) cut(record.offset + 1, null)
+  }
+  if (start < fetch.nextOffset) cut(fetch.nextOffset, null)
+  return batches
+}
+
+/** A marker with a body says that what should lie before it is gone for good. */
+function resetReason({ headers, value }: StoredRecord): string | null {
+  if (headers.kind !== 'marker' || value === null) return null
+  const body = JSON.parse(new TextDecoder().decode(value)) as { reset?: string }
+  return body.reset ?? 'history is gone'
+}

@@ -1,0 +1,179 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
+import type { Broker, PartitionFetch, Reader } from '../../ports/broker.ts'
+import type { Log } from '../../ports/log.ts'
+import type { StreamBatch } from '../../ports/pipeline.ts'
+import { toTopicBatches } from './topic-batches.ts'
+
+const POLL = { maxRecords: 5_000, waitMs: 500 } as const
+const RETRY_MS = 200
+/** How far before the end a topic is read, when it is opened, to learn the epochs that count there. */
+const EPOCH_SLACK = 2_000
+
+/** Where the shared reader stands in a topic. */
+export interface TopicFeed {
+  readonly topic: string
+  readonly topicId: string
+  /** Batches that listeners get from now on begin here. */
+  readonly nextOffset: number
+  readonly memory: ReaderMemory
+}
+
+export interface TopicHub {
+  /** Reads a topic for a listener, from its end where nobody reads it yet. Raises TOPIC_UNKNOWN. */
+  open(topic: string, listener: (batch: StreamBatch) => void, signal: AbortSignal): Promise<TopicFeed>
+  /** Where a topic is read at present; undefined where it is not. */
+  feed(topic: string): TopicFeed | undefined
+  /** Ends reading a topic for a listener; the last one closes it. */
+  leave(topic: string, listener: (batch: StreamBatch) => void): void
+  close(): Promise<void>
+}
+
+interface OpenTopic {
+  topic: string
+  topicId: string
+  nextOffset: number
+  memory: ReaderMemory
+  readonly listeners: Set<(batch: StreamBatch) => void>
+}
+
+/** The one reader of dynamic topics in a process, shared by the actors of all applications (R12). */
+export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> {
+  const stop = new AbortController()
+  const topics = new Map<string, OpenTopic>()
+  const opening = new Map<string, Promise<OpenTopic>>()
+  let reader: Reader = await broker.openReader()
+
+  const report = (what: string, topic?: string) => (error: unknown) => {
+    if (!isAbort(error)) log.warn({ topic, code: toTapelineError(error).code }, what)
+  }
+
+  const begin = async (topic: string, signal: AbortSignal): Promise<OpenTopic> => {
+    const description = (await broker.listTopics(topic, signal)).find(({ name }) => name === topic)
+    if (!description) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic}`)
+    const { earliest, end } = description.offsets[0] ?? { earliest: 0, end: 0 }
+    const memory = await learnMemory(broker, topic, Math.max(earliest, end - EPOCH_SLACK), end, signal)
+    const open = { topic, topicId: description.id, nextOffset: end, memory, listeners: new Set<never>() }
+    topics.set(topic, open)
+    await reader.assign([{ topic, partition: 0, offset: end }])
+    return open
+  }
+
+  const distribute = (fetch: PartitionFetch): void => {
+    const open = topics.get(fetch.topic)
+    if (!open) return
+    switch (fetch.kind) {
+      case 'deleted':
+        topics.delete(fetch.topic)
+        return
+      case 'truncated': {
+        const { topic, topicId, listeners, memory, nextOffset } = open
+        const kept = copyMemory(memory)
+        const reset = `records up to ${fetch.earliest - 1} were removed before they were read`
+        open.nextOffset = fetch.earliest
+        const batch = {
+          topic,
+          topicId,
+          from: nextOffset,
+          next: fetch.earliest,
+          before: kept,
+          after: kept,
+          events: [],
+          reset,
+        }
+        for (const listener of listeners) listener(batch)
+        return
+      }
+      case 'records':
+        for (const batch of toTopicBatches(fetch, open.nextOffset, open.memory)) {
+          open.nextOffset = batch.next
+          for (const listener of open.listeners) listener(batch)
+        }
+    }
+  }
+
+  const run = async (): Promise<void> => {
+    while (!stop.signal.aborted) {
+      try {
+        for (const fetch of await reader.poll(POLL, stop.signal)) distribute(fetch)
+      } catch (error) {
+        if (stop.signal.aborted) return
+        report('dynamic topics cannot be read, trying again')(error)
+        await delay(RETRY_MS, undefined, { signal: stop.signal }).catch(report('waiting to read again'))
+        await reopen().catch(report('dynamic topics cannot be opened again'))
+      }
+    }
+  }
+
+  const reopen = async (): Promise<void> => {
+    await reader.close()
+    reader = await broker.openReader()
+    await reader.assign(
+      [...topics.values()].map(({ topic, nextOffset }) => ({ topic, partition: 0, offset: nextOffset })),
+    )
+  }
+  const running = run()
+
+  return {
+    async open(topic, listener, signal) {
+      let open = topics.get(topic)
+      if (open === undefined || opening.has(topic)) {
+        const pending = opening.get(topic) ?? begin(topic, signal).finally(() => opening.delete(topic))
+        opening.set(topic, pending)
+        open = await pending
+      }
+      open.listeners.add(listener)
+      return open
+    },
+    feed: (topic) => (opening.has(topic) ? undefined : topics.get(topic)),
+    leave(topic, listener) {
+      const open = topics.get(topic)
+      if (!open) return
+      open.listeners.delete(listener)
+      if (open.listeners.size > 0) return
+      topics.delete(topic)
+      reader.unassign([{ topic, partition: 0 }]).catch(report('a topic could not be left', topic))
+    },
+    async close() {
+      stop.abort()
+      await running
+      await reader.close()
+    },
+  }
+}
+
+/** The epochs and positions that a reader at `end` must know, from the last records before it. */
+async function learnMemory(
+  broker: Broker,
+  topic: string,
+  from: number,
+  end: number,
+  signal: AbortSignal,
+): Promise<ReaderMemory> {
+  const memory = emptyMemory()
+  if (from >= end) return memory
+  const reader = await broker.openReader()
+  try {
+    await reader.assign([{ topic, partition: 0, offset: from }])
+    for (let next = from; next < end; ) {
+      for (const fetch of await reader.poll(POLL, signal)) {
+        if (fetch.kind === 'deleted') throw new TapelineError('TOPIC_UNKNOWN', `the topic ${topic} is gone`)
+        if (fetch.kind === 'truncated') {
+          next = fetch.earliest
+          continue
+        }
+        const before = { ...fetch, nextOffset: Math.min(fetch.nextOffset, end) }
+        toTopicBatches(
+          { ...before, records: fetch.records.filter(({ offset }) => offset < end) },
+          next,
+          memory,
+        )
+        next = fetch.nextOffset
+      }
+    }
+    return memory
+  } finally {
+    await reader.close()
+  }
+}
