@@ -1,0 +1,278 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { type WebSocket, WebSocketServer } from 'ws'
+import { TapelineError, toTapelineError } from '../errors.ts'
+import type { Log } from '../ports/log.ts'
+import type { WalkClock } from './clock.ts'
+import { Connection } from './connection.ts'
+import { type Controlled, control, send } from './control.ts'
+import type { Feeds, Subscription } from './feeds.ts'
+import * as messages from './messages.ts'
+import type { Misbehaviour, Outage } from './misbehaviour.ts'
+import { CALL_LIMITS, CallCounter, SOCKET_LIMITS } from './rate-limit.ts'
+import { answer, rateLimited, unauthorized } from './rest.ts'
+
+const LARGEST_MESSAGE = 1024 * 1024
+/** Handshakes and calls that hang in `stall`; one more is cut. */
+const MOST_STALLED = 1_000
+
+export interface ServerOptions {
+  readonly feeds: Feeds
+  readonly clock: WalkClock
+  readonly heartbeatSeconds: number
+  readonly subscribe: (subscription: string) => Subscription | undefined
+  readonly controlled: Controlled
+  readonly log: Log | undefined
+}
+
+/** Both hosts of the service on one port: WebSocket v2 at `/v2`, REST at `/data` and `/stats/rate/limit`, and the control. */
+export class SimulatorServer {
+  readonly #options: ServerOptions
+  readonly #http: Server
+  readonly #websockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: LARGEST_MESSAGE,
+    autoPong: false,
+    clientTracking: false,
+  })
+  readonly #connections = new Set<Connection>()
+  readonly #calls = new CallCounter(CALL_LIMITS)
+  readonly #opened = new CallCounter(SOCKET_LIMITS)
+  readonly #stalled = { websocket: new Set<() => void>(), rest: new Set<() => void>() }
+  readonly #startedAt: number
+  #misbehaviour: Misbehaviour
+  #cutting: NodeJS.Timeout | undefined
+  #sockets = 0
+  #refusals = 0
+  #slow = 0
+
+  constructor(options: ServerOptions, misbehaviour: Misbehaviour) {
+    this.#options = options
+    this.#misbehaviour = misbehaviour
+    this.#startedAt = this.#now()
+    this.#http = createServer((request, response) => this.#request(request, response))
+    this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
+    this.#http.on('clientError', (_error, socket) => socket.destroy())
+  }
+
+  /** Begins to listen and gives the port. Raises PORT_IN_USE. */
+  async listen(port: number, host: string): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#http.once('error', reject)
+      this.#http.listen(port, host, () => {
+        this.#http.off('error', reject)
+        resolve()
+      })
+    }).catch((error: unknown) => {
+      const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
+      if (taken)
+        throw new TapelineError('PORT_IN_USE', `the simulator cannot listen on ${host}:${port}`, {
+          cause: error,
+        })
+      throw toTapelineError(error)
+    })
+    this.misbehave(this.#misbehaviour)
+    return (this.#http.address() as AddressInfo).port
+  }
+
+  get connections(): number {
+    return this.#connections.size
+  }
+
+  get subscriptions(): number {
+    return [...this.#connections].reduce((sum, connection) => sum + connection.subscriptions, 0)
+  }
+
+  /** Connections cut because they read too slowly. */
+  get slow(): number {
+    return this.#slow
+  }
+
+  /** Writes out what connections have got. */
+  flush(): void {
+    for (const connection of this.#connections) connection.flush()
+  }
+
+  /** Changes the misbehaviour, for open connections too. */
+  misbehave(misbehaviour: Misbehaviour): void {
+    this.#misbehaviour = misbehaviour
+    clearInterval(this.#cutting)
+    const { cutSeconds } = misbehaviour
+    if (cutSeconds !== undefined) this.#cutting = setInterval(() => this.#cutAll(), cutSeconds * 1000)
+    const outage = misbehaviour.outage('websocket')
+    for (const connection of this.#connections) {
+      connection.hold(outage === 'stall')
+      if (outage === 'drop') connection.cut()
+      else if (outage !== undefined && outage !== 'stall') connection.end(...this.#lastWords(outage))
+    }
+    for (const side of ['websocket', 'rest'] as const) {
+      if (misbehaviour.outage(side) === 'stall') continue
+      const waiting = [...this.#stalled[side]]
+      this.#stalled[side].clear()
+      for (const go of waiting) go()
+    }
+  }
+
+  /** Cuts all connections and stops listening. */
+  async close(): Promise<void> {
+    clearInterval(this.#cutting)
+    this.#cutAll()
+    const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()))
+    this.#http.closeAllConnections()
+    this.#websockets.close()
+    await closed
+  }
+
+  #cutAll(): void {
+    for (const connection of this.#connections) connection.cut()
+  }
+
+  #now(): number {
+    return Math.floor(this.#options.clock.wall / 1000)
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // Until ws takes the socket over, a reset by the peer has no other listener and would end the process.
+    const ignore = () => socket.destroy()
+    socket.on('error', ignore)
+    const { path, query } = target(request)
+    const outage = this.#misbehaviour.outage('websocket')
+    if (outage === 'drop' || path !== '/v2') {
+      socket.destroy()
+    } else if (outage === 'stall') {
+      this.#stall('websocket', socket, () => this.#upgrade(request, socket, head))
+    } else {
+      socket.off('error', ignore)
+      this.#websockets.handleUpgrade(request, socket, head, (websocket) => {
+        this.#accept(websocket, socket, keyOf(request, query))
+      })
+    }
+  }
+
+  #accept(websocket: WebSocket, socket: Duplex, key: string): void {
+    const { clock, heartbeatSeconds, subscribe, log } = this.#options
+    const connection = new Connection({
+      websocket,
+      socket,
+      subscribe,
+      now: () => Math.floor(clock.wall / 1000),
+      heartbeatSeconds,
+      onSlow: () => {
+        this.#slow++
+        log?.warn({}, 'a client reads too slowly and was cut off')
+      },
+    })
+    this.#connections.add(connection)
+    websocket.on('error', (error) =>
+      log?.info({ error: error.message }, 'a client broke the WebSocket protocol'),
+    )
+    websocket.on('close', () => {
+      connection.release()
+      this.#connections.delete(connection)
+    })
+    const outage = this.#misbehaviour.outage('websocket')
+    if (outage === 'close' || outage === '401' || outage === '429') connection.end(...this.#lastWords(outage))
+    else if (key === '') connection.end(...this.#lastWords('401'))
+    else this.#welcome(connection)
+  }
+
+  #welcome(connection: Connection): void {
+    const now = this.#now()
+    this.#opened.count(now)
+    this.#sockets++
+    connection.enqueue(
+      messages.welcome({
+        uptimeSeconds: Math.floor((now - this.#startedAt) / 1000),
+        nowMillis: now,
+        socketId: `sim${this.#startedAt.toString(36)}${this.#sockets}`,
+        socketsActive: this.#connections.size,
+        socketsRemaining: 0,
+        opened: { max: this.#opened.max(), left: this.#opened.left(now) },
+      }),
+    )
+    connection.flush()
+  }
+
+  #lastWords(outage: Exclude<Outage, 'drop' | 'stall'>): [frames: string, code: number] {
+    switch (outage) {
+      case 'close':
+        return ['', 1001]
+      case '401':
+        return [messages.unauthorized('format', 'We only support JSON format with a valid api_key.'), 1000]
+      case '429':
+        this.#refusals++
+        return [this.#refusals % 2 === 0 ? messages.openingTooFast() : messages.tooManySockets(), 1000]
+    }
+  }
+
+  #request(request: IncomingMessage, response: ServerResponse): void {
+    const { path, query } = target(request)
+    if (control(request, response, path, this.#options.controlled)) return
+    const outage = this.#misbehaviour.outage('rest')
+    const now = this.#now()
+    if (outage === 'drop' || outage === 'close') {
+      request.socket.destroy()
+    } else if (outage === 'stall') {
+      this.#stall('rest', request.socket, () => this.#request(request, response))
+    } else if (outage === '401' || keyOf(request, query) === '') {
+      const { status, body } = unauthorized()
+      send(response, status, body)
+    } else if (outage === '429') {
+      const { status, body } = rateLimited(this.#calls.made(now), this.#calls.max())
+      send(response, status, body, this.#calls.headers(now))
+    } else {
+      this.#answer(path, query, response, now)
+    }
+  }
+
+  #answer(path: string, query: URLSearchParams, response: ServerResponse, now: number): void {
+    if (path === '/stats/rate/limit') {
+      const Data = { calls_made: this.#calls.made(now), calls_left: this.#calls.left(now) }
+      send(response, 200, {
+        Response: 'Success',
+        Message: '',
+        HasWarning: false,
+        Type: 100,
+        RateLimit: {},
+        Data,
+      })
+      return
+    }
+    this.#calls.count(now)
+    const { feeds, clock } = this.#options
+    const found = answer(path, query, feeds, clock)
+    if (found) send(response, found.status, found.body, this.#calls.headers(now))
+    else
+      send(response, 404, {
+        Response: 'Error',
+        Message: 'Path does not exist',
+        HasWarning: false,
+        Type: 1,
+        RateLimit: {},
+        Data: {},
+      })
+  }
+
+  /** Leaves a handshake or a call hanging until the stall ends. */
+  #stall(side: 'websocket' | 'rest', socket: Duplex, go: () => void): void {
+    const waiting = this.#stalled[side]
+    if (waiting.size >= MOST_STALLED) {
+      socket.destroy()
+      return
+    }
+    waiting.add(go)
+    socket.once('close', () => waiting.delete(go))
+  }
+}
+
+function target(request: IncomingMessage): { readonly path: string; readonly query: URLSearchParams } {
+  const [path = '/', query] = (request.url ?? '/').split('?', 2)
+  return { path, query: new URLSearchParams(query) }
+}
+
+/** The API key of a request: any that is not empty is good here. */
+function keyOf(request: IncomingMessage, query: URLSearchParams): string {
+  const header = /^apikey\s+(\S+)$/i.exec(request.headers.authorization ?? '')
+  return header?.[1] ?? query.get('api_key') ?? ''
+}
