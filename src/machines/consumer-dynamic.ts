@@ -1,64 +1,33 @@
 import { assign, fromPromise, raise, setup } from 'xstate'
 import type { ErrorInfo } from '../ports/actors.ts'
 import type { DeliveryResult, DynamicBatch } from '../ports/pipeline.ts'
-import { backOffMs, isAlertDue, type MachineSettings, recordFailure, unprovided } from './failure.ts'
+import {
+  applyChanges,
+  beginConsuming,
+  type ConsumerDynamicContext,
+  type ConsumerDynamicEvent,
+  rememberChange,
+  resubscribed,
+} from './consumer-dynamic-context.ts'
+import {
+  backOffMs,
+  HEALTHY_AFTER_MS,
+  type MachineInput,
+  recordFailure,
+  unprovided,
+  untilAlertMs,
+} from './failure.ts'
 
 type Step = 'subscribing' | 'consuming' | 'processingMessage' | 'interactingWithApp'
 
-export interface ConsumerDynamicContext {
-  /** The dynamic topics it reads. */
-  readonly currentTopics: readonly string[]
-  /** The batch in hand, as received. */
-  readonly currentMessage: DynamicBatch | null
-  /** What the last delivery came to. */
-  readonly appInteractionResult: DeliveryResult | null
-  readonly errorInfo: ErrorInfo | null
-  /** What was asked for in the middle of a step, in order; applied when the step is over. */
-  readonly waiting: readonly TopicChange[]
-  /** The topics that `subscribing` is about. */
-  readonly subscribing: readonly string[]
-  readonly settings: MachineSettings
-}
-
-interface TopicChange {
-  readonly change: 'subscribe' | 'unsubscribe'
-  readonly topic: string
-}
-
-export type ConsumerDynamicEvent =
-  /** Without `topic` it subscribes again to all that it has: after a RESET. */
-  | { readonly type: 'SUBSCRIBE_TO_TOPIC'; readonly topic?: string }
-  | { readonly type: 'UNSUBSCRIBE_FROM_TOPIC'; readonly topic: string }
-  | { readonly type: 'SUBSCRIBE_SUCCESS' }
-  | { readonly type: 'SUBSCRIBE_FAILURE'; readonly error: unknown }
-  | { readonly type: 'MESSAGE_RECEIVED'; readonly message: DynamicBatch }
-  | { readonly type: 'RECEIVE_FAILURE'; readonly error: unknown }
-  | { readonly type: 'PROCESS_SUCCESS' }
-  | { readonly type: 'PROCESS_FAILURE'; readonly error: unknown }
-  | { readonly type: 'INTERACT_SUCCESS'; readonly result: DeliveryResult }
-  | { readonly type: 'INTERACT_FAILURE'; readonly error: unknown }
-  | { readonly type: 'RETRY' }
-  | { readonly type: 'RESET' }
-
-/** The topics after a list of changes. */
-function applyChanges(topics: readonly string[], changes: readonly TopicChange[]): readonly string[] {
-  const result = new Set(topics)
-  for (const { change, topic } of changes) {
-    if (change === 'subscribe') result.add(topic)
-    else result.delete(topic)
-  }
-  return [...result]
-}
-
-/** One change a topic is enough: the last one counts, so the list is bounded by the number of topics. */
-function rememberChange(waiting: readonly TopicChange[], change: TopicChange): readonly TopicChange[] {
-  return [...waiting.filter(({ topic }) => topic !== change.topic), change]
-}
-
 const base = setup({
-  types: {} as { context: ConsumerDynamicContext; events: ConsumerDynamicEvent; input: MachineSettings },
+  types: {} as {
+    context: ConsumerDynamicContext
+    events: ConsumerDynamicEvent
+    input: MachineInput<ConsumerDynamicContext>
+  },
   actors: {
-    /** Has the shared reader read these topics for this application. */
+    /** Has the shared reader read these topics for this application; with none it resolves at once. */
     subscribeTopicService: fromPromise<void, { topics: readonly string[] }>(unprovided),
     /** Waits for records of the topics; gives the batch in hand again until it is delivered. */
     receiveMessageService: fromPromise<DynamicBatch, { topics: readonly string[] }>(unprovided),
@@ -68,18 +37,20 @@ const base = setup({
     interactWithAppService: fromPromise<DeliveryResult, { message: DynamicBatch }>(unprovided),
   },
   actions: {
+    /** Tells that a failure lasts, again at each further attempt, or that it is over; provided. */
     raiseAlert: (_, _params: { errorInfo: ErrorInfo | null }) => {},
     clearAlert: () => {},
   },
   guards: {
     failedIn: ({ context }, params: { step: Step }) => context.errorInfo?.step === params.step,
-    isAlertDue: ({ context }) => isAlertDue(context.errorInfo, context.settings),
     hasTopics: ({ context }) => applyChanges(context.currentTopics, context.waiting).length > 0,
     keepsTopics: ({ context, event }) =>
       event.type === 'UNSUBSCRIBE_FROM_TOPIC' && context.currentTopics.some((topic) => topic !== event.topic),
   },
   delays: {
-    backOff: ({ context }) => backOffMs(context.errorInfo, context.settings),
+    backOff: ({ context }) => backOffMs(context.errorInfo?.attempt ?? 1, context.settings.random),
+    untilAlert: ({ context }) => untilAlertMs(context.errorInfo, context.settings),
+    healthy: HEALTHY_AFTER_MS,
   },
 })
 
@@ -89,9 +60,10 @@ const failIn = (step: Step) =>
       recordFailure(context.errorInfo, step, 'error' in event ? event.error : undefined, context.settings),
   })
 
-const recoverFrom = (...steps: readonly Step[]) =>
+/** The failure of this step is over. Failures of other steps stay until theirs succeed. */
+const recoverFrom = (step: Step) =>
   base.enqueueActions(({ context, enqueue }) => {
-    if (context.errorInfo === null || !steps.some((step) => step === context.errorInfo?.step)) return
+    if (context.errorInfo?.step !== step) return
     enqueue.assign({ errorInfo: null })
     enqueue('clearAlert')
   })
@@ -115,12 +87,34 @@ const remember = {
   },
 } as const
 
-/** On the way into a waiting state: unsubscribes are done, subscribes are raised. */
-const serveWaiting = base.enqueueActions(({ context, enqueue }) => {
-  const unsubscribed = context.waiting.filter(({ change }) => change === 'unsubscribe')
-  const subscribed = context.waiting.filter(({ change }) => change === 'subscribe')
-  enqueue.assign({ currentTopics: applyChanges(context.currentTopics, unsubscribed), waiting: subscribed })
-  if (subscribed.length > 0) enqueue.raise({ type: 'SUBSCRIBE_TO_TOPIC' })
+/** `idle` reads nothing: what was to be left is left already, what was to be read is subscribed to. */
+const serveWhenIdle = base.enqueueActions(({ context, enqueue }) => {
+  const wanted = context.waiting.filter(({ change }) => change === 'subscribe')
+  enqueue.assign({ currentTopics: [], waiting: wanted })
+  if (wanted.length > 0) enqueue.raise({ type: 'SUBSCRIBE_TO_TOPIC' })
+  else if (context.errorInfo !== null) {
+    // What failed is no longer wanted: it would stay reported for ever.
+    enqueue.assign({ errorInfo: null })
+    enqueue('clearAlert')
+  }
+})
+
+/** What was asked for in the meantime, by the same events as if it were asked now: topics are left first, one at a time. */
+const serveWhenConsuming = base.enqueueActions(({ context, enqueue }) => {
+  const leaving = context.waiting.find(({ change }) => change === 'unsubscribe')
+  if (leaving !== undefined) {
+    enqueue.assign({ waiting: context.waiting.filter((change) => change !== leaving) })
+    enqueue.raise({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic: leaving.topic })
+  } else if (context.waiting.length > 0) enqueue.raise({ type: 'SUBSCRIBE_TO_TOPIC' })
+})
+
+/** On the way into `subscribing` again: a topic that has ended meanwhile would fail for ever. */
+const leaveOutUnsubscribed = base.assign({
+  subscribing: ({ context }) =>
+    context.subscribing.filter(
+      (topic) =>
+        !context.waiting.some((waiting) => waiting.change === 'unsubscribe' && waiting.topic === topic),
+    ),
 })
 
 /** The topics to subscribe to: the one that was asked for, all that were remembered, and after a RESET all that it had. */
@@ -138,17 +132,7 @@ const takeTopics = base.assign({
   subscribing: [],
 })
 
-/** After a RESET: whatever it read, or was about to read, is subscribed to anew. */
-const resubscribe = base.assign({
-  waiting: ({ context }) => [
-    ...[...context.currentTopics, ...context.subscribing]
-      .filter((topic) => !context.waiting.some((change) => change.topic === topic))
-      .map((topic) => ({ change: 'subscribe', topic }) as const),
-    ...context.waiting,
-  ],
-  currentTopics: [],
-  subscribing: [],
-})
+const resubscribe = base.assign(({ context }) => resubscribed(context))
 
 /**
  * The dynamic consumer: stands for one application. It reads dynamic topics, prepares what came and hands it to the
@@ -157,21 +141,13 @@ const resubscribe = base.assign({
 export const consumerDynamicMachine = base.createMachine({
   id: 'consumerDynamicActor',
   description: 'Consumer Dynamic',
-  context: ({ input }) => ({
-    currentTopics: [],
-    currentMessage: null,
-    appInteractionResult: null,
-    errorInfo: null,
-    waiting: [],
-    subscribing: [],
-    settings: input,
-  }),
+  context: ({ input }) => beginConsuming(input),
   initial: 'idle',
   on: {
     RESET: {
       target: '.idle',
       description:
-        'RESET works in every state (R3); the topics are subscribed to again, the batch in hand is received again.',
+        'RESET works in every state; the topics are subscribed to again, the batch in hand is received again.',
       actions: resubscribe,
     },
   },
@@ -179,12 +155,13 @@ export const consumerDynamicMachine = base.createMachine({
     idle: {
       description: 'Awaiting subscription commands',
       meta: { label: 'Idle' },
-      entry: serveWaiting,
+      entry: serveWhenIdle,
       on: { SUBSCRIBE_TO_TOPIC: { target: 'subscribing', actions: chooseTopics } },
     },
     subscribing: {
       description: 'Subscribing to a new dynamic topic',
       meta: { label: 'Subscribing' },
+      entry: leaveOutUnsubscribed,
       invoke: {
         src: 'subscribeTopicService',
         input: ({ context }) => ({ topics: context.subscribing }),
@@ -200,12 +177,18 @@ export const consumerDynamicMachine = base.createMachine({
     consuming: {
       description: 'Actively consuming messages from dynamic topics',
       meta: { label: 'Consuming' },
-      entry: serveWaiting,
+      entry: serveWhenConsuming,
       invoke: {
         src: 'receiveMessageService',
         input: ({ context }) => ({ topics: context.currentTopics }),
         onDone: { actions: raise(({ event }) => ({ type: 'MESSAGE_RECEIVED', message: event.output })) },
         onError: { actions: raise(({ event }) => ({ type: 'RECEIVE_FAILURE', error: event.error })) },
+      },
+      after: {
+        healthy: {
+          guard: { type: 'failedIn', params: { step: 'consuming' } },
+          actions: recoverFrom('consuming'),
+        },
       },
       on: {
         MESSAGE_RECEIVED: {
@@ -214,7 +197,7 @@ export const consumerDynamicMachine = base.createMachine({
         },
         SUBSCRIBE_TO_TOPIC: {
           target: 'subscribing',
-          description: 'Further topics of the same application join those that it reads (R12).',
+          description: 'Further topics of the same application join those that it reads.',
           actions: chooseTopics,
         },
         UNSUBSCRIBE_FROM_TOPIC: [
@@ -275,14 +258,14 @@ export const consumerDynamicMachine = base.createMachine({
             description: 'While topics are subscribed to, it goes on consuming.',
             actions: [
               assign({ currentMessage: null, appInteractionResult: ({ event }) => event.result }),
-              recoverFrom('interactingWithApp', 'processingMessage'),
+              recoverFrom('interactingWithApp'),
             ],
           },
           {
             target: 'idle',
             actions: [
               assign({ currentMessage: null, appInteractionResult: ({ event }) => event.result }),
-              recoverFrom('interactingWithApp', 'processingMessage'),
+              recoverFrom('interactingWithApp'),
             ],
           },
         ],
@@ -292,17 +275,19 @@ export const consumerDynamicMachine = base.createMachine({
     error: {
       description: 'Handling any errors during operations',
       meta: { label: 'Error' },
-      entry: base.enqueueActions(({ context, enqueue, check }) => {
-        if (check('isAlertDue')) enqueue({ type: 'raiseAlert', params: { errorInfo: context.errorInfo } })
-      }),
-      after: { backOff: { actions: raise({ type: 'RETRY' }) } },
+      after: {
+        backOff: { actions: raise({ type: 'RETRY' }) },
+        untilAlert: {
+          actions: { type: 'raiseAlert', params: ({ context }) => ({ errorInfo: context.errorInfo }) },
+        },
+      },
       on: {
         ...remember,
         RETRY: (['subscribing', 'consuming', 'processingMessage', 'interactingWithApp'] as const).map(
           (step) => ({
             guard: { type: 'failedIn', params: { step } } as const,
             target: step,
-            description: 'A failed step is done again after a back-off, with the batch in hand (R3).',
+            description: 'A failed step is done again after a back-off, with the batch in hand.',
           }),
         ),
         RESET: { target: 'idle', actions: resubscribe },

@@ -1,7 +1,15 @@
 import { assign, fromPromise, raise, setup } from 'xstate'
 import type { ErrorInfo } from '../ports/actors.ts'
 import type { FixedBatch, PreparedBatch } from '../ports/pipeline.ts'
-import { backOffMs, isAlertDue, type MachineSettings, recordFailure, unprovided } from './failure.ts'
+import {
+  backOffMs,
+  HEALTHY_AFTER_MS,
+  type MachineInput,
+  type MachineSettings,
+  recordFailure,
+  unprovided,
+  untilAlertMs,
+} from './failure.ts'
 
 type Step = 'idle' | 'processingMessage' | 'writingToDB'
 
@@ -25,7 +33,11 @@ export type ConsumerFixedEvent =
   | { readonly type: 'RESET' }
 
 const base = setup({
-  types: {} as { context: ConsumerFixedContext; events: ConsumerFixedEvent; input: MachineSettings },
+  types: {} as {
+    context: ConsumerFixedContext
+    events: ConsumerFixedEvent
+    input: MachineInput<ConsumerFixedContext>
+  },
   actors: {
     /** Waits for records of the fixed topics; gives the batch in hand again until it is written. */
     receiveMessageService: fromPromise<FixedBatch, undefined>(unprovided),
@@ -35,15 +47,17 @@ const base = setup({
     writeToDBService: fromPromise<void, { record: PreparedBatch }>(unprovided),
   },
   actions: {
+    /** Tells that a failure lasts, again at each further attempt, or that it is over; provided. */
     raiseAlert: (_, _params: { errorInfo: ErrorInfo | null }) => {},
     clearAlert: () => {},
   },
   guards: {
     failedIn: ({ context }, params: { step: Step }) => context.errorInfo?.step === params.step,
-    isAlertDue: ({ context }) => isAlertDue(context.errorInfo, context.settings),
   },
   delays: {
-    backOff: ({ context }) => backOffMs(context.errorInfo, context.settings),
+    backOff: ({ context }) => backOffMs(context.errorInfo?.attempt ?? 1, context.settings.random),
+    untilAlert: ({ context }) => untilAlertMs(context.errorInfo, context.settings),
+    healthy: HEALTHY_AFTER_MS,
   },
 })
 
@@ -53,6 +67,15 @@ const failIn = (step: Step) =>
       recordFailure(context.errorInfo, step, 'error' in event ? event.error : undefined, context.settings),
   })
 
+/** The failure of this step is over. Failures of other steps stay until theirs succeed. */
+const recoverFrom = (step: Step) =>
+  base.enqueueActions(({ context, enqueue }) => {
+    if (context.errorInfo?.step !== step) return
+    enqueue.assign({ errorInfo: null })
+    enqueue('clearAlert')
+  })
+
+/** The batch in hand is done: whatever failed on the way is over. */
 const recover = base.enqueueActions(({ context, enqueue }) => {
   if (context.errorInfo === null) return
   enqueue.assign({ errorInfo: null })
@@ -66,12 +89,17 @@ const recover = base.enqueueActions(({ context, enqueue }) => {
 export const consumerFixedMachine = base.createMachine({
   id: 'consumerFixedActor',
   description: 'Consumer Fixed',
-  context: ({ input }) => ({ currentMessage: null, dbRecord: null, errorInfo: null, settings: input }),
+  context: ({ input: { former, ...settings } }) => ({
+    currentMessage: former?.currentMessage ?? null,
+    dbRecord: former?.dbRecord ?? null,
+    errorInfo: former?.errorInfo ?? null,
+    settings,
+  }),
   initial: 'idle',
   on: {
     RESET: {
       target: '.idle',
-      description: 'RESET works in every state (R3); the batch in hand is received again.',
+      description: 'RESET works in every state; the batch in hand is received again.',
     },
   },
   states: {
@@ -84,15 +112,13 @@ export const consumerFixedMachine = base.createMachine({
         onDone: { actions: raise(({ event }) => ({ type: 'MESSAGE_RECEIVED', message: event.output })) },
         onError: { actions: raise(({ event }) => ({ type: 'RECEIVE_FAILURE', error: event.error })) },
       },
+      after: {
+        healthy: { guard: { type: 'failedIn', params: { step: 'idle' } }, actions: recoverFrom('idle') },
+      },
       on: {
         MESSAGE_RECEIVED: {
           target: 'processingMessage',
-          actions: [
-            assign({
-              currentMessage: ({ event }) => event.message,
-              errorInfo: ({ context }) => (context.errorInfo?.step === 'idle' ? null : context.errorInfo),
-            }),
-          ],
+          actions: [assign({ currentMessage: ({ event }) => event.message }), recoverFrom('idle')],
         },
         RECEIVE_FAILURE: {
           target: 'error',
@@ -114,7 +140,7 @@ export const consumerFixedMachine = base.createMachine({
       on: {
         PROCESS_SUCCESS: {
           target: 'writingToDB',
-          actions: assign({ dbRecord: ({ event }) => event.record }),
+          actions: [assign({ dbRecord: ({ event }) => event.record }), recoverFrom('processingMessage')],
         },
         PROCESS_FAILURE: { target: 'error', actions: failIn('processingMessage') },
       },
@@ -139,15 +165,17 @@ export const consumerFixedMachine = base.createMachine({
     error: {
       description: 'Handling any errors during operations',
       meta: { label: 'Error' },
-      entry: base.enqueueActions(({ context, enqueue, check }) => {
-        if (check('isAlertDue')) enqueue({ type: 'raiseAlert', params: { errorInfo: context.errorInfo } })
-      }),
-      after: { backOff: { actions: raise({ type: 'RETRY' }) } },
+      after: {
+        backOff: { actions: raise({ type: 'RETRY' }) },
+        untilAlert: {
+          actions: { type: 'raiseAlert', params: ({ context }) => ({ errorInfo: context.errorInfo }) },
+        },
+      },
       on: {
         RETRY: (['idle', 'processingMessage', 'writingToDB'] as const).map((step) => ({
           guard: { type: 'failedIn', params: { step } } as const,
           target: step,
-          description: 'A failed step is done again after a back-off, with the batch in hand (R3).',
+          description: 'A failed step is done again after a back-off, with the batch in hand.',
         })),
         RESET: 'idle',
       },

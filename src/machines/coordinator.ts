@@ -1,7 +1,15 @@
 import { assign, fromPromise, raise, setup } from 'xstate'
 import type { ErrorInfo } from '../ports/actors.ts'
 import type { TopicBatch, TopicRequest } from '../ports/pipeline.ts'
-import { backOffMs, isAlertDue, type MachineSettings, recordFailure, unprovided } from './failure.ts'
+import {
+  backOffMs,
+  HEALTHY_AFTER_MS,
+  type MachineInput,
+  type MachineSettings,
+  recordFailure,
+  unprovided,
+  untilAlertMs,
+} from './failure.ts'
 
 type Step = 'active' | 'processingCreateTopic' | 'processingDeleteTopic' | 'notifyingActors'
 
@@ -29,7 +37,11 @@ export type CoordinatorEvent =
   | { readonly type: 'RESET' }
 
 const base = setup({
-  types: {} as { context: CoordinatorContext; events: CoordinatorEvent; input: MachineSettings },
+  types: {} as {
+    context: CoordinatorContext
+    events: CoordinatorEvent
+    input: MachineInput<CoordinatorContext>
+  },
   actors: {
     /** Waits for requests, or for topics whose grace is over; ends leases on the way. */
     receiveRequestsService: fromPromise<TopicBatch, undefined>(unprovided),
@@ -41,16 +53,18 @@ const base = setup({
     deleteTopicService: fromPromise<void, { batch: TopicBatch }>(unprovided),
   },
   actions: {
+    /** Tells that a failure lasts, again at each further attempt, or that it is over; provided. */
     raiseAlert: (_, _params: { errorInfo: ErrorInfo | null }) => {},
     clearAlert: () => {},
   },
   guards: {
     failedIn: ({ context }, params: { step: Step }) => context.errorInfo?.step === params.step,
     isDeleting: ({ context }) => context.pendingTopic?.kind === 'delete',
-    isAlertDue: ({ context }) => isAlertDue(context.errorInfo, context.settings),
   },
   delays: {
-    backOff: ({ context }) => backOffMs(context.errorInfo, context.settings),
+    backOff: ({ context }) => backOffMs(context.errorInfo?.attempt ?? 1, context.settings.random),
+    untilAlert: ({ context }) => untilAlertMs(context.errorInfo, context.settings),
+    healthy: HEALTHY_AFTER_MS,
   },
 })
 
@@ -60,6 +74,15 @@ const failIn = (step: Step) =>
       recordFailure(context.errorInfo, step, 'error' in event ? event.error : undefined, context.settings),
   })
 
+/** The failure of this step is over. Failures of other steps stay until theirs succeed. */
+const recoverFrom = (step: Step) =>
+  base.enqueueActions(({ context, enqueue }) => {
+    if (context.errorInfo?.step !== step) return
+    enqueue.assign({ errorInfo: null })
+    enqueue('clearAlert')
+  })
+
+/** The batch in hand is done: whatever failed on the way is over. */
 const recover = base.enqueueActions(({ context, enqueue }) => {
   if (context.errorInfo === null) return
   enqueue.assign({ errorInfo: null })
@@ -79,12 +102,16 @@ const inHand = (context: CoordinatorContext): { batch: TopicBatch } => ({
 export const coordinatorMachine = base.createMachine({
   id: 'coordinatorActor',
   description: 'Coordinator',
-  context: ({ input }) => ({ pendingTopic: null, errorInfo: null, settings: input }),
+  context: ({ input: { former, ...settings } }) => ({
+    pendingTopic: former?.pendingTopic ?? null,
+    errorInfo: former?.errorInfo ?? null,
+    settings,
+  }),
   initial: 'active',
   on: {
     RESET: {
       target: '.active',
-      description: 'RESET works in every state (R3); the batch in hand is received again.',
+      description: 'RESET works in every state; the batch in hand is received again.',
     },
   },
   states: {
@@ -103,20 +130,23 @@ export const coordinatorMachine = base.createMachine({
         },
         onError: { actions: raise(({ event }) => ({ type: 'RECEIVE_FAILURE', error: event.error })) },
       },
+      after: {
+        healthy: { guard: { type: 'failedIn', params: { step: 'active' } }, actions: recoverFrom('active') },
+      },
       on: {
         REQUEST_CREATE_TOPIC: {
           target: 'processingCreateTopic',
           actions: [
             assign({ pendingTopic: ({ event }) => ({ kind: 'create', requests: event.requests }) }),
-            recover,
+            recoverFrom('active'),
           ],
         },
         REQUEST_DELETE_TOPIC: {
           target: 'notifyingActors',
-          description: 'Producers drop the route before the topic goes (R13).',
+          description: 'Producers drop the route before the topic goes.',
           actions: [
             assign({ pendingTopic: ({ event }) => ({ kind: 'delete', requests: event.requests }) }),
-            recover,
+            recoverFrom('active'),
           ],
         },
         RECEIVE_FAILURE: {
@@ -137,7 +167,7 @@ export const coordinatorMachine = base.createMachine({
         onError: { actions: raise(({ event }) => ({ type: 'CREATE_TOPIC_FAILURE', error: event.error })) },
       },
       on: {
-        CREATE_TOPIC_SUCCESS: { target: 'notifyingActors', actions: recover },
+        CREATE_TOPIC_SUCCESS: { target: 'notifyingActors', actions: recoverFrom('processingCreateTopic') },
         CREATE_TOPIC_FAILURE: { target: 'error', actions: failIn('processingCreateTopic') },
       },
     },
@@ -155,8 +185,8 @@ export const coordinatorMachine = base.createMachine({
           {
             guard: 'isDeleting',
             target: 'processingDeleteTopic',
-            description: 'Nobody writes or reads the topic any more: now it can be deleted (R13).',
-            actions: recover,
+            description: 'Nobody writes or reads the topic any more: now it can be deleted.',
+            actions: recoverFrom('notifyingActors'),
           },
           { target: 'active', actions: [finish, recover] },
         ],
@@ -173,23 +203,33 @@ export const coordinatorMachine = base.createMachine({
         onError: { actions: raise(({ event }) => ({ type: 'DELETE_TOPIC_FAILURE', error: event.error })) },
       },
       on: {
-        DELETE_TOPIC_SUCCESS: { target: 'active', actions: [finish, recover] },
-        DELETE_TOPIC_FAILURE: { target: 'error', actions: failIn('processingDeleteTopic') },
+        DELETE_TOPIC_SUCCESS: {
+          target: 'active',
+          description: 'The topics are gone.',
+          actions: [finish, recover],
+        },
+        DELETE_TOPIC_FAILURE: {
+          target: 'error',
+          description: 'Topics could not be deleted; like every failure it is seen and tried again.',
+          actions: failIn('processingDeleteTopic'),
+        },
       },
     },
     error: {
       description: 'Handling any errors during operations',
       meta: { label: 'Error' },
-      entry: base.enqueueActions(({ context, enqueue, check }) => {
-        if (check('isAlertDue')) enqueue({ type: 'raiseAlert', params: { errorInfo: context.errorInfo } })
-      }),
-      after: { backOff: { actions: raise({ type: 'RETRY' }) } },
+      after: {
+        backOff: { actions: raise({ type: 'RETRY' }) },
+        untilAlert: {
+          actions: { type: 'raiseAlert', params: ({ context }) => ({ errorInfo: context.errorInfo }) },
+        },
+      },
       on: {
         RETRY: (['active', 'processingCreateTopic', 'processingDeleteTopic', 'notifyingActors'] as const).map(
           (step) => ({
             guard: { type: 'failedIn', params: { step } } as const,
             target: step,
-            description: 'A failed step is done again after a back-off, with the batch in hand (R3).',
+            description: 'A failed step is done again after a back-off, with the batch in hand.',
           }),
         ),
         RESET: 'active',

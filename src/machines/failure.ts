@@ -11,8 +11,15 @@ export interface MachineSettings {
   readonly alertAfterMs: number
 }
 
-const FIRST_BACK_OFF_MS = 100
+/** What a machine starts with: its settings and, where it takes the place of one that crashed, what that one had in hand. */
+export type MachineInput<TContext> = MachineSettings & { readonly former?: TContext }
+
+export const SHORTEST_BACK_OFF_MS = 100
 const LONGEST_BACK_OFF_MS = 30_000
+/** A wait for data that has not failed for so long shows that an earlier failure is over, though nothing came. */
+export const HEALTHY_AFTER_MS = 60_000
+/** A longer delay than this fires at once in Node. */
+const LONGEST_DELAY_MS = 2 ** 31 - 1
 
 /** Adds one failure of a step to what is known: the same step failing again counts on, anything else begins anew. */
 export function recordFailure(
@@ -34,18 +41,18 @@ export function recordFailure(
 }
 
 /**
- * How long to wait before RETRY: exponential with full jitter, 100 ms to 30 s (R3).
- * Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+ * How long to wait, in milliseconds, after the nth failure in a row (from 1): exponential with full jitter, 100 ms to 30 s
+ * (R3). Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
  */
-export function backOffMs(errorInfo: ErrorInfo | null, settings: MachineSettings): number {
-  const attempt = errorInfo?.attempt ?? 1
-  const ceiling = Math.min(LONGEST_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** Math.min(attempt, 20))
-  return Math.max(FIRST_BACK_OFF_MS, Math.round(settings.random() * ceiling))
+export function backOffMs(attempt: number, random: () => number): number {
+  const ceiling = Math.min(LONGEST_BACK_OFF_MS, SHORTEST_BACK_OFF_MS * 2 ** Math.min(attempt, 20))
+  return Math.max(SHORTEST_BACK_OFF_MS, Math.round(random() * ceiling))
 }
 
-/** Whether a failure has lasted long enough that a person should know. */
-export function isAlertDue(errorInfo: ErrorInfo | null, settings: MachineSettings): boolean {
-  return errorInfo !== null && settings.now() - errorInfo.since >= settings.alertAfterMs
+/** How long until a failure has lasted so long that a person should know, in milliseconds; 0 where it already has. */
+export function untilAlertMs(errorInfo: ErrorInfo | null, settings: MachineSettings): number {
+  const lasted = errorInfo === null ? 0 : settings.now() - errorInfo.since
+  return Math.min(LONGEST_DELAY_MS, Math.max(0, settings.alertAfterMs - lasted))
 }
 
 /** Stands in for a service until the composition root provides it. */

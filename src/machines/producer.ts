@@ -2,69 +2,35 @@ import { assign, fromPromise, raise, setup } from 'xstate'
 import type { ErrorInfo } from '../ports/actors.ts'
 import type { ProducerNotification, PublishOutcome, TopicAnswer } from '../ports/pipeline.ts'
 import type { SourceBatch } from '../ports/source.ts'
-import { backOffMs, isAlertDue, type MachineSettings, recordFailure, unprovided } from './failure.ts'
+import {
+  backOffMs,
+  type MachineInput,
+  recordFailure,
+  SHORTEST_BACK_OFF_MS,
+  unprovided,
+  untilAlertMs,
+} from './failure.ts'
+import {
+  beginProducing,
+  hasRoom,
+  isCommandDue,
+  isLeftForLater,
+  isServableWithoutSource,
+  nextCommand,
+  type ProducerContext,
+  type ProducerEvent,
+  restTopic,
+  settleTopic,
+  withTopic,
+} from './producer-context.ts'
 
 type Step = 'fetchingData' | 'publishingFixed' | 'publishingDynamic' | 'creatingTopic'
 
-export interface ProducerContext {
-  /** The batch in hand: fetched and not yet acknowledged by the fixed topics. */
-  readonly currentData: SourceBatch | null
-  /** The topics of the step at hand, or of the last one. */
-  readonly targetTopic: readonly string[]
-  /** The standing stream that is being asked for. */
-  readonly newTopicName: string | null
-  readonly errorInfo: ErrorInfo | null
-  /** What came from outside in the middle of a step, to be served from `idle` (R2). */
-  readonly waiting: {
-    /** Dynamic topics wait for records. */
-    readonly dynamic: boolean
-    /** Standing streams to ask for, and when to ask (again), in milliseconds since the epoch. */
-    readonly topics: readonly { readonly name: string; readonly askAt: number }[]
-    readonly batches: readonly SourceBatch[]
-  }
-  readonly settings: MachineSettings
-}
-
-export type ProducerEvent =
-  /** `completed` is set when it is the outcome of a publish; without it, it is a command from outside. */
-  | { readonly type: 'FETCH_DATA'; readonly completed?: PublishOutcome }
-  | { readonly type: 'DATA_READY'; readonly data: SourceBatch }
-  | { readonly type: 'FETCH_FAILURE'; readonly error: unknown }
-  /** With `data`, publishes that batch; without, the one in hand. */
-  | { readonly type: 'PUBLISH_FIXED'; readonly data?: SourceBatch }
-  | { readonly type: 'PUBLISH_DYNAMIC' }
-  | { readonly type: 'PUBLISH_SUCCESS'; readonly completed: PublishOutcome }
-  | { readonly type: 'PUBLISH_FAILURE'; readonly error: unknown }
-  | { readonly type: 'CREATE_TOPIC'; readonly topicName: string }
-  | { readonly type: 'CREATE_TOPIC_SUCCESS'; readonly answer: TopicAnswer }
-  | { readonly type: 'CREATE_TOPIC_FAILURE'; readonly error: unknown }
-  | { readonly type: 'NOTIFY_PRODUCER'; readonly notification: ProducerNotification }
-  | { readonly type: 'RETRY' }
-  | { readonly type: 'RESET' }
-
 /** How long a fetch waits for data when nothing else is to be done: short, so that commands are served soon. */
 const FETCH_WAIT_MS = 50
-/** How long an unanswered request for a topic rests before it is asked again. */
-const ASK_AGAIN_MS = 5_000
-/** Commands remembered at most; one more is refused and reported. */
-const MOST_WAITING = 64
-
-/** What `idle` does next, by what waits (R2): the batch in hand first, the source last. */
-function nextCommand({ currentData, waiting, settings }: ProducerContext): ProducerEvent {
-  if (currentData !== null) return { type: 'PUBLISH_FIXED' }
-  const [batch] = waiting.batches
-  if (batch !== undefined) return { type: 'PUBLISH_FIXED', data: batch }
-  if (waiting.dynamic) return { type: 'PUBLISH_DYNAMIC' }
-  const due = waiting.topics.find((topic) => topic.askAt <= settings.now())
-  return due === undefined ? { type: 'FETCH_DATA' } : { type: 'CREATE_TOPIC', topicName: due.name }
-}
-
-function isCommandDue({ waiting, settings }: ProducerContext): boolean {
-  return waiting.batches.length > 0 || waiting.topics.some((topic) => topic.askAt <= settings.now())
-}
 
 const base = setup({
-  types: {} as { context: ProducerContext; events: ProducerEvent; input: MachineSettings },
+  types: {} as { context: ProducerContext; events: ProducerEvent; input: MachineInput<ProducerContext> },
   actors: {
     /** The next batch of the source; empty after `waitMs`. */
     fetchDataService: fromPromise<SourceBatch, { waitMs: number }>(unprovided),
@@ -78,7 +44,7 @@ const base = setup({
   actions: {
     /** Changes the routing table and acknowledges (R11); provided. */
     applyNotification: (_, _params: { notification: ProducerNotification }) => {},
-    /** Tells that a failure lasts, or that it is over; provided. */
+    /** Tells that a failure lasts, again at each further attempt, or that it is over; provided. */
     raiseAlert: (_, _params: { errorInfo: ErrorInfo | null }) => {},
     clearAlert: () => {},
     /** Reports a command that could not be remembered; provided. */
@@ -86,12 +52,17 @@ const base = setup({
   },
   guards: {
     isOutcome: ({ event }) => event.type === 'FETCH_DATA' && event.completed !== undefined,
-    hasRoom: ({ context }) => context.waiting.batches.length + context.waiting.topics.length < MOST_WAITING,
+    hasRoom: ({ context, event }) => hasRoom(context, event),
     failedIn: ({ context }, params: { step: Step }) => context.errorInfo?.step === params.step,
-    isAlertDue: ({ context }) => isAlertDue(context.errorInfo, context.settings),
+    isLeftForLater: ({ context }) => isLeftForLater(context),
+    isServableWithoutSource: ({ context }) => isServableWithoutSource(context),
   },
   delays: {
-    backOff: ({ context }) => backOffMs(context.errorInfo, context.settings),
+    backOff: ({ context }) =>
+      isLeftForLater(context)
+        ? SHORTEST_BACK_OFF_MS
+        : backOffMs(context.errorInfo?.attempt ?? 1, context.settings.random),
+    untilAlert: ({ context }) => untilAlertMs(context.errorInfo, context.settings),
   },
 })
 
@@ -132,9 +103,14 @@ const takeDerived = base.assign({
 
 const rememberTopic = base.assign({
   waiting: ({ context, event }) =>
-    event.type !== 'CREATE_TOPIC' || context.waiting.topics.some((topic) => topic.name === event.topicName)
-      ? context.waiting
-      : { ...context.waiting, topics: [...context.waiting.topics, { name: event.topicName, askAt: 0 }] },
+    event.type === 'CREATE_TOPIC'
+      ? { ...context.waiting, topics: withTopic(context.waiting, event.topicName) }
+      : context.waiting,
+})
+
+/** Has the dynamic topics looked at again: something may wait for them. */
+const rememberDynamic = base.assign({
+  waiting: ({ context }) => ({ ...context.waiting, dynamic: true }),
 })
 
 const acceptNotification = [
@@ -142,15 +118,13 @@ const acceptNotification = [
     if (event.type !== 'NOTIFY_PRODUCER') return
     enqueue({ type: 'applyNotification', params: { notification: event.notification } })
   }),
-  base.assign({ waiting: ({ context }) => ({ ...context.waiting, dynamic: true }) }),
+  rememberDynamic,
 ]
 
 /** FETCH_DATA needs no memory: `idle` fetches whenever nothing else waits. */
 const remember = {
   FETCH_DATA: {},
-  PUBLISH_DYNAMIC: {
-    actions: base.assign({ waiting: ({ context }) => ({ ...context.waiting, dynamic: true }) }),
-  },
+  PUBLISH_DYNAMIC: { actions: rememberDynamic },
   PUBLISH_FIXED: [
     {
       guard: 'hasRoom',
@@ -177,18 +151,15 @@ const remember = {
 export const producerMachine = base.createMachine({
   id: 'producerActor',
   description: 'Producer',
-  context: ({ input }) => ({
-    currentData: null,
-    targetTopic: [],
-    newTopicName: null,
-    errorInfo: null,
-    waiting: { dynamic: false, topics: [], batches: [] },
-    settings: input,
-  }),
+  context: ({ input }) => beginProducing(input),
   initial: 'idle',
   on: {
     NOTIFY_PRODUCER: { actions: acceptNotification },
-    RESET: { target: '.idle', description: 'RESET works in every state (R3).' },
+    RESET: {
+      target: '.idle',
+      description: 'RESET works in every state; what was in hand is done again.',
+      actions: rememberDynamic,
+    },
   },
   states: {
     idle: {
@@ -210,7 +181,7 @@ export const producerMachine = base.createMachine({
         },
         PUBLISH_DYNAMIC: {
           target: 'publishingDynamic',
-          description: 'What was published matches streams, or a stream is behind (R2).',
+          description: 'What was published matches streams, or a stream is behind.',
         },
         CREATE_TOPIC: {
           target: 'creatingTopic',
@@ -233,7 +204,13 @@ export const producerMachine = base.createMachine({
         ...remember,
         DATA_READY: {
           target: 'publishingFixed',
-          actions: [assign({ currentData: ({ event }) => event.data }), recoverFrom('fetchingData')],
+          actions: [
+            assign({
+              currentData: ({ event }) => event.data,
+              waiting: ({ context, event }) => ({ ...context.waiting, data: event.data.items.length > 0 }),
+            }),
+            recoverFrom('fetchingData'),
+          ],
         },
         FETCH_FAILURE: { target: 'error', actions: failIn('fetchingData') },
       },
@@ -327,10 +304,12 @@ export const producerMachine = base.createMachine({
     error: {
       description: 'Handling any errors during operations',
       meta: { label: 'Error' },
-      entry: base.enqueueActions(({ context, enqueue, check }) => {
-        if (check('isAlertDue')) enqueue({ type: 'raiseAlert', params: { errorInfo: context.errorInfo } })
-      }),
-      after: { backOff: { actions: raise({ type: 'RETRY' }) } },
+      after: {
+        backOff: { actions: raise({ type: 'RETRY' }) },
+        untilAlert: {
+          actions: { type: 'raiseAlert', params: ({ context }) => ({ errorInfo: context.errorInfo }) },
+        },
+      },
       on: {
         ...remember,
         NOTIFY_PRODUCER: { actions: [...acceptNotification, raise({ type: 'PUBLISH_DYNAMIC' })] },
@@ -343,25 +322,30 @@ export const producerMachine = base.createMachine({
           },
           remember.PUBLISH_DYNAMIC,
         ],
-        RETRY: (['fetchingData', 'publishingFixed', 'publishingDynamic', 'creatingTopic'] as const).map(
-          (step) => ({
-            guard: { type: 'failedIn', params: { step } } as const,
-            target: step,
-            description: 'A failed step is done again after a back-off, with the batch in hand (R3).',
-          }),
-        ),
-        RESET: 'idle',
+        RETRY: [
+          {
+            guard: 'isLeftForLater',
+            target: 'idle',
+            description: 'A request for a topic that keeps failing rests, so that data goes on.',
+            actions: assign({
+              waiting: ({ context }) => ({ ...context.waiting, topics: restTopic(context) }),
+            }),
+          },
+          {
+            guard: 'isServableWithoutSource',
+            target: 'idle',
+            description: 'A source that is away does not keep commands waiting.',
+          },
+          ...(['fetchingData', 'publishingFixed', 'publishingDynamic', 'creatingTopic'] as const).map(
+            (step) => ({
+              guard: { type: 'failedIn', params: { step } } as const,
+              target: step,
+              description: 'A failed step is done again after a back-off, with the batch in hand.',
+            }),
+          ),
+        ],
+        RESET: { target: 'idle', actions: rememberDynamic },
       },
     },
   },
 })
-
-/** A created topic leaves the list; one whose request stays open is asked for again later. */
-function settleTopic(
-  { waiting, settings }: ProducerContext,
-  answer: TopicAnswer,
-): ProducerContext['waiting']['topics'] {
-  const others = waiting.topics.filter((topic) => topic.name !== answer.topicName)
-  if (answer.outcome === 'created') return others
-  return [...others, { name: answer.topicName, askAt: settings.now() + ASK_AGAIN_MS }]
-}

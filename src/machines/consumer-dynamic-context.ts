@@ -1,0 +1,85 @@
+import type { ErrorInfo } from '../ports/actors.ts'
+import type { DeliveryResult, DynamicBatch } from '../ports/pipeline.ts'
+import type { MachineInput, MachineSettings } from './failure.ts'
+
+export interface ConsumerDynamicContext {
+  /** The dynamic topics it reads. */
+  readonly currentTopics: readonly string[]
+  /** The batch in hand, as received. */
+  readonly currentMessage: DynamicBatch | null
+  /** What the last delivery came to. */
+  readonly appInteractionResult: DeliveryResult | null
+  readonly errorInfo: ErrorInfo | null
+  /** What was asked for in the middle of a step, in order; applied when the step is over. */
+  readonly waiting: readonly TopicChange[]
+  /** The topics that `subscribing` is about. */
+  readonly subscribing: readonly string[]
+  readonly settings: MachineSettings
+}
+
+interface TopicChange {
+  readonly change: 'subscribe' | 'unsubscribe'
+  readonly topic: string
+}
+
+export type ConsumerDynamicEvent =
+  /** Without `topic` it subscribes again to all that it has: after a RESET. */
+  | { readonly type: 'SUBSCRIBE_TO_TOPIC'; readonly topic?: string }
+  | { readonly type: 'UNSUBSCRIBE_FROM_TOPIC'; readonly topic: string }
+  | { readonly type: 'SUBSCRIBE_SUCCESS' }
+  | { readonly type: 'SUBSCRIBE_FAILURE'; readonly error: unknown }
+  | { readonly type: 'MESSAGE_RECEIVED'; readonly message: DynamicBatch }
+  | { readonly type: 'RECEIVE_FAILURE'; readonly error: unknown }
+  | { readonly type: 'PROCESS_SUCCESS' }
+  | { readonly type: 'PROCESS_FAILURE'; readonly error: unknown }
+  | { readonly type: 'INTERACT_SUCCESS'; readonly result: DeliveryResult }
+  | { readonly type: 'INTERACT_FAILURE'; readonly error: unknown }
+  | { readonly type: 'RETRY' }
+  | { readonly type: 'RESET' }
+
+/** The topics after a list of changes. */
+export function applyChanges(topics: readonly string[], changes: readonly TopicChange[]): readonly string[] {
+  const result = new Set(topics)
+  for (const { change, topic } of changes) {
+    if (change === 'subscribe') result.add(topic)
+    else result.delete(topic)
+  }
+  return [...result]
+}
+
+/** One change a topic is enough: the last one counts, so the list is bounded by the number of topics. */
+export function rememberChange(waiting: readonly TopicChange[], change: TopicChange): readonly TopicChange[] {
+  return [...waiting.filter(({ topic }) => topic !== change.topic), change]
+}
+
+/** After a RESET or a crash: whatever it read, or was about to read, is to be subscribed to anew. */
+export function resubscribed(
+  context: ConsumerDynamicContext,
+): Pick<ConsumerDynamicContext, 'waiting' | 'currentTopics' | 'subscribing'> {
+  const { currentTopics, subscribing, waiting } = context
+  const again = [...currentTopics, ...subscribing].filter(
+    (topic) => !waiting.some((change) => change.topic === topic),
+  )
+  return {
+    waiting: [...again.map((topic) => ({ change: 'subscribe', topic }) as const), ...waiting],
+    currentTopics: [],
+    subscribing: [],
+  }
+}
+
+/** The first context; after a crash, with all that the former one read and was asked for. */
+export function beginConsuming({
+  former,
+  ...settings
+}: MachineInput<ConsumerDynamicContext>): ConsumerDynamicContext {
+  if (former) return { ...former, ...resubscribed(former), settings }
+  return {
+    currentTopics: [],
+    currentMessage: null,
+    appInteractionResult: null,
+    errorInfo: null,
+    waiting: [],
+    subscribing: [],
+    settings,
+  }
+}

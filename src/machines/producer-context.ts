@@ -1,0 +1,140 @@
+import type { ErrorInfo } from '../ports/actors.ts'
+import type { ProducerNotification, PublishOutcome, TopicAnswer } from '../ports/pipeline.ts'
+import type { SourceBatch } from '../ports/source.ts'
+import type { MachineInput, MachineSettings } from './failure.ts'
+
+/** What came from outside in the middle of a step, to be served from `idle` (R2). */
+interface Waiting {
+  /** The last fetch brought something, so the source may have more. */
+  readonly data: boolean
+  /** Dynamic topics wait for records. */
+  readonly dynamic: boolean
+  readonly topics: readonly WaitingTopic[]
+  readonly batches: readonly SourceBatch[]
+}
+
+/** A standing stream to ask the coordinator for. */
+interface WaitingTopic {
+  readonly name: string
+  /** When to ask (again), in milliseconds since the epoch; 0 where it was never asked for. */
+  readonly askAt: number
+  /** The request stands unanswered in the control topic. */
+  readonly open: boolean
+}
+
+export interface ProducerContext {
+  /** The batch in hand: fetched and not yet acknowledged by the fixed topics. */
+  readonly currentData: SourceBatch | null
+  /** The topics of the step at hand, or of the last one. */
+  readonly targetTopic: readonly string[]
+  /** The standing stream that is being asked for. */
+  readonly newTopicName: string | null
+  readonly errorInfo: ErrorInfo | null
+  readonly waiting: Waiting
+  readonly settings: MachineSettings
+}
+
+export type ProducerEvent =
+  /** `completed` is set when it is the outcome of a publish; without it, it is a command from outside. */
+  | { readonly type: 'FETCH_DATA'; readonly completed?: PublishOutcome }
+  | { readonly type: 'DATA_READY'; readonly data: SourceBatch }
+  | { readonly type: 'FETCH_FAILURE'; readonly error: unknown }
+  /** With `data`, publishes that batch; without, the one in hand. */
+  | { readonly type: 'PUBLISH_FIXED'; readonly data?: SourceBatch }
+  | { readonly type: 'PUBLISH_DYNAMIC' }
+  | { readonly type: 'PUBLISH_SUCCESS'; readonly completed: PublishOutcome }
+  | { readonly type: 'PUBLISH_FAILURE'; readonly error: unknown }
+  | { readonly type: 'CREATE_TOPIC'; readonly topicName: string }
+  | { readonly type: 'CREATE_TOPIC_SUCCESS'; readonly answer: TopicAnswer }
+  | { readonly type: 'CREATE_TOPIC_FAILURE'; readonly error: unknown }
+  | { readonly type: 'NOTIFY_PRODUCER'; readonly notification: ProducerNotification }
+  | { readonly type: 'RETRY' }
+  | { readonly type: 'RESET' }
+
+/** How long an unanswered request for a topic rests before it is asked again. */
+const ASK_AGAIN_MS = 5_000
+/** How long a request that failed rests before data makes room for it again. */
+const FAILED_REST_MS = 30_000
+/** A request that failed so often in a row no longer holds up data. */
+const ATTEMPTS_IN_FRONT_OF_DATA = 3
+/** Remembered at most; one more is refused and reported. A batch is large, a name is not. */
+const MOST_BATCHES = 64
+const MOST_TOPICS = 1_000
+
+/** The first context; after a crash, with all that the former one had in hand and was asked for. */
+export function beginProducing({ former, ...settings }: MachineInput<ProducerContext>): ProducerContext {
+  if (former) return { ...former, waiting: { ...former.waiting, dynamic: true }, settings }
+  return {
+    currentData: null,
+    targetTopic: [],
+    newTopicName: null,
+    errorInfo: null,
+    waiting: { data: false, dynamic: false, topics: [], batches: [] },
+    settings,
+  }
+}
+
+/** What `idle` does next, by what waits (R2): the batch in hand first, the source last. */
+export function nextCommand(context: ProducerContext): ProducerEvent {
+  if (context.currentData !== null) return { type: 'PUBLISH_FIXED' }
+  const [batch] = context.waiting.batches
+  if (batch !== undefined) return { type: 'PUBLISH_FIXED', data: batch }
+  if (context.waiting.dynamic) return { type: 'PUBLISH_DYNAMIC' }
+  const topic = dueTopic(context)
+  return topic === undefined ? { type: 'FETCH_DATA' } : { type: 'CREATE_TOPIC', topicName: topic.name }
+}
+
+/** A request is asked again when it has rested, an open one never in front of waiting data (R2). */
+function dueTopic({ waiting, settings }: ProducerContext): WaitingTopic | undefined {
+  return waiting.topics.find((topic) => topic.askAt <= settings.now() && !(topic.open && waiting.data))
+}
+
+/** Whether a command waits that `idle` would serve before it fetches. */
+export function isCommandDue(context: ProducerContext): boolean {
+  return context.waiting.batches.length > 0 || dueTopic(context) !== undefined
+}
+
+/**
+ * Whether something waits that can be done while the source is away. Requests that were asked before do not count: two
+ * steps that fail in turn would each begin their back-off anew.
+ */
+export function isServableWithoutSource({ errorInfo, waiting }: ProducerContext): boolean {
+  if (errorInfo?.step !== 'fetchingData') return false
+  return waiting.dynamic || waiting.batches.length > 0 || waiting.topics.some(({ askAt }) => askAt === 0)
+}
+
+/** Whether a request for a topic has failed for good, or so often that data goes on without it. */
+export function isLeftForLater({ errorInfo }: ProducerContext): boolean {
+  if (errorInfo?.step !== 'creatingTopic') return false
+  return !errorInfo.retryable || errorInfo.attempt >= ATTEMPTS_IN_FRONT_OF_DATA
+}
+
+/** Whether one more batch, or one more topic, can be remembered. */
+export function hasRoom({ waiting }: ProducerContext, event: ProducerEvent): boolean {
+  return event.type === 'PUBLISH_FIXED'
+    ? waiting.batches.length < MOST_BATCHES
+    : waiting.topics.length < MOST_TOPICS
+}
+
+/** The waiting topics with one more, once. */
+export function withTopic({ topics }: Waiting, name: string): readonly WaitingTopic[] {
+  if (topics.some((topic) => topic.name === name)) return topics
+  return [...topics, { name, askAt: 0, open: false }]
+}
+
+/** The waiting topics after an answer: a created one leaves, one whose request stands open is asked for again later. */
+export function settleTopic(
+  { waiting, settings }: ProducerContext,
+  answer: TopicAnswer,
+): readonly WaitingTopic[] {
+  const others = waiting.topics.filter((topic) => topic.name !== answer.topicName)
+  if (answer.outcome === 'created') return others
+  return [...others, { name: answer.topicName, askAt: settings.now() + ASK_AGAIN_MS, open: true }]
+}
+
+/** The waiting topics when the one at hand has failed too often: it rests. */
+export function restTopic({ waiting, newTopicName, settings }: ProducerContext): readonly WaitingTopic[] {
+  return waiting.topics.map((topic) =>
+    topic.name === newTopicName ? { ...topic, askAt: settings.now() + FAILED_REST_MS } : topic,
+  )
+}

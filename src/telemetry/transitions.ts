@@ -1,0 +1,74 @@
+import type { InspectionEvent } from 'xstate'
+import type { ActorReport } from '../ports/actors.ts'
+import type { Log, Meter } from '../ports/log.ts'
+
+/** One entry of an actor into a state by an event: a line of `--trace`, with these keys in this order. */
+export interface Transition {
+  /** Microseconds since the epoch. */
+  readonly ts: number
+  readonly actor: string
+  readonly machine: ActorReport['machine']
+  readonly from: string
+  /** The domain name, such as DATA_READY. */
+  readonly event: string
+  readonly to: string
+}
+
+interface ObservedActor {
+  readonly actor: string
+  readonly machine: ActorReport['machine']
+  /** Milliseconds since the epoch; digits after the point count. */
+  readonly now: () => number
+  readonly onTransition: (transition: Transition) => void
+  readonly log: Log
+}
+
+/**
+ * Gives the `inspect` function of one root actor: it tells every entry into a state, microsteps included, in their order.
+ * The initial state and events that are handled or remembered in place are no entries; self transitions that re-enter are.
+ *
+ * It never throws, since that would wedge the actor: what `onTransition` throws is logged, the first time only.
+ */
+export function observeTransitions(observed: ObservedActor): (inspected: InspectionEvent) => void {
+  const { actor, machine, now, onTransition, log } = observed
+  let state: string | undefined
+  let hasFailed = false
+  return (inspected) => {
+    if (inspected.type !== '@xstate.microstep') return
+    const [taken] = inspected._transitions
+    const target = taken?.target?.[0]
+    if (target === undefined || (taken?.source === target && !taken.reenter)) return
+    // A transition of the root leaves whatever state the machine is in.
+    const source = taken?.source.parent ? taken.source : taken?.source.initial.target[0]
+    const from = state ?? source?.key ?? ''
+    state = target.key
+    try {
+      onTransition({
+        ts: Math.round(now() * 1000),
+        actor,
+        machine,
+        from,
+        event: inspected.event.type,
+        to: target.key,
+      })
+    } catch (error) {
+      if (hasFailed) return
+      hasFailed = true
+      log.error({ actor, err: error }, 'a transition could not be recorded; further ones may be missing too')
+    }
+  }
+}
+
+/** What becomes of each transition: logged at debug, counted, and written to the trace if there is one (R20). */
+export function recordTransitions(
+  log: Log,
+  meter: Meter,
+  trace?: { write(transition: Transition): void },
+): (transition: Transition) => void {
+  return (transition) => {
+    const { actor, machine, from, event, to } = transition
+    log.debug({ actor, from, event, to }, 'transition')
+    meter.count('transitions_total', 1, { machine, from, event, to })
+    trace?.write(transition)
+  }
+}
