@@ -15,7 +15,7 @@ export interface Market {
 export interface ConnectionChange {
   readonly channel: 'connection'
   readonly status: Status
-  /** Set where events may have been missed before the events that follow. */
+  /** Set where events may have been missed before the events that follow: of one market where `status` names a symbol. */
   readonly resumed?: true
 }
 

@@ -1,0 +1,62 @@
+import type { Log } from '../../ports/log.ts'
+import type { Market, Source } from '../../ports/source.ts'
+import { type CoinbaseChannel, CoinbaseProtocol } from './coinbase/protocol.ts'
+import { parseAddress } from './feed/address.ts'
+import { QUEUE_CAPACITY } from './feed/arrival-queue.ts'
+import { LiveSource } from './feed/live-source.ts'
+import type { ReconnectTiming } from './feed/reconnect-pacer.ts'
+
+export type { CoinbaseChannel } from './coinbase/protocol.ts'
+
+const NAME = 'coinbase'
+const RECONNECT: ReconnectTiming = { firstMs: 1_000, maxMs: 60_000 }
+const TIMEOUT_MS = 10_000
+const DOWN_AFTER_MS = 10_000
+
+/** A heartbeat comes every second for each product; a service that is late by a few is not gone. */
+const STALE_AFTER_MS = 10_000
+
+export interface CoinbaseOptions {
+  readonly url?: string
+  /** Their exchange is `coinbase`. */
+  readonly markets: readonly Market[]
+  readonly channels: readonly CoinbaseChannel[]
+  readonly reconnect?: ReconnectTiming
+  /** How long a new connection has until it delivers. Milliseconds, as all that follow. */
+  readonly timeoutMs?: number
+  /** How long it may be without delivery before `next` says so. */
+  readonly downAfterMs?: number
+  readonly staleAfterMs?: number
+  /** How many items are held while nobody pulls; the newest are dropped beyond it, with a `resumed` item at the hole. */
+  readonly queueCapacity?: number
+  readonly log: Log
+  /** Microseconds since the epoch. */
+  readonly now: () => number
+}
+
+/**
+ * Coinbase Exchange's public WebSocket feed, without a key: trades and quotes. It begins to connect at once.
+ * Raises CONFIG_INVALID where the address is none.
+ */
+export function createCoinbaseSource(options: CoinbaseOptions): Source {
+  const { channels, log, now } = options
+  const link = {
+    address: parseAddress('url', options.url ?? 'wss://ws-feed.exchange.coinbase.com', ['ws:', 'wss:']),
+    reconnect: options.reconnect ?? RECONNECT,
+    connectTimeoutMs: options.timeoutMs ?? TIMEOUT_MS,
+    downAfterMs: options.downAfterMs ?? DOWN_AFTER_MS,
+  }
+  return new LiveSource(
+    {
+      name: NAME,
+      link,
+      staleAfterMs: options.staleAfterMs ?? STALE_AFTER_MS,
+      queueCapacity: options.queueCapacity ?? QUEUE_CAPACITY,
+      log,
+      now,
+      redact: (text) => text,
+      ways: (outlet) => ({ protocol: new CoinbaseProtocol({ source: NAME, channels, outlet, log }) }),
+    },
+    options.markets,
+  )
+}

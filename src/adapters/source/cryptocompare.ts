@@ -1,0 +1,88 @@
+import type { Log } from '../../ports/log.ts'
+import type { Market, Source } from '../../ports/source.ts'
+import { CryptoCompareProtocol } from './cryptocompare/protocol.ts'
+import { RestClient } from './cryptocompare/rest-client.ts'
+import { RestPolling } from './cryptocompare/rest-polling.ts'
+import { type CryptoCompareChannel, Subscriptions } from './cryptocompare/subscriptions.ts'
+import { parseAddress } from './feed/address.ts'
+import { QUEUE_CAPACITY } from './feed/arrival-queue.ts'
+import { LiveSource, type Outlet } from './feed/live-source.ts'
+import type { ReconnectTiming } from './feed/reconnect-pacer.ts'
+
+export type { CryptoCompareChannel } from './cryptocompare/subscriptions.ts'
+
+const NAME = 'cryptocompare'
+
+/** The service's own rules: at least 5 s between connects, a minute's wait after a refusal for too many. */
+const RECONNECT: ReconnectTiming = { firstMs: 5_000, maxMs: 60_000 }
+
+/** Two missed heartbeats of the slower of the two documented rhythms, and a little. */
+const STALE_AFTER_MS = 135_000
+
+const TIMEOUT_MS = 10_000
+const FALLBACK_AFTER_MS = 10_000
+const POLL_EVERY_MS = 10_000
+
+export interface CryptoCompareOptions {
+  /** WebSocket v2, without the key. */
+  readonly url?: string
+  /** The REST host, without `/data`. */
+  readonly restUrl?: string
+  /** Never logged and never part of an error. */
+  readonly apiKey?: string
+  readonly markets: readonly Market[]
+  readonly channels: readonly CryptoCompareChannel[]
+  readonly reconnect?: ReconnectTiming
+  /** How long a new connection has until it delivers, and how long a REST call may take. Milliseconds, as all that follow. */
+  readonly timeoutMs?: number
+  /** How long the WebSocket may be without delivery before REST polling begins. */
+  readonly fallbackAfterMs?: number
+  /** Silence (no heartbeat, no data) that makes a connection stale; shorter where heartbeats come faster. */
+  readonly staleAfterMs?: number
+  readonly pollEveryMs?: number
+  /** How many items are held while nobody pulls; the newest are dropped beyond it, with a `resumed` item at the hole. */
+  readonly queueCapacity?: number
+  readonly log: Log
+  /** Microseconds since the epoch. */
+  readonly now: () => number
+}
+
+/**
+ * CryptoCompare over WebSocket v2; while that is down, quotes and candles over REST. It begins to connect at once.
+ * Raises CONFIG_INVALID where an address is none.
+ */
+export function createCryptoCompareSource(options: CryptoCompareOptions): Source {
+  const { apiKey, channels, log, now, timeoutMs = TIMEOUT_MS } = options
+  const redact = (text: string) => (apiKey ? text.replaceAll(apiKey, '***') : text)
+  const address = parseAddress('url', options.url ?? 'wss://streamer.cryptocompare.com/v2', ['ws:', 'wss:'])
+  const restAddress = parseAddress('restUrl', options.restUrl ?? 'https://min-api.cryptocompare.com', [
+    'http:',
+    'https:',
+  ])
+  if (apiKey) address.searchParams.set('api_key', apiKey)
+
+  const ways = (outlet: Outlet) => {
+    const subscriptions = new Subscriptions(NAME, channels, outlet)
+    const protocol = new CryptoCompareProtocol({ subscriptions, outlet, log, redact })
+    // REST has no trades: where nothing else is asked for, it cannot stand in.
+    if (channels.every((channel) => channel === 'trades')) return { protocol }
+    const client = new RestClient({ address: restAddress, apiKey, timeoutMs, redact })
+    const pollEveryMs = options.pollEveryMs ?? POLL_EVERY_MS
+    return {
+      protocol,
+      fallback: new RestPolling({ client, subscriptions, channels, outlet, pollEveryMs, log }),
+    }
+  }
+  const link = {
+    address,
+    reconnect: options.reconnect ?? RECONNECT,
+    connectTimeoutMs: timeoutMs,
+    downAfterMs: options.fallbackAfterMs ?? FALLBACK_AFTER_MS,
+  }
+  const staleAfterMs = options.staleAfterMs ?? STALE_AFTER_MS
+  const queueCapacity = options.queueCapacity ?? QUEUE_CAPACITY
+  return new LiveSource(
+    { name: NAME, link, staleAfterMs, queueCapacity, log, now, redact, ways },
+    options.markets,
+  )
+}

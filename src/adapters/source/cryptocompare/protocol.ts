@@ -1,0 +1,205 @@
+import { z } from 'zod'
+import { TapelineError } from '../../../errors.ts'
+import type { Log } from '../../../ports/log.ts'
+import type { Market } from '../../../ports/source.ts'
+import type { FeedProtocol, FrameMeaning, MarketsChange, Outlet } from '../feed/live-source.ts'
+import { candleFrameSchema } from './candles.ts'
+import type { Subscriptions, WantedMarket } from './subscriptions.ts'
+import { tickerFrameSchema } from './tickers.ts'
+import { type Frame, readTrade } from './trades.ts'
+
+/** Explanations are read where they are there and never make a message malformed. */
+const text = z
+  .union([z.string(), z.number().transform(String)])
+  .optional()
+  .catch(undefined)
+
+/** A control message: those of TYPE 3, 16 to 20, 401, 429, 500 and 999. */
+const controlSchema = z.object({ MESSAGE: text, PARAMETER: text, INFO: text, SUB: text })
+
+type Control = z.infer<typeof controlSchema>
+
+interface ProtocolOptions {
+  readonly subscriptions: Subscriptions
+  readonly outlet: Outlet
+  readonly log: Log
+  /** Takes the key out of a text that the service sent. */
+  readonly redact: (text: string) => string
+}
+
+/** Seen as the answer to a SubRemove too, where it is harmless. */
+const UNRECOGNIZED = 'SUBSCRIPTION_UNRECOGNIZED'
+
+/** An error that leaves us with what we asked for. */
+const ALREADY_ACTIVE = 'SUBSCRIPTION_ALREADY_ACTIVE'
+
+/** CryptoCompare's WebSocket v2: asks for subscriptions and reads frames by their TYPE (a string or a number). */
+export class CryptoCompareProtocol implements FeedProtocol {
+  readonly #subscriptions: Subscriptions
+  readonly #outlet: Outlet
+  readonly #log: Log
+  readonly #redact: (text: string) => string
+  readonly #readers: ReadonlyMap<string, (frame: Frame, recvTs: number) => FrameMeaning>
+  #complained = false
+
+  constructor(options: ProtocolOptions) {
+    this.#subscriptions = options.subscriptions
+    this.#outlet = options.outlet
+    this.#log = options.log
+    this.#redact = options.redact
+    const control = (read: (control: Control) => FrameMeaning) => (frame: Frame) => {
+      const parsed = controlSchema.safeParse(frame)
+      return parsed.success ? read(parsed.data) : 'malformed'
+    }
+    const answer = control(() => 'delivers')
+    // Books, top of book and volumes are of the protocol, but nobody subscribes them here.
+    const notAskedFor = () => 'neutral' as const
+    this.#readers = new Map([
+      ['2', (frame: Frame, recvTs: number) => this.#ticker(frame, recvTs)],
+      ['5', (frame: Frame, recvTs: number) => this.#ticker(frame, recvTs)],
+      ['24', (frame: Frame) => this.#candle(frame)],
+      ['3', answer],
+      ['16', answer],
+      ['17', answer],
+      ['18', answer],
+      ['20', control(() => 'neutral')],
+      ['401', control((message) => this.#refusal('SOURCE_UNAUTHORIZED', message))],
+      ['429', control((message) => this.#limited(message))],
+      ['500', control((message) => this.#error(message))],
+      ['999', control(() => 'heartbeat')],
+      ...['8', '9', '11', '21', '30'].map((type) => [type, notAskedFor] as const),
+    ])
+  }
+
+  get markets(): number {
+    return this.#subscriptions.size
+  }
+
+  opened(): readonly string[] {
+    this.#complained = false
+    for (const wanted of this.#subscriptions.all()) {
+      wanted.ordinals.forget()
+      wanted.candles.forget()
+    }
+    return action('SubAdd', this.#subscriptions.placed())
+  }
+
+  add(markets: readonly Market[]): MarketsChange {
+    return asked(this.#subscriptions.add(markets), [])
+  }
+
+  remove(markets: readonly Market[]): MarketsChange {
+    const { gone, placed } = this.#subscriptions.remove(markets)
+    return asked(placed, gone)
+  }
+
+  read(data: Buffer, recvTs: number): FrameMeaning {
+    const frame = parseFrame(data)
+    if (!frame) return 'malformed'
+    const type = frame['TYPE']
+    if (type === '0' || type === 0) return this.#trade(frame, data, recvTs)
+    // The service has been seen to send {}.
+    if (type === undefined) return Object.keys(frame).length === 0 ? 'neutral' : 'malformed'
+    if (typeof type !== 'string' && typeof type !== 'number') return 'malformed'
+    return this.#readers.get(String(type))?.(frame, recvTs) ?? 'malformed'
+  }
+
+  #trade(frame: Frame, data: Buffer, recvTs: number): FrameMeaning {
+    const { M: exchange, FSYM: base, TSYM: quote } = frame
+    if (typeof exchange !== 'string' || typeof base !== 'string' || typeof quote !== 'string')
+      return 'malformed'
+    const wanted = this.#subscriptions.find(exchange, base, quote)
+    if (!wanted) return 'neutral'
+    const event = readTrade(frame, data, wanted.market, wanted.ordinals, recvTs)
+    if (!event) return 'malformed'
+    wanted.order.see(event.id, event.ts, this.#outlet.tally)
+    this.#outlet.emit({ channel: 'trade', event })
+    return 'delivers'
+  }
+
+  #ticker(frame: Frame, recvTs: number): FrameMeaning {
+    const parsed = tickerFrameSchema.safeParse(frame)
+    if (!parsed.success) return 'malformed'
+    const { MARKET, FROMSYMBOL, TOSYMBOL } = parsed.data
+    const wanted = this.#subscriptions.find(MARKET, FROMSYMBOL, TOSYMBOL)
+    if (!wanted) return 'neutral'
+    const event = wanted.ticker.merge(wanted.market, parsed.data, recvTs)
+    if (event) this.#outlet.emit({ channel: 'quote', event })
+    return 'delivers'
+  }
+
+  #candle(frame: Frame): FrameMeaning {
+    const parsed = candleFrameSchema.safeParse(frame)
+    if (!parsed.success) return 'malformed'
+    const { MARKET, FROMSYMBOL, TOSYMBOL } = parsed.data
+    const wanted = this.#subscriptions.find(MARKET, FROMSYMBOL, TOSYMBOL)
+    if (!wanted) return 'neutral'
+    const candles = wanted.candles.update(wanted.market, parsed.data)
+    if (!candles) return 'malformed'
+    for (const event of candles) this.#outlet.emit({ channel: 'candle', event })
+    return 'delivers'
+  }
+
+  #limited(message: Control): FrameMeaning {
+    const [, limit] = /^TOO_MANY_SUBSCRIPTIONS_MAX_(\d+)/.exec(message.MESSAGE ?? '') ?? []
+    if (limit === undefined) return this.#refusal('SOURCE_RATE_LIMITED', message)
+    this.#subscriptions.limitTo(Number(limit))
+    return 'delivers'
+  }
+
+  #error(message: Control): FrameMeaning {
+    if (message.MESSAGE === 'FORCE_DISCONNECT') return this.#refusal('SOURCE_UNAVAILABLE', message)
+    if (message.MESSAGE !== ALREADY_ACTIVE) this.#refused(message)
+    return 'delivers'
+  }
+
+  /** An error about a subscription concerns its market alone; one about something else is told once a connection. */
+  #refused(message: Control): void {
+    const sub = message.PARAMETER ?? message.SUB ?? ''
+    const wanted = this.#subscriptions.findSub(sub)
+    const reason = this.#describe(message)
+    if (wanted) {
+      this.#subscriptions.refused(wanted, `${sub}: ${reason}`)
+    } else if (!this.#complained && message.MESSAGE !== UNRECOGNIZED) {
+      this.#complained = true
+      this.#log.warn(
+        { subscription: this.#redact(sub).slice(0, 100), reason },
+        'the service reports an error',
+      )
+    }
+  }
+
+  #refusal(code: 'SOURCE_UNAUTHORIZED' | 'SOURCE_RATE_LIMITED' | 'SOURCE_UNAVAILABLE', message: Control) {
+    return new TapelineError(code, `websocket: ${this.#describe(message)}`)
+  }
+
+  #describe(message: Control): string {
+    const parts = [message.MESSAGE, message.INFO].filter((part) => part !== undefined)
+    return this.#redact(parts.join(': ')).slice(0, 200) || 'no reason given'
+  }
+}
+
+function parseFrame(data: Buffer): Frame | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(data.toString())
+  } catch {
+    return undefined
+  }
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Frame) : undefined
+}
+
+function asked(placed: readonly WantedMarket[], gone: readonly WantedMarket[]): MarketsChange {
+  return {
+    send: [...action('SubRemove', subsOf(gone)), ...action('SubAdd', subsOf(placed))],
+    added: placed.map((wanted) => wanted.market),
+  }
+}
+
+function subsOf(markets: readonly WantedMarket[]): readonly string[] {
+  return markets.flatMap((wanted) => wanted.subs)
+}
+
+function action(name: 'SubAdd' | 'SubRemove', subs: readonly string[]): readonly string[] {
+  return subs.length === 0 ? [] : [JSON.stringify({ action: name, subs })]
+}

@@ -1,0 +1,202 @@
+import { z } from 'zod'
+import { type ErrorCode, TapelineError } from '../../../errors.ts'
+import { historyRowSchema } from './candles.ts'
+import { tickerSchema } from './tickers.ts'
+
+/** Larger than any answer to our calls; a larger one is cut off. */
+const MOST_BYTES = 16 * 1024 * 1024
+
+const SECOND_MS = 1_000
+const MINUTE_MS = 60_000
+const HOUR_MS = 3_600_000
+
+const windowsSchema = z.object({
+  second: z.number().optional(),
+  minute: z.number().optional(),
+})
+
+/** Errors that come as HTTP 200. */
+const errorSchema = z.object({
+  Response: z.literal('Error'),
+  Message: z.string().catch(''),
+  Type: z.number().catch(0),
+  RateLimit: z
+    .object({ calls_made: windowsSchema.optional(), max_calls: windowsSchema.optional() })
+    .optional()
+    .catch(undefined),
+})
+
+/** Errors that come with a real status. */
+const errSchema = z.object({
+  Err: z.object({ message: z.string(), http_status_code: z.number().optional() }),
+})
+
+/** One market that cannot be read does not cost the others. */
+const pricesSchema = z.object({
+  RAW: z.record(z.string(), z.record(z.string(), tickerSchema.catch({})).catch({})),
+})
+
+const historySchema = z.object({
+  Response: z.literal('Success'),
+  Data: z.object({ Data: z.array(historyRowSchema) }),
+})
+
+export type Prices = z.infer<typeof pricesSchema>['RAW']
+export type HistoryRow = z.infer<typeof historyRowSchema>
+
+interface RestClientOptions {
+  readonly address: URL
+  readonly apiKey: string | undefined
+  /** How long one call may take. */
+  readonly timeoutMs: number
+  /** Takes the key out of a text that the service sent. */
+  readonly redact: (text: string) => string
+}
+
+/**
+ * The REST calls that the fallback needs. The key travels in a header only.
+ *
+ * Raises SOURCE_RATE_LIMITED (and refuses further calls until the limit is over), SOURCE_UNAUTHORIZED, MARKET_UNKNOWN, and
+ * SOURCE_UNAVAILABLE for everything else: no answer, an HTTP error, an answer that cannot be read.
+ */
+export class RestClient {
+  readonly #options: RestClientOptions
+  #pausedUntil = 0
+
+  constructor(options: RestClientOptions) {
+    this.#options = options
+  }
+
+  /** Milliseconds until calls are allowed again. */
+  get pausedMs(): number {
+    return Math.max(0, this.#pausedUntil - performance.now())
+  }
+
+  /** The tickers of all bases in all quotes, of one exchange or of the aggregate (CCCAGG). */
+  async prices(
+    exchange: string,
+    bases: readonly string[],
+    quotes: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Prices> {
+    const query = { fsyms: bases.join(','), tsyms: quotes.join(','), e: exchange, tryConversion: 'false' }
+    return (await this.#get('/data/pricemultifull', query, pricesSchema, signal)).RAW
+  }
+
+  /** The last `limit + 1` minutes of a market, oldest first; the last may still be forming. */
+  async minutes(
+    exchange: string,
+    base: string,
+    quote: string,
+    limit: number,
+    signal: AbortSignal,
+  ): Promise<readonly HistoryRow[]> {
+    const query = { fsym: base, tsym: quote, limit: String(limit), e: exchange, tryConversion: 'false' }
+    return (await this.#get('/data/v2/histominute', query, historySchema, signal)).Data.Data
+  }
+
+  async #get<T>(
+    path: string,
+    query: Readonly<Record<string, string>>,
+    schema: z.ZodType<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    if (this.pausedMs > 0) throw failure('SOURCE_RATE_LIMITED', 'waiting for the rate limit to end')
+    const { response, body } = await this.#fetch(path, query, signal)
+    this.#heed(response.headers)
+    this.#refuseErrors(response, body)
+    const parsed = schema.safeParse(body)
+    if (!parsed.success) throw failure('SOURCE_UNAVAILABLE', `the answer of ${path} cannot be read`)
+    return parsed.data
+  }
+
+  async #fetch(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal) {
+    const { address, apiKey, timeoutMs } = this.#options
+    const url = new URL(address.href.replace(/\/$/, '') + path)
+    url.search = new URLSearchParams(query).toString()
+    const headers = apiKey === undefined ? {} : { authorization: `Apikey ${apiKey}` }
+    const deadline = AbortSignal.timeout(timeoutMs)
+    try {
+      const response = await fetch(url, { headers, signal: AbortSignal.any([signal, deadline]) })
+      return { response, body: await readJson(response) }
+    } catch (error) {
+      if (signal.aborted) throw signal.reason
+      const what = deadline.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(error)
+      throw new TapelineError('SOURCE_UNAVAILABLE', `rest: ${what}`, { cause: error })
+    }
+  }
+
+  #refuseErrors(response: Response, body: unknown): void {
+    const told = errorSchema.safeParse(body).data
+    const err = errSchema.safeParse(body).data?.Err
+    const status = err?.http_status_code ?? response.status
+    const message = this.#options.redact(told?.Message ?? err?.message ?? `HTTP ${status}`).slice(0, 200)
+    if (told?.Type === 99) this.#pause(limitMs(told))
+    if (status === 429) this.#pause(retryAfterMs(response.headers))
+    if (told?.Type === 99 || status === 429) throw failure('SOURCE_RATE_LIMITED', message)
+    if (status === 401 || status === 403) throw failure('SOURCE_UNAUTHORIZED', message)
+    if (told?.Type === 1) throw failure('MARKET_UNKNOWN', message)
+    if (told || err || !response.ok) throw failure('SOURCE_UNAVAILABLE', message)
+  }
+
+  /** Stops before the limit is hit, where the headers say that a window is used up. */
+  #heed(headers: Headers): void {
+    const remaining = windowsOf(headers.get('x-ratelimit-remaining-all'))
+    const reset = windowsOf(headers.get('x-ratelimit-reset-all'))
+    for (const [window, calls] of remaining) {
+      if (calls <= 0) this.#pause(Math.min((reset.get(window) ?? window) * SECOND_MS, MINUTE_MS))
+    }
+  }
+
+  #pause(ms: number): void {
+    this.#pausedUntil = Math.max(this.#pausedUntil, performance.now() + ms)
+  }
+}
+
+function retryAfterMs(headers: Headers): number {
+  const seconds = Number(headers.get('retry-after'))
+  return seconds > 0 ? Math.min(seconds * SECOND_MS, HOUR_MS) : MINUTE_MS
+}
+
+/** How long a used-up limit lasts: a second, or a minute for every longer window, since asking once a minute costs nothing. */
+function limitMs({ RateLimit }: z.infer<typeof errorSchema>): number {
+  const made = RateLimit?.calls_made
+  const most = RateLimit?.max_calls
+  const secondUsed = (made?.second ?? 0) >= (most?.second ?? Number.POSITIVE_INFINITY)
+  return secondUsed && (made?.minute ?? 0) < (most?.minute ?? 0) ? SECOND_MS : MINUTE_MS
+}
+
+/** Reads `"1220397, 1;window=1, 33;window=60"`: calls (or seconds) by the length of the window in seconds. */
+function windowsOf(header: string | null): ReadonlyMap<number, number> {
+  const entries = [...(header ?? '').matchAll(/(\d+)\s*;\s*window=(\d+)/g)]
+  return new Map(entries.map(([, value, window]) => [Number(window), Number(value)]))
+}
+
+async function readJson(response: Response): Promise<unknown> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length
+    if (size > MOST_BYTES) throw new Error('the answer is too large')
+    chunks.push(chunk)
+  }
+  const text = Buffer.concat(chunks).toString()
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    if (!response.ok) return undefined
+    throw error
+  }
+}
+
+/** `fetch` hides the reason in the cause. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? (error.cause ?? error) : error
+  if (!(cause instanceof Error)) return String(cause)
+  if (cause instanceof SyntaxError) return 'the answer is not JSON'
+  return cause.message || ('code' in cause ? String(cause.code) : cause.name)
+}
+
+function failure(code: ErrorCode, message: string): TapelineError {
+  return new TapelineError(code, `rest: ${message}`)
+}

@@ -1,0 +1,239 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { TapelineError, toTapelineError } from '../../../errors.ts'
+import type { Log } from '../../../ports/log.ts'
+import type { Fallback, Outlet } from '../feed/live-source.ts'
+import { wireExchange } from './exchange-names.ts'
+import type { Prices, RestClient } from './rest-client.ts'
+import type { CryptoCompareChannel, Subscriptions, WantedMarket } from './subscriptions.ts'
+
+const MINUTE_US = 60_000_000
+
+/** The service cuts longer lists of symbols off. */
+const MOST_FSYMS = 1_000
+const MOST_TSYMS = 100
+
+/** Candle calls under way at once: there is one call a market. */
+const CALLS_AT_ONCE = 4
+
+const FEWEST_MINUTES = 3
+const MOST_MINUTES = 2_000
+
+const NOTHING_KNOWN = new TapelineError('SOURCE_UNAVAILABLE', 'rest: none of the markets is known')
+
+type Call = (signal: AbortSignal) => Promise<void>
+
+interface RestPollingOptions {
+  readonly client: RestClient
+  readonly subscriptions: Subscriptions
+  readonly channels: readonly CryptoCompareChannel[]
+  readonly outlet: Outlet
+  readonly pollEveryMs: number
+  readonly log: Log
+}
+
+/**
+ * Quotes and closed 1-minute candles by REST, while the WebSocket is down. Trades are not to be had this way.
+ *
+ * Quotes of all markets of an exchange come in one call. A market that the service does not know is reported and left out from
+ * then on; it costs the others nothing.
+ */
+export class RestPolling implements Fallback {
+  readonly #options: RestPollingOptions
+  /** Exchanges that must be asked for each quote currency alone: not all of their bases trade in all quotes. */
+  readonly #byQuote = new Set<string>()
+  readonly #unknown = new WeakSet<WantedMarket>()
+  /** The minute in which a market's candles were last asked for with success. */
+  readonly #minuteOf = new WeakMap<WantedMarket, number>()
+  #stop: AbortController | undefined
+  #delivering = false
+  #failure: TapelineError | undefined
+  #failures = 0
+
+  constructor(options: RestPollingOptions) {
+    this.#options = options
+  }
+
+  get delivering(): boolean {
+    return this.#delivering
+  }
+
+  get failure(): TapelineError | undefined {
+    return this.#failure
+  }
+
+  get detail(): string {
+    return `rest: polling every ${this.#options.pollEveryMs} ms; trades are not to be had this way`
+  }
+
+  start(changed: () => void): void {
+    this.stop()
+    this.#stop = new AbortController()
+    this.#run(this.#stop.signal, changed).catch((error: unknown) => {
+      this.#options.log.error({ error: toTapelineError(error).message }, 'the polling ended by a defect')
+    })
+  }
+
+  stop(): void {
+    this.#stop?.abort()
+    this.#stop = undefined
+    this.#delivering = false
+    this.#failure = undefined
+    this.#failures = 0
+  }
+
+  async #run(signal: AbortSignal, changed: () => void): Promise<void> {
+    while (!signal.aborted) {
+      const calls = [...this.#quoteCalls(), ...this.#candleCalls()]
+      // Between two minutes there may be nothing to ask for: that says nothing about the way.
+      const idle = calls.length === 0 && this.#known().length > 0
+      const failure = calls.length === 0 ? NOTHING_KNOWN : await this.#round(calls, signal)
+      if (signal.aborted) return
+      if (!idle) this.#judge(failure, changed)
+      const wait = Math.max(this.#options.pollEveryMs, this.#options.client.pausedMs)
+      await sleep(wait, undefined, { signal }).catch(() => undefined)
+    }
+  }
+
+  /** One failed round between good ones is not yet a way that does not deliver. */
+  #judge(failure: TapelineError | undefined, changed: () => void): void {
+    this.#failures = failure ? this.#failures + 1 : 0
+    this.#failure = failure
+    if (!failure) this.#delivering = true
+    else if (this.#failures > 1) this.#delivering = false
+    if (failure) {
+      this.#options.log.debug({ code: failure.code, reason: failure.message }, 'a round of polling failed')
+    }
+    changed()
+  }
+
+  /** Makes all calls; gives the last failure where nothing at all succeeded. */
+  async #round(waiting: readonly Call[], signal: AbortSignal): Promise<TapelineError | undefined> {
+    const calls = [...waiting]
+    let failure: TapelineError | undefined
+    let succeeded = false
+    const caller = async () => {
+      for (let call = calls.shift(); call && !signal.aborted; call = calls.shift()) {
+        try {
+          await call(signal)
+          succeeded = true
+        } catch (error) {
+          failure = toTapelineError(error, 'SOURCE_UNAVAILABLE')
+          // Going on would only be refused again.
+          if (failure.code === 'SOURCE_RATE_LIMITED' || failure.code === 'SOURCE_UNAUTHORIZED')
+            calls.length = 0
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: CALLS_AT_ONCE }, caller))
+    return succeeded ? undefined : failure
+  }
+
+  #known(): readonly WantedMarket[] {
+    return this.#options.subscriptions.all().filter((wanted) => !this.#unknown.has(wanted))
+  }
+
+  #quoteCalls() {
+    if (!this.#options.channels.includes('quotes')) return []
+    const groups = Object.values(
+      Object.groupBy(this.#known(), ({ market, quote }) =>
+        this.#byQuote.has(market.exchange) ? `${market.exchange}~${quote}` : market.exchange,
+      ),
+    )
+    return groups
+      .flatMap((group) => chunks(group ?? []))
+      .map((markets) => (signal: AbortSignal) => this.#quotes(markets, signal))
+  }
+
+  /** Asks for the quotes of markets of one exchange; divides them where the service refuses all because of one. */
+  async #quotes(markets: readonly WantedMarket[], signal: AbortSignal): Promise<void> {
+    const [first] = markets
+    if (!first) return
+    const { bases, quotes } = symbolsOf(markets)
+    const exchange = wireExchange(first.market.exchange)
+    try {
+      this.#emitQuotes(markets, await this.#options.client.prices(exchange, bases, quotes, signal), signal)
+    } catch (error) {
+      const failure = toTapelineError(error)
+      if (failure.code !== 'MARKET_UNKNOWN') throw error
+      if (markets.length === 1) return this.#refused(first, failure)
+      if (quotes.length > 1) this.#byQuote.add(first.market.exchange)
+      for (const part of divided(markets, failure.message)) await this.#quotes(part, signal)
+    }
+  }
+
+  #emitQuotes(markets: readonly WantedMarket[], prices: Prices, signal: AbortSignal): void {
+    const recvTs = this.#options.outlet.now()
+    for (const wanted of markets) {
+      const ticker = prices[wanted.base]?.[wanted.quote]
+      if (!ticker || signal.aborted || !this.#options.subscriptions.has(wanted)) continue
+      const event = wanted.ticker.merge(wanted.market, ticker, recvTs)
+      if (event) this.#options.outlet.note({ channel: 'quote', event })
+    }
+  }
+
+  /** One call a market, once a minute. */
+  #candleCalls() {
+    if (!this.#options.channels.includes('candles')) return []
+    const minute = Math.floor(this.#options.outlet.now() / MINUTE_US)
+    return this.#known()
+      .filter((wanted) => this.#minuteOf.get(wanted) !== minute)
+      .map((wanted) => (signal: AbortSignal) => this.#candles(wanted, minute, signal))
+  }
+
+  async #candles(wanted: WantedMarket, minute: number, signal: AbortSignal): Promise<void> {
+    const { client, outlet, subscriptions } = this.#options
+    const last = wanted.candles.lastMinute
+    const missing = last === undefined ? FEWEST_MINUTES : minute - last / MINUTE_US
+    const limit = Math.min(Math.max(missing, FEWEST_MINUTES), MOST_MINUTES)
+    try {
+      const exchange = wireExchange(wanted.market.exchange)
+      const rows = await client.minutes(exchange, wanted.base, wanted.quote, limit, signal)
+      if (signal.aborted || !subscriptions.has(wanted)) return
+      this.#minuteOf.set(wanted, minute)
+      for (const event of wanted.candles.history(wanted.market, rows))
+        outlet.note({ channel: 'candle', event })
+    } catch (error) {
+      const failure = toTapelineError(error)
+      if (failure.code !== 'MARKET_UNKNOWN') throw error
+      this.#refused(wanted, failure)
+    }
+  }
+
+  #refused(wanted: WantedMarket, failure: TapelineError): void {
+    this.#unknown.add(wanted)
+    this.#options.subscriptions.refused(wanted, failure.message)
+  }
+}
+
+/** Parts of a list of markets that each fit into one call. */
+function chunks(markets: readonly WantedMarket[]): readonly (readonly WantedMarket[])[] {
+  const parts: WantedMarket[][] = []
+  for (const wanted of markets) {
+    const longer = [...(parts.at(-1) ?? []), wanted]
+    if (parts.length > 0 && fits(longer)) parts[parts.length - 1] = longer
+    else parts.push([wanted])
+  }
+  return parts
+}
+
+function fits(markets: readonly WantedMarket[]): boolean {
+  const { bases, quotes } = symbolsOf(markets)
+  return bases.join(',').length <= MOST_FSYMS && quotes.join(',').length <= MOST_TSYMS
+}
+
+function symbolsOf(markets: readonly WantedMarket[]) {
+  return {
+    bases: [...new Set(markets.map((wanted) => wanted.base))],
+    quotes: [...new Set(markets.map((wanted) => wanted.quote))],
+  }
+}
+
+/** Sets the market apart that a message names as `(BASE-QUOTE)`; halves the list, ordered by quote, where it names none. */
+function divided(markets: readonly WantedMarket[], message: string): readonly (readonly WantedMarket[])[] {
+  const named = markets.findIndex((wanted) => message.includes(`(${wanted.base}-${wanted.quote})`))
+  const ordered =
+    named < 0 ? markets.toSorted((a, b) => a.quote.localeCompare(b.quote)) : markets.toSpliced(named, 1)
+  if (named >= 0) return [markets.slice(named, named + 1), ordered]
+  const half = Math.ceil(ordered.length / 2)
+  return [ordered.slice(0, half), ordered.slice(half)]
+}

@@ -1,0 +1,214 @@
+import type { Market } from '../../../ports/source.ts'
+import type { Outlet } from '../feed/live-source.ts'
+import { QuoteState } from '../feed/quote-state.ts'
+import { marketRefused } from '../feed/status.ts'
+import { TradeOrder } from '../feed/trade-order.ts'
+import { CandleState } from './candles.ts'
+import { wireExchange } from './exchange-names.ts'
+import { TickerState } from './tickers.ts'
+import { ContentOrdinals } from './trades.ts'
+
+export type CryptoCompareChannel = 'trades' | 'quotes' | 'candles'
+
+/** The aggregate over all exchanges: it has quotes and candles, but no trades. */
+const AGGREGATE = 'cccagg'
+
+/** How many subscriptions the service takes on one socket (documented for a free key; its 429 may name another). */
+const MOST_SUBSCRIPTIONS = 600
+
+const SYMBOL = /^([^\s~-]{1,30})-([^\s~-]{1,30})$/
+
+/** A market that was asked for, and what is remembered of it. */
+export interface WantedMarket {
+  readonly market: Market
+  readonly base: string
+  readonly quote: string
+  /** The subscriptions of the channels, as `0~Coinbase~BTC~USD`. */
+  readonly subs: readonly string[]
+  readonly order: TradeOrder
+  readonly ordinals: ContentOrdinals
+  readonly ticker: TickerState
+  readonly candles: CandleState
+  /** Whether it has its place among the subscriptions of the socket. */
+  placed: boolean
+  /** Whether it was reported as one that does not come. */
+  reported: boolean
+}
+
+/** Which markets are asked for, which of them have a place on the socket, and how frames find them. */
+export class Subscriptions {
+  readonly #source: string
+  readonly #channels: readonly CryptoCompareChannel[]
+  readonly #outlet: Outlet
+  readonly #wanted = new Map<string, WantedMarket>()
+  /** By the names in frames; further spellings are added as they are seen. */
+  readonly #byWire = new Map<string, WantedMarket>()
+  #limit = MOST_SUBSCRIPTIONS
+
+  constructor(source: string, channels: readonly CryptoCompareChannel[], outlet: Outlet) {
+    this.#source = source
+    this.#channels = channels
+    this.#outlet = outlet
+  }
+
+  get size(): number {
+    return this.#wanted.size
+  }
+
+  /** Whether a market is still asked for. */
+  has(wanted: WantedMarket): boolean {
+    return this.#wanted.get(keyOf(wanted.market)) === wanted
+  }
+
+  all(): readonly WantedMarket[] {
+    return [...this.#wanted.values()]
+  }
+
+  /** All subscriptions that have a place. */
+  placed(): readonly string[] {
+    return this.all().flatMap((wanted) => (wanted.placed ? wanted.subs : []))
+  }
+
+  /** Adds markets; gives those that got a place on the socket. Reports those that cannot be had. */
+  add(markets: readonly Market[]): readonly WantedMarket[] {
+    for (const market of markets) this.#want(market)
+    return this.#place()
+  }
+
+  /** Removes markets; gives those that had a place, and those that take the free places. */
+  remove(markets: readonly Market[]): {
+    readonly gone: readonly WantedMarket[]
+    readonly placed: readonly WantedMarket[]
+  } {
+    const gone: WantedMarket[] = []
+    for (const market of markets) {
+      const key = keyOf(canonical(market))
+      const wanted = this.#wanted.get(key)
+      if (!wanted) continue
+      this.#wanted.delete(key)
+      for (const [key, value] of this.#byWire) if (value === wanted) this.#byWire.delete(key)
+      if (wanted.placed) gone.push(wanted)
+    }
+    return { gone, placed: this.#place() }
+  }
+
+  /** The market that a frame names; undefined where nobody asked for it. */
+  find(exchange: string, base: string, quote: string): WantedMarket | undefined {
+    return this.#byWire.get(`${exchange}~${base}~${quote}`) ?? this.#otherSpelling(exchange, base, quote)
+  }
+
+  /** The market of a subscription text. */
+  findSub(sub: string): WantedMarket | undefined {
+    const [, exchange, base, quote] = sub.split('~')
+    return exchange && base && quote ? this.find(exchange, base, quote) : undefined
+  }
+
+  /** The service does not know what we subscribed. Reported once a market, until it is asked for anew. */
+  refused(wanted: WantedMarket, why: string): void {
+    this.#refuse(wanted.market, `MARKET_UNKNOWN: ${why}`, wanted)
+  }
+
+  /** The service takes fewer subscriptions than we thought: the last markets lose their places and are reported. */
+  limitTo(limit: number): void {
+    this.#limit = limit
+    let used = 0
+    for (const wanted of this.#wanted.values()) {
+      used += wanted.subs.length
+      wanted.placed = used <= limit
+    }
+    this.#place()
+  }
+
+  #want(given: Market): void {
+    const market = canonical(given)
+    const key = keyOf(market)
+    if (this.#wanted.has(key)) return
+    const [, base, quote] = SYMBOL.exec(market.symbol) ?? []
+    if (!base || !quote) {
+      this.#refuse(market, 'MARKET_UNKNOWN: the symbol is not BASE-QUOTE')
+      return
+    }
+    const subs = this.#channels.flatMap((channel) => subscription(channel, market.exchange, base, quote))
+    if (subs.length === 0) {
+      this.#refuse(market, `MARKET_UNKNOWN: ${AGGREGATE} has no trades`)
+      return
+    }
+    const wanted: WantedMarket = {
+      market,
+      base,
+      quote,
+      subs,
+      order: new TradeOrder(),
+      ordinals: new ContentOrdinals(),
+      ticker: new TickerState(new QuoteState()),
+      candles: new CandleState(),
+      placed: false,
+      reported: false,
+    }
+    this.#wanted.set(key, wanted)
+    this.#byWire.set(`${market.exchange}~${base}~${quote}`, wanted)
+    this.#byWire.set(`${wireExchange(market.exchange)}~${base}~${quote}`, wanted)
+  }
+
+  #place(): readonly WantedMarket[] {
+    let used = this.placed().length
+    const placed: WantedMarket[] = []
+    for (const wanted of this.#wanted.values()) {
+      if (wanted.placed) continue
+      if (used + wanted.subs.length > this.#limit) {
+        this.#refuse(
+          wanted.market,
+          `SOURCE_RATE_LIMITED: a socket takes ${this.#limit} subscriptions`,
+          wanted,
+        )
+        continue
+      }
+      used += wanted.subs.length
+      wanted.placed = true
+      wanted.reported = false
+      wanted.ordinals.forget()
+      placed.push(wanted)
+    }
+    return placed
+  }
+
+  #refuse(market: Market, why: string, wanted?: WantedMarket): void {
+    if (wanted?.reported) return
+    if (wanted) wanted.reported = true
+    this.#outlet.note(marketRefused(this.#source, this.#outlet.now(), market, why))
+  }
+
+  #otherSpelling(exchange: string, base: string, quote: string): WantedMarket | undefined {
+    const wanted = this.#byWire.get(`${exchange.toLowerCase()}~${base.toUpperCase()}~${quote.toUpperCase()}`)
+    // Few spellings exist; a service that invents more costs a slower look-up, not memory.
+    if (wanted && this.#byWire.size < 4 * this.#wanted.size) {
+      this.#byWire.set(`${exchange}~${base}~${quote}`, wanted)
+    }
+    return wanted
+  }
+}
+
+function keyOf(market: Market): string {
+  return `${market.exchange}:${market.symbol}`
+}
+
+function canonical(market: Market): Market {
+  return { exchange: market.exchange.toLowerCase(), symbol: market.symbol.toUpperCase() }
+}
+
+function subscription(
+  channel: CryptoCompareChannel,
+  exchange: string,
+  base: string,
+  quote: string,
+): readonly string[] {
+  const pair = `${wireExchange(exchange)}~${base}~${quote}`
+  switch (channel) {
+    case 'trades':
+      return exchange === AGGREGATE ? [] : [`0~${pair}`]
+    case 'quotes':
+      return [`${exchange === AGGREGATE ? 5 : 2}~${pair}`]
+    case 'candles':
+      return [`24~${pair}~m`]
+  }
+}

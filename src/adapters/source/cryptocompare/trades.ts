@@ -1,0 +1,124 @@
+import type { Side, Trade } from '../../../domain/events.ts'
+import type { Market } from '../../../ports/source.ts'
+
+/** A parsed frame of the service: an object with a TYPE. */
+export type Frame = Readonly<Record<string, unknown>>
+
+/** Bits of F (cryptocompare.md, TYPE 0). */
+const SELL = 1
+const BUY = 2
+const REVERSED = 8
+
+const LONGEST_ID = 128
+const NANOS = 1_000_000_000
+
+/** Contents of trades without an id that are remembered to number equal ones. */
+const KEPT_CONTENTS = 256
+
+/**
+ * Numbers equal contents of one market, so that trades without an id get the same ids whenever they are repeated (R5). Forgets
+ * at each subscribe, since the service begins to repeat there. A repeat that begins in the middle of a run of equal trades
+ * numbers them from 0 again; a further equal trade after it is then taken for one of the run.
+ */
+export class ContentOrdinals {
+  readonly #seen = new Map<string, number>()
+
+  next(content: string): number {
+    const ordinal = this.#seen.get(content) ?? 0
+    this.#seen.delete(content)
+    this.#seen.set(content, ordinal + 1)
+    if (this.#seen.size > KEPT_CONTENTS) {
+      const [oldest] = this.#seen.keys()
+      if (oldest !== undefined) this.#seen.delete(oldest)
+    }
+    return ordinal
+  }
+
+  forget(): void {
+    this.#seen.clear()
+  }
+}
+
+/**
+ * Reads a TYPE 0 frame as a trade of `market`; undefined where it is malformed. By hand, since nearly all frames are trades.
+ *
+ * F says the taker's side. With its bit REVERSED the exchange trades the pair the other way round (QUOTE-BASE), and price,
+ * size and side are those of that pair: the price becomes 1/P, the size P*Q (what was paid there is what changed hands here),
+ * and who bought there sold here.
+ */
+export function readTrade(
+  frame: Frame,
+  raw: Uint8Array,
+  market: Market,
+  ordinals: ContentOrdinals,
+  recvTs: number,
+): Trade | undefined {
+  const price = frame['P']
+  const size = frame['Q']
+  const ts = micros(frame['TS'], frame['TSNS'])
+  if (ts === undefined || !isPositive(price) || !isAmount(size)) return undefined
+  const flags = flagsOf(frame['F'])
+  const reversed = (flags & REVERSED) !== 0
+  const side = sideOf(flags, reversed)
+  const id = givenId(frame['ID'], raw)
+  if (id === undefined) return undefined
+  return {
+    exchange: market.exchange,
+    symbol: market.symbol,
+    id: id || contentId(frame, side, ordinals),
+    side,
+    price: reversed ? 1 / price : price,
+    size: reversed ? price * size : size,
+    ts,
+    recvTs,
+  }
+}
+
+/** Microseconds of whole seconds and nanoseconds within them; undefined where they are none. */
+export function micros(seconds: unknown, nanos: unknown = 0): number | undefined {
+  if (!Number.isInteger(seconds) || !Number.isInteger(nanos)) return undefined
+  const [s, ns] = [seconds as number, nanos as number]
+  if (s <= 0 || ns < 0 || ns >= NANOS) return undefined
+  const ts = s * 1_000_000 + Math.floor(ns / 1000)
+  return Number.isSafeInteger(ts) ? ts : undefined
+}
+
+function flagsOf(value: unknown): number {
+  if (typeof value === 'number') return value
+  return typeof value === 'string' ? Number(value) : 0
+}
+
+function sideOf(flags: number, reversed: boolean): Side {
+  const taker = flags & (SELL | BUY)
+  if (taker === SELL) return reversed ? 'buy' : 'sell'
+  if (taker === BUY) return reversed ? 'sell' : 'buy'
+  return 'unknown'
+}
+
+function isPositive(value: unknown): value is number {
+  return Number.isFinite(value) && (value as number) > 0
+}
+
+function isAmount(value: unknown): value is number {
+  return Number.isFinite(value) && (value as number) >= 0
+}
+
+/** The id that the frame gives; empty where it gives none; undefined where it is no id. */
+function givenId(id: unknown, raw: Uint8Array): string | undefined {
+  if (typeof id === 'string') return id.length <= LONGEST_ID ? id : undefined
+  if (id === undefined || id === null) return ''
+  if (typeof id !== 'number') return undefined
+  return Number.isSafeInteger(id) ? String(id) : exactId(raw)
+}
+
+/** The digits of a numeric id that a double cannot hold: rounded, two trades would share one id. */
+function exactId(raw: Uint8Array): string | undefined {
+  const digits = /"ID"\s*:\s*(\d+)\s*[,}]/.exec(Buffer.from(raw).toString())?.[1]
+  return digits !== undefined && digits.length <= LONGEST_ID ? digits : undefined
+}
+
+function contentId(frame: Frame, side: Side, ordinals: ContentOrdinals): string {
+  const time = `${frame['TS']}.${String(frame['TSNS'] ?? 0).padStart(9, '0')}`
+  const content = `content:${time}:${frame['P']}:${frame['Q']}:${side}`
+  return `${content}:${ordinals.next(content)}`
+}

@@ -1,0 +1,213 @@
+import { WebSocket } from 'ws'
+import { TapelineError } from '../../../errors.ts'
+import { ReconnectPacer, type ReconnectTiming } from './reconnect-pacer.ts'
+
+/** Larger frames than any that we subscribe to; a peer that sends one loses the connection. */
+const MOST_FRAME_BYTES = 4 * 1024 * 1024
+
+/** How long a peer has to answer our close before the socket is cut. */
+const CLOSE_MS = 500
+
+/** After this many attempts in a row without delivery the way counts as down, however quick they were. */
+const FEW_ATTEMPTS = 3
+
+export interface LinkOptions {
+  /** May carry a secret: it is never shown. */
+  readonly address: URL
+  readonly reconnect: ReconnectTiming
+  /** How long a new connection has until it delivers. */
+  readonly connectTimeoutMs: number
+  /** How long the link may be without delivery before it counts as down. */
+  readonly downAfterMs: number
+}
+
+export interface LinkListener {
+  /** The socket is open: time to subscribe. */
+  opened(): void
+  frame(data: Buffer): void
+  /** A connection, or an attempt, ended. `delivered` tells which. */
+  lost(error: TapelineError, delivered: boolean): void
+  /** The link has been without delivery for too long, or was refused. Called once until it delivers again. */
+  down(): void
+}
+
+/**
+ * One WebSocket that is kept open: it connects, and connects again with back-off whenever a connection ends, fails, or does
+ * not deliver in time, until `stop`. Its owner says what counts as delivering, and what counts as failing.
+ */
+export class Link {
+  readonly #options: LinkOptions
+  readonly #listener: LinkListener
+  readonly #pacer: ReconnectPacer
+  #wanted = false
+  #socket: WebSocket | undefined
+  #deliveringSince: number | undefined
+  #failedAttempts = 0
+  #down = false
+  #failure: TapelineError | undefined
+  #deadline: NodeJS.Timeout | undefined
+  #retry: NodeJS.Timeout | undefined
+  #downTimer: NodeJS.Timeout | undefined
+
+  constructor(options: LinkOptions, listener: LinkListener) {
+    this.#options = options
+    this.#listener = listener
+    this.#pacer = new ReconnectPacer(options.reconnect)
+  }
+
+  get delivering(): boolean {
+    return this.#deliveringSince !== undefined
+  }
+
+  /** Whether it was without delivery for too long, or refused, and does not deliver yet. */
+  get down(): boolean {
+    return this.#down
+  }
+
+  /** Why the last connection or attempt ended, until one delivers. */
+  get failure(): TapelineError | undefined {
+    return this.#failure
+  }
+
+  /** Begins to connect; nothing when it has begun already. */
+  start(): void {
+    if (this.#wanted) return
+    this.#wanted = true
+    this.#watchOutage()
+    this.#retry = setTimeout(() => this.#connect(), this.#pacer.restMs())
+  }
+
+  /** Sends a frame when the socket is open; else nothing: what `opened` sends covers it. */
+  send(frame: string): void {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(frame)
+  }
+
+  /** The owner saw that the present connection delivers. */
+  delivers(): void {
+    if (this.#deliveringSince !== undefined) return
+    this.#deliveringSince = performance.now()
+    this.#failedAttempts = 0
+    this.#down = false
+    this.#failure = undefined
+    clearTimeout(this.#deadline)
+    clearTimeout(this.#downTimer)
+  }
+
+  /** The owner gives up the present connection: refused, stale, or told to go. */
+  fail(error: TapelineError): void {
+    if (this.#socket) this.#ended(this.#socket, error)
+  }
+
+  /** Closes the socket and connects no more until `start`. Resolves when the socket has gone. */
+  async stop(): Promise<void> {
+    this.#wanted = false
+    clearTimeout(this.#downTimer)
+    clearTimeout(this.#deadline)
+    clearTimeout(this.#retry)
+    this.#down = false
+    this.#failure = undefined
+    this.#deliveringSince = undefined
+    const socket = this.#socket
+    this.#socket = undefined
+    if (socket) await closed(socket)
+  }
+
+  #connect(): void {
+    this.#pacer.connecting()
+    const socket = new WebSocket(this.#options.address, {
+      perMessageDeflate: false,
+      maxPayload: MOST_FRAME_BYTES,
+      // A text frame that is not UTF-8 is a malformed frame to count, not a reason to lose the connection.
+      skipUTF8Validation: true,
+    })
+    this.#socket = socket
+    this.#deadline = setTimeout(
+      () => this.#ended(socket, this.#silence(socket)),
+      this.#options.connectTimeoutMs,
+    )
+    socket.on('open', () => {
+      if (socket === this.#socket) this.#listener.opened()
+    })
+    socket.on('message', (data) => {
+      if (socket === this.#socket && Buffer.isBuffer(data)) this.#listener.frame(data)
+    })
+    socket.on('unexpected-response', (request, response) => {
+      request.destroy()
+      this.#ended(socket, refusal(response.statusCode ?? 0))
+    })
+    socket.on('error', (error) => this.#ended(socket, unavailable(error.message || errorCode(error))))
+    socket.on('close', (code) => this.#ended(socket, unavailable(`closed by the other side (${code})`)))
+  }
+
+  #silence(socket: WebSocket): TapelineError {
+    const waited = `within ${this.#options.connectTimeoutMs} ms`
+    return socket.readyState === WebSocket.OPEN
+      ? new TapelineError('SOURCE_STALE', `websocket: connected, but nothing was delivered ${waited}`)
+      : unavailable(`no connection ${waited}`)
+  }
+
+  #ended(socket: WebSocket, error: TapelineError): void {
+    if (socket !== this.#socket) return
+    this.#socket = undefined
+    clearTimeout(this.#deadline)
+    socket.terminate()
+    const since = this.#deliveringSince
+    this.#deliveringSince = undefined
+    this.#failure = error
+    if (since === undefined) this.#failedAttempts++
+    else {
+      this.#pacer.lived(performance.now() - since)
+      this.#watchOutage()
+    }
+    const delay = this.#pacer.delayMs(error.code === 'SOURCE_RATE_LIMITED')
+    this.#retry = setTimeout(() => this.#connect(), delay)
+    this.#listener.lost(error, since !== undefined)
+    if (isRefusal(error) || this.#failedAttempts >= FEW_ATTEMPTS) this.#goDown()
+  }
+
+  #watchOutage(): void {
+    this.#downTimer = setTimeout(() => this.#goDown(), this.#options.downAfterMs)
+  }
+
+  #goDown(): void {
+    if (this.#down) return
+    this.#down = true
+    this.#failure ??= unavailable(`not connected within ${this.#options.downAfterMs} ms`)
+    this.#listener.down()
+  }
+}
+
+/** A refused key or a rate limit will not go away by trying a few times more. */
+function isRefusal(error: TapelineError): boolean {
+  return error.code === 'SOURCE_UNAUTHORIZED' || error.code === 'SOURCE_RATE_LIMITED'
+}
+
+function refusal(status: number): TapelineError {
+  const message = `websocket: refused with HTTP ${status}`
+  if (status === 401 || status === 403) return new TapelineError('SOURCE_UNAUTHORIZED', message)
+  if (status === 429) return new TapelineError('SOURCE_RATE_LIMITED', message)
+  return new TapelineError('SOURCE_UNAVAILABLE', message)
+}
+
+function unavailable(what: string): TapelineError {
+  return new TapelineError('SOURCE_UNAVAILABLE', `websocket: ${what}`)
+}
+
+/** Node leaves the message empty when all addresses of a host failed. */
+function errorCode(error: Error): string {
+  return 'code' in error ? String(error.code) : error.name
+}
+
+/** Closes a socket politely, and cuts it when the peer does not answer. */
+function closed(socket: WebSocket): Promise<void> {
+  if (socket.readyState === WebSocket.CLOSED) return Promise.resolve()
+  return new Promise((resolve) => {
+    const cut = setTimeout(() => socket.terminate(), CLOSE_MS)
+    socket.once('close', () => {
+      clearTimeout(cut)
+      resolve()
+    })
+    if (socket.readyState === WebSocket.OPEN) socket.close(1000)
+    else socket.terminate()
+  })
+}

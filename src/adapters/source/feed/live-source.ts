@@ -1,0 +1,289 @@
+import type { StatusState } from '../../../domain/events.ts'
+import { TapelineError } from '../../../errors.ts'
+import type { Log } from '../../../ports/log.ts'
+import type {
+  ConnectionChange,
+  Market,
+  NextOptions,
+  Source,
+  SourceBatch,
+  SourceHealth,
+  SourceItem,
+} from '../../../ports/source.ts'
+import { ArrivalQueue } from './arrival-queue.ts'
+import { Link, type LinkOptions } from './link.ts'
+import { marketResumed, status } from './status.ts'
+import { Tally } from './tally.ts'
+import { Watchdog } from './watchdog.ts'
+
+/**
+ * What a frame says of the connection.
+ * `delivers`: data or an answer; `heartbeat`: the periodic one; `neutral`: valid, but no proof that data will come;
+ * `malformed`: not of the protocol. An error: the service refuses or ends this connection.
+ */
+export type FrameMeaning = 'delivers' | 'heartbeat' | 'neutral' | 'malformed' | TapelineError
+
+/** What a change of the markets means for an open connection. */
+export interface MarketsChange {
+  readonly send: readonly string[]
+  /** The markets that are asked for from now on. */
+  readonly added: readonly Market[]
+}
+
+/** How one service's frames are asked for and read. */
+export interface FeedProtocol {
+  /** The markets asked for at present. */
+  readonly markets: number
+  /** What to send on a new connection to get all of them. Forgets what belonged to the connection before. */
+  opened(): readonly string[]
+  add(markets: readonly Market[]): MarketsChange
+  remove(markets: readonly Market[]): MarketsChange
+  /** Reads one frame and emits what is in it. Never throws. `recvTs`: microseconds. */
+  read(data: Buffer, recvTs: number): FrameMeaning
+}
+
+/** A second way to some of the data while the WebSocket is down. */
+export interface Fallback {
+  /** Begins to poll; calls back whenever `delivering` or `failure` has changed. */
+  start(changed: () => void): void
+  stop(): void
+  readonly delivering: boolean
+  /** Why the last polls brought nothing. */
+  readonly failure: TapelineError | undefined
+  /** What it brings and what not, for the status event. */
+  readonly detail: string
+}
+
+/** What a protocol and a fallback may do to the source that owns them. */
+export interface Outlet {
+  /** Passes on what arrived in a frame: it proves that the WebSocket delivers. */
+  readonly emit: (item: SourceItem) => void
+  /** Passes on anything else. */
+  readonly note: (item: SourceItem) => void
+  /** Sends a frame on the open connection. */
+  readonly send: (frame: string) => void
+  readonly tally: Tally
+  /** Microseconds since the epoch. */
+  readonly now: () => number
+}
+
+export interface LiveSourceOptions {
+  readonly name: string
+  readonly link: LinkOptions
+  /** Silence of a delivering connection that makes it stale, in milliseconds. */
+  readonly staleAfterMs: number
+  readonly queueCapacity: number
+  readonly log: Log
+  readonly now: () => number
+  /** Takes secrets out of a text. */
+  readonly redact: (text: string) => string
+  readonly ways: (outlet: Outlet) => { readonly protocol: FeedProtocol; readonly fallback?: Fallback }
+}
+
+/** A source over an owned WebSocket, with or without a fallback: what all live sources have in common. */
+export class LiveSource implements Source {
+  readonly name: string
+  readonly ended = false
+  readonly #options: LiveSourceOptions
+  readonly #log: Log
+  readonly #tally: Tally
+  readonly #queue: ArrivalQueue
+  readonly #link: Link
+  readonly #watchdog: Watchdog
+  readonly #protocol: FeedProtocol
+  readonly #fallback: Fallback | undefined
+  #connectedBefore = false
+  #fellBack = false
+  #closing: Promise<void> | undefined
+
+  constructor(options: LiveSourceOptions, markets: readonly Market[]) {
+    this.name = options.name
+    this.#options = options
+    this.#log = options.log.child({ source: options.name })
+    this.#tally = new Tally(this.#log)
+    this.#queue = new ArrivalQueue({
+      capacity: options.queueCapacity,
+      hole: (dropped) =>
+        this.#change(
+          'recovered',
+          `nobody pulled: ${dropped} items were dropped here at the queue's bound`,
+          true,
+        ),
+    })
+    this.#link = new Link(options.link, {
+      opened: () => this.#opened(),
+      frame: (data) => this.#frame(data),
+      lost: (error, delivered) => this.#lost(error, delivered),
+      down: () => this.#fallBack(),
+    })
+    this.#watchdog = new Watchdog(options.staleAfterMs, (quietMs) => this.#stale(quietMs))
+    const { protocol, fallback } = options.ways({
+      emit: (item) => {
+        this.#alive()
+        this.#queue.push(item)
+      },
+      note: (item) => this.#queue.push(item),
+      send: (frame) => this.#link.send(frame),
+      tally: this.#tally,
+      now: options.now,
+    })
+    this.#protocol = protocol
+    this.#fallback = fallback
+    this.subscribe(markets)
+  }
+
+  async next(options: NextOptions, signal: AbortSignal): Promise<SourceBatch> {
+    return { items: await this.#queue.next(options, signal) }
+  }
+
+  subscribe(markets: readonly Market[]): void {
+    if (this.#closing) return
+    this.#apply(this.#protocol.add(markets))
+    if (this.#protocol.markets > 0) this.#link.start()
+  }
+
+  unsubscribe(markets: readonly Market[]): void {
+    if (this.#closing) return
+    this.#apply(this.#protocol.remove(markets))
+    if (this.#protocol.markets === 0) this.#rest()
+  }
+
+  health(): SourceHealth {
+    const failure = this.#link.failure ?? (this.#fellBack ? this.#fallback?.failure : undefined)
+    return {
+      name: this.name,
+      way: this.#way(),
+      markets: this.#protocol.markets,
+      counters: { ...this.#tally.counters, dropped: this.#queue.dropped },
+      ...(failure && { failure: { code: failure.code, message: failure.message } }),
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#watchdog.stop()
+    this.#fallback?.stop()
+    this.#queue.fail(undefined)
+    this.#queue.finish()
+    await this.#link.stop()
+  }
+
+  #apply(change: MarketsChange): void {
+    if (this.#link.delivering) {
+      for (const market of change.added)
+        this.#queue.push(marketResumed(this.name, this.#options.now(), market))
+    }
+    for (const frame of change.send) this.#link.send(frame)
+  }
+
+  #way(): SourceHealth['way'] {
+    if (this.#link.delivering) return 'websocket'
+    return this.#fellBack && this.#fallback?.delivering ? 'rest' : 'none'
+  }
+
+  #opened(): void {
+    for (const frame of this.#protocol.opened()) this.#link.send(frame)
+  }
+
+  #frame(data: Buffer): void {
+    this.#tally.counters.frames++
+    const recvTs = this.#options.now()
+    const meaning = this.#protocol.read(data, recvTs)
+    if (meaning === 'delivers') this.#alive()
+    else if (meaning === 'heartbeat') {
+      this.#alive()
+      this.#watchdog.beat()
+    } else if (meaning === 'malformed') this.#tally.malformed(data, recvTs, this.#options.redact)
+    else if (meaning !== 'neutral') this.#link.fail(meaning)
+  }
+
+  #alive(): void {
+    this.#watchdog.heard()
+    if (!this.#link.delivering) this.#connected()
+  }
+
+  /** The first proof that a new connection delivers: its items come after this change. */
+  #connected(): void {
+    this.#link.delivers()
+    this.#watchdog.start()
+    this.#fallback?.stop()
+    const detail = this.#fellBack ? 'websocket again, instead of the fallback' : 'websocket'
+    this.#queue.push(this.#change(this.#fellBack ? 'recovered' : 'connected', detail, true))
+    this.#log.info({ way: 'websocket' }, 'the source delivers')
+    if (this.#connectedBefore) this.#tally.counters.reconnects++
+    this.#connectedBefore = true
+    this.#fellBack = false
+    this.#judge()
+  }
+
+  #stale(quietMs: number): void {
+    const detail = `neither heartbeat nor data for ${Math.round(quietMs)} ms`
+    this.#queue.push(this.#change('stale', detail))
+    this.#link.fail(new TapelineError('SOURCE_STALE', `websocket: ${detail}`))
+  }
+
+  #lost(error: TapelineError, delivered: boolean): void {
+    this.#watchdog.stop()
+    if (delivered) {
+      this.#queue.push(this.#change('disconnected', `${error.code}: ${error.message}`))
+      this.#log.warn({ code: error.code, reason: error.message }, 'the connection was lost; connecting again')
+    } else {
+      this.#log.debug({ code: error.code, reason: error.message }, 'an attempt to connect failed')
+    }
+    this.#judge()
+  }
+
+  /** The WebSocket is down: begins to poll where there is a fallback, and goes on connecting. */
+  #fallBack(): void {
+    const failure = this.#link.failure
+    const next = this.#fallback ? 'falling back' : 'nothing delivers until it is back'
+    this.#log.warn({ code: failure?.code, reason: failure?.message }, `the websocket is down; ${next}`)
+    this.#fellBack = this.#fallback !== undefined
+    let announced = false
+    this.#fallback?.start(() => {
+      if (this.#fallback?.delivering && !announced) {
+        announced = true
+        this.#queue.push(this.#change('connected', this.#fallback.detail))
+        this.#log.info({ way: 'rest' }, 'the fallback delivers')
+      }
+      this.#judge()
+    })
+    this.#judge()
+  }
+
+  /** No market is left: the connection ends, and that is no failure. */
+  #rest(): void {
+    const delivering = this.#way() !== 'none'
+    this.#watchdog.stop()
+    this.#fallback?.stop()
+    this.#fellBack = false
+    void this.#link.stop()
+    if (delivering) this.#queue.push(this.#change('disconnected', 'no market is subscribed'))
+    this.#judge()
+  }
+
+  /** Tells the queue whether any way delivers. */
+  #judge(): void {
+    this.#queue.fail(this.#failure())
+  }
+
+  /** Why no way delivers; undefined while one does, or has not had its chance yet. */
+  #failure(): TapelineError | undefined {
+    const first = this.#link.failure
+    if (!this.#link.down || !first) return undefined
+    if (!this.#fallback) return first
+    const second = this.#fallback.failure
+    if (this.#fallback.delivering || !second) return undefined
+    const code = first.code === 'SOURCE_UNAVAILABLE' ? second.code : first.code
+    return new TapelineError(code, `${first.message}; ${second.message}`)
+  }
+
+  #change(state: StatusState, detail: string, resumed?: true): ConnectionChange {
+    const about = status(this.name, this.#options.now(), state, detail)
+    return { channel: 'connection', status: about, ...(resumed && { resumed }) }
+  }
+}
