@@ -1,0 +1,49 @@
+import type { WebSocket } from 'ws'
+import type { ActorDirectory, Alert } from '../ports/actors.ts'
+import type { Broker } from '../ports/broker.ts'
+import type { Delivery } from '../ports/delivery.ts'
+import type { Log, Meter } from '../ports/log.ts'
+import type { Store } from '../ports/store.ts'
+import type { StreamDesk } from '../ports/streams.ts'
+import type { AppEndpoint } from '../ports/transport.ts'
+
+/** An application's key. The application is called by the key's name; the one named `admin` may do everything. */
+export interface ApiKey {
+  readonly name: string
+  readonly key: string
+}
+
+/** One part that must run before the platform is ready. */
+export interface ReadinessCheck {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+}
+
+export interface Readiness {
+  readonly ready: boolean
+  readonly checks: readonly ReadinessCheck[]
+}
+
+export interface GatewayOptions {
+  readonly host: string
+  /** 0 lets the system choose. */
+  readonly port: number
+  /** Without keys everybody is the application `local`, and only the loopback address may be listened on. */
+  readonly keys: readonly ApiKey[]
+  readonly desk: StreamDesk
+  readonly delivery: Delivery
+  readonly store: Store
+  readonly broker: Broker
+  readonly actors: ActorDirectory
+  readonly alerts: () => readonly Alert[]
+  /** The metrics in the Prometheus text format. */
+  readonly metrics: () => Promise<string>
+  readonly ready: () => Readiness
+  /** What the first page and the API description say about this process. */
+  readonly info: { readonly version: string }
+  readonly log: Log
+  readonly meter: Meter
+  /** Makes the endpoint of an accepted socket; the transport adapter's function. */
+  readonly endpoint: (socket: WebSocket, id: string) => AppEndpoint
+}

@@ -1,0 +1,123 @@
+import type { FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import { parseStreamRequest, streamRequestSchema } from '../../domain/stream-spec.ts'
+import { TapelineError } from '../../errors.ts'
+import type { Lease, StreamDesk } from '../../ports/streams.ts'
+import type { Caller } from '../guard.ts'
+import { streamSchema, streamsSchema } from '../schemas.ts'
+import { callerIn, deadlineOf, type GatewayServer, SOCKET_ROUTE } from '../server.ts'
+
+interface StreamRouteOptions {
+  readonly desk: StreamDesk
+  readonly newLeaseId: () => string
+}
+
+const idParameter = z.object({ id: z.string().min(1).max(128).describe('Id of a stream.') })
+const tags = ['streams']
+
+/** Asking for streams, looking at them and ending them. */
+export function registerStreams(app: GatewayServer, { desk, newLeaseId }: StreamRouteOptions): void {
+  app.route({
+    method: 'POST',
+    url: '/v1/streams',
+    schema: {
+      operationId: 'createStream',
+      summary: 'Ask for a stream',
+      description:
+        'Answers when it can be read. Equal requests share one topic; each gets a lease of its own.',
+      tags,
+      body: streamRequestSchema,
+      response: { 201: streamSchema },
+    },
+    config: { errors: [...BODY_ERRORS, 'STREAM_LIMIT', 'TOPIC_CREATION_FAILED', 'CONTROL_UNAVAILABLE'] },
+    // The domain reads the request itself: it knows more, and says it better.
+    validatorCompiler: () => (value) => ({ value }),
+    handler: async (request, reply) => {
+      const { app: owner } = callerIn(request)
+      const ask = { leaseId: newLeaseId(), app: owner, ...parseStreamRequest(request.body) }
+      const lease = await desk.request(ask, deadlineOf(reply))
+      reply.code(201).header('location', `/v1/streams/${encodeURIComponent(lease.id)}`)
+      return viewOf(lease, request)
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/v1/streams',
+    schema: {
+      operationId: 'listStreams',
+      summary: "The application's streams",
+      description:
+        'The key named admin, and everybody where no keys are configured, sees those of all applications.',
+      tags,
+      response: { 200: streamsSchema },
+    },
+    handler: async (request) => {
+      const caller = callerIn(request)
+      const leases = caller.admin ? desk.list() : desk.list(caller.app)
+      return { streams: leases.map((lease) => viewOf(lease, request)) }
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/v1/streams/:id',
+    schema: {
+      operationId: 'getStream',
+      summary: 'One stream',
+      tags,
+      params: idParameter,
+      response: { 200: streamSchema },
+    },
+    config: { errors: ['STREAM_UNKNOWN'] },
+    handler: async (request) => viewOf(find(request.params.id, callerIn(request)), request),
+  })
+
+  app.route({
+    method: 'DELETE',
+    url: '/v1/streams/:id',
+    schema: {
+      operationId: 'deleteStream',
+      summary: 'End a stream',
+      description: 'Its topic goes with the last lease, after a grace.',
+      tags,
+      params: idParameter,
+      response: { 204: z.undefined().describe('Ended.') },
+    },
+    config: { errors: ['STREAM_UNKNOWN', 'CONTROL_UNAVAILABLE'] },
+    handler: async (request, reply) => {
+      const lease = find(request.params.id, callerIn(request))
+      await desk.end(lease.id, lease.app, deadlineOf(reply))
+      return reply.code(204).send()
+    },
+  })
+
+  /** Another application's stream is unknown to the caller, so that ids tell nothing. */
+  function find(id: string, caller: Caller): Lease {
+    const lease = desk.get(id)
+    if (lease !== undefined && (caller.admin || lease.app === caller.app)) return lease
+    throw new TapelineError('STREAM_UNKNOWN', `there is no stream ${id}`)
+  }
+}
+
+const BODY_ERRORS = ['INPUT_INVALID', 'BODY_NOT_JSON', 'BODY_TOO_LARGE', 'MEDIA_TYPE_UNSUPPORTED'] as const
+
+function viewOf(lease: Lease, request: FastifyRequest): z.output<typeof streamSchema> {
+  const { id, app, topic, spec, ttlMs, createdAt, standing } = lease
+  return {
+    id,
+    app,
+    topic,
+    spec,
+    ttl: ttlMs / 1000,
+    createdAt: new Date(createdAt).toISOString(),
+    standing,
+    websocket: socketAddress(request),
+  }
+}
+
+/** The address of the WebSocket as the caller reaches us, also behind a proxy that ends TLS. */
+function socketAddress({ headers, host }: FastifyRequest): string {
+  const scheme = headers['x-forwarded-proto'] === 'https' ? 'wss' : 'ws'
+  return `${scheme}://${host}${SOCKET_ROUTE}`
+}

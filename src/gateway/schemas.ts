@@ -1,0 +1,202 @@
+import { z } from 'zod'
+import { CHANNELS, INTERVALS } from '../domain/events.ts'
+
+/** What the routes answer, for the types of their handlers and for the API description. Times are ISO 8601 in UTC. */
+
+const symbolText = z.string().describe('BASE-QUOTE for spot markets, such as BTC-USD.')
+const exchangeText = z.string().describe('Our lower-case name; cccagg is the aggregate of CryptoCompare.')
+
+export const streamSchema = z
+  .object({
+    id: z.string().describe('Id of the lease: what a WebSocket subscribes to.'),
+    app: z.string().describe('The application that owns it.'),
+    topic: z.string().describe('The dynamic topic behind it; equal requests share one.'),
+    spec: z
+      .object({
+        channel: z.enum(CHANNELS),
+        symbols: z.array(z.string()).readonly(),
+        exchanges: z.array(z.string()).readonly().describe('Empty: all.'),
+      })
+      .describe('What was asked for, in canonical form.'),
+    ttl: z.number().describe('Seconds that it lives without a reader; 0: until DELETE.'),
+    createdAt: z.string(),
+    standing: z.boolean().describe('Whether the configuration asked for it.'),
+    websocket: z.string().describe('Where to subscribe.'),
+  })
+  .meta({ id: 'Stream' })
+
+export const streamsSchema = z.object({ streams: z.array(streamSchema) }).meta({ id: 'Streams' })
+
+export const topicsSchema = z
+  .object({
+    topics: z.array(
+      z.object({
+        name: z.string(),
+        id: z.string().describe('Identity of the topic; never used again.'),
+        partitions: z.number().int(),
+        compacted: z.boolean(),
+        retentionMs: z.number().optional(),
+        earliest: z.number().int().describe('First offset that can be read, summed over the partitions.'),
+        end: z.number().int().describe('Next offset to be written, summed over the partitions.'),
+        offsets: z
+          .array(z.object({ earliest: z.number().int(), end: z.number().int() }))
+          .readonly()
+          .describe('The same for each partition.'),
+      }),
+    ),
+  })
+  .meta({ id: 'Topics' })
+
+export const recordsSchema = z
+  .object({
+    topic: z.string(),
+    topicId: z.string(),
+    partition: z.number().int(),
+    earliest: z.number().int(),
+    end: z.number().int().describe('End of the partition when it was read.'),
+    next: z.number().int().describe('The offset to go on from.'),
+    records: z.array(
+      z.object({
+        offset: z.number().int(),
+        timestamp: z.string().describe('When it was published.'),
+        key: z.string().nullable(),
+        headers: z
+          .object({
+            v: z.number(),
+            kind: z.enum(['event', 'marker', 'control']),
+            shard: z.number().optional(),
+            epoch: z.number().optional(),
+            position: z
+              .string()
+              .optional()
+              .describe('topic:partition:offset of the fixed record that caused it.'),
+            reentering: z.literal(true).optional(),
+          })
+          .describe('Readers must leave out records of a lower epoch after a higher one, by shard.'),
+        value: z.string().nullable().describe('As text; null: a marker or a tombstone.'),
+      }),
+    ),
+  })
+  .meta({ id: 'Records' })
+
+export const tradesSchema = z
+  .object({
+    trades: z
+      .array(
+        z.object({
+          exchange: exchangeText,
+          symbol: symbolText,
+          id: z.string(),
+          side: z.string().describe("The taker's: buy, sell or unknown."),
+          price: z.number(),
+          size: z.number(),
+          ts: z.string().describe('Event time.'),
+          recvTs: z.string().describe('When it was received.'),
+        }),
+      )
+      .readonly(),
+  })
+  .meta({ id: 'Trades' })
+
+export const candlesSchema = z
+  .object({
+    candles: z
+      .array(
+        z.object({
+          exchange: exchangeText,
+          symbol: symbolText,
+          interval: z.string(),
+          open: z.number(),
+          high: z.number(),
+          low: z.number(),
+          close: z.number(),
+          volume: z.number(),
+          trades: z.number().nullable(),
+          ts: z.string().describe('Start of the interval.'),
+          origin: z.enum(['trades', 'source']),
+        }),
+      )
+      .readonly(),
+  })
+  .meta({ id: 'Candles' })
+
+export const intervalSchema = z.enum(INTERVALS)
+
+export const sqlResultSchema = z
+  .object({
+    columns: z.array(z.string()).readonly(),
+    rows: z
+      .array(z.record(z.string(), z.unknown()).readonly())
+      .readonly()
+      .describe('Integers beyond 2^53 are text.'),
+  })
+  .meta({ id: 'SqlResult' })
+
+export const actorsSchema = z
+  .object({
+    actors: z
+      .array(
+        z.object({
+          id: z.string(),
+          machine: z.enum(['producer', 'coordinator', 'consumerFixed', 'consumerDynamic']),
+          state: z.string(),
+          since: z.string().describe('When it entered the state.'),
+          restarts: z.number().int(),
+          errorInfo: z
+            .object({
+              code: z.string(),
+              message: z.string(),
+              step: z.string(),
+              attempt: z.number().int(),
+              retryable: z.boolean(),
+              since: z.number().describe('Milliseconds since the epoch.'),
+            })
+            .nullable(),
+          context: z.record(z.string(), z.unknown()).readonly().describe('What it has in hand, in short.'),
+        }),
+      )
+      .readonly(),
+  })
+  .meta({ id: 'Actors' })
+
+export const resetSchema = z.object({ id: z.string(), event: z.literal('RESET') }).meta({ id: 'Reset' })
+
+export const alertsSchema = z
+  .object({
+    alerts: z
+      .array(z.object({ id: z.string(), code: z.string(), message: z.string(), since: z.string() }))
+      .readonly(),
+  })
+  .meta({ id: 'Alerts' })
+
+export const healthSchema = z
+  .object({ status: z.literal('alive'), version: z.string() })
+  .meta({ id: 'Health' })
+
+export const readinessSchema = z
+  .object({
+    ready: z.boolean(),
+    checks: z.array(
+      z.object({
+        name: z.string(),
+        ok: z.boolean(),
+        detail: z.string().optional().describe('Left out for callers without a key.'),
+      }),
+    ),
+  })
+  .meta({ id: 'Readiness' })
+
+export const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number().int(),
+    detail: z.string(),
+    code: z.string().describe('Stable: programs may depend on it.'),
+    remedy: z.string().describe('What the caller can do.'),
+    errors: z
+      .array(z.object({ field: z.string(), value: z.unknown(), message: z.string(), remedy: z.string() }))
+      .optional()
+      .describe('The parts of the request that are not acceptable.'),
+  })
+  .meta({ id: 'Problem' })

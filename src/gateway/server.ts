@@ -1,0 +1,236 @@
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import fastifyWebsocket from '@fastify/websocket'
+import type { FastifyBaseLogger, RawReplyDefaultExpression, RawRequestDefaultExpression } from 'fastify'
+import {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+  type RawServerDefault,
+} from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import { type ErrorCode, TapelineError } from '../errors.ts'
+import type { Log, Meter } from '../ports/log.ts'
+import type { Caller } from './guard.ts'
+import { errorOf, excerpt, PROBLEM_MEDIA_TYPE, problemOf } from './problem.ts'
+import { parseStrictJson } from './strict-json.ts'
+import { validatorCompiler } from './validation.ts'
+
+/** The largest body of a request and the largest message of a WebSocket that is read, in bytes. */
+export const LARGEST_MESSAGE = 64 * 1024
+
+/** A larger WebSocket message ends the connection (1009) before it is held in memory. */
+const LARGEST_FRAME = 1024 * 1024
+
+/** How long a request may take to arrive, and then to be answered unless its route says otherwise, in milliseconds. */
+const REQUEST_MS = 15_000
+
+export const SOCKET_ROUTE = '/v1/ws'
+
+export type GatewayServer = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who sent it; null on a route that is open to everybody, and no valid key came with it. */
+    caller: Caller | null
+  }
+  interface FastifyContextConfig {
+    /** Open without an API key. */
+    readonly open?: true
+    /** What the route may answer besides its results, for its description. */
+    readonly errors?: readonly ErrorCode[]
+  }
+}
+
+interface ServerOptions {
+  readonly identify: (request: IncomingMessage, queryKey?: string) => Caller
+  /** Whether the gateway is closing, so that nothing new is begun. */
+  readonly closing: () => boolean
+  readonly log: Log
+  readonly meter: Meter
+}
+
+/** An HTTP server whose every answer, errors of the framework included, is JSON or a problem document. */
+export async function createServer(options: ServerOptions): Promise<GatewayServer> {
+  const { log } = options
+  const app = fastify({
+    bodyLimit: LARGEST_MESSAGE,
+    requestTimeout: REQUEST_MS,
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: 200 },
+    // Other upgrades, such as curl's offer of HTTP/2, are passed over, as RFC 9110 allows.
+    http: { shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket' },
+    clientErrorHandler: answerMalformed,
+    frameworkErrors: (thrown, request, reply) => {
+      const error = errorOf(thrown, () => pathOf(request))
+      return sendProblem(error, reply)
+    },
+  }).withTypeProvider<ZodTypeProvider>()
+
+  app.setValidatorCompiler(validatorCompiler)
+  // Results come typed from our own ports: checking them again would cost, and hide nothing.
+  app.setSerializerCompiler(() => JSON.stringify)
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readJson)
+
+  await app.register(fastifyWebsocket, {
+    options: { maxPayload: LARGEST_FRAME, perMessageDeflate: false },
+    errorHandler: (err, socket) => {
+      log.debug({ err }, 'socket failed')
+      socket.close(1011)
+    },
+    // The gateway tells its sockets by itself and then ends them.
+    preClose: (done) => done(),
+  })
+  hookRequests(app, options)
+  answerErrors(app, log)
+  return app
+}
+
+function hookRequests(app: GatewayServer, { identify, closing, log, meter }: ServerOptions): void {
+  app.decorateRequest('caller', null)
+  app.addHook('onRequest', async (request) => {
+    if (closing()) throw new TapelineError('SHUTTING_DOWN', 'the gateway is closing')
+    request.caller = callerOf(request, identify)
+    if (request.ws && request.routeOptions.url !== SOCKET_ROUTE) {
+      throw new TapelineError('UPGRADE_REQUIRED', `there is no WebSocket at ${pathOf(request)}`)
+    }
+  })
+  app.addHook('onSend', async (_request, reply) => {
+    reply.headers({ 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' })
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+    if (closing()) reply.header('connection', 'close')
+  })
+  app.addHook('onResponse', async ({ method, routeOptions }, { statusCode, elapsedTime }) => {
+    // The route's pattern, never the address: that may hold a key, and has no end of values.
+    const route = routeOptions.url ?? '(none)'
+    const seconds = elapsedTime / 1000
+    meter.observe('http_request_seconds', seconds, { method, route, status: String(statusCode) })
+    log.debug({ method, route, status: statusCode, seconds }, 'request')
+  })
+}
+
+function answerErrors(app: GatewayServer, log: Log): void {
+  app.setErrorHandler((thrown, request, reply) => {
+    const error = errorOf(thrown, (field) => partOf(request, field))
+    const fields = { err: error, method: request.method, route: request.routeOptions.url }
+    if (error.code === 'INTERNAL') log.error(fields, 'request failed by a defect')
+    else if (error.status >= 500) log.debug(fields, 'request failed')
+    return sendProblem(error, reply)
+  })
+  const methodsOf = learnMethods(app)
+  app.setNotFoundHandler((request, reply) => {
+    const path = pathOf(request)
+    const methods = methodsOf(path)
+    if (methods.length === 0) {
+      return sendProblem(new TapelineError('NOT_FOUND', `there is nothing at ${path}`), reply)
+    }
+    reply.header('allow', methods.join(', '))
+    const message = `${path} does not take ${request.method}`
+    return sendProblem(new TapelineError('METHOD_NOT_ALLOWED', message), reply)
+  })
+}
+
+/** Reads a body. An empty one is left to the route, which may need none. */
+async function readJson(_request: FastifyRequest, body: Buffer): Promise<unknown> {
+  return body.length === 0 ? undefined : parseStrictJson(body)
+}
+
+/** Who sent the request, on a route that is not open. */
+export function callerIn({ caller }: FastifyRequest): Caller {
+  if (caller === null) throw new TapelineError('UNAUTHORIZED', 'the request carries no valid API key')
+  return caller
+}
+
+/**
+ * Aborts when the client has gone or the time is over (with TIMEOUT). The framework's own `request.signal` cannot be used:
+ * it is aborted as soon as the body of a request has been read.
+ */
+export function deadlineOf(reply: FastifyReply, millis: number = REQUEST_MS): AbortSignal {
+  const controller = new AbortController()
+  const timer = setTimeout(() => {
+    controller.abort(new TapelineError('TIMEOUT', `no answer within ${millis / 1000} s`))
+  }, millis)
+  reply.raw.once('close', () => {
+    clearTimeout(timer)
+    controller.abort()
+  })
+  return controller.signal
+}
+
+/** Who calls. On an open route a missing or wrong key makes nobody of the caller; the rules for pages hold everywhere. */
+function callerOf(request: FastifyRequest, identify: ServerOptions['identify']): Caller | null {
+  try {
+    return identify(request.raw, request.ws ? queryKeyOf(request) : undefined)
+  } catch (error) {
+    const isOpen = request.routeOptions.config.open ?? request.routeOptions.url?.startsWith('/docs') ?? false
+    if (isOpen && error instanceof TapelineError && error.code === 'UNAUTHORIZED') return null
+    throw error
+  }
+}
+
+/** Browsers cannot set headers on a WebSocket, so there the key may stand in the query. It is never logged. */
+function queryKeyOf({ query }: FastifyRequest): string | undefined {
+  const key = typeof query === 'object' && query !== null && 'key' in query ? query.key : undefined
+  return typeof key === 'string' ? key : undefined
+}
+
+/** Learns all routes, so that a path that exists with other methods is told from one that does not. Call it before any route. */
+function learnMethods(app: GatewayServer): (path: string) => readonly string[] {
+  const routes: { pattern: RegExp; methods: readonly string[] }[] = []
+  app.addHook('onRoute', ({ url, method }) => {
+    const pattern = new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`)
+    routes.push({ pattern, methods: [method].flat() })
+  })
+  return (path) => {
+    const matching = routes.filter(({ pattern }) => pattern.test(path))
+    return [...new Set(matching.flatMap(({ methods }) => methods))]
+  }
+}
+
+function pathOf(request: FastifyRequest): string {
+  return excerpt(request.url.split('?', 1)[0] ?? '')
+}
+
+function partOf(request: FastifyRequest, field: string): unknown {
+  if (field === '(body)') return `${request.headers['content-length'] ?? 'unknown'} bytes`
+  return request.headers[field] ?? null
+}
+
+function sendProblem(error: TapelineError, reply: FastifyReply): FastifyReply {
+  if (error.code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer')
+  if (error.status === 503) reply.header('retry-after', '1')
+  // As text: the framework would add a charset, which this media type does not have.
+  return reply
+    .code(error.status)
+    .header('content-type', PROBLEM_MEDIA_TYPE)
+    .serializer(String)
+    .send(JSON.stringify(problemOf(error)))
+}
+
+/** Statuses for what Node's parser refuses before there is a request. */
+const MALFORMED: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+}
+
+function answerMalformed(failure: Error & { code?: string }, socket: Socket): void {
+  if (!socket.writable || failure.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const error = new TapelineError('INPUT_INVALID', `the request is not acceptable HTTP: ${failure.message}`)
+  const problem = problemOf(error, MALFORMED[failure.code ?? ''] ?? 400)
+  const body = JSON.stringify(problem)
+  socket.end(
+    `HTTP/1.1 ${problem.status} Refused\r\nconnection: close\r\ncontent-type: ${PROBLEM_MEDIA_TYPE}\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}

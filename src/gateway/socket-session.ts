@@ -1,0 +1,197 @@
+import type { WebSocket } from 'ws'
+import type { StreamRequest } from '../domain/stream-spec.ts'
+import { TapelineError } from '../errors.ts'
+import type { Connection, Delivery } from '../ports/delivery.ts'
+import type { StreamDesk } from '../ports/streams.ts'
+import type { AppEndpoint, AppMessage } from '../ports/transport.ts'
+import { detailOf, errorOf, shownFields } from './problem.ts'
+import { parseSocketMessage, type SocketMessage } from './socket-message.ts'
+
+/** Streams that one socket may read or wait for. */
+const MOST_STREAMS = 1000
+
+/** Requests for new streams under way for one socket; further ones wait their turn. */
+const MOST_REQUESTS = 16
+const REQUEST_MS = 10_000
+
+/** After so many messages in a row that are not acceptable the socket is closed. */
+const MOST_BAD_MESSAGES = 100
+
+/** A client that sends while so many bytes of answers wait for it does not read: it is cut off. */
+const MOST_UNREAD_BYTES = 16 * 1024 * 1024
+
+/** Pongs that may be missing before the peer counts as gone. */
+const MOST_MISSED_PONGS = 2
+
+/** Close codes. Source: RFC 6455, section 7.4.1. */
+const POLICY_VIOLATION = 1008
+
+interface SessionOptions {
+  readonly socket: WebSocket
+  readonly endpoint: AppEndpoint
+  /** The application at the other end. */
+  readonly app: string
+  readonly desk: StreamDesk
+  readonly delivery: Delivery
+  readonly newLeaseId: () => string
+}
+
+/** One application's WebSocket: reads its messages and lets Delivery write to it. It ends with the socket. */
+export class SocketSession {
+  readonly #socket: WebSocket
+  readonly #endpoint: AppEndpoint
+  readonly #connection: Connection
+  readonly #app: string
+  readonly #desk: StreamDesk
+  readonly #newLeaseId: () => string
+  readonly #gone = new AbortController()
+  /** Streams that this socket reads, as far as is known here. */
+  readonly #streams = new Set<string>()
+  readonly #waiting: StreamRequest[] = []
+  #underWay = 0
+  #badInARow = 0
+  #missedPongs = 0
+
+  constructor({ socket, endpoint, app, desk, delivery, newLeaseId }: SessionOptions) {
+    this.#socket = socket
+    this.#endpoint = endpoint
+    this.#app = app
+    this.#desk = desk
+    this.#newLeaseId = newLeaseId
+    this.#connection = delivery.connect(
+      app,
+      watched(endpoint, (message) => this.#forgetEnded(message)),
+    )
+    socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary))
+    socket.on('pong', () => {
+      this.#missedPongs = 0
+    })
+    socket.once('close', () => {
+      this.#gone.abort()
+      this.#waiting.length = 0
+      this.#connection.close()
+    })
+  }
+
+  /** Asks whether the peer is still there, and cuts it off when it has not answered for too long. */
+  ping(): void {
+    if (this.#missedPongs >= MOST_MISSED_PONGS) {
+      this.#socket.terminate()
+      return
+    }
+    this.#missedPongs++
+    if (!this.#endpoint.closed) this.#socket.ping()
+  }
+
+  #receive(data: Buffer, isBinary: boolean): void {
+    if (this.#endpoint.closed) return
+    if (this.#endpoint.pendingBytes > MOST_UNREAD_BYTES) {
+      this.#socket.terminate()
+      return
+    }
+    let message: SocketMessage
+    try {
+      message = parseSocketMessage(data, isBinary)
+    } catch (error) {
+      this.#refuse(error)
+      if (++this.#badInARow >= MOST_BAD_MESSAGES)
+        this.#socket.close(POLICY_VIOLATION, 'too many bad messages')
+      return
+    }
+    this.#badInARow = 0
+    try {
+      this.#serve(message)
+    } catch (error) {
+      this.#refuse(error)
+    }
+  }
+
+  #serve(message: SocketMessage): void {
+    switch (message.kind) {
+      case 'read':
+        if (!this.#streams.has(message.stream)) this.#refuseTooMany()
+        this.#streams.add(message.stream)
+        this.#connection.subscribe(message.stream, message.cursor)
+        break
+      case 'request':
+        this.#refuseTooMany()
+        this.#waiting.push(message.request)
+        this.#requestNext()
+        break
+      case 'leave':
+        if (!this.#streams.delete(message.stream)) {
+          throw new TapelineError('STREAM_UNKNOWN', `this socket does not read ${message.stream}`, {
+            remedy: 'Unsubscribe from streams that subscribed named on this socket.',
+          })
+        }
+        this.#connection.unsubscribe(message.stream)
+        break
+    }
+  }
+
+  #refuseTooMany(): void {
+    if (this.#streams.size + this.#underWay + this.#waiting.length < MOST_STREAMS) return
+    throw new TapelineError('SOCKET_LIMIT', `one socket reads at most ${MOST_STREAMS} streams`)
+  }
+
+  #requestNext(): void {
+    if (this.#underWay >= MOST_REQUESTS) return
+    const request = this.#waiting.shift()
+    if (request === undefined) return
+    this.#underWay++
+    this.#request(request).finally(() => {
+      this.#underWay--
+      this.#requestNext()
+    })
+  }
+
+  /** Makes a stream and reads it. The lease outlives the socket, so that its application can resume. */
+  async #request(request: StreamRequest): Promise<void> {
+    try {
+      const signal = AbortSignal.any([this.#gone.signal, AbortSignal.timeout(REQUEST_MS)])
+      const ask = { leaseId: this.#newLeaseId(), app: this.#app, ...request }
+      const { id } = await this.#desk.request(ask, signal)
+      if (this.#gone.signal.aborted) return
+      this.#streams.add(id)
+      this.#connection.subscribe(id)
+    } catch (error) {
+      this.#refuse(error)
+    }
+  }
+
+  #refuse(thrown: unknown): void {
+    const error = errorOf(thrown)
+    const errors = shownFields(error.fields)
+    this.#endpoint.send({
+      op: 'error',
+      code: error.code,
+      message: detailOf(error),
+      remedy: error.remedy,
+      ...(errors.length > 0 && { errors }),
+    })
+  }
+
+  #forgetEnded(message: AppMessage): void {
+    const isOver = message.op === 'end' || message.op === 'error'
+    if (isOver && message.stream !== undefined) this.#streams.delete(message.stream)
+  }
+}
+
+/** The same endpoint, with a look at every message (not at data) that goes out. */
+function watched(endpoint: AppEndpoint, onMessage: (message: AppMessage) => void): AppEndpoint {
+  return {
+    id: endpoint.id,
+    get pendingBytes() {
+      return endpoint.pendingBytes
+    },
+    get closed() {
+      return endpoint.closed
+    },
+    send(message) {
+      onMessage(message)
+      endpoint.send(message)
+    },
+    sendEncoded: (bytes) => endpoint.sendEncoded(bytes),
+    drained: (bytes, signal) => endpoint.drained(bytes, signal),
+  }
+}

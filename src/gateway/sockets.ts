@@ -1,0 +1,93 @@
+import type { WebSocket } from 'ws'
+import { z } from 'zod'
+import { TapelineError } from '../errors.ts'
+import type { GatewayOptions } from './options.ts'
+import { callerIn, type GatewayServer, SOCKET_ROUTE } from './server.ts'
+import { SocketSession } from './socket-session.ts'
+
+const PING_MS = 20_000
+
+/** Close code: the server is going down. Source: RFC 6455, section 7.4.1. */
+const GOING_AWAY = 1001
+
+type SocketOptions = Pick<GatewayOptions, 'desk' | 'delivery' | 'endpoint' | 'log' | 'meter'> & {
+  readonly newId: () => string
+}
+
+/** The open WebSockets of this process. */
+export interface Sockets {
+  /** Tells every client that the server goes away. */
+  close(): void
+  /** Cuts off those that have not gone. */
+  terminate(): void
+}
+
+/** Takes WebSockets at `/v1/ws`, and watches that their peers are still there. */
+export function registerSockets(app: GatewayServer, options: SocketOptions): Sockets {
+  const { log, meter, newId, endpoint } = options
+  const sessions = new Map<WebSocket, SocketSession>()
+
+  app.route({
+    method: 'GET',
+    url: SOCKET_ROUTE,
+    schema: {
+      operationId: 'openSocket',
+      summary: 'WebSocket: read streams',
+      description: PROTOCOL,
+      tags: ['streams'],
+      querystring: z.object({
+        key: z.string().optional().describe('An API key, for clients that cannot set headers.'),
+      }),
+      response: { 101: z.undefined().describe('The WebSocket is open.') },
+    },
+    config: { errors: ['UPGRADE_REQUIRED'] },
+    handler: async (_request, reply) => {
+      reply.header('upgrade', 'websocket')
+      throw new TapelineError('UPGRADE_REQUIRED', `${SOCKET_ROUTE} is a WebSocket`)
+    },
+    wsHandler: (socket, request) => {
+      const { app: owner } = callerIn(request)
+      const id = newId()
+      const session = new SocketSession({
+        ...options,
+        socket,
+        endpoint: endpoint(socket, id),
+        app: owner,
+        newLeaseId: newId,
+      })
+      sessions.set(socket, session)
+      meter.gauge('sockets', sessions.size)
+      log.debug({ socket: id, app: owner }, 'socket opened')
+      socket.once('close', (code) => {
+        sessions.delete(socket)
+        meter.gauge('sockets', sessions.size)
+        log.debug({ socket: id, app: owner, code }, 'socket closed')
+      })
+    },
+  })
+
+  const pings = setInterval(() => {
+    for (const session of sessions.values()) session.ping()
+  }, PING_MS)
+  app.addHook('onClose', async () => clearInterval(pings))
+
+  return {
+    close() {
+      for (const socket of sessions.keys()) socket.close(GOING_AWAY, 'the platform is stopping')
+    },
+    terminate() {
+      for (const socket of sessions.keys()) socket.terminate()
+    },
+  }
+}
+
+const PROTOCOL = `JSON text frames.
+
+To the server: \`{"op":"subscribe","stream":ID,"cursor":CURSOR?}\`, \`{"op":"subscribe","spec":{...},"ttl":TTL?}\`,
+\`{"op":"unsubscribe","stream":ID}\`.
+
+From the server: \`{"op":"subscribed","stream","topic","cursor"}\`, \`{"op":"data","stream","cursor","events":[...]}\`,
+\`{"op":"reset","stream","reason","cursor"}\`, \`{"op":"end","stream","reason"}\`,
+\`{"op":"error","code","message","remedy","errors?"}\`.
+
+A cursor resumes exactly after the batch that carried it.`

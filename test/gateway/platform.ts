@@ -1,0 +1,293 @@
+import type { TestContext } from 'node:test'
+import { createWebSocketEndpoint } from '../../src/adapters/transport/websocket.ts'
+import { TapelineError } from '../../src/errors.ts'
+import { type Gateway, type GatewayOptions, startGateway } from '../../src/gateway/gateway.ts'
+import type { ActorDirectory, ActorReport, Alert } from '../../src/ports/actors.ts'
+import type {
+  Broker,
+  PartitionFetch,
+  ReadPosition,
+  StoredRecord,
+  TopicDescription,
+} from '../../src/ports/broker.ts'
+import type { Delivery } from '../../src/ports/delivery.ts'
+import type { CandleQuery, Store, TradeQuery } from '../../src/ports/store.ts'
+import type { Lease, StreamDesk } from '../../src/ports/streams.ts'
+import type { AppEndpoint } from '../../src/ports/transport.ts'
+import { createLog } from '../../src/telemetry/log.ts'
+import { createMeter } from '../../src/telemetry/meter.ts'
+
+/** What a part that no test of the gateway may touch does. */
+function untouched(): never {
+  throw new Error('the gateway must not call this')
+}
+
+type Ask = Parameters<StreamDesk['request']>[0]
+
+/** Leases in memory. `onRequest` may hold a request up or refuse it. */
+export class MemoryDesk implements StreamDesk {
+  readonly leases = new Map<string, Lease>()
+  readonly ended: { id: string; app: string }[] = []
+  onRequest: (ask: Ask, signal: AbortSignal) => Promise<void> = async () => {}
+
+  async request(ask: Ask, signal: AbortSignal): Promise<Lease> {
+    await this.onRequest(ask, signal)
+    return this.add(ask.leaseId, ask.app, ask)
+  }
+
+  add(id: string, app: string, { spec, ttlMs }: Pick<Ask, 'spec' | 'ttlMs'> = ANY_TRADES): Lease {
+    const createdAt = Date.parse('2026-02-03T04:05:06Z')
+    const lease = { id, app, spec, ttlMs, topic: `app.${id}`, topicId: `T-${id}`, createdAt, standing: false }
+    this.leases.set(id, lease)
+    return lease
+  }
+
+  async end(id: string, app: string): Promise<void> {
+    this.ended.push({ id, app })
+    if (!this.leases.delete(id)) throw new TapelineError('STREAM_UNKNOWN', `there is no stream ${id}`)
+  }
+
+  list(app?: string): readonly Lease[] {
+    return [...this.leases.values()].filter((lease) => app === undefined || lease.app === app)
+  }
+
+  get(id: string): Lease | undefined {
+    return this.leases.get(id)
+  }
+
+  reading = untouched
+  watch = untouched
+}
+
+const ANY_TRADES = { spec: { channel: 'trade', symbols: ['*'], exchanges: [] }, ttlMs: 60_000 } as const
+
+/** Answers every subscribe as the real one does, and keeps the endpoints for the test to write to. */
+export class MemoryDelivery implements Delivery {
+  readonly connections: { app: string; endpoint: AppEndpoint; streams: Set<string>; closed: boolean }[] = []
+  readonly cursors: (string | undefined)[] = []
+
+  connect(app: string, endpoint: AppEndpoint) {
+    const connection = { app, endpoint, streams: new Set<string>(), closed: false }
+    this.connections.push(connection)
+    return {
+      subscribe: (stream: string, cursor?: string) => {
+        this.cursors.push(cursor)
+        connection.streams.add(stream)
+        endpoint.send({ op: 'subscribed', stream, topic: `app.${stream}`, cursor: cursor ?? 'start' })
+      },
+      unsubscribe: (stream: string) => {
+        connection.streams.delete(stream)
+      },
+      close: () => {
+        connection.closed = true
+      },
+    }
+  }
+}
+
+/** Topics in memory, each partition an array of records. */
+export class MemoryBroker implements Broker {
+  readonly topics = new Map<string, { description: TopicDescription; records: StoredRecord[] }>()
+  readonly #appended = new Set<() => void>()
+  openReaders = 0
+
+  add(name: string, records: readonly StoredRecord[], { earliest = 0, partitions = 1 } = {}): void {
+    const offsets = Array.from({ length: partitions }, () => ({ earliest, end: earliest }))
+    const description = { name, id: `T-${name}`, partitions, compacted: false, retentionMs: 60_000, offsets }
+    this.topics.set(name, { description, records: [] })
+    this.append(name, ...records)
+  }
+
+  append(name: string, ...records: readonly StoredRecord[]): void {
+    const topic = this.topics.get(name)
+    if (topic === undefined) throw new Error(`no topic ${name}`)
+    topic.records.push(...records)
+    const [first, ...others] = topic.description.offsets
+    const end = (topic.records.at(-1)?.offset ?? (first?.earliest ?? 0) - 1) + 1
+    topic.description = {
+      ...topic.description,
+      offsets: [{ earliest: first?.earliest ?? 0, end }, ...others],
+    }
+    for (const wake of this.#appended) wake()
+  }
+
+  async listTopics(prefix: string): Promise<readonly TopicDescription[]> {
+    return [...this.topics.values()]
+      .map(({ description }) => description)
+      .filter(({ name }) => name.startsWith(prefix))
+  }
+
+  async openReader() {
+    this.openReaders++
+    let at: ReadPosition | undefined
+    return {
+      assign: async ([position]: readonly ReadPosition[]) => {
+        at = position
+      },
+      unassign: untouched,
+      poll: async ({ maxRecords, waitMs }: { maxRecords: number; waitMs: number }, signal: AbortSignal) => {
+        if (at === undefined) return []
+        if (this.#after(at, maxRecords).length === 0 && waitMs > 0) await this.#wait(waitMs, signal)
+        const records = this.#after(at, maxRecords)
+        const { topic, partition, offset } = at
+        const nextOffset = (records.at(-1)?.offset ?? offset - 1) + 1
+        at = { ...at, offset: nextOffset }
+        const { id, offsets } = this.topics.get(topic)?.description ?? untouched()
+        const endOffset = offsets[partition]?.end ?? 0
+        const fetch: PartitionFetch = {
+          kind: 'records',
+          topic,
+          topicId: id,
+          partition,
+          records,
+          nextOffset,
+          endOffset,
+        }
+        return records.length > 0 ? [fetch] : []
+      },
+      close: async () => {
+        this.openReaders--
+      },
+    }
+  }
+
+  #after({ topic, partition, offset }: ReadPosition, limit: number): readonly StoredRecord[] {
+    if (partition > 0) return []
+    return (this.topics.get(topic)?.records ?? []).filter((record) => record.offset >= offset).slice(0, limit)
+  }
+
+  #wait(millis: number, signal: AbortSignal): Promise<void> {
+    const appended = Promise.withResolvers<void>()
+    const timer = setTimeout(appended.resolve, millis)
+    const abort = () => appended.reject(signal.reason)
+    signal.addEventListener('abort', abort)
+    this.#appended.add(appended.resolve)
+    return appended.promise.finally(() => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', abort)
+      this.#appended.delete(appended.resolve)
+    })
+  }
+
+  createTopics = untouched
+  deleteTopics = untouched
+  offsetAt = untouched
+  publish = untouched
+  takeOver = untouched
+  joinGroup = untouched
+  close = untouched
+}
+
+/** Remembers what was asked, and gives what the test put in. */
+export class MemoryStore implements Store {
+  readonly asked: (TradeQuery | CandleQuery | string)[] = []
+  onQuery: (sql: string, signal: AbortSignal) => Promise<void> = async () => {}
+
+  async trades(query: TradeQuery) {
+    this.asked.push(query)
+    const { symbol } = query
+    const [ts, recvTs] = ['2026-01-01T00:00:00.000001Z', '2026-01-01T00:00:00.000002Z']
+    return [{ exchange: 'kraken', symbol, id: '7', side: 'buy', price: 1.5, size: 2, ts, recvTs }]
+  }
+
+  async candles(query: CandleQuery) {
+    this.asked.push(query)
+    const { symbol, interval, origin } = query
+    const prices = { open: 1, high: 4, low: 0.5, close: 2, volume: 9, trades: null }
+    return [{ exchange: 'kraken', symbol, interval, origin, ts: '2026-01-01T00:00:00.000000Z', ...prices }]
+  }
+
+  async query(sql: string, _options: object, signal: AbortSignal) {
+    this.asked.push(sql)
+    await this.onQuery(sql, signal)
+    return { columns: ['n'], rows: [{ n: '9007199254740993' }] }
+  }
+
+  migrate = untouched
+  claim = untouched
+  write = untouched
+  close = untouched
+}
+
+/** One actor in `error`, that can be reset. */
+export class MemoryActors implements ActorDirectory {
+  readonly resets: string[] = []
+  readonly reports: ActorReport[] = [
+    {
+      id: 'producer-0',
+      machine: 'producer',
+      state: 'error',
+      since: '2026-01-01T00:00:00.000Z',
+      restarts: 1,
+      errorInfo: {
+        code: 'SOURCE_UNAVAILABLE',
+        message: 'no way delivers',
+        step: 'fetchingData',
+        attempt: 3,
+        retryable: true,
+        since: 1,
+      },
+      context: { batch: 0 },
+    },
+  ]
+
+  list(): readonly ActorReport[] {
+    return this.reports
+  }
+
+  reset(id: string): void {
+    if (!this.reports.some((report) => report.id === id))
+      throw new TapelineError('ACTOR_UNKNOWN', `no actor ${id}`)
+    this.resets.push(id)
+  }
+}
+
+export interface Platform {
+  readonly gateway: Gateway
+  readonly desk: MemoryDesk
+  readonly delivery: MemoryDelivery
+  readonly broker: MemoryBroker
+  readonly store: MemoryStore
+  readonly actors: MemoryActors
+  readonly alerts: Alert[]
+  readonly checks: { name: string; ok: boolean; detail: string }[]
+  /** Every line logged, down to debug. */
+  readonly logged: string[]
+  readonly metrics: () => Promise<string>
+  /** http://127.0.0.1:PORT */
+  readonly url: string
+}
+
+/** A gateway on a port of its own, over ports in memory; it is closed when the test ends. */
+export async function startPlatform(
+  context: Pick<TestContext, 'after'>,
+  overrides: Partial<Pick<GatewayOptions, 'keys' | 'host'>> = {},
+): Promise<Platform> {
+  const logged: string[] = []
+  const meter = createMeter()
+  const parts = {
+    desk: new MemoryDesk(),
+    delivery: new MemoryDelivery(),
+    broker: new MemoryBroker(),
+    store: new MemoryStore(),
+    actors: new MemoryActors(),
+    alerts: [] as Alert[],
+    checks: [{ name: 'producer', ok: true, detail: 'producer at 10.0.0.1' }],
+    metrics: () => meter.render(),
+  }
+  const gateway = await startGateway({
+    host: '127.0.0.1',
+    port: 0,
+    keys: [],
+    ...parts,
+    alerts: () => parts.alerts,
+    ready: () => ({ ready: parts.checks.every(({ ok }) => ok), checks: parts.checks }),
+    info: { version: '1.2.3<b>' },
+    log: createLog({ level: 'debug', sink: { write: (line) => logged.push(line) } }),
+    meter,
+    endpoint: createWebSocketEndpoint,
+    ...overrides,
+  })
+  context.after(() => gateway.close())
+  return { ...parts, gateway, logged, url: `http://127.0.0.1:${gateway.port}` }
+}

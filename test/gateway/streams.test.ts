@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { TapelineError } from '../../src/errors.ts'
+import { assertProblem, call, post } from './http.ts'
+import { startPlatform } from './platform.ts'
+
+describe('/v1/streams', () => {
+  test('POST makes a lease and says where to read it', async (t) => {
+    const { url, desk } = await startPlatform(t)
+    const answer = await post(`${url}/v1/streams`, {
+      channel: 'trade',
+      symbols: ['eth-usd', 'BTC-*', 'ETH-USD'],
+      exchanges: ['Kraken'],
+      ttl: '90s',
+    })
+    assert.equal(answer.status, 201)
+    const { id, ...rest } = answer.json()
+    assert.match(String(id), /^[0-9a-z]{26}$/)
+    assert.equal(answer.headers['location'], `/v1/streams/${id}`)
+    assert.deepEqual(rest, {
+      app: 'local',
+      topic: `app.${id}`,
+      spec: { channel: 'trade', symbols: ['BTC-*', 'ETH-USD'], exchanges: ['kraken'] },
+      ttl: 90,
+      createdAt: '2026-02-03T04:05:06.000Z',
+      standing: false,
+      websocket: `${url.replace('http', 'ws')}/v1/ws`,
+    })
+    assert.ok(desk.leases.has(String(id)))
+
+    const shown = await call(`${url}${answer.headers['location']}`)
+    assert.deepEqual(shown.json(), answer.json())
+    const listed = await call(`${url}/v1/streams`)
+    assert.deepEqual(listed.json(), { streams: [answer.json()] })
+  })
+
+  test('every POST gets an id of its own', async (t) => {
+    const { url } = await startPlatform(t)
+    const body = { channel: 'trade', symbols: ['*'] }
+    const answers = await Promise.all(Array.from({ length: 50 }, () => post(`${url}/v1/streams`, body)))
+    assert.ok(answers.every(({ status }) => status === 201))
+    assert.equal(new Set(answers.map((answer) => answer.json()['id'])).size, 50)
+  })
+
+  test('the WebSocket address is the one the caller reaches, also behind TLS', async (t) => {
+    const { url } = await startPlatform(t, { keys: [{ name: 'alice', key: 'k1' }] })
+    const headers = { authorization: 'Bearer k1', host: 'feed.example:443', 'x-forwarded-proto': 'https' }
+    const answer = await post(`${url}/v1/streams`, { channel: 'trade', symbols: ['*'] }, headers)
+    assert.equal(answer.json()['websocket'], 'wss://feed.example:443/v1/ws')
+  })
+
+  test('DELETE ends a lease; a second DELETE, and an unknown id, are STREAM_UNKNOWN', async (t) => {
+    const { url, desk } = await startPlatform(t)
+    desk.add('s1', 'local')
+    const answer = await call(`${url}/v1/streams/s1`, { method: 'DELETE' })
+    assert.equal(answer.status, 204)
+    assert.equal(answer.text, '')
+    assert.deepEqual(desk.ended, [{ id: 's1', app: 'local' }])
+    for (const method of ['DELETE', 'GET']) {
+      assertProblem(await call(`${url}/v1/streams/s1`, { method }), 'STREAM_UNKNOWN')
+    }
+    assert.equal(desk.ended.length, 1)
+  })
+
+  test('an application sees and ends its own streams only; admin those of all', async (t) => {
+    const keys = ['alice', 'bob', 'admin'].map((name) => ({ name, key: `key-of-${name}` }))
+    const { url, desk } = await startPlatform(t, { keys })
+    desk.add('a1', 'alice')
+    desk.add('b1', 'bob')
+    const as = (name: string) => ({ headers: { authorization: `Bearer key-of-${name}` } })
+    const ids = async (name: string) => {
+      const { streams } = (await call(`${url}/v1/streams`, as(name))).json() as { streams: { id: string }[] }
+      return streams.map(({ id }) => id)
+    }
+    assert.deepEqual(await ids('alice'), ['a1'])
+    assert.deepEqual(await ids('bob'), ['b1'])
+    assert.deepEqual(await ids('admin'), ['a1', 'b1'])
+    assertProblem(await call(`${url}/v1/streams/b1`, as('alice')), 'STREAM_UNKNOWN')
+    assertProblem(await call(`${url}/v1/streams/b1`, { method: 'DELETE', ...as('alice') }), 'STREAM_UNKNOWN')
+    assert.equal((await call(`${url}/v1/streams/b1`, { method: 'DELETE', ...as('admin') })).status, 204)
+    assert.deepEqual(desk.ended, [{ id: 'b1', app: 'bob' }])
+  })
+
+  test('what the desk refuses becomes a problem of its code', async (t) => {
+    const { url, desk } = await startPlatform(t)
+    const body = { channel: 'trade', symbols: ['*'] }
+    for (const code of ['STREAM_LIMIT', 'TOPIC_CREATION_FAILED', 'CONTROL_UNAVAILABLE'] as const) {
+      desk.onRequest = async () => {
+        throw new TapelineError(code, 'not this time')
+      }
+      const answer = await post(`${url}/v1/streams`, body)
+      assertProblem(answer, code)
+      assert.equal(answer.headers['retry-after'], answer.status === 503 ? '1' : undefined)
+    }
+  })
+
+  test('a defect is INTERNAL: logged with its message, answered without it', async (t) => {
+    const { url, desk, logged } = await startPlatform(t)
+    desk.onRequest = async () => {
+      throw new Error('secret-detail /var/lib/x')
+    }
+    const answer = await post(`${url}/v1/streams`, { channel: 'trade', symbols: ['*'] })
+    assertProblem(answer, 'INTERNAL')
+    assert.ok(!answer.text.includes('secret-detail'), answer.text)
+    assert.ok(logged.some((line) => line.includes('"level":"error"') && line.includes('secret-detail')))
+  })
+
+  test('a client that goes away aborts its request to the desk', async (t) => {
+    const { url, desk } = await startPlatform(t)
+    const aborted = Promise.withResolvers<void>()
+    const client = new AbortController()
+    desk.onRequest = (_ask, signal) => {
+      client.abort()
+      return new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => {
+          aborted.resolve()
+          reject(signal.reason)
+        })
+      })
+    }
+    const body = JSON.stringify({ channel: 'trade', symbols: ['*'] })
+    const headers = { 'content-type': 'application/json' }
+    await assert.rejects(call(`${url}/v1/streams`, { method: 'POST', headers, body, signal: client.signal }))
+    await aborted.promise
+  })
+})
