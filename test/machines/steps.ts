@@ -89,10 +89,10 @@ export const publishedForStreams: Step = done('publishFixedService', outcome(tru
 export const derived: Step = done('publishDynamicService', outcome())
 
 const spec = { channel: 'trade', symbols: ['BTC-*'], exchanges: [] } as const
-export const CREATE: TopicBatch = {
+export const CREATE = {
   kind: 'create',
   requests: [{ topicName: 'app.1', partitions: 1, spec, requestId: 'r', leaseId: 'l' }],
-}
+} as const satisfies TopicBatch
 export const DELETE: TopicBatch = { kind: 'delete', requests: [{ topicName: 'app.1', streamId: 's' }] }
 
 export const FIXED: FixedBatch = { fetches: [], records: 1 }
