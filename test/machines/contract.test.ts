@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { z } from 'zod'
 import { GRAPHS, type MachineName } from '../../src/diagram/graph.ts'
+import { MESSAGES } from '../../src/diagram/messages.ts'
 
 const edgeSchema = z.tuple([z.string(), z.string(), z.string()])
 const machineSchema = z.object({
@@ -20,9 +21,10 @@ const contractSchema = z.object({
   coordinator: machineSchema,
   consumerFixed: machineSchema,
   consumerDynamic: machineSchema,
+  messagesBetweenActors: z.array(z.record(z.string(), z.string())),
 })
 
-const contract = contractSchema.parse(
+const { messagesBetweenActors, ...contract } = contractSchema.parse(
   JSON.parse(await readFile(new URL('statecharts.json', import.meta.url), 'utf8')),
 )
 
@@ -80,3 +82,7 @@ for (const machine of Object.keys(contract) as MachineName[]) {
     })
   })
 }
+
+test('the messages between the actors keep the contract', () => {
+  assert.deepEqual(MESSAGES, messagesBetweenActors)
+})

@@ -1,0 +1,59 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { diagramFiles } from '../diagram/files.ts'
+import type { Command } from './command.ts'
+import { errorsPage } from './docs/errors-page.ts'
+
+/** Gives generated pages and pictures by their path below `docs/`. */
+type Generator = () => Promise<ReadonlyMap<string, string>>
+
+const GENERATORS: readonly Generator[] = [
+  async () => new Map([...(await diagramFiles())].map(([name, text]) => [`machines/${name}`, text])),
+  async () => new Map([['errors.md', errorsPage()]]),
+]
+
+const DOCS = new URL('../../docs/', import.meta.url)
+
+const HELP = `
+Usage: tapeline docs [--check]
+
+Writes the parts of docs/ that follow from the code: the diagrams of the machines, the list of errors.
+
+  --check   write nothing; exit with 1 and name the files that are out of date
+`
+
+export const command: Command = {
+  name: 'docs',
+  summary: 'write the parts of docs/ that follow from the code',
+  help: HELP,
+  options: { check: { type: 'boolean' } },
+  async run(flags, _words, terminal) {
+    const stale: string[] = []
+    for (const generate of GENERATORS) {
+      for (const [path, text] of await generate()) {
+        if ((await read(path)) === text) continue
+        stale.push(path)
+        if (!flags['check']) await write(path, text)
+      }
+    }
+    for (const path of stale)
+      terminal.print(`docs/${path} ${flags['check'] ? 'is out of date' : 'is written'}`)
+    if (!flags['check'] || stale.length === 0) return 0
+    terminal.note('npm run docs brings them up to date.')
+    return 1
+  },
+}
+
+async function read(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(new URL(path, DOCS), 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+async function write(path: string, text: string): Promise<void> {
+  const file = new URL(path, DOCS)
+  await mkdir(new URL('./', file), { recursive: true })
+  await writeFile(file, text)
+}

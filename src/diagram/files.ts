@@ -1,0 +1,28 @@
+import { machineDot, overallDot } from './dot.ts'
+import { GRAPHS, type MachineName } from './graph.ts'
+import { MESSAGES } from './messages.ts'
+import { drawSvg } from './svg.ts'
+
+/** The names of the files in `docs/machines/`, without their endings. */
+const FILE_NAMES: Readonly<Record<MachineName, string>> = {
+  producer: 'producer',
+  coordinator: 'coordinator',
+  consumerFixed: 'consumer-fixed',
+  consumerDynamic: 'consumer-dynamic',
+}
+
+/** Every diagram of the documentation by its file name: the four machines and the overall picture, as DOT and as SVG. */
+export async function diagramFiles(): Promise<ReadonlyMap<string, string>> {
+  const sources = new Map<string, string>()
+  for (const [machine, name] of Object.entries(FILE_NAMES) as [MachineName, string][]) {
+    sources.set(name, machineDot(machine, GRAPHS[machine]))
+  }
+  sources.set('overall', overallDot(GRAPHS, MESSAGES))
+
+  const files = new Map<string, string>()
+  for (const [name, dot] of sources) {
+    files.set(`${name}.dot`, dot)
+    files.set(`${name}.svg`, await drawSvg(dot))
+  }
+  return files
+}
