@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { TestContext } from 'node:test'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { until } from './waiting.ts'
@@ -32,6 +33,8 @@ export class Service {
   readonly calls: { readonly url: URL; readonly headers: IncomingMessage['headers'] }[] = []
   readonly #http = createServer((request, response) => this.#call(request, response))
   readonly #websockets = new WebSocketServer({ noServer: true })
+  /** Upgraded connections: the server itself forgets them. */
+  readonly #raw = new Set<Duplex>()
   #port = 0
 
   private constructor(behaviour: Behaviour) {
@@ -43,6 +46,8 @@ export class Service {
     service.#http.on('upgrade', (request, socket, head) => {
       service.upgrades.push(request)
       socket.on('error', () => undefined)
+      service.#raw.add(socket.resume())
+      socket.on('close', () => service.#raw.delete(socket))
       if (service.behaviour.hang) return
       if (service.behaviour.refuse) {
         socket.end(`HTTP/1.1 ${service.behaviour.refuse} Refused\r\nconnection: close\r\n\r\n`)
@@ -91,6 +96,7 @@ export class Service {
     this.cut()
     const stopped = new Promise<void>((resolve) => this.#http.close(() => resolve()))
     this.#http.closeAllConnections()
+    for (const socket of this.#raw) socket.destroy()
     await stopped
   }
 

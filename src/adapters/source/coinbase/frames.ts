@@ -170,7 +170,7 @@ function positive(value: unknown): number | undefined {
 
 function micros(time: unknown): number | undefined {
   const ts = typeof time === 'string' ? parseIsoMicros(time) : undefined
-  return ts !== undefined && ts >= 0 ? ts : undefined
+  return ts !== undefined && ts >= 0 && Number.isSafeInteger(ts) ? ts : undefined
 }
 
 function tradeId(id: unknown): string | undefined {

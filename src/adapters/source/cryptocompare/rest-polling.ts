@@ -167,7 +167,7 @@ export class RestPolling implements Fallback {
       const ticker = prices[wanted.base]?.[wanted.quote]
       if (!ticker || signal.aborted || !this.#options.subscriptions.has(wanted)) continue
       const event = wanted.ticker.merge(wanted.market, ticker, recvTs)
-      if (event) this.#options.outlet.note({ channel: 'quote', event })
+      if (event) this.#options.outlet.polled({ channel: 'quote', event })
     }
   }
 
@@ -191,7 +191,7 @@ export class RestPolling implements Fallback {
       if (signal.aborted || !subscriptions.has(wanted)) return
       this.#minuteOf.set(wanted, minute)
       for (const event of wanted.candles.history(wanted.market, rows))
-        outlet.note({ channel: 'candle', event })
+        outlet.polled({ channel: 'candle', event })
     } catch (error) {
       const failure = toTapelineError(error)
       if (failure.code !== 'MARKET_UNKNOWN') throw error

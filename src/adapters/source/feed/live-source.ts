@@ -58,6 +58,8 @@ export interface Fallback {
 export interface Outlet {
   /** Passes on what arrived in a frame: it proves that the WebSocket delivers. */
   readonly emit: (item: SourceItem) => void
+  /** Passes on what a fallback brought: it proves that the fallback delivers. */
+  readonly polled: (item: SourceItem) => void
   /** Passes on anything else. */
   readonly note: (item: SourceItem) => void
   /** Sends a frame on the open connection. */
@@ -94,6 +96,7 @@ export class LiveSource implements Source {
   readonly #fallback: Fallback | undefined
   #connectedBefore = false
   #fellBack = false
+  #fallbackAnnounced = false
   #closing: Promise<void> | undefined
 
   constructor(options: LiveSourceOptions, markets: readonly Market[]) {
@@ -120,6 +123,10 @@ export class LiveSource implements Source {
     const { protocol, fallback } = options.ways({
       emit: (item) => {
         this.#alive()
+        this.#queue.push(item)
+      },
+      polled: (item) => {
+        this.#announceFallback()
         this.#queue.push(item)
       },
       note: (item) => this.#queue.push(item),
@@ -243,16 +250,20 @@ export class LiveSource implements Source {
     const next = this.#fallback ? 'falling back' : 'nothing delivers until it is back'
     this.#log.warn({ code: failure?.code, reason: failure?.message }, `the websocket is down; ${next}`)
     this.#fellBack = this.#fallback !== undefined
-    let announced = false
+    this.#fallbackAnnounced = false
     this.#fallback?.start(() => {
-      if (this.#fallback?.delivering && !announced) {
-        announced = true
-        this.#queue.push(this.#change('connected', this.#fallback.detail))
-        this.#log.info({ way: 'rest' }, 'the fallback delivers')
-      }
+      if (this.#fallback?.delivering) this.#announceFallback()
       this.#judge()
     })
     this.#judge()
+  }
+
+  /** Says once an outage that the fallback delivers, before the first item that it brings. */
+  #announceFallback(): void {
+    if (this.#fallbackAnnounced || !this.#fallback) return
+    this.#fallbackAnnounced = true
+    this.#queue.push(this.#change('connected', this.#fallback.detail))
+    this.#log.info({ way: 'rest' }, 'the fallback delivers')
   }
 
   /** No market is left: the connection ends, and that is no failure. */

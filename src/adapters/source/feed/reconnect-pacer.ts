@@ -39,9 +39,8 @@ export class ReconnectPacer {
   /** Milliseconds until a connect may begin that no failure asked to wait: after a deliberate stop, or at the start. */
   restMs(): number {
     const last = this.#connects.at(-1)
-    return last === undefined
-      ? 0
-      : Math.max(0, last + this.#timing.firstMs - this.#clock(), this.#minuteLimit())
+    if (last === undefined) return 0
+    return Math.ceil(Math.max(0, last + this.#timing.firstMs - this.#clock(), this.#minuteLimit()))
   }
 
   /** Milliseconds until the next connect may begin after one that ended. */
@@ -50,7 +49,7 @@ export class ReconnectPacer {
     const span = Math.min(maxMs, firstMs * 2 ** this.#attempt)
     this.#attempt = Math.min(this.#attempt + 1, 30)
     const backOff = rateLimited ? maxMs : Math.min(maxMs, firstMs + (Math.random() * span) / 2)
-    return Math.max(backOff, this.#minuteLimit())
+    return Math.ceil(Math.max(backOff, this.#minuteLimit()))
   }
 
   #minuteLimit(): number {

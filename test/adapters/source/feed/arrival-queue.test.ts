@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { ArrivalQueue } from '../../../../src/adapters/source/feed/arrival-queue.ts'
+import { TapelineError } from '../../../../src/errors.ts'
+import type { ConnectionChange, NextOptions, SourceItem } from '../../../../src/ports/source.ts'
+
+function change(detail: string, resumed?: true): ConnectionChange {
+  const status = { source: 'test', exchange: '', state: 'recovered', detail, ts: 0 } as const
+  return { channel: 'connection', status, ...(resumed && { resumed }) }
+}
+
+function item(id: number): SourceItem {
+  const event = {
+    exchange: 'e',
+    symbol: 'A-B',
+    id: `${id}`,
+    side: 'buy',
+    price: 1,
+    size: 1,
+    ts: id,
+    recvTs: id,
+  } as const
+  return { channel: 'trade', event }
+}
+
+function queueOf(capacity: number): ArrivalQueue {
+  return new ArrivalQueue({ capacity, hole: (dropped) => change(`hole of ${dropped}`, true) })
+}
+
+/** What arrived: ids of trades, details of changes. */
+function shown(items: readonly SourceItem[]): string[] {
+  return items.map((each) =>
+    each.channel === 'trade'
+      ? each.event.id
+      : each.channel === 'connection'
+        ? each.status.detail
+        : each.channel,
+  )
+}
+
+function next(queue: ArrivalQueue, options: Partial<NextOptions> = {}, signal = AbortSignal.timeout(10_000)) {
+  return queue.next({ maxItems: 1_000, lingerMs: 0, waitMs: 10_000, ...options }, signal)
+}
+
+describe('the arrival queue', () => {
+  test('keeps the order over batches of any size', async () => {
+    const queue = queueOf(100_000)
+    for (let id = 0; id < 20_000; id++) queue.push(item(id))
+    const ids: string[] = []
+    while (queue.size > 0) ids.push(...shown(await next(queue, { maxItems: 777 })))
+    assert.deepEqual(
+      ids,
+      Array.from({ length: 20_000 }, (_, id) => `${id}`),
+    )
+  })
+
+  test('gathers what comes within the linger, and leaves early when the batch is full', async () => {
+    const queue = queueOf(100)
+    const batch = next(queue, { lingerMs: 10_000, maxItems: 3 })
+    for (let id = 1; id <= 4; id++) {
+      queue.push(item(id))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    assert.deepEqual(shown(await batch), ['1', '2', '3'])
+    assert.deepEqual(shown(await next(queue, { lingerMs: 1 })), ['4'])
+  })
+
+  test('gives an empty batch after the wait', async () => {
+    assert.deepEqual(await next(queueOf(10), { waitMs: 5 }), [])
+  })
+
+  test('at its capacity drops the newest, counts them, and marks the hole before what follows', async () => {
+    const queue = queueOf(3)
+    for (let id = 1; id <= 5; id++) queue.push(item(id))
+    assert.deepEqual(shown(await next(queue, { maxItems: 2 })), ['1', '2'])
+    queue.push(item(6))
+    queue.push(item(7))
+    const rest = await next(queue)
+    assert.deepEqual(shown(rest), ['3', 'hole of 2', '6'])
+    assert.equal(rest[1]?.channel === 'connection' && rest[1].resumed, true)
+    queue.push(item(8))
+    assert.deepEqual(shown(await next(queue)), ['hole of 1', '8'])
+    assert.equal(queue.dropped, 3)
+  })
+
+  test('takes connection changes beyond its capacity, in their place, but not without bound', async () => {
+    const queue = queueOf(2)
+    for (let id = 1; id <= 3; id++) queue.push(item(id))
+    queue.push(change('lost'))
+    assert.deepEqual(shown(await next(queue)), ['1', '2', 'hole of 1', 'lost'])
+    for (let n = 0; n < 50_000; n++) queue.push(change('flap'))
+    assert.ok(queue.size < 2_000, `holds ${queue.size} changes`)
+  })
+
+  test('rejects while there is a failure and nothing is held; what is held comes first', async () => {
+    const queue = queueOf(10)
+    const failure = new TapelineError('SOURCE_STALE', 'silent')
+    queue.push(item(1))
+    queue.fail(failure)
+    assert.deepEqual(shown(await next(queue)), ['1'])
+    await assert.rejects(next(queue), failure)
+    queue.fail(undefined)
+    const batch = next(queue)
+    queue.fail(failure)
+    await assert.rejects(batch, failure, 'a failure ends a wait')
+    queue.fail(undefined)
+    queue.push(item(2))
+    assert.deepEqual(shown(await next(queue)), ['2'])
+  })
+
+  test('an abort rejects with the reason, at any moment, and loses nothing', async () => {
+    const queue = queueOf(10)
+    const waiting = new AbortController()
+    const first = next(queue, {}, waiting.signal)
+    waiting.abort(new Error('first'))
+    await assert.rejects(first, /first/)
+    const lingering = new AbortController()
+    const second = next(queue, { lingerMs: 10_000 }, lingering.signal)
+    queue.push(item(1))
+    await new Promise((resolve) => setImmediate(resolve))
+    lingering.abort(new Error('second'))
+    await assert.rejects(second, /second/)
+    await assert.rejects(next(queue, {}, lingering.signal), /second/)
+    assert.deepEqual(shown(await next(queue)), ['1'])
+  })
+
+  test('a second pull before the first has settled is refused', async () => {
+    const queue = queueOf(10)
+    const first = next(queue)
+    await assert.rejects(next(queue), /before the last call settled/)
+    queue.push(item(1))
+    assert.deepEqual(shown(await first), ['1'])
+  })
+
+  test('finished: the wait ends, what is held can be pulled, then batches are empty', async () => {
+    const queue = queueOf(10)
+    const waiting = next(queue)
+    queue.finish()
+    assert.deepEqual(await waiting, [])
+    const other = queueOf(10)
+    other.push(item(1))
+    other.finish()
+    assert.equal(other.finished, false)
+    assert.deepEqual(shown(await next(other, { lingerMs: 10_000 })), ['1'])
+    assert.equal(other.finished, true)
+    assert.deepEqual(await next(other, { waitMs: 5 }), [])
+  })
+
+  test('drained resolves when enough was pulled', async () => {
+    const queue = queueOf(10)
+    for (let id = 1; id <= 5; id++) queue.push(item(id))
+    let drained = false
+    const waiting = queue.drained(3).then(() => {
+      drained = true
+    })
+    await next(queue, { maxItems: 2 })
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(drained, false)
+    await next(queue, { maxItems: 1 })
+    await waiting
+  })
+})
