@@ -1,12 +1,15 @@
 import { toTapelineError } from '../errors.ts'
 import type { Broker } from '../ports/broker.ts'
 import type { Log } from '../ports/log.ts'
+import { withDeadline } from './deadline.ts'
 import { followTopic } from './follow.ts'
 import { type ControlRecord, type ControlRecordOf, controlEntry, decodeControl } from './records.ts'
 import { CONTROL_TOPIC } from './topics.ts'
 
 /** How long one write to the control topic may take. */
 const SEND_TIMEOUT_MS = 5_000
+
+const NEVER = new AbortController().signal
 
 /** The control topic as this process sees it: everything that is written from now on. */
 export interface ControlBus {
@@ -53,11 +56,11 @@ export async function openControlBus(broker: Broker, log: Log, signal: AbortSign
   return {
     on,
     async send(records, sendSignal) {
-      const deadline = AbortSignal.timeout(SEND_TIMEOUT_MS)
-      const either = sendSignal ? AbortSignal.any([sendSignal, deadline]) : deadline
-      await broker.publish(
-        [{ topic: CONTROL_TOPIC, partition: 0, records: records.map(controlEntry) }],
-        either,
+      await withDeadline(sendSignal ?? NEVER, SEND_TIMEOUT_MS, (deadline) =>
+        broker.publish(
+          [{ topic: CONTROL_TOPIC, partition: 0, records: records.map(controlEntry) }],
+          deadline,
+        ),
       )
     },
     first(kind, fits, waitSignal) {

@@ -1,6 +1,7 @@
 import { ERROR_KINDS, type ErrorCode, TapelineError } from '../errors.ts'
 import type { Lease, StreamDesk } from '../ports/streams.ts'
 import type { ControlBus } from './bus.ts'
+import { withDeadline } from './deadline.ts'
 import type { Membership } from './membership.ts'
 import { CONTROL_VERSION, type ControlRecordOf } from './records.ts'
 import type { Registry } from './registry.ts'
@@ -69,16 +70,16 @@ export async function askCoordinator(
   signal: AbortSignal,
   waitMs = REPLY_WAIT_MS,
 ): Promise<void> {
-  const deadline = AbortSignal.timeout(waitMs)
-  const either = AbortSignal.any([signal, deadline])
   try {
-    const answered = bus.first('REPLY', (reply) => reply.requestId === request.requestId, either)
-    // Sent after listening, so that no answer is missed; a failed send must not leave the wait unobserved.
-    const [reply] = await Promise.all([answered, bus.send([request], either)])
-    if (reply.failure) throw new TapelineError(toCode(reply.failure.code), reply.failure.message)
-    await registry.reached(reply.registryOffset, either)
+    await withDeadline(signal, waitMs, async (deadline) => {
+      // It listens before it sends, so that no answer is missed.
+      const answered = bus.first('REPLY', (reply) => reply.requestId === request.requestId, deadline)
+      const [reply] = await Promise.all([answered, bus.send([request], deadline)])
+      if (reply.failure) throw new TapelineError(toCode(reply.failure.code), reply.failure.message)
+      await registry.reached(reply.registryOffset, deadline)
+    })
   } catch (error) {
-    if (!deadline.aborted || error instanceof TapelineError) throw error
+    if (error instanceof TapelineError || signal.aborted) throw error
     throw new TapelineError('CONTROL_UNAVAILABLE', `no coordinator answered within ${waitMs} ms`, {
       cause: error,
     })

@@ -1,4 +1,5 @@
 import type { ControlBus } from '../../control/bus.ts'
+import { withDeadline } from '../../control/deadline.ts'
 import { CONTROL_VERSION } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
 import { type Cursor, decodeCursor } from '../../domain/cursor.ts'
@@ -45,10 +46,12 @@ export async function createDelivery(parts: DeliveryParts): Promise<RunningDeliv
     }
   }
   const unwatch = desk.watch(onChange)
+  const closing = new AbortController()
   const unlisten = bus.on('NOTIFY_CONSUMER', (notification) => {
     const { notificationId, registryOffset } = notification
-    registry
-      .reached(registryOffset, AbortSignal.timeout(NOTIFICATION_WAIT_MS))
+    withDeadline(closing.signal, NOTIFICATION_WAIT_MS, (deadline) =>
+      registry.reached(registryOffset, deadline),
+    )
       .then(() =>
         bus.send([{ v: CONTROL_VERSION, kind: 'ACKNOWLEDGE', instance, notificationId, role: 'gateway' }]),
       )
@@ -89,6 +92,7 @@ export async function createDelivery(parts: DeliveryParts): Promise<RunningDeliv
       }
     },
     async close() {
+      closing.abort()
       unwatch()
       unlisten()
       for (const { application } of applications.values()) application.stop()

@@ -1,3 +1,4 @@
+import { withDeadline } from '../../control/deadline.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { FixedBatch, PreparedBatch } from '../../ports/pipeline.ts'
 import type { PartitionWrite } from '../../ports/store.ts'
@@ -92,10 +93,10 @@ export async function createConsumerFixedServices(
 
     writeToDB: (record, stop) =>
       inTurn(async () => {
-        const deadline = AbortSignal.any([stop, AbortSignal.timeout(WRITE_TIMEOUT_MS)])
-        const writes = await settleUnknown(record.writes, deadline)
         const started = nowMicros()
-        await write(writes, deadline)
+        await withDeadline(stop, WRITE_TIMEOUT_MS, async (deadline) => {
+          await write(await settleUnknown(record.writes, deadline), deadline)
+        })
         inHand = undefined
         meter.observe('store_write_seconds', (nowMicros() - started) / 1e6)
         meter.count('stored_rows_total', record.rows)

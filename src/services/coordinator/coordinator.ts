@@ -1,3 +1,4 @@
+import { withDeadline } from '../../control/deadline.ts'
 import { CONTROL_VERSION, type StreamRecord } from '../../control/records.ts'
 import { REGISTRY_TOPIC } from '../../control/topics.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
@@ -212,19 +213,17 @@ export async function createCoordinatorServices(
           roles.filter((role) => role === 'producer' || role === 'gateway').map((role) => `${name}/${role}`),
         ),
     )
-    const deadline = AbortSignal.any([stop, AbortSignal.timeout(ACKNOWLEDGE_WAIT_MS)])
-    const complete = bus.first(
-      'ACKNOWLEDGE',
-      (record) => {
-        if (record.notificationId === notificationId) outstanding.delete(`${record.instance}/${record.role}`)
-        return outstanding.size === 0
-      },
-      deadline,
-    )
-    const settled = complete.then(
-      () => undefined,
-      () => undefined,
-    )
+    const acknowledged = withDeadline(stop, ACKNOWLEDGE_WAIT_MS, (deadline) =>
+      bus.first(
+        'ACKNOWLEDGE',
+        (record) => {
+          if (record.notificationId === notificationId)
+            outstanding.delete(`${record.instance}/${record.role}`)
+          return outstanding.size === 0
+        },
+        deadline,
+      ),
+    ).catch(() => undefined)
     await bus.send(
       [
         { ...notification, kind: 'NOTIFY_PRODUCER' },
@@ -232,7 +231,7 @@ export async function createCoordinatorServices(
       ],
       stop,
     )
-    await settled
+    await acknowledged
     if (outstanding.size > 0 && !stop.aborted) {
       log.warn({ missing: [...outstanding] }, 'a notification was not acknowledged; the registry will tell')
     }

@@ -1,3 +1,4 @@
+import { withDeadline } from '../../control/deadline.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
 import { checkpointPartition, checkpointRecords } from './checkpoint.ts'
 import type { ShardOwnership } from './ownership.ts'
@@ -50,7 +51,7 @@ export function createCheckpointWriter(
     writeIfDue() {
       if (writing !== undefined || now() - lastAt < EVERY_MS) return
       lastAt = now()
-      writing = writeAll(AbortSignal.any([stop.signal, AbortSignal.timeout(EVERY_MS * 10)])).finally(() => {
+      writing = withDeadline(stop.signal, EVERY_MS * 10, writeAll).finally(() => {
         writing = undefined
       })
     },

@@ -12,14 +12,14 @@ const MARKET_PREFIX = 'market:'
 
 const checkpointSchema = z.object({
   v: z.literal(CHECKPOINT_VERSION),
-  /** Who wrote it: records of a lower epoch behind its positions count for nobody. */
-  epoch: z.number().int(),
   /** When, in milliseconds since the epoch; 0 where there was none. */
   at: z.number(),
   /** Streams that got ready before this offset of the registry are covered. */
   registryOffset: z.number().int(),
   /** Per channel: everything before is derived into every covered stream that is not in `behind`. */
   positions: z.partialRecord(z.enum(CHANNELS), z.number().int()),
+  /** Per channel: the highest epoch before the position; records of a lower one behind it count for nobody. */
+  epochs: z.partialRecord(z.enum(CHANNELS), z.number().int()),
   /** Per stream: everything before is derived into it. */
   behind: z.record(z.string(), z.number().int()),
 })
@@ -37,10 +37,10 @@ const windowSchema = z.object({
 /** What there is before the first checkpoint. */
 export const NO_CHECKPOINT: Checkpoint = {
   v: CHECKPOINT_VERSION,
-  epoch: -1,
   at: 0,
   registryOffset: 0,
   positions: {},
+  epochs: {},
   behind: {},
 }
 
@@ -62,12 +62,13 @@ export function checkpointRecords(
   behind: Readonly<Record<string, number>>,
 ): OutgoingRecord[] {
   const positions = Object.fromEntries(CHANNELS.map((channel) => [channel, shard.tails[channel].derivedTo]))
+  const epochs = Object.fromEntries(CHANNELS.map((channel) => [channel, shard.epochBefore(channel)]))
   const checkpoint: Checkpoint = {
     v: CHECKPOINT_VERSION,
-    epoch: shard.epoch,
     at: now,
     registryOffset,
     positions: positions as Record<Channel, number>,
+    epochs: epochs as Record<Channel, number>,
     behind: { ...behind },
   }
   const windows = [...shard.changed].map((market) =>

@@ -1,3 +1,4 @@
+import { DYNAMIC_PREFIX } from '../../control/topics.ts'
 import { copyMemory, counts, emptyMemory } from '../../domain/reader-rules.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
 import type { OutgoingRecord } from '../../ports/broker.ts'
@@ -9,6 +10,8 @@ import type { Shard } from './shard.ts'
 
 /** How much earlier than the checkpoint's time a dynamic topic is read for what it holds (R4). */
 const SLACK_MS = 60_000
+/** And how many records before that, to learn the epochs that count there. */
+const SLACK_RECORDS = 2_000
 
 /**
  * Prepares dynamic topics for the first records of this owner (R8): a marker of each shard, and what the topic holds already.
@@ -46,7 +49,7 @@ async function readHeld(
   toRead: ReadonlyMap<Route, readonly Shard[]>,
   signal: AbortSignal,
 ): Promise<void> {
-  const alive = new Set((await broker.listTopics('', signal)).map(({ name }) => name))
+  const alive = new Map((await broker.listTopics(DYNAMIC_PREFIX, signal)).map((topic) => [topic.name, topic]))
   const routes = [...toRead.keys()].filter((route) => alive.has(route.topic))
   const entries = routes.map((route) => ({
     topic: route.topic,
@@ -58,7 +61,9 @@ async function readHeld(
     const ranges = await Promise.all(
       routes.map(async (route, i) => {
         const oldest = Math.min(...(toRead.get(route) ?? []).map((shard) => shard.restored.at))
-        const offset = await broker.offsetAt(route.topic, 0, Math.max(0, oldest - SLACK_MS), signal)
+        const earliest = alive.get(route.topic)?.offsets[0]?.earliest ?? 0
+        const since = await broker.offsetAt(route.topic, 0, Math.max(0, oldest - SLACK_MS), signal)
+        const offset = Math.max(earliest, since - SLACK_RECORDS)
         return { topic: route.topic, partition: 0, offset, end: (acks[i]?.baseOffset ?? 0) + 1 }
       }),
     )

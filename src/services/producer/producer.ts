@@ -1,3 +1,4 @@
+import { withDeadline } from '../../control/deadline.ts'
 import { CONTROL_VERSION } from '../../control/records.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { ProducerNotification, PublishOutcome, TopicAnswer } from '../../ports/pipeline.ts'
@@ -40,8 +41,6 @@ export async function createProducerServices(
   const dynamic = createDynamicPublisher(parts, ownership)
   const checkpoints = createCheckpointWriter(parts, ownership)
   const standing = createStandingStreams(parts)
-  const withDeadline = (stop: AbortSignal): AbortSignal =>
-    AbortSignal.any([stop, AbortSignal.timeout(PUBLISH_TIMEOUT_MS)])
   const unacknowledged = new WeakMap<ProducerNotification, string>()
 
   const acknowledge = (notificationId: string): void => {
@@ -55,20 +54,22 @@ export async function createProducerServices(
   return {
     fetchData: (waitMs, stop) => source.next(waitMs, ownership.assigned, stop),
     publishFixed: (data, stop) =>
-      inTurn(async () => {
-        const deadline = withDeadline(stop)
-        await ownership.ensure(fixed.reconcile, deadline)
-        const outcome = await fixed.publish(data, deadline)
-        source.taken(data)
-        checkpoints.writeIfDue()
-        return outcome
-      }),
+      inTurn(() =>
+        withDeadline(stop, PUBLISH_TIMEOUT_MS, async (deadline) => {
+          await ownership.ensure(fixed.reconcile, deadline)
+          const outcome = await fixed.publish(data, deadline)
+          source.taken(data)
+          checkpoints.writeIfDue()
+          return outcome
+        }),
+      ),
     publishDynamic: (stop) =>
-      inTurn(async () => {
-        const deadline = withDeadline(stop)
-        await ownership.ensure(fixed.reconcile, deadline)
-        return dynamic.publish(deadline)
-      }),
+      inTurn(() =>
+        withDeadline(stop, PUBLISH_TIMEOUT_MS, async (deadline) => {
+          await ownership.ensure(fixed.reconcile, deadline)
+          return dynamic.publish(deadline)
+        }),
+      ),
     createTopic: (topicName, stop) => standing.create(topicName, stop),
     applyNotification(notification) {
       ownership.routes.sync(ownership.shards.values())
@@ -78,10 +79,11 @@ export async function createProducerServices(
     onNotification(listener) {
       const stop = new AbortController()
       const off = bus.on('NOTIFY_PRODUCER', (record) => {
-        const deadline = AbortSignal.any([stop.signal, AbortSignal.timeout(PUBLISH_TIMEOUT_MS)])
         const notification = { ready: record.ready, ended: record.ended }
         unacknowledged.set(notification, record.notificationId)
-        registry.reached(record.registryOffset, deadline).then(
+        withDeadline(stop.signal, PUBLISH_TIMEOUT_MS, (deadline) =>
+          registry.reached(record.registryOffset, deadline),
+        ).then(
           () => listener(notification),
           (error: unknown) =>
             log.warn(

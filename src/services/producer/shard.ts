@@ -68,6 +68,15 @@ export class Shard {
     return this.ownership.epoch
   }
 
+  /**
+   * The highest epoch among the records before `derivedTo`: this owner's own only once it has derived beyond its marker. Until then
+   * records of former owners lie behind that position, and the next owner must still count them.
+   */
+  epochBefore(channel: Channel): number {
+    const { derivedTo, marker } = this.tails[channel]
+    return derivedTo > marker ? this.epoch : (this.restored.epochs[channel] ?? -1)
+  }
+
   window(market: string): TradeWindow {
     let window = this.windows.get(market)
     if (window === undefined) {

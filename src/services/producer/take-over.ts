@@ -50,12 +50,10 @@ export async function takeOverShards(
   const markers = await writeMarkers(parts, owners, signal)
 
   const taken = new Map<number, TakenShard & { landed: Record<Channel, number> }>()
-  const memories = new Map<number, ReaderMemory>()
   for (const [k, ownership] of owners) {
     const { checkpoint, windows } = checkpoints.get(k) ?? new CheckpointReader()
     const shard = new Shard(k, ownership, checkpoint, markers.get(k) as Record<Channel, number>, windows)
     taken.set(k, { shard, landed: { trade: 0, quote: 0, candle: 0, book: 0, status: 0 } })
-    memories.set(k, { ...emptyMemory(), epochs: { [k]: checkpoint.epoch } })
   }
 
   const channelOf = new Map(CHANNELS.map((channel) => [topics[channel], channel]))
@@ -74,8 +72,7 @@ export async function takeOverShards(
       const entry = taken.get(fetch.partition)
       if (channel === undefined || entry === undefined) return
       const memoryKey = `${channel}:${fetch.partition}`
-      const memory =
-        epochsOf.get(memoryKey) ?? structuredClone(memories.get(fetch.partition) ?? emptyMemory())
+      const memory = epochsOf.get(memoryKey) ?? memoryAt(entry.shard, channel)
       epochsOf.set(memoryKey, memory)
       for (const record of fetch.records)
         takeRecord(parts, entry, channel, record, memory, former.get(fetch.partition))
@@ -90,6 +87,11 @@ export async function takeOverShards(
   )
   for (const { shard } of taken.values()) for (const channel of CHANNELS) limitPending(shard.tails[channel])
   return [...taken.values()]
+}
+
+/** What a reader remembers at the checkpoint's position. */
+function memoryAt({ k, restored }: Shard, channel: Channel): ReaderMemory {
+  return { ...emptyMemory(), epochs: { [k]: restored.epochs[channel] ?? -1 } }
 }
 
 function takeRecord(

@@ -1,0 +1,218 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Config, loadConfig } from '../config.ts'
+import type { Log } from '../ports/log.ts'
+import { DEFAULT_MARKETS } from '../simulator/markets.ts'
+import type { Simulator } from '../simulator/simulator.ts'
+import { startSimulatorThread } from '../simulator/thread.ts'
+import { clockMicros } from '../topology/sources.ts'
+import { type Platform, startPlatform } from '../topology.ts'
+import { type Command, countFlag, type Flags, type Terminal, textFlag } from './command.ts'
+import { type Application, startApplication } from './demo/application.ts'
+import { openLog, PLATFORM_OPTIONS, platformSettings, untilAborted } from './platform-flags.ts'
+import { sourceSettings } from './up.ts'
+
+const HELP = `
+Usage: tapeline demo [--rate R] [--events N] [--seed S] [--ledger FILE] [--exit] [--live]
+                     [--data DIR] [--port P] [--trace FILE] [--log-level LEVEL]
+
+Runs everything in one process, with nothing installed: the CryptoCompare simulator, the producer,
+the broker, TimescaleDB, the API, and one application that reads all trades. This is what npm start runs.
+
+  --rate R       trades a second over all markets (default: 50)
+  --events N     stop emitting after N trades (default: never)
+  --seed S       seed of the simulated markets (default: 1)
+  --ledger FILE  write each emitted trade, one JSON line each
+  --exit         end once N trades are stored and delivered, with a summary; exit code 1 if any is missing
+  --live         take the data from Coinbase Exchange instead of the simulator, without a key
+  --data DIR     data folder (default: .tapeline)
+  --port P       port of the API (default: 8080; 0 lets the system choose)
+  --trace FILE   write one JSON line for each transition of a machine
+`
+
+const STANDING = { 'all-trades': { channel: 'trade' as const, symbols: ['*'] } }
+const STATUS_EVERY_MS = 10_000
+/** Without any progress for so long, --exit gives up: something is missing. */
+const PATIENCE_MS = 30_000
+const WARM_UP_MICROS = 2_000_000
+
+export const command: Command = {
+  name: 'demo',
+  summary: 'run everything in one process on simulated markets (npm start)',
+  help: HELP,
+  options: {
+    ...PLATFORM_OPTIONS,
+    rate: { type: 'string' },
+    events: { type: 'string' },
+    seed: { type: 'string' },
+    ledger: { type: 'string' },
+    exit: { type: 'boolean' },
+    live: { type: 'boolean' },
+  },
+  async run(flags, _words, terminal) {
+    const simulator = flags['live'] ? undefined : await startMarkets(flags)
+    try {
+      const config = loadConfig({
+        environment: process.env,
+        flags: {
+          ...platformSettings(flags),
+          source: simulator ? simulatedSource(simulator) : sourceSettings(flags),
+          streams: { standing: STANDING },
+        },
+      })
+      return await runPlatform(config, flags, simulator, terminal)
+    } finally {
+      await simulator?.close()
+    }
+  },
+}
+
+function startMarkets(flags: Flags): Promise<Simulator> {
+  return startSimulatorThread({
+    seed: countFlag(flags, 'seed') ?? 1,
+    rate: countFlag(flags, 'rate', 1) ?? 50,
+    events: countFlag(flags, 'events', 1),
+    ledger: textFlag(flags, 'ledger'),
+  })
+}
+
+function simulatedSource(simulator: Simulator): {
+  kind: 'cryptocompare'
+  url: string
+  restUrl: string
+  markets: string[]
+} {
+  const markets = DEFAULT_MARKETS.map(({ exchange, symbol }) => `${exchange}:${symbol}`)
+  return { kind: 'cryptocompare', url: simulator.websocketUrl, restUrl: simulator.url, markets }
+}
+
+async function runPlatform(
+  config: Config,
+  flags: Flags,
+  simulator: Simulator | undefined,
+  terminal: Terminal,
+): Promise<number> {
+  const log: Log = openLog(config.log.level)
+  const startedAt = clockMicros()
+  let application: Application | undefined
+  const onServing = async (api: string): Promise<void> => {
+    application = await startApplication(api, () => startedAt + WARM_UP_MICROS)
+  }
+  terminal.note('starting; a new data folder takes some seconds ...')
+  const platform = await startPlatform(
+    config,
+    { log, trace: textFlag(flags, 'trace'), onServing },
+    terminal.signal,
+  )
+  try {
+    const storedBefore = await countTrades(platform, terminal.signal)
+    introduce(config, platform, simulator, terminal)
+    if (!flags['exit'] || !simulator || !application) {
+      await showStatus(platform, application, storedBefore, terminal)
+      terminal.note('stopping ...')
+      return 0
+    }
+    const wanted = countFlag(flags, 'events', 1) ?? 0
+    const began = clockMicros()
+    const stored = await untilComplete(platform, application, storedBefore, wanted, terminal)
+    const seconds = (clockMicros() - began) / 1e6
+    return summarise(wanted, stored, application, seconds, terminal)
+  } finally {
+    application?.close()
+    await platform.close()
+  }
+}
+
+function introduce(
+  config: Config,
+  platform: Platform,
+  simulator: Simulator | undefined,
+  terminal: Terminal,
+): void {
+  const from = simulator ? `CryptoCompare simulator at ${simulator.url}` : 'Coinbase Exchange'
+  const data = config.data === '.tapeline' ? '' : ` --data ${config.data}`
+  terminal.print(
+    [
+      `Tapeline runs: ${from} -> producer -> fixed topics -> TimescaleDB, in ${config.data}`,
+      `API and page:  ${platform.api}   (API reference: ${platform.api}/docs)`,
+      'A stream of your own, in another terminal:',
+      `  npm run -s tapeline -- streams create --channel trade --symbols 'BTC-*'${data}`,
+      `  npm run -s tapeline -- tail STREAM${data}      (the id that it printed)`,
+      `  npm run -s tapeline -- sql "select exchange, symbol, count(*) from trades group by 1, 2"${data}`,
+      'Ctrl-C ends it; started again it goes on where it was.',
+    ].join('\n'),
+  )
+}
+
+async function countTrades(platform: Platform, signal: AbortSignal): Promise<number> {
+  const { rows } = await platform.store.query(
+    'select count(*) as n from trades',
+    { maxRows: 1, timeoutMs: 30_000 },
+    signal,
+  )
+  return Number(rows[0]?.['n'] ?? 0)
+}
+
+async function showStatus(
+  platform: Platform,
+  application: Application | undefined,
+  storedBefore: number,
+  terminal: Terminal,
+): Promise<void> {
+  while (!terminal.signal.aborted) {
+    await Promise.race([
+      delay(STATUS_EVERY_MS, undefined, { signal: terminal.signal }).catch(() => undefined),
+      untilAborted(terminal.signal),
+    ])
+    if (terminal.signal.aborted) return
+    const stored = (await countTrades(platform, terminal.signal)) - storedBefore
+    terminal.note(`${stored} trades stored, ${application?.delivered ?? 0} delivered since the start`)
+  }
+}
+
+/** Waits until all trades are stored and delivered; gives how many are stored. Gives up when nothing moves any more. */
+async function untilComplete(
+  platform: Platform,
+  application: Application,
+  storedBefore: number,
+  wanted: number,
+  terminal: Terminal,
+): Promise<number> {
+  let progressAt = clockMicros()
+  let known = -1
+  let stored = 0
+  while (!terminal.signal.aborted) {
+    // Counting rows holds up the one database session, so it waits until all have been delivered.
+    if (application.delivered >= wanted)
+      stored = (await countTrades(platform, terminal.signal)) - storedBefore
+    if (stored >= wanted && application.delivered >= wanted) break
+    const progress = stored + application.delivered
+    if (progress !== known) progressAt = clockMicros()
+    known = progress
+    if (clockMicros() - progressAt > PATIENCE_MS * 1000) break
+    await delay(100, undefined, { signal: terminal.signal }).catch(() => undefined)
+  }
+  return stored
+}
+
+function summarise(
+  wanted: number,
+  stored: number,
+  application: Application,
+  seconds: number,
+  terminal: Terminal,
+): number {
+  const { delivered, duplicates } = application
+  const percentiles = [0.5, 0.99, 0.999].map(
+    (share) => `p${share * 100} ${application.latencyMs(share).toFixed(1)} ms`,
+  )
+  terminal.print(
+    [
+      `produced   ${wanted} trades in ${seconds.toFixed(1)} s (${Math.round(wanted / seconds)}/s)`,
+      `stored     ${stored}`,
+      `delivered  ${delivered}`,
+      `duplicates ${duplicates}`,
+      `latency    source frame -> WebSocket client: ${percentiles.join(', ')}`,
+    ].join('\n'),
+  )
+  return stored === wanted && delivered === wanted && duplicates === 0 ? 0 : 1
+}

@@ -1,0 +1,39 @@
+import type { ConfigInput } from '../config.ts'
+import type { Log } from '../ports/log.ts'
+import { createLog } from '../telemetry/log.ts'
+import { countFlag, type Flags, textFlag } from './command.ts'
+
+/** Flags of every command that runs a platform. */
+export const PLATFORM_OPTIONS = {
+  data: { type: 'string' },
+  port: { type: 'string' },
+  host: { type: 'string' },
+  trace: { type: 'string' },
+  'log-level': { type: 'string' },
+} as const
+
+/** The settings that these flags stand for, over the file and the environment. */
+export function platformSettings(flags: Flags): ConfigInput {
+  const port = countFlag(flags, 'port')
+  const data = textFlag(flags, 'data')
+  const host = textFlag(flags, 'host')
+  const level = textFlag(flags, 'log-level')
+  return {
+    ...(data === undefined ? {} : { data }),
+    gateway: { ...(port === undefined ? {} : { port }), ...(host === undefined ? {} : { host }) },
+    log: level === undefined ? {} : { level: level as NonNullable<ConfigInput['log']>['level'] },
+  }
+}
+
+/** The log of a command: readable on a terminal, JSON lines otherwise. */
+export function openLog(level: 'debug' | 'info' | 'warn' | 'error' | 'silent'): Log {
+  return createLog({ level, pretty: process.stderr.isTTY === true })
+}
+
+/** Resolves when the signal aborts. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -1,0 +1,291 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { parse as parseYaml } from 'yaml'
+import { z } from 'zod'
+import { parseStreamRequest, streamRequestSchema } from './domain/stream-spec.ts'
+import { parseDuration } from './domain/time.ts'
+import { type FieldError, TapelineError } from './errors.ts'
+
+const duration = (text: string, meaning: string) =>
+  z
+    .union([z.string(), z.number()])
+    .default(text)
+    .transform((value, context) => {
+      const millis = parseDuration(value)
+      if (millis === undefined) context.addIssue('is not a duration such as 250ms, 30s, 5m, 1h, 7d')
+      return millis ?? 0
+    })
+    .describe(meaning)
+
+const count = (least: number, most: number, value: number, meaning: string) =>
+  z.coerce.number().int().min(least).max(most).default(value).describe(meaning)
+
+/** A list in YAML, or text with commas, as environment variables and flags give it. */
+const list = <T extends z.ZodType>(item: T) =>
+  z.preprocess(
+    (value) => (typeof value === 'string' ? value.split(',').filter(Boolean) : value),
+    z.array(item),
+  )
+
+const MARKET = /^[a-z0-9_-]{1,32}:[A-Z0-9._/-]{1,64}$/
+
+export const DEFAULT_MARKETS = [
+  'coinbase:BTC-USD',
+  'coinbase:ETH-USD',
+  'coinbase:SOL-USD',
+  'kraken:BTC-USD',
+  'kraken:BTC-EUR',
+  'bitstamp:BTC-USD',
+  'binance:BTC-USDT',
+  'binance:ETH-BTC',
+]
+
+export const ROLES = ['producer', 'coordinator', 'consumer-fixed', 'gateway'] as const
+
+/** Every setting with its default. Keys become environment variables: `streams.grace` is TAPELINE_STREAMS_GRACE. */
+export const configSchema = z.strictObject({
+  data: z.string().min(1).default('.tapeline').describe('Folder of the embedded broker and store.'),
+  roles: list(z.enum(ROLES))
+    .default([...ROLES])
+    .describe('What this process does.'),
+  source: z
+    .strictObject({
+      kind: z
+        .enum(['cryptocompare', 'coinbase'])
+        .default('cryptocompare')
+        .describe('Where the data comes from.'),
+      url: z.string().optional().describe('Address of the WebSocket, where it is not the service itself.'),
+      restUrl: z.string().optional().describe('Address of REST, where it is not the service itself.'),
+      markets: list(z.string().regex(MARKET, 'is not EXCHANGE:BASE-QUOTE such as coinbase:BTC-USD'))
+        .default(DEFAULT_MARKETS)
+        .describe('Markets to subscribe to, EXCHANGE:BASE-QUOTE.'),
+      channels: list(z.enum(['trade', 'quote', 'candle']))
+        .default(['trade', 'quote'])
+        .describe('Which kinds of events to subscribe to.'),
+    })
+    .prefault({}),
+  topics: z
+    .strictObject({
+      prefix: z
+        .string()
+        .regex(/^[a-z][a-z0-9-]{0,31}$/, 'takes lower-case letters, digits and -')
+        .default('market')
+        .describe('Prefix of the fixed topics.'),
+      partitions: count(
+        1,
+        64,
+        4,
+        'Partitions of each fixed topic, which is the number of shards. Cannot be changed later.',
+      ),
+      retention: duration('7d', 'How long fixed topics keep records.'),
+      deadLetterRetention: duration('30d', 'How long dead letters are kept.'),
+    })
+    .prefault({}),
+  streams: z
+    .strictObject({
+      grace: duration('30s', 'How long a topic stays after its last stream has ended.'),
+      retention: duration('1h', 'How far back an application may resume.'),
+      maxPerApplication: count(1, 100_000, 1_000, 'How many streams one application may have.'),
+      standing: z
+        .record(z.string().regex(/^[a-z][a-z0-9-]{0,63}$/), streamRequestSchema)
+        .default({})
+        .describe('Streams that are always there, by name.'),
+    })
+    .prefault({}),
+  producer: z
+    .strictObject({
+      linger: duration('4ms', 'How long the producer gathers events into a batch once one has arrived.'),
+    })
+    .prefault({}),
+  consumerFixed: z
+    .strictObject({
+      maxRows: count(100, 100_000, 20_000, 'The most records of one transaction.'),
+    })
+    .prefault({}),
+  broker: z
+    .strictObject({
+      durability: z
+        .enum(['process', 'power'])
+        .default('process')
+        .describe('What an acknowledged record survives: a killed process, or a power failure too (slower).'),
+    })
+    .prefault({}),
+  store: z
+    .strictObject({
+      chunkInterval: duration('1h', 'Length of a chunk of the trades and quotes tables.'),
+      columnstoreAfter: duration(
+        '6h',
+        'Age at which chunks are compressed into the columnstore; 0 for never.',
+      ),
+      retention: duration('0s', 'Age at which rows are removed; 0 for never.'),
+    })
+    .prefault({}),
+  gateway: z
+    .strictObject({
+      host: z
+        .string()
+        .min(1)
+        .default('127.0.0.1')
+        .describe('Address to listen on; a public one needs API keys.'),
+      port: count(0, 65_535, 8080, 'Port to listen on; 0 lets the system choose.'),
+    })
+    .prefault({}),
+  alerts: z
+    .strictObject({
+      after: duration('30s', 'How long a failure lasts before it raises an alert.'),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['debug', 'info', 'warn', 'error', 'silent'])
+        .default('warn')
+        .describe('What is logged, to stderr.'),
+    })
+    .prefault({}),
+})
+
+type ParsedConfig = z.output<typeof configSchema>
+
+export interface Config extends ParsedConfig {
+  /** From CRYPTOCOMPARE_API_KEY only. */
+  readonly cryptoCompareKey: string | undefined
+  /** From TAPELINE_API_KEYS only: `name:key,name:key`. */
+  readonly apiKeys: readonly { readonly name: string; readonly key: string }[]
+}
+
+/** Settings in the shape of the file, as flags and tests give them. */
+export type ConfigInput = z.input<typeof configSchema>
+
+interface ConfigSources {
+  /** Path of the file; without one `tapeline.yaml` is read where it exists. */
+  readonly file?: string | undefined
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** Over file and environment. */
+  readonly flags?: ConfigInput
+}
+
+/** Reads the configuration: file, environment over it, flags over both. Raises CONFIG_INVALID naming each setting. */
+export function loadConfig({ file, environment, flags = {} }: ConfigSources): Config {
+  const settings = merge(merge(readFile(file), fromEnvironment(environment)), flags as Settings)
+  const parsed = configSchema.safeParse(settings)
+  if (!parsed.success) throw invalid(parsed.error.issues.flatMap((issue) => toFields(issue, settings)))
+  for (const [name, request] of Object.entries(parsed.data.streams.standing)) checkStanding(name, request)
+  return {
+    ...parsed.data,
+    cryptoCompareKey: environment['CRYPTOCOMPARE_API_KEY'] || undefined,
+    apiKeys: parseApiKeys(environment['TAPELINE_API_KEYS']),
+  }
+}
+
+/** The environment variable of a setting: `topics.deadLetterRetention` is TAPELINE_TOPICS_DEAD_LETTER_RETENTION. */
+export function environmentName(path: readonly string[]): string {
+  return ['TAPELINE', ...path.map((key) => key.replace(/[A-Z]/g, (letter) => `_${letter}`))]
+    .join('_')
+    .toUpperCase()
+}
+
+/** The paths of all settings, in the order of the schema. */
+export function settingPaths(): (readonly string[])[] {
+  return Object.entries(configSchema.shape).flatMap(([key, schema]) => {
+    const inner = schema instanceof z.ZodPrefault ? schema.unwrap() : undefined
+    return inner instanceof z.ZodObject ? Object.keys(inner.shape).map((name) => [key, name]) : [[key]]
+  })
+}
+
+interface Settings {
+  [key: string]: unknown
+}
+
+function fromEnvironment(environment: ConfigSources['environment']): Settings {
+  const settings: Settings = {}
+  for (const path of settingPaths()) {
+    const value = environment[environmentName(path)]
+    if (value === undefined || value === '') continue
+    const [first = '', second] = path
+    if (second === undefined) settings[first] = value
+    else settings[first] = { ...(settings[first] as Settings | undefined), [second]: value }
+  }
+  return settings
+}
+
+function merge(under: Settings, over: Settings): Settings {
+  const result = { ...under }
+  for (const [key, value] of Object.entries(over)) {
+    if (value === undefined) continue
+    result[key] = isSettings(value) && isSettings(result[key]) ? merge(result[key], value) : value
+  }
+  return result
+}
+
+function isSettings(value: unknown): value is Settings {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+const DEFAULT_FILE = 'tapeline.yaml'
+
+function readFile(file: string | undefined): Settings {
+  if (file === undefined && !existsSync(DEFAULT_FILE)) return {}
+  const path = file ?? DEFAULT_FILE
+  try {
+    const settings: unknown = parseYaml(readFileSync(path, 'utf8')) ?? {}
+    if (isSettings(settings)) return settings
+  } catch (error) {
+    throw new TapelineError('CONFIG_INVALID', `${path} cannot be read: ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
+  throw new TapelineError('CONFIG_INVALID', `${path} does not hold settings by name`)
+}
+
+function checkStanding(name: string, request: unknown): void {
+  try {
+    parseStreamRequest(request)
+  } catch (error) {
+    if (!(error instanceof TapelineError)) throw error
+    throw invalid(
+      error.fields.map((field) => ({ ...field, field: `streams.standing.${name}.${field.field}` })),
+    )
+  }
+}
+
+function parseApiKeys(text: string | undefined): Config['apiKeys'] {
+  if (!text) return []
+  return text.split(',').map((pair) => {
+    const [, name, key] = /^([a-z][a-z0-9-]{0,31}):(\S{8,})$/.exec(pair.trim()) ?? []
+    if (name && key) return { name, key }
+    throw invalid([
+      {
+        field: 'TAPELINE_API_KEYS',
+        value: '(secret)',
+        message: 'is not a list of NAME:KEY',
+        remedy: 'Write name:key,name:key; a name has lower-case letters, a key at least 8 characters.',
+      },
+    ])
+  })
+}
+
+function toFields(issue: z.core.$ZodIssue, settings: Settings): FieldError[] {
+  const path = issue.path.map(String)
+  if (issue.code === 'unrecognized_keys') {
+    const known = 'docs/configuration.md lists all settings.'
+    return issue.keys.map((key) => ({
+      field: [...path, key].join('.'),
+      value: key,
+      message: 'is not a setting',
+      remedy: known,
+    }))
+  }
+  const value = path.reduce<unknown>((at, key) => (isSettings(at) ? at[key] : undefined), settings)
+  const field = path.join('.')
+  return [{ field, value, message: issue.message, remedy: `Correct ${field}, or ${environmentName(path)}.` }]
+}
+
+function invalid(fields: readonly FieldError[]): TapelineError {
+  const lines = fields.map(({ field, value, message }) => `${field} = ${JSON.stringify(value)}: ${message}`)
+  return new TapelineError('CONFIG_INVALID', lines.join('; '), { fields })
+}
+
+/** The JSON Schema of the file, for editors. */
+export function configJsonSchema(): object {
+  return z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' })
+}

@@ -1,0 +1,175 @@
+import { fromPromise } from 'xstate'
+import { TapelineError } from '../errors.ts'
+import { consumerDynamicMachine } from '../machines/consumer-dynamic.ts'
+import { consumerFixedMachine } from '../machines/consumer-fixed.ts'
+import { coordinatorMachine } from '../machines/coordinator.ts'
+import type { MachineSettings } from '../machines/failure.ts'
+import { producerMachine } from '../machines/producer.ts'
+import type { ActorDirectory, ActorReport, ErrorInfo } from '../ports/actors.ts'
+import type { Log, Meter } from '../ports/log.ts'
+import type {
+  ConsumerDynamicActor,
+  ConsumerDynamicServices,
+} from '../services/consumer-dynamic/application.ts'
+import type { ConsumerFixedServices } from '../services/consumer-fixed/consumer-fixed.ts'
+import type { CoordinatorServices } from '../services/coordinator/coordinator.ts'
+import type { ProducerServices } from '../services/producer/producer.ts'
+import type { Alerts } from '../telemetry/alerts.ts'
+import { type SupervisedActor, superviseActor } from '../telemetry/supervise.ts'
+import type { Transition } from '../telemetry/transitions.ts'
+
+/** What every actor of the process shares. */
+export interface ActorParts {
+  readonly settings: MachineSettings
+  readonly alerts: Alerts
+  readonly onTransition: (transition: Transition) => void
+  readonly log: Log
+  readonly meter: Meter
+}
+
+/** What an actor says of a failure that lasts. */
+function alertActions(id: string, alerts: Alerts) {
+  return {
+    raiseAlert: (_: unknown, { errorInfo }: { errorInfo: ErrorInfo | null }) => {
+      if (errorInfo)
+        alerts.raise(id, errorInfo.code, `${id} has failed in ${errorInfo.step}: ${errorInfo.message}`)
+    },
+    clearAlert: () => alerts.clear(id),
+  }
+}
+
+export function startProducer(parts: ActorParts, services: ProducerServices) {
+  const { alerts, log } = parts
+  const id = 'producer'
+  return superviseActor({
+    ...parts,
+    id,
+    kind: 'producer',
+    machine: producerMachine.provide({
+      actors: {
+        fetchDataService: fromPromise(({ input, signal }) => services.fetchData(input.waitMs, signal)),
+        publishFixedService: fromPromise(({ input, signal }) => services.publishFixed(input.data, signal)),
+        publishDynamicService: fromPromise(({ signal }) => services.publishDynamic(signal)),
+        createTopicService: fromPromise(({ input, signal }) => services.createTopic(input.topicName, signal)),
+      },
+      actions: {
+        ...alertActions(id, alerts),
+        applyNotification: (_, { notification }) => services.applyNotification(notification),
+        reportRefused: (_, { event }) => log.warn({ event }, 'too many commands wait; one was refused'),
+      },
+    }),
+    summarise: ({ currentData, targetTopic, newTopicName, waiting }) => ({
+      batch: currentData?.items.length ?? 0,
+      targetTopic,
+      newTopicName,
+      waiting: { dynamic: waiting.dynamic, topics: waiting.topics.length, batches: waiting.batches.length },
+    }),
+  })
+}
+
+export function startCoordinator(parts: ActorParts, services: CoordinatorServices) {
+  const id = 'coordinator'
+  return superviseActor({
+    ...parts,
+    id,
+    kind: 'coordinator',
+    machine: coordinatorMachine.provide({
+      actors: {
+        receiveRequestsService: fromPromise(({ signal }) => services.receiveRequests(signal)),
+        createTopicService: fromPromise(({ input, signal }) => services.createTopics(input.batch, signal)),
+        notifyActorsService: fromPromise(({ input, signal }) => services.notifyActors(input.batch, signal)),
+        deleteTopicService: fromPromise(({ input, signal }) => services.deleteTopics(input.batch, signal)),
+      },
+      actions: alertActions(id, parts.alerts),
+    }),
+    summarise: ({ pendingTopic }) => ({
+      pending: pendingTopic?.kind ?? null,
+      requests: pendingTopic?.requests.length ?? 0,
+    }),
+  })
+}
+
+export function startConsumerFixed(parts: ActorParts, services: ConsumerFixedServices) {
+  const id = 'consumer-fixed'
+  return superviseActor({
+    ...parts,
+    id,
+    kind: 'consumerFixed',
+    machine: consumerFixedMachine.provide({
+      actors: {
+        receiveMessageService: fromPromise(({ signal }) => services.receiveMessage(signal)),
+        processMessageService: fromPromise(({ input, signal }) =>
+          services.processMessage(input.message, signal),
+        ),
+        writeToDBService: fromPromise(({ input, signal }) => services.writeToDB(input.record, signal)),
+      },
+      actions: alertActions(id, parts.alerts),
+    }),
+    summarise: ({ currentMessage, dbRecord }) => ({
+      records: currentMessage?.records ?? 0,
+      rows: dbRecord?.rows ?? 0,
+    }),
+  })
+}
+
+export function startConsumerDynamic(parts: ActorParts, app: string, services: ConsumerDynamicServices) {
+  const id = `consumer-dynamic:${app}`
+  return superviseActor({
+    ...parts,
+    id,
+    kind: 'consumerDynamic',
+    machine: consumerDynamicMachine.provide({
+      actors: {
+        subscribeTopicService: fromPromise(({ input, signal }) =>
+          services.subscribeTopics(input.topics, signal),
+        ),
+        receiveMessageService: fromPromise(({ input, signal }) =>
+          services.receiveMessage(input.topics, signal),
+        ),
+        processMessageService: fromPromise(({ input }) => services.processMessage(input.message)),
+        interactWithAppService: fromPromise(({ input }) => services.interactWithApp(input.message)),
+      },
+      actions: alertActions(id, parts.alerts),
+    }),
+    summarise: ({ currentTopics, appInteractionResult }) => ({
+      topics: currentTopics.length,
+      lastDelivery: appInteractionResult,
+    }),
+  })
+}
+
+/** The actors of this process, by id (R20). */
+export class ActorRoster implements ActorDirectory {
+  readonly #actors = new Map<string, Pick<SupervisedActor<never>, 'report' | 'reset' | 'stop'>>()
+
+  add<A extends Pick<SupervisedActor<never>, 'report' | 'reset' | 'stop'>>(actor: A): A {
+    this.#actors.set(actor.report().id, actor)
+    return actor
+  }
+
+  /** Stops an actor and forgets it. */
+  remove(id: string): void {
+    this.#actors.get(id)?.stop()
+    this.#actors.delete(id)
+  }
+
+  list(): readonly ActorReport[] {
+    return [...this.#actors.values()].map((actor) => actor.report())
+  }
+
+  reset(id: string): void {
+    const actor = this.#actors.get(id)
+    if (!actor) throw new TapelineError('ACTOR_UNKNOWN', `no actor ${id} runs here`)
+    actor.reset()
+  }
+
+  /** Starts the machine of an application, and keeps it in the roster while it lives. */
+  spawnConsumerDynamic(
+    parts: ActorParts,
+    app: string,
+    services: ConsumerDynamicServices,
+  ): ConsumerDynamicActor {
+    const actor = this.add(startConsumerDynamic(parts, app, services))
+    return { send: (event) => actor.send(event), stop: () => this.remove(`consumer-dynamic:${app}`) }
+  }
+}

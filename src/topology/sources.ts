@@ -1,0 +1,57 @@
+import { createCoinbaseSource } from '../adapters/source/coinbase.ts'
+import { createCryptoCompareSource } from '../adapters/source/cryptocompare.ts'
+import type { Config } from '../config.ts'
+import { TapelineError } from '../errors.ts'
+import type { Log } from '../ports/log.ts'
+import type { Market, Source } from '../ports/source.ts'
+
+/** Microseconds since the epoch: the wall clock at the start, then a clock that never steps back. */
+export function clockMicros(): number {
+  return Math.round((performance.timeOrigin + performance.now()) * 1000)
+}
+
+function toMarket(text: string): Market {
+  const [exchange = '', symbol = ''] = text.split(/:(.*)/s)
+  return { exchange, symbol }
+}
+
+/** What sources call the feed of a channel. */
+const FEEDS = { trade: 'trades', quote: 'quotes', candle: 'candles' } as const
+
+/** The source that the configuration names. Raises CONFIG_INVALID where it lacks what it needs. */
+export function createSource(config: Config, log: Log): Source {
+  const { kind, url, restUrl, markets: names, channels } = config.source
+  const markets = names.map(toMarket)
+  switch (kind) {
+    case 'coinbase':
+      return createCoinbaseSource({
+        ...(url === undefined ? {} : { url }),
+        markets: markets.filter(({ exchange }) => exchange === 'coinbase'),
+        channels: channels.filter((channel) => channel !== 'candle').map((channel) => FEEDS[channel]),
+        log,
+        now: clockMicros,
+      })
+    case 'cryptocompare':
+      if (config.cryptoCompareKey === undefined && url === undefined) throw missingKey()
+      return createCryptoCompareSource({
+        ...(url === undefined ? {} : { url }),
+        ...(restUrl === undefined ? {} : { restUrl }),
+        apiKey: config.cryptoCompareKey ?? 'simulator',
+        markets,
+        channels: channels.map((channel) => FEEDS[channel]),
+        log,
+        now: clockMicros,
+      })
+  }
+}
+
+function missingKey(): TapelineError {
+  return new TapelineError(
+    'CONFIG_INVALID',
+    'the source cryptocompare needs a key, and CRYPTOCOMPARE_API_KEY is not set',
+    {
+      remedy:
+        'Set CRYPTOCOMPARE_API_KEY; or use Coinbase without a key (--live); or a simulator (tapeline simulate, then --simulator URL).',
+    },
+  )
+}
