@@ -51,7 +51,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const sockets = registerSockets(app, { ...options, newId })
 
   try {
-    await app.listen({ host, port })
+    // The framework would make a second server for ::1, whose connections it does not let us end.
+    await app.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port })
   } catch (error) {
     await app.close()
     throw listenError(error, host, port)
@@ -75,8 +76,7 @@ async function closeServer(app: GatewayServer, sockets: Sockets): Promise<void> 
     sockets.terminate()
     app.server.closeAllConnections()
   }, CLOSE_MS)
-  sockets.close()
-  await app.close()
+  await Promise.all([sockets.close(), app.close()])
   clearTimeout(deadline)
 }
 

@@ -232,5 +232,6 @@ function answerMalformed(failure: Error & { code?: string }, socket: Socket): vo
   socket.end(
     `HTTP/1.1 ${problem.status} Refused\r\nconnection: close\r\ncontent-type: ${PROBLEM_MEDIA_TYPE}\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    () => socket.destroy(),
   )
 }

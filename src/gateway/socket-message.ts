@@ -18,7 +18,7 @@ const streamId = z.string().min(1).max(128)
 const subscribeSchema = z.strictObject({
   op: z.literal('subscribe'),
   stream: streamId.optional().describe('Give the id of a stream, or leave it out and give spec.'),
-  spec: z.unknown().describe('Give what POST /v1/streams takes, or leave it out and give stream.'),
+  spec: z.unknown().optional().describe('Give what POST /v1/streams takes, or leave it out and give stream.'),
   cursor: z.string().min(1).optional().describe('Give a cursor of this stream unchanged, or leave it out.'),
   ttl: z.union([z.number(), z.string()]).optional().describe('Goes with spec: seconds, or text such as 30m.'),
 })

@@ -16,8 +16,8 @@ type SocketOptions = Pick<GatewayOptions, 'desk' | 'delivery' | 'endpoint' | 'lo
 
 /** The open WebSockets of this process. */
 export interface Sockets {
-  /** Tells every client that the server goes away. */
-  close(): void
+  /** Tells every client that the server goes away; resolves when all have gone. */
+  close(): Promise<void>
   /** Cuts off those that have not gone. */
   terminate(): void
 }
@@ -72,8 +72,12 @@ export function registerSockets(app: GatewayServer, options: SocketOptions): Soc
   app.addHook('onClose', async () => clearInterval(pings))
 
   return {
-    close() {
+    async close() {
+      const gone = [...sessions.keys()].map(
+        (socket) => new Promise((resolve) => socket.once('close', resolve)),
+      )
       for (const socket of sessions.keys()) socket.close(GOING_AWAY, 'the platform is stopping')
+      await Promise.all(gone)
     },
     terminate() {
       for (const socket of sessions.keys()) socket.terminate()

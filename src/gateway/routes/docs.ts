@@ -41,7 +41,7 @@ export async function registerDocs(app: GatewayServer, info: { readonly version:
       const { schema, url } = jsonSchemaTransform(document)
       return { schema: withProblems(schema, document.route.config), url }
     },
-    transformObject: jsonSchemaTransformObject,
+    transformObject: (document) => withoutInputTwins(jsonSchemaTransformObject(document)),
   })
 
   await app.register(scalar, {
@@ -89,6 +89,15 @@ function withProblems(schema: FastifySchema, config: RouteConfig = {}): FastifyS
   ])
   const results = schema.response ?? {}
   return { ...schema, response: { ...Object.fromEntries(problems), ...results } }
+}
+
+type ApiDocument = ReturnType<typeof jsonSchemaTransformObject>
+
+/** The library describes each named schema twice, for input and output. Ours are only ever answered. */
+function withoutInputTwins(document: ApiDocument): ApiDocument {
+  const schemas = 'components' in document ? (document.components?.schemas ?? {}) : {}
+  for (const name of Object.keys(schemas)) if (name.endsWith('Input')) delete schemas[name]
+  return document
 }
 
 const PROBLEM_ID = problemSchema.meta()?.id ?? 'Problem'

@@ -7,6 +7,8 @@ import { callerIn, deadlineOf, type GatewayServer } from '../server.ts'
 import { timeSchema } from '../validation.ts'
 
 const MOST_ROWS = 10_000
+/** An answer to SQL may be larger where the caller asks for it: the store bounds it in bytes as well. */
+const MOST_SQL_ROWS = 1_000_000
 const SQL_MS = 10_000
 
 /** Parameters that choose a market and a time. */
@@ -86,10 +88,17 @@ export function registerMarketData(app: GatewayServer, store: Store): void {
     schema: {
       operationId: 'sql',
       summary: 'One read-only SQL statement',
-      description: `From this machine or with the admin key; at most ${MOST_ROWS} rows and ${SQL_MS / 1000} s.`,
+      description: `From this machine or with the admin key; at most ${SQL_MS / 1000} s.`,
       tags,
       body: z.strictObject({
         sql: z.string().min(1).max(20_000).describe('One statement: select, with, show, explain or values.'),
+        maxRows: z
+          .number()
+          .int()
+          .min(1)
+          .max(MOST_SQL_ROWS)
+          .default(MOST_ROWS)
+          .describe('An answer with more rows is refused.'),
       }),
       response: { 200: sqlResultSchema },
     },

@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { describe, test } from 'node:test'
+import { TapelineError } from '../../src/errors.ts'
+import { assertProblem, call, post } from './http.ts'
+import { startPlatform } from './platform.ts'
+import { refusal } from './socket-client.ts'
+
+const keys = [
+  { name: 'alice', key: 'alice-key' },
+  { name: 'admin', key: 'admin-key' },
+]
+const bearer = (key: string) => ({ authorization: `Bearer ${key}` })
+const good = { channel: 'trade', symbols: ['*'] }
+
+/** What the server says to bytes as they are, until it ends the connection. */
+async function rawAnswer(port: number, text: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  const chunks: Buffer[] = []
+  socket.on('data', (chunk) => chunks.push(chunk))
+  // A server that refuses early may reset what it has not read.
+  socket.on('error', () => {})
+  socket.write(text)
+  await once(socket, 'close')
+  return Buffer.concat(chunks).toString()
+}
+
+describe('API keys', () => {
+  test('by bearer or x-api-key; the application is the name of the key', async (t) => {
+    const { url } = await startPlatform(t, { keys })
+    for (const headers of [
+      bearer('alice-key'),
+      { 'x-api-key': 'alice-key' },
+      { authorization: 'bearer alice-key' },
+    ]) {
+      const answer = await post(`${url}/v1/streams`, good, headers)
+      assert.deepEqual([answer.status, answer.json()['app']], [201, 'alice'])
+    }
+  })
+
+  test('without a valid key every route of the API is UNAUTHORIZED, unknown ones too', async (t) => {
+    const { url, logged } = await startPlatform(t, { keys })
+    const attempts = [
+      {},
+      bearer('geheim-wrong'),
+      bearer('alice-ke'),
+      { authorization: 'Bearer ' },
+      { authorization: 'Basic YWxpY2U6' },
+      { authorization: 'alice-key' },
+      { 'x-api-key': '' },
+    ]
+    for (const headers of attempts) {
+      const answer = await call(`${url}/v1/streams`, { headers })
+      assertProblem(answer, 'UNAUTHORIZED', JSON.stringify(headers))
+      assert.equal(answer.headers['www-authenticate'], 'Bearer')
+    }
+    for (const path of [
+      '/v1/actors',
+      '/v1/alerts',
+      '/v1/topics',
+      '/v1/trades?symbol=X',
+      '/metrics',
+      '/nothing',
+    ]) {
+      assertProblem(await call(url + path), 'UNAUTHORIZED', path)
+    }
+    assertProblem(
+      await call(`${url}/v1/streams?key=alice-key`),
+      'UNAUTHORIZED',
+      'a key in the query of plain HTTP',
+    )
+    assert.ok(!/geheim|alice-key/.test(logged.join('')))
+  })
+
+  test('the page, the documentation and the probes are open; the details of readiness are not', async (t) => {
+    const { url } = await startPlatform(t, { keys })
+    for (const path of ['/', '/docs/', '/docs/json', '/docs/errors', '/healthz', '/readyz']) {
+      assert.equal((await call(url + path)).status, 200, path)
+    }
+    assert.deepEqual((await call(`${url}/readyz`)).json()['checks'], [{ name: 'producer', ok: true }])
+    const detailed = await call(`${url}/readyz`, { headers: bearer('alice-key') })
+    assert.deepEqual(detailed.json()['checks'], [
+      { name: 'producer', ok: true, detail: 'producer at 10.0.0.1' },
+    ])
+  })
+
+  test('SQL, raw records and reset: from this machine or by admin, never through a proxy with another key', async (t) => {
+    const { url, broker } = await startPlatform(t, { keys })
+    broker.add('app.01', [])
+    const routes = [
+      ['POST', '/v1/sql', JSON.stringify({ sql: 'select 1' })],
+      ['GET', '/v1/topics/app.01/records', ''],
+      ['POST', '/v1/actors/producer-0/reset', ''],
+    ] as const
+    for (const [method, path, body] of routes) {
+      const asks = (headers: Record<string, string>) => {
+        return call(url + path, { method, body, headers: { 'content-type': 'application/json', ...headers } })
+      }
+      assert.ok((await asks(bearer('alice-key'))).status < 300, `${path} from this machine`)
+      const forwarded = { 'x-forwarded-for': '203.0.113.5' }
+      assertProblem(await asks({ ...bearer('alice-key'), ...forwarded }), 'FORBIDDEN', path)
+      assert.ok((await asks({ ...bearer('admin-key'), ...forwarded })).status < 300, `${path} by admin`)
+      assertProblem(await asks(forwarded), 'UNAUTHORIZED', path)
+    }
+  })
+
+  test('a public address without keys, and keys that cannot be used, are refused at the start', async (t) => {
+    for (const host of ['0.0.0.0', '::', '192.0.2.1', 'example.org', '127.0.0.1.example.org']) {
+      await assert.rejects(startPlatform(t, { host }), { code: 'PUBLIC_WITHOUT_KEYS' }, host)
+    }
+    for (const key of ['', ' ', 'a b']) {
+      await assert.rejects(startPlatform(t, { keys: [{ name: 'x', key }] }), { code: 'CONFIG_INVALID' }, key)
+    }
+    const { gateway } = await startPlatform(t, { host: '0.0.0.0', keys })
+    assert.equal(gateway.address, '0.0.0.0')
+  })
+
+  test('a port that is taken is PORT_IN_USE', async (t) => {
+    const { gateway } = await startPlatform(t)
+    const second = startPlatform(t, { port: gateway.port })
+    await assert.rejects(second, (error) => error instanceof TapelineError && error.code === 'PORT_IN_USE')
+  })
+})
+
+describe('without keys only this machine is answered', () => {
+  test('other host names are refused: a name that points here (DNS rebinding)', async (t) => {
+    const { url, gateway } = await startPlatform(t)
+    const foreign = [
+      'evil.example',
+      'evil.example:8080',
+      '127.0.0.1.evil.example',
+      'localhost.evil.example',
+      '10.0.0.7',
+    ]
+    for (const host of foreign) {
+      for (const path of ['/v1/streams', '/', '/docs/json', '/healthz']) {
+        assertProblem(await call(url + path, { headers: { host } }), 'ORIGIN_REFUSED', `${host}${path}`)
+      }
+    }
+    assert.match(await rawAnswer(gateway.port, 'GET / HTTP/1.0\r\n\r\n'), /^HTTP\/1.1 403 .*ORIGIN_REFUSED/s)
+    const { port } = gateway
+    for (const host of [
+      `127.0.0.1:${port}`,
+      `localhost:${port}`,
+      'LOCALHOST',
+      `[::1]:${port}`,
+      '127.8.9.1',
+      'localhost:9999',
+    ]) {
+      assert.equal((await call(`${url}/v1/streams`, { headers: { host } })).status, 200, host)
+    }
+  })
+
+  test('pages of other sites are refused, for reading, posting and deleting', async (t) => {
+    const { url, desk } = await startPlatform(t)
+    desk.add('s1', 'local')
+    const own = url.replace('http://', '')
+    for (const origin of [
+      'http://evil.example',
+      'null',
+      `http://127.0.0.1:1`,
+      `https://evil.example`,
+      'file://',
+      `http://evil.${own}`,
+    ]) {
+      assertProblem(await call(`${url}/v1/streams`, { headers: { origin } }), 'ORIGIN_REFUSED', origin)
+      assertProblem(await post(`${url}/v1/streams`, good, { origin }), 'ORIGIN_REFUSED', origin)
+      const method = 'DELETE'
+      assertProblem(
+        await call(`${url}/v1/streams/s1`, { method, headers: { origin } }),
+        'ORIGIN_REFUSED',
+        origin,
+      )
+      assert.equal((await refusal(`${url}/v1/ws`, { origin })).status, 403, origin)
+    }
+    assert.equal(desk.leases.size, 1)
+    assert.equal((await post(`${url}/v1/streams`, good, { origin: url })).status, 201)
+  })
+
+  test('no answer allows other sites to read it', async (t) => {
+    const { url } = await startPlatform(t)
+    const { headers } = await call(`${url}/v1/streams`, { headers: { origin: url } })
+    assert.equal(headers['access-control-allow-origin'], undefined)
+    assert.equal(headers['x-content-type-options'], 'nosniff')
+    assert.equal(headers['cache-control'], 'no-store')
+  })
+
+  test('with keys, hosts and origins do not matter: a page of another site does not have the key', async (t) => {
+    const { url } = await startPlatform(t, { keys })
+    const headers = { ...bearer('alice-key'), origin: 'https://app.example', host: 'feed.example' }
+    assert.equal((await call(`${url}/v1/streams`, { headers })).status, 200)
+  })
+})
+
+describe('what is not HTTP', () => {
+  test('malformed requests get a problem document and the connection ends', async (t) => {
+    const { gateway } = await startPlatform(t)
+    const cases = [
+      ['nonsense\r\n\r\n', 400],
+      ['GET / HTTP/1.1\r\nhost: localhost\r\nbad header\r\n\r\n', 400],
+      [`GET / HTTP/1.1\r\nhost: localhost\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+    ] as const
+    for (const [text, status] of cases) {
+      const answer = await rawAnswer(gateway.port, text)
+      assert.match(
+        answer,
+        new RegExp(`^HTTP/1.1 ${status} .*application/problem\\+json.*"code":"INPUT_INVALID"`, 's'),
+      )
+    }
+  })
+
+  test("an offer of another protocol (curl's HTTP/2) is passed over", async (t) => {
+    const { url } = await startPlatform(t)
+    const headers = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': 'AAMAAABk' }
+    assert.equal((await call(`${url}/v1/streams`, { headers })).status, 200)
+  })
+
+  test('WebSockets elsewhere, and plain HTTP at the WebSocket, are UPGRADE_REQUIRED', async (t) => {
+    const { url } = await startPlatform(t)
+    const plain = await call(`${url}/v1/ws`)
+    assertProblem(plain, 'UPGRADE_REQUIRED')
+    assert.equal(plain.headers['upgrade'], 'websocket')
+    assertProblem(await refusal(`${url}/v1/streams`), 'UPGRADE_REQUIRED')
+    assertProblem(await refusal(`${url}/nothing`), 'UPGRADE_REQUIRED')
+  })
+})
