@@ -1,5 +1,5 @@
 /** The wire's names of the lengths of candles. */
-export const UNITS = ['m', 'H', 'D'] as const
+const UNITS = ['m', 'H', 'D'] as const
 export type Unit = (typeof UNITS)[number]
 
 export const UNIT_SECONDS: Readonly<Record<Unit, number>> = { m: 60, H: 3_600, D: 86_400 }

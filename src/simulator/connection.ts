@@ -131,19 +131,18 @@ export class Connection implements Subscriber {
   }
 
   #add(subs: readonly string[]): void {
-    for (const sub of subs) {
-      if (this.#feeds.has(sub)) {
-        this.enqueue(messages.serverError('SUBSCRIPTION_ALREADY_ACTIVE', sub))
-      } else if (this.#feeds.size >= messages.SUBSCRIPTIONS_PER_SOCKET) {
-        this.enqueue(messages.tooManySubscriptions(sub))
-      } else {
-        this.#addOne(sub)
-      }
-    }
+    const room = messages.SUBSCRIPTIONS_PER_SOCKET - this.#feeds.size
+    for (const sub of subs.slice(0, room)) this.#addOne(sub)
+    const first = subs[room]
+    if (first !== undefined) this.enqueue(messages.tooManySubscriptions(first))
     this.enqueue(messages.loadComplete())
   }
 
   #addOne(sub: string): void {
+    if (this.#feeds.has(sub)) {
+      this.enqueue(messages.serverError('SUBSCRIPTION_ALREADY_ACTIVE', sub))
+      return
+    }
     const found = this.#options.subscribe(sub)
     if (!found) {
       this.enqueue(messages.serverError('INVALID_SUB', sub))

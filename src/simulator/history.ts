@@ -8,9 +8,16 @@ const SAMPLES = 8
 
 /**
  * The candle of an instrument at `start` (seconds): what was traded since it began, before that a synthetic one from the same
- * price curve, always the same for the same seed. A period without a trade has the close before it and no volume.
+ * price curve, always the same for the same seed. A period without a trade has the close before it and no volume;
+ * `closeBefore` saves the search for that.
  */
-export function historyCandle(instrument: Instrument, clock: WalkClock, unit: Unit, start: number): Candle {
+export function historyCandle(
+  instrument: Instrument,
+  clock: WalkClock,
+  unit: Unit,
+  start: number,
+  closeBefore?: number,
+): Candle {
   const traded = instrument.candles.at(unit, start)
   if (traded) return traded
   const seconds = UNIT_SECONDS[unit]
@@ -18,7 +25,7 @@ export function historyCandle(instrument: Instrument, clock: WalkClock, unit: Un
   const oldest = instrument.candles.oldest(unit)
   const before = since === undefined || (start + seconds) * 1_000_000 <= since
   if (before || oldest === undefined || start < oldest) return synthetic(instrument, clock, unit, start)
-  return empty(start, lastClose(instrument, unit, start, oldest))
+  return empty(start, closeBefore ?? lastClose(instrument, unit, start, oldest))
 }
 
 /** `count` candles that end with the one that `to` (seconds) lies in, oldest first; each of `aggregate` periods. */
@@ -31,13 +38,15 @@ export function historyCandles(
   const step = UNIT_SECONDS[unit] * aggregate
   const last = to - (to % step)
   const now = periodStart(unit, Math.floor(clock.wall / 1_000_000))
+  let close: number | undefined
   return Array.from({ length: count }, (_, i) => {
     const start = last - (count - 1 - i) * step
-    let whole = historyCandle(instrument, clock, unit, start)
+    let whole = historyCandle(instrument, clock, unit, start, close)
     for (let part = 1; part < aggregate; part++) {
       const at = start + part * UNIT_SECONDS[unit]
-      if (at <= now) whole = merged(whole, historyCandle(instrument, clock, unit, at))
+      if (at <= now) whole = merged(whole, historyCandle(instrument, clock, unit, at, whole.close))
     }
+    close = whole.close
     return whole
   })
 }

@@ -134,7 +134,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     misbehaviour = new Misbehaviour(modes)
     tape.misbehaviour = misbehaviour
     server.misbehave(misbehaviour)
-    options.log?.info({ modes }, 'the simulator misbehaves')
+    options.log?.info({ modes }, 'the misbehaviour of the simulator has changed')
   }
   const server = new SimulatorServer(
     {
@@ -153,6 +153,13 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     misbehaviour,
   )
 
+  const close = async () => {
+    tape.stop()
+    await server.close()
+    await ledger?.close()
+  }
+  let closed: Promise<void> | undefined
+
   const listening = await server.listen(port, host).catch(async (error: unknown) => {
     tape.stop()
     await ledger?.close()
@@ -165,10 +172,9 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     stats: async () => stats(),
     misbehave: async (modes) => misbehave(modes),
     done: end.promise,
-    async close() {
-      tape.stop()
-      await server.close()
-      await ledger?.close()
+    close() {
+      closed ??= close()
+      return closed
     },
   }
 }

@@ -46,6 +46,7 @@ export class MarketWalk {
   readonly #meanBurstGap: number
   #left = 0
   #pace = 1
+  #paired = false
   #spellEnd = 0
   #cell = Number.NaN
   #best: BestTicks = { bid: 0, ask: 0 }
@@ -107,7 +108,9 @@ export class MarketWalk {
     const { random } = this.#shape
     if (this.due >= this.#spellEnd) {
       this.#spellEnd = (Math.floor(this.due / SPELL) + 1) * SPELL
-      this.#pace = 0.4 + 1.2 * random()
+      // Spells come in pairs that make up for each other, so that the rate holds over a few seconds too.
+      this.#pace = this.#paired ? 2 - this.#pace : 0.5 + random()
+      this.#paired = !this.#paired
     }
     // A market that trades less than a few times in a spell has none: long gaps at a slow pace would lower its mean rate.
     const pace = this.#meanBurstGap * 8 < SPELL ? this.#pace : 1
