@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict'
+import { describe, type TestContext, test } from 'node:test'
+import { checkEvent } from '../../src/domain/event-codec.ts'
+import type { Trade } from '../../src/domain/events.ts'
+import type { Market, NextOptions, Source, SourceItem } from '../../src/ports/source.ts'
+
+/** A trade as the service has it, without the time of arrival; or a frame that is none of its protocol. */
+export type ScriptLine = Omit<Trade, 'recvTs'> | 'garbage'
+
+/** What a service sends, in this order, to whoever asks for its markets. */
+export interface Script {
+  readonly markets: readonly Market[]
+  readonly lines: readonly ScriptLine[]
+  /** What comes then: nothing, for longer than a test lasts, or the end (finite sources only). */
+  readonly after: 'silence' | 'end'
+}
+
+export interface SourceUnderTest {
+  /** Opens a source on a service that follows the script; all of it is gone when the test ends. */
+  readonly open: (t: TestContext, script: Script) => Promise<Source>
+  readonly way: 'websocket' | 'replay'
+  readonly finite: boolean
+}
+
+const BTC: Market = { exchange: 'coinbase', symbol: 'BTC-USD' }
+const ETH: Market = { exchange: 'coinbase', symbol: 'ETH-USD' }
+
+function trade(id: number, market = BTC): Omit<Trade, 'recvTs'> {
+  const side = id % 2 === 0 ? 'buy' : 'sell'
+  return {
+    ...market,
+    id: String(id),
+    side,
+    price: 100 + id / 4,
+    size: 0.5,
+    ts: 1_753_190_418_654_000 + id * 1_000,
+  }
+}
+
+function next(source: Source, options: Partial<NextOptions> = {}, signal = AbortSignal.timeout(15_000)) {
+  return source.next({ maxItems: 1_000, lingerMs: 0, waitMs: 10_000, ...options }, signal)
+}
+
+/** Pulls until there are `count` trades; gives everything. */
+async function pullTrades(
+  source: Source,
+  count: number,
+  options: Partial<NextOptions> = {},
+): Promise<SourceItem[]> {
+  const items: SourceItem[] = []
+  while (tradesOf(items).length < count) {
+    const batch = await next(source, options)
+    assert.ok(batch.items.length > 0, `nothing came after ${tradesOf(items).length} of ${count} trades`)
+    items.push(...batch.items)
+  }
+  return items
+}
+
+function tradesOf(items: readonly SourceItem[]): Trade[] {
+  return items.flatMap((item) => (item.channel === 'trade' ? [item.event] : []))
+}
+
+/** What every source promises; runs on each adapter. */
+export function describeSource(name: string, { open, way, finite }: SourceUnderTest): void {
+  const quiet = (lines: readonly ScriptLine[]): Script => ({ markets: [BTC, ETH], lines, after: 'silence' })
+
+  describe(`source contract: ${name}`, () => {
+    test('says that it connected, and that something may have been missed, before the first event', async (t) => {
+      const source = await open(t, quiet([trade(1)]))
+      const [first] = await pullTrades(source, 1)
+      assert.ok(first?.channel === 'connection', 'the first item is a connection change')
+      assert.deepEqual(
+        { state: first.status.state, source: first.status.source, resumed: first.resumed },
+        { state: 'connected', source: source.name, resumed: true },
+      )
+      checkEvent('status', first.status)
+    })
+
+    test('gives every trade, in the order of arrival, in the form of the contract', async (t) => {
+      const lines = Array.from({ length: 50 }, (_, i) => trade(i, i % 3 === 0 ? ETH : BTC))
+      const source = await open(t, quiet(lines))
+      const trades = tradesOf(await pullTrades(source, lines.length))
+      assert.deepEqual(
+        trades.map(({ recvTs: _, ...rest }) => rest),
+        lines,
+      )
+      for (const event of trades) checkEvent('trade', event)
+    })
+
+    test('gives at most maxItems, and the rest in order afterwards', async (t) => {
+      const lines = Array.from({ length: 40 }, (_, i) => trade(i))
+      const source = await open(t, quiet(lines))
+      const ids: string[] = []
+      while (ids.length < lines.length) {
+        const { items } = await next(source, { maxItems: 7, lingerMs: 1 })
+        assert.ok(items.length > 0 && items.length <= 7, `a batch of ${items.length}`)
+        ids.push(...tradesOf(items).map(({ id }) => id))
+      }
+      assert.deepEqual(
+        ids,
+        lines.map((line) => line.id),
+      )
+    })
+
+    test('gathers what comes within the linger', async (t) => {
+      const lines = Array.from({ length: 30 }, (_, i) => trade(i))
+      const source = await open(t, quiet(lines))
+      // The batch is full with the change and the trades, so the linger ends with them.
+      const { items } = await next(source, { maxItems: lines.length + 1, lingerMs: 10_000 })
+      assert.equal(tradesOf(items).length, lines.length)
+    })
+
+    test('gives an empty batch when nothing comes within the wait', async (t) => {
+      const source = await open(t, quiet([trade(1)]))
+      await pullTrades(source, 1)
+      assert.deepEqual((await next(source, { waitMs: 10 })).items, [])
+      assert.equal(source.ended, false)
+    })
+
+    test('an aborted pull rejects and loses nothing', async (t) => {
+      const source = await open(t, quiet([trade(1), trade(2)]))
+      const abort = new AbortController()
+      const pulled = next(source, { lingerMs: 10_000 }, abort.signal)
+      abort.abort(new Error('the test aborts'))
+      await assert.rejects(pulled, /the test aborts/)
+      const trades = tradesOf(await pullTrades(source, 2))
+      assert.deepEqual(
+        trades.map(({ id }) => id),
+        ['1', '2'],
+      )
+    })
+
+    test('counts what cannot be read, and goes on', async (t) => {
+      const source = await open(t, quiet([trade(1), 'garbage', 'garbage', trade(2)]))
+      assert.equal(tradesOf(await pullTrades(source, 2)).length, 2)
+      assert.equal(source.health().counters.malformed, 2)
+    })
+
+    test('passes on trades that are repeated or late, and counts them', async (t) => {
+      const lines = [1, 2, 3, 2, 5, 4].map((id) => trade(id))
+      const source = await open(t, quiet(lines))
+      const trades = tradesOf(await pullTrades(source, lines.length))
+      assert.deepEqual(
+        trades.map(({ id }) => id),
+        lines.map(({ id }) => id),
+      )
+      const { duplicates, outOfOrder } = source.health().counters
+      assert.deepEqual({ duplicates, outOfOrder }, { duplicates: 1, outOfOrder: 1 })
+    })
+
+    test('tells how it is doing', async (t) => {
+      const source = await open(t, quiet([trade(1), trade(2, ETH)]))
+      await pullTrades(source, 2)
+      const health = source.health()
+      assert.equal(health.name, source.name)
+      assert.equal(health.way, way)
+      assert.equal(health.markets, 2)
+      assert.equal(health.failure, undefined)
+      assert.ok(health.counters.frames >= 2)
+      assert.equal(health.counters.dropped, 0)
+    })
+
+    test('takes and drops markets while it runs; the others go on', async (t) => {
+      const source = await open(t, quiet([trade(1), trade(2, ETH)]))
+      await pullTrades(source, 2)
+      source.unsubscribe([ETH])
+      source.unsubscribe([ETH, { exchange: 'nowhere', symbol: 'NONE-USD' }])
+      assert.equal(source.health().markets, 1)
+      source.subscribe([ETH, BTC])
+      assert.equal(source.health().markets, 2)
+    })
+
+    test('close settles a pull, can be repeated, and nothing comes afterwards', async (t) => {
+      const source = await open(t, quiet([trade(1)]))
+      await pullTrades(source, 1)
+      const pulled = next(source, { waitMs: 60_000 })
+      await Promise.all([source.close(), source.close()])
+      assert.deepEqual(tradesOf((await pulled).items), [])
+      source.subscribe([BTC])
+      source.unsubscribe([BTC])
+      assert.deepEqual(tradesOf((await next(source, { waitMs: 10 })).items), [])
+    })
+
+    test('what arrived before close can still be pulled', async (t) => {
+      const source = await open(t, quiet([trade(1), trade(2)]))
+      const first = await next(source, { maxItems: 2, lingerMs: 10_000 })
+      assert.equal(tradesOf(first.items).length, 1)
+      while (source.health().counters.frames < 2) await next(source, { maxItems: 0, waitMs: 1 })
+      await source.close()
+      assert.deepEqual(
+        tradesOf((await next(source, { waitMs: 10 })).items).map(({ id }) => id),
+        ['2'],
+      )
+    })
+
+    if (finite) {
+      test('ends when everything was given', async (t) => {
+        const lines = Array.from({ length: 10 }, (_, i) => trade(i))
+        const source = await open(t, { markets: [BTC, ETH], lines, after: 'end' })
+        const items: SourceItem[] = []
+        while (!source.ended) items.push(...(await next(source, { maxItems: 4 })).items)
+        assert.equal(tradesOf(items).length, lines.length)
+        assert.deepEqual((await next(source, { waitMs: 5 })).items, [])
+        assert.equal(source.ended, true)
+      })
+    }
+  })
+}
