@@ -33,6 +33,7 @@ import {
 import { type Engines, openEngines } from './topology/engines.ts'
 import { removeRunFile, writeRunFile } from './topology/run-file.ts'
 import { clockMicros, createSource } from './topology/sources.ts'
+import { countUnstored } from './topology/unstored.ts'
 import { VERSION } from './version.ts'
 
 export interface PlatformOptions {
@@ -54,6 +55,8 @@ export interface Platform {
   sourceHealth(): SourceHealth | undefined
   /** Whether a finite source has given everything. */
   readonly sourceEnded: boolean
+  /** How many records of the fixed topics are not in the database yet. */
+  countUnstored(signal: AbortSignal): Promise<number>
   /** Stops in the order of the data's way, within 10 s (R19). */
   close(): Promise<void>
 }
@@ -187,12 +190,12 @@ async function assemble(
   }
 
   let isStarted = false
-  let gateway: Gateway | undefined
+  let api: string | undefined
   if (has('gateway')) {
     const desk = createStreamDesk({ instance, bus, registry, membership, newId })
     const spawn = roster.spawnConsumerDynamic.bind(roster, actorParts)
     const delivery = await createDelivery({ broker, desk, bus, registry, instance, spawn, log, meter })
-    gateway = await startGateway({
+    const gateway = await startGateway({
       ...config.gateway,
       keys: config.apiKeys,
       desk,
@@ -217,7 +220,8 @@ async function assemble(
         await delivery.close()
       },
     })
-    await options.onServing?.(gateway.address)
+    api = addressOf(gateway)
+    await options.onServing?.(api)
   }
 
   let source: Source | undefined
@@ -260,20 +264,27 @@ async function assemble(
   }
 
   isStarted = true
-  if (gateway) {
-    writeRunFile(config.data, { pid: process.pid, api: gateway.address })
+  if (api !== undefined) {
+    writeRunFile(config.data, { pid: process.pid, api })
     started.push({ order: 1, name: 'run file', close: () => removeRunFile(config.data) })
   }
   return {
-    api: gateway?.address,
+    api,
     store,
     actors: () => roster.list(),
     sourceHealth: () => source?.health(),
     get sourceEnded() {
       return source?.ended ?? false
     },
+    countUnstored: (stop) => countUnstored(broker, store, storedTopics, stop),
     close: closeAll,
   }
+}
+
+/** Where this machine reaches the gateway: one that listens on all addresses is reached on the loopback one. */
+function addressOf({ address, port }: Gateway): string {
+  const host = address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 function newId(): string {

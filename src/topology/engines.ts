@@ -96,7 +96,8 @@ function refuseMissing(folder: string): void {
 
 function lockFolder(folder: string): { release(): void } {
   try {
-    mkdirSync(folder, { recursive: true })
+    mkdirSync(join(folder, 'broker'), { recursive: true })
+    mkdirSync(join(folder, 'store'), { recursive: true })
   } catch (error) {
     const reason = (error as Error).message
     throw new TapelineError('DATA_FOLDER_UNUSABLE', `the data folder ${folder} cannot be made: ${reason}`, {
