@@ -39,7 +39,7 @@ describe('tapeline graph', () => {
   test('prints DOT by default and draws SVG', async () => {
     assert.match(await graph('coordinator'), /^digraph tapeline \{/)
     assert.match(await graph(), /subgraph cluster_producer/)
-    assert.match(await graph('consumerFixed', '--format', 'svg'), /<svg [^]*consumerFixed\.writingToDB/)
+    assert.match(await graph('consumerFixed', '--format', 'svg'), /<svg .*consumerFixed\.writingToDB/s)
   })
 
   test('writes to a file', async (t) => {
