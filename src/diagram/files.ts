@@ -1,4 +1,5 @@
 import { machineDot, overallDot } from './dot.ts'
+import { edgesPage } from './edges-page.ts'
 import { GRAPHS, type MachineName } from './graph.ts'
 import { MESSAGES } from './messages.ts'
 import { drawSvg } from './svg.ts'
@@ -11,7 +12,7 @@ const FILE_NAMES: Readonly<Record<MachineName, string>> = {
   consumerDynamic: 'consumer-dynamic',
 }
 
-/** Every diagram of the documentation by its file name: the four machines and the overall picture, as DOT and as SVG. */
+/** What `docs/machines/` holds of the code, by file name: each machine and the overall picture as DOT and as SVG, and all edges. */
 export async function diagramFiles(): Promise<ReadonlyMap<string, string>> {
   const sources = new Map<string, string>()
   for (const [machine, name] of Object.entries(FILE_NAMES) as [MachineName, string][]) {
@@ -19,7 +20,7 @@ export async function diagramFiles(): Promise<ReadonlyMap<string, string>> {
   }
   sources.set('overall', overallDot(GRAPHS, MESSAGES))
 
-  const files = new Map<string, string>()
+  const files = new Map([['edges.md', edgesPage(Object.values(GRAPHS))]])
   for (const [name, dot] of sources) {
     files.set(`${name}.dot`, dot)
     files.set(`${name}.svg`, await drawSvg(dot))
