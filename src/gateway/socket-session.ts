@@ -45,8 +45,8 @@ export class SocketSession {
   readonly #desk: StreamDesk
   readonly #newLeaseId: () => string
   readonly #gone = new AbortController()
-  /** Streams that this socket reads, as far as is known here. */
-  readonly #streams = new Set<string>()
+  /** Streams that this socket asked to read, and whether it reads them by now. */
+  readonly #streams = new Map<string, 'asked' | 'read'>()
   readonly #waiting: StreamRequest[] = []
   #underWay = 0
   #badInARow = 0
@@ -60,7 +60,7 @@ export class SocketSession {
     this.#newLeaseId = newLeaseId
     this.#connection = delivery.connect(
       app,
-      watched(endpoint, (message) => this.#forgetEnded(message)),
+      watched(endpoint, (message) => this.#follow(message)),
     )
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary))
     socket.on('pong', () => {
@@ -109,8 +109,10 @@ export class SocketSession {
   #serve(message: SocketMessage): void {
     switch (message.kind) {
       case 'read':
-        if (!this.#streams.has(message.stream)) this.#refuseTooMany()
-        this.#streams.add(message.stream)
+        if (!this.#streams.has(message.stream)) {
+          this.#refuseTooMany()
+          this.#streams.set(message.stream, 'asked')
+        }
         this.#connection.subscribe(message.stream, message.cursor)
         break
       case 'request':
@@ -152,7 +154,7 @@ export class SocketSession {
       const ask = { leaseId: this.#newLeaseId(), app: this.#app, ...request }
       const { id } = await this.#desk.request(ask, signal)
       if (this.#gone.signal.aborted) return
-      this.#streams.add(id)
+      this.#streams.set(id, 'asked')
       this.#connection.subscribe(id)
     } catch (error) {
       this.#refuse(error)
@@ -171,9 +173,23 @@ export class SocketSession {
     })
   }
 
-  #forgetEnded(message: AppMessage): void {
-    const isOver = message.op === 'end' || message.op === 'error'
-    if (isOver && message.stream !== undefined) this.#streams.delete(message.stream)
+  /** Keeps account of what Delivery says. An error leaves a stream that is read already as it is. */
+  #follow(message: AppMessage): void {
+    switch (message.op) {
+      case 'subscribed':
+        if (this.#streams.has(message.stream)) this.#streams.set(message.stream, 'read')
+        break
+      case 'end':
+        this.#streams.delete(message.stream)
+        break
+      case 'error':
+        if (message.stream !== undefined && this.#streams.get(message.stream) === 'asked') {
+          this.#streams.delete(message.stream)
+        }
+        break
+      case 'reset':
+        break
+    }
   }
 }
 

@@ -25,33 +25,33 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
   },
   actor_restarts_total: { help: 'Restarts of a root actor that failed.', labels: ['machine'] },
   alerts_total: { help: 'Alerts raised.', labels: ['code'] },
-  source_frames_total: { help: 'Frames or answers received from a source.', labels: ['source', 'way'] },
+  source_frames_total: { help: 'Frames or answers received from a source.', labels: ['source'] },
   source_malformed_total: {
     help: 'Frames of a source that were not of its own protocol, left out.',
-    labels: ['source', 'way'],
+    labels: ['source'],
   },
-  source_duplicates_total: { help: 'Events that a source repeated, left out.', labels: ['source', 'way'] },
-  source_reconnects_total: { help: 'Connections to a source made anew.', labels: ['source', 'way'] },
+  source_duplicates_total: { help: 'Events that a source repeated, left out.', labels: ['source'] },
+  source_reconnects_total: { help: 'Connections to a source made anew.', labels: ['source'] },
   published_records_total: {
-    help: 'Records acknowledged by the broker.',
-    labels: ['topic', 'channel', 'kind'],
+    help: 'Records of fixed topics acknowledged by the broker.',
+    labels: ['channel'],
   },
   duplicates_dropped_total: {
     help: 'Trades that had been published before, left out by the producer.',
-    labels: ['exchange', 'source', 'channel'],
+    labels: [],
   },
   reentering_total: {
     help: 'Trades older than all ids kept, published as re-entering.',
-    labels: ['exchange', 'source', 'channel'],
+    labels: [],
   },
-  gaps_total: { help: 'Gaps in the data of a market or a source, flagged.', labels: ['exchange', 'source'] },
-  derived_records_total: { help: 'Records derived into dynamic topics.', labels: ['channel'] },
-  stored_rows_total: { help: 'Rows written to the database.', labels: ['channel', 'table'] },
-  dead_letters_total: { help: 'Records kept as dead letters.', labels: ['code', 'topic', 'channel'] },
-  delivered_events_total: { help: 'Events handed over to applications.', labels: ['app', 'channel'] },
+  gaps_total: { help: 'Gaps in the data of a market or a source, flagged.', labels: [] },
+  derived_records_total: { help: 'Records derived into dynamic topics.', labels: [] },
+  stored_rows_total: { help: 'Rows written to the database.', labels: [] },
+  dead_letters_total: { help: 'Records kept as dead letters.', labels: [] },
+  delivered_events_total: { help: 'Events handed over to applications.', labels: [] },
   delivery_resets_total: {
     help: 'Streams told that a part of their history is gone.',
-    labels: ['app', 'reason'],
+    labels: [],
   },
 }
 
@@ -60,9 +60,9 @@ export const GAUGES: Readonly<Record<GaugeName, Metric>> = {
   alerts: { help: 'Alerts that last.', labels: [] },
   consumer_lag_records: {
     help: 'Records between a consumer and the end of its partition.',
-    labels: ['machine', 'actor', 'consumer', 'topic', 'partition'],
+    labels: ['topic', 'partition'],
   },
-  streams: { help: 'Live streams (leases).', labels: ['app'] },
+  streams: { help: 'Live streams (leases).', labels: [] },
   sockets: { help: 'Open WebSockets of applications.', labels: [] },
 }
 
@@ -70,17 +70,17 @@ export const GAUGES: Readonly<Record<GaugeName, Metric>> = {
 export const TIMERS: Readonly<Record<TimerName, Timer>> = {
   store_write_seconds: {
     help: 'Time of one transaction of rows and offsets.',
-    labels: ['channel'],
+    labels: [],
     buckets: STORAGE_SECONDS,
   },
   broker_publish_seconds: {
-    help: 'Time from publishing a batch to its acknowledgement.',
-    labels: ['kind'],
+    help: 'Time from publishing a batch to its acknowledgement, to fixed or dynamic topics.',
+    labels: ['topics'],
     buckets: STORAGE_SECONDS,
   },
   delivery_latency_seconds: {
     help: 'Time from the receipt of an event from its source to its hand-over to an application.',
-    labels: ['app', 'channel'],
+    labels: [],
     buckets: LATENCY_SECONDS,
   },
   http_request_seconds: {

@@ -61,7 +61,7 @@ export class MemoryDesk implements StreamDesk {
 
 const ANY_TRADES = { spec: { channel: 'trade', symbols: ['*'], exchanges: [] }, ttlMs: 60_000 } as const
 
-/** Answers every subscribe as the real one does, and keeps the endpoints for the test to write to. */
+/** Answers every subscribe as the real one does, refuses a stream or a cursor called `refused`, and keeps the endpoints for the test to write to. */
 export class MemoryDelivery implements Delivery {
   readonly connections: { app: string; endpoint: AppEndpoint; streams: Set<string>; closed: boolean }[] = []
   readonly cursors: (string | undefined)[] = []
@@ -72,6 +72,9 @@ export class MemoryDelivery implements Delivery {
     return {
       subscribe: (stream: string, cursor?: string) => {
         this.cursors.push(cursor)
+        const code =
+          stream === 'refused' ? 'STREAM_UNKNOWN' : cursor === 'refused' ? 'CURSOR_INVALID' : undefined
+        if (code !== undefined) return endpoint.send({ op: 'error', stream, code, message: 'refused' })
         connection.streams.add(stream)
         endpoint.send({ op: 'subscribed', stream, topic: `app.${stream}`, cursor: cursor ?? 'start' })
       },
