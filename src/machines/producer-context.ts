@@ -116,10 +116,36 @@ export function hasRoom({ waiting }: ProducerContext, event: ProducerEvent): boo
     : waiting.topics.length < MOST_TOPICS
 }
 
-/** The waiting topics with one more, once. */
-export function withTopic({ topics }: Waiting, name: string): readonly WaitingTopic[] {
+/** What waits, with what an event asks for; one that is not a command has the dynamic topics looked at again. */
+export function remembered(waiting: Waiting, event: ProducerEvent): Waiting {
+  switch (event.type) {
+    case 'PUBLISH_FIXED':
+      return event.data ? { ...waiting, batches: [...waiting.batches, event.data] } : waiting
+    case 'CREATE_TOPIC':
+      return { ...waiting, topics: withTopic(waiting, event.topicName) }
+    default:
+      return { ...waiting, dynamic: true }
+  }
+}
+
+/** A topic is asked for once, however often it is named. */
+function withTopic({ topics }: Waiting, name: string): readonly WaitingTopic[] {
   if (topics.some((topic) => topic.name === name)) return topics
   return [...topics, { name, askAt: 0, open: false }]
+}
+
+/** What a completed publish changes; `dynamic` tells whether dynamic topics wait for records besides. */
+export function afterPublish(
+  { waiting, targetTopic }: ProducerContext,
+  event: ProducerEvent,
+  dynamic: boolean,
+): Pick<ProducerContext, 'targetTopic' | 'waiting'> {
+  const completed = 'completed' in event ? event.completed : undefined
+  if (completed === undefined) return { targetTopic, waiting }
+  return {
+    targetTopic: completed.topics,
+    waiting: { ...waiting, dynamic: dynamic || completed.dynamicWaiting },
+  }
 }
 
 /** The waiting topics after an answer: a created one leaves, one whose request stands open is asked for again later. */

@@ -11,6 +11,7 @@ import {
   untilAlertMs,
 } from './failure.ts'
 import {
+  afterPublish,
   beginProducing,
   hasRoom,
   isCommandDue,
@@ -19,9 +20,9 @@ import {
   nextCommand,
   type ProducerContext,
   type ProducerEvent,
+  remembered,
   restTopic,
   settleTopic,
-  withTopic,
 } from './producer-context.ts'
 
 type Step = 'fetchingData' | 'publishingFixed' | 'publishingDynamic' | 'creatingTopic'
@@ -80,65 +81,34 @@ const recoverFrom = (step: Step) =>
     enqueue('clearAlert')
   })
 
-const takePublished = base.assign({
+const takePublished = base.assign(({ context, event }) => ({
   currentData: null,
-  targetTopic: ({ context, event }) =>
-    'completed' in event && event.completed ? event.completed.topics : context.targetTopic,
-  waiting: ({ context, event }) => ({
-    ...context.waiting,
-    dynamic:
-      'completed' in event && event.completed ? event.completed.dynamicWaiting : context.waiting.dynamic,
-  }),
-})
+  ...afterPublish(context, event, false),
+}))
 
 /** After a derivation: what came in the meantime (NOTIFY_PRODUCER) has set `waiting.dynamic` again and stays. */
-const takeDerived = base.assign({
-  targetTopic: ({ context, event }) =>
-    'completed' in event && event.completed ? event.completed.topics : context.targetTopic,
-  waiting: ({ context, event }) => ({
-    ...context.waiting,
-    dynamic: context.waiting.dynamic || ('completed' in event && event.completed?.dynamicWaiting === true),
-  }),
-})
+const takeDerived = base.assign(({ context, event }) => afterPublish(context, event, context.waiting.dynamic))
 
-const rememberTopic = base.assign({
-  waiting: ({ context, event }) =>
-    event.type === 'CREATE_TOPIC'
-      ? { ...context.waiting, topics: withTopic(context.waiting, event.topicName) }
-      : context.waiting,
-})
-
-/** Has the dynamic topics looked at again: something may wait for them. */
-const rememberDynamic = base.assign({
-  waiting: ({ context }) => ({ ...context.waiting, dynamic: true }),
-})
+const remember = base.assign({ waiting: ({ context, event }) => remembered(context.waiting, event) })
 
 const acceptNotification = [
   base.enqueueActions(({ event, enqueue }) => {
     if (event.type !== 'NOTIFY_PRODUCER') return
     enqueue({ type: 'applyNotification', params: { notification: event.notification } })
   }),
-  rememberDynamic,
+  remember,
 ]
 
-/** FETCH_DATA needs no memory: `idle` fetches whenever nothing else waits. */
-const remember = {
+/** In the middle of a step. FETCH_DATA needs no memory: `idle` fetches whenever nothing else waits. */
+const commands = {
   FETCH_DATA: {},
-  PUBLISH_DYNAMIC: { actions: rememberDynamic },
+  PUBLISH_DYNAMIC: { actions: remember },
   PUBLISH_FIXED: [
-    {
-      guard: 'hasRoom',
-      actions: base.assign({
-        waiting: ({ context, event }) =>
-          event.type === 'PUBLISH_FIXED' && event.data
-            ? { ...context.waiting, batches: [...context.waiting.batches, event.data] }
-            : context.waiting,
-      }),
-    },
+    { guard: 'hasRoom', actions: remember },
     { actions: { type: 'reportRefused', params: { event: 'PUBLISH_FIXED' } } },
   ],
   CREATE_TOPIC: [
-    { guard: 'hasRoom', actions: rememberTopic },
+    { guard: 'hasRoom', actions: remember },
     { actions: { type: 'reportRefused', params: { event: 'CREATE_TOPIC' } } },
   ],
 } as const
@@ -158,7 +128,7 @@ export const producerMachine = base.createMachine({
     RESET: {
       target: '.idle',
       description: 'RESET works in every state; what was in hand is done again.',
-      actions: rememberDynamic,
+      actions: remember,
     },
   },
   states: {
@@ -185,7 +155,7 @@ export const producerMachine = base.createMachine({
         },
         CREATE_TOPIC: {
           target: 'creatingTopic',
-          actions: [rememberTopic, assign({ newTopicName: ({ event }) => event.topicName })],
+          actions: [remember, assign({ newTopicName: ({ event }) => event.topicName })],
         },
       },
     },
@@ -201,7 +171,7 @@ export const producerMachine = base.createMachine({
         onError: { actions: raise(({ event }) => ({ type: 'FETCH_FAILURE', error: event.error })) },
       },
       on: {
-        ...remember,
+        ...commands,
         DATA_READY: {
           target: 'publishingFixed',
           actions: [
@@ -237,7 +207,7 @@ export const producerMachine = base.createMachine({
         onError: { actions: raise(({ event }) => ({ type: 'PUBLISH_FAILURE', error: event.error })) },
       },
       on: {
-        ...remember,
+        ...commands,
         FETCH_DATA: {
           guard: 'isOutcome',
           target: 'fetchingData',
@@ -264,7 +234,7 @@ export const producerMachine = base.createMachine({
         onError: { actions: raise(({ event }) => ({ type: 'PUBLISH_FAILURE', error: event.error })) },
       },
       on: {
-        ...remember,
+        ...commands,
         FETCH_DATA: {
           guard: 'isOutcome',
           target: 'fetchingData',
@@ -284,7 +254,7 @@ export const producerMachine = base.createMachine({
         onError: { actions: raise(({ event }) => ({ type: 'CREATE_TOPIC_FAILURE', error: event.error })) },
       },
       on: {
-        ...remember,
+        ...commands,
         CREATE_TOPIC_SUCCESS: {
           target: 'idle',
           actions: [
@@ -311,7 +281,7 @@ export const producerMachine = base.createMachine({
         },
       },
       on: {
-        ...remember,
+        ...commands,
         NOTIFY_PRODUCER: { actions: [...acceptNotification, raise({ type: 'PUBLISH_DYNAMIC' })] },
         PUBLISH_DYNAMIC: [
           {
@@ -320,7 +290,7 @@ export const producerMachine = base.createMachine({
             description:
               'A source that is away does not keep streams waiting for what the fixed topics hold.',
           },
-          remember.PUBLISH_DYNAMIC,
+          commands.PUBLISH_DYNAMIC,
         ],
         RETRY: [
           {
@@ -344,7 +314,7 @@ export const producerMachine = base.createMachine({
             }),
           ),
         ],
-        RESET: { target: 'idle', actions: rememberDynamic },
+        RESET: { target: 'idle', actions: remember },
       },
     },
   },
