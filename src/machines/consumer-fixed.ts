@@ -22,7 +22,7 @@ export interface ConsumerFixedContext {
   readonly settings: MachineSettings
 }
 
-export type ConsumerFixedEvent =
+type ConsumerFixedEvent =
   | { readonly type: 'MESSAGE_RECEIVED'; readonly message: FixedBatch }
   | { readonly type: 'PROCESS_SUCCESS'; readonly record: PreparedBatch }
   | { readonly type: 'PROCESS_FAILURE'; readonly error: unknown }

@@ -20,7 +20,7 @@ export interface CoordinatorContext {
   readonly settings: MachineSettings
 }
 
-export type CoordinatorEvent =
+type CoordinatorEvent =
   | { readonly type: 'REQUEST_CREATE_TOPIC'; readonly requests: readonly TopicRequest[] }
   | {
       readonly type: 'REQUEST_DELETE_TOPIC'
