@@ -18,12 +18,10 @@ const OURS = '#56616e'
 /** RESET leads back from everywhere: it must not bury the other edges. */
 const PALE = '#b4bac2'
 const FONT = { fontname: 'Helvetica', fontsize: 10 }
-const LEGEND =
-  'black: the contract  ·  grey: added to it  ·  pale: RESET from every state  ·  dotted: FETCH_DATA loops'
 
 /** The DOT source of one machine. */
 export function machineDot(name: MachineName, graph: MachineGraph): string {
-  return digraph({ label: `${graph.label}\n${LEGEND}`, labelloc: 'b' }, [
+  return digraph({ label: `${graph.label}\n${legend(graph.edges)}`, labelloc: 'b' }, [
     ...graph.states.map((state) => stateNode(name, state)),
     ...beginning(name, graph),
     ...graph.edges.flatMap((edge) => stateEdge(name, edge)),
@@ -33,11 +31,14 @@ export function machineDot(name: MachineName, graph: MachineGraph): string {
 /** The DOT source of the overall picture: a cluster an actor, the systems around them, and the messages between them. */
 export function overallDot(graphs: Graphs, messages: readonly Message[]): string {
   const names = Object.keys(graphs) as MachineName[]
-  return digraph({ compound: true, label: LEGEND, labelloc: 'b' }, [
-    ...Object.entries(EXTERNAL_SYSTEMS).map(([name, { label }]) => externalNode(name, label)),
-    ...names.flatMap((name) => cluster(name, graphs[name])),
-    ...messages.map((message) => messageEdge(graphs, message)),
-  ])
+  return digraph(
+    { compound: true, label: legend(Object.values(graphs).flatMap(drawnInCluster)), labelloc: 'b' },
+    [
+      ...Object.entries(EXTERNAL_SYSTEMS).map(([name, { label }]) => externalNode(name, label)),
+      ...names.flatMap((name) => cluster(name, graphs[name])),
+      ...messages.map((message) => messageEdge(graphs, message)),
+    ],
+  )
 }
 
 function cluster(name: MachineName, graph: MachineGraph): readonly string[] {
@@ -53,9 +54,7 @@ function cluster(name: MachineName, graph: MachineGraph): readonly string[] {
     }),
     ...graph.states.map((state) => stateNode(name, state)),
     node(name, { shape: 'point', style: 'invis', width: 0, height: 0 }),
-    ...graph.edges
-      .filter(({ event, reason }) => !(event === 'RESET' && reason))
-      .flatMap((edge) => stateEdge(name, edge)),
+    ...drawnInCluster(graph).flatMap((edge) => stateEdge(name, edge)),
   ]
   return [`subgraph ${quote(`cluster_${name}`)} {`, ...indent(body), '}']
 }
@@ -92,22 +91,42 @@ function beginning(name: MachineName, { initial }: MachineGraph): readonly strin
   ]
 }
 
-function stateEdge(machine: MachineName, { from, event, to, reason }: Edge): readonly string[] {
+function stateEdge(machine: MachineName, edge: Edge): readonly string[] {
+  const { from, event, to, reason } = edge
   const isOurs = reason !== undefined
-  const isLoop = event === 'FETCH_DATA' && from.startsWith('publishing')
-  const isEverywhere = isOurs && event === 'RESET'
-  const color = isEverywhere ? PALE : isOurs ? OURS : undefined
+  const color = isEverywhere(edge) ? PALE : isOurs ? OURS : undefined
   const line = edgeLine(`${machine}.${from}`, `${machine}.${to}`, {
     label: event,
     id: `${machine}.${from}.${event}.${to}`,
     class: isOurs ? 'transition ours' : 'transition',
     tooltip: reason ?? event,
-    style: isLoop ? 'dotted' : undefined,
+    style: isLoop(edge) ? 'dotted' : undefined,
     color,
     fontcolor: color,
-    constraint: isEverywhere ? false : undefined,
+    constraint: isEverywhere(edge) ? false : undefined,
   })
   return isOurs ? [`// ours: ${reason.replaceAll('\n', ' ')}`, line] : [line]
+}
+
+function isLoop({ from, event }: Edge): boolean {
+  return event === 'FETCH_DATA' && from.startsWith('publishing')
+}
+
+function isEverywhere({ event, reason }: Edge): boolean {
+  return event === 'RESET' && reason !== undefined
+}
+
+/** The overall picture is about the messages: it leaves out what every state has. */
+function drawnInCluster({ edges }: MachineGraph): readonly Edge[] {
+  return edges.filter((edge) => !isEverywhere(edge))
+}
+
+/** What the colours and lines of these edges mean. */
+function legend(edges: readonly Edge[]): string {
+  const parts = ['black: the contract', 'grey: added to it']
+  if (edges.some(isEverywhere)) parts.push('pale: RESET from every state')
+  if (edges.some(isLoop)) parts.push('dotted: FETCH_DATA loops')
+  return parts.join('  ·  ')
 }
 
 function messageEdge(graphs: Graphs, { from, to, label, color, style }: Message): string {
