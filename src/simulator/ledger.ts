@@ -48,7 +48,7 @@ export class Ledger {
     this.#waiting += lines
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined
-      this.#writing ??= this.#write()
+      void this.#start()
     }, FLUSH_AFTER)
   }
 
@@ -56,8 +56,8 @@ export class Ledger {
   async flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    this.#writing ??= this.#write()
-    await this.#writing
+    do await this.#start()
+    while (this.#waiting !== '' && !this.#failure)
     if (this.#failure) throw this.#failure
   }
 
@@ -70,6 +70,14 @@ export class Ledger {
     }
   }
 
+  /** One write at a time: joins the one that runs, or begins one. Never rejects. */
+  #start(): Promise<void> {
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined
+    })
+    return this.#writing
+  }
+
   async #write(): Promise<void> {
     try {
       while (this.#waiting !== '' && !this.#failure) {
@@ -79,8 +87,6 @@ export class Ledger {
       }
     } catch (error) {
       this.#failure = unusable(this.#path, error)
-    } finally {
-      this.#writing = undefined
     }
   }
 }
