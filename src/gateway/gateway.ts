@@ -13,7 +13,7 @@ import { registerTopics } from './routes/topics.ts'
 import { createServer, type GatewayServer } from './server.ts'
 import { registerSockets, type Sockets } from './sockets.ts'
 
-export type { ApiKey, GatewayOptions, Readiness, ReadinessCheck } from './options.ts'
+export type { GatewayOptions, Readiness } from './options.ts'
 
 /** A gateway that listens. */
 export interface Gateway {

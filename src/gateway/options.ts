@@ -14,7 +14,7 @@ export interface ApiKey {
 }
 
 /** One part that must run before the platform is ready. */
-export interface ReadinessCheck {
+interface ReadinessCheck {
   readonly name: string
   readonly ok: boolean
   readonly detail: string
