@@ -1,11 +1,33 @@
+import { command as actors } from './cli/actors.ts'
 import { type Command, readFlags, type Terminal } from './cli/command.ts'
 import { command as demo } from './cli/demo.ts'
+import { command as docs } from './cli/docs.ts'
+import { command as doctor } from './cli/doctor.ts'
 import { command as graph } from './cli/graph.ts'
+import { command as migrate } from './cli/migrate.ts'
+import { command as replay } from './cli/replay.ts'
+import { command as simulate } from './cli/simulate.ts'
+import { command as sql } from './cli/sql.ts'
+import { command as streams } from './cli/streams.ts'
+import { command as tail } from './cli/tail.ts'
 import { command as up } from './cli/up.ts'
 import { TapelineError, toTapelineError } from './errors.ts'
 import { VERSION } from './version.ts'
 
-const COMMANDS: readonly Command[] = [demo, up, graph]
+const COMMANDS: readonly Command[] = [
+  demo,
+  up,
+  simulate,
+  streams,
+  tail,
+  sql,
+  actors,
+  replay,
+  migrate,
+  doctor,
+  graph,
+  docs,
+]
 
 /** How long the process may take to end by itself after a signal; then it is ended. */
 const END_WITHIN_MS = 12_000

@@ -133,6 +133,7 @@ async function assemble(
 
   const instance = `${hostname()}-${process.pid}-${newId().slice(-6)}`
   const topics = fixedTopics(prefix)
+  const { book: _notStored, ...stored } = topics
   const now = Date.now
   const bus: ControlBus = await openControlBus(broker, log, signal)
   const registry: Registry = await openRegistry(broker, log, signal)
@@ -175,7 +176,6 @@ async function assemble(
   }
 
   if (has('consumer-fixed')) {
-    const { book: _notStored, ...stored } = topics
     const parts = { broker, store, topics: stored, maxRecords: config.consumerFixed.maxRows, log, meter }
     const services = await createConsumerFixedServices(
       { ...parts, nowMicros: clockMicros, raiseAlert: alerts.raise },
@@ -276,7 +276,7 @@ async function assemble(
     get sourceEnded() {
       return source?.ended ?? false
     },
-    countUnstored: (stop) => countUnstored(broker, store, storedTopics, stop),
+    countUnstored: (stop) => countUnstored(broker, store, Object.values(stored), stop),
     close: closeAll,
   }
 }

@@ -59,3 +59,23 @@ export function countFlag(flags: Flags, name: string, least = 0): number | undef
   }
   return value
 }
+
+/** The text of a flag that takes one of a few words. Raises USAGE. */
+export function choiceFlag<Choice extends string>(
+  flags: Flags,
+  name: string,
+  choices: readonly Choice[],
+): Choice | undefined {
+  const text = textFlag(flags, name)
+  if (text === undefined) return undefined
+  const choice = choices.find((each) => each === text)
+  if (choice !== undefined) return choice
+  throw new TapelineError('USAGE', `--${name} takes ${choices.join(' or ')}, not ${JSON.stringify(text)}`)
+}
+
+/** Raises USAGE where a command has fewer or more words than it takes. `shape` names them, such as `STREAM|TOPIC`. */
+export function expectWords(words: readonly string[], shape: string, least: number, most = least): void {
+  if (words.length < least) throw new TapelineError('USAGE', `${shape} is missing`)
+  const extra = words[most]
+  if (extra !== undefined) throw new TapelineError('USAGE', `${JSON.stringify(extra)} is one word too many`)
+}

@@ -21,7 +21,9 @@ export async function countUnstored(
   const described = (await broker.listTopics('', signal)).filter(({ name }) => topics.includes(name))
   const { sql, ...limits } = QUERY
   const { rows } = await store.query(sql, limits, signal)
-  const stored = new Map(rows.map((row) => [`${row['topic_id']}:${row['partition']}`, Number(row['next_offset'])]))
+  const stored = new Map(
+    rows.map((row) => [`${row['topic_id']}:${row['partition']}`, Number(row['next_offset'])]),
+  )
   let missing = 0
   for (const { id, offsets } of described) {
     for (const [partition, { earliest, end }] of offsets.entries()) {

@@ -1,0 +1,163 @@
+import type { z } from 'zod'
+import { loadConfig } from '../config.ts'
+import { ERROR_KINDS, type ErrorCode, type FieldError, TapelineError } from '../errors.ts'
+import { problemSchema } from '../gateway/schemas.ts'
+import { readRunFile } from '../topology/run-file.ts'
+import { type Flags, textFlag } from './command.ts'
+
+/** How long one request may take, unless the caller knows better. */
+const REQUEST_MS = 20_000
+
+/** Flags of every command that talks to a running platform. */
+export const TARGET_OPTIONS = { data: { type: 'string' }, api: { type: 'string' } } as const
+
+export const TARGET_HELP = `  --data DIR   data folder of the platform (default: .tapeline)
+  --api URL    address of the platform, where its data folder is not at hand
+  The key of an application is read from TAPELINE_API_KEY.`
+
+interface ApiCall {
+  readonly method?: 'GET' | 'POST' | 'DELETE'
+  readonly body?: unknown
+  readonly timeoutMs?: number
+  /** A status whose answer has the schema as well, though it is no success. */
+  readonly alsoReads?: number
+}
+
+/** The API of a running platform. */
+export interface ApiClient {
+  /** `http://HOST:PORT`, without a slash at its end. */
+  readonly address: string
+  /** What authorises a request; empty without a key. */
+  readonly headers: Readonly<Record<string, string>>
+  /**
+   * Sends a request and reads the answer by its schema. Raises what the platform answers, NOT_RUNNING where nobody (or somebody
+   * else) answers, TIMEOUT; and the signal's reason when it is aborted.
+   */
+  call<Schema extends z.ZodType>(
+    path: string,
+    schema: Schema,
+    signal: AbortSignal,
+    options?: ApiCall,
+  ): Promise<z.output<Schema>>
+}
+
+/** The data folder that the flags, the environment or the configuration name. Raises CONFIG_INVALID. */
+export function dataFolder(flags: Flags): string {
+  const data = textFlag(flags, 'data')
+  return data ?? loadConfig({ environment: process.env }).data
+}
+
+/** The platform that the flags name; undefined where none runs on the data folder. Raises USAGE, CONFIG_INVALID. */
+export function findPlatform(flags: Flags): ApiClient | undefined {
+  const address = textFlag(flags, 'api')
+  if (address !== undefined) return connectTo(checkedAddress(address))
+  const run = readRunFile(dataFolder(flags))
+  return run && connectTo(run.api)
+}
+
+/** The platform that the flags name. Raises NOT_RUNNING, USAGE, CONFIG_INVALID. */
+export function requirePlatform(flags: Flags): ApiClient {
+  const client = findPlatform(flags)
+  if (client) return client
+  throw new TapelineError('NOT_RUNNING', `no platform runs on the data folder ${dataFolder(flags)}`)
+}
+
+/** A client of the API at an address, with the key in TAPELINE_API_KEY. */
+export function connectTo(address: string): ApiClient {
+  const key = process.env['TAPELINE_API_KEY']
+  const headers: Record<string, string> = key ? { authorization: `Bearer ${key}` } : {}
+  return {
+    address,
+    headers,
+    async call(path, schema, signal, options = {}) {
+      const { text, isRead } = await exchange(address, path, headers, signal, options)
+      if (!isRead) throw problemError(text, address)
+      const body = text === '' ? undefined : parsedJson(text)
+      if (body instanceof SyntaxError) throw notTapeline(address)
+      const parsed = schema.safeParse(body)
+      if (parsed.success) return parsed.data
+      throw new TapelineError('INTERNAL', `${address}${path} answered in a form that is not known here`, {
+        cause: parsed.error,
+        remedy: 'Use the tapeline command of the same version as the platform.',
+      })
+    },
+  }
+}
+
+/** The error in a problem document that the platform answered with; NOT_RUNNING where it is none. */
+export function problemError(text: string, address: string): TapelineError {
+  const parsed = problemSchema.safeParse(parsedJson(text))
+  if (!parsed.success) return notTapeline(address)
+  const { code, detail, remedy, errors } = parsed.data
+  return answeredError(code, detail, { remedy, ...(errors && { fields: errors }) })
+}
+
+/** An error that the platform answered with, under its own code where that is known here. */
+export function answeredError(
+  code: string,
+  message: string,
+  details: { readonly remedy?: string; readonly fields?: readonly FieldError[] },
+): TapelineError {
+  if (isErrorCode(code)) return new TapelineError(code, message, details)
+  return new TapelineError('INTERNAL', `${code}: ${message}`, details)
+}
+
+async function exchange(
+  address: string,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+  { method = 'GET', body, timeoutMs = REQUEST_MS, alsoReads }: ApiCall,
+): Promise<{ readonly text: string; readonly isRead: boolean }> {
+  const deadline = AbortSignal.timeout(timeoutMs)
+  try {
+    const response = await fetch(new URL(path, address), {
+      method,
+      headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
+      signal: AbortSignal.any([signal, deadline]),
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    })
+    return { text: await response.text(), isRead: response.ok || response.status === alsoReads }
+  } catch (error) {
+    if (signal.aborted) throw signal.reason
+    if (deadline.aborted) {
+      throw new TapelineError('TIMEOUT', `${address} did not answer within ${timeoutMs / 1000} s`, {
+        cause: error,
+      })
+    }
+    throw new TapelineError('NOT_RUNNING', `no platform answers at ${address}${reasonOf(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+/** Why a connection failed, in the words of the system: `fetch` itself says no more than that it did. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof Error && 'code' in cause ? ` (${cause.code})` : ''
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    return error
+  }
+}
+
+function notTapeline(address: string): TapelineError {
+  return new TapelineError('NOT_RUNNING', `what answers at ${address} is no Tapeline platform`)
+}
+
+function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(ERROR_KINDS, code)
+}
+
+function checkedAddress(text: string): string {
+  const url = URL.parse(text)
+  if (url && /^https?:$/.test(url.protocol)) return url.origin
+  throw new TapelineError(
+    'USAGE',
+    `--api takes an address such as http://127.0.0.1:8080, not ${JSON.stringify(text)}`,
+  )
+}

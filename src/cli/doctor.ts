@@ -1,0 +1,115 @@
+import { type Config, loadConfig } from '../config.ts'
+import { TapelineError, toTapelineError } from '../errors.ts'
+import { readRunFile } from '../topology/run-file.ts'
+import { connectTo } from './api-client.ts'
+import { type Command, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
+import { checkFolderEngines, checkPlatformEngines } from './doctor/engines.ts'
+import { type Finding, fail, failure, ok } from './doctor/finding.ts'
+import { checkFolder, checkLock, checkNode, checkPort } from './doctor/machine.ts'
+import { checkPlatform } from './doctor/platform.ts'
+import { checkSource } from './doctor/source.ts'
+import { openLog, platformSettings } from './platform-flags.ts'
+import { plainText } from './table.ts'
+import { sourceSettings } from './up.ts'
+
+const HELP = `
+Usage: tapeline doctor [--json] [--config FILE] [--data DIR] [--port P] [--host H]
+                       [--simulator URL | --live]
+
+Checks what a platform needs and says what to do where something is wrong: Node, the configuration, the
+data folder, broker, database, source, port, and the platform that runs on the folder. Takes the flags of
+up, since they decide what is needed. Ends within 10 s; exit code 1 if any check fails.
+
+  --json   print {"ok": ..., "findings": [{"check", "status": "ok"|"warn"|"fail", "detail", "remedy"?}]}
+
+Examples:
+  tapeline doctor
+  tapeline doctor --live
+  tapeline doctor --simulator http://127.0.0.1:8089 --json
+`
+
+/** All checks together; each connection has a shorter time of its own. */
+const ALL_MS = 9_000
+
+const MARKS = { ok: 'ok  ', warn: 'WARN', fail: 'FAIL' } as const
+
+export const command: Command = {
+  name: 'doctor',
+  summary: 'check what a platform needs, and what to do where it lacks something',
+  help: HELP,
+  options: {
+    data: { type: 'string' },
+    port: { type: 'string' },
+    host: { type: 'string' },
+    config: { type: 'string' },
+    simulator: { type: 'string' },
+    live: { type: 'boolean' },
+    json: { type: 'boolean' },
+  },
+  async run(flags, words, terminal) {
+    expectWords(words, '', 0)
+    const findings = await examine(flags, AbortSignal.any([terminal.signal, AbortSignal.timeout(ALL_MS)]))
+    const isWell = findings.every(({ status }) => status !== 'fail')
+    if (flags['json']) terminal.print(JSON.stringify({ ok: isWell, findings }))
+    else print(findings, terminal)
+    return isWell ? 0 : 1
+  },
+}
+
+async function examine(flags: Flags, signal: AbortSignal): Promise<Finding[]> {
+  const config = readConfig(flags)
+  if (config instanceof TapelineError) return [checkNode(), ...configFindings(config)]
+  const run = readRunFile(config.data)
+  const client = run && connectTo(run.api)
+  const isSourceNamed = flags['live'] === true || flags['simulator'] !== undefined
+  const lock = checkLock(config, run)
+  const [folder, engines, source, port, platform] = await Promise.all([
+    checkFolder(config).catch((error: unknown) => [failure('data folder', error)]),
+    client
+      ? checkPlatformEngines(config, client, signal)
+      : lock.status === 'ok'
+        ? checkFolderEngines(config, openLog('error'), signal)
+        : [],
+    checkSource(config, { isCertain: run === undefined || isSourceNamed }, signal),
+    checkPort(config, run),
+    client ? checkPlatform(client, signal) : [],
+  ])
+  const named = textFlag(flags, 'config')
+  return [
+    checkNode(),
+    ok('configuration', `valid${named === undefined ? '' : `: ${named}`}`),
+    ...folder,
+    lock,
+    ...engines,
+    ...source,
+    port,
+    ...platform,
+  ]
+}
+
+function readConfig(flags: Flags): Config | TapelineError {
+  const settings = { ...platformSettings(flags), source: sourceSettings(flags) }
+  try {
+    return loadConfig({ file: textFlag(flags, 'config'), environment: process.env, flags: settings })
+  } catch (error) {
+    return toTapelineError(error)
+  }
+}
+
+function configFindings(error: TapelineError): Finding[] {
+  if (error.fields.length === 0) return [failure('configuration', error)]
+  return error.fields.map(({ field, message, remedy }) =>
+    fail('configuration', `${field} ${message}`, remedy),
+  )
+}
+
+function print(findings: readonly Finding[], terminal: Terminal): void {
+  const width = Math.max(...findings.map(({ check }) => check.length))
+  for (const { check, status, detail, remedy } of findings) {
+    terminal.print(`${MARKS[status]}  ${check.padEnd(width)}  ${plainText(detail)}`)
+    if (remedy !== undefined) terminal.print(`${' '.repeat(width + 8)}-> ${remedy}`)
+  }
+  const failed = findings.filter(({ status }) => status === 'fail').length
+  const warned = findings.filter(({ status }) => status === 'warn').length
+  terminal.note(failed + warned === 0 ? 'All is well.' : `${failed} failed, ${warned} warnings`)
+}

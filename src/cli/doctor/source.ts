@@ -1,0 +1,143 @@
+import { lookup } from 'node:dns/promises'
+import { connect } from 'node:net'
+import { WebSocket } from 'ws'
+import { COINBASE_WEBSOCKET } from '../../adapters/source/coinbase.ts'
+import { CRYPTOCOMPARE_REST, CRYPTOCOMPARE_WEBSOCKET } from '../../adapters/source/cryptocompare.ts'
+import type { Config } from '../../config.ts'
+import { type Finding, fail, ok, warn } from './finding.ts'
+
+/** How long each step has: resolving the name, connecting, the WebSocket's first message. */
+const STEP_MS = 2_500
+
+const NETWORK = 'Check the network, a firewall and the address; a platform goes on trying by itself.'
+const KEY =
+  'Set CRYPTOCOMPARE_API_KEY; or use Coinbase without a key (--live); or a simulator (--simulator URL). npm start needs none.'
+
+/**
+ * Whether the source can be reached: its key, and for each address the name, the port and the WebSocket. Where it is not certain
+ * that this is the source in use, since a running platform was given its own by flags, nothing fails.
+ */
+export async function checkSource(
+  config: Config,
+  { isCertain }: { readonly isCertain: boolean },
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const findings = await checkConfigured(config, signal)
+  if (isCertain) return findings
+  return findings.map((finding) => (finding.status === 'fail' ? { ...finding, status: 'warn' } : finding))
+}
+
+function checkConfigured(config: Config, signal: AbortSignal): Promise<Finding[]> {
+  const { kind, url, restUrl } = config.source
+  switch (kind) {
+    case 'coinbase':
+      return Promise.all([checkAddress('source', new URL(url ?? COINBASE_WEBSOCKET), '', signal)])
+    case 'cryptocompare': {
+      const key = config.cryptoCompareKey ?? (url === undefined ? '' : 'simulator')
+      const socket = new URL(url ?? CRYPTOCOMPARE_WEBSOCKET)
+      const rest = new URL(restUrl ?? CRYPTOCOMPARE_REST)
+      socket.searchParams.set('api_key', key)
+      return Promise.all([
+        key === ''
+          ? fail('source key', 'CRYPTOCOMPARE_API_KEY is not set', KEY)
+          : ok('source key', 'present'),
+        checkAddress('source', socket, key, signal),
+        checkAddress('source REST', rest, key, signal),
+      ])
+    }
+  }
+}
+
+async function checkAddress(check: string, url: URL, key: string, signal: AbortSignal): Promise<Finding> {
+  const { hostname, host, protocol } = url
+  const port = Number(url.port) || (/^(https|wss):$/.test(protocol) ? 443 : 80)
+  const name = hostname.replace(/^\[|\]$/g, '')
+  try {
+    await within(lookup(name), signal)
+  } catch (error) {
+    return fail(check, `the name ${name} cannot be resolved: ${shown(error, key)}`, NETWORK)
+  }
+  try {
+    await connectTo(name, port, signal)
+  } catch (error) {
+    return fail(check, `no connection to ${host}: ${shown(error, key)}`, NETWORK)
+  }
+  // A service that wants a key and gets none answers nothing that says more.
+  if (!protocol.startsWith('ws') || url.searchParams.get('api_key') === '')
+    return ok(check, `${host} answers`)
+  try {
+    const first = await firstMessage(url, signal)
+    return first === undefined ? ok(check, `${host} speaks WebSocket`) : judge(check, host, first)
+  } catch (error) {
+    return fail(check, `${host} does not speak WebSocket: ${shown(error, key)}`, NETWORK)
+  }
+}
+
+/** CryptoCompare's first message says whether the key is good. Source: its WebSocket documentation, message types. */
+function judge(check: string, host: string, text: string): Finding {
+  const [, type = '?'] = /"TYPE"\s*:\s*"?(\d+)/.exec(text) ?? []
+  switch (type) {
+    case '20':
+      return ok(check, `${host} speaks WebSocket and takes the key`)
+    case '401':
+      return fail(check, `${host} refuses the key`, 'Check CRYPTOCOMPARE_API_KEY.')
+    case '429':
+      return warn(
+        check,
+        `${host} is over its rate limit`,
+        'Wait a minute; a running platform uses the same key.',
+      )
+    default:
+      return warn(
+        check,
+        `${host} began with a message of type ${type}`,
+        'Its protocol may have changed: please report it.',
+      )
+  }
+}
+
+function connectTo(host: string, port: number, signal: AbortSignal): Promise<void> {
+  const socket = connect({ host, port })
+  const connected = new Promise<void>((resolve, reject) => {
+    socket.once('connect', () => resolve())
+    socket.once('error', reject)
+  })
+  return within(connected, signal).finally(() => socket.destroy())
+}
+
+/** Opens a WebSocket. Gives its first message; undefined where it is open and says nothing, as Coinbase does. */
+async function firstMessage(url: URL, signal: AbortSignal): Promise<string | undefined> {
+  const socket = new WebSocket(url, { handshakeTimeout: STEP_MS, perMessageDeflate: false })
+  const opened = new Promise<void>((resolve, reject) => {
+    socket.once('open', () => resolve())
+    socket.on('error', reject)
+  })
+  const message = new Promise<string>((resolve) => {
+    socket.once('message', (bytes) => resolve(String(bytes)))
+  })
+  try {
+    await within(opened, signal)
+    if (!url.searchParams.has('api_key')) return undefined
+    return await within(message, signal)
+  } finally {
+    socket.terminate()
+  }
+}
+
+/** Rejects when the step takes too long. */
+async function within<T>(step: Promise<T>, signal: AbortSignal): Promise<T> {
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(STEP_MS)])
+  const late = Promise.withResolvers<never>()
+  const expire = (): void => late.reject(new Error(`no answer within ${STEP_MS / 1000} s`))
+  deadline.addEventListener('abort', expire)
+  try {
+    return await Promise.race([step, late.promise])
+  } finally {
+    deadline.removeEventListener('abort', expire)
+  }
+}
+
+function shown(error: unknown, key: string): string {
+  const text = error instanceof Error ? error.message : String(error)
+  return key === '' ? text : text.replaceAll(key, '***')
+}

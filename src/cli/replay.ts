@@ -1,0 +1,155 @@
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createReplaySource } from '../adapters/source/replay.ts'
+import { type Config, loadConfig, ROLES } from '../config.ts'
+import { TapelineError } from '../errors.ts'
+import { type Platform, startPlatform } from '../topology.ts'
+import {
+  type Command,
+  choiceFlag,
+  countFlag,
+  expectWords,
+  type Flags,
+  type Terminal,
+  textFlag,
+} from './command.ts'
+import { openLog, PLATFORM_OPTIONS, platformSettings } from './platform-flags.ts'
+import { countedSource, noCounts, type ReplayCounts } from './replay/counted-source.ts'
+
+const HELP = `
+Usage: tapeline replay FILE [--speed recorded|fastest] [--exit] [--json] [--data DIR] [--port P]
+                       [--host H] [--config FILE] [--trace FILE] [--log-level LEVEL]
+
+Runs the platform on recorded raw frames of Coinbase Exchange's WebSocket feed instead of a live source:
+the same parser, topics, database and streams. A line of the file is "EPOCH_SECONDS: FRAME".
+Trades that the database has already are recognised and not stored again.
+
+  --speed S       fastest (default), or recorded: at the distances in time of the recording
+  --exit          end once everything is published and stored, with a summary
+  --json          print the summary as one JSON object
+  --data DIR      data folder (default: .tapeline)
+  --port P        port of the API (default: 8080, with --exit one that is free)
+  --config FILE   configuration file (default: tapeline.yaml where it exists)
+
+Examples:
+  tapeline replay COINBASE.ws.28.0 --data replayed --exit
+  tapeline replay COINBASE.ws.28.0 --speed recorded
+`
+
+const CHECK_EVERY_MS = 50
+const STATUS_EVERY_MS = 10_000
+
+export const command: Command = {
+  name: 'replay',
+  summary: 'run the platform on recorded frames',
+  help: HELP,
+  options: {
+    ...PLATFORM_OPTIONS,
+    config: { type: 'string' },
+    speed: { type: 'string' },
+    exit: { type: 'boolean' },
+    json: { type: 'boolean' },
+  },
+  async run(flags, words, terminal) {
+    expectWords(words, 'the FILE of recorded frames', 1)
+    const [path = ''] = words
+    const speed = choiceFlag(flags, 'speed', ['recorded', 'fastest']) ?? 'fastest'
+    await refuseUnreadable(path)
+    const config = loadConfig({
+      file: textFlag(flags, 'config'),
+      environment: process.env,
+      flags: replaySettings(flags),
+    })
+    const counts = noCounts()
+    const platform = await startPlatform(
+      config,
+      {
+        log: openLog(config.log.level),
+        trace: textFlag(flags, 'trace'),
+        source: (log) => countedSource(createReplaySource({ path, speed, log }), counts),
+      },
+      terminal.signal,
+    )
+    try {
+      introduce(path, config, platform, terminal)
+      await untilOver(platform, counts, flags['exit'] === true, terminal)
+      if (terminal.signal.aborted) return flags['exit'] ? 1 : 0
+      return await summarise(platform, counts, flags, terminal)
+    } finally {
+      await platform.close()
+    }
+  },
+}
+
+/** With --exit nobody is told the address, so any free port will do. */
+function replaySettings(flags: Flags) {
+  const { gateway, ...settings } = platformSettings(flags)
+  const free = flags['exit'] && countFlag(flags, 'port') === undefined ? { port: 0 } : {}
+  return { ...settings, gateway: { ...gateway, ...free }, roles: [...ROLES] }
+}
+
+/** The source itself would go on trying. */
+async function refuseUnreadable(path: string): Promise<void> {
+  try {
+    await access(path, constants.R_OK)
+  } catch (error) {
+    throw new TapelineError('CAPTURE_INVALID', `the capture ${path} cannot be read`, { cause: error })
+  }
+}
+
+function introduce(path: string, config: Config, platform: Platform, terminal: Terminal): void {
+  terminal.note(`Replaying ${path} into ${config.data}; API at ${platform.api}`)
+}
+
+/** Waits until everything is published and stored, or for Ctrl-C where it does not exit. Raises CAPTURE_INVALID. */
+async function untilOver(
+  platform: Platform,
+  counts: ReplayCounts,
+  exits: boolean,
+  terminal: Terminal,
+): Promise<void> {
+  let shownAt = performance.now()
+  let isTold = false
+  while (!terminal.signal.aborted) {
+    const failure = platform.sourceHealth()?.failure
+    if (failure) throw new TapelineError('CAPTURE_INVALID', failure.message)
+    if (counts.isPublished && (exits || !isTold) && (await platform.countUnstored(terminal.signal)) === 0) {
+      if (exits) return
+      isTold = true
+      terminal.note(`All is stored: ${describe(counts)}. Ctrl-C ends it.`)
+    }
+    if (performance.now() - shownAt > STATUS_EVERY_MS && !isTold) {
+      shownAt = performance.now()
+      terminal.note(describe(counts))
+    }
+    await delay(CHECK_EVERY_MS, undefined, { signal: terminal.signal }).catch(() => undefined)
+  }
+}
+
+async function summarise(
+  platform: Platform,
+  counts: ReplayCounts,
+  flags: Flags,
+  terminal: Terminal,
+): Promise<number> {
+  const { rows } = await platform.store.query(
+    'select (select count(*) from trades) as trades, (select count(*) from quotes) as quotes',
+    { maxRows: 1, timeoutMs: 30_000 },
+    terminal.signal,
+  )
+  const malformed = platform.sourceHealth()?.counters.malformed ?? 0
+  const { trades, quotes, markets } = counts
+  if (flags['json']) {
+    terminal.print(JSON.stringify({ trades, quotes, markets, malformed, stored: rows[0] }))
+  } else {
+    terminal.print(`replayed  ${describe(counts)}`)
+    terminal.print(`database  ${rows[0]?.['trades']} trades, ${rows[0]?.['quotes']} quotes`)
+    if (malformed > 0) terminal.print(`left out  ${malformed} frames that are none of Coinbase Exchange`)
+  }
+  return trades + quotes === 0 && malformed > 0 ? 1 : 0
+}
+
+function describe({ trades, quotes, markets }: ReplayCounts): string {
+  return `${trades} trades, ${quotes} quotes, ${markets} markets`
+}

@@ -1,0 +1,136 @@
+import { TapelineError } from '../errors.ts'
+import { parseModes } from '../simulator/misbehaviour.ts'
+import { type Simulator, type SimulatorStats, startSimulator } from '../simulator/simulator.ts'
+import { type Command, countFlag, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
+import { invocation } from './invocation.ts'
+import { openLog, untilAborted } from './platform-flags.ts'
+
+const HELP = `
+Usage: tapeline simulate [--port P] [--seed S] [--rate R] [--events N] [--exit] [--ledger FILE]
+                         [--misbehave MODE[,MODE]] [--heartbeat SECONDS] [--json]
+
+Runs the CryptoCompare simulator alone: WebSocket v2 and REST of the service on a local port, with trades
+from a seeded random walk. It begins to trade when something subscribes. Ctrl-C ends it.
+
+  --port P             port (default: 8089; 0 lets the system choose)
+  --seed S             decides prices, sizes, sides and gaps (default: 1)
+  --rate R             trades a second over all markets (default: 100)
+  --events N           emit N trades, then nothing more but heartbeats (default: endless)
+  --exit               end once the N trades are emitted and in the ledger
+  --ledger FILE        append each emitted trade, one JSON line each
+  --misbehave MODES    drop, stall, close, 401, 429 (with ws- in front: WebSocket only), drop:SECONDS,
+                       duplicate, out-of-order, garbage (with :SHARE behind, at most 1)
+  --heartbeat SECONDS  between heartbeats (default: 30)
+  --json               print the addresses as one JSON object
+
+While it runs: GET /stats, GET /misbehave, POST /misbehave {"modes": ["drop"]}; [] ends the misbehaviour.
+
+Examples:
+  tapeline simulate --rate 1000 --ledger ledger.jsonl
+  tapeline up --simulator http://127.0.0.1:8089
+  curl -X POST http://127.0.0.1:8089/misbehave -d '{"modes": ["stall"]}'
+`
+
+const DEFAULT_PORT = 8089
+const STATUS_EVERY_MS = 10_000
+
+export const command: Command = {
+  name: 'simulate',
+  summary: 'run the CryptoCompare simulator alone',
+  help: HELP,
+  options: {
+    port: { type: 'string' },
+    seed: { type: 'string' },
+    rate: { type: 'string' },
+    events: { type: 'string' },
+    exit: { type: 'boolean' },
+    ledger: { type: 'string' },
+    misbehave: { type: 'string' },
+    heartbeat: { type: 'string' },
+    json: { type: 'boolean' },
+  },
+  async run(flags, words, terminal) {
+    expectWords(words, '', 0)
+    const events = countFlag(flags, 'events', 1)
+    if (flags['exit'] && events === undefined) {
+      throw new TapelineError(
+        'USAGE',
+        '--exit needs --events: without it the simulator never comes to an end',
+      )
+    }
+    const simulator = await startSimulator({
+      port: portFlag(flags),
+      seed: countFlag(flags, 'seed'),
+      rate: countFlag(flags, 'rate', 1),
+      events,
+      ledger: textFlag(flags, 'ledger'),
+      misbehave: parseModes(textFlag(flags, 'misbehave') ?? ''),
+      heartbeatSeconds: secondsFlag(flags, 'heartbeat'),
+      log: openLog('warn'),
+    })
+    try {
+      introduce(simulator, flags, terminal)
+      await untilOver(simulator, flags['exit'] === true, terminal)
+      terminal.note(statusLine(await simulator.stats()))
+    } finally {
+      await simulator.close()
+    }
+    return 0
+  },
+}
+
+function portFlag(flags: Flags): number {
+  const port = countFlag(flags, 'port') ?? DEFAULT_PORT
+  if (port <= 65_535) return port
+  throw new TapelineError('USAGE', `--port takes at most 65535, not ${port}`)
+}
+
+function secondsFlag(flags: Flags, name: string): number | undefined {
+  const text = textFlag(flags, name)
+  if (text === undefined) return undefined
+  const seconds = Number(text)
+  if (text.trim() !== '' && seconds > 0 && seconds <= 86_400) return seconds
+  throw new TapelineError('USAGE', `--${name} takes seconds above 0, not ${JSON.stringify(text)}`)
+}
+
+function introduce({ port, url, websocketUrl }: Simulator, flags: Flags, terminal: Terminal): void {
+  if (flags['json']) {
+    terminal.print(JSON.stringify({ port, url, websocketUrl }))
+    return
+  }
+  terminal.print(
+    [
+      `The CryptoCompare simulator runs: REST ${url}, WebSocket ${websocketUrl}`,
+      'A platform on it:',
+      `  ${invocation(['up', '--simulator', url])}`,
+      'Let it misbehave while it runs, and end that:',
+      `  curl -X POST ${url}/misbehave -d '{"modes": ["drop"]}'`,
+      `  curl -X POST ${url}/misbehave -d '{"modes": []}'`,
+    ].join('\n'),
+  )
+}
+
+/** Shows the status now and then until Ctrl-C, or until all trades are emitted where `exits`. Rejects when the ledger fails. */
+async function untilOver(simulator: Simulator, exits: boolean, terminal: Terminal): Promise<void> {
+  const status = setInterval(() => {
+    simulator.stats().then((stats) => terminal.note(statusLine(stats)))
+  }, STATUS_EVERY_MS)
+  try {
+    const stopped = untilAborted(terminal.signal)
+    // A failing ledger ends it either way; without --exit the end of the trades does not.
+    await Promise.race([stopped, exits ? simulator.done : simulator.done.then(() => stopped)])
+  } finally {
+    clearInterval(status)
+  }
+}
+
+function statusLine(stats: SimulatorStats): string {
+  const { emitted, markets, connections, subscriptions, ended, lostMillis, misbehave } = stats
+  const notes = [
+    ...(ended ? ['all were emitted'] : []),
+    ...(lostMillis > 0 ? [`${lostMillis} ms were left out: the rate cannot be held`] : []),
+    ...(misbehave.length > 0 ? [`misbehaves: ${misbehave.join(', ')}`] : []),
+  ]
+  const counts = `${emitted} trades of ${markets} markets; ${connections} connections, ${subscriptions} subscriptions`
+  return [counts, ...notes].join('; ')
+}

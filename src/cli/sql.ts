@@ -1,0 +1,104 @@
+import { loadConfig } from '../config.ts'
+import { TapelineError } from '../errors.ts'
+import { sqlResultSchema } from '../gateway/schemas.ts'
+import type { SqlResult } from '../ports/store.ts'
+import { openStoreAlone } from '../topology/engines.ts'
+import { type ApiClient, dataFolder, findPlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
+import { type Command, countFlag, expectWords, type Flags } from './command.ts'
+import { openLog } from './platform-flags.ts'
+import { formatTable } from './table.ts'
+
+const HELP = `
+Usage: tapeline sql "SELECT ..." [--json] [--max-rows N] [--data DIR | --api URL]
+
+Runs one read-only statement on the database: through the platform while one runs, else on the data
+folder itself. Tables: trades, quotes, candles, status, and the views candles_1m, candles_5m, candles_1h,
+candles_1d. Times are UTC with microseconds; integers beyond 2^53 are text.
+
+  --json         print one JSON array of row objects
+  --max-rows N   refuse an answer with more rows (default: 100000, at most 1000000)
+${TARGET_HELP}
+
+Examples:
+  tapeline sql "select exchange, symbol, count(*) from trades group by 1, 2 order by 3 desc"
+  tapeline sql "select * from candles_1m where symbol = 'BTC-USD' order by 1 desc limit 10"
+  tapeline sql --json "select id, price, size, ts from trades order by ts desc limit 5"
+`
+
+const DEFAULT_ROWS = 100_000
+const MOST_ROWS = 1_000_000
+const QUERY_MS = 60_000
+
+export const command: Command = {
+  name: 'sql',
+  summary: 'ask the database with read-only SQL',
+  help: HELP,
+  options: { ...TARGET_OPTIONS, json: { type: 'boolean' }, 'max-rows': { type: 'string' } },
+  async run(flags, words, terminal) {
+    expectWords(words, 'the statement', 1)
+    const [sql = ''] = words
+    const maxRows = rowLimit(flags)
+    const result = await query(flags, sql, maxRows, terminal.signal)
+    if (flags['json']) {
+      terminal.print(JSON.stringify(result.rows))
+      return 0
+    }
+    terminal.print(tableOf(result))
+    terminal.note(result.rows.length === 1 ? '1 row' : `${result.rows.length} rows`)
+    return 0
+  },
+}
+
+function rowLimit(flags: Flags): number {
+  const rows = countFlag(flags, 'max-rows', 1) ?? DEFAULT_ROWS
+  if (rows <= MOST_ROWS) return rows
+  throw new TapelineError('USAGE', `--max-rows takes at most ${MOST_ROWS}`)
+}
+
+async function query(flags: Flags, sql: string, maxRows: number, signal: AbortSignal): Promise<SqlResult> {
+  const client = findPlatform(flags)
+  if (client === undefined) return await queryFolder(flags, sql, maxRows, signal)
+  try {
+    return await queryPlatform(client, sql, maxRows, signal)
+  } catch (error) {
+    // The file of a killed platform may name a process that is somebody else by now.
+    const isGone = error instanceof TapelineError && error.code === 'NOT_RUNNING'
+    if (!isGone || flags['api'] !== undefined) throw error
+    return await queryFolder(flags, sql, maxRows, signal)
+  }
+}
+
+function queryPlatform(
+  client: ApiClient,
+  sql: string,
+  maxRows: number,
+  signal: AbortSignal,
+): Promise<SqlResult> {
+  return client.call('/v1/sql', sqlResultSchema, signal, { method: 'POST', body: { sql, maxRows } })
+}
+
+async function queryFolder(
+  flags: Flags,
+  sql: string,
+  maxRows: number,
+  signal: AbortSignal,
+): Promise<SqlResult> {
+  const config = loadConfig({ environment: process.env, flags: { data: dataFolder(flags) } })
+  const { store, close } = await openStoreAlone(config, openLog(config.log.level), { mustExist: true })
+  try {
+    return await store.query(sql, { maxRows, timeoutMs: QUERY_MS }, signal)
+  } finally {
+    await close()
+  }
+}
+
+function tableOf({ columns, rows }: SqlResult): string {
+  return formatTable(
+    columns,
+    rows.map((row) => columns.map((column) => cellOf(row[column]))),
+  )
+}
+
+function cellOf(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value ?? null)
+}

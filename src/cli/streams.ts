@@ -1,0 +1,210 @@
+import { z } from 'zod'
+import { TapelineError } from '../errors.ts'
+import { streamSchema, streamsSchema, topicsSchema } from '../gateway/schemas.ts'
+import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
+import { type Command, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
+import { invocation } from './invocation.ts'
+import { runSubcommand } from './subcommand.ts'
+import { formatTable } from './table.ts'
+
+const HELP = `
+Usage: tapeline streams [list] [--json]
+       tapeline streams create --channel C --symbols S[,S] [--exchanges E[,E]] [--ttl T] [--json]
+       tapeline streams create '{"channel": ..., "symbols": [...]}' [--json]
+       tapeline streams show ID [--json]
+       tapeline streams delete ID [ID ...] [--json]
+       tapeline streams topics [--all] [--json]
+
+Asks the running platform for streams, lists and ends them. A stream is a lease on a topic; equal
+requests share one topic. topics lists the dynamic topics of the broker.
+
+  --channel C      trade, quote, candle, book or status
+  --symbols S      symbols or globs with commas: BTC-USD, BTC-*, *
+  --exchanges E    exchanges with commas, such as coinbase,kraken (default: all)
+  --ttl T          how long it lives without a reader: 90s, 30m, 1h; 0 until deleted (default: 1h)
+  --all            the fixed and the internal topics as well
+  --json           print what the API answers
+${TARGET_HELP}
+
+Examples:
+  tapeline streams create --channel trade --symbols 'BTC-*'
+  tapeline streams create '{"channel": "quote", "symbols": ["ETH-USD"], "exchanges": ["coinbase"]}'
+  tapeline streams
+  tapeline streams delete 01KB3T5W4H5D8Z7Q2M9N6P1R0S
+`
+
+type Stream = z.output<typeof streamSchema>
+
+const REQUEST_FLAGS = ['channel', 'symbols', 'exchanges', 'ttl'] as const
+
+export const command: Command = {
+  name: 'streams',
+  summary: 'ask for streams of your own, list and end them',
+  help: HELP,
+  options: {
+    ...TARGET_OPTIONS,
+    channel: { type: 'string' },
+    symbols: { type: 'string' },
+    exchanges: { type: 'string' },
+    ttl: { type: 'string' },
+    all: { type: 'boolean' },
+    json: { type: 'boolean' },
+  },
+  run: (flags, words, terminal) =>
+    runSubcommand({ list, create, show, delete: remove, topics }, 'list', flags, words, terminal),
+}
+
+async function list(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
+  expectWords(words, '', 0)
+  const answer = await requirePlatform(flags).call('/v1/streams', streamsSchema, terminal.signal)
+  if (flags['json']) terminal.print(JSON.stringify(answer))
+  else if (answer.streams.length > 0) terminal.print(tableOf(answer.streams))
+  else terminal.note(`There are no streams. ${exampleOf(flags)}`)
+  return 0
+}
+
+async function create(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
+  expectWords(words, '', 0, 1)
+  const body = requestOf(flags, words[0])
+  const stream = await requirePlatform(flags).call('/v1/streams', streamSchema, terminal.signal, {
+    method: 'POST',
+    body,
+  })
+  if (flags['json']) {
+    terminal.print(JSON.stringify(stream))
+    return 0
+  }
+  terminal.print(stream.id)
+  terminal.note(
+    `${describe(stream)}, in the topic ${stream.topic}. Read it:\n  ${invocation(['tail', stream.id], flags)}`,
+  )
+  return 0
+}
+
+async function show(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
+  expectWords(words, 'the ID of a stream', 1)
+  const [id = ''] = words
+  const stream = await requirePlatform(flags).call(pathOf(id), streamSchema, terminal.signal)
+  terminal.print(flags['json'] ? JSON.stringify(stream) : linesOf(stream))
+  return 0
+}
+
+async function remove(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
+  expectWords(words, 'the ID of a stream', 1, Number.POSITIVE_INFINITY)
+  const client = requirePlatform(flags)
+  for (const id of words) {
+    await client.call(pathOf(id), z.undefined(), terminal.signal, { method: 'DELETE' })
+    if (!flags['json']) terminal.print(`${id} has ended`)
+  }
+  if (flags['json']) terminal.print(JSON.stringify({ deleted: words }))
+  return 0
+}
+
+async function topics(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
+  expectWords(words, '', 0)
+  const path = flags['all'] ? '/v1/topics?all=true' : '/v1/topics'
+  const answer = await requirePlatform(flags).call(path, topicsSchema, terminal.signal)
+  if (flags['json']) {
+    terminal.print(JSON.stringify(answer))
+    return 0
+  }
+  const rows = answer.topics.map(({ name, partitions, earliest, end, compacted, retentionMs }) => {
+    const kept = compacted ? 'last of each key' : retentionMs === undefined ? 'for ever' : ageOf(retentionMs)
+    return [name, String(partitions), String(earliest), String(end), kept]
+  })
+  if (rows.length > 0) terminal.print(formatTable(['TOPIC', 'PARTITIONS', 'EARLIEST', 'END', 'KEPT'], rows))
+  else terminal.note(`There are no dynamic topics. ${exampleOf(flags)}`)
+  return 0
+}
+
+/** The body of the request: the JSON of the word as it is, or what the flags say. The platform checks it. Raises USAGE. */
+function requestOf(flags: Flags, word: string | undefined): unknown {
+  const given = REQUEST_FLAGS.filter((name) => flags[name] !== undefined)
+  if (word !== undefined) {
+    if (given.length > 0) throw new TapelineError('USAGE', `--${given[0]} stands beside a JSON body`)
+    return parseBody(word)
+  }
+  if (given.length === 0) throw new TapelineError('USAGE', '--channel and --symbols are missing')
+  const { channel, symbols, exchanges, ttl } = Object.fromEntries(
+    REQUEST_FLAGS.map((name) => [name, textFlag(flags, name)]),
+  )
+  return {
+    ...(channel !== undefined && { channel }),
+    ...(symbols !== undefined && { symbols: listOf(symbols) }),
+    ...(exchanges !== undefined && { exchanges: listOf(exchanges) }),
+    ...(ttl !== undefined && { ttl }),
+  }
+}
+
+function parseBody(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new TapelineError('USAGE', `the body is not JSON: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+function listOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter(Boolean)
+}
+
+function exampleOf(flags: Flags): string {
+  return `Ask for one:\n  ${invocation(['streams', 'create', '--channel', 'trade', '--symbols', 'BTC-*'], flags)}`
+}
+
+function describe({ spec }: Stream): string {
+  const where = spec.exchanges.length > 0 ? spec.exchanges.join(', ') : 'all exchanges'
+  return `${spec.channel} of ${spec.symbols.join(', ')} on ${where}`
+}
+
+function tableOf(streams: readonly Stream[]): string {
+  const rows = streams.map(({ id, app, topic, spec, ttl, standing }) => [
+    id,
+    spec.channel,
+    spec.symbols.join(','),
+    spec.exchanges.join(',') || '*',
+    topic,
+    app,
+    standing ? 'standing' : ttl === 0 ? 'until deleted' : ageOf(ttl * 1000),
+  ])
+  return formatTable(['STREAM', 'CHANNEL', 'SYMBOLS', 'EXCHANGES', 'TOPIC', 'APPLICATION', 'TTL'], rows)
+}
+
+function linesOf(stream: Stream): string {
+  const { id, app, topic, ttl, createdAt, standing, websocket } = stream
+  const fields = {
+    stream: id,
+    events: describe(stream),
+    topic,
+    application: app,
+    'time to live': standing
+      ? 'standing'
+      : ttl === 0
+        ? 'until deleted'
+        : `${ageOf(ttl * 1000)} without a reader`,
+    created: createdAt,
+    websocket,
+  }
+  return Object.entries(fields)
+    .map(([name, value]) => `${name.padEnd(13)} ${value}`)
+    .join('\n')
+}
+
+/** A duration in its largest whole unit, such as 7d or 90s. */
+function ageOf(millis: number): string {
+  const units = [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1000],
+  ] as const
+  const [unit, size] = units.find(([, each]) => millis % each === 0) ?? ['ms', 1]
+  return `${millis / size}${unit}`
+}
+
+function pathOf(id: string): string {
+  return `/v1/streams/${encodeURIComponent(id)}`
+}

@@ -1,0 +1,20 @@
+import { TapelineError } from '../errors.ts'
+import type { Flags, Terminal } from './command.ts'
+
+/** What a word such as `list` or `create` stands for; `words` are those behind it. */
+export type Subcommand = (flags: Flags, words: readonly string[], terminal: Terminal) => Promise<number>
+
+/** Runs the subcommand that the first word names; `fallback` where there is no word. Raises USAGE. */
+export function runSubcommand(
+  table: Readonly<Record<string, Subcommand>>,
+  fallback: string,
+  flags: Flags,
+  words: readonly string[],
+  terminal: Terminal,
+): Promise<number> {
+  const [name = fallback, ...rest] = words
+  const run = Object.hasOwn(table, name) ? table[name] : undefined
+  if (run) return run(flags, rest, terminal)
+  const known = Object.keys(table).join(', ')
+  throw new TapelineError('USAGE', `${JSON.stringify(name)} is none of ${known}`)
+}

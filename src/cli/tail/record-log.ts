@@ -1,0 +1,120 @@
+import type { z } from 'zod'
+import type { LogReader } from '../../adapters/broker/embedded.ts'
+import { parsePosition, type RecordHeaders } from '../../domain/record.ts'
+import { TapelineError } from '../../errors.ts'
+import { recordsSchema, topicsSchema } from '../../gateway/schemas.ts'
+import type { Reader } from '../../ports/broker.ts'
+import type { ApiClient } from '../api-client.ts'
+
+/** Records of one page; the API gives no more. */
+const PAGE_RECORDS = 1000
+/** How much longer than it was asked to wait an answer may take. */
+const ANSWER_MS = 15_000
+
+export interface LogRecord {
+  readonly offset: number
+  readonly key: string | null
+  readonly headers: RecordHeaders
+  /** As text; null: a marker or a tombstone. */
+  readonly value: string | null
+}
+
+export interface LogPage {
+  readonly records: readonly LogRecord[]
+  /** The offset to go on from. */
+  readonly next: number
+}
+
+export interface LogTopic {
+  readonly id: string
+  /** Per partition: the first offset that can be read, and the next one to be written. */
+  readonly offsets: readonly { readonly earliest: number; readonly end: number }[]
+}
+
+/** The records of topics, from a running platform or from a data folder. */
+export interface RecordLog {
+  /** Raises TOPIC_UNKNOWN. */
+  describe(topic: string, signal: AbortSignal): Promise<LogTopic>
+  /** What a partition has from an offset on, waiting for something at most so long. Raises OFFSET_OUT_OF_RANGE, TOPIC_UNKNOWN. */
+  read(
+    position: { readonly topic: string; readonly partition: number; readonly offset: number },
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<LogPage>
+}
+
+/** Topics of a running platform. `connect` finds it anew for each request: it may have been started again elsewhere. */
+export function platformLog(connect: () => ApiClient): RecordLog {
+  return {
+    async describe(name, signal) {
+      const { topics } = await connect().call('/v1/topics?all=true', topicsSchema, signal)
+      const topic = topics.find((each) => each.name === name)
+      if (topic) return topic
+      throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${name}`)
+    },
+    async read({ topic, partition, offset }, waitMs, signal) {
+      const query = new URLSearchParams({
+        partition: String(partition),
+        from: String(offset),
+        limit: String(PAGE_RECORDS),
+        wait: `${waitMs}ms`,
+      })
+      const path = `/v1/topics/${encodeURIComponent(topic)}/records?${query}`
+      const page = await connect().call(path, recordsSchema, signal, { timeoutMs: waitMs + ANSWER_MS })
+      return { next: page.next, records: page.records.map(readRecord) }
+    },
+  }
+}
+
+function readRecord({
+  offset,
+  key,
+  headers,
+  value,
+}: z.output<typeof recordsSchema>['records'][number]): LogRecord {
+  const { position: text, ...rest } = headers
+  const position = text === undefined ? undefined : parsePosition(text)
+  return { offset, key, value, headers: { ...rest, ...(position && { position }) } as RecordHeaders }
+}
+
+/** Topics of a data folder that nothing runs on: what is there, and never more. */
+export function folderLog(log: LogReader): RecordLog {
+  let open: Promise<Reader> | undefined
+  const decoder = new TextDecoder()
+  return {
+    async describe(name, signal) {
+      const topics = await log.listTopics(name, signal)
+      const topic = topics.find((each) => each.name === name)
+      if (topic) return topic
+      throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${name}`)
+    },
+    async read(position, waitMs, signal) {
+      open ??= log.openReader()
+      const reader = await open
+      await reader.assign([position])
+      try {
+        const [fetch] = await reader.poll({ maxRecords: PAGE_RECORDS, waitMs }, signal)
+        if (fetch === undefined) return { records: [], next: position.offset }
+        switch (fetch.kind) {
+          case 'records':
+            return {
+              next: fetch.nextOffset,
+              records: fetch.records.map(({ value, ...rest }) => ({
+                ...rest,
+                value: value === null ? null : decoder.decode(value),
+              })),
+            }
+          case 'truncated':
+            throw new TapelineError(
+              'OFFSET_OUT_OF_RANGE',
+              `offset ${position.offset} cannot be read; there is from ${fetch.earliest} on`,
+            )
+          case 'deleted':
+            throw new TapelineError('TOPIC_UNKNOWN', `the topic ${position.topic} is gone`)
+        }
+      } finally {
+        await reader.unassign([position])
+      }
+    },
+  }
+}

@@ -1,0 +1,165 @@
+import { WebSocket } from 'ws'
+import { z } from 'zod'
+import { TapelineError, toTapelineError } from '../../errors.ts'
+import { type ApiClient, answeredError, problemError } from '../api-client.ts'
+import type { Terminal } from '../command.ts'
+import { createBackOff, mayPass } from './back-off.ts'
+import type { EventPrinter } from './event-printer.ts'
+
+const CONNECT_MS = 10_000
+/** The server pings every 20 s: silence for longer than this means that the connection is dead. */
+const SILENCE_MS = 60_000
+
+const messageSchema = z.discriminatedUnion('op', [
+  z.object({ op: z.literal('subscribed'), cursor: z.string() }),
+  z.object({ op: z.literal('data'), cursor: z.string(), events: z.array(z.unknown()) }),
+  z.object({ op: z.literal('reset'), reason: z.string(), cursor: z.string() }),
+  z.object({ op: z.literal('end'), reason: z.string() }),
+  z.object({
+    op: z.literal('error'),
+    code: z.string(),
+    message: z.string(),
+    remedy: z.string().optional(),
+  }),
+])
+
+type ServerMessage = z.output<typeof messageSchema>
+
+interface StreamReading {
+  /** Finds the platform: it may have been started again at another address. Raises NOT_RUNNING. */
+  readonly connect: () => ApiClient
+  /** Id of the stream. */
+  readonly stream: string
+  /** Where to begin; what comes next without it. */
+  readonly cursor: string | undefined
+  readonly printer: EventPrinter
+  readonly terminal: Terminal
+}
+
+/** How far a reading has come, over all its connections. */
+interface Progress {
+  cursor: string | undefined
+  subscribed: boolean
+}
+
+/** How a connection came to its end, unless the platform refuses to go on. */
+type Outcome = 'done' | { readonly cut: TapelineError }
+
+/**
+ * Prints a stream over a WebSocket until the limit, Ctrl-C or its end. A connection that is cut is opened again and goes on by
+ * cursor, without a hole or a duplicate. Raises NOT_RUNNING where the first connection fails, and what the platform refuses.
+ */
+export async function followStream(reading: StreamReading): Promise<void> {
+  const { terminal, cursor } = reading
+  const progress: Progress = { cursor, subscribed: false }
+  const backOff = createBackOff()
+  while (!terminal.signal.aborted) {
+    const outcome = await readConnection(reading, progress, () => backOff.reset())
+    if (outcome === 'done') return
+    if (!progress.subscribed) throw outcome.cut
+    terminal.note(`${outcome.cut.code}: ${outcome.cut.message}; connecting again`)
+    await backOff.wait(terminal.signal)
+  }
+}
+
+async function readConnection(
+  reading: StreamReading,
+  progress: Progress,
+  onSubscribed: () => void,
+): Promise<Outcome> {
+  const { stream, printer, terminal } = reading
+  const outcome = Promise.withResolvers<Outcome>()
+  const stop = (): void => outcome.resolve('done')
+  const fail = (error: TapelineError): void => {
+    if (mayPass(error)) outcome.resolve({ cut: error })
+    else outcome.reject(error)
+  }
+  const take = (message: ServerMessage): void => {
+    switch (message.op) {
+      case 'subscribed':
+        progress.cursor ??= message.cursor
+        progress.subscribed = true
+        onSubscribed()
+        break
+      case 'data':
+        printer.print(message.events)
+        progress.cursor = message.cursor
+        if (printer.isFull) stop()
+        break
+      case 'reset':
+        terminal.note(`a hole: ${message.reason}`)
+        progress.cursor = message.cursor
+        break
+      case 'end':
+        terminal.note(`the stream ${stream} has ended: ${message.reason}`)
+        stop()
+        break
+      case 'error': {
+        const { code, message: text, remedy } = message
+        fail(answeredError(code, text, { ...(remedy !== undefined && { remedy }) }))
+      }
+    }
+  }
+
+  let socket: WebSocket | undefined
+  terminal.signal.addEventListener('abort', stop)
+  try {
+    socket = openSocket(reading.connect(), {
+      hello: () => ({ op: 'subscribe', stream, ...(progress.cursor && { cursor: progress.cursor }) }),
+      take,
+      fail,
+    })
+    return await outcome.promise
+  } catch (error) {
+    const failure = toTapelineError(error)
+    if (failure.code === 'NOT_RUNNING') return { cut: failure }
+    throw failure
+  } finally {
+    terminal.signal.removeEventListener('abort', stop)
+    socket?.terminate()
+  }
+}
+
+interface SocketHandlers {
+  /** What is sent once it is open. */
+  readonly hello: () => object
+  readonly take: (message: ServerMessage) => void
+  /** Called at least once when the connection fails, is silent or closes. */
+  readonly fail: (error: TapelineError) => void
+}
+
+function openSocket({ address, headers }: ApiClient, { hello, take, fail }: SocketHandlers): WebSocket {
+  const socket = new WebSocket(`${address.replace(/^http/, 'ws')}/v1/ws`, {
+    headers,
+    handshakeTimeout: CONNECT_MS,
+    perMessageDeflate: false,
+  })
+  const silent = setTimeout(() => fail(new TapelineError('TIMEOUT', `${address} is silent`)), SILENCE_MS)
+  const lost = (reason: string, cause?: unknown): void =>
+    fail(new TapelineError('NOT_RUNNING', `no connection to ${address}: ${reason}`, { cause }))
+
+  socket.on('open', () => socket.send(JSON.stringify(hello())))
+  socket.on('ping', () => silent.refresh())
+  socket.on('message', (bytes) => {
+    silent.refresh()
+    try {
+      take(messageSchema.parse(JSON.parse(String(bytes))))
+    } catch (error) {
+      fail(toTapelineError(error))
+    }
+  })
+  socket.on('unexpected-response', (_request, response) => {
+    let text = ''
+    response.setEncoding('utf8')
+    response.on('data', (part: string) => {
+      text += part
+    })
+    response.on('end', () => fail(problemError(text, address)))
+  })
+  socket.on('error', (error) => lost(error.message, error))
+  socket.on('close', (code) => {
+    clearTimeout(silent)
+    lost(`it was closed (${code})`)
+  })
+  return socket
+}
