@@ -28,16 +28,13 @@ const list = <T extends z.ZodType>(item: T) =>
 
 const MARKET = /^[a-z0-9_-]{1,32}:[A-Z0-9._/-]{1,64}$/
 
-export const DEFAULT_MARKETS = [
-  'coinbase:BTC-USD',
-  'coinbase:ETH-USD',
-  'coinbase:SOL-USD',
-  'kraken:BTC-USD',
-  'kraken:BTC-EUR',
-  'bitstamp:BTC-USD',
-  'binance:BTC-USDT',
-  'binance:ETH-BTC',
-]
+/** The markets of four exchanges that the simulator has too, so that its rate is the sum of all that is subscribed to. */
+const DEFAULT_MARKETS = Object.entries({
+  coinbase: 'BTC-USD ETH-USD SOL-USD XRP-USD DOGE-USD BTC-EUR ETH-BTC BTC-USDT LTC-USD',
+  kraken: 'BTC-USD ETH-USD BTC-EUR ETH-EUR SOL-USD XRP-USD ETH-BTC DOGE-USD',
+  bitstamp: 'BTC-USD ETH-USD BTC-EUR XRP-USD ETH-BTC LTC-USD',
+  binance: 'BTC-USDT ETH-USDT SOL-USDT XRP-USDT DOGE-USDT ETH-BTC BTC-EUR',
+}).flatMap(([exchange, symbols]) => symbols.split(' ').map((symbol) => `${exchange}:${symbol}`))
 
 export const ROLES = ['producer', 'coordinator', 'consumer-fixed', 'gateway'] as const
 

@@ -9,7 +9,7 @@ const HEARTBEAT_MS = 2_000
 /** A member that has been silent so long is taken for gone. */
 const SILENT_MS = 7_000
 
-export interface Member {
+interface Member {
   readonly instance: string
   readonly roles: readonly string[]
   readonly reading: readonly string[]

@@ -109,7 +109,7 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
 /** The key under which compaction keeps the last record. */
-export function registryKey(record: RegistryRecord): string {
+function registryKey(record: RegistryRecord): string {
   switch (record.kind) {
     case 'stream':
       return `stream:${record.id}`

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { TapelineError } from '../errors.ts'
-import { CHANNELS, type Channel, type EventOf, INTERVALS, type MarketEvent, STATUS_STATES } from './events.ts'
+import { type Channel, type EventOf, INTERVALS, STATUS_STATES } from './events.ts'
 
 /** The version of the JSON shape of events; it travels in the header `v`. */
 export const EVENT_VERSION = 1
@@ -139,14 +139,4 @@ export function decodeEvent<C extends Channel>(channel: C, value: Uint8Array, ve
     throw new TapelineError('EVENT_UNDECODABLE', 'the value is not JSON', { cause: error })
   }
   return checkEvent(channel, parsed)
-}
-
-/** Whether a name is one of the channels. */
-export function isChannel(value: string): value is Channel {
-  return (CHANNELS as readonly string[]).includes(value)
-}
-
-/** Wraps an event with its channel, so that narrowing by `channel` works. */
-export function marketEvent<C extends Channel>(channel: C, event: EventOf[C]): MarketEvent {
-  return { channel, event } as MarketEvent
 }

@@ -2,7 +2,7 @@ import type { Channel } from './events.ts'
 import type { StreamSpec } from './stream-spec.ts'
 
 /** A glob over symbols as a test: `*` stands for any run of characters, everything else for itself. */
-export function symbolMatcher(glob: string): (symbol: string) => boolean {
+function symbolMatcher(glob: string): (symbol: string) => boolean {
   if (!glob.includes('*')) return (symbol) => symbol === glob
   const pieces = glob.split('*')
   const head = pieces[0] as string
@@ -29,17 +29,20 @@ export function matchesMarket(spec: StreamSpec, channel: Channel, exchange: stri
   return spec.symbols.some((glob) => symbolMatcher(glob)(symbol))
 }
 
+interface KnownMarket<Route> {
+  readonly channel: Channel
+  readonly exchange: string
+  readonly symbol: string
+  routes: Route[]
+}
+
 /**
  * Which routes want the events of a market. Looking up costs the same with 10 routes or 10,000 (R17): the answer for a
- * market is worked out once and kept until the routes change.
+ * market is worked out once and kept, and a change of one route is applied to the answers that it concerns.
  */
 export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
   readonly #routes = new Map<string, Route>()
-  readonly #byMarket = new Map<string, readonly Route[]>()
-
-  get size(): number {
-    return this.#routes.size
-  }
+  readonly #markets = new Map<string, KnownMarket<Route>>()
 
   get(id: string): Route | undefined {
     return this.#routes.get(id)
@@ -50,23 +53,32 @@ export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
   }
 
   set(id: string, route: Route): void {
+    this.delete(id)
     this.#routes.set(id, route)
-    this.#byMarket.clear()
+    for (const market of this.#markets.values()) {
+      if (matchesMarket(route.spec, market.channel, market.exchange, market.symbol)) market.routes.push(route)
+    }
   }
 
-  delete(id: string): boolean {
-    this.#byMarket.clear()
-    return this.#routes.delete(id)
+  delete(id: string): void {
+    const route = this.#routes.get(id)
+    if (route === undefined) return
+    this.#routes.delete(id)
+    for (const market of this.#markets.values()) {
+      if (market.routes.includes(route)) market.routes = market.routes.filter((each) => each !== route)
+    }
   }
 
   match(channel: Channel, exchange: string, symbol: string): readonly Route[] {
     const key = `${channel}:${exchange}:${symbol}`
-    const known = this.#byMarket.get(key)
-    if (known) return known
-    const found = [...this.#routes.values()].filter((route) =>
-      matchesMarket(route.spec, channel, exchange, symbol),
-    )
-    this.#byMarket.set(key, found)
-    return found
+    let market = this.#markets.get(key)
+    if (market === undefined) {
+      const routes = [...this.#routes.values()].filter(({ spec }) =>
+        matchesMarket(spec, channel, exchange, symbol),
+      )
+      market = { channel, exchange, symbol, routes }
+      this.#markets.set(key, market)
+    }
+    return market.routes
   }
 }

@@ -2,7 +2,7 @@ import type { TupleWriter } from './copy-binary.ts'
 import type { Channel, EventOf } from './events.ts'
 
 /** The tables that events are stored in. */
-export type TableName = 'trades' | 'quotes' | 'candles' | 'status'
+type TableName = 'trades' | 'quotes' | 'candles' | 'status'
 
 /** The channels that have a table; books are not stored yet. */
 export type StoredChannel = Exclude<Channel, 'book'>

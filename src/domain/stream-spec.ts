@@ -19,7 +19,7 @@ export interface StreamRequest {
   readonly ttlMs: number
 }
 
-export const DEFAULT_TTL_MS = 3_600_000
+const DEFAULT_TTL_MS = 3_600_000
 const SHORTEST_TTL_MS = 5_000
 const MOST_SYMBOLS = 500
 const MOST_EXCHANGES = 100

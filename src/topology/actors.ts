@@ -112,7 +112,7 @@ export function startConsumerFixed(parts: ActorParts, services: ConsumerFixedSer
   })
 }
 
-export function startConsumerDynamic(parts: ActorParts, app: string, services: ConsumerDynamicServices) {
+function startConsumerDynamic(parts: ActorParts, app: string, services: ConsumerDynamicServices) {
   const id = `consumer-dynamic:${app}`
   return superviseActor({
     ...parts,

@@ -233,7 +233,7 @@ export async function createCoordinatorServices(
     )
     await acknowledged
     if (outstanding.size > 0 && !stop.aborted) {
-      log.warn({ missing: [...outstanding] }, 'a notification was not acknowledged; the registry will tell')
+      log.info({ missing: [...outstanding] }, 'a notification was not acknowledged; the registry will tell')
     }
   }
 }

@@ -34,7 +34,7 @@ export interface CoordinatorParts {
   readonly log: Log
 }
 
-export interface CoordinatorSettings {
+interface CoordinatorSettings {
   /** How long a topic stays routed after its last lease has ended, in milliseconds (R13). */
   readonly graceMs: number
   readonly maxPerApplication: number

@@ -164,10 +164,3 @@ function lastTradeTs(shards: Iterable<Shard>): number {
     for (const window of shard.windows.values()) last = Math.max(last, window.lastTs)
   return last
 }
-
-/** How many events wait. */
-export function countEvents(events: ShardEvents): number {
-  let sum = 0
-  for (const ofShard of events.values()) for (const channel of CHANNELS) sum += ofShard[channel]?.length ?? 0
-  return sum
-}

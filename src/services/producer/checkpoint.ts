@@ -35,7 +35,7 @@ const windowSchema = z.object({
 })
 
 /** What there is before the first checkpoint. */
-export const NO_CHECKPOINT: Checkpoint = {
+const NO_CHECKPOINT: Checkpoint = {
   v: CHECKPOINT_VERSION,
   at: 0,
   registryOffset: 0,

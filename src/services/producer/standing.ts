@@ -6,7 +6,7 @@ import type { TopicAnswer } from '../../ports/pipeline.ts'
 import type { ProducerParts } from './parts.ts'
 
 /** Who owns the streams of the configuration. */
-export const STANDING_APP = 'standing'
+const STANDING_APP = 'standing'
 
 /** How long a request waits for its reply before data goes on (R2). */
 const REPLY_WAIT_MS = 1_000
