@@ -6,9 +6,10 @@ import { QUEUE_CAPACITY } from './feed/arrival-queue.ts'
 import { LiveSource } from './feed/live-source.ts'
 import type { ReconnectTiming } from './feed/reconnect-pacer.ts'
 
-export type { CoinbaseChannel } from './coinbase/protocol.ts'
-
 const NAME = 'coinbase'
+
+/** The address of the service itself. */
+export const COINBASE_WEBSOCKET = 'wss://ws-feed.exchange.coinbase.com'
 const RECONNECT: ReconnectTiming = { firstMs: 1_000, maxMs: 60_000 }
 const TIMEOUT_MS = 10_000
 const DOWN_AFTER_MS = 10_000
@@ -39,9 +40,10 @@ export interface CoinbaseOptions {
  * Raises CONFIG_INVALID where the address is none.
  */
 export function createCoinbaseSource(options: CoinbaseOptions): Source {
-  const { channels, log, now } = options
+  const { channels, now } = options
+  const log = options.log.child({ source: NAME })
   const link = {
-    address: parseAddress('url', options.url ?? 'wss://ws-feed.exchange.coinbase.com', ['ws:', 'wss:']),
+    address: parseAddress('url', options.url ?? COINBASE_WEBSOCKET, ['ws:', 'wss:']),
     reconnect: options.reconnect ?? RECONNECT,
     connectTimeoutMs: options.timeoutMs ?? TIMEOUT_MS,
     downAfterMs: options.downAfterMs ?? DOWN_AFTER_MS,

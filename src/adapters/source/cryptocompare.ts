@@ -9,9 +9,11 @@ import { QUEUE_CAPACITY } from './feed/arrival-queue.ts'
 import { LiveSource, type Outlet } from './feed/live-source.ts'
 import type { ReconnectTiming } from './feed/reconnect-pacer.ts'
 
-export type { CryptoCompareChannel } from './cryptocompare/subscriptions.ts'
-
 const NAME = 'cryptocompare'
+
+/** The addresses of the service itself, without the key. */
+export const CRYPTOCOMPARE_WEBSOCKET = 'wss://streamer.cryptocompare.com/v2'
+export const CRYPTOCOMPARE_REST = 'https://min-api.cryptocompare.com'
 
 /** The service's own rules: at least 5 s between connects, a minute's wait after a refusal for too many. */
 const RECONNECT: ReconnectTiming = { firstMs: 5_000, maxMs: 60_000 }
@@ -52,13 +54,11 @@ export interface CryptoCompareOptions {
  * Raises CONFIG_INVALID where an address is none.
  */
 export function createCryptoCompareSource(options: CryptoCompareOptions): Source {
-  const { apiKey, channels, log, now, timeoutMs = TIMEOUT_MS } = options
+  const { apiKey, channels, now, timeoutMs = TIMEOUT_MS } = options
+  const log = options.log.child({ source: NAME })
   const redact = (text: string) => (apiKey ? text.replaceAll(apiKey, '***') : text)
-  const address = parseAddress('url', options.url ?? 'wss://streamer.cryptocompare.com/v2', ['ws:', 'wss:'])
-  const restAddress = parseAddress('restUrl', options.restUrl ?? 'https://min-api.cryptocompare.com', [
-    'http:',
-    'https:',
-  ])
+  const address = parseAddress('url', options.url ?? CRYPTOCOMPARE_WEBSOCKET, ['ws:', 'wss:'])
+  const restAddress = parseAddress('restUrl', options.restUrl ?? CRYPTOCOMPARE_REST, ['http:', 'https:'])
   if (apiKey) address.searchParams.set('api_key', apiKey)
 
   const ways = (outlet: Outlet) => {

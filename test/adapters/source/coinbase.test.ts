@@ -74,8 +74,6 @@ function open(
     markets: symbols.map(market),
     channels: ['trades', 'quotes'],
     reconnect: { firstMs: 5, maxMs: 40 },
-    timeoutMs: 500,
-    downAfterMs: 60,
     log,
     now: nowMicros,
     ...changes,
@@ -213,7 +211,7 @@ describe('Coinbase', () => {
   })
 
   test('without a fallback next rejects when the service is away for too long, and recovers', async (t) => {
-    const { service, source } = await start(t, ['SKL-BTC'])
+    const { service, source } = await start(t, ['SKL-BTC'], { downAfterMs: 60 })
     await pull(source, 'it connects', (all) => changesOf(all).length === 1)
     await service.stop()
     const error = await failureOf(source)

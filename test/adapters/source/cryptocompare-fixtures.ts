@@ -69,7 +69,10 @@ export function startService(t: TestContext): Promise<Service> {
 const COMPLETE = { TYPE: '16', MESSAGE: 'SUBSCRIBECOMPLETE' }
 const GONE = { TYPE: '17', MESSAGE: 'UNSUBSCRIBECOMPLETE' }
 
-/** A source on a service, with times that suit a test; it is closed at the end of the test. */
+/** Times for tests in which a way goes down. */
+export const QUICK = { timeoutMs: 500, fallbackAfterMs: 60 } as const
+
+/** A source on a service that connects again quickly; it is closed at the end of the test. */
 export function openSource(t: TestContext, service: Service, changes: Partial<CryptoCompareOptions> = {}) {
   const log = recordingLog()
   const source: Source = createCryptoCompareSource({
@@ -79,8 +82,8 @@ export function openSource(t: TestContext, service: Service, changes: Partial<Cr
     markets: [BTC],
     channels: ['trades', 'quotes', 'candles'],
     reconnect: { firstMs: 5, maxMs: 40 },
-    timeoutMs: 500,
-    fallbackAfterMs: 60,
+    timeoutMs: 10_000,
+    fallbackAfterMs: 10_000,
     staleAfterMs: 10_000,
     pollEveryMs: 10,
     log,

@@ -7,6 +7,7 @@ import {
   HEARTBEAT,
   INDEX,
   openSource,
+  QUICK,
   startService,
   trade,
   WELCOME,
@@ -77,6 +78,21 @@ describe('CryptoCompare: the connection', () => {
     assert.deepEqual(changesOf(items).slice(0, 3), ['stale', 'disconnected', 'connected+'])
   })
 
+  test('while nobody pulls memory is bounded, and the hole is marked where it is', async (t) => {
+    const service = await startService(t)
+    const { source } = openSource(t, service, { queueCapacity: 100, channels: ['trades'] })
+    await until('it connects', () => source.health().way === 'websocket')
+    service.send(...Array.from({ length: 500 }, (_, id) => trade(id)))
+    await until('all frames came', () => source.health().counters.frames >= 502)
+    const held = await source.next({ maxItems: 10_000, lingerMs: 0, waitMs: 0 }, AbortSignal.timeout(5_000))
+    assert.equal(held.items.length, 100)
+    assert.equal(source.health().counters.dropped, 401)
+    service.send(trade(600))
+    const items = await pull(source, 'the next trade', (all) => eventsOf(all, 'trade').length > 0)
+    assert.deepEqual(changesOf(items), ['recovered+'])
+    assert.equal(items[0]?.channel, 'connection')
+  })
+
   test('the key is in the address of the upgrade and in a header of REST, and nowhere else', async (t) => {
     const service = await startService(t)
     service.behaviour.connected = (socket) => {
@@ -92,7 +108,7 @@ describe('CryptoCompare: the connection', () => {
       status: 401,
       body: { Data: {}, Err: { type: 2, message: `key ${API_KEY} is unknown`, http_status_code: 401 } },
     })
-    const { source, log } = openSource(t, service)
+    const { source, log } = openSource(t, service, QUICK)
     const error = await failureOf(source)
     assert.equal(error.code, 'SOURCE_UNAUTHORIZED')
     assert.match(error.message, /websocket: UNAUTHORIZED.*; rest: key/)
@@ -170,7 +186,7 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
       const { connected, received } = service.behaviour
       service.behaviour.rest = rising()
       misbehave(service)
-      const { source } = openSource(t, service, { timeoutMs: 100 })
+      const { source } = openSource(t, service, { ...QUICK, timeoutMs: 100 })
       const polled = await pull(source, 'quotes by REST', (all) => eventsOf(all, 'quote').length >= 3)
       assert.deepEqual(changesOf(polled.slice(0, 1)), ['connected'], 'what is polled comes after the change')
       assert.equal(changesOf(polled).length, 1)
@@ -198,7 +214,7 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
       url.searchParams.get('e') === 'CCCAGG'
         ? raw({ BTC: { USD: ticker(5) } })
         : raw({ BTC: { USD: ticker(1) }, ETH: { USD: { ...ticker(2), BID: 'no number' } } })
-    const { source } = openSource(t, service, { markets: [BTC, ETH, INDEX], channels: ['quotes'] })
+    const { source } = openSource(t, service, { ...QUICK, markets: [BTC, ETH, INDEX], channels: ['quotes'] })
     const items = await pull(source, 'several rounds', () => service.calls.length >= 8)
     assert.deepEqual(
       eventsOf(items, 'quote').map(({ exchange, symbol, last }) => ({ exchange, symbol, last })),
@@ -211,6 +227,23 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
       ({ url }) => `${url.searchParams.get('e')} ${url.searchParams.get('fsyms')}`,
     )
     assert.deepEqual(new Set(asked), new Set(['Coinbase BTC,ETH', 'CCCAGG BTC']))
+  })
+
+  test('markets come and go at run time while it is polled', async (t) => {
+    const service = await startService(t)
+    service.behaviour.refuse = 503
+    let price = 1
+    service.behaviour.rest = () => raw({ BTC: { USD: ticker(price++) }, ETH: { USD: ticker(price++) } })
+    const { source } = openSource(t, service, { ...QUICK, channels: ['quotes'] })
+    await pull(source, 'quotes of BTC', (all) => eventsOf(all, 'quote').length > 0)
+    source.subscribe([ETH])
+    await pull(source, 'quotes of ETH', (all) =>
+      eventsOf(all, 'quote').some(({ symbol }) => symbol === 'ETH-USD'),
+    )
+    source.unsubscribe([BTC])
+    await source.next({ maxItems: 10_000, lingerMs: 0, waitMs: 0 }, AbortSignal.timeout(5_000))
+    const items = await pull(source, 'further quotes', (all) => eventsOf(all, 'quote').length >= 2)
+    assert.deepEqual(new Set(eventsOf(items, 'quote').map(({ symbol }) => symbol)), new Set(['ETH-USD']))
   })
 
   test('a market that REST does not know is reported once and costs the others nothing', async (t) => {
@@ -227,7 +260,7 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
       }
       return raw(Object.fromEntries(bases.map((base) => [base, { USD: ticker(base.length) }])))
     }
-    const { source } = openSource(t, service, { markets: [BTC, doge, ETH], channels: ['quotes'] })
+    const { source } = openSource(t, service, { ...QUICK, markets: [BTC, doge, ETH], channels: ['quotes'] })
     const items = await pull(
       source,
       'both known markets',
@@ -253,7 +286,7 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
     const limit = { calls_made: { second: 30, minute: 40 }, max_calls: { second: 20, minute: 300 } }
     service.behaviour.rest = () =>
       failed(99, 'You are over your rate limit please upgrade your account!', limit)
-    const { source } = openSource(t, service, { channels: ['quotes'] })
+    const { source } = openSource(t, service, { ...QUICK, channels: ['quotes'] })
     const error = await failureOf(source)
     assert.equal(error.code, 'SOURCE_RATE_LIMITED')
     assert.equal(service.calls.length, 1)
@@ -268,11 +301,11 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
     service.behaviour.rest = (url) => ({
       ...quotes(url),
       headers: {
-        'X-RateLimit-Remaining-All': '1220397, 0;window=1, 33;window=60',
-        'X-RateLimit-Reset-All': '300, 1;window=1, 20;window=60',
+        'X-RateLimit-Remaining-All': '1220397, 30;window=1, 0;window=60',
+        'X-RateLimit-Reset-All': '300, 1;window=1, 30;window=60',
       },
     })
-    const { source } = openSource(t, service, { channels: ['quotes'] })
+    const { source } = openSource(t, service, { ...QUICK, channels: ['quotes'] })
     await pull(source, 'the first quote', (all) => eventsOf(all, 'quote').length === 1)
     const calls = service.calls.length
     const { items } = await source.next({ maxItems: 9, lingerMs: 0, waitMs: 200 }, AbortSignal.timeout(5_000))
@@ -290,7 +323,11 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
       const rows = [minute - 120, minute - 60, minute].map(row)
       return { body: { ...NO_HISTORY, Data: { Aggregated: false, Data: rows } } }
     }
-    const { source } = openSource(t, service, { channels: ['candles'], now: () => minute * 1_000_000 })
+    const { source } = openSource(t, service, {
+      ...QUICK,
+      channels: ['candles'],
+      now: () => minute * 1_000_000,
+    })
     const first = await pull(source, 'two candles', (all) => eventsOf(all, 'candle').length === 2)
     minute += 60
     const second = await pull(source, 'one more', (all) => eventsOf(all, 'candle').length === 1)
@@ -307,7 +344,7 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
 
   test('next rejects only while neither way delivers, and goes on when one does', async (t) => {
     const service = await startService(t)
-    const { source, log } = openSource(t, service)
+    const { source, log } = openSource(t, service, QUICK)
     await pull(source, 'it connects', (all) => changesOf(all).length === 1)
     await service.stop()
     const error = await failureOf(source)
@@ -323,7 +360,7 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
 
   test('what arrived before both ways went down can still be pulled', async (t) => {
     const service = await startService(t)
-    const { source } = openSource(t, service)
+    const { source } = openSource(t, service, QUICK)
     await pull(source, 'it connects', (all) => changesOf(all).length === 1)
     service.send(trade(1))
     await until('the trade arrived', () => source.health().counters.frames >= 6)

@@ -20,7 +20,7 @@ export type CaptureLine =
   | { readonly kind: 'unreadable'; readonly text: string }
 
 /** Reads one line; undefined where it is blank. */
-export function parseCaptureLine(line: string): CaptureLine | undefined {
+function parseCaptureLine(line: string): CaptureLine | undefined {
   const [, seconds, fraction, frame] = FRAME.exec(line) ?? []
   if (seconds !== undefined && frame !== undefined) {
     return { kind: 'received', ts: epochMicros(seconds, fraction), frame }

@@ -102,7 +102,7 @@ export class LiveSource implements Source {
   constructor(options: LiveSourceOptions, markets: readonly Market[]) {
     this.name = options.name
     this.#options = options
-    this.#log = options.log.child({ source: options.name })
+    this.#log = options.log
     this.#tally = new Tally(this.#log)
     this.#queue = new ArrivalQueue({
       capacity: options.queueCapacity,
@@ -156,7 +156,7 @@ export class LiveSource implements Source {
   }
 
   health(): SourceHealth {
-    const failure = this.#link.failure ?? (this.#fellBack ? this.#fallback?.failure : undefined)
+    const failure = this.#failure() ?? this.#link.failure
     return {
       name: this.name,
       way: this.#way(),
