@@ -16,6 +16,18 @@ const duration = (text: string, meaning: string) =>
     })
     .describe(meaning)
 
+/** A duration without a default of its own: where it is not set, each source follows the rules of its service. */
+const sourceDuration = (meaning: string) =>
+  z
+    .union([z.string(), z.number()])
+    .transform((value, context) => {
+      const millis = parseDuration(value)
+      if (millis === undefined || millis === 0) context.addIssue('is not a duration such as 250ms, 30s, 5m')
+      return millis ?? 0
+    })
+    .optional()
+    .describe(meaning)
+
 const count = (least: number, most: number, value: number, meaning: string) =>
   z.coerce.number().int().min(least).max(most).default(value).describe(meaning)
 
@@ -58,6 +70,22 @@ export const configSchema = z.strictObject({
       channels: list(z.enum(['trade', 'quote', 'candle']))
         .default(['trade', 'quote'])
         .describe('Which kinds of events to subscribe to.'),
+      reconnect: sourceDuration(
+        'The shortest wait between two connects (CryptoCompare: 5s, its own rule; Coinbase: 1s).',
+      ),
+      reconnectMax: sourceDuration(
+        'The longest wait between two connects, and the wait after a refusal for too many calls (60s).',
+      ),
+      timeout: sourceDuration(
+        'How long a new connection has until it delivers, and a REST call may take (10s).',
+      ),
+      staleAfter: sourceDuration(
+        'Silence, without even a heartbeat, after which a connection counts as dead (CryptoCompare: 135s; Coinbase: 10s).',
+      ),
+      fallbackAfter: sourceDuration(
+        'How long the WebSocket may be down before REST polling begins, or the source counts as failed (10s).',
+      ),
+      pollEvery: sourceDuration('How often REST is polled while the WebSocket is down (10s).'),
     })
     .prefault({}),
   topics: z

@@ -18,16 +18,31 @@ function toMarket(text: string): Market {
 /** What sources call the feed of a channel. */
 const FEEDS = { trade: 'trades', quote: 'quotes', candle: 'candles' } as const
 
+/** The settings that are set; what is left out, the source decides by the rules of its service. */
+function given<K extends string>(
+  settings: Readonly<Record<K, number | undefined>>,
+): Partial<Record<K, number>> {
+  const set = Object.entries(settings).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(set) as Partial<Record<K, number>>
+}
+
 /** The source that the configuration names. Raises CONFIG_INVALID where it lacks what it needs. */
 export function createSource(config: Config, log: Log): Source {
   const { kind, url, restUrl, markets: names, channels } = config.source
+  const { reconnect, reconnectMax, timeout, staleAfter, fallbackAfter, pollEvery } = config.source
   const markets = names.map(toMarket)
+  const timing = {
+    reconnect: given({ firstMs: reconnect, maxMs: reconnectMax }),
+    ...given({ timeoutMs: timeout, staleAfterMs: staleAfter }),
+  }
   switch (kind) {
     case 'coinbase':
       return createCoinbaseSource({
         ...(url === undefined ? {} : { url }),
         markets: markets.filter(({ exchange }) => exchange === 'coinbase'),
         channels: channels.filter((channel) => channel !== 'candle').map((channel) => FEEDS[channel]),
+        ...timing,
+        ...given({ downAfterMs: fallbackAfter }),
         log,
         now: clockMicros,
       })
@@ -39,6 +54,8 @@ export function createSource(config: Config, log: Log): Source {
         apiKey: config.cryptoCompareKey ?? 'simulator',
         markets,
         channels: channels.map((channel) => FEEDS[channel]),
+        ...timing,
+        ...given({ fallbackAfterMs: fallbackAfter, pollEveryMs: pollEvery }),
         log,
         now: clockMicros,
       })

@@ -22,7 +22,7 @@ export interface CoinbaseOptions {
   /** Their exchange is `coinbase`. */
   readonly markets: readonly Market[]
   readonly channels: readonly CoinbaseChannel[]
-  readonly reconnect?: ReconnectTiming
+  readonly reconnect?: Partial<ReconnectTiming>
   /** How long a new connection has until it delivers. Milliseconds, as all that follow. */
   readonly timeoutMs?: number
   /** How long it may be without delivery before `next` says so. */
@@ -44,7 +44,7 @@ export function createCoinbaseSource(options: CoinbaseOptions): Source {
   const log = options.log.child({ source: NAME })
   const link = {
     address: parseAddress('url', options.url ?? COINBASE_WEBSOCKET, ['ws:', 'wss:']),
-    reconnect: options.reconnect ?? RECONNECT,
+    reconnect: { ...RECONNECT, ...options.reconnect },
     connectTimeoutMs: options.timeoutMs ?? TIMEOUT_MS,
     downAfterMs: options.downAfterMs ?? DOWN_AFTER_MS,
   }

@@ -34,7 +34,7 @@ export interface CryptoCompareOptions {
   readonly apiKey?: string
   readonly markets: readonly Market[]
   readonly channels: readonly CryptoCompareChannel[]
-  readonly reconnect?: ReconnectTiming
+  readonly reconnect?: Partial<ReconnectTiming>
   /** How long a new connection has until it delivers, and how long a REST call may take. Milliseconds, as all that follow. */
   readonly timeoutMs?: number
   /** How long the WebSocket may be without delivery before REST polling begins. */
@@ -75,7 +75,7 @@ export function createCryptoCompareSource(options: CryptoCompareOptions): Source
   }
   const link = {
     address,
-    reconnect: options.reconnect ?? RECONNECT,
+    reconnect: { ...RECONNECT, ...options.reconnect },
     connectTimeoutMs: timeoutMs,
     downAfterMs: options.fallbackAfterMs ?? FALLBACK_AFTER_MS,
   }
