@@ -31,7 +31,9 @@ import {
   startProducer,
 } from './topology/actors.ts'
 import { type Engines, openEngines } from './topology/engines.ts'
+import { startGauges } from './topology/gauges.ts'
 import { removeRunFile, writeRunFile } from './topology/run-file.ts'
+import { createSourceMetrics } from './topology/source-metrics.ts'
 import { clockMicros, createSource } from './topology/sources.ts'
 import { countUnstored } from './topology/unstored.ts'
 import { VERSION } from './version.ts'
@@ -190,11 +192,23 @@ async function assemble(
   }
 
   let isStarted = false
+  let source: Source | undefined
+  const meterSource = createSourceMetrics(meter)
   let api: string | undefined
   if (has('gateway')) {
     const desk = createStreamDesk({ instance, bus, registry, membership, newId })
     const spawn = roster.spawnConsumerDynamic.bind(roster, actorParts)
-    const delivery = await createDelivery({ broker, desk, bus, registry, instance, spawn, log, meter })
+    const delivery = await createDelivery({
+      broker,
+      desk,
+      bus,
+      registry,
+      instance,
+      spawn,
+      nowMicros: clockMicros,
+      log,
+      meter,
+    })
     const gateway = await startGateway({
       ...config.gateway,
       keys: config.apiKeys,
@@ -204,7 +218,11 @@ async function assemble(
       broker,
       actors: roster,
       alerts: alerts.list,
-      metrics: () => meter.render(),
+      metrics() {
+        if (source) meterSource(source.health())
+        meter.gauge('streams', desk.list().length)
+        return meter.render()
+      },
       ready: () => readiness(isStarted, roster.list()),
       info: { version: VERSION },
       log,
@@ -224,7 +242,6 @@ async function assemble(
     await options.onServing?.(api)
   }
 
-  let source: Source | undefined
   if (has('producer')) {
     source = options.source?.(log) ?? createSource(config, log)
     const { close } = source
@@ -263,6 +280,8 @@ async function assemble(
     })
   }
 
+  const gauges = startGauges(meter, registry, () => source)
+  started.push({ order: 5, name: 'gauges', close: () => gauges.stop() })
   isStarted = true
   if (api !== undefined) {
     writeRunFile(config.data, { pid: process.pid, api })

@@ -25,7 +25,9 @@ export type CounterName =
   | 'source_frames_total'
   | 'source_malformed_total'
   | 'source_duplicates_total'
+  | 'source_out_of_order_total'
   | 'source_reconnects_total'
+  | 'source_dropped_total'
   | 'published_records_total'
   | 'duplicates_dropped_total'
   | 'reentering_total'
@@ -36,7 +38,7 @@ export type CounterName =
   | 'delivered_events_total'
   | 'delivery_resets_total'
 
-export type GaugeName = 'alerts' | 'consumer_lag_records' | 'streams' | 'sockets'
+export type GaugeName = 'alerts' | 'consumer_lag_records' | 'source_way' | 'streams' | 'sockets'
 
 export type TimerName =
   | 'store_write_seconds'

@@ -30,7 +30,15 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
     help: 'Frames of a source that were not of its own protocol, left out.',
     labels: ['source'],
   },
-  source_duplicates_total: { help: 'Events that a source repeated, left out.', labels: ['source'] },
+  source_duplicates_total: { help: 'Events that a source repeated.', labels: ['source'] },
+  source_out_of_order_total: {
+    help: 'Events of a source older than one before them.',
+    labels: ['source'],
+  },
+  source_dropped_total: {
+    help: "Events dropped at the bound of a source's queue, since the producer did not keep up.",
+    labels: ['source'],
+  },
   source_reconnects_total: { help: 'Connections to a source made anew.', labels: ['source'] },
   published_records_total: {
     help: 'Records of fixed topics acknowledged by the broker.',
@@ -62,6 +70,7 @@ export const GAUGES: Readonly<Record<GaugeName, Metric>> = {
     help: 'Records between a consumer and the end of its partition.',
     labels: ['topic', 'partition'],
   },
+  source_way: { help: 'Which way of a source delivers: 1, else 0.', labels: ['source', 'way'] },
   streams: { help: 'Live streams (leases).', labels: [] },
   sockets: { help: 'Open WebSockets of applications.', labels: [] },
 }
