@@ -309,7 +309,7 @@ export const ERROR_KINDS = {
     retryable: true,
     status: 503,
     meaning: 'No coordinator answered the request in time.',
-    remedy: 'Ask again with the same lease id: the answer will be the same lease.',
+    remedy: 'Ask again: the platform may be starting, or changing its leader.',
   },
   TOPIC_CREATION_FAILED: {
     retryable: true,

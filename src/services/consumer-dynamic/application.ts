@@ -31,6 +31,8 @@ export interface ApplicationParts {
   readonly hub: TopicHub
   /** Starts the machine of an application. */
   readonly spawn: (app: string, services: ConsumerDynamicServices) => ConsumerDynamicActor
+  /** Microseconds since the epoch. */
+  readonly nowMicros: () => number
   readonly log: Log
   readonly meter: Meter
 }
@@ -44,7 +46,7 @@ export interface Application {
 }
 
 export function createApplication(app: string, parts: ApplicationParts): Application {
-  const { hub, log, meter, spawn } = parts
+  const { hub, log, meter, spawn, nowMicros } = parts
   const inTurn = createSerializer()
   const byTopic = new Map<string, Set<Subscription>>()
   /** Topics that the shared reader reads for this application. */
@@ -79,6 +81,34 @@ export function createApplication(app: string, parts: ApplicationParts): Applica
     }
   }
 
+  /** A topic that was gone before it was read: whoever waits for it is told. */
+  const refuse = (topic: string): void => {
+    for (const subscription of [...(byTopic.get(topic) ?? [])]) {
+      const { endpoint, lease } = subscription
+      endpoint.send({ op: 'end', stream: lease.id, reason: 'its topic is gone' })
+      remove(subscription)
+    }
+  }
+
+  /** From the arrival of the source's frame to here, of the newest event: one of a batch is enough. */
+  const observeLatency = (batch: StreamBatch): void => {
+    const newest = batch.events.at(-1)
+    if (newest === undefined) return
+    const { recvTs } = JSON.parse(Buffer.from(newest.value).toString()) as { recvTs?: number }
+    if (recvTs !== undefined) meter.observe('delivery_latency_seconds', (nowMicros() - recvTs) / 1e6)
+  }
+
+  const remove = (subscription: Subscription): void => {
+    subscription.end()
+    const { topic } = subscription.lease
+    const known = byTopic.get(topic)
+    if (!known?.delete(subscription) || known.size > 0) return
+    byTopic.delete(topic)
+    hub.leave(topic, push)
+    opened.delete(topic)
+    actor.send({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic })
+  }
+
   const services: ConsumerDynamicServices = {
     subscribeTopics: (topics, signal) =>
       inTurn(async () => {
@@ -90,7 +120,7 @@ export function createApplication(app: string, parts: ApplicationParts): Applica
             activate(topic)
           } catch (error) {
             if (toTapelineError(error).code !== 'TOPIC_UNKNOWN') throw error
-            log.info({ app, topic }, 'a topic was gone before it was read')
+            refuse(topic)
           }
         }
       }),
@@ -121,6 +151,7 @@ export function createApplication(app: string, parts: ApplicationParts): Applica
             }
             if (batch.reset !== null) meter.count('delivery_resets_total')
           }
+          observeLatency(batch)
         }
         inbox.taken()
         meter.count('delivered_events_total', events)
@@ -137,16 +168,7 @@ export function createApplication(app: string, parts: ApplicationParts): Applica
       if (opened.has(topic)) activate(topic)
       else actor.send({ type: 'SUBSCRIBE_TO_TOPIC', topic })
     },
-    remove(subscription) {
-      subscription.end()
-      const { topic } = subscription.lease
-      const known = byTopic.get(topic)
-      if (!known?.delete(subscription) || known.size > 0) return
-      byTopic.delete(topic)
-      hub.leave(topic, push)
-      opened.delete(topic)
-      actor.send({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic })
-    },
+    remove,
     *subscriptions() {
       for (const known of byTopic.values()) yield* known
     },

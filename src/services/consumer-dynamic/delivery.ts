@@ -27,7 +27,7 @@ export interface RunningDelivery extends Delivery {
 
 /** Delivers dynamic topics to the endpoints of applications, one consumerDynamic machine an application. */
 export async function createDelivery(parts: DeliveryParts): Promise<RunningDelivery> {
-  const { broker, desk, bus, registry, instance, log, meter } = parts
+  const { broker, desk, bus, registry, instance, log } = parts
   const hub: TopicHub = await openTopicHub(broker, log)
   const applications = new Map<string, { application: Application; connections: number }>()
 
@@ -77,7 +77,6 @@ export async function createDelivery(parts: DeliveryParts): Promise<RunningDeliv
     connect(app, endpoint) {
       const entry = enter(app)
       const connection = openConnection(app, endpoint, entry.application, desk)
-      meter.gauge('sockets', countConnections())
       return {
         ...connection,
         close() {
@@ -87,7 +86,6 @@ export async function createDelivery(parts: DeliveryParts): Promise<RunningDeliv
             applications.delete(app)
             entry.application.stop()
           }
-          meter.gauge('sockets', countConnections())
         },
       }
     },
@@ -100,12 +98,6 @@ export async function createDelivery(parts: DeliveryParts): Promise<RunningDeliv
       await hub.close()
     },
   }
-
-  function countConnections(): number {
-    let sum = 0
-    for (const { connections } of applications.values()) sum += connections
-    return sum
-  }
 }
 
 /** One endpoint's subscriptions; each lease at most once. */
@@ -117,8 +109,8 @@ function openConnection(
 ): Connection {
   const subscriptions = new Map<string, Subscription>()
   const refuse = (stream: string, error: unknown): void => {
-    const { code, message } = toTapelineError(error)
-    endpoint.send({ op: 'error', stream, code, message })
+    const { code, message, remedy } = toTapelineError(error)
+    endpoint.send({ op: 'error', stream, code, message, remedy })
   }
   const leave = (leaseId: string): void => {
     const subscription = subscriptions.get(leaseId)

@@ -1,6 +1,5 @@
 import { encodeEvent } from '../../domain/event-codec.ts'
 import {
-  CHANNELS,
   type Channel,
   type EventOf,
   type MarketEvent,
@@ -39,13 +38,23 @@ export class GapWatch {
   #connection = 0
   readonly #seen = new Map<string, number>()
   readonly #overlapping = new Set<string>()
+  /** Markets that were subscribed to while the connection stood: nothing was missed there before their first trade. */
+  readonly #joined = new Set<string>()
   #lastTs = -1
 
   /** Events may have been missed; `lastTs` is the time of the last trade published of any market, -1 where there is none. */
   resume(lastTs: number): void {
     this.#connection++
     this.#overlapping.clear()
+    this.#joined.clear()
     this.#lastTs = lastTs
+  }
+
+  /** Events of one market alone may have been missed: it was subscribed to anew. */
+  resumeMarket(market: string): void {
+    this.#seen.delete(market)
+    this.#overlapping.delete(market)
+    this.#joined.add(market)
   }
 
   /** A trade that was known came again: what the source repeats reaches back to what was published. */
@@ -64,7 +73,7 @@ export class GapWatch {
   ): { from: number; to: number; filled: boolean } | undefined {
     if (this.#seen.get(market) === this.#connection) return undefined
     this.#seen.set(market, this.#connection)
-    const from = lastTs >= 0 ? lastTs : this.#lastTs
+    const from = lastTs >= 0 || this.#joined.has(market) ? lastTs : this.#lastTs
     if (from < 0) return undefined
     return { from: Math.min(from, ts), to: Math.max(from, ts), filled: this.#overlapping.has(market) }
   }
@@ -131,7 +140,8 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
 
   for (const item of data.items) {
     if (item.channel === 'connection') {
-      if (item.resumed) gaps.resume(lastTradeTs(shards.values()))
+      if (item.resumed && item.status.symbol !== undefined) gaps.resumeMarket(marketKey(item.status))
+      else if (item.resumed) gaps.resume(lastTradeTs(shards.values()))
       addStatus(item.status)
     } else if (item.channel === 'trade') addTrade(item.event, item.reentering === true)
     else add(item, item.reentering === true)
