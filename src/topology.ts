@@ -33,7 +33,6 @@ import {
 import { type Engines, openEngines } from './topology/engines.ts'
 import { startGauges } from './topology/gauges.ts'
 import { removeRunFile, writeRunFile } from './topology/run-file.ts'
-import { createSourceMetrics } from './topology/source-metrics.ts'
 import { clockMicros, createSource } from './topology/sources.ts'
 import { countUnstored } from './topology/unstored.ts'
 import { VERSION } from './version.ts'
@@ -193,7 +192,6 @@ async function assemble(
 
   let isStarted = false
   let source: Source | undefined
-  const meterSource = createSourceMetrics(meter)
   let api: string | undefined
   if (has('gateway')) {
     const desk = createStreamDesk({ instance, bus, registry, membership, newId })
@@ -218,11 +216,7 @@ async function assemble(
       broker,
       actors: roster,
       alerts: alerts.list,
-      metrics() {
-        if (source) meterSource(source.health())
-        meter.gauge('streams', desk.list().length)
-        return meter.render()
-      },
+      metrics: () => meter.render(),
       ready: () => readiness(isStarted, roster.list()),
       info: { version: VERSION },
       log,
