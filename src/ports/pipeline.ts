@@ -56,14 +56,13 @@ export interface PreparedBatch {
   readonly rows: number
 }
 
-/** Records of one dynamic topic that count, in order, with what a reader remembers before and behind them. */
+/** Records of one dynamic topic that count, in order, with what a reader remembers behind them. */
 export interface StreamBatch {
   readonly topic: string
   readonly topicId: string
   /** The offset of the first record that it covers, and the one behind the last. */
   readonly from: number
   readonly next: number
-  readonly before: ReaderMemory
   readonly after: ReaderMemory
   readonly events: readonly { readonly offset: number; readonly value: Uint8Array }[]
   /** Set where history is gone for good in front of this place: applications are told. */

@@ -40,7 +40,7 @@ async function readOn(subscription: Subscription, { broker, hub, meter }: CatchU
   const { topic } = subscription.lease
   const feed = hub.feed(topic)
   if (feed === undefined || subscription.joinLive(feed)) return
-  const { offset, memory } = subscription.behindFrom(feed)
+  const { offset, memory } = subscription.behindFrom()
   const reader = await broker.openReader()
   try {
     await reader.assign([{ topic, partition: 0, offset }])
@@ -70,7 +70,7 @@ async function readOn(subscription: Subscription, { broker, hub, meter }: CatchU
 function resetBatch(
   { lease, nextOffset }: Subscription,
   earliest: number,
-  memory: StreamBatch['before'],
+  memory: StreamBatch['after'],
 ): StreamBatch {
   const reset = 'the history behind the cursor is gone: retention has removed it'
   const { topic, topicId } = lease
@@ -79,7 +79,6 @@ function resetBatch(
     topicId,
     from: nextOffset,
     next: earliest,
-    before: memory,
     after: memory,
     events: [],
     reset,

@@ -1,5 +1,5 @@
 import { type Cursor, encodeCursor } from '../../domain/cursor.ts'
-import { copyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import type { StreamBatch } from '../../ports/pipeline.ts'
 import type { Lease } from '../../ports/streams.ts'
 import type { AppEndpoint } from '../../ports/transport.ts'
@@ -23,7 +23,8 @@ export class Subscription {
   readonly #ended = new AbortController()
   #state: 'waiting' | 'behind' | 'live' = 'waiting'
   #next = 0
-  #memory: ReaderMemory | undefined
+  /** What a reader remembers at `#next`, and nowhere else: what it has not got must not look as if it had come before. */
+  #memory: ReaderMemory = emptyMemory()
 
   constructor(endpoint: AppEndpoint, lease: Lease, cursor: Cursor | undefined) {
     this.endpoint = endpoint
@@ -61,7 +62,6 @@ export class Subscription {
   deliver(batch: StreamBatch, shared: Map<string, Buffer>): Delivered {
     if (this.#state !== 'live' || batch.next <= this.#next) return { kind: 'sent', events: 0 }
     if (this.endpoint.pendingBytes > MOST_PENDING_BYTES || batch.from > this.#next) {
-      if (batch.from >= this.#next) this.#memory = batch.before
       this.#state = 'behind'
       return { kind: 'behind' }
     }
@@ -90,8 +90,8 @@ export class Subscription {
   }
 
   /** Where the catch-up reader begins: the next offset, and what a reader remembers there. */
-  behindFrom(feed: TopicFeed): { readonly offset: number; readonly memory: ReaderMemory } {
-    return { offset: this.#next, memory: copyMemory(this.#memory ?? feed.memory) }
+  behindFrom(): { readonly offset: number; readonly memory: ReaderMemory } {
+    return { offset: this.#next, memory: copyMemory(this.#memory) }
   }
 
   /** Turns live if it has got everything that the shared reader has handed out. Gives whether it did. */
@@ -103,9 +103,7 @@ export class Subscription {
 
   /** Leaves live delivery: a batch was not kept for it. */
   fallBehind(batch: StreamBatch): void {
-    if (this.#state !== 'live' || batch.next <= this.#next) return
-    if (batch.from >= this.#next) this.#memory = batch.before
-    this.#state = 'behind'
+    if (this.#state === 'live' && batch.next > this.#next) this.#state = 'behind'
   }
 
   end(): void {

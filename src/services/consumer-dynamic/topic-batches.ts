@@ -17,13 +17,10 @@ export function toTopicBatches(
   const { topic, topicId } = fetch
   const batches: StreamBatch[] = []
   let start = from
-  let before = copyMemory(memory)
   let events: { offset: number; value: Uint8Array }[] = []
   const cut = (next: number, reset: string | null): void => {
-    const after = copyMemory(memory)
-    batches.push({ topic, topicId, from: start, next, before, after, events, reset })
+    batches.push({ topic, topicId, from: start, next, after: copyMemory(memory), events, reset })
     start = next
-    before = after
     events = []
   }
   for (const record of fetch.records) {

@@ -69,7 +69,6 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
         return
       case 'truncated': {
         const { topic, topicId, listeners, memory, nextOffset } = open
-        const kept = copyMemory(memory)
         const reset = `records up to ${fetch.earliest - 1} were removed before they were read`
         open.nextOffset = fetch.earliest
         const batch = {
@@ -77,8 +76,7 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
           topicId,
           from: nextOffset,
           next: fetch.earliest,
-          before: kept,
-          after: kept,
+          after: copyMemory(memory),
           events: [],
           reset,
         }
