@@ -124,6 +124,7 @@ export const configSchema = z.strictObject({
   consumerFixed: z
     .strictObject({
       maxRows: count(100, 100_000, 20_000, 'The most records of one transaction.'),
+      linger: duration('50ms', 'How long a small batch gathers more rows before it is written.'),
     })
     .prefault({}),
   broker: z

@@ -177,7 +177,15 @@ async function assemble(
   }
 
   if (has('consumer-fixed')) {
-    const parts = { broker, store, topics: stored, maxRecords: config.consumerFixed.maxRows, log, meter }
+    const parts = {
+      broker,
+      store,
+      topics: stored,
+      maxRecords: config.consumerFixed.maxRows,
+      lingerMs: config.consumerFixed.linger,
+      log,
+      meter,
+    }
     const services = await createConsumerFixedServices(
       { ...parts, nowMicros: clockMicros, raiseAlert: alerts.raise },
       signal,

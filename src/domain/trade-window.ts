@@ -22,14 +22,18 @@ const SNAPSHOT_IDS = 128
  * already forgotten may have been published before: it re-enters (R6), and the store decides.
  */
 export class TradeWindow {
-  readonly #times = new Map<string, number>()
+  readonly #known = new Set<string>()
+  /** A ring: once it is full, the next place is that of the oldest. */
+  readonly #ids: string[] = []
+  readonly #times: number[] = []
+  #next = 0
   #forgottenTs = -1
   #lastTs = -1
 
   static restore(snapshot: WindowSnapshot): TradeWindow {
     const window = new TradeWindow()
     snapshot.ids.forEach((id, i) => {
-      window.#times.set(id, snapshot.times[i] ?? -1)
+      window.remember(id, snapshot.times[i] ?? -1)
     })
     window.#forgottenTs = snapshot.forgottenTs
     window.#lastTs = snapshot.lastTs
@@ -42,32 +46,34 @@ export class TradeWindow {
   }
 
   judge(id: string, ts: number): Verdict {
-    if (this.#times.has(id)) return 'duplicate'
+    if (this.#known.has(id)) return 'duplicate'
     return ts <= this.#forgottenTs ? 'reentering' : 'new'
   }
 
   remember(id: string, ts: number): void {
-    this.#times.set(id, ts)
+    if (this.#known.has(id)) return
+    if (this.#ids.length === KEPT_IDS) this.#forget(this.#next)
+    this.#known.add(id)
+    this.#ids[this.#next] = id
+    this.#times[this.#next] = ts
+    this.#next = (this.#next + 1) % KEPT_IDS
     if (ts > this.#lastTs) this.#lastTs = ts
-    if (this.#times.size > KEPT_IDS) this.#forgetOldest()
   }
 
   snapshot(): WindowSnapshot {
-    const all = [...this.#times]
-    const kept = all.slice(-SNAPSHOT_IDS)
-    const forgotten = all.slice(0, all.length - kept.length)
+    const inOrder = <T>(ring: readonly T[]): T[] =>
+      ring.length < KEPT_IDS ? [...ring] : [...ring.slice(this.#next), ...ring.slice(0, this.#next)]
+    const times = inOrder(this.#times)
     return {
-      ids: kept.map(([id]) => id),
-      times: kept.map(([, ts]) => ts),
-      forgottenTs: forgotten.reduce((highest, [, ts]) => Math.max(highest, ts), this.#forgottenTs),
+      ids: inOrder(this.#ids).slice(-SNAPSHOT_IDS),
+      times: times.slice(-SNAPSHOT_IDS),
+      forgottenTs: times.slice(0, -SNAPSHOT_IDS).reduce((a, b) => Math.max(a, b), this.#forgottenTs),
       lastTs: this.#lastTs,
     }
   }
 
-  #forgetOldest(): void {
-    const [oldest] = this.#times
-    if (!oldest) return
-    this.#times.delete(oldest[0])
-    if (oldest[1] > this.#forgottenTs) this.#forgottenTs = oldest[1]
+  #forget(place: number): void {
+    this.#known.delete(this.#ids[place] as string)
+    this.#forgottenTs = Math.max(this.#forgottenTs, this.#times[place] as number)
   }
 }

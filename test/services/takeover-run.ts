@@ -249,6 +249,30 @@ export async function runTakeovers(seed: number): Promise<RunResult> {
   over.abort()
   const fixed = await readAll(broker, topics.trade)
   const derived = await readAll(broker, 'app.test')
+  await registry.close()
+  await bus.close()
+  await broker.close()
+  return { ...compare(fixed, derived), owners }
+}
+
+function compare(
+  fixed: readonly StoredRecord[],
+  derived: readonly StoredRecord[],
+): Omit<RunResult, 'owners'> {
+  const idOf = ({ value }: StoredRecord): string =>
+    (JSON.parse(Buffer.from(value ?? []).toString()) as Trade).id
+  const stored = counted(fixed).map((record) => `${record.offset}=${idOf(record)}`)
+  const delivered = counted(derived).map((record) => `${record.headers.position?.offset}=${idOf(record)}`)
+  const ids = (positions: readonly string[]): string[] =>
+    positions.map((position) => position.split('=')[1] ?? '')
+  const twice = (all: readonly string[]): number => all.length - new Set(all).size
+  return {
+    dupF: twice(ids(stored)),
+    hole: stored.filter((each) => !delivered.includes(each)).length,
+    phantom: delivered.filter((each) => !stored.includes(each)).length,
+    dupD: twice(ids(delivered)),
+    trades: stored.length,
+  }
 }
 
 function counted(records: readonly StoredRecord[]): StoredRecord[] {

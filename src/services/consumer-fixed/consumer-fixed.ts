@@ -1,5 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { withDeadline } from '../../control/deadline.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
+import type { PartitionFetch } from '../../ports/broker.ts'
 import type { FixedBatch, PreparedBatch } from '../../ports/pipeline.ts'
 import type { PartitionWrite } from '../../ports/store.ts'
 import { createSerializer } from '../serialize.ts'
@@ -25,31 +27,40 @@ export async function createConsumerFixedServices(
   parts: ConsumerFixedParts,
   signal: AbortSignal,
 ): Promise<ConsumerFixedServices> {
-  const { broker, store, maxRecords, nowMicros, log, meter } = parts
+  const { broker, store, maxRecords, lingerMs, nowMicros, log, meter } = parts
   const inTurn = createSerializer()
   const claims = await joinFixedTopics(parts, signal)
   /** The batch that was handed out and is not written yet: a receive that was aborted in between loses nothing. */
   let inHand: FixedBatch | undefined
+  /** What was polled for the next batch: it too survives an abort. */
+  let gathered: PartitionFetch[] = []
   let committedAt = 0
 
   const receive = async (stop: AbortSignal): Promise<FixedBatch> => {
     while (inHand === undefined) {
       stop.throwIfAborted()
-      const reader = await claims.reader(stop)
-      const fetches = (await reader.poll({ maxRecords, waitMs: POLL_MS }, stop)).filter(
-        ({ kind }) => kind !== 'deleted',
-      )
-      if (fetches.length === 0) continue
-      let records = 0
-      for (const fetch of fetches) {
-        if (fetch.kind !== 'records') continue
-        records += fetch.records.length
-        const labels = { topic: fetch.topic, partition: String(fetch.partition) }
-        meter.gauge('consumer_lag_records', fetch.endOffset - fetch.nextOffset, labels)
+      await gather(POLL_MS, stop)
+      if (gathered.length === 0) continue
+      // Without load the batch waits a little for company; under load it is large already.
+      if (countRecords(gathered) < maxRecords / 10) {
+        await delay(lingerMs, undefined, { signal: stop })
+        await gather(0, stop)
       }
-      inHand = { fetches, records }
+      inHand = { fetches: gathered, records: countRecords(gathered) }
+      gathered = []
     }
     return inHand
+  }
+
+  const gather = async (waitMs: number, stop: AbortSignal): Promise<void> => {
+    const reader = await claims.reader(stop)
+    for (const fetch of await reader.poll({ maxRecords, waitMs }, stop)) {
+      if (fetch.kind === 'deleted') continue
+      gathered.push(fetch)
+      if (fetch.kind !== 'records') continue
+      const labels = { topic: fetch.topic, partition: String(fetch.partition) }
+      meter.gauge('consumer_lag_records', fetch.endOffset - fetch.nextOffset, labels)
+    }
   }
 
   const write = async (writes: readonly PartitionWrite[], stop: AbortSignal): Promise<void> => {
@@ -137,4 +148,8 @@ export async function createConsumerFixedServices(
     }
     return open
   }
+}
+
+function countRecords(fetches: readonly PartitionFetch[]): number {
+  return fetches.reduce((sum, fetch) => sum + (fetch.kind === 'records' ? fetch.records.length : 0), 0)
 }

@@ -11,6 +11,8 @@ export interface ConsumerFixedParts {
   readonly topics: Readonly<Record<StoredChannel, string>>
   /** The most records of one batch: batches grow to this under load. */
   readonly maxRecords: number
+  /** How long a small batch gathers more, in milliseconds: a transaction costs the same for one row as for hundreds. */
+  readonly lingerMs: number
   /** Microseconds since the epoch. */
   readonly nowMicros: () => number
   readonly raiseAlert: (id: string, code: string, message: string) => void
