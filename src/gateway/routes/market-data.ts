@@ -115,7 +115,7 @@ export function registerMarketData(app: GatewayServer, store: Store): void {
     },
     preValidation: async (request) => requireOperator(callerIn(request)),
     handler: ({ body }, reply) =>
-      store.query(body.sql, { maxRows: MOST_ROWS, timeoutMs: SQL_MS }, deadlineOf(reply)),
+      store.query(body.sql, { maxRows: body.maxRows, timeoutMs: SQL_MS }, deadlineOf(reply)),
   })
 }
 
