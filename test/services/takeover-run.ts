@@ -58,9 +58,18 @@ class Gate {
   readonly waiting: (() => void)[] = []
   /** Calls let through and not settled. */
   inFlight = 0
+  readonly #over: AbortSignal
+
+  /** Whoever still waits when the run is over is sent home. */
+  constructor(over: AbortSignal) {
+    this.#over = over
+  }
 
   async pass<T>(call: () => Promise<T>): Promise<T> {
-    await new Promise<void>((resolve) => this.waiting.push(resolve))
+    await new Promise<void>((resolve, reject) => {
+      this.waiting.push(resolve)
+      this.#over.addEventListener('abort', () => reject(this.#over.reason), { once: true })
+    })
     this.inFlight++
     try {
       return await call()
@@ -167,7 +176,7 @@ export async function runTakeovers(seed: number): Promise<RunResult> {
   }
 
   const own = (): Owner => {
-    const owner: Owner = { gate: new Gate(), done: false }
+    const owner: Owner = { gate: new Gate(over.signal), done: false }
     owners++
     const source = connect()
     const work = async (): Promise<void> => {
@@ -191,10 +200,10 @@ export async function runTakeovers(seed: number): Promise<RunResult> {
       )
       for (let last = false; !last; ) {
         last = source.ended
-        const data = await services.fetchData(0, forever)
-        const outcome = await services.publishFixed(data, forever)
+        const data = await services.fetchData(0, over.signal)
+        const outcome = await services.publishFixed(data, over.signal)
         for (let due = outcome.dynamicWaiting; due; )
-          due = (await services.publishDynamic(forever)).dynamicWaiting
+          due = (await services.publishDynamic(over.signal)).dynamicWaiting
       }
     }
     work()
