@@ -36,6 +36,7 @@ export type CounterName =
   | 'stored_rows_total'
   | 'dead_letters_total'
   | 'delivered_events_total'
+  | 'delivery_catch_ups_total'
   | 'delivery_resets_total'
 
 export type GaugeName = 'alerts' | 'consumer_lag_records' | 'source_way' | 'streams' | 'sockets'

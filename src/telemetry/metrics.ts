@@ -57,6 +57,10 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
   stored_rows_total: { help: 'Rows written to the database.', labels: [] },
   dead_letters_total: { help: 'Records kept as dead letters.', labels: [] },
   delivered_events_total: { help: 'Events handed over to applications.', labels: [] },
+  delivery_catch_ups_total: {
+    help: 'Streams served from the log for a while, since they resumed or were read too slowly.',
+    labels: [],
+  },
   delivery_resets_total: {
     help: 'Streams told that a part of their history is gone.',
     labels: [],

@@ -63,6 +63,7 @@ export function createApplication(app: string, parts: ApplicationParts): Applica
   const serveBehind = (subscription: Subscription): void => {
     if (subscription.state !== 'behind' || served.has(subscription)) return
     served.add(subscription)
+    meter.count('delivery_catch_ups_total')
     catchUp(subscription, parts)
       .catch((error: unknown) => {
         log.error({ stream: subscription.lease.id, code: toTapelineError(error).code }, 'catching up ended')
