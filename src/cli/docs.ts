@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { diagramFiles } from '../diagram/files.ts'
 import type { Command } from './command.ts'
+import { configurationPage, configurationSchema } from './docs/configuration-page.ts'
 import { errorsPage } from './docs/errors-page.ts'
 
 /** Gives generated pages and pictures by their path below `docs/`. */
@@ -9,6 +10,8 @@ type Generator = () => Promise<ReadonlyMap<string, string>>
 const GENERATORS: readonly Generator[] = [
   async () => new Map([...(await diagramFiles())].map(([name, text]) => [`machines/${name}`, text])),
   async () => new Map([['errors.md', errorsPage()]]),
+  async () => new Map([['configuration.md', configurationPage()]]),
+  async () => new Map([['tapeline.schema.json', configurationSchema()]]),
 ]
 
 const DOCS = new URL('../../docs/', import.meta.url)
@@ -16,7 +19,8 @@ const DOCS = new URL('../../docs/', import.meta.url)
 const HELP = `
 Usage: tapeline docs [--check]
 
-Writes the parts of docs/ that follow from the code: the diagrams of the machines, the list of errors.
+Writes the parts of docs/ that follow from the code: the diagrams of the machines, the lists of errors and
+settings, the schema of the configuration file.
 
   --check   write nothing; exit with 1 and name the files that are out of date
 `

@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { type Config, type ConfigInput, environmentName, loadConfig, settingPaths } from '../src/config.ts'
+import { TapelineError } from '../src/errors.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'tapeline-config-'))
+after(() => rmSync(folder, { recursive: true }))
+
+let files = 0
+
+function fileOf(text: string): string {
+  const path = join(folder, `${files++}.yaml`)
+  writeFileSync(path, text)
+  return path
+}
+
+interface Given {
+  readonly yaml?: string
+  readonly environment?: Record<string, string>
+  readonly flags?: ConfigInput
+}
+
+/** Never without a file: a tapeline.yaml of whoever runs the tests is none of theirs. */
+function load({ yaml = '', environment = {}, flags = {} }: Given): Config {
+  return loadConfig({ file: fileOf(yaml), environment, flags })
+}
+
+function refusal(given: Given): TapelineError {
+  try {
+    load(given)
+  } catch (error) {
+    assert.ok(error instanceof TapelineError, String(error))
+    assert.equal(error.code, 'CONFIG_INVALID')
+    return error
+  }
+  assert.fail(`accepted: ${JSON.stringify(given)}`)
+}
+
+/** Settings in the shape of the file, with one of them set. */
+function settingsWith(path: readonly string[], value: unknown): string {
+  return JSON.stringify(path.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value))
+}
+
+describe('where settings come from', () => {
+  test('the defaults need nothing', () => {
+    const config = load({})
+    assert.equal(config.data, '.tapeline')
+    assert.equal(config.topics.retention, 7 * 86_400_000)
+    assert.equal(config.gateway.port, 8080)
+    assert.deepEqual(config.roles, ['producer', 'coordinator', 'consumer-fixed', 'gateway'])
+    assert.deepEqual(config.streams.standing, {})
+    assert.equal(config.cryptoCompareKey, undefined)
+    assert.deepEqual(config.apiKeys, [])
+  })
+
+  test('the environment goes over the file, flags over both, each setting by itself', () => {
+    const yaml = 'gateway: {host: 127.0.0.2, port: 1001}\nlog: {level: error}\nstreams: {grace: 5s}'
+    const environment = { TAPELINE_GATEWAY_PORT: '1002', TAPELINE_LOG_LEVEL: 'debug' }
+    const config = load({ yaml, environment, flags: { gateway: { port: 1003 } } })
+    assert.deepEqual(config.gateway, { host: '127.0.0.2', port: 1003 })
+    assert.equal(config.log.level, 'debug')
+    assert.equal(config.streams.grace, 5_000)
+    assert.equal(load({ yaml, environment }).gateway.port, 1002)
+    assert.equal(load({ yaml }).gateway.port, 1001)
+  })
+
+  test('a list is a list in the file and text with commas in the environment', () => {
+    const markets = ['coinbase:BTC-USD', 'kraken:ETH-EUR']
+    assert.deepEqual(load({ yaml: settingsWith(['source', 'markets'], markets) }).source.markets, markets)
+    const environment = { TAPELINE_SOURCE_MARKETS: markets.join(',') }
+    assert.deepEqual(load({ environment }).source.markets, markets)
+  })
+
+  test('an empty variable counts as not set', () => {
+    assert.equal(load({ environment: { TAPELINE_LOG_LEVEL: '' } }).log.level, 'warn')
+  })
+
+  test('durations are text or seconds', () => {
+    const of = (retention: string) => load({ yaml: `topics: {retention: ${retention}}` }).topics.retention
+    assert.equal(of('250ms'), 250)
+    assert.equal(of('90'), 90_000)
+    assert.equal(of('1.5h'), 5_400_000)
+    assert.equal(of('2d'), 172_800_000)
+  })
+
+  test('without a name of a file tapeline.yaml of the current folder is read', (t) => {
+    const former = process.cwd()
+    const own = mkdtempSync(join(folder, 'own-'))
+    t.after(() => process.chdir(former))
+    process.chdir(own)
+    assert.equal(loadConfig({ environment: {} }).gateway.port, 8080)
+    writeFileSync('tapeline.yaml', 'gateway: {port: 1234}')
+    assert.equal(loadConfig({ environment: {} }).gateway.port, 1234)
+  })
+
+  test('the example in the root can be used as it is', () => {
+    const file = fileURLToPath(new URL('../tapeline.example.yaml', import.meta.url))
+    const config = loadConfig({ file, environment: {} })
+    assert.equal(config.source.kind, 'coinbase')
+    assert.deepEqual(config.streams.standing['btc-trades'], { channel: 'trade', symbols: ['BTC-*'] })
+    assert.equal(config.store.retention, 30 * 86_400_000)
+  })
+})
+
+describe('what is not acceptable', () => {
+  for (const path of settingPaths()) {
+    const key = path.join('.')
+    test(`${key} refuses nonsense by name, with a remedy`, () => {
+      const error = refusal({ yaml: settingsWith(path, { nonsense: true }) })
+      const [field, ...others] = error.fields
+      assert.deepEqual(others, [])
+      assert.ok(field?.field.startsWith(key), field?.field)
+      assert.ok(field.message.length > 0)
+      assert.ok(field.remedy.includes(environmentName(path)), field.remedy)
+      assert.ok(error.message.includes(key), error.message)
+    })
+  }
+
+  const BAD: readonly (readonly [key: string, value: unknown])[] = [
+    ['data', ''],
+    ['roles', ['producer', 'janitor']],
+    ['source.kind', 'ftx'],
+    ['source.markets', ['BTC-USD']],
+    ['source.channels', ['book']],
+    ['source.timeout', 0],
+    ['topics.prefix', 'Market.x'],
+    ['topics.partitions', 0],
+    ['topics.partitions', 65],
+    ['topics.partitions', 1.5],
+    ['topics.retention', 'a week'],
+    ['topics.retention', -1],
+    ['topics.retention', '20000d'],
+    ['streams.maxPerApplication', 0],
+    ['streams.standing', { UPPER: { channel: 'trade', symbols: ['*'] } }],
+    ['streams.standing', { 'no-channel': { symbols: ['*'] } }],
+    ['streams.standing', { 'no-symbols': { channel: 'trade', symbols: [] } }],
+    ['streams.standing', { 'short-ttl': { channel: 'trade', symbols: ['*'], ttl: 1 } }],
+    ['consumerFixed.maxRows', 99],
+    ['broker.durability', 'maybe'],
+    ['gateway.host', ''],
+    ['gateway.port', 65_536],
+    ['gateway.port', 'http'],
+    ['log.level', 'loud'],
+  ]
+  for (const [key, value] of BAD) {
+    test(`${key} is not ${JSON.stringify(value)}`, () => {
+      const { fields } = refusal({ yaml: settingsWith(key.split('.'), value) })
+      assert.ok(
+        fields.some(({ field, remedy }) => field.startsWith(key) && remedy.length > 0),
+        JSON.stringify(fields),
+      )
+    })
+  }
+
+  test('all of them are named at once', () => {
+    const { fields } = refusal({
+      yaml: 'log: {level: loud}\ntopics: {partitions: 0}',
+      environment: { TAPELINE_GATEWAY_PORT: 'http' },
+    })
+    assert.deepEqual(fields.map(({ field }) => field).sort(), [
+      'gateway.port',
+      'log.level',
+      'topics.partitions',
+    ])
+  })
+
+  test('a setting that does not exist is named with its place', () => {
+    const { fields } = refusal({ yaml: 'gatway: {port: 1}\ntopics: {partition: 8}' })
+    assert.deepEqual(fields.map(({ field }) => field).sort(), ['gatway', 'topics.partition'])
+    for (const { remedy } of fields) assert.match(remedy, /docs\/configuration\.md/)
+  })
+
+  const UNREADABLE: readonly (readonly [what: string, yaml: string])[] = [
+    ['a list', '- gateway\n- log'],
+    ['a text', 'gateway'],
+    ['no YAML', 'gateway: {port: 1'],
+  ]
+  for (const [what, yaml] of UNREADABLE) {
+    test(`a file that is ${what} is refused by its path`, () => {
+      assert.match(refusal({ yaml }).message, /\.yaml/)
+    })
+  }
+
+  test('a file that is named must exist', () => {
+    const file = join(folder, 'none.yaml')
+    assert.throws(() => loadConfig({ file, environment: {} }), {
+      code: 'CONFIG_INVALID',
+      message: /none\.yaml/,
+    })
+  })
+})
+
+describe('secrets', () => {
+  test('API keys are names and keys with commas between them', () => {
+    const { apiKeys } = load({ environment: { TAPELINE_API_KEYS: 'desk:a-long-key, admin:other=key:1' } })
+    assert.deepEqual(apiKeys, [
+      { name: 'desk', key: 'a-long-key' },
+      { name: 'admin', key: 'other=key:1' },
+    ])
+  })
+
+  test("CryptoCompare's key comes from the environment", () => {
+    assert.equal(load({ environment: { CRYPTOCOMPARE_API_KEY: 'k' } }).cryptoCompareKey, 'k')
+    assert.equal(load({ environment: { CRYPTOCOMPARE_API_KEY: '' } }).cryptoCompareKey, undefined)
+  })
+
+  const SECRET = 'tops3cret-value'
+  const LEAKS: readonly Given[] = [
+    { environment: { TAPELINE_API_KEYS: SECRET } },
+    { environment: { TAPELINE_API_KEYS: `desk:${SECRET},short:key` } },
+    { environment: { TAPELINE_API_KEYS: `Upper:${SECRET}` } },
+    { yaml: `cryptoCompareKey: ${SECRET}` },
+    { yaml: `gateway: {apiKeys: [{name: desk, key: ${SECRET}}]}` },
+    { yaml: 'log: {level: loud}', environment: { CRYPTOCOMPARE_API_KEY: SECRET } },
+  ]
+  for (const given of LEAKS) {
+    test(`no refusal repeats a secret: ${JSON.stringify(given)}`, () => {
+      const error = refusal(given)
+      const told = JSON.stringify([error.message, error.remedy, error.fields, error.stack])
+      assert.ok(!told.includes(SECRET), told)
+    })
+  }
+})
