@@ -1,27 +1,32 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
+import { emptyMemory } from '../../../src/domain/reader-rules.ts'
 import type { Broker } from '../../../src/ports/broker.ts'
 import type { StreamBatch } from '../../../src/ports/pipeline.ts'
 import type { Lease } from '../../../src/ports/streams.ts'
-import type { AppEndpoint } from '../../../src/ports/transport.ts'
+import type { AppEndpoint, AppMessage } from '../../../src/ports/transport.ts'
 import { catchUp } from '../../../src/services/consumer-dynamic/catch-up.ts'
 import { Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
 import { openTopicHub } from '../../../src/services/consumer-dynamic/topic-hub.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
 
 const TOPIC = 'app.one'
+const RETENTION_MS = 60_000
 const NEVER = new AbortController().signal
 
 /** An endpoint that keeps the events it gets; `pendingBytes` can be set. */
 function createEndpoint() {
   const got: number[] = []
-  const endpoint: AppEndpoint & { got: number[]; pendingBytes: number } = {
+  const messages: AppMessage[] = []
+  const endpoint: AppEndpoint & { got: number[]; messages: AppMessage[]; pendingBytes: number } = {
     id: 'e',
     got,
+    messages,
     pendingBytes: 0,
     closed: false,
-    send: () => {},
+    send: (message) => messages.push(message),
     sendEncoded(bytes) {
       const { events } = JSON.parse(Buffer.from(bytes).toString()) as { events: number[] }
       got.push(...events)
@@ -33,8 +38,12 @@ function createEndpoint() {
 
 /** A dynamic topic, the shared reader on it, and what it has handed out. */
 async function openStream(t: TestContext) {
-  const broker = await openEmbeddedBroker({ folder: ':memory:' })
-  const [topic] = await broker.createTopics([{ name: TOPIC, partitions: 1 }], NEVER)
+  let now = 1_000_000
+  const broker = await openEmbeddedBroker({ folder: ':memory:', now: () => now, cleanEveryMs: 10 })
+  const [topic] = await broker.createTopics(
+    [{ name: TOPIC, partitions: 1, retentionMs: RETENTION_MS }],
+    NEVER,
+  )
   const hub = await openTopicHub(broker, quietLog)
   t.after(async () => {
     await hub.close()
@@ -69,7 +78,10 @@ async function openStream(t: TestContext) {
     await arrived
     return batches.at(-1) as StreamBatch
   }
-  return { broker, hub, lease, publish, parts: { broker, hub, log: quietLog, meter: quietMeter } }
+  const passTime = (ms: number): void => {
+    now += ms
+  }
+  return { broker, hub, passTime, lease, publish, parts: { broker, hub, log: quietLog, meter: quietMeter } }
 }
 
 async function publishEvents(broker: Broker, from: number, to: number): Promise<void> {
@@ -127,4 +139,28 @@ test('a socket that takes nothing is served from the log, and joins the live bat
   subscription.deliver(await publish(30, 40), new Map())
 
   assert.deepEqual(endpoint.got, numbers(40))
+})
+
+test('a reader whose history is gone is told so, and gets what is left', async (t) => {
+  const { broker, hub, lease, passTime, publish, parts } = await openStream(t)
+  await publish(0, 10)
+  passTime(2 * RETENTION_MS)
+  await publish(10, 20)
+  for (let earliest = 0; earliest === 0; await nextTurn()) {
+    const [topic] = await broker.listTopics(TOPIC, NEVER)
+    earliest = topic?.offsets[0]?.earliest ?? 0
+  }
+  const endpoint = createEndpoint()
+  const cursor = { lease: lease.id, topicId: lease.topicId, offset: 4, memory: emptyMemory() }
+  const subscription = new Subscription(endpoint, lease, cursor)
+  const feed = hub.feed(TOPIC)
+  assert.ok(feed)
+  subscription.activate(feed)
+  await catchUp(subscription, parts)
+
+  assert.deepEqual(
+    endpoint.messages.map(({ op }) => op),
+    ['subscribed', 'reset'],
+  )
+  assert.deepEqual(endpoint.got, numbers(20).slice(10))
 })

@@ -1,0 +1,155 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+const ENTRY = fileURLToPath(new URL('../../bin/tapeline.mjs', import.meta.url))
+
+/** A folder of its own for a test, and its removal. */
+export async function makeFolder(): Promise<{ readonly path: string; remove(): Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), 'tapeline-e2e-'))
+  return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 3 }) }
+}
+
+export interface CommandResult {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Starts the CLI as a process of its own. */
+export function startCommand(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+): ChildProcess {
+  return spawn(process.execPath, [ENTRY, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, CRYPTOCOMPARE_API_KEY: '', ...environment },
+  })
+}
+
+/** Runs the CLI to its end. */
+export async function runCommand(args: readonly string[]): Promise<CommandResult> {
+  const child = startCommand(args)
+  let stdout = ''
+  let stderr = ''
+  child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
+  child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, stdout, stderr }
+}
+
+/** Waits until a condition holds; says what was waited for where it does not within the deadline. */
+export async function until(
+  what: string,
+  holds: () => Promise<boolean> | boolean,
+  withinMs = 30_000,
+): Promise<void> {
+  const deadline = Date.now() + withinMs
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`waited ${withinMs} ms for: ${what}`)
+    await delay(25)
+  }
+}
+
+/** `tapeline up` in a process that tests kill and start again. */
+export class PlatformProcess {
+  readonly #args: readonly string[]
+  readonly #folder: string
+  readonly #environment: Record<string, string>
+  #child: ChildProcess | undefined
+  #output = ''
+
+  constructor(folder: string, args: readonly string[], environment: Record<string, string> = {}) {
+    this.#folder = folder
+    this.#args = args
+    this.#environment = environment
+  }
+
+  /** What it has printed, for messages. */
+  get output(): string {
+    return this.#output
+  }
+
+  async start(): Promise<void> {
+    const child = startCommand(
+      ['up', '--data', this.#folder, '--port', '0', ...this.#args],
+      this.#environment,
+    )
+    this.#child = child
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', (chunk: Buffer) => {
+        this.#output = (this.#output + chunk.toString()).slice(-20_000)
+      })
+    }
+    await until('the platform is ready', async () => {
+      if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${this.#output}`)
+      const run = await this.#runFile()
+      return run?.pid === child.pid && (await fetch(`${run?.api}/readyz`).catch(() => undefined))?.ok === true
+    })
+  }
+
+  async api(): Promise<string> {
+    return (await this.#runFile())?.api ?? ''
+  }
+
+  async get<T>(path: string): Promise<T> {
+    const response = await fetch(`${await this.api()}${path}`)
+    if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`)
+    return (await response.json()) as T
+  }
+
+  async post<T>(path: string, body: unknown): Promise<T> {
+    const response = await fetch(`${await this.api()}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    if (!response.ok) throw new Error(`POST ${path}: ${response.status} ${await response.text()}`)
+    return (await response.json()) as T
+  }
+
+  async sql<T>(statement: string): Promise<T[]> {
+    return (await this.post<{ rows: T[] }>('/v1/sql', { sql: statement })).rows
+  }
+
+  /** The value of a metric of ours, summed over its labels, or of those lines that have such labels. */
+  async metric(name: string, labels = ''): Promise<number> {
+    const text = await (await fetch(`${await this.api()}/metrics`)).text()
+    return text
+      .split('\n')
+      .filter((line) => line.startsWith(`tapeline_${name}`) && line.includes(labels))
+      .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
+  }
+
+  /** kill -9. */
+  async kill(): Promise<void> {
+    const child = this.#child
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    child.kill('SIGKILL')
+    await once(child, 'close')
+  }
+
+  /** Ctrl-C; gives the exit code. */
+  async stop(): Promise<number | null> {
+    const child = this.#child
+    if (!child || child.exitCode !== null) return child?.exitCode ?? null
+    child.kill('SIGINT')
+    const [code] = (await once(child, 'close')) as [number | null]
+    return code
+  }
+
+  async #runFile(): Promise<{ pid: number; api: string } | undefined> {
+    try {
+      return JSON.parse(await readFile(join(this.#folder, 'run.json'), 'utf8')) as {
+        pid: number
+        api: string
+      }
+    } catch {
+      return undefined
+    }
+  }
+}
