@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { assembleCopy, TupleWriter } from '../../src/domain/copy-binary.ts'
+
+test('a COPY stream has the documented bytes', () => {
+  const writer = new TupleWriter(8)
+  writer.startRow(6)
+  writer.text('é')
+  writer.double(1.5)
+  writer.timestamp(946_684_800_000_001)
+  writer.text(undefined)
+  writer.integer(7)
+  writer.boolean(true)
+  assert.equal(writer.rows, 1)
+  const bytes = Buffer.from(assembleCopy([writer.finish()]))
+  const expected = [
+    '5047434f50590aff0d0a00' + '00000000' + '00000000',
+    '0006',
+    '00000002' + 'c3a9',
+    '00000008' + '3ff8000000000000',
+    '00000008' + '0000000000000001',
+    'ffffffff',
+    '00000004' + '00000007',
+    '00000001' + '01',
+    'ffff',
+  ]
+  assert.equal(bytes.toString('hex'), expected.join(''))
+})
+
+test('times before 2000 and far ahead keep their microseconds', () => {
+  for (const micros of [0, 1, 946_684_799_999_999, 4_102_444_800_123_456]) {
+    const writer = new TupleWriter()
+    writer.timestamp(micros)
+    const bytes = Buffer.from(writer.finish())
+    assert.equal(bytes.readBigInt64BE(4), BigInt(micros) - 946_684_800_000_000n)
+  }
+})
+
+test('segments of several partitions travel in one stream', () => {
+  const segment = (id: string): Uint8Array => {
+    const writer = new TupleWriter()
+    writer.startRow(1)
+    writer.text(id)
+    return writer.finish()
+  }
+  const both = Buffer.from(assembleCopy([segment('a'), segment('b')]))
+  assert.equal(both.length, 19 + 2 * (2 + 4 + 1) + 2)
+})

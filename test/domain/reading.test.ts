@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { decodeCursor, encodeCursor } from '../../src/domain/cursor.ts'
+import { shardOf } from '../../src/domain/events.ts'
+import { counts, emptyMemory } from '../../src/domain/reader-rules.ts'
+import { formatPosition, parsePosition, type RecordHeaders } from '../../src/domain/record.ts'
+import { isoMicros, parseDuration, parseIsoMicros } from '../../src/domain/time.ts'
+import { TradeWindow } from '../../src/domain/trade-window.ts'
+import { ulid } from '../../src/domain/ulid.ts'
+import { TapelineError } from '../../src/errors.ts'
+import { SEED } from '../seed.ts'
+
+const record = (epoch: number, offset?: number, kind: RecordHeaders['kind'] = 'event'): RecordHeaders => ({
+  v: 1,
+  kind,
+  shard: 0,
+  epoch,
+  ...(offset === undefined ? {} : { position: { topic: 't', partition: 0, offset } }),
+})
+
+describe('the rules of readers', () => {
+  test('a lower epoch after a higher one counts for nobody, a marker raises the epoch and never counts', () => {
+    const memory = emptyMemory()
+    assert.equal(counts(memory, record(1)), true)
+    assert.equal(counts(memory, record(3, undefined, 'marker')), false)
+    assert.equal(counts(memory, record(1)), false)
+    assert.equal(counts(memory, record(3)), true)
+    assert.equal(counts(memory, { ...record(1), shard: 1 }), true, 'each shard has its own epochs')
+  })
+
+  test('a position that does not rise is dropped', () => {
+    const memory = emptyMemory()
+    assert.deepEqual(
+      [5, 5, 4, 6, 6, 9].map((offset) => counts(memory, record(1, offset))),
+      [true, false, false, true, false, true],
+    )
+  })
+})
+
+describe('trade windows', () => {
+  test('a repeated trade is a duplicate; one that may have been forgotten re-enters', () => {
+    const window = new TradeWindow()
+    for (let i = 0; i < 600; i++) window.remember(`${i}`, i)
+    assert.equal(window.judge('599', 599), 'duplicate')
+    assert.equal(window.judge('0', 0), 'reentering', 'forgotten long ago')
+    assert.equal(window.judge('late', 500), 'new', 'late, but not older than what was forgotten')
+    assert.equal(window.judge('600', 600), 'new')
+  })
+
+  test(`a window restored from its snapshot never calls a published trade new (seed ${SEED})`, () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(2_000), { minLength: 1, maxLength: 900 }), (times) => {
+        const window = new TradeWindow()
+        times.forEach((ts, i) => {
+          window.remember(`${i}`, ts)
+        })
+        const restored = TradeWindow.restore(JSON.parse(JSON.stringify(window.snapshot())))
+        assert.equal(restored.lastTs, Math.max(...times))
+        times.forEach((ts, i) => {
+          assert.notEqual(restored.judge(`${i}`, ts), 'new', `trade ${i} at ${ts}`)
+          assert.notEqual(window.judge(`${i}`, ts), 'new')
+        })
+      }),
+      { seed: SEED },
+    )
+  })
+})
+
+describe('cursors and positions', () => {
+  test(`a cursor comes back as it went (seed ${SEED})`, () => {
+    const shard = fc.integer({ min: 0, max: 63 }).map(String)
+    const cursor = fc.record({
+      lease: fc.string({ minLength: 1 }),
+      topicId: fc.string(),
+      offset: fc.nat(),
+      memory: fc.record({
+        epochs: fc.dictionary(shard, fc.nat()),
+        positions: fc.dictionary(shard, fc.tuple(fc.nat(), fc.nat())),
+      }),
+    })
+    fc.assert(
+      fc.property(cursor, (each) => {
+        assert.deepEqual(JSON.stringify(decodeCursor(encodeCursor(each))), JSON.stringify(each))
+      }),
+      { seed: SEED },
+    )
+  })
+
+  test(`anything else is CURSOR_INVALID (seed ${SEED})`, () => {
+    const text = fc.oneof(
+      fc.string(),
+      fc.json().map((json) => Buffer.from(json).toString('base64url')),
+      fc
+        .array(fc.anything())
+        .map((each) => Buffer.from(JSON.stringify([1, ...each]) ?? '').toString('base64url')),
+    )
+    fc.assert(
+      fc.property(text, (each) => {
+        try {
+          decodeCursor(each)
+        } catch (error) {
+          assert.ok(error instanceof TapelineError && error.code === 'CURSOR_INVALID', String(error))
+        }
+      }),
+      { seed: SEED },
+    )
+  })
+
+  test('positions have a text form', () => {
+    for (const text of ['market.trades:3:1234', 'market.trades:0:0:7']) {
+      const position = parsePosition(text)
+      assert.ok(position)
+      assert.equal(formatPosition(position), text)
+    }
+    for (const text of ['', 'a:b:c', 'a:1', 'a:1:2:3:4']) assert.equal(parsePosition(text), undefined)
+  })
+})
+
+describe('names and times', () => {
+  test('the shard of a key never changes: data already written depends on it', () => {
+    const keys = ['coinbase:BTC-USD', 'kraken:ETH-EUR', 'binance:DOGE-USDT', ':']
+    assert.deepEqual(
+      keys.map((key) => shardOf(key, 4)),
+      [1, 3, 3, 1],
+    )
+  })
+
+  test('ISO times keep all six digits', () => {
+    assert.equal(isoMicros(1_618_677_817_089_723), '2021-04-17T16:43:37.089723Z')
+    assert.equal(parseIsoMicros('2021-04-17T16:43:37.089723Z'), 1_618_677_817_089_723)
+    assert.equal(parseIsoMicros('2021-04-17 16:43:37+00:00'), 1_618_677_817_000_000)
+    assert.equal(parseIsoMicros('yesterday'), undefined)
+  })
+
+  test('durations', () => {
+    assert.deepEqual(['250ms', '30s', '5m', '1h', '7d', '2', 2, '-1s', 'x', ''].map(parseDuration), [
+      250,
+      30_000,
+      300_000,
+      3_600_000,
+      604_800_000,
+      2_000,
+      2_000,
+      undefined,
+      undefined,
+      undefined,
+    ])
+  })
+
+  test('ulids sort by time', () => {
+    const early = ulid(1_700_000_000_000, Math.random)
+    assert.match(early, /^[0-9a-hjkmnp-tv-z]{26}$/)
+    assert.ok(early < ulid(1_700_000_000_001, Math.random))
+  })
+})

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { matchesMarket, RoutingTable } from '../../src/domain/routing.ts'
+import { parseStreamRequest, type StreamSpec, specKey } from '../../src/domain/stream-spec.ts'
+import { TapelineError } from '../../src/errors.ts'
+import { SEED } from '../seed.ts'
+
+describe('stream specs', () => {
+  test('equal requests have one canonical form', () => {
+    const one = parseStreamRequest({
+      channel: 'trade',
+      symbols: ['btc-usd', 'ETH-*', 'BTC-USD'],
+      exchanges: ['Kraken'],
+    })
+    const other = parseStreamRequest({
+      channel: 'trade',
+      symbols: ['ETH-**', 'BTC-USD'],
+      exchanges: ['kraken', 'KRAKEN'],
+    })
+    assert.equal(specKey(one.spec), specKey(other.spec))
+    assert.deepEqual(parseStreamRequest({ channel: 'quote', symbols: ['A-B', '*'] }).spec.symbols, ['*'])
+  })
+
+  test('the time to live has a default, takes seconds and text, and 0 means for ever', () => {
+    const ttl = (value?: unknown) =>
+      parseStreamRequest({ channel: 'trade', symbols: ['*'], ttl: value }).ttlMs
+    assert.deepEqual([ttl(), ttl(60), ttl('10m'), ttl(0), ttl('0')], [3_600_000, 60_000, 600_000, 0, 0])
+  })
+
+  test('each bad request names its field, with a remedy', () => {
+    const good = { channel: 'trade', symbols: ['*'] }
+    const bad: [string, unknown][] = [
+      ['(body)', null],
+      ['(body)', 'text'],
+      ['(body)', []],
+      ['channel', { symbols: ['*'] }],
+      ['channel', { ...good, channel: 'trades' }],
+      ['symbols', { channel: 'trade' }],
+      ['symbols', { ...good, symbols: [] }],
+      ['symbols', { ...good, symbols: 'BTC-USD' }],
+      ['symbols.0', { ...good, symbols: ['BTC USD'] }],
+      ['symbols.1', { ...good, symbols: ['*', 5] }],
+      ['exchanges.0', { ...good, exchanges: [''] }],
+      ['ttl', { ...good, ttl: -1 }],
+      ['ttl', { ...good, ttl: 'soon' }],
+      ['ttl', { ...good, ttl: 1 }],
+      ['where', { ...good, where: 'size > 1' }],
+      ['every', { ...good, every: '250ms' }],
+      ['nonsense', { ...good, nonsense: 1 }],
+    ]
+    for (const [field, request] of bad) {
+      assert.throws(
+        () => parseStreamRequest(request),
+        (error: unknown) => {
+          assert.ok(error instanceof TapelineError)
+          assert.equal(error.code, 'INPUT_INVALID')
+          const named = error.fields.find((each) => each.field === field)
+          assert.ok(named, `${field} in ${JSON.stringify(error.fields)}`)
+          assert.ok(named.remedy.length > 10)
+          return true
+        },
+      )
+    }
+  })
+})
+
+const spec = (symbols: string[], exchanges: string[] = []): StreamSpec => ({
+  channel: 'trade',
+  symbols,
+  exchanges,
+})
+
+describe('routing', () => {
+  test('globs match as written', () => {
+    const cases: [string, string, boolean][] = [
+      ['BTC-*', 'BTC-USD', true],
+      ['BTC-*', 'WBTC-USD', false],
+      ['*-USD', 'BTC-USD', true],
+      ['*-USD', 'BTC-USDT', false],
+      ['*', 'X', true],
+      ['B*-*D', 'BTC-USD', true],
+      ['B*B', 'B', false],
+      ['BTC-USD', 'BTC-USDT', false],
+    ]
+    for (const [glob, symbol, matches] of cases) {
+      assert.equal(matchesMarket(spec([glob]), 'trade', 'x', symbol), matches, `${glob} on ${symbol}`)
+    }
+    assert.equal(matchesMarket(spec(['*'], ['kraken']), 'trade', 'coinbase', 'A-B'), false)
+    assert.equal(matchesMarket(spec(['*']), 'quote', 'coinbase', 'A-B'), false)
+  })
+
+  test(`a table that changes answers as one made anew (seed ${SEED})`, () => {
+    const glob = fc.constantFrom('*', 'BTC-*', '*-USD', 'ETH-USD', 'BTC-EUR')
+    const change = fc.oneof(
+      fc.record({
+        id: fc.integer({ min: 0, max: 5 }),
+        symbols: fc.array(glob, { minLength: 1, maxLength: 2 }),
+      }),
+      fc.record({ id: fc.integer({ min: 0, max: 5 }), symbols: fc.constant(undefined) }),
+    )
+    const symbols = ['BTC-USD', 'BTC-EUR', 'ETH-USD', 'SOL-GBP']
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 30 }), (changes) => {
+        const table = new RoutingTable<{ spec: StreamSpec }>()
+        const plain = new Map<string, { spec: StreamSpec }>()
+        for (const { id, symbols: wanted } of changes) {
+          const route = wanted && { spec: spec(wanted) }
+          if (route) table.set(`${id}`, route)
+          else table.delete(`${id}`)
+          if (route) plain.set(`${id}`, route)
+          else plain.delete(`${id}`)
+          for (const symbol of symbols) {
+            const expected = [...plain.values()].filter((each) =>
+              matchesMarket(each.spec, 'trade', 'x', symbol),
+            )
+            assert.deepEqual(new Set(table.match('trade', 'x', symbol)), new Set(expected))
+          }
+        }
+      }),
+      { seed: SEED },
+    )
+  })
+})
