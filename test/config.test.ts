@@ -113,7 +113,8 @@ describe('what is not acceptable', () => {
       const error = refusal({ yaml: settingsWith(path, { nonsense: true }) })
       const [field, ...others] = error.fields
       assert.deepEqual(others, [])
-      assert.ok(field?.field.startsWith(key), field?.field)
+      assert.ok(field, key)
+      assert.ok(field.field.startsWith(key), field.field)
       assert.ok(field.message.length > 0)
       assert.ok(field.remedy.includes(environmentName(path)), field.remedy)
       assert.ok(error.message.includes(key), error.message)
