@@ -1,33 +1,25 @@
-import { command as actors } from './cli/actors.ts'
 import { type Command, readFlags, type Terminal } from './cli/command.ts'
-import { command as demo } from './cli/demo.ts'
-import { command as docs } from './cli/docs.ts'
-import { command as doctor } from './cli/doctor.ts'
-import { command as graph } from './cli/graph.ts'
-import { command as migrate } from './cli/migrate.ts'
-import { command as replay } from './cli/replay.ts'
-import { command as simulate } from './cli/simulate.ts'
-import { command as sql } from './cli/sql.ts'
-import { command as streams } from './cli/streams.ts'
-import { command as tail } from './cli/tail.ts'
-import { command as up } from './cli/up.ts'
 import { TapelineError, toTapelineError } from './errors.ts'
 import { VERSION } from './version.ts'
 
-const COMMANDS: readonly Command[] = [
-  demo,
-  up,
-  simulate,
-  streams,
-  tail,
-  sql,
-  actors,
-  replay,
-  migrate,
-  doctor,
-  graph,
-  docs,
-]
+/**
+ * Each command by its name, in the order of the overview. Only the one that is called is loaded: all of them together take
+ * half a second.
+ */
+const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
+  demo: () => import('./cli/demo.ts'),
+  up: () => import('./cli/up.ts'),
+  simulate: () => import('./cli/simulate.ts'),
+  streams: () => import('./cli/streams.ts'),
+  tail: () => import('./cli/tail.ts'),
+  sql: () => import('./cli/sql.ts'),
+  actors: () => import('./cli/actors.ts'),
+  replay: () => import('./cli/replay.ts'),
+  migrate: () => import('./cli/migrate.ts'),
+  doctor: () => import('./cli/doctor.ts'),
+  graph: () => import('./cli/graph.ts'),
+  docs: () => import('./cli/docs.ts'),
+}
 
 /** How long the process may take to end by itself after a signal; then it is ended. */
 const END_WITHIN_MS = 12_000
@@ -44,18 +36,19 @@ export async function main(args: readonly string[]): Promise<void> {
 
 async function dispatch([name, ...args]: readonly string[], terminal: Terminal): Promise<number> {
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    terminal.print(overview())
+    terminal.print(await overview())
     return 0
   }
   if (name === '--version') {
     terminal.print(VERSION)
     return 0
   }
-  const command = COMMANDS.find((each) => each.name === name)
-  if (!command)
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (!load)
     throw new TapelineError('USAGE', `there is no command ${JSON.stringify(name)}`, {
       remedy: 'tapeline --help lists them.',
     })
+  const { command } = await load()
   const { flags, words } = readFlags(command, args)
   if (flags['help']) {
     terminal.print(command.help.trim())
@@ -64,9 +57,10 @@ async function dispatch([name, ...args]: readonly string[], terminal: Terminal):
   return command.run(flags, words, terminal)
 }
 
-function overview(): string {
-  const width = Math.max(...COMMANDS.map(({ name }) => name.length))
-  const lines = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`)
+async function overview(): Promise<string> {
+  const loaded = await Promise.all(Object.values(COMMANDS).map((load) => load()))
+  const width = Math.max(...loaded.map(({ command }) => command.name.length))
+  const lines = loaded.map(({ command }) => `  ${command.name.padEnd(width)}  ${command.summary}`)
   return [
     `tapeline ${VERSION}: exchange -> Kafka/Redpanda -> TimescaleDB and your applications`,
     '',

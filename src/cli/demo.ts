@@ -26,6 +26,7 @@ the broker, TimescaleDB, the API, and one application that reads all trades. Thi
   --live         take the data from Coinbase Exchange instead of the simulator, without a key
   --data DIR     data folder (default: .tapeline)
   --port P       port of the API (default: 8080; 0 lets the system choose)
+  --host H       address of the API (default: 127.0.0.1; a public one needs TAPELINE_API_KEYS)
   --trace FILE   write one JSON line for each transition of a machine
 `
 

@@ -1,6 +1,7 @@
 import { type Config, loadConfig } from '../config.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
-import { readRunFile } from '../topology/run-file.ts'
+import { healthSchema } from '../gateway/schemas.ts'
+import { type RunFile, readRunFile } from '../topology/run-file.ts'
 import { connectTo } from './api-client.ts'
 import { type Command, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
 import { checkFolderEngines, checkPlatformEngines } from './doctor/engines.ts'
@@ -30,6 +31,7 @@ Examples:
 
 /** All checks together; each connection has a shorter time of its own. */
 const ALL_MS = 9_000
+const ANSWER_MS = 2_000
 
 const MARKS = { ok: 'ok  ', warn: 'WARN', fail: 'FAIL' } as const
 
@@ -59,7 +61,7 @@ export const command: Command = {
 async function examine(flags: Flags, signal: AbortSignal): Promise<Finding[]> {
   const config = readConfig(flags)
   if (config instanceof TapelineError) return [checkNode(), ...configFindings(config)]
-  const run = readRunFile(config.data)
+  const run = await findRun(config, signal)
   const client = run && connectTo(run.api)
   const isSourceNamed = flags['live'] === true || flags['simulator'] !== undefined
   const lock = checkLock(config, run)
@@ -85,6 +87,18 @@ async function examine(flags: Flags, signal: AbortSignal): Promise<Finding[]> {
     port,
     ...platform,
   ]
+}
+
+/** The platform of the run file, unless nothing answers there: a killed platform leaves the file behind. */
+async function findRun({ data }: Config, signal: AbortSignal): Promise<RunFile | undefined> {
+  const run = readRunFile(data)
+  if (run === undefined) return undefined
+  try {
+    await connectTo(run.api).call('/healthz', healthSchema, signal, { timeoutMs: ANSWER_MS })
+  } catch (error) {
+    if (toTapelineError(error).code === 'NOT_RUNNING') return undefined
+  }
+  return run
 }
 
 function readConfig(flags: Flags): Config | TapelineError {

@@ -1,5 +1,5 @@
-import { loadConfig } from '../config.ts'
-import { TapelineError } from '../errors.ts'
+import { type Config, loadConfig } from '../config.ts'
+import { TapelineError, toTapelineError } from '../errors.ts'
 import { openStoreAlone } from '../topology/engines.ts'
 import { readRunFile } from '../topology/run-file.ts'
 import { type Command, expectWords, textFlag } from './command.ts'
@@ -33,13 +33,7 @@ export const command: Command = {
       environment: process.env,
       flags: data === undefined ? {} : { data },
     })
-    const run = readRunFile(config.data)
-    if (run) {
-      throw new TapelineError('DATA_FOLDER_LOCKED', `a platform (pid ${run.pid}) runs on ${config.data}`, {
-        remedy: 'Nothing to do: it brought the schema up to date when it started.',
-      })
-    }
-    const { store, close } = await openStoreAlone(config, openLog(config.log.level))
+    const { store, close } = await openFree(config)
     try {
       const report = await store.migrate(terminal.signal)
       if (flags['json']) {
@@ -56,4 +50,19 @@ export const command: Command = {
     }
     return 0
   },
+}
+
+/** A running platform has done it already: that is worth saying where it holds the folder. */
+async function openFree(config: Config): ReturnType<typeof openStoreAlone> {
+  try {
+    return await openStoreAlone(config, openLog(config.log.level))
+  } catch (error) {
+    const failure = toTapelineError(error)
+    const run = readRunFile(config.data)
+    if (failure.code !== 'DATA_FOLDER_LOCKED' || run === undefined) throw error
+    throw new TapelineError('DATA_FOLDER_LOCKED', `a platform (pid ${run.pid}) runs on ${config.data}`, {
+      cause: error,
+      remedy: 'Nothing to do: it brought the schema up to date when it started.',
+    })
+  }
 }

@@ -1,6 +1,5 @@
-import { constants } from 'node:fs'
-import { access } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
+import { readCapture } from '../adapters/source/feed/capture.ts'
 import { createReplaySource } from '../adapters/source/replay.ts'
 import { type Config, loadConfig, ROLES } from '../config.ts'
 import { TapelineError } from '../errors.ts'
@@ -55,7 +54,7 @@ export const command: Command = {
     expectWords(words, 'the FILE of recorded frames', 1)
     const [path = ''] = words
     const speed = choiceFlag(flags, 'speed', ['recorded', 'fastest']) ?? 'fastest'
-    await refuseUnreadable(path)
+    await refuseUnreadable(path, terminal.signal)
     const config = loadConfig({
       file: textFlag(flags, 'config'),
       environment: process.env,
@@ -89,13 +88,10 @@ function replaySettings(flags: Flags) {
   return { ...settings, gateway: { ...gateway, ...free }, roles: [...ROLES] }
 }
 
-/** The source itself would go on trying. */
-async function refuseUnreadable(path: string): Promise<void> {
-  try {
-    await access(path, constants.R_OK)
-  } catch (error) {
-    throw new TapelineError('CAPTURE_INVALID', `the capture ${path} cannot be read`, { cause: error })
-  }
+/** Raises CAPTURE_INVALID where the file cannot be read or does not begin like a capture: the source would go on trying. */
+async function refuseUnreadable(path: string, signal: AbortSignal): Promise<void> {
+  const { done } = await readCapture(path, signal).next()
+  if (done && !signal.aborted) throw new TapelineError('CAPTURE_INVALID', `the capture ${path} is empty`)
 }
 
 function introduce(path: string, config: Config, platform: Platform, terminal: Terminal): void {

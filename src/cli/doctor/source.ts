@@ -3,11 +3,14 @@ import { connect } from 'node:net'
 import { WebSocket } from 'ws'
 import { COINBASE_WEBSOCKET } from '../../adapters/source/coinbase.ts'
 import { CRYPTOCOMPARE_REST, CRYPTOCOMPARE_WEBSOCKET } from '../../adapters/source/cryptocompare.ts'
+import { parseAddress } from '../../adapters/source/feed/address.ts'
 import type { Config } from '../../config.ts'
-import { type Finding, fail, ok, warn } from './finding.ts'
+import { type Finding, fail, failure, ok, warn } from './finding.ts'
 
 /** How long each step has: resolving the name, connecting, the WebSocket's first message. */
 const STEP_MS = 2_500
+
+const SOCKET = ['ws:', 'wss:']
 
 const NETWORK = 'Check the network, a firewall and the address; a platform goes on trying by itself.'
 const KEY =
@@ -22,20 +25,22 @@ export async function checkSource(
   { isCertain }: { readonly isCertain: boolean },
   signal: AbortSignal,
 ): Promise<Finding[]> {
-  const findings = await checkConfigured(config, signal)
+  const findings = await checkConfigured(config, signal).catch((error: unknown) => [failure('source', error)])
   if (isCertain) return findings
   return findings.map((finding) => (finding.status === 'fail' ? { ...finding, status: 'warn' } : finding))
 }
 
-function checkConfigured(config: Config, signal: AbortSignal): Promise<Finding[]> {
+async function checkConfigured(config: Config, signal: AbortSignal): Promise<Finding[]> {
   const { kind, url, restUrl } = config.source
   switch (kind) {
     case 'coinbase':
-      return Promise.all([checkAddress('source', new URL(url ?? COINBASE_WEBSOCKET), '', signal)])
+      return Promise.all([
+        checkAddress('source', parseAddress('source.url', url ?? COINBASE_WEBSOCKET, SOCKET), '', signal),
+      ])
     case 'cryptocompare': {
       const key = config.cryptoCompareKey ?? (url === undefined ? '' : 'simulator')
-      const socket = new URL(url ?? CRYPTOCOMPARE_WEBSOCKET)
-      const rest = new URL(restUrl ?? CRYPTOCOMPARE_REST)
+      const socket = parseAddress('source.url', url ?? CRYPTOCOMPARE_WEBSOCKET, SOCKET)
+      const rest = parseAddress('source.restUrl', restUrl ?? CRYPTOCOMPARE_REST, ['http:', 'https:'])
       socket.searchParams.set('api_key', key)
       return Promise.all([
         key === ''

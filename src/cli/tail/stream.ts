@@ -3,8 +3,8 @@ import { z } from 'zod'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import { type ApiClient, answeredError, problemError } from '../api-client.ts'
 import type { Terminal } from '../command.ts'
-import { createBackOff, mayPass } from './back-off.ts'
 import type { EventPrinter } from './event-printer.ts'
+import { createOutage } from './outage.ts'
 
 const CONNECT_MS = 10_000
 /** The server pings every 20 s: silence for longer than this means that the connection is dead. */
@@ -42,7 +42,7 @@ interface Progress {
   subscribed: boolean
 }
 
-/** How a connection came to its end, unless the platform refuses to go on. */
+/** How a connection came to its end. */
 type Outcome = 'done' | { readonly cut: TapelineError }
 
 /**
@@ -52,13 +52,12 @@ type Outcome = 'done' | { readonly cut: TapelineError }
 export async function followStream(reading: StreamReading): Promise<void> {
   const { terminal, cursor } = reading
   const progress: Progress = { cursor, subscribed: false }
-  const backOff = createBackOff()
+  const outage = createOutage(terminal)
   while (!terminal.signal.aborted) {
-    const outcome = await readConnection(reading, progress, () => backOff.reset())
+    const outcome = await readConnection(reading, progress, () => outage.over())
     if (outcome === 'done') return
     if (!progress.subscribed) throw outcome.cut
-    terminal.note(`${outcome.cut.code}: ${outcome.cut.message}; connecting again`)
-    await backOff.wait(terminal.signal)
+    await outage.wait(outcome.cut, terminal.signal)
   }
 }
 
@@ -70,10 +69,7 @@ async function readConnection(
   const { stream, printer, terminal } = reading
   const outcome = Promise.withResolvers<Outcome>()
   const stop = (): void => outcome.resolve('done')
-  const fail = (error: TapelineError): void => {
-    if (mayPass(error)) outcome.resolve({ cut: error })
-    else outcome.reject(error)
-  }
+  const fail = (cut: TapelineError): void => outcome.resolve({ cut })
   const take = (message: ServerMessage): void => {
     switch (message.op) {
       case 'subscribed':
@@ -111,9 +107,7 @@ async function readConnection(
     })
     return await outcome.promise
   } catch (error) {
-    const failure = toTapelineError(error)
-    if (failure.code === 'NOT_RUNNING') return { cut: failure }
-    throw failure
+    return { cut: toTapelineError(error) }
   } finally {
     terminal.signal.removeEventListener('abort', stop)
     socket?.terminate()

@@ -1,8 +1,8 @@
 import { counts, emptyMemory } from '../../domain/reader-rules.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { Terminal } from '../command.ts'
-import { createBackOff, mayPass } from './back-off.ts'
 import type { EventPrinter } from './event-printer.ts'
+import { createOutage } from './outage.ts'
 import type { LogRecord, LogTopic, RecordLog } from './record-log.ts'
 
 /** How long one request waits for records, while following. */
@@ -42,19 +42,16 @@ export async function followTopic(reading: TopicReading): Promise<void> {
   const { offsets } = await log.describe(topic, terminal.signal)
   const full = new AbortController()
   const signal = AbortSignal.any([terminal.signal, full.signal])
+  const outage = createOutage(terminal)
   const follow = async (part: Part): Promise<void> => {
-    const backOff = createBackOff()
     while (!signal.aborted) {
       try {
         await part.advance(FOLLOW_WAIT_MS, signal)
-        backOff.reset()
+        outage.over()
         if (printer.isFull) full.abort()
       } catch (error) {
         if (signal.aborted) return
-        const failure = toTapelineError(error)
-        if (!mayPass(failure)) throw error
-        terminal.note(`${failure.code}: ${failure.message}; trying again`)
-        await backOff.wait(signal)
+        await outage.wait(toTapelineError(error), signal)
       }
     }
   }

@@ -1,0 +1,39 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { TapelineError } from '../../errors.ts'
+import type { Terminal } from '../command.ts'
+
+const FIRST_MS = 200
+const LONGEST_MS = 5_000
+
+/** The time in which a platform that was there is away: said once, then tried again at growing intervals. */
+export interface Outage {
+  /** Resolves when it is time for the next attempt, or the signal is aborted. Raises an error that will not pass. */
+  wait(error: TapelineError, signal: AbortSignal): Promise<void>
+  /** An attempt has worked. */
+  over(): void
+}
+
+export function createOutage(terminal: Terminal): Outage {
+  let longest = FIRST_MS
+  let isAway = false
+  return {
+    async wait(error, signal) {
+      if (!mayPass(error)) throw error
+      if (!isAway) terminal.note(`${error.code}: ${error.message}; waiting for the platform`)
+      isAway = true
+      const ms = longest / 2 + (Math.random() * longest) / 2
+      longest = Math.min(LONGEST_MS, longest * 2)
+      await delay(ms, undefined, { signal }).catch(() => undefined)
+    },
+    over() {
+      if (isAway) terminal.note('the platform is back')
+      isAway = false
+      longest = FIRST_MS
+    },
+  }
+}
+
+/** Whether a platform that is there again later would not fail like this: a defect stays one. */
+function mayPass(error: TapelineError): boolean {
+  return error.code === 'NOT_RUNNING' || (error.retryable && error.code !== 'INTERNAL')
+}
