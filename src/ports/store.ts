@@ -21,7 +21,7 @@ export interface RowSegment {
   readonly channel: StoredChannel
   readonly tuples: Uint8Array
   readonly rows: number
-  /** These rows enter again: those that the table has are left out (by exchange, symbol, id; trades only). */
+  /** These rows enter again: those that the table has are left out (by exchange, symbol, id and ts; trades only). */
   readonly reentering: boolean
 }
 

@@ -1,0 +1,81 @@
+import { z } from 'zod'
+import { type ErrorCode, TapelineError } from '../../errors.ts'
+import { DatabaseError } from './session.ts'
+
+/** Raised by `tapeline_advance` (migration 1); its detail names the partitions. */
+const FENCED_STATE = 'TL001'
+
+const Partitions = z.array(z.object({ topic: z.string(), partition: z.number() }))
+
+/** Classes of SQLSTATE that come and go by themselves: connection, conflict between transactions, resources, shutdown. */
+const PASSING_CLASSES = ['08', '40', '53', '55', '57', '58']
+/** Values that a table does not take. */
+const DATA_CLASSES = ['22', '23']
+
+/**
+ * What a failed write or claim means: FENCED with its partitions, EVENT_INVALID where the rows themselves are refused,
+ * STORE_UNAVAILABLE where trying again may help, INTERNAL for anything else. Other errors pass as they are.
+ */
+export function writeError(thrown: unknown): unknown {
+  if (!(thrown instanceof DatabaseError)) return thrown
+  if (thrown.sqlState === FENCED_STATE) {
+    const partitions = Partitions.parse(JSON.parse(thrown.detail ?? '[]'))
+    const names = partitions.map(({ topic, partition }) => `${topic}:${partition}`).join(', ')
+    return new TapelineError('FENCED', `The claim of ${names} is no longer valid.`, {
+      cause: thrown,
+      partitions,
+    })
+  }
+  return new TapelineError(writeCode(thrown.sqlState), described(thrown), { cause: thrown })
+}
+
+function writeCode(sqlState: string): ErrorCode {
+  const stateClass = sqlState.slice(0, 2)
+  if (DATA_CLASSES.includes(stateClass)) return 'EVENT_INVALID'
+  return PASSING_CLASSES.includes(stateClass) ? 'STORE_UNAVAILABLE' : 'INTERNAL'
+}
+
+/** What a failed query of our own means: STORE_UNAVAILABLE where trying again may help, else INTERNAL. */
+export function readError(thrown: unknown): unknown {
+  if (!(thrown instanceof DatabaseError)) return thrown
+  const code = PASSING_CLASSES.includes(thrown.sqlState.slice(0, 2)) ? 'STORE_UNAVAILABLE' : 'INTERNAL'
+  return new TapelineError(code, described(thrown), { cause: thrown })
+}
+
+const QUERY_CODES: Readonly<Record<string, ErrorCode>> = {
+  // read_only_sql_transaction
+  '25006': 'SQL_READ_ONLY',
+  // protocol_violation: a statement with parameters, for which there are no values
+  '08P01': 'SQL_INVALID',
+  // query_canceled: statement_timeout
+  '57014': 'TIMEOUT',
+  // configuration_limit_exceeded (temp_file_limit), out_of_memory, disk_full
+  '53400': 'SQL_TOO_LARGE',
+  '53200': 'SQL_TOO_LARGE',
+  '53100': 'SQL_TOO_LARGE',
+}
+
+/** A cursor refuses statements that write with codes that say less than their words. */
+const CURSOR_REFUSALS = /must not contain data-modifying statements|INTO is not allowed here/
+
+/**
+ * What the refusal of an application's own statement means. `prefix` is how many characters were put in front of the user's statement, so that the
+ * position named is that of the user's own text.
+ */
+export function queryError(thrown: unknown, prefix = 0): unknown {
+  if (!(thrown instanceof DatabaseError)) return thrown
+  return new TapelineError(queryCode(thrown), described(thrown, prefix), { cause: thrown })
+}
+
+function queryCode({ sqlState, message }: DatabaseError): ErrorCode {
+  const known = QUERY_CODES[sqlState]
+  if (known !== undefined) return known
+  if (CURSOR_REFUSALS.test(message)) return 'SQL_READ_ONLY'
+  return PASSING_CLASSES.includes(sqlState.slice(0, 2)) ? 'STORE_UNAVAILABLE' : 'SQL_INVALID'
+}
+
+function described(error: DatabaseError, prefix = 0): string {
+  const at = error.position === undefined ? '' : `, at character ${error.position - prefix}`
+  const detail = error.detail === undefined ? '' : `; ${error.detail}`
+  return `The database says: ${error.message}${at}${detail} (${error.sqlState}).`
+}

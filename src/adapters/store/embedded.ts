@@ -1,0 +1,81 @@
+import { TapelineError } from '../../errors.ts'
+import type { Log } from '../../ports/log.ts'
+import type { PartitionWrite, Store } from '../../ports/store.ts'
+import { hasStore } from './embedded/folder.ts'
+import { StoreHost } from './embedded/host.ts'
+import { timedOut } from './read-only-query.ts'
+import { advancedClaims, planWrite } from './write.ts'
+
+export interface EmbeddedStoreSettings {
+  /** The folder of the store alone, made where it is missing. */
+  readonly folder: string
+  /** Event time that one chunk of trades and quotes spans; default 1 h. */
+  readonly chunkIntervalMs?: number
+  /** Age at which chunks of trades and quotes move to the columnstore; default 6 h, 0: never. */
+  readonly columnstoreAfterMs?: number
+  /** Age at which trades and quotes are removed, at least an hour; default 0: never. Candles stay. */
+  readonly retentionMs?: number
+  /** Raise DATA_FOLDER_UNUSABLE instead of making a store where there is none. */
+  readonly mustExist?: true
+  readonly log: Log
+}
+
+const HOUR_MS = 3_600_000
+/** What a statement may take beyond its time before the thread is ended. */
+const QUERY_GRACE_MS = 500
+
+/**
+ * Opens the embedded store: TimescaleDB in WebAssembly, in a worker thread of its own. A new folder takes 2 to 8 s, an
+ * existing one 0.5 to 4 s. The settings about time take effect with `migrate`, as does maintenance.
+ *
+ * It does not lock the folder: whoever opens it must hold the lock of the data folder, since two processes on one database
+ * destroy it. What an acknowledged write survives is the end of the process however it comes, not the loss of power:
+ * the WebAssembly build never calls fsync.
+ *
+ * The database does one thing at a time. A query that outlasts its time costs half a second to everyone: the thread is
+ * ended and the database opened again. Raises DATA_FOLDER_UNUSABLE, STORE_UNAVAILABLE.
+ */
+export async function openEmbeddedStore(settings: EmbeddedStoreSettings): Promise<Store> {
+  const { folder, mustExist, log } = settings
+  if (mustExist && !hasStore(folder)) {
+    throw new TapelineError('DATA_FOLDER_UNUSABLE', `There is no store in the folder ${folder}.`, {
+      remedy: 'Name the folder of a platform that has run, with --data.',
+    })
+  }
+  const policies = {
+    chunkIntervalMs: settings.chunkIntervalMs ?? HOUR_MS,
+    columnstoreAfterMs: (settings.columnstoreAfterMs ?? 6 * HOUR_MS) || undefined,
+    retentionMs: settings.retentionMs || undefined,
+  }
+  return storeOf(await StoreHost.open({ folder, policies, maintained: false }, log))
+}
+
+function storeOf(host: StoreHost): Store {
+  return {
+    migrate: (signal) => host.call('migrate', undefined, { signal }),
+    claim: (targets, signal) => host.call('claim', targets, { signal }),
+    write: (writes, signal) => write(host, writes, signal),
+    trades: (query, signal) => host.call('trades', query, { signal }),
+    candles: (query, signal) => host.call('candles', query, { signal }),
+    query: (sql, { maxRows, timeoutMs }, signal) =>
+      host.call(
+        'query',
+        { sql, maxRows, timeoutMs },
+        { signal, timeoutMs: timeoutMs + QUERY_GRACE_MS, timedOut: () => timedOut(timeoutMs) },
+      ),
+    close: () => host.close(),
+  }
+}
+
+async function write(
+  host: StoreHost,
+  writes: readonly PartitionWrite[],
+  signal: AbortSignal,
+): ReturnType<Store['write']> {
+  signal.throwIfAborted()
+  if (writes.length === 0) return []
+  const plan = planWrite(writes)
+  const transfer = plan.copies.map((copy) => copy.bytes.buffer)
+  await host.call('write', plan, { signal, transfer })
+  return advancedClaims(plan)
+}

@@ -1,0 +1,201 @@
+import { TapelineError } from '../../../errors.ts'
+import type { Log } from '../../../ports/log.ts'
+import { LoadMeter } from './load-meter.ts'
+import type { MaintenanceReport, OperationName, Operations, WorkerSettings } from './protocol.ts'
+import { openThread, type Thread, unavailable } from './thread.ts'
+
+/** Calls that may wait; one more is refused with STORE_UNAVAILABLE. */
+const MAX_WAITING = 256
+/** How often the thread may be started. */
+const REOPEN_MS = 1000
+const TICK_MS = 1000
+const CLOSE_MS = 5000
+/** No call of ours takes this long; one that does will not end. */
+const CALL_MS = 60_000
+
+export interface CallOptions {
+  /** Dropped while it waits; once it runs it goes on, unheard. */
+  readonly signal: AbortSignal | undefined
+  readonly transfer?: readonly ArrayBuffer[]
+  /** After so long in the thread, the thread is ended: nothing else interrupts WebAssembly. */
+  readonly timeoutMs?: number
+  readonly timedOut?: () => TapelineError
+}
+
+interface Call {
+  readonly operation: OperationName
+  readonly serve: (thread: Thread) => Promise<void>
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * Keeps the thread that holds the database: a bounded queue in front of it, one call at a time in it, a new thread when it
+ * has ended, and maintenance in between.
+ */
+export class StoreHost {
+  readonly #log: Log
+  readonly #waiting: Call[] = []
+  readonly #load = new LoadMeter()
+  readonly #ticks: NodeJS.Timeout
+  #settings: WorkerSettings
+  #thread: Thread
+  #startedAt = performance.now()
+  #serving: Promise<void> | undefined
+  #maintaining = false
+  #closing: Promise<void> | undefined
+
+  private constructor(settings: WorkerSettings, log: Log, thread: Thread) {
+    this.#settings = settings
+    this.#log = log
+    this.#thread = thread
+    this.#ticks = setInterval(() => this.#maintain(), TICK_MS)
+    this.#ticks.unref()
+  }
+
+  /** Starts the thread. Raises DATA_FOLDER_UNUSABLE, STORE_UNAVAILABLE. */
+  static async open(settings: WorkerSettings, log: Log): Promise<StoreHost> {
+    return new StoreHost(settings, log, await openThread(settings))
+  }
+
+  /** Runs an operation when those before it are done. Raises STORE_UNAVAILABLE, TIMEOUT, and what the operation raises. */
+  call<K extends OperationName>(
+    operation: K,
+    args: Operations[K]['args'],
+    options: CallOptions,
+  ): Promise<Operations[K]['result']> {
+    if (this.#closing !== undefined)
+      return Promise.reject(new TapelineError('SHUTTING_DOWN', 'The store is closed.'))
+    return this.#enqueue(operation, args, options)
+  }
+
+  /** Lets what runs end, writes a checkpoint and closes the database, within five seconds. Waiting calls are refused. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  #enqueue<K extends OperationName>(
+    operation: K,
+    args: Operations[K]['args'],
+    options: CallOptions,
+  ): Promise<Operations[K]['result']> {
+    const { signal, transfer = [] } = options
+    if (signal?.aborted) return Promise.reject(signal.reason)
+    if (this.#waiting.length >= MAX_WAITING) {
+      return Promise.reject(unavailable(`${MAX_WAITING} calls of the store wait already.`))
+    }
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        const at = this.#waiting.indexOf(call)
+        if (at >= 0) this.#waiting.splice(at, 1)
+        reject(signal?.reason)
+      }
+      const call: Call = {
+        operation,
+        reject: (error) => {
+          signal?.removeEventListener('abort', onAbort)
+          reject(error)
+        },
+        serve: async (thread) => {
+          try {
+            const result = await this.#guarded(thread, thread.ask(operation, args, transfer), options)
+            if (operation === 'migrate') this.#settings = { ...this.#settings, maintained: true }
+            // The thread answers an operation with its own kind of result (`worker.ts`).
+            resolve(result as Operations[K]['result'])
+          } catch (error) {
+            reject(error)
+          } finally {
+            signal?.removeEventListener('abort', onAbort)
+          }
+        },
+      }
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.#waiting.push(call)
+      this.#serving ??= this.#serve()
+    })
+  }
+
+  /** Serves the queue until it is empty. Never rejects: each call has its own answer. */
+  async #serve(): Promise<void> {
+    for (let call = this.#waiting.shift(); call !== undefined; call = this.#waiting.shift()) {
+      try {
+        await this.#reopen()
+      } catch (error) {
+        for (const refused of [call, ...this.#waiting.splice(0)]) refused.reject(error)
+        break
+      }
+      const began = performance.now()
+      await call.serve(this.#thread)
+      if (call.operation !== 'maintain') this.#load.add(performance.now() - began)
+    }
+    this.#serving = undefined
+  }
+
+  async #reopen(): Promise<void> {
+    if (!this.#thread.ended) return
+    if (performance.now() - this.#startedAt < REOPEN_MS) throw unavailable('The embedded database has ended.')
+    this.#startedAt = performance.now()
+    this.#log.warn({}, 'the embedded database has ended; opening it again')
+    this.#thread = await openThread(this.#settings)
+  }
+
+  /** An answer with a deadline, at which the thread is ended. */
+  async #guarded(thread: Thread, answer: Promise<unknown>, options: CallOptions): Promise<unknown> {
+    const { timeoutMs = CALL_MS, timedOut } = options
+    let expired = false
+    const timer = setTimeout(() => {
+      expired = true
+      void thread.terminate()
+    }, timeoutMs)
+    try {
+      return await answer
+    } catch (error) {
+      if (!expired) throw error
+      throw timedOut?.() ?? new TapelineError('TIMEOUT', `The store did not answer within ${timeoutMs} ms.`)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #maintain(): void {
+    const load = this.#load.tick()
+    if (this.#maintaining || this.#thread.ended) return
+    this.#maintaining = true
+    this.#enqueue('maintain', { load }, { signal: undefined })
+      .then(
+        (report) => this.#report(report),
+        (error: unknown) => {
+          if (this.#closing === undefined) this.#log.warn({ err: error }, 'maintenance of the store failed')
+        },
+      )
+      .finally(() => {
+        this.#maintaining = false
+      })
+  }
+
+  #report({ did, problem }: MaintenanceReport): void {
+    if (did !== undefined) this.#log.debug({ did }, 'maintenance of the store')
+    if (problem !== undefined) this.#log.warn({ problem }, 'maintenance of the store')
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#ticks)
+    for (const call of this.#waiting.splice(0))
+      call.reject(new TapelineError('SHUTTING_DOWN', 'The store is closing.'))
+    let late = false
+    const timer = setTimeout(() => {
+      late = true
+      this.#log.warn({}, `the store did not close within ${CLOSE_MS} ms and was ended`)
+      void this.#thread.terminate()
+    }, CLOSE_MS)
+    try {
+      await this.#serving
+      if (!this.#thread.ended) await this.#thread.ask('close', undefined, [])
+    } catch (error) {
+      if (!late) throw error
+    } finally {
+      clearTimeout(timer)
+      await this.#thread.terminate()
+    }
+  }
+}

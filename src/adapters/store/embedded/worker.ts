@@ -1,0 +1,89 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { toTapelineError } from '../../../errors.ts'
+import { candles, trades } from '../market-queries.ts'
+import { migrate } from '../migrate.ts'
+import { claim } from '../offsets.ts'
+import { readOnlyQuery } from '../read-only-query.ts'
+import { SessionLostError } from '../session.ts'
+import { write } from '../write.ts'
+import { type Engine, openEngine } from './engine.ts'
+import { prepareFolder } from './folder.ts'
+import { Maintenance } from './maintenance.ts'
+import {
+  errorMessage,
+  type OperationName,
+  type Operations,
+  type Reply,
+  type Request,
+  type WorkerSettings,
+} from './protocol.ts'
+
+/**
+ * The thread that holds the database. It does one thing at a time, in the order of the requests; whoever started it sends
+ * the next only when the last is answered.
+ */
+if (parentPort === null) throw new Error('This file runs as a worker thread.')
+const port = parentPort
+const settings: WorkerSettings = workerData
+
+type Handlers = {
+  [K in OperationName]: (args: Operations[K]['args']) => Promise<Operations[K]['result']>
+}
+
+function handlersOf(engine: Engine): Handlers {
+  const maintenance = new Maintenance(engine)
+  if (settings.maintained) maintenance.begin(settings.policies)
+  return {
+    async migrate() {
+      const report = await migrate(engine, settings.policies)
+      maintenance.begin(settings.policies)
+      return report
+    },
+    claim: (targets) => claim(engine, targets),
+    async write(plan) {
+      await write(engine, plan)
+      maintenance.wrote(plan.rows)
+    },
+    trades: (query) => trades(engine, query),
+    candles: (query) => candles(engine, query),
+    query: (query) => readOnlyQuery(engine, query),
+    maintain: ({ load }) => maintenance.step(load),
+    async close() {
+      await maintenance.finish()
+      await engine.close()
+    },
+  }
+}
+
+function handle<K extends OperationName>(
+  handlers: Handlers,
+  request: Request<K>,
+): Promise<Operations[K]['result']> {
+  return handlers[request.operation](request.args)
+}
+
+function send(reply: Reply): void {
+  port.postMessage(reply)
+}
+
+async function answer(handlers: Handlers, request: Request): Promise<void> {
+  const { id } = request
+  try {
+    send({ kind: 'done', id, result: await handle(handlers, request) })
+  } catch (error) {
+    const ended = error instanceof SessionLostError
+    const coded = toTapelineError(error, ended ? 'STORE_UNAVAILABLE' : 'INTERNAL')
+    send({ kind: ended ? 'ended' : 'failed', id, error: errorMessage(coded) })
+  }
+}
+
+try {
+  const { directory, isNew, complete } = await prepareFolder(settings.folder)
+  const engine = await openEngine(directory, isNew)
+  if (isNew) await complete()
+  const handlers = handlersOf(engine)
+  port.on('message', (request: Request) => void answer(handlers, request))
+  send({ kind: 'opened' })
+} catch (error) {
+  send({ kind: 'unopened', error: errorMessage(toTapelineError(error, 'STORE_UNAVAILABLE')) })
+}

@@ -1,0 +1,132 @@
+import { records, type SqlSession } from './session.ts'
+
+/** How trades and quotes are kept; all in milliseconds. Candles and status are few and stay as they are. */
+export interface PolicySettings {
+  /** Event time that one chunk spans. A change is for new chunks. */
+  readonly chunkIntervalMs: number
+  /** Age at which a chunk moves to the columnstore; undefined: never. */
+  readonly columnstoreAfterMs: number | undefined
+  /** Age at which a chunk is removed; undefined: never. Candles computed from it stay. */
+  readonly retentionMs: number | undefined
+}
+
+const KEPT_TABLES = ['trades', 'quotes'] as const
+
+/**
+ * The continuous aggregates, finest first, since each is computed from the one before. What is younger than `settled` is
+ * computed by each query, so that a late trade is in its candle at once; older buckets are materialised.
+ */
+export const AGGREGATES = [
+  { view: 'candles_1m', bucketMs: 60_000, settledMs: 10 * 60_000, everyMs: 60_000 },
+  { view: 'candles_5m', bucketMs: 5 * 60_000, settledMs: 30 * 60_000, everyMs: 5 * 60_000 },
+  { view: 'candles_1h', bucketMs: 3_600_000, settledMs: 3 * 3_600_000, everyMs: 30 * 60_000 },
+  { view: 'candles_1d', bucketMs: 86_400_000, settledMs: 2 * 86_400_000, everyMs: 6 * 3_600_000 },
+] as const
+
+/** Brings chunk intervals and policies to the settings, touching only what differs. Needs TimescaleDB. */
+export async function applyPolicies(
+  session: SqlSession,
+  settings: PolicySettings,
+  community: boolean,
+): Promise<void> {
+  const statements = await chunkIntervalChanges(session, settings)
+  if (community) statements.push(...(await policyChanges(session, settings)))
+  if (statements.length > 0) await session.transaction([{ sql: statements.join('\n') }])
+}
+
+async function chunkIntervalChanges(session: SqlSession, settings: PolicySettings): Promise<string[]> {
+  const wanted = interval(settings.chunkIntervalMs)
+  const rows = records(
+    await session.rows(`
+      select hypertable_name from timescaledb_information.dimensions
+      where hypertable_schema = current_schema and hypertable_name in ('trades', 'quotes')
+        and time_interval <> ${wanted}`),
+  )
+  return rows.map((row) => `select set_chunk_time_interval('${row['hypertable_name']}', ${wanted});`)
+}
+
+/** The offsets that a policy's configuration may hold. */
+const OFFSETS = ['compress_after', 'drop_after', 'start_offset', 'end_offset'] as const
+type Offsets = Partial<Record<(typeof OFFSETS)[number], number>>
+
+/** A policy as it should be, with the statements that make it so. */
+interface Policy {
+  readonly procedure: string
+  readonly relation: string
+  /** In milliseconds; undefined where there should be no such policy. */
+  readonly offsets: Offsets | undefined
+  readonly add: string
+  readonly remove: string
+}
+
+async function policyChanges(session: SqlSession, settings: PolicySettings): Promise<string[]> {
+  const milliseconds = OFFSETS.map(
+    (key) => `extract(epoch from (config->>'${key}')::interval) * 1000 as ${key}`,
+  )
+  const current = records(
+    await session.rows(`
+      select proc_name, hypertable_name, ${milliseconds.join(', ')} from timescaledb_information.jobs
+      where hypertable_schema = current_schema`),
+  )
+  return wantedPolicies(settings).flatMap(({ procedure, relation, offsets, add, remove }) => {
+    const row = current.find(
+      (each) => each['proc_name'] === procedure && each['hypertable_name'] === relation,
+    )
+    if (row === undefined) return offsets === undefined ? [] : [add]
+    if (offsets === undefined) return [remove]
+    const same = OFFSETS.every((key) => (row[key] == null ? undefined : Number(row[key])) === offsets[key])
+    return same ? [] : [remove, add]
+  })
+}
+
+function wantedPolicies(settings: PolicySettings): Policy[] {
+  return [
+    ...KEPT_TABLES.map((table) => columnstorePolicy(table, settings.columnstoreAfterMs)),
+    ...KEPT_TABLES.map((table) => retentionPolicy(table, settings.retentionMs)),
+    ...AGGREGATES.map((aggregate) => refreshPolicy(aggregate, settings.retentionMs)),
+  ]
+}
+
+function columnstorePolicy(table: string, after: number | undefined): Policy {
+  return {
+    procedure: 'policy_compression',
+    relation: table,
+    offsets: after === undefined ? undefined : { compress_after: after },
+    add: `call add_columnstore_policy('${table}', after => ${interval(after ?? 0)});`,
+    remove: `call remove_columnstore_policy('${table}', if_exists => true);`,
+  }
+}
+
+function retentionPolicy(table: string, retention: number | undefined): Policy {
+  return {
+    procedure: 'policy_retention',
+    relation: table,
+    offsets: retention === undefined ? undefined : { drop_after: retention },
+    add: `select add_retention_policy('${table}', drop_after => ${interval(retention ?? 0)});`,
+    remove: `select remove_retention_policy('${table}', if_exists => true);`,
+  }
+}
+
+/**
+ * Whatever has changed is refreshed, however old. Only candles of a minute come from trades, so only they stop where
+ * retention has removed trades: refreshing them there would remove the candles too.
+ */
+function refreshPolicy(
+  { view, settledMs, everyMs }: (typeof AGGREGATES)[number],
+  retention: number | undefined,
+): Policy {
+  const start = view === 'candles_1m' ? retention : undefined
+  return {
+    procedure: 'policy_refresh_continuous_aggregate',
+    relation: view,
+    offsets: start === undefined ? { end_offset: settledMs } : { start_offset: start, end_offset: settledMs },
+    add: `select add_continuous_aggregate_policy('${view}',
+      start_offset => ${start === undefined ? 'null' : interval(start)},
+      end_offset => ${interval(settledMs)}, schedule_interval => ${interval(everyMs)});`,
+    remove: `select remove_continuous_aggregate_policy('${view}', if_exists => true);`,
+  }
+}
+
+function interval(milliseconds: number): string {
+  return `interval '${milliseconds} milliseconds'`
+}

@@ -1,0 +1,181 @@
+import { TapelineError } from '../../errors.ts'
+import type { SqlResult } from '../../ports/store.ts'
+import { queryError } from './database-errors.ts'
+import { records, type SqlRows, type SqlSession } from './session.ts'
+import { readRows } from './values.ts'
+
+/** What an application asks of the database, and how much of it. */
+export interface ReadOnlyQuery {
+  readonly sql: string
+  readonly maxRows: number
+  readonly timeoutMs: number
+}
+
+const FETCH_ROWS = 1000
+const MAX_BYTES = 64 * 1024 * 1024
+const CURSOR = 'declare tapeline_query no scroll cursor for '
+
+/** Statements that a cursor takes, so that their answers come in pieces; and those that answer at once and briefly. */
+const BY_CURSOR = ['select', 'with', 'values', 'table']
+const DIRECT = ['show', 'explain']
+
+/**
+ * Runs one statement that only reads. Four fences, of which the database holds three: the first word; no function that it
+ * declares volatile, but for a few harmless ones, since `set_config` or `pg_read_file` work in a read-only transaction
+ * too; the extended protocol, which takes one statement; and a read-only transaction, which is always rolled back.
+ *
+ * Raises SQL_READ_ONLY, SQL_INVALID, SQL_TOO_LARGE (more than `maxRows` rows, or 64 MiB), TIMEOUT.
+ */
+export async function readOnlyQuery(session: SqlSession, query: ReadOnlyQuery): Promise<SqlResult> {
+  const word = checkWords(query.sql)
+  await refuseSideEffects(session, query.sql)
+  await session.execute(
+    `begin transaction read only; set local statement_timeout = ${Math.max(1, Math.trunc(query.timeoutMs))}`,
+  )
+  try {
+    const rows = DIRECT.includes(word) ? await direct(session, query) : await byCursor(session, query)
+    return readRows(rows)
+  } finally {
+    await session.rollback()
+  }
+}
+
+/** The first word of the statement, and of what `explain` explains. Raises SQL_READ_ONLY. */
+function checkWords(sql: string): string {
+  const [word = '', ...rest] = leadingWords(sql)
+  const explained = rest.find((each) => !['analyze', 'analyse', 'verbose'].includes(each)) ?? ''
+  if (BY_CURSOR.includes(word) || word === 'show') return word
+  if (word === 'explain' && BY_CURSOR.includes(explained)) return word
+  if (word === '') throw new TapelineError('SQL_INVALID', 'There is no statement.')
+  const what = (word === 'explain' ? `explain ${explained}` : word).toUpperCase()
+  throw new TapelineError('SQL_READ_ONLY', `This way in is for reading only; it takes no ${what}.`)
+}
+
+const SKIPPED = /\s+|--[^\n]*|\/\*.*?\*\//sy
+const WORD = /[a-z_]+/iy
+const OPTIONS = /\((?!\s*(?:select|with|values|table)\b)[^()]*\)/iy
+
+/**
+ * The words before anything else stands: opening brackets are passed over, and the bracketed options of `explain`.
+ * Nothing depends on its exactness but the wording of errors and whether a cursor is used.
+ */
+function leadingWords(sql: string): string[] {
+  const words: string[] = []
+  let at = 0
+  const take = (pattern: RegExp): string | undefined => {
+    pattern.lastIndex = at
+    const found = pattern.exec(sql)?.[0]
+    at += found?.length ?? 0
+    return found
+  }
+  while (at < sql.length && words.length < 4) {
+    if (take(SKIPPED) !== undefined) continue
+    if (words.length === 1 && words[0] === 'explain' && take(OPTIONS) !== undefined) continue
+    if (sql[at] === '(') {
+      at++
+      continue
+    }
+    const word = take(WORD)
+    if (word === undefined) break
+    words.push(word.toLowerCase())
+  }
+  return words
+}
+
+/** Functions that PostgreSQL and TimescaleDB declare volatile, but that change nothing. */
+const HARMLESS = [
+  'approximate_row_count',
+  'array_sample',
+  'array_shuffle',
+  'bernoulli',
+  'chunks_detailed_size',
+  'clock_timestamp',
+  'gen_random_uuid',
+  'generate_uuidv7',
+  'hypertable_approximate_detailed_size',
+  'hypertable_approximate_size',
+  'hypertable_detailed_size',
+  'hypertable_index_size',
+  'hypertable_size',
+  'interpolate',
+  'locf',
+  'pg_database_size',
+  'pg_indexes_size',
+  'pg_relation_size',
+  'pg_table_size',
+  'pg_total_relation_size',
+  'random',
+  'random_normal',
+  'system',
+  'time_bucket_gapfill',
+  'timeofday',
+]
+
+/**
+ * Looks at every word of the text, wherever it stands: a text in quotes that names such a function is refused as well,
+ * and nothing can hide from a word search what hides from a parser.
+ */
+async function refuseSideEffects(session: SqlSession, sql: string): Promise<void> {
+  if (sql.includes('\0')) throw new TapelineError('SQL_INVALID', 'The statement holds a zero byte.')
+  if (/u&\s*"/i.test(sql)) {
+    throw new TapelineError('SQL_READ_ONLY', 'Names with Unicode escapes (U&"...") are not taken here.')
+  }
+  const words = new Set(sql.toLowerCase().match(/[a-z0-9_\u0080-\uffff]+/g))
+  for (const name of HARMLESS) words.delete(name)
+  const found = await session.rows(
+    `select distinct proname as name from pg_proc
+     where provolatile = 'v' and lower(proname) in (select jsonb_array_elements_text($1::jsonb)) order by 1 limit 1`,
+    [JSON.stringify([...words])],
+  )
+  const [refused] = records(found)
+  if (refused !== undefined) {
+    throw new TapelineError(
+      'SQL_READ_ONLY',
+      `The function ${refused['name']} may have side effects; this way in is for reading only.`,
+    )
+  }
+}
+
+async function direct(session: SqlSession, { sql, maxRows }: ReadOnlyQuery): Promise<SqlRows> {
+  const found = await asked(() => session.rows(sql))
+  if (found.rows.length > maxRows) throw tooManyRows(maxRows)
+  return found
+}
+
+async function byCursor(session: SqlSession, query: ReadOnlyQuery): Promise<SqlRows> {
+  const { sql, maxRows, timeoutMs } = query
+  const deadline = performance.now() + timeoutMs
+  await asked(() => session.rows(CURSOR + sql), CURSOR.length)
+  const rows: SqlRows['rows'][number][] = []
+  for (let bytes = 0; ; ) {
+    const wanted = Math.min(FETCH_ROWS, maxRows + 1 - rows.length)
+    const part = await asked(() => session.rows(`fetch ${wanted} from tapeline_query`))
+    for (const row of part.rows) {
+      rows.push(row)
+      bytes += row.reduce((sum, value) => sum + (value?.length ?? 0), 0)
+    }
+    if (rows.length > maxRows) throw tooManyRows(maxRows)
+    if (bytes > MAX_BYTES) throw new TapelineError('SQL_TOO_LARGE', 'The answer is larger than 64 MiB.')
+    if (part.rows.length < wanted) return { columns: part.columns, rows }
+    if (performance.now() > deadline) throw timedOut(timeoutMs)
+  }
+}
+
+async function asked(ask: () => Promise<SqlRows>, prefix = 0): Promise<SqlRows> {
+  try {
+    return await ask()
+  } catch (error) {
+    throw queryError(error, prefix)
+  }
+}
+
+function tooManyRows(maxRows: number): TapelineError {
+  return new TapelineError('SQL_TOO_LARGE', `The answer has more than ${maxRows} rows.`)
+}
+
+/** The error of a statement that took too long. */
+export function timedOut(timeoutMs: number): TapelineError {
+  return new TapelineError('TIMEOUT', `The statement took longer than ${timeoutMs} ms and was ended.`, {
+    remedy: 'Ask for less: a shorter time range, fewer markets, or an aggregate such as candles_1h.',
+  })
+}

@@ -1,0 +1,277 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Store } from '../../src/ports/store.ts'
+import {
+  candle,
+  claimOne,
+  deadline,
+  MIDNIGHT,
+  quote,
+  segment,
+  sql,
+  status,
+  storedIds,
+  store as storeRows,
+  trade,
+  unique,
+  writeOf,
+} from './store-fixtures.ts'
+
+/** Fences, offsets and what a write does to the tables. */
+export function describeWrites(store: () => Store): void {
+  test('a partition never seen starts at 0; each claim raises its fence and gives what was stored', async () => {
+    const topic = unique('topic')
+    const targets = [2, 0].map((partition) => ({ topic, topicId: topic, partition }))
+    const first = await store().claim(targets, deadline())
+    assert.deepEqual(
+      first.map(({ partition, nextOffset, memory }) => ({ partition, nextOffset, memory })),
+      [2, 0].map((partition) => ({ partition, nextOffset: 0, memory: { epochs: {}, positions: {} } })),
+      'the claims come in the order of the targets',
+    )
+    const [two] = first
+    assert.ok(two)
+    const memory = { epochs: { 0: 7, 3: 12 }, positions: { 1: [5, 2] as const } }
+    const [advanced] = await store().write([{ claim: two, newOffset: 9, memory, segments: [] }], deadline())
+    assert.deepEqual(advanced, { ...two, nextOffset: 9, memory })
+    const [again, zero] = await store().claim(targets, deadline())
+    assert.deepEqual(again, { ...two, fence: two.fence + 1, nextOffset: 9, memory })
+    assert.equal(zero?.nextOffset, 0)
+  })
+
+  test('an offset moves a topic by its identity: a name used again starts at 0', async () => {
+    const topic = unique('topic')
+    const former = await claimOne(store(), topic)
+    await store().write([writeOf(former, 5)], deadline())
+    const [anew] = await store().claim([{ topic, topicId: unique('id'), partition: 0 }], deadline())
+    assert.equal(anew?.nextOffset, 0)
+  })
+
+  test('claims follow each other without being claimed again, and offsets beyond 2^32 are kept', async () => {
+    let claim = await claimOne(store(), unique('topic'))
+    for (const newOffset of [1, 100, 2 ** 40]) {
+      const [next] = await store().write([{ ...writeOf(claim, 0), newOffset }], deadline())
+      assert.ok(next)
+      claim = next
+    }
+    assert.equal((await claimOne(store(), claim.topic)).nextOffset, 2 ** 40)
+  })
+
+  test('a zombie writes nothing, and neither does a live partition in the same write', async () => {
+    const [topic, other, symbol] = [unique('topic'), unique('topic'), unique('S')]
+    const zombie = await claimOne(store(), topic, 3)
+    const live = await claimOne(store(), other)
+    const owner = await claimOne(store(), topic, 3)
+    const writes = [
+      writeOf(live, 1, segment('trade', [trade({ symbol, id: 'live' })])),
+      writeOf(zombie, 1, segment('trade', [trade({ symbol, id: 'zombie' })])),
+    ]
+    await assert.rejects(store().write(writes, deadline()), {
+      code: 'FENCED',
+      partitions: [{ topic, partition: 3 }],
+    })
+    assert.deepEqual(await storedIds(store(), symbol), [])
+    await store().write(
+      [
+        writeOf(live, 1, segment('trade', [trade({ symbol, id: 'live' })])),
+        writeOf(owner, 1, segment('trade', [trade({ symbol, id: 'owner' })])),
+      ],
+      deadline(),
+    )
+    assert.deepEqual((await storedIds(store(), symbol)).sort(), ['live', 'owner'])
+  })
+
+  test('a claim serves for one write, and a partition never claimed for none', async () => {
+    const symbol = unique('S')
+    const claim = await claimOne(store(), unique('topic'))
+    await store().write([writeOf(claim, 1, segment('trade', [trade({ symbol })]))], deadline())
+    const again = writeOf(claim, 1, segment('trade', [trade({ symbol, id: '2' })]))
+    await assert.rejects(store().write([again], deadline()), { code: 'FENCED' })
+    const never = { ...claim, topic: unique('topic'), topicId: unique('id'), nextOffset: 0 }
+    await assert.rejects(store().write([writeOf(never, 1)], deadline()), { code: 'FENCED' })
+    assert.deepEqual(await storedIds(store(), symbol), ['1'])
+  })
+
+  test('what became of a write without an answer is learnt by claiming again', async () => {
+    const symbol = unique('S')
+    const claim = await claimOne(store(), unique('topic'))
+    const abort = new AbortController()
+    const write = writeOf(claim, 10, segment('trade', [trade({ symbol })]))
+    const writing = store().write([write], abort.signal)
+    abort.abort()
+    await assert.rejects(writing, { name: 'AbortError' })
+    const { nextOffset, fence } = await claimOne(store(), claim.topic)
+    assert.equal(fence, claim.fence + 1)
+    assert.ok(nextOffset === 0 || nextOffset === 10, `next offset ${nextOffset}`)
+    const ids = await storedIds(store(), symbol)
+    assert.deepEqual(ids, nextOffset === 10 ? ['1'] : [], 'rows and offset agree')
+  })
+
+  test('trades that enter again are left out where the table has them, and stored once where it has not', async () => {
+    const symbol = unique('S')
+    const had = trade({ symbol, id: 'had', ts: MIDNIGHT + 1 })
+    await storeRows(store(), segment('trade', [had]))
+    const missed = trade({ symbol, id: 'missed', ts: MIDNIGHT + 2 })
+    const both = trade({ symbol, id: 'both', ts: MIDNIGHT + 3 })
+    const elsewhere = { ...had, exchange: 'kraken', ts: MIDNIGHT + 4 }
+    await storeRows(
+      store(),
+      segment('trade', [both, missed, had, missed, elsewhere], true),
+      segment('trade', [both]),
+      segment('trade', [missed], true),
+    )
+    assert.deepEqual(await storedIds(store(), symbol), ['had', 'missed', 'both', 'had'])
+    await storeRows(store(), segment('trade', [had, missed, both, elsewhere], true))
+    assert.deepEqual(await storedIds(store(), symbol), ['had', 'missed', 'both', 'had'])
+  })
+
+  test('ordinary trades are stored as they come, equal ones too', async () => {
+    const symbol = unique('S')
+    await storeRows(store(), segment('trade', [trade({ symbol }), trade({ symbol })]))
+    assert.deepEqual(await storedIds(store(), symbol), ['1', '1'])
+  })
+
+  test('of a candle the last word counts, within a write and after it', async () => {
+    const symbol = unique('S')
+    const at = (changes: Parameters<typeof candle>[0]) => candle({ symbol, ...changes })
+    await storeRows(
+      store(),
+      segment('candle', [at({ close: 1 }), at({ close: 2, trades: 5 }), at({ interval: '5m', close: 9 })]),
+    )
+    const read = async (interval: '1m' | '5m') =>
+      (await store().candles({ symbol, interval, origin: 'source', limit: 10 }, deadline())).map(
+        ({ close, trades }) => ({ close, trades }),
+      )
+    assert.deepEqual(await read('1m'), [{ close: 2, trades: 5 }])
+    assert.deepEqual(await read('5m'), [{ close: 9, trades: null }])
+    await storeRows(store(), segment('candle', [at({ close: 4, closed: true })]))
+    assert.deepEqual(await read('1m'), [{ close: 4, trades: null }])
+    const other = at({ exchange: 'kraken', ts: MIDNIGHT + 60_000_000, close: 7 })
+    await storeRows(store(), segment('candle', [other, at({ close: 5 })]))
+    assert.deepEqual(await read('1m'), [
+      { close: 5, trades: null },
+      { close: 7, trades: null },
+    ])
+  })
+
+  test('every channel keeps its values: microseconds, absent ones, doubles, any text', async () => {
+    const symbol = unique('S\'"\\\n\t\u{1f4c8}')
+    const ts = MIDNIGHT + 1_234_567
+    const price = 0.1 + 0.2
+    await storeRows(
+      store(),
+      segment('trade', [trade({ symbol, id: '\u00fc;--', price, size: 5e-324, ts, recvTs: ts + 1 })]),
+      segment('quote', [
+        quote({ symbol, bid: 1.5, ts }),
+        quote({ symbol, last: 2, volume24h: 1e300, ts: ts + 1 }),
+      ]),
+      segment('status', [
+        status({ exchange: symbol, state: 'gap', symbol, from: ts, to: ts + 1, detail: 'a gap', ts: ts + 2 }),
+        status({ exchange: symbol, ts: ts + 3 }),
+      ]),
+    )
+    assert.deepEqual(await store().trades({ symbol, limit: 1 }, deadline()), [
+      {
+        exchange: 'coinbase',
+        symbol,
+        id: '\u00fc;--',
+        side: 'buy',
+        price,
+        size: 5e-324,
+        ts: '2100-01-01T00:00:01.234567Z',
+        recvTs: '2100-01-01T00:00:01.234568Z',
+      },
+    ])
+    const named = `$name$${symbol}$name$`
+    const quotes = await sql(
+      store(),
+      `select bid, bid_size, ask, ask_size, last, volume_24h, ts from quotes where symbol = ${named} order by ts`,
+    )
+    const absent = { bid: null, bid_size: null, ask: null, ask_size: null, last: null, volume_24h: null }
+    assert.deepEqual(quotes.rows, [
+      { ...absent, bid: 1.5, ts: '2100-01-01T00:00:01.234567Z' },
+      { ...absent, last: 2, volume_24h: 1e300, ts: '2100-01-01T00:00:01.234568Z' },
+    ])
+    const found = await sql(
+      store(),
+      `select source, state, symbol, from_ts, to_ts, detail, ts from status where exchange = ${named} order by ts`,
+    )
+    assert.deepEqual(found.rows, [
+      {
+        source: 'simulator',
+        state: 'gap',
+        symbol,
+        from_ts: '2100-01-01T00:00:01.234567Z',
+        to_ts: '2100-01-01T00:00:01.234568Z',
+        detail: 'a gap',
+        ts: '2100-01-01T00:00:01.234569Z',
+      },
+      {
+        source: 'simulator',
+        state: 'connected',
+        symbol: null,
+        from_ts: null,
+        to_ts: null,
+        detail: '',
+        ts: '2100-01-01T00:00:01.234570Z',
+      },
+    ])
+  })
+
+  test('a row that its table refuses, or bytes that are no rows, leave nothing and do no harm', async () => {
+    const symbol = unique('S')
+    const claim = await claimOne(store(), unique('topic'))
+    const good = segment('trade', [trade({ symbol })])
+    const zeroByte = segment('trade', [trade({ symbol, id: 'a\0b' })])
+    const torn = { ...good, tuples: good.tuples.slice(0, good.tuples.length - 3) }
+    const noise = { ...good, tuples: new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]) }
+    for (const bad of [zeroByte, torn, noise]) {
+      await assert.rejects(store().write([writeOf(claim, 2, good, bad)], deadline()), {
+        code: 'EVENT_INVALID',
+      })
+      const staged = { ...bad, reentering: true }
+      await assert.rejects(store().write([writeOf(claim, 2, staged)], deadline()), { code: 'EVENT_INVALID' })
+    }
+    assert.deepEqual(await storedIds(store(), symbol), [])
+    await store().write([writeOf(claim, 2, good)], deadline())
+    assert.deepEqual(await storedIds(store(), symbol), ['1'])
+  })
+
+  test("the caller's bytes stay whole, so that a write can be done again", async () => {
+    const symbol = unique('S')
+    const rows = segment('trade', [trade({ symbol })])
+    const copy = rows.tuples.slice()
+    await storeRows(store(), rows)
+    assert.deepEqual(rows.tuples, copy)
+  })
+
+  test('a large batch of several partitions and channels is one write', async () => {
+    const [symbol, topic] = [unique('S'), unique('topic')]
+    const claims = await store().claim(
+      [0, 1, 2, 3].map((partition) => ({ topic, topicId: topic, partition })),
+      deadline(),
+    )
+    const writes = claims.map((claim) => {
+      const ids = Array.from({ length: 5000 }, (_, i) => `${claim.partition}-${i}`)
+      const trades = ids.map((id, i) => trade({ symbol, id, ts: MIDNIGHT + i }))
+      return writeOf(claim, 5000, segment('trade', trades), segment('quote', [quote({ symbol })]))
+    })
+    const next = await store().write(writes, deadline())
+    assert.deepEqual(
+      next.map(({ nextOffset }) => nextOffset),
+      [5000, 5000, 5000, 5000],
+    )
+    const counted = await sql(
+      store(),
+      `select (select count(*) from trades where symbol = '${symbol}') as trades,
+         (select count(*) from quotes where symbol = '${symbol}') as quotes`,
+    )
+    assert.deepEqual(counted.rows, [{ trades: 20_000, quotes: 4 }])
+  })
+
+  test('no writes and no rows are writes too', async () => {
+    assert.deepEqual(await store().write([], deadline()), [])
+    const claim = await claimOne(store(), unique('topic'))
+    const [next] = await store().write([writeOf(claim, 3, segment('trade', []))], deadline())
+    assert.equal(next?.nextOffset, 3)
+  })
+}
