@@ -80,14 +80,14 @@ describe('event codec', () => {
     const isName = (most: number) => (value: unknown) =>
       typeof value === 'string' && value.length > 0 && value.length <= most
     const isMicros = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0
-    const isFinite = (value: unknown) => typeof value === 'number' && Number.isFinite(value)
+    const isNumber = (value: unknown) => typeof value === 'number' && Number.isFinite(value)
     const oracle: Record<keyof Trade, (value: unknown) => boolean> = {
       exchange: isName(64),
       symbol: isName(64),
       id: isName(128),
       side: (value) => value === 'buy' || value === 'sell' || value === 'unknown',
-      price: isFinite,
-      size: (value) => isFinite(value) && (value as number) >= 0,
+      price: isNumber,
+      size: (value) => isNumber(value) && (value as number) >= 0,
       ts: isMicros,
       recvTs: isMicros,
     }
