@@ -22,6 +22,8 @@ export interface ProducerServices {
   applyNotification(notification: ProducerNotification): void
   /** Calls back with what the coordinator tells, once the registry of this process shows it. */
   onNotification(listener: (notification: ProducerNotification) => void): () => void
+  /** Lets what the source still holds be published; resolves when nothing is left, or the signal aborts. */
+  drain(signal: AbortSignal): Promise<void>
   /** Writes a last checkpoint and gives the shards back. */
   close(signal: AbortSignal): Promise<void>
 }
@@ -41,6 +43,8 @@ export async function createProducerServices(
   const dynamic = createDynamicPublisher(parts, ownership)
   const checkpoints = createCheckpointWriter(parts, ownership)
   const standing = createStandingStreams(parts)
+  /** Set while the producer drains: called when the source has nothing more. */
+  let drained: (() => void) | undefined
   const unacknowledged = new WeakMap<ProducerNotification, string>()
 
   const acknowledge = (notificationId: string): void => {
@@ -52,7 +56,17 @@ export async function createProducerServices(
   }
 
   return {
-    fetchData: (waitMs, stop) => source.next(waitMs, ownership.assigned, stop),
+    async fetchData(waitMs, stop) {
+      const batch = await source.next(drained ? 0 : waitMs, ownership.assigned, stop)
+      if (drained === undefined || batch.items.length > 0) return batch
+      drained()
+      return untilAborted(stop)
+    },
+    drain: (stop) =>
+      new Promise((resolve) => {
+        drained = resolve
+        stop.addEventListener('abort', () => resolve(), { once: true })
+      }),
     publishFixed: (data, stop) =>
       inTurn(() =>
         withDeadline(stop, PUBLISH_TIMEOUT_MS, async (deadline) => {
@@ -103,4 +117,11 @@ export async function createProducerServices(
         await ownership.close()
       }),
   }
+}
+
+/** A wait that only an abort ends. */
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
 }

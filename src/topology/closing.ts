@@ -1,0 +1,59 @@
+import { toTapelineError } from '../errors.ts'
+import type { Log } from '../ports/log.ts'
+
+/** How long one part may take to close: all together stay under 10 s (R19). */
+const CLOSE_MS = 2_500
+
+/** In which order parts close: along the way of the data, then what they stand on. */
+const ORDER = [
+  'run file',
+  'gauges',
+  'source',
+  'producer',
+  'consumer-fixed',
+  'gateway',
+  'coordinator',
+  'control',
+  'engines',
+  'trace',
+] as const
+
+type PartName = (typeof ORDER)[number]
+
+/** What has been started and must be closed. */
+export class StartedParts {
+  readonly #log: Log
+  readonly #parts = new Map<PartName, (signal: AbortSignal) => Promise<void> | void>()
+
+  constructor(log: Log) {
+    this.#log = log
+  }
+
+  /** Takes note of a started part; its signal aborts when it has had its time. */
+  add(name: PartName, close: (signal: AbortSignal) => Promise<void> | void): void {
+    this.#parts.set(name, close)
+  }
+
+  /** Closes everything in order. A part that fails, or takes too long, is logged and does not keep the others. */
+  async close(): Promise<void> {
+    for (const name of ORDER) {
+      const close = this.#parts.get(name)
+      if (close === undefined) continue
+      this.#parts.delete(name)
+      await this.#closePart(name, close)
+    }
+  }
+
+  async #closePart(name: PartName, close: (signal: AbortSignal) => Promise<void> | void): Promise<void> {
+    const deadline = AbortSignal.timeout(CLOSE_MS)
+    const late = new Promise<void>((resolve) => {
+      deadline.addEventListener('abort', () => resolve(), { once: true })
+    })
+    try {
+      await Promise.race([close(deadline), late])
+      if (deadline.aborted) this.#log.warn({ part: name }, 'did not close in time')
+    } catch (error) {
+      this.#log.warn({ part: name, code: toTapelineError(error).code }, 'did not close cleanly')
+    }
+  }
+}

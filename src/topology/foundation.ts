@@ -1,0 +1,87 @@
+import { hostname } from 'node:os'
+import type { Config } from '../config.ts'
+import { type ControlBus, openControlBus } from '../control/bus.ts'
+import { joinMembership, type Membership } from '../control/membership.ts'
+import { openRegistry, type Registry } from '../control/registry.ts'
+import { ensureTopics, fixedTopics } from '../control/topics.ts'
+import type { Channel } from '../domain/events.ts'
+import { ulid } from '../domain/ulid.ts'
+import type { Log } from '../ports/log.ts'
+import { createAlerts } from '../telemetry/alerts.ts'
+import { createMeter, type PrometheusMeter } from '../telemetry/meter.ts'
+import { openTraceFile } from '../telemetry/trace-file.ts'
+import { recordTransitions } from '../telemetry/transitions.ts'
+import { type ActorParts, ActorRoster } from './actors.ts'
+import type { StartedParts } from './closing.ts'
+import { type Engines, openEngines } from './engines.ts'
+
+/** What all roles of a process stand on. */
+export interface Foundation extends Pick<Engines, 'broker' | 'store'> {
+  readonly config: Config
+  readonly bus: ControlBus
+  readonly registry: Registry
+  readonly membership: Membership
+  /** Unique among all processes, now and later. */
+  readonly instance: string
+  readonly topics: Readonly<Record<Channel, string>>
+  readonly roster: ActorRoster
+  readonly actorParts: ActorParts
+  readonly started: StartedParts
+  readonly log: Log
+  readonly meter: PrometheusMeter
+}
+
+/** A new lower-case ULID. */
+export function newId(): string {
+  return ulid(Date.now(), Math.random)
+}
+
+/** Opens the engines, migrates the store, makes the topics, and follows the control topics. */
+export async function layFoundation(
+  config: Config,
+  started: StartedParts,
+  log: Log,
+  tracePath: string | undefined,
+  signal: AbortSignal,
+): Promise<Foundation> {
+  const meter = createMeter()
+  const alerts = createAlerts({ log, meter })
+  const trace = tracePath === undefined ? undefined : await openTraceFile(tracePath, log)
+  if (trace) started.add('trace', () => trace.close())
+
+  const engines = await openEngines(config, log)
+  started.add('engines', () => engines.close())
+  const { broker, store } = engines
+  const { missing } = await store.migrate(signal)
+  for (const line of missing) log.warn({}, line)
+  const { prefix, partitions, retention, deadLetterRetention } = config.topics
+  const retentions = { retentionMs: retention, deadLetterRetentionMs: deadLetterRetention }
+  await ensureTopics(broker, { prefix, partitions, ...retentions }, signal)
+
+  const instance = `${hostname()}-${process.pid}-${newId().slice(-6)}`
+  const bus = await openControlBus(broker, log, signal)
+  const registry = await openRegistry(broker, log, signal)
+  const membership = joinMembership(bus, { instance, roles: config.roles }, Date.now, log)
+  started.add('control', async () => {
+    membership.close()
+    await bus.close()
+    await registry.close()
+  })
+  const settings = { now: Date.now, random: Math.random, alertAfterMs: config.alerts.after }
+  const onTransition = recordTransitions(log, meter, trace)
+  return {
+    config,
+    broker,
+    store,
+    bus,
+    registry,
+    membership,
+    instance,
+    topics: fixedTopics(prefix),
+    roster: new ActorRoster(),
+    actorParts: { settings, alerts, onTransition, log, meter },
+    started,
+    log,
+    meter,
+  }
+}

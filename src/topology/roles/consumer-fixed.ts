@@ -1,0 +1,29 @@
+import { createConsumerFixedServices } from '../../services/consumer-fixed/consumer-fixed.ts'
+import { startConsumerFixed } from '../actors.ts'
+import type { Foundation } from '../foundation.ts'
+import { clockMicros } from '../sources.ts'
+
+/** Starts the role consumer-fixed: fixed topics into the database. */
+export async function startConsumerFixedRole(foundation: Foundation, signal: AbortSignal): Promise<void> {
+  const { config, broker, store, topics, roster, actorParts, started, log, meter } = foundation
+  const { book: _notStored, ...stored } = topics
+  const services = await createConsumerFixedServices(
+    {
+      broker,
+      store,
+      topics: stored,
+      maxRecords: config.consumerFixed.maxRows,
+      lingerMs: config.consumerFixed.linger,
+      nowMicros: clockMicros,
+      raiseAlert: actorParts.alerts.raise,
+      log,
+      meter,
+    },
+    signal,
+  )
+  roster.add(startConsumerFixed(actorParts, services))
+  started.add('consumer-fixed', (stop) => {
+    roster.remove('consumer-fixed')
+    return services.close(stop)
+  })
+}

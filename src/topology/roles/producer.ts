@@ -1,0 +1,48 @@
+import { parseStreamRequest } from '../../domain/stream-spec.ts'
+import type { Source } from '../../ports/source.ts'
+import { createProducerServices } from '../../services/producer/producer.ts'
+import { startProducer } from '../actors.ts'
+import { type Foundation, newId } from '../foundation.ts'
+
+/** Starts the role producer: the source into the fixed topics, and from there into the dynamic ones. */
+export async function startProducerRole(
+  foundation: Foundation,
+  source: Source,
+  signal: AbortSignal,
+): Promise<void> {
+  const { config, broker, registry, bus, instance, topics, roster, actorParts, started, log, meter } =
+    foundation
+  started.add('source', () => source.close())
+  const standing = new Map(
+    Object.entries(config.streams.standing).map(([name, request]) => [name, parseStreamRequest(request)]),
+  )
+  const services = await createProducerServices(
+    {
+      source,
+      broker,
+      registry,
+      bus,
+      instance,
+      topics,
+      partitions: config.topics.partitions,
+      standing,
+      lingerMs: config.producer.linger,
+      now: Date.now,
+      newId,
+      log,
+      meter,
+    },
+    signal,
+  )
+  const actor = roster.add(startProducer(actorParts, services))
+  const unlisten = services.onNotification((notification) =>
+    actor.send({ type: 'NOTIFY_PRODUCER', notification }),
+  )
+  for (const topicName of standing.keys()) actor.send({ type: 'CREATE_TOPIC', topicName })
+  started.add('producer', async (stop) => {
+    await services.drain(stop)
+    unlisten()
+    roster.remove('producer')
+    await services.close(stop)
+  })
+}
