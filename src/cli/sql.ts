@@ -38,7 +38,7 @@ export const command: Command = {
     expectWords(words, 'the statement', 1)
     const [sql = ''] = words
     const maxRows = rowLimit(flags)
-    const result = await query(flags, sql, maxRows, terminal.signal)
+    const result = await query(flags, sql, maxRows, terminal.signal).catch(namingMaxRows)
     if (flags['json']) {
       terminal.print(JSON.stringify(result.rows))
       return 0
@@ -53,6 +53,12 @@ function rowLimit(flags: Flags): number {
   const rows = countFlag(flags, 'max-rows', 1) ?? DEFAULT_ROWS
   if (rows <= MOST_ROWS) return rows
   throw new TapelineError('USAGE', `--max-rows takes at most ${MOST_ROWS}`)
+}
+
+function namingMaxRows(error: unknown): never {
+  if (!(error instanceof TapelineError) || error.code !== 'SQL_TOO_LARGE') throw error
+  const remedy = 'Add a limit, aggregate, or raise --max-rows.'
+  throw new TapelineError('SQL_TOO_LARGE', error.message, { cause: error, remedy })
 }
 
 async function query(flags: Flags, sql: string, maxRows: number, signal: AbortSignal): Promise<SqlResult> {

@@ -79,6 +79,7 @@ export async function checkPort({ gateway, apiKeys }: Config, run: RunFile | und
   }
   if (run && Number(new URL(run.api).port) === port) return ok('port', `${port} is the running platform's`)
   const problem = await listenProblem(host, port)
+  if (problem === undefined && port === 0) return ok('port', 'any that is free')
   if (problem === undefined) return ok('port', `${host}:${port} is free`)
   const detail = `cannot listen on ${host}:${port} (${problem})`
   if (problem === 'EADDRINUSE') return fail('port', detail, ERROR_KINDS.PORT_IN_USE.remedy)
