@@ -1,0 +1,280 @@
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Simulator } from '../../src/simulator/simulator.ts'
+import { startSimulatorThread } from '../../src/simulator/thread.ts'
+import { makeFolder, PlatformProcess, until } from './platform-process.ts'
+import { StreamClient } from './stream-client.ts'
+
+const GRACE_MS = 1_000
+/** How long after the grace a topic may still be there. */
+const GONE_MS = 10_000
+/** Longer than the simulator ever says nothing: it sends quotes every 250 ms. */
+const QUIET_MS = 600
+
+const CONFIGURATION = `
+streams:
+  standing:
+    bitcoin:
+      channel: trade
+      symbols: ['BTC-*']
+`
+
+interface Stream {
+  readonly id: string
+  readonly topic: string
+  readonly standing: boolean
+  readonly ttl: number
+}
+
+interface Problem {
+  readonly code: string
+  readonly status: number
+  readonly remedy: string
+  readonly errors?: readonly { readonly field: string; readonly message: string; readonly remedy: string }[]
+}
+
+const GOOD = { channel: 'trade', symbols: ['BTC-*'] }
+const body = (fields: object): string => JSON.stringify({ ...GOOD, ...fields })
+
+/** Bodies that ask for nothing, with the code and the field that the answer must name. */
+const BAD_BODIES: readonly (readonly [
+  what: string,
+  text: string | Uint8Array,
+  code: string,
+  field?: string,
+])[] = [
+  ['nothing', '', 'INPUT_INVALID', '(body)'],
+  ['half a document', '{"channel":', 'BODY_NOT_JSON'],
+  ['bytes that are no UTF-8', Uint8Array.from([0x22, 0xff, 0xfe, 0x22]), 'BODY_NOT_JSON'],
+  [
+    'a key that stands twice',
+    '{"channel":"trade","channel":"quote","symbols":["*"]}',
+    'INPUT_INVALID',
+    'channel',
+  ],
+  ['a prototype', '{"channel":"trade","symbols":["*"],"__proto__":{"ttl":5}}', 'INPUT_INVALID', '__proto__'],
+  ['deep nesting', `${'['.repeat(50)}${']'.repeat(50)}`, 'INPUT_INVALID', Array(16).fill(0).join('.')],
+  ['more than 64 KiB', body({ symbols: ['A'.repeat(70_000)] }), 'BODY_TOO_LARGE'],
+  ['null', 'null', 'INPUT_INVALID', '(body)'],
+  ['a number', '7', 'INPUT_INVALID', '(body)'],
+  ['a list', '[]', 'INPUT_INVALID', '(body)'],
+  ['an empty object', '{}', 'INPUT_INVALID', 'channel'],
+  ['no symbols', '{"channel":"trade"}', 'INPUT_INVALID', 'symbols'],
+  ['an unknown channel', body({ channel: 'trades' }), 'INPUT_INVALID', 'channel'],
+  ['a channel that is a list', body({ channel: ['trade'] }), 'INPUT_INVALID', 'channel'],
+  ['symbols that are a text', body({ symbols: 'BTC-USD' }), 'INPUT_INVALID', 'symbols'],
+  ['an empty list of symbols', body({ symbols: [] }), 'INPUT_INVALID', 'symbols'],
+  [
+    'too many symbols',
+    body({ symbols: Array.from({ length: 501 }, (_, i) => `A${i}`) }),
+    'INPUT_INVALID',
+    'symbols',
+  ],
+  ['a symbol that is a number', body({ symbols: ['BTC-USD', 1] }), 'INPUT_INVALID', 'symbols.1'],
+  ['an empty symbol', body({ symbols: [''] }), 'INPUT_INVALID', 'symbols.0'],
+  ['a symbol with a blank', body({ symbols: ['BTC USD'] }), 'INPUT_INVALID', 'symbols.0'],
+  ['a symbol of 65 letters', body({ symbols: ['A'.repeat(65)] }), 'INPUT_INVALID', 'symbols.0'],
+  ['exchanges that are a text', body({ exchanges: 'kraken' }), 'INPUT_INVALID', 'exchanges'],
+  ['an exchange that is none', body({ exchanges: ['kra ken'] }), 'INPUT_INVALID', 'exchanges.0'],
+  ['a negative ttl', body({ ttl: -1 }), 'INPUT_INVALID', 'ttl'],
+  ['a ttl under five seconds', body({ ttl: 1 }), 'INPUT_INVALID', 'ttl'],
+  ['a ttl that is no duration', body({ ttl: 'a while' }), 'INPUT_INVALID', 'ttl'],
+  ['a ttl that is null', body({ ttl: null }), 'INPUT_INVALID', 'ttl'],
+  ['an unknown field', body({ symbol: 'BTC-USD' }), 'INPUT_INVALID', 'symbol'],
+  ['a condition', body({ where: 'size > 1' }), 'INPUT_INVALID', 'where'],
+  ['an interval', body({ interval: '1m' }), 'INPUT_INVALID', 'interval'],
+]
+
+describe('streams', () => {
+  let folder: Awaited<ReturnType<typeof makeFolder>>
+  let simulator: Simulator
+  let platform: PlatformProcess
+  let api: string
+  const clients: StreamClient[] = []
+
+  before(async () => {
+    folder = await makeFolder()
+    const config = join(folder.path, 'tapeline.yaml')
+    await writeFile(config, CONFIGURATION)
+    simulator = await startSimulatorThread({ seed: 1, rate: 200 })
+    platform = new PlatformProcess(
+      join(folder.path, 'data'),
+      ['--simulator', simulator.url, '--config', config],
+      { TAPELINE_STREAMS_GRACE: `${GRACE_MS}ms` },
+    )
+    await platform.start()
+    api = await platform.api()
+  })
+  after(async () => {
+    for (const client of clients) client.socket.terminate()
+    await platform.kill()
+    await simulator.close()
+    await folder.remove()
+  })
+
+  const open = async (): Promise<StreamClient> => {
+    const client = await StreamClient.open(api)
+    clients.push(client)
+    return client
+  }
+  const create = (spec: object): Promise<Stream> => platform.post<Stream>('/v1/streams', spec)
+  const remove = async ({ id }: Pick<Stream, 'id'>): Promise<void> => {
+    const response = await fetch(`${api}/v1/streams/${id}`, { method: 'DELETE' })
+    assert.equal(response.status, 204, await response.text())
+  }
+  const streams = async (): Promise<Stream[]> =>
+    (await platform.get<{ streams: Stream[] }>('/v1/streams')).streams.filter(({ standing }) => !standing)
+  const topics = async (): Promise<string[]> =>
+    (await platform.get<{ topics: { name: string }[] }>('/v1/topics')).topics.map(({ name }) => name)
+  const exists = async (id: string): Promise<boolean> =>
+    (await fetch(`${api}/v1/streams/${id}`)).status === 200
+
+  test('a standing stream of the configuration is there, and can be read by its name', async () => {
+    await until('it is there', async () => exists('bitcoin'))
+    const { standing, ttl } = await platform.get<Stream>('/v1/streams/bitcoin')
+    assert.deepEqual({ standing, ttl }, { standing: true, ttl: 0 })
+    const client = await open()
+    client.send({ op: 'subscribe', stream: 'bitcoin' })
+    await until('its trades come', () => client.count('bitcoin') > 10)
+    client.cut()
+    assert.ok(client.events('bitcoin').every(({ symbol }) => symbol.startsWith('BTC-')))
+  })
+
+  for (const [what, text, code, field] of BAD_BODIES) {
+    test(`a body with ${what} is refused: ${code}${field ? `, ${field}` : ''}`, async () => {
+      const response = await fetch(`${api}/v1/streams`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: text,
+      })
+      assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/)
+      const problem = (await response.json()) as Problem
+      assert.ok(response.status >= 400 && response.status < 500, `status ${response.status}`)
+      assert.equal(problem.status, response.status)
+      assert.equal(problem.code, code)
+      assert.ok(problem.remedy, 'it says what to do')
+      if (field === undefined) return
+      const named = problem.errors?.find((each) => each.field === field)
+      assert.ok(named, `errors name ${field}: ${JSON.stringify(problem.errors)}`)
+      assert.ok(named.message && named.remedy, 'and what is wrong with it, and what to do')
+    })
+  }
+
+  test('a body of another media type is refused', async () => {
+    const response = await fetch(`${api}/v1/streams`, { method: 'POST', body: body({}) })
+    assert.equal(response.status, 415)
+    assert.equal(((await response.json()) as Problem).code, 'MEDIA_TYPE_UNSUPPORTED')
+  })
+
+  test('no refused request has made anything', async () => {
+    assert.deepEqual(await streams(), [])
+  })
+
+  test('200 requests at once for 50 different streams make 200 leases on 50 topics, which go with the leases', async (t) => {
+    const before = await topics()
+    const asked = performance.now()
+    const made = await Promise.all(
+      Array.from({ length: 200 }, (_, i) => create({ channel: 'trade', symbols: [`A${i % 50}-USD`] })),
+    )
+    t.diagnostic(`200 leases on 50 topics after ${Math.round(performance.now() - asked)} ms`)
+    const names = new Set(made.map(({ topic }) => topic))
+    assert.equal(new Set(made.map(({ id }) => id)).size, 200)
+    assert.equal(names.size, 50)
+    assert.equal((await streams()).length, 200)
+    assert.deepEqual((await topics()).filter((name) => !before.includes(name)).sort(), [...names].sort())
+
+    await Promise.all(made.map(remove))
+    assert.deepEqual(await streams(), [])
+    await until(
+      'the topics are gone',
+      async () => !(await topics()).some((name) => names.has(name)),
+      GRACE_MS + GONE_MS,
+    )
+    assert.deepEqual((await topics()).sort(), before.sort(), 'and the others are still there')
+  })
+
+  test('an equal request within the grace takes the topic over; after it there is a new one', async () => {
+    const spec = { channel: 'trade', symbols: ['*-EUR'] }
+    const first = await create(spec)
+    await remove(first)
+    const second = await create({ ...spec, symbols: ['*-eur'] })
+    assert.equal(second.topic, first.topic)
+    assert.notEqual(second.id, first.id)
+    const client = await open()
+    client.send({ op: 'subscribe', stream: second.id })
+    const taken = performance.now()
+    await until('it is served beyond the grace', () => {
+      const last = client.frames.length
+      return last > 0 && performance.now() - taken > 2 * GRACE_MS
+    })
+    assert.ok((await topics()).includes(first.topic))
+    await remove(second)
+    await until('the topic is gone', async () => !(await topics()).includes(first.topic), GRACE_MS + GONE_MS)
+    const third = await create(spec)
+    assert.notEqual(third.topic, first.topic)
+    await remove(third)
+    client.cut()
+  })
+
+  test('a lease ends when its time is over and nobody reads it, and not while somebody does', async () => {
+    const read = await create({ channel: 'trade', symbols: ['ETH-*'], ttl: '5s' })
+    const client = await open()
+    client.send({ op: 'subscribe', stream: read.id })
+    await until('data flow', () => client.count(read.id) > 0)
+    const left = await create({ channel: 'trade', symbols: ['SOL-*'], ttl: 5 })
+    await until('the lease without a reader has ended', async () => !(await exists(left.id)))
+    assert.ok(await exists(read.id), 'the lease that is read lives on')
+    const before = client.count(read.id)
+    await until('and delivers', () => client.count(read.id) > before)
+    client.cut()
+    await until('it ends when its reader has gone', async () => !(await exists(read.id)))
+  })
+
+  test('a new stream of quotes begins with the latest known ones, even while the source says nothing', async () => {
+    await until(
+      'quotes are known',
+      async () => (await platform.sql('select 1 from quotes limit 1')).length > 0,
+    )
+    await simulator.misbehave(['stall'])
+    try {
+      let published = -1
+      await until('the source has fallen silent', async () => {
+        const before = published
+        await delay(QUIET_MS)
+        published = await platform.metric('published_records_total')
+        return published === before
+      })
+      const client = await open()
+      const stream = await client.request({ channel: 'quote', symbols: ['BTC-USD'] })
+      await until('the latest quotes come', () => client.count(stream) > 0)
+      client.cut()
+    } finally {
+      await simulator.misbehave([])
+    }
+  })
+
+  test('the first event of a new stream comes soon', async (t) => {
+    const probe = await open()
+    await until('trades flow again', async () => {
+      const seen = probe.count(await probe.request({ channel: 'trade', symbols: ['*'] }))
+      return seen > 0
+    })
+    const millis: number[] = []
+    for (let i = 0; i < 20; i++) {
+      const client = await open()
+      const asked = performance.now()
+      await client.request({ channel: 'trade', symbols: ['*-USD', '*-EUR', '*-USDT', '*-BTC', `NEW${i}`] })
+      await until('an event came', () => client.firstDataAt !== undefined)
+      millis.push((client.firstDataAt ?? 0) - asked)
+      client.cut()
+    }
+    millis.sort((a, b) => a - b)
+    const [median, worst] = [millis[10] ?? 0, millis.at(-1) ?? 0]
+    t.diagnostic(
+      `request to first event at 200 trades/s: median ${median.toFixed(0)} ms, worst of 20 ${worst.toFixed(0)} ms`,
+    )
+  })
+})
