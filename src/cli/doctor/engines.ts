@@ -12,6 +12,8 @@ import type { ApiClient } from '../api-client.ts'
 import { type Finding, fail, failure, ok, warn } from './finding.ts'
 
 const STORE_MS = 8_000
+/** How long a running platform may take to answer. */
+const ANSWER_MS = 6_000
 
 const STORE_QUERY = `select current_setting('server_version') as server,
   (select extversion from pg_extension where extname = 'timescaledb') as extension,
@@ -36,10 +38,14 @@ export async function checkPlatformEngines(
   signal: AbortSignal,
 ): Promise<Finding[]> {
   const broker = client
-    .call('/v1/topics?all=true', topicsSchema, signal)
+    .call('/v1/topics?all=true', topicsSchema, signal, { timeoutMs: ANSWER_MS })
     .then(({ topics }) => topicsFinding(config, topics))
   const store = client
-    .call('/v1/sql', sqlResultSchema, signal, { method: 'POST', body: { sql: STORE_QUERY } })
+    .call('/v1/sql', sqlResultSchema, signal, {
+      method: 'POST',
+      body: { sql: STORE_QUERY },
+      timeoutMs: ANSWER_MS,
+    })
     .then(storeFinding)
   return Promise.all([
     broker.catch((error: unknown) => failure('broker', error)),

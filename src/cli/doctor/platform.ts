@@ -2,10 +2,13 @@ import { actorsSchema, alertsSchema, readinessSchema } from '../../gateway/schem
 import type { ApiClient } from '../api-client.ts'
 import { type Finding, fail, failure, ok, warn } from './finding.ts'
 
+/** How long each answer may take. */
+const timeoutMs = 2_000
+
 /** Whether the running platform is ready, and what it has to say. */
 export async function checkPlatform(client: ApiClient, signal: AbortSignal): Promise<Finding[]> {
   try {
-    const readiness = await client.call('/readyz', readinessSchema, signal, { alsoReads: 503 })
+    const readiness = await client.call('/readyz', readinessSchema, signal, { alsoReads: 503, timeoutMs })
     const late = readiness.checks.filter(({ ok: isGood }) => !isGood)
     const findings = [
       readiness.ready
@@ -16,13 +19,13 @@ export async function checkPlatform(client: ApiClient, signal: AbortSignal): Pro
             'Look again in some seconds; its log and tapeline actors say more.',
           ),
     ]
-    const { actors } = await client.call('/v1/actors', actorsSchema, signal)
+    const { actors } = await client.call('/v1/actors', actorsSchema, signal, { timeoutMs })
     for (const { id, errorInfo } of actors) {
       if (errorInfo === null) continue
       const detail = `${errorInfo.code} in ${errorInfo.step}, attempt ${errorInfo.attempt}: ${errorInfo.message}`
       findings.push(warn(id, detail, 'It goes on trying by itself; docs/errors.md explains the code.'))
     }
-    const { alerts } = await client.call('/v1/alerts', alertsSchema, signal)
+    const { alerts } = await client.call('/v1/alerts', alertsSchema, signal, { timeoutMs })
     for (const { id, code, message, since } of alerts) {
       findings.push(
         warn(`alert ${id}`, `${code} since ${since}: ${message}`, 'docs/errors.md explains the code.'),

@@ -19,7 +19,7 @@ export interface LogRecord {
   readonly value: string | null
 }
 
-export interface LogPage {
+interface LogPage {
   readonly records: readonly LogRecord[]
   /** The offset to go on from. */
   readonly next: number
