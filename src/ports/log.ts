@@ -47,4 +47,4 @@ export type TimerName =
   | 'delivery_latency_seconds'
   | 'http_request_seconds'
 
-export type MeterName = CounterName | GaugeName | TimerName
+type MeterName = CounterName | GaugeName | TimerName
