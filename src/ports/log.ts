@@ -47,4 +47,3 @@ export type TimerName =
   | 'delivery_latency_seconds'
   | 'http_request_seconds'
 
-type MeterName = CounterName | GaugeName | TimerName
