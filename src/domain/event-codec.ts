@@ -5,7 +5,12 @@ import { type Channel, type EventOf, INTERVALS, STATUS_STATES } from './events.t
 /** The version of the JSON shape of events; it travels in the header `v`. */
 export const EVENT_VERSION = 1
 
-const name = z.string().min(1).max(64)
+/** PostgreSQL's text takes any character but this one: a row with it would fail its whole transaction. */
+const NUL = '\u0000'
+const text = z.string().refine((value) => !value.includes(NUL), 'contains the character NUL')
+const name = text.min(1).max(64)
+/** What int4 holds. */
+const MOST_TRADES = 2 ** 31 - 1
 const micros = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER)
 const amount = z.number().nonnegative()
 const price = z.number()
@@ -15,7 +20,7 @@ const SCHEMAS = {
   trade: z.object({
     exchange: name,
     symbol: name,
-    id: z.string().min(1).max(128),
+    id: text.min(1).max(128),
     side: z.enum(['buy', 'sell', 'unknown']),
     price,
     size: amount,
@@ -43,7 +48,7 @@ const SCHEMAS = {
     low: price,
     close: price,
     volume: amount,
-    trades: z.number().int().nonnegative().optional(),
+    trades: z.number().int().nonnegative().max(MOST_TRADES).optional(),
     ts: micros,
     closed: z.boolean(),
     origin: z.enum(['source', 'trades']),
@@ -60,12 +65,12 @@ const SCHEMAS = {
   }),
   status: z.object({
     source: name,
-    exchange: z.string().max(64),
+    exchange: text.max(64),
     state: z.enum(STATUS_STATES),
     symbol: name.optional(),
     from: micros.optional(),
     to: micros.optional(),
-    detail: z.string().max(1024),
+    detail: text.max(1024),
     ts: micros,
   }),
 } satisfies Record<Channel, z.ZodType>
@@ -91,7 +96,7 @@ function isTrade(value: unknown): value is EventOf['trade'] {
 }
 
 function isName(value: unknown, max: number): boolean {
-  return typeof value === 'string' && value.length > 0 && value.length <= max
+  return typeof value === 'string' && value.length > 0 && value.length <= max && !value.includes(NUL)
 }
 
 function isMicros(value: unknown): boolean {

@@ -65,6 +65,7 @@ describe('event codec', () => {
       ['side', { side: 'BUY' }],
       ['id', { id: 7 }],
       ['symbol', { symbol: '' }],
+      ['id', { id: 'a\u0000b' }],
     ]
     for (const [field, change] of wrong) {
       const error = refusal(() => checkEvent('trade', { ...trade, ...change }))
@@ -78,7 +79,7 @@ describe('event codec', () => {
 
   test(`a trade is accepted exactly if every field is what the contract says (seed ${SEED})`, () => {
     const isName = (most: number) => (value: unknown) =>
-      typeof value === 'string' && value.length > 0 && value.length <= most
+      typeof value === 'string' && value.length > 0 && value.length <= most && !value.includes('\u0000')
     const isMicros = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0
     const isNumber = (value: unknown) => typeof value === 'number' && Number.isFinite(value)
     const oracle: Record<keyof Trade, (value: unknown) => boolean> = {
@@ -93,6 +94,7 @@ describe('event codec', () => {
     }
     const value = fc.oneof(
       fc.string({ maxLength: 140 }),
+      fc.string({ maxLength: 140, unit: 'binary' }),
       fc.double(),
       fc.integer(),
       fc.maxSafeInteger(),
