@@ -4,12 +4,14 @@ import type { Broker, OutgoingRecord } from '../../ports/broker.ts'
 import type { Rejected } from './prepare.ts'
 
 const HEADERS: RecordHeaders = { v: 1, kind: 'control' }
-/** A reason longer than this is cut: it may quote what was in the record. */
-const LONGEST_REASON = 1_000
+/** A reason, or a key, longer than this is cut: it may be, or quote, whatever was in the record. */
+const LONGEST_TEXT = 1_000
+/** As text in JSON they take a third more, and brokers take records of 1 MiB; the original lies at its position. */
+const MOST_BYTES = 512 * 1024
 
 /**
  * Keeps records that cannot be stored (R14), acknowledged before the batch is committed. The key is `topic:partition:offset`, so
- * a batch that is done again writes the same letters again under the same keys.
+ * a batch that is done again writes the same letters again under the same keys. `size` tells whether `bytes` are all of them.
  */
 export async function writeDeadLetters(
   broker: Broker,
@@ -24,18 +26,20 @@ export async function writeDeadLetters(
 }
 
 function deadLetter({ topic, partition, record, error }: Rejected): OutgoingRecord {
+  const value = record.value ?? new Uint8Array()
   const body = {
     v: 1,
     topic,
     partition,
     offset: record.offset,
-    key: record.key,
+    key: record.key?.slice(0, LONGEST_TEXT) ?? null,
     headers: record.headers,
     publishedAt: record.timestamp,
     code: error.code,
-    reason: error.message.slice(0, LONGEST_REASON),
+    reason: error.message.slice(0, LONGEST_TEXT),
     fields: error.fields.map(({ field, message }) => ({ field, message })),
-    bytes: Buffer.from(record.value ?? []).toString('base64'),
+    size: value.length,
+    bytes: Buffer.from(value.subarray(0, MOST_BYTES)).toString('base64'),
   }
   return {
     key: `${topic}:${partition}:${record.offset}`,
