@@ -42,6 +42,17 @@ export async function runCommand(args: readonly string[]): Promise<CommandResult
   return { code, stdout, stderr }
 }
 
+/** How long a platform may take to end after Ctrl-C. */
+const END_WITHIN_MS = 10_000
+
+/** Sends Ctrl-C to a process that runs a platform; gives the exit code. Rejects where it does not end in time. */
+export async function interrupt(child: ChildProcess): Promise<number | null> {
+  const closed = once(child, 'close', { signal: AbortSignal.timeout(END_WITHIN_MS) })
+  child.kill('SIGINT')
+  const [code] = (await closed) as [number | null]
+  return code
+}
+
 /** Waits until a condition holds; says what was waited for where it does not within the deadline. */
 export async function until(
   what: string,
@@ -52,6 +63,23 @@ export async function until(
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error(`waited ${withinMs} ms for: ${what}`)
     await delay(25)
+  }
+}
+
+/** Waits until the platform of a process says that it is ready; `output` is told where it ends before. */
+export async function untilReady(child: ChildProcess, folder: string, output: () => string): Promise<void> {
+  await until('the platform is ready', async () => {
+    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${output()}`)
+    const run = await readRunFile(folder)
+    return run?.pid === child.pid && (await fetch(`${run?.api}/readyz`).catch(() => undefined))?.ok === true
+  })
+}
+
+async function readRunFile(folder: string): Promise<{ pid: number; api: string } | undefined> {
+  try {
+    return JSON.parse(await readFile(join(folder, 'run.json'), 'utf8')) as { pid: number; api: string }
+  } catch {
+    return undefined
   }
 }
 
@@ -85,15 +113,11 @@ export class PlatformProcess {
         this.#output = (this.#output + chunk.toString()).slice(-20_000)
       })
     }
-    await until('the platform is ready', async () => {
-      if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${this.#output}`)
-      const run = await this.#runFile()
-      return run?.pid === child.pid && (await fetch(`${run?.api}/readyz`).catch(() => undefined))?.ok === true
-    })
+    await untilReady(child, this.#folder, () => this.#output)
   }
 
   async api(): Promise<string> {
-    return (await this.#runFile())?.api ?? ''
+    return (await readRunFile(this.#folder))?.api ?? ''
   }
 
   async get<T>(path: string): Promise<T> {
@@ -133,23 +157,10 @@ export class PlatformProcess {
     await once(child, 'close')
   }
 
-  /** Ctrl-C; gives the exit code. */
+  /** Ctrl-C; gives the exit code. Rejects where it does not end in time. */
   async stop(): Promise<number | null> {
     const child = this.#child
     if (!child || child.exitCode !== null) return child?.exitCode ?? null
-    child.kill('SIGINT')
-    const [code] = (await once(child, 'close')) as [number | null]
-    return code
-  }
-
-  async #runFile(): Promise<{ pid: number; api: string } | undefined> {
-    try {
-      return JSON.parse(await readFile(join(this.#folder, 'run.json'), 'utf8')) as {
-        pid: number
-        api: string
-      }
-    } catch {
-      return undefined
-    }
+    return interrupt(child)
   }
 }
