@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { COUNTERS, GAUGES, TIMERS } from '../src/telemetry/metrics.ts'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+
+const pages = [
+  ...readdirSync(ROOT).map((name) => join(ROOT, name)),
+  ...readdirSync(join(ROOT, 'docs'), { recursive: true }).map((name) => join(ROOT, 'docs', String(name))),
+].filter((path) => path.endsWith('.md'))
+
+/** Text outside of blocks of code, where brackets are no links. */
+function prose(path: string): string {
+  return readFileSync(path, 'utf8').replace(/^```.*?^```/gms, '')
+}
+
+/** The anchors that GitHub gives the headings of a page. */
+function anchorsOf(path: string): Set<string> {
+  const headings = [...prose(path).matchAll(/^#+ (.+)$/gm)].map(([, text = '']) => text)
+  return new Set(
+    headings.map((text) =>
+      text
+        .toLowerCase()
+        .replace(/[^\w\- ]/g, '')
+        .replaceAll(' ', '-'),
+    ),
+  )
+}
+
+describe('the pages', () => {
+  for (const page of pages) {
+    test(`${relative(ROOT, page)} links to what exists`, () => {
+      for (const [, target = ''] of prose(page).matchAll(/\]\(([^)\s]+)\)/g)) {
+        if (/^[a-z]+:/.test(target)) continue
+        const [path = '', anchor] = target.split('#')
+        const file = path === '' ? page : resolve(dirname(page), path)
+        assert.ok(existsSync(file), `${target} does not exist`)
+        if (anchor !== undefined) assert.ok(anchorsOf(file).has(anchor), `${target}: no such heading`)
+      }
+    })
+  }
+
+  test('the index leads to every page', () => {
+    const index = prose(join(ROOT, 'docs/index.md')) + prose(join(ROOT, 'docs/decisions/README.md'))
+    for (const page of pages.filter((path) => path.includes('/docs/') && !path.endsWith('index.md'))) {
+      const name = relative(join(ROOT, 'docs'), page).replace(/^decisions\/(?!README)/, '')
+      assert.ok(index.includes(`(${name})`), name)
+    }
+  })
+
+  test('the page of operations knows every metric, and no page any other', () => {
+    const metrics = [COUNTERS, GAUGES, TIMERS].flatMap((table) => Object.keys(table))
+    const known = new Set(metrics.map((name) => `tapeline_${name}`))
+    const namesIn = (page: string) => readFileSync(page, 'utf8').match(/\btapeline_[a-z_]+/g) ?? []
+    const tables = ['tapeline_offsets', 'tapeline_migrations']
+    for (const page of pages) {
+      for (const name of namesIn(page).filter((each) => !tables.includes(each)))
+        assert.ok(known.has(name), `${relative(ROOT, page)}: there is no ${name}`)
+    }
+    const operations = namesIn(join(ROOT, 'docs/operations.md'))
+    for (const name of known) assert.ok(operations.includes(name), `docs/operations.md lacks ${name}`)
+  })
+})
