@@ -54,7 +54,8 @@ describe('the pages', () => {
   test('the page of operations knows every metric, and no page any other', () => {
     const metrics = [COUNTERS, GAUGES, TIMERS].flatMap((table) => Object.keys(table))
     const known = new Set(metrics.map((name) => `tapeline_${name}`))
-    const namesIn = (page: string) => readFileSync(page, 'utf8').match(/\btapeline_[a-z_]+/g) ?? []
+    const namesIn = (page: string): readonly string[] =>
+      readFileSync(page, 'utf8').match(/\btapeline_[a-z_]+/g) ?? []
     const tables = ['tapeline_offsets', 'tapeline_migrations']
     for (const page of pages) {
       for (const name of namesIn(page).filter((each) => !tables.includes(each)))
