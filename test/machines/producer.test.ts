@@ -270,10 +270,11 @@ describe('a failed step of the producer', () => {
   })
 
   test('raises an alert when it has lasted, in the middle of a back-off too, and clears it', async () => {
-    const { go, bench } = await walk('producer')
+    const failed = fail('publishFixedService')
+    const { go, bench } = await walk('producer', fetched)
     bench.chance = 0.999
-    for (let attempt = 1; attempt <= 5; attempt++) await go(sourceFails, pass(100 * 2 ** attempt))
-    await go(sourceFails)
+    for (let attempt = 1; attempt <= 5; attempt++) await go(failed, pass(100 * 2 ** attempt))
+    await go(failed)
     const lasted = bench.clock.now()
     assert.ok(lasted < ALERT_AFTER_MS)
     assert.deepEqual(bench.alerts(), [])
@@ -283,8 +284,16 @@ describe('a failed step of the producer', () => {
     await go(pass(1))
     assert.deepEqual(bench.alerts(), ['raiseAlert'])
     assert.equal(bench.told[0]?.errorInfo?.attempt, 6)
-    await go(pass(30_000), fetched)
+    await go(pass(30_000), published)
     assert.deepEqual(bench.alerts(), ['raiseAlert', 'clearAlert'])
+  })
+
+  test('asks a source that is away again within a second, however long it has been away', async () => {
+    const { go, bench } = await walk('producer')
+    bench.chance = 0.999
+    for (let attempt = 1; attempt <= 20; attempt++) {
+      assert.deepEqual((await go(sourceFails, pass(1_000))).at(-1), 'error RETRY fetchingData')
+    }
   })
 
   test('keeps its alert while commands are served in between', async () => {
