@@ -21,21 +21,14 @@ export function columnList(columns: readonly string[]): string {
   return columns.map((column) => `"${column}"`).join(', ')
 }
 
-const trade = columnList(TABLES.trade.columns)
 const candle = columnList(TABLES.candle.columns)
 const candleValues = TABLES.candle.columns
   .filter((column) => !['exchange', 'symbol', 'interval', 'ts'].includes(column))
   .map((column) => `"${column}" = excluded."${column}"`)
   .join(', ')
 
-/** Moves staged trades that the table does not have; of several equal ones the first. `ts` lets the index find them. */
-export const INSERT_STAGED_TRADES = `
-  insert into trades (${trade})
-  select distinct on (exchange, symbol, id, ts) ${trade} from staged_trades s
-  where not exists (
-    select from trades t
-    where t.symbol = s.symbol and t.ts = s.ts and t.exchange = s.exchange and t.id = s.id)
-  order by exchange, symbol, id, ts, arrival;`
+/** Moves staged trades that the table does not have; of several equal ones the first (migration 1). */
+export const INSERT_STAGED_TRADES = 'select tapeline_move_reentering();'
 
 /** Moves staged candles: of each key the last, over one that is there. */
 export const UPSERT_STAGED_CANDLES = `

@@ -6,7 +6,7 @@ import { openThread, type Thread, unavailable } from './thread.ts'
 
 /** Calls that may wait; one more is refused with STORE_UNAVAILABLE. */
 const MAX_WAITING = 256
-/** How often the thread may be started. */
+/** How often the database may be opened again. */
 const REOPEN_MS = 1000
 const TICK_MS = 1000
 const CLOSE_MS = 5000
@@ -39,7 +39,7 @@ export class StoreHost {
   readonly #ticks: NodeJS.Timeout
   #settings: WorkerSettings
   #thread: Thread
-  #startedAt = performance.now()
+  #reopenedAt = Number.NEGATIVE_INFINITY
   #serving: Promise<void> | undefined
   #maintaining = false
   #closing: Promise<void> | undefined
@@ -133,8 +133,9 @@ export class StoreHost {
 
   async #reopen(): Promise<void> {
     if (!this.#thread.ended) return
-    if (performance.now() - this.#startedAt < REOPEN_MS) throw unavailable('The embedded database has ended.')
-    this.#startedAt = performance.now()
+    if (performance.now() - this.#reopenedAt < REOPEN_MS)
+      throw unavailable('The embedded database has ended.')
+    this.#reopenedAt = performance.now()
     this.#log.warn({}, 'the embedded database has ended; opening it again')
     this.#thread = await openThread(this.#settings)
   }

@@ -3,6 +3,9 @@ import type { Migration } from './migration.ts'
 /**
  * No unique index on `trades`: it would halve COPY, and the offsets make it needless.
  * The claims' table has room in each page, so that an update stays in its page and leaves no dead index entries.
+ *
+ * `tapeline_move_reentering` looks each staged trade up in the index: a join would be planned without statistics and read
+ * all of `trades`. The times are constants, so that chunks outside of them are left out when the statement is planned.
  */
 export const tables: Migration = {
   id: 1,
@@ -95,5 +98,23 @@ begin
   if stale is not null then
     raise exception 'a claim is no longer valid' using errcode = 'TL001', detail = stale::text;
   end if;
+end $$;
+
+create function tapeline_move_reentering() returns void language plpgsql as $$
+declare
+  low timestamptz;
+  high timestamptz;
+begin
+  select min(ts), max(ts) into low, high from staged_trades;
+  execute format(
+    'insert into trades (exchange, symbol, id, side, price, size, ts, recv_ts)
+     select distinct on (exchange, symbol, id, ts) exchange, symbol, id, side, price, size, ts, recv_ts
+     from staged_trades s
+     where (
+       select true from trades t
+       where t.symbol = s.symbol and t.ts = s.ts and t.ts between %L and %L
+         and t.exchange = s.exchange and t.id = s.id
+       limit 1) is null
+     order by exchange, symbol, id, ts, arrival', low, high);
 end $$;`,
 }

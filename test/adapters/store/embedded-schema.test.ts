@@ -1,0 +1,225 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { openEngine } from '../../../src/adapters/store/embedded/engine.ts'
+import { type EmbeddedStoreSettings, openEmbeddedStore } from '../../../src/adapters/store/embedded.ts'
+import { candles } from '../../../src/adapters/store/market-queries.ts'
+import { migrate } from '../../../src/adapters/store/migrate.ts'
+import { claim } from '../../../src/adapters/store/offsets.ts'
+import { planWrite, write } from '../../../src/adapters/store/write.ts'
+import { deadline, MIDNIGHT, segment, sql, trade, writeOf } from '../../contract/store-fixtures.ts'
+import { quietLog } from '../../quiet.ts'
+import { makeTemporaryStore, temporaryStore } from '../../store-template.ts'
+import { openTemporaryStore } from './temporary.ts'
+
+const HOUR = 3_600_000
+const POLICIES = { chunkIntervalMs: HOUR, columnstoreAfterMs: HOUR, retentionMs: undefined }
+
+/** Opens a store, brings it up to date, asks, and closes it. */
+async function ask(settings: Omit<EmbeddedStoreSettings, 'log'>, statement = JOBS) {
+  const store = await openEmbeddedStore({ ...settings, log: quietLog })
+  try {
+    await store.migrate(deadline())
+    return (await sql(store, statement)).rows
+  } finally {
+    await store.close()
+  }
+}
+
+const JOBS = `
+  select hypertable_name as on, proc_name as does, job_id,
+    coalesce(config->>'compress_after', config->>'drop_after', config->>'end_offset') as after,
+    config->>'start_offset' as start
+  from timescaledb_information.jobs where hypertable_schema = 'public' order by 1, 2`
+
+test('tables are hypertables with the asked chunks, and trades have no unique index', async (t) => {
+  const store = await openTemporaryStore(t)
+  const dimensions = await sql(
+    store,
+    `select hypertable_name as name, column_name as column, extract(epoch from time_interval)::int as seconds
+     from timescaledb_information.dimensions where hypertable_schema = 'public' order by 1`,
+  )
+  const week = 7 * 86_400
+  assert.deepEqual(dimensions.rows, [
+    { name: 'candles', column: 'ts', seconds: week },
+    { name: 'quotes', column: 'ts', seconds: 3600 },
+    { name: 'status', column: 'ts', seconds: week },
+    { name: 'trades', column: 'ts', seconds: 3600 },
+  ])
+  const aggregates = await sql(
+    store,
+    `select view_name as name, materialized_only from timescaledb_information.continuous_aggregates order by 1`,
+  )
+  assert.deepEqual(
+    aggregates.rows,
+    ['candles_1d', 'candles_1h', 'candles_1m', 'candles_5m'].map((name) => ({
+      name,
+      materialized_only: false,
+    })),
+  )
+  const compression = await sql(
+    store,
+    `select hypertable::text as name, segmentby, orderby from timescaledb_information.hypertable_columnstore_settings
+     where segmentby is not null order by 1`,
+  )
+  assert.deepEqual(
+    compression.rows,
+    ['quotes', 'trades'].map((name) => ({ name, segmentby: 'symbol', orderby: 'ts DESC' })),
+  )
+  const indexes = await sql(store, "select indexdef from pg_indexes where tablename = 'trades'")
+  assert.deepEqual(indexes.rows, [
+    { indexdef: 'CREATE INDEX trades_symbol_ts ON public.trades USING btree (symbol, ts DESC)' },
+  ])
+})
+
+test('policies follow the settings at each start, and stay where nothing has changed', async (t) => {
+  const folder = await temporaryStore(t)
+  const refresh = (on: string, after: string, start: string | null = null) => ({
+    on,
+    does: 'policy_refresh_continuous_aggregate',
+    after,
+    start,
+  })
+  const others = [
+    refresh('candles_1d', '48:00:00'),
+    refresh('candles_1h', '03:00:00'),
+    refresh('candles_5m', '00:30:00'),
+  ]
+  const without = (rows: Awaited<ReturnType<typeof ask>>) => rows.map(({ job_id: _, ...rest }) => rest)
+  const byName = (a: { on: unknown; does: unknown }, b: typeof a) =>
+    `${a.on} ${a.does}`.localeCompare(`${b.on} ${b.does}`)
+
+  const first = await ask({ folder })
+  const columnstore = (on: string, after: string) => ({ on, does: 'policy_compression', after, start: null })
+  assert.deepEqual(
+    without(first),
+    [
+      ...others,
+      refresh('candles_1m', '00:10:00'),
+      columnstore('quotes', '06:00:00'),
+      columnstore('trades', '06:00:00'),
+    ].sort(byName),
+  )
+  assert.deepEqual(await ask({ folder }), first, 'the same settings leave the same jobs')
+
+  const settings = {
+    folder,
+    chunkIntervalMs: HOUR / 4,
+    columnstoreAfterMs: 0,
+    retentionMs: 30 * 24 * HOUR,
+  }
+  const retention = (on: string) => ({ on, does: 'policy_retention', after: '720:00:00', start: null })
+  assert.deepEqual(
+    without(await ask(settings)),
+    [
+      ...others,
+      refresh('candles_1m', '00:10:00', '720:00:00'),
+      retention('quotes'),
+      retention('trades'),
+    ].sort(byName),
+  )
+  const chunks = `select distinct extract(epoch from time_interval)::int as seconds
+    from timescaledb_information.dimensions where hypertable_name in ('trades', 'quotes')`
+  assert.deepEqual(await ask(settings, chunks), [{ seconds: 900 }])
+  assert.deepEqual(without(await ask({ folder })), without(first), 'and back')
+})
+
+test('a migration with another text, or one that is not known, stops the start', async (t) => {
+  const folder = await temporaryStore(t)
+  const refused = async (change: string, message: RegExp) => {
+    const engine = await openEngine(join(folder, 'pg'), false)
+    await engine.execute(change)
+    await engine.close()
+    const store = await openEmbeddedStore({ folder, log: quietLog })
+    await assert.rejects(store.migrate(deadline()), {
+      code: 'MIGRATION_MISMATCH',
+      message,
+      remedy: /version/,
+    })
+    await store.close()
+  }
+  await refused(
+    `insert into tapeline_migrations (id, name, checksum) values (999, '0999-later', 'x')`,
+    /0999-later.*newer/,
+  )
+  await refused(
+    `delete from tapeline_migrations where id = 999; update tapeline_migrations set checksum = 'x' where id = 2`,
+    /0002-hypertables/,
+  )
+})
+
+test('a new folder is filled, also where an earlier start was cut off; a foreign one is refused', async (t) => {
+  const parent = await mkdtemp(join(tmpdir(), 'tapeline-store-test-'))
+  t.after(() => rm(parent, { recursive: true, force: true }))
+  const folder = join(parent, 'deep', 'store')
+  await assert.rejects(openEmbeddedStore({ folder, mustExist: true, log: quietLog }), {
+    code: 'DATA_FOLDER_UNUSABLE',
+  })
+  assert.ok(!existsSync(folder), 'nothing was made')
+  await mkdir(join(folder, 'pg'), { recursive: true })
+  await writeFile(join(folder, 'pg', 'PG_VERSION'), '17')
+  const store = await openEmbeddedStore({ folder, log: quietLog })
+  const report = await store.migrate(deadline())
+  await store.close()
+  assert.deepEqual(report, {
+    applied: ['0001-tables', '0002-hypertables', '0003-candle-aggregates', '0004-columnstore'],
+    current: '0004-columnstore',
+    missing: [],
+  })
+  assert.deepEqual(await ask({ folder, mustExist: true }, 'select count(*) as n from trades'), [{ n: 0 }])
+  await writeFile(join(folder, 'engine.json'), JSON.stringify({ engine: 'another' }))
+  await assert.rejects(openEmbeddedStore({ folder, log: quietLog }), {
+    code: 'DATA_FOLDER_UNUSABLE',
+    message: /written by another/,
+  })
+})
+
+test('a database without TimescaleDB works the same on plain tables, and gets the rest once it has it', async (t) => {
+  const { folder, remove } = await makeTemporaryStore()
+  const directory = join(folder, 'plain')
+  let engine = await openEngine(directory, true)
+  t.after(async () => {
+    await engine.close()
+    await remove()
+  })
+  await engine.execute('drop extension timescaledb cascade')
+  const plain = await migrate(engine, POLICIES)
+  assert.deepEqual(plain.applied, ['0001-tables'])
+  assert.equal(plain.missing.length, 1)
+  assert.match(plain.missing[0] ?? '', /TimescaleDB is not installed/)
+  assert.deepEqual((await migrate(engine, POLICIES)).applied, [])
+
+  const rows = [
+    trade({ id: '1', price: 3 }),
+    trade({ id: '10', ts: MIDNIGHT + 1, price: 9 }),
+    trade({ id: '11', ts: MIDNIGHT + 1, price: 5, size: 2 }),
+    trade({ id: '12', ts: MIDNIGHT + 86_400_000_000, price: 7 }),
+  ]
+  const [target] = await claim(engine, [{ topic: 't', topicId: 't', partition: 0 }])
+  assert.ok(target)
+  await write(engine, planWrite([writeOf(target, 4, segment('trade', rows))]))
+  const read = () =>
+    Promise.all(
+      (['1m', '5m', '1h', '1d'] as const).map((interval) =>
+        candles(engine, { symbol: 'BTC-USD', interval, origin: 'trades', limit: 10 }),
+      ),
+    )
+  const computed = await read()
+  const [minute] = computed
+  assert.deepEqual(
+    minute?.map(({ open, high, low, close, volume, trades }) => [open, high, low, close, volume, trades]),
+    [
+      [3, 9, 3, 5, 4, 3],
+      [7, 7, 7, 7, 1, 1],
+    ],
+  )
+  await engine.close()
+  engine = await openEngine(directory, true)
+  const whole = await migrate(engine, POLICIES)
+  assert.deepEqual(whole.missing, [])
+  assert.deepEqual(whole.applied, ['0002-hypertables', '0003-candle-aggregates', '0004-columnstore'])
+  assert.deepEqual(await read(), computed, 'the candles are the same, now from aggregates')
+})
