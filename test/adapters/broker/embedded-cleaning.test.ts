@@ -120,6 +120,25 @@ test('compaction leaves the last record of each key, and tombstones for a while'
   assert.deepEqual(await offsetsOf(again, 'registry'), { earliest: 0, end: 1_503 })
 })
 
+test('times are found where compaction has left holes', async (t) => {
+  const clock = new Clock()
+  const broker = await openEmbeddedBroker({ folder: ':memory:', now: clock.now, cleanEveryMs: 5 })
+  t.after(() => broker.close())
+  await broker.createTopics([{ name: 'registry', partitions: 1, compacted: true }], deadline())
+  const started = clock.time
+  for (let offset = 0; offset < 100; offset++) {
+    clock.time = started + offset
+    const key = [7, 20, 21, 60].includes(offset) ? `kept ${offset}` : 'often'
+    await publish(broker, 'registry', [textRecord('', key)])
+  }
+  await until('five are left', async () => (await readToEnd(broker, 'registry')).length === 5)
+  const left = [7, 20, 21, 60, 99]
+  for (let time = 0; time < 102; time++) {
+    const expected = left.find((offset) => offset >= time) ?? 100
+    assert.equal(await broker.offsetAt('registry', 0, started + time, deadline()), expected, `time ${time}`)
+  }
+})
+
 test('publication times never go back, even if the clock does', async (t) => {
   const clock = new Clock()
   const broker = await openEmbeddedBroker({ folder: ':memory:', now: clock.now })

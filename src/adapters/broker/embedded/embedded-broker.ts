@@ -21,7 +21,7 @@ import type { EncodedEntry, WriterEpoch } from './protocol.ts'
 import { encodeBatches } from './record-batch.ts'
 import { SendWindow } from './send-window.ts'
 
-export const MAX_RECORD_BYTES = 1024 * 1024
+const MAX_RECORD_BYTES = 1024 * 1024
 /** Enough, with its value, for a record that shares its key and headers with others; the buffer grows where it is not. */
 const RECORD_OVERHEAD_BYTES = 24
 

@@ -84,8 +84,14 @@ export class LogCleaner {
   /** Leaves the last record of each key, and removes it too where it is an old tombstone. */
   *#compact(partition: Partition, now: number): Generator<void> {
     if (partition.uncompacted) {
+      // Set again by an append during the pass; and where the pass fails, as what a tombstone covers must go before it.
       partition.uncompacted = false
-      yield* this.#removeSuperseded(partition)
+      try {
+        yield* this.#removeSuperseded(partition)
+      } catch (error) {
+        partition.uncompacted = true
+        throw error
+      }
     }
     for (;;) {
       const rows = this.#expiredTombstones.all(partition.id, now - TOMBSTONE_RETENTION_MS)

@@ -1,11 +1,12 @@
 import type { ErrorCode } from '../../../errors.ts'
 import type { ReadPosition, TopicDescription, TopicSpec } from '../../../ports/broker.ts'
+import type { EncodedBatch } from './record-batch.ts'
 
 /** Records of one partition on their way to the log: ranges of the message's `data`, each a record batch. */
 export interface EncodedEntry {
   readonly topic: string
   readonly partition: number
-  readonly batches: readonly { readonly records: number; readonly start: number; readonly end: number }[]
+  readonly batches: readonly EncodedBatch[]
 }
 
 /** Who writes, where a transactional id is used. The highest epoch of an id is the one that may write. */

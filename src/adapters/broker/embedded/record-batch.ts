@@ -30,26 +30,25 @@ const HAS_EPOCH = 1 << 3
 const HAS_POSITION = 1 << 4
 const REENTERING = 1 << 5
 
-/** The records of one partition as batches: for each batch the number of records, and where it starts and ends in the buffer. */
-export interface EncodedBatches {
-  readonly ranges: readonly { readonly records: number; readonly start: number; readonly end: number }[]
+/** A batch within a buffer: how many records it has, where it starts and ends. */
+export interface EncodedBatch {
+  readonly records: number
+  readonly start: number
+  readonly end: number
 }
 
 /** Writes records as one or more batches. */
-export function encodeBatches(
-  writer: ByteWriter,
-  records: readonly OutgoingRecord[],
-): EncodedBatches['ranges'] {
-  const ranges: { records: number; start: number; end: number }[] = []
+export function encodeBatches(writer: ByteWriter, records: readonly OutgoingRecord[]): EncodedBatch[] {
+  const batches: EncodedBatch[] = []
   let from = 0
   while (from < records.length) {
     const to = batchEnd(records, from)
     const start = writer.length
     encodeBatch(writer, records.slice(from, to))
-    ranges.push({ records: to - from, start, end: writer.length })
+    batches.push({ records: to - from, start, end: writer.length })
     from = to
   }
-  return ranges
+  return batches
 }
 
 /** Writes one batch of a single record, for topics that are compacted. */
