@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type Config, type ConfigInput, environmentName, loadConfig, settingPaths } from '../src/config.ts'
+import { type Config, type ConfigInput, loadConfig } from '../src/config.ts'
+import { environmentName, settingPaths } from '../src/config-schema.ts'
 import { TapelineError } from '../src/errors.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'tapeline-config-'))
@@ -80,7 +81,7 @@ describe('where settings come from', () => {
   })
 
   test('durations are text or seconds', () => {
-    const of = (retention: string) => load({ yaml: `topics: {retention: ${retention}}` }).topics.retention
+    const of = (grace: string) => load({ yaml: `streams: {grace: ${grace}}` }).streams.grace
     assert.equal(of('250ms'), 250)
     assert.equal(of('90'), 90_000)
     assert.equal(of('1.5h'), 5_400_000)
@@ -107,6 +108,19 @@ describe('where settings come from', () => {
 })
 
 describe('what is not acceptable', () => {
+  test('what would make no sense in use is refused as well', () => {
+    const refused = [
+      'gateway: {port: }',
+      'store: {retention: 10m}',
+      'streams: {retention: 0}',
+      'topics: {retention: 1s}',
+    ]
+    for (const yaml of refused) assert.equal(refusal({ yaml }).code, 'CONFIG_INVALID', yaml)
+    assert.equal(load({ yaml: 'store: {retention: 0}' }).store.retention, 0)
+    const standing = refusal({ yaml: 'streams: {standing: {a: {channel: trade, symbols: ["*"], ttl: 60}}}' })
+    assert.equal(standing.fields[0]?.field, 'streams.standing.a.ttl')
+  })
+
   for (const path of settingPaths()) {
     const key = path.join('.')
     test(`${key} refuses nonsense by name, with a remedy`, () => {
@@ -116,7 +130,9 @@ describe('what is not acceptable', () => {
       assert.ok(field, key)
       assert.ok(field.field.startsWith(key), field.field)
       assert.ok(field.message.length > 0)
-      assert.ok(field.remedy.includes(environmentName(path)), field.remedy)
+      // Streams by name can be given in the file only.
+      const variable = key === 'streams.standing' ? 'Correct' : environmentName(path)
+      assert.ok(field.remedy.includes(variable), field.remedy)
       assert.ok(error.message.includes(key), error.message)
     })
   }

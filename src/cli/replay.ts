@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { readCapture } from '../adapters/source/feed/capture.ts'
 import { createReplaySource } from '../adapters/source/replay.ts'
-import { type Config, loadConfig, ROLES } from '../config.ts'
+import { type Config, loadConfig } from '../config.ts'
+import { ROLES } from '../config-schema.ts'
 import { TapelineError } from '../errors.ts'
 import { type Platform, startPlatform } from '../topology.ts'
 import {

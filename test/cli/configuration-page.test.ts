@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { configurationPage, configurationSchema } from '../../src/cli/docs/configuration-page.ts'
-import { configSchema, environmentName, settingPaths } from '../../src/config.ts'
+import { configSchema, environmentName, settingPaths } from '../../src/config-schema.ts'
 
 const page = configurationPage()
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import { configJsonSchema, configSchema, environmentName, settingPaths } from '../../config.ts'
+import { configJsonSchema, configSchema, environmentName, settingPaths } from '../../config-schema.ts'
 
 /** The example that a user copies to `tapeline.yaml`; a test loads it. */
 const EXAMPLE = new URL('../../../tapeline.example.yaml', import.meta.url)
@@ -25,7 +25,7 @@ const NO_DEFAULT = '–'
 
 const INTRODUCTION = `# Configuration
 
-<!-- Generated from src/config.ts by \`npm run docs\`. -->
+<!-- Generated from src/config-schema.ts by \`npm run docs\`. -->
 
 Nothing has to be configured: \`npm start\` runs without a file. To change something, copy the example:
 

@@ -1,3 +1,4 @@
+import { emptyMemory } from '../../domain/reader-rules.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
@@ -39,7 +40,9 @@ export async function catchUp(subscription: Subscription, parts: CatchUpParts): 
 async function readOn(subscription: Subscription, { broker, hub, meter }: CatchUpParts): Promise<void> {
   const { topic } = subscription.lease
   const feed = hub.feed(topic)
-  if (feed === undefined || subscription.joinLive(feed)) return
+  if (feed === undefined) return
+  await checkCursor(subscription, broker)
+  if (subscription.joinLive(feed)) return
   const { offset, memory } = subscription.behindFrom()
   const reader = await broker.openReader()
   try {
@@ -64,6 +67,21 @@ async function readOn(subscription: Subscription, { broker, hub, meter }: CatchU
   } finally {
     await reader.close()
   }
+}
+
+/** A cursor beyond the end comes from a log that was longer: what it stood for is gone, and it would wait for ever. */
+async function checkCursor(subscription: Subscription, broker: Broker): Promise<void> {
+  const { topic, topicId } = subscription.lease
+  const known = (await broker.listTopics(topic, subscription.ended)).find(({ name }) => name === topic)
+  const end = known?.offsets[0]?.end
+  const { nextOffset } = subscription
+  if (end === undefined || nextOffset <= end) return
+  const memory = emptyMemory()
+  const reset = 'the cursor lies beyond the end of the stream: its log is not the one that it was made of'
+  subscription.send(
+    { topic, topicId, from: nextOffset, next: end, after: memory, events: [], reset },
+    new Map(),
+  )
 }
 
 /** Retention has passed the cursor: the application is told, and gets what is left. */

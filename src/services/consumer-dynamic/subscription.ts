@@ -51,7 +51,8 @@ export class Subscription {
     const begin = this.#cursor ?? { offset: feed.nextOffset, memory: feed.memory }
     this.#next = begin.offset
     this.#memory = copyMemory(begin.memory)
-    this.#state = begin.offset < feed.nextOffset ? 'behind' : 'live'
+    // A cursor ahead of the shared reader is looked into by the catch-up reader too: it may be ahead of the log itself.
+    this.#state = begin.offset === feed.nextOffset ? 'live' : 'behind'
     const { id, topic, topicId } = this.lease
     const cursor = encodeCursor({ lease: id, topicId, offset: begin.offset, memory: begin.memory })
     this.endpoint.send({ op: 'subscribed', stream: id, topic, cursor })

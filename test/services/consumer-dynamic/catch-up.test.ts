@@ -164,3 +164,22 @@ test('a reader whose history is gone is told so, and gets what is left', async (
   )
   assert.deepEqual(endpoint.got, numbers(20).slice(10))
 })
+
+test('a cursor beyond the end of the log is answered with a reset, and new events follow', async (t) => {
+  const { hub, lease, publish, parts } = await openStream(t)
+  await publish(0, 10)
+  const endpoint = createEndpoint()
+  const cursor = { lease: lease.id, topicId: lease.topicId, offset: 1_000, memory: emptyMemory() }
+  const subscription = new Subscription(endpoint, lease, cursor)
+  const feed = hub.feed(TOPIC)
+  assert.ok(feed)
+  assert.equal(subscription.activate(feed), true, 'it is looked into')
+  await catchUp(subscription, parts)
+  subscription.deliver(await publish(10, 20), new Map())
+
+  assert.deepEqual(
+    endpoint.messages.map(({ op }) => op),
+    ['subscribed', 'reset'],
+  )
+  assert.deepEqual(endpoint.got, numbers(20).slice(10))
+})

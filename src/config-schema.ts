@@ -1,0 +1,206 @@
+import { z } from 'zod'
+import { streamRequestSchema } from './domain/stream-spec.ts'
+import { parseDuration } from './domain/time.ts'
+
+/** `leastMs` is the shortest that makes sense; 0 is taken where the meaning says so. */
+const duration = (text: string, meaning: string, { leastMs = 0, orZero = false } = {}) =>
+  z
+    .union([z.string(), z.number()])
+    .default(text)
+    .transform((value, context) => {
+      const millis = parseDuration(value)
+      if (millis === undefined) context.addIssue('is not a duration such as 250ms, 30s, 5m, 1h, 7d')
+      else if (millis < leastMs && !(orZero && millis === 0))
+        context.addIssue(`is shorter than ${leastMs / 1000} s`)
+      return millis ?? 0
+    })
+    .describe(meaning)
+
+/** A duration without a default of its own: where it is not set, each source follows the rules of its service. */
+const sourceDuration = (meaning: string) =>
+  z
+    .union([z.string(), z.number()])
+    .transform((value, context) => {
+      const millis = parseDuration(value)
+      if (millis === undefined || millis === 0) context.addIssue('is not a duration such as 250ms, 30s, 5m')
+      return millis ?? 0
+    })
+    .optional()
+    .describe(meaning)
+
+const count = (least: number, most: number, value: number, meaning: string) =>
+  z
+    .preprocess(
+      (given) => (typeof given === 'string' && given.trim() !== '' ? Number(given) : given),
+      z.number().int().min(least).max(most),
+    )
+    .default(value)
+    .describe(meaning)
+
+/** A list in YAML, or text with commas, as environment variables and flags give it. */
+const list = <T extends z.ZodType>(item: T) =>
+  z.preprocess(
+    (value) => (typeof value === 'string' ? value.split(',').filter(Boolean) : value),
+    z.array(item),
+  )
+
+const MARKET = /^[a-z0-9_-]{1,32}:[A-Z0-9._/-]{1,64}$/
+
+/** The markets of four exchanges that the simulator has too, so that its rate is the sum of all that is subscribed to. */
+const DEFAULT_MARKETS = Object.entries({
+  coinbase: 'BTC-USD ETH-USD SOL-USD XRP-USD DOGE-USD BTC-EUR ETH-BTC BTC-USDT LTC-USD',
+  kraken: 'BTC-USD ETH-USD BTC-EUR ETH-EUR SOL-USD XRP-USD ETH-BTC DOGE-USD',
+  bitstamp: 'BTC-USD ETH-USD BTC-EUR XRP-USD ETH-BTC LTC-USD',
+  binance: 'BTC-USDT ETH-USDT SOL-USDT XRP-USDT DOGE-USDT ETH-BTC BTC-EUR',
+}).flatMap(([exchange, symbols]) => symbols.split(' ').map((symbol) => `${exchange}:${symbol}`))
+
+export const ROLES = ['producer', 'coordinator', 'consumer-fixed', 'gateway'] as const
+
+/** Every setting with its default. Keys become environment variables: `streams.grace` is TAPELINE_STREAMS_GRACE. */
+export const configSchema = z.strictObject({
+  data: z.string().min(1).default('.tapeline').describe('Folder of the embedded broker and store.'),
+  roles: list(z.enum(ROLES))
+    .default([...ROLES])
+    .describe('What this process does.'),
+  source: z
+    .strictObject({
+      kind: z
+        .enum(['cryptocompare', 'coinbase'])
+        .default('cryptocompare')
+        .describe('Where the data comes from.'),
+      url: z.string().optional().describe('Address of the WebSocket, where it is not the service itself.'),
+      restUrl: z.string().optional().describe('Address of REST, where it is not the service itself.'),
+      markets: list(z.string().regex(MARKET, 'is not EXCHANGE:BASE-QUOTE such as coinbase:BTC-USD'))
+        .default(DEFAULT_MARKETS)
+        .describe('Markets to subscribe to, EXCHANGE:BASE-QUOTE.'),
+      channels: list(z.enum(['trade', 'quote', 'candle']))
+        .default(['trade', 'quote'])
+        .describe('Which kinds of events to subscribe to.'),
+      reconnect: sourceDuration(
+        'The shortest wait between two connects (CryptoCompare: 5s, its own rule; Coinbase: 1s).',
+      ),
+      reconnectMax: sourceDuration(
+        'The longest wait between two connects, and the wait after a refusal for too many calls (60s).',
+      ),
+      timeout: sourceDuration(
+        'How long a new connection has until it delivers, and a REST call may take (10s).',
+      ),
+      staleAfter: sourceDuration(
+        'Silence, without even a heartbeat, after which a connection counts as dead (CryptoCompare: 135s; Coinbase: 10s).',
+      ),
+      fallbackAfter: sourceDuration(
+        'How long the WebSocket may be down before REST polling begins, or the source counts as failed (10s).',
+      ),
+      pollEvery: sourceDuration('How often REST is polled while the WebSocket is down (10s).'),
+    })
+    .prefault({}),
+  topics: z
+    .strictObject({
+      prefix: z
+        .string()
+        .regex(/^[a-z][a-z0-9-]{0,31}$/, 'takes lower-case letters, digits and -')
+        .default('market')
+        .describe('Prefix of the fixed topics.'),
+      partitions: count(
+        1,
+        64,
+        4,
+        'Partitions of each fixed topic, which is the number of shards. Cannot be changed later.',
+      ),
+      retention: duration('7d', 'How long fixed topics keep records, at least a minute.', {
+        leastMs: 60_000,
+      }),
+      deadLetterRetention: duration('30d', 'How long dead letters are kept.'),
+    })
+    .prefault({}),
+  streams: z
+    .strictObject({
+      grace: duration('30s', 'How long a topic stays after its last stream has ended.'),
+      retention: duration('1h', 'How far back an application may resume, at least 10 s.', {
+        leastMs: 10_000,
+      }),
+      maxPerApplication: count(1, 100_000, 1_000, 'How many streams one application may have.'),
+      standing: z
+        .record(z.string().regex(/^[a-z][a-z0-9-]{0,63}$/), streamRequestSchema.omit({ ttl: true }))
+        .default({})
+        .describe('Streams that are always there, by name.'),
+    })
+    .prefault({}),
+  producer: z
+    .strictObject({
+      linger: duration('4ms', 'How long the producer gathers events into a batch once one has arrived.'),
+    })
+    .prefault({}),
+  consumerFixed: z
+    .strictObject({
+      maxRows: count(100, 100_000, 20_000, 'The most records of one transaction.'),
+      linger: duration('50ms', 'How long a small batch gathers more rows before it is written.'),
+    })
+    .prefault({}),
+  broker: z
+    .strictObject({
+      durability: z
+        .enum(['process', 'power'])
+        .default('process')
+        .describe('What an acknowledged record survives: a killed process, or a power failure too (slower).'),
+    })
+    .prefault({}),
+  store: z
+    .strictObject({
+      chunkInterval: duration('1h', 'Length of a chunk of the trades and quotes tables, at least a minute.', {
+        leastMs: 60_000,
+      }),
+      columnstoreAfter: duration(
+        '6h',
+        'Age at which chunks are compressed into the columnstore; 0 for never.',
+      ),
+      retention: duration('0s', 'Age at which rows are removed, at least 1h; 0 for never.', {
+        leastMs: 3_600_000,
+        orZero: true,
+      }),
+    })
+    .prefault({}),
+  gateway: z
+    .strictObject({
+      host: z
+        .string()
+        .min(1)
+        .default('127.0.0.1')
+        .describe('Address to listen on; a public one needs API keys.'),
+      port: count(0, 65_535, 8080, 'Port to listen on; 0 lets the system choose.'),
+    })
+    .prefault({}),
+  alerts: z
+    .strictObject({
+      after: duration('30s', 'How long a failure lasts before it raises an alert.'),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['debug', 'info', 'warn', 'error', 'silent'])
+        .default('warn')
+        .describe('What is logged, to stderr.'),
+    })
+    .prefault({}),
+})
+
+/** The environment variable of a setting: `topics.deadLetterRetention` is TAPELINE_TOPICS_DEAD_LETTER_RETENTION. */
+export function environmentName(path: readonly string[]): string {
+  return ['TAPELINE', ...path.map((key) => key.replace(/[A-Z]/g, (letter) => `_${letter}`))]
+    .join('_')
+    .toUpperCase()
+}
+
+/** The paths of all settings, in the order of the schema. */
+export function settingPaths(): (readonly string[])[] {
+  return Object.entries(configSchema.shape).flatMap(([key, schema]) => {
+    const inner = schema instanceof z.ZodPrefault ? schema.unwrap() : undefined
+    return inner instanceof z.ZodObject ? Object.keys(inner.shape).map((name) => [key, name]) : [[key]]
+  })
+}
+
+/** The JSON Schema of the file, for editors. */
+export function configJsonSchema(): object {
+  return z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' })
+}
