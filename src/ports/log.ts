@@ -46,4 +46,3 @@ export type TimerName =
   | 'broker_publish_seconds'
   | 'delivery_latency_seconds'
   | 'http_request_seconds'
-

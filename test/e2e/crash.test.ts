@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { parseIsoMicros } from '../../src/domain/time.ts'
+import { startSimulatorThread } from '../../src/simulator/thread.ts'
+import {
+  byMarket,
+  type LedgerTrade,
+  marketOf,
+  parseTail,
+  readLedger,
+  storedTrades,
+  tradeKey,
+} from './ledger.ts'
+import { makeFolder, PlatformProcess, runCommand, until } from './platform-process.ts'
+
+const KILLS = Number(process.env['TAPELINE_KILLS'] ?? 4)
+const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
+
+/** What was emitted so long before the newest stored trade is stored too, or lost. */
+const SETTLED_MICROS = 2_000_000
+
+test(`kill -9 at ${KILLS} moments: no duplicate, no loss outside flagged gaps, whole streams (seed ${SEED})`, async () => {
+  const folder = await makeFolder()
+  const ledger = join(folder.path, 'ledger')
+  const simulator = await startSimulatorThread({ seed: SEED, rate: 400, ledger })
+  const data = join(folder.path, 'data')
+  const platform = new PlatformProcess(data, ['--simulator', simulator.url])
+  after(async () => {
+    await platform.kill()
+    await simulator.close()
+    await folder.remove()
+  })
+  await platform.start()
+  const specs = [
+    { channel: 'trade', symbols: ['BTC-*'], ttl: 0 },
+    { channel: 'trade', symbols: ['*'], exchanges: ['coinbase', 'kraken'], ttl: 0 },
+  ]
+  const streams = await Promise.all(
+    specs.map((spec) => platform.post<{ id: string; topic: string }>('/v1/streams', spec)),
+  )
+
+  let random = SEED
+  for (let kill = 0; kill < KILLS; kill++) {
+    random = (random * 1_103_515_245 + 12_345) % 2_147_483_648
+    const goal = (await simulator.stats()).emitted + 50 + (random % 700)
+    await until('the simulator has emitted more', async () => (await simulator.stats()).emitted >= goal)
+    await platform.kill()
+    const away = (await simulator.stats()).emitted + (random % 500)
+    await until('trades were missed meanwhile', async () => (await simulator.stats()).emitted >= away)
+    await platform.start()
+  }
+  await until('trades flow after the last start', async () => (await simulator.stats()).emitted > 0)
+  const goal = (await simulator.stats()).emitted + 400
+  await until('the simulator has emitted more', async () => (await simulator.stats()).emitted >= goal)
+  const last = (await readLedger(ledger))[goal - 1]
+  await until('everything up to a while after is stored', async () => {
+    const [row] = await platform.sql<{ ts: string }>('select max(ts) as ts from trades')
+    return (parseIsoMicros(row?.ts ?? '') ?? 0) > (last?.ts ?? 0) + SETTLED_MICROS
+  })
+
+  const stored = await storedTrades(platform)
+  const keys = stored.map((trade) => `${marketOf(trade)}:${trade.id}`)
+  assert.equal(keys.length - new Set(keys).size, 0, 'a trade is stored twice')
+
+  const emitted = (await readLedger(ledger)).slice(0, goal)
+  const real = new Set((await readLedger(ledger)).map(tradeKey))
+  assert.deepEqual(
+    stored.filter((trade) => !real.has(tradeKey(trade))),
+    [],
+    'a stored trade was never emitted',
+  )
+  const gaps = await platform.sql<{ exchange: string; symbol: string; from_ts: string; to_ts: string }>(
+    `select exchange, symbol, from_ts, to_ts from status where state = 'gap'`,
+  )
+  const have = new Set(stored.map(tradeKey))
+  const lost = emitted.filter((trade) => !have.has(tradeKey(trade)) && !isInGap(trade, gaps))
+  assert.deepEqual(lost, [], 'a trade is missing outside every gap')
+  assert.ok(gaps.length > 0, 'being away was flagged')
+
+  assert.equal(await platform.stop(), 0, platform.output)
+  await platform.start()
+  for (const [i, { topic }] of streams.entries()) {
+    const { stdout, stderr, code } = await runCommand([
+      'tail',
+      topic,
+      '--from',
+      'earliest',
+      '--json',
+      '--exit',
+      '--data',
+      data,
+    ])
+    assert.equal(code, 0, stderr)
+    checkStream(
+      parseTail(stdout),
+      await storedTrades(platform),
+      specs[i] as { symbols: string[]; exchanges?: string[] },
+    )
+  }
+  assert.equal(await platform.stop(), 0, platform.output)
+})
+
+function isInGap(
+  trade: LedgerTrade,
+  gaps: readonly { exchange: string; symbol: string; from_ts: string; to_ts: string }[],
+): boolean {
+  return gaps.some(
+    (gap) =>
+      gap.exchange === trade.exchange &&
+      gap.symbol === trade.symbol &&
+      trade.ts >= (parseIsoMicros(gap.from_ts) ?? 0) &&
+      trade.ts <= (parseIsoMicros(gap.to_ts) ?? 0),
+  )
+}
+
+/** A dynamic topic holds, market by market and in order, the rows that match, from its first one on. */
+function checkStream(
+  streamed: readonly LedgerTrade[],
+  stored: readonly LedgerTrade[],
+  spec: { symbols: string[]; exchanges?: string[] },
+): void {
+  const wanted = byMarket(
+    stored.filter(
+      ({ exchange, symbol }) =>
+        (spec.symbols.includes('*') || symbol.startsWith('BTC-')) &&
+        (spec.exchanges?.includes(exchange) ?? true),
+    ),
+  )
+  assert.ok(streamed.length > 0, 'the stream is not empty')
+  for (const [market, trades] of byMarket(streamed)) {
+    const rows = wanted.get(market) ?? []
+    const first = rows.findIndex(({ id }) => id === trades[0]?.id)
+    assert.ok(first >= 0, `${market}: its first trade is stored`)
+    const last = rows.findIndex(({ id }) => id === trades.at(-1)?.id)
+    assert.deepEqual(
+      trades.map(({ id }) => id),
+      rows.slice(first, last + 1).map(({ id }) => id),
+      `${market}: the stream has what is stored, in order`,
+    )
+  }
+}
