@@ -1,8 +1,11 @@
 import { toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 
-/** How long one part may take to close: all together stay under 10 s (R19). */
+/** How long one part may take to close, and all together (R19). */
 const CLOSE_MS = 2_500
+const TOTAL_MS = 9_000
+/** What is kept back for each part that is still to close: the engines come last, and must not be left out. */
+const LEAST_MS = 300
 
 /** In which order parts close: along the way of the data, then what they stand on. */
 const ORDER = [
@@ -36,16 +39,22 @@ export class StartedParts {
 
   /** Closes everything in order. A part that fails, or takes too long, is logged and does not keep the others. */
   async close(): Promise<void> {
+    const end = performance.now() + TOTAL_MS
     for (const name of ORDER) {
       const close = this.#parts.get(name)
       if (close === undefined) continue
       this.#parts.delete(name)
-      await this.#closePart(name, close)
+      const left = end - performance.now() - LEAST_MS * this.#parts.size
+      await this.#closePart(name, close, Math.max(LEAST_MS, Math.min(CLOSE_MS, left)))
     }
   }
 
-  async #closePart(name: PartName, close: (signal: AbortSignal) => Promise<void> | void): Promise<void> {
-    const deadline = AbortSignal.timeout(CLOSE_MS)
+  async #closePart(
+    name: PartName,
+    close: (signal: AbortSignal) => Promise<void> | void,
+    withinMs: number,
+  ): Promise<void> {
+    const deadline = AbortSignal.timeout(Math.round(withinMs))
     const late = new Promise<void>((resolve) => {
       deadline.addEventListener('abort', () => resolve(), { once: true })
     })
