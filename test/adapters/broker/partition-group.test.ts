@@ -14,6 +14,8 @@ const names = (partitions: Partitions) =>
 /** Members that note what they hold; while one takes its partitions over, it holds the old and the new ones. */
 class Members {
   readonly held = new Map<string, ReadonlySet<string>>()
+  /** What each was last given, once it has taken it over. */
+  readonly #taken = new Map<string, readonly string[]>()
   readonly failures: unknown[] = []
 
   make(name: string, topics: Record<string, number>, take: () => Promise<void> = async () => {}) {
@@ -30,6 +32,7 @@ class Members {
       this.held.set(name, new Set([...(this.held.get(name) ?? []), ...given]))
       await take()
       this.held.set(name, new Set(given))
+      this.#taken.set(name, given)
     }
     return new PartitionGroupMember(new Map(Object.entries(topics)), onAssignment, (error) => {
       this.failures.push(error)
@@ -37,7 +40,7 @@ class Members {
   }
 
   of(name: string): string[] {
-    return [...(this.held.get(name) ?? [])].sort()
+    return [...(this.#taken.get(name) ?? [])]
   }
 }
 

@@ -84,7 +84,7 @@ export type RequestOf<O extends Operation> = {
 }[O]
 
 /** The caller does not wait for this poll any more: what it was given counts as not read. */
-export interface CancelPoll {
+interface CancelPoll {
   readonly op: 'cancelPoll'
   readonly session: number
   readonly poll: number
@@ -92,7 +92,7 @@ export interface CancelPoll {
 
 export type Request = RequestOf<Operation> | CancelPoll
 
-export interface EncodedError {
+interface EncodedError {
   readonly code: ErrorCode
   readonly message: string
 }
