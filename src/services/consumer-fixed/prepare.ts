@@ -104,7 +104,10 @@ function missingRecords(
   parts: ConsumerFixedParts,
 ): RowSegment {
   const { topic, partition, position, earliest } = fetch
-  const detail = `retention removed offsets ${position} to ${earliest - 1} of ${topic}:${partition} before they were stored`
+  const detail =
+    earliest > position
+      ? `retention removed offsets ${position} to ${earliest - 1} of ${topic}:${partition} before they were stored`
+      : `${topic}:${partition} ends at ${earliest}, but the database has stored up to ${position}: the log is shorter than it was`
   parts.log.error({ topic, partition, position, earliest, code: 'OFFSET_OUT_OF_RANGE' }, detail)
   parts.raiseAlert(`retention:${topic}:${partition}`, 'OFFSET_OUT_OF_RANGE', detail)
   const encoder = new SegmentEncoder('status')
