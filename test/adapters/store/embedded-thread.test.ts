@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openEmbeddedStore } from '../../../src/adapters/store/embedded.ts'
+import { parseIsoMicros } from '../../../src/domain/time.ts'
 import type { Store } from '../../../src/ports/store.ts'
 import {
   claimOne,
@@ -136,6 +137,10 @@ test('maintenance goes on by itself: old chunks are compressed and removed, cand
   assert.deepEqual(await storedIds(store, symbol), ['two days', 'now'], 'compressed trades are read')
   const candles = await store.candles({ symbol, interval: '1m', origin: 'trades', limit: 10 }, deadline())
   assert.equal(candles.length, 2)
-  await storeRows(store, segment('trade', [trade({ symbol, id: 'two days', ts: at(2) })], true))
+  const { rows } = await sql(store, `select ts from trades where id = 'two days'`)
+  const ts = parseIsoMicros(String(rows[0]?.['ts']))
+  assert.ok(ts)
+  await storeRows(store, segment('trade', [trade({ symbol, id: 'two days', ts })], true))
+  assert.deepEqual(await storedIds(store, symbol), ['two days', 'now'], 'a compressed trade is found again')
   assert.deepEqual(problems, [])
 })

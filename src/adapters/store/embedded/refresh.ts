@@ -43,8 +43,11 @@ export async function refreshNextWindow(
 }
 
 /**
- * Changed ranges lie in two lists: those of the aggregate, which begin as everything there is, and those of the table below
- * it that no refresh has looked at yet. Where they meet a chunk there is something to compute. Times are microseconds.
+ * Changed ranges lie in three lists: those of the aggregate, which begin as everything there is; those of the table below
+ * it that no refresh has looked at yet; and those that a refresh has taken up but not ended, because it failed or the
+ * process was killed. Where they meet a chunk there is something to compute. Times are microseconds.
+ *
+ * `width` is the time that a chunk's rows spread over, which for the newest one ends now.
  */
 function firstChange(view: string): string {
   return `
@@ -59,6 +62,10 @@ function firstChange(view: string): string {
       select lowest_modified_value, greatest_modified_value
       from _timescaledb_catalog.continuous_aggs_hypertable_invalidation_log
       join aggregate on hypertable_id = raw_hypertable_id
+      union all
+      select lowest_modified_value, greatest_modified_value
+      from _timescaledb_catalog.continuous_aggs_materialization_ranges
+      join aggregate on materialization_id = mat_hypertable_id
     ), chunks as (
       select s.range_start, s.range_end, format('%I.%I', c.schema_name, c.table_name) as name
       from aggregate
@@ -67,7 +74,7 @@ function firstChange(view: string): string {
       join _timescaledb_catalog.dimension_slice s on s.id = cc.dimension_slice_id
     )
     select greatest(range_start, low, $2::bigint) as low, least(range_end - 1, high) as high,
-      range_end - range_start as width, pg_relation_size(name::regclass) as bytes
+      least(range_end, $3::bigint) - range_start as width, pg_relation_size(name::regclass) as bytes
     from chunks join changed on low < range_end and high >= range_start
     where greatest(range_start, low, $2::bigint) < least($1::bigint, range_end) and high >= $2::bigint
     order by 1 limit 1`
@@ -83,7 +90,7 @@ async function nextWindow(
   const settled = floor((now - settledMs) * 1000, bucket)
   const oldest =
     view === 'candles_1m' && retentionMs !== undefined ? ceil((now - retentionMs) * 1000, bucket) : 0
-  const [change] = records(await session.rows(firstChange(view), [settled, oldest]))
+  const [change] = records(await session.rows(firstChange(view), [settled, oldest, now * 1000]))
   if (change === undefined) return 'none'
   const [low, high, width, bytes] = ['low', 'high', 'width', 'bytes'].map((key) => Number(change[key]))
   if (low === undefined || high === undefined || width === undefined || bytes === undefined) return 'none'

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { TapelineError } from '../../../errors.ts'
 import { errorOf, type OperationName, type Operations, type Reply, type WorkerSettings } from './protocol.ts'
@@ -75,15 +74,24 @@ export class Thread {
 export async function openThread(settings: WorkerSettings): Promise<Thread> {
   const worker = new Worker(WORKER, { workerData: settings, name: 'tapeline-store' })
   try {
-    const [reply]: Reply[] = await once(worker, 'message', { signal: AbortSignal.timeout(OPEN_MS) })
-    if (reply?.kind === 'opened') return new Thread(worker)
-    throw reply?.kind === 'unopened' ? errorOf(reply.error) : unavailable('The store sent no first answer.')
+    const reply = await firstReply(worker)
+    if (reply.kind === 'unopened') throw errorOf(reply.error)
+    return new Thread(worker)
   } catch (error) {
     await worker.terminate()
     if (error instanceof TapelineError) throw error
     const reason = error instanceof Error ? error.message : String(error)
     throw unavailable(`The embedded database does not open: ${reason}`, error)
   }
+}
+
+function firstReply(worker: Worker): Promise<Reply> {
+  const { promise, resolve, reject } = Promise.withResolvers<Reply>()
+  const timer = setTimeout(() => reject(new Error(`it took longer than ${OPEN_MS} ms`)), OPEN_MS)
+  worker.once('message', resolve)
+  worker.once('error', reject)
+  worker.once('exit', () => reject(new Error('its thread ended')))
+  return promise.finally(() => clearTimeout(timer))
 }
 
 export function unavailable(message: string, cause?: unknown): TapelineError {
