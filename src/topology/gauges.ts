@@ -2,7 +2,7 @@ import type { Registry } from '../control/registry.ts'
 import type { CounterName, Meter } from '../ports/log.ts'
 import type { Source, SourceHealth } from '../ports/source.ts'
 
-const EVERY_MS = 2_000
+const EVERY_MS = 1_000
 
 const COUNTERS = {
   frames: 'source_frames_total',
@@ -15,7 +15,7 @@ const COUNTERS = {
 
 const WAYS = ['websocket', 'rest', 'replay', 'none'] as const satisfies readonly SourceHealth['way'][]
 
-/** Copies what only its owner knows into the metrics every two seconds: the source's counters and way, the number of streams. */
+/** Copies what only its owner knows into the metrics every second: the source's counters and way, the number of streams. */
 export function startGauges(
   meter: Meter,
   registry: Registry,

@@ -1,24 +1,22 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { parseIsoMicros } from '../../src/domain/time.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
 import {
   byMarket,
   type LedgerTrade,
   marketOf,
+  missedOutsideGaps,
   parseTail,
   readLedger,
   storedTrades,
   tradeKey,
+  untilSettled,
 } from './ledger.ts'
 import { makeFolder, PlatformProcess, runCommand, until } from './platform-process.ts'
 
 const KILLS = Number(process.env['TAPELINE_KILLS'] ?? 4)
 const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
-
-/** What was emitted so long before the newest stored trade is stored too, or lost. */
-const SETTLED_MICROS = 2_000_000
 
 test(`kill -9 at ${KILLS} moments: no duplicate, no loss outside flagged gaps, whole streams (seed ${SEED})`, async () => {
   const folder = await makeFolder()
@@ -53,30 +51,18 @@ test(`kill -9 at ${KILLS} moments: no duplicate, no loss outside flagged gaps, w
   await until('trades flow after the last start', async () => (await simulator.stats()).emitted > 0)
   const goal = (await simulator.stats()).emitted + 400
   await until('the simulator has emitted more', async () => (await simulator.stats()).emitted >= goal)
-  const last = (await readLedger(ledger))[goal - 1]
-  await until('everything up to a while after is stored', async () => {
-    const [row] = await platform.sql<{ ts: string }>('select max(ts) as ts from trades')
-    return (parseIsoMicros(row?.ts ?? '') ?? 0) > (last?.ts ?? 0) + SETTLED_MICROS
-  })
-
+  const emitted = await untilSettled(platform, ledger, goal)
   const stored = await storedTrades(platform)
   const keys = stored.map((trade) => `${marketOf(trade)}:${trade.id}`)
   assert.equal(keys.length - new Set(keys).size, 0, 'a trade is stored twice')
 
-  const emitted = (await readLedger(ledger)).slice(0, goal)
-  const real = new Set((await readLedger(ledger)).map(tradeKey))
-  assert.deepEqual(
-    stored.filter((trade) => !real.has(tradeKey(trade))),
-    [],
-    'a stored trade was never emitted',
-  )
-  const gaps = await platform.sql<{ exchange: string; symbol: string; from_ts: string; to_ts: string }>(
-    `select exchange, symbol, from_ts, to_ts from status where state = 'gap'`,
-  )
-  const have = new Set(stored.map(tradeKey))
-  const lost = emitted.filter((trade) => !have.has(tradeKey(trade)) && !isInGap(trade, gaps))
-  assert.deepEqual(lost, [], 'a trade is missing outside every gap')
-  assert.ok(gaps.length > 0, 'being away was flagged')
+  await until('the ledger has all that is stored, and nothing else is', async () => {
+    const real = new Set((await readLedger(ledger)).map(tradeKey))
+    return stored.every((trade) => real.has(tradeKey(trade)))
+  })
+  assert.deepEqual(await missedOutsideGaps(platform, emitted, stored), [], 'trades are missing outside gaps')
+  const flagged = await platform.sql(`select 1 from status where state = 'gap'`)
+  assert.ok(flagged.length > 0, 'being away was flagged')
 
   assert.equal(await platform.stop(), 0, platform.output)
   await platform.start()
@@ -92,27 +78,17 @@ test(`kill -9 at ${KILLS} moments: no duplicate, no loss outside flagged gaps, w
       data,
     ])
     assert.equal(code, 0, stderr)
-    checkStream(
-      parseTail(stdout),
-      await storedTrades(platform),
-      specs[i] as { symbols: string[]; exchanges?: string[] },
-    )
+    const streamed = parseTail(stdout)
+    let rows: LedgerTrade[] = []
+    await until('what the stream has is stored', async () => {
+      rows = await storedTrades(platform)
+      const have = new Set(rows.map(tradeKey))
+      return streamed.every((trade) => have.has(tradeKey(trade)))
+    })
+    checkStream(streamed, rows, specs[i] as { symbols: string[]; exchanges?: string[] })
   }
   assert.equal(await platform.stop(), 0, platform.output)
 })
-
-function isInGap(
-  trade: LedgerTrade,
-  gaps: readonly { exchange: string; symbol: string; from_ts: string; to_ts: string }[],
-): boolean {
-  return gaps.some(
-    (gap) =>
-      gap.exchange === trade.exchange &&
-      gap.symbol === trade.symbol &&
-      trade.ts >= (parseIsoMicros(gap.from_ts) ?? 0) &&
-      trade.ts <= (parseIsoMicros(gap.to_ts) ?? 0),
-  )
-}
 
 /** A dynamic topic holds, market by market and in order, the rows that match, from its first one on. */
 function checkStream(

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { parseIsoMicros } from '../../src/domain/time.ts'
-import type { PlatformProcess } from './platform-process.ts'
+import { type PlatformProcess, until } from './platform-process.ts'
 
 /** A line of the simulator's ledger, and a row of `trades` in the same form. */
 export interface LedgerTrade {
@@ -27,18 +27,12 @@ export async function readLedger(path: string): Promise<LedgerTrade[]> {
     .map((line) => JSON.parse(line) as LedgerTrade)
 }
 
-const PAGE = 5_000
-
-/** All rows of `trades`, in pages. */
+/** All rows of `trades`: of one statement, since rows are written meanwhile and pages would shift. */
 export async function storedTrades(platform: PlatformProcess): Promise<LedgerTrade[]> {
-  const trades: LedgerTrade[] = []
-  for (;;) {
-    const rows = await platform.sql<LedgerTrade & { ts: string }>(
-      `select exchange, symbol, id, side, price, size, ts from trades order by exchange, symbol, ts, id limit ${PAGE} offset ${trades.length}`,
-    )
-    trades.push(...rows.map((row) => ({ ...row, ts: parseIsoMicros(row.ts) ?? -1 })))
-    if (rows.length < PAGE) return trades
-  }
+  const rows = await platform.sql<LedgerTrade & { ts: string }>(
+    'select exchange, symbol, id, side, price, size, ts from trades order by exchange, symbol, ts, id',
+  )
+  return rows.map((row) => ({ ...row, ts: parseIsoMicros(row.ts) ?? -1 }))
 }
 
 /** The trades that `tail --json` printed, in its order. */
@@ -49,7 +43,59 @@ export function parseTail(stdout: string): LedgerTrade[] {
     .map((line) => JSON.parse(line) as LedgerTrade)
 }
 
-/** Splits trades by market, keeping their order. */
-export function byMarket(trades: readonly LedgerTrade[]): Map<string, LedgerTrade[]> {
-  return Map.groupBy(trades, marketOf) as Map<string, LedgerTrade[]>
+/** Splits trades, or whatever belongs to a market, by market, keeping their order. */
+export function byMarket<T extends { exchange: string; symbol: string }>(
+  items: readonly T[],
+): Map<string, T[]> {
+  return Map.groupBy(items, marketOf)
+}
+
+/** What was emitted so long before the newest stored trade is stored too, or lost. */
+const SETTLED_MICROS = 2_000_000
+
+/** The first trades of a ledger, once all of them that are ever stored are stored. The ledger's file may be behind the simulator. */
+export async function untilSettled(
+  platform: PlatformProcess,
+  ledger: string,
+  trades: number,
+): Promise<LedgerTrade[]> {
+  let emitted: LedgerTrade[] = []
+  await until('the ledger is written', async () => {
+    emitted = (await readLedger(ledger)).slice(0, trades)
+    return emitted.length === trades
+  })
+  const last = emitted.at(-1)?.ts ?? 0
+  await until('everything up to a while after is stored', async () => {
+    const [row] = await platform.sql<{ ts: string | null }>('select max(ts) as ts from trades')
+    return (parseIsoMicros(row?.ts ?? '') ?? 0) > last + SETTLED_MICROS
+  })
+  return emitted
+}
+
+interface Gap {
+  readonly exchange: string
+  readonly symbol: string
+  readonly from_ts: string
+  readonly to_ts: string
+}
+
+/** Trades that are not stored although no gap in `status` covers them. */
+export async function missedOutsideGaps(
+  platform: PlatformProcess,
+  emitted: readonly LedgerTrade[],
+  stored: readonly LedgerTrade[],
+): Promise<LedgerTrade[]> {
+  const gaps = byMarket(
+    await platform.sql<Gap>(`select exchange, symbol, from_ts, to_ts from status where state = 'gap'`),
+  )
+  const have = new Set(stored.map(tradeKey))
+  return emitted.filter((trade) => {
+    const isFlagged = gaps
+      .get(marketOf(trade))
+      ?.some(
+        ({ from_ts, to_ts }) =>
+          trade.ts >= (parseIsoMicros(from_ts) ?? 0) && trade.ts <= (parseIsoMicros(to_ts) ?? 0),
+      )
+    return !have.has(tradeKey(trade)) && !isFlagged
+  })
 }

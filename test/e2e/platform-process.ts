@@ -137,7 +137,7 @@ export class PlatformProcess {
   }
 
   async sql<T>(statement: string): Promise<T[]> {
-    return (await this.post<{ rows: T[] }>('/v1/sql', { sql: statement })).rows
+    return (await this.post<{ rows: T[] }>('/v1/sql', { sql: statement, maxRows: 1_000_000 })).rows
   }
 
   /** The value of a metric of ours, summed over its labels, or of those lines that have such labels. */

@@ -125,9 +125,11 @@ describe('stopping and starting again', () => {
       return rows.length > 0
     })
     const stored = byMarket((await storedTrades(platform)).filter(({ symbol }) => symbol.startsWith('BTC-')))
-    const order = new Map(
-      (await readLedger(join(folder.path, 'ledger'))).map((trade, i) => [tradeKey(trade), i]),
-    )
+    let order = new Map<string, number>()
+    await until('the ledger has it', async () => {
+      order = new Map((await readLedger(join(folder.path, 'ledger'))).map((trade, i) => [tradeKey(trade), i]))
+      return trades.every((trade) => order.has(tradeKey(trade)))
+    })
     const place = (trade: LedgerTrade): number => order.get(tradeKey(trade)) ?? -1
     for (const [market, came] of byMarket(trades)) {
       const rows = (stored.get(market) ?? []).sort((a, b) => place(a) - place(b)).map(tradeKey)

@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { actorsSchema } from '../../src/gateway/schemas.ts'
+import type { Simulator } from '../../src/simulator/simulator.ts'
+import { startSimulatorThread } from '../../src/simulator/thread.ts'
+import { missedOutsideGaps, readLedger, storedTrades, tradeKey, untilSettled } from './ledger.ts'
+import { makeFolder, PlatformProcess, runCommand, until } from './platform-process.ts'
+
+const RATE = 400
+/** More trades than the simulator repeats on a subscribe, over all markets: some are missed for good. */
+const MISSED = 400
+
+/** Much shorter than the rules of the real service; not shorter, since no more than 60 connects are made a minute. */
+const TIMING = {
+  TAPELINE_SOURCE_RECONNECT: '500ms',
+  TAPELINE_SOURCE_RECONNECT_MAX: '1s',
+  TAPELINE_SOURCE_TIMEOUT: '1s',
+  TAPELINE_SOURCE_STALE_AFTER: '1s',
+  TAPELINE_SOURCE_FALLBACK_AFTER: '500ms',
+  TAPELINE_SOURCE_POLL_EVERY: '200ms',
+}
+
+type Outage = readonly [mode: string, codes: readonly string[]]
+
+const OUTAGES: readonly Outage[] = [
+  ['drop', ['SOURCE_UNAVAILABLE']],
+  ['stall', ['SOURCE_STALE', 'SOURCE_UNAVAILABLE', 'TIMEOUT']],
+  ['401', ['SOURCE_UNAUTHORIZED']],
+  ['close', ['SOURCE_UNAVAILABLE']],
+]
+/** The last one: after it REST is left alone for a minute. */
+const RATE_LIMIT: Outage = ['429', ['SOURCE_RATE_LIMITED']]
+
+describe('a source that misbehaves', () => {
+  let folder: Awaited<ReturnType<typeof makeFolder>>
+  let simulator: Simulator
+  let platform: PlatformProcess
+  let data: string
+  const ledger = (): string => join(folder.path, 'ledger')
+
+  before(async () => {
+    folder = await makeFolder()
+    data = join(folder.path, 'data')
+    simulator = await startSimulatorThread({ seed: 1, rate: RATE, ledger: ledger() })
+    platform = new PlatformProcess(data, ['--simulator', simulator.url], TIMING)
+    await platform.start()
+    await until('trades are stored', async () => (await count('trades')) > 0)
+  })
+  after(async () => {
+    await platform.kill()
+    await simulator.close()
+    await folder.remove()
+  })
+
+  const misbehave = async (...modes: string[]): Promise<void> => {
+    const response = await fetch(`${simulator.url}/misbehave`, {
+      method: 'POST',
+      body: JSON.stringify({ modes }),
+    })
+    assert.equal(response.status, 200, await response.text())
+  }
+
+  const producer = async () => {
+    const { actors } = actorsSchema.parse(await platform.get('/v1/actors'))
+    return actors.find(({ id }) => id === 'producer')
+  }
+
+  const way = async (name: string): Promise<boolean> =>
+    (await platform.metric('source_way', `way="${name}"`)) === 1
+
+  const count = async (table: string): Promise<number> => {
+    const [row] = await platform.sql<{ n: number }>(`select count(*) as n from ${table}`)
+    return Number(row?.n)
+  }
+
+  const untilMissed = async (): Promise<void> => {
+    const goal = (await simulator.stats()).emitted + MISSED
+    await until('trades are missed', async () => (await simulator.stats()).emitted >= goal)
+  }
+
+  const untilRecovered = async (): Promise<void> => {
+    await until('the producer has recovered', async () => {
+      const { state, errorInfo } = (await producer()) ?? {}
+      return state !== 'error' && errorInfo === null
+    })
+    const before = await count('trades')
+    await until('trades are stored again', async () => (await count('trades')) > before + RATE / 4)
+  }
+
+  const testOutage = ([mode, codes]: Outage): void => {
+    test(`${mode}: the producer is in error with a code while nothing delivers, and recovers by itself`, async () => {
+      const gaps = await count(`status where state = 'gap'`)
+      await misbehave(mode)
+      await until('the producer is in error', async () => (await producer())?.state === 'error')
+      const { errorInfo } = (await producer()) ?? {}
+      assert.ok(codes.includes(errorInfo?.code ?? ''), JSON.stringify(errorInfo))
+      assert.equal(errorInfo?.step, 'fetchingData')
+      const { code, stdout, stderr } = await runCommand(['actors', '--json', '--data', data])
+      assert.equal(code, 0, stderr)
+      const listed = actorsSchema.parse(JSON.parse(stdout)).actors.find(({ id }) => id === 'producer')
+      assert.equal(listed?.state, 'error')
+      assert.ok(codes.includes(listed.errorInfo?.code ?? ''), JSON.stringify(listed.errorInfo))
+      assert.equal(
+        (await fetch(`${await platform.api()}/readyz`)).status,
+        200,
+        'applications are still served',
+      )
+      await untilMissed()
+
+      await misbehave()
+      await untilRecovered()
+      assert.ok((await count(`status where state = 'gap'`)) > gaps, 'what was missed is flagged')
+    })
+  }
+
+  for (const outage of OUTAGES) testOutage(outage)
+
+  const BY_REST = `status where state = 'connected' and detail like 'rest:%'`
+  const BY_WEBSOCKET = `status where state = 'recovered' and detail like 'websocket again%'`
+
+  for (const mode of ['ws-drop', 'ws-stall', 'ws-401', 'ws-429', 'ws-close']) {
+    test(`${mode}: REST polling brings quotes until the WebSocket is back`, async () => {
+      const [rest, websocket] = [await count(BY_REST), await count(BY_WEBSOCKET)]
+      await misbehave(mode)
+      await until('status says that REST delivers', async () => (await count(BY_REST)) > rest)
+      const [quotes, trades] = [await count('quotes'), await count('trades')]
+      await until('quotes are stored', async () => (await count('quotes')) > quotes + 20)
+      assert.notEqual((await producer())?.state, 'error')
+      assert.equal(await count('trades'), trades, 'REST has no trades')
+
+      await misbehave()
+      await until(
+        'status says that the WebSocket delivers',
+        async () => (await count(BY_WEBSOCKET)) > websocket,
+      )
+      await untilRecovered()
+    })
+  }
+
+  test('the metrics show which way delivers', async () => {
+    await until('the WebSocket does', () => way('websocket'))
+    await misbehave('ws-drop')
+    await until('REST does', () => way('rest'))
+    await misbehave('drop')
+    await until('nothing does', () => way('none'))
+    await misbehave()
+    await until('the WebSocket does again', () => way('websocket'))
+  })
+
+  const DISTORTIONS = [
+    ['duplicate:0.5', 'source_duplicates_total', 50],
+    ['out-of-order:0.5', 'source_out_of_order_total', 50],
+    ['garbage:0.5', 'source_malformed_total', 50],
+    ['drop:1', 'source_reconnects_total', 2],
+  ] as const
+
+  for (const [mode, metric, times] of DISTORTIONS) {
+    test(`${mode}: counted, and it does not stop the data`, async () => {
+      const before = await platform.metric(metric)
+      await misbehave(mode)
+      const trades = await count('trades')
+      await until('it is counted', async () => (await platform.metric(metric)) >= before + times)
+      await until('trades are stored', async () => (await count('trades')) > trades + RATE)
+      const { state, errorInfo } = (await producer()) ?? {}
+      assert.deepEqual([state === 'error', errorInfo], [false, null])
+      await misbehave()
+    })
+  }
+
+  testOutage(RATE_LIMIT)
+
+  test('no garbage is stored, no trade twice, and what is missing lies in gaps that status records', async () => {
+    const emitted = await untilSettled(platform, ledger(), (await simulator.stats()).emitted)
+    const stored = await storedTrades(platform)
+    const keys = stored.map(tradeKey)
+    assert.equal(new Set(keys).size, keys.length, 'a trade is stored twice')
+    await until('the ledger has all that is stored, and nothing else is', async () => {
+      const real = new Set((await readLedger(ledger())).map(tradeKey))
+      return stored.every((trade) => real.has(tradeKey(trade)))
+    })
+    assert.deepEqual(await missedOutsideGaps(platform, emitted, stored), [])
+    for (const table of ['quotes', 'candles', 'status']) {
+      const rows = await platform.sql(`select * from ${table} where exchange not in
+        ('', 'binance', 'bitstamp', 'coinbase', 'kraken') limit 1`)
+      assert.deepEqual(rows, [], `${table} has rows of no market`)
+    }
+    assert.equal(await platform.metric('dead_letters_total'), 0)
+    assert.equal(await platform.stop(), 0, platform.output)
+  })
+})
