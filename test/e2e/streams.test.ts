@@ -9,6 +9,7 @@ import { makeFolder, PlatformProcess, until } from './platform-process.ts'
 import { StreamClient } from './stream-client.ts'
 
 const GRACE_MS = 1_000
+const MOST_STREAMS = 210
 /** How long after the grace a topic may still be there. */
 const GONE_MS = 10_000
 /** Longer than the simulator ever says nothing: it sends quotes every 250 ms. */
@@ -103,7 +104,7 @@ describe('streams', () => {
     platform = new PlatformProcess(
       join(folder.path, 'data'),
       ['--simulator', simulator.url, '--config', config],
-      { TAPELINE_STREAMS_GRACE: `${GRACE_MS}ms` },
+      { TAPELINE_STREAMS_GRACE: `${GRACE_MS}ms`, TAPELINE_STREAMS_MAX_PER_APPLICATION: String(MOST_STREAMS) },
     )
     await platform.start()
     api = await platform.api()
@@ -194,6 +195,25 @@ describe('streams', () => {
       GRACE_MS + GONE_MS,
     )
     assert.deepEqual((await topics()).sort(), before.sort(), 'and the others are still there')
+  })
+
+  test('an application gets no more streams than it may have, also by requests that come at once', async () => {
+    const existing = (await streams()).length
+    const answers = await Promise.all(
+      Array.from({ length: MOST_STREAMS + 20 }, async () => {
+        const response = await fetch(`${api}/v1/streams`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: body({}),
+        })
+        return { status: response.status, answer: (await response.json()) as Stream & Problem }
+      }),
+    )
+    const made = answers.filter(({ status }) => status === 201)
+    const codes = answers.filter(({ status }) => status !== 201).map(({ answer }) => answer.code)
+    await Promise.all(made.map(({ answer }) => remove(answer)))
+    assert.equal(made.length, MOST_STREAMS - existing)
+    assert.deepEqual([...new Set(codes)], ['STREAM_LIMIT'])
   })
 
   test('an equal request within the grace takes the topic over; after it there is a new one', async () => {

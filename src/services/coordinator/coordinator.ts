@@ -80,18 +80,25 @@ export async function createCoordinatorServices(
     return (channel) => topics.get(settings.fixedTopics[channel])?.offsets.map(({ end }) => end) ?? []
   }
 
-  const isOverLimit = ({ record }: ReadRequest): boolean => {
-    const { app, leaseId } = record
-    if (record.standing || view.leaseRecord(leaseId)) return false
-    let count = 0
-    for (const lease of view.leases()) if (lease.app === app) count++
-    return count >= settings.maxPerApplication
+  /** The requests within the limit of their application; those before it in the batch count too. */
+  const withinLimits = (): ReadRequest[] => {
+    const streams = Map.groupBy(view.leases(), ({ app }) => app)
+    const counts = new Map([...streams].map(([app, leases]) => [app, leases.length]))
+    const asked = new Set<string>()
+    return queue.requests().filter(({ record: { app, leaseId, standing } }) => {
+      if (standing || view.leaseRecord(leaseId) || asked.has(leaseId)) return true
+      const count = counts.get(app) ?? 0
+      if (count >= settings.maxPerApplication) return false
+      counts.set(app, count + 1)
+      asked.add(leaseId)
+      return true
+    })
   }
 
   const createTopics = async (stop: AbortSignal): Promise<void> => {
     await leader.lead(stop)
-    const refused = queue.requests().filter(isOverLimit)
-    const accepted = queue.requests().filter((request) => !refused.includes(request))
+    const accepted = withinLimits()
+    const refused = queue.requests().filter((request) => !accepted.includes(request))
     const fresh = new Map<string, StreamRecord['spec']>()
     for (const { topicName, record } of accepted) {
       if (view.streamOf(record.spec)?.state !== 'ready') fresh.set(topicName, record.spec)
