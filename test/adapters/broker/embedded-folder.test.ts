@@ -17,8 +17,6 @@ import {
 import { temporaryFolder } from './temporary-folder.ts'
 
 for (const durability of ['process', 'power'] as const) {
-  const NOBODY = 65_534
-
   test(`a log is as it was when it is opened again, durability ${durability}`, async (t) => {
     const folder = await temporaryFolder(t)
     const first = await openEmbeddedBroker({ folder, durability })
@@ -183,6 +181,9 @@ test('a folder that cannot be used is an error that names it', async (t) => {
   // The lock is free again: it is the format that is refused both times.
   await assert.rejects(openEmbeddedBroker({ folder: newer }), unusable)
 })
+
+/** The user that owns nothing. */
+const NOBODY = 65_534
 
 test('a folder without write permission is an error', async (t) => {
   const folder = await temporaryFolder(t)
