@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { withDeadline } from '../../control/deadline.ts'
-import { TapelineError, toTapelineError } from '../../errors.ts'
+import { toTapelineError } from '../../errors.ts'
 import type { PartitionFetch } from '../../ports/broker.ts'
 import type { FixedBatch, PreparedBatch } from '../../ports/pipeline.ts'
 import type { PartitionWrite } from '../../ports/store.ts'
@@ -9,6 +9,7 @@ import { joinFixedTopics } from './claims.ts'
 import { writeDeadLetters } from './dead-letters.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 import { prepareFetches } from './prepare.ts'
+import { storeInParts } from './store-in-parts.ts'
 
 const POLL_MS = 500
 const COMMIT_EVERY_MS = 5_000
@@ -106,7 +107,12 @@ export async function createConsumerFixedServices(
       inTurn(async () => {
         const started = nowMicros()
         await withDeadline(stop, WRITE_TIMEOUT_MS, async (deadline) => {
-          await write(await settleUnknown(record.writes, deadline), deadline)
+          try {
+            await write(await settleUnknown(record.writes, deadline), deadline)
+          } catch (error) {
+            if (toTapelineError(error).code !== 'EVENT_INVALID') throw error
+            for (const fetch of inHand?.fetches ?? []) await storePart(fetch, deadline)
+          }
         })
         inHand = undefined
         meter.observe('store_write_seconds', (nowMicros() - started) / 1e6)
@@ -123,9 +129,27 @@ export async function createConsumerFixedServices(
       }),
   }
 
+  /** Stores what was read of one partition without the records that the database refuses. */
+  function storePart(fetch: PartitionFetch, stop: AbortSignal): Promise<void> {
+    return storeInParts(fetch, {
+      async store(part) {
+        await claims.reader(stop)
+        await write(await settleUnknown(prepareFetches([part], parts, claims).writes, stop), stop)
+      },
+      async reject({ topic, partition }, refused, error) {
+        log.warn(
+          { topic, partition, offset: refused.offset, reason: error.message },
+          'the database refuses a record',
+        )
+        meter.count('dead_letters_total')
+        await writeDeadLetters(broker, [{ topic, partition, record: refused, error }], stop)
+      },
+    })
+  }
+
   /**
    * After a write of unknown outcome the claims are taken anew: what the database has by now leaves the batch, the rest goes
-   * again under the new claim. A batch never ends in the middle of what a transaction wrote, so a part is whole or absent.
+   * again under the new claim. Where it does not stand at either end of a part, that is read again from where it stands.
    */
   async function settleUnknown(
     writes: readonly PartitionWrite[],
@@ -133,19 +157,14 @@ export async function createConsumerFixedServices(
   ): Promise<PartitionWrite[]> {
     await claims.reader(stop)
     const open: PartitionWrite[] = []
+    let isElsewhere = false
     for (const write of writes) {
       const claim = claims.get(write.claim.topic, write.claim.partition)
-      if (claim === undefined || claim.nextOffset >= write.newOffset) continue
-      if (claim.nextOffset !== write.claim.nextOffset) {
-        claims.doubt()
-        inHand = undefined
-        throw new TapelineError(
-          'FENCED',
-          `${claim.topic}:${claim.partition} was stored in part by another process`,
-        )
-      }
-      open.push({ ...write, claim })
+      if (claim === undefined || claim.nextOffset === write.newOffset) continue
+      if (claim.nextOffset === write.claim.nextOffset) open.push({ ...write, claim })
+      else isElsewhere = true
     }
+    if (isElsewhere) claims.doubt()
     return open
   }
 }

@@ -51,9 +51,9 @@ export function prepareFetches(
       continue
     }
     const encoder = new SegmentEncoder(channel)
+    const from = former?.newOffset ?? claim.nextOffset
     for (const record of fetch.records) {
-      if (record.offset < claim.nextOffset || !counts(memory, record.headers) || record.value === null)
-        continue
+      if (record.offset < from || !counts(memory, record.headers) || record.value === null) continue
       try {
         encoder.add(decodeEvent(channel, record.value, record.headers.v), record.headers.reentering === true)
       } catch (error) {

@@ -1,0 +1,150 @@
+import type { StreamRecord } from '../../control/records.ts'
+import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
+import type { Broker, TopicDescription, TopicSpec } from '../../ports/broker.ts'
+import type { RegistryBody } from './leader.ts'
+import type { CoordinatorParts, ReadRequest, RequestQueue } from './requests.ts'
+
+type Spec = StreamRecord['spec']
+
+/** What became of each topic by its name: made, or why not. */
+type Outcome = ReadonlyMap<string, TopicDescription | TapelineError>
+
+/**
+ * Makes the topics of the requests in hand and answers each request by itself; gives the streams that got ready. The registry comes
+ * first (`creating`), then the topic, then `ready` with its start, the leases and the leader's position in one transaction (R10).
+ * Doing it again after a failure gives the same topics and leases. A stream's id is the name of its topic.
+ */
+export async function makeRequestedTopics(
+  parts: CoordinatorParts,
+  queue: RequestQueue,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { broker, registry, leader, settings, log } = parts
+  const { view } = registry
+  const accepted = withinLimits(parts, queue.requests())
+  const refused = queue.requests().filter((request) => !accepted.includes(request))
+  const fresh = new Map<string, Spec>()
+  for (const { topicName, record } of accepted) {
+    if (view.streamOf(record.spec)?.state !== 'ready') fresh.set(topicName, record.spec)
+  }
+
+  const creating = [...fresh].map(([name, spec]) => streamBody(parts, name, spec, 'creating', '', []))
+  if (creating.length > 0) await leader.write(creating, [], signal)
+  const outcome = await makeTopics(broker, [...fresh.keys()], settings.retentionMs, signal)
+  const ends = await fixedEnds(parts, signal)
+
+  const failed = new Map<string, TapelineError>()
+  const ready: RegistryBody[] = []
+  for (const [name, spec] of fresh) {
+    const topic = outcome.get(name) ?? new TapelineError('TOPIC_CREATION_FAILED', `${name} was not made`)
+    if (topic instanceof TapelineError) failed.set(name, topic)
+    else ready.push(streamBody(parts, name, spec, 'ready', topic.id, ends(spec.channel)))
+  }
+  const answered = accepted.filter(({ topicName }) => !failed.has(topicName))
+  const leases = answered.flatMap((request) => leaseBody(parts, request) ?? [])
+  const abandoned = [...failed.keys()].flatMap((name) => view.stream(name) ?? [])
+  const position = { kind: 'leader', controlOffset: queue.controlOffset } as const
+  const offset = await leader.write([...ready, ...leases, position], abandoned, signal)
+
+  await queue.reply(requestIds(answered), offset, null)
+  const limit = `the application has ${settings.maxPerApplication} streams already`
+  await queue.reply(requestIds(refused), offset, new TapelineError('STREAM_LIMIT', limit))
+  for (const [name, error] of failed) {
+    log.warn({ topic: name, reason: error.message }, 'a dynamic topic could not be made')
+    const asked = accepted.filter(({ topicName }) => topicName === name)
+    await queue.reply(requestIds(asked), offset, new TapelineError('TOPIC_CREATION_FAILED', error.message))
+  }
+  return [...fresh.keys()].filter((name) => !failed.has(name))
+}
+
+function requestIds(requests: readonly ReadRequest[]): string[] {
+  return requests.map(({ record }) => record.requestId)
+}
+
+/** The requests within the limit of their application; those before it in the batch count too. */
+function withinLimits(
+  { registry, settings }: CoordinatorParts,
+  requests: readonly ReadRequest[],
+): ReadRequest[] {
+  const { view } = registry
+  const streams = Map.groupBy(view.leases(), ({ app }) => app)
+  const counts = new Map([...streams].map(([app, leases]) => [app, leases.length]))
+  const asked = new Set<string>()
+  return requests.filter(({ record: { app, leaseId, standing } }) => {
+    if (standing || view.leaseRecord(leaseId) || asked.has(leaseId)) return true
+    const count = counts.get(app) ?? 0
+    if (count >= settings.maxPerApplication) return false
+    counts.set(app, count + 1)
+    asked.add(leaseId)
+    return true
+  })
+}
+
+function streamBody(
+  { now }: CoordinatorParts,
+  name: string,
+  spec: Spec,
+  state: 'creating' | 'ready',
+  topicId: string,
+  start: number[],
+): RegistryBody {
+  return { kind: 'stream', id: name, state, topic: name, topicId, spec, start, createdAt: now() }
+}
+
+/** The lease of a request; undefined where it is there already: asking again is harmless. */
+function leaseBody(
+  { registry, now }: CoordinatorParts,
+  { record, topicName }: ReadRequest,
+): RegistryBody | undefined {
+  const { view } = registry
+  const { leaseId, app, ttlMs, standing } = record
+  if (view.leaseRecord(leaseId)) return undefined
+  const streamId = view.streamOf(record.spec)?.id ?? topicName
+  return {
+    kind: 'lease',
+    id: leaseId,
+    state: 'live',
+    reason: '',
+    app,
+    streamId,
+    ttlMs,
+    standing,
+    createdAt: now(),
+  }
+}
+
+/** Makes the topics all at once; where that fails for one, one by one, so that it delays no other. */
+async function makeTopics(
+  broker: Broker,
+  names: readonly string[],
+  retentionMs: number,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  if (names.length === 0) return new Map()
+  const specs: TopicSpec[] = names.map((name) => ({ name, partitions: 1, retentionMs }))
+  try {
+    const topics = await broker.createTopics(specs, signal)
+    return new Map(topics.map((topic) => [topic.name, topic]))
+  } catch (error) {
+    const { code } = toTapelineError(error)
+    if (isAbort(error) || code === 'BROKER_UNAVAILABLE' || code === 'TIMEOUT') throw error
+  }
+  const outcome = new Map<string, TopicDescription | TapelineError>()
+  for (const spec of specs) {
+    try {
+      for (const topic of await broker.createTopics([spec], signal)) outcome.set(spec.name, topic)
+    } catch (error) {
+      outcome.set(spec.name, toTapelineError(error))
+    }
+  }
+  return outcome
+}
+
+/** The ends of the fixed topic of a channel: nothing before is derived for a stream that starts now (R4). */
+async function fixedEnds(
+  { broker, settings }: CoordinatorParts,
+  signal: AbortSignal,
+): Promise<(channel: Spec['channel']) => number[]> {
+  const topics = new Map((await broker.listTopics('', signal)).map((topic) => [topic.name, topic]))
+  return (channel) => topics.get(settings.fixedTopics[channel])?.offsets.map(({ end }) => end) ?? []
+}

@@ -1,0 +1,54 @@
+import { withDeadline } from '../../control/deadline.ts'
+import { CONTROL_VERSION } from '../../control/records.ts'
+import type { CoordinatorParts } from './requests.ts'
+
+const ACKNOWLEDGE_WAIT_MS = 200
+
+/**
+ * Sends NOTIFY_PRODUCER and NOTIFY_CONSUMER, then waits at most 200 ms for the acknowledgements of live producers and gateways. A
+ * missing one is logged and is no failure: everyone follows the registry (R10).
+ */
+export async function tellActors(
+  { registry, bus, membership, leader, instance, newId, log }: CoordinatorParts,
+  change: 'ready' | 'ended',
+  streamIds: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const notificationId = newId()
+  const notification = {
+    v: CONTROL_VERSION,
+    instance,
+    notificationId,
+    epoch: leader.epoch,
+    registryOffset: registry.view.nextOffset,
+    ready: change === 'ready' ? [...streamIds] : [],
+    ended: change === 'ended' ? [...streamIds] : [],
+  } as const
+  const outstanding = new Set(
+    membership
+      .live()
+      .flatMap(({ instance: name, roles }) =>
+        roles.filter((role) => role === 'producer' || role === 'gateway').map((role) => `${name}/${role}`),
+      ),
+  )
+  // It listens before it sends, so that no acknowledgement is missed.
+  const acknowledged = withDeadline(signal, ACKNOWLEDGE_WAIT_MS, (deadline) =>
+    bus.first(
+      'ACKNOWLEDGE',
+      (record) => {
+        if (record.notificationId === notificationId) outstanding.delete(`${record.instance}/${record.role}`)
+        return outstanding.size === 0
+      },
+      deadline,
+    ),
+  ).catch(() => undefined)
+  const kinds = ['NOTIFY_PRODUCER', 'NOTIFY_CONSUMER'] as const
+  await bus.send(
+    kinds.map((kind) => ({ ...notification, kind })),
+    signal,
+  )
+  await acknowledged
+  if (outstanding.size > 0 && !signal.aborted) {
+    log.info({ missing: [...outstanding] }, 'a notification was not acknowledged; the registry will tell')
+  }
+}
