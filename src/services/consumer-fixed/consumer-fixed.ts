@@ -149,7 +149,7 @@ export async function createConsumerFixedServices(
 
   /**
    * After a write of unknown outcome the claims are taken anew: what the database has by now leaves the batch, the rest goes
-   * again under the new claim. Where it does not stand at either end of a part, that is read again from where it stands.
+   * again under the new claim. Where it stands before a part, or in the middle of it, the log is read again from there.
    */
   async function settleUnknown(
     writes: readonly PartitionWrite[],
@@ -160,7 +160,7 @@ export async function createConsumerFixedServices(
     let isElsewhere = false
     for (const write of writes) {
       const claim = claims.get(write.claim.topic, write.claim.partition)
-      if (claim === undefined || claim.nextOffset === write.newOffset) continue
+      if (claim === undefined || claim.nextOffset >= write.newOffset) continue
       if (claim.nextOffset === write.claim.nextOffset) open.push({ ...write, claim })
       else isElsewhere = true
     }
