@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import type { MachineJson } from '../../src/diagram/graph-json.ts'
 import { parseIsoMicros } from '../../src/domain/time.ts'
-import type { Transition } from '../../src/telemetry/transitions.ts'
 import { type LedgerTrade, marketOf, readLedger, tradeKey } from './ledger.ts'
 import { makeFolder, runCommand } from './platform-process.ts'
+import { assertDrawn, readTrace } from './trace.ts'
 
 const EVENTS = 3_000
 
@@ -74,30 +72,13 @@ describe('tapeline demo --exit', () => {
   })
 
   test('its trace shows the data path of all machines, and nothing that the graph does not have', async () => {
-    const lines = (await readFile(pathOf('trace-1'), 'utf8')).split('\n').filter(Boolean)
-    const seen = new Set(
-      lines
-        .map((line) => JSON.parse(line) as Transition)
-        .map(({ machine, from, event, to }) => `${machine}: ${from} ${event} ${to}`),
-    )
+    const seen = await readTrace(pathOf('trace-1'))
     assert.deepEqual(
       DATA_PATH.filter((step) => !seen.has(step)),
       [],
       'a step of the data path is missing in the trace',
     )
-    const { code, stdout, stderr } = await runCommand(['graph', '--format', 'json'])
-    assert.equal(code, 0, stderr)
-    const { messagesBetweenActors: _, ...machines } = JSON.parse(stdout) as Record<string, MachineJson>
-    const drawn = new Set(
-      Object.entries(machines).flatMap(([machine, { edges }]) =>
-        edges.map(([from, event, to]) => `${machine}: ${from} ${event} ${to}`),
-      ),
-    )
-    assert.deepEqual(
-      [...seen].filter((step) => !drawn.has(step)),
-      [],
-      'the graph lacks a transition of the trace',
-    )
+    await assertDrawn(seen)
   })
 
   test('a second run goes on in the same folder: the trades of both are there, none twice', async () => {

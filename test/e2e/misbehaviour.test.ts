@@ -6,6 +6,7 @@ import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
 import { missedOutsideGaps, readLedger, storedTrades, tradeKey, untilSettled } from './ledger.ts'
 import { makeFolder, PlatformProcess, runCommand, until } from './platform-process.ts'
+import { assertDrawn, readTrace } from './trace.ts'
 
 const RATE = 400
 /** More trades than the simulator repeats on a subscribe, over all markets: some are missed for good. */
@@ -38,12 +39,13 @@ describe('a source that misbehaves', () => {
   let platform: PlatformProcess
   let data: string
   const ledger = (): string => join(folder.path, 'ledger')
+  const trace = (): string => join(folder.path, 'trace')
 
   before(async () => {
     folder = await makeFolder()
     data = join(folder.path, 'data')
     simulator = await startSimulatorThread({ seed: 1, rate: RATE, ledger: ledger() })
-    platform = new PlatformProcess(data, ['--simulator', simulator.url], TIMING)
+    platform = new PlatformProcess(data, ['--simulator', simulator.url, '--trace', trace()], TIMING)
     await platform.start()
     await until('trades are stored', async () => (await count('trades')) > 0)
   })
@@ -187,5 +189,13 @@ describe('a source that misbehaves', () => {
     }
     assert.equal(await platform.metric('dead_letters_total'), 0)
     assert.equal(await platform.stop(), 0, platform.output)
+  })
+
+  test('the trace shows the failures and their retries, and nothing that the graph does not have', async () => {
+    const seen = await readTrace(trace())
+    for (const step of ['fetchingData FETCH_FAILURE error', 'error RETRY fetchingData']) {
+      assert.ok(seen.has(`producer: ${step}`), step)
+    }
+    await assertDrawn(seen)
   })
 })
