@@ -15,12 +15,12 @@ const GONE_MS = 10_000
 /** Longer than the simulator ever says nothing: it sends quotes every 250 ms. */
 const QUIET_MS = 600
 
-const CONFIGURATION = `
+const configuration = (symbols: string): string => `
 streams:
   standing:
     bitcoin:
       channel: trade
-      symbols: ['BTC-*']
+      symbols: ['${symbols}']
 `
 
 interface Stream {
@@ -28,6 +28,7 @@ interface Stream {
   readonly topic: string
   readonly standing: boolean
   readonly ttl: number
+  readonly spec: { readonly symbols: readonly string[] }
 }
 
 interface Problem {
@@ -94,12 +95,13 @@ describe('streams', () => {
   let simulator: Simulator
   let platform: PlatformProcess
   let api: string
+  let config: string
   const clients: StreamClient[] = []
 
   before(async () => {
     folder = await makeFolder()
-    const config = join(folder.path, 'tapeline.yaml')
-    await writeFile(config, CONFIGURATION)
+    config = join(folder.path, 'tapeline.yaml')
+    await writeFile(config, configuration('BTC-*'))
     simulator = await startSimulatorThread({ seed: 1, rate: 200 })
     platform = new PlatformProcess(
       join(folder.path, 'data'),
@@ -296,5 +298,24 @@ describe('streams', () => {
     t.diagnostic(
       `request to first event at 200 trades/s: median ${median.toFixed(0)} ms, worst of 20 ${worst.toFixed(0)} ms`,
     )
+  })
+
+  test('a standing stream that asks for something else after a restart is a new one under its name', async () => {
+    const { topic } = await platform.get<Stream>('/v1/streams/bitcoin')
+    await writeFile(config, configuration('ETH-*'))
+    assert.equal(await platform.stop(), 0, platform.output)
+    await platform.start()
+    api = await platform.api()
+    const isNew = async (): Promise<boolean> => {
+      if (!(await exists('bitcoin'))) return false
+      const stream = await platform.get<Stream>('/v1/streams/bitcoin')
+      return stream.spec.symbols[0] === 'ETH-*' && stream.topic !== topic
+    }
+    await until('it is there', isNew)
+    const client = await open()
+    client.send({ op: 'subscribe', stream: 'bitcoin' })
+    await until('its trades come', () => client.count('bitcoin') > 0)
+    assert.ok(client.events('bitcoin').every(({ symbol }) => symbol.startsWith('ETH-')))
+    await until('the former topic is gone', async () => !(await topics()).includes(topic), GRACE_MS + GONE_MS)
   })
 })
