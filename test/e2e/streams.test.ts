@@ -306,12 +306,11 @@ describe('streams', () => {
     assert.equal(await platform.stop(), 0, platform.output)
     await platform.start()
     api = await platform.api()
-    const isNew = async (): Promise<boolean> => {
-      if (!(await exists('bitcoin'))) return false
-      const stream = await platform.get<Stream>('/v1/streams/bitcoin')
-      return stream.spec.symbols[0] === 'ETH-*' && stream.topic !== topic
-    }
-    await until('it is there', isNew)
+    await until('it is there', async () => {
+      const { streams: all } = await platform.get<{ streams: Stream[] }>('/v1/streams')
+      const [stream] = all.filter(({ id }) => id === 'bitcoin')
+      return stream?.spec.symbols[0] === 'ETH-*' && stream.topic !== topic
+    })
     const client = await open()
     client.send({ op: 'subscribe', stream: 'bitcoin' })
     await until('its trades come', () => client.count('bitcoin') > 0)
