@@ -42,6 +42,8 @@ const registryRecordSchema = z.discriminatedUnion('kind', [
     streamId: z.string(),
     ttlMs: z.number(),
     standing: z.boolean(),
+    /** Whether its topic was made for it: then all that the topic holds came after it. */
+    opensTopic: z.boolean().default(false),
     createdAt: z.number(),
   }),
   /** The claim of a shard or of the leadership; its offset is the epoch (R8). */

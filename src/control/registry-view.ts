@@ -85,6 +85,7 @@ export class RegistryView {
       ttlMs: record.ttlMs,
       topic: stream.topic,
       topicId: stream.topicId,
+      opensTopic: record.opensTopic,
       createdAt: record.createdAt,
       standing: record.standing,
     }

@@ -1,8 +1,10 @@
 import type { WebSocket } from 'ws'
+import { encodeCursor } from '../domain/cursor.ts'
+import { emptyMemory } from '../domain/reader-rules.ts'
 import type { StreamRequest } from '../domain/stream-spec.ts'
 import { TapelineError } from '../errors.ts'
 import type { Connection, Delivery } from '../ports/delivery.ts'
-import type { StreamDesk } from '../ports/streams.ts'
+import type { Lease, StreamDesk } from '../ports/streams.ts'
 import type { AppEndpoint, AppMessage } from '../ports/transport.ts'
 import { detailOf, errorOf, shownFields } from './problem.ts'
 import { parseSocketMessage, type SocketMessage } from './socket-message.ts'
@@ -152,10 +154,10 @@ export class SocketSession {
     try {
       const signal = AbortSignal.any([this.#gone.signal, AbortSignal.timeout(REQUEST_MS)])
       const ask = { leaseId: this.#newLeaseId(), app: this.#app, ...request }
-      const { id } = await this.#desk.request(ask, signal)
+      const lease = await this.#desk.request(ask, signal)
       if (this.#gone.signal.aborted) return
-      this.#streams.set(id, 'asked')
-      this.#connection.subscribe(id)
+      this.#streams.set(lease.id, 'asked')
+      this.#connection.subscribe(lease.id, beginningOf(lease))
     } catch (error) {
       this.#refuse(error)
     }
@@ -191,6 +193,14 @@ export class SocketSession {
         break
     }
   }
+}
+
+/**
+ * The cursor of a stream's beginning, where its topic was made for it. The producer may be quicker than the reader, and what it
+ * writes first are the latest known values of each market (R11).
+ */
+function beginningOf({ id, topicId, opensTopic }: Lease): string | undefined {
+  return opensTopic ? encodeCursor({ lease: id, topicId, offset: 0, memory: emptyMemory() }) : undefined
 }
 
 /** The same endpoint, with a look at every message (not at data) that goes out. */

@@ -9,6 +9,8 @@ export interface Lease {
   readonly ttlMs: number
   readonly topic: string
   readonly topicId: string
+  /** Whether the topic was made for it: then all that the topic holds came after it. */
+  readonly opensTopic: boolean
   /** Milliseconds since the epoch. */
   readonly createdAt: number
   /** Whether the configuration asked for it. */

@@ -27,6 +27,7 @@ const lease = (change: Partial<LeaseRecord> = {}): LeaseRecord => ({
   streamId: 's',
   ttlMs: 0,
   standing: false,
+  opensTopic: false,
   createdAt: 2,
   ...change,
 })

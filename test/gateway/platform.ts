@@ -37,7 +37,8 @@ export class MemoryDesk implements StreamDesk {
 
   add(id: string, app: string, { spec, ttlMs }: Pick<Ask, 'spec' | 'ttlMs'> = ANY_TRADES): Lease {
     const createdAt = Date.parse('2026-02-03T04:05:06Z')
-    const lease = { id, app, spec, ttlMs, topic: `app.${id}`, topicId: `T-${id}`, createdAt, standing: false }
+    const topic = { topic: `app.${id}`, topicId: `T-${id}`, opensTopic: false }
+    const lease = { id, app, spec, ttlMs, ...topic, createdAt, standing: false }
     this.leases.set(id, lease)
     return lease
   }

@@ -41,7 +41,7 @@ export async function makeRequestedTopics(
     else ready.push(streamBody(parts, name, spec, 'ready', topic.id, ends(spec.channel)))
   }
   const answered = accepted.filter(({ topicName }) => !failed.has(topicName))
-  const leases = answered.flatMap((request) => leaseBody(parts, request) ?? [])
+  const leases = answered.flatMap((request) => leaseBody(parts, request, fresh.has(request.topicName)) ?? [])
   const abandoned = [...failed.keys()].flatMap((name) => view.stream(name) ?? [])
   const position = { kind: 'leader', controlOffset: queue.controlOffset } as const
   const offset = await leader.write([...ready, ...leases, position], abandoned, signal)
@@ -95,6 +95,7 @@ function streamBody(
 function leaseBody(
   { registry, now }: CoordinatorParts,
   { record, topicName }: ReadRequest,
+  opensTopic: boolean,
 ): RegistryBody | undefined {
   const { view } = registry
   const { leaseId, app, ttlMs, standing } = record
@@ -109,6 +110,7 @@ function leaseBody(
     streamId,
     ttlMs,
     standing,
+    opensTopic,
     createdAt: now(),
   }
 }

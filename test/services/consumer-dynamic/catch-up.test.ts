@@ -67,6 +67,7 @@ async function openStream(t: TestContext) {
     topic: TOPIC,
     topicId: topic?.id ?? '',
     createdAt: 0,
+    opensTopic: true,
     standing: false,
   }
   /** Publishes numbered events of one shard and gives the batch that the shared reader makes of them. */
