@@ -14,8 +14,8 @@ const MISSED = 400
 
 /** Much shorter than the rules of the real service; not shorter, since no more than 60 connects are made a minute. */
 const TIMING = {
-  TAPELINE_SOURCE_RECONNECT: '500ms',
-  TAPELINE_SOURCE_RECONNECT_MAX: '1s',
+  TAPELINE_SOURCE_RECONNECT: '1s',
+  TAPELINE_SOURCE_RECONNECT_MAX: '2s',
   TAPELINE_SOURCE_TIMEOUT: '1s',
   TAPELINE_SOURCE_STALE_AFTER: '1s',
   TAPELINE_SOURCE_FALLBACK_AFTER: '500ms',

@@ -294,6 +294,19 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
     await pull(source, 'quotes when the second is over', (all) => eventsOf(all, 'quote').length > 0)
   })
 
+  test('a way that was refused does not count as delivering until it is allowed again', async (t) => {
+    const service = await startService(t)
+    service.behaviour.refuse = 503
+    service.behaviour.rest = rising()
+    const { source } = openSource(t, service, { ...QUICK, channels: ['quotes'] })
+    await pull(source, 'quotes by REST', (all) => eventsOf(all, 'quote').length > 0)
+    const limit = { calls_made: { second: 1, minute: 301 }, max_calls: { second: 20, minute: 300 } }
+    service.behaviour.rest = () =>
+      failed(99, 'You are over your rate limit please upgrade your account!', limit)
+    assert.equal((await failureOf(source)).code, 'SOURCE_RATE_LIMITED')
+    assert.equal(source.health().way, 'none')
+  })
+
   test('a used-up window in the headers pauses the polling without being a failure', async (t) => {
     const service = await startService(t)
     service.behaviour.refuse = 503

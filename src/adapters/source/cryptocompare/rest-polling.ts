@@ -94,12 +94,12 @@ export class RestPolling implements Fallback {
     }
   }
 
-  /** One failed round between good ones is not yet a way that does not deliver. */
+  /** One failed round between good ones is not yet a way that does not deliver; a refusal lasts, and is one at once. */
   #judge(failure: TapelineError | undefined, changed: () => void): void {
     this.#failures = failure ? this.#failures + 1 : 0
     this.#failure = failure
     if (!failure) this.#delivering = true
-    else if (this.#failures > 1) this.#delivering = false
+    else if (this.#failures > 1 || isRefusal(failure)) this.#delivering = false
     if (failure) {
       this.#options.log.debug({ code: failure.code, reason: failure.message }, 'a round of polling failed')
     }
@@ -119,8 +119,7 @@ export class RestPolling implements Fallback {
         } catch (error) {
           failure = toTapelineError(error, 'SOURCE_UNAVAILABLE')
           // Going on would only be refused again.
-          if (failure.code === 'SOURCE_RATE_LIMITED' || failure.code === 'SOURCE_UNAUTHORIZED')
-            calls.length = 0
+          if (isRefusal(failure)) calls.length = 0
         }
       }
     }
@@ -203,6 +202,10 @@ export class RestPolling implements Fallback {
     this.#unknown.add(wanted)
     this.#options.subscriptions.refused(wanted, failure.message)
   }
+}
+
+function isRefusal({ code }: TapelineError): boolean {
+  return code === 'SOURCE_RATE_LIMITED' || code === 'SOURCE_UNAUTHORIZED'
 }
 
 /** Parts of a list of markets that each fit into one call. */
