@@ -5,11 +5,14 @@
 export class WalkClock {
   readonly #wallMillis: () => number
   #origin = performance.now()
+  /** Wall time of virtual time zero, in microseconds: kept, since two clocks read anew never agree to the millisecond. */
+  #wallOrigin: number
   #begun = false
 
   /** `now` gives milliseconds since the epoch. */
   constructor(now: () => number) {
     this.#wallMillis = now
+    this.#wallOrigin = this.wall
   }
 
   /** Virtual time zero is the first call; before it, the construction. */
@@ -17,6 +20,7 @@ export class WalkClock {
     if (this.#begun) return
     this.#begun = true
     this.#origin = performance.now()
+    this.#wallOrigin = this.wall
   }
 
   /** Virtual milliseconds. */
@@ -31,11 +35,12 @@ export class WalkClock {
 
   /** Virtual milliseconds at a wall time in microseconds. */
   virtualAt(wallMicros: number): number {
-    return this.virtual - (this.wall - wallMicros) / 1000
+    return (wallMicros - this.#wallOrigin) / 1000
   }
 
   /** Takes time out of the walk: what could not be emitted in time is not made up for. */
   lose(millis: number): void {
     this.#origin += millis
+    this.#wallOrigin += millis * 1000
   }
 }
