@@ -114,6 +114,11 @@ const CHANNEL_TOPICS: Record<Channel, string> = {
   status: 'status',
 }
 
+/** Whether new streams of a channel begin with the latest known value of each market (R11): trades and status events do not. */
+export function hasLatestValue(channel: Channel): boolean {
+  return channel !== 'trade' && channel !== 'status'
+}
+
 /** The key of a record: one market keeps its order. */
 export function marketKey(event: { readonly exchange: string; readonly symbol?: string }): string {
   return `${event.exchange}:${event.symbol ?? ''}`

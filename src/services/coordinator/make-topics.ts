@@ -31,7 +31,7 @@ export async function makeRequestedTopics(
   const creating = [...fresh].map(([name, spec]) => streamBody(parts, name, spec, 'creating', '', []))
   if (creating.length > 0) await leader.write(creating, [], signal)
   const outcome = await makeTopics(broker, [...fresh.keys()], settings.retentionMs, signal)
-  const ends = await fixedEnds(parts, signal)
+  const ends = await fixedEnds(parts, [...fresh.values()], signal)
 
   const failed = new Map<string, TapelineError>()
   const ready: RegistryBody[] = []
@@ -142,11 +142,18 @@ async function makeTopics(
   return outcome
 }
 
-/** The ends of the fixed topic of a channel: nothing before is derived for a stream that starts now (R4). */
+/** The ends of the fixed topic of each channel that is asked for: nothing before is derived for a stream that starts now (R4). */
 async function fixedEnds(
   { broker, settings }: CoordinatorParts,
+  specs: readonly Spec[],
   signal: AbortSignal,
 ): Promise<(channel: Spec['channel']) => number[]> {
-  const topics = new Map((await broker.listTopics('', signal)).map((topic) => [topic.name, topic]))
-  return (channel) => topics.get(settings.fixedTopics[channel])?.offsets.map(({ end }) => end) ?? []
+  const ends = new Map<Spec['channel'], number[]>()
+  for (const { channel } of specs) {
+    if (ends.has(channel)) continue
+    const name = settings.fixedTopics[channel]
+    const topic = (await broker.listTopics(name, signal)).find((each) => each.name === name)
+    ends.set(channel, topic?.offsets.map(({ end }) => end) ?? [])
+  }
+  return (channel) => ends.get(channel) ?? []
 }

@@ -1,5 +1,5 @@
 import { DYNAMIC_PREFIX } from '../../control/topics.ts'
-import { copyMemory, counts, emptyMemory } from '../../domain/reader-rules.ts'
+import { counts, emptyMemory } from '../../domain/reader-rules.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
 import type { OutgoingRecord } from '../../ports/broker.ts'
 import type { ShardOwnership } from './ownership.ts'
@@ -78,11 +78,10 @@ async function readHeld(
       signal,
     )
     for (const { route, memory } of byTopic.values()) {
-      const { positions } = copyMemory(memory)
       for (const shard of toRead.get(route) ?? []) {
         const progress = route.progress.get(shard.k)
         if (progress === undefined) continue
-        progress.held = positions[shard.k]?.[0] ?? -1
+        progress.held = memory.positions[shard.k]?.[0] ?? -1
         progress.prepared = true
       }
     }

@@ -1,3 +1,4 @@
+import { DYNAMIC_PREFIX } from '../../control/topics.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
 import type { PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
@@ -59,7 +60,7 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
     signal: AbortSignal,
   ): Promise<boolean> => {
     if (isAbort(error) || toTapelineError(error).code !== 'TOPIC_UNKNOWN') return false
-    const alive = new Set((await broker.listTopics('', signal)).map(({ name }) => name))
+    const alive = new Set((await broker.listTopics(DYNAMIC_PREFIX, signal)).map(({ name }) => name))
     const gone = [...derivation.keys()].filter((route) => !alive.has(route.topic))
     for (const route of gone) {
       derivation.delete(route)

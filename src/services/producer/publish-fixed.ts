@@ -1,4 +1,4 @@
-import { CHANNELS, type Channel } from '../../domain/events.ts'
+import { CHANNELS, type Channel, hasLatestValue } from '../../domain/events.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
@@ -79,7 +79,7 @@ export function createFixedPublisher(parts: ProducerParts, ownership: ShardOwner
     events.forEach(({ event, market, value, reentering }, i) => {
       if (reentering) return
       const record = { offset: base + i, exchange: event.exchange, symbol: event.symbol ?? '', value }
-      if (channel !== 'trade' && channel !== 'status') tail.latest.set(market, record)
+      if (hasLatestValue(channel)) tail.latest.set(market, record)
       if (routes.table.match(channel, record.exchange, record.symbol).length > 0) tail.pending.push(record)
     })
     return tail.pending.length > 0

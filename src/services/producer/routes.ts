@@ -1,6 +1,6 @@
 import type { Registry } from '../../control/registry.ts'
 import type { StreamEntry } from '../../control/registry-view.ts'
-import type { Channel } from '../../domain/events.ts'
+import { type Channel, hasLatestValue } from '../../domain/events.ts'
 import { RoutingTable } from '../../domain/routing.ts'
 import type { StreamSpec } from '../../domain/stream-spec.ts'
 import type { Shard } from './shard.ts'
@@ -127,6 +127,6 @@ function placeOn(shard: Shard, route: Route): Progress {
     behind: next < tail.derivedTo ? next : undefined,
     prepared: false,
     held: -1,
-    latestDue: !covered && route.channel !== 'trade' && route.channel !== 'status',
+    latestDue: !covered && hasLatestValue(route.channel),
   }
 }

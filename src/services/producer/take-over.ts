@@ -1,6 +1,6 @@
 import { claimOwnership, type Ownership } from '../../control/claim.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
-import { CHANNELS, type Channel, marketKey } from '../../domain/events.ts'
+import { CHANNELS, type Channel, hasLatestValue, marketKey } from '../../domain/events.ts'
 import { counts, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
@@ -125,7 +125,7 @@ function takeRecord(
       value: record.value,
     }
     if (tail.pending.length < MOST_PENDING) tail.pending.push(published)
-    if (channel !== 'trade') tail.latest.set(market, published)
+    if (hasLatestValue(channel)) tail.latest.set(market, published)
   } catch (error) {
     log.warn(
       { offset: record.offset, channel, code: toTapelineError(error).code },
