@@ -44,6 +44,17 @@ const list = <T extends z.ZodType>(item: T) =>
     z.array(item),
   )
 
+/** A flag in YAML, or the words true and false, as environment variables give it. */
+const flag = (value: boolean, meaning: string) =>
+  z
+    .preprocess((given) => (given === 'true' ? true : given === 'false' ? false : given), z.boolean())
+    .default(value)
+    .describe(meaning)
+
+const file = (meaning: string) => z.string().min(1).optional().describe(meaning)
+
+const HOST_AND_PORT = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}$/
+
 const MARKET = /^[a-z0-9_-]{1,32}:[A-Z0-9._/-]{1,64}$/
 
 /** The markets of four exchanges that the simulator has too, so that its rate is the sum of all that is subscribed to. */
@@ -139,14 +150,77 @@ export const configSchema = z.strictObject({
     .prefault({}),
   broker: z
     .strictObject({
+      kind: z
+        .enum(['embedded', 'kafka'])
+        .default('embedded')
+        .describe(
+          'The embedded log, for one process; or kafka: Apache Kafka or Redpanda, for any number of processes.',
+        ),
       durability: z
         .enum(['process', 'power'])
         .default('process')
-        .describe('What an acknowledged record survives: a killed process, or a power failure too (slower).'),
+        .describe(
+          'Embedded only: what an acknowledged record survives: a killed process, or a power failure too (slower).',
+        ),
+      bootstrap: list(z.string().regex(HOST_AND_PORT, 'is not HOST:PORT such as broker-1:9092'))
+        .pipe(z.array(z.string()).min(1, 'names no server'))
+        .default(['127.0.0.1:9092'])
+        .describe('Kafka: servers to begin with, HOST:PORT.'),
+      clientId: z
+        .string()
+        .min(1)
+        .max(100)
+        .default('tapeline')
+        .describe('Kafka: how clients call themselves.'),
+      tls: flag(false, 'Kafka: encrypt connections, and check the certificate of the server.'),
+      tlsCa: file(
+        'Kafka: certificate authority that signed the server, a PEM file (default: those of Node).',
+      ),
+      tlsCert: file('Kafka: certificate of this client, a PEM file, where the server asks for one.'),
+      tlsKey: file('Kafka: key of that certificate, a PEM file.'),
+      sasl: z
+        .enum(['none', 'plain', 'scram-sha-256', 'scram-sha-512'])
+        .default('none')
+        .describe('Kafka: how to log in.'),
+      username: z.string().min(1).optional().describe('Kafka: whom to log in as.'),
+      passwordFile: file('Kafka: file with the password; or set TAPELINE_BROKER_PASSWORD.'),
+      compression: z
+        .enum(['none', 'gzip', 'snappy', 'lz4', 'zstd'])
+        .default('none')
+        .describe('Kafka: how record batches are compressed.'),
+      replication: count(0, 16, 0, 'Kafka: copies of each topic that is made; 0 leaves it to the broker.'),
     })
     .prefault({}),
   store: z
     .strictObject({
+      kind: z
+        .enum(['embedded', 'timescale'])
+        .default('embedded')
+        .describe(
+          'TimescaleDB within this process; or timescale: PostgreSQL 15 to 18, with TimescaleDB 2.20 or newer where it is installed.',
+        ),
+      url: z
+        .string()
+        .regex(/^postgres(ql)?:\/\//, 'is not an address such as postgres://tapeline@db.internal:5432/market')
+        .default('postgres://postgres@127.0.0.1:5432/postgres')
+        .describe('Timescale: address of the database, with the user; a password only in the environment.'),
+      passwordFile: file('Timescale: file with the password; or set TAPELINE_STORE_PASSWORD.'),
+      tls: z
+        .enum(['off', 'encrypt', 'verify'])
+        .default('off')
+        .describe('Timescale: whether connections are encrypted, and whether the certificate is checked.'),
+      tlsCa: file(
+        'Timescale: certificate authority that signed the server, a PEM file (default: those of Node).',
+      ),
+      lanes: count(
+        1,
+        8,
+        2,
+        'Timescale: connections that write at the same time; the partitions are shared out.',
+      ),
+      statementTimeout: duration('30s', 'Timescale: how long one statement may take, at least a second.', {
+        leastMs: 1_000,
+      }),
       chunkInterval: duration('1h', 'Length of a chunk of the trades and quotes tables, at least a minute.', {
         leastMs: 60_000,
       }),
@@ -168,6 +242,16 @@ export const configSchema = z.strictObject({
         .default('127.0.0.1')
         .describe('Address to listen on; a public one needs API keys.'),
       port: count(0, 65_535, 8080, 'Port to listen on; 0 lets the system choose.'),
+    })
+    .prefault({}),
+  operations: z
+    .strictObject({
+      host: z
+        .string()
+        .min(1)
+        .default('127.0.0.1')
+        .describe('Without the role gateway: address for health, metrics and actors of the process.'),
+      port: count(0, 65_535, 0, 'Without the role gateway: port for them; 0 lets the system choose.'),
     })
     .prefault({}),
   alerts: z

@@ -11,6 +11,10 @@ export interface Config extends ParsedConfig {
   /** From CRYPTOCOMPARE_API_KEY only. */
   readonly cryptoCompareKey: string | undefined
   /** From TAPELINE_API_KEYS only: `name:key,name:key`. */
+  /** From TAPELINE_BROKER_PASSWORD or broker.passwordFile. */
+  readonly brokerPassword: string | undefined
+  /** From TAPELINE_STORE_PASSWORD, store.passwordFile, or a TAPELINE_STORE_URL that has one; `store.url` never has it. */
+  readonly storePassword: string | undefined
   readonly apiKeys: readonly { readonly name: string; readonly key: string }[]
 }
 
@@ -31,9 +35,14 @@ export function loadConfig({ file, environment, flags = {} }: ConfigSources): Co
   const parsed = configSchema.safeParse(settings)
   if (!parsed.success) throw invalid(parsed.error.issues.flatMap((issue) => toFields(issue, settings)))
   for (const [name, request] of Object.entries(parsed.data.streams.standing)) checkStanding(name, request)
+  const { url, password } = splitUrl(parsed.data.store.url)
+  const urlPassword = password === undefined ? undefined : fromEnvironmentOnly(environment, password)
   return {
     ...parsed.data,
+    store: { ...parsed.data.store, url },
     cryptoCompareKey: environment['CRYPTOCOMPARE_API_KEY'] || undefined,
+    brokerPassword: readPassword('broker', parsed.data.broker.passwordFile, environment),
+    storePassword: readPassword('store', parsed.data.store.passwordFile, environment) ?? urlPassword,
     apiKeys: parseApiKeys(environment['TAPELINE_API_KEYS']),
   }
 }
@@ -91,6 +100,50 @@ function checkStanding(name: string, request: unknown): void {
     throw invalid(
       error.fields.map((field) => ({ ...field, field: `streams.standing.${name}.${field.field}` })),
     )
+  }
+}
+
+/** The address of the database without its password, and the password. Raises CONFIG_INVALID. */
+function splitUrl(text: string): { readonly url: string; readonly password: string | undefined } {
+  if (!URL.canParse(text)) {
+    const remedy = 'Write store.url as postgres://USER@HOST:PORT/DATABASE.'
+    throw invalid([{ field: 'store.url', value: '(not shown)', message: 'is not an address', remedy }])
+  }
+  const url = new URL(text)
+  const password = url.password === '' ? undefined : decodeURIComponent(url.password)
+  url.password = ''
+  return { url: url.href, password }
+}
+
+/** Secrets come from the environment or from files: an address in the configuration file, or a flag, may not have one. */
+function fromEnvironmentOnly(environment: ConfigSources['environment'], password: string): string {
+  const variable = environment['TAPELINE_STORE_URL']
+  if (variable !== undefined && URL.canParse(variable) && splitUrl(variable).password === password)
+    return password
+  throw invalid([
+    {
+      field: 'store.url',
+      value: '(secret)',
+      message: 'has a password',
+      remedy: 'Take the password out of the address; set TAPELINE_STORE_PASSWORD or store.passwordFile.',
+    },
+  ])
+}
+
+/** The password of a server, from the environment, else from its file. Raises CONFIG_INVALID. */
+function readPassword(
+  section: 'broker' | 'store',
+  file: string | undefined,
+  environment: ConfigSources['environment'],
+): string | undefined {
+  const given = environment[`TAPELINE_${section.toUpperCase()}_PASSWORD`]
+  if (given || file === undefined) return given || undefined
+  try {
+    return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    const message = `cannot be read: ${(error as Error).message}`
+    const remedy = `Correct ${section}.passwordFile, or set TAPELINE_${section.toUpperCase()}_PASSWORD.`
+    throw invalid([{ field: `${section}.passwordFile`, value: file, message, remedy }])
   }
 }
 

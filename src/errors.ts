@@ -138,6 +138,38 @@ export const ERROR_KINDS = {
     meaning: 'The broker does not answer.',
     remedy: 'Check the broker; the platform goes on trying by itself.',
   },
+  BROKER_UNAUTHORIZED: {
+    retryable: false,
+    status: 503,
+    meaning: 'The broker refused the login.',
+    remedy:
+      'Check broker.sasl and broker.username, and the password in TAPELINE_BROKER_PASSWORD or broker.passwordFile.',
+  },
+  BROKER_FORBIDDEN: {
+    retryable: false,
+    status: 503,
+    meaning: 'The user may not do on the broker what the platform must do there.',
+    remedy: 'Give the user the rights that docs/deploy.md lists (topics, groups, transactional ids).',
+  },
+  BROKER_TLS_FAILED: {
+    retryable: false,
+    status: 503,
+    meaning:
+      'No TLS connection to the broker came about: one side does not speak it, or a certificate is not trusted.',
+    remedy: 'Check broker.tls, broker.tlsCa and the port: a listener speaks either TLS or plain text.',
+  },
+  BROKER_HOST_UNKNOWN: {
+    retryable: false,
+    status: 503,
+    meaning: 'The name of a broker has no address.',
+    remedy: 'Correct broker.bootstrap, or the names that the broker advertises.',
+  },
+  BROKER_UNSUPPORTED: {
+    retryable: false,
+    status: 503,
+    meaning: 'The broker is too old, or lacks something that the platform needs.',
+    remedy: 'Use Apache Kafka 3.7 or newer, or Redpanda 24 or newer.',
+  },
   TOPIC_UNKNOWN: {
     retryable: false,
     status: 404,
@@ -174,6 +206,39 @@ export const ERROR_KINDS = {
     status: 503,
     meaning: 'The database does not answer.',
     remedy: 'Check the database; the platform goes on trying by itself.',
+  },
+  STORE_UNAUTHORIZED: {
+    retryable: false,
+    status: 503,
+    meaning: 'The database refused the login.',
+    remedy: 'Check the user in store.url, and the password in TAPELINE_STORE_PASSWORD or store.passwordFile.',
+  },
+  STORE_FORBIDDEN: {
+    retryable: false,
+    status: 503,
+    meaning: 'The user may not do in the database what the platform must do there.',
+    remedy: 'Make the user the owner of the database, or give it the rights that docs/deploy.md lists.',
+  },
+  STORE_TLS_FAILED: {
+    retryable: false,
+    status: 503,
+    meaning:
+      'No TLS connection to the database came about: it does not speak TLS, demands it, or its certificate is not trusted.',
+    remedy: 'Check store.tls and store.tlsCa against what the server is set to.',
+  },
+  STORE_HOST_UNKNOWN: {
+    retryable: false,
+    status: 503,
+    meaning: 'The name of the database server has no address.',
+    remedy: 'Correct the host in store.url.',
+  },
+  STORE_UNSUPPORTED: {
+    retryable: false,
+    status: 503,
+    meaning:
+      'The database, PostgreSQL or TimescaleDB, has a version that the platform does not support, or does not exist.',
+    remedy:
+      'Use PostgreSQL 15 to 18, with TimescaleDB 2.20 or newer or without it, and a database that exists.',
   },
   MIGRATION_MISMATCH: {
     retryable: false,

@@ -58,6 +58,8 @@ Secrets come from the environment only. They are never logged, and no command pr
 
 | Environment variable | Meaning |
 |---|---|
+| \`TAPELINE_BROKER_PASSWORD\` | The password of \`broker.username\`. Or a file: \`broker.passwordFile\`. |
+| \`TAPELINE_STORE_PASSWORD\` | The password of the user in \`store.url\`. Or a file: \`store.passwordFile\`. \`TAPELINE_STORE_URL\` may have it too. |
 | \`CRYPTOCOMPARE_API_KEY\` | The key for the source \`cryptocompare\`. Not needed where \`source.url\` or \`--simulator\` names another server. |
 | \`TAPELINE_API_KEYS\` | Who may call the API: \`NAME:KEY\`, more of them with commas. A name has lower-case letters, digits and \`-\`; a key has at least 8 characters and no space or comma. The name is the application; \`admin\` may do everything. Without keys the API answers this machine only. See [api.md](api.md#keys-and-who-may-call). |`
 
