@@ -1,3 +1,4 @@
+import { readRanges } from '../../control/read-range.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import { counts, emptyMemory } from '../../domain/reader-rules.ts'
 import { matchesMarket } from '../../domain/routing.ts'
@@ -5,7 +6,6 @@ import { toTapelineError } from '../../errors.ts'
 import { type Derivation, type DerivedRecord, derivedRecord } from './derive.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
-import { readRanges } from './read-range.ts'
 import type { Progress, Route } from './routes.ts'
 import type { Shard } from './shard.ts'
 

@@ -1,10 +1,10 @@
+import { readRanges } from '../../control/read-range.ts'
 import { DYNAMIC_PREFIX } from '../../control/topics.ts'
 import { counts, emptyMemory } from '../../domain/reader-rules.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
 import type { OutgoingRecord } from '../../ports/broker.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
-import { readRanges } from './read-range.ts'
 import type { Route } from './routes.ts'
 import type { Shard } from './shard.ts'
 

@@ -1,4 +1,5 @@
 import { claimOwnership, type Ownership } from '../../control/claim.ts'
+import { readRanges } from '../../control/read-range.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import { CHANNELS, type Channel, hasLatestValue, marketKey } from '../../domain/events.ts'
 import { counts, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
@@ -6,7 +7,6 @@ import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
 import { CheckpointReader, checkpointPartition } from './checkpoint.ts'
 import type { ProducerParts } from './parts.ts'
-import { readRanges } from './read-range.ts'
 import { Shard, type Tail } from './shard.ts'
 
 /** What a former ownership of this process had sent and not seen acknowledged. */

@@ -1,5 +1,5 @@
-import { TapelineError } from '../../errors.ts'
-import type { Broker, PartitionFetch, ReadPosition } from '../../ports/broker.ts'
+import { TapelineError } from '../errors.ts'
+import type { Broker, PartitionFetch, ReadPosition } from '../ports/broker.ts'
 
 type RecordsFetch = PartitionFetch & { kind: 'records' }
 
