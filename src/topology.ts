@@ -1,18 +1,23 @@
 import type { Config } from './config.ts'
+import { TapelineError } from './errors.ts'
 import type { ActorReport } from './ports/actors.ts'
 import type { Log } from './ports/log.ts'
 import type { Source, SourceHealth } from './ports/source.ts'
-import type { Store } from './ports/store.ts'
+import type { SqlResult, Store } from './ports/store.ts'
 import { StartedParts } from './topology/closing.ts'
-import { layFoundation } from './topology/foundation.ts'
+import { serverNames } from './topology/engines/servers.ts'
+import { type Foundation, layFoundation, type StoreFoundation } from './topology/foundation.ts'
 import { startGauges } from './topology/gauges.ts'
 import { startConsumerFixedRole } from './topology/roles/consumer-fixed.ts'
 import { startCoordinatorRole } from './topology/roles/coordinator.ts'
 import { startGatewayRole } from './topology/roles/gateway.ts'
 import { startProducerRole } from './topology/roles/producer.ts'
-import { removeRunFile, writeRunFile } from './topology/run-file.ts'
+import { announceRun } from './topology/run-file.ts'
 import { createSource } from './topology/sources.ts'
 import { countUnstored } from './topology/unstored.ts'
+import { createWaiting, type Waiting } from './topology/waiting.ts'
+
+const QUERY_LIMITS = { maxRows: 1_000, timeoutMs: 30_000 }
 
 export interface PlatformOptions {
   readonly log: Log
@@ -28,54 +33,61 @@ export interface PlatformOptions {
 export interface Platform {
   /** Address of the API; undefined without the role gateway. */
   readonly api: string | undefined
-  readonly store: Store
+  /** Asks the database by one read-only statement. Raises CONFIG_INVALID where no role of this process uses it. */
+  query(sql: string, signal: AbortSignal): Promise<SqlResult>
   actors(): readonly ActorReport[]
   sourceHealth(): SourceHealth | undefined
   /** Whether a finite source has given everything. */
   readonly sourceEnded: boolean
-  /** How many records of the fixed topics are not in the database yet. */
+  /** How many records of the fixed topics are not in the database yet. Raises CONFIG_INVALID like `query`. */
   countUnstored(signal: AbortSignal): Promise<number>
   /** Stops in the order of the data's way, within 10 s (R19). */
   close(): Promise<void>
 }
 
 /**
- * Puts adapters, services and machines together as the configuration says, and starts them.
- * Raises CONFIG_INVALID, DATA_FOLDER_LOCKED, DATA_FOLDER_UNUSABLE, PARTITIONS_CHANGED, MIGRATION_MISMATCH, PORT_IN_USE and
- * PUBLIC_WITHOUT_KEYS; what was started by then is closed again.
+ * Puts adapters, services and machines together as the configuration says, and starts them. A server that refuses or loses the
+ * connection is waited for, also when it is lost on the way: then all that was started is closed, and started again.
+ * Raises what only a person can cure: CONFIG_INVALID, DATA_FOLDER_LOCKED, DATA_FOLDER_UNUSABLE, PARTITIONS_CHANGED,
+ * MIGRATION_MISMATCH, PORT_IN_USE, PUBLIC_WITHOUT_KEYS, and the UNAUTHORIZED, FORBIDDEN, TLS_FAILED, HOST_UNKNOWN and UNSUPPORTED
+ * of BROKER_ and STORE_; what was started by then is closed again.
  */
-export async function startPlatform(
+export function startPlatform(
   config: Config,
   options: PlatformOptions,
   signal: AbortSignal,
 ): Promise<Platform> {
-  const started = new StartedParts(options.log)
-  try {
-    return await start(config, options, started, signal)
-  } catch (error) {
-    await started.close()
-    throw error
-  }
+  const waiting = createWaiting(serverNames(config), options.log)
+  return waiting.until(async () => {
+    const started = new StartedParts(options.log)
+    try {
+      return await start(config, options, started, waiting, signal)
+    } catch (error) {
+      await started.close()
+      throw error
+    }
+  }, signal)
 }
 
 async function start(
   config: Config,
   options: PlatformOptions,
   started: StartedParts,
+  waiting: Waiting,
   signal: AbortSignal,
 ): Promise<Platform> {
   const { log, trace, onServing } = options
   const has = (role: Config['roles'][number]): boolean => config.roles.includes(role)
-  const foundation = await layFoundation(config, started, log, trace, signal)
+  const foundation = await layFoundation(config, started, log, trace, waiting, signal)
   const { broker, store, topics, roster, registry, meter } = foundation
   let isStarted = false
   let api: string | undefined
   let source: Source | undefined
 
   if (has('coordinator')) await startCoordinatorRole(foundation, signal)
-  if (has('consumer-fixed')) await startConsumerFixedRole(foundation, signal)
+  if (has('consumer-fixed')) await startConsumerFixedRole(withStore(foundation), signal)
   if (has('gateway')) {
-    api = await startGatewayRole(foundation, () => isStarted)
+    api = await startGatewayRole(withStore(foundation), () => isStarted)
     await onServing?.(api)
   }
   if (has('producer')) {
@@ -86,20 +98,31 @@ async function start(
   started.add('gauges', () => gauges.stop())
   isStarted = true
   if (api !== undefined) {
-    writeRunFile(config.data, { pid: process.pid, api })
-    started.add('run file', () => removeRunFile(config.data))
+    const run = announceRun(config, { pid: process.pid, api, roles: config.roles }, log)
+    started.add('run file', () => run.remove())
   }
 
   const { book: _notStored, ...stored } = topics
+  const storeOrRefuse = (): Store => {
+    if (store) return store
+    throw new TapelineError('CONFIG_INVALID', 'no role of this process uses the database')
+  }
   return {
     api,
-    store,
+    query: (sql, stop) => storeOrRefuse().query(sql, QUERY_LIMITS, stop),
     actors: () => roster.list(),
     sourceHealth: () => source?.health(),
     get sourceEnded() {
       return source?.ended ?? false
     },
-    countUnstored: (stop) => countUnstored(broker, store, Object.values(stored), stop),
+    countUnstored: async (stop) => countUnstored(broker, storeOrRefuse(), Object.values(stored), stop),
     close: () => started.close(),
   }
+}
+
+/** The foundation for a role that uses the database: the engines open it wherever there is one. */
+function withStore(foundation: Foundation): StoreFoundation {
+  const { store } = foundation
+  if (store) return { ...foundation, store }
+  throw new TapelineError('INTERNAL', 'the database was not opened for a role that uses it')
 }

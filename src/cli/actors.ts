@@ -6,8 +6,8 @@ import { runSubcommand } from './subcommand.ts'
 import { formatTable } from './table.ts'
 
 const HELP = `
-Usage: tapeline actors [list] [--json] [--data DIR | --api URL]
-       tapeline actors reset ID [--data DIR | --api URL]
+Usage: tapeline actors [list] [--json] [--data DIR | --config FILE | --api URL]
+       tapeline actors reset ID [--data DIR | --config FILE | --api URL]
 
 Lists the state machines of the running platform with state, time in it, restarts and the error that one
 is in; or sends RESET to one, which goes back to its initial state and does the work in hand again.
@@ -31,7 +31,7 @@ export const command: Command = {
 
 async function list(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
   expectWords(words, '', 0)
-  const answer = await requirePlatform(flags).call('/v1/actors', actorsSchema, terminal.signal)
+  const answer = await requirePlatform(flags, 'any').call('/v1/actors', actorsSchema, terminal.signal)
   terminal.print(flags['json'] ? JSON.stringify(answer) : tableOf(answer.actors))
   return 0
 }
@@ -40,7 +40,9 @@ async function reset(flags: Flags, words: readonly string[], terminal: Terminal)
   expectWords(words, 'the ID of an actor', 1)
   const [id = ''] = words
   const path = `/v1/actors/${encodeURIComponent(id)}/reset`
-  const answer = await requirePlatform(flags).call(path, resetSchema, terminal.signal, { method: 'POST' })
+  const answer = await requirePlatform(flags, 'any').call(path, resetSchema, terminal.signal, {
+    method: 'POST',
+  })
   terminal.print(flags['json'] ? JSON.stringify(answer) : `${answer.event} was sent to ${answer.id}`)
   return 0
 }

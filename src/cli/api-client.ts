@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { loadConfig } from '../config.ts'
+import { type Config, loadConfig } from '../config.ts'
 import { ERROR_KINDS, type ErrorCode, type FieldError, TapelineError } from '../errors.ts'
 import { problemSchema } from '../gateway/schemas.ts'
 import { readRunFile } from '../topology/run-file.ts'
@@ -9,10 +9,15 @@ import { type Flags, textFlag } from './command.ts'
 const REQUEST_MS = 20_000
 
 /** Flags of every command that talks to a running platform. */
-export const TARGET_OPTIONS = { data: { type: 'string' }, api: { type: 'string' } } as const
+export const TARGET_OPTIONS = {
+  data: { type: 'string' },
+  api: { type: 'string' },
+  config: { type: 'string' },
+} as const
 
-export const TARGET_HELP = `  --data DIR   data folder of the platform (default: .tapeline)
-  --api URL    address of the platform, where its data folder is not at hand
+export const TARGET_HELP = `  --data DIR      data folder of the platform (default: .tapeline)
+  --config FILE   its configuration, which names data folder and servers (default: tapeline.yaml, if any)
+  --api URL       address of the platform, where its data folder is not at hand
   The key of an application is read from TAPELINE_API_KEY.`
 
 interface ApiCall {
@@ -41,25 +46,59 @@ export interface ApiClient {
   ): Promise<z.output<Schema>>
 }
 
-/** The data folder that the flags, the environment or the configuration name. Raises CONFIG_INVALID. */
-export function dataFolder(flags: Flags): string {
+/** The configuration that the flags name. Raises CONFIG_INVALID. */
+export function targetConfig(flags: Flags): Config {
   const data = textFlag(flags, 'data')
-  return data ?? loadConfig({ environment: process.env }).data
+  return loadConfig({
+    file: textFlag(flags, 'config'),
+    environment: process.env,
+    flags: data === undefined ? {} : { data },
+  })
 }
 
-/** The platform that the flags name; undefined where none runs on the data folder. Raises USAGE, CONFIG_INVALID. */
-export function findPlatform(flags: Flags): ApiClient | undefined {
+/** The data folder that the flags, the environment or the configuration name. Raises CONFIG_INVALID. */
+export function dataFolder(flags: Flags): string {
+  return textFlag(flags, 'data') ?? targetConfig(flags).data
+}
+
+/**
+ * The platform that the flags name; undefined where none runs on the data folder. Processes without the role gateway answer
+ * only for themselves (`any`: their actors); they do not count otherwise. Raises USAGE, CONFIG_INVALID.
+ */
+export function findPlatform(flags: Flags, kind: 'gateway' | 'any' = 'gateway'): ApiClient | undefined {
   const address = textFlag(flags, 'api')
   if (address !== undefined) return connectTo(checkedAddress(address))
   const run = readRunFile(dataFolder(flags))
-  return run && connectTo(run.api)
+  if (run === undefined || (kind === 'gateway' && !run.roles.includes('gateway'))) return undefined
+  return connectTo(run.api)
 }
 
-/** The platform that the flags name. Raises NOT_RUNNING, USAGE, CONFIG_INVALID. */
-export function requirePlatform(flags: Flags): ApiClient {
-  const client = findPlatform(flags)
+/** Like findPlatform, but raises NOT_RUNNING where there is none. */
+export function requirePlatform(flags: Flags, kind: 'gateway' | 'any' = 'gateway'): ApiClient {
+  const client = findPlatform(flags, kind)
   if (client) return client
-  throw new TapelineError('NOT_RUNNING', `no platform runs on the data folder ${dataFolder(flags)}`)
+  const what = kind === 'gateway' ? 'no platform with the role gateway' : 'no platform'
+  throw new TapelineError('NOT_RUNNING', `${what} runs on the data folder ${dataFolder(flags)}`)
+}
+
+/**
+ * Asks a platform where one runs, else goes straight to the data folder or the servers. The file of a killed platform may name
+ * a process that is somebody else by now: then it counts as none.
+ */
+export async function throughPlatformOr<T>(
+  flags: Flags,
+  ask: (client: ApiClient) => Promise<T>,
+  direct: () => Promise<T>,
+): Promise<T> {
+  const client = findPlatform(flags)
+  if (client === undefined) return await direct()
+  try {
+    return await ask(client)
+  } catch (error) {
+    const isGone = error instanceof TapelineError && error.code === 'NOT_RUNNING'
+    if (!isGone || flags['api'] !== undefined) throw error
+    return await direct()
+  }
 }
 
 /** A client of the API at an address, with the key in TAPELINE_API_KEY. */

@@ -8,7 +8,13 @@ import { clockMicros } from '../topology/sources.ts'
 import { type Platform, startPlatform } from '../topology.ts'
 import { type Command, countFlag, type Flags, type Terminal, textFlag } from './command.ts'
 import { type Application, startApplication } from './demo/application.ts'
-import { openLog, PLATFORM_OPTIONS, platformSettings, untilAborted } from './platform-flags.ts'
+import {
+  openLog,
+  PLATFORM_OPTIONS,
+  platformSettings,
+  untilAborted,
+  WITHIN_THIS_PROCESS,
+} from './platform-flags.ts'
 import { sourceSettings } from './up.ts'
 
 const HELP = `
@@ -17,6 +23,7 @@ Usage: tapeline demo [--rate R] [--events N] [--seed S] [--ledger FILE] [--exit]
 
 Runs everything in one process, with nothing installed: the CryptoCompare simulator, the producer,
 the broker, TimescaleDB, the API, and one application that reads all trades. This is what npm start runs.
+It uses the data folder even where a tapeline.yaml names servers: those are for tapeline up.
 
   --rate R       trades a second over all markets (default: 50)
   --events N     stop emitting after N trades (default: never)
@@ -56,6 +63,7 @@ export const command: Command = {
         environment: process.env,
         flags: {
           ...platformSettings(flags),
+          ...WITHIN_THIS_PROCESS,
           source: simulator ? simulatedSource(simulator) : sourceSettings(flags),
           streams: { standing: STANDING },
         },
@@ -147,11 +155,7 @@ function introduce(
 }
 
 async function countTrades(platform: Platform, signal: AbortSignal): Promise<number> {
-  const { rows } = await platform.store.query(
-    'select count(*) as n from trades',
-    { maxRows: 1, timeoutMs: 30_000 },
-    signal,
-  )
+  const { rows } = await platform.query('select count(*) as n from trades', signal)
   return Number(rows[0]?.['n'] ?? 0)
 }
 

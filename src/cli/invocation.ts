@@ -9,7 +9,14 @@ const PLAIN_WORD = /^[\w@%+=:,./-]+$/
 export function invocation(words: readonly string[], flags: Flags = {}): string {
   const data = textFlag(flags, 'data')
   const api = textFlag(flags, 'api')
-  const target = api !== undefined ? ['--api', api] : data !== undefined ? ['--data', data] : []
+  const config = textFlag(flags, 'config')
+  const target =
+    api !== undefined
+      ? ['--api', api]
+      : [
+          ...(config === undefined ? [] : ['--config', config]),
+          ...(data === undefined ? [] : ['--data', data]),
+        ]
   return [TAPELINE, ...[...words, ...target].map(quoted)].join(' ')
 }
 

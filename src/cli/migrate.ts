@@ -1,6 +1,6 @@
 import { type Config, loadConfig } from '../config.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
-import { openStoreAlone } from '../topology/engines.ts'
+import { openStoreAlone, type StoreAlone } from '../topology/engines.ts'
 import { readRunFile } from '../topology/run-file.ts'
 import { type Command, expectWords, textFlag } from './command.ts'
 import { openLog } from './platform-flags.ts'
@@ -9,9 +9,10 @@ const HELP = `
 Usage: tapeline migrate [--data DIR] [--config FILE] [--json]
 
 Brings the schema of the database up to date and its policies (columnstore, retention) to the
-configuration, and says what the database cannot do. A platform does the same whenever it starts.
+configuration, and says what the database cannot do. A platform does the same whenever it starts. It is
+the database of the data folder, or with store.kind timescale the server, beside running platforms too.
 
-  --data DIR      data folder (default: .tapeline); the database is made where there is none
+  --data DIR      data folder (default: .tapeline); its database is made where there is none
   --config FILE   configuration file (default: tapeline.yaml where it exists)
   --json          print {"applied": [...], "current": NAME, "missing": [...]}
 
@@ -33,7 +34,7 @@ export const command: Command = {
       environment: process.env,
       flags: data === undefined ? {} : { data },
     })
-    const { store, close } = await openFree(config)
+    const { store, close } = await openFree(config, terminal.signal)
     try {
       const report = await store.migrate(terminal.signal)
       if (flags['json']) {
@@ -53,9 +54,9 @@ export const command: Command = {
 }
 
 /** A running platform has done it already: that is worth saying where it holds the folder. */
-async function openFree(config: Config): ReturnType<typeof openStoreAlone> {
+async function openFree(config: Config, signal: AbortSignal): Promise<StoreAlone> {
   try {
-    return await openStoreAlone(config, openLog(config.log.level))
+    return await openStoreAlone(config, openLog(config.log.level), signal)
   } catch (error) {
     const failure = toTapelineError(error)
     const run = readRunFile(config.data)

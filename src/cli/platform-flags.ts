@@ -1,4 +1,5 @@
 import type { ConfigInput } from '../config.ts'
+import { ROLES } from '../config-schema.ts'
 import type { Log } from '../ports/log.ts'
 import { createLog } from '../telemetry/log.ts'
 import { countFlag, type Flags, textFlag } from './command.ts'
@@ -18,12 +19,25 @@ export function platformSettings(flags: Flags): ConfigInput {
   const data = textFlag(flags, 'data')
   const host = textFlag(flags, 'host')
   const level = textFlag(flags, 'log-level')
+  // A process has one of the two servers: that of the gateway, or without this role the one for operations.
+  const address = { ...(port === undefined ? {} : { port }), ...(host === undefined ? {} : { host }) }
   return {
     ...(data === undefined ? {} : { data }),
-    gateway: { ...(port === undefined ? {} : { port }), ...(host === undefined ? {} : { host }) },
+    gateway: address,
+    operations: address,
     log: level === undefined ? {} : { level: level as NonNullable<ConfigInput['log']>['level'] },
   }
 }
+
+/**
+ * What demo and replay set over everything else: the engines of the data folder, and all roles. A configuration that names servers
+ * is for the platform there, into which recorded or simulated trades must never get by accident.
+ */
+export const WITHIN_THIS_PROCESS = {
+  roles: [...ROLES],
+  broker: { kind: 'embedded' },
+  store: { kind: 'embedded' },
+} as const satisfies ConfigInput
 
 /** The log of a command: readable on a terminal, JSON lines otherwise. */
 export function openLog(level: 'debug' | 'info' | 'warn' | 'error' | 'silent'): Log {

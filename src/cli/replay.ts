@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { readCapture } from '../adapters/source/feed/capture.ts'
 import { createReplaySource } from '../adapters/source/replay.ts'
 import { type Config, loadConfig } from '../config.ts'
-import { ROLES } from '../config-schema.ts'
 import { TapelineError } from '../errors.ts'
 import { type Platform, startPlatform } from '../topology.ts'
 import {
@@ -14,7 +13,7 @@ import {
   type Terminal,
   textFlag,
 } from './command.ts'
-import { openLog, PLATFORM_OPTIONS, platformSettings } from './platform-flags.ts'
+import { openLog, PLATFORM_OPTIONS, platformSettings, WITHIN_THIS_PROCESS } from './platform-flags.ts'
 import { countedSource, noCounts, type ReplayCounts } from './replay/counted-source.ts'
 
 const HELP = `
@@ -23,7 +22,8 @@ Usage: tapeline replay FILE [--speed recorded|fastest] [--exit] [--json] [--data
 
 Runs the platform on recorded raw frames of Coinbase Exchange's WebSocket feed instead of a live source:
 the same parser, topics, database and streams. A line of the file is "EPOCH_SECONDS: FRAME".
-Trades that the database has already are recognised and not stored again.
+Trades that the database has already are recognised and not stored again. It uses the data folder even where
+the configuration names servers, so that no recording gets into the data of a platform there.
 
   --speed S       fastest (default), or recorded: at the distances in time of the recording
   --exit          end once everything is published and stored, with a summary
@@ -86,7 +86,7 @@ export const command: Command = {
 function replaySettings(flags: Flags) {
   const { gateway, ...settings } = platformSettings(flags)
   const free = flags['exit'] && countFlag(flags, 'port') === undefined ? { port: 0 } : {}
-  return { ...settings, gateway: { ...gateway, ...free }, roles: [...ROLES] }
+  return { ...settings, ...WITHIN_THIS_PROCESS, gateway: { ...gateway, ...free } }
 }
 
 /** Raises CAPTURE_INVALID where the file cannot be read or does not begin like a capture: the source would go on trying. */
@@ -130,9 +130,8 @@ async function summarise(
   flags: Flags,
   terminal: Terminal,
 ): Promise<number> {
-  const { rows } = await platform.store.query(
+  const { rows } = await platform.query(
     'select (select count(*) from trades) as trades, (select count(*) from quotes) as quotes',
-    { maxRows: 1, timeoutMs: 30_000 },
     terminal.signal,
   )
   const malformed = platform.sourceHealth()?.counters.malformed ?? 0

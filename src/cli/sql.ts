@@ -1,22 +1,21 @@
-import { loadConfig } from '../config.ts'
 import { TapelineError } from '../errors.ts'
 import { sqlResultSchema } from '../gateway/schemas.ts'
 import type { SqlResult } from '../ports/store.ts'
 import { openStoreAlone } from '../topology/engines.ts'
-import { type ApiClient, dataFolder, findPlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
+import { type ApiClient, TARGET_HELP, TARGET_OPTIONS, targetConfig, throughPlatformOr } from './api-client.ts'
 import { type Command, countFlag, expectWords, type Flags } from './command.ts'
 import { openLog } from './platform-flags.ts'
 import { formatTable } from './table.ts'
 
 const HELP = `
-Usage: tapeline sql "SELECT ..." [--json] [--max-rows N] [--data DIR | --api URL]
+Usage: tapeline sql "SELECT ..." [--json] [--max-rows N] [--data DIR] [--config FILE] [--api URL]
 
-Runs one read-only statement on the database: through the platform while one runs, else on the data
-folder itself. Tables: trades, quotes, candles, status, and the views candles_1m, candles_5m, candles_1h,
+Runs one read-only statement on the database: through the platform while one runs, else on the server
+that the configuration names, or the data folder itself. Tables: trades, quotes, candles, status, and the views candles_1m, candles_5m, candles_1h,
 candles_1d. Times are UTC with microseconds; integers beyond 2^53 are text.
 
-  --json         print one JSON array of row objects
-  --max-rows N   refuse an answer with more rows (default: 100000, at most 1000000)
+  --json          print one JSON array of row objects
+  --max-rows N    refuse an answer with more rows (default: 100000, at most 1000000)
 ${TARGET_HELP}
 
 Examples:
@@ -61,17 +60,12 @@ function namingMaxRows(error: unknown): never {
   throw new TapelineError('SQL_TOO_LARGE', error.message, { cause: error, remedy })
 }
 
-async function query(flags: Flags, sql: string, maxRows: number, signal: AbortSignal): Promise<SqlResult> {
-  const client = findPlatform(flags)
-  if (client === undefined) return await queryFolder(flags, sql, maxRows, signal)
-  try {
-    return await queryPlatform(client, sql, maxRows, signal)
-  } catch (error) {
-    // The file of a killed platform may name a process that is somebody else by now.
-    const isGone = error instanceof TapelineError && error.code === 'NOT_RUNNING'
-    if (!isGone || flags['api'] !== undefined) throw error
-    return await queryFolder(flags, sql, maxRows, signal)
-  }
+function query(flags: Flags, sql: string, maxRows: number, signal: AbortSignal): Promise<SqlResult> {
+  return throughPlatformOr(
+    flags,
+    (client) => queryPlatform(client, sql, maxRows, signal),
+    () => queryStore(flags, sql, maxRows, signal),
+  )
 }
 
 function queryPlatform(
@@ -83,14 +77,15 @@ function queryPlatform(
   return client.call('/v1/sql', sqlResultSchema, signal, { method: 'POST', body: { sql, maxRows } })
 }
 
-async function queryFolder(
+async function queryStore(
   flags: Flags,
   sql: string,
   maxRows: number,
   signal: AbortSignal,
 ): Promise<SqlResult> {
-  const config = loadConfig({ environment: process.env, flags: { data: dataFolder(flags) } })
-  const { store, close } = await openStoreAlone(config, openLog(config.log.level), { mustExist: true })
+  const config = targetConfig(flags)
+  const log = openLog(config.log.level)
+  const { store, close } = await openStoreAlone(config, log, signal, { mustExist: true })
   try {
     return await store.query(sql, { maxRows, timeoutMs: QUERY_MS }, signal)
   } finally {

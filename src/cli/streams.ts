@@ -1,9 +1,19 @@
 import { z } from 'zod'
+import { DYNAMIC_PREFIX } from '../control/topics.ts'
 import { TapelineError } from '../errors.ts'
+import { summaryOf } from '../gateway/routes/topics.ts'
 import { streamSchema, streamsSchema, topicsSchema } from '../gateway/schemas.ts'
-import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
+import { openLogAlone } from '../topology/engines.ts'
+import {
+  requirePlatform,
+  TARGET_HELP,
+  TARGET_OPTIONS,
+  targetConfig,
+  throughPlatformOr,
+} from './api-client.ts'
 import { type Command, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
 import { invocation } from './invocation.ts'
+import { openLog } from './platform-flags.ts'
 import { runSubcommand } from './subcommand.ts'
 import { formatTable } from './table.ts'
 
@@ -16,7 +26,7 @@ Usage: tapeline streams [list] [--json]
        tapeline streams topics [--all] [--json]
 
 Asks the running platform for streams, lists and ends them. A stream is a lease on a topic; equal
-requests share one topic. topics lists the dynamic topics of the broker.
+requests share one topic. topics lists the dynamic topics of the broker, also while no platform runs.
 
   --channel C      trade, quote, candle, book or status
   --symbols S      symbols or globs with commas: BTC-USD, BTC-*, *
@@ -103,7 +113,11 @@ async function remove(flags: Flags, words: readonly string[], terminal: Terminal
 async function topics(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
   expectWords(words, '', 0)
   const path = flags['all'] ? '/v1/topics?all=true' : '/v1/topics'
-  const answer = await requirePlatform(flags).call(path, topicsSchema, terminal.signal)
+  const answer = await throughPlatformOr(
+    flags,
+    (client) => client.call(path, topicsSchema, terminal.signal),
+    () => listTopics(flags, terminal.signal),
+  )
   if (flags['json']) {
     terminal.print(JSON.stringify(answer))
     return 0
@@ -115,6 +129,18 @@ async function topics(flags: Flags, words: readonly string[], terminal: Terminal
   if (rows.length > 0) terminal.print(formatTable(['TOPIC', 'PARTITIONS', 'EARLIEST', 'END', 'KEPT'], rows))
   else terminal.note(`There are no dynamic topics. ${exampleOf(flags)}`)
   return 0
+}
+
+/** The topics of the configured broker or of the data folder, in the form of the API. */
+async function listTopics(flags: Flags, signal: AbortSignal): Promise<z.output<typeof topicsSchema>> {
+  const config = targetConfig(flags)
+  const { reader, close } = await openLogAlone(config, openLog(config.log.level), signal)
+  try {
+    const topics = await reader.listTopics(flags['all'] ? '' : DYNAMIC_PREFIX, signal)
+    return { topics: topics.map(summaryOf) }
+  } finally {
+    await close()
+  }
 }
 
 /** The body of the request: the JSON of the word as it is, or what the flags say. The platform checks it. Raises USAGE. */

@@ -1,4 +1,3 @@
-import { loadConfig } from '../config.ts'
 import { encodeCursor } from '../domain/cursor.ts'
 import { emptyMemory } from '../domain/reader-rules.ts'
 import { TapelineError } from '../errors.ts'
@@ -6,30 +5,32 @@ import { streamSchema } from '../gateway/schemas.ts'
 import { openLogAlone } from '../topology/engines.ts'
 import {
   type ApiClient,
-  dataFolder,
   findPlatform,
   requirePlatform,
   TARGET_HELP,
   TARGET_OPTIONS,
+  targetConfig,
 } from './api-client.ts'
 import { type Command, choiceFlag, countFlag, expectWords, type Flags, type Terminal } from './command.ts'
+import { openLog } from './platform-flags.ts'
 import { createEventPrinter, type EventPrinter } from './tail/event-printer.ts'
-import { folderLog, platformLog } from './tail/record-log.ts'
+import { brokerLog, platformLog } from './tail/record-log.ts'
 import { followStream } from './tail/stream.ts'
 import { followTopic, printTopic } from './tail/topic.ts'
 
 const HELP = `
 Usage: tapeline tail STREAM|TOPIC [--from earliest|latest] [--limit N] [--exit] [--json]
-                     [--data DIR | --api URL]
+                     [--data DIR] [--config FILE] [--api URL]
 
 Prints the events of a stream (by the id that streams create printed) or of a topic (its name has a dot:
 market.trades, market.status, app....) as they arrive, until Ctrl-C. A cut connection goes on where it was.
-Without a running platform a topic is read from the data folder, up to its end.
+Without a running platform a topic is read from the broker that the configuration names, or from the data
+folder, up to its end.
 
-  --from WHERE   earliest: all that is kept, or latest: what comes from now on (default)
-  --limit N      end after N events
-  --exit         end at what is the end now
-  --json         print one JSON object a line
+  --from WHERE    earliest: all that is kept, or latest: what comes from now on (default)
+  --limit N       end after N events
+  --exit          end at what is the end now
+  --json          print one JSON object a line
 ${TARGET_HELP}
 
 Examples:
@@ -72,7 +73,7 @@ async function tailTopic(
   terminal: Terminal,
 ): Promise<void> {
   const client = findPlatform(flags)
-  if (client === undefined) return await tailFolder(flags, topic, from, printer, terminal)
+  if (client === undefined) return await tailBroker(flags, topic, from, printer, terminal)
   const read = flags['exit'] ? printTopic : followTopic
   try {
     await read({ log: platformLog(() => requirePlatform(flags)), topic, from, printer, terminal })
@@ -80,25 +81,28 @@ async function tailTopic(
     // The file of a killed platform may name a process that is somebody else by now.
     const isGone = error instanceof TapelineError && error.code === 'NOT_RUNNING'
     if (!isGone || flags['api'] !== undefined || printer.printed > 0) throw error
-    await tailFolder(flags, topic, from, printer, terminal)
+    await tailBroker(flags, topic, from, printer, terminal)
   }
 }
 
-async function tailFolder(
+/** Reads the topic itself. A folder that is open here has no platform, so nothing can come into it; a broker may have others. */
+async function tailBroker(
   flags: Flags,
   topic: string,
   from: Place,
   printer: EventPrinter,
   terminal: Terminal,
 ): Promise<void> {
-  const folder = dataFolder(flags)
-  const { reader, close } = await openLogAlone(
-    loadConfig({ environment: process.env, flags: { data: folder } }),
-  )
+  const config = targetConfig(flags)
+  const isFolder = config.broker.kind === 'embedded'
+  const { reader, close } = await openLogAlone(config, openLog(config.log.level), terminal.signal)
+  const log = brokerLog(reader)
   try {
-    await printTopic({ log: folderLog(reader), topic, from, printer, terminal })
-    if (!flags['exit']) terminal.note(`no platform runs on ${folder}: this is all there is`)
+    const read = flags['exit'] || isFolder ? printTopic : followTopic
+    await read({ log, topic, from, printer, terminal })
+    if (isFolder && !flags['exit']) terminal.note(`no platform runs on ${config.data}: this is all there is`)
   } finally {
+    await log.close()
     await close()
   }
 }

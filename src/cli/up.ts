@@ -1,20 +1,32 @@
-import { type ConfigInput, loadConfig } from '../config.ts'
+import { type Config, type ConfigInput, loadConfig } from '../config.ts'
 import { TapelineError } from '../errors.ts'
-import { startPlatform } from '../topology.ts'
+import type { Log } from '../ports/log.ts'
+import { needsStore } from '../topology/engines/roles.ts'
+import { serverNames } from '../topology/engines/servers.ts'
+import { type Platform, startPlatform } from '../topology.ts'
 import { type Command, type Flags, textFlag } from './command.ts'
 import { openLog, PLATFORM_OPTIONS, platformSettings, untilAborted } from './platform-flags.ts'
 
 const HELP = `
-Usage: tapeline up [--config FILE] [--roles ROLE,...] [--data DIR] [--port P] [--host H]
-                   [--simulator URL | --live] [--trace FILE] [--log-level LEVEL]
+Usage: tapeline up [--config FILE] [--roles ROLE,...] [--kafka HOST:PORT,...] [--database URL]
+                   [--data DIR] [--port P] [--host H] [--simulator URL | --live] [--trace FILE]
+                   [--log-level LEVEL]
 
-Runs the platform as tapeline.yaml says, until Ctrl-C.
+Runs the platform as tapeline.yaml says, until Ctrl-C. Without servers all is in this process; with --kafka
+and --database, or the same in the file, each role runs in as many processes as you start. A server that
+refuses the connection at the start is waited for; a wrong password, host name or certificate, and missing
+rights, end the process with exit code 1 and what to do.
 
   --config FILE     configuration file (default: tapeline.yaml where it exists)
   --roles ROLES     producer, coordinator, consumer-fixed, gateway (default: all)
-  --data DIR        data folder (default: .tapeline)
-  --port P          port of the API (default: 8080; 0 lets the system choose)
-  --host H          address of the API (default: 127.0.0.1; a public one needs TAPELINE_API_KEYS)
+  --kafka SERVERS   HOST:PORT with commas: Apache Kafka or Redpanda instead of the embedded broker; its
+                    password only in TAPELINE_BROKER_PASSWORD or broker.passwordFile
+  --database URL    postgres://USER@HOST:PORT/NAME: that database instead of the embedded one; its
+                    password only in TAPELINE_STORE_PASSWORD or store.passwordFile
+  --data DIR        data folder (default: .tapeline); with servers only for the run file
+  --port P          port of the API (default: 8080), without the role gateway of health and metrics
+                    (default: 0, which lets the system choose)
+  --host H          address of the same (default: 127.0.0.1; a public API needs TAPELINE_API_KEYS)
   --simulator URL   take the data from a simulator (tapeline simulate), such as http://127.0.0.1:8089
   --live            take the data from Coinbase Exchange, without a key
   --trace FILE      write one JSON line for each transition of a machine
@@ -40,6 +52,18 @@ export function sourceSettings(flags: Flags): NonNullable<ConfigInput['source']>
   return { kind: 'cryptocompare', url: `ws://${url.host}/v2`, restUrl: url.origin }
 }
 
+/** What this process does, and on which servers, from --roles, --kafka and --database. The schema checks each. */
+export function processSettings(flags: Flags): ConfigInput {
+  const roles = textFlag(flags, 'roles')
+  const kafka = textFlag(flags, 'kafka')
+  const database = textFlag(flags, 'database')
+  return {
+    ...(roles === undefined ? {} : { roles: roles.split(',') as NonNullable<ConfigInput['roles']> }),
+    ...(kafka === undefined ? {} : { broker: { kind: 'kafka', bootstrap: kafka.split(',') } }),
+    ...(database === undefined ? {} : { store: { kind: 'timescale', url: database } }),
+  }
+}
+
 export const command: Command = {
   name: 'up',
   summary: 'run the platform as the configuration says',
@@ -48,27 +72,26 @@ export const command: Command = {
     ...PLATFORM_OPTIONS,
     config: { type: 'string' },
     roles: { type: 'string' },
+    kafka: { type: 'string' },
+    database: { type: 'string' },
     simulator: { type: 'string' },
     live: { type: 'boolean' },
   },
   async run(flags, _words, terminal) {
-    const roles = textFlag(flags, 'roles')
     const config = loadConfig({
       file: textFlag(flags, 'config'),
       environment: process.env,
       flags: {
         ...platformSettings(flags),
+        ...processSettings(flags),
         source: sourceSettings(flags),
-        // The schema splits text with commas and checks each name.
-        ...(roles === undefined ? {} : { roles: roles.split(',') as NonNullable<ConfigInput['roles']> }),
       },
     })
     const log = openLog(config.log.level)
-    const platform = await startPlatform(config, { log, trace: textFlag(flags, 'trace') }, terminal.signal)
+    const platform = await startUnlessEnded(config, log, textFlag(flags, 'trace'), terminal.signal)
+    if (platform === undefined) return 0
     try {
-      terminal.print(
-        `Tapeline runs: ${config.roles.join(', ')}, on ${config.data}${platform.api ? `, API at ${platform.api}` : ''}`,
-      )
+      terminal.print(introduction(config, platform))
       await untilAborted(terminal.signal)
       terminal.note('stopping ...')
     } finally {
@@ -76,4 +99,31 @@ export const command: Command = {
     }
     return 0
   },
+}
+
+/** Undefined where Ctrl-C ended it while it was starting or waiting for a server: that is no failure. */
+async function startUnlessEnded(
+  config: Config,
+  log: Log,
+  trace: string | undefined,
+  signal: AbortSignal,
+): Promise<Platform | undefined> {
+  try {
+    return await startPlatform(config, { log, trace }, signal)
+  } catch (error) {
+    if (signal.aborted) return undefined
+    throw error
+  }
+}
+
+/** One line: roles, servers without secrets, and addresses. */
+function introduction(config: Config, { api }: Platform): string {
+  const names = serverNames(config)
+  const folder = `the data folder ${config.data}`
+  const engines = new Set([names.broker ?? folder, needsStore(config) ? (names.store ?? folder) : ''])
+  const what = config.roles.includes('gateway') ? 'API' : 'health and metrics'
+  return [
+    `Tapeline runs: ${config.roles.join(', ')}, on ${[...engines].filter(Boolean).join(' and ')}`,
+    ...(api === undefined ? [] : [`${what} at ${api}`]),
+  ].join(', ')
 }

@@ -7,6 +7,7 @@ import { ensureTopics, fixedTopics } from '../control/topics.ts'
 import type { Channel } from '../domain/events.ts'
 import { ulid } from '../domain/ulid.ts'
 import type { Log } from '../ports/log.ts'
+import type { Store } from '../ports/store.ts'
 import { createAlerts } from '../telemetry/alerts.ts'
 import { createMeter, type PrometheusMeter } from '../telemetry/meter.ts'
 import { openTraceFile } from '../telemetry/trace-file.ts'
@@ -14,6 +15,7 @@ import { recordTransitions } from '../telemetry/transitions.ts'
 import { type ActorParts, ActorRoster } from './actors.ts'
 import type { StartedParts } from './closing.ts'
 import { type Engines, openEngines } from './engines.ts'
+import type { Waiting } from './waiting.ts'
 
 /** What all roles of a process stand on. */
 export interface Foundation extends Pick<Engines, 'broker' | 'store'> {
@@ -31,17 +33,23 @@ export interface Foundation extends Pick<Engines, 'broker' | 'store'> {
   readonly meter: PrometheusMeter
 }
 
+/** What the roles that use the database stand on. */
+export interface StoreFoundation extends Foundation {
+  readonly store: Store
+}
+
 /** A new lower-case ULID. */
 export function newId(): string {
   return ulid(Date.now(), Math.random)
 }
 
-/** Opens the engines, migrates the store, makes the topics, and follows the control topics. */
+/** Opens the engines, migrates the store where a role uses it, makes the topics, and follows the control topics. */
 export async function layFoundation(
   config: Config,
   started: StartedParts,
   log: Log,
   tracePath: string | undefined,
+  waiting: Waiting,
   signal: AbortSignal,
 ): Promise<Foundation> {
   const meter = createMeter()
@@ -49,11 +57,11 @@ export async function layFoundation(
   const trace = tracePath === undefined ? undefined : await openTraceFile(tracePath, log)
   if (trace) started.add('trace', () => trace.close())
 
-  const engines = await openEngines(config, log)
+  const engines = await openEngines(config, log, waiting, signal)
   started.add('engines', () => engines.close())
   const { broker, store } = engines
-  const { missing } = await store.migrate(signal)
-  for (const line of missing) log.warn({}, line)
+  const migrated = await store?.migrate(signal)
+  for (const line of migrated?.missing ?? []) log.warn({}, line)
   const { prefix, partitions, retention, deadLetterRetention } = config.topics
   const retentions = { retentionMs: retention, deadLetterRetentionMs: deadLetterRetention }
   await ensureTopics(broker, { prefix, partitions, ...retentions }, signal)

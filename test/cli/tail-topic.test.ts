@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { openEmbeddedBroker } from '../../src/adapters/broker/embedded.ts'
 import { createEventPrinter } from '../../src/cli/tail/event-printer.ts'
-import { folderLog, type RecordLog } from '../../src/cli/tail/record-log.ts'
+import { brokerLog, type RecordLog } from '../../src/cli/tail/record-log.ts'
 import { followTopic, printTopic } from '../../src/cli/tail/topic.ts'
 import type { RecordHeaders } from '../../src/domain/record.ts'
 import { TapelineError } from '../../src/errors.ts'
@@ -50,7 +50,7 @@ describe('tail of a topic', () => {
       [{ kind: 'control' }, '{"a":1}'],
     ])
     const terminal = recordingTerminal()
-    await printTopic(readingOf(folderLog(from), terminal))
+    await printTopic(readingOf(brokerLog(from), terminal))
     assert.deepEqual(terminal.printed, [
       '{"id":1}',
       '{"id":2}',
@@ -73,7 +73,7 @@ describe('tail of a topic', () => {
       2,
       ids(2, 3).map((value) => [{}, value] as const),
     )
-    const log = folderLog(from)
+    const log = brokerLog(from)
     let isFirst = true
     const growing: RecordLog = {
       describe: log.describe,
@@ -91,7 +91,7 @@ describe('tail of a topic', () => {
   test('follows all partitions, waits for a platform that is away, and says what retention removed', async (t) => {
     const from = await broker(t, 2)
     await publish(from, 0, [[{}, '"kept"']])
-    const log = folderLog(from)
+    const log = brokerLog(from)
     const failures = [
       new TapelineError('NOT_RUNNING', 'it restarts'),
       new TapelineError('OFFSET_OUT_OF_RANGE', 'removed'),
@@ -122,7 +122,7 @@ describe('tail of a topic', () => {
   test('an unknown topic and a refusal end it', async (t) => {
     const from = await broker(t, 1)
     const terminal = recordingTerminal()
-    const log = folderLog(from)
+    const log = brokerLog(from)
     await assert.rejects(followTopic({ ...readingOf(log, terminal), topic: 'app.x' }), {
       code: 'TOPIC_UNKNOWN',
     })

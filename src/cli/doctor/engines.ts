@@ -28,7 +28,7 @@ interface Topic {
 
 /** Looks at broker and store in a data folder that nothing runs on, one after the other: each takes the folder's lock. */
 export async function checkFolderEngines(config: Config, log: Log, signal: AbortSignal): Promise<Finding[]> {
-  return [await checkLog(config, signal), await checkStore(config, log, signal)]
+  return [await checkLog(config, log, signal), await checkStore(config, log, signal)]
 }
 
 /** Looks at broker and store through the platform that runs. */
@@ -53,11 +53,11 @@ export async function checkPlatformEngines(
   ])
 }
 
-async function checkLog(config: Config, signal: AbortSignal): Promise<Finding> {
+async function checkLog(config: Config, log: Log, signal: AbortSignal): Promise<Finding> {
   if (!existsSync(join(config.data, 'broker')))
     return ok('broker', 'nothing there yet: made at the first start')
   try {
-    const { reader, close } = await openLogAlone(config)
+    const { reader, close } = await openLogAlone(config, log, signal)
     try {
       return topicsFinding(config, await reader.listTopics('', signal))
     } finally {
@@ -83,7 +83,7 @@ function topicsFinding({ topics: settings }: Config, topics: readonly Topic[]): 
 async function checkStore(config: Config, log: Log, signal: AbortSignal): Promise<Finding> {
   if (!hasStore(join(config.data, 'store'))) return ok('store', 'nothing there yet: made at the first start')
   try {
-    const { store, close } = await openStoreAlone(config, log, { mustExist: true })
+    const { store, close } = await openStoreAlone(config, log, signal, { mustExist: true })
     try {
       return storeFinding(await store.query(STORE_QUERY, { maxRows: 1, timeoutMs: STORE_MS }, signal))
     } finally {

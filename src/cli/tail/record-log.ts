@@ -31,7 +31,7 @@ export interface LogTopic {
   readonly offsets: readonly { readonly earliest: number; readonly end: number }[]
 }
 
-/** The records of topics, from a running platform or from a data folder. */
+/** The records of topics, from a running platform, a broker or a data folder. */
 export interface RecordLog {
   /** Raises TOPIC_UNKNOWN. */
   describe(topic: string, signal: AbortSignal): Promise<LogTopic>
@@ -77,10 +77,11 @@ function readRecord({
   return { offset, key, value, headers: { ...rest, ...(position && { position }) } as RecordHeaders }
 }
 
-/** Topics of a data folder that nothing runs on: what is there, and never more. */
-export function folderLog(log: LogReader): RecordLog {
-  let open: Promise<Reader> | undefined
+/** Topics of a broker, or of a data folder that nothing runs on. Each partition has a reader of its own. */
+export function brokerLog(log: LogReader): RecordLog & { close(): Promise<void> } {
+  const parts = new Map<string, { readonly reader: Promise<Reader>; next: number | undefined }>()
   const decoder = new TextDecoder()
+
   return {
     async describe(name, signal) {
       const topics = await log.listTopics(name, signal)
@@ -89,32 +90,38 @@ export function folderLog(log: LogReader): RecordLog {
       throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${name}`)
     },
     async read(position, waitMs, signal) {
-      open ??= log.openReader()
-      const reader = await open
-      await reader.assign([position])
-      try {
-        const [fetch] = await reader.poll({ maxRecords: PAGE_RECORDS, waitMs }, signal)
-        if (fetch === undefined) return { records: [], next: position.offset }
-        switch (fetch.kind) {
-          case 'records':
-            return {
-              next: fetch.nextOffset,
-              records: fetch.records.map(({ value, ...rest }) => ({
-                ...rest,
-                value: value === null ? null : decoder.decode(value),
-              })),
-            }
-          case 'truncated':
-            throw new TapelineError(
-              'OFFSET_OUT_OF_RANGE',
-              `offset ${position.offset} cannot be read; there is from ${fetch.earliest} on`,
-            )
-          case 'deleted':
-            throw new TapelineError('TOPIC_UNKNOWN', `the topic ${position.topic} is gone`)
-        }
-      } finally {
-        await reader.unassign([position])
+      const key = `${position.topic}:${position.partition}`
+      const part = parts.get(key) ?? { reader: log.openReader(), next: undefined }
+      parts.set(key, part)
+      const reader = await part.reader
+      if (part.next !== position.offset) await reader.assign([position])
+      part.next = undefined
+      const [fetch] = await reader.poll({ maxRecords: PAGE_RECORDS, waitMs }, signal)
+      if (fetch === undefined) {
+        part.next = position.offset
+        return { records: [], next: position.offset }
       }
+      switch (fetch.kind) {
+        case 'records':
+          part.next = fetch.nextOffset
+          return {
+            next: fetch.nextOffset,
+            records: fetch.records.map(({ value, ...rest }) => ({
+              ...rest,
+              value: value === null ? null : decoder.decode(value),
+            })),
+          }
+        case 'truncated':
+          throw new TapelineError(
+            'OFFSET_OUT_OF_RANGE',
+            `offset ${position.offset} cannot be read; there is from ${fetch.earliest} on`,
+          )
+        case 'deleted':
+          throw new TapelineError('TOPIC_UNKNOWN', `the topic ${position.topic} is gone`)
+      }
+    },
+    async close() {
+      for (const { reader } of parts.values()) await reader.then((opened) => opened.close())
     },
   }
 }

@@ -202,7 +202,8 @@ function outOfRange(offset: number, { earliest, end }: { earliest: number; end?:
   return new TapelineError('OFFSET_OUT_OF_RANGE', `offset ${offset} cannot be read; there is ${range}`)
 }
 
-function summaryOf(topic: TopicDescription): z.output<typeof topicsSchema>['topics'][number] {
+/** A topic as the API lists it. */
+export function summaryOf(topic: TopicDescription): z.output<typeof topicsSchema>['topics'][number] {
   const { name, id, partitions, compacted, retentionMs, offsets } = topic
   const earliest = offsets.reduce((sum, range) => sum + range.earliest, 0)
   const end = offsets.reduce((sum, range) => sum + range.end, 0)

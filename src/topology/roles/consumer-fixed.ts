@@ -1,12 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { createConsumerFixedServices } from '../../services/consumer-fixed/consumer-fixed.ts'
 import { startConsumerFixed } from '../actors.ts'
-import type { Foundation } from '../foundation.ts'
+import type { StoreFoundation } from '../foundation.ts'
 import { clockMicros } from '../sources.ts'
 import { countUnstored } from '../unstored.ts'
 
 /** Starts the role consumer-fixed: fixed topics into the database. */
-export async function startConsumerFixedRole(foundation: Foundation, signal: AbortSignal): Promise<void> {
+export async function startConsumerFixedRole(
+  foundation: StoreFoundation,
+  signal: AbortSignal,
+): Promise<void> {
   const { config, broker, store, topics, roster, actorParts, started, log, meter } = foundation
   const { book: _notStored, ...stored } = topics
   const services = await createConsumerFixedServices(

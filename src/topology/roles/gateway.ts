@@ -4,11 +4,14 @@ import { type Gateway, type Readiness, startGateway } from '../../gateway/gatewa
 import type { ActorReport } from '../../ports/actors.ts'
 import { createDelivery } from '../../services/consumer-dynamic/delivery.ts'
 import { VERSION } from '../../version.ts'
-import { type Foundation, newId } from '../foundation.ts'
+import { newId, type StoreFoundation } from '../foundation.ts'
 import { clockMicros } from '../sources.ts'
 
 /** Starts the role gateway: the API, and delivery to applications. Gives its address as this machine reaches it. */
-export async function startGatewayRole(foundation: Foundation, isStarted: () => boolean): Promise<string> {
+export async function startGatewayRole(
+  foundation: StoreFoundation,
+  isStarted: () => boolean,
+): Promise<string> {
   const {
     config,
     broker,

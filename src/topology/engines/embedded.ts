@@ -1,0 +1,59 @@
+import { existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { type DataFolderLock, lockDataFolder } from '../../adapters/broker/embedded/lock.ts'
+import { type LogReader, openEmbeddedBroker, openLogReadOnly } from '../../adapters/broker/embedded.ts'
+import { openEmbeddedStore } from '../../adapters/store/embedded.ts'
+import type { Config } from '../../config.ts'
+import { TapelineError } from '../../errors.ts'
+import type { Broker } from '../../ports/broker.ts'
+import type { Log } from '../../ports/log.ts'
+import type { Store } from '../../ports/store.ts'
+
+/**
+ * Makes the data folder where it is missing and locks it: the embedded engines belong to one process (R18).
+ * Raises DATA_FOLDER_LOCKED, DATA_FOLDER_UNUSABLE.
+ */
+export function lockFolder(folder: string): DataFolderLock {
+  try {
+    mkdirSync(join(folder, 'broker'), { recursive: true })
+    mkdirSync(join(folder, 'store'), { recursive: true })
+  } catch (error) {
+    const reason = (error as Error).message
+    throw new TapelineError('DATA_FOLDER_UNUSABLE', `the data folder ${folder} cannot be made: ${reason}`, {
+      cause: error,
+    })
+  }
+  return lockDataFolder(folder)
+}
+
+/** Raises DATA_FOLDER_UNUSABLE where there is no data folder: a command that looks must not make one. */
+export function refuseMissing(folder: string): void {
+  if (existsSync(folder)) return
+  throw new TapelineError('DATA_FOLDER_UNUSABLE', `There is no data folder ${folder}.`, {
+    remedy: 'Name the folder of a platform that has run, with --data.',
+  })
+}
+
+/** Opens the log of a data folder whose lock the caller holds. */
+export function openFolderBroker(config: Config, log: Log): Promise<Broker> {
+  const { durability } = config.broker
+  return openEmbeddedBroker({ folder: join(config.data, 'broker'), durability, locked: true, log })
+}
+
+/** Opens the log of a data folder whose lock the caller holds, to read it only. */
+export function openFolderLog(config: Config): Promise<LogReader> {
+  return openLogReadOnly(join(config.data, 'broker'))
+}
+
+/** Opens the database of a data folder whose lock the caller holds. */
+export function openFolderStore(config: Config, log: Log, mustExist?: true): Promise<Store> {
+  const { chunkInterval, columnstoreAfter, retention } = config.store
+  return openEmbeddedStore({
+    folder: join(config.data, 'store'),
+    chunkIntervalMs: chunkInterval,
+    columnstoreAfterMs: columnstoreAfter,
+    retentionMs: retention,
+    ...(mustExist && { mustExist }),
+    log,
+  })
+}

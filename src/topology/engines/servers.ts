@@ -1,0 +1,109 @@
+import type { KafkaSettings } from '../../adapters/broker/kafka.ts'
+import type { TimescaleSettings } from '../../adapters/store/timescale.ts'
+import type { Config } from '../../config.ts'
+import { type ErrorCode, type FieldError, TapelineError } from '../../errors.ts'
+import type { Broker } from '../../ports/broker.ts'
+import type { Log } from '../../ports/log.ts'
+import type { Store } from '../../ports/store.ts'
+import type { ServerNames } from '../waiting.ts'
+import { readAuthority, readBrokerPem } from './pem.ts'
+
+/** How long one attempt to open a server may take. */
+const ATTEMPT_MS = 8_000
+
+/** The servers that a configuration names, as people know them; undefined for an engine within this process. */
+export function serverNames({ broker, store }: Config): ServerNames {
+  const { host, pathname } = new URL(store.url)
+  return {
+    broker: broker.kind === 'kafka' ? `the broker at ${broker.bootstrap.join(',')}` : undefined,
+    store: store.kind === 'timescale' ? `the database at ${host}${pathname}` : undefined,
+  }
+}
+
+/**
+ * What the Kafka adapter is opened with; PEM files are read. Raises CONFIG_INVALID where a file cannot be used or the login is
+ * incomplete.
+ */
+export function kafkaSettings(config: Config, log: Log): KafkaSettings {
+  const { bootstrap, clientId, compression, replication } = config.broker
+  const sasl = login(config)
+  return {
+    bootstrap,
+    clientId,
+    compression,
+    replication,
+    ...(config.broker.tls && { tls: readBrokerPem(config.broker) }),
+    ...(sasl && { sasl }),
+    log,
+  }
+}
+
+const MECHANISMS = {
+  plain: 'PLAIN',
+  'scram-sha-256': 'SCRAM-SHA-256',
+  'scram-sha-512': 'SCRAM-SHA-512',
+} as const
+
+function login({ broker, brokerPassword: password }: Config): KafkaSettings['sasl'] {
+  if (broker.sasl === 'none') return undefined
+  const { username } = broker
+  if (username === undefined) throw incomplete('broker.username', 'Set broker.username.')
+  if (password === undefined) {
+    const remedy = 'Set TAPELINE_BROKER_PASSWORD, or broker.passwordFile.'
+    throw incomplete('broker.passwordFile', remedy)
+  }
+  return { mechanism: MECHANISMS[broker.sasl], username, password }
+}
+
+function incomplete(field: string, remedy: string): TapelineError {
+  const fields: FieldError[] = [{ field, value: undefined, message: 'is missing for broker.sasl', remedy }]
+  return new TapelineError('CONFIG_INVALID', `${field} is missing for broker.sasl`, { remedy, fields })
+}
+
+/** What the TimescaleDB adapter is opened with; the PEM file is read. Raises CONFIG_INVALID where it cannot be used. */
+export function timescaleSettings({ store, storePassword }: Config, log: Log): TimescaleSettings {
+  const ca = readAuthority('store.tlsCa', store.tlsCa)
+  return {
+    url: store.url,
+    ...(storePassword !== undefined && { password: storePassword }),
+    tls: store.tls,
+    ...(ca !== undefined && { ca }),
+    lanes: store.lanes,
+    statementTimeoutMs: store.statementTimeout,
+    chunkIntervalMs: store.chunkInterval,
+    columnstoreAfterMs: store.columnstoreAfter,
+    retentionMs: store.retention,
+    log,
+  }
+}
+
+/** One attempt to open the broker's server. Raises CONFIG_INVALID and the BROKER_ codes; the library is loaded only here. */
+export async function openKafka(config: Config, log: Log, signal: AbortSignal): Promise<Broker> {
+  const settings = kafkaSettings(config, log)
+  const { openKafkaBroker } = await import('../../adapters/broker/kafka.ts')
+  return attempt('BROKER_UNAVAILABLE', (deadline) => openKafkaBroker(settings, deadline), signal)
+}
+
+/** One attempt to open the database's server. Raises CONFIG_INVALID and the STORE_ codes; the library is loaded only here. */
+export async function openTimescale(config: Config, log: Log, signal: AbortSignal): Promise<Store> {
+  const settings = timescaleSettings(config, log)
+  const { openTimescaleStore } = await import('../../adapters/store/timescale.ts')
+  return attempt('STORE_UNAVAILABLE', (deadline) => openTimescaleStore(settings, deadline), signal)
+}
+
+async function attempt<T>(
+  code: ErrorCode,
+  open: (signal: AbortSignal) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  const deadline = AbortSignal.timeout(ATTEMPT_MS)
+  try {
+    return await open(AbortSignal.any([signal, deadline]))
+  } catch (error) {
+    if (signal.aborted) throw signal.reason
+    const isLate = deadline.aborted && !(error instanceof TapelineError)
+    throw isLate
+      ? new TapelineError(code, `no answer within ${ATTEMPT_MS / 1000} s`, { cause: error })
+      : error
+  }
+}
