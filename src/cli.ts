@@ -1,5 +1,6 @@
 import { type Command, readFlags, type Terminal } from './cli/command.ts'
 import { TapelineError, toTapelineError } from './errors.ts'
+import { redactText } from './telemetry/secrets-in-text.ts'
 import { VERSION } from './version.ts'
 
 /**
@@ -73,10 +74,11 @@ async function overview(): Promise<string> {
 function report(error: unknown, terminal: Terminal): number {
   if (terminal.signal.aborted && !(error instanceof TapelineError)) return 1
   const failure = toTapelineError(error)
-  terminal.note(`${failure.code}: ${failure.message}\n${failure.remedy}`)
-  for (const { field, message, remedy } of failure.fields) terminal.note(`  ${field} ${message}. ${remedy}`)
+  const note = (text: string): void => terminal.note(redactText(text))
+  note(`${failure.code}: ${failure.message}\n${failure.remedy}`)
+  for (const { field, message, remedy } of failure.fields) note(`  ${field} ${message}. ${remedy}`)
   // A defect is the one case in which a stack says something to whoever reports it.
-  if (failure.code === 'INTERNAL' && error instanceof Error) terminal.note(error.stack ?? '')
+  if (failure.code === 'INTERNAL' && error instanceof Error) note(error.stack ?? '')
   return failure.code === 'USAGE' ? 2 : 1
 }
 

@@ -10,11 +10,14 @@ type ParsedConfig = z.output<typeof configSchema>
 export interface Config extends ParsedConfig {
   /** From CRYPTOCOMPARE_API_KEY only. */
   readonly cryptoCompareKey: string | undefined
-  /** From TAPELINE_API_KEYS only: `name:key,name:key`. */
-  /** From TAPELINE_BROKER_PASSWORD or broker.passwordFile. */
+  /** From TAPELINE_BROKER_PASSWORD or broker.passwordFile; undefined with the embedded broker. */
   readonly brokerPassword: string | undefined
-  /** From TAPELINE_STORE_PASSWORD, store.passwordFile, or a TAPELINE_STORE_URL that has one; `store.url` never has it. */
+  /**
+   * From TAPELINE_STORE_PASSWORD, store.passwordFile, or a TAPELINE_STORE_URL that has one, in which `store.url` never has it;
+   * undefined with the embedded store.
+   */
   readonly storePassword: string | undefined
+  /** From TAPELINE_API_KEYS only: `name:key,name:key`. */
   readonly apiKeys: readonly { readonly name: string; readonly key: string }[]
 }
 
@@ -35,14 +38,20 @@ export function loadConfig({ file, environment, flags = {} }: ConfigSources): Co
   const parsed = configSchema.safeParse(settings)
   if (!parsed.success) throw invalid(parsed.error.issues.flatMap((issue) => toFields(issue, settings)))
   for (const [name, request] of Object.entries(parsed.data.streams.standing)) checkStanding(name, request)
-  const { url, password } = splitUrl(parsed.data.store.url)
-  const urlPassword = password === undefined ? undefined : fromEnvironmentOnly(environment, password)
+  const { broker, store } = parsed.data
+  const { url, password } = splitUrl(store.url)
+  // Secrets come from the environment or from files: neither a configuration file nor a flag may have one.
+  if (password !== undefined && store.url !== environment['TAPELINE_STORE_URL']) throw passwordInUrl()
+  const isKafka = broker.kind === 'kafka'
+  const isTimescale = store.kind === 'timescale'
   return {
     ...parsed.data,
-    store: { ...parsed.data.store, url },
+    store: { ...store, url },
     cryptoCompareKey: environment['CRYPTOCOMPARE_API_KEY'] || undefined,
-    brokerPassword: readPassword('broker', parsed.data.broker.passwordFile, environment),
-    storePassword: readPassword('store', parsed.data.store.passwordFile, environment) ?? urlPassword,
+    brokerPassword: isKafka ? readPassword('broker', broker.passwordFile, environment) : undefined,
+    storePassword: isTimescale
+      ? (readPassword('store', store.passwordFile, environment) ?? password)
+      : undefined,
     apiKeys: parseApiKeys(environment['TAPELINE_API_KEYS']),
   }
 }
@@ -85,7 +94,9 @@ function readFile(file: string | undefined): Settings {
     const settings: unknown = parseYaml(readFileSync(path, 'utf8')) ?? {}
     if (isSettings(settings)) return settings
   } catch (error) {
-    throw new TapelineError('CONFIG_INVALID', `${path} cannot be read: ${(error as Error).message}`, {
+    // The lines behind the first one repeat a piece of the file.
+    const [reason = ''] = (error as Error).message.split('\n')
+    throw new TapelineError('CONFIG_INVALID', `${path} cannot be read: ${reason}`, {
       cause: error,
     })
   }
@@ -103,31 +114,39 @@ function checkStanding(name: string, request: unknown): void {
   }
 }
 
-/** The address of the database without its password, and the password. Raises CONFIG_INVALID. */
-function splitUrl(text: string): { readonly url: string; readonly password: string | undefined } {
-  if (!URL.canParse(text)) {
-    const remedy = 'Write store.url as postgres://USER@HOST:PORT/DATABASE.'
-    throw invalid([{ field: 'store.url', value: '(not shown)', message: 'is not an address', remedy }])
-  }
-  const url = new URL(text)
-  const password = url.password === '' ? undefined : decodeURIComponent(url.password)
-  url.password = ''
-  return { url: url.href, password }
+/** What an address of PostgreSQL may have behind its `?` that a setting of ours decides. */
+const OWN_SETTINGS = {
+  password: 'TAPELINE_STORE_PASSWORD or store.passwordFile',
+  sslmode: 'store.tls',
+  ssl: 'store.tls',
+  sslrootcert: 'store.tlsCa',
+  sslcert: 'store.tls and store.tlsCa',
+  sslkey: 'store.tls and store.tlsCa',
 }
 
-/** Secrets come from the environment or from files: an address in the configuration file, or a flag, may not have one. */
-function fromEnvironmentOnly(environment: ConfigSources['environment'], password: string): string {
-  const variable = environment['TAPELINE_STORE_URL']
-  if (variable !== undefined && URL.canParse(variable) && splitUrl(variable).password === password)
-    return password
-  throw invalid([
-    {
-      field: 'store.url',
-      value: '(secret)',
-      message: 'has a password',
-      remedy: 'Take the password out of the address; set TAPELINE_STORE_PASSWORD or store.passwordFile.',
-    },
-  ])
+/** The address of the database without its password, and the password. Raises CONFIG_INVALID. */
+function splitUrl(text: string): { readonly url: string; readonly password: string | undefined } {
+  const refuse = (message: string, remedy: string): TapelineError =>
+    invalid([{ field: 'store.url', value: NOT_SHOWN, message, remedy }])
+  const url = URL.parse(text)
+  if (url === null)
+    throw refuse('is not an address', 'Write store.url as postgres://USER@HOST:PORT/DATABASE.')
+  for (const [parameter, setting] of Object.entries(OWN_SETTINGS)) {
+    if (!url.searchParams.has(parameter)) continue
+    throw refuse(`has ${parameter} behind its ?`, `Take it out of the address, and set ${setting}.`)
+  }
+  const encoded = url.password
+  url.password = ''
+  try {
+    return { url: url.href, password: encoded === '' ? undefined : decodeURIComponent(encoded) }
+  } catch {
+    throw refuse('has a password with a % that encodes nothing', 'Write a % in a password as %25.')
+  }
+}
+
+function passwordInUrl(): TapelineError {
+  const remedy = 'Take the password out of the address; set TAPELINE_STORE_PASSWORD or store.passwordFile.'
+  return invalid([{ field: 'store.url', value: NOT_SHOWN, message: 'has a password', remedy }])
 }
 
 /** The password of a server, from the environment, else from its file. Raises CONFIG_INVALID. */
@@ -174,12 +193,16 @@ function toFields(issue: z.core.$ZodIssue, settings: Settings): FieldError[] {
       remedy: known,
     }))
   }
-  const value = path.reduce<unknown>((at, key) => (isSettings(at) ? at[key] : undefined), settings)
   const field = path.join('.')
+  const given = path.reduce<unknown>((at, key) => (isSettings(at) ? at[key] : undefined), settings)
+  const value = field === 'store.url' ? NOT_SHOWN : given
   const setting = settingPaths().find((known) => known.every((key, i) => key === path[i]))
   const variable = setting && setting.join() !== 'streams,standing' ? `, or ${environmentName(setting)}` : ''
   return [{ field, value, message: issue.message, remedy: `Correct ${field}${variable}.` }]
 }
+
+/** Instead of a value that may have a secret in it. */
+const NOT_SHOWN = '(not shown)'
 
 function invalid(fields: readonly FieldError[]): TapelineError {
   const lines = fields.map(({ field, value, message }) => `${field} = ${JSON.stringify(value)}: ${message}`)

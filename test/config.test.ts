@@ -158,6 +158,19 @@ describe('what is not acceptable', () => {
     ['streams.standing', { 'short-ttl': { channel: 'trade', symbols: ['*'], ttl: 1 } }],
     ['consumerFixed.maxRows', 99],
     ['broker.durability', 'maybe'],
+    ['broker.kind', 'redpanda'],
+    ['broker.bootstrap', []],
+    ['broker.bootstrap', ['broker-1']],
+    ['broker.tls', 'yes'],
+    ['broker.sasl', 'gssapi'],
+    ['broker.compression', 'brotli'],
+    ['broker.replication', 17],
+    ['store.kind', 'postgres'],
+    ['store.url', 'mysql://db/x'],
+    ['store.tls', true],
+    ['store.lanes', 0],
+    ['store.statementTimeout', '100ms'],
+    ['operations.port', -1],
     ['gateway.host', ''],
     ['gateway.port', 65_536],
     ['gateway.port', 'http'],
@@ -225,6 +238,66 @@ describe('secrets', () => {
     assert.equal(load({ environment: { CRYPTOCOMPARE_API_KEY: '' } }).cryptoCompareKey, undefined)
   })
 
+  const servers = 'broker: {kind: kafka}\nstore: {kind: timescale}'
+
+  test('passwords of servers come from the environment', () => {
+    const environment = { TAPELINE_BROKER_PASSWORD: 'broker-pw', TAPELINE_STORE_PASSWORD: 'store-pw' }
+    const config = load({ yaml: servers, environment })
+    assert.deepEqual([config.brokerPassword, config.storePassword], ['broker-pw', 'store-pw'])
+  })
+
+  test('or from files, whose last line break is not a part of them; the environment goes first', () => {
+    const [broker, store] = [fileOf('broker pw\n'), fileOf('store-pw\r\n')]
+    const yaml = `broker: {kind: kafka, passwordFile: ${broker}}\nstore: {kind: timescale, passwordFile: ${store}}`
+    const config = load({ yaml })
+    assert.deepEqual([config.brokerPassword, config.storePassword], ['broker pw', 'store-pw'])
+    assert.equal(load({ yaml, environment: { TAPELINE_STORE_PASSWORD: 'x' } }).storePassword, 'x')
+  })
+
+  test('a file of a password that cannot be read is named with its setting', () => {
+    for (const section of ['broker: {kind: kafka', 'store: {kind: timescale']) {
+      const error = refusal({ yaml: `${section}, passwordFile: /nowhere/pw}` })
+      assert.match(error.fields[0]?.field ?? '', /^(broker|store)\.passwordFile$/)
+      assert.match(error.message, /\/nowhere\/pw/)
+      assert.match(error.fields[0]?.remedy ?? '', /TAPELINE_(BROKER|STORE)_PASSWORD/)
+    }
+  })
+
+  test('the embedded engines ask for none, whatever is set for servers', () => {
+    const config = load({
+      yaml: 'broker: {passwordFile: /nowhere}',
+      environment: { TAPELINE_STORE_PASSWORD: 'x' },
+    })
+    assert.deepEqual([config.brokerPassword, config.storePassword], [undefined, undefined])
+  })
+
+  test('TAPELINE_STORE_URL may have a password, which then leaves the address', () => {
+    const environment = { TAPELINE_STORE_URL: 'postgres://u:p%40ss@db.internal:5433/market' }
+    const { store, storePassword } = load({ yaml: servers, environment })
+    assert.equal(store.url, 'postgres://u@db.internal:5433/market')
+    assert.equal(storePassword, 'p@ss')
+    const over = load({ yaml: servers, environment, flags: { store: { url: 'postgres://u@other/market' } } })
+    assert.equal(over.storePassword, undefined, 'it is of the other address')
+  })
+
+  test('a password in the file or in --database is refused, also where the environment has the same', () => {
+    const url = 'postgres://u:same@db/x'
+    const environment = { TAPELINE_STORE_URL: 'postgres://u:same@db/y' }
+    for (const given of [{ yaml: `store: {url: "${url}"}` }, { flags: { store: { url } }, environment }]) {
+      const { fields } = refusal(given)
+      assert.equal(fields[0]?.field, 'store.url')
+      assert.match(fields[0]?.remedy ?? '', /TAPELINE_STORE_PASSWORD or store\.passwordFile/)
+    }
+  })
+
+  test('what a setting decides does not stand in the address', () => {
+    const { fields } = refusal({ yaml: 'store: {url: "postgres://u@db/x?sslmode=require"}' })
+    assert.match(fields[0]?.message ?? '', /sslmode/)
+    assert.match(fields[0]?.remedy ?? '', /store\.tls/)
+    const kept = 'postgres://u@db/x?application_name=t'
+    assert.equal(load({ yaml: `store: {url: "${kept}"}` }).store.url, kept)
+  })
+
   const SECRET = 'tops3cret-value'
   const LEAKS: readonly Given[] = [
     { environment: { TAPELINE_API_KEYS: SECRET } },
@@ -233,6 +306,19 @@ describe('secrets', () => {
     { yaml: `cryptoCompareKey: ${SECRET}` },
     { yaml: `gateway: {apiKeys: [{name: desk, key: ${SECRET}}]}` },
     { yaml: 'log: {level: loud}', environment: { CRYPTOCOMPARE_API_KEY: SECRET } },
+    { yaml: `store: {url: "postgres://u:${SECRET}@db/x"}` },
+    { yaml: `store: {url: "postgress://u:${SECRET}@db/x"}` },
+    { yaml: `store: {url: "postgres://db/x?password=${SECRET}"}` },
+    { yaml: `store: {url: "postgres://u:${SECRET}@db:port/x"}` },
+    { yaml: `store: {url: "postgres://u:${SECRET}%zz@db/x"}` },
+    { yaml: `store: {password: ${SECRET}}` },
+    { yaml: `broker: {password: ${SECRET}}` },
+    { yaml: `broker: {bootstrap: ["u:${SECRET}@db:1"]}` },
+    { environment: { TAPELINE_BROKER_BOOTSTRAP: `u:${SECRET}@db:1` } },
+    { environment: { TAPELINE_STORE_URL: `postgress://u:${SECRET}@db/x` } },
+    { flags: { store: { url: `postgres://u:${SECRET}@db/x` } } },
+    { yaml: `store: {url: "postgres://u:${SECRET}@db/x"` },
+    { yaml: 'log: {level: loud}', environment: { TAPELINE_STORE_PASSWORD: SECRET } },
   ]
   for (const given of LEAKS) {
     test(`no refusal repeats a secret: ${JSON.stringify(given)}`, () => {

@@ -1,5 +1,5 @@
 import { CHANNELS, type Channel, fixedTopic } from '../domain/events.ts'
-import { TapelineError } from '../errors.ts'
+import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Broker, TopicDescription, TopicSpec } from '../ports/broker.ts'
 
 export const REGISTRY_TOPIC = 'tapeline.registry'
@@ -39,14 +39,18 @@ function requiredTopics(settings: TopicSettings): TopicSpec[] {
   ]
 }
 
+/** How often topics that another process makes at the same time are looked at again. */
+const ROUNDS = 5
+
 /**
- * Makes the topics that the platform needs; those that exist stay as they are.
- * Raises PARTITIONS_CHANGED where a fixed topic has another number of partitions.
+ * Makes the topics that the platform needs; those that exist stay as they are, also those that another process has made
+ * meanwhile. Raises PARTITIONS_CHANGED where a fixed topic has another number of partitions.
  */
 export async function ensureTopics(
   broker: Broker,
   settings: TopicSettings,
   signal: AbortSignal,
+  rounds = ROUNDS,
 ): Promise<ReadonlyMap<string, TopicDescription>> {
   const known = new Map((await broker.listTopics('', signal)).map((topic) => [topic.name, topic]))
   const missing: TopicSpec[] = []
@@ -60,6 +64,12 @@ export async function ensureTopics(
       )
     }
   }
-  for (const topic of await broker.createTopics(missing, signal)) known.set(topic.name, topic)
-  return known
+  try {
+    for (const topic of await broker.createTopics(missing, signal)) known.set(topic.name, topic)
+    return known
+  } catch (error) {
+    // Processes that start together may have different settings, which the first one decides.
+    if (toTapelineError(error).code !== 'TOPIC_EXISTS' || rounds === 0) throw error
+    return ensureTopics(broker, settings, signal, rounds - 1)
+  }
 }

@@ -1,7 +1,8 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import type { Log } from '../ports/log.ts'
 import { prettyLine } from './pretty-line.ts'
-import { redactFields, redactText } from './redaction.ts'
+import { redactFields } from './redaction.ts'
+import { redactText } from './secrets-in-text.ts'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]

@@ -11,6 +11,10 @@ const SECRET_FIELDS = new Set([
   'xapikey',
   'authorization',
   'password',
+  'brokerpassword',
+  'storepassword',
+  'cryptocomparekey',
+  'passphrase',
   'secret',
   'token',
 ])
@@ -18,20 +22,12 @@ const SECRET_FIELDS = new Set([
 /** Deeper values than this are not logged: nothing of ours nests so far, and a cycle must end. */
 const DEEPEST = 6
 
-/** Secrets inside text: the key in an address, and an authorization header. */
-const SECRET_IN_TEXT = /([?&](?:api_?)?key=|\b(?:bearer|apikey) +)[^&\s"'\\]+/gi
-
 /**
  * A copy of what is to be logged: the values of secret fields are replaced at any depth, and errors become objects with
  * type, message, stack and their own fields, wherever they stand.
  */
 export function redactFields(fields: object): Record<string, unknown> {
   return redactEntries(fields, 0)
-}
-
-/** Replaces the keys inside addresses and authorization headers of a finished log line. */
-export function redactText(line: string): string {
-  return line.replace(SECRET_IN_TEXT, `$1${CENSORED}`)
 }
 
 function redactEntries(fields: object, depth: number): Record<string, unknown> {

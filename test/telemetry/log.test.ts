@@ -57,6 +57,12 @@ describe('createLog', () => {
     )
     log.error({ err: new Error(`GET https://host/?api_key=${secret} failed`) }, 'request failed')
     log.warn({ sent: `authorization: Bearer ${secret}` }, `sent Apikey ${secret}`)
+    log.warn(
+      { url: `postgres://tape:${secret}@db:5432/x` },
+      `no answer from postgres://tape:p@${secret}@db/x`,
+    )
+    log.warn({ conninfo: `host=db password=${secret} user=tape` }, 'conninfo')
+    log.warn({ storePassword: secret, sasl: { username: 'u', password: secret } }, 'settings')
     assert.ok(!lines.join('').includes(secret), lines.join(''))
     assert.match(lines[0] ?? '', /&format=json/)
   })
