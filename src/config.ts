@@ -114,8 +114,8 @@ function checkStanding(name: string, request: unknown): void {
   }
 }
 
-/** What an address of PostgreSQL may have behind its `?` that a setting of ours decides. */
-const OWN_SETTINGS = {
+/** What other programs take behind the `?` of an address, and which setting of ours decides it. */
+const OWN_SETTINGS: Readonly<Record<string, string>> = {
   password: 'TAPELINE_STORE_PASSWORD or store.passwordFile',
   sslmode: 'store.tls',
   ssl: 'store.tls',
@@ -131,9 +131,12 @@ function splitUrl(text: string): { readonly url: string; readonly password: stri
   const url = URL.parse(text)
   if (url === null)
     throw refuse('is not an address', 'Write store.url as postgres://USER@HOST:PORT/DATABASE.')
-  for (const [parameter, setting] of Object.entries(OWN_SETTINGS)) {
-    if (!url.searchParams.has(parameter)) continue
-    throw refuse(`has ${parameter} behind its ?`, `Take it out of the address, and set ${setting}.`)
+  const [parameter] = url.searchParams.keys()
+  if (parameter !== undefined) {
+    // Passed over in silence, sslmode=require would leave a connection open that is believed to be encrypted.
+    const setting = OWN_SETTINGS[parameter]
+    const instead = setting === undefined ? '' : `, and set ${setting}`
+    throw refuse(`has ${parameter} behind its ?`, `Take it out of the address${instead}.`)
   }
   const encoded = url.password
   url.password = ''

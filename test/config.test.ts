@@ -290,12 +290,12 @@ describe('secrets', () => {
     }
   })
 
-  test('what a setting decides does not stand in the address', () => {
-    const { fields } = refusal({ yaml: 'store: {url: "postgres://u@db/x?sslmode=require"}' })
-    assert.match(fields[0]?.message ?? '', /sslmode/)
-    assert.match(fields[0]?.remedy ?? '', /store\.tls/)
-    const kept = 'postgres://u@db/x?application_name=t'
-    assert.equal(load({ yaml: `store: {url: "${kept}"}` }).store.url, kept)
+  test('the address has no parameters; what a setting of ours decides is named', () => {
+    const of = (parameter: string) => refusal({ yaml: `store: {url: "postgres://u@db/x?${parameter}"}` })
+    const [field] = of('sslmode=require').fields
+    assert.match(field?.message ?? '', /sslmode/)
+    assert.match(field?.remedy ?? '', /store\.tls/)
+    assert.match(of('target_session_attrs=primary').message, /target_session_attrs/)
   })
 
   const SECRET = 'tops3cret-value'
