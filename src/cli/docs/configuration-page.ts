@@ -44,7 +44,8 @@ A setting comes from, in this order:
 
 A setting that does not exist or has a value that is not acceptable ends the command with
 [\`CONFIG_INVALID\`](errors.md#config_invalid), which names each of them. \`tapeline demo\` (\`npm start\`) takes
-the same settings, but its source is its own simulator and it has a standing stream \`all-trades\`.
+the same settings, but its source is its own simulator, it has a standing stream \`all-trades\`, and like \`tapeline replay\` it
+always runs all roles on the embedded engines: servers in the file are for \`tapeline up\`.
 
 **Durations** are text such as \`250ms\`, \`30s\`, \`5m\`, \`1h\`, \`7d\`; a bare number counts seconds. **Lists** are lists in the file, and
 text with commas in an environment variable. An environment variable that is empty counts as not set. A dash under Default
@@ -54,7 +55,8 @@ Editors complete and check the file with [tapeline.schema.json](tapeline.schema.
 
 const SECRETS = `## Secrets
 
-Secrets come from the environment only. They are never logged, and no command prints them.
+Secrets come from the environment, or from files that a setting names. They are never logged, and no command prints them. A
+password in the configuration file or in \`--database\` is refused.
 
 | Environment variable | Meaning |
 |---|---|
