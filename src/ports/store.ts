@@ -21,7 +21,10 @@ export interface RowSegment {
   readonly channel: StoredChannel
   readonly tuples: Uint8Array
   readonly rows: number
-  /** These rows enter again: those that the table has are left out (by exchange, symbol, id and ts; trades only). */
+  /**
+   * These rows enter again, so that those that the table has are left out: trades by exchange, symbol, id and ts, quotes and
+   * status by all columns. A candle that enters again replaces only one that is not closed yet.
+   */
   readonly reentering: boolean
 }
 
@@ -93,7 +96,9 @@ export interface SqlResult {
 
 /** TimescaleDB, on a server or embedded. A lost connection rejects with STORE_UNAVAILABLE; a later call may succeed. */
 export interface Store {
-  /** Brings the schema up to date. Raises MIGRATION_MISMATCH. */
+  /** How many `write` calls may run at the same time, each for partitions of its own; further ones wait. */
+  readonly lanes: number
+  /** Brings the schema up to date. Raises MIGRATION_MISMATCH, STORE_FORBIDDEN, STORE_UNSUPPORTED. */
   migrate(signal: AbortSignal): Promise<MigrationReport>
   /** Raises a fence for each partition: earlier claims can write no more (R8). */
   claim(targets: readonly ClaimTarget[], signal: AbortSignal): Promise<readonly Claim[]>

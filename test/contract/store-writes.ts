@@ -124,6 +124,83 @@ export function describeWrites(store: () => Store): void {
     assert.deepEqual(await storedIds(store(), symbol), ['had', 'missed', 'both', 'had'])
   })
 
+  test('quotes that enter again are left out where the table has the same, by all they say', async () => {
+    const symbol = unique('S')
+    const had = quote({ symbol, bid: 1, ask: 2 })
+    await storeRows(store(), segment('quote', [had]))
+    const missed = quote({ symbol, bid: 1, ask: 2, ts: MIDNIGHT + 1 })
+    const changed = [
+      quote({ symbol, bid: 1 }),
+      quote({ symbol, bid: 1, ask: 2, last: 3 }),
+      quote({ symbol, bid: 1, ask: 2, exchange: 'kraken' }),
+      quote({ symbol, bid: 1, ask: 2, recvTs: MIDNIGHT + 9 }),
+    ]
+    const fresh = quote({ symbol, bid: 7 })
+    for (let time = 0; time < 2; time++) {
+      await storeRows(store(), segment('quote', [missed, had, missed, ...changed], true))
+    }
+    await storeRows(store(), segment('quote', [fresh, fresh], true), segment('quote', [fresh]))
+    const counted = await sql(store(), `select count(*) as rows from quotes where symbol = '${symbol}'`)
+    assert.deepEqual(counted.rows, [{ rows: 1 + 1 + changed.length + 1 }])
+  })
+
+  test('status that enters again is left out where the table has the same, by all it says', async () => {
+    const exchange = unique('x')
+    const had = status({ exchange, detail: 'there' })
+    const gap = status({ exchange, state: 'gap', symbol: 'BTC-USD', from: MIDNIGHT, to: MIDNIGHT + 1 })
+    await storeRows(store(), segment('status', [had]))
+    const changed = [
+      { ...had, detail: 'other' },
+      { ...had, source: 'else' },
+      { ...gap, to: MIDNIGHT + 2 },
+    ]
+    for (let time = 0; time < 2; time++) {
+      await storeRows(store(), segment('status', [had, gap, gap, ...changed], true))
+    }
+    const counted = await sql(store(), `select count(*) as rows from status where exchange = '${exchange}'`)
+    assert.deepEqual(counted.rows, [{ rows: 2 + changed.length }])
+  })
+
+  test('a candle that enters again is stored where there is none, and replaces an open one only by a closed one', async () => {
+    const symbol = unique('S')
+    const at = (interval: '1m' | '5m' | '1h', close: number, closed: boolean) =>
+      candle({ symbol, interval, close, closed })
+    await storeRows(store(), segment('candle', [at('1m', 1, true), at('5m', 1, false)]))
+    const again = [at('1m', 2, true), at('5m', 2, false), at('1h', 2, false), at('1h', 3, false)]
+    await storeRows(store(), segment('candle', again, true))
+    const closes = async () =>
+      (
+        await sql(store(), `select "interval", close from candles where symbol = '${symbol}' order by 1`)
+      ).rows.map((row) => [row['interval'], row['close']])
+    assert.deepEqual(await closes(), [
+      ['1h', 3],
+      ['1m', 1],
+      ['5m', 1],
+    ])
+    await storeRows(store(), segment('candle', [at('5m', 4, true), at('1h', 4, true)], true))
+    assert.deepEqual(await closes(), [
+      ['1h', 4],
+      ['1m', 1],
+      ['5m', 4],
+    ])
+  })
+
+  test('writes of different partitions may run at the same time', async () => {
+    const [symbol, topic] = [unique('S'), unique('topic')]
+    const targets = [0, 1, 2, 3].map((partition) => ({ topic, topicId: topic, partition }))
+    let claims = await store().claim(targets, deadline())
+    for (let round = 0; round < 3; round++) {
+      const done = claims.map(async (claim) => {
+        const ids = Array.from({ length: 500 }, (_, i) => `${claim.partition}-${claim.nextOffset + i}`)
+        const rows = ids.map((id) => trade({ symbol, id }))
+        return (await store().write([writeOf(claim, 500, segment('trade', rows))], deadline()))[0]
+      })
+      claims = (await Promise.all(done)).filter((claim) => claim !== undefined)
+    }
+    assert.ok(store().lanes >= 1)
+    assert.equal(new Set(await storedIds(store(), symbol)).size, 4 * 3 * 500)
+  })
+
   test('ordinary trades are stored as they come, equal ones too', async () => {
     const symbol = unique('S')
     await storeRows(store(), segment('trade', [trade({ symbol }), trade({ symbol })]))
@@ -228,8 +305,12 @@ export function describeWrites(store: () => Store): void {
       await assert.rejects(store().write([writeOf(claim, 2, good, bad)], deadline()), {
         code: 'EVENT_INVALID',
       })
-      const staged = { ...bad, reentering: true }
-      await assert.rejects(store().write([writeOf(claim, 2, staged)], deadline()), { code: 'EVENT_INVALID' })
+      for (const channel of ['trade', 'quote', 'candle', 'status'] as const) {
+        const staged = { ...bad, channel, reentering: true }
+        await assert.rejects(store().write([writeOf(claim, 2, staged)], deadline()), {
+          code: 'EVENT_INVALID',
+        })
+      }
     }
     assert.deepEqual(await storedIds(store(), symbol), [])
     await store().write([writeOf(claim, 2, good)], deadline())

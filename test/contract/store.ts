@@ -12,8 +12,12 @@ export type OpenStore = () => Promise<{ readonly store: Store; readonly close: (
  * Every promise of the Store port, for any adapter, with or without TimescaleDB. Names are unique, so that a database may
  * be shared.
  */
-export function describeStore(name: string, open: OpenStore): void {
-  describe(name, () => {
+export function describeStore(
+  name: string,
+  open: OpenStore,
+  options: { readonly skip?: string | false } = {},
+): void {
+  describe(name, options, () => {
     let opened: Awaited<ReturnType<OpenStore>> | undefined
     const store = () => {
       assert.ok(opened, 'the store is open')

@@ -2,6 +2,9 @@ import { z } from 'zod'
 import { type ErrorCode, TapelineError } from '../../errors.ts'
 import { DatabaseError } from './session.ts'
 
+/** read_only_sql_transaction: of a write, it says that the server is no primary any more. */
+const READ_ONLY_STATE = '25006'
+
 /** Raised by `tapeline_advance` (migration 1); its detail names the partitions. */
 const FENCED_STATE = 'TL001'
 
@@ -12,9 +15,20 @@ const PASSING_CLASSES = ['08', '40', '53', '55', '57', '58']
 /** Values that a table does not take. */
 const DATA_CLASSES = ['22', '23']
 
+/** States that say more than their class. */
+const KNOWN_STATES: Readonly<Record<string, ErrorCode>> = {
+  // query_canceled: statement_timeout
+  '57014': 'TIMEOUT',
+  // insufficient_privilege, and no schema to create in
+  '42501': 'STORE_FORBIDDEN',
+  '3F000': 'STORE_FORBIDDEN',
+  [READ_ONLY_STATE]: 'STORE_UNAVAILABLE',
+}
+
 /**
  * What a failed write or claim means: FENCED with its partitions, EVENT_INVALID where the rows themselves are refused,
- * STORE_UNAVAILABLE where trying again may help, INTERNAL for anything else. Other errors pass as they are.
+ * TIMEOUT, STORE_FORBIDDEN, STORE_UNAVAILABLE where trying again may help, INTERNAL for anything else. Other errors pass as
+ * they are.
  */
 export function writeError(thrown: unknown): unknown {
   if (!(thrown instanceof DatabaseError)) return thrown
@@ -30,16 +44,28 @@ export function writeError(thrown: unknown): unknown {
 }
 
 function writeCode(sqlState: string): ErrorCode {
-  const stateClass = sqlState.slice(0, 2)
-  if (DATA_CLASSES.includes(stateClass)) return 'EVENT_INVALID'
-  return PASSING_CLASSES.includes(stateClass) ? 'STORE_UNAVAILABLE' : 'INTERNAL'
+  return DATA_CLASSES.includes(sqlState.slice(0, 2)) ? 'EVENT_INVALID' : generalCode(sqlState)
 }
 
-/** What a failed query of our own means: STORE_UNAVAILABLE where trying again may help, else INTERNAL. */
+function generalCode(sqlState: string): ErrorCode {
+  const passes = PASSING_CLASSES.includes(sqlState.slice(0, 2))
+  return KNOWN_STATES[sqlState] ?? (passes ? 'STORE_UNAVAILABLE' : 'INTERNAL')
+}
+
+/**
+ * What a failed statement of our own means: TIMEOUT, STORE_FORBIDDEN, STORE_UNAVAILABLE where trying again may help, else
+ * INTERNAL.
+ */
 export function readError(thrown: unknown): unknown {
   if (!(thrown instanceof DatabaseError)) return thrown
-  const code = PASSING_CLASSES.includes(thrown.sqlState.slice(0, 2)) ? 'STORE_UNAVAILABLE' : 'INTERNAL'
-  return new TapelineError(code, described(thrown), { cause: thrown })
+  return new TapelineError(generalCode(thrown.sqlState), described(thrown), { cause: thrown })
+}
+
+/** Whether a write failed since the server takes none: the connection must go, to find the new primary. */
+export function isReadOnly(thrown: unknown): boolean {
+  if (!(thrown instanceof Error)) return false
+  const { cause } = thrown
+  return cause instanceof DatabaseError && cause.sqlState === READ_ONLY_STATE
 }
 
 const QUERY_CODES: Readonly<Record<string, ErrorCode>> = {
@@ -49,6 +75,8 @@ const QUERY_CODES: Readonly<Record<string, ErrorCode>> = {
   '08P01': 'SQL_INVALID',
   // query_canceled: statement_timeout
   '57014': 'TIMEOUT',
+  // insufficient_privilege
+  '42501': 'STORE_FORBIDDEN',
   // configuration_limit_exceeded (temp_file_limit), out_of_memory, disk_full
   '53400': 'SQL_TOO_LARGE',
   '53200': 'SQL_TOO_LARGE',

@@ -52,6 +52,7 @@ export async function openEmbeddedStore(settings: EmbeddedStoreSettings): Promis
 
 function storeOf(host: StoreHost): Store {
   return {
+    lanes: 1,
     migrate: (signal) => host.call('migrate', undefined, { signal }),
     claim: (targets, signal) => host.call('claim', targets, { signal }),
     write: (writes, signal) => write(host, writes, signal),

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { TapelineError } from '../../errors.ts'
 import type { MigrationReport } from '../../ports/store.ts'
 import { detectCapabilities } from './capabilities.ts'
+import { readError } from './database-errors.ts'
 import { MIGRATIONS } from './migrations/index.ts'
 import type { Migration } from './migrations/migration.ts'
 import { applyPolicies, type PolicySettings } from './policies.ts'
@@ -17,23 +18,39 @@ const MIGRATIONS_TABLE = `
     applied_at timestamptz not null default now()
   )`
 
+/** What a kind of connection does under the lock first; gives the reason why there is no TimescaleDB, where it knows one. */
+export type Prepare = (session: SqlSession) => Promise<string | undefined>
+
 /**
  * Brings the schema up to date, each migration in a transaction of its own, and the policies to the settings. An advisory
- * lock lets one process at a time do so. Raises MIGRATION_MISMATCH.
+ * lock lets one process at a time do so. Raises MIGRATION_MISMATCH, STORE_FORBIDDEN, STORE_UNSUPPORTED.
  */
-export async function migrate(session: SqlSession, settings: PolicySettings): Promise<MigrationReport> {
-  await session.execute(`select pg_advisory_lock(${LOCK})`)
+export async function migrate(
+  session: SqlSession,
+  settings: PolicySettings,
+  prepare: Prepare = async () => undefined,
+): Promise<MigrationReport> {
   try {
-    return await migrateLocked(session, settings)
-  } finally {
-    await session.execute(`select pg_advisory_unlock(${LOCK})`)
+    await session.execute(`select pg_advisory_lock(${LOCK})`)
+    try {
+      return await migrateLocked(session, settings, prepare)
+    } finally {
+      await session.execute(`select pg_advisory_unlock(${LOCK})`)
+    }
+  } catch (error) {
+    throw readError(error)
   }
 }
 
-async function migrateLocked(session: SqlSession, settings: PolicySettings): Promise<MigrationReport> {
+async function migrateLocked(
+  session: SqlSession,
+  settings: PolicySettings,
+  prepare: Prepare,
+): Promise<MigrationReport> {
+  const absence = await prepare(session)
+  const { has, missing } = await detectCapabilities(session, absence)
   await session.execute(MIGRATIONS_TABLE)
   const known = await checkApplied(session)
-  const { has, missing } = await detectCapabilities(session)
   const applied: string[] = []
   for (const migration of MIGRATIONS) {
     if (known.has(migration.id)) continue

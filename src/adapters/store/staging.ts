@@ -1,8 +1,8 @@
 import { TABLES } from '../../domain/rows.ts'
 
 /**
- * Tables of the session that rows pass through where COPY alone does not do: candles, of which the last one counts, and
- * trades that enter again. They are empty after each transaction. `arrival` keeps the order in which rows came.
+ * Tables of the session that rows pass through where COPY alone does not do: candles, of which the last one counts, and rows
+ * that enter again. They are empty after each transaction. `arrival` keeps the order in which rows came.
  */
 export const STAGING_TABLES = `
   create temporary table if not exists staged_trades (
@@ -10,29 +10,53 @@ export const STAGING_TABLES = `
     ts timestamptz, recv_ts timestamptz,
     arrival bigint generated always as identity
   ) on commit delete rows;
-  create temporary table if not exists staged_candles (
+  create temporary table if not exists staged_quotes (
+    exchange text, symbol text, bid double precision, bid_size double precision, ask double precision,
+    ask_size double precision, last double precision, volume_24h double precision, ts timestamptz, recv_ts timestamptz
+  ) on commit delete rows;
+  create temporary table if not exists staged_status (
+    source text, exchange text, state text, symbol text, from_ts timestamptz, to_ts timestamptz, detail text,
+    ts timestamptz
+  ) on commit delete rows;
+  ${candles('staged_candles')}
+  ${candles('staged_late_candles')}`
+
+function candles(table: string): string {
+  return `create temporary table if not exists ${table} (
     exchange text, symbol text, "interval" text, open double precision, high double precision, low double precision,
     close double precision, volume double precision, trades integer, ts timestamptz, closed boolean,
     arrival bigint generated always as identity
   ) on commit delete rows;`
+}
 
 /** Columns as a list of SQL identifiers. */
 export function columnList(columns: readonly string[]): string {
   return columns.map((column) => `"${column}"`).join(', ')
 }
 
-const candle = columnList(TABLES.candle.columns)
-const candleValues = TABLES.candle.columns
-  .filter((column) => !['exchange', 'symbol', 'interval', 'ts'].includes(column))
-  .map((column) => `"${column}" = excluded."${column}"`)
-  .join(', ')
-
 /** Moves staged trades that the table does not have; of several equal ones the first (migration 1). */
 export const INSERT_STAGED_TRADES = 'select tapeline_move_reentering();'
 
+/** Moves staged quotes and status that the tables do not have; of several equal ones one (migration 5). */
+export const INSERT_STAGED_QUOTES = 'select tapeline_move_quotes();'
+export const INSERT_STAGED_STATUS = 'select tapeline_move_status();'
+
 /** Moves staged candles: of each key the last, over one that is there. */
-export const UPSERT_STAGED_CANDLES = `
-  insert into candles (${candle})
-  select distinct on (exchange, symbol, "interval", ts) ${candle} from staged_candles
-  order by exchange, symbol, "interval", ts, arrival desc
-  on conflict (exchange, symbol, "interval", ts) do update set ${candleValues};`
+export const UPSERT_STAGED_CANDLES = `${upsertCandles('staged_candles')};`
+
+/** Moves staged candles that enter again: what is newer has come meanwhile, so only an open candle is replaced, by a closed one. */
+export const INSERT_LATE_CANDLES = `${upsertCandles('staged_late_candles')} where not candles.closed and excluded.closed;`
+
+function upsertCandles(from: string): string {
+  const { columns } = TABLES.candle
+  const key = ['exchange', 'symbol', 'interval', 'ts']
+  const values = columns
+    .filter((column) => !key.includes(column))
+    .map((column) => `"${column}" = excluded."${column}"`)
+    .join(', ')
+  return `
+  insert into candles (${columnList(columns)})
+  select distinct on (${columnList(key)}) ${columnList(columns)} from ${from}
+  order by ${columnList(key)}, arrival desc
+  on conflict (${columnList(key)}) do update set ${values}`
+}

@@ -4,46 +4,58 @@ import type { Claim, PartitionWrite } from '../../ports/store.ts'
 import { writeError } from './database-errors.ts'
 import { type Advance, advanceStatement } from './offsets.ts'
 import type { SqlSession, TransactionStep } from './session.ts'
-import { INSERT_STAGED_TRADES, UPSERT_STAGED_CANDLES } from './staging.ts'
+import {
+  INSERT_LATE_CANDLES,
+  INSERT_STAGED_QUOTES,
+  INSERT_STAGED_STATUS,
+  INSERT_STAGED_TRADES,
+  UPSERT_STAGED_CANDLES,
+} from './staging.ts'
 
-/** Where rows go: straight into their table, or through a staging table and a statement that moves them. */
-const ROUTES = {
-  trade: { into: 'trades', channel: 'trade', move: undefined },
-  reenteringTrade: { into: 'staged_trades', channel: 'trade', move: INSERT_STAGED_TRADES },
-  quote: { into: 'quotes', channel: 'quote', move: undefined },
-  candle: { into: 'staged_candles', channel: 'candle', move: UPSERT_STAGED_CANDLES },
-  status: { into: 'status', channel: 'status', move: undefined },
-} as const satisfies Record<string, { into: string; channel: StoredChannel; move: string | undefined }>
+interface Route {
+  readonly channel: StoredChannel
+  readonly reentering: boolean
+  readonly into: string
+  /** Moves the rows on from a staging table. */
+  readonly move?: string
+}
 
-type Route = keyof typeof ROUTES
+/**
+ * Where rows go: straight into their table, or through a staging table and a statement that moves them. Those that enter again
+ * come after the others, so that they are compared with those of the same write too.
+ */
+const ROUTES: readonly Route[] = [
+  { channel: 'trade', reentering: false, into: 'trades' },
+  { channel: 'trade', reentering: true, into: 'staged_trades', move: INSERT_STAGED_TRADES },
+  { channel: 'quote', reentering: false, into: 'quotes' },
+  { channel: 'quote', reentering: true, into: 'staged_quotes', move: INSERT_STAGED_QUOTES },
+  { channel: 'candle', reentering: false, into: 'staged_candles', move: UPSERT_STAGED_CANDLES },
+  { channel: 'candle', reentering: true, into: 'staged_late_candles', move: INSERT_LATE_CANDLES },
+  { channel: 'status', reentering: false, into: 'status' },
+  { channel: 'status', reentering: true, into: 'staged_status', move: INSERT_STAGED_STATUS },
+]
 
 /** A write as it travels to the connection: what moves, and one complete COPY stream for each route that has rows. */
 export interface WritePlan {
   readonly advances: readonly Advance[]
-  readonly copies: readonly { readonly route: Route; readonly bytes: Uint8Array<ArrayBuffer> }[]
+  readonly copies: readonly (Omit<Route, 'reentering'> & { readonly bytes: Uint8Array<ArrayBuffer> })[]
   readonly rows: number
 }
 
 /**
  * Gathers the rows of all partitions by route. The bytes are copies: a caller that must write again, since it does not
- * know how this write ended, still has its own. Trades that enter again come after the others, so that they are compared
- * with those of the same write too.
+ * know how this write ended, still has its own.
  */
 export function planWrite(writes: readonly PartitionWrite[]): WritePlan {
   const segments = writes.flatMap((write) => write.segments).filter((segment) => segment.rows > 0)
-  const routes = Object.keys(ROUTES) as Route[]
   return {
     advances: writes.map(({ claim, newOffset, memory }) => ({ claim, next: newOffset, memory })),
-    copies: routes.flatMap((route) => {
-      const own = segments.filter((segment) => routeOf(segment) === route)
-      return own.length === 0 ? [] : [{ route, bytes: assembleCopy(own.map((segment) => segment.tuples)) }]
+    copies: ROUTES.flatMap(({ reentering, ...route }) => {
+      const own = segments.filter((each) => each.channel === route.channel && each.reentering === reentering)
+      return own.length === 0 ? [] : [{ ...route, bytes: assembleCopy(own.map(({ tuples }) => tuples)) }]
     }),
     rows: segments.reduce((sum, segment) => sum + segment.rows, 0),
   }
-}
-
-function routeOf({ channel, reentering }: PartitionWrite['segments'][number]): Route {
-  return channel === 'trade' && reentering ? 'reenteringTrade' : channel
 }
 
 /** The claims that the next write needs, once a plan is written. */
@@ -57,8 +69,7 @@ export function advancedClaims(plan: WritePlan): readonly Claim[] {
  */
 export async function write(session: SqlSession, plan: WritePlan): Promise<void> {
   const steps: TransactionStep[] = [{ sql: advanceStatement(plan.advances) }]
-  for (const { route, bytes } of plan.copies) {
-    const { into, channel, move } = ROUTES[route]
+  for (const { channel, into, move, bytes } of plan.copies) {
     steps.push({ into, columns: TABLES[channel].columns, bytes })
     if (move !== undefined) steps.push({ sql: move })
   }

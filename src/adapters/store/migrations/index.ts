@@ -2,7 +2,14 @@ import { tables } from './0001-tables.ts'
 import { hypertables } from './0002-hypertables.ts'
 import { candleAggregates } from './0003-candle-aggregates.ts'
 import { columnstore } from './0004-columnstore.ts'
+import { reentering } from './0005-reentering.ts'
 import type { Migration } from './migration.ts'
 
 /** The schema, in the order in which it is built. New steps go to the end. */
-export const MIGRATIONS: readonly Migration[] = [tables, hypertables, candleAggregates, columnstore]
+export const MIGRATIONS: readonly Migration[] = [
+  tables,
+  hypertables,
+  candleAggregates,
+  columnstore,
+  reentering,
+]

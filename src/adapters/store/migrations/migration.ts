@@ -1,6 +1,6 @@
 /**
  * What a database can do beyond plain PostgreSQL: `hypertables` with TimescaleDB under any licence, `community` with
- * TimescaleDB 2.18 or newer under its community licence (continuous aggregates, columnstore, policies).
+ * TimescaleDB under its community licence (continuous aggregates, columnstore, policies).
  */
 export type Capability = 'hypertables' | 'community'
 

@@ -1,0 +1,77 @@
+import type { PartitionWrite, Store } from '../../ports/store.ts'
+import { detectCapabilities } from './capabilities.ts'
+import { candles, trades } from './market-queries.ts'
+import { migrate } from './migrate.ts'
+import { readOnlyQuery } from './read-only-query.ts'
+import { parseAddress } from './timescale/address.ts'
+import { claimFromZombies } from './timescale/claims.ts'
+import { createExtension } from './timescale/extension.ts'
+import { PgSession } from './timescale/pg-session.ts'
+import { onPrimary } from './timescale/primary.ts'
+import { SessionPool } from './timescale/session-pool.ts'
+import type { TimescaleSettings } from './timescale/settings.ts'
+import { advancedClaims, planWrite, write } from './write.ts'
+
+export { inspectTimescale } from './timescale/inspect.ts'
+export type { TimescaleSettings } from './timescale/settings.ts'
+
+/** Connections that answer queries of applications at the same time; further ones wait. */
+const QUERIES = 4
+/** One that claims, and one that sees to what holds it up. */
+const CONTROLS = 2
+/** What the answer may take beyond the time that the server itself keeps. */
+const GRACE_MS = 5_000
+/** Migrations move rows that are there already; the signal ends them. */
+const MIGRATION_MS = 24 * 3_600_000
+
+/**
+ * Opens the store on a PostgreSQL server, with TimescaleDB or without. One attempt: it connects, logs in and checks versions.
+ * Raises STORE_UNAVAILABLE, STORE_UNAUTHORIZED, STORE_FORBIDDEN, STORE_TLS_FAILED, STORE_HOST_UNKNOWN, STORE_UNSUPPORTED,
+ * CONFIG_INVALID.
+ *
+ * Writes, claims and queries have connections of their own, so that none waits for another kind. A connection that breaks is
+ * replaced at the next use, looking the host's name up again; several hosts in one address are not supported.
+ */
+export async function openTimescaleStore(settings: TimescaleSettings, signal: AbortSignal): Promise<Store> {
+  const { lanes, statementTimeoutMs, log } = settings
+  const address = parseAddress(settings.url)
+  const open = (stop: AbortSignal) => PgSession.open({ ...settings, address }, stop)
+  const openUnlimited = (stop: AbortSignal) =>
+    PgSession.open({ ...settings, address, statementTimeoutMs: 0 }, stop)
+  const useMs = statementTimeoutMs + GRACE_MS
+  const writes = new SessionPool({ size: lanes, open, useMs })
+  const controls = new SessionPool({ size: CONTROLS, open, useMs })
+  const queries = new SessionPool({ size: QUERIES, open, useMs })
+  const migrations = new SessionPool({ size: 1, open: openUnlimited, useMs: MIGRATION_MS })
+  const policies = {
+    chunkIntervalMs: settings.chunkIntervalMs,
+    columnstoreAfterMs: settings.columnstoreAfterMs || undefined,
+    retentionMs: settings.retentionMs || undefined,
+  }
+  await writes.use(signal, (session) => detectCapabilities(session))
+  return {
+    lanes,
+    migrate: (stop) => migrations.use(stop, (session) => migrate(session, policies, createExtension)),
+    claim: (targets, stop) => claimFromZombies(controls, targets, stop, log),
+    write: (parts, stop) => writeParts(writes, parts, stop),
+    trades: (query, stop) => queries.use(stop, (session) => trades(session, query)),
+    candles: (query, stop) => queries.use(stop, (session) => candles(session, query)),
+    query: (sql, limits, stop) =>
+      queries.use(stop, (session) => readOnlyQuery(session, { sql, ...limits }), limits.timeoutMs + GRACE_MS),
+    async close() {
+      await Promise.all([writes, controls, queries, migrations].map((pool) => pool.close()))
+    },
+  }
+}
+
+async function writeParts(
+  pool: SessionPool,
+  parts: readonly PartitionWrite[],
+  signal: AbortSignal,
+): ReturnType<Store['write']> {
+  signal.throwIfAborted()
+  if (parts.length === 0) return []
+  const plan = planWrite(parts)
+  await pool.use(signal, (session) => onPrimary(session, () => write(session, plan)))
+  return advancedClaims(plan)
+}

@@ -1,0 +1,39 @@
+import { TapelineError } from '../../../errors.ts'
+
+/** Where the database is, and who asks. */
+export interface Address {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly database: string
+}
+
+/**
+ * The parts of `postgres://USER@HOST:PORT/DATABASE`. Parameters behind a `?` are refused rather than passed over: whoever
+ * writes `sslmode=require` there would believe the connection encrypted. Raises CONFIG_INVALID.
+ */
+export function parseAddress(text: string): Address {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || url.hostname === '' || url.username === '')
+    throw invalid('is not postgres://USER@HOST:PORT/DATABASE')
+  if (url.search !== '') throw invalid('has parameters behind the "?"')
+  const user = decodeURIComponent(url.username)
+  return {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? 5432 : Number(url.port),
+    user,
+    database: decodeURIComponent(url.pathname.slice(1)) || user,
+  }
+}
+
+function invalid(what: string): TapelineError {
+  return new TapelineError('CONFIG_INVALID', `The address of the database (store.url) ${what}.`, {
+    remedy:
+      'Write it as postgres://tapeline@db.internal:5432/market; TLS and timeouts have settings of their own.',
+  })
+}
+
+/** As it stands in messages. */
+export function nameOf({ host, port, database }: Address): string {
+  return `${host}:${port}/${database}`
+}

@@ -1,0 +1,187 @@
+import { detectCapabilities } from '../capabilities.ts'
+import { readError } from '../database-errors.ts'
+import { MIGRATIONS } from '../migrations/index.ts'
+import { records, type SqlSession } from '../session.ts'
+import { type Address, nameOf, parseAddress } from './address.ts'
+import { extensionState } from './extension.ts'
+import { PgSession } from './pg-session.ts'
+import type { TimescaleSettings } from './settings.ts'
+
+/** What one look at the server came to, for `doctor`; `fail` is what keeps the platform from running. */
+export interface ServerFinding {
+  readonly check: string
+  readonly status: 'ok' | 'warn' | 'fail'
+  readonly detail: string
+  /** What a person can do; not for `ok`. */
+  readonly remedy?: string
+}
+
+const CLOCK_MS = 1_000
+/** What one process may open: lanes, queries, claims, a migration. */
+const CONNECTIONS_BESIDE_LANES = 7
+const LOOPBACK = /^(localhost|127\.|::1)/
+
+/**
+ * Looks at the server: version, encryption, extension and licence, rights, schema, clock, connections, and TimescaleDB's jobs. Changes
+ * nothing but for temporary tables. Raises what `openTimescaleStore` raises where no session comes about.
+ */
+export async function inspectTimescale(
+  settings: TimescaleSettings,
+  signal: AbortSignal,
+): Promise<readonly ServerFinding[]> {
+  const address = parseAddress(settings.url)
+  const session = await PgSession.open({ ...settings, address }, signal)
+  const cut = () => session.abort()
+  signal.addEventListener('abort', cut, { once: true })
+  try {
+    const findings = [await serverFinding(session, address), await clockFinding(session)]
+    findings.push(await connectionsFinding(session, settings.lanes), await extensionFinding(session))
+    findings.push(await rightsFinding(session), await schemaFinding(session))
+    return [...findings, ...(await jobFindings(session))]
+  } catch (error) {
+    signal.throwIfAborted()
+    throw readError(error)
+  } finally {
+    signal.removeEventListener('abort', cut)
+    await session.close()
+  }
+}
+
+async function only(session: SqlSession, sql: string): Promise<Record<string, string | null>> {
+  const [row] = records(await session.rows(sql))
+  return row ?? {}
+}
+
+async function serverFinding(session: SqlSession, address: Address): Promise<ServerFinding> {
+  const row = await only(
+    session,
+    `select current_setting('server_version') as version, current_user as user,
+       (select version from pg_stat_ssl where pid = pg_backend_pid() and ssl) as tls`,
+  )
+  const detail = `PostgreSQL ${row['version']} at ${nameOf(address)} as ${row['user']}, ${row['tls'] ?? 'not encrypted'}`
+  if (row['tls'] != null || LOOPBACK.test(address.host)) return { check: 'store', status: 'ok', detail }
+  const remedy = 'Set store.tls to verify (with store.tlsCa) where the way to the server is not private.'
+  return { check: 'store', status: 'warn', detail, remedy }
+}
+
+async function clockFinding(session: SqlSession): Promise<ServerFinding> {
+  const asked = Date.now()
+  const row = await only(session, 'select extract(epoch from clock_timestamp()) * 1000 as now')
+  const difference = Math.round(Number(row['now']) - (asked + Date.now()) / 2)
+  const detail = `the server's clock differs by ${difference} ms`
+  if (Math.abs(difference) < CLOCK_MS) return { check: 'store clock', status: 'ok', detail }
+  const remedy = 'Set both clocks by NTP: policies of the database go by its clock, events by the exchanges.'
+  return { check: 'store clock', status: 'warn', detail, remedy }
+}
+
+async function connectionsFinding(session: SqlSession, lanes: number): Promise<ServerFinding> {
+  const row = await only(
+    session,
+    `select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as most,
+       (select count(*) from pg_stat_activity where backend_type = 'client backend') as used`,
+  )
+  const needed = lanes + CONNECTIONS_BESIDE_LANES
+  const free = Number(row['most']) - Number(row['used'])
+  const detail = `${free} of ${row['most']} connections are free; a process takes up to ${needed}`
+  if (free >= needed) return { check: 'store connections', status: 'ok', detail }
+  const remedy = 'Raise max_connections of the server, or end clients that hold connections.'
+  return { check: 'store connections', status: 'warn', detail, remedy }
+}
+
+async function extensionFinding(session: SqlSession): Promise<ServerFinding> {
+  const check = 'store extension'
+  const { available, created, isLoaded } = await extensionState(session)
+  const { missing } = await detectCapabilities(session)
+  const row = await only(session, `select current_setting('timescaledb.license', true) as license`)
+  const [lack] = missing
+  if (created !== undefined) {
+    const detail = `TimescaleDB ${created}, licence ${row['license']}`
+    if (lack === undefined) return { check, status: 'ok', detail }
+    return {
+      check,
+      status: 'warn',
+      detail: lack,
+      remedy: 'Set timescaledb.license to timescale on the server.',
+    }
+  }
+  if (available === undefined) {
+    return { check, status: 'warn', detail: lack ?? '', remedy: 'Install TimescaleDB on the server.' }
+  }
+  const detail = `TimescaleDB ${available} is on the server, but not in this database`
+  if (!isLoaded) {
+    const remedy = 'Add timescaledb to shared_preload_libraries of the server, and start it again.'
+    return { check, status: 'warn', detail, remedy }
+  }
+  const remedy =
+    'tapeline migrate makes it, if the user may; else an administrator: create extension timescaledb.'
+  return { check, status: 'warn', detail, remedy }
+}
+
+async function rightsFinding(session: SqlSession): Promise<ServerFinding> {
+  const check = 'store rights'
+  const row = await only(
+    session,
+    `select current_schema as schema, has_schema_privilege(current_schema, 'create') as creates,
+       (select string_agg(relname, ', ') from pg_class
+        where relnamespace = current_schema::regnamespace and relname in ('trades', 'quotes', 'candles', 'status',
+          'tapeline_offsets', 'tapeline_migrations') and not pg_has_role(relowner, 'usage')) as foreign`,
+  )
+  if (row['schema'] == null || row['creates'] !== 't') {
+    const detail = `the user may not create tables in ${row['schema'] ?? 'any schema'}`
+    return { check, status: 'fail', detail, remedy: 'grant create, usage on schema public to the user.' }
+  }
+  if (row['foreign'] != null) {
+    const detail = `tables of another owner: ${row['foreign']}`
+    return {
+      check,
+      status: 'fail',
+      detail,
+      remedy: 'Make the user their owner: alter table ... owner to ...',
+    }
+  }
+  return { check, status: 'ok', detail: `the user may create tables in the schema ${row['schema']}` }
+}
+
+async function schemaFinding(session: SqlSession): Promise<ServerFinding> {
+  const check = 'store schema'
+  const { exists } = await only(session, `select to_regclass('tapeline_migrations') is not null as exists`)
+  if (exists !== 't') return { check, status: 'ok', detail: 'no tables yet: made at the first start' }
+  const { last } = await only(session, 'select max(id) as last from tapeline_migrations')
+  const newest = MIGRATIONS.at(-1)?.id ?? 0
+  if (Number(last) > newest) {
+    const remedy = 'Run the version of tapeline that wrote the database, or a newer one.'
+    return { check, status: 'fail', detail: 'a newer version of tapeline wrote the database', remedy }
+  }
+  const detail =
+    Number(last) < newest ? 'older than this version: brought up to date at the start' : 'up to date'
+  return { check, status: 'ok', detail }
+}
+
+/** How TimescaleDB's own jobs fare: those that failed last time, and whether there are workers for them. */
+async function jobFindings(session: SqlSession): Promise<ServerFinding[]> {
+  const check = 'store jobs'
+  const { has } = await detectCapabilities(session)
+  if (!has.has('community')) return []
+  const jobs = records(
+    await session.rows(`
+      select j.job_id as id, j.proc_name as does, j.hypertable_name as on, s.last_run_status as status,
+        current_setting('timescaledb.max_background_workers')::int as workers
+      from timescaledb_information.jobs j left join timescaledb_information.job_stats s using (job_id)
+      where j.hypertable_schema = current_schema order by j.job_id`),
+  )
+  const failed = jobs.filter(({ status }) => status === 'Failed')
+  if (failed.length > 0) {
+    const names = failed.map(({ id, does, on }) => `${does} on ${on} (${id})`).join(', ')
+    const remedy =
+      'select * from timescaledb_information.job_errors order by start_time desc limit 5 says why.'
+    return [{ check, status: 'warn', detail: `failed last time: ${names}`, remedy }]
+  }
+  const workers = Number(jobs[0]?.['workers'] ?? Number.POSITIVE_INFINITY)
+  if (workers < 2) {
+    const remedy = 'Set timescaledb.max_background_workers to 8 or more: one of them is the scheduler.'
+    return [
+      { check, status: 'warn', detail: `${workers} background workers for ${jobs.length} jobs`, remedy },
+    ]
+  }
+  return [{ check, status: 'ok', detail: `${jobs.length} jobs, none failed last time` }]
+}

@@ -1,0 +1,42 @@
+import type { TestContext } from 'node:test'
+import { openTimescaleStore, type TimescaleSettings } from '../../../src/adapters/store/timescale.ts'
+import type { Store } from '../../../src/ports/store.ts'
+import { deadline } from '../../contract/store-fixtures.ts'
+import { quietLog } from '../../quiet.ts'
+import { type PostgresOptions, type PostgresServer, startPostgres } from '../../servers/postgres.ts'
+
+/** Settings for a test server, without TLS. */
+export function settingsFor(url: string, changes: Partial<TimescaleSettings> = {}): TimescaleSettings {
+  return {
+    url,
+    tls: 'off',
+    lanes: 2,
+    statementTimeoutMs: 30_000,
+    chunkIntervalMs: 3_600_000,
+    columnstoreAfterMs: 0,
+    retentionMs: 0,
+    log: quietLog,
+    ...changes,
+  }
+}
+
+/** A server that ends with the test. */
+export async function temporaryServer(
+  t: TestContext,
+  options: PostgresOptions = {},
+): Promise<PostgresServer> {
+  const server = await startPostgres(options)
+  t.after(() => server.close())
+  return server
+}
+
+/** A store that is closed after the test. */
+export async function openStore(
+  t: TestContext,
+  url: string,
+  changes: Partial<TimescaleSettings> = {},
+): Promise<Store> {
+  const store = await openTimescaleStore(settingsFor(url, changes), deadline())
+  t.after(() => store.close())
+  return store
+}
