@@ -358,6 +358,12 @@ export const ERROR_KINDS = {
     meaning: 'No actor of this id runs here.',
     remedy: 'GET /v1/actors lists them.',
   },
+  DEAD_LETTER_UNKNOWN: {
+    retryable: false,
+    status: 404,
+    meaning: 'There is no such dead letter.',
+    remedy: 'List them with GET /v1/dead-letters. They are removed after topics.deadLetterRetention.',
+  },
   UNAUTHORIZED: {
     retryable: false,
     status: 401,

@@ -8,6 +8,7 @@ import { StartedParts } from './topology/closing.ts'
 import { serverNames } from './topology/engines/servers.ts'
 import { type Foundation, layFoundation, type StoreFoundation } from './topology/foundation.ts'
 import { startGauges } from './topology/gauges.ts'
+import { serveOperations } from './topology/operations.ts'
 import { startConsumerFixedRole } from './topology/roles/consumer-fixed.ts'
 import { startCoordinatorRole } from './topology/roles/coordinator.ts'
 import { startGatewayRole } from './topology/roles/gateway.ts'
@@ -31,8 +32,8 @@ export interface PlatformOptions {
 
 /** A running platform: one process with the roles of its configuration. */
 export interface Platform {
-  /** Address of the API; undefined without the role gateway. */
-  readonly api: string | undefined
+  /** Address of the API; without the role gateway only of health, metrics, actors and alerts. */
+  readonly api: string
   /** Asks the database by one read-only statement. Raises CONFIG_INVALID where no role of this process uses it. */
   query(sql: string, signal: AbortSignal): Promise<SqlResult>
   actors(): readonly ActorReport[]
@@ -79,28 +80,25 @@ async function start(
   const { log, trace, onServing } = options
   const has = (role: Config['roles'][number]): boolean => config.roles.includes(role)
   const foundation = await layFoundation(config, started, log, trace, waiting, signal)
-  const { broker, store, topics, roster, registry, meter } = foundation
+  const { broker, store, topics, roster } = foundation
   let isStarted = false
-  let api: string | undefined
   let source: Source | undefined
+  let shards: (() => readonly number[]) | undefined
 
-  if (has('coordinator')) await startCoordinatorRole(foundation, signal)
+  const operations = has('gateway') ? undefined : await serveOperations(foundation, () => isStarted)
+  const leads = has('coordinator') ? await startCoordinatorRole(foundation, signal) : undefined
   if (has('consumer-fixed')) await startConsumerFixedRole(withStore(foundation), signal)
-  if (has('gateway')) {
-    api = await startGatewayRole(withStore(foundation), () => isStarted)
-    await onServing?.(api)
-  }
+  const api = operations ?? (await startGatewayRole(withStore(foundation), () => isStarted))
+  if (has('gateway')) await onServing?.(api)
   if (has('producer')) {
     source = options.source?.(log) ?? createSource(config, log)
-    await startProducerRole(foundation, source, signal)
+    shards = await startProducerRole(foundation, source, signal)
   }
-  const gauges = startGauges(meter, registry, () => source)
+  const gauges = startGauges(foundation, { source, shards, leads })
   started.add('gauges', () => gauges.stop())
   isStarted = true
-  if (api !== undefined) {
-    const run = announceRun(config, { pid: process.pid, api, roles: config.roles }, log)
-    started.add('run file', () => run.remove())
-  }
+  const run = announceRun(config, { pid: process.pid, api, roles: config.roles }, log)
+  started.add('run file', () => run.remove())
 
   const { book: _notStored, ...stored } = topics
   const storeOrRefuse = (): Store => {

@@ -124,6 +124,6 @@ function introduction(config: Config, { api }: Platform): string {
   const what = config.roles.includes('gateway') ? 'API' : 'health and metrics'
   return [
     `Tapeline runs: ${config.roles.join(', ')}, on ${[...engines].filter(Boolean).join(' and ')}`,
-    ...(api === undefined ? [] : [`${what} at ${api}`]),
+    `${what} at ${api}`,
   ].join(', ')
 }

@@ -1,6 +1,7 @@
 import { toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { ControlBus } from './bus.ts'
+import type { ProcessReport } from './process-report.ts'
 import { CONTROL_VERSION } from './records.ts'
 
 export type Role = 'producer' | 'coordinator' | 'consumer-fixed' | 'gateway'
@@ -13,6 +14,8 @@ interface Member {
   readonly instance: string
   readonly roles: readonly string[]
   readonly reading: readonly string[]
+  /** What it last said of itself; undefined of this process. */
+  readonly report?: ProcessReport | undefined
   readonly lastSeen: number
 }
 
@@ -22,6 +25,8 @@ export interface Membership {
   live(): readonly Member[]
   /** Who tells which leases are read here; asked at each heartbeat. */
   reading(source: () => Iterable<string>): void
+  /** Who tells what the others may know of this process; asked at each heartbeat. */
+  report(source: () => ProcessReport): void
   close(): void
 }
 
@@ -35,8 +40,10 @@ export function joinMembership(
   const sources: (() => Iterable<string>)[] = []
   const readHere = (): string[] => [...new Set(sources.flatMap((source) => [...source()]))]
 
-  const stop = bus.on('HEARTBEAT', ({ instance, roles, reading }) => {
-    members.set(instance, { instance, roles, reading, lastSeen: now() })
+  let reportOfThis: (() => ProcessReport) | undefined
+
+  const stop = bus.on('HEARTBEAT', ({ instance, roles, reading, report }) => {
+    members.set(instance, { instance, roles, reading, report, lastSeen: now() })
   })
   const beat = (): void => {
     bus
@@ -47,6 +54,7 @@ export function joinMembership(
           instance: me.instance,
           roles: [...me.roles],
           reading: readHere(),
+          report: reportOfThis?.(),
         },
       ])
       .catch((error: unknown) => log.debug({ code: toTapelineError(error).code }, 'a heartbeat was not sent'))
@@ -65,6 +73,9 @@ export function joinMembership(
     },
     reading(source) {
       sources.push(source)
+    },
+    report(source) {
+      reportOfThis = source
     },
     close() {
       clearInterval(timer)

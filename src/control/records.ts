@@ -3,6 +3,7 @@ import { CHANNELS } from '../domain/events.ts'
 import type { RecordHeaders } from '../domain/record.ts'
 import { TapelineError } from '../errors.ts'
 import type { OutgoingRecord } from '../ports/broker.ts'
+import { processReportSchema } from './process-report.ts'
 
 /**
  * The JSON records of `tapeline.registry` (compacted, keyed) and `tapeline.control` (R9). Every record carries a schema
@@ -56,6 +57,13 @@ export type RegistryRecord = z.infer<typeof registryRecordSchema>
 export type StreamRecord = RegistryRecord & { kind: 'stream' }
 export type LeaseRecord = RegistryRecord & { kind: 'lease' }
 
+const replayResultSchema = z.object({
+  id: z.string(),
+  outcome: z.enum(['replayed', 'still-refused']),
+  code: z.string().optional(),
+  reason: z.string().optional(),
+})
+
 const member = { v: z.literal(CONTROL_VERSION), instance: z.string() }
 const notification = {
   notificationId: z.string(),
@@ -100,6 +108,30 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
     roles: z.array(z.string()),
     /** Leases that have readers there: their time to live does not run. */
     reading: z.array(z.string()),
+    /** Left out by versions that did not have it. */
+    report: processReportSchema.optional(),
+  }),
+  /** Asks the process `target` to send RESET to one of its actors; answered by a REPLY. */
+  z.object({
+    ...member,
+    kind: z.literal('RESET_ACTOR'),
+    requestId: z.string(),
+    target: z.string(),
+    actor: z.string(),
+  }),
+  /** Asks all producers to publish dead letters again, each those of its shards. `at` is the letter's own offset. */
+  z.object({
+    ...member,
+    kind: z.literal('REPLAY_REQUEST'),
+    requestId: z.string(),
+    letters: z.array(z.object({ id: z.string(), at: z.number().int() })),
+  }),
+  /** What a producer has done about some of the letters of a request. */
+  z.object({
+    ...member,
+    kind: z.literal('REPLAY_RESULT'),
+    requestId: z.string(),
+    results: z.array(replayResultSchema),
   }),
 ])
 

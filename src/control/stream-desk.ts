@@ -1,7 +1,7 @@
-import { ERROR_KINDS, type ErrorCode, TapelineError } from '../errors.ts'
+import { TapelineError } from '../errors.ts'
 import type { Lease, StreamDesk } from '../ports/streams.ts'
+import { ask } from './ask.ts'
 import type { ControlBus } from './bus.ts'
-import { withDeadline } from './deadline.ts'
 import type { Membership } from './membership.ts'
 import { CONTROL_VERSION, type ControlRecordOf } from './records.ts'
 import type { Registry } from './registry.ts'
@@ -70,24 +70,16 @@ export async function askCoordinator(
   signal: AbortSignal,
   waitMs = REPLY_WAIT_MS,
 ): Promise<void> {
-  try {
-    await withDeadline(signal, waitMs, async (deadline) => {
-      // It listens before it sends, so that no answer is missed.
-      const answered = bus.first('REPLY', (reply) => reply.requestId === request.requestId, deadline)
-      const [reply] = await Promise.all([answered, bus.send([request], deadline)])
-      if (reply.failure) throw new TapelineError(toCode(reply.failure.code), reply.failure.message)
-      await registry.reached(reply.registryOffset, deadline)
-    })
-  } catch (error) {
-    if (error instanceof TapelineError || signal.aborted) throw error
-    throw new TapelineError('CONTROL_UNAVAILABLE', `no coordinator answered within ${waitMs} ms`, {
-      cause: error,
-    })
-  }
-}
-
-function toCode(code: string): ErrorCode {
-  return code in ERROR_KINDS ? (code as ErrorCode) : 'INTERNAL'
+  await ask(
+    bus,
+    request,
+    {
+      waitMs,
+      whom: 'a coordinator',
+      settle: (reply, deadline) => registry.reached(reply.registryOffset, deadline),
+    },
+    signal,
+  )
 }
 
 function copySpec(spec: Lease['spec']): ControlRecordOf<'CREATE_TOPIC_REQUEST'>['spec'] {

@@ -24,7 +24,8 @@ const ADMIN = 'admin'
  * Without keys everybody is `local`, so what protects the API is that only this machine reaches it. A web page that the user
  * happens to visit runs on this machine too: it could open a WebSocket or post here directly, or read answers by pointing a
  * name of its own at 127.0.0.1 (DNS rebinding). A browser tells both: the page by the header `origin`, the name by `host`.
- * So ORIGIN_REFUSED unless the host is a loopback name and the origin, where there is one, is the server's own.
+ * So ORIGIN_REFUSED unless the host is a loopback name and the origin, where there is one, is the server's own; and
+ * UNAUTHORIZED for other machines, which reach the operations of a process where they listen on a public address.
  */
 export function createGuard(
   keys: readonly ApiKey[],
@@ -33,6 +34,7 @@ export function createGuard(
 
   if (known.length === 0) {
     return (request) => {
+      refuseOtherMachines(request)
       refuseForeignPages(request)
       return { app: LOCAL_APP, admin: true, operator: true }
     }
@@ -60,6 +62,13 @@ export function requireOperator(caller: Caller): void {
 /** Whether a host name means this machine only, without asking any resolver: localhost, 127.0.0.0/8, ::1. */
 export function isLoopbackHost(host: string): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i.test(host)
+}
+
+function refuseOtherMachines({ socket }: IncomingMessage): void {
+  if (isLoopbackPeer(socket)) return
+  throw new TapelineError('UNAUTHORIZED', 'without API keys only the machine itself may use this route', {
+    remedy: 'Configure TAPELINE_API_KEYS for the process, and send one of them.',
+  })
 }
 
 function refuseForeignPages({ headers }: IncomingMessage): void {
@@ -108,7 +117,10 @@ function digestOf(key: string): Buffer {
 
 /** A proxy on this machine forwards strangers' requests: those do not count as local. */
 function isFromThisMachine({ socket, headers }: IncomingMessage): boolean {
-  const address = socket.remoteAddress?.replace(/^::ffff:/, '') ?? ''
   const forwarded = headers.forwarded ?? headers['x-forwarded-for'] ?? headers.via
-  return forwarded === undefined && isLoopbackHost(address)
+  return forwarded === undefined && isLoopbackPeer(socket)
+}
+
+function isLoopbackPeer({ remoteAddress = '' }: IncomingMessage['socket']): boolean {
+  return isLoopbackHost(remoteAddress.replace(/^::ffff:/, ''))
 }

@@ -1,6 +1,7 @@
 import type { WebSocket } from 'ws'
-import type { ActorDirectory, Alert } from '../ports/actors.ts'
+import type { ActorDirectory, PlacedAlert } from '../ports/actors.ts'
 import type { Broker } from '../ports/broker.ts'
+import type { DeadLetters } from '../ports/dead-letters.ts'
 import type { Delivery } from '../ports/delivery.ts'
 import type { Log, Meter } from '../ports/log.ts'
 import type { Store } from '../ports/store.ts'
@@ -35,8 +36,9 @@ export interface GatewayOptions {
   readonly delivery: Delivery
   readonly store: Store
   readonly broker: Broker
+  readonly deadLetters: DeadLetters
   readonly actors: ActorDirectory
-  readonly alerts: () => readonly Alert[]
+  readonly alerts: () => readonly PlacedAlert[]
   /** The metrics in the Prometheus text format. */
   readonly metrics: () => Promise<string>
   readonly ready: () => Readiness

@@ -137,7 +137,8 @@ export const actorsSchema = z
     actors: z
       .array(
         z.object({
-          id: z.string(),
+          id: z.string().describe('Of an actor of another process: with `@` and the instance behind it.'),
+          instance: z.string().describe('The process that it runs in.'),
           machine: z.enum(['producer', 'coordinator', 'consumerFixed', 'consumerDynamic']),
           state: z.string(),
           since: z.string().describe('When it entered the state.'),
@@ -164,10 +165,74 @@ export const resetSchema = z.object({ id: z.string(), event: z.literal('RESET') 
 export const alertsSchema = z
   .object({
     alerts: z
-      .array(z.object({ id: z.string(), code: z.string(), message: z.string(), since: z.string() }))
+      .array(
+        z.object({
+          id: z.string(),
+          instance: z.string().describe('The process that raised it.'),
+          code: z.string(),
+          message: z.string(),
+          since: z.string(),
+        }),
+      )
       .readonly(),
   })
   .meta({ id: 'Alerts' })
+
+const deadLetter = {
+  id: z.string().describe('topic:partition:offset of the refused record.'),
+  topic: z.string(),
+  partition: z.number().int(),
+  offset: z.number().int(),
+  code: z.string().describe('Why it was refused.'),
+  reason: z.string(),
+  publishedAt: z.string().describe('When the refused record was published.'),
+  refusedAt: z.string(),
+  size: z.number().int().describe("Bytes of the refused record's value."),
+  replayedAt: z.string().nullable().describe('When it last entered again; null: never.'),
+}
+
+export const deadLettersSchema = z
+  .object({
+    deadLetters: z.array(z.object(deadLetter).meta({ id: 'DeadLetter' })).readonly(),
+    total: z.number().int().describe('How many there are of those asked for, of the newest 50,000.'),
+    next: z.number().int().nullable().describe('Goes on with before; null: there are no more.'),
+  })
+  .meta({ id: 'DeadLetters' })
+
+export const deadLetterContentSchema = z
+  .object({
+    ...deadLetter,
+    key: z.string().nullable(),
+    version: z.number().describe('The schema version that the record named.'),
+    fields: z
+      .array(z.object({ field: z.string(), message: z.string() }))
+      .readonly()
+      .describe('What is not acceptable.'),
+    encoding: z.enum(['utf8', 'base64']).describe('How value shows the bytes.'),
+    value: z.string(),
+    complete: z.boolean().describe('Whether value is all of it: of a large one only the beginning is kept.'),
+  })
+  .meta({ id: 'DeadLetterContent' })
+
+export const replayResultsSchema = z
+  .object({
+    results: z
+      .array(
+        z.object({
+          id: z.string(),
+          outcome: z
+            .enum(['replayed', 'still-refused', 'unknown', 'not-owned'])
+            .describe(
+              'replayed: published again; still-refused: see code; unknown: no such letter; not-owned: no producer answered, ask again.',
+            ),
+          code: z.string().optional(),
+          reason: z.string().optional(),
+        }),
+      )
+      .readonly(),
+    next: z.number().int().nullable().describe('Goes on with from; null: there are no more.'),
+  })
+  .meta({ id: 'ReplayResults' })
 
 export const healthSchema = z
   .object({ status: z.literal('alive'), version: z.string() })

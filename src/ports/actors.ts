@@ -23,11 +23,16 @@ export interface ActorReport {
   readonly context: Readonly<Record<string, unknown>>
 }
 
-/** The actors of this process, for the gateway. */
+/** An actor with the process that it runs in: one of another process has the id `ID@INSTANCE`. */
+export interface PlacedActor extends ActorReport {
+  readonly instance: string
+}
+
+/** The actors of all processes, for the gateway. */
 export interface ActorDirectory {
-  list(): readonly ActorReport[]
-  /** Sends RESET. Raises ACTOR_UNKNOWN. */
-  reset(id: string): void
+  list(): readonly PlacedActor[]
+  /** Sends RESET. Raises ACTOR_UNKNOWN, and CONTROL_UNAVAILABLE where another process does not answer. */
+  reset(id: string, signal: AbortSignal): Promise<void>
 }
 
 /** Something that lasts and that a person should know about. */
@@ -36,4 +41,9 @@ export interface Alert {
   readonly code: string
   readonly message: string
   readonly since: string
+}
+
+/** An alert with the process that raised it: one of another process has the id `ID@INSTANCE`. */
+export interface PlacedAlert extends Alert {
+  readonly instance: string
 }

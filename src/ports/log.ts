@@ -35,11 +35,24 @@ export type CounterName =
   | 'derived_records_total'
   | 'stored_rows_total'
   | 'dead_letters_total'
+  | 'dead_letters_replayed_total'
+  | 'broker_errors_total'
+  | 'store_errors_total'
+  | 'rebalances_total'
   | 'delivered_events_total'
   | 'delivery_catch_ups_total'
   | 'delivery_resets_total'
 
-export type GaugeName = 'alerts' | 'consumer_lag_records' | 'source_way' | 'streams' | 'sockets'
+export type GaugeName =
+  | 'alerts'
+  | 'consumer_lag_records'
+  | 'source_way'
+  | 'streams'
+  | 'sockets'
+  | 'processes'
+  | 'partitions_assigned'
+  | 'shards_owned'
+  | 'leader'
 
 export type TimerName =
   | 'store_write_seconds'

@@ -56,6 +56,16 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
   derived_records_total: { help: 'Records derived into dynamic topics.', labels: [] },
   stored_rows_total: { help: 'Rows written to the database.', labels: [] },
   dead_letters_total: { help: 'Records kept as dead letters.', labels: [] },
+  dead_letters_replayed_total: {
+    help: 'Dead letters that this producer was asked to replay, by what became of them.',
+    labels: ['outcome'],
+  },
+  broker_errors_total: { help: 'Calls to the broker that failed, by code.', labels: ['code'] },
+  store_errors_total: { help: 'Calls to the database that failed, by code.', labels: ['code'] },
+  rebalances_total: {
+    help: 'Times that a consumer group gave this process its partitions, the first time included.',
+    labels: ['group'],
+  },
   delivered_events_total: { help: 'Events handed over to applications.', labels: [] },
   delivery_catch_ups_total: {
     help: 'Streams served from the log for a while, since they resumed or were read too slowly.',
@@ -76,6 +86,13 @@ export const GAUGES: Readonly<Record<GaugeName, Metric>> = {
   },
   source_way: { help: 'Which way of a source delivers: 1, else 0.', labels: ['source', 'way'] },
   streams: { help: 'Live streams (leases).', labels: [] },
+  processes: { help: 'Live processes that have a role, as this process has heard.', labels: ['role'] },
+  partitions_assigned: {
+    help: 'Partitions that a consumer group gives this process.',
+    labels: ['group'],
+  },
+  shards_owned: { help: 'Source shards that this process publishes.', labels: [] },
+  leader: { help: 'Whether this process leads the coordinators: 1, else 0.', labels: [] },
   sockets: { help: 'Open WebSockets of applications.', labels: [] },
 }
 

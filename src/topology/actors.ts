@@ -5,7 +5,7 @@ import { consumerFixedMachine } from '../machines/consumer-fixed.ts'
 import { coordinatorMachine } from '../machines/coordinator.ts'
 import type { MachineSettings } from '../machines/failure.ts'
 import { producerMachine } from '../machines/producer.ts'
-import type { ActorDirectory, ActorReport, ErrorInfo } from '../ports/actors.ts'
+import type { ActorReport, ErrorInfo } from '../ports/actors.ts'
 import type { Log, Meter } from '../ports/log.ts'
 import type {
   ConsumerDynamicActor,
@@ -38,7 +38,8 @@ function alertActions(id: string, alerts: Alerts) {
   }
 }
 
-export function startProducer(parts: ActorParts, services: ProducerServices) {
+/** `details` adds to the context that is shown what the machine does not know. */
+export function startProducer(parts: ActorParts, services: ProducerServices, details: () => object) {
   const { alerts, log } = parts
   const id = 'producer'
   return superviseActor({
@@ -63,11 +64,13 @@ export function startProducer(parts: ActorParts, services: ProducerServices) {
       targetTopic,
       newTopicName,
       waiting: { dynamic: waiting.dynamic, topics: waiting.topics.length, batches: waiting.batches.length },
+      ...details(),
     }),
   })
 }
 
-export function startCoordinator(parts: ActorParts, services: CoordinatorServices) {
+/** `details` adds to the context that is shown what the machine does not know. */
+export function startCoordinator(parts: ActorParts, services: CoordinatorServices, details: () => object) {
   const id = 'coordinator'
   return superviseActor({
     ...parts,
@@ -85,6 +88,7 @@ export function startCoordinator(parts: ActorParts, services: CoordinatorService
     summarise: ({ pendingTopic }) => ({
       pending: pendingTopic?.kind ?? null,
       requests: pendingTopic?.requests.length ?? 0,
+      ...details(),
     }),
   })
 }
@@ -139,7 +143,7 @@ function startConsumerDynamic(parts: ActorParts, app: string, services: Consumer
 }
 
 /** The actors of this process, by id (R20). */
-export class ActorRoster implements ActorDirectory {
+export class ActorRoster {
   readonly #actors = new Map<string, Pick<SupervisedActor<never>, 'report' | 'reset' | 'stop'>>()
 
   add<A extends Pick<SupervisedActor<never>, 'report' | 'reset' | 'stop'>>(actor: A): A {
@@ -157,6 +161,7 @@ export class ActorRoster implements ActorDirectory {
     return [...this.#actors.values()].map((actor) => actor.report())
   }
 
+  /** Sends RESET. Raises ACTOR_UNKNOWN. */
   reset(id: string): void {
     const actor = this.#actors.get(id)
     if (!actor) throw new TapelineError('ACTOR_UNKNOWN', `no actor ${id} runs here`)

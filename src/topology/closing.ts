@@ -18,6 +18,7 @@ const ORDER = [
   'coordinator',
   'control',
   'engines',
+  'operations',
   'trace',
 ] as const
 
@@ -26,10 +27,16 @@ type PartName = (typeof ORDER)[number]
 /** What has been started and must be closed. */
 export class StartedParts {
   readonly #log: Log
+  #isClosing = false
   readonly #parts = new Map<PartName, (signal: AbortSignal) => Promise<void> | void>()
 
   constructor(log: Log) {
     this.#log = log
+  }
+
+  /** Whether the end has begun. */
+  get isClosing(): boolean {
+    return this.#isClosing
   }
 
   /** Takes note of a started part; its signal aborts when it has had its time. */
@@ -39,6 +46,7 @@ export class StartedParts {
 
   /** Closes everything in order. A part that fails, or takes too long, is logged and does not keep the others. */
   async close(): Promise<void> {
+    this.#isClosing = true
     const end = performance.now() + TOTAL_MS
     for (const name of ORDER) {
       const close = this.#parts.get(name)

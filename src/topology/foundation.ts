@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import type { Config } from '../config.ts'
 import { type ControlBus, openControlBus } from '../control/bus.ts'
 import { joinMembership, type Membership } from '../control/membership.ts'
+import { joinProcesses, type Processes } from '../control/processes.ts'
 import { openRegistry, type Registry } from '../control/registry.ts'
 import { ensureTopics, fixedTopics } from '../control/topics.ts'
 import type { Channel } from '../domain/events.ts'
@@ -9,6 +10,7 @@ import { ulid } from '../domain/ulid.ts'
 import type { Log } from '../ports/log.ts'
 import type { Store } from '../ports/store.ts'
 import { createAlerts } from '../telemetry/alerts.ts'
+import { meterBroker, meterStore } from '../telemetry/engine-meter.ts'
 import { createMeter, type PrometheusMeter } from '../telemetry/meter.ts'
 import { openTraceFile } from '../telemetry/trace-file.ts'
 import { recordTransitions } from '../telemetry/transitions.ts'
@@ -23,6 +25,8 @@ export interface Foundation extends Pick<Engines, 'broker' | 'store'> {
   readonly bus: ControlBus
   readonly registry: Registry
   readonly membership: Membership
+  /** The machines and alerts of all processes. */
+  readonly processes: Processes
   /** Unique among all processes, now and later. */
   readonly instance: string
   readonly topics: Readonly<Record<Channel, string>>
@@ -59,7 +63,8 @@ export async function layFoundation(
 
   const engines = await openEngines(config, log, waiting, signal)
   started.add('engines', () => engines.close())
-  const { broker, store } = engines
+  const broker = meterBroker(engines.broker, meter)
+  const store = engines.store && meterStore(engines.store, meter)
   const migrated = await store?.migrate(signal)
   for (const line of migrated?.missing ?? []) log.warn({}, line)
   const { prefix, partitions, retention, deadLetterRetention } = config.topics
@@ -70,7 +75,13 @@ export async function layFoundation(
   const bus = await openControlBus(broker, log, signal)
   const registry = await openRegistry(broker, log, signal)
   const membership = joinMembership(bus, { instance, roles: config.roles }, Date.now, log)
+  const roster = new ActorRoster()
+  const processes = joinProcesses({
+    own: { instance, actors: () => roster.list(), reset: (id) => roster.reset(id), alerts: alerts.list },
+    ...{ bus, membership, newId, log },
+  })
   started.add('control', async () => {
+    processes.close()
     membership.close()
     await bus.close()
     await registry.close()
@@ -84,9 +95,10 @@ export async function layFoundation(
     bus,
     registry,
     membership,
+    processes,
     instance,
     topics: fixedTopics(prefix),
-    roster: new ActorRoster(),
+    roster,
     actorParts: { settings, alerts, onTransition, log, meter },
     started,
     log,

@@ -1,6 +1,7 @@
-import type { Registry } from '../control/registry.ts'
-import type { CounterName, Meter } from '../ports/log.ts'
+import { ROLES } from '../config-schema.ts'
+import type { CounterName } from '../ports/log.ts'
 import type { Source, SourceHealth } from '../ports/source.ts'
+import type { Foundation } from './foundation.ts'
 
 const EVERY_MS = 1_000
 
@@ -15,23 +16,37 @@ const COUNTERS = {
 
 const WAYS = ['websocket', 'rest', 'replay', 'none'] as const satisfies readonly SourceHealth['way'][]
 
-/** Copies what only its owner knows into the metrics every second: the source's counters and way, the number of streams. */
+/** What only the roles of a process know; undefined without the role. */
+interface Known {
+  readonly source: Source | undefined
+  readonly shards: (() => readonly number[]) | undefined
+  readonly leads: (() => boolean) | undefined
+}
+
+/**
+ * Copies what only its owner knows into the metrics every second: the source's counters and way, shards, leadership, how many
+ * processes and streams there are.
+ */
 export function startGauges(
-  meter: Meter,
-  registry: Registry,
-  source: () => Source | undefined,
+  { meter, registry, membership }: Pick<Foundation, 'meter' | 'registry' | 'membership'>,
+  { source, shards, leads }: Known,
 ): { stop(): void } {
   let counted: Partial<SourceHealth['counters']> = {}
-  const copy = (): void => {
-    meter.gauge('streams', [...registry.view.leases()].length)
-    const health = source()?.health()
-    if (health === undefined) return
-    const { name, way, counters } = health
+  const copySource = ({ name, way, counters }: SourceHealth): void => {
     for (const [counter, metric] of Object.entries(COUNTERS) as [keyof typeof COUNTERS, CounterName][]) {
       meter.count(metric, counters[counter] - (counted[counter] ?? 0), { source: name })
     }
     counted = { ...counters }
     for (const each of WAYS) meter.gauge('source_way', each === way ? 1 : 0, { source: name, way: each })
+  }
+  const copy = (): void => {
+    meter.gauge('streams', [...registry.view.leases()].length)
+    const members = membership.live()
+    for (const role of ROLES)
+      meter.gauge('processes', members.filter(({ roles }) => roles.includes(role)).length, { role })
+    if (shards) meter.gauge('shards_owned', shards().length)
+    if (leads) meter.gauge('leader', leads() ? 1 : 0)
+    if (source) copySource(source.health())
   }
   const timer = setInterval(copy, EVERY_MS)
   timer.unref()

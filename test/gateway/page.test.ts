@@ -99,6 +99,7 @@ describe('the script of the first page', () => {
     broker.append('app.s1', ...Array.from({ length: 100 }, (_, i) => record(i + 2)))
     alerts.push({
       id: 'store',
+      instance: 'here',
       code: 'STORE_UNAVAILABLE',
       message: 'no answer',
       since: new Date().toISOString(),

@@ -2,7 +2,7 @@ import type { TestContext } from 'node:test'
 import { createWebSocketEndpoint } from '../../src/adapters/transport/websocket.ts'
 import { TapelineError } from '../../src/errors.ts'
 import { type Gateway, type GatewayOptions, startGateway } from '../../src/gateway/gateway.ts'
-import type { ActorDirectory, ActorReport, Alert } from '../../src/ports/actors.ts'
+import type { ActorDirectory, PlacedActor, PlacedAlert } from '../../src/ports/actors.ts'
 import type {
   Broker,
   PartitionFetch,
@@ -10,6 +10,7 @@ import type {
   StoredRecord,
   TopicDescription,
 } from '../../src/ports/broker.ts'
+import type { DeadLetterContent, DeadLetterFilter, DeadLetters } from '../../src/ports/dead-letters.ts'
 import type { Delivery } from '../../src/ports/delivery.ts'
 import type { CandleQuery, Store, TradeQuery } from '../../src/ports/store.ts'
 import type { Lease, StreamDesk } from '../../src/ports/streams.ts'
@@ -184,6 +185,7 @@ export class MemoryBroker implements Broker {
 
 /** Remembers what was asked, and gives what the test put in. */
 export class MemoryStore implements Store {
+  readonly lanes = 1
   readonly asked: (TradeQuery | CandleQuery | string)[] = []
   onQuery: (sql: string, signal: AbortSignal) => Promise<void> = async () => {}
 
@@ -216,9 +218,10 @@ export class MemoryStore implements Store {
 /** One actor in `error`, that can be reset. */
 export class MemoryActors implements ActorDirectory {
   readonly resets: string[] = []
-  readonly reports: ActorReport[] = [
+  readonly reports: PlacedActor[] = [
     {
       id: 'producer-0',
+      instance: 'here',
       machine: 'producer',
       state: 'error',
       since: '2026-01-01T00:00:00.000Z',
@@ -235,14 +238,41 @@ export class MemoryActors implements ActorDirectory {
     },
   ]
 
-  list(): readonly ActorReport[] {
+  list(): readonly PlacedActor[] {
     return this.reports
   }
 
-  reset(id: string): void {
+  async reset(id: string): Promise<void> {
     if (!this.reports.some((report) => report.id === id))
       throw new TapelineError('ACTOR_UNKNOWN', `no actor ${id}`)
     this.resets.push(id)
+  }
+}
+
+/** Letters that the test put in, and what was asked of them. */
+export class MemoryDeadLetters implements DeadLetters {
+  readonly letters: DeadLetterContent[] = []
+  readonly asked: unknown[] = []
+
+  async list(filter: DeadLetterFilter, page: object) {
+    this.asked.push([filter, page])
+    return { letters: this.letters, total: this.letters.length, next: 7 }
+  }
+
+  async get(id: string) {
+    const letter = this.letters.find((each) => each.id === id)
+    if (letter === undefined) throw new TapelineError('DEAD_LETTER_UNKNOWN', `there is no dead letter ${id}`)
+    return letter
+  }
+
+  async replay(ids: readonly string[]) {
+    this.asked.push(ids)
+    return ids.map((id) => ({ id, outcome: 'replayed' as const }))
+  }
+
+  async replayMatching(filter: DeadLetterFilter, page: object) {
+    this.asked.push([filter, page])
+    return { results: [], next: null }
   }
 }
 
@@ -253,7 +283,8 @@ export interface Platform {
   readonly broker: MemoryBroker
   readonly store: MemoryStore
   readonly actors: MemoryActors
-  readonly alerts: Alert[]
+  readonly deadLetters: MemoryDeadLetters
+  readonly alerts: PlacedAlert[]
   readonly checks: { name: string; ok: boolean; detail: string }[]
   /** Every line logged, down to debug. */
   readonly logged: string[]
@@ -275,7 +306,8 @@ export async function startPlatform(
     broker: new MemoryBroker(),
     store: new MemoryStore(),
     actors: new MemoryActors(),
-    alerts: [] as Alert[],
+    deadLetters: new MemoryDeadLetters(),
+    alerts: [] as PlacedAlert[],
     checks: [{ name: 'producer', ok: true, detail: 'producer at 10.0.0.1' }],
     metrics: () => meter.render(),
   }

@@ -294,6 +294,7 @@ describe('operations', () => {
     const { url, alerts } = await startPlatform(t)
     alerts.push({
       id: 'producer-0',
+      instance: 'here',
       code: 'SOURCE_STALE',
       message: 'silent',
       since: '2026-01-01T00:00:00.000Z',

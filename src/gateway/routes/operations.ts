@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { requireOperator } from '../guard.ts'
 import type { GatewayOptions, Readiness } from '../options.ts'
 import { actorsSchema, alertsSchema, healthSchema, readinessSchema, resetSchema } from '../schemas.ts'
-import { callerIn, type GatewayServer } from '../server.ts'
+import { callerIn, deadlineOf, type GatewayServer } from '../server.ts'
 
 /** Of the Prometheus text format. */
 const METRICS_MEDIA_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
@@ -19,13 +19,16 @@ export function registerOperations(
     ready,
     info,
   }: Pick<GatewayOptions, 'actors' | 'alerts' | 'metrics' | 'ready' | 'info'>,
+  { openMetrics = false } = {},
 ): void {
   app.route({
     method: 'GET',
     url: '/v1/actors',
     schema: {
       operationId: 'listActors',
-      summary: 'Every state machine of this process',
+      summary: 'The state machines',
+      description:
+        'Every one of this process, and the producers, coordinators and fixed consumers of the other processes as they said of themselves within the last seconds, under ids with `@` and the instance.',
       tags,
       response: { 200: actorsSchema },
     },
@@ -44,11 +47,11 @@ export function registerOperations(
       params: z.object({ id: z.string().min(1).max(200).describe('Id of an actor.') }),
       response: { 202: resetSchema },
     },
-    config: { errors: ['FORBIDDEN', 'ACTOR_UNKNOWN'] },
+    config: { errors: ['FORBIDDEN', 'ACTOR_UNKNOWN', 'CONTROL_UNAVAILABLE'] },
     handler: async (request, reply) => {
       requireOperator(callerIn(request))
       const { id } = request.params
-      actors.reset(id)
+      await actors.reset(id, deadlineOf(reply))
       reply.code(202)
       return { id, event: 'RESET' as const }
     },
@@ -60,6 +63,7 @@ export function registerOperations(
     schema: {
       operationId: 'listAlerts',
       summary: 'What lasts and a person should know about',
+      description: 'Of this process and, under ids with `@` and the instance, of the others.',
       tags,
       response: { 200: alertsSchema },
     },
@@ -106,8 +110,10 @@ export function registerOperations(
       operationId: 'metrics',
       summary: 'Metrics in the Prometheus text format',
       tags,
+      ...(openMetrics && { security: [] }),
       response: { 200: { description: 'The metrics.', content: { 'text/plain': { schema: z.string() } } } },
     },
+    config: openMetrics ? { open: true } : {},
     handler: async (_request, reply) => reply.type(METRICS_MEDIA_TYPE).send(await metrics()),
   })
 }

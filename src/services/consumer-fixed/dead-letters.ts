@@ -1,9 +1,8 @@
+import { letterEntry } from '../../control/dead-letter-records.ts'
 import { DEAD_LETTER_TOPIC } from '../../control/topics.ts'
-import type { RecordHeaders } from '../../domain/record.ts'
 import type { Broker, OutgoingRecord } from '../../ports/broker.ts'
 import type { Rejected } from './prepare.ts'
 
-const HEADERS: RecordHeaders = { v: 1, kind: 'control' }
 /** A reason, or a key, longer than this is cut: it may be, or quote, whatever was in the record. */
 const LONGEST_TEXT = 1_000
 /** As text in JSON they take a third more, and brokers take records of 1 MiB; the original lies at its position. */
@@ -27,8 +26,7 @@ export async function writeDeadLetters(
 
 function deadLetter({ topic, partition, record, error }: Rejected): OutgoingRecord {
   const value = record.value ?? new Uint8Array()
-  const body = {
-    v: 1,
+  return letterEntry({
     topic,
     partition,
     offset: record.offset,
@@ -40,10 +38,5 @@ function deadLetter({ topic, partition, record, error }: Rejected): OutgoingReco
     fields: error.fields.map(({ field, message }) => ({ field, message })),
     size: value.length,
     bytes: Buffer.from(value.subarray(0, MOST_BYTES)).toString('base64'),
-  }
-  return {
-    key: `${topic}:${partition}:${record.offset}`,
-    value: new TextEncoder().encode(JSON.stringify(body)),
-    headers: HEADERS,
-  }
+  })
 }

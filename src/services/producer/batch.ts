@@ -121,12 +121,22 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
     if (shard === undefined) return
     const window = shard.window(key)
     const verdict = window.judge(trade.id, trade.ts)
+    if (enters) {
+      // What was published before may be missing in the database all the same: the store leaves out what it has (R6).
+      if (verdict === 'new') {
+        window.remember(trade.id, trade.ts)
+        shard.changed.add(key)
+      }
+      meter.count('reentering_total')
+      add({ channel: 'trade', event: trade }, true)
+      return
+    }
     if (verdict === 'duplicate') {
       gaps.overlap(key)
       meter.count('duplicates_dropped_total')
       return
     }
-    if (verdict === 'new' && !enters) {
+    if (verdict === 'new') {
       const gap = gaps.close(key, window.lastTs, trade.ts)
       if (gap) {
         meter.count('gaps_total')
@@ -135,7 +145,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
     } else meter.count('reentering_total')
     window.remember(trade.id, trade.ts)
     shard.changed.add(key)
-    add({ channel: 'trade', event: trade }, enters || verdict === 'reentering')
+    add({ channel: 'trade', event: trade }, verdict === 'reentering')
   }
 
   for (const item of data.items) {

@@ -14,6 +14,8 @@ export interface ShardOwnership {
   readonly routes: Routes
   /** Whether the group gives this process any shard. */
   readonly assigned: boolean
+  /** Whether the group gives it this shard. */
+  isAssigned(k: number): boolean
   /** Takes over what the group gave and is not held; `onTaken` hears of each. Resolves at once where nothing is to be done. */
   ensure(onTaken: (taken: TakenShard) => void, signal: AbortSignal): Promise<void>
   /** The outcome of a write is unknown: the shards are taken over anew before the next one (R3). */
@@ -62,6 +64,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
     get assigned() {
       return assigned.size > 0
     },
+    isAssigned: (k) => assigned.has(k),
     async ensure(onTaken, stop) {
       const missing = [...assigned].filter((k) => !shards.has(k))
       if (missing.length > 0) {

@@ -10,6 +10,7 @@ import { joinShards } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import { createDynamicPublisher } from './publish-dynamic.ts'
 import { createFixedPublisher } from './publish-fixed.ts'
+import { createReplay } from './replay.ts'
 import { createStandingStreams } from './standing.ts'
 
 /** The services of the producer machine. */
@@ -22,8 +23,12 @@ export interface ProducerServices {
   applyNotification(notification: ProducerNotification): void
   /** Calls back with what the coordinator tells, once the registry of this process shows it. */
   onNotification(listener: (notification: ProducerNotification) => void): () => void
+  /** Calls back with batches of dead letters that are to be published again, each marked as entering again. */
+  onReplay(listener: (batch: SourceBatch) => void): () => void
   /** Lets what the source still holds be published; resolves when nothing is left, or the signal aborts. */
   drain(signal: AbortSignal): Promise<void>
+  /** The shards that it owns at present. */
+  shards(): readonly number[]
   /** Writes a last checkpoint and gives the shards back. */
   close(signal: AbortSignal): Promise<void>
 }
@@ -39,7 +44,8 @@ export async function createProducerServices(
   const inTurn = createSerializer()
   const ownership = await joinShards(parts, signal)
   const source = createSourceFetch(parts)
-  const fixed = createFixedPublisher(parts, ownership)
+  const replay = createReplay(parts, ownership)
+  const fixed = createFixedPublisher(parts, ownership, replay.published)
   const dynamic = createDynamicPublisher(parts, ownership)
   const checkpoints = createCheckpointWriter(parts, ownership)
   const standing = createStandingStreams(parts)
@@ -73,6 +79,7 @@ export async function createProducerServices(
           await ownership.ensure(fixed.reconcile, deadline)
           const outcome = await fixed.publish(data, deadline)
           source.taken(data)
+          replay.settle(data)
           checkpoints.writeIfDue()
           return outcome
         }),
@@ -111,8 +118,11 @@ export async function createProducerServices(
         off()
       }
     },
+    shards: () => [...ownership.shards.keys()],
+    onReplay: (listener) => replay.listen(listener),
     close: (stop) =>
       inTurn(async () => {
+        await replay.close()
         await checkpoints.close(stop)
         await ownership.close()
       }),

@@ -16,8 +16,15 @@ export interface FixedPublisher {
   reconcile(taken: TakenShard): void
 }
 
-/** Publishes batches to the fixed topics; a batch whose attempt failed goes on where the failure left it. */
-export function createFixedPublisher(parts: ProducerParts, ownership: ShardOwnership): FixedPublisher {
+/**
+ * Publishes batches to the fixed topics; a batch whose attempt failed goes on where the failure left it. `onPublished` hears
+ * of events that lie in their topic for good.
+ */
+export function createFixedPublisher(
+  parts: ProducerParts,
+  ownership: ShardOwnership,
+  onPublished: (events: readonly OutgoingEvent[]) => void,
+): FixedPublisher {
   const { broker, source, partitions, topics, meter, now } = parts
   const { shards, routes } = ownership
   const gaps = new GapWatch()
@@ -26,7 +33,7 @@ export function createFixedPublisher(parts: ProducerParts, ownership: ShardOwner
   const reconcile: FixedPublisher['reconcile'] = ({ shard, landed }) => {
     for (const phase of attempt?.phases ?? []) {
       const ofShard = phase.get(shard.k)
-      for (const channel of CHANNELS) ofShard?.[channel]?.splice(0, landed[channel])
+      for (const channel of CHANNELS) onPublished(ofShard?.[channel]?.splice(0, landed[channel]) ?? [])
       for (const { event, market } of ofShard?.trade ?? []) {
         shard.window(market).remember((event as { id: string }).id, event.ts)
         shard.changed.add(market)
@@ -96,6 +103,7 @@ export function createFixedPublisher(parts: ProducerParts, ownership: ShardOwner
       let records = 0
       for (const phase of attempt.phases) {
         for (const { channel, events } of await send(phase, signal)) {
+          onPublished(events)
           written.add(topics[channel])
           records += events.length
           meter.count('published_records_total', events.length, { channel })

@@ -3,17 +3,21 @@ import { createLeader } from '../../services/coordinator/leader.ts'
 import { startCoordinator } from '../actors.ts'
 import { type Foundation, newId } from '../foundation.ts'
 
-/** Starts the role coordinator: the one that leads makes and removes dynamic topics. */
-export async function startCoordinatorRole(foundation: Foundation, signal: AbortSignal): Promise<void> {
+/** Starts the role coordinator: the one that leads makes and removes dynamic topics. Gives whether this one does. */
+export async function startCoordinatorRole(
+  foundation: Foundation,
+  signal: AbortSignal,
+): Promise<() => boolean> {
   const { config, broker, registry, bus, membership, instance, topics, roster, started, log } = foundation
   const { grace, maxPerApplication, retention } = config.streams
+  const leader = createLeader({ broker, registry, instance, now: Date.now, log })
   const services = await createCoordinatorServices(
     {
       broker,
       registry,
       bus,
       membership,
-      leader: createLeader({ broker, registry, instance, now: Date.now, log }),
+      leader,
       instance,
       settings: { graceMs: grace, maxPerApplication, retentionMs: retention, fixedTopics: topics },
       now: Date.now,
@@ -22,9 +26,11 @@ export async function startCoordinatorRole(foundation: Foundation, signal: Abort
     },
     signal,
   )
-  roster.add(startCoordinator(foundation.actorParts, services))
+  const leads = (): boolean => leader.leading
+  roster.add(startCoordinator(foundation.actorParts, services, () => ({ leads: leads() })))
   started.add('coordinator', () => {
     roster.remove('coordinator')
     return services.close()
   })
+  return leads
 }

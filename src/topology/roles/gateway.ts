@@ -1,10 +1,12 @@
 import { createWebSocketEndpoint } from '../../adapters/transport/websocket.ts'
+import { createDeadLetterDesk } from '../../control/dead-letters.ts'
 import { createStreamDesk } from '../../control/stream-desk.ts'
-import { type Gateway, type Readiness, startGateway } from '../../gateway/gateway.ts'
-import type { ActorReport } from '../../ports/actors.ts'
+import { startGateway } from '../../gateway/gateway.ts'
 import { createDelivery } from '../../services/consumer-dynamic/delivery.ts'
 import { VERSION } from '../../version.ts'
+import { addressOf } from '../address.ts'
 import { newId, type StoreFoundation } from '../foundation.ts'
+import { readiness } from '../readiness.ts'
 import { clockMicros } from '../sources.ts'
 
 /** Starts the role gateway: the API, and delivery to applications. Gives its address as this machine reaches it. */
@@ -20,6 +22,7 @@ export async function startGatewayRole(
     registry,
     membership,
     instance,
+    processes,
     roster,
     actorParts,
     started,
@@ -47,10 +50,11 @@ export async function startGatewayRole(
     delivery,
     store,
     broker,
-    actors: roster,
-    alerts: actorParts.alerts.list,
+    deadLetters: createDeadLetterDesk({ instance, broker, bus, membership, newId, log }),
+    actors: processes.actors,
+    alerts: processes.alerts,
     metrics: () => meter.render(),
-    ready: () => readiness(isStarted(), roster.list()),
+    ready: () => readiness({ isStarted: isStarted(), isClosing: started.isClosing }, roster.list()),
     info: { version: VERSION },
     log,
     meter,
@@ -61,22 +65,4 @@ export async function startGatewayRole(
     await delivery.close()
   })
   return addressOf(gateway)
-}
-
-/** One that listens on all addresses is reached on the loopback one. */
-function addressOf({ address, port }: Gateway): string {
-  const host = address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
-}
-
-/** Ready is who serves and stores: a source that is away is shown by the actors, and does not take the API out of service. */
-function readiness(isStarted: boolean, actors: readonly ActorReport[]): Readiness {
-  const checks = actors
-    .filter(({ machine }) => machine !== 'consumerDynamic')
-    .map(({ id, machine, state, errorInfo }) => ({
-      name: id,
-      ok: state !== 'error' || (machine === 'producer' && errorInfo?.step === 'fetchingData'),
-      detail: errorInfo ? `${state}: ${errorInfo.code}` : state,
-    }))
-  return { ready: isStarted && checks.every(({ ok }) => ok), checks }
 }

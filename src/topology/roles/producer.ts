@@ -4,12 +4,15 @@ import { createProducerServices } from '../../services/producer/producer.ts'
 import { startProducer } from '../actors.ts'
 import { type Foundation, newId } from '../foundation.ts'
 
-/** Starts the role producer: the source into the fixed topics, and from there into the dynamic ones. */
+/**
+ * Starts the role producer: the source into the fixed topics, and from there into the dynamic ones. Gives which shards this one
+ * owns at present.
+ */
 export async function startProducerRole(
   foundation: Foundation,
   source: Source,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<() => readonly number[]> {
   const { config, broker, registry, bus, instance, topics, roster, actorParts, started, log, meter } =
     foundation
   started.add('source', () => source.close())
@@ -34,15 +37,25 @@ export async function startProducerRole(
     },
     signal,
   )
-  const actor = roster.add(startProducer(actorParts, services))
+  const details = (): object => ({ shards: services.shards(), source: healthOf(source) })
+  const actor = roster.add(startProducer(actorParts, services, details))
   const unlisten = services.onNotification((notification) =>
     actor.send({ type: 'NOTIFY_PRODUCER', notification }),
   )
+  const unlistenReplay = services.onReplay((data) => actor.send({ type: 'PUBLISH_FIXED', data }))
   for (const topicName of standing.keys()) actor.send({ type: 'CREATE_TOPIC', topicName })
   started.add('producer', async (stop) => {
     await services.drain(stop)
     unlisten()
+    unlistenReplay()
     roster.remove('producer')
     await services.close(stop)
   })
+  return services.shards
+}
+
+/** How the source is, in short: its counters are in the metrics. */
+function healthOf(source: Source): object {
+  const { name, way, markets, failure } = source.health()
+  return { name, way, markets, failure: failure?.code ?? null }
 }

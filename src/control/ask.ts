@@ -1,0 +1,44 @@
+import { ERROR_KINDS, type ErrorCode, TapelineError } from '../errors.ts'
+import type { ControlBus } from './bus.ts'
+import { withDeadline } from './deadline.ts'
+import type { ControlRecordOf } from './records.ts'
+
+type Request = ControlRecordOf<'CREATE_TOPIC_REQUEST' | 'END_LEASE_REQUEST' | 'RESET_ACTOR'>
+
+interface AskOptions {
+  readonly waitMs: number
+  /** Who is to answer, for the error. */
+  readonly whom: string
+  /** What still belongs to the answer, within the same time. */
+  readonly settle?: (reply: ControlRecordOf<'REPLY'>, deadline: AbortSignal) => Promise<void>
+}
+
+/**
+ * Sends a request on the control topic and waits for its REPLY.
+ * Raises what the reply says, or CONTROL_UNAVAILABLE where none comes in time.
+ */
+export async function ask(
+  bus: ControlBus,
+  request: Request,
+  { waitMs, whom, settle }: AskOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await withDeadline(signal, waitMs, async (deadline) => {
+      // It listens before it sends, so that no answer is missed.
+      const answered = bus.first('REPLY', (reply) => reply.requestId === request.requestId, deadline)
+      const [reply] = await Promise.all([answered, bus.send([request], deadline)])
+      if (reply.failure) throw new TapelineError(toCode(reply.failure.code), reply.failure.message)
+      await settle?.(reply, deadline)
+    })
+  } catch (error) {
+    if (error instanceof TapelineError || signal.aborted) throw error
+    throw new TapelineError('CONTROL_UNAVAILABLE', `${whom} did not answer within ${waitMs} ms`, {
+      cause: error,
+    })
+  }
+}
+
+function toCode(code: string): ErrorCode {
+  return code in ERROR_KINDS ? (code as ErrorCode) : 'INTERNAL'
+}

@@ -1,0 +1,84 @@
+import type { AddressInfo } from 'node:net'
+import { TapelineError } from '../errors.ts'
+import type { ApiKey } from './options.ts'
+import type { GatewayServer } from './server.ts'
+
+/** A server that listens. */
+export interface Listening {
+  readonly address: string
+  readonly port: number
+  /**
+   * Takes nothing new, tells every socket (1001), lets requests under way end, and cuts off what is left after 1.5 s.
+   * Calling it again waits for the same end.
+   */
+  close(): Promise<void>
+}
+
+/** What must end with a server: its WebSockets. */
+interface Sockets {
+  close(): Promise<void>
+  /** Cuts off those that have not ended by themselves. */
+  terminate(): void
+}
+
+interface ListenOptions {
+  readonly host: string
+  /** 0 lets the system choose. */
+  readonly port: number
+  /** Called as soon as the server begins to close. */
+  readonly onClosing: () => void
+  readonly sockets?: Sockets
+}
+
+/** How long a closing server lets requests and sockets end by themselves, in milliseconds. */
+const CLOSE_MS = 1500
+
+/** Begins to listen. Raises PORT_IN_USE, CONFIG_INVALID (an address that cannot be listened on); the server is closed then. */
+export async function listen(
+  app: GatewayServer,
+  { host, port, onClosing, sockets }: ListenOptions,
+): Promise<Listening> {
+  try {
+    // The framework would make a second server for ::1, whose connections it does not let us end.
+    await app.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port })
+  } catch (error) {
+    await app.close()
+    throw listenError(error, host, port)
+  }
+  let closed: Promise<void> | undefined
+  const bound = app.server.address() as AddressInfo
+  return {
+    address: bound.address,
+    port: bound.port,
+    close: () => {
+      onClosing()
+      closed ??= closeServer(app, sockets)
+      return closed
+    },
+  }
+}
+
+/** Raises CONFIG_INVALID for a key without a name or with nothing that could be sent. */
+export function refuseUnusableKeys(keys: readonly ApiKey[]): void {
+  const unusable = keys.find(({ name, key }) => name === '' || !/^\S+$/.test(key))
+  if (unusable === undefined) return
+  const remedy = 'Give every key a name, and at least one character without spaces.'
+  throw new TapelineError('CONFIG_INVALID', `the API key named "${unusable.name}" cannot be used`, { remedy })
+}
+
+async function closeServer(app: GatewayServer, sockets: Sockets | undefined): Promise<void> {
+  const deadline = setTimeout(() => {
+    sockets?.terminate()
+    app.server.closeAllConnections()
+  }, CLOSE_MS)
+  await Promise.all([sockets?.close(), app.close()])
+  clearTimeout(deadline)
+}
+
+function listenError(error: unknown, host: string, port: number): TapelineError {
+  const reason = error instanceof Error && 'code' in error ? error.code : undefined
+  const code = reason === 'EADDRINUSE' ? 'PORT_IN_USE' : 'CONFIG_INVALID'
+  return new TapelineError(code, `cannot listen on ${host}, port ${port}: ${reason ?? error}`, {
+    cause: error,
+  })
+}

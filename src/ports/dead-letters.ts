@@ -1,0 +1,81 @@
+/** A record that could not be stored, as lists show it. */
+export interface DeadLetter {
+  /** `topic:partition:offset` of the refused record. */
+  readonly id: string
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  /** Why it was refused: a code of `errors.ts`, and in words. */
+  readonly code: string
+  readonly reason: string
+  /** When the refused record was published, and when it was refused; ISO 8601. */
+  readonly publishedAt: string
+  readonly refusedAt: string
+  /** Bytes of the refused record's value. */
+  readonly size: number
+  /** When it last entered again; null where it never has. */
+  readonly replayedAt: string | null
+}
+
+/** A dead letter with what the refused record held. */
+export interface DeadLetterContent extends DeadLetter {
+  readonly key: string | null
+  /** The schema version that the record named. */
+  readonly version: number
+  readonly fields: readonly { readonly field: string; readonly message: string }[]
+  /** `utf8` where the bytes are text, else `base64`. */
+  readonly encoding: 'utf8' | 'base64'
+  readonly value: string
+  /** Whether `value` is all of it: of a large one only the beginning is kept. */
+  readonly complete: boolean
+}
+
+export interface DeadLetterFilter {
+  readonly topic?: string | undefined
+  readonly code?: string | undefined
+  /** Refused at or after, milliseconds since the epoch. */
+  readonly since?: number | undefined
+  /** `open`: never replayed. Left out: both. */
+  readonly state?: 'open' | 'replayed' | undefined
+}
+
+/**
+ * What became of a letter that was to be replayed.
+ * - `replayed`: it lies in its fixed topic again, marked as entering again.
+ * - `still-refused`: `code` and `reason` say why; it was not published.
+ * - `unknown`: there is no such letter (any more).
+ * - `not-owned`: no producer that owns its shard answered. Asking again is harmless.
+ */
+export interface ReplayResult {
+  readonly id: string
+  readonly outcome: 'replayed' | 'still-refused' | 'unknown' | 'not-owned'
+  readonly code?: string | undefined
+  readonly reason?: string | undefined
+}
+
+/**
+ * The records that could not be stored, and their way back (R6, R14). Raises BROKER_UNAVAILABLE, TIMEOUT, CONTROL_UNAVAILABLE.
+ * The newest 50,000 are known; older ones lie in the topic only.
+ */
+export interface DeadLetters {
+  /** The newest first; go on with `next` as `before`. `total` is how many fit the filter. */
+  list(
+    filter: DeadLetterFilter,
+    page: { readonly limit: number; readonly before?: number | undefined },
+    signal: AbortSignal,
+  ): Promise<{
+    readonly letters: readonly DeadLetter[]
+    readonly total: number
+    readonly next: number | null
+  }>
+  /** Raises DEAD_LETTER_UNKNOWN. */
+  get(id: string, signal: AbortSignal): Promise<DeadLetterContent>
+  /** Has letters enter again, in the order given; a result for each. Asking twice never makes a second row. */
+  replay(ids: readonly string[], signal: AbortSignal): Promise<readonly ReplayResult[]>
+  /** The same for those that fit the filter, the oldest first; go on with `next` as `from`. */
+  replayMatching(
+    filter: DeadLetterFilter,
+    page: { readonly limit: number; readonly from?: number | undefined },
+    signal: AbortSignal,
+  ): Promise<{ readonly results: readonly ReplayResult[]; readonly next: number | null }>
+}

@@ -1,0 +1,161 @@
+import { type LetterRecord, readLetters, replayedEntry } from '../../control/dead-letter-records.ts'
+import { withDeadline } from '../../control/deadline.ts'
+import { CONTROL_VERSION, type ControlRecordOf } from '../../control/records.ts'
+import { DEAD_LETTER_TOPIC } from '../../control/topics.ts'
+import { decodeEvent } from '../../domain/event-codec.ts'
+import { type Channel, type MarketEvent, marketKey, shardOf } from '../../domain/events.ts'
+import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
+import type { SourceBatch } from '../../ports/source.ts'
+import type { OutgoingEvent } from './batch.ts'
+import type { ShardOwnership } from './ownership.ts'
+import type { ProducerParts } from './parts.ts'
+
+/** Requests whose letters wait to be published; further ones are not taken, and their askers told nothing in time. */
+const MOST_OPEN = 16
+/** How long reading the letters, and telling the result, may take. */
+const STEP_MS = 10_000
+
+type Result = ControlRecordOf<'REPLAY_RESULT'>['results'][number]
+
+/**
+ * Has dead letters enter again (R6): on a REPLAY_REQUEST each producer takes those of its own shards, checks them anew, and
+ * publishes what is good now as a batch of its machine's cycle, so that order, offsets, retries and take-over are those of all
+ * data. Letters of shards that are not its own it leaves to the other producers.
+ */
+export interface Replay {
+  /** Calls back with each batch to be published, from now on. */
+  listen(onBatch: (batch: SourceBatch) => void): () => void
+  /** Events that lie in their fixed topic for good. */
+  published(events: readonly OutgoingEvent[]): void
+  /** All of a batch that could be published is. */
+  settle(batch: SourceBatch): void
+  close(): Promise<void>
+}
+
+/** A letter on its way. */
+interface OpenLetter {
+  readonly id: string
+  readonly letter: LetterRecord
+  readonly event: MarketEvent['event']
+  isPublished: boolean
+}
+
+interface OpenBatch {
+  readonly requestId: string
+  readonly letters: readonly OpenLetter[]
+}
+
+export function createReplay(parts: ProducerParts, ownership: ShardOwnership): Replay {
+  const { broker, bus, instance, partitions, topics, now, log, meter } = parts
+  const channels = new Map(Object.entries(topics).map(([channel, topic]) => [topic, channel as Channel]))
+  const open = new Map<SourceBatch, OpenBatch>()
+  const byEvent = new Map<object, OpenLetter>()
+  const stop = new AbortController()
+  const working = new Set<Promise<void>>()
+
+  /** Works beside the data path; what fails is logged, and the asker gets no answer, so that it asks again. */
+  const begin = (work: (signal: AbortSignal) => Promise<void>): void => {
+    const running = withDeadline(stop.signal, STEP_MS, work)
+      .catch((error: unknown) => {
+        if (isAbort(error)) return
+        log.warn({ code: toTapelineError(error).code, err: error }, 'dead letters could not be replayed')
+      })
+      .finally(() => working.delete(running))
+    working.add(running)
+  }
+
+  const answer = async (
+    requestId: string,
+    results: readonly Result[],
+    signal: AbortSignal,
+  ): Promise<void> => {
+    if (results.length === 0) return
+    for (const { outcome } of results) meter.count('dead_letters_replayed_total', 1, { outcome })
+    const author = { v: CONTROL_VERSION, instance } as const
+    await bus.send([{ ...author, kind: 'REPLAY_RESULT', requestId, results: [...results] }], signal)
+  }
+
+  /** Reads the event of a letter by the present rules. Raises EVENT_UNDECODABLE, EVENT_INVALID, TOPIC_UNKNOWN, RECORD_TOO_LARGE. */
+  const eventOf = (letter: LetterRecord): MarketEvent => {
+    const channel = channels.get(letter.topic)
+    if (channel === undefined)
+      throw new TapelineError('TOPIC_UNKNOWN', `${letter.topic} is no fixed topic of this platform`)
+    const bytes = Buffer.from(letter.bytes, 'base64')
+    if (bytes.length < letter.size)
+      throw new TapelineError('RECORD_TOO_LARGE', `only ${bytes.length} of its ${letter.size} bytes are kept`)
+    // The channel decides the shape of the event, which the compiler cannot follow here.
+    return { channel, event: decodeEvent(channel, bytes, letter.headers.v), reentering: true } as MarketEvent
+  }
+
+  const take = async (
+    { requestId, letters }: ControlRecordOf<'REPLAY_REQUEST'>,
+    onBatch: (batch: SourceBatch) => void,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    const bodies = await readLetters(
+      broker,
+      letters.map(({ at }) => at),
+      signal,
+    )
+    const refused: Result[] = []
+    const taken: { readonly item: MarketEvent; readonly letter: OpenLetter }[] = []
+    for (const { id, at } of letters) {
+      const letter = bodies.get(at)
+      if (letter === undefined) continue
+      try {
+        const item = eventOf(letter)
+        if (!ownership.isAssigned(shardOf(marketKey(item.event), partitions))) continue
+        taken.push({ item, letter: { id, letter, event: item.event, isPublished: false } })
+      } catch (error) {
+        // It has no market to go by, so the owner of the place where it lay speaks.
+        if (!ownership.isAssigned(letter.partition % partitions)) continue
+        const { code, message } = toTapelineError(error)
+        refused.push({ id, outcome: 'still-refused', code, reason: message })
+      }
+    }
+    if (taken.length > 0 && open.size >= MOST_OPEN) {
+      log.warn({ letters: taken.length }, 'too many replays wait; one was not taken')
+    } else if (taken.length > 0) {
+      const batch = { items: taken.map(({ item }) => item) }
+      open.set(batch, { requestId, letters: taken.map(({ letter }) => letter) })
+      for (const { letter } of taken) byEvent.set(letter.event, letter)
+      onBatch(batch)
+    }
+    await answer(requestId, refused, signal)
+  }
+
+  return {
+    listen(onBatch) {
+      return bus.on('REPLAY_REQUEST', (request) => begin((signal) => take(request, onBatch, signal)))
+    },
+    published(events) {
+      if (byEvent.size === 0) return
+      for (const { event } of events) {
+        const letter = byEvent.get(event)
+        if (letter) letter.isPublished = true
+      }
+    },
+    settle(batch) {
+      const settled = open.get(batch)
+      if (settled === undefined) return
+      open.delete(batch)
+      for (const { event } of settled.letters) byEvent.delete(event)
+      // The others were of shards that another producer owns by now: it is asked the next time.
+      const done = settled.letters.filter(({ isPublished }) => isPublished)
+      if (done.length === 0) return
+      begin(async (signal) => {
+        const notes = done.map(({ letter: { topic, partition, offset } }) =>
+          replayedEntry({ topic, partition, offset, replayedAt: now(), instance }),
+        )
+        await broker.publish([{ topic: DEAD_LETTER_TOPIC, partition: 0, records: notes }], signal)
+        const results = done.map(({ id }) => ({ id, outcome: 'replayed' as const }))
+        await answer(settled.requestId, results, signal)
+      })
+    },
+    async close() {
+      // Notes of what was published come before the end; requests that are still read are given up with their deadline.
+      await Promise.allSettled(working)
+      stop.abort()
+    },
+  }
+}

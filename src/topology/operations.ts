@@ -1,0 +1,23 @@
+import { startOperations } from '../gateway/operations-server.ts'
+import { VERSION } from '../version.ts'
+import { addressOf } from './address.ts'
+import type { Foundation } from './foundation.ts'
+import { readiness } from './readiness.ts'
+
+/** Serves health, metrics and actors of a process without the role gateway. Gives the address as this machine reaches it. */
+export async function serveOperations(foundation: Foundation, isStarted: () => boolean): Promise<string> {
+  const { config, processes, roster, started, log, meter } = foundation
+  const server = await startOperations({
+    ...config.operations,
+    keys: config.apiKeys,
+    actors: processes.actors,
+    alerts: processes.alerts,
+    metrics: () => meter.render(),
+    ready: () => readiness({ isStarted: isStarted(), isClosing: started.isClosing }, roster.list()),
+    info: { version: VERSION },
+    log,
+    meter,
+  })
+  started.add('operations', () => server.close())
+  return addressOf(server)
+}

@@ -1,0 +1,25 @@
+import type { Readiness } from '../gateway/gateway.ts'
+import type { ActorReport } from '../ports/actors.ts'
+
+/** What readiness goes by besides the machines. */
+interface Phase {
+  readonly isStarted: boolean
+  readonly isClosing: boolean
+}
+
+/**
+ * Ready is who serves and stores: a source that is away is shown by the actors, and does not take the API out of service. A
+ * process that is stopping says so at once, so that nothing new is sent to it while it drains.
+ */
+export function readiness({ isStarted, isClosing }: Phase, actors: readonly ActorReport[]): Readiness {
+  const phase = isClosing ? 'stopping' : isStarted ? 'started' : 'starting'
+  const machines = actors
+    .filter(({ machine }) => machine !== 'consumerDynamic')
+    .map(({ id, machine, state, errorInfo }) => ({
+      name: id,
+      ok: state !== 'error' || (machine === 'producer' && errorInfo?.step === 'fetchingData'),
+      detail: errorInfo ? `${state}: ${errorInfo.code}` : state,
+    }))
+  const checks = [{ name: 'process', ok: phase === 'started', detail: phase }, ...machines]
+  return { ready: checks.every(({ ok }) => ok), checks }
+}
