@@ -48,7 +48,13 @@ export async function openTimescaleStore(settings: TimescaleSettings, signal: Ab
     columnstoreAfterMs: settings.columnstoreAfterMs || undefined,
     retentionMs: settings.retentionMs || undefined,
   }
-  await writes.use(signal, (session) => detectCapabilities(session))
+  try {
+    await writes.use(signal, (session) => detectCapabilities(session))
+  } catch (error) {
+    // A connection left open would keep the process alive that ends because of this.
+    await writes.close()
+    throw error
+  }
   return {
     lanes,
     migrate: (stop) => migrations.use(stop, (session) => migrate(session, policies, createExtension)),
