@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { assembleCopy, TupleWriter } from '../../src/domain/copy-binary.ts'
+import { copyStream, joinPieces, TupleWriter } from '../../src/domain/copy-binary.ts'
 
 test('a COPY stream has the documented bytes', () => {
   const writer = new TupleWriter(8)
@@ -12,7 +12,7 @@ test('a COPY stream has the documented bytes', () => {
   writer.integer(7)
   writer.boolean(true)
   assert.equal(writer.rows, 1)
-  const bytes = Buffer.from(assembleCopy([writer.finish()]))
+  const bytes = Buffer.concat(copyStream([writer.finish()]))
   const expected = [
     '5047434f50590aff0d0a00' + '00000000' + '00000000',
     '0006',
@@ -25,6 +25,17 @@ test('a COPY stream has the documented bytes', () => {
     'ffff',
   ]
   assert.equal(bytes.toString('hex'), expected.join(''))
+})
+
+test('text of any kind and length is UTF-8', () => {
+  const texts = ['', 'BTC-USD', 'é', 'BTC-€', 'x'.repeat(33), 'ü'.repeat(33), '\u{1f4c8}', 'a\0b']
+  for (const text of texts) {
+    const writer = new TupleWriter(1)
+    writer.text(text)
+    const bytes = Buffer.from(writer.finish())
+    assert.equal(bytes.readInt32BE(0), Buffer.byteLength(text))
+    assert.equal(bytes.toString('utf8', 4), text)
+  }
 })
 
 test('times before 2000 and far ahead keep their microseconds', () => {
@@ -43,6 +54,6 @@ test('segments of several partitions travel in one stream', () => {
     writer.text(id)
     return writer.finish()
   }
-  const both = Buffer.from(assembleCopy([segment('a'), segment('b')]))
+  const both = Buffer.from(joinPieces(copyStream([segment('a'), segment('b')])))
   assert.equal(both.length, 19 + 2 * (2 + 4 + 1) + 2)
 })

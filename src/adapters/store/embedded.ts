@@ -1,3 +1,4 @@
+import { joinPieces } from '../../domain/copy-binary.ts'
 import { TapelineError } from '../../errors.ts'
 import type { Log } from '../../ports/log.ts'
 import type { PartitionWrite, Store } from '../../ports/store.ts'
@@ -76,7 +77,10 @@ async function write(
   signal.throwIfAborted()
   if (writes.length === 0) return []
   const plan = planWrite(writes)
-  const transfer = plan.copies.map((copy) => copy.bytes.buffer)
-  await host.call('write', plan, { signal, transfer })
+  // Transferred bytes are gone here; a caller that must write again, not knowing how this write ended, still has its own.
+  const joined = plan.copies.map((copy) => joinPieces(copy.pieces))
+  const copies = plan.copies.map((copy, i) => ({ ...copy, pieces: joined.slice(i, i + 1) }))
+  const transfer = joined.map(({ buffer }) => buffer)
+  await host.call('write', { ...plan, copies }, { signal, transfer })
   return advancedClaims(plan)
 }

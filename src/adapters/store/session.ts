@@ -7,10 +7,10 @@ export interface SqlRows {
   readonly rows: readonly (readonly (string | null)[])[]
 }
 
-/** A step of a transaction: statements, or tuples in binary COPY format (`assembleCopy`) for one table. */
+/** A step of a transaction: statements, or a stream in binary COPY format (`copyStream`) for one table, in pieces. */
 export type TransactionStep =
   | { readonly sql: string }
-  | { readonly into: string; readonly columns: readonly string[]; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly into: string; readonly columns: readonly string[]; readonly pieces: readonly Uint8Array[] }
 
 /**
  * One connection to PostgreSQL, used by one operation at a time. The SQL of the store is written against it, so that

@@ -1,4 +1,4 @@
-import { assembleCopy } from '../../domain/copy-binary.ts'
+import { copyStream } from '../../domain/copy-binary.ts'
 import { type StoredChannel, TABLES } from '../../domain/rows.ts'
 import type { Claim, PartitionWrite } from '../../ports/store.ts'
 import { writeError } from './database-errors.ts'
@@ -38,21 +38,18 @@ const ROUTES: readonly Route[] = [
 /** A write as it travels to the connection: what moves, and one complete COPY stream for each route that has rows. */
 export interface WritePlan {
   readonly advances: readonly Advance[]
-  readonly copies: readonly (Omit<Route, 'reentering'> & { readonly bytes: Uint8Array<ArrayBuffer> })[]
+  readonly copies: readonly (Omit<Route, 'reentering'> & { readonly pieces: readonly Uint8Array[] })[]
   readonly rows: number
 }
 
-/**
- * Gathers the rows of all partitions by route. The bytes are copies: a caller that must write again, since it does not
- * know how this write ended, still has its own.
- */
+/** Gathers the rows of all partitions by route. The bytes are those of the segments, which nobody changes. */
 export function planWrite(writes: readonly PartitionWrite[]): WritePlan {
   const segments = writes.flatMap((write) => write.segments).filter((segment) => segment.rows > 0)
   return {
     advances: writes.map(({ claim, newOffset, memory }) => ({ claim, next: newOffset, memory })),
     copies: ROUTES.flatMap(({ reentering, ...route }) => {
       const own = segments.filter((each) => each.channel === route.channel && each.reentering === reentering)
-      return own.length === 0 ? [] : [{ ...route, bytes: assembleCopy(own.map(({ tuples }) => tuples)) }]
+      return own.length === 0 ? [] : [{ ...route, pieces: copyStream(own.map(({ tuples }) => tuples)) }]
     }),
     rows: segments.reduce((sum, segment) => sum + segment.rows, 0),
   }
@@ -69,8 +66,8 @@ export function advancedClaims(plan: WritePlan): readonly Claim[] {
  */
 export async function write(session: SqlSession, plan: WritePlan): Promise<void> {
   const steps: TransactionStep[] = [{ sql: advanceStatement(plan.advances) }]
-  for (const { channel, into, move, bytes } of plan.copies) {
-    steps.push({ into, columns: TABLES[channel].columns, bytes })
+  for (const { channel, into, move, pieces } of plan.copies) {
+    steps.push({ into, columns: TABLES[channel].columns, pieces })
     if (move !== undefined) steps.push({ sql: move })
   }
   try {

