@@ -252,6 +252,8 @@ describe('when it has stopped', () => {
     const { stdout, stderr, code } = await tapeline('tail', 'market.trades', '--from', 'earliest', '--json')
     assert.equal(code, 0, stderr)
     assert.match(stderr, /no platform runs .*this is all there is/)
+    const { topics } = await json<{ topics: { name: string }[] }>('streams', 'topics', '--all')
+    assert.ok(topics.some(({ name }) => name === 'market.trades'))
     const printed = new Set(parseTail(stdout).map(keyOf))
     assert.ok(rows.length > 100)
     assert.deepEqual(

@@ -39,13 +39,16 @@ describe('tapeline demo --exit', () => {
   })
   after(() => folder.remove())
 
-  const demo = (run: string) =>
-    runCommand([
-      'demo',
-      ...['--events', String(EVENTS), '--seed', '1', '--rate', '1500'],
-      ...['--ledger', pathOf(`ledger-${run}`), '--trace', pathOf(`trace-${run}`)],
-      ...['--data', pathOf('data'), '--port', '0', '--exit'],
-    ])
+  const demo = (run: string, environment: Record<string, string> = {}) =>
+    runCommand(
+      [
+        'demo',
+        ...['--events', String(EVENTS), '--seed', '1', '--rate', '1500'],
+        ...['--ledger', pathOf(`ledger-${run}`), '--trace', pathOf(`trace-${run}`)],
+        ...['--data', pathOf('data'), '--port', '0', '--exit'],
+      ],
+      environment,
+    )
 
   const stored = async (): Promise<LedgerTrade[]> => {
     const statement = 'select exchange, symbol, id, side, price, size, ts from trades'
@@ -81,8 +84,14 @@ describe('tapeline demo --exit', () => {
     await assertDrawn(seen)
   })
 
-  test('a second run goes on in the same folder: the trades of both are there, none twice', async () => {
-    const { code, stdout, stderr } = await demo('2')
+  const SERVERS = {
+    TAPELINE_BROKER_KIND: 'kafka',
+    TAPELINE_STORE_KIND: 'timescale',
+    TAPELINE_ROLES: 'gateway',
+  }
+
+  test('a second run goes on in the same folder, whatever servers are configured: none twice', async () => {
+    const { code, stdout, stderr } = await demo('2', SERVERS)
     assert.equal(code, 0, stdout + stderr)
     await assertStored(['1', '2'])
   })

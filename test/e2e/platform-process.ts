@@ -32,8 +32,11 @@ export function startCommand(
 }
 
 /** Runs the CLI to its end. */
-export async function runCommand(args: readonly string[]): Promise<CommandResult> {
-  const child = startCommand(args)
+export async function runCommand(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+): Promise<CommandResult> {
+  const child = startCommand(args, environment)
   let stdout = ''
   let stderr = ''
   child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
