@@ -57,7 +57,7 @@ export function targetConfig(flags: Flags): Config {
 }
 
 /** The data folder that the flags, the environment or the configuration name. Raises CONFIG_INVALID. */
-export function dataFolder(flags: Flags): string {
+function dataFolder(flags: Flags): string {
   return textFlag(flags, 'data') ?? targetConfig(flags).data
 }
 

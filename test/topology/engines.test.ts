@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, describe, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { type Config, type ConfigInput, loadConfig } from '../../src/config.ts'
 import { TapelineError } from '../../src/errors.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { needsStore, refuseLonelyRoles, usesFolder } from '../../src/topology/engines/roles.ts'
 import { kafkaSettings, serverNames, timescaleSettings } from '../../src/topology/engines/servers.ts'
+import { makeCertificate } from '../servers/postgres-files.ts'
 
 const log = createLog({ level: 'silent' })
 const folder = mkdtempSync(join(tmpdir(), 'tapeline-engines-'))
@@ -124,26 +124,30 @@ describe('settings of servers', () => {
 
 describe('PEM files', () => {
   const path = (name: string): string => join(folder, name)
-  const make = (name: string): void => {
-    const args = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=${name} -keyout ${path(`${name}.key`)} -out ${path(`${name}.crt`)}`
-    execFileSync('openssl', args.split(' '), { stdio: 'ignore' })
-  }
-  make('one')
-  make('other')
-  writeFileSync(path('empty.pem'), 'SECRET-TEXT that is no certificate')
+  before(async () => {
+    for (const name of ['one', 'other']) {
+      mkdirSync(path(name))
+      await makeCertificate(path(name))
+    }
+    writeFileSync(path('empty.pem'), 'SECRET-TEXT that is no certificate')
+  })
 
   const kafka = (tls: NonNullable<ConfigInput['broker']>) =>
     kafkaSettings(configOf({ broker: { ...KAFKA, tls: true, ...tls } }), log)
 
   test('are read as text', () => {
-    const files = { tlsCa: path('one.crt'), tlsCert: path('one.crt'), tlsKey: path('one.key') }
+    const files = {
+      tlsCa: path('one/server.crt'),
+      tlsCert: path('one/server.crt'),
+      tlsKey: path('one/server.key'),
+    }
     const { tls } = kafka(files)
     assert.match(tls?.ca ?? '', /^-----BEGIN CERTIFICATE-----/)
     assert.match(tls?.cert ?? '', /^-----BEGIN CERTIFICATE-----/)
     assert.match(tls?.key ?? '', /^-----BEGIN PRIVATE KEY-----/)
     assert.deepEqual(kafka({}).tls, {}, 'the authorities of Node')
     assert.equal(kafkaSettings(configOf({ broker: { ...KAFKA, ...files } }), log).tls, undefined, 'no TLS')
-    const store = { ...TIMESCALE, tls: 'verify' as const, tlsCa: path('one.crt') }
+    const store = { ...TIMESCALE, tls: 'verify' as const, tlsCa: path('one/server.crt') }
     assert.match(timescaleSettings(configOf({ store }), log).ca ?? '', /BEGIN CERTIFICATE/)
   })
 
@@ -151,15 +155,19 @@ describe('PEM files', () => {
     [
       ['a file that is not there', { tlsCa: path('none.pem') }, /broker\.tlsCa.*ENOENT/],
       ['a file that is no certificate', { tlsCa: path('empty.pem') }, /broker\.tlsCa.*not a certificate/],
-      ['a key as an authority', { tlsCa: path('one.key') }, /broker\.tlsCa.*not a certificate/],
-      ['a certificate without its key', { tlsCert: path('one.crt') }, /broker\.tlsKey is missing/],
-      ['a key without its certificate', { tlsKey: path('one.key') }, /broker\.tlsCert is missing/],
+      ['a key as an authority', { tlsCa: path('one/server.key') }, /broker\.tlsCa.*not a certificate/],
+      ['a certificate without its key', { tlsCert: path('one/server.crt') }, /broker\.tlsKey is missing/],
+      ['a key without its certificate', { tlsKey: path('one/server.key') }, /broker\.tlsCert is missing/],
       [
         'a key of another certificate',
-        { tlsCert: path('one.crt'), tlsKey: path('other.key') },
+        { tlsCert: path('one/server.crt'), tlsKey: path('other/server.key') },
         /broker\.tlsCert/,
       ],
-      ['a key that is none', { tlsCert: path('one.crt'), tlsKey: path('empty.pem') }, /broker\.tlsCert/],
+      [
+        'a key that is none',
+        { tlsCert: path('one/server.crt'), tlsKey: path('empty.pem') },
+        /broker\.tlsCert/,
+      ],
     ]
   for (const [what, tls, message] of BAD) {
     test(`${what} is refused by its setting, without its text`, () => {

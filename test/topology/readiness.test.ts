@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { ActorReport } from '../../src/ports/actors.ts'
+import { StartedParts } from '../../src/topology/closing.ts'
+import { readiness } from '../../src/topology/readiness.ts'
+import { quietLog } from '../quiet.ts'
+
+const RUNNING = { isStarted: true, isClosing: false }
+
+const actor = (machine: ActorReport['machine'], step?: string): ActorReport => ({
+  ...{ id: machine, machine, state: step ? 'error' : 'idle', since: '', restarts: 0, context: {} },
+  errorInfo: step
+    ? { code: 'STORE_UNAVAILABLE', message: '', step, attempt: 1, retryable: true, since: 0 }
+    : null,
+})
+
+test('ready is a process that has started, whose machines are not in error but for a source that is away', () => {
+  assert.equal(readiness(RUNNING, []).ready, true)
+  assert.equal(readiness({ ...RUNNING, isStarted: false }, []).ready, false)
+  assert.equal(readiness(RUNNING, [actor('producer', 'fetchingData'), actor('coordinator')]).ready, true)
+  assert.equal(readiness(RUNNING, [actor('producer', 'publishingFixed')]).ready, false)
+  assert.equal(readiness(RUNNING, [actor('consumerDynamic', 'interactingWithApp')]).ready, true)
+  const { ready, checks } = readiness(RUNNING, [actor('consumerFixed', 'writingToDB')])
+  assert.equal(ready, false)
+  assert.deepEqual(checks, [
+    { name: 'process', ok: true, detail: 'started' },
+    { name: 'consumerFixed', ok: false, detail: 'error: STORE_UNAVAILABLE' },
+  ])
+})
+
+test('it is not ready any more as soon as it begins to stop, while its parts drain', async () => {
+  const started = new StartedParts(quietLog)
+  const draining = Promise.withResolvers<void>()
+  started.add('producer', () => draining.promise)
+  const ready = () => readiness({ isStarted: true, isClosing: started.isClosing }, [])
+  assert.equal(ready().ready, true)
+  const closed = started.close()
+  assert.deepEqual(ready(), { ready: false, checks: [{ name: 'process', ok: false, detail: 'stopping' }] })
+  draining.resolve()
+  await closed
+})
