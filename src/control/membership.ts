@@ -25,7 +25,7 @@ export interface Membership {
   live(): readonly Member[]
   /** Who tells which leases are read here; asked at each heartbeat. */
   reading(source: () => Iterable<string>): void
-  /** Who tells what the others may know of this process; asked at each heartbeat. */
+  /** Who tells what the others may know of this process; asked at once, and at each heartbeat. */
   report(source: () => ProcessReport): void
   close(): void
 }
@@ -76,6 +76,7 @@ export function joinMembership(
     },
     report(source) {
       reportOfThis = source
+      beat()
     },
     close() {
       clearInterval(timer)

@@ -7,9 +7,6 @@ import type { Membership } from './membership.ts'
 import { reportOf } from './process-report.ts'
 import { CONTROL_VERSION } from './records.ts'
 
-/** How long another process has to answer a RESET_ACTOR. */
-const RESET_WAIT_MS = 5_000
-
 /** The machines and alerts of this process. */
 export interface OwnProcess {
   readonly instance: string
@@ -33,8 +30,10 @@ export function joinProcesses(parts: {
   readonly membership: Membership
   readonly newId: () => string
   readonly log: Log
+  /** How long another process has to answer a RESET_ACTOR, in milliseconds. */
+  readonly answerMs?: number
 }): Processes {
-  const { own, bus, membership, newId, log } = parts
+  const { own, bus, membership, newId, log, answerMs = 5_000 } = parts
   membership.report(() => reportOf(own.actors(), own.alerts()))
 
   const others = () => membership.live().filter(({ instance }) => instance !== own.instance)
@@ -67,7 +66,7 @@ export function joinProcesses(parts: {
           throw new TapelineError('ACTOR_UNKNOWN', `no process ${target} has been heard of lately`)
         const author = { v: CONTROL_VERSION, instance: own.instance } as const
         const request = { ...author, kind: 'RESET_ACTOR', requestId: newId(), target, actor } as const
-        await ask(bus, request, { waitMs: RESET_WAIT_MS, whom: `the process ${target}` }, signal)
+        await ask(bus, request, { waitMs: answerMs, whom: `the process ${target}` }, signal)
       },
     },
     alerts: () => [
