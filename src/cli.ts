@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command: Comman
   tail: () => import('./cli/tail.ts'),
   sql: () => import('./cli/sql.ts'),
   actors: () => import('./cli/actors.ts'),
+  'dead-letters': () => import('./cli/dead-letters.ts'),
   replay: () => import('./cli/replay.ts'),
   migrate: () => import('./cli/migrate.ts'),
   doctor: () => import('./cli/doctor.ts'),

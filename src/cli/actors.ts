@@ -1,5 +1,5 @@
 import { actorsSchema, resetSchema } from '../gateway/schemas.ts'
-import type { ActorReport } from '../ports/actors.ts'
+import type { PlacedActor } from '../ports/actors.ts'
 import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
 import { type Command, expectWords, type Flags, type Terminal } from './command.ts'
 import { runSubcommand } from './subcommand.ts'
@@ -10,7 +10,8 @@ Usage: tapeline actors [list] [--json] [--data DIR | --config FILE | --api URL]
        tapeline actors reset ID [--data DIR | --config FILE | --api URL]
 
 Lists the state machines of the running platform with state, time in it, restarts and the error that one
-is in; or sends RESET to one, which goes back to its initial state and does the work in hand again.
+is in; or sends RESET to one, which goes back to its initial state and does the work in hand again. Machines
+of other processes are listed too, under ids with @ and the instance.
 
   --json       print {"actors": [...]}
 ${TARGET_HELP}
@@ -47,12 +48,14 @@ async function reset(flags: Flags, words: readonly string[], terminal: Terminal)
   return 0
 }
 
-function tableOf(actors: readonly ActorReport[]): string {
+function tableOf(actors: readonly PlacedActor[]): string {
   const now = Date.now()
-  const rows = actors.map(({ id, machine, state, since, restarts, errorInfo }) => {
+  const isSpread = new Set(actors.map(({ instance }) => instance)).size > 1
+  const where = (text: string): string[] => (isSpread ? [text] : [])
+  const rows = actors.map(({ id, instance, machine, state, since, restarts, errorInfo }) => {
     const seconds = Math.max(0, (now - Date.parse(since)) / 1000)
     const error = errorInfo ? `${errorInfo.code} in ${errorInfo.step}: ${errorInfo.message}` : ''
-    return [id, machine, state, `${seconds.toFixed(1)} s`, String(restarts), error]
+    return [id, ...where(instance), machine, state, `${seconds.toFixed(1)} s`, String(restarts), error]
   })
-  return formatTable(['ID', 'MACHINE', 'STATE', 'FOR', 'RESTARTS', 'ERROR'], rows)
+  return formatTable(['ID', ...where('INSTANCE'), 'MACHINE', 'STATE', 'FOR', 'RESTARTS', 'ERROR'], rows)
 }

@@ -90,7 +90,7 @@ export function createDeadLetterDesk(parts: DeskParts): DeadLetters {
     },
     async replay(ids, signal) {
       await index.refresh()
-      const letters = ids.flatMap((id) => index.get(id) ?? [])
+      const letters = [...new Set(ids)].flatMap((id) => index.get(id) ?? [])
       const answers = await replayAll(letters, signal)
       return ids.map((id) => answers.get(id) ?? (index.get(id) ? unanswered(id) : { id, outcome: 'unknown' }))
     },

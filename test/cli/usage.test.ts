@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { command as actors } from '../../src/cli/actors.ts'
 import { type Command, readFlags } from '../../src/cli/command.ts'
+import { command as deadLetters } from '../../src/cli/dead-letters.ts'
 import { command as demo } from '../../src/cli/demo.ts'
 import { command as doctor } from '../../src/cli/doctor.ts'
 import { command as graph } from '../../src/cli/graph.ts'
@@ -15,7 +16,7 @@ import { command as up } from '../../src/cli/up.ts'
 import { runCommand } from '../e2e/platform-process.ts'
 import { recordingTerminal } from './recording-terminal.ts'
 
-const COMMANDS = [demo, up, simulate, streams, tail, sql, actors, replay, migrate, doctor, graph]
+const COMMANDS = [demo, up, simulate, streams, tail, sql, actors, deadLetters, replay, migrate, doctor, graph]
 
 async function run(command: Command, args: readonly string[]): Promise<number> {
   const { flags, words } = readFlags(command, args)
@@ -47,6 +48,16 @@ const WRONG: readonly (readonly [command: Command, args: readonly string[], mess
   [sql, ['select 1', '--max-rows', '9000000'], /--max-rows/],
   [actors, ['kick'], /kick/],
   [actors, ['reset'], /ID/],
+  [deadLetters, ['bury'], /bury/],
+  [deadLetters, ['list', 'all'], /all/],
+  [deadLetters, ['--since', 'yesterday'], /--since/],
+  [deadLetters, ['--state', 'lost'], /--state/],
+  [deadLetters, ['--all'], /--all/],
+  [deadLetters, ['show'], /ID/],
+  [deadLetters, ['show', 'a', '--topic', 'b'], /--topic/],
+  [deadLetters, ['replay'], /ID/],
+  [deadLetters, ['replay', 'a', '--code', 'B'], /--code/],
+  [deadLetters, ['replay', 'a', '--all'], /"a"/],
   [replay, [], /FILE/],
   [replay, ['f', '--speed', 'slow'], /--speed/],
   [migrate, ['up'], /up/],
