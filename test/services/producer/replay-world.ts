@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
+import { openControlBus } from '../../../src/control/bus.ts'
+import { createDeadLetterDesk } from '../../../src/control/dead-letters.ts'
+import { joinMembership } from '../../../src/control/membership.ts'
+import { readRanges } from '../../../src/control/read-range.ts'
+import { openRegistry } from '../../../src/control/registry.ts'
+import { ensureTopics, fixedTopics } from '../../../src/control/topics.ts'
+import { marketKey, shardOf, type Trade } from '../../../src/domain/events.ts'
+import { TapelineError } from '../../../src/errors.ts'
+import type { Broker, StoredRecord } from '../../../src/ports/broker.ts'
+import type { Source, SourceBatch } from '../../../src/ports/source.ts'
+import { writeDeadLetters } from '../../../src/services/consumer-fixed/dead-letters.ts'
+import { createProducerServices } from '../../../src/services/producer/producer.ts'
+import { quietLog, quietMeter } from '../../quiet.ts'
+
+export const NEVER = new AbortController().signal
+export const TOPICS = fixedTopics('market')
+export const PARTITIONS = 2
+const encoder = new TextEncoder()
+
+export const trade = (symbol: string, id: string): Trade => ({
+  ...{ exchange: 'x', symbol, id, side: 'buy', price: 1, size: 1, ts: 1_000, recvTs: 1_000 },
+})
+/** A symbol of each shard. */
+export const SYMBOLS = [0, 1].map((k) => {
+  const symbol = ['A-A', 'A-B', 'B-C', 'A-D', 'B-E'].find(
+    (each) => shardOf(marketKey({ exchange: 'x', symbol: each }), PARTITIONS) === k,
+  )
+  assert.ok(symbol)
+  return symbol
+}) as [string, string]
+
+interface Bad {
+  readonly value: string
+  readonly topic?: string
+  readonly partition?: number
+  readonly version?: number
+}
+
+/** A broker with dead letters, a desk, and producers that each own some shards. */
+export async function setUp(t: TestContext, { answerMs = 5_000 } = {}) {
+  const broker = await openEmbeddedBroker({ folder: ':memory:' })
+  const topicSettings = {
+    prefix: 'market',
+    partitions: PARTITIONS,
+    retentionMs: 1e9,
+    deadLetterRetentionMs: 1e9,
+  }
+  await ensureTopics(broker, topicSettings, NEVER)
+  const bus = await openControlBus(broker, quietLog, NEVER)
+  const registry = await openRegistry(broker, quietLog, NEVER)
+  const gatewayMembership = joinMembership(
+    bus,
+    { instance: 'gateway', roles: ['gateway'] },
+    Date.now,
+    quietLog,
+  )
+  const closings: (() => Promise<void> | void)[] = []
+  t.after(async () => {
+    for (const close of closings.reverse()) await close()
+    gatewayMembership.close()
+    await registry.close()
+    await bus.close()
+    await broker.close()
+  })
+  let ids = 0
+  const newId = (): string => `id-${ids++}`
+  const desk = createDeadLetterDesk({
+    ...{ instance: 'gateway', broker, bus, membership: gatewayMembership, newId, log: quietLog, answerMs },
+  })
+
+  /** A producer of some shards whose machine publishes what it is given at once; `hold` keeps it from doing so. */
+  const produce = async (
+    name: string,
+    shards: readonly number[],
+    { through = broker as Broker, hold = false } = {},
+  ) => {
+    const mine: Broker = {
+      ...through,
+      createTopics: (specs, signal) => through.createTopics(specs, signal),
+      listTopics: (prefix, signal) => through.listTopics(prefix, signal),
+      publish: (entries, signal) => through.publish(entries, signal),
+      takeOver: (id, signal) => through.takeOver(id, signal),
+      openReader: () => through.openReader(),
+      joinGroup: async ({ topics, onAssignment }) => {
+        await onAssignment(topics.flatMap((topic) => shards.map((partition) => ({ topic, partition }))))
+        return { commit: async () => {}, leave: async () => {} }
+      },
+    }
+    const services = await createProducerServices(
+      {
+        ...{ source: idleSource, broker: mine, registry, bus, instance: name, topics: TOPICS },
+        ...{ partitions: PARTITIONS, standing: new Map(), lingerMs: 0, now: Date.now, newId },
+        ...{ log: quietLog, meter: quietMeter },
+      },
+      NEVER,
+    )
+    await services.publishFixed({ items: [] }, NEVER)
+    const membership = joinMembership(bus, { instance: name, roles: ['producer'] }, Date.now, quietLog)
+    const batches: SourceBatch[] = []
+    const unlisten = services.onReplay((batch) => {
+      batches.push(batch)
+      if (!hold) void services.publishFixed(batch, NEVER).catch(() => undefined)
+    })
+    await until(() => gatewayMembership.live().some(({ instance }) => instance === name))
+    closings.push(async () => {
+      unlisten()
+      membership.close()
+      await services.close(NEVER)
+    })
+    return { services, batches }
+  }
+
+  let refused = 0
+  /** Keeps records as dead letters; gives their ids. */
+  const bury = async (bad: readonly Bad[]): Promise<string[]> => {
+    const rejected = bad.map(({ value, topic = TOPICS.trade, partition = 0, version = 1 }) => ({
+      ...{ topic, partition },
+      record: {
+        ...{ offset: refused++, timestamp: 1_700_000_000_000, key: null, value: encoder.encode(value) },
+        headers: { v: version, kind: 'event' as const },
+      },
+      error: new TapelineError('EVENT_INVALID', 'the table refuses it'),
+    }))
+    await writeDeadLetters(broker, rejected, NEVER)
+    return rejected.map(({ topic, partition, record }) => `${topic}:${partition}:${record.offset}`)
+  }
+
+  /** The events of a topic, without markers. */
+  const published = async (
+    topic: string = TOPICS.trade,
+  ): Promise<(StoredRecord & { partition: number })[]> => {
+    const [described] = await broker.listTopics(topic, NEVER)
+    const found: (StoredRecord & { partition: number })[] = []
+    const ranges = (described?.offsets ?? []).map(({ earliest, end }, partition) => ({
+      topic,
+      partition,
+      offset: earliest,
+      end,
+    }))
+    await readRanges(
+      broker,
+      ranges,
+      ({ partition, records }) => {
+        for (const record of records)
+          if (record.headers.kind === 'event') found.push({ ...record, partition })
+      },
+      NEVER,
+    )
+    return found
+  }
+  return { broker, desk, produce, bury, published }
+}
+
+const idleSource: Source = {
+  name: 'idle',
+  next: async ({ waitMs }, signal) => delay(waitMs, { items: [] }, { signal }),
+  ended: false,
+  subscribe() {},
+  unsubscribe() {},
+  health: () => {
+    throw new Error('not asked for here')
+  },
+  async close() {},
+}
+
+export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 10_000
+  while (!(await holds())) {
+    assert.ok(Date.now() < deadline, 'waited 10 s')
+    await delay(5)
+  }
+}
