@@ -28,7 +28,8 @@ export function fixedTopics(prefix: string): Record<Channel, string> {
   >
 }
 
-function requiredTopics(settings: TopicSettings): TopicSpec[] {
+/** The topics that a platform needs from its start, as it makes them. */
+export function requiredTopics(settings: TopicSettings): TopicSpec[] {
   const { prefix, partitions, retentionMs, deadLetterRetentionMs } = settings
   return [
     ...Object.values(fixedTopics(prefix)).map((name) => ({ name, partitions, retentionMs })),

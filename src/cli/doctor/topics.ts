@@ -1,0 +1,107 @@
+import type { Config } from '../../config.ts'
+import { DYNAMIC_PREFIX, requiredTopics } from '../../control/topics.ts'
+import { ERROR_KINDS } from '../../errors.ts'
+import type { TopicSpec } from '../../ports/broker.ts'
+import { type Finding, fail, ok, warn } from './finding.ts'
+
+/** How a topic is set up on a Kafka broker. */
+export interface TopicState {
+  readonly name: string
+  readonly partitions: number
+  /** Copies of each partition. */
+  readonly replication: number
+  /** How many copies must have a record before it is acknowledged. */
+  readonly minInsyncReplicas: number
+  /** Undefined: for ever. */
+  readonly retentionMs: number | undefined
+  readonly compacted: boolean
+}
+
+const CHECK = 'broker topics'
+
+/** Compares the topics of a Kafka broker with what the configuration would make. */
+export function topicFindings(
+  config: Config,
+  topics: readonly TopicState[],
+  brokers: number,
+): readonly Finding[] {
+  const { prefix, partitions, retention, deadLetterRetention } = config.topics
+  const specs = requiredTopics({
+    prefix,
+    partitions,
+    retentionMs: retention,
+    deadLetterRetentionMs: deadLetterRetention,
+  })
+  const known = new Map(topics.map((topic) => [topic.name, topic]))
+  const there = specs.flatMap((spec) => {
+    const topic = known.get(spec.name)
+    return topic === undefined ? [] : [{ spec, topic }]
+  })
+  const dynamic = topics.filter(({ name }) => name.startsWith(DYNAMIC_PREFIX))
+  const findings = [
+    ...there.flatMap(({ spec, topic }) => settingFindings(spec, topic)),
+    ...copiesFindings([...there.map(({ topic }) => topic), ...dynamic], brokers),
+  ]
+  if (findings.length > 0) return findings
+  const missing = specs.length - there.length
+  const rest = missing === 0 ? '' : `, ${missing} will be made at the start`
+  return [ok(CHECK, `${there.length} as configured, ${dynamic.length} dynamic${rest}`)]
+}
+
+function settingFindings(spec: TopicSpec, topic: TopicState): Finding[] {
+  const { name } = spec
+  const findings: Finding[] = []
+  if (topic.partitions !== spec.partitions) {
+    const detail = `${name} has ${topic.partitions} partitions, the configuration says ${spec.partitions}`
+    findings.push(fail(CHECK, detail, ERROR_KINDS.PARTITIONS_CHANGED.remedy))
+  }
+  const isCompacted = spec.compacted === true
+  if (topic.compacted !== isCompacted) {
+    const policy = isCompacted ? 'compact' : 'delete'
+    const detail = `${name} is ${topic.compacted ? '' : 'not '}compacted`
+    findings.push(fail(CHECK, detail, `Set cleanup.policy of the topic to ${policy}.`))
+  } else if (!isCompacted && topic.retentionMs !== spec.retentionMs) {
+    const detail = `${name} keeps records ${daysOf(topic.retentionMs)}, the configuration says ${daysOf(spec.retentionMs)}`
+    const remedy = `Set retention.ms of the topic to ${spec.retentionMs ?? -1}, or correct the configuration: it is used only when a topic is made.`
+    findings.push(warn(CHECK, detail, remedy))
+  }
+  return findings
+}
+
+/** Topics that cannot be written at all, or no more once a broker is away. Those of one kind are told together. */
+function copiesFindings(topics: readonly TopicState[], brokers: number): Finding[] {
+  const named = (which: (topic: TopicState) => boolean): string => {
+    const names = topics.filter(which).map(({ name }) => name)
+    const more = names.length > 3 ? ` and ${names.length - 3} more` : ''
+    return names.length === 0 ? '' : `${names.slice(0, 3).join(', ')}${more}`
+  }
+  const stuck = named(({ replication, minInsyncReplicas }) => replication < minInsyncReplicas)
+  const fragile = named(
+    ({ replication, minInsyncReplicas }) => replication > 1 && replication === minInsyncReplicas,
+  )
+  const single = brokers > 1 ? named(({ replication }) => replication === 1) : ''
+  const lower = 'Lower min.insync.replicas, or give the topic more copies (kafka-reassign-partitions).'
+  const raise =
+    'Give the topics more copies (kafka-reassign-partitions), and set broker.replication to 3 for new ones.'
+  return [
+    ...(stuck === ''
+      ? []
+      : [fail(CHECK, `fewer copies than min.insync.replicas, so nothing can be written: ${stuck}`, lower)]),
+    ...(fragile === ''
+      ? []
+      : [
+          warn(
+            CHECK,
+            `as many copies as min.insync.replicas, so one broker away stops writes: ${fragile}`,
+            lower,
+          ),
+        ]),
+    ...(single === '' ? [] : [warn(CHECK, `one copy on ${brokers} brokers: ${single}`, raise)]),
+  ]
+}
+
+function daysOf(millis: number | undefined): string {
+  if (millis === undefined) return 'for ever'
+  const days = millis / 86_400_000
+  return days >= 1 ? `${Number(days.toFixed(1))} days` : `${Number((days * 24).toFixed(2))} hours`
+}
