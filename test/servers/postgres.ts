@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { type Guard, guard } from './guard.ts'
 import { type Binaries, binaries, makeCertificate, OWNER, own } from './postgres-files.ts'
@@ -114,6 +115,21 @@ async function serverOf(
     | undefined
 
   const start = async (): Promise<void> => {
+    const end = Date.now() + START_MS
+    for (;;) {
+      try {
+        return await startOnce()
+      } catch (error) {
+        life?.guard.release()
+        life = undefined
+        // Processes of a server that was killed live on for a moment.
+        if (!/pre-existing shared memory/.test(lines.slice(-3).join()) || Date.now() > end) throw error
+        await delay(20)
+      }
+    }
+  }
+
+  const startOnce = async (): Promise<void> => {
     const args = Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`])
     const child = spawn(postgres, ['-D', data, '-p', String(port), ...args], {
       ...OWNER,

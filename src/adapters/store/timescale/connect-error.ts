@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { type ErrorCode, TapelineError } from '../../../errors.ts'
+import { DatabaseError } from '../session.ts'
 import { type Address, nameOf } from './address.ts'
 
 const SYSTEM_CODES: Readonly<Record<string, ErrorCode>> = {
@@ -56,6 +57,7 @@ function first(thrown: unknown): unknown {
 
 function codeOf(thrown: unknown): string {
   const error = first(thrown)
+  if (error instanceof DatabaseError) return error.sqlState
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 }
 
@@ -66,5 +68,6 @@ function messageOf(thrown: unknown): string {
 
 function described(thrown: unknown): string {
   const message = messageOf(thrown).replace(/\.$/, '')
-  return thrown instanceof pg.DatabaseError ? `${message} (${thrown.code})` : message
+  const isServers = thrown instanceof pg.DatabaseError || thrown instanceof DatabaseError
+  return isServers ? `${message} (${codeOf(thrown)})` : message
 }

@@ -36,8 +36,11 @@ export async function inspectTimescale(
   try {
     const findings = [await serverFinding(session, address), await clockFinding(session)]
     findings.push(await connectionsFinding(session, settings.lanes), await extensionFinding(session))
-    findings.push(await rightsFinding(session), await schemaFinding(session))
-    return [...findings, ...(await jobFindings(session))]
+    const rights = await rightsFinding(session)
+    findings.push(rights)
+    return rights.status === 'ok'
+      ? [...findings, await schemaFinding(session), ...(await jobFindings(session))]
+      : findings
   } catch (error) {
     signal.throwIfAborted()
     throw readError(error)
