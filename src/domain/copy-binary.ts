@@ -51,6 +51,16 @@ export class TupleWriter {
     this.#length = start + written
   }
 
+  /** A text whose ASCII characters are the bytes of `source` from `start` to before `end`. */
+  asciiBytes(source: Uint8Array, start: number, end: number): void {
+    this.#reserve(4 + end - start)
+    this.#view.setInt32(this.#length, end - start)
+    const bytes = this.#bytes
+    let at = this.#length + 4
+    for (let from = start; from < end; from++) bytes[at++] = source[from] as number
+    this.#length = at
+  }
+
   /** float8. */
   double(value: number | undefined): void {
     if (value === undefined) {

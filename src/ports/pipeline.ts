@@ -44,9 +44,12 @@ export type TopicBatch =
       readonly requests: readonly { readonly topicName: string; readonly streamId: string }[]
     }
 
+/** What a poll found in a partition of a fixed topic, with the offset that it was read from: what lies before is not in it. */
+export type FixedFetch = Exclude<PartitionFetch, { kind: 'deleted' }> & { readonly from: number }
+
 /** Records of fixed topics, as polled. */
 export interface FixedBatch {
-  readonly fetches: readonly PartitionFetch[]
+  readonly fetches: readonly FixedFetch[]
   readonly records: number
 }
 

@@ -112,6 +112,7 @@ export function startConsumerFixed(parts: ActorParts, services: ConsumerFixedSer
     summarise: ({ currentMessage, dbRecord }) => ({
       records: currentMessage?.records ?? 0,
       rows: dbRecord?.rows ?? 0,
+      partitions: services.partitions(),
     }),
   })
 }

@@ -1,105 +1,278 @@
-import { copyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { withDeadline } from '../../control/deadline.ts'
 import { toTapelineError } from '../../errors.ts'
-import type { GroupMember, Reader } from '../../ports/broker.ts'
-import type { Claim } from '../../ports/store.ts'
+import type { GroupMember, PollOptions, Reader } from '../../ports/broker.ts'
+import type { FixedFetch } from '../../ports/pipeline.ts'
+import type { Claim, ClaimTarget } from '../../ports/store.ts'
+import { type AssignedPartition, Assignment, partitionKey } from '../assignment.ts'
+import { createSerializer } from '../serialize.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 
 const GROUP = 'tapeline.consumers-fixed'
 
-/** The partitions that this process stores, each under a claim in the database (R8). */
+/** The offsets of the group are for the usual tools only: they may be late, and hold nobody up. */
+const COMMIT_EVERY_MS = 1_000
+const COMMIT_TIMEOUT_MS = 2_000
+/** How long the database may take to answer a claim. */
+const CLAIM_TIMEOUT_MS = 15_000
+
+/** The partitions that this process stores, each under a claim in the database, and the reader over them (R8). */
 export interface Claims {
-  /** The reader, at the database's offsets; claims first what the group gave and is not held. */
-  reader(signal: AbortSignal): Promise<Reader>
+  /** How many partitions are held. */
+  readonly size: number
+  /** Claims what the group gave and is not held; a poll under way ends with what it has. */
+  ensure(signal: AbortSignal): Promise<void>
+  /** What lies behind the positions of the reader; where a partition was claimed it begins at the database's offset. */
+  poll(options: PollOptions, signal: AbortSignal): Promise<readonly FixedFetch[]>
   get(topic: string, partition: number): Claim | undefined
-  /** What a reader remembers behind everything that was handed out of a partition. */
-  memory(claim: Claim): ReaderMemory
   /** Takes note of claims that a write has advanced. */
   advance(claims: readonly Claim[]): void
-  /** The outcome of a write is unknown, or a batch was given up: everything is claimed anew. */
-  doubt(): void
-  /** Other processes store these now; they are claimed again only if the group gives them once more. */
-  yieldTo(partitions: readonly { readonly topic: string; readonly partition: number }[]): void
-  /** Tells the usual tools how far this process is. */
-  commit(signal: AbortSignal): Promise<void>
-  close(): Promise<void>
+  /** What the database holds of these is unknown, or is not what follows in the batch: they are claimed and read anew. */
+  doubt(partitions: readonly AssignedPartition[]): void
+  /** Other processes store these now. */
+  yieldTo(partitions: readonly AssignedPartition[]): void
+  /** How many records of the held partitions are not stored yet. */
+  countUnstored(signal: AbortSignal): Promise<number>
+  close(signal: AbortSignal): Promise<void>
 }
 
 export async function joinFixedTopics(parts: ConsumerFixedParts, signal: AbortSignal): Promise<Claims> {
-  const { broker, store, log } = parts
-  const keyOf = (topic: string, partition: number): string => `${topic}:${partition}`
+  const { broker, store, nowMicros, log, meter } = parts
+  const nowMs = (): number => nowMicros() / 1_000
+  const assignment = new Assignment(nowMs)
   const claims = new Map<string, Claim>()
-  let assigned = new Map<string, { readonly topic: string; readonly partition: number }>()
-  let reader: Reader | undefined
+  /** In which generation of the assignment each was claimed. */
+  const claimedIn = new Map<string, number>()
+  const reading = createReading(parts)
+  const inTurn = createSerializer()
+  /** Ends the poll under way, so that what was just claimed is read. */
+  let polling: AbortController | undefined
+  let isCommitDue = false
+  let committedAt = 0
+  let committing: Promise<void> | undefined
+
+  const release = ({ topic, partition }: AssignedPartition): void => {
+    claims.delete(partitionKey(topic, partition))
+    reading.stop({ topic, partition })
+  }
 
   const member: GroupMember = await broker.joinGroup(
     {
       group: GROUP,
       topics: Object.values(parts.topics),
       onAssignment: async (partitions) => {
-        assigned = new Map(partitions.map((each) => [keyOf(each.topic, each.partition), each]))
-        for (const [key, claim] of claims) {
-          if (assigned.has(key)) continue
-          claims.delete(key)
-          await reader?.unassign([claim])
+        for (const lost of assignment.set(partitions)) {
+          release(lost)
+          meter.gauge('consumer_lag_records', 0, {
+            topic: lost.topic,
+            partition: String(lost.partition),
+          })
         }
+        polling?.abort()
       },
     },
     signal,
   )
 
+  const missing = (): readonly AssignedPartition[] =>
+    assignment.list().filter(({ topic, partition }) => !claims.has(partitionKey(topic, partition)))
+
   const claimMissing = async (stop: AbortSignal): Promise<void> => {
-    const missing = [...assigned.entries()].filter(([key]) => !claims.has(key)).map(([, target]) => target)
-    if (missing.length === 0) return
-    const topics = new Map((await broker.listTopics('', stop)).map((topic) => [topic.name, topic]))
-    const targets = missing.flatMap(({ topic, partition }) => {
-      const topicId = topics.get(topic)?.id
-      return topicId === undefined ? [] : [{ topic, topicId, partition }]
+    const wanted = missing()
+    if (wanted.length === 0) return
+    const { generation } = assignment
+    const targets: ClaimTarget[] = []
+    for (const [topic, ofTopic] of Map.groupBy(wanted, (each) => each.topic)) {
+      const known = (await broker.listTopics(topic, stop)).find(({ name }) => name === topic)
+      if (known) targets.push(...ofTopic.map(({ partition }) => ({ topic, topicId: known.id, partition })))
+    }
+    const taken = await withDeadline(stop, CLAIM_TIMEOUT_MS, (deadline) => store.claim(targets, deadline))
+    // The group may have moved on in the meantime.
+    const held = taken.filter(({ topic, partition }) => assignment.has(topic, partition))
+    for (const claim of held) {
+      const key = partitionKey(claim.topic, claim.partition)
+      claims.set(key, claim)
+      claimedIn.set(key, generation)
+      reading.start(claim)
+    }
+    log.info({ partitions: held.length }, 'partitions claimed in the database')
+  }
+
+  const commit = async (stop: AbortSignal): Promise<void> => {
+    isCommitDue = false
+    committedAt = nowMs()
+    const positions = [...claims.values()].map(({ topic, partition, nextOffset }) => ({
+      topic,
+      partition,
+      offset: nextOffset,
+    }))
+    try {
+      await withDeadline(stop, COMMIT_TIMEOUT_MS, (deadline) => member.commit(positions, deadline))
+    } catch (error) {
+      log.debug({ code: toTapelineError(error).code }, 'the group offsets were not written')
+    }
+  }
+
+  const commitIfDue = (): void => {
+    if (!isCommitDue || committing !== undefined || nowMs() - committedAt < COMMIT_EVERY_MS) return
+    committing = commit(NEVER).finally(() => {
+      committing = undefined
     })
-    const taken = await store.claim(targets, stop)
-    await reader?.assign(
-      taken.map(({ topic, partition, nextOffset }) => ({ topic, partition, offset: nextOffset })),
-    )
-    for (const claim of taken) claims.set(keyOf(claim.topic, claim.partition), claim)
-    log.info({ partitions: taken.length }, 'partitions claimed in the database')
   }
 
   return {
-    async reader(stop) {
-      reader ??= await broker.openReader()
-      await claimMissing(stop)
-      return reader
+    get size() {
+      return claims.size
     },
-    get: (topic, partition) => claims.get(keyOf(topic, partition)),
-    memory: (claim) => copyMemory(claim.memory),
+    ensure(stop) {
+      if (missing().length === 0) return Promise.resolve()
+      polling?.abort()
+      return inTurn(() => claimMissing(stop))
+    },
+    poll: (options, stop) =>
+      inTurn(async () => {
+        stop.throwIfAborted()
+        commitIfDue()
+        await claimMissing(stop)
+        const ending = new AbortController()
+        const onAbort = (): void => ending.abort(stop.reason)
+        stop.addEventListener('abort', onAbort, { once: true })
+        polling = ending
+        try {
+          return await reading.poll(options, ending.signal)
+        } catch (error) {
+          if (stop.aborted || !ending.signal.aborted) throw error
+          return []
+        } finally {
+          polling = undefined
+          stop.removeEventListener('abort', onAbort)
+        }
+      }),
+    get: (topic, partition) => claims.get(partitionKey(topic, partition)),
     advance(advanced) {
+      isCommitDue = true
       for (const claim of advanced) {
-        const key = keyOf(claim.topic, claim.partition)
-        if (claims.has(key)) claims.set(key, claim)
+        const key = partitionKey(claim.topic, claim.partition)
+        // One that was claimed anew since has another fence, and knows better.
+        if (claims.get(key)?.fence === claim.fence) claims.set(key, claim)
       }
+      commitIfDue()
     },
-    doubt() {
-      claims.clear()
+    doubt(partitions) {
+      for (const each of partitions) release(each)
     },
     yieldTo(partitions) {
-      for (const { topic, partition } of partitions) {
+      for (const each of partitions) {
+        const { topic, partition } = each
         log.warn({ topic, partition, code: 'FENCED' }, 'another process stores the partition now')
-        assigned.delete(keyOf(topic, partition))
+        assignment.yield(each, claimedIn.get(partitionKey(topic, partition)) ?? -1)
+        release(each)
       }
-      claims.clear()
     },
-    async commit(stop) {
-      const positions = [...claims.values()].map(({ topic, partition, nextOffset }) => ({
-        topic,
-        partition,
-        offset: nextOffset,
-      }))
-      await member.commit(positions, stop).catch((error: unknown) => {
-        log.debug({ code: toTapelineError(error).code }, 'the group offsets were not written')
-      })
+    async countUnstored(stop) {
+      let count = 0
+      for (const [topic, ofTopic] of Map.groupBy(claims.values(), (claim) => claim.topic)) {
+        const known = (await broker.listTopics(topic, stop)).find(({ name }) => name === topic)
+        for (const { partition, nextOffset } of ofTopic)
+          count += Math.max(0, (known?.offsets[partition]?.end ?? 0) - nextOffset)
+      }
+      return count
+    },
+    async close(stop) {
+      await committing
+      if (isCommitDue) await commit(stop)
+      polling?.abort()
+      await inTurn(() => reading.close())
+      await member.leave()
+    },
+  }
+}
+
+const NEVER = new AbortController().signal
+
+/** The reader of the claimed partitions, and where it stands in each. */
+interface Reading {
+  /** Reads a partition from its claim on. */
+  start(claim: Claim): void
+  stop(partition: AssignedPartition): void
+  poll(options: PollOptions, signal: AbortSignal): Promise<readonly FixedFetch[]>
+  close(): Promise<void>
+}
+
+function createReading({ broker, log, meter }: ConsumerFixedParts): Reading {
+  let reader: Reader | undefined
+  const positions = new Map<string, { readonly topic: string; readonly partition: number; offset: number }>()
+  /** Partitions in which the reader stands elsewhere than it should. */
+  const moved = new Set<string>()
+  let dropped: AssignedPartition[] = []
+
+  /** Puts the reader where it should be. */
+  const settle = async (): Promise<Reader> => {
+    reader ??= await broker.openReader()
+    const gone = dropped
+    dropped = []
+    if (gone.length > 0) await reader.unassign(gone)
+    const targets = [...moved].flatMap((key) => positions.get(key) ?? [])
+    if (targets.length > 0) await reader.assign(targets.map((target) => ({ ...target })))
+    moved.clear()
+    return reader
+  }
+
+  /** After a poll that failed nobody knows where the reader stands: a new one begins where the last good poll ended. */
+  const discard = async (): Promise<void> => {
+    const former = reader
+    reader = undefined
+    dropped = []
+    for (const key of positions.keys()) moved.add(key)
+    await former?.close().catch((error: unknown) => {
+      log.debug({ code: toTapelineError(error).code }, 'a reader did not close')
+    })
+  }
+
+  return {
+    start({ topic, partition, nextOffset }) {
+      const key = partitionKey(topic, partition)
+      positions.set(key, { topic, partition, offset: nextOffset })
+      moved.add(key)
+      dropped = dropped.filter((each) => partitionKey(each.topic, each.partition) !== key)
+    },
+    stop(partition) {
+      const key = partitionKey(partition.topic, partition.partition)
+      if (positions.delete(key)) dropped.push(partition)
+      moved.delete(key)
+    },
+    async poll(options, signal) {
+      const result: FixedFetch[] = []
+      if (positions.size === 0) {
+        await delay(options.waitMs, undefined, { signal })
+        return result
+      }
+      try {
+        const before = new Map(positions)
+        const current = await settle()
+        for (const fetch of await current.poll(options, signal)) {
+          if (fetch.kind === 'deleted') {
+            log.error({ topic: fetch.topic, code: 'TOPIC_UNKNOWN' }, 'a fixed topic was deleted')
+            continue
+          }
+          const key = partitionKey(fetch.topic, fetch.partition)
+          const position = positions.get(key)
+          // Given up during the poll, or claimed anew: what was read belongs to the former position.
+          if (position === undefined || before.get(key) !== position) continue
+          result.push({ ...fetch, from: position.offset })
+          position.offset = fetch.kind === 'records' ? fetch.nextOffset : fetch.earliest
+          if (fetch.kind !== 'records') continue
+          const labels = { topic: fetch.topic, partition: String(fetch.partition) }
+          meter.gauge('consumer_lag_records', fetch.endOffset - fetch.nextOffset, labels)
+        }
+      } catch (error) {
+        await discard()
+        throw error
+      }
+      return result
     },
     async close() {
       await reader?.close()
-      await member.leave()
     },
   }
 }

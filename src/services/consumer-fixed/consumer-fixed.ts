@@ -1,96 +1,137 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { withDeadline } from '../../control/deadline.ts'
-import { toTapelineError } from '../../errors.ts'
-import type { PartitionFetch } from '../../ports/broker.ts'
-import type { FixedBatch, PreparedBatch } from '../../ports/pipeline.ts'
+import type { FixedBatch, FixedFetch, PreparedBatch } from '../../ports/pipeline.ts'
 import type { PartitionWrite } from '../../ports/store.ts'
+import { partitionKey } from '../assignment.ts'
 import { createSerializer } from '../serialize.ts'
+import { untilAborted } from '../until-aborted.ts'
 import { joinFixedTopics } from './claims.ts'
 import { writeDeadLetters } from './dead-letters.ts'
 import type { ConsumerFixedParts } from './parts.ts'
-import { prepareFetches } from './prepare.ts'
+import { type Prepared, prepareFetches } from './prepare.ts'
+import { createReadAhead } from './read-ahead.ts'
 import { storeInParts } from './store-in-parts.ts'
+import { writeInLanes } from './write-lanes.ts'
 
-const POLL_MS = 500
-const COMMIT_EVERY_MS = 5_000
 /** How long one write may take before its outcome counts as unknown. */
 const WRITE_TIMEOUT_MS = 60_000
+const LOOK_EVERY_MS = 20
 
 /** The services of the fixed consumer's machine. */
 export interface ConsumerFixedServices {
   receiveMessage(signal: AbortSignal): Promise<FixedBatch>
   processMessage(message: FixedBatch, signal: AbortSignal): Promise<PreparedBatch>
   writeToDB(record: PreparedBatch, signal: AbortSignal): Promise<void>
+  /** How many partitions this process stores. */
+  partitions(): number
+  /**
+   * Waits until what lies in the partitions of this process is stored, or the signal aborts. Where that is more than a batch or two,
+   * it waits for the one being written only: what is left is stored by whoever has the partitions next.
+   */
+  drain(signal: AbortSignal): Promise<void>
   close(signal: AbortSignal): Promise<void>
+}
+
+/** The batch that was handed out and is not written yet. */
+interface Held {
+  readonly message: FixedBatch
+  prepared: Prepared
 }
 
 export async function createConsumerFixedServices(
   parts: ConsumerFixedParts,
   signal: AbortSignal,
 ): Promise<ConsumerFixedServices> {
-  const { broker, store, maxRecords, lingerMs, nowMicros, log, meter } = parts
+  const { broker, store, maxRecords, nowMicros, log, meter } = parts
   const inTurn = createSerializer()
   const claims = await joinFixedTopics(parts, signal)
-  /** The batch that was handed out and is not written yet: a receive that was aborted in between loses nothing. */
-  let inHand: FixedBatch | undefined
-  /** What was polled for the next batch: it too survives an abort. */
-  let gathered: PartitionFetch[] = []
-  let committedAt = 0
+  let inHand: Held | undefined
+  let isWriting = false
 
-  const receive = async (stop: AbortSignal): Promise<FixedBatch> => {
-    while (inHand === undefined) {
-      stop.throwIfAborted()
-      await gather(POLL_MS, stop)
-      if (gathered.length === 0) continue
-      // Without load the batch waits a little for company; under load it is large already.
-      if (countRecords(gathered) < maxRecords / 10) {
-        await delay(lingerMs, undefined, { signal: stop })
-        await gather(0, stop)
-      }
-      inHand = { fetches: gathered, records: countRecords(gathered) }
-      gathered = []
-    }
-    return inHand
+  const ahead = createReadAhead(parts, {
+    claims,
+    claimOf(topic, partition) {
+      const claim = claims.get(topic, partition)
+      const written = inHand?.prepared.writes.find((write) => isOf(write, topic, partition))
+      if (claim === undefined || written === undefined || written.claim.nextOffset !== claim.nextOffset)
+        return claim
+      return { ...claim, nextOffset: written.newOffset, memory: written.memory }
+    },
+    isWriting: () => isWriting,
+  })
+
+  /** Whether a batch that was prepared ahead follows the claims as they are: else it is prepared anew. */
+  const isCurrent = ({ writes, torn }: Prepared): boolean =>
+    torn.length === 0 &&
+    writes.every(({ claim }) => {
+      const current = claims.get(claim.topic, claim.partition)
+      return current === undefined || current.nextOffset === claim.nextOffset
+    })
+
+  const prepare = (message: FixedBatch): Prepared => {
+    const held = inHand?.message === message ? inHand : undefined
+    if (held && isCurrent(held.prepared)) return held.prepared
+    const prepared = prepareFetches(message.fetches, parts, claims.get)
+    if (held) held.prepared = prepared
+    claims.doubt(prepared.torn)
+    return prepared
   }
 
-  const gather = async (waitMs: number, stop: AbortSignal): Promise<void> => {
-    const reader = await claims.reader(stop)
-    for (const fetch of await reader.poll({ maxRecords, waitMs }, stop)) {
-      if (fetch.kind === 'deleted') continue
-      gathered.push(fetch)
-      if (fetch.kind !== 'records') continue
-      const labels = { topic: fetch.topic, partition: String(fetch.partition) }
-      meter.gauge('consumer_lag_records', fetch.endOffset - fetch.nextOffset, labels)
+  /**
+   * Brings writes level with the claims as they are: what the database has by now leaves the batch, the rest goes under the
+   * present claim. Where it stands in the middle of a part, or before it, the log is read again from there.
+   */
+  const settle = async (writes: readonly PartitionWrite[], stop: AbortSignal): Promise<PartitionWrite[]> => {
+    await claims.ensure(stop)
+    const open: PartitionWrite[] = []
+    for (const write of writes) {
+      const claim = claims.get(write.claim.topic, write.claim.partition)
+      if (claim === undefined) continue
+      if (claim.nextOffset === write.claim.nextOffset) open.push({ ...write, claim })
+      else if (claim.nextOffset < write.newOffset) claims.doubt([claim])
     }
+    return open
   }
 
-  const write = async (writes: readonly PartitionWrite[], stop: AbortSignal): Promise<void> => {
-    if (writes.length === 0) return
-    try {
-      claims.advance(await store.write(writes, stop))
-    } catch (error) {
-      const failure = toTapelineError(error, 'STORE_UNAVAILABLE')
-      if (failure.code !== 'FENCED') {
-        claims.doubt()
-        throw failure
-      }
-      // Nothing was written: what is fenced leaves the batch, the rest goes on under the claims it has.
-      const lost = new Set(failure.partitions.map(({ topic, partition }) => `${topic}:${partition}`))
-      if (lost.size === 0) throw failure
-      claims.yieldTo(failure.partitions)
-      await write(
-        writes.filter(({ claim }) => !lost.has(`${claim.topic}:${claim.partition}`)),
-        stop,
-      )
+  /** Stores what was read of one partition without the records that the database refuses. */
+  const storePart = (fetch: FixedFetch, stop: AbortSignal): Promise<void> =>
+    storeInParts(fetch, {
+      async store(part) {
+        await claims.ensure(stop)
+        const { writes } = prepareFetches([part], parts, claims.get)
+        const [refused] = await writeInLanes(store, claims, await settle(writes, stop), stop)
+        if (refused) throw refused.error
+      },
+      async reject({ topic, partition }, refused, error) {
+        log.warn(
+          { topic, partition, offset: refused.offset, reason: error.message },
+          'the database refuses a record',
+        )
+        meter.count('dead_letters_total')
+        await writeDeadLetters(broker, [{ topic, partition, record: refused, error }], stop)
+      },
+    })
+
+  const write = async (record: PreparedBatch, stop: AbortSignal): Promise<void> => {
+    const open = await settle(record.writes, stop)
+    ahead.begin()
+    const refused = await writeInLanes(store, claims, open, stop)
+    const keys = new Set(refused.map(({ topic, partition }) => partitionKey(topic, partition)))
+    for (const fetch of inHand?.message.fetches ?? []) {
+      if (keys.has(partitionKey(fetch.topic, fetch.partition))) await storePart(fetch, stop)
     }
   }
 
   return {
-    receiveMessage: (stop) => inTurn(() => receive(stop)),
+    receiveMessage: (stop) =>
+      inTurn(async () => {
+        inHand ??= { ...(await ahead.take(stop)) }
+        return inHand.message
+      }),
 
     processMessage: (message, stop) =>
       inTurn(async () => {
-        const { writes, rejected, rows } = prepareFetches(message.fetches, parts, claims)
+        const { writes, rejected, rows } = prepare(message)
         if (rejected.length > 0) {
           const [first] = rejected
           log.warn(
@@ -106,69 +147,44 @@ export async function createConsumerFixedServices(
     writeToDB: (record, stop) =>
       inTurn(async () => {
         const started = nowMicros()
-        await withDeadline(stop, WRITE_TIMEOUT_MS, async (deadline) => {
-          try {
-            await write(await settleUnknown(record.writes, deadline), deadline)
-          } catch (error) {
-            if (toTapelineError(error).code !== 'EVENT_INVALID') throw error
-            for (const fetch of inHand?.fetches ?? []) await storePart(fetch, deadline)
-          }
-        })
+        isWriting = true
+        try {
+          await withDeadline(stop, WRITE_TIMEOUT_MS, (deadline) => write(record, deadline))
+        } finally {
+          isWriting = false
+        }
         inHand = undefined
         meter.observe('store_write_seconds', (nowMicros() - started) / 1e6)
         meter.count('stored_rows_total', record.rows)
-        if (nowMicros() - committedAt < COMMIT_EVERY_MS * 1000) return
-        committedAt = nowMicros()
-        await claims.commit(stop)
       }),
+
+    partitions: () => claims.size,
+
+    async drain(stop) {
+      try {
+        while (!stop.aborted) {
+          const left = await claims.countUnstored(stop)
+          if (left > 2 * maxRecords)
+            await untilAborted(
+              inTurn(async () => undefined),
+              stop,
+            )
+          if (left === 0 || left > 2 * maxRecords) return
+          await delay(LOOK_EVERY_MS, undefined, { signal: stop })
+        }
+      } catch (error) {
+        if (!stop.aborted) throw error
+      }
+    },
 
     close: (stop) =>
       inTurn(async () => {
-        await claims.commit(stop)
-        await claims.close()
+        ahead.close()
+        await claims.close(stop)
       }),
-  }
-
-  /** Stores what was read of one partition without the records that the database refuses. */
-  function storePart(fetch: PartitionFetch, stop: AbortSignal): Promise<void> {
-    return storeInParts(fetch, {
-      async store(part) {
-        await claims.reader(stop)
-        await write(await settleUnknown(prepareFetches([part], parts, claims).writes, stop), stop)
-      },
-      async reject({ topic, partition }, refused, error) {
-        log.warn(
-          { topic, partition, offset: refused.offset, reason: error.message },
-          'the database refuses a record',
-        )
-        meter.count('dead_letters_total')
-        await writeDeadLetters(broker, [{ topic, partition, record: refused, error }], stop)
-      },
-    })
-  }
-
-  /**
-   * After a write of unknown outcome the claims are taken anew: what the database has by now leaves the batch, the rest goes
-   * again under the new claim. Where it stands before a part, or in the middle of it, the log is read again from there.
-   */
-  async function settleUnknown(
-    writes: readonly PartitionWrite[],
-    stop: AbortSignal,
-  ): Promise<PartitionWrite[]> {
-    await claims.reader(stop)
-    const open: PartitionWrite[] = []
-    let isElsewhere = false
-    for (const write of writes) {
-      const claim = claims.get(write.claim.topic, write.claim.partition)
-      if (claim === undefined || claim.nextOffset >= write.newOffset) continue
-      if (claim.nextOffset === write.claim.nextOffset) open.push({ ...write, claim })
-      else isElsewhere = true
-    }
-    if (isElsewhere) claims.doubt()
-    return open
   }
 }
 
-function countRecords(fetches: readonly PartitionFetch[]): number {
-  return fetches.reduce((sum, fetch) => sum + (fetch.kind === 'records' ? fetch.records.length : 0), 0)
+function isOf({ claim }: PartitionWrite, topic: string, partition: number): boolean {
+  return claim.topic === topic && claim.partition === partition
 }

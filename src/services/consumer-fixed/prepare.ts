@@ -1,90 +1,148 @@
 import { TupleWriter } from '../../domain/copy-binary.ts'
-import { decodeEvent } from '../../domain/event-codec.ts'
+import { decodeEvent, EVENT_VERSION } from '../../domain/event-codec.ts'
 import type { EventOf } from '../../domain/events.ts'
-import { counts } from '../../domain/reader-rules.ts'
+import { copyMemory, counts, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { type StoredChannel, TABLES } from '../../domain/rows.ts'
+import { writeTradeBytes } from '../../domain/trade-bytes.ts'
 import { type TapelineError, toTapelineError } from '../../errors.ts'
-import type { PartitionFetch, StoredRecord } from '../../ports/broker.ts'
-import type { PartitionWrite, RowSegment } from '../../ports/store.ts'
-import type { Claims } from './claims.ts'
+import type { StoredRecord } from '../../ports/broker.ts'
+import type { FixedFetch, PreparedBatch } from '../../ports/pipeline.ts'
+import type { Claim, PartitionWrite, RowSegment } from '../../ports/store.ts'
+import { type AssignedPartition, partitionKey } from '../assignment.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 
 /** A record that cannot be stored, and why. */
-export interface Rejected {
-  readonly topic: string
-  readonly partition: number
+export interface Rejected extends AssignedPartition {
   readonly record: StoredRecord
   readonly error: TapelineError
 }
 
-interface Prepared {
-  readonly writes: PartitionWrite[]
-  readonly rejected: Rejected[]
-  readonly rows: number
+export interface Prepared extends PreparedBatch {
+  readonly rejected: readonly Rejected[]
+  /** Partitions of which something lies between the claim and what was read: it must be read again from the claim. */
+  readonly torn: readonly AssignedPartition[]
 }
+
+/** The claim that a partition's rows are prepared for; undefined where this process holds none. */
+export type ClaimOf = (topic: string, partition: number) => Claim | undefined
+
+type PreparationParts = Pick<ConsumerFixedParts, 'topics' | 'nowMicros' | 'raiseAlert' | 'log'>
 
 /** Decodes, checks and encodes what was polled: one write for each partition that this process holds a claim for. */
 export function prepareFetches(
-  fetches: readonly PartitionFetch[],
-  parts: ConsumerFixedParts,
-  claims: Claims,
+  fetches: readonly FixedFetch[],
+  parts: PreparationParts,
+  claimOf: ClaimOf,
 ): Prepared {
-  const channels = new Map(
-    Object.entries(parts.topics).map(([channel, topic]) => [topic, channel as StoredChannel]),
-  )
-  const writes = new Map<string, PartitionWrite>()
-  const rejected: Rejected[] = []
-  let rows = 0
-  for (const fetch of fetches) {
-    if (fetch.kind === 'deleted') continue
-    const claim = claims.get(fetch.topic, fetch.partition)
-    const channel = channels.get(fetch.topic)
-    if (claim === undefined || channel === undefined) continue
-    const key = `${fetch.topic}:${fetch.partition}`
-    const former = writes.get(key)
-    const memory = former?.memory ?? claims.memory(claim)
-    const segments = [...(former?.segments ?? [])]
-    if (fetch.kind === 'truncated') {
-      segments.push(missingRecords(fetch, parts))
-      rows++
-      writes.set(key, { claim, newOffset: fetch.earliest, memory, segments })
-      continue
-    }
-    const encoder = new SegmentEncoder(channel)
-    const from = former?.newOffset ?? claim.nextOffset
-    for (const record of fetch.records) {
-      if (record.offset < from || !counts(memory, record.headers) || record.value === null) continue
-      try {
-        encoder.add(decodeEvent(channel, record.value, record.headers.v), record.headers.reentering === true)
-      } catch (error) {
-        rejected.push({
-          topic: fetch.topic,
-          partition: fetch.partition,
-          record,
-          error: toTapelineError(error),
-        })
-      }
-    }
-    const encoded = encoder.finish()
-    segments.push(...encoded)
-    rows += encoded.reduce((sum, segment) => sum + segment.rows, 0)
-    writes.set(key, { claim, newOffset: fetch.nextOffset, memory, segments })
-  }
-  return { writes: [...writes.values()], rejected, rows }
+  const preparation = new Preparation(parts, claimOf)
+  for (const fetch of fetches) preparation.add(fetch)
+  return preparation.finish()
 }
 
-/** Encodes the events of one partition: those that enter again apart from the others. */
-class SegmentEncoder<C extends StoredChannel> {
-  readonly #channel: C
+/** What is prepared of one partition. */
+interface PartitionRows {
+  readonly claim: Claim
+  readonly channel: StoredChannel
+  /** Everything before is in the rows. */
+  next: number
+  readonly memory: ReaderMemory
+  readonly encoder: SegmentEncoder
+  readonly gaps: RowSegment[]
+}
+
+/** Prepares a batch poll by poll. */
+export class Preparation {
+  readonly #parts: PreparationParts
+  readonly #claimOf: ClaimOf
+  readonly #channels: ReadonlyMap<string, StoredChannel>
+  readonly #partitions = new Map<string, PartitionRows>()
+  readonly #rejected: Rejected[] = []
+  readonly #torn: AssignedPartition[] = []
+
+  constructor(parts: PreparationParts, claimOf: ClaimOf) {
+    this.#parts = parts
+    this.#claimOf = claimOf
+    this.#channels = new Map(
+      Object.entries(parts.topics).map(([channel, topic]) => [topic, channel as StoredChannel]),
+    )
+  }
+
+  add(fetch: FixedFetch): void {
+    const rows = this.#rowsOf(fetch)
+    if (rows === undefined) return
+    if (fetch.from > rows.next) {
+      this.#torn.push({ topic: fetch.topic, partition: fetch.partition })
+      return
+    }
+    if (fetch.kind === 'truncated') {
+      if (fetch.from !== rows.next) return
+      rows.gaps.push(missingRecords(fetch, this.#parts))
+      rows.next = fetch.earliest
+      return
+    }
+    const { next, memory, encoder } = rows
+    for (const record of fetch.records) {
+      if (record.offset < next || !counts(memory, record.headers) || record.value === null) continue
+      try {
+        encoder.add(record, record.value)
+      } catch (thrown) {
+        const error = toTapelineError(thrown)
+        this.#rejected.push({ topic: fetch.topic, partition: fetch.partition, record, error })
+      }
+    }
+    rows.next = Math.max(next, fetch.nextOffset)
+  }
+
+  finish(): Prepared {
+    const writes: PartitionWrite[] = []
+    for (const { claim, next: newOffset, memory, encoder, gaps } of this.#partitions.values()) {
+      if (newOffset === claim.nextOffset) continue
+      writes.push({ claim, newOffset, memory, segments: [...gaps, ...encoder.finish()] })
+    }
+    const rows = writes.reduce((sum, write) => sum + rowsOf(write), 0)
+    return { writes, rows, rejected: this.#rejected, torn: this.#torn }
+  }
+
+  #rowsOf({ topic, partition }: FixedFetch): PartitionRows | undefined {
+    const key = partitionKey(topic, partition)
+    const known = this.#partitions.get(key)
+    if (known) return known
+    const claim = this.#claimOf(topic, partition)
+    const channel = this.#channels.get(topic)
+    if (claim === undefined || channel === undefined) return undefined
+    const rows: PartitionRows = {
+      claim,
+      channel,
+      next: claim.nextOffset,
+      memory: copyMemory(claim.memory),
+      encoder: new SegmentEncoder(channel),
+      gaps: [],
+    }
+    this.#partitions.set(key, rows)
+    return rows
+  }
+}
+
+/** How many rows a write has. */
+export function rowsOf({ segments }: PartitionWrite): number {
+  return segments.reduce((sum, segment) => sum + segment.rows, 0)
+}
+
+/** Encodes the records of one partition: those that enter again apart from the others. */
+class SegmentEncoder {
+  readonly #channel: StoredChannel
   readonly #first = new TupleWriter()
   readonly #again = new TupleWriter(1024)
 
-  constructor(channel: C) {
+  constructor(channel: StoredChannel) {
     this.#channel = channel
   }
 
-  add(event: EventOf[C], reentering: boolean): void {
-    TABLES[this.#channel].write(reentering ? this.#again : this.#first, event)
+  /** Raises what `decodeEvent` raises; nothing is written then. */
+  add({ headers }: StoredRecord, value: Uint8Array): void {
+    const to = headers.reentering === true ? this.#again : this.#first
+    if (this.#channel === 'trade' && headers.v === EVENT_VERSION && writeTradeBytes(to, value)) return
+    writeRow(to, this.#channel, decodeEvent(this.#channel, value, headers.v))
   }
 
   finish(): RowSegment[] {
@@ -98,11 +156,12 @@ class SegmentEncoder<C extends StoredChannel> {
   }
 }
 
+function writeRow<C extends StoredChannel>(to: TupleWriter, channel: C, event: EventOf[C]): void {
+  TABLES[channel].write(to, event)
+}
+
 /** Retention has passed what was not stored yet: a gap and an alert, and on from the earliest record (R8). */
-function missingRecords(
-  fetch: PartitionFetch & { kind: 'truncated' },
-  parts: ConsumerFixedParts,
-): RowSegment {
+function missingRecords(fetch: FixedFetch & { kind: 'truncated' }, parts: PreparationParts): RowSegment {
   const { topic, partition, position, earliest } = fetch
   const detail =
     earliest > position
@@ -110,7 +169,7 @@ function missingRecords(
       : `${topic}:${partition} ends at ${earliest}, but the database has stored up to ${position}: the log is shorter than it was`
   parts.log.error({ topic, partition, position, earliest, code: 'OFFSET_OUT_OF_RANGE' }, detail)
   parts.raiseAlert(`retention:${topic}:${partition}`, 'OFFSET_OUT_OF_RANGE', detail)
-  const encoder = new SegmentEncoder('status')
-  encoder.add({ source: 'tapeline', exchange: '', state: 'gap', detail, ts: parts.nowMicros() }, false)
-  return encoder.finish()[0] as RowSegment
+  const to = new TupleWriter(1024)
+  writeRow(to, 'status', { source: 'tapeline', exchange: '', state: 'gap', detail, ts: parts.nowMicros() })
+  return { channel: 'status', tuples: to.finish(), rows: to.rows, reentering: false }
 }

@@ -1,12 +1,13 @@
 import { type TapelineError, toTapelineError } from '../../errors.ts'
-import type { PartitionFetch, StoredRecord } from '../../ports/broker.ts'
+import type { StoredRecord } from '../../ports/broker.ts'
+import type { FixedFetch } from '../../ports/pipeline.ts'
 
-type RecordsFetch = PartitionFetch & { kind: 'records' }
+type RecordsFetch = FixedFetch & { kind: 'records' }
 
 /** What storing in parts does with a part of a partition, and with a record that is refused. */
 interface PartStore {
   /** Stores a part. Raises EVENT_INVALID where the database refuses a row of it; then nothing of it is stored. */
-  readonly store: (part: PartitionFetch) => Promise<void>
+  readonly store: (part: FixedFetch) => Promise<void>
   /** Keeps a record that the database refuses. */
   readonly reject: (part: RecordsFetch, record: StoredRecord, error: TapelineError) => Promise<void>
 }
@@ -16,7 +17,7 @@ interface PartStore {
  * record. That one is set apart, and the rest is stored (R3). A table may be stricter than the shape of an event, by a
  * constraint that its owner added.
  */
-export async function storeInParts(part: PartitionFetch, parts: PartStore): Promise<void> {
+export async function storeInParts(part: FixedFetch, parts: PartStore): Promise<void> {
   try {
     await parts.store(part)
   } catch (thrown) {

@@ -25,7 +25,8 @@ const trade = (n: number, id: string): Trade => ({
 })
 
 /** A database of one partition that refuses rows with certain ids; it keeps the bytes of the rows that it takes. */
-class StrictStore implements Pick<Store, 'claim' | 'write'> {
+class StrictStore implements Pick<Store, 'lanes' | 'claim' | 'write'> {
+  readonly lanes = 1
   readonly rows: Buffer[] = []
   nextOffset = 0
   writes = 0
@@ -79,7 +80,12 @@ async function consumer(t: TestContext, ids: readonly string[], refused: readonl
   const { book: _notStored, ...topics } = TOPICS
   const parts = { broker, topics, maxRecords: 1_000, lingerMs: 0, nowMicros: () => 0, raiseAlert: () => {} }
   const services = await createConsumerFixedServices(
-    { ...parts, store: store as Pick<Store, 'claim' | 'write'> as Store, log: quietLog, meter: quietMeter },
+    {
+      ...parts,
+      store: store as Pick<Store, 'lanes' | 'claim' | 'write'> as Store,
+      log: quietLog,
+      meter: quietMeter,
+    },
     NEVER,
   )
   t.after(() => services.close(NEVER))

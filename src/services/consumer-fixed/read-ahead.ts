@@ -1,0 +1,103 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { toTapelineError } from '../../errors.ts'
+import type { FixedBatch, FixedFetch } from '../../ports/pipeline.ts'
+import { untilAborted } from '../until-aborted.ts'
+import type { Claims } from './claims.ts'
+import type { ConsumerFixedParts } from './parts.ts'
+import { type ClaimOf, Preparation, type Prepared } from './prepare.ts'
+
+const POLL_MS = 500
+/** How long one look for more lasts while the batch before is being written. */
+const MORE_MS = 20
+
+/** A batch as it was read, and what was prepared of it on the way. */
+export interface ReadBatch {
+  readonly message: FixedBatch
+  readonly prepared: Prepared
+}
+
+/**
+ * Reads and prepares the next batch while the one before is being written: storing is then as fast as the slower of both, not
+ * as their sum. It holds one batch at most.
+ */
+export interface ReadAhead {
+  /** Begins to read the next batch, where none is read or held. */
+  begin(): void
+  /** Waits for the next batch. An abort leaves it for the next call. Raises what reading raised. */
+  take(signal: AbortSignal): Promise<ReadBatch>
+  close(): void
+}
+
+interface ReadAheadParts {
+  readonly claims: Claims
+  /** The claim as it will be when what is in hand is written. */
+  readonly claimOf: ClaimOf
+  /** Whether a batch is being written: until it is, more may be gathered at no cost. */
+  readonly isWriting: () => boolean
+}
+
+export function createReadAhead(
+  parts: ConsumerFixedParts,
+  { claims, claimOf, isWriting }: ReadAheadParts,
+): ReadAhead {
+  const { maxRecords, lingerMs, log } = parts
+  const stop = new AbortController()
+  let next: Promise<ReadBatch> | undefined
+
+  const read = async (): Promise<ReadBatch> => {
+    const preparation = new Preparation(parts, claimOf)
+    const fetches: FixedFetch[] = []
+    let records = 0
+    const poll = async (waitMs: number): Promise<boolean> => {
+      const polled = await claims.poll({ maxRecords: maxRecords - records, waitMs }, stop.signal)
+      for (const fetch of polled) {
+        fetches.push(fetch)
+        preparation.add(fetch)
+        if (fetch.kind === 'records') records += fetch.records.length
+      }
+      return polled.length > 0
+    }
+
+    const gatherMore = async (): Promise<void> => {
+      // Without load the batch waits a little for company; under load it is large already.
+      if (records < maxRecords / 10) {
+        await delay(lingerMs, undefined, { signal: stop.signal })
+        await poll(0)
+      }
+      while (records < maxRecords && isWriting()) await poll(MORE_MS)
+    }
+
+    while (fetches.length === 0) await poll(POLL_MS)
+    // What has been read is a batch all the same; a failure that lasts is met by the next one.
+    await gatherMore().catch((error: unknown) =>
+      log.debug({ code: toTapelineError(error).code }, 'no more could be read for the batch'),
+    )
+    return { message: { fetches, records }, prepared: preparation.finish() }
+  }
+
+  const begin = (): void => {
+    if (next !== undefined || stop.signal.aborted) return
+    next = read()
+    // Whoever takes it hears of the failure; until then it is nobody's.
+    next.catch(() => undefined)
+  }
+
+  return {
+    begin,
+    async take(signal) {
+      signal.throwIfAborted()
+      begin()
+      try {
+        const batch = await untilAborted(next ?? Promise.reject(stop.signal.reason), signal)
+        next = undefined
+        return batch
+      } catch (error) {
+        if (!signal.aborted) next = undefined
+        throw error
+      }
+    },
+    close() {
+      stop.abort()
+    },
+  }
+}

@@ -1,0 +1,121 @@
+import type {
+  Broker,
+  GroupMember,
+  GroupOptions,
+  Reader,
+  TransactionalWriter,
+} from '../../src/ports/broker.ts'
+
+interface Membership {
+  readonly options: GroupOptions
+  readonly signal: AbortSignal
+  inner: GroupMember | undefined
+}
+
+/**
+ * A broker as one of several processes sees it, over an embedded one that they share. It can be stopped, as by SIGSTOP: nothing
+ * of the process goes on, and its groups take its partitions away behind its back. When it goes on, its calls do so where
+ * they were, and the group gives it a new share. Killed, it never goes on.
+ */
+export class ProcessBroker implements Broker {
+  readonly #broker: Broker
+  readonly #memberships = new Set<Membership>()
+  /** The offsets that its members told the group, by `topic:partition`. */
+  readonly committed = new Map<string, number>()
+  #stopped: Promise<void> | undefined
+  #goOn: (() => void) | undefined
+  /** Called in front of each publish; may wait, or throw instead of it. */
+  beforePublish: (...call: Parameters<Broker['publish']>) => Promise<void> = async () => {}
+
+  constructor(broker: Broker) {
+    this.#broker = broker
+  }
+
+  /** The group notices at once, as if the session timeout had passed. */
+  async freeze(): Promise<void> {
+    this.#stopped = new Promise((resolve) => {
+      this.#goOn = resolve
+    })
+    for (const membership of this.#memberships) {
+      await membership.inner?.leave()
+      membership.inner = undefined
+    }
+  }
+
+  async thaw(): Promise<void> {
+    this.#stopped = undefined
+    this.#goOn?.()
+    for (const membership of this.#memberships) membership.inner = await this.#join(membership)
+  }
+
+  /** It never goes on. */
+  async kill(): Promise<void> {
+    await this.freeze()
+    this.#memberships.clear()
+  }
+
+  createTopics: Broker['createTopics'] = (...call) => this.#pass(() => this.#broker.createTopics(...call))
+  deleteTopics: Broker['deleteTopics'] = (...call) => this.#pass(() => this.#broker.deleteTopics(...call))
+  listTopics: Broker['listTopics'] = (...call) => this.#pass(() => this.#broker.listTopics(...call))
+  offsetAt: Broker['offsetAt'] = (...call) => this.#pass(() => this.#broker.offsetAt(...call))
+
+  publish: Broker['publish'] = (...call) =>
+    this.#pass(async () => {
+      await this.beforePublish(...call)
+      return this.#pass(() => this.#broker.publish(...call))
+    })
+
+  takeOver: Broker['takeOver'] = async (...call) => {
+    const inner = await this.#pass(() => this.#broker.takeOver(...call))
+    const writer: TransactionalWriter = {
+      commit: (...commit) => this.#pass(() => inner.commit(...commit)),
+      close: () => inner.close(),
+    }
+    return writer
+  }
+
+  openReader: Broker['openReader'] = async () => {
+    const inner = await this.#pass(() => this.#broker.openReader())
+    const reader: Reader = {
+      assign: (...call) => this.#pass(() => inner.assign(...call)),
+      unassign: (...call) => this.#pass(() => inner.unassign(...call)),
+      poll: (...call) => this.#pass(() => inner.poll(...call)),
+      close: () => inner.close(),
+    }
+    return reader
+  }
+
+  joinGroup: Broker['joinGroup'] = async (options, signal) => {
+    const membership: Membership = { options, signal, inner: undefined }
+    membership.inner = await this.#join(membership)
+    this.#memberships.add(membership)
+    return {
+      commit: (positions, commitSignal) =>
+        this.#pass(async () => {
+          await membership.inner?.commit(positions, commitSignal)
+          for (const { topic, partition, offset } of positions)
+            this.committed.set(`${topic}:${partition}`, offset)
+        }),
+      leave: async () => {
+        this.#memberships.delete(membership)
+        await membership.inner?.leave()
+      },
+    }
+  }
+
+  /** The broker belongs to all processes. */
+  async close(): Promise<void> {}
+
+  #join({ options, signal }: Membership): Promise<GroupMember> {
+    return this.#broker.joinGroup(options, signal)
+  }
+
+  async #pass<T>(call: () => Promise<T>): Promise<T> {
+    while (this.#stopped) await this.#stopped
+    try {
+      return await call()
+    } finally {
+      while (this.#stopped) await this.#stopped
+    }
+  }
+}
