@@ -1,0 +1,51 @@
+import { execFile, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+const here = fileURLToPath(new URL('.', import.meta.url))
+const cache = join(here, '..', '..', 'node_modules', '.cache')
+
+/** The sets of jars, each with the Maven project that brings it and the folder where it is kept. */
+const JARS = {
+  broker: { pom: join(here, 'pom.xml'), folder: join(cache, 'kafka-4.4.0') },
+  tools: { pom: join(here, 'pom-tools.xml'), folder: join(cache, 'kafka-tools-4.3.1') },
+} as const
+
+type JarSet = keyof typeof JARS
+
+const DOWNLOAD_MS = 300_000
+
+/**
+ * One line that says what keeps Kafka from being started here, and what to do; undefined where nothing does. The jars come
+ * from Maven Central once, and are kept in `node_modules/.cache`.
+ */
+export function kafkaMissing(): string | undefined {
+  const programs = existsSync(JARS.broker.folder) ? ['java'] : ['java', 'mvn']
+  const missing = programs.filter((name) => spawnSync(name, ['-version'], { stdio: 'ignore' }).error)
+  if (missing.length === 0) return undefined
+  return `Kafka is not there: ${missing.join(' and ')} missing (Debian: apt-get install openjdk-17-jre-headless maven).`
+}
+
+/** The class path of a set of jars, which Maven downloads where it is not there yet. */
+export async function classPath(set: JarSet): Promise<string> {
+  const { pom, folder } = JARS[set]
+  if (!existsSync(folder)) await download(pom, folder)
+  return join(folder, '*')
+}
+
+/** Into a folder of its own first: two processes may download at once, and either may be killed. */
+async function download(pom: string, folder: string): Promise<void> {
+  mkdirSync(cache, { recursive: true })
+  const part = mkdtempSync(`${folder}-part-`)
+  try {
+    const goal = ['dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${part}`]
+    await run('mvn', ['-B', '-q', '-f', pom, ...goal], { timeout: DOWNLOAD_MS })
+    if (!existsSync(folder)) renameSync(part, folder)
+  } finally {
+    rmSync(part, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,260 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { freePort } from './free-port.ts'
+import { type Guard, guard } from './guard.ts'
+import { classPath } from './kafka-jars.ts'
+import { type KafkaLogin, loginProperties, prepareLogin } from './kafka-login.ts'
+
+export { kafkaMissing } from './kafka-jars.ts'
+
+const run = promisify(execFile)
+
+export interface KafkaOptions extends KafkaLogin {
+  /** Broker properties over those below, or besides them. */
+  readonly properties?: Readonly<Record<string, string>>
+  /** Where clients are sent to, such as a proxy in front; by default the broker itself. */
+  readonly advertised?: { readonly host: string; readonly port: number }
+}
+
+export interface KafkaServer {
+  /** HOST:PORT for clients: the advertised address. */
+  readonly bootstrap: string
+  /** The port that the broker itself listens on. */
+  readonly port: number
+  /** The certificate of the authority as PEM; empty without TLS. */
+  readonly ca: string
+  /** What the broker has written lately. */
+  readonly log: () => string
+  /** Ends it at once, as a crash does (SIGKILL). */
+  readonly kill: () => Promise<void>
+  /** Ends it in order (SIGTERM). */
+  readonly stop: () => Promise<void>
+  /** Starts it again on the same port and data, after `kill` if it still runs; further properties stay from then on. */
+  readonly restart: (properties?: Readonly<Record<string, string>>) => Promise<void>
+  /** Stops it where it is (SIGSTOP). */
+  readonly pause: () => void
+  readonly resume: () => void
+  /** Ends it and removes its folder. */
+  readonly close: () => Promise<void>
+}
+
+const START_MS = 60_000
+const LOG_LINES = 200
+const CLUSTER_ID = 'tapelineAAAAAAAAAAAAAA'
+
+/** One broker that is its own controller, small and quick to start and to come back. */
+const PROPERTIES = {
+  'process.roles': 'broker,controller',
+  'node.id': '1',
+  'controller.listener.names': 'CONTROLLER',
+  'num.partitions': '1',
+  'default.replication.factor': '1',
+  'min.insync.replicas': '1',
+  'offsets.topic.replication.factor': '1',
+  'offsets.topic.num.partitions': '4',
+  'transaction.state.log.replication.factor': '1',
+  'transaction.state.log.min.isr': '1',
+  'transaction.state.log.num.partitions': '4',
+  'share.coordinator.state.topic.replication.factor': '1',
+  'share.coordinator.state.topic.min.isr': '1',
+  'share.coordinator.state.topic.num.partitions': '1',
+  'group.initial.rebalance.delay.ms': '0',
+  'auto.create.topics.enable': 'false',
+  'num.network.threads': '2',
+  'num.io.threads': '4',
+  'num.recovery.threads.per.data.dir': '1',
+  'log.segment.bytes': '67108864',
+  'log.retention.ms': '-1',
+  'log.cleaner.dedupe.buffer.size': '8388608',
+  'log.cleaner.threads': '1',
+  'broker.session.timeout.ms': '1000',
+  'broker.heartbeat.interval.ms': '200',
+  'controller.quorum.append.linger.ms': '0',
+  'controller.quorum.election.timeout.ms': '200',
+  'controlled.shutdown.enable': 'false',
+}
+
+const LOGGING = `status=error
+appender.err.type=Console
+appender.err.name=err
+appender.err.target=SYSTEM_ERR
+appender.err.layout.type=PatternLayout
+appender.err.layout.pattern=%p %m%n
+rootLogger.level=warn
+rootLogger.appenderRef.err.ref=err
+`
+
+const java = (paths: string, folder: string, ...args: string[]): string[] => [
+  '-Xms128m',
+  '-Xmx512m',
+  '-XX:+UseSerialGC',
+  `-Dlog4j2.configurationFile=${join(folder, 'log4j2.properties')}`,
+  '-cp',
+  paths,
+  ...args,
+]
+
+/** Starts Kafka on a new, empty data folder and ports that were free. It ends with this process. */
+export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'tapeline-kafka-'))
+  try {
+    const paths = await classPath('broker')
+    const [port, controllerPort] = [await freePort(), await freePort()]
+    await writeFile(join(folder, 'log4j2.properties'), LOGGING)
+    const ca = await prepareLogin(folder, options)
+    const advertised = options.advertised ?? { host: '127.0.0.1', port }
+    const properties = {
+      ...PROPERTIES,
+      ...addressProperties(port, controllerPort, advertised),
+      'log.dirs': join(folder, 'data'),
+      ...loginProperties(folder, options),
+      ...options.properties,
+    }
+    await writeProperties(folder, properties)
+    const format = java(paths, folder, 'kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c')
+    await run('java', [...format, join(folder, 'server.properties'), ...scramUsers(options)])
+    return await serverOf({
+      folder,
+      paths,
+      port,
+      ca,
+      properties,
+      bootstrap: `${advertised.host}:${advertised.port}`,
+    })
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true })
+    throw error
+  }
+}
+
+function addressProperties(
+  port: number,
+  controllerPort: number,
+  advertised: { readonly host: string; readonly port: number },
+): Record<string, string> {
+  return {
+    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    listeners: `CLIENT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `CLIENT://${advertised.host}:${advertised.port}`,
+    'inter.broker.listener.name': 'CLIENT',
+  }
+}
+
+function scramUsers({ sasl }: KafkaOptions): string[] {
+  if (sasl === undefined || sasl.mechanism === 'PLAIN') return []
+  const { mechanism, users } = sasl
+  return Object.entries(users).flatMap(([name, password]) => [
+    '--add-scram',
+    `${mechanism}=[name=${name},password=${password}]`,
+  ])
+}
+
+function writeProperties(folder: string, properties: Readonly<Record<string, string>>): Promise<void> {
+  const lines = Object.entries(properties).map(([key, value]) => `${key}=${value}\n`)
+  return writeFile(join(folder, 'server.properties'), lines.join(''))
+}
+
+interface Prepared {
+  readonly folder: string
+  readonly paths: string
+  readonly port: number
+  readonly ca: string
+  readonly bootstrap: string
+  readonly properties: Readonly<Record<string, string>>
+}
+
+async function serverOf(prepared: Prepared): Promise<KafkaServer> {
+  const { folder, paths, port, ca, bootstrap } = prepared
+  const lines: string[] = []
+  let { properties } = prepared
+  let life:
+    | { readonly child: ChildProcess; readonly guard: Guard; readonly ended: Promise<unknown> }
+    | undefined
+
+  const start = async (): Promise<void> => {
+    await writeProperties(folder, properties)
+    const args = java(paths, folder, 'kafka.Kafka', join(folder, 'server.properties'))
+    const child = spawn('java', args, { detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
+    const ended = once(child, 'exit')
+    if (child.pid === undefined) throw (await once(child, 'error'))[0]
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      lines.push(...text.split('\n').filter(Boolean))
+      lines.splice(0, lines.length - LOG_LINES)
+    })
+    life = { child, guard: guard(child.pid, folder), ended }
+    await listening(child, port, () => lines.slice(-20).join('\n'))
+  }
+
+  const end = async (signal: 'SIGKILL' | 'SIGTERM'): Promise<void> => {
+    if (life === undefined) return
+    const { child, guard: shell, ended } = life
+    life = undefined
+    shell.release()
+    child.kill(signal)
+    if (signal === 'SIGTERM') child.kill('SIGCONT')
+    await ended
+  }
+
+  await start()
+  return {
+    bootstrap,
+    port,
+    ca,
+    log: () => lines.join('\n'),
+    kill: () => end('SIGKILL'),
+    stop: () => end('SIGTERM'),
+    async restart(more = {}) {
+      await end('SIGKILL')
+      properties = { ...properties, ...more }
+      await start()
+    },
+    pause: () => void life?.child.kill('SIGSTOP'),
+    resume: () => void life?.child.kill('SIGCONT'),
+    async close() {
+      await end('SIGKILL')
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+}
+
+/** Resolves when the broker takes connections. */
+async function listening(child: ChildProcess, port: number, log: () => string): Promise<void> {
+  const end = Date.now() + START_MS
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`Kafka ended at once:\n${log()}`)
+    if (Date.now() > end) throw new Error(`Kafka was not ready after ${START_MS} ms:\n${log()}`)
+    if (await accepts(port)) return
+    await delay(50)
+  }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
+
+/** Runs one of Kafka's own tools, such as `org.apache.kafka.tools.ConsumerGroupCommand`; gives what it printed. */
+export async function kafkaTool(
+  className: string,
+  args: readonly string[],
+  timeoutMs = 120_000,
+): Promise<string> {
+  const paths = await classPath('tools')
+  const { stdout } = await run('java', ['-Xmx512m', '-XX:+UseSerialGC', '-cp', paths, className, ...args], {
+    timeout: timeoutMs,
+    maxBuffer: 16 * 1024 * 1024,
+  })
+  return stdout
+}
