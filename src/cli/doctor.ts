@@ -1,31 +1,38 @@
 import { type Config, loadConfig } from '../config.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import { healthSchema } from '../gateway/schemas.ts'
+import type { Log } from '../ports/log.ts'
+import { needsStore, refuseLonelyRoles, usesFolder } from '../topology/engines/roles.ts'
 import { type RunFile, readRunFile } from '../topology/run-file.ts'
 import { connectTo } from './api-client.ts'
 import { type Command, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
-import { checkFolderEngines, checkPlatformEngines } from './doctor/engines.ts'
+import { checkEmbedded } from './doctor/engines.ts'
 import { type Finding, fail, failure, ok } from './doctor/finding.ts'
+import { checkKafka } from './doctor/kafka.ts'
 import { checkFolder, checkLock, checkNode, checkPort } from './doctor/machine.ts'
 import { checkPlatform } from './doctor/platform.ts'
 import { checkSource } from './doctor/source.ts'
+import { checkTimescale } from './doctor/timescale.ts'
 import { openLog, platformSettings } from './platform-flags.ts'
 import { plainText } from './table.ts'
-import { sourceSettings } from './up.ts'
+import { processSettings, sourceSettings } from './up.ts'
 
 const HELP = `
-Usage: tapeline doctor [--json] [--config FILE] [--data DIR] [--port P] [--host H]
-                       [--simulator URL | --live]
+Usage: tapeline doctor [--json] [--config FILE] [--roles ROLE,...] [--kafka HOST:PORT,...]
+                       [--database URL] [--data DIR] [--port P] [--host H] [--simulator URL | --live]
 
 Checks what a platform needs and says what to do where something is wrong: Node, the configuration, the
-data folder, broker, database, source, port, and the platform that runs on the folder. Takes the flags of
-up, since they decide what is needed. Ends within 10 s; exit code 1 if any check fails.
+data folder, broker, database, source, port, and the platform that runs on the folder. Of servers: whether
+they answer, their version, what the user may do there, the settings of topics, TimescaleDB and its licence,
+and the clock. Takes the flags of up, since they decide what is needed. Ends within 10 s; exit code 1 if any
+check fails.
 
   --json   print {"ok": ..., "findings": [{"check", "status": "ok"|"warn"|"fail", "detail", "remedy"?}]}
 
 Examples:
   tapeline doctor
   tapeline doctor --live
+  tapeline doctor --config production.yaml
   tapeline doctor --simulator http://127.0.0.1:8089 --json
 `
 
@@ -44,6 +51,9 @@ export const command: Command = {
     port: { type: 'string' },
     host: { type: 'string' },
     config: { type: 'string' },
+    roles: { type: 'string' },
+    kafka: { type: 'string' },
+    database: { type: 'string' },
     simulator: { type: 'string' },
     live: { type: 'boolean' },
     json: { type: 'boolean' },
@@ -64,15 +74,13 @@ async function examine(flags: Flags, signal: AbortSignal): Promise<Finding[]> {
   const run = await findRun(config, signal)
   const client = run && connectTo(run.api)
   const isSourceNamed = flags['live'] === true || flags['simulator'] !== undefined
-  const lock = checkLock(config, run)
+  const log = openLog('error')
   const [folder, engines, source, port, platform] = await Promise.all([
-    checkFolder(config).catch((error: unknown) => [failure('data folder', error)]),
-    client
-      ? checkPlatformEngines(config, client, signal)
-      : lock.status === 'ok'
-        ? checkFolderEngines(config, openLog('error'), signal)
-        : [],
-    checkSource(config, { isCertain: run === undefined || isSourceNamed }, signal),
+    usesFolder(config) ? checkFolder(config).catch((error: unknown) => [failure('data folder', error)]) : [],
+    checkEngines(config, run, log, signal),
+    config.roles.includes('producer')
+      ? checkSource(config, { isCertain: run === undefined || isSourceNamed }, signal)
+      : [],
     checkPort(config, run),
     client ? checkPlatform(client, signal) : [],
   ])
@@ -81,12 +89,33 @@ async function examine(flags: Flags, signal: AbortSignal): Promise<Finding[]> {
     checkNode(),
     ok('configuration', `valid${named === undefined ? '' : `: ${named}`}`),
     ...folder,
-    lock,
     ...engines,
     ...source,
     port,
     ...platform,
   ]
+}
+
+/** The lock of the data folder where an engine is in it, then broker and store, whichever kind they are. */
+async function checkEngines(
+  config: Config,
+  run: RunFile | undefined,
+  log: Log,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const isKafka = config.broker.kind === 'kafka'
+  const isTimescale = config.store.kind === 'timescale'
+  const lock = usesFolder(config) ? [checkLock(config, run)] : []
+  const isFree = lock.every(({ status }) => status === 'ok')
+  const embedded = { broker: !isKafka, store: !isTimescale && needsStore(config) }
+  const gateway = run?.roles.includes('gateway') ? connectTo(run.api) : undefined
+  const [broker, store, folder] = await Promise.all([
+    isKafka ? checkKafka(config, log, signal) : [],
+    isTimescale ? checkTimescale(config, log, signal) : [],
+    // A platform without a gateway holds the folder and tells nobody what is in it.
+    isFree && (run === undefined || gateway) ? checkEmbedded(config, embedded, gateway, log, signal) : [],
+  ])
+  return [...lock, ...folder, ...broker, ...store]
 }
 
 /** The platform of the run file, unless nothing answers there: a killed platform leaves the file behind. */
@@ -102,9 +131,11 @@ async function findRun({ data }: Config, signal: AbortSignal): Promise<RunFile |
 }
 
 function readConfig(flags: Flags): Config | TapelineError {
-  const settings = { ...platformSettings(flags), source: sourceSettings(flags) }
+  const settings = { ...platformSettings(flags), ...processSettings(flags), source: sourceSettings(flags) }
   try {
-    return loadConfig({ file: textFlag(flags, 'config'), environment: process.env, flags: settings })
+    const config = loadConfig({ file: textFlag(flags, 'config'), environment: process.env, flags: settings })
+    refuseLonelyRoles(config)
+    return config
   } catch (error) {
     return toTapelineError(error)
   }

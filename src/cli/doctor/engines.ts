@@ -13,7 +13,7 @@ import { type Finding, fail, failure, ok, warn } from './finding.ts'
 
 const STORE_MS = 8_000
 /** How long a running platform may take to answer. */
-const ANSWER_MS = 6_000
+const ANSWER_MS = 4_000
 
 const STORE_QUERY = `select current_setting('server_version') as server,
   (select extversion from pg_extension where extname = 'timescaledb') as extension,
@@ -26,31 +26,42 @@ interface Topic {
   readonly offsets: readonly { readonly earliest: number; readonly end: number }[]
 }
 
-/** Looks at broker and store in a data folder that nothing runs on, one after the other: each takes the folder's lock. */
-export async function checkFolderEngines(config: Config, log: Log, signal: AbortSignal): Promise<Finding[]> {
-  return [await checkLog(config, log, signal), await checkStore(config, log, signal)]
-}
-
-/** Looks at broker and store through the platform that runs. */
-export async function checkPlatformEngines(
+/**
+ * Looks at the engines of a data folder: through the platform that runs on it, else by opening them, one after the other, since
+ * each takes the folder's lock. `which` leaves out those that are servers, or that no role uses.
+ */
+export async function checkEmbedded(
   config: Config,
-  client: ApiClient,
+  which: { readonly broker: boolean; readonly store: boolean },
+  client: ApiClient | undefined,
+  log: Log,
   signal: AbortSignal,
 ): Promise<Finding[]> {
-  const broker = client
-    .call('/v1/topics?all=true', topicsSchema, signal, { timeoutMs: ANSWER_MS })
-    .then(({ topics }) => topicsFinding(config, topics))
-  const store = client
-    .call('/v1/sql', sqlResultSchema, signal, {
-      method: 'POST',
-      body: { sql: STORE_QUERY },
-      timeoutMs: ANSWER_MS,
-    })
-    .then(storeFinding)
-  return Promise.all([
-    broker.catch((error: unknown) => failure('broker', error)),
-    store.catch((error: unknown) => failure('store', error)),
-  ])
+  const findings: Finding[] = []
+  if (which.broker)
+    findings.push(await (client ? askTopics(config, client, signal) : checkLog(config, log, signal)))
+  if (which.store) findings.push(await (client ? askStore(client, signal) : checkStore(config, log, signal)))
+  return findings
+}
+
+async function askTopics(config: Config, client: ApiClient, signal: AbortSignal): Promise<Finding> {
+  try {
+    const options = { timeoutMs: ANSWER_MS }
+    const { topics } = await client.call('/v1/topics?all=true', topicsSchema, signal, options)
+    return topicsFinding(config, topics)
+  } catch (error) {
+    return failure('broker', error)
+  }
+}
+
+async function askStore(client: ApiClient, signal: AbortSignal): Promise<Finding> {
+  try {
+    const body = { sql: STORE_QUERY }
+    const options = { method: 'POST', body, timeoutMs: ANSWER_MS } as const
+    return storeFinding(await client.call('/v1/sql', sqlResultSchema, signal, options))
+  } catch (error) {
+    return failure('store', error)
+  }
 }
 
 async function checkLog(config: Config, log: Log, signal: AbortSignal): Promise<Finding> {

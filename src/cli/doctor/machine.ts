@@ -67,10 +67,12 @@ export function checkLock({ data }: Config, run: RunFile | undefined): Finding {
   }
 }
 
-/** Whether the API can listen where it should. */
-export async function checkPort({ gateway, apiKeys }: Config, run: RunFile | undefined): Promise<Finding> {
-  const { host, port } = gateway
-  if (apiKeys.length === 0 && !isLoopbackHost(host)) {
+/** Whether the API, or without the role gateway the server for operations, can listen where it should. */
+export async function checkPort(config: Config, run: RunFile | undefined): Promise<Finding> {
+  const { roles, gateway, operations, apiKeys } = config
+  const isGateway = roles.includes('gateway')
+  const { host, port } = isGateway ? gateway : operations
+  if (isGateway && apiKeys.length === 0 && !isLoopbackHost(host)) {
     return fail(
       'port',
       `${host} is a public address, and there are no API keys`,

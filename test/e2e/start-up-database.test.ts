@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { Client } from 'pg'
+import { requireServer } from '../servers/availability.ts'
+import { fakeTimescale } from '../servers/fake-extension.ts'
+import { type PostgresServer, postgresMissing, startPostgres } from '../servers/postgres.ts'
+import { interrupt, makeFolder, startCommand, until, untilReady } from './platform-process.ts'
+import { assertRefused, OTHER_AUTHORITY, outputOf, SECRET } from './start-up.ts'
+
+/** Embedded broker, PostgreSQL server: what the database refuses at the start is the same with any broker. */
+describe('up and doctor on a database server', requireServer(postgresMissing()), () => {
+  let folder: Awaited<ReturnType<typeof makeFolder>>
+  let server: PostgresServer
+  let plain: PostgresServer
+  let ca: string
+  let otherCa: string
+
+  before(async () => {
+    folder = await makeFolder()
+    ;[server, plain] = await Promise.all([
+      startPostgres({ password: SECRET, tls: 'required' }),
+      startPostgres(),
+    ])
+    ca = join(folder.path, 'ca.pem')
+    await writeFile(ca, server.ca)
+    otherCa = join(folder.path, 'other.pem')
+    await writeFile(otherCa, OTHER_AUTHORITY)
+  })
+
+  after(async () => {
+    await Promise.all([server.close(), plain.close()])
+    await folder.remove()
+  })
+
+  let folders = 0
+  const data = (): string[] => ['--data', join(folder.path, `data-${folders++}`)]
+  const withTls = { TAPELINE_STORE_TLS: 'encrypt', TAPELINE_STORE_PASSWORD: SECRET }
+
+  async function asAdmin(url: string, sql: string, password = ''): Promise<void> {
+    const { hostname: host, port, username: user, pathname } = new URL(url)
+    const ssl = password === '' ? false : { rejectUnauthorized: false }
+    const database = pathname.slice(1)
+    const client = new Client({ host, port: Number(port), user, database, ssl, password })
+    await client.connect()
+    try {
+      await client.query(sql)
+    } finally {
+      await client.end()
+    }
+  }
+
+  test('a wrong password', () =>
+    assertRefused({
+      args: ['--database', server.url, ...data()],
+      environment: { ...withTls, TAPELINE_STORE_PASSWORD: `${SECRET}-wrong` },
+      code: 'STORE_UNAUTHORIZED',
+      says: /password authentication failed/,
+      finding: ['store', /STORE_UNAUTHORIZED/],
+    }))
+
+  test('no password', () =>
+    assertRefused({
+      args: ['--database', server.url, ...data()],
+      environment: { TAPELINE_STORE_TLS: 'encrypt' },
+      code: 'STORE_UNAUTHORIZED',
+      says: /password/,
+      finding: ['store', /STORE_UNAUTHORIZED/],
+    }))
+
+  test('an unknown host', () =>
+    assertRefused({
+      args: ['--database', 'postgres://tapeline@no-such-host.invalid:5432/market', ...data()],
+      environment: withTls,
+      code: 'STORE_HOST_UNKNOWN',
+      says: /no-such-host\.invalid/,
+      finding: ['store', /STORE_HOST_UNKNOWN/],
+    }))
+
+  test('a server that demands TLS', () =>
+    assertRefused({
+      args: ['--database', server.url, ...data()],
+      environment: { TAPELINE_STORE_PASSWORD: SECRET },
+      code: 'STORE_TLS_FAILED',
+      says: /encryption/,
+      finding: ['store', /STORE_TLS_FAILED/],
+    }))
+
+  test('a server that speaks no TLS', () =>
+    assertRefused({
+      args: ['--database', plain.url, ...data()],
+      environment: withTls,
+      code: 'STORE_TLS_FAILED',
+      says: /SSL|TLS/,
+      finding: ['store', /STORE_TLS_FAILED/],
+    }))
+
+  test('a certificate of another authority', () =>
+    assertRefused({
+      args: ['--database', server.url, ...data()],
+      environment: { ...withTls, TAPELINE_STORE_TLS: 'verify', TAPELINE_STORE_TLS_CA: otherCa },
+      code: 'STORE_TLS_FAILED',
+      says: /certificate/,
+      finding: ['store', /STORE_TLS_FAILED/],
+    }))
+
+  test('a file of an authority that is none', () =>
+    assertRefused({
+      args: ['--database', server.url, ...data()],
+      environment: { ...withTls, TAPELINE_STORE_TLS: 'verify', TAPELINE_STORE_TLS_CA: '/nowhere/ca.pem' },
+      code: 'CONFIG_INVALID',
+      says: /store\.tlsCa/,
+      finding: ['store', /CONFIG_INVALID/],
+    }))
+
+  test('a user without rights', async () => {
+    await asAdmin(server.url, `create role reader login password '${SECRET}'`, SECRET)
+    await assertRefused({
+      args: ['--database', server.url.replace('postgres@', 'reader@'), ...data()],
+      environment: { ...withTls, TAPELINE_STORE_TLS: 'verify', TAPELINE_STORE_TLS_CA: ca },
+      code: 'STORE_FORBIDDEN',
+      says: /permission denied/,
+      finding: ['store rights', /may not create/],
+    })
+  })
+
+  test('a database that does not exist', () =>
+    assertRefused({
+      args: ['--database', server.url.replace(/\/postgres$/, '/nothing'), ...data()],
+      environment: withTls,
+      code: 'STORE_UNSUPPORTED',
+      says: /"nothing" does not exist/,
+      finding: ['store', /STORE_UNSUPPORTED/],
+    }))
+
+  test('a version of TimescaleDB that is too old', async (t) => {
+    const old = await startPostgres({ extensions: await fakeTimescale(t, '2.10.0') })
+    t.after(() => old.close())
+    await asAdmin(old.url, 'create extension timescaledb')
+    await assertRefused({
+      args: ['--database', old.url, ...data()],
+      code: 'STORE_UNSUPPORTED',
+      says: /2\.10\.0/,
+      finding: ['store', /2\.10\.0/],
+    })
+  })
+
+  test('a password in --database, which everybody on the machine could read', () =>
+    assertRefused({
+      args: ['--database', server.url.replace('postgres@', `postgres:${SECRET}@`), ...data()],
+      code: 'CONFIG_INVALID',
+      says: /store\.url/,
+      finding: ['configuration', /store\.url has a password/],
+    }))
+
+  test('a server that comes later is waited for, said in one line, and a wait ends with Ctrl-C', async () => {
+    const url = plain.url
+    await plain.stop()
+    const args = ['up', '--port', '0', '--simulator', 'http://127.0.0.1:1', '--database', url]
+    const [path, other] = [join(folder.path, 'late'), join(folder.path, 'given-up')]
+    const child = startCommand([...args, '--data', path])
+    const impatient = startCommand([...args, '--data', other])
+    const [output, saying] = [outputOf(child), outputOf(impatient)]
+    const isWaiting = ({ stderr }: { stderr: string }): boolean => stderr.includes('waiting for')
+    await until('both wait', () => isWaiting(output) && isWaiting(saying))
+    assert.equal(await interrupt(impatient), 0, saying.stderr)
+
+    await plain.restart()
+    await untilReady(child, path, () => output.stderr)
+    const { port } = new URL(url)
+    const lines = output.stderr.split('\n').filter((line) => line.includes('waiting for'))
+    assert.equal(lines.length, 1, output.stderr)
+    const { server: named, code, reason } = JSON.parse(lines[0] ?? '')
+    assert.equal(named, `the database at 127.0.0.1:${port}/postgres`)
+    assert.equal(code, 'STORE_UNAVAILABLE')
+    assert.match(reason, /ECONNREFUSED/)
+    await until('it says that it runs', () => output.stdout.includes('Tapeline runs'))
+    assert.match(
+      output.stdout,
+      /on the data folder .*late and the database at 127\.0\.0\.1:\d+\/postgres, API at/,
+    )
+    assert.equal(await interrupt(child), 0, output.stderr)
+  })
+
+  test('doctor ends in time with a database that does not answer', async () => {
+    const silent = createServer(() => {}).listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const address = silent.address()
+    const port = typeof address === 'object' ? address?.port : undefined
+    const child = startCommand([
+      ...['doctor', '--json', '--port', '0', '--simulator', 'http://127.0.0.1:1'],
+      ...['--database', `postgres://tapeline@127.0.0.1:${port}/market`, ...data()],
+    ])
+    const output = outputOf(child)
+    const late = setTimeout(() => child.kill('SIGKILL'), 10_000)
+    const [code] = (await once(child, 'close')) as [number | null]
+    clearTimeout(late)
+    silent.close()
+    assert.equal(code, 1, output.stderr)
+    assert.match(output.stdout, /STORE_UNAVAILABLE|TIMEOUT/)
+  })
+
+  test('sql and migrate go to the server while nothing runs', async () => {
+    const environment = { TAPELINE_STORE_KIND: 'timescale', TAPELINE_STORE_URL: plain.url }
+    const run = async (...args: readonly string[]) => {
+      const child = startCommand([...args, ...data()], environment)
+      const output = outputOf(child)
+      const [code] = (await once(child, 'close')) as [number | null]
+      assert.equal(code, 0, output.stderr)
+      return JSON.parse(output.stdout)
+    }
+    const report = await run('migrate', '--json')
+    assert.match(report.current, /^\d{4}-/)
+    assert.deepEqual(await run('sql', '--json', 'select count(*) as n from trades'), [{ n: 0 }])
+  })
+})

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { startCommand } from './platform-process.ts'
+
+/** Passwords of the tests: whatever ends up in an output is found by this piece of them. */
+export const SECRET = 's3cret-4711'
+
+/** An authority that has signed nothing here. Its key is not kept anywhere. */
+export const OTHER_AUTHORITY = `-----BEGIN CERTIFICATE-----
+MIIBjjCCATWgAwIBAgIUEvKb75B6Lgt7qJ553iLaz8jJT6swCgYIKoZIzj0EAwIw
+HDEaMBgGA1UEAwwRYW5vdGhlciBhdXRob3JpdHkwIBcNMjYxMTI0MTAzOTU4WhgP
+MjEyNjEwMzExMDM5NThaMBwxGjAYBgNVBAMMEWFub3RoZXIgYXV0aG9yaXR5MFkw
+EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAErJsYLNVABTJDxGYd/HnMNuEw0rIjmuXF
+N9HkpfhBN6hPj9vIwUahFWQkZETrr9T22G3oNs+RY1AQOM1B4VwHf6NTMFEwHQYD
+VR0OBBYEFNj7S2aKCMYyAvadH3c7WIs6HHTNMB8GA1UdIwQYMBaAFNj7S2aKCMYy
+AvadH3c7WIs6HHTNMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDRwAwRAIg
+FJS/GhqZAcGeUB9Aa2bL9I7oMx4glkJc9MUNnCvy7nYCIBgwi6MTUwOUxGMwGIlQ
+FHmjpgZ38aSpRGLP02IPw+Rt
+-----END CERTIFICATE-----
+`
+
+/** What `up` and `doctor` must have ended by. */
+const END_WITHIN_MS = 10_000
+
+interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a command that ends by itself within 10 s; one that does not is killed and fails. */
+async function ended(args: readonly string[], environment: Record<string, string>): Promise<Ended> {
+  const child = startCommand(args, environment)
+  const output = outputOf(child)
+  const late = setTimeout(() => child.kill('SIGKILL'), END_WITHIN_MS)
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+  clearTimeout(late)
+  const { stdout, stderr } = output
+  assert.equal(signal, null, `${args.join(' ')} did not end within ${END_WITHIN_MS} ms:\n${stdout}${stderr}`)
+  return { code, stdout, stderr }
+}
+
+/** What a process has printed so far. */
+export function outputOf(child: ChildProcess): { readonly stdout: string; readonly stderr: string } {
+  const output = { stdout: '', stderr: '' }
+  child.stdout?.on('data', (chunk: Buffer) => {
+    output.stdout += chunk.toString()
+  })
+  child.stderr?.on('data', (chunk: Buffer) => {
+    output.stderr += chunk.toString()
+  })
+  return output
+}
+
+export interface Refusal {
+  /** The flags that both commands get. */
+  readonly args: readonly string[]
+  readonly environment?: Record<string, string>
+  /** The code that `up` ends with, and that `doctor` names unless `finding` says otherwise. */
+  readonly code: string
+  /** What both say about it. */
+  readonly says: RegExp
+  /** The check of `doctor` that fails, and what it says. */
+  readonly finding: readonly [check: string, detail: RegExp]
+}
+
+interface Report {
+  readonly ok: boolean
+  readonly findings: readonly {
+    readonly check: string
+    readonly status: string
+    readonly detail: string
+    readonly remedy?: string
+  }[]
+}
+
+/** `up` and `doctor` each end within 10 s with exit code 1, what is wrong and the remedy, without a stack or a secret. */
+export async function assertRefused({ args, environment = {}, code, says, finding }: Refusal): Promise<void> {
+  const [up, doctor] = await Promise.all([
+    ended(['up', '--port', '0', '--simulator', 'http://127.0.0.1:1', ...args], environment),
+    ended(['doctor', '--json', '--port', '0', '--simulator', 'http://127.0.0.1:1', ...args], environment),
+  ])
+  for (const { stdout, stderr } of [up, doctor]) {
+    assert.doesNotMatch(stdout + stderr, /^\s+at .+:\d+:\d+/m, 'no stack')
+    assert.ok(!`${stdout}${stderr}`.includes(SECRET), `no secret: ${stdout}${stderr}`)
+  }
+  assert.equal(up.code, 1, up.stderr)
+  assert.equal(up.stdout, '')
+  const [first = '', remedy = ''] = up.stderr.split('\n').filter((line) => !line.startsWith('{'))
+  assert.match(first, new RegExp(`^${code}: .+`), up.stderr)
+  assert.match(first, says)
+  assert.match(remedy, /\w{3,}/, 'a remedy')
+
+  assert.equal(doctor.code, 1, doctor.stdout + doctor.stderr)
+  const { ok, findings } = JSON.parse(doctor.stdout) as Report
+  assert.equal(ok, false)
+  const [check, detail] = finding
+  const failed = findings.find((each) => each.check === check)
+  assert.equal(failed?.status, 'fail', doctor.stdout)
+  assert.match(failed?.detail ?? '', detail)
+  assert.match(failed?.remedy ?? '', /\w{3,}/, 'a remedy')
+}
