@@ -23,8 +23,9 @@ export class TupleWriter {
   #length = 0
   #rows = 0
 
-  constructor(initialBytes = 64 * 1024) {
-    this.#bytes = Buffer.allocUnsafeSlow(initialBytes)
+  /** `initial` is memory to begin with, or how many bytes of it. */
+  constructor(initial: Buffer | number = 64 * 1024) {
+    this.#bytes = typeof initial === 'number' ? Buffer.allocUnsafeSlow(initial) : initial
     this.#view = viewOf(this.#bytes)
   }
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { withDeadline } from '../../control/deadline.ts'
+import { TupleMemory } from '../../domain/tuple-memory.ts'
 import type { FixedBatch, FixedFetch, PreparedBatch } from '../../ports/pipeline.ts'
 import type { PartitionWrite } from '../../ports/store.ts'
 import { partitionKey } from '../assignment.ts'
@@ -39,9 +40,11 @@ interface Held {
 }
 
 export async function createConsumerFixedServices(
-  parts: ConsumerFixedParts,
+  given: ConsumerFixedParts,
   signal: AbortSignal,
 ): Promise<ConsumerFixedServices> {
+  const memory = new TupleMemory()
+  const parts = { ...given, memory }
   const { broker, store, maxRecords, nowMicros, log, meter } = parts
   const inTurn = createSerializer()
   const claims = await joinFixedTopics(parts, signal)
@@ -154,6 +157,9 @@ export async function createConsumerFixedServices(
           isWriting = false
         }
         inHand = undefined
+        for (const { segments } of record.writes) {
+          for (const { tuples } of segments) memory.release(tuples)
+        }
         meter.observe('store_write_seconds', (nowMicros() - started) / 1e6)
         meter.count('stored_rows_total', record.rows)
       }),

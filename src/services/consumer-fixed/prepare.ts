@@ -4,6 +4,7 @@ import type { EventOf } from '../../domain/events.ts'
 import { copyMemory, counts, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { type StoredChannel, TABLES } from '../../domain/rows.ts'
 import { writeTradeBytes } from '../../domain/trade-bytes.ts'
+import type { TupleMemory } from '../../domain/tuple-memory.ts'
 import { type TapelineError, toTapelineError } from '../../errors.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
 import type { FixedFetch, PreparedBatch } from '../../ports/pipeline.ts'
@@ -26,7 +27,11 @@ export interface Prepared extends PreparedBatch {
 /** The claim that a partition's rows are prepared for; undefined where this process holds none. */
 export type ClaimOf = (topic: string, partition: number) => Claim | undefined
 
-type PreparationParts = Pick<ConsumerFixedParts, 'topics' | 'nowMicros' | 'raiseAlert' | 'log'>
+export interface PreparationParts
+  extends Pick<ConsumerFixedParts, 'topics' | 'nowMicros' | 'raiseAlert' | 'log'> {
+  /** Where rows are written into; whoever has stored them gives it back. */
+  readonly memory: TupleMemory
+}
 
 /** Decodes, checks and encodes what was polled: one write for each partition that this process holds a claim for. */
 export function prepareFetches(
@@ -115,7 +120,7 @@ export class Preparation {
       channel,
       next: claim.nextOffset,
       memory: copyMemory(claim.memory),
-      encoder: new SegmentEncoder(channel),
+      encoder: new SegmentEncoder(channel, this.#parts.memory),
       gaps: [],
     }
     this.#partitions.set(key, rows)
@@ -131,11 +136,14 @@ export function rowsOf({ segments }: PartitionWrite): number {
 /** Encodes the records of one partition: those that enter again apart from the others. */
 class SegmentEncoder {
   readonly #channel: StoredChannel
-  readonly #first = new TupleWriter()
+  readonly #memory: TupleMemory
+  readonly #first: TupleWriter
   readonly #again = new TupleWriter(1024)
 
-  constructor(channel: StoredChannel) {
+  constructor(channel: StoredChannel, memory: TupleMemory) {
     this.#channel = channel
+    this.#memory = memory
+    this.#first = memory.writer()
   }
 
   /** Raises what `decodeEvent` raises; nothing is written then. */
@@ -152,7 +160,7 @@ class SegmentEncoder {
   }
 
   #segment(writer: TupleWriter, reentering: boolean): RowSegment {
-    return { channel: this.#channel, tuples: writer.finish(), rows: writer.rows, reentering }
+    return { channel: this.#channel, tuples: this.#memory.finish(writer), rows: writer.rows, reentering }
   }
 }
 

@@ -4,7 +4,7 @@ import type { FixedBatch, FixedFetch } from '../../ports/pipeline.ts'
 import { untilAborted } from '../until-aborted.ts'
 import type { Claims } from './claims.ts'
 import type { ConsumerFixedParts } from './parts.ts'
-import { type ClaimOf, Preparation, type Prepared } from './prepare.ts'
+import { type ClaimOf, Preparation, type PreparationParts, type Prepared } from './prepare.ts'
 
 const POLL_MS = 500
 /** How long one look for more lasts while the batch before is being written. */
@@ -37,7 +37,7 @@ interface ReadAheadParts {
 }
 
 export function createReadAhead(
-  parts: ConsumerFixedParts,
+  parts: ConsumerFixedParts & PreparationParts,
   { claims, claimOf, isWriting }: ReadAheadParts,
 ): ReadAhead {
   const { maxRecords, lingerMs, log } = parts
