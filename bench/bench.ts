@@ -1,12 +1,26 @@
+/** What was asked for on the command line. */
+export interface BenchOptions {
+  /** Overrides the number of records of each measurement. */
+  readonly records: number | undefined
+  /** Servers to measure on, instead of those that the bench starts. */
+  readonly kafka?: string | undefined
+  readonly database?: string | undefined
+  /** The psql of the baseline. */
+  readonly psql: string
+}
+
 /** One entry of the table in `run.ts`. */
 export interface Bench {
   /** What is compared with what, in one line. */
   readonly summary: string
-  /** Measures both sides, interleaved, and prints a line for each result. `records` overrides the number of each measurement. */
-  run(records: number | undefined, print: (line: string) => void): Promise<void>
+  /** Measures all sides, interleaved, and prints a line for each result. */
+  run(options: BenchOptions, print: (line: string) => void): Promise<void>
 }
 
-/** One measurement. CPU is that of the main thread alone, where an application's own code runs; garbage collection in other threads is not in it. */
+/**
+ * One measurement. CPU is that of the main thread alone, where an application's own code runs; garbage collection in other
+ * threads is not in it. 0 where another program did the work.
+ */
 export interface Measurement {
   readonly records: number
   readonly seconds: number
@@ -27,32 +41,40 @@ export function rateOf({ records, seconds }: Measurement): number {
   return records / seconds
 }
 
-/** The two sides of a comparison, each with all its rounds. */
+/** The two sides of a comparison, each with all its rounds; those of equal index ran one after the other. */
 export interface Comparison {
   readonly name: string
   readonly unit: string
   readonly subject: readonly Measurement[]
   readonly baseline: readonly Measurement[]
+  /** What the baseline is; "baseline" where it is not said. */
+  readonly against?: string
 }
 
-/** The median of both sides with the range of the rounds, and the ratio of the medians. */
-export function describe({ name, unit, subject, baseline }: Comparison): string {
+/** The median of both sides with the range of the rounds, the ratio of the medians, and the range of the ratios of the rounds. */
+export function describe({ name, unit, subject, baseline, against = 'baseline' }: Comparison): string {
   const ratio = median(subject.map(rateOf)) / median(baseline.map(rateOf))
+  const ratios = subject.map((each, round) => rateOf(each) / rateOf(baseline[round] ?? each))
+  const width = Math.max('tapeline'.length, against.length) + 2
   return [
-    `  ${name}: ${ratio.toFixed(2)} x baseline`,
-    `    tapeline  ${describeSide(subject, unit)}`,
-    `    baseline  ${describeSide(baseline, unit)}`,
+    `  ${name}: ${ratio.toFixed(2)} x ${against} (rounds ${range(ratios, (value) => value.toFixed(2))})`,
+    `    ${'tapeline'.padEnd(width)}${describeSide(subject, unit)}`,
+    `    ${against.padEnd(width)}${describeSide(baseline, unit)}`,
   ].join('\n')
 }
 
 function describeSide(rounds: readonly Measurement[], unit: string): string {
   const rates = rounds.map(rateOf)
+  const rate = `${wholeNumber(median(rates))} ${unit}/s (${range(rates, wholeNumber)})`
   const cpu = median(rounds.map(({ mainCpuMicros, records }) => mainCpuMicros / records))
-  const range = `${wholeNumber(Math.min(...rates))} to ${wholeNumber(Math.max(...rates))}`
-  return `${wholeNumber(median(rates))} ${unit}/s (${range}), ${cpu.toFixed(2)} us of main thread each`
+  return cpu > 0 ? `${rate}, ${cpu.toFixed(2)} us of main thread each` : rate
 }
 
-function median(values: readonly number[]): number {
+function range(values: readonly number[], format: (value: number) => string): string {
+  return `${format(Math.min(...values))} to ${format(Math.max(...values))}`
+}
+
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
 }

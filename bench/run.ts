@@ -1,18 +1,36 @@
 import { parseArgs } from 'node:util'
-import type { Bench } from './bench.ts'
+import { TapelineError } from '../src/errors.ts'
+import type { Bench, BenchOptions } from './bench.ts'
 import { describeLoad, describeMachine } from './machine.ts'
 
 /** Each bench by its name. A new one is a module that exports `bench`, and a line here. */
 const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
-  broker: () => import('./broker/bench.ts'),
   store: () => import('./store/bench.ts'),
+  broker: () => import('./broker/bench.ts'),
+  latency: () => import('./latency/bench.ts'),
+  'embedded-store': () => import('./embedded-store/bench.ts'),
+  'embedded-broker': () => import('./embedded-broker/bench.ts'),
   delivery: () => import('./delivery/bench.ts'),
 }
 
-const USAGE = `Usage: npm run bench -- [${Object.keys(BENCHES).join('|')}] [--records N]`
+const USAGE = `Usage: npm run bench -- [NAME ...] [--records N] [--kafka HOST:PORT] [--database URL] [--psql PROGRAM]
+
+  NAME             ${Object.keys(BENCHES).join(', ')} (default: all)
+  --records N      of each measurement
+  --kafka SERVERS  store, broker, latency: HOST:PORT with commas, instead of a Kafka that is started for the run
+  --database URL   store, latency: postgres://USER@HOST:PORT/NAME, instead of a PostgreSQL that is started for the run
+  --psql PROGRAM   store: the psql of the baseline (default: psql)
+
+bench/README.md says how to read the results.`
 
 const { values, positionals } = parseArgs({
-  options: { records: { type: 'string' }, help: { type: 'boolean' } },
+  options: {
+    records: { type: 'string' },
+    kafka: { type: 'string' },
+    database: { type: 'string' },
+    psql: { type: 'string', default: 'psql' },
+    help: { type: 'boolean' },
+  },
   allowPositionals: true,
 })
 const names = positionals.length > 0 ? positionals : Object.keys(BENCHES)
@@ -25,18 +43,24 @@ if (values.help) {
   process.exitCode = 2
 } else {
   console.log(describeMachine())
-  for (const name of names) await runBench(name)
+  for (const name of names) await runBench(name, { ...values, records })
 }
 
 function isCount(value: number | undefined): boolean {
   return value === undefined || (Number.isSafeInteger(value) && value > 0)
 }
 
-async function runBench(name: string): Promise<void> {
+async function runBench(name: string, options: BenchOptions): Promise<void> {
   const { bench } = (await BENCHES[name]?.()) ?? {}
   if (bench === undefined) return
   const began = performance.now()
   console.log(`\n${name}: ${bench.summary}`)
-  await bench.run(records, (line) => console.log(line))
+  try {
+    await bench.run(options, (line) => console.log(line))
+  } catch (error) {
+    if (!(error instanceof TapelineError)) throw error
+    console.error(`  ${[error.message, error.remedy].filter(Boolean).join(' ')}`)
+    process.exitCode = 1
+  }
   console.log(`  (${((performance.now() - began) / 1000).toFixed(0)} s, ${describeLoad()} afterwards)`)
 }

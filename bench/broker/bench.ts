@@ -1,120 +1,106 @@
-import { openEmbeddedBroker } from '../../src/adapters/broker/embedded.ts'
-import { EVENT_VERSION, encodeEvent } from '../../src/domain/event-codec.ts'
-import { marketKey } from '../../src/domain/events.ts'
-import type { Broker, OutgoingRecord } from '../../src/ports/broker.ts'
-import { BaselineThread } from '../baseline-thread.ts'
-import { type Bench, describe, type Measurement, measure } from '../bench.ts'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Broker } from '../../src/ports/broker.ts'
+import { type Bench, describe, type Measurement, measure, wholeNumber } from '../bench.ts'
+import { type KafkaToMeasure, openKafkaToMeasure } from '../servers/kafka.ts'
+import { byPartition } from '../store/topic.ts'
 import { inTemporaryFolder } from '../temporary-folder.ts'
-import { batchesOf, makeTrades } from '../trades.ts'
-import type { RowAnswer, RowQuestion } from './sqlite-rows-protocol.ts'
+import { makeBatches } from '../trades.ts'
+import { consumeByJava, JAVA_PRODUCERS, produceByJava } from './java.ts'
 
-const BATCH = 500
-/** Records of one read, on both sides. */
-const READ = 5_000
+const RECORDS = 500_000
+/** Records of one `publish`, over all partitions. */
+const BATCH = 1_000
+/** Records of one `poll`. */
+const READ = 20_000
 const ROUNDS = 3
-const RECORDS = 200_000
-const signal = AbortSignal.timeout(600_000)
+const PARTITIONS = 4
+/** Different values that Java's producer draws from. */
+const PAYLOADS = 10_000
+const signal = AbortSignal.timeout(3_600_000)
 
 export const bench: Bench = {
-  summary: 'the embedded log against node:sqlite, one row a record, in a worker thread, same batches',
-  async run(count = RECORDS, print) {
-    const records = makeTrades(count).map(
-      (trade): OutgoingRecord => ({
-        key: marketKey(trade),
-        // A buffer of its own: one of Node's pool would have the baseline's thread sent the whole pool.
-        value: new Uint8Array(encodeEvent(trade)),
-        headers: { v: EVENT_VERSION, kind: 'event', shard: 0, epoch: 1 },
-      }),
-    )
+  summary:
+    "the adapter's publish and poll against Kafka's own ProducerPerformance and ConsumerPerformance, same values",
+  async run({ records = RECORDS, kafka: servers }, print) {
     await inTemporaryFolder(async (folder) => {
-      const broker = await openEmbeddedBroker({ folder: `${folder}/broker` })
-      const baseline = await BaselineThread.start<RowQuestion, RowAnswer>(
-        new URL('./sqlite-rows.ts', import.meta.url),
-        folder,
-      )
+      const payloads = join(folder, 'payloads.txt')
+      const [sample = []] = makeBatches(PAYLOADS, PAYLOADS)
+      await writeFile(payloads, sample.map((trade) => JSON.stringify(trade)).join('\n'))
+      const kafka = await openKafkaToMeasure(servers)
       try {
-        await compare(broker, baseline, records, print)
+        print(`  ${kafka.name}, ${PARTITIONS} partitions, ${wholeNumber(records)} records a round`)
+        await compare(kafka, records, payloads, print)
       } finally {
-        await broker.close()
-        await baseline.close()
+        await kafka.close()
       }
     })
   },
 }
 
 async function compare(
-  broker: Broker,
-  baseline: BaselineThread<RowQuestion, RowAnswer>,
-  records: readonly OutgoingRecord[],
+  kafka: KafkaToMeasure,
+  records: number,
+  payloads: string,
   print: (line: string) => void,
 ): Promise<void> {
-  const append: { subject: Measurement[]; baseline: Measurement[] } = { subject: [], baseline: [] }
+  const { broker, prefix, config } = kafka
+  const bootstrap = config.broker.bootstrap.join(',')
+  const own: Measurement[] = []
+  const java = new Map(JAVA_PRODUCERS.map((producer) => [producer, [] as Measurement[]]))
   const read: { subject: Measurement[]; baseline: Measurement[] } = { subject: [], baseline: [] }
+  const newTopic = async (name: string): Promise<string> => {
+    const topic = `${prefix}.${name}`
+    await broker.createTopics([{ name: topic, partitions: PARTITIONS }], signal)
+    return topic
+  }
   for (let round = 0; round < ROUNDS; round++) {
-    const topic = `bench.${round}`
-    await broker.createTopics([{ name: topic, partitions: 1 }], signal)
-    append.subject.push(await measure(records.length, () => publishAll(broker, topic, records)))
-    append.baseline.push(await measure(records.length, () => insertAll(baseline, topic, records)))
-    read.subject.push(await measure(records.length, () => readTopic(broker, topic, records)))
-    read.baseline.push(await measure(records.length, () => selectAll(baseline, topic, records)))
+    const topic = await newTopic(`own.${round}`)
+    own.push(await publishAll(broker, topic, records))
+    for (const [producer, rounds] of java) {
+      const target = await newTopic(`java.${round}.${JAVA_PRODUCERS.indexOf(producer)}`)
+      rounds.push(await produceByJava({ ...producer, bootstrap, topic: target, records, payloads }))
+    }
+    read.subject.push(await measure(records, () => readTopic(broker, topic, records)))
+    read.baseline.push(await consumeByJava({ bootstrap, topic, records }))
   }
-  print(describe({ name: `append, batches of ${BATCH}`, unit: 'records', ...append }))
-  print(describe({ name: `read back, up to ${READ} a poll`, unit: 'records', ...read }))
+  for (const [{ name }, baseline] of java) {
+    const measured = `publish, batches of ${wholeNumber(BATCH)}, one in flight`
+    print(describe({ name: measured, unit: 'records', subject: own, baseline, against: name }))
+  }
+  const against = 'ConsumerPerformance'
+  print(describe({ name: `read, up to ${wholeNumber(READ)} a poll`, unit: 'records', ...read, against }))
 }
 
-async function publishAll(broker: Broker, topic: string, records: readonly OutgoingRecord[]): Promise<void> {
-  for (const batch of batchesOf(records, BATCH)) {
-    await broker.publish([{ topic, partition: 0, records: batch }], signal)
+/** Each batch is acknowledged by all replicas before the next is sent; encoding is not in the time. */
+async function publishAll(broker: Broker, topic: string, records: number): Promise<Measurement> {
+  let [seconds, mainCpuMicros] = [0, 0]
+  for (const trades of makeBatches(records, BATCH)) {
+    const entries = byPartition(topic, PARTITIONS, trades)
+    const part = await measure(trades.length, async () => {
+      await broker.publish(entries, signal)
+    })
+    seconds += part.seconds
+    mainCpuMicros += part.mainCpuMicros
   }
+  return { records, seconds, mainCpuMicros }
 }
 
-async function insertAll(
-  baseline: BaselineThread<RowQuestion, RowAnswer>,
-  topic: string,
-  records: readonly OutgoingRecord[],
-): Promise<void> {
-  let baseOffset = 0
-  for (const batch of batchesOf(records, BATCH)) {
-    const rows = batch.map(({ key, value, headers }) => ({ key, value, headers: JSON.stringify(headers) }))
-    await baseline.ask({ op: 'append', topic, baseOffset, records: rows })
-    baseOffset += batch.length
-  }
-}
-
-async function readTopic(broker: Broker, topic: string, expected: readonly OutgoingRecord[]): Promise<void> {
+async function readTopic(broker: Broker, topic: string, records: number): Promise<void> {
   const reader = await broker.openReader()
-  await reader.assign([{ topic, partition: 0, offset: 0 }])
-  let next = 0
-  while (next < expected.length) {
+  await reader.assign(Array.from({ length: PARTITIONS }, (_, partition) => ({ topic, partition, offset: 0 })))
+  const next = Array.from({ length: PARTITIONS }, () => 0)
+  let count = 0
+  while (count < records) {
     for (const fetch of await reader.poll({ maxRecords: READ, waitMs: 1_000 }, signal)) {
       if (fetch.kind !== 'records') throw new Error(`the reader of ${topic} met ${fetch.kind}`)
-      for (const record of fetch.records) checkRecord(record.value, record.offset, next++, expected)
+      for (const { offset, value } of fetch.records) {
+        if (offset !== next[fetch.partition] || value === null)
+          throw new Error(`offset ${offset} came out of order`)
+        next[fetch.partition] = offset + 1
+      }
+      count += fetch.records.length
     }
   }
   await reader.close()
-}
-
-async function selectAll(
-  baseline: BaselineThread<RowQuestion, RowAnswer>,
-  topic: string,
-  expected: readonly OutgoingRecord[],
-): Promise<void> {
-  let next = 0
-  while (next < expected.length) {
-    const { rows } = await baseline.ask({ op: 'read', topic, offset: next, limit: READ })
-    for (const row of rows) checkRecord(row['value'], row['record_offset'], next++, expected)
-    if (rows.length === 0) throw new Error(`the baseline lost records of ${topic} after ${next}`)
-  }
-}
-
-/** Both sides must hand over every record in order, with a value of the right length. */
-function checkRecord(
-  value: unknown,
-  offset: unknown,
-  index: number,
-  expected: readonly OutgoingRecord[],
-): void {
-  const length = expected[index]?.value?.length
-  if (offset === index && value instanceof Uint8Array && value.length === length) return
-  throw new Error(`record ${index} came back otherwise: offset ${offset}`)
 }

@@ -11,7 +11,7 @@ const RUNS = [
 export const bench: Bench = {
   summary:
     'source frame -> WebSocket client through the platform, against a bare loop without broker, database and machines',
-  async run(records, print) {
+  async run({ records }, print) {
     for (const { name, rate, seconds } of RUNS) {
       const bare = await throughBareLoop({ rate, events: records ?? rate * BARE_SECONDS })
       const load: Load = { rate, events: records ?? rate * seconds }

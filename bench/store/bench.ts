@@ -1,99 +1,122 @@
 import { join } from 'node:path'
-import { openEmbeddedStore } from '../../src/adapters/store/embedded.ts'
-import { TupleWriter } from '../../src/domain/copy-binary.ts'
-import type { Trade } from '../../src/domain/events.ts'
-import { emptyMemory } from '../../src/domain/reader-rules.ts'
-import { TABLES } from '../../src/domain/rows.ts'
-import type { Claim, Store } from '../../src/ports/store.ts'
-import { createLog } from '../../src/telemetry/log.ts'
-import { BaselineThread } from '../baseline-thread.ts'
-import { type Bench, describe, type Measurement, measure } from '../bench.ts'
+import type { RowSegment } from '../../src/ports/store.ts'
+import { type Bench, type BenchOptions, describe, type Measurement, wholeNumber } from '../bench.ts'
+import {
+  type DatabaseServer,
+  openDatabaseServer,
+  rowsOf,
+  type TemporaryDatabase,
+} from '../servers/database.ts'
+import { type KafkaToMeasure, openKafkaToMeasure } from '../servers/kafka.ts'
 import { inTemporaryFolder } from '../temporary-folder.ts'
-import { batchesOf, makeTrades } from '../trades.ts'
+import { storeFromKafka } from './from-kafka.ts'
+import { copyCsv, psqlVersion, writeCsv } from './psql.ts'
+import { fillTopics, type StoredTopics } from './topic.ts'
+import { encodeBatches, writeAlone } from './writer.ts'
 
-/** It is asked to insert one array literal for each column. */
-type Baseline = BaselineThread<readonly string[], unknown>
-
-const BATCHES = [5_000, 20_000]
+const RECORDS = 1_000_000
+const BATCH = 20_000
 const ROUNDS = 3
-const RECORDS = 100_000
-const signal = AbortSignal.timeout(600_000)
 
 export const bench: Bench = {
-  summary: 'fenced binary COPY against INSERT ... select from unnest in the same engine, same batches',
-  async run(count = RECORDS, print) {
+  summary:
+    'trades from a Kafka topic into the database, and the writer alone, against psql \\copy csv of the same rows',
+  async run(options, print) {
+    const client = await psqlVersion(options.psql)
     await inTemporaryFolder(async (folder) => {
-      const log = createLog({ level: 'warn', pretty: false })
-      const store = await openEmbeddedStore({ folder: join(folder, 'store'), log })
-      await store.migrate(signal)
-      const script = new URL('./unnest.ts', import.meta.url)
-      const baseline: Baseline = await BaselineThread.start(script, folder)
+      const kafka = await openKafkaToMeasure(options.kafka)
       try {
-        for (const batch of BATCHES) print(await compare(store, baseline, batch, makeTrades(count)))
+        const server = await openDatabaseServer(options.database)
+        try {
+          print(`  ${kafka.name}, ${kafka.config.topics.partitions} partitions; ${server.name}; ${client}`)
+          await compare({ kafka, server, options, csv: join(folder, 'trades.csv') }, print)
+        } finally {
+          await server.close()
+        }
       } finally {
-        await store.close()
-        await baseline.close()
+        await kafka.close()
       }
     })
   },
 }
 
+interface Setting {
+  readonly kafka: KafkaToMeasure
+  readonly server: DatabaseServer
+  readonly options: BenchOptions
+  readonly csv: string
+}
+
 async function compare(
-  store: Store,
-  baseline: Baseline,
-  batch: number,
-  trades: readonly Trade[],
-): Promise<string> {
-  const batches = batchesOf(trades, batch)
-  const subject: Measurement[] = []
-  const against: Measurement[] = []
+  { kafka, server, options, csv }: Setting,
+  print: (line: string) => void,
+): Promise<void> {
+  const { records = RECORDS, psql } = options
+  const topics = await fillTopics(kafka, records)
+  await writeCsv(csv, records)
+  const batches = encodeBatches(records, BATCH)
+  const sides: { copy: Measurement[]; kafka: Measurement[]; writer: Measurement[] } = {
+    copy: [],
+    kafka: [],
+    writer: [],
+  }
   for (let round = 0; round < ROUNDS; round++) {
-    const topic = `bench.${batch}.${round}`
-    const [claim] = await store.claim([{ topic, topicId: topic, partition: 0 }], signal)
-    if (claim === undefined) throw new Error('the store gave no claim')
-    subject.push(await measure(trades.length, () => writeAll(store, claim, batches)))
-    against.push(await measure(trades.length, () => insertAll(baseline, batches)))
-  }
-  return describe({ name: `write, batches of ${batch}`, unit: 'rows', subject, baseline: against })
-}
-
-async function writeAll(store: Store, first: Claim, batches: readonly (readonly Trade[])[]): Promise<void> {
-  let claim: Claim | undefined = first
-  for (const batch of batches) {
-    if (claim === undefined) throw new Error('the store gave no claim')
-    const writer = new TupleWriter()
-    for (const trade of batch) TABLES.trade.write(writer, trade)
-    const segment = {
-      channel: 'trade',
-      tuples: writer.finish(),
-      rows: writer.rows,
-      reentering: false,
-    } as const
-    const newOffset: number = claim.nextOffset + batch.length
-    const [next]: readonly Claim[] = await store.write(
-      [{ claim, newOffset, memory: emptyMemory(), segments: [segment] }],
-      signal,
+    sides.copy.push(
+      await inDatabase(server, records, (database) =>
+        copyCsv(psql, database, server.config, { path: csv, records }),
+      ),
     )
-    claim = next
+    sides.kafka.push(
+      await inDatabase(server, records, (database) => storeAll(kafka, topics, database, records)),
+    )
+    sides.writer.push(await inDatabase(server, records, ({ store }) => writeAlone(store, batches)))
+  }
+  const against = { unit: 'rows', baseline: sides.copy, against: 'psql \\copy' }
+  print(describe({ name: 'Kafka -> database, exactly once', subject: sides.kafka, ...against }))
+  print(
+    describe({ name: `the writer alone, ${describeBatches(batches)}`, subject: sides.writer, ...against }),
+  )
+  print(
+    `  each of ${ROUNDS * 3} tables has ${wholeNumber(records)} rows, all different; all offsets are at their ends`,
+  )
+}
+
+function describeBatches(batches: readonly RowSegment[]): string {
+  return `${batches.length} encoded batches of up to ${wholeNumber(BATCH)}`
+}
+
+/** Measures in a new database and looks at what came out. */
+async function inDatabase(
+  server: DatabaseServer,
+  records: number,
+  work: (database: TemporaryDatabase) => Promise<Measurement>,
+): Promise<Measurement> {
+  const database = await server.create()
+  try {
+    const measurement = await work(database)
+    const [found] = await rowsOf(
+      database.store,
+      'select count(*) as rows, count(distinct id) as ids from trades',
+    )
+    if (Number(found?.['rows']) !== records || Number(found?.['ids']) !== records)
+      throw new Error(`the table has ${found?.['rows']} rows and ${found?.['ids']} ids, not ${records}`)
+    return measurement
+  } finally {
+    await database.drop()
   }
 }
 
-async function insertAll(baseline: Baseline, batches: readonly (readonly Trade[])[]): Promise<void> {
-  for (const batch of batches) {
-    await baseline.ask([
-      array(batch, (trade) => trade.exchange),
-      array(batch, (trade) => trade.symbol),
-      array(batch, (trade) => trade.id),
-      array(batch, (trade) => trade.side),
-      array(batch, (trade) => trade.price),
-      array(batch, (trade) => trade.size),
-      array(batch, (trade) => trade.ts),
-      array(batch, (trade) => trade.recvTs),
-    ])
-  }
-}
-
-/** A literal of the benchmark's own values, none of which needs quotes. */
-function array(trades: readonly Trade[], column: (trade: Trade) => string | number): string {
-  return `{${trades.map(column).join()}}`
+async function storeAll(
+  kafka: KafkaToMeasure,
+  topics: StoredTopics,
+  database: TemporaryDatabase,
+  records: number,
+): Promise<Measurement> {
+  const measurement = await storeFromKafka(kafka, topics, database, records)
+  const [found] = await rowsOf(
+    database.store,
+    `select sum(next_offset) as stored from tapeline_offsets where topic = '${topics.trade}'`,
+  )
+  if (Number(found?.['stored']) === records) return measurement
+  throw new Error(`the offsets in the database sum up to ${found?.['stored']}, not ${records}`)
 }
