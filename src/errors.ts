@@ -446,11 +446,15 @@ export class TapelineError extends Error {
   }
 }
 
-/** Gives any thrown value a code: a TapelineError as it is, everything else as `code` (INTERNAL by default). */
-export function toTapelineError(thrown: unknown, code: ErrorCode = 'INTERNAL'): TapelineError {
+/**
+ * Gives any thrown value a code: a TapelineError as it is, everything else as `code`; by default TIMEOUT where a deadline was
+ * reached, and INTERNAL.
+ */
+export function toTapelineError(thrown: unknown, code?: ErrorCode): TapelineError {
   if (thrown instanceof TapelineError) return thrown
   const message = thrown instanceof Error ? thrown.message : String(thrown)
-  return new TapelineError(code, message, { cause: thrown })
+  const isTimeout = thrown instanceof Error && thrown.name === 'TimeoutError'
+  return new TapelineError(code ?? (isTimeout ? 'TIMEOUT' : 'INTERNAL'), message, { cause: thrown })
 }
 
 /** Whether a thrown value is the abort of a signal rather than a failure. */

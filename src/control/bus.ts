@@ -4,7 +4,8 @@ import type { Log } from '../ports/log.ts'
 import { withDeadline } from './deadline.ts'
 import { followTopic } from './follow.ts'
 import { type ControlRecord, type ControlRecordOf, controlEntry, decodeControl } from './records.ts'
-import { CONTROL_TOPIC } from './topics.ts'
+import type { RegistryView } from './registry-view.ts'
+import { CONTROL_TOPIC, findTopic } from './topics.ts'
 
 /** How long one write to the control topic may take. */
 const SEND_TIMEOUT_MS = 5_000
@@ -25,9 +26,23 @@ export interface ControlBus {
   close(): Promise<void>
 }
 
-export async function openControlBus(broker: Broker, log: Log, signal: AbortSignal): Promise<ControlBus> {
+/** Opens the control topic. What a leader says under a lower epoch than the registry, or the topic, has seen is left out (R9). */
+export async function openControlBus(
+  broker: Broker,
+  registry: { readonly view: Pick<RegistryView, 'leaderEpoch'> },
+  log: Log,
+  signal: AbortSignal,
+): Promise<ControlBus> {
+  let leaderEpoch = -1
+  /** Whether a record comes from a leader whose time is over. */
+  const isStale = (record: ControlRecord): boolean => {
+    if (!('epoch' in record) || record.epoch === undefined) return false
+    leaderEpoch = Math.max(leaderEpoch, registry.view.leaderEpoch, record.epoch)
+    return record.epoch < leaderEpoch
+  }
+
   const listeners = new Map<ControlRecord['kind'], Set<(record: ControlRecord) => void>>()
-  const [topic] = await broker.listTopics(CONTROL_TOPIC, signal)
+  const topic = await findTopic(broker, CONTROL_TOPIC, signal)
   const follower = await followTopic(
     broker,
     CONTROL_TOPIC,
@@ -36,6 +51,13 @@ export async function openControlBus(broker: Broker, log: Log, signal: AbortSign
       if (stored.value === null) return
       try {
         const record = decodeControl(stored.value)
+        if (isStale(record)) {
+          log.warn(
+            { kind: record.kind, instance: record.instance },
+            'a former leader spoke; it does not count',
+          )
+          return
+        }
         for (const listener of listeners.get(record.kind) ?? []) listener(record)
       } catch (error) {
         const { code, message } = toTapelineError(error)

@@ -1,3 +1,4 @@
+import { TapelineError } from '../errors.ts'
 import type { Broker, TransactionalWriter } from '../ports/broker.ts'
 import { CONTROL_VERSION, registryEntry } from './records.ts'
 import { REGISTRY_TOPIC } from './topics.ts'
@@ -21,6 +22,21 @@ export async function claimOwnership(
   signal: AbortSignal,
 ): Promise<Ownership> {
   const writer = await broker.takeOver(transactionalId, signal)
+  try {
+    return { writer, epoch: await writeClaim(writer, transactionalId, instance, now, signal) }
+  } catch (error) {
+    await writer.close().catch(() => undefined)
+    throw error
+  }
+}
+
+async function writeClaim(
+  writer: TransactionalWriter,
+  transactionalId: string,
+  instance: string,
+  now: number,
+  signal: AbortSignal,
+): Promise<number> {
   const claim = registryEntry({
     v: CONTROL_VERSION,
     kind: 'claim',
@@ -30,5 +46,7 @@ export async function claimOwnership(
     at: now,
   })
   const [ack] = await writer.commit([{ topic: REGISTRY_TOPIC, partition: 0, records: [claim] }], signal)
-  return { writer, epoch: ack?.baseOffset ?? 0 }
+  if (ack === undefined)
+    throw new TapelineError('INTERNAL', 'the broker acknowledged a claim without its offset')
+  return ack.baseOffset
 }

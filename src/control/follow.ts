@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { isAbort, toTapelineError } from '../errors.ts'
+import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Broker, Reader, StoredRecord } from '../ports/broker.ts'
 import type { Log } from '../ports/log.ts'
 
@@ -15,7 +15,8 @@ export interface Follower {
 
 /**
  * Follows a topic of one partition from an offset on, handing each record to `handle` in order. A broker that is away is
- * waited for. `handle` must not throw: what it cannot use it reports itself.
+ * waited for, however long; where retention has passed the position meanwhile, it goes on from the earliest record. What
+ * `handle` throws is logged, and the next record follows.
  */
 export async function followTopic(
   broker: Broker,
@@ -27,8 +28,8 @@ export async function followTopic(
   const stop = new AbortController()
   const waiting = new Set<{ offset: number; resolve: () => void }>()
   let nextOffset = from
-  let reader: Reader = await broker.openReader()
-  await reader.assign([{ topic, partition: 0, offset: from }])
+  let reader: Reader | undefined = await openAt(broker, topic, from)
+  let isAway = false
 
   const settle = (): void => {
     for (const waiter of waiting) {
@@ -38,20 +39,37 @@ export async function followTopic(
     }
   }
 
+  const take = (record: StoredRecord): void => {
+    try {
+      handle(record)
+    } catch (error) {
+      const { code, message } = toTapelineError(error)
+      log.error({ topic, offset: record.offset, code, reason: message }, 'a record could not be handled')
+    }
+  }
+
   const poll = async (): Promise<void> => {
+    reader ??= await openAt(broker, topic, nextOffset)
     for (const fetch of await reader.poll(POLL, stop.signal)) {
-      if (fetch.kind === 'records') {
-        fetch.records.forEach(handle)
-        nextOffset = fetch.nextOffset
-      } else if (fetch.kind === 'truncated') {
-        log.warn(
-          { topic, position: fetch.position, earliest: fetch.earliest },
-          'records were removed before they were read',
-        )
-        nextOffset = fetch.earliest
+      switch (fetch.kind) {
+        case 'records':
+          fetch.records.forEach(take)
+          nextOffset = fetch.nextOffset
+          break
+        case 'truncated':
+          log.warn(
+            { topic, position: fetch.position, earliest: fetch.earliest },
+            'records were removed before they were read',
+          )
+          nextOffset = fetch.earliest
+          break
+        case 'deleted':
+          throw new TapelineError('TOPIC_UNKNOWN', `the topic ${topic} is gone`)
       }
     }
     settle()
+    if (isAway) log.info({ topic }, 'the topic is read again')
+    isAway = false
   }
 
   const run = async (): Promise<void> => {
@@ -59,12 +77,22 @@ export async function followTopic(
       try {
         await poll()
       } catch (error) {
-        if (stop.signal.aborted || isAbort(error)) return
-        log.warn({ topic, code: toTapelineError(error).code }, 'cannot read the topic, trying again')
+        if (stop.signal.aborted) return
+        if (!isAway)
+          log.warn({ topic, code: toTapelineError(error).code }, 'cannot read the topic, trying again')
+        isAway = true
+        await closeQuietly()
         await delay(RETRY_MS, undefined, { signal: stop.signal }).catch(() => undefined)
-        reader = await reopen(broker, reader, topic, nextOffset).catch(() => reader)
       }
     }
+  }
+
+  const closeQuietly = async (): Promise<void> => {
+    const former = reader
+    reader = undefined
+    await former?.close().catch((error: unknown) => {
+      log.debug({ topic, code: toTapelineError(error).code }, 'a reader did not close')
+    })
   }
   const running = run()
 
@@ -94,14 +122,18 @@ export async function followTopic(
     async close() {
       stop.abort()
       await running
-      await reader.close()
+      await closeQuietly()
     },
   }
 }
 
-async function reopen(broker: Broker, former: Reader, topic: string, offset: number): Promise<Reader> {
-  await former.close()
+async function openAt(broker: Broker, topic: string, offset: number): Promise<Reader> {
   const reader = await broker.openReader()
-  await reader.assign([{ topic, partition: 0, offset }])
-  return reader
+  try {
+    await reader.assign([{ topic, partition: 0, offset }])
+    return reader
+  } catch (error) {
+    await reader.close().catch(() => undefined)
+    throw error
+  }
 }

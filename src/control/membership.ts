@@ -30,6 +30,7 @@ export interface Membership {
   close(): void
 }
 
+/** `now`: milliseconds of a clock of this machine that never steps back, since others' clocks may differ. */
 export function joinMembership(
   bus: ControlBus,
   me: { readonly instance: string; readonly roles: readonly Role[] },

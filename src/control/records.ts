@@ -5,6 +5,9 @@ import { TapelineError } from '../errors.ts'
 import type { OutgoingRecord } from '../ports/broker.ts'
 import { processReportSchema } from './process-report.ts'
 
+/** Whoever holds this transactional id leads the coordinators. */
+export const LEADER_ID = 'tapeline.coordinator'
+
 /**
  * The JSON records of `tapeline.registry` (compacted, keyed) and `tapeline.control` (R9). Every record carries a schema
  * version, the instance that wrote it and, where the leader wrote it, its epoch.
@@ -95,6 +98,8 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
     ...member,
     kind: z.literal('REPLY'),
     requestId: z.string(),
+    /** The leader's; left out where another process answers for itself. */
+    epoch: z.number().int().optional(),
     /** The registry is at least as far as this when the answer can be seen there. */
     registryOffset: z.number().int(),
     failure: z.object({ code: z.string(), message: z.string() }).nullable(),

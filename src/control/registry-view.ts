@@ -1,7 +1,7 @@
 import type { StreamSpec } from '../domain/stream-spec.ts'
 import { specKey } from '../domain/stream-spec.ts'
 import type { Lease } from '../ports/streams.ts'
-import type { LeaseRecord, RegistryRecord, StreamRecord } from './records.ts'
+import { LEADER_ID, type LeaseRecord, type RegistryRecord, type StreamRecord } from './records.ts'
 
 /** A stream as the registry has it, with the offset of the record that said so. */
 export interface StreamEntry extends StreamRecord {
@@ -26,6 +26,11 @@ export class RegistryView {
     return this.#nextOffset
   }
 
+  /** The highest epoch of a leader: what a leader of a lower one says does not count (R9). */
+  get leaderEpoch(): number {
+    return this.#leaderEpoch
+  }
+
   /** The leader's position in `tapeline.control`. */
   get controlOffset(): number {
     return this.#controlOffset
@@ -38,7 +43,10 @@ export class RegistryView {
       if (key !== null) this.#remove(key)
       return
     }
-    if (record.kind === 'claim') return
+    if (record.kind === 'claim') {
+      if (record.transactionalId === LEADER_ID) this.#leaderEpoch = Math.max(this.#leaderEpoch, offset)
+      return
+    }
     if (record.epoch < this.#leaderEpoch) return
     this.#leaderEpoch = record.epoch
     if (record.kind === 'leader') this.#controlOffset = record.controlOffset

@@ -5,13 +5,15 @@ import type { Lease, LeaseChange } from '../ports/streams.ts'
 import { type Follower, followTopic } from './follow.ts'
 import { decodeRegistry, type RegistryRecord } from './records.ts'
 import { RegistryView } from './registry-view.ts'
-import { REGISTRY_TOPIC } from './topics.ts'
+import { findTopic, REGISTRY_TOPIC } from './topics.ts'
 
 /** The registry as this process sees it: always following, shared by all roles in the process. */
 export interface Registry {
   readonly view: RegistryView
   /** Resolves when the view holds everything before an offset. */
   reached(offset: number, signal: AbortSignal): Promise<void>
+  /** Resolves when the view holds all that the registry has by now. */
+  catchUp(signal: AbortSignal): Promise<void>
   /** Calls back on each change of a lease until the returned function is called. */
   watch(listener: (change: LeaseChange) => void): () => void
   close(): Promise<void>
@@ -22,11 +24,18 @@ export async function openRegistry(broker: Broker, log: Log, signal: AbortSignal
   const view = new RegistryView()
   const listeners = new Set<(change: LeaseChange) => void>()
   const tell = (change: LeaseChange): void => {
-    for (const listener of listeners) listener(change)
+    for (const listener of listeners) {
+      try {
+        listener(change)
+      } catch (error) {
+        log.error({ code: toTapelineError(error).code, err: error }, 'a change of a lease was not taken in')
+      }
+    }
   }
 
-  const [topic] = await broker.listTopics(REGISTRY_TOPIC, signal)
-  const { earliest, end } = topic?.offsets[0] ?? { earliest: 0, end: 0 }
+  const bounds = async (stop: AbortSignal): Promise<{ readonly earliest: number; readonly end: number }> =>
+    (await findTopic(broker, REGISTRY_TOPIC, stop))?.offsets[0] ?? { earliest: 0, end: 0 }
+  const { earliest, end } = await bounds(signal)
   const follower: Follower = await followTopic(
     broker,
     REGISTRY_TOPIC,
@@ -45,6 +54,9 @@ export async function openRegistry(broker: Broker, log: Log, signal: AbortSignal
   return {
     view,
     reached: (offset, waitSignal) => follower.reached(offset, waitSignal),
+    async catchUp(waitSignal) {
+      await follower.reached((await bounds(waitSignal)).end, waitSignal)
+    },
     watch(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

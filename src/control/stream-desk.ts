@@ -2,11 +2,14 @@ import { TapelineError } from '../errors.ts'
 import type { Lease, StreamDesk } from '../ports/streams.ts'
 import { ask } from './ask.ts'
 import type { ControlBus } from './bus.ts'
+import { withDeadline } from './deadline.ts'
 import type { Membership } from './membership.ts'
 import { CONTROL_VERSION, type ControlRecordOf } from './records.ts'
 import type { Registry } from './registry.ts'
 
 const REPLY_WAIT_MS = 10_000
+/** How long looking up a stream that is not known here may take. */
+const REGISTRY_WAIT_MS = 2_000
 
 interface DeskParts {
   readonly instance: string
@@ -52,6 +55,17 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
       return all
     },
     get: (leaseId) => view.lease(leaseId),
+    async find(leaseId, signal) {
+      const known = view.lease(leaseId)
+      if (known) return known
+      try {
+        await withDeadline(signal, REGISTRY_WAIT_MS, (deadline) => registry.catchUp(deadline))
+      } catch (error) {
+        signal.throwIfAborted()
+        throw new TapelineError('CONTROL_UNAVAILABLE', 'the registry cannot be read', { cause: error })
+      }
+      return view.lease(leaseId)
+    },
     reading: (source) => membership.reading(source),
     watch: (listener) => registry.watch(listener),
   }

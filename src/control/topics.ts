@@ -20,6 +20,15 @@ export interface TopicSettings {
 
 const CONTROL_RETENTION_MS = 3_600_000
 
+/** A topic by its whole name; undefined where there is none. */
+export async function findTopic(
+  broker: Pick<Broker, 'listTopics'>,
+  name: string,
+  signal: AbortSignal,
+): Promise<TopicDescription | undefined> {
+  return (await broker.listTopics(name, signal)).find((topic) => topic.name === name)
+}
+
 /** The name of the fixed topic of each channel. */
 export function fixedTopics(prefix: string): Record<Channel, string> {
   return Object.fromEntries(CHANNELS.map((channel) => [channel, fixedTopic(prefix, channel)])) as Record<

@@ -22,6 +22,12 @@ export const streamSchema = z
     createdAt: z.string(),
     standing: z.boolean().describe('Whether the configuration asked for it.'),
     websocket: z.string().describe('Where to subscribe.'),
+    cursor: z
+      .string()
+      .optional()
+      .describe(
+        'In the answer to POST, where the topic was made for this stream: its beginning. Subscribe with it to miss nothing.',
+      ),
   })
   .meta({ id: 'Stream' })
 

@@ -1,11 +1,10 @@
 import type { WebSocket } from 'ws'
-import { encodeCursor } from '../domain/cursor.ts'
-import { emptyMemory } from '../domain/reader-rules.ts'
 import type { StreamRequest } from '../domain/stream-spec.ts'
 import { TapelineError } from '../errors.ts'
 import type { Connection, Delivery } from '../ports/delivery.ts'
-import type { Lease, StreamDesk } from '../ports/streams.ts'
+import type { StreamDesk } from '../ports/streams.ts'
 import type { AppEndpoint, AppMessage } from '../ports/transport.ts'
+import { beginningOf } from './beginning.ts'
 import { detailOf, errorOf, shownFields } from './problem.ts'
 import { parseSocketMessage, type SocketMessage } from './socket-message.ts'
 
@@ -193,14 +192,6 @@ export class SocketSession {
         break
     }
   }
-}
-
-/**
- * The cursor of a stream's beginning, where its topic was made for it. The producer may be quicker than the reader, and what it
- * writes first are the latest known values of each market (R11).
- */
-function beginningOf({ id, topicId, opensTopic }: Lease): string | undefined {
-  return opensTopic ? encodeCursor({ lease: id, topicId, offset: 0, memory: emptyMemory() }) : undefined
 }
 
 /** The same endpoint, with a look at every message (not at data) that goes out. */

@@ -37,6 +37,11 @@ export interface StreamDesk {
   /** The live leases, of one application where it is named. */
   list(app?: string): readonly Lease[]
   get(leaseId: string): Lease | undefined
+  /**
+   * A live lease, also one that another process has just been given: where it is not known, all that the registry has by now is
+   * waited for first. Raises CONTROL_UNAVAILABLE where that cannot be had.
+   */
+  find(leaseId: string, signal: AbortSignal): Promise<Lease | undefined>
   /** Tells which leases have readers here, so that their time to live does not run. */
   reading(leaseIds: () => Iterable<string>): void
   /** Calls back on each change until the returned function is called. */

@@ -72,9 +72,9 @@ export async function layFoundation(
   await ensureTopics(broker, { prefix, partitions, ...retentions }, signal)
 
   const instance = `${hostname()}-${process.pid}-${newId().slice(-6)}`
-  const bus = await openControlBus(broker, log, signal)
   const registry = await openRegistry(broker, log, signal)
-  const membership = joinMembership(bus, { instance, roles: config.roles }, Date.now, log)
+  const bus = await openControlBus(broker, registry, log, signal)
+  const membership = joinMembership(bus, { instance, roles: config.roles }, () => performance.now(), log)
   const roster = new ActorRoster()
   const processes = joinProcesses({
     own: { instance, actors: () => roster.list(), reset: (id) => roster.reset(id), alerts: alerts.list },

@@ -44,7 +44,7 @@ async function setUp(t: TestContext) {
     alerts: readonly Alert[] = [],
     mute = false,
   ) => {
-    const bus = await openControlBus(broker, quietLog, NEVER)
+    const bus = await openControlBus(broker, { view: { leaderEpoch: -1 } }, quietLog, NEVER)
     const membership = joinMembership(bus, { instance, roles: ['producer'] }, () => now, quietLog)
     const resets: string[] = []
     const reset = (id: string): void => {

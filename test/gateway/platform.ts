@@ -57,6 +57,10 @@ export class MemoryDesk implements StreamDesk {
     return this.leases.get(id)
   }
 
+  async find(id: string): Promise<Lease | undefined> {
+    return this.get(id)
+  }
+
   reading = untouched
   watch = untouched
 }

@@ -1,3 +1,4 @@
+import { TapelineError } from '../../src/errors.ts'
 import type {
   Broker,
   GroupMember,
@@ -22,10 +23,15 @@ export class ProcessBroker implements Broker {
   readonly #memberships = new Set<Membership>()
   /** The offsets that its members told the group, by `topic:partition`. */
   readonly committed = new Map<string, number>()
+  /** Every call is refused, as by a broker that is away. */
+  isAway = false
   #stopped: Promise<void> | undefined
   #goOn: (() => void) | undefined
   /** Called in front of each publish; may wait, or throw instead of it. */
   beforePublish: (...call: Parameters<Broker['publish']>) => Promise<void> = async () => {}
+
+  /** Called in front of each transaction; may wait, or throw instead of it. */
+  beforeCommit: (...call: Parameters<TransactionalWriter['commit']>) => Promise<void> = async () => {}
 
   constructor(broker: Broker) {
     this.#broker = broker
@@ -68,7 +74,11 @@ export class ProcessBroker implements Broker {
   takeOver: Broker['takeOver'] = async (...call) => {
     const inner = await this.#pass(() => this.#broker.takeOver(...call))
     const writer: TransactionalWriter = {
-      commit: (...commit) => this.#pass(() => inner.commit(...commit)),
+      commit: (...commit) =>
+        this.#pass(async () => {
+          await this.beforeCommit(...commit)
+          return this.#pass(() => inner.commit(...commit))
+        }),
       close: () => inner.close(),
     }
     return writer
@@ -112,6 +122,7 @@ export class ProcessBroker implements Broker {
 
   async #pass<T>(call: () => Promise<T>): Promise<T> {
     while (this.#stopped) await this.#stopped
+    if (this.isAway) throw new TapelineError('BROKER_UNAVAILABLE', 'the broker is away')
     try {
       return await call()
     } finally {

@@ -131,7 +131,7 @@ export async function runTakeovers(seed: number): Promise<RunResult> {
     forever,
   )
   const registry = await openRegistry(broker, quietLog, forever)
-  const bus = await openControlBus(broker, quietLog, forever)
+  const bus = await openControlBus(broker, registry, quietLog, forever)
 
   const over = new AbortController()
   let fetched = 0

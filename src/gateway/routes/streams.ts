@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { parseStreamRequest, streamRequestSchema } from '../../domain/stream-spec.ts'
 import { TapelineError } from '../../errors.ts'
 import type { Lease, StreamDesk } from '../../ports/streams.ts'
+import { beginningOf } from '../beginning.ts'
 import type { Caller } from '../guard.ts'
 import { streamSchema, streamsSchema } from '../schemas.ts'
 import { callerIn, deadlineOf, type GatewayServer, SOCKET_ROUTE } from '../server.ts'
@@ -37,7 +38,8 @@ export function registerStreams(app: GatewayServer, { desk, newLeaseId }: Stream
       const ask = { leaseId: newLeaseId(), app: owner, ...parseStreamRequest(request.body) }
       const lease = await desk.request(ask, deadlineOf(reply))
       reply.code(201).header('location', `/v1/streams/${encodeURIComponent(lease.id)}`)
-      return viewOf(lease, request)
+      const cursor = beginningOf(lease)
+      return { ...viewOf(lease, request), ...(cursor === undefined ? {} : { cursor }) }
     },
   })
 
@@ -70,7 +72,8 @@ export function registerStreams(app: GatewayServer, { desk, newLeaseId }: Stream
       response: { 200: streamSchema },
     },
     config: { errors: ['STREAM_UNKNOWN'] },
-    handler: async (request) => viewOf(find(request.params.id, callerIn(request)), request),
+    handler: async (request, reply) =>
+      viewOf(await find(request.params.id, callerIn(request), deadlineOf(reply)), request),
   })
 
   app.route({
@@ -86,15 +89,15 @@ export function registerStreams(app: GatewayServer, { desk, newLeaseId }: Stream
     },
     config: { errors: ['STREAM_UNKNOWN', 'CONTROL_UNAVAILABLE'] },
     handler: async (request, reply) => {
-      const lease = find(request.params.id, callerIn(request))
+      const lease = await find(request.params.id, callerIn(request), deadlineOf(reply))
       await desk.end(lease.id, lease.app, deadlineOf(reply))
       return reply.code(204).send()
     },
   })
 
   /** Another application's stream is unknown to the caller, so that ids tell nothing. */
-  function find(id: string, caller: Caller): Lease {
-    const lease = desk.get(id)
+  async function find(id: string, caller: Caller, signal: AbortSignal): Promise<Lease> {
+    const lease = await desk.find(id, signal)
     if (lease !== undefined && (caller.admin || lease.app === caller.app)) return lease
     throw new TapelineError('STREAM_UNKNOWN', `there is no stream ${id}`)
   }

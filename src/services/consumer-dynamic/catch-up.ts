@@ -1,5 +1,6 @@
+import { findTopic } from '../../control/topics.ts'
 import { emptyMemory } from '../../domain/reader-rules.ts'
-import { isAbort, toTapelineError } from '../../errors.ts'
+import { toTapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
 import type { StreamBatch } from '../../ports/pipeline.ts'
@@ -29,9 +30,9 @@ export async function catchUp(subscription: Subscription, parts: CatchUpParts): 
     try {
       await readOn(subscription, parts)
     } catch (error) {
-      const failure = toTapelineError(error)
-      if (isAbort(error) || subscription.ended.aborted || failure.code === 'TOPIC_UNKNOWN') return
-      log.warn({ stream: subscription.lease.id, code: failure.code }, 'catching up failed, trying again')
+      if (subscription.ended.aborted) return
+      const { code } = toTapelineError(error)
+      log.warn({ stream: subscription.lease.id, code }, 'catching up failed, trying again')
       await waitUnlessEnded(subscription)
     }
   }
@@ -72,8 +73,7 @@ async function readOn(subscription: Subscription, { broker, hub, meter }: CatchU
 /** A cursor beyond the end comes from a log that was longer: what it stood for is gone, and it would wait for ever. */
 async function checkCursor(subscription: Subscription, broker: Broker): Promise<void> {
   const { topic, topicId } = subscription.lease
-  const known = (await broker.listTopics(topic, subscription.ended)).find(({ name }) => name === topic)
-  const end = known?.offsets[0]?.end
+  const end = (await findTopic(broker, topic, subscription.ended))?.offsets[0]?.end
   const { nextOffset } = subscription
   if (end === undefined || nextOffset <= end) return
   const memory = emptyMemory()

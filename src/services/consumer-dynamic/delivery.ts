@@ -5,7 +5,7 @@ import type { Registry } from '../../control/registry.ts'
 import { type Cursor, decodeCursor } from '../../domain/cursor.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Connection, Delivery } from '../../ports/delivery.ts'
-import type { LeaseChange, StreamDesk } from '../../ports/streams.ts'
+import type { Lease, LeaseChange, StreamDesk } from '../../ports/streams.ts'
 import type { AppEndpoint } from '../../ports/transport.ts'
 import { type Application, type ApplicationParts, createApplication } from './application.ts'
 import { Subscription } from './subscription.ts'
@@ -108,37 +108,64 @@ function openConnection(
   desk: StreamDesk,
 ): Connection {
   const subscriptions = new Map<string, Subscription>()
+  /** Streams that are looked up; what is asked for next ends the look-up. */
+  const lookUps = new Map<string, AbortController>()
   const refuse = (stream: string, error: unknown): void => {
     const { code, message, remedy } = toTapelineError(error)
     endpoint.send({ op: 'error', stream, code, message, remedy })
   }
   const leave = (leaseId: string): void => {
+    lookUps.get(leaseId)?.abort()
+    lookUps.delete(leaseId)
     const subscription = subscriptions.get(leaseId)
     if (!subscription) return
     subscriptions.delete(leaseId)
     application.remove(subscription)
   }
 
+  const begin = (leaseId: string, lease: Lease | undefined, cursorText: string | undefined): void => {
+    if (!lease || (lease.app !== app && !lease.standing && app !== 'admin')) {
+      throw new TapelineError('STREAM_UNKNOWN', `no stream ${leaseId} belongs to the application`)
+    }
+    const cursor =
+      cursorText === undefined ? undefined : cursorFor(leaseId, lease.topicId, decodeCursor(cursorText))
+    leave(leaseId)
+    const subscription = new Subscription(endpoint, lease, cursor)
+    subscriptions.set(leaseId, subscription)
+    application.add(subscription)
+  }
+
+  /** A stream that is not known here may have been made through another process just now. */
+  const lookUp = async (leaseId: string, cursorText: string | undefined): Promise<void> => {
+    lookUps.get(leaseId)?.abort()
+    const ended = new AbortController()
+    lookUps.set(leaseId, ended)
+    try {
+      const lease = await desk.find(leaseId, ended.signal)
+      if (!ended.signal.aborted) begin(leaseId, lease, cursorText)
+    } catch (error) {
+      if (!ended.signal.aborted) refuse(leaseId, error)
+    } finally {
+      if (lookUps.get(leaseId) === ended) lookUps.delete(leaseId)
+    }
+  }
+
   return {
     subscribe(leaseId, cursorText) {
+      const lease = desk.get(leaseId)
+      if (lease === undefined) {
+        void lookUp(leaseId, cursorText)
+        return
+      }
       try {
-        const lease = desk.get(leaseId)
-        if (!lease || (lease.app !== app && !lease.standing && app !== 'admin')) {
-          throw new TapelineError('STREAM_UNKNOWN', `no stream ${leaseId} belongs to the application`)
-        }
-        const cursor =
-          cursorText === undefined ? undefined : cursorFor(leaseId, lease.topicId, decodeCursor(cursorText))
-        leave(leaseId)
-        const subscription = new Subscription(endpoint, lease, cursor)
-        subscriptions.set(leaseId, subscription)
-        application.add(subscription)
+        begin(leaseId, lease, cursorText)
       } catch (error) {
         refuse(leaseId, error)
       }
     },
     unsubscribe: leave,
     close() {
-      for (const leaseId of [...subscriptions.keys()]) leave(leaseId)
+      for (const leaseId of [...lookUps.keys(), ...subscriptions.keys()]) leave(leaseId)
     },
   }
 }

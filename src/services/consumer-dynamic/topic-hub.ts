@@ -1,13 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { DYNAMIC_PREFIX, findTopic } from '../../control/topics.ts'
 import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
-import type { Broker, PartitionFetch, Reader } from '../../ports/broker.ts'
+import type { Broker, PartitionFetch, Reader, TopicDescription } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 import type { StreamBatch } from '../../ports/pipeline.ts'
 import { toTopicBatches } from './topic-batches.ts'
 
 const POLL = { maxRecords: 5_000, waitMs: 500 } as const
 const RETRY_MS = 200
+const UNKNOWN_WAIT_MS = 2_000
 /** How far before the end a topic is read, when it is opened, to learn the epochs that count there. */
 const EPOCH_SLACK = 2_000
 
@@ -50,13 +52,17 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
   }
 
   const begin = async (topic: string, signal: AbortSignal): Promise<OpenTopic> => {
-    const description = (await broker.listTopics(topic, signal)).find(({ name }) => name === topic)
-    if (!description) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic}`)
+    const description = await awaitTopic(broker, topic, signal)
     const { earliest, end } = description.offsets[0] ?? { earliest: 0, end: 0 }
     const memory = await learnMemory(broker, topic, Math.max(earliest, end - EPOCH_SLACK), end, signal)
     const open = { topic, topicId: description.id, nextOffset: end, memory, listeners: new Set<never>() }
     topics.set(topic, open)
-    await reader.assign([{ topic, partition: 0, offset: end }])
+    try {
+      await reader.assign([{ topic, partition: 0, offset: end }])
+    } catch (error) {
+      topics.delete(topic)
+      throw error
+    }
     return open
   }
 
@@ -98,15 +104,30 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
       } catch (error) {
         if (stop.signal.aborted) return
         report('dynamic topics cannot be read, trying again')(error)
-        await delay(RETRY_MS, undefined, { signal: stop.signal }).catch(report('waiting to read again'))
-        await reopen().catch(report('dynamic topics cannot be opened again'))
+        await reopenUntilDone()
+      }
+    }
+  }
+
+  /** A reader that could not be given all its topics would leave some unread, and nobody would notice. */
+  const reopenUntilDone = async (): Promise<void> => {
+    while (!stop.signal.aborted) {
+      try {
+        await delay(RETRY_MS, undefined, { signal: stop.signal })
+        await reopen()
+        log.info({ topics: topics.size }, 'dynamic topics are read again')
+        return
+      } catch (error) {
+        log.debug({ code: toTapelineError(error).code }, 'dynamic topics cannot be opened again yet')
       }
     }
   }
 
   const reopen = async (): Promise<void> => {
-    await reader.close()
+    await reader.close().catch(report('a reader did not close'))
     reader = await broker.openReader()
+    const alive = new Set((await broker.listTopics(DYNAMIC_PREFIX, stop.signal)).map(({ name }) => name))
+    for (const topic of topics.keys()) if (!alive.has(topic)) topics.delete(topic)
     await reader.assign(
       [...topics.values()].map(({ topic, nextOffset }) => ({ topic, partition: 0, offset: nextOffset })),
     )
@@ -138,6 +159,16 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
       await running
       await reader.close()
     },
+  }
+}
+
+/** A topic that was made just now may not be known to every server of the broker yet. Raises TOPIC_UNKNOWN. */
+async function awaitTopic(broker: Broker, topic: string, signal: AbortSignal): Promise<TopicDescription> {
+  for (let waited = 0; ; waited += RETRY_MS) {
+    const description = await findTopic(broker, topic, signal)
+    if (description) return description
+    if (waited >= UNKNOWN_WAIT_MS) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic}`)
+    await delay(RETRY_MS, undefined, { signal })
   }
 }
 

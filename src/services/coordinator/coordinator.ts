@@ -1,12 +1,13 @@
-import { REGISTRY_TOPIC } from '../../control/topics.ts'
-import type { GroupMember } from '../../ports/broker.ts'
+import { withDeadline } from '../../control/deadline.ts'
 import type { TopicBatch } from '../../ports/pipeline.ts'
 import { createSerializer } from '../serialize.ts'
+import { joinCoordinators } from './candidacy.ts'
 import { makeRequestedTopics } from './make-topics.ts'
 import { tellActors } from './notify.ts'
 import { type CoordinatorParts, createRequestQueue } from './requests.ts'
 
-const GROUP = 'tapeline.coordinators'
+/** How long one step may take: making 200 topics takes seconds on a busy broker. */
+const STEP_MS = 30_000
 
 /** The services of the coordinator machine. */
 export interface CoordinatorServices {
@@ -24,19 +25,9 @@ export async function createCoordinatorServices(
 ): Promise<CoordinatorServices> {
   const { broker, registry, leader } = parts
   const { view } = registry
-  const queue = createRequestQueue(parts)
+  const candidacy = await joinCoordinators(parts, signal)
+  const queue = createRequestQueue(parts, candidacy)
   const inTurn = createSerializer()
-  let assigned = false
-  const member: GroupMember = await broker.joinGroup(
-    {
-      group: GROUP,
-      topics: [REGISTRY_TOPIC],
-      onAssignment: async (partitions) => {
-        assigned = partitions.length > 0
-      },
-    },
-    signal,
-  )
   /** The streams of the batch in hand that got ready. */
   let ready: readonly string[] = []
 
@@ -70,24 +61,26 @@ export async function createCoordinatorServices(
     queue.finish()
   }
 
-  /** One step at a time, and only as the leader: a step that failed may have ended the leadership. */
-  const lead = <T>(stop: AbortSignal, work: () => Promise<T>): Promise<T> =>
-    inTurn(async () => {
-      await leader.lead(stop)
-      return work()
-    })
+  /** One step at a time, and only as the leader. The steps of a batch that was given up have nothing left to do. */
+  const lead = (stop: AbortSignal, work: (deadline: AbortSignal) => Promise<void>): Promise<void> =>
+    inTurn(() =>
+      withDeadline(stop, STEP_MS, async (deadline) => {
+        if (await queue.resume(deadline)) await candidacy.asLeader(() => work(deadline))
+      }),
+    )
 
   return {
-    receiveRequests: (stop) => inTurn(() => queue.receive(() => assigned, stop)),
+    receiveRequests: (stop) => inTurn(() => queue.receive(stop)),
     createTopics: (stop) =>
-      lead(stop, async () => {
-        ready = await makeRequestedTopics(parts, queue, stop)
+      lead(stop, async (deadline) => {
+        ready = []
+        ready = await makeRequestedTopics(parts, queue, deadline)
       }),
-    notifyActors: (batch, stop) => lead(stop, () => notifyActors(batch, stop)),
-    deleteTopics: (batch, stop) => lead(stop, () => deleteTopics(batch, stop)),
+    notifyActors: (batch, stop) => lead(stop, (deadline) => notifyActors(batch, deadline)),
+    deleteTopics: (batch, stop) => lead(stop, (deadline) => deleteTopics(batch, deadline)),
     async close() {
       await queue.close()
-      await member.leave()
+      await candidacy.leave()
     },
   }
 }

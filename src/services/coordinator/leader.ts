@@ -1,6 +1,7 @@
 import { claimOwnership, type Ownership } from '../../control/claim.ts'
 import {
   CONTROL_VERSION,
+  LEADER_ID,
   type LeaseRecord,
   type RegistryRecord,
   registryEntry,
@@ -12,8 +13,6 @@ import { REGISTRY_TOPIC } from '../../control/topics.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
-
-const TRANSACTIONAL_ID = 'tapeline.coordinator'
 
 type Body<R> = R extends RegistryRecord ? Omit<R, 'v' | 'instance' | 'epoch'> : never
 
@@ -27,8 +26,10 @@ export interface Leader {
   /** Rises each time this process begins to lead. */
   readonly term: number
   readonly epoch: number
-  /** Takes the leadership over where it is not held, and reads the registry to its end. */
+  /** Takes the leadership over where it is not held, and reads the registry to its end. Raises FENCED where another did so just now. */
   lead(signal: AbortSignal): Promise<void>
+  /** Leads no longer. */
+  resign(): void
   /**
    * Writes records and tombstones in one transaction; resolves with the registry's offset behind them, when the view of this
    * process holds them. Raises FENCED where another process leads now, which ends this leadership.
@@ -57,6 +58,18 @@ export function createLeader({ broker, registry, instance, now, log }: LeaderPar
     return ownership
   }
 
+  const close = ({ writer }: Ownership): void => {
+    writer.close().catch((error: unknown) => {
+      log.debug({ code: toTapelineError(error).code }, 'the writer of the registry did not close')
+    })
+  }
+
+  const resign = (): void => {
+    if (ownership === undefined) return
+    close(ownership)
+    ownership = undefined
+  }
+
   return {
     get leading() {
       return ownership !== undefined
@@ -69,12 +82,18 @@ export function createLeader({ broker, registry, instance, now, log }: LeaderPar
     },
     async lead(signal) {
       if (ownership !== undefined) return
-      const claimed = await claimOwnership(broker, TRANSACTIONAL_ID, instance, now(), signal)
-      await registry.reached(claimed.epoch + 1, signal)
+      const claimed = await claimOwnership(broker, LEADER_ID, instance, now(), signal)
+      try {
+        await registry.reached(claimed.epoch + 1, signal)
+      } catch (error) {
+        close(claimed)
+        throw error
+      }
       ownership = claimed
       term++
       log.info({ epoch: claimed.epoch }, 'leading the coordinators')
     },
+    resign,
     async write(records, removed, signal) {
       const { writer, epoch } = held()
       const entries = [
@@ -90,7 +109,7 @@ export function createLeader({ broker, registry, instance, now, log }: LeaderPar
         return end
       } catch (error) {
         // Whatever went wrong, what was written is unknown: claiming again settles it.
-        ownership = undefined
+        resign()
         if (!isAbort(error))
           log.warn({ code: toTapelineError(error).code }, 'the registry was not written; leading again')
         throw error

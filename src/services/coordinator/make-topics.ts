@@ -1,4 +1,5 @@
 import type { StreamRecord } from '../../control/records.ts'
+import { findTopic } from '../../control/topics.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, TopicDescription, TopicSpec } from '../../ports/broker.ts'
 import type { RegistryBody } from './leader.ts'
@@ -152,8 +153,12 @@ async function fixedEnds(
   for (const { channel } of specs) {
     if (ends.has(channel)) continue
     const name = settings.fixedTopics[channel]
-    const topic = (await broker.listTopics(name, signal)).find((each) => each.name === name)
-    ends.set(channel, topic?.offsets.map(({ end }) => end) ?? [])
+    const topic = await findTopic(broker, name, signal)
+    if (topic === undefined) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${name}`)
+    ends.set(
+      channel,
+      topic.offsets.map(({ end }) => end),
+    )
   }
   return (channel) => ends.get(channel) ?? []
 }

@@ -32,16 +32,20 @@ export async function tellActors(
       ),
   )
   // It listens before it sends, so that no acknowledgement is missed.
-  const acknowledged = withDeadline(signal, ACKNOWLEDGE_WAIT_MS, (deadline) =>
-    bus.first(
-      'ACKNOWLEDGE',
-      (record) => {
-        if (record.notificationId === notificationId) outstanding.delete(`${record.instance}/${record.role}`)
-        return outstanding.size === 0
-      },
-      deadline,
-    ),
-  ).catch(() => undefined)
+  const acknowledged =
+    outstanding.size === 0
+      ? undefined
+      : withDeadline(signal, ACKNOWLEDGE_WAIT_MS, (deadline) =>
+          bus.first(
+            'ACKNOWLEDGE',
+            (record) => {
+              if (record.notificationId === notificationId)
+                outstanding.delete(`${record.instance}/${record.role}`)
+              return outstanding.size === 0
+            },
+            deadline,
+          ),
+        ).catch(() => undefined)
   const kinds = ['NOTIFY_PRODUCER', 'NOTIFY_CONSUMER'] as const
   await bus.send(
     kinds.map((kind) => ({ ...notification, kind })),

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ControlBus } from '../../control/bus.ts'
+import { withDeadline } from '../../control/deadline.ts'
 import type { Membership } from '../../control/membership.ts'
 import {
   CONTROL_VERSION,
@@ -10,16 +11,22 @@ import {
 } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
 import { CONTROL_TOPIC, DYNAMIC_PREFIX } from '../../control/topics.ts'
+import { specKey } from '../../domain/stream-spec.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, Reader } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 import type { TopicBatch } from '../../ports/pipeline.ts'
+import type { Candidacy } from './candidacy.ts'
 import type { Leader, RegistryBody } from './leader.ts'
+import { createLeaseClock } from './lease-clock.ts'
+import { removeOrphans } from './orphans.ts'
 
 const MOST_REQUESTS = 200
 const POLL_MS = 200
-const FOLLOW_MS = 500
-const ORPHAN_AGE_MS = 3_600_000
+/** How long one look at the control topic may take, with all that it ends. */
+const LOOK_MS = 15_000
+/** How often a coordinator that does not lead looks whether it does. */
+const FOLLOW_MS = 200
 
 export interface CoordinatorParts {
   readonly broker: Broker
@@ -29,6 +36,7 @@ export interface CoordinatorParts {
   readonly leader: Leader
   readonly instance: string
   readonly settings: CoordinatorSettings
+  /** Milliseconds since the epoch. */
   readonly now: () => number
   readonly newId: () => string
   readonly log: Log
@@ -44,15 +52,20 @@ interface CoordinatorSettings {
   readonly fixedTopics: Readonly<Record<StreamRecord['spec']['channel'], string>>
 }
 
-/** A request as it was read, with the position behind it. */
+/** A request as it was read, with the topic that is to serve it. */
 export interface ReadRequest {
   readonly record: ControlRecordOf<'CREATE_TOPIC_REQUEST'>
   readonly topicName: string
 }
 
 export interface RequestQueue {
-  /** Waits until topics are to be made or deleted. Gives the batch in hand again until it is finished. */
-  receive(isAssigned: () => boolean, signal: AbortSignal): Promise<TopicBatch>
+  /** Waits until this process leads and topics are to be made or deleted. Gives the batch in hand again until it is finished. */
+  receive(signal: AbortSignal): Promise<TopicBatch>
+  /**
+   * Makes sure that this process leads. Gives whether the batch in hand is still to be worked on: one that was received before
+   * another process may have led is given up, since what it asks for may be done, and undone, by now.
+   */
+  resume(signal: AbortSignal): Promise<boolean>
   /** The requests behind a batch of creations. */
   requests(): readonly ReadRequest[]
   /** The position in the control topic behind the batch in hand. */
@@ -64,57 +77,53 @@ export interface RequestQueue {
 }
 
 /** The coordinator's in-tray: requests from the control topic, leases that run out, topics whose grace is over. */
-export function createRequestQueue(parts: CoordinatorParts): RequestQueue {
+export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy): RequestQueue {
   const { broker, registry, bus, membership, leader, instance, settings, now, newId, log } = parts
   const { view } = registry
+  const clock = createLeaseClock(view, now)
+  /** The term of the leadership that the reader and the batch in hand belong to. */
   let term = 0
   let reader: Reader | undefined
   let inHand: TopicBatch | undefined
   let requests: readonly ReadRequest[] = []
   let controlOffset = 0
-  /** When a lease was last known to be read, and since when a stream has had no lease. */
-  const lastRead = new Map<string, number>()
-  const unleasedSince = new Map<string, number>()
 
   const reply: RequestQueue['reply'] = async (requestIds, registryOffset, error) => {
     if (requestIds.length === 0) return
     const failure = error && { code: error.code, message: error.message }
+    const { epoch } = leader
     await bus.send(
       requestIds.map((requestId) => ({
-        v: CONTROL_VERSION,
-        kind: 'REPLY',
-        instance,
-        requestId,
-        registryOffset,
-        failure,
+        ...{ v: CONTROL_VERSION, kind: 'REPLY', instance, epoch },
+        ...{ requestId, registryOffset, failure },
       })),
     )
   }
 
+  const finish = (): void => {
+    inHand = undefined
+    requests = []
+  }
+
+  const closeReader = async (): Promise<void> => {
+    const former = reader
+    reader = undefined
+    await former?.close().catch((error: unknown) => {
+      log.debug({ code: toTapelineError(error).code }, 'a reader did not close')
+    })
+  }
+
+  /** Begins a term: reads requests on from where the registry says that the last leader was. */
   const begin = async (signal: AbortSignal): Promise<void> => {
-    await leader.lead(signal)
     if (leader.term === term && reader) return
-    await reader?.close()
+    const beginning = leader.term
+    await closeReader()
     reader = await broker.openReader()
     controlOffset = view.controlOffset
     await reader.assign([{ topic: CONTROL_TOPIC, partition: 0, offset: controlOffset }])
-    lastRead.clear()
-    unleasedSince.clear()
-    await removeOrphans(signal)
-    term = leader.term
-  }
-
-  /** Topics that the registry does not know, older than an hour: left by a leader that died between two steps (R10). */
-  const removeOrphans = async (signal: AbortSignal): Promise<void> => {
-    const known = new Set([...view.streams()].map((stream) => stream.topic))
-    const topics = await broker.listTopics(DYNAMIC_PREFIX, signal)
-    const orphans = topics.filter(({ name }) => !known.has(name) && now() - madeAt(name) > ORPHAN_AGE_MS)
-    if (orphans.length > 0)
-      log.info({ topics: orphans.length }, 'removing topics that the registry does not know')
-    await broker.deleteTopics(
-      orphans.map(({ name }) => name),
-      signal,
-    )
+    clock.restart()
+    await removeOrphans(parts, view, signal)
+    term = beginning
   }
 
   /** What a leader before us began and did not finish. */
@@ -137,9 +146,11 @@ export function createRequestQueue(parts: CoordinatorParts): RequestQueue {
         if (record?.kind === 'END_LEASE_REQUEST') endings.push(record)
       }
     }
-    await endLeases(endings, signal)
+    // With creations in hand the position goes with their result: a leader after us must find them.
+    await endLeases(endings, creations.length === 0, signal)
     if (creations.length > 0) return take(creations)
-    return dueDeletions()
+    const requests = clock.abandoned(settings.graceMs).slice(0, MOST_REQUESTS)
+    return requests.length > 0 ? { kind: 'delete', requests } : undefined
   }
 
   /** A poll that failed half-way has read requests that nobody has in hand: the next one begins where the registry says. */
@@ -155,7 +166,7 @@ export function createRequestQueue(parts: CoordinatorParts): RequestQueue {
   const take = (creations: readonly ControlRecordOf<'CREATE_TOPIC_REQUEST'>[]): TopicBatch => {
     const fresh = new Map<string, string>()
     requests = creations.map((record) => {
-      const key = JSON.stringify(record.spec)
+      const key = specKey(record.spec)
       const topicName = view.streamOf(record.spec)?.topic ?? fresh.get(key) ?? `${DYNAMIC_PREFIX}${newId()}`
       fresh.set(key, topicName)
       return { record, topicName }
@@ -175,6 +186,7 @@ export function createRequestQueue(parts: CoordinatorParts): RequestQueue {
   /** Ends what applications gave up and what nobody has read for its time to live; answers the former. */
   const endLeases = async (
     asked: readonly ControlRecordOf<'END_LEASE_REQUEST'>[],
+    withPosition: boolean,
     signal: AbortSignal,
   ): Promise<void> => {
     const ended = new Map<string, RegistryBody & { kind: 'lease' }>()
@@ -184,9 +196,12 @@ export function createRequestQueue(parts: CoordinatorParts): RequestQueue {
       if (lease === undefined || (lease.app !== app && app !== 'admin')) unknown.push(requestId)
       else ended.set(leaseId, ending(lease, 'deleted'))
     }
-    for (const lease of expired()) ended.set(lease.id, ending(lease, 'expired'))
+    const read = membership.live().flatMap((member) => [...member.reading])
+    for (const lease of clock.expired(read)) ended.set(lease.id, ending(lease, 'expired'))
     const removed = [...ended.keys()].flatMap((id) => view.leaseRecord(id) ?? [])
-    const offset = ended.size > 0 ? await leader.write([...ended.values()], removed, signal) : view.nextOffset
+    const position = withPosition ? [{ kind: 'leader', controlOffset } as const] : []
+    const offset =
+      ended.size > 0 ? await leader.write([...ended.values(), ...position], removed, signal) : view.nextOffset
     const done = asked.map(({ requestId }) => requestId).filter((id) => !unknown.includes(id))
     await reply(done, offset, null)
     await reply(
@@ -196,79 +211,58 @@ export function createRequestQueue(parts: CoordinatorParts): RequestQueue {
     )
   }
 
-  const expired = (): LeaseRecord[] => {
-    const moment = now()
-    for (const member of membership.live()) for (const id of member.reading) lastRead.set(id, moment)
-    const result: LeaseRecord[] = []
-    for (const lease of view.leases()) {
-      if (lease.ttlMs === 0) continue
-      const since = lastRead.get(lease.id) ?? moment
-      lastRead.set(lease.id, since)
-      if (moment - since > lease.ttlMs) result.push(lease)
-    }
-    for (const id of lastRead.keys()) if (view.leaseRecord(id) === undefined) lastRead.delete(id)
-    return result
+  /** Answers the requests of a batch that is given up: what it made stands in the registry, the rest is read, or asked, again. */
+  const giveUp = async (): Promise<void> => {
+    const givenUp = requests
+    const isCovered = view.controlOffset >= controlOffset
+    finish()
+    if (!isCovered) return
+    const has = ({ record }: ReadRequest): boolean => view.leaseRecord(record.leaseId) !== undefined
+    const idsOf = (some: readonly ReadRequest[]): string[] => some.map(({ record }) => record.requestId)
+    await reply(idsOf(givenUp.filter(has)), view.nextOffset, null)
+    const changed = new TapelineError('CONTROL_UNAVAILABLE', 'the leader changed before the request was done')
+    await reply(idsOf(givenUp.filter((request) => !has(request))), view.nextOffset, changed)
   }
 
-  const dueDeletions = (): TopicBatch | undefined => {
-    const moment = now()
-    const due: { topicName: string; streamId: string }[] = []
-    for (const stream of view.streams()) {
-      if (view.leaseCount(stream.id) > 0) {
-        unleasedSince.delete(stream.id)
-        continue
-      }
-      const since = unleasedSince.get(stream.id) ?? moment
-      unleasedSince.set(stream.id, since)
-      if (moment - since < settings.graceMs) continue
-      due.push({ topicName: stream.topic, streamId: stream.id })
+  /** Looks for a batch to work on; gives whether this process leads. */
+  const look = async (signal: AbortSignal): Promise<boolean> => {
+    if (!(await candidacy.lead(signal))) {
+      finish()
+      return false
     }
-    for (const id of unleasedSince.keys()) if (view.stream(id) === undefined) unleasedSince.delete(id)
-    return due.length > 0 ? { kind: 'delete', requests: due.slice(0, MOST_REQUESTS) } : undefined
+    if (inHand !== undefined && leader.term !== term) await giveUp()
+    await begin(signal)
+    inHand ??= unfinished() ?? (await candidacy.asLeader(() => pollOrRewind(signal)))
+    return true
   }
 
   return {
-    async receive(isAssigned, signal) {
+    async receive(signal) {
       while (!signal.aborted) {
-        if (!isAssigned()) {
-          await delay(FOLLOW_MS, undefined, { signal })
-          continue
-        }
-        await begin(signal)
-        inHand ??= unfinished() ?? (await pollOrRewind(signal))
+        const leads = await withDeadline(signal, LOOK_MS, look)
         if (inHand) return inHand
+        if (!leads) await delay(FOLLOW_MS, undefined, { signal })
       }
       throw signal.reason
+    },
+    async resume(signal) {
+      if (!(await candidacy.lead(signal))) finish()
+      else if (inHand !== undefined && leader.term !== term) await giveUp()
+      return inHand !== undefined
     },
     requests: () => requests,
     get controlOffset() {
       return controlOffset
     },
-    finish() {
-      inHand = undefined
-      requests = []
-    },
+    finish,
     reply,
-    async close() {
-      await reader?.close()
-    },
+    close: closeReader,
   }
 }
 
 function ending(lease: LeaseRecord, reason: string): RegistryBody & { kind: 'lease' } {
   const { v: _v, instance: _instance, epoch: _epoch, ...body } = lease
   return { ...body, state: 'ended', reason }
-}
-
-const ULID_DIGITS = '0123456789abcdefghjkmnpqrstvwxyz'
-
-/** When a dynamic topic was made, from the ULID in its name; 0 where it has none. */
-function madeAt(topic: string): number {
-  let millis = 0
-  for (const digit of topic.slice(DYNAMIC_PREFIX.length, DYNAMIC_PREFIX.length + 10)) {
-    millis = millis * 32 + ULID_DIGITS.indexOf(digit)
-  }
-  return Number.isFinite(millis) && millis > 0 ? millis : 0
 }
 
 function decodeOrReport(

@@ -50,8 +50,8 @@ export async function setUp(t: TestContext, { answerMs = 5_000 } = {}) {
     deadLetterRetentionMs: 1e9,
   }
   await ensureTopics(broker, topicSettings, NEVER)
-  const bus = await openControlBus(broker, quietLog, NEVER)
   const registry = await openRegistry(broker, quietLog, NEVER)
+  const bus = await openControlBus(broker, registry, quietLog, NEVER)
   const gatewayMembership = joinMembership(
     bus,
     { instance: 'gateway', roles: ['gateway'] },

@@ -1,0 +1,72 @@
+import { REGISTRY_TOPIC } from '../../control/topics.ts'
+import { toTapelineError } from '../../errors.ts'
+import type { Broker, GroupMember } from '../../ports/broker.ts'
+import { Assignment } from '../assignment.ts'
+import type { Leader } from './leader.ts'
+
+const GROUP = 'tapeline.coordinators'
+const OFFICE = { topic: REGISTRY_TOPIC, partition: 0 } as const
+
+/** This process among the coordinators: it leads while the group gives it the registry's one partition (R7). */
+export interface Candidacy {
+  /**
+   * Leads, where the group gives it to this process, taking over where it does not lead yet; resigns where the group does not.
+   * Gives whether it leads.
+   */
+  lead(signal: AbortSignal): Promise<boolean>
+  /** Does what only the leader may do. FENCED says that another process leads: this one waits for the group. */
+  asLeader<T>(work: () => Promise<T>): Promise<T>
+  leave(): Promise<void>
+}
+
+interface CandidacyParts {
+  readonly broker: Broker
+  readonly leader: Leader
+  /** Milliseconds. */
+  readonly now: () => number
+}
+
+export async function joinCoordinators(
+  { broker, leader, now }: CandidacyParts,
+  signal: AbortSignal,
+): Promise<Candidacy> {
+  const assignment = new Assignment(now)
+  /** The generation of the assignment in which it took the leadership. */
+  let ledIn = -1
+  const member: GroupMember = await broker.joinGroup(
+    {
+      group: GROUP,
+      topics: [REGISTRY_TOPIC],
+      onAssignment: async (partitions) => {
+        if (assignment.set(partitions).length > 0) leader.resign()
+      },
+    },
+    signal,
+  )
+
+  const asLeader = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (error) {
+      if (toTapelineError(error).code === 'FENCED') assignment.yield(OFFICE, ledIn)
+      throw error
+    }
+  }
+
+  return {
+    async lead(stop) {
+      if (!assignment.has(OFFICE.topic, OFFICE.partition)) {
+        leader.resign()
+        return false
+      }
+      if (!leader.leading) ledIn = assignment.generation
+      await asLeader(() => leader.lead(stop))
+      return leader.leading
+    },
+    asLeader,
+    async leave() {
+      leader.resign()
+      await member.leave()
+    },
+  }
+}

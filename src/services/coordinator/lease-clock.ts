@@ -1,0 +1,70 @@
+import type { LeaseRecord } from '../../control/records.ts'
+import type { RegistryView } from '../../control/registry-view.ts'
+
+/** A look that comes later than this after the one before counts as much: nobody was watching in between. */
+const LONGEST_LOOK_MS = 5_000
+
+/** What runs out while the leader watches: leases that nobody reads, topics that no lease wants (R13). */
+export interface LeaseClock {
+  /** Takes note of which leases have readers, and gives those whose time to live is over. */
+  expired(read: Iterable<string>): readonly LeaseRecord[]
+  /** The streams whose last lease has been gone for the grace. */
+  abandoned(graceMs: number): readonly { readonly topicName: string; readonly streamId: string }[]
+  /** Begins anew: this process has not watched until now. */
+  restart(): void
+}
+
+/**
+ * Time runs here only while the leader looks. One that was stopped for a minute has not heard of the readers of that minute, and
+ * must not end their leases for it.
+ */
+export function createLeaseClock(view: RegistryView, now: () => number): LeaseClock {
+  /** When a lease was last known to be read, and since when a stream has had no lease, in time watched. */
+  const lastRead = new Map<string, number>()
+  const unleasedSince = new Map<string, number>()
+  let watchedMs = 0
+  let lookedAt = now()
+
+  const look = (): number => {
+    const moment = now()
+    watchedMs += Math.min(LONGEST_LOOK_MS, Math.max(0, moment - lookedAt))
+    lookedAt = moment
+    return watchedMs
+  }
+
+  return {
+    expired(read) {
+      const moment = look()
+      for (const id of read) lastRead.set(id, moment)
+      const result: LeaseRecord[] = []
+      for (const lease of view.leases()) {
+        if (lease.ttlMs === 0) continue
+        const since = lastRead.get(lease.id) ?? moment
+        lastRead.set(lease.id, since)
+        if (moment - since > lease.ttlMs) result.push(lease)
+      }
+      for (const id of lastRead.keys()) if (view.leaseRecord(id) === undefined) lastRead.delete(id)
+      return result
+    },
+    abandoned(graceMs) {
+      const moment = look()
+      const due: { topicName: string; streamId: string }[] = []
+      for (const stream of view.streams()) {
+        if (view.leaseCount(stream.id) > 0) {
+          unleasedSince.delete(stream.id)
+          continue
+        }
+        const since = unleasedSince.get(stream.id) ?? moment
+        unleasedSince.set(stream.id, since)
+        if (moment - since >= graceMs) due.push({ topicName: stream.topic, streamId: stream.id })
+      }
+      for (const id of unleasedSince.keys()) if (view.stream(id) === undefined) unleasedSince.delete(id)
+      return due
+    },
+    restart() {
+      lastRead.clear()
+      unleasedSince.clear()
+      lookedAt = now()
+    },
+  }
+}

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { DYNAMIC_PREFIX, REGISTRY_TOPIC } from '../../../src/control/topics.ts'
+import { TapelineError } from '../../../src/errors.ts'
+import { until } from '../until.ts'
+import { NEVER, setUp, tradesOf } from './offices.ts'
+
+type World = Awaited<ReturnType<typeof setUp>>
+type Process = Awaited<ReturnType<World['start']>>
+
+const ask = ({ desk }: Process, leaseId: string, symbol: string) =>
+  desk.request({ leaseId, app: 'app', ...tradesOf(symbol) }, NEVER)
+
+const isRegistryWrite = (entries: readonly { readonly topic: string }[]): boolean =>
+  entries.some(({ topic }) => topic === REGISTRY_TOPIC)
+
+const epochsLed = (process: Process): number[] => {
+  const epochs: number[] = []
+  process.bus.on('NOTIFY_PRODUCER', ({ epoch }) => epochs.push(epoch))
+  return epochs
+}
+
+/** Holds the next transactions of a process that are more than a claim, until they are let go. */
+function holdWrites(process: Process) {
+  let release = (): void => {}
+  const held = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const state = { isHeld: false, release }
+  process.broker.beforeCommit = async (entries) => {
+    if (!isRegistryWrite(entries)) return
+    state.isHeld = true
+    await held
+  }
+  return state
+}
+
+test('200 requests at once over two gateways for 50 specs: 50 topics, and each asker gets its own answer', async (t) => {
+  const world = await setUp(t)
+  const processes = [await world.start('a'), await world.start('b')]
+  const leases = await Promise.all(
+    Array.from({ length: 200 }, (_, n) =>
+      ask(processes[n % 2] as Process, `lease-${n}`, `SYMBOL${n % 50}-USD`),
+    ),
+  )
+  assert.equal(new Set(leases.map(({ topic }) => topic)).size, 50)
+  assert.deepEqual(
+    leases.map(({ id }) => id),
+    Array.from({ length: 200 }, (_, n) => `lease-${n}`),
+  )
+  const topics = await world.broker.listTopics(DYNAMIC_PREFIX, NEVER)
+  assert.equal(topics.length, 50)
+  assert.deepEqual(
+    processes.map(({ leader }) => leader.leading).filter(Boolean),
+    [true],
+    'one of the two leads',
+  )
+})
+
+test('a stream made through one gateway is found through the other at once, a wrong id is not', async (t) => {
+  const world = await setUp(t)
+  const [first, second] = [await world.start('a'), await world.start('b', { coordinates: false })]
+  for (let n = 0; n < 20; n++) {
+    const lease = await ask(first, `lease-${n}`, `SYMBOL${n}-USD`)
+    assert.equal((await second.desk.find(lease.id, NEVER))?.topic, lease.topic)
+  }
+  assert.equal(await second.desk.find('none', NEVER), undefined)
+})
+
+test('the leader dies: open requests are answered by the next one, and nothing is lost', async (t) => {
+  const world = await setUp(t)
+  const [first, second, gateway] = [
+    await world.start('a'),
+    await world.start('b'),
+    await world.start('c', { coordinates: false }),
+  ]
+  await ask(gateway, 'before', 'A-USD')
+  assert.equal(first.leader.leading, true)
+  const writes = holdWrites(first)
+  const open = [ask(gateway, 'open-1', 'B-USD'), ask(gateway, 'open-2', 'A-USD')]
+  await until('the leader is in the middle of them', () => writes.isHeld)
+  await first.broker.kill()
+  const [one, two] = await Promise.all(open)
+  assert.equal(second.leader.leading, true)
+  assert.ok(one && two && one.topic !== two.topic)
+  assert.equal(two.topic, gateway.desk.get('before')?.topic)
+  writes.release()
+})
+
+test('a leader that stood still changes nothing when it goes on, and leads no more', async (t) => {
+  const world = await setUp(t)
+  const [first, second, gateway] = [
+    await world.start('a'),
+    await world.start('b'),
+    await world.start('c', { coordinates: false }),
+  ]
+  await ask(gateway, 'before', 'A-USD')
+  const writes = holdWrites(first)
+  const asked = ask(gateway, 'lease', 'B-USD')
+  await until('the leader is in the middle of it', () => writes.isHeld)
+  await first.broker.freeze()
+  const lease = await asked
+  await gateway.desk.end('lease', 'app', NEVER)
+  assert.equal(second.leader.leading, true)
+  const epochs = epochsLed(gateway)
+  const { epoch } = second.leader
+  const state = () => [...gateway.registry.view.leases()].map(({ id }) => id)
+  assert.deepEqual(state(), ['before'])
+
+  writes.release()
+  await first.broker.thaw()
+  await until('it knows', () => first.machine?.report().state === 'active' && !first.leader.leading)
+  await ask(gateway, 'after', 'C-USD')
+  await gateway.registry.catchUp(NEVER)
+  assert.deepEqual(state(), ['before', 'after'], 'what it had in hand is not done over what came since')
+  assert.equal(second.leader.epoch, epoch, 'the leader leads on undisturbed')
+  assert.ok(
+    epochs.every((each) => each >= epoch),
+    'nothing that it says is heard',
+  )
+  assert.notEqual(gateway.registry.view.stream(lease.topic), undefined)
+
+  await second.broker.kill()
+  await ask(gateway, 'last', 'D-USD')
+  assert.equal(first.leader.leading, true)
+  assert.deepEqual(state(), ['before', 'after', 'last'], 'nor when it leads again')
+})
+
+test('a write of unknown outcome: the leader leads anew, and the asker gets one lease', async (t) => {
+  const world = await setUp(t)
+  const [leader, gateway] = [await world.start('a'), await world.start('b', { coordinates: false })]
+  await ask(gateway, 'before', 'A-USD')
+  const { term } = leader.leader
+  let failures = 3
+  leader.broker.beforeCommit = async () => {
+    if (failures-- > 0) throw new TapelineError('BROKER_UNAVAILABLE', 'the connection broke')
+  }
+  const lease = await ask(gateway, 'lease', 'B-USD')
+  assert.ok(leader.leader.term > term)
+  assert.deepEqual(
+    [...gateway.registry.view.leases()].map(({ id }) => id),
+    ['before', 'lease'],
+  )
+  const topics = await world.broker.listTopics(DYNAMIC_PREFIX, NEVER)
+  assert.equal(topics.filter(({ name }) => name === lease.topic).length, 1)
+})
+
+test('what a former leader says under its epoch does not count, whoever hears it', async (t) => {
+  const world = await setUp(t)
+  const [process, gateway] = [await world.start('a'), await world.start('b', { coordinates: false })]
+  await ask(gateway, 'before', 'A-USD')
+  const heard: string[] = []
+  gateway.bus.on('REPLY', ({ instance }) => heard.push(instance))
+  gateway.bus.on('NOTIFY_PRODUCER', ({ instance }) => heard.push(instance))
+  gateway.bus.on('NOTIFY_CONSUMER', ({ instance }) => heard.push(instance))
+  const former = { v: 1, instance: 'former', epoch: process.leader.epoch - 1 } as const
+  const news = { notificationId: 'n', registryOffset: 0, ready: [], ended: [] }
+  await gateway.bus.send([
+    { ...former, kind: 'REPLY', requestId: 'r', registryOffset: 0, failure: null },
+    { ...former, kind: 'NOTIFY_PRODUCER', ...news },
+    { ...former, kind: 'NOTIFY_CONSUMER', ...news },
+    { v: 1, instance: 'another process', kind: 'REPLY', requestId: 'r', registryOffset: 0, failure: null },
+  ])
+  await until('they are read', () => heard.includes('another process'))
+  assert.ok(!heard.includes('former'), `heard: ${heard}`)
+})
+
+test('a coordinator that does not lead is no error, and takes over what is left when the leader leaves politely', async (t) => {
+  const world = await setUp(t)
+  const [first, second] = [await world.start('a'), await world.start('b')]
+  await ask(second, 'lease', 'A-USD')
+  assert.deepEqual([first.leader.leading, second.leader.leading], [true, false])
+  assert.deepEqual([second.machine?.report().state, second.machine?.report().errorInfo], ['active', null])
+  await first.broker.freeze()
+  await ask(second, 'next', 'A-USD')
+  assert.equal(second.leader.leading, true)
+})
+
+test('the broker is away: registry, control topic and leader go on when it is back', async (t) => {
+  const world = await setUp(t)
+  const [leader, gateway] = [await world.start('a'), await world.start('b', { coordinates: false })]
+  await ask(gateway, 'before', 'A-USD')
+  for (const { broker } of [leader, gateway]) broker.isAway = true
+  await until('the leader notices', () => leader.machine?.report().errorInfo?.code === 'BROKER_UNAVAILABLE')
+  await assert.rejects(gateway.desk.end('before', 'app', AbortSignal.timeout(100)))
+  for (const { broker } of [leader, gateway]) broker.isAway = false
+  const lease = await ask(gateway, 'lease', 'B-USD')
+  assert.equal(gateway.desk.get('lease')?.topic, lease.topic)
+  await until('it has recovered', () => leader.machine?.report().state === 'active')
+})
