@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { withDeadline } from '../../control/deadline.ts'
+import { GROUPS } from '../../control/names.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { GroupMember, PollOptions, Reader } from '../../ports/broker.ts'
 import type { FixedFetch } from '../../ports/pipeline.ts'
@@ -7,8 +8,6 @@ import type { Claim, ClaimTarget } from '../../ports/store.ts'
 import { type AssignedPartition, Assignment, partitionKey } from '../assignment.ts'
 import { createSerializer } from '../serialize.ts'
 import type { ConsumerFixedParts } from './parts.ts'
-
-const GROUP = 'tapeline.consumers-fixed'
 
 /** The offsets of the group are for the usual tools only: they may be late, and hold nobody up. */
 const COMMIT_EVERY_MS = 1_000
@@ -58,7 +57,7 @@ export async function joinFixedTopics(parts: ConsumerFixedParts, signal: AbortSi
 
   const member: GroupMember = await broker.joinGroup(
     {
-      group: GROUP,
+      group: GROUPS.consumersFixed,
       topics: Object.values(parts.topics),
       onAssignment: async (partitions) => {
         for (const lost of assignment.set(partitions)) {

@@ -1,10 +1,10 @@
+import { GROUPS } from '../../control/names.ts'
 import { REGISTRY_TOPIC } from '../../control/topics.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { Broker, GroupMember } from '../../ports/broker.ts'
 import { Assignment } from '../assignment.ts'
 import type { Leader } from './leader.ts'
 
-const GROUP = 'tapeline.coordinators'
 const OFFICE = { topic: REGISTRY_TOPIC, partition: 0 } as const
 
 /** This process among the coordinators: it leads while the group gives it the registry's one partition (R7). */
@@ -35,7 +35,7 @@ export async function joinCoordinators(
   let ledIn = -1
   const member: GroupMember = await broker.joinGroup(
     {
-      group: GROUP,
+      group: GROUPS.coordinators,
       topics: [REGISTRY_TOPIC],
       onAssignment: async (partitions) => {
         if (assignment.set(partitions).length > 0) leader.resign()

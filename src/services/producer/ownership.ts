@@ -1,3 +1,4 @@
+import { GROUPS } from '../../control/names.ts'
 import { CHANNELS, type Channel } from '../../domain/events.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { GroupMember } from '../../ports/broker.ts'
@@ -5,8 +6,6 @@ import type { ProducerParts } from './parts.ts'
 import { Routes } from './routes.ts'
 import type { Shard } from './shard.ts'
 import { type FormerOwnership, type TakenShard, takeOverShards } from './take-over.ts'
-
-const GROUP = 'tapeline.producers'
 
 /** The shards of this process: those that the group gives it, as soon as they are taken over (R7, R8). */
 export interface ShardOwnership {
@@ -47,7 +46,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
 
   const member: GroupMember = await broker.joinGroup(
     {
-      group: GROUP,
+      group: GROUPS.producers,
       topics: [topics.trade],
       onAssignment: async (partitions) => {
         assigned = new Set(partitions.map(({ partition }) => partition))

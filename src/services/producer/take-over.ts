@@ -1,4 +1,5 @@
 import { claimOwnership, type Ownership } from '../../control/claim.ts'
+import { shardId } from '../../control/names.ts'
 import { readRanges } from '../../control/read-range.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import { CHANNELS, type Channel, hasLatestValue, marketKey } from '../../domain/events.ts'
@@ -44,7 +45,7 @@ export async function takeOverShards(
   const { broker, instance, now, topics } = parts
   const owners = new Map<number, Ownership>()
   for (const k of ks) {
-    owners.set(k, await claimOwnership(broker, `tapeline.shard.${k}`, instance, now(), signal))
+    owners.set(k, await claimOwnership(broker, shardId(k), instance, now(), signal))
   }
   const checkpoints = await readCheckpoints(parts, ks, signal)
   const markers = await writeMarkers(parts, owners, signal)
