@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { type TopicState, topicFindings } from '../../src/cli/doctor/topics.ts'
+import type { KafkaTopic } from '../../src/adapters/broker/kafka.ts'
+import { topicFindings } from '../../src/cli/doctor/topics.ts'
 import { loadConfig } from '../../src/config.ts'
 import { requiredTopics } from '../../src/control/topics.ts'
 
@@ -8,7 +9,7 @@ const config = loadConfig({ environment: {}, flags: {} })
 const DAY_MS = 86_400_000
 
 /** Every topic as this configuration makes it, on three brokers; `changes` by name. */
-function made(changes: Readonly<Record<string, Partial<TopicState>>> = {}): TopicState[] {
+function made(changes: Readonly<Record<string, Partial<KafkaTopic>>> = {}): KafkaTopic[] {
   const { prefix, partitions, retention, deadLetterRetention } = config.topics
   return requiredTopics({
     prefix,
@@ -26,7 +27,7 @@ function made(changes: Readonly<Record<string, Partial<TopicState>>> = {}): Topi
   }))
 }
 
-function only(topics: readonly TopicState[], brokers = 3) {
+function only(topics: readonly KafkaTopic[], brokers = 3) {
   const findings = topicFindings(config, topics, brokers)
   assert.equal(findings.length, 1, JSON.stringify(findings))
   const [finding] = findings
@@ -49,13 +50,13 @@ describe('topics of a Kafka broker', () => {
   })
 
   test('others are none of ours', () => {
-    const foreign = { ...made()[0], name: 'orders', replication: 1, minInsyncReplicas: 2 } as TopicState
+    const foreign = { ...made()[0], name: 'orders', replication: 1, minInsyncReplicas: 2 } as KafkaTopic
     assert.equal(only([...made(), foreign]).status, 'ok')
   })
 
   const BAD: readonly (readonly [
     what: string,
-    changes: Readonly<Record<string, Partial<TopicState>>>,
+    changes: Readonly<Record<string, Partial<KafkaTopic>>>,
     status: 'warn' | 'fail',
     detail: RegExp,
     remedy: RegExp,
@@ -114,7 +115,7 @@ describe('topics of a Kafka broker', () => {
   }
 
   test('many topics of one kind are told together', () => {
-    const all = (change: Partial<TopicState>) => made().map((topic) => ({ ...topic, ...change }))
+    const all = (change: Partial<KafkaTopic>) => made().map((topic) => ({ ...topic, ...change }))
     assert.match(
       only(all({ replication: 2 })).detail,
       /one broker away stops writes: market\.trades, .* and 6 more/,

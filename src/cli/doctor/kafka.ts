@@ -1,15 +1,70 @@
+import type { KafkaInspection, KafkaUses } from '../../adapters/broker/kafka.ts'
 import type { Config } from '../../config.ts'
+import { GROUPS, shardId } from '../../control/names.ts'
+import { LEADER_ID } from '../../control/records.ts'
+import { DYNAMIC_PREFIX, REGISTRY_TOPIC, requiredTopics } from '../../control/topics.ts'
+import { ERROR_KINDS } from '../../errors.ts'
 import type { Log } from '../../ports/log.ts'
-import { openKafka, serverNames } from '../../topology/engines/servers.ts'
-import { type Finding, failure, ok } from './finding.ts'
+import { kafkaSettings } from '../../topology/engines/servers.ts'
+import { type Finding, fail, failure, ok, warn } from './finding.ts'
+import { topicFindings } from './topics.ts'
+
+/** From this difference on `from`, which looks up publication times, would look at the wrong place. */
+const CLOCK_MS = 1_000
+/** So many of the things that the user may not do are named. */
+const MOST_NAMED = 5
 
 /** Looks at the Kafka broker that the configuration names. */
 export async function checkKafka(config: Config, log: Log, signal: AbortSignal): Promise<readonly Finding[]> {
   try {
-    const broker = await openKafka(config, log, signal)
-    await broker.close()
-    return [ok('broker', `${serverNames(config).broker} answers and takes the login`)]
+    const settings = kafkaSettings(config, log)
+    const { inspectKafka } = await import('../../adapters/broker/kafka.ts')
+    const found = await inspectKafka(settings, usesOf(config), signal)
+    return [
+      serverFinding(config, found),
+      rightsFinding(found),
+      ...topicFindings(config, found.topics, found.brokers.length),
+      ...clockFinding(found),
+    ]
   } catch (error) {
     return [failure('broker', error)]
   }
+}
+
+/** What the platform does on a broker with any role: the same user mostly has all. */
+function usesOf({ topics }: Config): KafkaUses {
+  const { prefix, partitions, retention, deadLetterRetention } = topics
+  const retentions = { retentionMs: retention, deadLetterRetentionMs: deadLetterRetention }
+  return {
+    topics: requiredTopics({ prefix, partitions, ...retentions }).map(({ name }) => name),
+    prefixes: [DYNAMIC_PREFIX],
+    groups: Object.values(GROUPS),
+    transactionalIds: [LEADER_ID, ...Array.from({ length: partitions }, (_, k) => shardId(k))],
+    clock: { topic: REGISTRY_TOPIC, transactionalId: 'tapeline.doctor' },
+  }
+}
+
+function serverFinding({ broker }: Config, { version, brokers, controller }: KafkaInspection): Finding {
+  const how = `${broker.tls ? 'TLS' : 'not encrypted'}, ${broker.sasl === 'none' ? 'no login' : `as ${broker.username}`}`
+  const count = brokers.length === 1 ? '1 broker' : `${brokers.length} brokers`
+  return ok(
+    'broker',
+    `${version}, ${count} at ${broker.bootstrap.join(',')}, controller ${controller}; ${how}`,
+  )
+}
+
+function rightsFinding({ forbidden }: KafkaInspection): Finding {
+  const check = 'broker rights'
+  if (forbidden.length === 0) return ok(check, 'the user may do all that the platform does')
+  const more = forbidden.length > MOST_NAMED ? ` and ${forbidden.length - MOST_NAMED} more` : ''
+  const named = forbidden.slice(0, MOST_NAMED).join(', ')
+  return fail(check, `the user may not ${named}${more}`, ERROR_KINDS.BROKER_FORBIDDEN.remedy)
+}
+
+function clockFinding({ clockDifferenceMs: difference }: KafkaInspection): Finding[] {
+  if (difference === undefined) return []
+  const detail = `the broker's clock differs by ${Math.round(difference)} ms`
+  if (Math.abs(difference) < CLOCK_MS) return [ok('broker clock', detail)]
+  const remedy = 'Set both clocks by NTP: retention and reading from a time go by the clock of the broker.'
+  return [warn('broker clock', detail, remedy)]
 }

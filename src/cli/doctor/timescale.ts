@@ -1,4 +1,3 @@
-import { inspectTimescale } from '../../adapters/store/timescale.ts'
 import type { Config } from '../../config.ts'
 import type { Log } from '../../ports/log.ts'
 import { timescaleSettings } from '../../topology/engines/servers.ts'
@@ -11,7 +10,9 @@ export async function checkTimescale(
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
   try {
-    return await inspectTimescale(timescaleSettings(config, log), signal)
+    const settings = timescaleSettings(config, log)
+    const { inspectTimescale } = await import('../../adapters/store/timescale.ts')
+    return await inspectTimescale(settings, signal)
   } catch (error) {
     return [failure('store', error)]
   }

@@ -1,28 +1,16 @@
+import type { KafkaTopic } from '../../adapters/broker/kafka.ts'
 import type { Config } from '../../config.ts'
 import { DYNAMIC_PREFIX, requiredTopics } from '../../control/topics.ts'
 import { ERROR_KINDS } from '../../errors.ts'
 import type { TopicSpec } from '../../ports/broker.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 
-/** How a topic is set up on a Kafka broker. */
-export interface TopicState {
-  readonly name: string
-  readonly partitions: number
-  /** Copies of each partition. */
-  readonly replication: number
-  /** How many copies must have a record before it is acknowledged. */
-  readonly minInsyncReplicas: number
-  /** Undefined: for ever. */
-  readonly retentionMs: number | undefined
-  readonly compacted: boolean
-}
-
 const CHECK = 'broker topics'
 
 /** Compares the topics of a Kafka broker with what the configuration would make. */
 export function topicFindings(
   config: Config,
-  topics: readonly TopicState[],
+  topics: readonly KafkaTopic[],
   brokers: number,
 ): readonly Finding[] {
   const { prefix, partitions, retention, deadLetterRetention } = config.topics
@@ -48,7 +36,7 @@ export function topicFindings(
   return [ok(CHECK, `${there.length} as configured, ${dynamic.length} dynamic${rest}`)]
 }
 
-function settingFindings(spec: TopicSpec, topic: TopicState): Finding[] {
+function settingFindings(spec: TopicSpec, topic: KafkaTopic): Finding[] {
   const { name } = spec
   const findings: Finding[] = []
   if (topic.partitions !== spec.partitions) {
@@ -69,8 +57,8 @@ function settingFindings(spec: TopicSpec, topic: TopicState): Finding[] {
 }
 
 /** Topics that cannot be written at all, or no more once a broker is away. Those of one kind are told together. */
-function copiesFindings(topics: readonly TopicState[], brokers: number): Finding[] {
-  const named = (which: (topic: TopicState) => boolean): string => {
+function copiesFindings(topics: readonly KafkaTopic[], brokers: number): Finding[] {
+  const named = (which: (topic: KafkaTopic) => boolean): string => {
     const names = topics.filter(which).map(({ name }) => name)
     const more = names.length > 3 ? ` and ${names.length - 3} more` : ''
     return names.length === 0 ? '' : `${names.slice(0, 3).join(', ')}${more}`
