@@ -1,0 +1,160 @@
+import { apiVersionsV3, type Connection, ConnectionPool } from '@platformatic/kafka'
+import { TapelineError, toTapelineError } from '../../../errors.ts'
+import { clockDifference } from './clock.ts'
+import { brokerError } from './errors.ts'
+import { InspectionLink } from './inspection-link.ts'
+import { forbiddenUses, type KafkaUses } from './rights.ts'
+import { type Address, connectionOptions, type KafkaSettings, parseAddress } from './settings.ts'
+import { brokerVersion } from './version.ts'
+
+export interface KafkaTopic {
+  readonly name: string
+  readonly partitions: number
+  /** Copies of each partition; the fewest that one has. */
+  readonly replication: number
+  /** How many copies must have a record before it is acknowledged. */
+  readonly minInsyncReplicas: number
+  /** In milliseconds; undefined: for ever. */
+  readonly retentionMs: number | undefined
+  readonly compacted: boolean
+}
+
+/** What `doctor` tells of a broker. */
+export interface KafkaInspection {
+  /** As well as it can be known, for people. */
+  readonly version: string
+  readonly clusterId: string
+  readonly brokers: readonly (Address & { readonly id: number })[]
+  /** The broker that requests for the whole cluster go to. */
+  readonly controller: number
+  /** Those of the uses that are there, sorted by name. */
+  readonly topics: readonly KafkaTopic[]
+  /** What the user may not do of what the platform does, such as `write to market.trades`. */
+  readonly forbidden: readonly string[]
+  /** How far the broker's clock is ahead of this machine's, in milliseconds; undefined where it could not be told. */
+  readonly clockDifferenceMs: number | undefined
+}
+
+/**
+ * Looks at a broker without changing anything that others see. Brokers tell their clock nowhere: a record is written to the
+ * clock topic in a transaction that is then aborted, so that no reader sees it, and the acknowledgement has its time.
+ * Raises BROKER_UNAVAILABLE, BROKER_UNAUTHORIZED, BROKER_TLS_FAILED, BROKER_HOST_UNKNOWN, BROKER_UNSUPPORTED.
+ */
+export async function inspectKafka(
+  settings: KafkaSettings,
+  uses: KafkaUses,
+  signal: AbortSignal,
+): Promise<KafkaInspection> {
+  const pool = new ConnectionPool(settings.clientId, connectionOptions(settings))
+  const end = (): void => void pool.close()
+  signal.addEventListener('abort', end, { once: true })
+  try {
+    const bootstrap = settings.bootstrap.map(parseAddress)
+    const connection = await connected(pool, bootstrap)
+    return await inspect(new InspectionLink(pool, connection), connection, uses, settings)
+  } catch (error) {
+    signal.throwIfAborted()
+    throw brokerError(error, 'the broker could not be looked at')
+  } finally {
+    signal.removeEventListener('abort', end)
+    await pool.close()
+  }
+}
+
+async function connected(pool: ConnectionPool, addresses: Address[]): Promise<Connection> {
+  try {
+    return await pool.getFirstAvailable(addresses)
+  } catch (error) {
+    throw brokerError(
+      error,
+      `no connection to ${addresses.map(({ host, port }) => `${host}:${port}`).join(', ')}`,
+    )
+  }
+}
+
+async function inspect(
+  link: InspectionLink,
+  connection: Connection,
+  uses: KafkaUses,
+  settings: KafkaSettings,
+): Promise<KafkaInspection> {
+  const spoken = await apiVersionsV3.api.async(connection, 'tapeline', '1')
+  link.spoken = new Map(spoken.apiKeys.map((each) => [each.apiKey, each]))
+  const cluster = await askCluster(link)
+  const { text: version } = brokerVersion(spoken, cluster.clusterId ?? null)
+  const names = cluster.topics.map(({ name }) => name ?? '')
+  const ours = names.filter(
+    (name) => uses.topics.includes(name) || uses.prefixes.some((prefix) => name.startsWith(prefix)),
+  )
+  const configs = await topicConfigs(link, ours)
+  const topics = cluster.topics.flatMap(({ name, partitions }): KafkaTopic[] => {
+    const config = configs.get(name ?? '')
+    if (config === undefined) return []
+    return [
+      { name: name ?? '', partitions: partitions.length, ...config, replication: fewestReplicas(partitions) },
+    ]
+  })
+  const rights = new Map(cluster.topics.map((each) => [each.name ?? '', each.topicAuthorizedOperations]))
+  const forbidden = await forbiddenUses(link, uses, rights)
+  const { topic, transactionalId } = uses.clock
+  const canTell = names.includes(topic)
+  const difference = canTell
+    ? await clockDifference(link, topic, transactionalId).catch(untold(settings))
+    : undefined
+  return {
+    version,
+    clusterId: cluster.clusterId ?? '',
+    brokers: cluster.brokers.map(({ nodeId, host, port }) => ({ id: nodeId, host, port })),
+    controller: cluster.controllerId,
+    topics: topics.sort((a, b) => (a.name < b.name ? -1 : 1)),
+    forbidden,
+    clockDifferenceMs: difference,
+  }
+}
+
+/** The first request after the login: a broker that wants one and got none closes the connection here. */
+async function askCluster(link: InspectionLink): ReturnType<typeof link.cluster> {
+  try {
+    return await link.cluster()
+  } catch (error) {
+    const failed = toTapelineError(error)
+    if (failed.code !== 'BROKER_UNAVAILABLE' || !/closed/i.test(failed.message)) throw failed
+    throw new TapelineError(
+      'BROKER_UNAUTHORIZED',
+      'the broker closed the connection at the first request, as one does that wants a login',
+      { cause: error },
+    )
+  }
+}
+
+function fewestReplicas(partitions: readonly { readonly replicaNodes: readonly number[] }[]): number {
+  return Math.min(...partitions.map(({ replicaNodes }) => replicaNodes.length))
+}
+
+type TopicConfig = Pick<KafkaTopic, 'minInsyncReplicas' | 'retentionMs' | 'compacted'>
+
+async function topicConfigs(
+  link: InspectionLink,
+  names: readonly string[],
+): Promise<Map<string, TopicConfig>> {
+  const found = new Map<string, TopicConfig>()
+  for (const { resourceName, errorCode, configs } of await link.topicConfigs(names)) {
+    if (errorCode !== 0) continue
+    const values = new Map(configs.map(({ name, value }) => [name, value ?? '']))
+    const retention = Number(values.get('retention.ms') ?? -1)
+    found.set(resourceName, {
+      minInsyncReplicas: Number(values.get('min.insync.replicas') ?? 1),
+      retentionMs: retention < 0 ? undefined : retention,
+      compacted: (values.get('cleanup.policy') ?? '').split(',').includes('compact'),
+    })
+  }
+  return found
+}
+
+/** The clock is not worth failing for. */
+function untold({ log }: KafkaSettings): (error: unknown) => undefined {
+  return (error) => {
+    log.debug({ code: toTapelineError(error).code }, 'the clock of the broker could not be told')
+    return undefined
+  }
+}

@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { Admin } from '@platformatic/kafka'
+import { inspectKafka } from '../../../src/adapters/broker/kafka/inspect.ts'
+import type { KafkaUses } from '../../../src/adapters/broker/kafka/rights.ts'
+import type { KafkaSettings } from '../../../src/adapters/broker/kafka/settings.ts'
+import { until } from '../../contract/broker-fixtures.ts'
+import { quietLog } from '../../quiet.ts'
+import { requireServer } from '../../servers/availability.ts'
+import { type KafkaServer, kafkaMissing, startKafka } from '../../servers/kafka.ts'
+
+const MECHANISM = 'SCRAM-SHA-512'
+const USERS = { admin: 'admin-secret', limited: 'limited-secret' } as const
+const USES: KafkaUses = {
+  topics: ['market.trades', 'tapeline.control', 'tapeline.registry'],
+  prefixes: ['app.'],
+  groups: ['tapeline.producers'],
+  transactionalIds: ['tapeline.coordinator'],
+  clock: { topic: 'tapeline.control', transactionalId: 'tapeline.doctor' },
+}
+
+function settingsOf(server: KafkaServer, username?: keyof typeof USERS): KafkaSettings {
+  const password = username && USERS[username]
+  return {
+    bootstrap: [server.bootstrap],
+    clientId: 'test',
+    compression: 'none',
+    replication: 0,
+    log: quietLog,
+    ...(username && password && { sasl: { mechanism: MECHANISM, username, password } }),
+  }
+}
+
+const deadline = (): AbortSignal => AbortSignal.timeout(20_000)
+
+async function makeTopics(settings: KafkaSettings): Promise<void> {
+  const { bootstrap, sasl } = settings
+  const admin = new Admin({ clientId: 'setup', bootstrapBrokers: [...bootstrap], ...(sasl && { sasl }) })
+  const make = (topic: string, partitions: number, settings: Record<string, string>) =>
+    admin.createTopics({
+      topics: [topic],
+      partitions,
+      replicas: 1,
+      configs: Object.entries(settings).map(([name, value]) => ({ name, value })),
+    })
+  await make('market.trades', 3, { 'retention.ms': '3600000' })
+  await make('tapeline.control', 1, { 'message.timestamp.type': 'LogAppendTime' })
+  await make('app.01', 1, { 'cleanup.policy': 'compact', 'retention.ms': '-1' })
+  await make('of-somebody-else', 1, {})
+  await until('all topics can be seen', async () => (await admin.listTopics()).length >= 4)
+  await admin.close()
+}
+
+describe('a look at a broker', requireServer(kafkaMissing()), () => {
+  test('tells version, brokers, our topics with their settings, and the clock', async (t) => {
+    const server = await startKafka()
+    t.after(() => server.close())
+    const settings = settingsOf(server)
+    await makeTopics(settings)
+    const found = await inspectKafka(settings, USES, deadline())
+    assert.match(found.version, /^Apache Kafka 4\.1 or newer \(metadata\.version \d+\)$/)
+    assert.deepEqual(found.brokers, [{ id: 1, host: '127.0.0.1', port: server.port }])
+    assert.equal(found.controller, 1)
+    const plain = { replication: 1, minInsyncReplicas: 1 }
+    const week = 7 * 86_400_000
+    assert.deepEqual(
+      found.topics.filter(({ name }) => name !== 'tapeline.control'),
+      [
+        { name: 'app.01', partitions: 1, compacted: true, retentionMs: undefined, ...plain },
+        { name: 'market.trades', partitions: 3, compacted: false, retentionMs: 3_600_000, ...plain },
+      ],
+    )
+    const control = found.topics.find(({ name }) => name === 'tapeline.control')
+    assert.ok(control?.retentionMs === undefined || control.retentionMs === week)
+    assert.deepEqual(found.forbidden, [])
+    // Both clocks are the same one here; what is left is the way there and back.
+    assert.ok(Math.abs(found.clockDifferenceMs ?? Number.NaN) < 5_000, `${found.clockDifferenceMs} ms`)
+  })
+
+  test('a look leaves nothing that readers of committed records see', async (t) => {
+    const server = await startKafka()
+    t.after(() => server.close())
+    const settings = settingsOf(server)
+    await makeTopics(settings)
+    await inspectKafka(settings, USES, deadline())
+    await inspectKafka(settings, USES, deadline())
+    const { openKafkaBroker } = await import('../../../src/adapters/broker/kafka.ts')
+    const broker = await openKafkaBroker(settings, deadline())
+    t.after(() => broker.close())
+    const topics = await broker.listTopics('', deadline())
+    assert.deepEqual(topics.map(({ name }) => name).sort(), [
+      'app.01',
+      'market.trades',
+      'of-somebody-else',
+      'tapeline.control',
+    ])
+    const reader = await broker.openReader()
+    await reader.assign([{ topic: 'tapeline.control', partition: 0, offset: 0 }])
+    const end = topics.find(({ name }) => name === 'tapeline.control')?.offsets[0]?.end ?? 0
+    for (let next = 0; next < end; ) {
+      for (const fetch of await reader.poll({ maxRecords: 10, waitMs: 1_000 }, deadline())) {
+        assert.ok(fetch.kind === 'records')
+        assert.deepEqual(fetch.records, [])
+        next = fetch.nextOffset
+      }
+    }
+  })
+
+  test('tells what a user may not do, and refuses a wrong password', async (t) => {
+    const server = await startKafka({ sasl: { mechanism: MECHANISM, users: USERS }, acls: true })
+    t.after(() => server.close())
+    const all = settingsOf(server, 'admin')
+    await makeTopics(all)
+    assert.deepEqual((await inspectKafka(all, USES, deadline())).forbidden, [])
+    const admin = new Admin({
+      clientId: 'setup',
+      bootstrapBrokers: [server.bootstrap],
+      ...(all.sasl && { sasl: all.sasl }),
+    })
+    const allow = (resourceName: string, operation: 3 | 4 | 8) =>
+      admin.createAcls({
+        creations: [
+          {
+            resourceType: 2,
+            resourceName,
+            resourcePatternType: 3,
+            principal: 'User:limited',
+            host: '*',
+            operation,
+            permissionType: 3,
+          },
+        ],
+      })
+    await allow('market.trades', 3)
+    await admin.close()
+    const limited = await inspectKafka(settingsOf(server, 'limited'), USES, deadline())
+    assert.deepEqual(limited.topics, [], 'what may not be looked at is not told')
+    assert.deepEqual(limited.forbidden, [
+      'write to the topic market.trades',
+      'read the settings of the topic market.trades',
+      'make the topic tapeline.control',
+      'make the topic tapeline.registry',
+      'make the topic app.*',
+      'delete the topic app.*',
+      'join the group tapeline.producers',
+      'write under the transactional id tapeline.coordinator',
+    ])
+    assert.equal(limited.clockDifferenceMs, undefined)
+
+    const wrong = {
+      ...all,
+      sasl: { mechanism: MECHANISM, username: 'admin', password: 'not-the-secret' },
+    } as const
+    await assert.rejects(inspectKafka(wrong, USES, deadline()), (error: Error & { code?: string }) => {
+      assert.equal(error.code, 'BROKER_UNAUTHORIZED')
+      assert.doesNotMatch(`${error.message} ${error.stack}`, /not-the-secret/)
+      return true
+    })
+    await assert.rejects(inspectKafka(settingsOf(server), USES, deadline()), { code: 'BROKER_UNAUTHORIZED' })
+  })
+
+  test('says what keeps a connection from coming about', async () => {
+    const settings: KafkaSettings = {
+      bootstrap: ['127.0.0.1:1'],
+      clientId: 'test',
+      compression: 'none',
+      replication: 0,
+      log: quietLog,
+    }
+    await assert.rejects(inspectKafka(settings, USES, deadline()), { code: 'BROKER_UNAVAILABLE' })
+    const unknown = { ...settings, bootstrap: ['no-such-host.invalid:9092'] }
+    await assert.rejects(inspectKafka(unknown, USES, deadline()), (error: Error & { code?: string }) => {
+      assert.ok(['BROKER_HOST_UNKNOWN', 'BROKER_UNAVAILABLE'].includes(error.code ?? ''), error.code)
+      return true
+    })
+  })
+})
