@@ -1,0 +1,116 @@
+import { TapelineError } from '../../errors.ts'
+import type { Broker, PartitionRecords, Reader, TransactionalWriter } from '../../ports/broker.ts'
+import { Cluster } from './kafka/cluster.ts'
+import { KafkaGroupMember } from './kafka/group-member.ts'
+import { IdempotentSender } from './kafka/idempotent-sender.ts'
+import { listOffsets, OFFSET_AT } from './kafka/offsets.ts'
+import { KafkaReader } from './kafka/reader.ts'
+import type { KafkaSettings } from './kafka/settings.ts'
+import { Topics } from './kafka/topics.ts'
+import { takeOver } from './kafka/transactional-writer.ts'
+
+export type { KafkaSettings } from './kafka/settings.ts'
+
+/**
+ * Connects to Apache Kafka or Redpanda: one attempt. Each reader, writer and group member has connections of its own.
+ * Raises BROKER_UNAVAILABLE, BROKER_UNAUTHORIZED, BROKER_FORBIDDEN, BROKER_TLS_FAILED, BROKER_HOST_UNKNOWN, BROKER_UNSUPPORTED.
+ */
+export async function openKafkaBroker(settings: KafkaSettings, signal: AbortSignal): Promise<Broker> {
+  const cluster = new Cluster(settings)
+  try {
+    await cluster.topics([], signal)
+    return brokerOn(settings, cluster)
+  } catch (error) {
+    await cluster.close()
+    throw error
+  }
+}
+
+function brokerOn(settings: KafkaSettings, cluster: Cluster): Broker {
+  const topics = new Topics(cluster, settings.replication)
+  // Heartbeats and requests do not wait behind a large batch of data.
+  const senders = { data: new IdempotentSender(settings), control: new IdempotentSender(settings) }
+  const parts = new Set<Reader | TransactionalWriter>()
+  const members = new Set<KafkaGroupMember>()
+  let closing: Promise<void> | undefined
+
+  const refuseClosed = (): void => {
+    if (closing !== undefined) throw new TapelineError('SHUTTING_DOWN', 'the broker client is closed')
+  }
+
+  const close = async (): Promise<void> => {
+    await Promise.all([...members].map((member) => member.leave()))
+    await Promise.all([senders.data.close(), senders.control.close()])
+    await Promise.all([...parts].map((part) => part.close()))
+    await cluster.close()
+  }
+
+  return {
+    async createTopics(specs, signal) {
+      refuseClosed()
+      return topics.create(specs, signal)
+    },
+    async deleteTopics(names, signal) {
+      refuseClosed()
+      return topics.delete(names, signal)
+    },
+    async listTopics(prefix, signal) {
+      refuseClosed()
+      return topics.list(prefix, signal)
+    },
+    async offsetAt(topic, partition, timestamp, signal) {
+      refuseClosed()
+      const state = await cluster.topic(topic, signal)
+      if (state === undefined || partition >= state.leaders.length)
+        throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic} with a partition ${partition}`)
+      const at = await listOffsets(cluster, [state], BigInt(Math.max(0, Math.floor(timestamp))), signal)
+      const found = at.get(topic)?.[partition] ?? -1
+      if (found >= 0) return found
+      const end = await listOffsets(cluster, [state], OFFSET_AT.end, signal)
+      return end.get(topic)?.[partition] ?? 0
+    },
+    async publish(entries, signal) {
+      refuseClosed()
+      if (entries.length === 0) return []
+      refuseMissingKeys(topics, entries)
+      return (isControl(entries) ? senders.control : senders.data).send(entries, signal)
+    },
+    async takeOver(transactionalId, signal) {
+      refuseClosed()
+      const writer = await takeOver(settings, cluster, transactionalId, signal, (ended) =>
+        parts.delete(ended),
+      )
+      parts.add(writer)
+      return writer
+    },
+    async openReader() {
+      refuseClosed()
+      const reader = new KafkaReader(settings, (ended) => parts.delete(ended))
+      parts.add(reader)
+      return reader
+    },
+    async joinGroup(options, signal) {
+      refuseClosed()
+      const member = new KafkaGroupMember(settings, options)
+      members.add(member)
+      await member.ready(signal)
+      return member
+    },
+    close() {
+      closing ??= close()
+      return closing
+    },
+  }
+}
+
+function isControl(entries: readonly PartitionRecords[]): boolean {
+  return entries.every(({ records }) => records[0]?.headers.kind === 'control')
+}
+
+/** The broker refuses such records too, but after others of the call may have been written. */
+function refuseMissingKeys(topics: Topics, entries: readonly PartitionRecords[]): void {
+  for (const { topic, records } of entries) {
+    if (topics.isCompacted(topic) && records.some(({ key }) => key === null))
+      throw new TapelineError('INPUT_INVALID', `the compacted topic ${topic} takes no record without a key`)
+  }
+}

@@ -1,0 +1,187 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { TapelineError } from '../../../errors.ts'
+import type { TopicDescription, TopicSpec } from '../../../ports/broker.ts'
+import type { Cluster, TopicState } from './cluster.ts'
+import { listOffsets, OFFSET_AT } from './offsets.ts'
+import { MAX_MESSAGE_BYTES } from './record-sizes.ts'
+import { REQUEST_MS } from './settings.ts'
+
+/** The protocol's codes that are told apart. Source: https://kafka.apache.org/protocol#protocol_error_codes */
+const CODE = { unknownTopic: 3, topicForbidden: 29, clusterForbidden: 31, exists: 36, policy: 44 } as const
+const TOPIC_RESOURCE = 2
+const LOOK_AGAIN_MS = 20
+/** So that retention can remove anything, a segment ends well before it: only whole segments are removed. */
+const SEGMENTS_IN_RETENTION = 8
+const SHORTEST_SEGMENT_MS = 10_000
+const LONGEST_SEGMENT_MS = 86_400_000
+
+interface TopicConfig {
+  readonly compacted: boolean
+  readonly retentionMs: number | undefined
+}
+
+/** Makes, removes and describes topics. */
+export class Topics {
+  readonly #cluster: Cluster
+  readonly #replication: number
+  /** Settings by topic id: the platform never changes them after the topic is made. */
+  readonly #configs = new Map<string, TopicConfig>()
+
+  constructor(cluster: Cluster, replication: number) {
+    this.#cluster = cluster
+    this.#replication = replication
+  }
+
+  /** Whether a topic is known to be compacted. */
+  isCompacted(name: string): boolean {
+    const id = this.#cluster.known(name)?.id
+    return id !== undefined && (this.#configs.get(id)?.compacted ?? false)
+  }
+
+  async create(specs: readonly TopicSpec[], signal: AbortSignal): Promise<readonly TopicDescription[]> {
+    if (specs.length === 0) return []
+    const topics = specs.map(({ name, partitions, ...settings }) => ({
+      name,
+      numPartitions: partitions,
+      replicationFactor: this.#replication || -1,
+      assignments: [],
+      configs: configsOf(settings),
+    }))
+    const answer = await this.#cluster.request('createTopics', undefined, [topics, REQUEST_MS, false], signal)
+    const failed: TapelineError[] = []
+    for (const { name, errorCode, errorMessage } of answer.topics) {
+      if (errorCode !== 0 && errorCode !== CODE.exists)
+        failed.push(creationError(name, errorCode, errorMessage))
+    }
+    const [first] = failed
+    if (first !== undefined) throw first
+    const made = await this.#untilUsable(specs, signal)
+    for (const [i, spec] of specs.entries()) checkEqual(spec, made[i])
+    return made
+  }
+
+  async delete(names: readonly string[], signal: AbortSignal): Promise<void> {
+    if (names.length === 0) return
+    const topics = names.map((name) => ({ name }))
+    const answer = await this.#cluster.request('deleteTopics', undefined, [topics, REQUEST_MS], signal)
+    for (const { name, errorCode, errorMessage } of answer.responses) {
+      if (errorCode === CODE.topicForbidden)
+        throw new TapelineError('BROKER_FORBIDDEN', `the user may not delete the topic ${name}`)
+      if (errorCode !== 0 && errorCode !== CODE.unknownTopic)
+        throw new TapelineError(
+          'BROKER_UNAVAILABLE',
+          `the topic ${name} was not deleted: ${errorMessage ?? errorCode}`,
+        )
+    }
+    for (const name of names) this.#cluster.forget(name)
+    while ((await this.#cluster.topics(names, signal)).size > 0)
+      await delay(LOOK_AGAIN_MS, undefined, { signal })
+  }
+
+  async list(prefix: string, signal: AbortSignal): Promise<readonly TopicDescription[]> {
+    const all = await this.#cluster.topics(null, signal)
+    const wanted = [...all.values()].filter(({ name }) => name.startsWith(prefix) && !name.startsWith('__'))
+    return this.#describe(wanted, signal)
+  }
+
+  async #describe(states: readonly TopicState[], signal: AbortSignal): Promise<readonly TopicDescription[]> {
+    if (states.length === 0) return []
+    const [, earliest, end] = await Promise.all([
+      this.#learnConfigs(states, signal),
+      listOffsets(this.#cluster, states, OFFSET_AT.earliest, signal),
+      listOffsets(this.#cluster, states, OFFSET_AT.end, signal),
+    ])
+    return states.flatMap(({ name, id, leaders }) => {
+      const config = this.#configs.get(id)
+      const [first, last] = [earliest.get(name), end.get(name)]
+      // Deleted while it was described.
+      if (config === undefined || first === undefined || last === undefined) return []
+      const { compacted, retentionMs } = config
+      const offsets = leaders.map((_, i) => ({ earliest: first[i] ?? 0, end: last[i] ?? 0 }))
+      const retention = retentionMs === undefined ? {} : { retentionMs }
+      return [{ name, id, partitions: leaders.length, compacted, ...retention, offsets }]
+    })
+  }
+
+  async #learnConfigs(states: readonly TopicState[], signal: AbortSignal): Promise<void> {
+    const unknown = states.filter(({ id }) => !this.#configs.has(id))
+    if (unknown.length === 0) return
+    const resources = unknown.map(({ name }) => ({
+      resourceType: TOPIC_RESOURCE,
+      resourceName: name,
+      configurationKeys: ['cleanup.policy', 'retention.ms'],
+    })) satisfies { resourceType: 2; resourceName: string; configurationKeys: string[] }[]
+    const answer = await this.#cluster.request(
+      'describeConfigs',
+      undefined,
+      [resources, false, false],
+      signal,
+    )
+    for (const { resourceName, errorCode, configs } of answer.results) {
+      const id = unknown.find(({ name }) => name === resourceName)?.id
+      if (errorCode === CODE.topicForbidden)
+        throw new TapelineError(
+          'BROKER_FORBIDDEN',
+          `the user may not read the settings of the topic ${resourceName}`,
+        )
+      if (id === undefined || errorCode !== 0) continue
+      const values = new Map(configs.map(({ name, value }) => [name, value]))
+      const compacted = values.get('cleanup.policy')?.includes('compact') ?? false
+      const retention = Number(values.get('retention.ms') ?? -1)
+      this.#configs.set(id, { compacted, retentionMs: compacted || retention < 0 ? undefined : retention })
+    }
+  }
+
+  /** A topic that was made may not be usable for a while: each partition must have a leader that answers. */
+  async #untilUsable(specs: readonly TopicSpec[], signal: AbortSignal): Promise<TopicDescription[]> {
+    const names = specs.map(({ name }) => name)
+    for (;;) {
+      const states = await this.#cluster.topics(names, signal)
+      const found = names.flatMap((name) => states.get(name) ?? [])
+      if (
+        found.length === names.length &&
+        found.every(({ leaders }) => leaders.every((leader) => leader >= 0))
+      ) {
+        const described = new Map((await this.#describe(found, signal)).map((topic) => [topic.name, topic]))
+        const all = names.flatMap((name) => described.get(name) ?? [])
+        if (all.length === names.length) return all
+      }
+      await delay(LOOK_AGAIN_MS, undefined, { signal })
+    }
+  }
+}
+
+function configsOf({
+  retentionMs,
+  compacted,
+}: Omit<TopicSpec, 'name' | 'partitions'>): { name: string; value: string }[] {
+  const common = { 'max.message.bytes': MAX_MESSAGE_BYTES, 'message.timestamp.type': 'LogAppendTime' }
+  const kept = compacted
+    ? { 'cleanup.policy': 'compact', 'min.cleanable.dirty.ratio': 0.1, 'segment.ms': 3_600_000 }
+    : { 'cleanup.policy': 'delete', 'retention.ms': retentionMs ?? -1, 'segment.ms': segmentMs(retentionMs) }
+  return Object.entries({ ...common, ...kept }).map(([name, value]) => ({ name, value: String(value) }))
+}
+
+function segmentMs(retentionMs: number | undefined): number {
+  if (retentionMs === undefined) return LONGEST_SEGMENT_MS
+  const share = Math.floor(retentionMs / SEGMENTS_IN_RETENTION)
+  return Math.min(LONGEST_SEGMENT_MS, Math.max(SHORTEST_SEGMENT_MS, share))
+}
+
+function creationError(name: string, code: number, message: string | null | undefined): TapelineError {
+  const reason = `the topic ${name} cannot be made: ${message ?? `error ${code}`}`
+  if (code === CODE.topicForbidden || code === CODE.clusterForbidden)
+    return new TapelineError('BROKER_FORBIDDEN', reason)
+  if (code === CODE.policy) return new TapelineError('BROKER_UNSUPPORTED', reason)
+  return new TapelineError('BROKER_UNAVAILABLE', reason)
+}
+
+/** One that exists otherwise than it should. Raises TOPIC_EXISTS. */
+function checkEqual(spec: TopicSpec, made: TopicDescription | undefined): void {
+  if (made === undefined) return
+  const differs =
+    made.partitions !== spec.partitions ||
+    made.compacted !== (spec.compacted ?? false) ||
+    (!made.compacted && made.retentionMs !== spec.retentionMs)
+  if (differs) throw new TapelineError('TOPIC_EXISTS', `the topic ${spec.name} exists with other settings`)
+}
