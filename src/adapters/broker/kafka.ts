@@ -9,6 +9,8 @@ import type { KafkaSettings } from './kafka/settings.ts'
 import { Topics } from './kafka/topics.ts'
 import { takeOver } from './kafka/transactional-writer.ts'
 
+export { inspectKafka, type KafkaInspection, type KafkaTopic } from './kafka/inspect.ts'
+export type { KafkaUses } from './kafka/rights.ts'
 export type { KafkaSettings } from './kafka/settings.ts'
 
 /**

@@ -1,0 +1,70 @@
+import { formatPosition, type RecordHeaders } from '../../../domain/record.ts'
+import { writeVarint } from './varint.ts'
+
+/** The most bytes that headers take, but for the position. */
+const LARGEST_WITHOUT_POSITION = 128
+const POSITION_OVERHEAD = 64
+
+/**
+ * Encodes headers as they stand in a record: their number, then each. Records mostly have the headers of the one before, but
+ * for the position, so that the last ones are kept.
+ */
+export class HeaderEncoder {
+  #last: RecordHeaders | undefined
+  #common: Buffer = Buffer.alloc(0)
+  #whole: Buffer = Buffer.alloc(0)
+
+  /** No fewer bytes than `encode` gives. */
+  largest({ position }: RecordHeaders): number {
+    return LARGEST_WITHOUT_POSITION + (position === undefined ? 0 : position.topic.length + POSITION_OVERHEAD)
+  }
+
+  /** The bytes are good until the next call. */
+  encode(headers: RecordHeaders): Buffer {
+    if (headers === this.#last) return this.#whole
+    const { position } = headers
+    if (this.#last === undefined || !areAlike(headers, this.#last)) this.#common = encodeCommon(headers)
+    this.#last = headers
+    this.#whole = position === undefined ? this.#common : withPosition(this.#common, formatPosition(position))
+    return this.#whole
+  }
+}
+
+function areAlike(a: RecordHeaders, b: RecordHeaders): boolean {
+  return (
+    a.v === b.v &&
+    a.kind === b.kind &&
+    a.shard === b.shard &&
+    a.epoch === b.epoch &&
+    a.reentering === b.reentering &&
+    (a.position === undefined) === (b.position === undefined)
+  )
+}
+
+/** All but the position, which comes last; it is in the number. */
+function encodeCommon({ v, kind, shard, epoch, reentering, position }: RecordHeaders): Buffer {
+  const pairs: [string, string][] = [['v', String(v)]]
+  if (shard !== undefined) pairs.push(['writer', `${shard}:${epoch ?? ''}`])
+  if (kind !== 'event') pairs.push(['kind', kind])
+  if (reentering) pairs.push(['reentering', '1'])
+  const buffer = Buffer.allocUnsafe(LARGEST_WITHOUT_POSITION)
+  let at = writeVarint(buffer, 0, pairs.length + (position === undefined ? 0 : 1))
+  for (const pair of pairs) at = writeTexts(buffer, at, pair)
+  return buffer.subarray(0, at)
+}
+
+function withPosition(common: Buffer, text: string): Buffer {
+  const buffer = Buffer.allocUnsafe(common.length + POSITION_OVERHEAD + text.length)
+  buffer.set(common)
+  return buffer.subarray(0, writeTexts(buffer, common.length, ['position', text]))
+}
+
+/** All texts are ASCII: topics have no other names. */
+function writeTexts(buffer: Buffer, start: number, texts: readonly string[]): number {
+  let at = start
+  for (const text of texts) {
+    at = writeVarint(buffer, at, text.length)
+    at += buffer.write(text, at, 'latin1')
+  }
+  return at
+}
