@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { toTapelineError } from '../../errors.ts'
 import type { FixedBatch, FixedFetch } from '../../ports/pipeline.ts'
+import { partitionKey } from '../assignment.ts'
 import { untilAborted } from '../until-aborted.ts'
 import type { Claims } from './claims.ts'
 import type { ConsumerFixedParts } from './parts.ts'
@@ -9,6 +10,8 @@ import { type ClaimOf, Preparation, type PreparationParts, type Prepared } from 
 const POLL_MS = 500
 /** How long one look for more lasts while the batch before is being written. */
 const MORE_MS = 20
+/** How long what lies in the log already may take to come before a smaller batch goes on without it. */
+const BEHIND_MS = 100
 
 /** A batch as it was read, and what was prepared of it on the way. */
 export interface ReadBatch {
@@ -48,23 +51,32 @@ export function createReadAhead(
     const preparation = new Preparation(parts, claimOf)
     const fetches: FixedFetch[] = []
     let records = 0
+    /** How much lies behind what was read, by partition, as far as the polls have told. */
+    const left = new Map<string, number>()
+    const isBehind = (): boolean => [...left.values()].some((count) => count > 0)
     const poll = async (waitMs: number): Promise<boolean> => {
       const polled = await claims.poll({ maxRecords: maxRecords - records, waitMs }, stop.signal)
       for (const fetch of polled) {
         fetches.push(fetch)
         preparation.add(fetch)
-        if (fetch.kind === 'records') records += fetch.records.length
+        if (fetch.kind !== 'records') continue
+        records += fetch.records.length
+        left.set(partitionKey(fetch.topic, fetch.partition), fetch.endOffset - fetch.nextOffset)
       }
       return polled.length > 0
     }
 
     const gatherMore = async (): Promise<void> => {
-      // Without load the batch waits a little for company; under load it is large already.
-      if (records < maxRecords / 10) {
+      // Without load the batch waits a little for company. With a backlog more is on its way already: a pause would hold up
+      // what comes behind it, and a small batch costs a transaction like a large one.
+      if (records < maxRecords / 10 && !isBehind()) {
         await delay(lingerMs, undefined, { signal: stop.signal })
         await poll(0)
       }
-      while (records < maxRecords && isWriting()) await poll(MORE_MS)
+      while (records < maxRecords && (isWriting() || isBehind())) {
+        const hasCome = await poll(isBehind() ? BEHIND_MS : MORE_MS)
+        if (!hasCome && !isWriting()) return
+      }
     }
 
     while (fetches.length === 0) await poll(POLL_MS)
