@@ -43,6 +43,8 @@ export async function startGatewayRole(
     log,
     meter,
   })
+  // An address that cannot be listened on must not leave delivery running: the process would never end.
+  started.add('gateway', () => delivery.close())
   const gateway = await startGateway({
     ...config.gateway,
     keys: config.apiKeys,
