@@ -6,12 +6,13 @@ import { invocation } from './invocation.ts'
 import { openLog, untilAborted } from './platform-flags.ts'
 
 const HELP = `
-Usage: tapeline simulate [--port P] [--seed S] [--rate R] [--events N] [--exit] [--ledger FILE]
-                         [--misbehave MODE[,MODE]] [--heartbeat SECONDS] [--json]
+Usage: tapeline simulate [--host H] [--port P] [--seed S] [--rate R] [--events N] [--exit]
+                         [--ledger FILE] [--misbehave MODE[,MODE]] [--heartbeat SECONDS] [--json]
 
 Runs the CryptoCompare simulator alone: WebSocket v2 and REST of the service on a local port, with trades
 from a seeded random walk. It begins to trade when something subscribes. Ctrl-C ends it.
 
+  --host H             address to listen on (default: 127.0.0.1; anyone who reaches it may control it)
   --port P             port (default: 8089; 0 lets the system choose)
   --seed S             decides prices, sizes, sides and gaps (default: 1)
   --rate R             trades a second over all markets (default: 100)
@@ -39,6 +40,7 @@ export const command: Command = {
   summary: 'run the CryptoCompare simulator alone',
   help: HELP,
   options: {
+    host: { type: 'string' },
     port: { type: 'string' },
     seed: { type: 'string' },
     rate: { type: 'string' },
@@ -59,6 +61,7 @@ export const command: Command = {
       )
     }
     const simulator = await startSimulator({
+      host: textFlag(flags, 'host'),
       port: portFlag(flags),
       seed: countFlag(flags, 'seed'),
       rate: countFlag(flags, 'rate', 1),

@@ -104,4 +104,13 @@ describe('tapeline simulate', () => {
     third.kill('SIGINT')
     assert.deepEqual(await once(third, 'close'), [0, null])
   })
+
+  test('listens where it is told', async () => {
+    const simulator = await simulate('--host', '127.0.0.2')
+    assert.equal(simulator.url, `http://127.0.0.2:${simulator.port}`)
+    assert.equal((await fetch(`${simulator.url}/stats`)).status, 200)
+    await assert.rejects(fetch(`http://127.0.0.1:${simulator.port}/stats`), 'not on other addresses')
+    simulator.process.kill('SIGINT')
+    assert.deepEqual(await simulator.closed, [0, null])
+  })
 })
