@@ -1,11 +1,14 @@
 import { TapelineError } from '../../errors.ts'
 import type { Broker, PartitionRecords, Reader, TransactionalWriter } from '../../ports/broker.ts'
 import { Cluster } from './kafka/cluster.ts'
+import { brokerError } from './kafka/errors.ts'
+import { explainClosed } from './kafka/explain-closed.ts'
 import { KafkaGroupMember } from './kafka/group-member.ts'
 import { IdempotentSender } from './kafka/idempotent-sender.ts'
-import { listOffsets, OFFSET_AT } from './kafka/offsets.ts'
+import { listOffsets, OFFSET_AT, placeKey } from './kafka/offsets.ts'
 import { KafkaReader } from './kafka/reader.ts'
 import type { KafkaSettings } from './kafka/settings.ts'
+import { TopicView } from './kafka/topic-view.ts'
 import { Topics } from './kafka/topics.ts'
 import { takeOver } from './kafka/transactional-writer.ts'
 
@@ -18,20 +21,26 @@ export type { KafkaSettings } from './kafka/settings.ts'
  * Raises BROKER_UNAVAILABLE, BROKER_UNAUTHORIZED, BROKER_FORBIDDEN, BROKER_TLS_FAILED, BROKER_HOST_UNKNOWN, BROKER_UNSUPPORTED.
  */
 export async function openKafkaBroker(settings: KafkaSettings, signal: AbortSignal): Promise<Broker> {
-  const cluster = new Cluster(settings)
+  const view = new TopicView()
+  const cluster = new Cluster(settings, view)
   try {
     await cluster.topics([], signal)
-    return brokerOn(settings, cluster)
+    return brokerOn(settings, cluster, view)
   } catch (error) {
     await cluster.close()
-    throw error
+    signal.throwIfAborted()
+    throw await explainClosed(brokerError(error, 'the broker could not be opened'), settings)
   }
 }
 
-function brokerOn(settings: KafkaSettings, cluster: Cluster): Broker {
-  const topics = new Topics(cluster, settings.replication)
+function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): Broker {
+  const topics = new Topics(cluster, view, settings.replication)
   // Heartbeats and requests do not wait behind a large batch of data.
-  const senders = { data: new IdempotentSender(settings), control: new IdempotentSender(settings) }
+  const senders = {
+    data: new IdempotentSender(settings, view),
+    control: new IdempotentSender(settings, view),
+  }
+  const transactions = new Cluster(settings, view)
   const parts = new Set<Reader | TransactionalWriter>()
   const members = new Set<KafkaGroupMember>()
   let closing: Promise<void> | undefined
@@ -44,7 +53,7 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster): Broker {
     await Promise.all([...members].map((member) => member.leave()))
     await Promise.all([senders.data.close(), senders.control.close()])
     await Promise.all([...parts].map((part) => part.close()))
-    await cluster.close()
+    await Promise.all([transactions.close(), cluster.close()])
   }
 
   return {
@@ -65,11 +74,14 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster): Broker {
       const state = await cluster.topic(topic, signal)
       if (state === undefined || partition >= state.leaders.length)
         throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic} with a partition ${partition}`)
-      const at = await listOffsets(cluster, [state], BigInt(Math.max(0, Math.floor(timestamp))), signal)
-      const found = at.get(topic)?.[partition] ?? -1
-      if (found >= 0) return found
-      const end = await listOffsets(cluster, [state], OFFSET_AT.end, signal)
-      return end.get(topic)?.[partition] ?? 0
+      const place = { topic, partition }
+      const ask = async (at: bigint): Promise<number> => {
+        const found = (await listOffsets(cluster, [place], at, signal)).get(placeKey(place))
+        if (found === undefined) throw new TapelineError('TOPIC_UNKNOWN', `the topic ${topic} is gone`)
+        return found
+      }
+      const found = await ask(BigInt(Math.max(0, Math.ceil(timestamp))))
+      return found >= 0 ? found : ask(OFFSET_AT.end)
     },
     async publish(entries, signal) {
       refuseClosed()
@@ -79,7 +91,7 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster): Broker {
     },
     async takeOver(transactionalId, signal) {
       refuseClosed()
-      const writer = await takeOver(settings, cluster, transactionalId, signal, (ended) =>
+      const writer = await takeOver(settings, transactions, transactionalId, signal, (ended) =>
         parts.delete(ended),
       )
       parts.add(writer)
@@ -87,7 +99,7 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster): Broker {
     },
     async openReader() {
       refuseClosed()
-      const reader = new KafkaReader(settings, (ended) => parts.delete(ended))
+      const reader = new KafkaReader(settings, view, (ended) => parts.delete(ended))
       parts.add(reader)
       return reader
     },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SendWindow } from '../../../src/adapters/broker/embedded/send-window.ts'
+import { SendWindow } from '../../../src/adapters/broker/send-window.ts'
 
 const MiB = 1024 * 1024
 const forever = new AbortController().signal

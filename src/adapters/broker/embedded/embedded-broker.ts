@@ -12,6 +12,7 @@ import type {
   TransactionalWriter,
 } from '../../../ports/broker.ts'
 import type { Log } from '../../../ports/log.ts'
+import { SendWindow } from '../send-window.ts'
 import { ByteWriter } from './bytes.ts'
 import type { Channel } from './channel.ts'
 import { EmbeddedReader } from './embedded-reader.ts'
@@ -19,7 +20,6 @@ import { LogClient } from './log-client.ts'
 import { PartitionGroup, PartitionGroupMember } from './partition-group.ts'
 import type { EncodedEntry, WriterEpoch } from './protocol.ts'
 import { encodeBatches } from './record-batch.ts'
-import { SendWindow } from './send-window.ts'
 
 const MAX_RECORD_BYTES = 1024 * 1024
 /** Enough, with its value, for a record that shares its key and headers with others; the buffer grows where it is not. */

@@ -1,4 +1,5 @@
 import { TapelineError } from '../../../errors.ts'
+import { abortReason } from '../abort-reason.ts'
 import type { Channel } from './channel.ts'
 import type { Operation, Operations, Reply, RequestOf } from './protocol.ts'
 
@@ -130,13 +131,4 @@ export class LogClient {
     this.#pending.clear()
     this.#ended.resolve()
   }
-}
-
-/** What an aborted wait rejects with: TIMEOUT where a deadline passed, else the signal's own reason. */
-export function abortReason(signal: AbortSignal | undefined): unknown {
-  const reason: unknown = signal?.reason
-  if (reason instanceof Error && reason.name === 'TimeoutError') {
-    return new TapelineError('TIMEOUT', 'The broker did not answer in time.', { cause: reason })
-  }
-  return reason
 }

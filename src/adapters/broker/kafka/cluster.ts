@@ -1,102 +1,87 @@
 import { type Connection, ConnectionPool, ResponseError } from '@platformatic/kafka'
 import { TapelineError } from '../../../errors.ts'
+import { abortReason } from '../abort-reason.ts'
 import { brokerError } from './errors.ts'
 import { askVersions, negotiate, type REQUESTS, type RequestName, type SpokenVersions } from './protocol.ts'
 import { type Address, connectionOptions, type KafkaSettings, parseAddress } from './settings.ts'
-
-/** A topic as the cluster knows it at present. */
-export interface TopicState {
-  readonly name: string
-  /** The topic's UUID; its name where the broker has no ids. */
-  readonly id: string
-  /** The leading broker of each partition; -1 while there is none. */
-  readonly leaders: readonly number[]
-}
+import type { TopicState, TopicView } from './topic-view.ts'
 
 type Newest<N extends RequestName> = (typeof REQUESTS)[N][0]['async']
 /** What a request takes and gives, over all versions as in the newest. */
 type Args<N extends RequestName> = Parameters<Newest<N>> extends [Connection, ...infer A] ? A : never
-type Answer<N extends RequestName> = Awaited<ReturnType<Newest<N>>>
+export type Answer<N extends RequestName> = Awaited<ReturnType<Newest<N>>>
 
-const UNKNOWN_TOPIC = 3
-const LEADER_NOT_AVAILABLE = 5
-const TOPIC_AUTHORIZATION_FAILED = 29
-const NO_ID = '00000000-0000-0000-0000-000000000000'
+/** Which broker a request goes to: one by its number, the one for the whole cluster, or any. */
+export type Destination = number | 'controller' | 'any'
+
+/** Source: https://kafka.apache.org/protocol#The_Messages_FindCoordinator */
+const COORDINATOR_OF = { group: 0, transaction: 1 } as const
 
 /**
- * The connections to the brokers of a cluster, one to each, and what it says of topics. Each part that must not wait for
- * another has a cluster of its own, since a connection answers in the order of the requests.
+ * The connections to the brokers of a cluster, one to each. Each part that must not wait for another has a cluster of its own,
+ * since a connection answers in the order of the requests.
  */
 export class Cluster {
   readonly #pool: ConnectionPool
   readonly #bootstrap: Address[]
+  readonly #view: TopicView
   readonly #versions = new WeakMap<Connection, Promise<SpokenVersions>>()
   readonly #brokers = new Map<number, Address>()
-  readonly #topics = new Map<string, TopicState>()
+  #controller = -1
+  /** Which of the addresses is asked first; another one after a failure. */
+  #first = 0
   #closed = false
 
-  constructor(settings: KafkaSettings) {
+  constructor(settings: KafkaSettings, view: TopicView) {
     this.#pool = new ConnectionPool(settings.clientId, connectionOptions(settings))
     this.#bootstrap = settings.bootstrap.map(parseAddress)
+    this.#view = view
   }
 
   /** What is known of a topic without asking. */
   known(topic: string): TopicState | undefined {
-    return this.#topics.get(topic)
-  }
-
-  /** Forgets a topic, so that the next look asks. */
-  forget(topic: string): void {
-    this.#topics.delete(topic)
+    return this.#view.known(topic)
   }
 
   /** Asks for topics, or for all of them; those that do not exist are left out. */
   async topics(names: readonly string[] | null, signal?: AbortSignal): Promise<Map<string, TopicState>> {
-    const answer = await this.request(
-      'metadata',
-      undefined,
-      [names === null ? null : [...names], false, false],
-      signal,
-    )
+    const wanted = names === null ? null : [...names]
+    const answer = await this.request('metadata', 'any', [wanted, false, false], signal)
     for (const { nodeId, host, port } of answer.brokers) this.#brokers.set(nodeId, { host, port })
-    const found = new Map<string, TopicState>()
-    for (const topic of answer.topics) {
-      const name = topic.name ?? ''
-      if (topic.errorCode === TOPIC_AUTHORIZATION_FAILED)
-        throw new TapelineError('BROKER_FORBIDDEN', `the user may not look at the topic ${name}`)
-      if (topic.errorCode === UNKNOWN_TOPIC) {
-        this.#topics.delete(name)
-        continue
-      }
-      if (topic.errorCode !== 0 && topic.errorCode !== LEADER_NOT_AVAILABLE) continue
-      const leaders: number[] = topic.partitions.map(() => -1)
-      for (const { partitionIndex, leaderId } of topic.partitions) leaders[partitionIndex] = leaderId
-      const id = topic.topicId === undefined || topic.topicId === NO_ID ? name : topic.topicId
-      const state = { name, id, leaders }
-      this.#topics.set(name, state)
-      found.set(name, state)
-    }
-    return found
+    this.#controller = answer.controllerId
+    return this.#view.update(answer.topics)
   }
 
   /** A topic as it is known, asked for where it is not; undefined where there is none. */
   async topic(name: string, signal?: AbortSignal): Promise<TopicState | undefined> {
-    return this.#topics.get(name) ?? (await this.topics([name], signal)).get(name)
+    return this.known(name) ?? (await this.topics([name], signal)).get(name)
+  }
+
+  /** The broker that coordinates a group or a transactional id, or the code of the error that it answers instead. */
+  async coordinator(
+    of: keyof typeof COORDINATOR_OF,
+    key: string,
+    signal?: AbortSignal,
+  ): Promise<{ readonly node: number; readonly errorCode: number }> {
+    const answer = await this.request('findCoordinator', 'any', [COORDINATOR_OF[of], [key]], signal)
+    const { nodeId = -1, host = '', port = 0, errorCode = -1 } = answer.coordinators[0] ?? {}
+    if (errorCode === 0) this.#brokers.set(nodeId, { host, port })
+    return { node: nodeId, errorCode }
   }
 
   /**
-   * Sends a request to a broker, or to any, and gives the answer, also where it says of parts that they failed. A connection
-   * that gave none is closed. Raises the BROKER_ codes, and SHUTTING_DOWN.
+   * Sends a request, and gives the answer, also where it says of parts that they failed. A connection that gave none is
+   * closed. Raises the BROKER_ codes, TIMEOUT and SHUTTING_DOWN.
    */
   async request<N extends RequestName>(
     name: N,
-    node: number | undefined,
+    to: Destination,
     args: Args<N>,
     signal?: AbortSignal,
   ): Promise<Answer<N>> {
-    signal?.throwIfAborted()
-    if (this.#closed) throw new TapelineError('SHUTTING_DOWN', 'the broker client is closed')
-    const answer = this.#send(name, node, args)
+    if (signal?.aborted) throw abortReason(signal)
+    if (this.#closed) throw closed()
+    const answer = this.#send(name, to, args)
     return signal === undefined ? answer : untilAborted(answer, signal)
   }
 
@@ -111,21 +96,24 @@ export class Cluster {
     await this.#pool.close()
   }
 
-  /** Closes the connections without an answer to what is under way: the next request makes new ones. */
-  async drop(): Promise<void> {
-    await Promise.all([...this.#pool].map(([, connection]) => connection.close()))
+  /** Closes the connection to a broker without an answer to what is under way: the next request makes a new one. */
+  async drop(node: number): Promise<void> {
+    const address = this.#brokers.get(node)
+    const connection = address && this.#pool.getEstablishedConnection(address)
+    if (connection !== undefined) await closeQuietly(connection)
   }
 
-  async #send<N extends RequestName>(name: N, node: number | undefined, args: Args<N>): Promise<Answer<N>> {
+  async #send<N extends RequestName>(name: N, to: Destination, args: Args<N>): Promise<Answer<N>> {
     let connection: Connection | undefined
     try {
-      connection = await this.#connection(node)
+      connection = await this.#connection(to)
       const { async: send } = negotiate(name, await this.#spoken(connection))
       const call = send as (connection: Connection, ...args: unknown[]) => Promise<unknown>
       return (await call(connection, ...args)) as Answer<N>
     } catch (error) {
       if (error instanceof ResponseError && 'response' in error) return error['response'] as Answer<N>
-      if (this.#closed) throw new TapelineError('SHUTTING_DOWN', 'the broker client is closed')
+      if (this.#closed) throw closed()
+      if (to === 'any') this.#first++
       if (connection !== undefined) await closeQuietly(connection)
       throw brokerError(error, `${name} failed`)
     }
@@ -137,11 +125,22 @@ export class Cluster {
     return known
   }
 
-  async #connection(node: number | undefined): Promise<Connection> {
-    if (node === undefined)
-      return this.#pool.getFirstAvailable([...this.#bootstrap, ...this.#brokers.values()])
-    const address = this.#brokers.get(node) ?? (await this.#locate(node))
+  async #connection(to: Destination): Promise<Connection> {
+    if (to === 'any') return this.#pool.getFirstAvailable(this.#addresses())
+    if (to === 'controller') {
+      if (this.#controller < 0) await this.topics([])
+      return this.#connection(this.#controller < 0 ? 'any' : this.#controller)
+    }
+    const address = this.#brokers.get(to) ?? (await this.#locate(to))
     return this.#pool.get(address)
+  }
+
+  /** All that is known of, beginning with another one after each failure. */
+  #addresses(): Address[] {
+    const all = [...this.#bootstrap, ...this.#brokers.values()]
+    const different = [...new Map(all.map((each) => [`${each.host}:${each.port}`, each])).values()]
+    const first = this.#first % different.length
+    return [...different.slice(first), ...different.slice(0, first)]
   }
 
   async #locate(node: number): Promise<Address> {
@@ -153,8 +152,14 @@ export class Cluster {
   }
 }
 
+function closed(): TapelineError {
+  return new TapelineError('SHUTTING_DOWN', 'the broker client is closed')
+}
+
 async function closeQuietly(connection: Connection): Promise<void> {
   try {
+    // At once: what has not left yet must not leave after the next connection has begun.
+    connection.socket.destroy()
     await connection.close()
   } catch {
     // It is broken already, which is why it is closed.
@@ -164,7 +169,7 @@ async function closeQuietly(connection: Connection): Promise<void> {
 /** A wait that the signal ends; what is waited for goes on, and its failure is not lost on anybody. */
 function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason)
+    const onAbort = (): void => reject(abortReason(signal))
     signal.addEventListener('abort', onAbort, { once: true })
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
   })

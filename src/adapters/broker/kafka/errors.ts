@@ -52,7 +52,10 @@ const BY_TEXT: readonly (readonly [RegExp, ErrorCode])[] = [
 export function brokerError(thrown: unknown, what: string): TapelineError {
   if (thrown instanceof TapelineError) return thrown
   const all = flatten(thrown)
-  const code = first(all, codeOf) ?? 'BROKER_UNAVAILABLE'
+  const known = first(all, codeOf) ?? 'BROKER_UNAVAILABLE'
+  // A broker that refuses a login says so. One that closes the connection in the middle of it may just be stopping.
+  const isCut = known === 'BROKER_UNAUTHORIZED' && all.some(isClosed) && !all.some(protocolCode)
+  const code = isCut ? 'BROKER_UNAVAILABLE' : known
   const reason = all.at(-1)?.message ?? String(thrown)
   return new TapelineError(code, `${what}: ${reason}`, { cause: thrown })
 }
@@ -67,6 +70,10 @@ function flatten(thrown: unknown, depth = 0): Error[] {
   if (!(thrown instanceof Error) || depth > 6) return []
   const inner = thrown instanceof AggregateError || thrown instanceof MultipleErrors ? thrown.errors : []
   return [thrown, ...inner.flatMap((each) => flatten(each, depth + 1)), ...flatten(thrown.cause, depth + 1)]
+}
+
+function isClosed(error: Error): boolean {
+  return /connection closed|ECONNRESET|disconnected/i.test(error.message)
 }
 
 function protocolCode(error: Error): string | undefined {

@@ -1,114 +1,144 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { NumericMap } from '@platformatic/kafka'
 import { TapelineError } from '../../../errors.ts'
 import type { PartitionAck, PartitionRecords } from '../../../ports/broker.ts'
+import { abortReason } from '../abort-reason.ts'
+import { SendWindow } from '../send-window.ts'
 import { Cluster } from './cluster.ts'
 import { brokerError } from './errors.ts'
-import { toMessages } from './messages.ts'
-import { outcomeOf } from './produce-outcome.ts'
-import { measure } from './record-sizes.ts'
-import { type Batch, type BatchOutcome, jobError, SendJob } from './send-job.ts'
+import { placeKey } from './offsets.ts'
+import { PartitionQueue, type ProducerIdentity } from './partition-queue.ts'
+import { type BatchOutcome, outcomeOf, unanswered } from './produce-outcome.ts'
+import type { EncodedBatch } from './produce-request.ts'
+import { cut, measure } from './record-sizes.ts'
+import { SendCall } from './send-call.ts'
 import { type KafkaSettings, REQUEST_MS } from './settings.ts'
+import type { TopicView } from './topic-view.ts'
 
-/** What waits to be sent is bounded: beyond this a call is refused. */
-const MAX_WAITING_BYTES = 64 * 1024 * 1024
-/** A caller hears of a broker that cannot be reached after so long; the send goes on. */
+/** A caller hears of a partition that cannot be written after so long; what may be stored is sent on. */
 const REPORT_AFTER_MS = 5_000
+const REPORT_EVERY_MS = 500
 const FIRST_PAUSE_MS = 20
 const LONGEST_PAUSE_MS = 500
-
-interface ProducerIdentity {
-  readonly id: bigint
-  readonly epoch: number
-}
+const MAX_REQUEST_BYTES = 4 * 1024 * 1024
+/** With so many partitions seen, those that are idle are forgotten, and all begin anew under another producer id. */
+const MOST_QUEUES = 5_000
+/** How long close waits for what is under way. */
+const CLOSE_MS = 2_500
 
 /**
- * Sends records with sequence numbers, one call at a time: a request that was lost is sent again under the same numbers, so
- * that the broker stores it once, in order.
+ * Sends records with sequence numbers, so that a request that was lost is stored once, in order: one request under way to each
+ * broker, one batch of each partition, and whatever else waits meanwhile goes together in the next.
  *
- * A call that its caller has given up is not given up here: as long as it may still land, nothing is sent after it. So
- * whoever writes a marker after an unknown outcome knows that everything in front of the marker is all that will ever come
- * (R8).
+ * A batch that may be stored is not given up with its caller: as long as that is not known, nothing follows it in its partition.
+ * So whoever writes a marker after an unknown outcome knows that all that will ever come of what it sent lies in front of the
+ * marker (R8). A partition that cannot be written holds up no other.
  */
 export class IdempotentSender {
   readonly #cluster: Cluster
-  readonly #settings: KafkaSettings
+  readonly #compression: KafkaSettings['compression']
+  readonly #window = new SendWindow()
+  readonly #queues = new Map<string, PartitionQueue>()
+  /** Those that have something to send, in turns. */
+  readonly #ready = new Set<PartitionQueue>()
+  readonly #busy = new Set<number>()
+  /** Those whose leader is to be looked for. */
+  readonly #lost = new Set<PartitionQueue>()
+  /** Calls by topic that wait until their topics are known: what comes later for the same topic waits behind them. */
+  readonly #admitting = new Map<string, Promise<void>>()
   readonly #closing = new AbortController()
-  readonly #waiting: SendJob[] = []
-  #waitingBytes = 0
-  #running: Promise<void> | undefined
   #identity: ProducerIdentity | undefined
-  readonly #sequences = new Map<string, number>()
+  #isPumpDue = false
+  #isIdentifying = false
+  #isLooking = false
+  #calls = 0
+  #reporting: NodeJS.Timeout | undefined
+  #idle = Promise.withResolvers<void>()
 
-  constructor(settings: KafkaSettings) {
-    this.#settings = settings
-    this.#cluster = new Cluster(settings)
+  constructor(settings: KafkaSettings, view: TopicView) {
+    this.#cluster = new Cluster(settings, view)
+    this.#compression = settings.compression
   }
 
+  /** Raises what `Broker.publish` does. */
   async send(entries: readonly PartitionRecords[], signal: AbortSignal): Promise<readonly PartitionAck[]> {
-    signal.throwIfAborted()
+    if (signal.aborted) throw abortReason(signal)
     if (this.#closing.signal.aborted) throw closed()
-    const job = new SendJob(entries, measure(entries))
-    if (this.#waitingBytes > 0 && this.#waitingBytes + job.bytes > MAX_WAITING_BYTES)
-      throw new TapelineError('BROKER_UNAVAILABLE', 'too much waits to be sent to the broker')
-    this.#waiting.push(job)
-    this.#waitingBytes += job.bytes
-    const onAbort = (): void => job.fail(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    this.#running ??= this.#run()
+    const bytes = measure(entries)
+    this.#calls++
+    this.#reporting ??= setInterval(() => this.#report(), REPORT_EVERY_MS)
     try {
-      return await job.result
+      const admission = this.#window.enter(bytes, signal)
+      if (admission !== undefined) await admission
+      try {
+        return await this.#sendAdmitted(entries, signal)
+      } finally {
+        this.#window.leave(bytes)
+      }
+    } finally {
+      this.#calls--
+      if (this.#calls === 0) this.#rest()
+    }
+  }
+
+  /** Waits for what is under way for a while, then ends it. */
+  async close(): Promise<void> {
+    if (this.#calls > 0) {
+      const late = delay(CLOSE_MS, undefined, { signal: this.#closing.signal }).catch(() => undefined)
+      await Promise.race([this.#idle.promise, late])
+    }
+    this.#closing.abort()
+    for (const queue of this.#queues.values()) queue.abandon(closed())
+    this.#rest()
+    await this.#cluster.close()
+  }
+
+  #rest(): void {
+    clearInterval(this.#reporting)
+    this.#reporting = undefined
+    this.#idle.resolve()
+    this.#idle = Promise.withResolvers()
+  }
+
+  async #sendAdmitted(
+    entries: readonly PartitionRecords[],
+    signal: AbortSignal,
+  ): Promise<readonly PartitionAck[]> {
+    const topics = [...new Set(entries.map(({ topic }) => topic))]
+    const isKnown = topics.every((topic) => this.#cluster.known(topic) && !this.#admitting.has(topic))
+    if (!isKnown) await this.#admit(topics, signal)
+    this.#refuseUnknown(entries)
+    const call = this.#enqueue(entries)
+    const onAbort = (): void => call.fail(abortReason(signal))
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      return await call.result
     } finally {
       signal.removeEventListener('abort', onAbort)
     }
   }
 
-  /** Waits for what is under way as long as a request may take, then ends it. */
-  async close(): Promise<void> {
-    const late = setTimeout(() => this.#closing.abort(), REQUEST_MS / 4)
-    await this.#running
-    clearTimeout(late)
-    this.#closing.abort()
-    await this.#cluster.close()
-  }
-
-  async #run(): Promise<void> {
-    for (let job = this.#waiting[0]; job !== undefined; job = this.#waiting[0]) {
-      try {
-        if (!job.settled) await this.#perform(job)
-      } catch (error) {
-        job.fail(this.#closing.signal.aborted ? closed() : error)
-      }
-      this.#waiting.shift()
-      this.#waitingBytes -= job.bytes
+  /** Asks for topics that are not known; calls for a topic stay in their order. */
+  async #admit(topics: readonly string[], signal: AbortSignal): Promise<void> {
+    const before = topics.flatMap((topic) => this.#admitting.get(topic) ?? [])
+    const ask = async (): Promise<void> => {
+      await Promise.allSettled(before)
+      const unknown = topics.filter((topic) => this.#cluster.known(topic) === undefined)
+      if (unknown.length > 0) await this.#persist(() => this.#cluster.topics(unknown, signal), signal)
     }
-    this.#running = undefined
-  }
-
-  async #perform(job: SendJob): Promise<void> {
-    await this.#checkTopics(job)
-    let anyStored = false
-    for (const round of job.rounds()) {
-      const failures: { batch: Batch; error: TapelineError }[] = []
-      for (const [batch, outcome] of await this.#sendRound(job, round)) {
-        if (outcome.kind === 'failed') failures.push({ batch, error: outcome.error })
-        else if (outcome.kind === 'stored') {
-          anyStored = true
-          if (!job.stored(batch, outcome.baseOffset)) failures.push({ batch, error: interrupted(batch) })
-        }
+    const asking = ask()
+    for (const topic of topics) this.#admitting.set(topic, asking)
+    try {
+      await asking
+    } finally {
+      for (const topic of topics) {
+        if (this.#admitting.get(topic) === asking) this.#admitting.delete(topic)
       }
-      if (failures.length > 0) throw jobError(failures, anyStored)
-      if (job.settled) return
     }
-    job.succeed()
   }
 
-  /** Refuses a job before anything is written. Raises TOPIC_UNKNOWN. */
-  async #checkTopics(job: SendJob): Promise<void> {
-    const names = new Set(job.entries.map(({ topic }) => topic))
-    const unknown = [...names].filter((name) => this.#cluster.known(name) === undefined)
-    if (unknown.length > 0) await this.#refresh(job, unknown)
-    for (const { topic, partition } of job.entries) {
+  /** Raises TOPIC_UNKNOWN before anything is written. */
+  #refuseUnknown(entries: readonly PartitionRecords[]): void {
+    for (const { topic, partition } of entries) {
       const state = this.#cluster.known(topic)
       if (state === undefined) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic}`)
       if (partition >= state.leaders.length)
@@ -116,161 +146,198 @@ export class IdempotentSender {
     }
   }
 
-  async #refresh(job: SendJob, names: readonly string[]): Promise<void> {
-    await this.#persist(job, () => this.#cluster.topics(names))
-  }
-
-  /** Sends batches until each is stored or has failed. */
-  async #sendRound(job: SendJob, round: readonly Batch[]): Promise<Map<Batch, BatchOutcome>> {
-    const outcomes = new Map<Batch, BatchOutcome>()
-    let pending = round
-    const patience = new Patience(job, this.#closing.signal)
-    const absent = new Map<string, number>()
-    while (pending.length > 0) {
-      const identity = await this.#identify(job)
-      const sent = await this.#sendOnce(pending, identity)
-      for (const [batch, outcome] of sent) this.#note(batch, outcome)
-      for (const [batch, outcome] of sent) if (outcome.kind !== 'again') outcomes.set(batch, outcome)
-      pending = pending.filter((batch) => !outcomes.has(batch))
-      if (pending.length === 0) break
-      const again = [...sent.values()].find((outcome) => outcome.kind === 'again')
-      await patience.wait(again?.error)
-      await this.#lookAgain(job, pending, absent, outcomes)
-      pending = pending.filter((batch) => !outcomes.has(batch))
+  #enqueue(entries: readonly PartitionRecords[]): SendCall {
+    const pieces = entries.map(({ records }) => cut(records))
+    const call = new SendCall(entries, pieces.flat().length)
+    const now = performance.now()
+    for (const [entry, { topic, partition }] of entries.entries()) {
+      const queue = this.#queue(topic, partition)
+      for (const piece of pieces[entry] ?? []) queue.add({ call, entry, ...piece }, now)
+      if (queue.failures === 0 && !queue.isSending) this.#ready.add(queue)
     }
-    return outcomes
+    this.#pumpSoon()
+    return call
   }
 
-  /** Looks where the leaders are now. A topic that is found missing twice is gone. */
-  async #lookAgain(
-    job: SendJob,
-    pending: readonly Batch[],
-    absent: Map<string, number>,
-    outcomes: Map<Batch, BatchOutcome>,
-  ): Promise<void> {
-    const names = [...new Set(pending.map(({ topic }) => topic))]
-    const found = await this.#persist(job, () => this.#cluster.topics(names))
-    for (const batch of pending) {
-      if (found.has(batch.topic)) continue
-      const times = (absent.get(batch.topic) ?? 0) + 1
-      absent.set(batch.topic, times)
-      const error = new TapelineError('TOPIC_UNKNOWN', `the topic ${batch.topic} is gone`)
-      if (times > 1) outcomes.set(batch, { kind: 'failed', error })
-    }
+  #queue(topic: string, partition: number): PartitionQueue {
+    const key = placeKey({ topic, partition })
+    const known = this.#queues.get(key)
+    if (known !== undefined) return known
+    if (this.#queues.size >= MOST_QUEUES) this.#forgetIdle()
+    const queue = new PartitionQueue(topic, partition, this.#compression)
+    this.#queues.set(key, queue)
+    return queue
   }
 
-  async #sendOnce(pending: readonly Batch[], identity: ProducerIdentity): Promise<Map<Batch, BatchOutcome>> {
-    const byLeader = Map.groupBy(
-      pending,
-      ({ topic, partition }) => this.#cluster.known(topic)?.leaders[partition] ?? -1,
-    )
-    const outcomes = new Map<Batch, BatchOutcome>()
-    await Promise.all(
-      [...byLeader].map(async ([leader, batches]) => {
-        for (const [batch, outcome] of await this.#sendTo(leader, batches, identity))
-          outcomes.set(batch, outcome)
-      }),
-    )
-    return outcomes
+  #forgetIdle(): void {
+    for (const [key, queue] of this.#queues) if (queue.isIdle) this.#queues.delete(key)
+    this.#identity = undefined
   }
 
-  async #sendTo(
-    leader: number,
-    batches: readonly Batch[],
-    identity: ProducerIdentity,
-  ): Promise<[Batch, BatchOutcome][]> {
-    const again = (error: TapelineError): [Batch, BatchOutcome][] =>
-      batches.map((batch) => [batch, { kind: 'again', error }])
-    if (leader === -1) return again(new TapelineError('BROKER_UNAVAILABLE', 'a partition has no leader'))
-    const sequences = new NumericMap()
-    for (const batch of batches) sequences.set(keyOf(batch), this.#sequences.get(keyOf(batch)) ?? 0)
-    const options = {
-      compression: this.#settings.compression,
-      producerId: identity.id,
-      producerEpoch: identity.epoch,
-      sequences,
-    }
-    try {
-      const answer = await this.#cluster.request('produce', leader, [
-        -1,
-        REQUEST_MS,
-        batches.flatMap(toMessages),
-        options,
-      ])
-      if (typeof answer === 'boolean') return again(new TapelineError('BROKER_UNAVAILABLE', 'no answer'))
-      return batches.map((batch) => [batch, outcomeOf(batch, answer)])
-    } catch (error) {
-      return again(brokerError(error, 'the broker did not answer'))
-    }
-  }
-
-  /** Moves the sequence on, or begins a new one where the broker has lost the thread. */
-  #note(batch: Batch, outcome: BatchOutcome): void {
-    const key = keyOf(batch)
-    if (outcome.kind === 'stored') {
-      // 31 bits, then from 0 again. Source: https://kafka.apache.org/documentation/#recordbatch
-      this.#sequences.set(key, ((this.#sequences.get(key) ?? 0) + batch.records.length) % 2 ** 31)
-    } else if (outcome.kind === 'failed') {
-      this.#identity = undefined
-      this.#sequences.clear()
-    }
-  }
-
-  async #identify(job: SendJob): Promise<ProducerIdentity> {
-    this.#identity ??= await this.#persist(job, async () => {
-      const answer = await this.#cluster.request('initProducerId', undefined, [null, REQUEST_MS, -1n, -1])
-      if (answer.errorCode !== 0)
-        throw new TapelineError('BROKER_UNAVAILABLE', `no producer id was given (error ${answer.errorCode})`)
-      return { id: answer.producerId, epoch: answer.producerEpoch }
+  /** After this turn, so that calls made together go together. */
+  #pumpSoon(): void {
+    if (this.#isPumpDue) return
+    this.#isPumpDue = true
+    queueMicrotask(() => {
+      this.#isPumpDue = false
+      this.#pump()
     })
-    return this.#identity
+  }
+
+  #pump(): void {
+    if (this.#closing.signal.aborted || this.#ready.size === 0) return
+    const identity = this.#identity
+    if (identity === undefined) {
+      void this.#identify()
+      return
+    }
+    const requests = new Map<number, { readonly batches: [PartitionQueue, Buffer][]; bytes: number }>()
+    for (const queue of this.#ready) {
+      const leader = this.#cluster.known(queue.topic)?.leaders[queue.partition] ?? -1
+      if (leader !== -1 && this.#busy.has(leader)) continue
+      const request = requests.get(leader) ?? { batches: [], bytes: 0 }
+      if (request.bytes >= MAX_REQUEST_BYTES) continue
+      this.#ready.delete(queue)
+      if (leader === -1) {
+        queue.failures++
+        this.#lookLater(queue)
+        continue
+      }
+      const bytes = queue.seal(identity)
+      if (bytes === undefined) continue
+      queue.isSending = true
+      request.batches.push([queue, bytes])
+      request.bytes += bytes.length
+      requests.set(leader, request)
+    }
+    for (const [leader, { batches }] of requests) void this.#sendTo(leader, batches)
+  }
+
+  async #sendTo(leader: number, batches: readonly [PartitionQueue, Buffer][]): Promise<void> {
+    this.#busy.add(leader)
+    const outcomes = await this.#request(leader, batches)
+    this.#busy.delete(leader)
+    const now = performance.now()
+    for (const [queue] of batches) {
+      const outcome = outcomes(queue)
+      if (queue.settle(outcome, now)) this.#identity = undefined
+      if (queue.failures > 0) this.#lookLater(queue)
+      else if (!queue.isIdle) this.#ready.add(queue)
+    }
+    this.#pump()
+  }
+
+  async #request(
+    leader: number,
+    batches: readonly [PartitionQueue, Buffer][],
+  ): Promise<(queue: PartitionQueue) => BatchOutcome> {
+    const encoded = batches.map(
+      ([{ topic, partition }, bytes]): EncodedBatch => ({ topic, partition, bytes }),
+    )
+    try {
+      const answer = await this.#cluster.request('produce', leader, [encoded, null, REQUEST_MS])
+      return ({ topic, partition }) => outcomeOf(topic, partition, answer)
+    } catch (error) {
+      const { message } = brokerError(error, 'the broker did not answer')
+      return ({ topic, partition }) => unanswered(`a batch for ${topic}:${partition}`, `(${message})`)
+    }
+  }
+
+  /** Looks for the leader after a pause that grows with each failure. */
+  #lookLater(queue: PartitionQueue): void {
+    const { signal } = this.#closing
+    const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(10, queue.failures - 1))
+    delay(pauseMs, undefined, { signal }).then(
+      () => {
+        this.#lost.add(queue)
+        void this.#look()
+      },
+      () => undefined,
+    )
+  }
+
+  /** Asks where the leaders are, for all that have lost theirs together. A topic that is not found twice is gone. */
+  async #look(): Promise<void> {
+    if (this.#isLooking) return
+    this.#isLooking = true
+    while (this.#lost.size > 0 && !this.#closing.signal.aborted) {
+      const queues = [...this.#lost]
+      this.#lost.clear()
+      try {
+        const found = await this.#cluster.topics([...new Set(queues.map(({ topic }) => topic))])
+        for (const queue of queues) this.#resume(queue, found.has(queue.topic))
+      } catch {
+        for (const queue of queues) {
+          queue.failures++
+          this.#lookLater(queue)
+        }
+      }
+    }
+    this.#isLooking = false
+    this.#pump()
+  }
+
+  #resume(queue: PartitionQueue, exists: boolean): void {
+    queue.absences = exists ? 0 : queue.absences + 1
+    if (queue.absences > 1) {
+      queue.abandon(new TapelineError('TOPIC_UNKNOWN', `the topic ${queue.topic} is gone`))
+      this.#queues.delete(placeKey(queue))
+      return
+    }
+    queue.dropAbandoned()
+    if (queue.isIdle) queue.failures = 0
+    else if (exists) this.#ready.add(queue)
+    else this.#lookLater(queue)
+  }
+
+  async #identify(): Promise<void> {
+    if (this.#isIdentifying) return
+    this.#isIdentifying = true
+    try {
+      const { signal } = this.#closing
+      const answer = await this.#persist(async () => {
+        const given = await this.#cluster.request('initProducerId', 'any', [null, REQUEST_MS, -1n, -1])
+        if (given.errorCode === 0) return given
+        const reason = `no producer id was given (error ${given.errorCode})`
+        const isForbidden = given.errorCode === 31
+        throw new TapelineError(isForbidden ? 'BROKER_FORBIDDEN' : 'BROKER_UNAVAILABLE', reason)
+      }, signal)
+      this.#identity = { id: answer.producerId, epoch: answer.producerEpoch }
+    } catch (error) {
+      for (const queue of this.#ready) queue.abandon(error)
+      this.#ready.clear()
+    }
+    this.#isIdentifying = false
+    this.#pump()
   }
 
   /** Repeats a question that changes nothing until it is answered; what no repeating cures is raised. */
-  async #persist<T>(job: SendJob, ask: () => Promise<T>): Promise<T> {
-    const patience = new Patience(job, this.#closing.signal)
-    for (;;) {
+  async #persist<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const since = performance.now()
+    for (let round = 0; ; round++) {
       try {
         return await ask()
       } catch (thrown) {
+        if (signal.aborted) throw abortReason(signal)
         const error = brokerError(thrown, 'the broker did not answer')
-        if (!error.retryable) throw error
-        if (job.settled) throw error
-        await patience.wait(error)
+        if (!error.retryable || this.#closing.signal.aborted) throw error
+        if (performance.now() - since > REPORT_AFTER_MS && signal !== this.#closing.signal) throw error
+        const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(10, round))
+        await delay(pauseMs, undefined, { signal: this.#closing.signal }).catch(() => undefined)
       }
     }
   }
-}
 
-/** Pauses between attempts, growing; tells the caller when it has taken long. */
-class Patience {
-  readonly #job: SendJob
-  readonly #closing: AbortSignal
-  readonly #since = performance.now()
-  #pauseMs = FIRST_PAUSE_MS
-
-  constructor(job: SendJob, closing: AbortSignal) {
-    this.#job = job
-    this.#closing = closing
+  /** Tells the callers of partitions that have not been written for too long. */
+  #report(): void {
+    const now = performance.now()
+    for (const queue of this.#queues.values()) {
+      if (queue.isIdle || now - queue.progressAt < REPORT_AFTER_MS) continue
+      const message = `nothing could be written to ${queue.topic}:${queue.partition} for ${REPORT_AFTER_MS / 1000} s`
+      const error = new TapelineError('BROKER_UNAVAILABLE', message)
+      for (const call of queue.calls) if (!call.settled) call.fail(error)
+    }
   }
-
-  async wait(error: TapelineError | undefined): Promise<void> {
-    if (!this.#job.settled && performance.now() - this.#since > REPORT_AFTER_MS)
-      this.#job.fail(error ?? new TapelineError('BROKER_UNAVAILABLE', 'the broker does not answer'))
-    await delay(this.#pauseMs, undefined, { signal: this.#closing })
-    this.#pauseMs = Math.min(LONGEST_PAUSE_MS, this.#pauseMs * 2)
-  }
-}
-
-function keyOf({ topic, partition }: Batch): string {
-  return `${topic}:${partition}`
-}
-
-function interrupted({ topic, partition }: Batch): TapelineError {
-  return new TapelineError(
-    'BROKER_UNAVAILABLE',
-    `another writer came between the batches for ${topic}:${partition}`,
-  )
 }
 
 function closed(): TapelineError {

@@ -1,7 +1,8 @@
 import { apiVersionsV3, type Connection, ConnectionPool } from '@platformatic/kafka'
-import { TapelineError, toTapelineError } from '../../../errors.ts'
+import { toTapelineError } from '../../../errors.ts'
 import { clockDifference } from './clock.ts'
 import { brokerError } from './errors.ts'
+import { explainClosed } from './explain-closed.ts'
 import { InspectionLink } from './inspection-link.ts'
 import { forbiddenUses, type KafkaUses } from './rights.ts'
 import { type Address, connectionOptions, type KafkaSettings, parseAddress } from './settings.ts'
@@ -54,7 +55,7 @@ export async function inspectKafka(
     return await inspect(new InspectionLink(pool, connection), connection, uses, settings)
   } catch (error) {
     signal.throwIfAborted()
-    throw brokerError(error, 'the broker could not be looked at')
+    throw await explainClosed(brokerError(error, 'the broker could not be looked at'), settings)
   } finally {
     signal.removeEventListener('abort', end)
     await pool.close()
@@ -80,7 +81,7 @@ async function inspect(
 ): Promise<KafkaInspection> {
   const spoken = await apiVersionsV3.api.async(connection, 'tapeline', '1')
   link.spoken = new Map(spoken.apiKeys.map((each) => [each.apiKey, each]))
-  const cluster = await askCluster(link)
+  const cluster = await link.cluster()
   const { text: version } = brokerVersion(spoken, cluster.clusterId ?? null)
   const names = cluster.topics.map(({ name }) => name ?? '')
   const ours = names.filter(
@@ -109,21 +110,6 @@ async function inspect(
     topics: topics.sort((a, b) => (a.name < b.name ? -1 : 1)),
     forbidden,
     clockDifferenceMs: difference,
-  }
-}
-
-/** The first request after the login: a broker that wants one and got none closes the connection here. */
-async function askCluster(link: InspectionLink): ReturnType<typeof link.cluster> {
-  try {
-    return await link.cluster()
-  } catch (error) {
-    const failed = toTapelineError(error)
-    if (failed.code !== 'BROKER_UNAVAILABLE' || !/closed/i.test(failed.message)) throw failed
-    throw new TapelineError(
-      'BROKER_UNAUTHORIZED',
-      'the broker closed the connection at the first request, as one does that wants a login',
-      { cause: error },
-    )
   }
 }
 

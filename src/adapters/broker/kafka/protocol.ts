@@ -1,60 +1,67 @@
 import {
+  addPartitionsToTxnV1,
+  addPartitionsToTxnV3,
   apiVersionsV3,
   type Connection,
+  createTopicsV4,
   createTopicsV5,
-  createTopicsV6,
   createTopicsV7,
+  deleteTopicsV3,
   deleteTopicsV4,
   deleteTopicsV5,
-  deleteTopicsV6,
+  describeConfigsV1,
   describeConfigsV2,
-  describeConfigsV3,
   describeConfigsV4,
-  fetchV11,
-  fetchV12,
-  fetchV13,
-  fetchV15,
-  fetchV16,
-  fetchV17,
+  endTxnV1,
+  endTxnV3,
+  findCoordinatorV1,
+  findCoordinatorV2,
+  findCoordinatorV3,
+  initProducerIdV1,
   initProducerIdV3,
   initProducerIdV4,
-  initProducerIdV5,
+  listOffsetsV2,
   listOffsetsV4,
-  listOffsetsV5,
-  listOffsetsV6,
   listOffsetsV7,
+  metadataV5,
+  metadataV7,
+  metadataV8,
   metadataV9,
   metadataV10,
-  metadataV11,
   metadataV12,
-  produceV7,
-  produceV8,
-  produceV9,
-  produceV10,
-  produceV11,
 } from '@platformatic/kafka'
 import { TapelineError } from '../../../errors.ts'
+import { FETCH_VERSIONS } from './fetch-request.ts'
+import { PRODUCE_VERSIONS } from './produce-request.ts'
 
 /**
- * The requests that the adapter sends itself, each with the versions that it speaks, the newest first. It sends requests
- * rather than use the library's producer and consumer, since only so the sequence numbers, the number of sends in flight and
- * the outcome of each partition are its own (docs/decisions/kafka-requests.md).
+ * The requests that the adapter sends, each with the versions that it speaks, the newest first; the oldest ones are those of
+ * Redpanda 24. It sends requests rather than use the library's producer and consumer, since only so sequence numbers, sends in
+ * flight and the outcome of each partition are its own (docs/decisions/kafka-requests.md). Transactions stay below the versions
+ * that are for brokers among themselves (adding partitions, from 4) or begin a transaction by the write itself.
  */
 export const REQUESTS = {
-  metadata: [metadataV12.api, metadataV11.api, metadataV10.api, metadataV9.api],
-  listOffsets: [listOffsetsV7.api, listOffsetsV6.api, listOffsetsV5.api, listOffsetsV4.api],
-  fetch: [fetchV17.api, fetchV16.api, fetchV15.api, fetchV13.api, fetchV12.api, fetchV11.api],
-  produce: [produceV11.api, produceV10.api, produceV9.api, produceV8.api, produceV7.api],
-  initProducerId: [initProducerIdV5.api, initProducerIdV4.api, initProducerIdV3.api],
-  createTopics: [createTopicsV7.api, createTopicsV6.api, createTopicsV5.api],
-  deleteTopics: [deleteTopicsV6.api, deleteTopicsV5.api, deleteTopicsV4.api],
-  describeConfigs: [describeConfigsV4.api, describeConfigsV3.api, describeConfigsV2.api],
+  metadata: [
+    metadataV12.api,
+    metadataV10.api,
+    metadataV9.api,
+    metadataV8.api,
+    metadataV7.api,
+    metadataV5.api,
+  ],
+  listOffsets: [listOffsetsV7.api, listOffsetsV4.api, listOffsetsV2.api],
+  fetch: FETCH_VERSIONS,
+  produce: PRODUCE_VERSIONS,
+  findCoordinator: [findCoordinatorV3.api, findCoordinatorV2.api, findCoordinatorV1.api],
+  initProducerId: [initProducerIdV4.api, initProducerIdV3.api, initProducerIdV1.api],
+  addPartitionsToTxn: [addPartitionsToTxnV3.api, addPartitionsToTxnV1.api],
+  endTxn: [endTxnV3.api, endTxnV1.api],
+  createTopics: [createTopicsV7.api, createTopicsV5.api, createTopicsV4.api],
+  deleteTopics: [deleteTopicsV5.api, deleteTopicsV4.api, deleteTopicsV3.api],
+  describeConfigs: [describeConfigsV4.api, describeConfigsV2.api, describeConfigsV1.api],
 } as const
 
 export type RequestName = keyof typeof REQUESTS
-
-/** From this version on a fetch names topics by id, and metadata tells it. */
-export const FETCH_BY_ID = 13
 
 /** The versions of each request, by its key, that a broker speaks. */
 export type SpokenVersions = ReadonlyMap<number, { readonly minVersion: number; readonly maxVersion: number }>

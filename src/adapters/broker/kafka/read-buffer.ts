@@ -1,97 +1,102 @@
 import type { PartitionFetch, StoredRecord } from '../../../ports/broker.ts'
+import type { FetchedBatches } from './record-decoder.ts'
 
-/** What was fetched of one partition and is not taken yet. */
-interface Fetched {
+/** What one fetch gave of one partition, decoded as it is taken. */
+export interface FetchedPiece {
   readonly topic: string
   readonly topicId: string
   readonly partition: number
-  readonly records: readonly StoredRecord[]
-  /** How many of them are taken. */
-  taken: number
-  readonly nextOffset: number
+  readonly batches: FetchedBatches
+  readonly bytes: number
   readonly endOffset: number
 }
 
+type Records = PartitionFetch & { readonly kind: 'records' }
 type Notice = PartitionFetch & { readonly kind: 'truncated' | 'deleted' }
 
-/** What a reader has fetched ahead, in turns of the partitions. */
+interface Waiting {
+  readonly pieces: FetchedPiece[]
+  /** Decoded already, and not taken. */
+  rest: StoredRecord[]
+  /** Told when everything before is taken. */
+  notice: Notice | undefined
+}
+
+/** What a reader has fetched ahead, taken in turns of the partitions. */
 export class ReadBuffer {
-  readonly #fetched = new Map<string, Fetched[]>()
-  readonly #notices: { readonly key: string; readonly notice: Notice }[] = []
-  #records = 0
+  readonly #waiting = new Map<string, Waiting>()
+  #bytes = 0
 
-  /** Records that wait to be taken. */
-  get records(): number {
-    return this.#records
+  /** Bytes of fetches that are not all taken. */
+  get bytes(): number {
+    return this.#bytes
   }
 
-  /** Whether records of a partition wait to be taken. */
-  holds(key: string): boolean {
-    return this.#fetched.has(key)
+  add(key: string, piece: FetchedPiece): void {
+    this.#of(key).pieces.push(piece)
+    this.#bytes += piece.bytes
   }
 
-  add(key: string, fetched: Omit<Fetched, 'taken'>): void {
-    const queue = this.#fetched.get(key) ?? []
-    queue.push({ ...fetched, taken: 0 })
-    this.#fetched.set(key, queue)
-    this.#records += fetched.records.length
-  }
-
-  /** Something to tell about a partition, behind what it holds. */
+  /** Something to tell of a partition, behind what it holds. */
   tell(key: string, notice: Notice): void {
-    this.#notices.push({ key, notice })
+    this.#of(key).notice = notice
   }
 
   /** Forgets a partition. */
   drop(key: string): void {
-    for (const { records, taken } of this.#fetched.get(key) ?? []) this.#records -= records.length - taken
-    this.#fetched.delete(key)
-    const kept = this.#notices.filter((each) => each.key !== key)
-    this.#notices.splice(0, this.#notices.length, ...kept)
+    for (const { bytes } of this.#waiting.get(key)?.pieces ?? []) this.#bytes -= bytes
+    this.#waiting.delete(key)
   }
 
   /** Takes about so many records, an equal share of each partition; who was served goes to the end of the queue. */
   take(maxRecords: number): PartitionFetch[] {
-    const result: PartitionFetch[] = []
-    const share = Math.max(1, Math.ceil(maxRecords / Math.max(1, this.#fetched.size)))
+    const taken: PartitionFetch[] = []
     let left = Math.max(1, maxRecords)
-    for (const [key, queue] of [...this.#fetched]) {
+    const share = Math.ceil(left / Math.max(1, this.#waiting.size))
+    for (const [key, waiting] of [...this.#waiting]) {
       if (left <= 0) break
-      this.#fetched.delete(key)
-      const fetch = takeShare(queue, share)
+      this.#waiting.delete(key)
+      const fetch = this.#takeShare(waiting, share)
       if (fetch !== undefined) {
-        result.push(fetch)
-        this.#records -= fetch.records.length
+        taken.push(fetch)
         left -= fetch.records.length
       }
-      if (queue.length > 0) this.#fetched.set(key, queue)
+      if (waiting.pieces.length > 0) this.#waiting.set(key, waiting)
+      else if (waiting.notice !== undefined) taken.push(waiting.notice)
     }
-    const due = this.#notices.filter(({ key }) => !this.#fetched.has(key))
-    const kept = this.#notices.filter(({ key }) => this.#fetched.has(key))
-    this.#notices.splice(0, this.#notices.length, ...kept)
-    return [...result, ...due.map(({ notice }) => notice)]
+    return taken
   }
-}
 
-/** Up to `share` records of one partition, as one fetch. */
-function takeShare(queue: Fetched[], share: number): (PartitionFetch & { kind: 'records' }) | undefined {
-  const [first] = queue
-  if (first === undefined) return undefined
-  const { topic, topicId, partition } = first
-  const parts: (readonly StoredRecord[])[] = []
-  let count = 0
-  let [nextOffset, endOffset] = [first.nextOffset, first.endOffset]
-  for (let head = queue[0]; head !== undefined; head = queue[0]) {
-    const part = head.records.slice(head.taken, head.taken + share - count)
-    parts.push(part)
-    count += part.length
-    head.taken += part.length
-    endOffset = head.endOffset
-    const rest = head.records[head.taken]
-    nextOffset = rest === undefined ? head.nextOffset : rest.offset
-    if (rest !== undefined) break
-    queue.shift()
-    if (count >= share) break
+  #of(key: string): Waiting {
+    const known = this.#waiting.get(key)
+    if (known !== undefined) return known
+    const waiting = { pieces: [], rest: [], notice: undefined }
+    this.#waiting.set(key, waiting)
+    return waiting
   }
-  return { kind: 'records', topic, topicId, partition, records: parts.flat(), nextOffset, endOffset }
+
+  #takeShare(waiting: Waiting, share: number): Records | undefined {
+    const [first] = waiting.pieces
+    if (first === undefined) return undefined
+    const records = waiting.rest
+    waiting.rest = []
+    let { nextOffset } = first.batches
+    let { endOffset } = first
+    for (let piece = waiting.pieces[0]; piece !== undefined; piece = waiting.pieces[0]) {
+      piece.batches.read(records, share)
+      nextOffset = piece.batches.nextOffset
+      endOffset = piece.endOffset
+      if (!piece.batches.isDone || records.length > share) break
+      waiting.pieces.shift()
+      this.#bytes -= piece.bytes
+      if (records.length >= share) break
+    }
+    if (records.length > share) {
+      waiting.rest = records.splice(share)
+      nextOffset = waiting.rest[0]?.offset ?? nextOffset
+    }
+    const { topic, topicId, partition } = first
+    endOffset = Math.max(endOffset, nextOffset)
+    return { kind: 'records', topic, topicId, partition, records, nextOffset, endOffset }
+  }
 }

@@ -1,155 +1,155 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type ErrorCode, isAbort, TapelineError } from '../../../errors.ts'
+import { TapelineError } from '../../../errors.ts'
 import type { PartitionFetch, PollOptions, Reader, ReadPosition } from '../../../ports/broker.ts'
-import { Cluster } from './cluster.ts'
+import { abortReason } from '../abort-reason.ts'
 import { brokerError } from './errors.ts'
-import { readFetched } from './fetched-records.ts'
-import { listOffsets, OFFSET_AT } from './offsets.ts'
-import { FETCH_BY_ID } from './protocol.ts'
+import type { Assigned } from './fetch-lane.ts'
+import type { FetchedPartition } from './fetch-request.ts'
+import { Fetcher } from './fetcher.ts'
+import { listOffsets, OFFSET_AT, placeKey } from './offsets.ts'
 import { ReadBuffer } from './read-buffer.ts'
+import { FetchedBatches } from './record-decoder.ts'
 import type { KafkaSettings } from './settings.ts'
+import type { TopicView } from './topic-view.ts'
 
-/** How long a broker holds a fetch that finds nothing; a partition that is added waits so long at most. */
-const FETCH_WAIT_MS = 100
-const MAX_FETCH_BYTES = 8 * 1024 * 1024
-const MAX_PARTITION_BYTES = 1024 * 1024
-/** With so much fetched ahead only partitions of which nothing waits are fetched, so that none starves ... */
-const AHEAD_RECORDS = 20_000
-/** ... and with so much none. */
-const MOST_AHEAD_RECORDS = 100_000
-const RETRY_MS = 100
-/** Records that are there and do not come for so long: the connections have stalled. */
-const STALLED_MS = 15_000
-const READ_COMMITTED = 1
-/** A topic counts as gone when it was not found twice, so long apart: a broker that has just started may not know it yet. */
-const GONE_MS = 500
+/** With so much fetched ahead nothing more is fetched. */
+const MOST_AHEAD_BYTES = 8 * 1024 * 1024
+/** Brokers that do not answer for less are nobody's business: polls only find nothing meanwhile. */
+const OUTAGE_MS = 1_000
+const ASSIGN_MS = 10_000
+const LOOK_AGAIN_MS = 50
+/** A topic counts as gone when it was not found for so long: a broker that has just started may not know it yet. */
+const GONE_MS = 300
 
-/** The protocol's codes of a partition that are told apart. Source: https://kafka.apache.org/protocol#protocol_error_codes */
-const CODE = {
-  outOfRange: 1,
-  unknownTopic: 3,
-  forbidden: 29,
-  unknownTopicId: 100,
-  otherTopicId: 103,
-} as const
-
-interface Assigned {
-  readonly key: string
-  readonly topic: string
-  readonly topicId: string
-  readonly partition: number
-  /** The next offset to fetch. */
-  next: number
-  /** Since when nothing came although there was something. */
-  stalledSince: number | undefined
-  /** When the topic was first not found. */
-  goneSince: number | undefined
-}
-
-type Answer = Awaited<ReturnType<typeof Cluster.prototype.request<'fetch'>>>
-type PartitionAnswer = Answer['responses'][number]['partitions'][number]
+/** The protocol's codes that are told apart. Source: https://kafka.apache.org/protocol#protocol_error_codes */
+const OUT_OF_RANGE = 1
+const TOPIC_FORBIDDEN = 29
 
 /**
- * Reads by fetch requests of its own: no group, positions of its own, one request under way to each broker, each complete in
- * itself (without a fetch session, which two readers on one connection would break). It fetches ahead of its caller.
+ * Reads from positions of its own, fetching ahead of its caller. Outages are waited for: the reader goes on by itself, and polls
+ * reject meanwhile. Which topic it reads is told by the id, so that another one of the same name is not taken for it.
  */
 export class KafkaReader implements Reader {
-  readonly #cluster: Cluster
-  readonly #log: KafkaSettings['log']
+  readonly #fetcher: Fetcher
   readonly #buffer = new ReadBuffer()
-  readonly #assigned = new Map<string, Assigned>()
-  readonly #fetching = new Set<number>()
-  readonly #closing = new AbortController()
   readonly #onClose: (reader: Reader) => void
-  #failure: TapelineError | undefined
+  /** Partitions in trouble, by error code, and since when their topic is not found. */
+  readonly #troubles = new Map<Assigned, number>()
+  readonly #missingSince = new Map<Assigned, number>()
+  #isRecovering = false
+  #failure: { readonly error: TapelineError; readonly since: number } | undefined
+  #refusal: TapelineError | undefined
   #wake = Promise.withResolvers<void>()
 
-  constructor(settings: KafkaSettings, onClose: (reader: Reader) => void) {
-    this.#cluster = new Cluster(settings)
-    this.#log = settings.log
+  constructor(settings: KafkaSettings, view: TopicView, onClose: (reader: Reader) => void) {
     this.#onClose = onClose
+    this.#fetcher = new Fetcher(settings, view, {
+      hasRoom: () => this.#buffer.bytes < MOST_AHEAD_BYTES,
+      onFetched: (each, part) => this.#keep(each, part),
+      onTrouble: (each, errorCode) => this.#trouble(each, errorCode),
+      onFailure: (error) => this.#fail(error),
+      onAnswer: () => {
+        this.#failure = undefined
+      },
+    })
   }
 
   async assign(positions: readonly ReadPosition[]): Promise<void> {
     this.#refuseClosed()
-    const unknown = [...new Set(positions.map(({ topic }) => topic))].filter(
-      (name) => !this.#cluster.known(name),
-    )
-    if (unknown.length > 0) await this.#cluster.topics(unknown)
+    const { cluster } = this.#fetcher
+    const names = new Set(positions.map(({ topic }) => topic))
+    const unknown = [...names].filter((name) => !cluster.known(name))
+    if (unknown.length > 0) await cluster.topics(unknown, AbortSignal.timeout(ASSIGN_MS))
+    this.#refuseClosed()
     const added = positions.map((position) => this.#place(position))
     for (const each of added) {
-      this.#buffer.drop(each.key)
-      this.#assigned.set(each.key, each)
+      this.#forget(each)
+      this.#fetcher.add(each)
     }
-    this.#fetchAhead()
+    this.#fetcher.wake()
   }
 
   async unassign(
     partitions: readonly { readonly topic: string; readonly partition: number }[],
   ): Promise<void> {
     this.#refuseClosed()
-    for (const { topic, partition } of partitions) this.#remove(`${topic}:${partition}`)
+    for (const place of partitions) this.#forget(place)
   }
 
   async poll({ maxRecords, waitMs }: PollOptions, signal: AbortSignal): Promise<readonly PartitionFetch[]> {
     const end = performance.now() + waitMs
     for (;;) {
       this.#refuseClosed()
-      signal.throwIfAborted()
+      if (signal.aborted) throw abortReason(signal)
       const fetches = this.#buffer.take(maxRecords)
-      this.#fetchAhead()
       if (fetches.length > 0) {
+        this.#fetcher.wake()
         // What is fetched ahead could be taken for ever without a turn for the network.
         await new Promise(setImmediate)
         return fetches
       }
-      const failure = this.#failure
-      this.#failure = undefined
-      if (failure !== undefined) throw failure
+      this.#raiseFailure()
       const left = end - performance.now()
       if (left <= 0) return []
-      await this.#woken(left, signal)
+      await this.#woken(Math.min(left, OUTAGE_MS), signal)
     }
   }
 
   async close(): Promise<void> {
-    if (this.#closing.signal.aborted) return
-    this.#closing.abort()
-    this.#wake.resolve()
-    await this.#cluster.close()
+    if (this.#fetcher.closing.aborted) return
+    const closing = this.#fetcher.close()
+    this.#tellPoll()
+    await closing
     this.#onClose(this)
   }
 
   #refuseClosed(): void {
-    if (this.#closing.signal.aborted) throw new TapelineError('SHUTTING_DOWN', 'the reader is closed')
+    if (this.#fetcher.closing.aborted) throw new TapelineError('SHUTTING_DOWN', 'the reader is closed')
+  }
+
+  #raiseFailure(): void {
+    const refusal = this.#refusal
+    this.#refusal = undefined
+    if (refusal !== undefined) throw refusal
+    if (this.#failure !== undefined && performance.now() - this.#failure.since >= OUTAGE_MS)
+      throw this.#failure.error
   }
 
   #place({ topic, partition, offset }: ReadPosition): Assigned {
-    const state = this.#cluster.known(topic)
+    const state = this.#fetcher.cluster.known(topic)
     if (state === undefined || partition >= state.leaders.length)
       throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic} with a partition ${partition}`)
-    const key = `${topic}:${partition}`
-    return {
-      key,
-      topic,
-      topicId: state.id,
-      partition,
-      next: offset,
-      stalledSince: undefined,
-      goneSince: undefined,
-    }
+    return { topic, topicId: state.id, partition, offset, behindSince: undefined }
   }
 
-  #remove(key: string): void {
-    this.#assigned.delete(key)
-    this.#buffer.drop(key)
+  #forget(place: { readonly topic: string; readonly partition: number }): void {
+    this.#fetcher.remove(place)
+    this.#buffer.drop(placeKey(place))
+  }
+
+  #keep(each: Assigned, { bytes, aborted, lastStableOffset }: FetchedPartition): void {
+    const batches = new FetchedBatches(bytes, each.offset, aborted)
+    const { behind } = batches
+    if (behind === each.offset) return
+    each.offset = behind
+    this.#missingSince.delete(each)
+    const { topic, topicId, partition } = each
+    const piece = { topic, topicId, partition, batches, bytes: bytes.length, endOffset: lastStableOffset }
+    this.#buffer.add(placeKey(each), piece)
+    this.#tellPoll()
+  }
+
+  #fail(error: TapelineError): void {
+    if (!error.retryable) this.#refusal = error
+    this.#failure = { error, since: this.#failure?.since ?? performance.now() }
+    this.#tellPoll()
   }
 
   async #woken(withinMs: number, signal: AbortSignal): Promise<void> {
     const timer = new AbortController()
     const late = delay(withinMs, undefined, { signal: AbortSignal.any([signal, timer.signal]) })
     try {
-      await Promise.race([this.#wake.promise, late.catch((error: unknown) => error)])
+      await Promise.race([this.#wake.promise, late.catch(() => undefined)])
     } finally {
       timer.abort()
     }
@@ -160,178 +160,98 @@ export class KafkaReader implements Reader {
     this.#wake = Promise.withResolvers()
   }
 
-  /** Keeps a fetch under way to every broker that leads something, unless enough is fetched ahead. */
-  #fetchAhead(): void {
-    if (this.#closing.signal.aborted || this.#buffer.records >= MOST_AHEAD_RECORDS) return
-    const isAhead = this.#buffer.records >= AHEAD_RECORDS
-    const wanted = [...this.#assigned.values()].filter(({ key }) => !isAhead || !this.#buffer.holds(key))
-    for (const [leader, partitions] of Map.groupBy(wanted, (each) => this.#leaderOf(each))) {
-      if (this.#fetching.has(leader)) continue
-      this.#fetching.add(leader)
-      this.#fetch(leader, partitions)
-        .catch((error: unknown) => this.#fail(error))
-        .finally(() => {
-          this.#fetching.delete(leader)
-          this.#fetchAhead()
-        })
+  #trouble(each: Assigned, errorCode: number): void {
+    this.#troubles.set(each, errorCode)
+    if (errorCode === TOPIC_FORBIDDEN) {
+      this.#refusal = new TapelineError('BROKER_FORBIDDEN', `the user may not read the topic ${each.topic}`)
+      this.#tellPoll()
     }
+    void this.#recover()
   }
 
-  #leaderOf({ topic, partition }: Assigned): number {
-    return this.#cluster.known(topic)?.leaders[partition] ?? -1
-  }
-
-  async #fail(thrown: unknown): Promise<void> {
-    if (this.#closing.signal.aborted || isAbort(thrown)) return
-    this.#failure = brokerError(thrown, 'reading failed')
-    this.#tellPoll()
-    await this.#pause()
-    // Whoever led may not lead any more.
-    await this.#lookForLeaders([...this.#assigned.values()]).catch((error: unknown) => {
-      this.#failure = brokerError(error, 'reading failed')
-    })
-  }
-
-  async #pause(): Promise<void> {
-    await delay(RETRY_MS, undefined, { signal: this.#closing.signal }).catch(() => undefined)
-  }
-
-  async #fetch(leader: number, partitions: readonly Assigned[]): Promise<void> {
-    if (leader === -1) {
-      await this.#pause()
-      await this.#lookForLeaders(partitions)
-      return
+  /** Finds out what is wrong with the partitions that cannot be fetched, until none is left. */
+  async #recover(): Promise<void> {
+    if (this.#isRecovering) return
+    this.#isRecovering = true
+    while (this.#troubles.size > 0 && !this.#fetcher.closing.aborted) {
+      const troubles = [...this.#troubles].filter(([each]) => this.#fetcher.isCurrent(each))
+      this.#troubles.clear()
+      try {
+        await this.#moveIntoLog(troubles.flatMap(([each, code]) => (code === OUT_OF_RANGE ? [each] : [])))
+        await this.#findAgain(troubles.filter(([, code]) => code !== OUT_OF_RANGE))
+      } catch (thrown) {
+        if (this.#fetcher.closing.aborted) break
+        for (const [each, code] of troubles) this.#troubles.set(each, code)
+        this.#fail(brokerError(thrown, 'reading failed'))
+      }
+      this.#fetcher.wake()
+      if (this.#troubles.size > 0)
+        await delay(LOOK_AGAIN_MS, undefined, { signal: this.#fetcher.closing }).catch(() => undefined)
     }
-    const byId = (await this.#cluster.version('fetch', leader)) >= FETCH_BY_ID
-    const asked = new Map(partitions.map((each) => [each, each.next]))
-    const answer = await this.#cluster.request('fetch', leader, [
-      FETCH_WAIT_MS,
-      1,
-      MAX_FETCH_BYTES,
-      READ_COMMITTED,
-      0,
-      -1,
-      toTopics(partitions, byId),
-      [],
-      '',
-    ])
-    if (answer.errorCode !== 0)
-      throw new TapelineError('BROKER_UNAVAILABLE', `a fetch was refused (error ${answer.errorCode})`)
-    const parts = new Map<string, PartitionAnswer>()
-    for (const { topicId, partitions: answered } of answer.responses)
-      for (const part of answered) parts.set(`${topicId}:${part.partitionIndex}`, part)
-    const troubled: [Assigned, number][] = []
-    for (const [each, from] of asked) {
-      const part = parts.get(`${byId ? each.topicId : each.topic}:${each.partition}`)
-      // Moved or taken away meanwhile: what came is of no use.
-      if (part === undefined || this.#assigned.get(each.key) !== each || each.next !== from) continue
-      if (part.errorCode === 0) this.#keep(each, part)
-      else troubled.push([each, part.errorCode])
-    }
-    // Served last: the first of a request are served first where the answer is full.
-    for (const each of partitions) if (each.next !== asked.get(each)) this.#toEnd(each)
-    if (troubled.length > 0) await this.#settle(troubled)
+    this.#isRecovering = false
   }
 
-  #toEnd(each: Assigned): void {
-    if (this.#assigned.get(each.key) !== each) return
-    this.#assigned.delete(each.key)
-    this.#assigned.set(each.key, each)
-  }
-
-  #keep(each: Assigned, part: PartitionAnswer): void {
-    const { records, nextOffset } = readFetched(part, each.next)
-    each.goneSince = undefined
-    if (nextOffset === each.next) {
-      this.#watch(each, Number(part.lastStableOffset))
-      return
-    }
-    each.stalledSince = undefined
-    each.next = nextOffset
-    const { key, topic, topicId, partition } = each
-    const endOffset = Math.max(nextOffset, Number(part.highWatermark))
-    this.#buffer.add(key, { topic, topicId, partition, records, nextOffset, endOffset })
-    this.#tellPoll()
-  }
-
-  /** Rebuilds the connections where records are there and do not come. */
-  #watch(each: Assigned, end: number): void {
-    if (end <= each.next) {
-      each.stalledSince = undefined
-      return
-    }
-    each.stalledSince ??= performance.now()
-    if (performance.now() - each.stalledSince < STALLED_MS) return
-    each.stalledSince = undefined
-    this.#log.warn(
-      { topic: each.topic, partition: each.partition, next: each.next, end },
-      'reading has stalled; connecting again',
-    )
-    this.#cluster.drop().catch((error: unknown) => this.#fail(error))
-  }
-
-  async #settle(troubled: readonly [Assigned, number][]): Promise<void> {
-    const forbidden = troubled.find(([, code]) => code === CODE.forbidden)
-    if (forbidden) throw refused('BROKER_FORBIDDEN', `the user may not read the topic ${forbidden[0].topic}`)
-    const lost = troubled.filter(([, code]) => code === CODE.outOfRange).map(([each]) => each)
-    if (lost.length > 0) await this.#moveIntoLog(lost)
-    const others = troubled.filter(([, code]) => code !== CODE.outOfRange).map(([each]) => each)
-    if (others.length === 0) return
-    await this.#pause()
-    await this.#lookForLeaders(others)
-  }
-
-  /** A position that retention has passed, or that lies behind the end of the log, goes on where the log is. */
+  /** Retention has passed the position, or the log ends before it: goes on from the first offset, or from the end. */
   async #moveIntoLog(lost: readonly Assigned[]): Promise<void> {
-    const states = [...new Set(lost.map(({ topic }) => topic))].flatMap(
-      (name) => this.#cluster.known(name) ?? [],
-    )
-    const { signal } = this.#closing
-    const earliest = await listOffsets(this.#cluster, states, OFFSET_AT.earliest, signal)
-    const ends = await listOffsets(this.#cluster, states, OFFSET_AT.end, signal)
+    if (lost.length === 0) return
+    const { cluster, closing } = this.#fetcher
+    const [earliest, end] = await Promise.all([
+      listOffsets(cluster, lost, OFFSET_AT.earliest, closing),
+      listOffsets(cluster, lost, OFFSET_AT.end, closing),
+    ])
     for (const each of lost) {
-      const { key, topic, partition, next: position } = each
-      const [from, end] = [earliest.get(topic)?.[partition], ends.get(topic)?.[partition]]
-      if (from === undefined || end === undefined || this.#assigned.get(key) !== each) continue
-      if (position >= from && position <= end) continue
-      each.next = position < from ? from : end
-      this.#buffer.tell(key, { kind: 'truncated', topic, partition, position, earliest: each.next })
+      const [first, last] = [earliest.get(placeKey(each)), end.get(placeKey(each))]
+      this.#fetcher.restore(each)
+      if (!this.#fetcher.isCurrent(each) || first === undefined || last === undefined) continue
+      const { topic, partition, offset: position } = each
+      // In between meanwhile, as where the leader that was asked knew less than the new one.
+      if (position >= first && position <= last) continue
+      const moved = { ...each, offset: position > last ? last : first }
+      this.#fetcher.add(moved)
+      this.#buffer.tell(placeKey(each), {
+        kind: 'truncated',
+        topic,
+        partition,
+        position,
+        earliest: moved.offset,
+      })
       this.#tellPoll()
     }
   }
 
-  /** Asks where partitions are led now, and finds out which topics are gone. */
-  async #lookForLeaders(partitions: readonly Assigned[]): Promise<void> {
-    const names = [...new Set(partitions.map(({ topic }) => topic))]
-    if (names.length === 0) return
-    const found = await this.#cluster.topics(names)
-    for (const name of names) {
-      const own = partitions.filter(({ topic }) => topic === name)
-      const isThere = own.every(({ topicId }) => found.get(name)?.id === topicId)
-      for (const each of own) each.goneSince = isThere ? undefined : (each.goneSince ?? performance.now())
-      const since = own[0]?.goneSince
-      if (since === undefined || performance.now() - since < GONE_MS) continue
-      for (const each of [...this.#assigned.values()])
-        if (each.topic === name) this.#assigned.delete(each.key)
-      this.#buffer.tell(own[0]?.key ?? name, { kind: 'deleted', topic: name })
-      this.#tellPoll()
+  /** Looks where the leaders are, and which topics are gone. */
+  async #findAgain(troubles: readonly [Assigned, number][]): Promise<void> {
+    if (troubles.length === 0) return
+    await delay(LOOK_AGAIN_MS, undefined, { signal: this.#fetcher.closing })
+    const names = new Set(troubles.map(([{ topic }]) => topic))
+    const found = await this.#fetcher.cluster.topics([...names])
+    for (const [each, code] of troubles) {
+      const state = found.get(each.topic)
+      if (state?.id === each.topicId) {
+        this.#missingSince.delete(each)
+        if ((state.leaders[each.partition] ?? -1) >= 0 && code !== TOPIC_FORBIDDEN)
+          this.#fetcher.restore(each)
+        else this.#troubles.set(each, code)
+      } else this.#miss(each, code)
     }
   }
-}
 
-function refused(code: ErrorCode, message: string): TapelineError {
-  return new TapelineError(code, message)
-}
-
-function toTopics(partitions: readonly Assigned[], byId: boolean) {
-  return [...Map.groupBy(partitions, ({ topic }) => topic)].map(([topic, own]) => ({
-    topicId: byId ? (own[0]?.topicId ?? '') : topic,
-    partitions: own.map(({ partition, next }) => ({
-      partition,
-      currentLeaderEpoch: -1,
-      fetchOffset: BigInt(next),
-      lastFetchedEpoch: -1,
-      partitionMaxBytes: MAX_PARTITION_BYTES,
-    })),
-  }))
+  #miss(each: Assigned, code: number): void {
+    const since = this.#missingSince.get(each) ?? performance.now()
+    this.#missingSince.set(each, since)
+    if (performance.now() - since < GONE_MS) {
+      this.#troubles.set(each, code)
+      return
+    }
+    const { topic } = each
+    const own = this.#fetcher.of(each.topicId)
+    for (const gone of own) {
+      this.#fetcher.remove(gone)
+      this.#troubles.delete(gone)
+      this.#missingSince.delete(gone)
+    }
+    // One word for all partitions, behind what this one still holds.
+    if (own.length > 0) this.#buffer.tell(placeKey(each), { kind: 'deleted', topic })
+    this.#tellPoll()
+  }
 }

@@ -45,27 +45,36 @@ export class FetchedBatches {
     this.#starting = aborted.toSorted((a, b) => a.firstOffset - b.firstOffset)
   }
 
-  /** Bytes that are not decoded yet. */
-  get remaining(): number {
-    return this.#bytes.length - this.#at
+  get isDone(): boolean {
+    return this.#end(this.#at) === undefined
   }
 
-  get isDone(): boolean {
-    return this.#end() === undefined
+  /** The offset behind all that is there, decoded or not. */
+  get behind(): number {
+    let behind = this.nextOffset
+    for (let at = this.#at, end = this.#end(at); end !== undefined; at = end, end = this.#end(at)) {
+      const lastOffset = readInt64(this.#bytes, at) + this.#bytes.readInt32BE(at + AT.lastDelta)
+      behind = Math.max(behind, lastOffset + 1)
+    }
+    return behind
   }
 
   /** Decodes batches until so many records are in `into` or nothing is left. Views of the fetched bytes. */
   read(into: StoredRecord[], maxRecords: number): void {
-    for (let end = this.#end(); end !== undefined && into.length < maxRecords; end = this.#end()) {
+    for (
+      let end = this.#end(this.#at);
+      end !== undefined && into.length < maxRecords;
+      end = this.#end(this.#at)
+    ) {
       this.#readBatch(end, into)
       this.#at = end
     }
   }
 
-  /** Where the batch ends that begins here; undefined where none does that is whole. */
-  #end(): number | undefined {
-    if (this.remaining < AT.records) return undefined
-    const end = this.#at + AT.leaderEpoch + this.#bytes.readInt32BE(this.#at + AT.length)
+  /** Where the batch ends that begins there; undefined where none does that is whole. */
+  #end(start: number): number | undefined {
+    if (this.#bytes.length - start < AT.records) return undefined
+    const end = start + AT.leaderEpoch + this.#bytes.readInt32BE(start + AT.length)
     return end <= this.#bytes.length ? end : undefined
   }
 

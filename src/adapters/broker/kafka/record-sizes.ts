@@ -6,13 +6,12 @@ const MAX_RECORD_BYTES = 1024 * 1024
 /** What topics are made to take: the largest record with all that surrounds it. */
 export const MAX_MESSAGE_BYTES = 2 * MAX_RECORD_BYTES
 /** A batch ends here, unless a single record is larger. */
-const MAX_BATCH_BYTES = 512 * 1024
-const MAX_BATCH_RECORDS = 5_000
+export const MAX_BATCH_BYTES = 512 * 1024
 /** About what a record takes besides key and value. */
 const OVERHEAD_BYTES = 60
 
 function sizeOf({ key, value }: OutgoingRecord): number {
-  return (value?.length ?? 0) + (key?.length ?? 0)
+  return (value?.length ?? 0) + (key?.length ?? 0) + OVERHEAD_BYTES
 }
 
 /** About how many bytes the entries take. Raises RECORD_TOO_LARGE. */
@@ -21,38 +20,36 @@ export function measure(entries: readonly PartitionRecords[]): number {
   for (const { topic, records } of entries) {
     for (const record of records) {
       const bytes = sizeOf(record)
-      if (bytes > MAX_RECORD_BYTES)
-        throw new TapelineError('RECORD_TOO_LARGE', `a record for ${topic} has ${bytes} bytes`)
-      total += bytes + OVERHEAD_BYTES
+      if (bytes - OVERHEAD_BYTES > MAX_RECORD_BYTES)
+        throw new TapelineError(
+          'RECORD_TOO_LARGE',
+          `a record for ${topic} has ${bytes - OVERHEAD_BYTES} bytes`,
+        )
+      total += bytes
     }
   }
   return total
 }
 
-/** Records in pieces that a broker takes as one batch. */
-export function toBatches(records: readonly OutgoingRecord[]): (readonly OutgoingRecord[])[] {
-  const batches: OutgoingRecord[][] = []
-  let current: OutgoingRecord[] = []
-  let bytes = 0
-  for (const record of records) {
-    const size = sizeOf(record) + OVERHEAD_BYTES
-    if (current.length > 0 && (bytes + size > MAX_BATCH_BYTES || current.length >= MAX_BATCH_RECORDS)) {
-      batches.push(current)
-      current = []
-      bytes = 0
-    }
-    current.push(record)
-    bytes += size
-  }
-  if (current.length > 0) batches.push(current)
-  return batches
+/** Records that a broker takes as one batch, or as a part of one. */
+export interface Piece {
+  readonly records: readonly OutgoingRecord[]
+  readonly bytes: number
 }
 
-/** A record as the library takes it. */
-export interface KafkaMessage {
-  readonly topic: string
-  readonly partition: number
-  readonly key: Buffer
-  readonly value: Buffer
-  readonly headers: Map<Buffer, Buffer>
+/** Cuts records into pieces of a batch's size at most. */
+export function cut(records: readonly OutgoingRecord[]): Piece[] {
+  const pieces: Piece[] = []
+  let [start, bytes] = [0, 0]
+  for (const [i, record] of records.entries()) {
+    const size = sizeOf(record)
+    if (i > start && bytes + size > MAX_BATCH_BYTES) {
+      pieces.push({ records: records.slice(start, i), bytes })
+      start = i
+      bytes = 0
+    }
+    bytes += size
+  }
+  if (start < records.length) pieces.push({ records: start === 0 ? records : records.slice(start), bytes })
+  return pieces
 }

@@ -1,13 +1,21 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { TapelineError } from '../../../errors.ts'
 import type { TopicDescription, TopicSpec } from '../../../ports/broker.ts'
-import type { Cluster, TopicState } from './cluster.ts'
-import { listOffsets, OFFSET_AT } from './offsets.ts'
+import type { Cluster } from './cluster.ts'
+import { listOffsets, OFFSET_AT, placeKey, placesOf } from './offsets.ts'
 import { MAX_MESSAGE_BYTES } from './record-sizes.ts'
 import { REQUEST_MS } from './settings.ts'
+import type { TopicState, TopicView } from './topic-view.ts'
 
 /** The protocol's codes that are told apart. Source: https://kafka.apache.org/protocol#protocol_error_codes */
-const CODE = { unknownTopic: 3, topicForbidden: 29, clusterForbidden: 31, exists: 36, policy: 44 } as const
+const CODE = {
+  unknownTopic: 3,
+  topicForbidden: 29,
+  clusterForbidden: 31,
+  exists: 36,
+  notController: 41,
+  policy: 44,
+} as const
 const TOPIC_RESOURCE = 2
 const LOOK_AGAIN_MS = 20
 /** So that retention can remove anything, a segment ends well before it: only whole segments are removed. */
@@ -23,12 +31,14 @@ interface TopicConfig {
 /** Makes, removes and describes topics. */
 export class Topics {
   readonly #cluster: Cluster
+  readonly #view: TopicView
   readonly #replication: number
   /** Settings by topic id: the platform never changes them after the topic is made. */
   readonly #configs = new Map<string, TopicConfig>()
 
-  constructor(cluster: Cluster, replication: number) {
+  constructor(cluster: Cluster, view: TopicView, replication: number) {
     this.#cluster = cluster
+    this.#view = view
     this.#replication = replication
   }
 
@@ -47,9 +57,14 @@ export class Topics {
       assignments: [],
       configs: configsOf(settings),
     }))
-    const answer = await this.#cluster.request('createTopics', undefined, [topics, REQUEST_MS, false], signal)
+    const answered = await this.#askController(
+      async () =>
+        (await this.#cluster.request('createTopics', 'controller', [topics, REQUEST_MS, false], signal))
+          .topics,
+      signal,
+    )
     const failed: TapelineError[] = []
-    for (const { name, errorCode, errorMessage } of answer.topics) {
+    for (const { name, errorCode, errorMessage } of answered) {
       if (errorCode !== 0 && errorCode !== CODE.exists)
         failed.push(creationError(name, errorCode, errorMessage))
     }
@@ -63,8 +78,12 @@ export class Topics {
   async delete(names: readonly string[], signal: AbortSignal): Promise<void> {
     if (names.length === 0) return
     const topics = names.map((name) => ({ name }))
-    const answer = await this.#cluster.request('deleteTopics', undefined, [topics, REQUEST_MS], signal)
-    for (const { name, errorCode, errorMessage } of answer.responses) {
+    const answered = await this.#askController(
+      async () =>
+        (await this.#cluster.request('deleteTopics', 'controller', [topics, REQUEST_MS], signal)).responses,
+      signal,
+    )
+    for (const { name, errorCode, errorMessage } of answered) {
       if (errorCode === CODE.topicForbidden)
         throw new TapelineError('BROKER_FORBIDDEN', `the user may not delete the topic ${name}`)
       if (errorCode !== 0 && errorCode !== CODE.unknownTopic)
@@ -73,7 +92,7 @@ export class Topics {
           `the topic ${name} was not deleted: ${errorMessage ?? errorCode}`,
         )
     }
-    for (const name of names) this.#cluster.forget(name)
+    this.#view.forget(names)
     while ((await this.#cluster.topics(names, signal)).size > 0)
       await delay(LOOK_AGAIN_MS, undefined, { signal })
   }
@@ -88,16 +107,19 @@ export class Topics {
     if (states.length === 0) return []
     const [, earliest, end] = await Promise.all([
       this.#learnConfigs(states, signal),
-      listOffsets(this.#cluster, states, OFFSET_AT.earliest, signal),
-      listOffsets(this.#cluster, states, OFFSET_AT.end, signal),
+      listOffsets(this.#cluster, placesOf(states), OFFSET_AT.earliest, signal),
+      listOffsets(this.#cluster, placesOf(states), OFFSET_AT.end, signal),
     ])
     return states.flatMap(({ name, id, leaders }) => {
       const config = this.#configs.get(id)
-      const [first, last] = [earliest.get(name), end.get(name)]
+      const offsets = leaders.flatMap((_, partition) => {
+        const key = placeKey({ topic: name, partition })
+        const [first, last] = [earliest.get(key), end.get(key)]
+        return first === undefined || last === undefined ? [] : [{ earliest: first, end: last }]
+      })
       // Deleted while it was described.
-      if (config === undefined || first === undefined || last === undefined) return []
+      if (config === undefined || offsets.length < leaders.length) return []
       const { compacted, retentionMs } = config
-      const offsets = leaders.map((_, i) => ({ earliest: first[i] ?? 0, end: last[i] ?? 0 }))
       const retention = retentionMs === undefined ? {} : { retentionMs }
       return [{ name, id, partitions: leaders.length, compacted, ...retention, offsets }]
     })
@@ -111,12 +133,7 @@ export class Topics {
       resourceName: name,
       configurationKeys: ['cleanup.policy', 'retention.ms'],
     })) satisfies { resourceType: 2; resourceName: string; configurationKeys: string[] }[]
-    const answer = await this.#cluster.request(
-      'describeConfigs',
-      undefined,
-      [resources, false, false],
-      signal,
-    )
+    const answer = await this.#cluster.request('describeConfigs', 'any', [resources, false, false], signal)
     for (const { resourceName, errorCode, configs } of answer.results) {
       const id = unknown.find(({ name }) => name === resourceName)?.id
       if (errorCode === CODE.topicForbidden)
@@ -129,6 +146,19 @@ export class Topics {
       const compacted = values.get('cleanup.policy')?.includes('compact') ?? false
       const retention = Number(values.get('retention.ms') ?? -1)
       this.#configs.set(id, { compacted, retentionMs: compacted || retention < 0 ? undefined : retention })
+    }
+  }
+
+  /** Asks the controller, and again where it has moved. */
+  async #askController<T extends { readonly errorCode: number }>(
+    ask: () => Promise<readonly T[]>,
+    signal: AbortSignal,
+  ): Promise<readonly T[]> {
+    for (;;) {
+      const answers = await ask()
+      if (answers.every(({ errorCode }) => errorCode !== CODE.notController)) return answers
+      await delay(LOOK_AGAIN_MS, undefined, { signal })
+      await this.#cluster.topics([], signal)
     }
   }
 

@@ -1,20 +1,23 @@
-import { Producer } from '@platformatic/kafka'
-import { isAbort, TapelineError } from '../../../errors.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { TapelineError } from '../../../errors.ts'
 import type { PartitionAck, PartitionRecords, TransactionalWriter } from '../../../ports/broker.ts'
+import { abortReason } from '../abort-reason.ts'
 import type { Cluster } from './cluster.ts'
 import { brokerError } from './errors.ts'
-import { toMessages } from './messages.ts'
-import { measure } from './record-sizes.ts'
-import { SendJob } from './send-job.ts'
-import { clientOptions, type KafkaSettings } from './settings.ts'
+import { listOffsets, OFFSET_AT, placeKey } from './offsets.ts'
+import { cut, measure } from './record-sizes.ts'
+import type { KafkaSettings } from './settings.ts'
+import { KafkaTransaction, TransactionError } from './transaction.ts'
 
-/** After a commit the coordinator refuses the next transaction for some milliseconds: with the library's own pause of a second each would take one. */
-const RETRY_MS = 5
-const RETRIES = 600
+/** How long a commit waits until what it wrote can be read; it is committed all the same. */
+const VISIBLE_MS = 1_000
+const LOOK_AGAIN_MS = 3
+/** How long it may take to give a transaction up that failed. */
+const ABORT_MS = 3_000
 
 /**
- * Takes a transactional id over: whoever held it before is fenced from now on, and what it had open is aborted. The library
- * asks for a new epoch only with the id -1.
+ * Takes a transactional id over: whoever held it before is fenced from now on, and what it had open is aborted.
+ * `onClose` is called when the writer is closed.
  */
 export async function takeOver(
   settings: KafkaSettings,
@@ -23,82 +26,99 @@ export async function takeOver(
   signal: AbortSignal,
   onClose: (writer: TransactionalWriter) => void,
 ): Promise<TransactionalWriter> {
-  signal.throwIfAborted()
-  const producer = new Producer({
-    ...clientOptions(settings),
-    idempotent: true,
-    transactionalId,
-    producerId: -1n,
-    producerEpoch: -1,
-    retries: RETRIES,
-    retryDelay: RETRY_MS,
-    compression: settings.compression,
-  })
-  let open: Awaited<ReturnType<typeof producer.beginTransaction>> | undefined
+  const transaction = await KafkaTransaction.takeOver(cluster, transactionalId, settings.compression, signal)
+  /** Why nothing can be committed any more. */
   let end: TapelineError | undefined
   let inTurn: Promise<unknown> = Promise.resolve()
 
-  const finish = async (error: TapelineError): Promise<void> => {
-    end ??= error
-    await producer.close(true)
-  }
-
-  const write = async (entries: readonly PartitionRecords[]): Promise<readonly PartitionAck[]> => {
-    const job = new SendJob(entries, 0)
-    const transaction = open ?? (await producer.beginTransaction())
-    open = undefined
-    for (const round of job.rounds()) {
-      const { offsets } = await transaction.send({ messages: round.flatMap(toMessages) })
-      for (const batch of round) {
-        const at = offsets?.find(
-          ({ topic, partition }) => topic === batch.topic && partition === batch.partition,
-        )
-        job.stored(batch, Number(at?.offset ?? -1))
-      }
+  const write = async (
+    entries: readonly PartitionRecords[],
+    stop: AbortSignal,
+  ): Promise<readonly PartitionAck[]> => {
+    try {
+      await transaction.add(entries, stop)
+      const acks = await sendAll(transaction, entries, stop)
+      await transaction.end(true, stop)
+      return acks
+    } catch (thrown) {
+      end = await giveUp(transaction, thrown)
+      if (stop.aborted) throw abortReason(stop)
+      throw thrown instanceof TransactionError ? thrown.reason : brokerError(thrown, 'the transaction failed')
     }
-    await transaction.commit()
-    job.succeed()
-    return job.result
   }
 
   const writer: TransactionalWriter = {
-    commit(entries, commitSignal) {
+    commit(entries, stop) {
       const turn = inTurn.then(async () => {
-        commitSignal.throwIfAborted()
+        if (stop.aborted) throw abortReason(stop)
         if (end !== undefined) throw end
         measure(entries)
-        await checkTopics(cluster, entries, commitSignal)
-        if (entries.every(({ records }) => records.length === 0)) return []
-        try {
-          return await orAborted(write(entries), commitSignal)
-        } catch (thrown) {
-          // What was written is unknown, so nothing may follow: the owner takes the id over again.
-          const error =
-            isAbort(thrown) || commitSignal.aborted ? thrown : brokerError(thrown, 'the transaction failed')
-          await finish(error instanceof TapelineError ? error : lost())
-          throw error
-        }
+        await checkTopics(cluster, entries, stop)
+        const filled = entries.filter(({ records }) => records.length > 0)
+        if (filled.length === 0)
+          return entries.map(({ topic, partition }) => ({ topic, partition, baseOffset: -1 }))
+        const acks = await write(filled, stop)
+        await untilVisible(cluster, acks, stop)
+        return acks
       })
       inTurn = turn.catch(() => undefined)
       return turn
     },
     async close() {
-      await finish(new TapelineError('SHUTTING_DOWN', 'the writer is closed'))
+      end ??= new TapelineError('SHUTTING_DOWN', 'the writer is closed')
+      await inTurn
       onClose(writer)
     },
   }
-
-  try {
-    open = await orAborted(producer.beginTransaction(), signal)
-    return writer
-  } catch (thrown) {
-    await producer.close(true)
-    throw signal.aborted ? signal.reason : brokerError(thrown, `${transactionalId} was not taken over`)
-  }
+  return writer
 }
 
-function lost(): TapelineError {
-  return new TapelineError('BROKER_UNAVAILABLE', 'a transaction before this one has an unknown outcome')
+/** Sends the records in rounds, of which each has one batch of a partition; gives where each entry begins. */
+async function sendAll(
+  transaction: KafkaTransaction,
+  entries: readonly PartitionRecords[],
+  signal: AbortSignal,
+): Promise<readonly PartitionAck[]> {
+  const lanes = Map.groupBy(
+    entries.flatMap(({ topic, partition, records }, entry) =>
+      cut(records).map((piece) => ({ topic, partition, entry, records: piece.records })),
+    ),
+    placeKey,
+  )
+  const bases = entries.map(() => -1)
+  for (let round = 0; ; round++) {
+    const batches = [...lanes.values()].flatMap((lane) => lane[round] ?? [])
+    if (batches.length === 0) break
+    const offsets = await transaction.send(batches, signal)
+    for (const [i, { entry }] of batches.entries()) {
+      if (bases[entry] === -1) bases[entry] = offsets[i] ?? -1
+    }
+  }
+  return entries.map(({ topic, partition }, entry) => ({ topic, partition, baseOffset: bases[entry] ?? -1 }))
+}
+
+/**
+ * Ends a transaction that failed, so that nothing of it is ever read. Gives why the writer cannot go on, where it cannot: it
+ * is fenced, or it is not known how the transaction ended.
+ */
+async function giveUp(transaction: KafkaTransaction, thrown: unknown): Promise<TapelineError | undefined> {
+  if (thrown instanceof TransactionError && thrown.reason.code === 'FENCED') return thrown.reason
+  const lost = new TapelineError(
+    'BROKER_UNAVAILABLE',
+    'a transaction before this one has an unknown outcome',
+    {
+      remedy: 'Nothing to do: the id is taken over again.',
+    },
+  )
+  // A write that may still arrive must not find the next transaction; who takes the id over next shuts it out.
+  if (!transaction.canAbort) return lost
+  try {
+    await transaction.end(false, AbortSignal.timeout(ABORT_MS))
+    return undefined
+  } catch (error) {
+    const isFenced = error instanceof TransactionError && error.reason.code === 'FENCED'
+    return isFenced ? error.reason : lost
+  }
 }
 
 /** Raises TOPIC_UNKNOWN before anything is written. */
@@ -114,11 +134,20 @@ async function checkTopics(
   }
 }
 
-function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
+/** The coordinator answers before the partitions know of the commit; a reader to the end would miss it until then. */
+async function untilVisible(
+  cluster: Cluster,
+  acks: readonly PartitionAck[],
+  signal: AbortSignal,
+): Promise<void> {
+  const late = AbortSignal.any([signal, AbortSignal.timeout(VISIBLE_MS)])
+  try {
+    for (;;) {
+      const ends = await listOffsets(cluster, acks, OFFSET_AT.end, late)
+      if (acks.every((ack) => (ends.get(placeKey(ack)) ?? Number.POSITIVE_INFINITY) > ack.baseOffset)) return
+      await delay(LOOK_AGAIN_MS, undefined, { signal: late })
+    }
+  } catch {
+    // Committed it is. Only a reader that looks for the end at this moment may come too early.
+  }
 }

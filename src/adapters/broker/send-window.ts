@@ -1,4 +1,4 @@
-import { abortReason } from './log-client.ts'
+import { abortReason } from './abort-reason.ts'
 
 /** So many bytes may be on their way to the log and not yet acknowledged. */
 const MAX_BYTES_IN_FLIGHT = 64 * 1024 * 1024

@@ -1,0 +1,190 @@
+import type { OutgoingRecord } from '../../../ports/broker.ts'
+import type { BatchOutcome } from './produce-outcome.ts'
+import { encodeBatch } from './record-encoder.ts'
+import { MAX_BATCH_BYTES } from './record-sizes.ts'
+import type { SendCall } from './send-call.ts'
+import type { KafkaSettings } from './settings.ts'
+
+/** A producer id: sequence numbers count for each partition from 0 under it. */
+export interface ProducerIdentity {
+  readonly id: bigint
+  readonly epoch: number
+}
+
+/** A part of an entry of a call. */
+export interface Part {
+  readonly call: SendCall
+  /** Which entry of the call. */
+  readonly entry: number
+  readonly records: readonly OutgoingRecord[]
+  readonly bytes: number
+}
+
+interface Sealed {
+  readonly parts: readonly Part[]
+  readonly count: number
+  readonly bytes: Buffer
+  /** It may be stored: only the same bytes may be sent until that is known. */
+  isInDoubt: boolean
+}
+
+/** 31 bits, then from 0 again. Source: https://kafka.apache.org/documentation/#recordbatch */
+const SEQUENCES = 2 ** 31
+
+/**
+ * What waits for one partition, in order. At most one batch is under way; until its outcome is known, nothing follows it, and
+ * it is sent again with the same producer id and sequence number, so that the broker stores it once.
+ */
+export class PartitionQueue {
+  readonly topic: string
+  readonly partition: number
+  readonly #compression: KafkaSettings['compression']
+  readonly #waiting: Part[] = []
+  #sealed: Sealed | undefined
+  #identity: ProducerIdentity | undefined
+  #sequence = 0
+  /** The next batch has one part only: the batch before was refused for one of its parts. */
+  #alone = 0
+  /** When something was last stored, or began to wait (performance.now). */
+  progressAt = 0
+  /** How often in a row the batch under way was not stored, and the topic was not found. */
+  failures = 0
+  absences = 0
+  isSending = false
+
+  constructor(topic: string, partition: number, compression: KafkaSettings['compression']) {
+    this.topic = topic
+    this.partition = partition
+    this.#compression = compression
+  }
+
+  get isIdle(): boolean {
+    return this.#sealed === undefined && this.#waiting.length === 0
+  }
+
+  /** The calls that wait for this partition. */
+  get calls(): SendCall[] {
+    const parts = [...(this.#sealed?.parts ?? []), ...this.#waiting]
+    return [...new Set(parts.map(({ call }) => call))]
+  }
+
+  add(part: Part, now: number): void {
+    if (this.isIdle) this.progressAt = now
+    this.#waiting.push(part)
+  }
+
+  /** Drops what its callers have given up and what surely is not stored; they will not hear of it. */
+  dropAbandoned(): void {
+    this.#unseal()
+    const kept = this.#waiting.filter(({ call }) => !call.settled)
+    this.#waiting.splice(0, this.#waiting.length, ...kept)
+  }
+
+  /** The bytes to send; the same ones as before while the outcome is not known. Undefined where nothing waits. */
+  seal(current: ProducerIdentity): Buffer | undefined {
+    if (this.#sealed !== undefined) return this.#sealed.bytes
+    this.dropAbandoned()
+    const parts = this.#takeParts()
+    if (parts.length === 0) return undefined
+    if (this.#identity !== current) {
+      this.#identity = current
+      this.#sequence = 0
+    }
+    const records = parts.length === 1 ? (parts[0]?.records ?? []) : parts.flatMap(({ records: own }) => own)
+    const identity = {
+      producerId: current.id,
+      producerEpoch: current.epoch,
+      sequence: this.#sequence,
+      transactional: false,
+    }
+    const bytes = encodeBatch(records, identity, this.#compression)
+    this.#sealed = { parts, count: records.length, bytes, isInDoubt: false }
+    return bytes
+  }
+
+  /** What has become of the batch. True where a new producer id is needed before the next one. */
+  settle(outcome: BatchOutcome, now: number): boolean {
+    const sealed = this.#sealed
+    this.isSending = false
+    if (sealed === undefined) return false
+    switch (outcome.kind) {
+      case 'stored':
+        this.#stored(sealed, outcome.baseOffset, now)
+        return false
+      case 'again':
+        this.failures++
+        sealed.isInDoubt ||= outcome.inDoubt
+        return false
+      case 'refused':
+        this.#refuse(sealed, outcome.error)
+        return false
+      case 'out-of-sequence':
+        // Were it stored, the broker would know its number as one of the last: so it is not, whatever was in doubt.
+        sealed.isInDoubt = false
+        this.failures++
+        return true
+      case 'fenced':
+      case 'unknown':
+        this.#end(sealed, outcome.error)
+        return true
+    }
+  }
+
+  /** Gives everything up that waits: the topic is gone, or nothing can be sent any more. */
+  abandon(error: unknown): void {
+    const parts = [...(this.#sealed?.parts ?? []), ...this.#waiting.splice(0)]
+    this.#sealed = undefined
+    for (const { call } of parts) if (!call.settled) call.fail(error)
+  }
+
+  #stored(sealed: Sealed, baseOffset: number, now: number): void {
+    this.#sealed = undefined
+    this.#sequence = (this.#sequence + sealed.count) % SEQUENCES
+    this.#alone = Math.max(0, this.#alone - 1)
+    this.failures = 0
+    this.absences = 0
+    this.progressAt = now
+    let offset = baseOffset
+    for (const { call, entry, records } of sealed.parts) {
+      call.stored(entry, offset, records.length)
+      offset += records.length
+    }
+  }
+
+  /** Nothing was stored. Of several parts it may be the fault of one: then each goes alone. */
+  #refuse(sealed: Sealed, error: unknown): void {
+    this.#sealed = undefined
+    this.failures = 0
+    if (sealed.parts.length === 1) {
+      this.#alone = Math.max(0, this.#alone - 1)
+      for (const { call } of sealed.parts) if (!call.settled) call.fail(error)
+      return
+    }
+    this.#alone = sealed.parts.length
+    this.#waiting.unshift(...sealed.parts)
+  }
+
+  #end(sealed: Sealed, error: unknown): void {
+    this.#sealed = undefined
+    this.failures = 0
+    for (const { call } of sealed.parts) if (!call.settled) call.fail(error)
+  }
+
+  /** A batch that surely is not stored can be put together anew. */
+  #unseal(): void {
+    if (this.#sealed === undefined || this.#sealed.isInDoubt || this.isSending) return
+    this.#waiting.unshift(...this.#sealed.parts)
+    this.#sealed = undefined
+  }
+
+  #takeParts(): Part[] {
+    let count = 0
+    let bytes = 0
+    for (const part of this.#waiting) {
+      if (count > 0 && (this.#alone > 0 || bytes + part.bytes > MAX_BATCH_BYTES)) break
+      bytes += part.bytes
+      count++
+    }
+    return this.#waiting.splice(0, count)
+  }
+}

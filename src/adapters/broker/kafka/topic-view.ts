@@ -1,0 +1,52 @@
+import { TapelineError } from '../../../errors.ts'
+import type { Answer } from './cluster.ts'
+
+/** A topic as the cluster knows it at present. */
+export interface TopicState {
+  readonly name: string
+  /** The topic's UUID; its name where the broker has no ids. */
+  readonly id: string
+  /** The leading broker of each partition; -1 while there is none. */
+  readonly leaders: readonly number[]
+}
+
+const UNKNOWN_TOPIC = 3
+const LEADER_NOT_AVAILABLE = 5
+const TOPIC_AUTHORIZATION_FAILED = 29
+const NO_ID = '00000000-0000-0000-0000-000000000000'
+
+/** What brokers have said of topics, for all parts of a client: what one learns of a topic that is gone, all know. */
+export class TopicView {
+  readonly #topics = new Map<string, TopicState>()
+
+  known(name: string): TopicState | undefined {
+    return this.#topics.get(name)
+  }
+
+  /** Forgets topics, so that the next look asks. */
+  forget(names: readonly string[]): void {
+    for (const name of names) this.#topics.delete(name)
+  }
+
+  /** Takes note of what a broker says; gives the topics that are there. Raises BROKER_FORBIDDEN. */
+  update(topics: Answer<'metadata'>['topics']): Map<string, TopicState> {
+    const found = new Map<string, TopicState>()
+    for (const topic of topics) {
+      const name = topic.name ?? ''
+      if (topic.errorCode === TOPIC_AUTHORIZATION_FAILED)
+        throw new TapelineError('BROKER_FORBIDDEN', `the user may not look at the topic ${name}`)
+      if (topic.errorCode === UNKNOWN_TOPIC) {
+        this.#topics.delete(name)
+        continue
+      }
+      if (topic.errorCode !== 0 && topic.errorCode !== LEADER_NOT_AVAILABLE) continue
+      const leaders: number[] = topic.partitions.map(() => -1)
+      for (const { partitionIndex, leaderId } of topic.partitions) leaders[partitionIndex] = leaderId
+      const id = topic.topicId === undefined || topic.topicId === NO_ID ? name : topic.topicId
+      const state = { name, id, leaders }
+      this.#topics.set(name, state)
+      found.set(name, state)
+    }
+    return found
+  }
+}

@@ -1,0 +1,243 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { TapelineError } from '../../../errors.ts'
+import type { OutgoingRecord, PartitionRecords } from '../../../ports/broker.ts'
+import { abortReason } from '../abort-reason.ts'
+import type { Cluster } from './cluster.ts'
+import { brokerError } from './errors.ts'
+import { placeKey } from './offsets.ts'
+import { type BatchOutcome, outcomeOf, unanswered } from './produce-outcome.ts'
+import type { EncodedBatch } from './produce-request.ts'
+import { encodeBatch } from './record-encoder.ts'
+import { type KafkaSettings, REQUEST_MS } from './settings.ts'
+
+/** An owner that died in the middle holds readers up so long at most, unless another takes over before. */
+const TRANSACTION_TIMEOUT_MS = 15_000
+/** The coordinator still ends the transaction before: some milliseconds. */
+const CONCURRENT_PAUSE_MS = 5
+const PAUSE_MS = 50
+
+/** The protocol's codes. Source: https://kafka.apache.org/protocol#protocol_error_codes */
+const NOT_COORDINATOR = new Set([14, 15, 16])
+const CONCURRENT_TRANSACTIONS = 51
+const FENCED = new Set([47, 48, 49, 90])
+const FORBIDDEN = new Set([29, 31, 53])
+/** Nothing was done because of another partition of the request. */
+const NOT_ATTEMPTED = 55
+
+/** A transaction failed, for a reason that is told to the caller. */
+export class TransactionError extends Error {
+  readonly reason: TapelineError
+
+  constructor(reason: TapelineError) {
+    super(reason.message, { cause: reason })
+    this.reason = reason
+  }
+}
+
+interface TransactionalBatch {
+  readonly topic: string
+  readonly partition: number
+  readonly records: readonly OutgoingRecord[]
+}
+
+/**
+ * The requests under a transactional id, one transaction after the other. Source of the protocol:
+ * https://cwiki.apache.org/confluence/display/KAFKA/KIP-98
+ */
+export class KafkaTransaction {
+  readonly #cluster: Cluster
+  readonly #id: string
+  readonly #compression: KafkaSettings['compression']
+  readonly #sequences = new Map<string, number>()
+  #coordinator: number | undefined
+  #producerId = -1n
+  #producerEpoch = -1
+  /** Writes whose answer is not known. */
+  #unanswered = 0
+  /** The transaction has been told to end with a commit. */
+  #isCommitting = false
+
+  private constructor(cluster: Cluster, id: string, compression: KafkaSettings['compression']) {
+    this.#cluster = cluster
+    this.#id = id
+    this.#compression = compression
+  }
+
+  /**
+   * Only with the producer id -1 the coordinator gives a new epoch whoever asks; it fences the one before and aborts what that
+   * had open.
+   */
+  static async takeOver(
+    cluster: Cluster,
+    id: string,
+    compression: KafkaSettings['compression'],
+    signal: AbortSignal,
+  ): Promise<KafkaTransaction> {
+    const transaction = new KafkaTransaction(cluster, id, compression)
+    await transaction
+      .#persist(signal, async (node) => {
+        const answer = await cluster.request(
+          'initProducerId',
+          node,
+          [id, TRANSACTION_TIMEOUT_MS, -1n, -1],
+          signal,
+        )
+        transaction.#producerId = answer.producerId
+        transaction.#producerEpoch = answer.producerEpoch
+        return answer.errorCode
+      })
+      .catch((error: unknown) => {
+        throw error instanceof TransactionError ? error.reason : error
+      })
+    return transaction
+  }
+
+  /** Whether the transaction can be aborted for certain: no write may still arrive, and no commit is under way. */
+  get canAbort(): boolean {
+    return this.#unanswered === 0 && !this.#isCommitting
+  }
+
+  /** Tells the coordinator which partitions are written; the first ones of a transaction begin it. */
+  async add(entries: readonly PartitionRecords[], signal: AbortSignal): Promise<void> {
+    const topics = [...Map.groupBy(entries, ({ topic }) => topic)].map(([name, own]) => ({
+      name,
+      partitions: [...new Set(own.map(({ partition }) => partition))],
+    }))
+    const wanted = {
+      transactionalId: this.#id,
+      producerId: this.#producerId,
+      producerEpoch: this.#producerEpoch,
+      verifyOnly: false,
+      topics,
+    }
+    await this.#persist(signal, async (node) => {
+      const answer = await this.#cluster.request('addPartitionsToTxn', node, [[wanted]], signal)
+      const codes = answer.resultsByTransaction
+        .flatMap(({ topicResults }) => topicResults)
+        .flatMap(({ resultsByPartition }) =>
+          resultsByPartition.map(({ partitionErrorCode }) => partitionErrorCode),
+        )
+      const failed = codes.filter((code) => code !== 0)
+      return failed.find((code) => code !== NOT_ATTEMPTED) ?? failed[0] ?? answer.errorCode
+    })
+  }
+
+  /** Sends batches, at most one of a partition, until all are stored; gives the offset of each. */
+  async send(batches: readonly TransactionalBatch[], signal: AbortSignal): Promise<readonly number[]> {
+    const encoded = batches.map((batch) => this.#encode(batch))
+    const offsets = new Map<EncodedBatch, number>()
+    for (let pauseMs = CONCURRENT_PAUSE_MS; ; pauseMs = Math.min(500, pauseMs * 2)) {
+      const missing = encoded.filter((batch) => !offsets.has(batch))
+      await this.#sendOnce(missing, offsets, signal)
+      if (offsets.size === encoded.length) break
+      await delay(pauseMs, undefined, { signal })
+      await this.#cluster.topics([...new Set(missing.map(({ topic }) => topic))], signal)
+    }
+    for (const { topic, partition, records } of batches) {
+      const key = placeKey({ topic, partition })
+      this.#sequences.set(key, ((this.#sequences.get(key) ?? 0) + records.length) % 2 ** 31)
+    }
+    return encoded.map((batch) => offsets.get(batch) ?? -1)
+  }
+
+  /** Commits or aborts. The coordinator answers the same again, so that a lost answer is asked for anew. */
+  async end(commit: boolean, signal: AbortSignal): Promise<void> {
+    if (commit) this.#isCommitting = true
+    await this.#persist(signal, async (node) => {
+      const args = [this.#id, this.#producerId, this.#producerEpoch, commit] as const
+      return (await this.#cluster.request('endTxn', node, [...args], signal)).errorCode
+    })
+    this.#isCommitting = false
+  }
+
+  #encode({ topic, partition, records }: TransactionalBatch): EncodedBatch {
+    const identity = {
+      producerId: this.#producerId,
+      producerEpoch: this.#producerEpoch,
+      sequence: this.#sequences.get(placeKey({ topic, partition })) ?? 0,
+      transactional: true,
+    }
+    return { topic, partition, bytes: encodeBatch(records, identity, this.#compression) }
+  }
+
+  async #sendOnce(
+    batches: readonly EncodedBatch[],
+    offsets: Map<EncodedBatch, number>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const byLeader = Map.groupBy(
+      batches,
+      ({ topic, partition }) => this.#cluster.known(topic)?.leaders[partition] ?? -1,
+    )
+    const refusals: TapelineError[] = []
+    await Promise.all(
+      [...byLeader].map(async ([leader, own]) => {
+        const outcomes = leader === -1 ? undefined : await this.#sendTo(leader, own, signal)
+        for (const batch of own) {
+          const outcome = outcomes?.(batch)
+          if (outcome === undefined || outcome.kind === 'again') continue
+          if (outcome.kind === 'stored') offsets.set(batch, outcome.baseOffset)
+          else refusals.push(outcome.error)
+        }
+      }),
+    )
+    const [first] = refusals
+    if (first !== undefined) throw new TransactionError(first)
+  }
+
+  /** A write that got no answer may still arrive, until one that is sent after it is answered. */
+  async #sendTo(
+    leader: number,
+    batches: readonly EncodedBatch[],
+    signal: AbortSignal,
+  ): Promise<(batch: EncodedBatch) => BatchOutcome> {
+    this.#unanswered++
+    try {
+      const request = this.#cluster.request('produce', leader, [batches, this.#id, REQUEST_MS], signal)
+      const answer = await request
+      this.#unanswered = 0
+      return ({ topic, partition }) => outcomeOf(topic, partition, answer)
+    } catch (error) {
+      if (signal.aborted) throw abortReason(signal)
+      const { message } = brokerError(error, 'the broker did not answer')
+      return ({ topic, partition }) => unanswered(`a batch for ${topic}:${partition}`, `(${message})`)
+    }
+  }
+
+  /** Asks the coordinator, and again after what passes: a coordinator that moved, a transaction that still ends. */
+  async #persist(signal: AbortSignal, ask: (coordinator: number) => Promise<number>): Promise<void> {
+    for (;;) {
+      if (signal.aborted) throw abortReason(signal)
+      let code: number
+      try {
+        const found = await this.#find(signal)
+        code = typeof found === 'number' ? await ask(found) : found.errorCode
+      } catch (thrown) {
+        if (signal.aborted) throw abortReason(signal)
+        const error = brokerError(thrown, `${this.#id} cannot be written under`)
+        if (!error.retryable || error.code === 'SHUTTING_DOWN') throw new TransactionError(error)
+        this.#coordinator = undefined
+        await delay(PAUSE_MS, undefined, { signal })
+        continue
+      }
+      if (code === 0) return
+      if (FENCED.has(code))
+        throw new TransactionError(new TapelineError('FENCED', `another process has taken ${this.#id} over`))
+      if (FORBIDDEN.has(code))
+        throw new TransactionError(
+          new TapelineError('BROKER_FORBIDDEN', `the user may not write under ${this.#id}`),
+        )
+      if (NOT_COORDINATOR.has(code)) this.#coordinator = undefined
+      await delay(code === CONCURRENT_TRANSACTIONS ? CONCURRENT_PAUSE_MS : PAUSE_MS, undefined, { signal })
+    }
+  }
+
+  /** The coordinator, or the code of what the broker answers instead. */
+  async #find(signal: AbortSignal): Promise<number | { readonly errorCode: number }> {
+    if (this.#coordinator !== undefined) return this.#coordinator
+    const { node, errorCode } = await this.#cluster.coordinator('transaction', this.#id, signal)
+    if (errorCode !== 0) return { errorCode }
+    this.#coordinator = node
+    return node
+  }
+}
