@@ -1,8 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Store } from '../../src/ports/store.ts'
 import { clockMicros } from '../../src/topology/sources.ts'
 import { type Bench, wholeNumber } from '../bench.ts'
-import { type DatabaseServer, openDatabaseServer, rowsOf } from '../servers/database.ts'
+import { type DatabaseServer, openDatabaseServer, type TemporaryDatabase } from '../servers/database.ts'
 import { type KafkaToMeasure, openKafkaToMeasure } from '../servers/kafka.ts'
 import { inTemporaryFolder } from '../temporary-folder.ts'
 import { startClient } from './client.ts'
@@ -61,9 +60,9 @@ async function measureRate(
       await reach(events, () => client.delivered)
       const cores = describeCores(before, await cpuSeconds(), (performance.now() - began) / 1000)
       const seconds = (performance.now() - began) / 1000
-      const stored = await reach(events, () => countRows(database.store))
+      const stored = await reach(events, () => countRows(database))
       const { fromFrame, fromTrade } = client.latencies(since)
-      const commits = await commitLatencies(database.store, since)
+      const commits = await commitLatencies(database, since)
       const lost = await simulator.lostMillis()
       const faults = [
         ...(client.delivered === events ? [] : [`${client.delivered} of ${events} DELIVERED`]),
@@ -90,8 +89,8 @@ async function measureRate(
   })
 }
 
-async function countRows(store: Store): Promise<number> {
-  const [row] = await rowsOf(store, 'select count(*) as rows from trades')
+async function countRows(database: TemporaryDatabase): Promise<number> {
+  const [row] = await database.rows('select count(*) as rows from trades')
   return Number(row?.['rows'])
 }
 

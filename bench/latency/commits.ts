@@ -1,5 +1,4 @@
-import type { Store } from '../../src/ports/store.ts'
-import { rowsOf } from '../servers/database.ts'
+import type { TemporaryDatabase } from '../servers/database.ts'
 import { type Percentiles, SHARES } from './percentiles.ts'
 
 export interface CommitLatencies {
@@ -12,8 +11,11 @@ export interface CommitLatencies {
  * in ms, of all trades whose frame arrived at `since` or later (microseconds). The database itself has noted the time of each
  * commit, when its record was written to the log, before that was flushed. Undefined where the server does not note it.
  */
-export async function commitLatencies(store: Store, since: number): Promise<CommitLatencies | undefined> {
-  const [setting] = await rowsOf(store, 'show track_commit_timestamp')
+export async function commitLatencies(
+  database: TemporaryDatabase,
+  since: number,
+): Promise<CommitLatencies | undefined> {
+  const [setting] = await database.rows('show track_commit_timestamp')
   if (setting?.['track_commit_timestamp'] !== 'on') return undefined
   const millis = (column: string) =>
     SHARES.map(
@@ -21,8 +23,7 @@ export async function commitLatencies(store: Store, since: number): Promise<Comm
         `percentile_cont(${share}) within group (order by extract(epoch from at - ${column}) * 1000)`,
     )
   const columns = [...millis('recv_ts'), ...millis('ts')].map((sql, i) => `${sql} as p${i}`)
-  const [row = {}] = await rowsOf(
-    store,
+  const [row = {}] = await database.rows(
     `select ${columns.join(', ')}
     from (select pg_xact_commit_timestamp(xmin) as at, recv_ts, ts from trades
       where recv_ts >= timestamptz 'epoch' + ${since} * interval '1 microsecond') as stored`,

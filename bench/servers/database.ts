@@ -1,3 +1,4 @@
+import { records } from '../../src/adapters/store/session.ts'
 import { type Address, parseAddress } from '../../src/adapters/store/timescale/address.ts'
 import { PgSession } from '../../src/adapters/store/timescale/pg-session.ts'
 import type { TimescaleSettings } from '../../src/adapters/store/timescale/settings.ts'
@@ -21,10 +22,14 @@ export interface DatabaseServer {
   close(): Promise<void>
 }
 
+type Rows = readonly Readonly<Record<string, string | null | undefined>>[]
+
 export interface TemporaryDatabase {
   readonly url: string
   readonly address: Address
   readonly store: Store
+  /** Asks by a connection of its own: what the store's queries may use is limited. Values are PostgreSQL's text. */
+  rows(sql: string): Promise<Rows>
   /** Closes the store and drops the database. */
   drop(): Promise<void>
 }
@@ -45,7 +50,7 @@ export async function openDatabaseServer(url: string | undefined): Promise<Datab
   const settings = timescaleSettings(config, log)
   const admin = await openSession(settings)
   const first = await createDatabase(admin, settings)
-  const name = await describe(first.store, server === undefined)
+  const name = await describe(first, server === undefined)
   await first.drop()
   return {
     name,
@@ -73,6 +78,15 @@ function openSession(settings: TimescaleSettings): Promise<PgSession> {
   return PgSession.open({ ...settings, address: parseAddress(settings.url), statementTimeoutMs: 0 }, signal)
 }
 
+async function ask(settings: TimescaleSettings, sql: string): Promise<Rows> {
+  const session = await openSession(settings)
+  try {
+    return records(await session.rows(sql))
+  } finally {
+    await session.close()
+  }
+}
+
 async function createDatabase(admin: PgSession, settings: TimescaleSettings): Promise<TemporaryDatabase> {
   const name = `${PREFIX}${ulid(Date.now(), Math.random)}`
   await admin.execute(`create database ${name}`)
@@ -86,6 +100,7 @@ async function createDatabase(admin: PgSession, settings: TimescaleSettings): Pr
       url: url.href,
       address: parseAddress(url.href),
       store,
+      rows: (sql) => ask({ ...settings, url: url.href }, sql),
       async drop() {
         await store.close()
         await drop()
@@ -97,9 +112,8 @@ async function createDatabase(admin: PgSession, settings: TimescaleSettings): Pr
   }
 }
 
-async function describe(store: Store, isOutside: boolean): Promise<string> {
-  const [row] = await rowsOf(
-    store,
+async function describe(database: TemporaryDatabase, isOutside: boolean): Promise<string> {
+  const [row] = await database.rows(
     `select current_setting('server_version') as version, current_setting('fsync') as fsync,
       (select extversion from pg_extension where extname = 'timescaledb') as timescale`,
   )
@@ -108,13 +122,4 @@ async function describe(store: Store, isOutside: boolean): Promise<string> {
   const engine = `PostgreSQL ${version} (${where}, fsync ${fsync})`
   if (timescale == null) return `${engine}, without TimescaleDB: plain tables`
   return `TimescaleDB ${timescale} on ${engine}: hypertables`
-}
-
-/** The rows of a query on a store of this bench. */
-export async function rowsOf(
-  store: Store,
-  sql: string,
-): Promise<readonly Readonly<Record<string, unknown>>[]> {
-  const { rows } = await store.query(sql, { maxRows: 1_000, timeoutMs: 120_000 }, signal)
-  return rows
 }

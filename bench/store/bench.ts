@@ -1,12 +1,7 @@
 import { join } from 'node:path'
 import type { RowSegment } from '../../src/ports/store.ts'
 import { type Bench, type BenchOptions, describe, type Measurement, wholeNumber } from '../bench.ts'
-import {
-  type DatabaseServer,
-  openDatabaseServer,
-  rowsOf,
-  type TemporaryDatabase,
-} from '../servers/database.ts'
+import { type DatabaseServer, openDatabaseServer, type TemporaryDatabase } from '../servers/database.ts'
 import { type KafkaToMeasure, openKafkaToMeasure } from '../servers/kafka.ts'
 import { inTemporaryFolder } from '../temporary-folder.ts'
 import { storeFromKafka } from './from-kafka.ts'
@@ -94,10 +89,7 @@ async function inDatabase(
   const database = await server.create()
   try {
     const measurement = await work(database)
-    const [found] = await rowsOf(
-      database.store,
-      'select count(*) as rows, count(distinct id) as ids from trades',
-    )
+    const [found] = await database.rows('select count(*) as rows, count(distinct id) as ids from trades')
     if (Number(found?.['rows']) !== records || Number(found?.['ids']) !== records)
       throw new Error(`the table has ${found?.['rows']} rows and ${found?.['ids']} ids, not ${records}`)
     return measurement
@@ -113,8 +105,7 @@ async function storeAll(
   records: number,
 ): Promise<Measurement> {
   const measurement = await storeFromKafka(kafka, topics, database, records)
-  const [found] = await rowsOf(
-    database.store,
+  const [found] = await database.rows(
     `select sum(next_offset) as stored from tapeline_offsets where topic = '${topics.trade}'`,
   )
   if (Number(found?.['stored']) === records) return measurement
