@@ -81,7 +81,12 @@ export function timescaleSettings({ store, storePassword }: Config, log: Log): T
 export async function openKafka(config: Config, log: Log, signal: AbortSignal): Promise<Broker> {
   const settings = kafkaSettings(config, log)
   const { openKafkaBroker } = await import('../../adapters/broker/kafka.ts')
-  return attempt('BROKER_UNAVAILABLE', (deadline) => openKafkaBroker(settings, deadline), signal)
+  const opened = attempt('BROKER_UNAVAILABLE', (deadline) => openKafkaBroker(settings, deadline), signal)
+  return opened.catch((error: unknown) => {
+    if (!(error instanceof TapelineError)) throw error
+    const { code, message, remedy } = error
+    throw new TapelineError(code, `${serverNames(config).broker}: ${message}`, { cause: error, remedy })
+  })
 }
 
 /** One attempt to open the database's server. Raises CONFIG_INVALID and the STORE_ codes; the library is loaded only here. */
