@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createWriteStream, type WriteStream } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { guard } from '../servers/guard.ts'
 
 const ENTRY = fileURLToPath(new URL('../../bin/tapeline.mjs', import.meta.url))
 
@@ -70,12 +72,21 @@ export async function until(
 }
 
 /** Waits until the platform of a process says that it is ready; `output` is told where it ends before. */
-export async function untilReady(child: ChildProcess, folder: string, output: () => string): Promise<void> {
-  await until('the platform is ready', async () => {
-    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${output()}`)
-    const run = await readRunFile(folder)
-    return run?.pid === child.pid && (await fetch(`${run?.api}/readyz`).catch(() => undefined))?.ok === true
-  })
+export async function untilReady(
+  child: ChildProcess,
+  folder: string,
+  output: () => string,
+  withinMs?: number,
+): Promise<void> {
+  await until(
+    'the platform is ready',
+    async () => {
+      if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${output()}`)
+      const run = await readRunFile(folder)
+      return run?.pid === child.pid && (await fetch(`${run?.api}/readyz`).catch(() => undefined))?.ok === true
+    },
+    withinMs,
+  )
 }
 
 async function readRunFile(folder: string): Promise<{ pid: number; api: string } | undefined> {
@@ -86,18 +97,34 @@ async function readRunFile(folder: string): Promise<{ pid: number; api: string }
   }
 }
 
-/** `tapeline up` in a process that tests kill and start again. */
+interface PlatformOptions {
+  /** File that everything it prints is appended to, over all its lives. */
+  readonly logFile?: string
+  /** Called when it ended although nobody had asked for it. */
+  readonly onUnexpectedEnd?: (how: number | NodeJS.Signals | null) => void
+}
+
+/** `tapeline up` in a process that tests kill, stop where it is and start again. It ends with this process. */
 export class PlatformProcess {
   readonly #args: readonly string[]
   readonly #folder: string
   readonly #environment: Record<string, string>
+  readonly #options: PlatformOptions
+  #log: WriteStream | undefined
   #child: ChildProcess | undefined
   #output = ''
+  #isEnding = false
 
-  constructor(folder: string, args: readonly string[], environment: Record<string, string> = {}) {
+  constructor(
+    folder: string,
+    args: readonly string[],
+    environment: Record<string, string> = {},
+    options: PlatformOptions = {},
+  ) {
     this.#folder = folder
     this.#args = args
     this.#environment = environment
+    this.#options = options
   }
 
   /** What it has printed, for messages. */
@@ -105,18 +132,48 @@ export class PlatformProcess {
     return this.#output
   }
 
-  async start(): Promise<void> {
+  /** Starts it, and waits until it is ready. */
+  async start(withinMs?: number): Promise<void> {
+    this.launch()
+    await this.ready(withinMs)
+  }
+
+  /** Starts it without waiting. */
+  launch(): void {
+    const { logFile, onUnexpectedEnd } = this.#options
     const child = startCommand(
       ['up', '--data', this.#folder, '--port', '0', ...this.#args],
       this.#environment,
     )
     this.#child = child
+    this.#isEnding = false
+    if (logFile !== undefined) this.#log ??= createWriteStream(logFile, { flags: 'a' })
     for (const stream of [child.stdout, child.stderr]) {
       stream?.on('data', (chunk: Buffer) => {
         this.#output = (this.#output + chunk.toString()).slice(-20_000)
+        this.#log?.write(chunk)
       })
     }
-    await untilReady(child, this.#folder, () => this.#output)
+    const shell = guard(child.pid ?? 0, this.#folder)
+    child.once('exit', (code, signal) => {
+      shell.release()
+      if (!this.#isEnding) onUnexpectedEnd?.(code ?? signal)
+    })
+  }
+
+  /** Waits until the API, or what a process without one serves instead, says that it is ready. */
+  async ready(withinMs?: number): Promise<void> {
+    if (this.#child) await untilReady(this.#child, this.#folder, () => this.#output, withinMs)
+  }
+
+  /** Stops it where it is (SIGSTOP). */
+  pause(): void {
+    this.#child?.kill('SIGSTOP')
+  }
+
+  /** Lets it go on (SIGCONT). */
+  resume(): void {
+    this.#child?.kill('SIGCONT')
   }
 
   async api(): Promise<string> {
@@ -155,6 +212,7 @@ export class PlatformProcess {
   /** kill -9. */
   async kill(): Promise<void> {
     const child = this.#child
+    this.#isEnding = true
     if (!child || child.exitCode !== null || child.signalCode !== null) return
     child.kill('SIGKILL')
     await once(child, 'close')
@@ -163,6 +221,7 @@ export class PlatformProcess {
   /** Ctrl-C; gives the exit code. Rejects where it does not end in time. */
   async stop(): Promise<number | null> {
     const child = this.#child
+    this.#isEnding = true
     if (!child || child.exitCode !== null) return child?.exitCode ?? null
     return interrupt(child)
   }

@@ -1,0 +1,144 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { WebSocket } from 'ws'
+import { decodeCursor } from '../../../src/domain/cursor.ts'
+import { type LedgerTrade, tradeKey } from '../ledger.ts'
+import type { ServerMessage } from '../stream-client.ts'
+import type { ReadSegment } from './checks.ts'
+
+/** A platform that says nothing for so long is left for another one: the streams of these tests are busy. */
+const SILENCE_MS = 6_000
+const PAUSE_MS = 250
+const POST_MS = 15_000
+
+type Message = ServerMessage | { op: 'data'; stream: string; cursor: string; events: readonly LedgerTrade[] }
+
+interface Segment extends ReadSegment {
+  readonly keys: string[]
+}
+
+/** An application that means to have all of its stream: it resumes by cursor, over whichever of several gateways answers. */
+export class ResumingClient {
+  readonly name: string
+  readonly #apis: readonly string[]
+  readonly #spec: object
+  readonly #closing = new AbortController()
+  #stream: { readonly lease: string; readonly topic: string } | undefined
+  #cursor = ''
+  #at: number
+  #socket: WebSocket | undefined
+  #running: Promise<void> = Promise.resolve()
+  /** What came, without a hole; a `reset` begins a new one. */
+  readonly segments: Segment[] = []
+  /** Messages that are no data, beyond the first `subscribed` of each connection. */
+  readonly surprises: ServerMessage[] = []
+  connections = 0
+  /** Event time of the newest trade, in microseconds. */
+  newest = 0
+  count = 0
+
+  constructor(name: string, apis: readonly string[], spec: object, first = 0) {
+    this.name = name
+    this.#apis = apis
+    this.#spec = spec
+    this.#at = first
+  }
+
+  get stream(): { readonly lease: string; readonly topic: string } {
+    if (this.#stream === undefined) throw new Error(`${this.name} has no stream`)
+    return this.#stream
+  }
+
+  /** Asks for the stream, at whichever gateway answers, and reads it from its beginning until `close`. */
+  async open(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      signal.throwIfAborted()
+      const answer = await this.#ask().catch((error: unknown) => String(error))
+      if (typeof answer !== 'string') {
+        this.#stream = { lease: answer.id, topic: answer.topic }
+        this.#cursor = answer.cursor
+        this.segments.push({ offset: decodeCursor(answer.cursor).offset, keys: [] })
+        break
+      }
+      this.#at++
+      await delay(PAUSE_MS, undefined, { signal })
+    }
+    this.#running = this.#read()
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    this.#socket?.terminate()
+    await this.#running
+  }
+
+  /** Loses the connection without a word, and opens another. */
+  cut(): void {
+    this.#socket?.terminate()
+  }
+
+  get #api(): string {
+    return this.#apis[this.#at % this.#apis.length] ?? ''
+  }
+
+  async #ask(): Promise<{ id: string; topic: string; cursor: string }> {
+    const response = await fetch(`${this.#api}/v1/streams`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ ...this.#spec, ttl: 0 }),
+      signal: AbortSignal.any([this.#closing.signal, AbortSignal.timeout(POST_MS)]),
+    })
+    if (!response.ok) throw new Error(`${response.status} ${await response.text()}`)
+    return (await response.json()) as { id: string; topic: string; cursor: string }
+  }
+
+  async #read(): Promise<void> {
+    while (!this.#closing.signal.aborted) {
+      await this.#readConnection()
+      this.#at++
+      await delay(PAUSE_MS, undefined, { signal: this.#closing.signal }).catch(() => undefined)
+    }
+  }
+
+  /** Resolves when the connection is over. */
+  async #readConnection(): Promise<void> {
+    const socket = new WebSocket(`${this.#api.replace(/^http/, 'ws')}/v1/ws`, { handshakeTimeout: 3_000 })
+    this.#socket = socket
+    const silent = setTimeout(() => socket.terminate(), SILENCE_MS)
+    let isFirst = true
+    const closed = Promise.withResolvers<void>()
+    socket.on('close', () => closed.resolve())
+    // It closes after an error, and whoever reads opens another one.
+    socket.on('error', () => undefined)
+    socket.on('open', () => {
+      this.connections++
+      socket.send(JSON.stringify({ op: 'subscribe', stream: this.stream.lease, cursor: this.#cursor }))
+    })
+    socket.on('message', (bytes) => {
+      silent.refresh()
+      const message = JSON.parse(String(bytes)) as Message
+      if (message.op === 'data') this.#take(message.cursor, message.events)
+      else if (message.op !== 'subscribed' || !isFirst) this.#surprise(message, socket)
+      isFirst = false
+    })
+    await closed.promise
+    clearTimeout(silent)
+  }
+
+  #take(cursor: string, events: readonly LedgerTrade[]): void {
+    this.#cursor = cursor
+    const segment = this.segments.at(-1)
+    for (const event of events) {
+      segment?.keys.push(tradeKey(event))
+      if (event.ts > this.newest) this.newest = event.ts
+    }
+    this.count += events.length
+  }
+
+  #surprise(message: ServerMessage, socket: WebSocket): void {
+    this.surprises.push(message)
+    if (message.op === 'reset' && message.cursor !== undefined) {
+      this.#cursor = message.cursor
+      this.segments.push({ offset: decodeCursor(message.cursor).offset, keys: [] })
+    } else if (message.op === 'error') socket.terminate()
+  }
+}
