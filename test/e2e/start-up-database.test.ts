@@ -9,7 +9,7 @@ import { requireServer } from '../servers/availability.ts'
 import { fakeTimescale } from '../servers/fake-extension.ts'
 import { type PostgresServer, postgresMissing, startPostgres } from '../servers/postgres.ts'
 import { interrupt, makeFolder, startCommand, until, untilReady } from './platform-process.ts'
-import { assertRefused, OTHER_AUTHORITY, outputOf, SECRET } from './start-up.ts'
+import { assertRefused, END_WITHIN_MS, OTHER_AUTHORITY, outputOf, SECRET } from './start-up.ts'
 
 /** Embedded broker, PostgreSQL server: what the database refuses at the start is the same with any broker. */
 describe('up and doctor on a database server', requireServer(postgresMissing()), () => {
@@ -182,6 +182,19 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
       output.stdout,
       /on the data folder .*late and the database at 127\.0\.0\.1:\d+\/postgres, API at/,
     )
+
+    const [, api = ''] = /API at (\S+)/.exec(output.stdout) ?? []
+    const ask = async () => {
+      const body = JSON.stringify({ sql: 'select 1 as n' })
+      const headers = { 'content-type': 'application/json' }
+      const answer = await fetch(`${api}/v1/sql`, { method: 'POST', headers, body })
+      return { status: answer.status, ...((await answer.json()) as { code?: string }) }
+    }
+    await plain.stop()
+    await until('the loss of the database shows', async () => (await ask()).code === 'STORE_UNAVAILABLE')
+    await plain.restart()
+    await until('the database answers again', async () => (await ask()).status === 200)
+    assert.equal(child.exitCode, null, 'once it runs, no server that is away ends it')
     assert.equal(await interrupt(child), 0, output.stderr)
   })
 
@@ -195,7 +208,7 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
       ...['--database', `postgres://tapeline@127.0.0.1:${port}/market`, ...data()],
     ])
     const output = outputOf(child)
-    const late = setTimeout(() => child.kill('SIGKILL'), 10_000)
+    const late = setTimeout(() => child.kill('SIGKILL'), END_WITHIN_MS)
     const [code] = (await once(child, 'close')) as [number | null]
     clearTimeout(late)
     silent.close()

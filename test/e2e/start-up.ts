@@ -20,8 +20,11 @@ FHmjpgZ38aSpRGLP02IPw+Rt
 -----END CERTIFICATE-----
 `
 
-/** What `up` and `doctor` must have ended by. */
-const END_WITHIN_MS = 10_000
+/**
+ * What `up` and `doctor` must have ended by. They take less than two seconds by themselves, and have 10; the tests share the machine
+ * with others. One that waits instead of refusing waits for ever.
+ */
+export const END_WITHIN_MS = 30_000
 
 interface Ended {
   readonly code: number | null
@@ -29,7 +32,7 @@ interface Ended {
   readonly stderr: string
 }
 
-/** Runs a command that ends by itself within 10 s; one that does not is killed and fails. */
+/** Runs a command that ends by itself in time; one that does not is killed and fails. */
 async function ended(args: readonly string[], environment: Record<string, string>): Promise<Ended> {
   const child = startCommand(args, environment)
   const output = outputOf(child)
@@ -75,7 +78,7 @@ interface Report {
   }[]
 }
 
-/** `up` and `doctor` each end within 10 s with exit code 1, what is wrong and the remedy, without a stack or a secret. */
+/** `up` and `doctor` each end in time with exit code 1, what is wrong and the remedy, without a stack or a secret. */
 export async function assertRefused({ args, environment = {}, code, says, finding }: Refusal): Promise<void> {
   const [up, doctor] = await Promise.all([
     ended(['up', '--port', '0', '--simulator', 'http://127.0.0.1:1', ...args], environment),

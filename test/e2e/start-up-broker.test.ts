@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { requireServer } from '../servers/availability.ts'
+import { type KafkaServer, kafkaMissing, startKafka } from '../servers/kafka.ts'
+import { interrupt, makeFolder, startCommand, until, untilReady } from './platform-process.ts'
+import { assertRefused, OTHER_AUTHORITY, outputOf, SECRET } from './start-up.ts'
+
+const USERS = { admin: `${SECRET}-admin`, tapeline: `${SECRET}-user` }
+
+/** Roles that need no database: what is wrong can only be the broker. */
+const ROLES = ['--roles', 'producer,coordinator']
+
+describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () => {
+  let folder: Awaited<ReturnType<typeof makeFolder>>
+  let server: KafkaServer
+  let plain: KafkaServer
+  let ca: string
+  let otherCa: string
+
+  before(async () => {
+    folder = await makeFolder()
+    ;[server, plain] = await Promise.all([
+      startKafka({ tls: true, sasl: { mechanism: 'SCRAM-SHA-512', users: USERS }, acls: true }),
+      startKafka(),
+    ])
+    ca = join(folder.path, 'ca.pem')
+    await writeFile(ca, server.ca)
+    otherCa = join(folder.path, 'other.pem')
+    await writeFile(otherCa, OTHER_AUTHORITY)
+  })
+
+  after(async () => {
+    await Promise.all([server.close(), plain.close()])
+    await folder.remove()
+  })
+
+  let folders = 0
+  const data = (): string[] => ['--data', join(folder.path, `data-${folders++}`)]
+
+  /** A login that the broker takes; `changes` make it wrong. */
+  const login = (changes: Record<string, string> = {}): Record<string, string> => ({
+    TAPELINE_BROKER_TLS: 'true',
+    TAPELINE_BROKER_TLS_CA: ca,
+    TAPELINE_BROKER_SASL: 'scram-sha-512',
+    TAPELINE_BROKER_USERNAME: 'admin',
+    TAPELINE_BROKER_PASSWORD: USERS.admin,
+    ...changes,
+  })
+
+  test('a wrong password', () =>
+    assertRefused({
+      args: [...ROLES, '--kafka', server.bootstrap, ...data()],
+      environment: login({ TAPELINE_BROKER_PASSWORD: `${SECRET}-wrong` }),
+      code: 'BROKER_UNAUTHORIZED',
+      says: new RegExp(server.bootstrap),
+      finding: ['broker', /BROKER_UNAUTHORIZED/],
+    }))
+
+  test('no password', () =>
+    assertRefused({
+      args: [...ROLES, '--kafka', server.bootstrap, ...data()],
+      environment: login({ TAPELINE_BROKER_PASSWORD: '' }),
+      code: 'CONFIG_INVALID',
+      says: /broker\.passwordFile/,
+      finding: ['broker', /CONFIG_INVALID/],
+    }))
+
+  test('an unknown host', () =>
+    assertRefused({
+      args: [...ROLES, '--kafka', 'no-such-host.invalid:9092', ...data()],
+      code: 'BROKER_HOST_UNKNOWN',
+      says: /no-such-host\.invalid/,
+      finding: ['broker', /BROKER_HOST_UNKNOWN/],
+    }))
+
+  test('a listener that speaks TLS, asked without', () =>
+    assertRefused({
+      args: [...ROLES, '--kafka', server.bootstrap, ...data()],
+      environment: login({ TAPELINE_BROKER_TLS: 'false' }),
+      code: 'BROKER_TLS_FAILED',
+      says: /TLS/,
+      finding: ['broker', /BROKER_TLS_FAILED/],
+    }))
+
+  test('a listener that speaks no TLS', () =>
+    assertRefused({
+      args: [...ROLES, '--kafka', plain.bootstrap, ...data()],
+      environment: { TAPELINE_BROKER_TLS: 'true' },
+      code: 'BROKER_TLS_FAILED',
+      says: /TLS|SSL/,
+      finding: ['broker', /BROKER_TLS_FAILED/],
+    }))
+
+  test('a certificate of another authority', () =>
+    assertRefused({
+      args: [...ROLES, '--kafka', server.bootstrap, ...data()],
+      environment: login({ TAPELINE_BROKER_TLS_CA: otherCa }),
+      code: 'BROKER_TLS_FAILED',
+      says: /certificate/,
+      finding: ['broker', /BROKER_TLS_FAILED/],
+    }))
+
+  test('a user without rights', () =>
+    assertRefused({
+      args: [...ROLES, '--kafka', server.bootstrap, ...data()],
+      environment: login({ TAPELINE_BROKER_USERNAME: 'tapeline', TAPELINE_BROKER_PASSWORD: USERS.tapeline }),
+      code: 'BROKER_FORBIDDEN',
+      says: /\w/,
+      finding: ['broker rights', /\w/],
+    }))
+
+  test('another number of partitions than the topics have', async () => {
+    const args = [
+      'up',
+      '--port',
+      '0',
+      ...ROLES,
+      '--kafka',
+      server.bootstrap,
+      '--simulator',
+      'http://127.0.0.1:1',
+    ]
+    const [, path = ''] = data()
+    const child = startCommand([...args, '--data', path], login())
+    const output = outputOf(child)
+    await untilReady(child, path, () => output.stderr)
+    assert.equal(await interrupt(child), 0)
+    await assertRefused({
+      args: [...ROLES, '--kafka', server.bootstrap, ...data()],
+      environment: login({ TAPELINE_TOPICS_PARTITIONS: '8' }),
+      code: 'PARTITIONS_CHANGED',
+      says: /4 partitions.* 8/,
+      finding: ['broker topics', /has 4 partitions, the configuration says 8/],
+    })
+  })
+
+  test('a broker that comes later is waited for, said in one line, and a wait ends with Ctrl-C', async () => {
+    await plain.kill()
+    const args = [
+      'up',
+      '--port',
+      '0',
+      ...ROLES,
+      '--kafka',
+      plain.bootstrap,
+      '--simulator',
+      'http://127.0.0.1:1',
+    ]
+    const [path, other] = [join(folder.path, 'late'), join(folder.path, 'given-up')]
+    const child = startCommand([...args, '--data', path])
+    const impatient = startCommand([...args, '--data', other])
+    const [output, saying] = [outputOf(child), outputOf(impatient)]
+    const isWaiting = ({ stderr }: { stderr: string }): boolean => stderr.includes('waiting for')
+    await until('both wait', () => isWaiting(output) && isWaiting(saying))
+    assert.equal(await interrupt(impatient), 0, saying.stderr)
+
+    await plain.restart()
+    await untilReady(child, path, () => output.stderr)
+    const lines = output.stderr.split('\n').filter((line) => line.includes('waiting for'))
+    assert.equal(lines.length, 1, output.stderr)
+    const { server: named, code } = JSON.parse(lines[0] ?? '')
+    assert.deepEqual([named, code], [`the broker at ${plain.bootstrap}`, 'BROKER_UNAVAILABLE'])
+    await until('it says that it runs', () => output.stdout.includes('Tapeline runs'))
+    assert.match(output.stdout, /producer, coordinator, on the broker at .*, health and metrics at http/)
+    assert.equal(await interrupt(child), 0, output.stderr)
+  })
+})
