@@ -135,9 +135,13 @@ export class StoreHost {
     if (!this.#thread.ended) return
     if (performance.now() - this.#reopenedAt < REOPEN_MS)
       throw unavailable('The embedded database has ended.')
-    this.#reopenedAt = performance.now()
     this.#log.warn({}, 'the embedded database has ended; opening it again')
-    this.#thread = await openThread(this.#settings)
+    try {
+      this.#thread = await openThread(this.#settings)
+    } finally {
+      // From the end of the attempt on: on a busy machine one takes longer than the pause.
+      this.#reopenedAt = performance.now()
+    }
   }
 
   /** An answer with a deadline, at which the thread is ended. */
