@@ -123,10 +123,12 @@ describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () =>
       'http://127.0.0.1:1',
     ]
     const [, path = ''] = data()
-    const child = startCommand([...args, '--data', path], login())
+    const child = startCommand([...args, '--log-level', 'debug', '--data', path], login())
     const output = outputOf(child)
     await untilReady(child, path, () => output.stderr)
     assert.equal(await interrupt(child), 0)
+    assert.match(output.stderr, /"level":"debug"/)
+    assert.ok(!`${output.stdout}${output.stderr}`.includes(SECRET), 'no secret in the log')
     await assertRefused({
       args: [...ROLES, '--kafka', server.bootstrap, ...data()],
       environment: login({ TAPELINE_TOPICS_PARTITIONS: '8' }),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -155,6 +155,27 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
       says: /store\.url/,
       finding: ['configuration', /store\.url has a password/],
     }))
+
+  test('a password that is right is told nowhere', async () => {
+    const path = join(folder.path, 'right')
+    const child = startCommand(
+      [
+        ...['up', '--port', '0', '--simulator', 'http://127.0.0.1:1', '--log-level', 'debug'],
+        ...['--database', server.url, '--data', path],
+      ],
+      { ...withTls, TAPELINE_STORE_TLS: 'verify', TAPELINE_STORE_TLS_CA: ca },
+    )
+    const output = outputOf(child)
+    await untilReady(child, path, () => output.stderr)
+    const run = await readFile(join(path, 'run.json'), 'utf8')
+    const { api } = JSON.parse(run) as { api: string }
+    const pages = ['/', '/readyz', '/metrics', '/v1/actors', '/v1/alerts', '/v1/topics?all=true']
+    const answers = await Promise.all(pages.map((page) => fetch(`${api}${page}`).then((got) => got.text())))
+    assert.equal(await interrupt(child), 0, output.stderr)
+    assert.match(output.stderr, /"level":"debug"/)
+    const told = [run, output.stdout, output.stderr, ...answers]
+    assert.ok(!told.some((text) => text.includes(SECRET)), 'no secret')
+  })
 
   test('a server that comes later is waited for, said in one line, and a wait ends with Ctrl-C', async () => {
     const url = plain.url
