@@ -29,7 +29,7 @@ export class ResumingClient {
   #running: Promise<void> = Promise.resolve()
   /** What came, without a hole; a `reset` begins a new one. */
   readonly segments: Segment[] = []
-  /** Messages that are no data, beyond the first `subscribed` of each connection. */
+  /** What the server said besides `subscribed` and data. */
   readonly surprises: ServerMessage[] = []
   connections = 0
   /** Event time of the newest trade, in microseconds. */
@@ -55,8 +55,8 @@ export class ResumingClient {
       const answer = await this.#ask().catch((error: unknown) => String(error))
       if (typeof answer !== 'string') {
         this.#stream = { lease: answer.id, topic: answer.topic }
-        this.#cursor = answer.cursor
-        this.segments.push({ offset: decodeCursor(answer.cursor).offset, keys: [] })
+        // Without a cursor an earlier answer was lost on its way: the topic is there, and it begins where it is subscribed.
+        if (answer.cursor !== undefined) this.#begin(answer.cursor)
         break
       }
       this.#at++
@@ -80,7 +80,7 @@ export class ResumingClient {
     return this.#apis[this.#at % this.#apis.length] ?? ''
   }
 
-  async #ask(): Promise<{ id: string; topic: string; cursor: string }> {
+  async #ask(): Promise<{ id: string; topic: string; cursor?: string }> {
     const response = await fetch(`${this.#api}/v1/streams`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -88,7 +88,7 @@ export class ResumingClient {
       signal: AbortSignal.any([this.#closing.signal, AbortSignal.timeout(POST_MS)]),
     })
     if (!response.ok) throw new Error(`${response.status} ${await response.text()}`)
-    return (await response.json()) as { id: string; topic: string; cursor: string }
+    return (await response.json()) as { id: string; topic: string; cursor?: string }
   }
 
   async #read(): Promise<void> {
@@ -104,24 +104,29 @@ export class ResumingClient {
     const socket = new WebSocket(`${this.#api.replace(/^http/, 'ws')}/v1/ws`, { handshakeTimeout: 3_000 })
     this.#socket = socket
     const silent = setTimeout(() => socket.terminate(), SILENCE_MS)
-    let isFirst = true
     const closed = Promise.withResolvers<void>()
     socket.on('close', () => closed.resolve())
     // It closes after an error, and whoever reads opens another one.
     socket.on('error', () => undefined)
     socket.on('open', () => {
       this.connections++
-      socket.send(JSON.stringify({ op: 'subscribe', stream: this.stream.lease, cursor: this.#cursor }))
+      const cursor = this.#cursor === '' ? {} : { cursor: this.#cursor }
+      socket.send(JSON.stringify({ op: 'subscribe', stream: this.stream.lease, ...cursor }))
     })
     socket.on('message', (bytes) => {
       silent.refresh()
       const message = JSON.parse(String(bytes)) as Message
       if (message.op === 'data') this.#take(message.cursor, message.events)
-      else if (message.op !== 'subscribed' || !isFirst) this.#surprise(message, socket)
-      isFirst = false
+      else if (message.op !== 'subscribed') this.#surprise(message, socket)
+      else if (this.#cursor === '') this.#begin(message.cursor ?? '')
     })
     await closed.promise
     clearTimeout(silent)
+  }
+
+  #begin(cursor: string): void {
+    this.#cursor = cursor
+    this.segments.push({ offset: decodeCursor(cursor).offset, keys: [] })
   }
 
   #take(cursor: string, events: readonly LedgerTrade[]): void {
@@ -137,8 +142,7 @@ export class ResumingClient {
   #surprise(message: ServerMessage, socket: WebSocket): void {
     this.surprises.push(message)
     if (message.op === 'reset' && message.cursor !== undefined) {
-      this.#cursor = message.cursor
-      this.segments.push({ offset: decodeCursor(message.cursor).offset, keys: [] })
+      this.#begin(message.cursor)
     } else if (message.op === 'error') socket.terminate()
   }
 }

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { requireServer } from '../servers/availability.ts'
+import { kafkaMissing } from '../servers/kafka.ts'
+import { postgresMissing } from '../servers/postgres.ts'
+import { runChaos } from './chaos.ts'
+import { isKill, planFaults } from './schedule.ts'
+
+const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
+
+test('the same seed plans the same faults; ten minutes have more than 30 kills and never two faults of one target', () => {
+  const options = { seed: SEED, forMs: 600_000, everyMs: 9_000, processes: ['a', 'b', 'c', 'd', 'e', 'f'] }
+  const plan = planFaults(options)
+  assert.deepEqual(plan, planFaults(options))
+  assert.notDeepEqual(plan, planFaults({ ...options, seed: SEED + 1 }))
+  assert.ok(plan.filter(isKill).length >= 30, `${plan.filter(isKill).length} kills (seed ${SEED})`)
+  for (const ofTarget of Map.groupBy(plan, ({ target }) => target).values()) {
+    for (const [i, { at, holdMs }] of ofTarget.entries())
+      assert.ok(at + holdMs < (ofTarget[i + 1]?.at ?? Number.POSITIVE_INFINITY), `seed ${SEED}`)
+  }
+})
+
+test(`kills, zombies and cut connections: nothing lost, nothing twice, no silent hole (seed ${SEED})`, {
+  ...requireServer(kafkaMissing() ?? postgresMissing()),
+  timeout: 230_000,
+}, async (t) => {
+  const { violations, logs } = await runChaos(
+    { seed: SEED, forMs: 30_000, everyMs: 3_500, rate: 200, print: (line) => t.diagnostic(line) },
+    t.signal,
+  )
+  assert.deepEqual(violations, [], `logs: ${logs}`)
+})

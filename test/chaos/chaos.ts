@@ -1,0 +1,280 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { until } from '../e2e/platform-process.ts'
+import { checkClient, checkRows, checkStream, missingTrades, tradesFrom } from '../e2e/servers/checks.ts'
+import { type Evidence, gatherEvidence } from '../e2e/servers/evidence.ts'
+import { begin } from './faults.ts'
+import { type Cost, Progress } from './progress.ts'
+import { type Fault, isKill, planFaults } from './schedule.ts'
+import { openWorld, type World } from './world.ts'
+
+export interface ChaosOptions {
+  readonly seed: number
+  /** How long faults are put upon it, in ms. */
+  readonly forMs: number
+  /** How far apart they begin on average, in ms. */
+  readonly everyMs: number
+  /** Trades a second. */
+  readonly rate: number
+  /** Programs of another PostgreSQL than that of the package. */
+  readonly postgresBinaries?: string
+  readonly print: (line: string) => void
+}
+
+export interface ChaosResult {
+  /** What is wrong; empty when all is well. */
+  readonly violations: readonly string[]
+  readonly kills: number
+  /** Folder with the logs of all processes; undefined where it was removed, since all is well. */
+  readonly logs: string | undefined
+}
+
+/** Everything must move again within so long after the last fault. */
+const RECOVERED_MS = 90_000
+/** How long it then runs without faults, so that each market has had a trade: only that shows its gap. */
+const CALM_MS = 8_000
+const DRAINED_MS = 60_000
+const HEALTHY_MS = 40_000
+
+/**
+ * Runs the platform in six processes on Kafka and PostgreSQL, kills, freezes, cuts and delays whatever the seed says, lets it
+ * settle, and looks whether anything was lost, repeated or swapped. Rejects where it does not come so far, or with the
+ * signal; what was started is ended in any case.
+ */
+export async function runChaos(options: ChaosOptions, signal: AbortSignal): Promise<ChaosResult> {
+  const { seed, forMs, everyMs, rate, postgresBinaries, print } = options
+  const violations: string[] = []
+  const startedAt = Date.now()
+  const now = (): string => `${((Date.now() - startedAt) / 1_000).toFixed(1).padStart(6)} s`
+  const world = await openWorld({
+    ...{ seed, rate },
+    ...(postgresBinaries !== undefined && { postgresBinaries }),
+    onUnexpectedEnd(name, how) {
+      if (signal.aborted) return
+      violations.push(`${name} ended by itself: ${how}`)
+      print(`${now()}  ${name} ended by itself: ${how}`)
+    },
+  })
+  const progress = new Progress(world)
+  let isWell = false
+  try {
+    const plan = planFaults({ seed, forMs, everyMs, processes: world.cluster.names })
+    print(`${now()}  ${plan.length} faults follow, ${plan.filter(isKill).length} of them kill (seed ${seed})`)
+    const costs = await carryOut(plan, { world, progress, print, now, forMs }, signal)
+    await settle(world, progress, signal)
+    print(`${now()}  everything moves again`)
+    violations.push(...(await unhealthy(world, signal)))
+    const { cutoff, evidence } = await drain(world, progress, signal)
+    print(`${now()}  everything is read`)
+    violations.push(...check(world, evidence, cutoff))
+    for (const line of totals(world, evidence, plan, costs)) print(line)
+    isWell = violations.length === 0
+    if (!isWell) await keepEvidence(world, evidence)
+    for (const line of violations) print(`VIOLATION: ${line}`)
+    return { violations, kills: plan.filter(isKill).length, logs: isWell ? undefined : world.cluster.logs }
+  } finally {
+    await progress.close()
+    await world.close({ keep: !isWell && !signal.aborted })
+    if (!isWell && !signal.aborted) print(`seed ${seed}; logs, ledger and run files: ${world.cluster.folder}`)
+  }
+}
+
+interface Stage {
+  readonly world: World
+  readonly progress: Progress
+  readonly print: (line: string) => void
+  readonly now: () => string
+  readonly forMs: number
+}
+
+/** Begins and ends each fault at its time, and lets the late applications come meanwhile. */
+async function carryOut(plan: readonly Fault[], stage: Stage, signal: AbortSignal): Promise<Cost[]> {
+  const { world, progress, print, now, forMs } = stage
+  const startedAt = Date.now()
+  const costs: Cost[] = []
+  const wait = (ms: number) => delay(Math.max(0, ms - (Date.now() - startedAt)), undefined, { signal })
+
+  const carry = async (fault: Fault): Promise<void> => {
+    await wait(fault.at)
+    const at = now().trim()
+    const undo = await begin(fault, world)
+    const lasts = fault.holdMs === 0 ? '' : `, for ${seconds(fault.holdMs)}`
+    const what = fault.kind + (fault.kind.endsWith(fault.target) ? '' : ` ${fault.target}`)
+    print(`${now()}  ${what}${lasts}`)
+    costs.push(progress.measure((cost) => print(`${now()}      ${what} at ${at} cost ${describeCost(cost)}`)))
+    try {
+      await delay(fault.holdMs, undefined, { signal })
+    } finally {
+      await undo()
+    }
+  }
+
+  const comeLate = async (nth: number, of: number): Promise<void> => {
+    await wait((forMs * (nth + 0.5)) / of)
+    await world.openLate()
+    print(`${now()}  another application reads`)
+  }
+
+  const late = world.late
+  const works = [...plan.map(carry), ...Array.from({ length: late }, (_, nth) => comeLate(nth, late))]
+  const results = await Promise.allSettled(works)
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+  return costs
+}
+
+const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
+
+function describeCost({ rowsMs, clientsMs, slowest }: Cost): string {
+  const known = (ms: number | undefined): string => (ms === undefined ? 'not known' : seconds(ms))
+  return `rows ${known(rowsMs)}, applications ${known(clientsMs)}${slowest ? ` (last ${slowest})` : ''}`
+}
+
+/** Waits until trades of after now are in the rows of each shard and at each application. */
+async function settle({ cluster }: World, progress: Progress, signal: AbortSignal): Promise<void> {
+  const since = Date.now() + CALM_MS
+  await until(
+    'rows and applications move again',
+    () => {
+      signal.throwIfAborted()
+      return progress.rows > since && progress.clients > since
+    },
+    RECOVERED_MS + CALM_MS,
+  ).catch((error: unknown) => {
+    const ago = (at: number): string => seconds(Date.now() - at)
+    throw new Error(
+      `${String(error)}: rows are ${ago(progress.rows)} behind, applications ${ago(progress.clients)} (${cluster.logs})`,
+    )
+  })
+}
+
+/** Machines in error and alerts that stay although nothing is wrong any more. */
+async function unhealthy({ cluster }: World, signal: AbortSignal): Promise<string[]> {
+  const look = async (): Promise<string[]> => {
+    const found: string[] = []
+    for (const name of ['gateway-1', 'gateway-2']) {
+      const { actors } = await cluster
+        .process(name)
+        .get<{ actors: { id: string; state: string; errorInfo: { code: string } | null }[] }>('/v1/actors')
+      const { alerts } = await cluster
+        .process(name)
+        .get<{ alerts: { id: string; code: string; message: string }[] }>('/v1/alerts')
+      found.push(
+        ...actors
+          .filter(({ state }) => state === 'error')
+          .map(({ id, errorInfo }) => `${name}: ${id} is in error: ${errorInfo?.code}`),
+        ...alerts.map(({ id, code, message }) => `${name}: the alert ${id} stays: ${code} ${message}`),
+      )
+    }
+    return found
+  }
+  let found: string[] = []
+  try {
+    await until(
+      'no machine is in error and no alert is left',
+      async () => {
+        signal.throwIfAborted()
+        found = await look()
+        return found.length === 0
+      },
+      HEALTHY_MS,
+    )
+  } catch (error) {
+    signal.throwIfAborted()
+    return found.length > 0 ? found : [String(error)]
+  }
+  return []
+}
+
+/** Stops the simulator and waits until what it emitted is where it should be. `cutoff`: all up to it has had its time. */
+async function drain(
+  world: World,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<{ cutoff: number; evidence: Evidence }> {
+  const { cluster, clients } = world
+  const cutoff = Date.now()
+  await until('a while more has arrived', () => progress.rows > cutoff + 2_000, RECOVERED_MS)
+  await cluster.simulator.stop()
+  let evidence: Evidence | undefined
+  await until(
+    'everything published has arrived',
+    async () => {
+      signal.throwIfAborted()
+      const found = await gatherEvidence(cluster)
+      evidence = found
+      return (
+        found.stored.length >= found.published.length &&
+        clients.every(({ stream, segments }) => {
+          const { offset, keys } = segments.at(-1) ?? { offset: 0, keys: [] }
+          return keys.length >= tradesFrom(found.topic(stream.topic) ?? [], offset).length
+        })
+      )
+    },
+    DRAINED_MS,
+  ).catch((error: unknown) => {
+    signal.throwIfAborted()
+    // What has not arrived is named by the checks.
+    if (!String(error).includes('waited')) throw error
+  })
+  return { cutoff, evidence: evidence ?? (await gatherEvidence(cluster)) }
+}
+
+/** What the servers held, for whoever looks for the cause: they are gone afterwards. */
+async function keepEvidence({ cluster, clients }: World, evidence: Evidence): Promise<void> {
+  const { stored, gaps, published, leases, streams } = evidence
+  const registry = { leases: [...leases.values()], streams: [...streams.values()] }
+  const topics = Object.fromEntries(
+    registry.streams.map(({ topic }) => [topic, evidence.topic(topic) ?? null]),
+  )
+  const applications = clients.map(({ name, stream, segments, surprises }) => ({
+    ...{ name, stream, segments, surprises },
+  }))
+  const all = { stored, gaps, published, registry, topics, applications }
+  await writeFile(join(cluster.folder, 'evidence.json'), JSON.stringify(all))
+}
+
+function check({ clients }: World, evidence: Evidence, cutoff: number): string[] {
+  return [
+    ...checkRows(evidence, cutoff * 1_000),
+    ...clients.flatMap(({ name, stream, segments, surprises }) => {
+      const { lease, topic } = stream
+      const record = evidence.streams.get(evidence.leases.get(lease)?.streamId ?? '')
+      return [
+        ...(record === undefined ? [`${name}: the registry lacks its stream ${lease}`] : []),
+        ...(record === undefined ? [] : checkStream(evidence, record)),
+        ...checkClient(evidence, { name, topic, segments }),
+        ...surprises
+          .filter(({ op, code = '' }) => op === 'end' || FATAL.has(code))
+          .map(({ op, code = '', reason = '' }) => `${name} was told ${op} ${code}${reason}`),
+      ]
+    }),
+  ]
+}
+
+/** What an application with a lease and a cursor of ours must never be told. */
+const FATAL: ReadonlySet<string> = new Set(['STREAM_UNKNOWN', 'CURSOR_INVALID', 'INTERNAL'])
+
+function totals(
+  { clients }: World,
+  evidence: Evidence,
+  plan: readonly Fault[],
+  costs: readonly Cost[],
+): string[] {
+  const sum = (of: (client: World['clients'][number]) => number): number =>
+    clients.reduce((total, client) => total + of(client), 0)
+  const surprises = Map.groupBy(
+    clients.flatMap((client) => client.surprises),
+    ({ op, code = '' }) => `${op} ${code}`.trim(),
+  )
+  const worst = (of: (cost: Cost) => number | undefined): string => {
+    const known = costs.flatMap((cost) => of(cost) ?? []).sort((a, b) => a - b)
+    return `median ${seconds(known[known.length >> 1] ?? 0)}, longest ${seconds(known.at(-1) ?? 0)}`
+  }
+  const { emitted, stored, gaps, published } = evidence
+  return [
+    `${plan.length} faults, ${plan.filter(isKill).length} of them kills; rows moved on after ${worst((cost) => cost.rowsMs)}; applications after ${worst((cost) => cost.clientsMs)}`,
+    `${emitted.length} trades emitted, ${published.length} in the fixed topic, ${stored.length} rows, ${missingTrades(evidence).length} missing in ${gaps.length} flagged gaps`,
+    `${clients.length} applications got ${sum(({ count }) => count)} events over ${sum(({ connections }) => connections)} connections; they were told: ${[...surprises].map(([what, all]) => `${what} x ${all.length}`).join(', ') || 'nothing else'}`,
+  ]
+}

@@ -1,0 +1,75 @@
+import { parseArgs } from 'node:util'
+import { kafkaMissing } from '../servers/kafka.ts'
+import { postgresMissing } from '../servers/postgres.ts'
+import { runChaos } from './chaos.ts'
+
+const HELP = `
+Usage: npm run chaos -- [--minutes N] [--seed S] [--rate R] [--every SECONDS] [--postgres DIR]
+
+Runs the platform in six processes on a real Kafka and PostgreSQL, with 20 applications. Whatever the seed says
+is killed, frozen, cut or delayed; then it settles, and everything is compared: rows, ledger and flagged gaps,
+the topics of all streams, and what each application got. Exit code 1 where anything is lost, repeated or
+swapped; the logs of all processes are kept then.
+
+  --minutes N      how long faults are put upon it (default: 2)
+  --seed S         decides the faults and the markets (default: from the clock; it is printed)
+  --rate R         trades a second (default: 300)
+  --every SECONDS  how far apart faults begin on average (default: 9)
+  --postgres DIR   folder with the programs of another PostgreSQL (default: the one that npm ci brings)
+`
+
+const SIGINT_CODE = 130
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: 'string', default: '2' },
+      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+      rate: { type: 'string', default: '300' },
+      every: { type: 'string', default: '9' },
+      postgres: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) {
+    console.log(HELP.trim())
+    return 0
+  }
+  const missing = kafkaMissing() ?? (values.postgres === undefined ? postgresMissing() : undefined)
+  if (missing !== undefined) {
+    console.error(missing)
+    return 1
+  }
+  const ended = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => ended.abort())
+  try {
+    const { violations } = await runChaos(
+      {
+        seed: positive('seed', values.seed, 0),
+        forMs: positive('minutes', values.minutes) * 60_000,
+        everyMs: positive('every', values.every) * 1_000,
+        rate: positive('rate', values.rate),
+        ...(values.postgres !== undefined && { postgresBinaries: values.postgres }),
+        print: (line) => console.log(line),
+      },
+      ended.signal,
+    )
+    console.log(violations.length === 0 ? 'all is well' : `${violations.length} violations`)
+    return violations.length === 0 ? 0 : 1
+  } catch (error) {
+    if (ended.signal.aborted) return SIGINT_CODE
+    throw error
+  }
+}
+
+function positive(name: string, text: string, least = Number.MIN_VALUE): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value >= least) || !Number.isFinite(value))
+    throw new Error(`--${name} takes a number, not ${JSON.stringify(text)}`)
+  return value
+}
+
+process.exitCode = await main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error)
+  return 1
+})

@@ -1,0 +1,103 @@
+import { type Cluster, openCluster, startAll } from '../e2e/servers/cluster.ts'
+import { ResumingClient } from '../e2e/servers/resuming-client.ts'
+import { startTcpProxy, type TcpProxy } from '../servers/tcp-proxy.ts'
+
+/** Six processes: each role runs in two of them. */
+const ROLES = {
+  'producer-1': 'producer',
+  'producer-2': 'producer',
+  'consumer-1': 'consumer-fixed',
+  'consumer-2': 'consumer-fixed',
+  'gateway-1': 'coordinator,gateway',
+  'gateway-2': 'coordinator,gateway',
+}
+const GATEWAYS = ['gateway-1', 'gateway-2']
+
+/** What the applications ask for: each something else. */
+const SPECS: readonly { readonly symbols: readonly string[]; readonly exchanges?: readonly string[] }[] = [
+  { symbols: ['*'] },
+  ...['coinbase', 'kraken', 'bitstamp', 'binance'].map((exchange) => ({
+    symbols: ['*'],
+    exchanges: [exchange],
+  })),
+  { symbols: ['*'], exchanges: ['coinbase', 'kraken'] },
+  ...['BTC-*', 'ETH-*', 'XRP-*', 'SOL-*', 'DOGE-*', 'BTC-USD', 'ETH-USD', 'BTC-EUR', 'BTC-USDT'].map(
+    (symbol) => ({ symbols: [symbol] }),
+  ),
+  { symbols: ['BTC-*', 'ETH-*'] },
+  { symbols: ['BTC-*'], exchanges: ['coinbase'] },
+  { symbols: ['BTC-*'], exchanges: ['kraken'] },
+  { symbols: ['ETH-*'], exchanges: ['binance'] },
+  { symbols: ['BTC-USD', 'ETH-USD'], exchanges: ['bitstamp'] },
+]
+
+/** So many of the applications come in the middle of everything. */
+const LATE = 4
+const OPEN_MS = 60_000
+
+export interface WorldOptions {
+  readonly seed: number
+  readonly rate: number
+  readonly postgresBinaries?: string
+  readonly onUnexpectedEnd: (name: string, how: number | NodeJS.Signals | null) => void
+}
+
+/** Everything that faults are put upon: servers, processes, and applications over both gateways. */
+export interface World {
+  readonly cluster: Cluster
+  /** Between the applications and the gateways. */
+  readonly gatewayLinks: readonly TcpProxy[]
+  /** Those that read. */
+  readonly clients: readonly ResumingClient[]
+  /** How many are still to come. */
+  readonly late: number
+  /** Lets one more come: it asks for its stream until it is given. */
+  readonly openLate: () => Promise<void>
+  readonly close: (options: { readonly keep: boolean }) => Promise<void>
+}
+
+/** Starts everything, and waits until the first applications read. */
+export async function openWorld(options: WorldOptions): Promise<World> {
+  const { postgresBinaries, ...others } = options
+  const cluster = await openCluster({
+    ...others,
+    roles: ROLES,
+    environment: { TAPELINE_LOG_LEVEL: 'info', TAPELINE_ALERTS_AFTER: '10s' },
+    ...(postgresBinaries !== undefined && { postgresBinaries }),
+  })
+  const gatewayLinks: TcpProxy[] = []
+  const clients: ResumingClient[] = []
+  const close = async ({ keep }: { keep: boolean }): Promise<void> => {
+    await Promise.all(clients.map((client) => client.close()))
+    await Promise.all(gatewayLinks.map((link) => link.close()))
+    await cluster.close({ keep })
+  }
+  try {
+    await startAll(cluster)
+    for (const name of GATEWAYS)
+      gatewayLinks.push(await startTcpProxy({ target: { port: Number(new URL(cluster.api(name)).port) } }))
+    const apis = gatewayLinks.map(({ port }) => `http://127.0.0.1:${port}`)
+    const all = SPECS.map(
+      (spec, i) => new ResumingClient(`client-${i + 1}`, apis, { channel: 'trade', ...spec }, i),
+    )
+    const open = async (client: ResumingClient): Promise<void> => {
+      await client.open(AbortSignal.timeout(OPEN_MS))
+      clients.push(client)
+    }
+    const late = all.splice(-LATE)
+    await Promise.all(all.map(open))
+    return {
+      ...{ cluster, gatewayLinks, clients, close },
+      get late() {
+        return late.length
+      },
+      async openLate() {
+        const client = late.shift()
+        if (client !== undefined) await open(client)
+      },
+    }
+  } catch (error) {
+    await close({ keep: false })
+    throw error
+  }
+}
