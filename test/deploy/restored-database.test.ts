@@ -10,7 +10,7 @@ import { requireServer } from '../servers/availability.ts'
 import { type KafkaServer, kafkaMissing, startKafka } from '../servers/kafka.ts'
 import { type PostgresServer, postgresMissing, startPostgres } from '../servers/postgres.ts'
 
-const TRADES = 3_000
+const TRADES = 1_500
 
 let folder: Awaited<ReturnType<typeof makeFolder>>
 let kafka: KafkaServer
