@@ -16,6 +16,7 @@ import { openTraceFile } from '../telemetry/trace-file.ts'
 import { recordTransitions } from '../telemetry/transitions.ts'
 import { type ActorParts, ActorRoster } from './actors.ts'
 import type { StartedParts } from './closing.ts'
+import { refuseMissingRights } from './engines/rights.ts'
 import { type Engines, openEngines } from './engines.ts'
 import type { Waiting } from './waiting.ts'
 
@@ -70,6 +71,7 @@ export async function layFoundation(
   const { prefix, partitions, retention, deadLetterRetention } = config.topics
   const retentions = { retentionMs: retention, deadLetterRetentionMs: deadLetterRetention }
   await ensureTopics(broker, { prefix, partitions, ...retentions }, signal)
+  await refuseMissingRights(config, log, signal)
 
   const instance = `${hostname()}-${process.pid}-${newId().slice(-6)}`
   const registry = await openRegistry(broker, log, signal)

@@ -35,6 +35,24 @@ function documentedRights() {
   }) satisfies Parameters<Admin['createAcls']>[0]['creations']
 }
 
+async function asAdmin(work: (admin: Admin) => Promise<unknown>): Promise<void> {
+  const admin = new Admin({
+    clientId: 'setup',
+    bootstrapBrokers: [kafka.bootstrap],
+    sasl: { mechanism: MECHANISM, username: 'admin', password: USERS.admin },
+  })
+  await work(admin)
+  await admin.close()
+}
+
+const ENVIRONMENT = {
+  TAPELINE_BROKER_SASL: 'scram-sha-512',
+  TAPELINE_BROKER_USERNAME: 'tapeline',
+  TAPELINE_BROKER_PASSWORD: USERS.tapeline,
+  TAPELINE_STREAMS_GRACE: '1s',
+  TAPELINE_LOG_LEVEL: 'info',
+}
+
 let folder: Awaited<ReturnType<typeof makeFolder>>
 let kafka: KafkaServer
 let simulator: Simulator
@@ -49,13 +67,7 @@ before(async () => {
     startKafka({ sasl: { mechanism: MECHANISM, users: USERS }, acls: true }),
     startSimulatorThread({ seed: 5, rate: 200 }),
   ])
-  const admin = new Admin({
-    clientId: 'setup',
-    bootstrapBrokers: [kafka.bootstrap],
-    sasl: { mechanism: MECHANISM, username: 'admin', password: USERS.admin },
-  })
-  await admin.createAcls({ creations: documentedRights() })
-  await admin.close()
+  await asAdmin((admin) => admin.createAcls({ creations: documentedRights() }))
 })
 
 after(async () => {
@@ -70,14 +82,7 @@ test(
   servers,
   async () => {
     const flags = ['--kafka', kafka.bootstrap, '--simulator', simulator.url]
-    const environment = {
-      TAPELINE_BROKER_SASL: 'scram-sha-512',
-      TAPELINE_BROKER_USERNAME: 'tapeline',
-      TAPELINE_BROKER_PASSWORD: USERS.tapeline,
-      TAPELINE_STREAMS_GRACE: '1s',
-      TAPELINE_LOG_LEVEL: 'info',
-    }
-    platform = new PlatformProcess(folder.path, flags, environment)
+    platform = new PlatformProcess(folder.path, flags, ENVIRONMENT)
     await platform.start(60_000)
     const { id, topic } = await platform.post<{ id: string; topic: string }>('/v1/streams', {
       channel: 'trade',
@@ -91,7 +96,7 @@ test(
     await until('the stream is derived', async () => (await platform?.metric('derived_records_total')) !== 0)
     assert.ok((await dynamicTopics()).includes(topic))
 
-    const { stdout } = await runCommand(['doctor', '--json', '--data', folder.path, ...flags], environment)
+    const { stdout } = await runCommand(['doctor', '--json', '--data', folder.path, ...flags], ENVIRONMENT)
     const { findings } = JSON.parse(stdout) as {
       findings: { check: string; status: string; detail: string }[]
     }
@@ -108,3 +113,25 @@ test(
     assert.doesNotMatch(platform.output, /FORBIDDEN/)
   },
 )
+
+test('without one of them a platform does not start, and says which is missing', servers, async () => {
+  const missing = documentedRights().filter(
+    ({ resourceType }) => resourceType === RESOURCES['transactional-id'],
+  )
+  assert.ok(missing.length > 0)
+  await asAdmin((admin) => admin.deleteAcls({ filters: missing }))
+  const flags = [
+    '--kafka',
+    kafka.bootstrap,
+    '--simulator',
+    simulator.url,
+    '--data',
+    folder.path,
+    '--port',
+    '0',
+  ]
+  const { code, stderr } = await runCommand(['up', ...flags], ENVIRONMENT)
+  assert.equal(code, 1, stderr)
+  assert.match(stderr, /BROKER_FORBIDDEN/)
+  assert.match(stderr, /transactional id tapeline\./)
+})

@@ -97,11 +97,11 @@ async function inspect(
   })
   const rights = new Map(cluster.topics.map((each) => [each.name ?? '', each.topicAuthorizedOperations]))
   const forbidden = await forbiddenUses(link, uses, rights)
-  const { topic, transactionalId } = uses.clock
-  const canTell = names.includes(topic)
-  const difference = canTell
-    ? await clockDifference(link, topic, transactionalId).catch(untold(settings))
-    : undefined
+  const { clock } = uses
+  const difference =
+    clock !== undefined && names.includes(clock.topic)
+      ? await clockDifference(link, clock.topic, clock.transactionalId).catch(untold(settings))
+      : undefined
   return {
     version,
     clusterId: cluster.clusterId ?? '',
