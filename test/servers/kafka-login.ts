@@ -29,7 +29,7 @@ export async function prepareLogin(folder: string, { tls }: KafkaLogin): Promise
 export function loginProperties(folder: string, { tls, sasl, acls }: KafkaLogin): Record<string, string> {
   const protocol = `${sasl ? 'SASL_' : ''}${tls ? 'SSL' : 'PLAINTEXT'}`
   return {
-    'listener.security.protocol.map': `CLIENT:${protocol},CONTROLLER:PLAINTEXT`,
+    'listener.security.protocol.map': `CLIENT:${protocol},CONTROLLER:PLAINTEXT,PROXY:PLAINTEXT`,
     ...(tls && tlsProperties(folder)),
     ...(sasl && saslProperties(sasl)),
     ...(acls && {

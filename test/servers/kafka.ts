@@ -20,6 +20,8 @@ export interface KafkaOptions extends KafkaLogin {
   readonly properties?: Readonly<Record<string, string>>
   /** Where clients are sent to, such as a proxy in front; by default the broker itself. */
   readonly advertised?: { readonly host: string; readonly port: number }
+  /** The port of a proxy: clients that come through it find the broker there too. It leads to `behindProxy`; plain text. */
+  readonly proxy?: number
 }
 
 export interface KafkaServer {
@@ -27,6 +29,8 @@ export interface KafkaServer {
   readonly bootstrap: string
   /** The port that the broker itself listens on. */
   readonly port: number
+  /** Where the proxy of the options has to lead. */
+  readonly behindProxy: number
   /** The certificate of the authority as PEM; empty without TLS. */
   readonly ca: string
   /** What the broker has written lately. */
@@ -105,13 +109,13 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
   const folder = await mkdtemp(join(tmpdir(), 'tapeline-kafka-'))
   try {
     const paths = await classPath('broker')
-    const [port, controllerPort] = [await freePort(), await freePort()]
+    const [port, controllerPort, behindProxy] = [await freePort(), await freePort(), await freePort()]
     await writeFile(join(folder, 'log4j2.properties'), LOGGING)
     const ca = await prepareLogin(folder, options)
     const advertised = options.advertised ?? { host: '127.0.0.1', port }
     const properties = {
       ...PROPERTIES,
-      ...addressProperties(port, controllerPort, advertised),
+      ...addressProperties({ port, controllerPort, behindProxy }, advertised, options.proxy),
       'log.dirs': join(folder, 'data'),
       ...loginProperties(folder, options),
       ...options.properties,
@@ -123,6 +127,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
       folder,
       paths,
       port,
+      behindProxy,
       ca,
       properties,
       bootstrap: `${advertised.host}:${advertised.port}`,
@@ -134,14 +139,17 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
 }
 
 function addressProperties(
-  port: number,
-  controllerPort: number,
+  ports: { readonly port: number; readonly controllerPort: number; readonly behindProxy: number },
   advertised: { readonly host: string; readonly port: number },
+  proxy: number | undefined,
 ): Record<string, string> {
+  const { port, controllerPort, behindProxy } = ports
+  const own = `CLIENT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`
+  const told = `CLIENT://${advertised.host}:${advertised.port}`
   return {
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
-    listeners: `CLIENT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `CLIENT://${advertised.host}:${advertised.port}`,
+    listeners: proxy === undefined ? own : `${own},PROXY://127.0.0.1:${behindProxy}`,
+    'advertised.listeners': proxy === undefined ? told : `${told},PROXY://127.0.0.1:${proxy}`,
     'inter.broker.listener.name': 'CLIENT',
   }
 }
@@ -164,13 +172,14 @@ interface Prepared {
   readonly folder: string
   readonly paths: string
   readonly port: number
+  readonly behindProxy: number
   readonly ca: string
   readonly bootstrap: string
   readonly properties: Readonly<Record<string, string>>
 }
 
 async function serverOf(prepared: Prepared): Promise<KafkaServer> {
-  const { folder, paths, port, ca, bootstrap } = prepared
+  const { folder, paths, port, behindProxy, ca, bootstrap } = prepared
   const lines: string[] = []
   let { properties } = prepared
   let life:
@@ -205,6 +214,7 @@ async function serverOf(prepared: Prepared): Promise<KafkaServer> {
   return {
     bootstrap,
     port,
+    behindProxy,
     ca,
     log: () => lines.join('\n'),
     kill: () => end('SIGKILL'),

@@ -105,10 +105,21 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
     },
     async joinGroup(options, signal) {
       refuseClosed()
-      const member = new KafkaGroupMember(settings, options)
+      const member = new KafkaGroupMember(settings, view, options, cluster)
       members.add(member)
-      await member.ready(signal)
-      return member
+      try {
+        await member.ready(signal)
+      } catch (error) {
+        members.delete(member)
+        throw error
+      }
+      return {
+        commit: (positions, stop) => member.commit(positions, stop),
+        async leave() {
+          await member.leave()
+          members.delete(member)
+        },
+      }
     },
     close() {
       closing ??= close()

@@ -3,7 +3,7 @@ import { TapelineError } from '../../../errors.ts'
 import { abortReason } from '../abort-reason.ts'
 import { brokerError } from './errors.ts'
 import { askVersions, negotiate, type REQUESTS, type RequestName, type SpokenVersions } from './protocol.ts'
-import { type Address, connectionOptions, type KafkaSettings, parseAddress } from './settings.ts'
+import { type Address, connectionOptions, type KafkaSettings, parseAddress, REQUEST_MS } from './settings.ts'
 import type { TopicState, TopicView } from './topic-view.ts'
 
 type Newest<N extends RequestName> = (typeof REQUESTS)[N][0]['async']
@@ -32,8 +32,10 @@ export class Cluster {
   #first = 0
   #closed = false
 
-  constructor(settings: KafkaSettings, view: TopicView) {
-    this.#pool = new ConnectionPool(settings.clientId, connectionOptions(settings))
+  /** A request without an answer within `answerMs` shows that its connection has stalled. */
+  constructor(settings: KafkaSettings, view: TopicView, answerMs: number = REQUEST_MS) {
+    const options = { ...connectionOptions(settings), requestTimeout: answerMs }
+    this.#pool = new ConnectionPool(settings.clientId, options)
     this.#bootstrap = settings.bootstrap.map(parseAddress)
     this.#view = view
   }

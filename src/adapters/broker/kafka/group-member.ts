@@ -1,45 +1,67 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { Consumer, type GroupPartitionsAssigner } from '@platformatic/kafka'
-import { isAbort } from '../../../errors.ts'
+import { TapelineError } from '../../../errors.ts'
 import type { GroupMember, GroupOptions, ReadPosition } from '../../../ports/broker.ts'
+import { abortReason } from '../abort-reason.ts'
+import type { TopicPartition } from './assign-partitions.ts'
+import { AssignmentTeller } from './assignment-teller.ts'
+import { Cluster } from './cluster.ts'
 import { brokerError } from './errors.ts'
-import { clientOptions, type KafkaSettings } from './settings.ts'
+import { GroupSession, REBALANCE_MS, SESSION_MS } from './group-session.ts'
+import { placeKey } from './offsets.ts'
+import type { KafkaSettings } from './settings.ts'
+import type { TopicView } from './topic-view.ts'
 
-type TopicPartition = Parameters<GroupOptions['onAssignment']>[0][number]
-
-/** A member that the group has not heard of for so long has lost its partitions. */
-const SESSION_MS = 6_000
 const HEARTBEAT_MS = 500
-const REBALANCE_MS = 10_000
-const LOOK_EVERY_MS = 250
-const REJOIN_MS = 200
-/** A heartbeat may fail so long before the client is made anew. */
-const STALLED_MS = 2 * SESSION_MS
+const LOOK_MS = 250
+const FIRST_PAUSE_MS = 100
+const LONGEST_PAUSE_MS = 1_000
+/** How long the others wait until a member has given up what it loses. */
+const REVOKE_MS = 5_000
+/** A request to join is answered when all have come. */
+const JOIN_ANSWER_MS = REBALANCE_MS + 5_000
+const COMMIT_MS = 5_000
+const ANY_EPOCH = -1
 
 /**
- * One member of a classic consumer group, by the library's own joining and heartbeats, without its stream: positions are the
- * caller's. When the library gives up, or has not been heard for too long, a new client joins; until then the member has
- * nothing, as far as it can know.
+ * One member of a classic consumer group, from joining to leaving, over every outage. It goes on with what it keeps while the
+ * group is distributed anew, and gives up what it loses before another gets it. When the group may have given the member up,
+ * because nothing was heard of it for a session, it has nothing until it is in again.
  */
 export class KafkaGroupMember implements GroupMember {
-  readonly #settings: KafkaSettings
-  readonly #options: GroupOptions
+  readonly #cluster: Cluster
+  /** Commits go their own way: joining holds a connection up. */
+  readonly #commits: Cluster
+  readonly #session: GroupSession
+  readonly #teller: AssignmentTeller
+  readonly #log: KafkaSettings['log']
+  readonly #group: string
   readonly #closing = new AbortController()
-  readonly #running: Promise<void>
   readonly #joined = Promise.withResolvers<void>()
-  #consumer: Consumer | undefined
-  #told = ''
-  #telling: Promise<void> = Promise.resolve()
+  readonly #running: Promise<void>
+  readonly #guard: NodeJS.Timeout
+  #owned: readonly TopicPartition[] = []
+  /** When the last request was sent that the group has answered (performance.now). */
+  #heardAt = performance.now()
+  /** After so long without an answer the partitions are given up. */
+  #unheardMs = SESSION_MS
+  #leaving: Promise<void> | undefined
 
-  constructor(settings: KafkaSettings, options: GroupOptions) {
-    this.#settings = settings
-    this.#options = options
+  constructor(settings: KafkaSettings, view: TopicView, options: GroupOptions, commits: Cluster) {
+    this.#cluster = new Cluster(settings, view, JOIN_ANSWER_MS)
+    this.#commits = commits
+    this.#log = settings.log
+    this.#group = options.group
+    this.#session = new GroupSession(this.#cluster, options.group, options.topics)
+    this.#teller = new AssignmentTeller(options, settings.log)
+    this.#joined.promise.catch(() => undefined)
+    this.#guard = setInterval(() => this.#giveUpWhenUnheard(), LOOK_MS)
     this.#running = this.#stay()
   }
 
-  /** Resolves when the group has taken the member in; rejects when the signal aborts, which ends it. */
+  /** Resolves when the group has taken the member in. Where it will not, or the signal aborts, the member is ended. */
   async ready(signal: AbortSignal): Promise<void> {
-    const onAbort = (): void => this.#joined.reject(signal.reason)
+    const onAbort = (): void => this.#joined.reject(abortReason(signal))
+    if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       await this.#joined.promise
@@ -51,157 +73,156 @@ export class KafkaGroupMember implements GroupMember {
     }
   }
 
+  /** Only ever as the member of the present generation, and without consequences: a commit that comes late is dropped. */
   async commit(positions: readonly ReadPosition[], signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
-    const consumer = this.#consumer
-    if (consumer?.memberId == null) return
-    const own = new Set(
-      (consumer.assignments ?? []).flatMap(({ topic, partitions }) => partitions.map((k) => `${topic}:${k}`)),
-    )
-    const offsets = positions
-      .filter(({ topic, partition }) => own.has(`${topic}:${partition}`))
-      .map(({ topic, partition, offset }) => ({ topic, partition, offset: BigInt(offset), leaderEpoch: -1 }))
-    if (offsets.length === 0) return
+    if (signal.aborted) throw abortReason(signal)
+    const identity = this.#session.identity
+    const owned = new Set(this.#owned.map(placeKey))
+    const own = positions.filter((position) => owned.has(placeKey(position)))
+    if (identity === undefined || own.length === 0) return
+    const topics = [...Map.groupBy(own, ({ topic }) => topic)].map(([name, places]) => ({
+      name,
+      partitions: places.map(({ partition, offset }) => ({
+        partitionIndex: partition,
+        committedOffset: BigInt(offset),
+        committedLeaderEpoch: ANY_EPOCH,
+      })),
+    }))
+    const { memberId, generation } = identity
+    const late = AbortSignal.any([signal, AbortSignal.timeout(COMMIT_MS)])
     try {
-      await consumer.commit({ offsets })
+      const { node, errorCode } = await this.#commits.coordinator('group', this.#group, late)
+      if (errorCode !== 0)
+        throw new TapelineError('BROKER_UNAVAILABLE', `no coordinator (error ${errorCode})`)
+      const args = [this.#group, generation, memberId, null, topics] as const
+      const answer = await this.#commits.request('offsetCommit', node, [...args], late)
+      const codes = answer.topics.flatMap(({ partitions }) => partitions.map((each) => each.errorCode))
+      const failed = codes.find((code) => code !== 0)
+      if (failed !== undefined)
+        this.#log.debug({ group: this.#group, errorCode: failed }, 'positions came too late')
     } catch (error) {
-      // For tools only, and often just a rebalance: the next one tells the same.
-      this.#settings.log.debug(
-        { group: this.#options.group, code: brokerError(error, '').code },
-        'positions were not told to the group',
-      )
+      if (signal.aborted) throw abortReason(signal)
+      const { code } = brokerError(error, 'the positions were not told')
+      this.#log.debug({ group: this.#group, code }, 'positions were not told to the group')
     }
   }
 
-  async leave(): Promise<void> {
+  leave(): Promise<void> {
+    this.#leaving ??= this.#leave()
+    return this.#leaving
+  }
+
+  async #leave(): Promise<void> {
     this.#closing.abort()
+    clearInterval(this.#guard)
+    await this.#teller.stop()
+    try {
+      await this.#session.leave()
+    } catch (error) {
+      const { code } = brokerError(error, 'the group was not told')
+      this.#log.debug({ group: this.#group, code }, 'the group notices later that the member has left')
+    }
+    await this.#cluster.close()
     await this.#running
-    await this.#telling
   }
 
   /** Joins, and joins again, until it leaves. */
   async #stay(): Promise<void> {
-    while (!this.#closing.signal.aborted) {
-      const consumer = this.#createConsumer()
-      try {
-        await this.#takePart(consumer)
-      } catch (thrown) {
-        if (!isAbort(thrown)) {
-          const error = brokerError(thrown, 'the group was left')
-          this.#settings.log.warn(
-            { group: this.#options.group, code: error.code, reason: error.message },
-            'joining the group again',
-          )
-          if (!error.retryable) this.#joined.reject(error)
-        }
-      }
-      this.#consumer = undefined
-      if (!this.#closing.signal.aborted) this.#tell([])
-      await leaveQuietly(consumer)
-      await delay(REJOIN_MS, undefined, { signal: this.#closing.signal }).catch(() => undefined)
-    }
-  }
-
-  async #takePart(consumer: Consumer): Promise<void> {
     const { signal } = this.#closing
-    const failed = Promise.withResolvers<never>()
-    failed.promise.catch(() => undefined)
-    let heard = performance.now()
-    consumer.on('consumer:heartbeat:end', () => {
-      heard = performance.now()
-    })
-    consumer.on('consumer:group:join', () => {
-      heard = performance.now()
-      this.#tellAssignment(consumer)
-    })
-    consumer.on('error', (error: Error) => failed.reject(error))
-    await Promise.race([consumer.joinGroup({}), failed.promise, aborted(signal)])
-    this.#consumer = consumer
-    this.#joined.resolve()
-    this.#tellAssignment(consumer)
-    for (;;) {
-      await Promise.race([delay(LOOK_EVERY_MS, undefined, { signal }), failed.promise])
-      const silentMs = performance.now() - heard
-      if (silentMs > SESSION_MS) this.#tell([])
-      else this.#tellAssignment(consumer)
-      if (silentMs > STALLED_MS) throw new Error(`no heartbeat was answered for ${Math.round(silentMs)} ms`)
-    }
-  }
-
-  #createConsumer(): Consumer {
-    const consumer = new Consumer({
-      ...clientOptions(this.#settings),
-      groupId: this.#options.group,
-      sessionTimeout: SESSION_MS,
-      rebalanceTimeout: REBALANCE_MS,
-      heartbeatInterval: HEARTBEAT_MS,
-      partitionAssigner: assignByNumber,
-      autocommit: false,
-      // Without retries a commit that comes late does not make the whole group join again.
-      retries: 0,
-      retryDelay: REJOIN_MS,
-    })
-    consumer.topics.trackAll(...this.#options.topics)
-    return consumer
-  }
-
-  #tellAssignment(consumer: Consumer): void {
-    const partitions = (consumer.assignments ?? []).flatMap(({ topic, partitions: numbers }) =>
-      numbers.map((partition) => ({ topic, partition })),
-    )
-    this.#tell(partitions)
-  }
-
-  /** Hands an assignment on when it has changed; one after the other. */
-  #tell(partitions: readonly TopicPartition[]): void {
-    const sorted = partitions.toSorted((a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition)
-    const key = JSON.stringify(sorted)
-    if (key === this.#told || (this.#told === '' && sorted.length === 0)) return
-    this.#told = key
-    this.#telling = this.#telling.then(async () => {
-      if (this.#closing.signal.aborted) return
+    for (let failures = 0; !signal.aborted; ) {
       try {
-        await this.#options.onAssignment(sorted)
-      } catch (error) {
-        this.#settings.log.error(
-          { group: this.#options.group, err: error },
-          'a member of a group failed to take its partitions over',
-        )
+        const verdict = await this.#takePart()
+        if (verdict !== 'again') {
+          failures = 0
+          continue
+        }
+      } catch (thrown) {
+        if (signal.aborted) return
+        this.#session.forgetCoordinator()
+        const error = brokerError(thrown, 'the group cannot be reached')
+        if (!error.retryable) this.#joined.reject(error)
+        if (failures === 0)
+          this.#log.warn(
+            { group: this.#group, code: error.code, reason: error.message },
+            'cannot reach the group',
+          )
       }
-    })
-  }
-}
-
-/** Partition k of every topic goes to the same member, so that the partitions of a shard stay together. */
-const assignByNumber: GroupPartitionsAssigner = (_current, members, topics, metadata) => {
-  const ids = [...members.keys()].sort()
-  const assigned = ids.map((memberId) => ({
-    memberId,
-    assignments: new Map<string, { topic: string; partitions: number[] }>(),
-  }))
-  for (const topic of topics) {
-    const count = metadata.topics.get(topic)?.partitionsCount ?? 0
-    for (let partition = 0; partition < count; partition++) {
-      const { assignments } = assigned[partition % assigned.length] as (typeof assigned)[number]
-      const own = assignments.get(topic) ?? { topic, partitions: [] }
-      own.partitions.push(partition)
-      assignments.set(topic, own)
+      failures++
+      const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(5, failures - 1))
+      await delay(pauseMs, undefined, { signal }).catch(() => undefined)
     }
   }
-  return assigned
-}
 
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason)
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
-}
+  /** One generation: joins, works with its partitions, and gives up what it loses. */
+  async #takePart(): Promise<'again' | 'rejoin'> {
+    const { signal } = this.#closing
+    // The group waits for others, and for those that are dead until their session ends; the member counts as alive meanwhile.
+    this.#unheardMs = JOIN_ANSWER_MS
+    const result = await this.#session.join(this.#owned, signal).finally(() => {
+      this.#unheardMs = SESSION_MS
+    })
+    if (typeof result === 'string') return this.#obey(result)
+    this.#heardAt = performance.now()
+    this.#joined.resolve()
+    const kept = new Set(result.map(placeKey))
+    const loses = this.#owned.some((place) => !kept.has(placeKey(place)))
+    this.#owned = result
+    const told = this.#teller.tell(result)
+    const revoked = loses ? Promise.race([told, this.#pause(REVOKE_MS)]) : undefined
+    return this.#beat(revoked)
+  }
 
-async function leaveQuietly(consumer: Consumer): Promise<void> {
-  try {
-    await consumer.close(true)
-  } catch {
-    // The group notices by itself when its session has passed.
+  /** Heartbeats until the group is distributed anew, or until what was lost is given up so that others can have it. */
+  async #beat(revoked: Promise<unknown> | undefined): Promise<'again' | 'rejoin'> {
+    const { signal } = this.#closing
+    let isRevoked = false
+    const revoking = revoked?.then(() => {
+      isRevoked = true
+    })
+    for (let failures = 0; !signal.aborted; ) {
+      await Promise.race([this.#pause(HEARTBEAT_MS), ...(revoking === undefined ? [] : [revoking])])
+      if (signal.aborted || isRevoked || this.#session.identity === undefined) break
+      try {
+        const sentAt = performance.now()
+        const verdict = await this.#session.heartbeat(signal)
+        if (verdict === 'ok') {
+          this.#heardAt = sentAt
+          failures = 0
+        } else if (verdict !== 'again') return this.#obey(verdict)
+      } catch (thrown) {
+        if (signal.aborted) break
+        const { code, retryable } = brokerError(thrown, 'a heartbeat failed')
+        if (!retryable) throw thrown
+        if (failures === 0) this.#log.debug({ group: this.#group, code }, 'a heartbeat failed')
+        failures++
+      }
+    }
+    return 'rejoin'
+  }
+
+  #obey(verdict: 'again' | 'rejoin' | 'lost'): 'again' | 'rejoin' {
+    if (verdict !== 'lost') return verdict
+    this.#giveUp()
+    return 'rejoin'
+  }
+
+  /** Without a word from the group for a session, others may have what was ours: it is asked for anew. */
+  #giveUpWhenUnheard(): void {
+    if (this.#owned.length === 0 || performance.now() - this.#heardAt <= this.#unheardMs) return
+    this.#log.warn(
+      { group: this.#group },
+      'nothing was heard of the group for a session: the partitions are given up',
+    )
+    this.#giveUp()
+  }
+
+  #giveUp(): void {
+    this.#owned = []
+    this.#session.forgetMember()
+    void this.#teller.tell([])
+  }
+
+  async #pause(milliseconds: number): Promise<void> {
+    await delay(milliseconds, undefined, { signal: this.#closing.signal }).catch(() => undefined)
   }
 }

@@ -17,9 +17,18 @@ import {
   findCoordinatorV1,
   findCoordinatorV2,
   findCoordinatorV3,
+  heartbeatV1,
+  heartbeatV3,
+  heartbeatV4,
   initProducerIdV1,
   initProducerIdV3,
   initProducerIdV4,
+  joinGroupV4,
+  joinGroupV5,
+  joinGroupV7,
+  leaveGroupV1,
+  leaveGroupV3,
+  leaveGroupV4,
   listOffsetsV2,
   listOffsetsV4,
   listOffsetsV7,
@@ -29,6 +38,12 @@ import {
   metadataV9,
   metadataV10,
   metadataV12,
+  offsetCommitV5,
+  offsetCommitV7,
+  offsetCommitV8,
+  syncGroupV1,
+  syncGroupV3,
+  syncGroupV5,
 } from '@platformatic/kafka'
 import { TapelineError } from '../../../errors.ts'
 import { FETCH_VERSIONS } from './fetch-request.ts'
@@ -58,6 +73,11 @@ export const REQUESTS = {
   endTxn: [endTxnV3.api, endTxnV1.api],
   createTopics: [createTopicsV7.api, createTopicsV5.api, createTopicsV4.api],
   deleteTopics: [deleteTopicsV5.api, deleteTopicsV4.api, deleteTopicsV3.api],
+  joinGroup: [joinGroupV7.api, joinGroupV5.api, joinGroupV4.api],
+  syncGroup: [syncGroupV5.api, syncGroupV3.api, syncGroupV1.api],
+  heartbeat: [heartbeatV4.api, heartbeatV3.api, heartbeatV1.api],
+  leaveGroup: [leaveGroupV4.api, leaveGroupV3.api, leaveGroupV1.api],
+  offsetCommit: [offsetCommitV8.api, offsetCommitV7.api, offsetCommitV5.api],
   describeConfigs: [describeConfigsV4.api, describeConfigsV2.api, describeConfigsV1.api],
 } as const
 

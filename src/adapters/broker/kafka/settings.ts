@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import type { BaseOptions, ConnectionOptions } from '@platformatic/kafka'
+import type { ConnectionOptions } from '@platformatic/kafka'
 import type { Log } from '../../../ports/log.ts'
 
 export interface KafkaSettings {
@@ -45,10 +45,4 @@ export function connectionOptions({ bootstrap, tls, sasl }: KafkaSettings): Conn
     ...(tls && { tls: { ...tls }, ...(hasNames && { tlsServerName: true }) }),
     ...(sasl && { sasl: { ...sasl } }),
   }
-}
-
-/** What the library's own clients, for transactions and groups, are made with. */
-export function clientOptions(settings: KafkaSettings): BaseOptions {
-  const { bootstrap, clientId } = settings
-  return { ...connectionOptions(settings), clientId, bootstrapBrokers: [...bootstrap], timeout: REQUEST_MS }
 }

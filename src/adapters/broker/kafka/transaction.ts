@@ -40,6 +40,8 @@ interface TransactionalBatch {
   readonly records: readonly OutgoingRecord[]
 }
 
+type SentBatch = EncodedBatch & { readonly count: number }
+
 /**
  * The requests under a transactional id, one transaction after the other. Source of the protocol:
  * https://cwiki.apache.org/confluence/display/KAFKA/KIP-98
@@ -124,18 +126,14 @@ export class KafkaTransaction {
 
   /** Sends batches, at most one of a partition, until all are stored; gives the offset of each. */
   async send(batches: readonly TransactionalBatch[], signal: AbortSignal): Promise<readonly number[]> {
-    const encoded = batches.map((batch) => this.#encode(batch))
-    const offsets = new Map<EncodedBatch, number>()
+    const encoded = batches.map((batch) => ({ ...this.#encode(batch), count: batch.records.length }))
+    const offsets = new Map<SentBatch, number>()
     for (let pauseMs = CONCURRENT_PAUSE_MS; ; pauseMs = Math.min(500, pauseMs * 2)) {
       const missing = encoded.filter((batch) => !offsets.has(batch))
       await this.#sendOnce(missing, offsets, signal)
       if (offsets.size === encoded.length) break
       await delay(pauseMs, undefined, { signal })
       await this.#cluster.topics([...new Set(missing.map(({ topic }) => topic))], signal)
-    }
-    for (const { topic, partition, records } of batches) {
-      const key = placeKey({ topic, partition })
-      this.#sequences.set(key, ((this.#sequences.get(key) ?? 0) + records.length) % 2 ** 31)
     }
     return encoded.map((batch) => offsets.get(batch) ?? -1)
   }
@@ -161,8 +159,8 @@ export class KafkaTransaction {
   }
 
   async #sendOnce(
-    batches: readonly EncodedBatch[],
-    offsets: Map<EncodedBatch, number>,
+    batches: readonly SentBatch[],
+    offsets: Map<SentBatch, number>,
     signal: AbortSignal,
   ): Promise<void> {
     const byLeader = Map.groupBy(
@@ -176,13 +174,22 @@ export class KafkaTransaction {
         for (const batch of own) {
           const outcome = outcomes?.(batch)
           if (outcome === undefined || outcome.kind === 'again') continue
-          if (outcome.kind === 'stored') offsets.set(batch, outcome.baseOffset)
-          else refusals.push(outcome.error)
+          if (outcome.kind !== 'stored') refusals.push(outcome.error)
+          else {
+            offsets.set(batch, outcome.baseOffset)
+            this.#moveOn(batch)
+          }
         }
       }),
     )
     const [first] = refusals
     if (first !== undefined) throw new TransactionError(first)
+  }
+
+  /** The number is used, also where the transaction is aborted: a later batch of the same one would be taken for this. */
+  #moveOn(batch: SentBatch): void {
+    const key = placeKey(batch)
+    this.#sequences.set(key, ((this.#sequences.get(key) ?? 0) + batch.count) % 2 ** 31)
   }
 
   /** A write that got no answer may still arrive, until one that is sent after it is answered. */

@@ -1,0 +1,214 @@
+import {
+  decodeConsumerProtocolAssignment,
+  decodeConsumerProtocolSubscription,
+  encodeConsumerProtocolAssignment,
+  encodeConsumerProtocolSubscription,
+} from '@platformatic/kafka'
+import { TapelineError } from '../../../errors.ts'
+import { assignPartitions, type Subscriber, type TopicPartition } from './assign-partitions.ts'
+import type { Answer, Cluster } from './cluster.ts'
+
+/** A member that the group has not heard of for so long has lost its partitions. */
+export const SESSION_MS = 6_000
+/** How long the others wait for a member that does not come to a new distribution. */
+export const REBALANCE_MS = 10_000
+/** The usual tools show members of this kind with their partitions. */
+const PROTOCOL_TYPE = 'consumer'
+const PROTOCOL = 'tapeline-cooperative'
+const SUBSCRIPTION_VERSION = 2
+const ASSIGNMENT_VERSION = 1
+const HEARTBEAT_ANSWER_MS = SESSION_MS / 2
+const LEAVE_MS = 1_000
+
+/** The protocol's codes that are told apart. Source: https://kafka.apache.org/protocol#protocol_error_codes */
+const CODE = {
+  coordinatorLoading: 14,
+  noCoordinator: 15,
+  notCoordinator: 16,
+  illegalGeneration: 22,
+  unknownMember: 25,
+  badSessionTimeout: 26,
+  rebalance: 27,
+  forbidden: 30,
+  memberIdRequired: 79,
+} as const
+
+/** What a member does next. */
+export type Verdict =
+  | 'ok'
+  /** Ask again, of whoever is the coordinator then. */
+  | 'again'
+  /** Come to the new distribution, with what it has. */
+  | 'rejoin'
+  /** The group does not know the member any more: it has nothing. */
+  | 'lost'
+
+/** One member's conversation with the coordinator of its group. */
+export class GroupSession {
+  readonly #cluster: Cluster
+  readonly #group: string
+  readonly #topics: readonly string[]
+  #coordinator: number | undefined
+  #memberId = ''
+  #generation = -1
+
+  constructor(cluster: Cluster, group: string, topics: readonly string[]) {
+    this.#cluster = cluster
+    this.#group = group
+    this.#topics = topics
+  }
+
+  /** Who the member is at present, for commits; undefined while it is not in the group. */
+  get identity(): { readonly memberId: string; readonly generation: number } | undefined {
+    if (this.#memberId === '' || this.#generation < 0) return undefined
+    return { memberId: this.#memberId, generation: this.#generation }
+  }
+
+  /** Joins, or joins again; gives the member's partitions from now on, or what else to do. */
+  async join(
+    owned: readonly TopicPartition[],
+    signal: AbortSignal,
+  ): Promise<readonly TopicPartition[] | Exclude<Verdict, 'ok'>> {
+    const node = await this.#find(signal)
+    if (node === undefined) return 'again'
+    const metadata = encodeConsumerProtocolSubscription({
+      version: SUBSCRIPTION_VERSION,
+      topics: [...this.#topics],
+      ownedPartitions: grouped(owned),
+      generationId: this.#generation,
+    })
+    const protocols = [{ name: PROTOCOL, metadata }]
+    const joined = await this.#cluster.request(
+      'joinGroup',
+      node,
+      [this.#group, SESSION_MS, REBALANCE_MS, this.#memberId, null, PROTOCOL_TYPE, protocols, null],
+      signal,
+    )
+    if (joined.errorCode === CODE.memberIdRequired) {
+      this.#memberId = joined.memberId
+      return this.join(owned, signal)
+    }
+    const verdict = this.#judge(joined.errorCode)
+    if (verdict !== 'ok') return verdict
+    this.#memberId = joined.memberId
+    this.#generation = joined.generationId
+    const isLeader = joined.leader === joined.memberId
+    const assignments = isLeader ? await this.#distribute(joined.members, signal) : []
+    const synced = await this.#cluster.request(
+      'syncGroup',
+      node,
+      [this.#group, this.#generation, this.#memberId, null, PROTOCOL_TYPE, PROTOCOL, assignments],
+      signal,
+    )
+    const outcome = this.#judge(synced.errorCode)
+    return outcome === 'ok'
+      ? flat(decodeConsumerProtocolAssignment(synced.assignment).assignedPartitions)
+      : outcome
+  }
+
+  async heartbeat(signal: AbortSignal): Promise<Verdict> {
+    const node = await this.#find(signal)
+    if (node === undefined) return 'again'
+    const late = AbortSignal.any([signal, AbortSignal.timeout(HEARTBEAT_ANSWER_MS)])
+    try {
+      const args = [this.#group, this.#generation, this.#memberId, null] as const
+      const answer = await this.#cluster.request('heartbeat', node, [...args], late)
+      return this.#judge(answer.errorCode)
+    } catch (error) {
+      this.#coordinator = undefined
+      if (late.aborted) await this.#cluster.drop(node)
+      throw error
+    }
+  }
+
+  /** The coordinator could not be reached; another one may have taken over. */
+  forgetCoordinator(): void {
+    this.#coordinator = undefined
+  }
+
+  /** The group has given the member up: it joins as a new one. */
+  forgetMember(): void {
+    this.#memberId = ''
+    this.#generation = -1
+  }
+
+  /** Gives all partitions free at once, where the coordinator can be reached. */
+  async leave(): Promise<void> {
+    const [node, memberId] = [this.#coordinator, this.#memberId]
+    if (node === undefined || memberId === '') return
+    const members = [{ memberId, groupInstanceId: null }]
+    await this.#cluster.request('leaveGroup', node, [this.#group, members], AbortSignal.timeout(LEAVE_MS))
+  }
+
+  async #find(signal: AbortSignal): Promise<number | undefined> {
+    if (this.#coordinator !== undefined) return this.#coordinator
+    const { node, errorCode } = await this.#cluster.coordinator('group', this.#group, signal)
+    if (errorCode === 0) this.#coordinator = node
+    else this.#judge(errorCode)
+    return this.#coordinator
+  }
+
+  /** As the leader: who gets what. */
+  async #distribute(members: Answer<'joinGroup'>['members'], signal: AbortSignal) {
+    const subscribers = members.map(({ memberId: id, metadata }): Subscriber => {
+      const { topics, ownedPartitions, generationId } = decodeConsumerProtocolSubscription(metadata)
+      return { id, topics, owned: flat(ownedPartitions), generation: generationId }
+    })
+    const names = new Set(subscribers.flatMap(({ topics }) => topics))
+    const states = await this.#cluster.topics([...names], signal)
+    const counts = new Map([...states].map(([name, { leaders }]) => [name, leaders.length]))
+    return [...assignPartitions(subscribers, counts)].map(([memberId, own]) => ({
+      memberId,
+      assignment: encodeConsumerProtocolAssignment({
+        version: ASSIGNMENT_VERSION,
+        assignedPartitions: grouped(own),
+      }),
+    }))
+  }
+
+  /** Raises BROKER_FORBIDDEN, BROKER_UNSUPPORTED. */
+  #judge(errorCode: number): Verdict {
+    switch (errorCode) {
+      case 0:
+        return 'ok'
+      case CODE.rebalance:
+        return 'rejoin'
+      case CODE.unknownMember:
+      case CODE.illegalGeneration:
+        this.forgetMember()
+        return 'lost'
+      case CODE.coordinatorLoading:
+        return 'again'
+      case CODE.noCoordinator:
+      case CODE.notCoordinator:
+        this.forgetCoordinator()
+        return 'again'
+      case CODE.forbidden:
+        throw new TapelineError('BROKER_FORBIDDEN', `the user may not join the group ${this.#group}`)
+      case CODE.badSessionTimeout: {
+        const remedy = `Let group.min.session.timeout.ms of the broker be at most ${SESSION_MS}.`
+        throw new TapelineError('BROKER_UNSUPPORTED', 'the broker does not take our session timeout', {
+          remedy,
+        })
+      }
+      default:
+        throw new TapelineError(
+          'BROKER_UNAVAILABLE',
+          `the group ${this.#group} answers with error ${errorCode}`,
+        )
+    }
+  }
+}
+
+function grouped(partitions: readonly TopicPartition[]): { topic: string; partitions: number[] }[] {
+  return [...Map.groupBy(partitions, ({ topic }) => topic)].map(([topic, own]) => ({
+    topic,
+    partitions: own.map(({ partition }) => partition),
+  }))
+}
+
+function flat(
+  assigned: readonly { readonly topic: string; readonly partitions: readonly number[] }[],
+): TopicPartition[] {
+  return assigned.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })))
+}

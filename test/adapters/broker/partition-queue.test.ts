@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { PartitionQueue } from '../../../src/adapters/broker/kafka/partition-queue.ts'
+import type { BatchOutcome } from '../../../src/adapters/broker/kafka/produce-outcome.ts'
+import { SendCall } from '../../../src/adapters/broker/kafka/send-call.ts'
+import { TapelineError } from '../../../src/errors.ts'
+import { textRecord } from '../../contract/broker-fixtures.ts'
+
+const FIRST = { id: 7n, epoch: 0 }
+const SECOND = { id: 8n, epoch: 0 }
+const error = new TapelineError('BROKER_UNAVAILABLE', 'refused')
+const stored = (baseOffset: number): BatchOutcome => ({ kind: 'stored', baseOffset })
+const again = (inDoubt: boolean): BatchOutcome => ({ kind: 'again', inDoubt, error })
+
+/** Where a batch has the producer id and the sequence number: https://kafka.apache.org/documentation/#recordbatch */
+const idOf = (bytes: Buffer | undefined) => bytes?.readBigInt64BE(43)
+const sequenceOf = (bytes: Buffer | undefined) => bytes?.readInt32BE(53)
+const countOf = (bytes: Buffer | undefined) => bytes?.readInt32BE(57)
+
+const newQueue = () => new PartitionQueue('t', 0, 'none')
+
+function add(queue: PartitionQueue, ...texts: string[]): SendCall {
+  const records = texts.map((text) => textRecord(text))
+  const call = new SendCall([{ topic: 't', partition: 0, records }], 1)
+  call.result.catch(() => undefined)
+  queue.add({ call, entry: 0, records, bytes: 100 * records.length }, 0)
+  return call
+}
+
+test('what waits meanwhile goes together, and each caller hears where its own begins', async () => {
+  const queue = newQueue()
+  const first = add(queue, 'a', 'b')
+  assert.equal(countOf(queue.seal(FIRST)), 2)
+  const [second, third] = [add(queue, 'c'), add(queue, 'd', 'e')]
+  queue.settle(stored(10), 0)
+  const bytes = queue.seal(FIRST)
+  assert.deepEqual([countOf(bytes), sequenceOf(bytes)], [3, 2])
+  queue.settle(stored(12), 0)
+  const offsets = await Promise.all(
+    [first, second, third].map(async (call) => (await call.result)[0]?.baseOffset),
+  )
+  assert.deepEqual(offsets, [10, 12, 13])
+  assert.ok(queue.isIdle)
+})
+
+test('a batch in doubt is sent again unchanged, also under a new producer id and without its caller', () => {
+  const queue = newQueue()
+  const call = add(queue, 'a')
+  const bytes = queue.seal(FIRST)
+  queue.settle(again(true), 0)
+  call.fail(error)
+  add(queue, 'b')
+  queue.dropAbandoned()
+  assert.equal(queue.seal(SECOND), bytes)
+  queue.settle(stored(0), 0)
+  const next = queue.seal(SECOND)
+  assert.deepEqual([idOf(next), sequenceOf(next), countOf(next)], [8n, 0, 1])
+})
+
+test('a batch that surely was not stored is not sent when its caller has given up', () => {
+  const queue = newQueue()
+  const call = add(queue, 'a')
+  queue.seal(FIRST)
+  queue.settle(again(false), 0)
+  add(queue, 'b')
+  call.fail(error)
+  queue.dropAbandoned()
+  const bytes = queue.seal(FIRST)
+  assert.deepEqual([sequenceOf(bytes), countOf(bytes)], [0, 1])
+  assert.match(bytes?.toString('latin1') ?? '', /b/)
+})
+
+test('out of sequence: the same records go again from 0 under a new producer id', () => {
+  const queue = newQueue()
+  add(queue, 'a')
+  queue.seal(FIRST)
+  queue.settle(stored(0), 0)
+  add(queue, 'b')
+  assert.equal(sequenceOf(queue.seal(FIRST)), 1)
+  assert.equal(queue.settle({ kind: 'out-of-sequence', error }, 0), true)
+  queue.dropAbandoned()
+  const bytes = queue.seal(SECOND)
+  assert.deepEqual([idOf(bytes), sequenceOf(bytes), countOf(bytes)], [8n, 0, 1])
+})
+
+test('where one of several is refused, the others are stored, and the sequence has no hole', async () => {
+  const queue = newQueue()
+  const calls = [add(queue, 'a'), add(queue, 'bad'), add(queue, 'c')]
+  assert.equal(countOf(queue.seal(FIRST)), 3)
+  queue.settle({ kind: 'refused', error }, 0)
+  for (const offset of [0, 1]) {
+    const bytes = queue.seal(FIRST)
+    assert.equal(countOf(bytes), 1)
+    assert.equal(sequenceOf(bytes), offset)
+    const isBad = /bad/.test(bytes?.toString('latin1') ?? '')
+    if (!isBad) {
+      queue.settle(stored(offset), 0)
+      continue
+    }
+    queue.settle({ kind: 'refused', error }, 0)
+    assert.equal(sequenceOf(queue.seal(FIRST)), offset)
+    queue.settle(stored(offset), 0)
+  }
+  const outcomes = await Promise.allSettled(calls.map(({ result }) => result))
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  )
+  assert.ok(queue.isIdle)
+})
+
+test('an outcome that is never known ends the batch for its callers, and the next begins a new producer id', async () => {
+  const queue = newQueue()
+  const call = add(queue, 'a')
+  queue.seal(FIRST)
+  assert.equal(queue.settle({ kind: 'unknown', error }, 0), true)
+  await assert.rejects(call.result, { code: 'BROKER_UNAVAILABLE' })
+  add(queue, 'b')
+  assert.equal(sequenceOf(queue.seal(SECOND)), 0)
+})
+
+test('a writer in between is told: the records of a call no longer follow each other', async () => {
+  const call = new SendCall([{ topic: 't', partition: 0, records: [textRecord('a'), textRecord('b')] }], 2)
+  call.stored(0, 5, 1)
+  call.stored(0, 7, 1)
+  await assert.rejects(call.result, { code: 'BROKER_UNAVAILABLE', message: /another writer/ })
+})
