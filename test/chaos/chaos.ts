@@ -2,8 +2,9 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { until } from '../e2e/platform-process.ts'
-import { checkClient, checkRows, checkStream, missingTrades, tradesFrom } from '../e2e/servers/checks.ts'
-import { type Evidence, gatherEvidence } from '../e2e/servers/evidence.ts'
+import { checkClient, checkRows, checkStream, missingTrades } from '../e2e/servers/checks.ts'
+import { drain } from '../e2e/servers/drain.ts'
+import type { Evidence } from '../e2e/servers/evidence.ts'
 import { begin } from './faults.ts'
 import { type Cost, Progress } from './progress.ts'
 import { type Fault, isKill, planFaults } from './schedule.ts'
@@ -34,7 +35,6 @@ export interface ChaosResult {
 const RECOVERED_MS = 90_000
 /** How long it then runs without faults, so that each market has had a trade: only that shows its gap. */
 const CALM_MS = 8_000
-const DRAINED_MS = 60_000
 const HEALTHY_MS = 40_000
 
 /**
@@ -65,7 +65,9 @@ export async function runChaos(options: ChaosOptions, signal: AbortSignal): Prom
     await settle(world, progress, signal)
     print(`${now()}  everything moves again`)
     violations.push(...(await unhealthy(world, signal)))
-    const { cutoff, evidence } = await drain(world, progress, signal)
+    const cutoff = Date.now()
+    await until('a while more has arrived', () => progress.rows > cutoff + 2_000, RECOVERED_MS)
+    const evidence = await drain(world.cluster, world.clients, signal)
     print(`${now()}  everything is read`)
     violations.push(...check(world, evidence, cutoff))
     for (const line of totals(world, evidence, plan, costs)) print(line)
@@ -184,40 +186,6 @@ async function unhealthy({ cluster }: World, signal: AbortSignal): Promise<strin
     return found.length > 0 ? found : [String(error)]
   }
   return []
-}
-
-/** Stops the simulator and waits until what it emitted is where it should be. `cutoff`: all up to it has had its time. */
-async function drain(
-  world: World,
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<{ cutoff: number; evidence: Evidence }> {
-  const { cluster, clients } = world
-  const cutoff = Date.now()
-  await until('a while more has arrived', () => progress.rows > cutoff + 2_000, RECOVERED_MS)
-  await cluster.simulator.stop()
-  let evidence: Evidence | undefined
-  await until(
-    'everything published has arrived',
-    async () => {
-      signal.throwIfAborted()
-      const found = await gatherEvidence(cluster)
-      evidence = found
-      return (
-        found.stored.length >= found.published.length &&
-        clients.every(({ stream, segments }) => {
-          const { offset, keys } = segments.at(-1) ?? { offset: 0, keys: [] }
-          return keys.length >= tradesFrom(found.topic(stream.topic) ?? [], offset).length
-        })
-      )
-    },
-    DRAINED_MS,
-  ).catch((error: unknown) => {
-    signal.throwIfAborted()
-    // What has not arrived is named by the checks.
-    if (!String(error).includes('waited')) throw error
-  })
-  return { cutoff, evidence: evidence ?? (await gatherEvidence(cluster)) }
 }
 
 /** What the servers held, for whoever looks for the cause: they are gone afterwards. */

@@ -139,9 +139,9 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   }
 }
 
-/** Starts all processes at once, and waits until each is ready. */
-export async function startAll(cluster: Cluster): Promise<void> {
-  await Promise.all(cluster.names.map((name) => cluster.process(name).start(READY_MS)))
+/** Starts processes at once, all by default, and waits until each is ready. */
+export async function startAll(cluster: Cluster, names = cluster.names): Promise<void> {
+  await Promise.all(names.map((name) => cluster.process(name).start(READY_MS)))
 }
 
 async function ask<T extends object>(url: string, statement: string): Promise<T[]> {

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { shardOf } from '../../../src/domain/events.ts'
+import { requireServer } from '../../servers/availability.ts'
+import { kafkaMissing, kafkaTool } from '../../servers/kafka.ts'
+import { postgresMissing } from '../../servers/postgres.ts'
+import { marketOf } from '../ledger.ts'
+import { until } from '../platform-process.ts'
+import { missingTrades } from './checks.ts'
+import { type Cluster, openCluster, startAll } from './cluster.ts'
+import { drain } from './drain.ts'
+import type { Evidence } from './evidence.ts'
+import { alertsAt, storedUpTo } from './operations-view.ts'
+
+const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
+const PARTITIONS = 4
+/** The partition that loses records: that of binance:BTC-USDT, the busiest market. */
+const LOST = shardOf('binance:BTC-USDT', PARTITIONS)
+
+describe(
+  `retention passes what the database does not have (seed ${SEED})`,
+  requireServer(kafkaMissing() ?? postgresMissing()),
+  () => {
+    let cluster: Cluster
+
+    before(async () => {
+      cluster = await openCluster({
+        ...{ seed: SEED, rate: 300 },
+        roles: { rest: 'producer,coordinator,gateway', consumer: 'consumer-fixed' },
+      })
+      await startAll(cluster)
+      await untilStored()
+    })
+    after(async () => {
+      await cluster?.close()
+    })
+
+    const untilStored = async (): Promise<void> => {
+      const since = Date.now()
+      await until('later trades are stored', async () => (await storedUpTo(cluster)) > since, 40_000)
+    }
+
+    test('a gap and an alert, and the consumer goes on with what is left', async () => {
+      await cluster.process('consumer').kill()
+      const [{ stored } = { stored: '0' }] = await cluster.sql<{ stored: string }>(
+        `select next_offset as stored from tapeline_offsets where topic = 'market.trades' and partition = ${LOST}`,
+      )
+      const endOf = async (): Promise<number> => {
+        const { topics } = await cluster
+          .process('rest')
+          .get<{ topics: { name: string; offsets: { end: number }[] }[] }>('/v1/topics?all=true')
+        return topics.find(({ name }) => name === 'market.trades')?.offsets[LOST]?.end ?? 0
+      }
+      let end = 0
+      await until('more is published', async () => {
+        end = await endOf()
+        return end > Number(stored) + 200
+      })
+      const file = join(cluster.folder, 'delete.json')
+      const partitions = [{ topic: 'market.trades', partition: LOST, offset: end }]
+      await writeFile(file, JSON.stringify({ partitions, version: 1 }))
+      await kafkaTool('org.apache.kafka.tools.DeleteRecordsCommand', [
+        ...['--bootstrap-server', cluster.kafka.bootstrap, '--offset-json-file', file],
+      ])
+      await cluster.process('consumer').start()
+      await untilStored()
+      const detail = `retention removed offsets ${stored} to ${end - 1} of market.trades:${LOST} before they were stored`
+      const gaps = await cluster.sql<{ detail: string }>(
+        `select detail from status where source = 'tapeline' and state = 'gap'`,
+      )
+      assert.deepEqual(gaps, [{ detail }])
+      await until('the alert is seen at the gateway', async () =>
+        (await alertsAt(cluster, 'rest')).some(
+          (alert) => alert.code === 'OFFSET_OUT_OF_RANGE' && alert.message === detail,
+        ),
+      )
+      const evidence: Evidence = await drain(cluster, [])
+      assert.deepEqual(
+        missingTrades(evidence).filter(
+          (trade) =>
+            shardOf(marketOf(trade), PARTITIONS) !== LOST && trade.ts < Date.now() * 1_000 - 5_000_000,
+        ),
+        [],
+        'nothing is missing in other partitions',
+      )
+      const ids = evidence.stored.map((trade) => `${marketOf(trade)}:${trade.id}`)
+      assert.equal(new Set(ids).size, ids.length, 'nothing is stored twice')
+    })
+  },
+)

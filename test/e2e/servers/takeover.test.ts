@@ -1,0 +1,277 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { GROUPS } from '../../../src/control/names.ts'
+import { requireServer } from '../../servers/availability.ts'
+import { kafkaMissing } from '../../servers/kafka.ts'
+import { postgresMissing } from '../../servers/postgres.ts'
+import { until } from '../platform-process.ts'
+import { StreamClient } from '../stream-client.ts'
+import { checkClient, checkRows, checkStream } from './checks.ts'
+import { type Cluster, openCluster, startAll } from './cluster.ts'
+import { drain } from './drain.ts'
+import { beginBacklog, writersWaitingForRows } from './held-write.ts'
+import { alertsAt, allActors, describeGroup, leads, shardsOf, storedUpTo } from './operations-view.ts'
+import { ResumingClient } from './resuming-client.ts'
+
+const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
+/** Trades a second; the whole checks of issue 4: 5000, 20 s and 60 s. */
+const RATE = Number(process.env['TAPELINE_RATE'] ?? 500)
+const FREEZE_MS = Number(process.env['TAPELINE_FREEZE'] ?? 15) * 1_000
+const OUTAGE_MS = Number(process.env['TAPELINE_OUTAGE'] ?? 10) * 1_000
+const TAKEN_OVER_MS = 40_000
+/** So many trades are written at once by a consumer that is to be caught in the middle: more than one piece of data on its way. */
+const BACKLOG = 6_000
+/** How long each piece of data then takes, in ms. */
+const SLOW_MS = 1_500
+
+const ROLES = {
+  'producer-1': 'producer',
+  'producer-2': 'producer',
+  'consumer-1': 'consumer-fixed',
+  'gateway-1': 'coordinator,gateway',
+  'gateway-2': 'coordinator,gateway',
+  'consumer-2': 'consumer-fixed',
+}
+const PARTITIONS = 4
+const GATEWAYS = ['gateway-1', 'gateway-2'] as const
+
+const title = `zombies, members that come and go, and outages on Kafka and PostgreSQL (seed ${SEED})`
+describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
+  let cluster: Cluster
+  let client: ResumingClient
+  let passed = 0
+
+  before(async () => {
+    cluster = await openCluster({
+      ...{ seed: SEED, rate: RATE, roles: ROLES },
+      environment: { TAPELINE_ALERTS_AFTER: '2s', TAPELINE_LOG_LEVEL: 'info' },
+    })
+    await startAll(
+      cluster,
+      cluster.names.filter((name) => name !== 'consumer-2'),
+    )
+    const apis = GATEWAYS.map((name) => cluster.api(name))
+    client = new ResumingClient('client', apis, { channel: 'trade', symbols: ['*'] })
+    await client.open(AbortSignal.timeout(30_000))
+    await untilStored()
+  })
+  after(async () => {
+    await client?.close()
+    const isWell = passed === 8
+    if (!isWell && cluster) console.log(`logs: ${cluster.logs}`)
+    await cluster?.close({ keep: !isWell })
+  })
+
+  /** Waits until trades of after now are stored, of all shards. */
+  const untilStored = async (withinMs = TAKEN_OVER_MS): Promise<void> => {
+    const since = Date.now()
+    await until('later trades are stored', async () => (await storedUpTo(cluster)) > since, withinMs)
+  }
+  /** Stops a process until others have done its work for a while, and lets it go on. */
+  const freeze = async (name: string, meanwhile: () => Promise<void>): Promise<void> => {
+    const since = Date.now()
+    cluster.process(name).pause()
+    try {
+      await meanwhile()
+      await delay(Math.max(0, FREEZE_MS - (Date.now() - since)))
+    } finally {
+      cluster.process(name).resume()
+    }
+  }
+
+  test("a second consumer joins and leaves under load: the partitions are shared, and Kafka's own tool shows the lag", async (t) => {
+    await cluster.process('consumer-2').start()
+    let group = await describeGroup(cluster, GROUPS.consumersFixed)
+    const membersOf = (): Set<string> => new Set(group.flatMap(({ member }) => member ?? []))
+    await until(
+      'two members share the partitions',
+      async () => {
+        group = await describeGroup(cluster, GROUPS.consumersFixed)
+        return membersOf().size === 2 && group.every(({ member }) => member !== undefined)
+      },
+      TAKEN_OVER_MS,
+    )
+    const trades = group.filter(({ topic }) => topic === 'market.trades')
+    assert.equal(trades.length, PARTITIONS)
+    assert.ok(
+      trades.every(({ lag }) => lag !== undefined && lag >= 0),
+      JSON.stringify(trades),
+    )
+    t.diagnostic(`lag of market.trades: ${trades.map(({ lag }) => lag).join(', ')}`)
+    await untilStored()
+    assert.equal(await cluster.process('consumer-2').stop(), 0)
+    await untilStored()
+    group = await describeGroup(cluster, GROUPS.consumersFixed)
+    assert.equal(membersOf().size, 1)
+    passed++
+  })
+
+  test('200 requests at once for 50 different streams over two gateways make 50 topics', async (t) => {
+    const topicsOf = async (): Promise<number> =>
+      (await cluster.process('gateway-1').get<{ topics: unknown[] }>('/v1/topics')).topics.length
+    const before = await topicsOf()
+    const started = performance.now()
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, n) =>
+        cluster.process(GATEWAYS[n % 2] ?? 'gateway-1').post<{ topic: string }>('/v1/streams', {
+          ...{ channel: 'trade', symbols: [`BTC-*`, `NEW${n % 50}-USD`], ttl: 0 },
+        }),
+      ),
+    )
+    t.diagnostic(`answered after ${Math.round(performance.now() - started)} ms`)
+    assert.equal(new Set(answers.map(({ topic }) => topic)).size, 50)
+    await until('all are listed', async () => (await topicsOf()) === before + 50)
+    passed++
+  })
+
+  test('a new stream: from the request to the first event', async (t) => {
+    const took: number[] = []
+    for (let n = 0; n < 20; n++) {
+      const reader = await StreamClient.open(cluster.api(GATEWAYS[n % 2] ?? 'gateway-1'))
+      const asked = performance.now()
+      await reader.request({ channel: 'trade', symbols: ['ETH-*', 'BTC-*', `FRESH${n}-USD`] })
+      await until('an event came', () => reader.firstDataAt !== undefined)
+      took.push((reader.firstDataAt ?? 0) - asked)
+      reader.cut()
+    }
+    took.sort((a, b) => a - b)
+    t.diagnostic(`p50 ${Math.round(took[10] ?? 0)} ms, p95 ${Math.round(took[18] ?? 0)} ms (goal: 500 ms)`)
+    passed++
+  })
+
+  test('a leader that stood still: another leads, and what it writes afterwards changes nothing', async () => {
+    const [leader, other] = (await leads(cluster, 'gateway-1')) ? GATEWAYS : GATEWAYS.toReversed()
+    assert.ok(leader && other)
+    const ask = (name: string, symbol: string) =>
+      cluster
+        .process(name)
+        .post<{ id: string; topic: string }>('/v1/streams', { channel: 'trade', symbols: [symbol], ttl: 0 })
+        .then(
+          ({ topic }) => topic,
+          () => undefined,
+        )
+    const inHand = Array.from({ length: 10 }, (_, n) => ask(leader, `STALE${n}-USD`))
+    const answers: Promise<string | undefined>[] = []
+    await freeze(leader, async () => {
+      await until('the other one leads', () => leads(cluster, other), TAKEN_OVER_MS)
+      // The same streams as those that the former leader has in hand, and one more.
+      for (let n = 0; n < 11; n++) answers.push(ask(other, `STALE${n}-USD`))
+      assert.ok(
+        (await Promise.all(answers)).every((topic) => topic !== undefined),
+        'requests are answered',
+      )
+    })
+    const topics = new Set([...(await Promise.all(answers)), ...(await Promise.all(inHand))])
+    topics.delete(undefined)
+    assert.equal(topics.size, 11, 'one topic a stream')
+    await until('one leads', async () => {
+      const each = await Promise.all(GATEWAYS.map((name) => leads(cluster, name)))
+      return each.filter(Boolean).length === 1
+    })
+    const listed = await Promise.all(
+      GATEWAYS.map(async (name) => {
+        const { streams } = await cluster
+          .process(name)
+          .get<{ streams: { id: string; topic: string }[] }>('/v1/streams')
+        return streams.map(({ id, topic }) => `${id} ${topic}`).sort()
+      }),
+    )
+    assert.deepEqual(listed[0], listed[1], 'both gateways know the same streams')
+    passed++
+  })
+
+  test('a producer that stood still: the other one has its shards meanwhile', async () => {
+    await freeze('producer-1', async () => {
+      await until(
+        'the other one has all',
+        async () => (await shardsOf(cluster, 'producer-2')) === PARTITIONS,
+        TAKEN_OVER_MS,
+      )
+      await untilStored()
+    })
+    await until(
+      'both have shards again',
+      async () => {
+        const [one, two] = [await shardsOf(cluster, 'producer-1'), await shardsOf(cluster, 'producer-2')]
+        return one > 0 && two > 0 && one + two === PARTITIONS
+      },
+      TAKEN_OVER_MS,
+    )
+    await untilStored()
+    passed++
+  })
+
+  test('a fixed consumer that stood still in the middle of a write: the rest of that write is refused', async () => {
+    await cluster.process('consumer-2').start()
+    await untilStored()
+    const link = cluster.databaseLink('consumer-1')
+    const backlog = await beginBacklog(cluster)
+    const behind = (await cluster.simulator.stats()).emitted + BACKLOG
+    await until('many rows wait', async () => (await cluster.simulator.stats()).emitted > behind)
+    link.slowDown(SLOW_MS)
+    await backlog.release()
+    await until('it is in the middle of a write', async () => (await writersWaitingForRows(cluster)) > 0)
+    link.stall()
+    assert.ok((await writersWaitingForRows(cluster)) > 0, 'the server waits for the rest of its rows')
+    link.slowDown(0)
+    await freeze('consumer-1', async () => {
+      await untilStored()
+      assert.equal(await writersWaitingForRows(cluster), 0, 'its transaction was ended')
+    })
+    link.resume()
+    await untilStored()
+    passed++
+  })
+
+  test('the database is away: the machine says so, an alert is raised and cleared, applications go on, all rows arrive', async (t) => {
+    const since = Date.now()
+    await cluster.postgres.kill()
+    const consumers = async () =>
+      (await allActors(cluster, 'gateway-1')).filter(({ machine }) => machine === 'consumerFixed')
+    await until('a fixed consumer is in error', async () =>
+      (await consumers()).some(
+        ({ state, errorInfo }) => state === 'error' && errorInfo?.code === 'STORE_UNAVAILABLE',
+      ),
+    )
+    await until('an alert is raised', async () =>
+      (await alertsAt(cluster, 'gateway-1')).some(({ code }) => code === 'STORE_UNAVAILABLE'),
+    )
+    await delay(Math.max(0, OUTAGE_MS - (Date.now() - since)))
+    const { count } = client
+    await until('applications get events all the time', () => client.count > count + RATE / 10)
+    await cluster.postgres.restart()
+    const back = Date.now()
+    await untilStored(60_000)
+    t.diagnostic(`caught up ${Date.now() - back} ms after the database was back`)
+    await until('the alert is cleared', async () => (await alertsAt(cluster, 'gateway-1')).length === 0)
+    await until('no machine is in error', async () =>
+      (await allActors(cluster, 'gateway-1')).every(({ state }) => state !== 'error'),
+    )
+    passed++
+  })
+
+  test('after all that: rows, topics and what the application got are what they should be', async () => {
+    const cutoff = Date.now()
+    await untilStored()
+    const evidence = await drain(cluster, [client])
+    assert.deepEqual(
+      [
+        ...checkRows(evidence, cutoff * 1_000),
+        ...[...evidence.streams.values()]
+          .filter(({ state }) => state === 'ready')
+          .flatMap((stream) => checkStream(evidence, stream)),
+        ...checkClient(evidence, {
+          name: client.name,
+          topic: client.stream.topic,
+          segments: client.segments,
+        }),
+      ],
+      [],
+    )
+    const ready = [...evidence.streams.values()].filter(({ state }) => state === 'ready')
+    const specs = ready.map(({ spec }) => JSON.stringify(spec))
+    assert.equal(new Set(specs).size, specs.length, 'equal requests share one topic')
+    passed++
+  })
+})
