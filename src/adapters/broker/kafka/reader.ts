@@ -16,6 +16,8 @@ import type { TopicView } from './topic-view.ts'
 const MOST_AHEAD_BYTES = 8 * 1024 * 1024
 /** Brokers that do not answer for less are nobody's business: polls only find nothing meanwhile. */
 const OUTAGE_MS = 1_000
+/** How often a poll that waits looks whether there is an outage. */
+const LOOK_MS = 250
 const ASSIGN_MS = 10_000
 const LOOK_AGAIN_MS = 50
 /** A topic counts as gone when it was not found for so long: a broker that has just started may not know it yet. */
@@ -78,7 +80,7 @@ export class KafkaReader implements Reader {
 
   async poll({ maxRecords, waitMs }: PollOptions, signal: AbortSignal): Promise<readonly PartitionFetch[]> {
     const end = performance.now() + waitMs
-    for (;;) {
+    for (let waits = 0; ; waits++) {
       this.#refuseClosed()
       if (signal.aborted) throw abortReason(signal)
       const fetches = this.#buffer.take(maxRecords)
@@ -88,10 +90,11 @@ export class KafkaReader implements Reader {
         await new Promise(setImmediate)
         return fetches
       }
-      this.#raiseFailure()
       const left = end - performance.now()
-      if (left <= 0) return []
-      await this.#woken(Math.min(left, OUTAGE_MS), signal)
+      // After a wait: a caller that polls again at once must not keep the network from its turn.
+      if (waits > 0) this.#raiseFailure()
+      if (left <= 0 && waits > 0) return []
+      await this.#woken(Math.min(Math.max(0, left), LOOK_MS), signal)
     }
   }
 

@@ -1,0 +1,258 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { Admin, Producer } from '@platformatic/kafka'
+import type { Broker, PartitionFetch, Reader } from '../../../src/ports/broker.ts'
+import {
+  deadline,
+  makeTopic,
+  pollUntil,
+  recordsOf,
+  textOf,
+  textRecord,
+  uniqueName,
+} from '../../contract/broker-fixtures.ts'
+import { requireServer } from '../../servers/availability.ts'
+import { kafkaMissing } from '../../servers/kafka.ts'
+import { openKafkaFor, type ProxiedKafka, startProxiedKafka } from './kafka-fixtures.ts'
+
+const POLL = { maxRecords: 1_000, waitMs: 1_000 }
+
+/** Polls over outages, of which polls tell, until so many records have come. */
+async function readThrough(reader: Reader, count: number): Promise<(string | null)[]> {
+  const texts: (string | null)[] = []
+  const signal = AbortSignal.timeout(60_000)
+  while (texts.length < count) {
+    try {
+      texts.push(...recordsOf(await reader.poll(POLL, signal)).map(textOf))
+    } catch (error) {
+      const { code } = error as { code?: string }
+      assert.equal(code, 'BROKER_UNAVAILABLE')
+    }
+  }
+  return texts
+}
+
+const publish = (broker: Broker, topic: string, ...texts: string[]) =>
+  broker.publish([{ topic, partition: 0, records: texts.map((text) => textRecord(text)) }], deadline())
+
+describe('reading from Kafka', requireServer(kafkaMissing()), () => {
+  let kafka: ProxiedKafka
+  before(async () => {
+    kafka = await startProxiedKafka()
+  })
+  after(() => kafka.close())
+
+  test('control batches and aborted transactions are passed over, and the position goes beyond them', async (t) => {
+    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const topic = await makeTopic(broker)
+    const producer = new Producer({
+      clientId: 'test',
+      bootstrapBrokers: [kafka.server.bootstrap],
+      idempotent: true,
+      transactionalId: uniqueName('id'),
+      producerId: -1n,
+      producerEpoch: -1,
+      retryDelay: 5,
+      retries: 200,
+    })
+    for (const [text, isKept] of [
+      ['first', true],
+      ['aborted', false],
+      ['second', true],
+      ['aborted too', false],
+    ] as const) {
+      const transaction = await producer.beginTransaction()
+      await transaction.send({ messages: [{ topic, partition: 0, value: Buffer.from(text) }] })
+      await (isKept ? transaction.commit() : transaction.abort())
+    }
+    await producer.close()
+    await publish(broker, topic, 'plain')
+    const reader = await broker.openReader()
+    await reader.assign([{ topic, partition: 0, offset: 0 }])
+    const fetches = await pollUntil(reader, (all) => recordsOf(all).length >= 3)
+    assert.deepEqual(
+      recordsOf(fetches).map((record) => [record.offset, textOf(record)]),
+      [
+        [0, 'first'],
+        [4, 'second'],
+        [8, 'plain'],
+      ],
+    )
+    const last = fetches.at(-1)
+    assert.ok(last?.kind === 'records')
+    assert.deepEqual([last.nextOffset, last.endOffset], [9, 9])
+    await reader.close()
+  })
+
+  test('an open transaction is not read, and what follows it waits', async (t) => {
+    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const topic = await makeTopic(broker)
+    const producer = new Producer({
+      clientId: 'test',
+      bootstrapBrokers: [kafka.server.bootstrap],
+      idempotent: true,
+      transactionalId: uniqueName('id'),
+      producerId: -1n,
+      producerEpoch: -1,
+      retryDelay: 5,
+      retries: 200,
+    })
+    await publish(broker, topic, 'before')
+    const transaction = await producer.beginTransaction()
+    await transaction.send({ messages: [{ topic, partition: 0, value: Buffer.from('open') }] })
+    await publish(broker, topic, 'after')
+    const [description] = await broker.listTopics(topic, deadline())
+    assert.equal(description?.offsets[0]?.end, 1, 'the end is what a reader comes to')
+    const reader = await broker.openReader()
+    await reader.assign([{ topic, partition: 0, offset: 0 }])
+    const early = await pollUntil(reader, (all) => recordsOf(all).length > 0)
+    assert.deepEqual(recordsOf(early).map(textOf), ['before'])
+    assert.deepEqual(await reader.poll({ maxRecords: 10, waitMs: 300 }, deadline()), [])
+    await transaction.commit()
+    const late = await pollUntil(reader, (all) => recordsOf(all).length >= 2)
+    assert.deepEqual(recordsOf(late).map(textOf), ['open', 'after'])
+    await producer.close()
+    await reader.close()
+  })
+
+  test('retention that passes the position is told, and reading goes on from the earliest', async (t) => {
+    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const topic = await makeTopic(broker)
+    for (let n = 0; n < 10; n++) await publish(broker, topic, String(n))
+    const admin = new Admin({ clientId: 'setup', bootstrapBrokers: [kafka.server.bootstrap] })
+    await admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition: 0, offset: 6n }] }] })
+    await admin.close()
+    const reader = await broker.openReader()
+    await reader.assign([{ topic, partition: 0, offset: 2 }])
+    const fetches = await pollUntil(reader, (all) => recordsOf(all).length >= 4)
+    assert.deepEqual(fetches[0], { kind: 'truncated', topic, partition: 0, position: 2, earliest: 6 })
+    assert.deepEqual(recordsOf(fetches).map(textOf), ['6', '7', '8', '9'])
+    await reader.close()
+  })
+
+  test('a topic that is made again under its name is another one', async (t) => {
+    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const topic = await makeTopic(broker)
+    await publish(broker, topic, 'old')
+    const reader = await broker.openReader()
+    await reader.assign([{ topic, partition: 0, offset: 0 }])
+    assert.deepEqual(recordsOf(await reader.poll(POLL, deadline())).map(textOf), ['old'])
+    const [old] = await broker.listTopics(topic, deadline())
+    await broker.deleteTopics([topic], deadline())
+    const [made] = await broker.createTopics([{ name: topic, partitions: 1 }], deadline())
+    assert.notEqual(made?.id, old?.id)
+    await publish(broker, topic, 'new 0', 'new 1')
+    const told = await pollUntil(reader, (all) => all.length > 0)
+    assert.deepEqual(told, [{ kind: 'deleted', topic }])
+    assert.deepEqual(await reader.poll({ maxRecords: 10, waitMs: 200 }, deadline()), [])
+    await reader.assign([{ topic, partition: 0, offset: 1 }])
+    const fetches = await pollUntil(reader, (all) => recordsOf(all).length > 0)
+    assert.deepEqual(recordsOf(fetches).map(textOf), ['new 1'])
+    assert.ok(fetches[0]?.kind === 'records' && fetches[0].topicId === made?.id)
+    await reader.close()
+  })
+
+  test('one reader reads hundreds of topics, and many readers the same one', async (t) => {
+    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const prefix = uniqueName('many')
+    const names = Array.from({ length: 300 }, (_, i) => `${prefix}.${i}`)
+    await broker.createTopics(
+      names.map((name) => ({ name, partitions: 1 })),
+      deadline(),
+    )
+    const readers = [await broker.openReader(), await broker.openReader(), await broker.openReader()]
+    for (const reader of readers)
+      await reader.assign(names.map((topic) => ({ topic, partition: 0, offset: 0 })))
+    const rounds = 3
+    for (let round = 0; round < rounds; round++) {
+      const entries = names.map((topic) => ({ topic, partition: 0, records: [textRecord(`${round}`)] }))
+      await broker.publish(entries, deadline())
+    }
+    for (const reader of readers) {
+      const seen = new Map<string, string[]>()
+      await pollUntil(reader, (all) => {
+        seen.clear()
+        for (const fetch of all) {
+          if (fetch.kind !== 'records') continue
+          const texts = fetch.records.map((record) => textOf(record) ?? '')
+          seen.set(fetch.topic, [...(seen.get(fetch.topic) ?? []), ...texts])
+        }
+        return [...seen.values()].flat().length >= names.length * rounds
+      })
+      assert.equal(seen.size, names.length)
+      for (const texts of seen.values()) assert.deepEqual(texts, ['0', '1', '2'])
+    }
+    // One of many that gets something is all that the next answer is about.
+    const [reader] = readers as [Reader]
+    await publish(broker, names[77] as string, 'one')
+    const fetches: PartitionFetch[] = await pollUntil(reader, (all) => recordsOf(all).length > 0)
+    assert.deepEqual(
+      fetches.map((fetch) => fetch.topic),
+      [names[77]],
+    )
+    await Promise.all(readers.map((each) => each.close()))
+  })
+
+  test('the broker is killed and comes back: reading goes on where it was', async (t) => {
+    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const topic = await makeTopic(broker)
+    const reader = await broker.openReader()
+    await reader.assign([{ topic, partition: 0, offset: 0 }])
+    await publish(broker, topic, '0', '1')
+    assert.deepEqual(await readThrough(reader, 2), ['0', '1'])
+    await kafka.server.kill()
+    await assert.rejects(
+      async () => {
+        for (;;) await reader.poll(POLL, deadline())
+      },
+      { code: 'BROKER_UNAVAILABLE' },
+    )
+    await kafka.server.restart()
+    await publish(broker, topic, '2', '3')
+    assert.deepEqual(await readThrough(reader, 2), ['2', '3'])
+    await reader.close()
+  })
+
+  test('connections that are cut, and one that stalls, are made anew', async (t) => {
+    const [direct, broker] = [
+      await openKafkaFor(t, kafka.server.bootstrap),
+      await openKafkaFor(t, kafka.through),
+    ]
+    const topic = await makeTopic(direct)
+    const reader = await broker.openReader()
+    await reader.assign([{ topic, partition: 0, offset: 0 }])
+    for (let round = 0; round < 5; round++) {
+      await publish(direct, topic, `${round}`)
+      kafka.proxy.cut()
+    }
+    assert.deepEqual(await readThrough(reader, 5), ['0', '1', '2', '3', '4'])
+    // What was in the stalled connection never comes; the bytes that do are those of new connections.
+    kafka.proxy.stall()
+    await publish(direct, topic, 'stalled')
+    await assert.rejects(
+      async () => {
+        for (;;) await reader.poll(POLL, deadline())
+      },
+      { code: 'BROKER_UNAVAILABLE' },
+    )
+    kafka.proxy.cut()
+    kafka.proxy.resume()
+    assert.deepEqual(await readThrough(reader, 1), ['stalled'])
+    await reader.close()
+  })
+
+  test('a paused broker is waited for', async (t) => {
+    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const topic = await makeTopic(broker)
+    const reader = await broker.openReader()
+    await reader.assign([{ topic, partition: 0, offset: 0 }])
+    await publish(broker, topic, 'before')
+    assert.deepEqual(await readThrough(reader, 1), ['before'])
+    kafka.server.pause()
+    assert.deepEqual(await reader.poll({ maxRecords: 10, waitMs: 500 }, deadline()), [])
+    kafka.server.resume()
+    await publish(broker, topic, 'after')
+    assert.deepEqual(await readThrough(reader, 1), ['after'])
+    await reader.close()
+  })
+})
