@@ -46,8 +46,8 @@ export interface SourceHealth {
 export interface Source {
   readonly name: string
   /**
-   * Waits until something has arrived, gathers for `lingerMs` more, and gives at most `maxItems`; after `waitMs`
-   * without anything it gives an empty batch. Call it again only when the last call has settled.
+   * Waits until something has arrived, gathers until `lingerMs` have passed since then (what has waited so long already is given
+   * at once), and gives at most `maxItems`; after `waitMs` without anything it gives an empty batch. Call it again only when the last call has settled.
    *
    * Rejects with SOURCE_UNAVAILABLE, SOURCE_UNAUTHORIZED, SOURCE_RATE_LIMITED or SOURCE_STALE only while no configured way
    * delivers and nothing is buffered; it goes on trying in the background, and a later call succeeds when it has recovered.

@@ -27,6 +27,8 @@ export class ArrivalQueue {
   readonly #hole: (dropped: number) => ConnectionChange
   #items: SourceItem[] = []
   #head = 0
+  /** When the oldest item that is held arrived, or one before it. */
+  #waitingSince = 0
   #missing = 0
   #dropped = 0
   #failure: TapelineError | undefined
@@ -56,6 +58,7 @@ export class ArrivalQueue {
       this.#dropped++
       return
     }
+    if (this.size === 0) this.#waitingSince = performance.now()
     if (this.#missing > 0) {
       this.#items.push(this.#hole(this.#missing))
       this.#missing = 0
@@ -94,8 +97,10 @@ export class ArrivalQueue {
       if (this.#failure) throw this.#failure
       return []
     }
-    if (this.size < options.maxItems && options.lingerMs > 0 && !this.#over) {
-      await this.#until(options.maxItems, options.lingerMs, signal)
+    // What has waited while the caller was busy has gathered already.
+    const lingerMs = options.lingerMs - (performance.now() - this.#waitingSince)
+    if (this.size < options.maxItems && lingerMs > 0 && !this.#over) {
+      await this.#until(options.maxItems, lingerMs, signal)
     }
     return this.#take(options.maxItems)
   }

@@ -65,6 +65,18 @@ describe('the arrival queue', () => {
     assert.deepEqual(shown(await next(queue, { lingerMs: 1 })), ['4'])
   })
 
+  test('gives at once what has waited for the linger while nobody asked', async () => {
+    const queue = queueOf(100)
+    queue.push(item(1))
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    let batch: string[] | undefined
+    void next(queue, { lingerMs: 15 }).then((items) => {
+      batch = shown(items)
+    })
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual(batch, ['1'])
+  })
+
   test('gives an empty batch after the wait', async () => {
     assert.deepEqual(await next(queueOf(10), { waitMs: 5 }), [])
   })
