@@ -70,7 +70,10 @@ async function measureRate(
         ...(stored === events ? [] : [`${stored} of ${events} STORED`]),
         ...(lost > 0 ? [`the simulator lost ${wholeNumber(lost)} ms`] : []),
       ]
-      if (faults.length > 0) process.exitCode = 1
+      if (faults.length > 0) {
+        process.exitCode = 1
+        console.error(platform.output())
+      }
       client.close()
       return [
         `  at ${wholeNumber(rate)} trades/s, ${wholeNumber(fromFrame.length)} trades in ${seconds.toFixed(0)} s, ms${faults.map((fault) => `; ${fault}`).join('')}`,

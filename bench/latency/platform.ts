@@ -4,6 +4,9 @@ import { interrupt, PlatformProcess, startCommand } from '../../test/e2e/platfor
 import type { TemporaryDatabase } from '../servers/database.ts'
 import type { KafkaToMeasure } from '../servers/kafka.ts'
 
+/** Chars of each process. */
+const MOST_OUTPUT = 2_000
+
 /** A simulator in a process of its own. */
 export interface SimulatorProcess {
   readonly url: string
@@ -43,6 +46,8 @@ export async function startSimulatorProcess(rate: number, events: number): Promi
 export interface PlatformProcesses {
   readonly api: string
   startProducer(): Promise<void>
+  /** What the processes have said lately: warnings and errors, by role. */
+  output(): string
   stop(): Promise<void>
 }
 
@@ -76,8 +81,13 @@ export async function startPlatformProcesses({
     processOf('gateway'),
     processOf('producer'),
   ]
+  const roles = { producer, consumer, gateway, coordinator }
+  const output = (): string =>
+    Object.entries(roles)
+      .map(([role, each]) => `${role}: ${each.output.slice(-MOST_OUTPUT)}`)
+      .join('\n')
   const stop = async (): Promise<void> => {
-    for (const each of [producer, consumer, gateway, coordinator]) {
+    for (const each of Object.values(roles)) {
       const code = await each.stop()
       if (code !== 0 && code !== null) throw new Error(`a role ended with ${code}: ${each.output}`)
     }
@@ -85,7 +95,7 @@ export async function startPlatformProcesses({
   try {
     await coordinator.start()
     await Promise.all([consumer.start(), gateway.start()])
-    return { api: await gateway.api(), startProducer: () => producer.start(), stop }
+    return { api: await gateway.api(), startProducer: () => producer.start(), output, stop }
   } catch (error) {
     await stop()
     throw error
