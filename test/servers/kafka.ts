@@ -20,6 +20,8 @@ export interface KafkaOptions extends KafkaLogin {
   readonly properties?: Readonly<Record<string, string>>
   /** Where clients are sent to, such as a proxy in front; by default the broker itself. */
   readonly advertised?: { readonly host: string; readonly port: number }
+  /** 22 characters of base64, by which clients may take it for another kind of broker. */
+  readonly clusterId?: string
   /** The port of a proxy: clients that come through it find the broker there too. It leads to `behindProxy`; plain text. */
   readonly proxy?: number
 }
@@ -121,7 +123,15 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
       ...options.properties,
     }
     await writeProperties(folder, properties)
-    const format = java(paths, folder, 'kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c')
+    const format = java(
+      paths,
+      folder,
+      'kafka.tools.StorageTool',
+      'format',
+      '-t',
+      options.clusterId ?? CLUSTER_ID,
+      '-c',
+    )
     await run('java', [...format, join(folder, 'server.properties'), ...scramUsers(options)])
     return await serverOf({
       folder,

@@ -24,7 +24,7 @@ export async function openKafkaBroker(settings: KafkaSettings, signal: AbortSign
   const view = new TopicView()
   const cluster = new Cluster(settings, view)
   try {
-    await cluster.topics([], signal)
+    await cluster.introduce(signal)
     return brokerOn(settings, cluster, view)
   } catch (error) {
     await cluster.close()

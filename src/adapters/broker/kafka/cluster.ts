@@ -2,9 +2,18 @@ import { type Connection, ConnectionPool, ResponseError } from '@platformatic/ka
 import { TapelineError } from '../../../errors.ts'
 import { abortReason } from '../abort-reason.ts'
 import { brokerError } from './errors.ts'
-import { askVersions, negotiate, type REQUESTS, type RequestName, type SpokenVersions } from './protocol.ts'
+import {
+  type ApiVersions,
+  askVersions,
+  negotiate,
+  type REQUESTS,
+  type RequestName,
+  type SpokenVersions,
+  spokenVersions,
+} from './protocol.ts'
 import { type Address, connectionOptions, type KafkaSettings, parseAddress, REQUEST_MS } from './settings.ts'
 import type { TopicState, TopicView } from './topic-view.ts'
+import { type BrokerVersion, brokerVersion } from './version.ts'
 
 type Newest<N extends RequestName> = (typeof REQUESTS)[N][0]['async']
 /** What a request takes and gives, over all versions as in the newest. */
@@ -25,7 +34,8 @@ export class Cluster {
   readonly #pool: ConnectionPool
   readonly #bootstrap: Address[]
   readonly #view: TopicView
-  readonly #versions = new WeakMap<Connection, Promise<SpokenVersions>>()
+  readonly #versions = new WeakMap<Connection, Promise<ApiVersions>>()
+  readonly #ranges = new WeakMap<ApiVersions, SpokenVersions>()
   readonly #brokers = new Map<number, Address>()
   #controller = -1
   /** Which of the addresses is asked first; another one after a failure. */
@@ -48,7 +58,18 @@ export class Cluster {
   /** Asks for topics, or for all of them; those that do not exist are left out. */
   async topics(names: readonly string[] | null, signal?: AbortSignal): Promise<Map<string, TopicState>> {
     const wanted = names === null ? null : [...names]
-    const answer = await this.request('metadata', 'any', [wanted, false, false], signal)
+    return this.#learn(await this.request('metadata', 'any', [wanted, false, false], signal))
+  }
+
+  /** Looks for the first time: whether the broker can be used at all. Raises BROKER_UNSUPPORTED too. */
+  async introduce(signal: AbortSignal): Promise<BrokerVersion> {
+    const answer = await this.request('metadata', 'any', [[], false, false], signal)
+    this.#learn(answer)
+    const connection = await this.#connection('any')
+    return brokerVersion(await this.#ask(connection), answer.clusterId ?? null)
+  }
+
+  #learn(answer: Answer<'metadata'>): Map<string, TopicState> {
     for (const { nodeId, host, port } of answer.brokers) this.#brokers.set(nodeId, { host, port })
     this.#controller = answer.controllerId
     return this.#view.update(answer.topics)
@@ -121,7 +142,14 @@ export class Cluster {
     }
   }
 
-  #spoken(connection: Connection): Promise<SpokenVersions> {
+  async #spoken(connection: Connection): Promise<SpokenVersions> {
+    const versions = await this.#ask(connection)
+    const known = this.#ranges.get(versions) ?? spokenVersions(versions)
+    this.#ranges.set(versions, known)
+    return known
+  }
+
+  #ask(connection: Connection): Promise<ApiVersions> {
     const known = this.#versions.get(connection) ?? askVersions(connection)
     this.#versions.set(connection, known)
     return known

@@ -1,9 +1,10 @@
-import { apiVersionsV3, type Connection, ConnectionPool } from '@platformatic/kafka'
+import { type Connection, ConnectionPool } from '@platformatic/kafka'
 import { toTapelineError } from '../../../errors.ts'
 import { clockDifference } from './clock.ts'
 import { brokerError } from './errors.ts'
 import { explainClosed } from './explain-closed.ts'
 import { InspectionLink } from './inspection-link.ts'
+import { askVersions, spokenVersions } from './protocol.ts'
 import { forbiddenUses, type KafkaUses } from './rights.ts'
 import { type Address, connectionOptions, type KafkaSettings, parseAddress } from './settings.ts'
 import { brokerVersion } from './version.ts'
@@ -79,10 +80,10 @@ async function inspect(
   uses: KafkaUses,
   settings: KafkaSettings,
 ): Promise<KafkaInspection> {
-  const spoken = await apiVersionsV3.api.async(connection, 'tapeline', '1')
-  link.spoken = new Map(spoken.apiKeys.map((each) => [each.apiKey, each]))
+  const versions = await askVersions(connection)
+  link.spoken = spokenVersions(versions)
   const cluster = await link.cluster()
-  const { text: version } = brokerVersion(spoken, cluster.clusterId ?? null)
+  const { text: version } = brokerVersion(versions, cluster.clusterId ?? null)
   const names = cluster.topics.map(({ name }) => name ?? '')
   const ours = names.filter(
     (name) => uses.topics.includes(name) || uses.prefixes.some((prefix) => name.startsWith(prefix)),

@@ -83,11 +83,17 @@ export const REQUESTS = {
 
 export type RequestName = keyof typeof REQUESTS
 
+/** What a broker says of itself. */
+export type ApiVersions = Awaited<ReturnType<typeof apiVersionsV3.api.async>>
+
+export function askVersions(connection: Connection): Promise<ApiVersions> {
+  return apiVersionsV3.api.async(connection, 'tapeline', '1')
+}
+
 /** The versions of each request, by its key, that a broker speaks. */
 export type SpokenVersions = ReadonlyMap<number, { readonly minVersion: number; readonly maxVersion: number }>
 
-export async function askVersions(connection: Connection): Promise<SpokenVersions> {
-  const { apiKeys } = await apiVersionsV3.api.async(connection, 'tapeline', '1')
+export function spokenVersions({ apiKeys }: ApiVersions): SpokenVersions {
   return new Map(apiKeys.map((each) => [each.apiKey, each]))
 }
 

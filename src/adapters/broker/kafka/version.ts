@@ -1,7 +1,5 @@
-import type { apiVersionsV3 } from '@platformatic/kafka'
 import { TapelineError } from '../../../errors.ts'
-
-type ApiVersions = Awaited<ReturnType<typeof apiVersionsV3.api.async>>
+import type { ApiVersions } from './protocol.ts'
 
 /** The key of the request and the version of it that Apache Kafka 3.7 brought: https://kafka.apache.org/protocol#protocol_api_keys */
 const PRODUCE = 0
