@@ -131,7 +131,8 @@ export interface GroupOptions {
 export interface Broker {
   /**
    * Makes topics; resolves when all can be used. One that exists with equal settings is left as it is.
-   * Raises TOPIC_EXISTS where it exists otherwise or the name was used before.
+   * Raises TOPIC_EXISTS where it exists otherwise; also where the name was used before, if the broker remembers that: Kafka
+   * does not, so that there only ids tell a topic from a former one of its name.
    */
   createTopics(specs: readonly TopicSpec[], signal: AbortSignal): Promise<readonly TopicDescription[]>
   /** Deletes topics; those that do not exist are passed over. */

@@ -19,9 +19,14 @@ const CODE = {
 const TOPIC_RESOURCE = 2
 const LOOK_AGAIN_MS = 20
 /** So that retention can remove anything, a segment ends well before it: only whole segments are removed. */
-const SEGMENTS_IN_RETENTION = 8
+const SEGMENTS_IN_RETENTION = 4
 const SHORTEST_SEGMENT_MS = 10_000
 const LONGEST_SEGMENT_MS = 86_400_000
+const COMPACTED_SEGMENT_MS = 3_600_000
+/** Who follows a compacted topic and is not further behind sees each record. */
+const COMPACTION_LAG_MS = 60_000
+/** By default each segment sets 10 MiB aside for its indexes. */
+const SEGMENT_INDEX_BYTES = 1024 * 1024
 
 interface TopicConfig {
   readonly compacted: boolean
@@ -185,9 +190,18 @@ function configsOf({
   retentionMs,
   compacted,
 }: Omit<TopicSpec, 'name' | 'partitions'>): { name: string; value: string }[] {
-  const common = { 'max.message.bytes': MAX_MESSAGE_BYTES, 'message.timestamp.type': 'LogAppendTime' }
+  const common = {
+    'max.message.bytes': MAX_MESSAGE_BYTES,
+    'message.timestamp.type': 'LogAppendTime',
+    'segment.index.bytes': SEGMENT_INDEX_BYTES,
+  }
   const kept = compacted
-    ? { 'cleanup.policy': 'compact', 'min.cleanable.dirty.ratio': 0.1, 'segment.ms': 3_600_000 }
+    ? {
+        'cleanup.policy': 'compact',
+        'min.cleanable.dirty.ratio': 0.1,
+        'min.compaction.lag.ms': COMPACTION_LAG_MS,
+        'segment.ms': COMPACTED_SEGMENT_MS,
+      }
     : { 'cleanup.policy': 'delete', 'retention.ms': retentionMs ?? -1, 'segment.ms': segmentMs(retentionMs) }
   return Object.entries({ ...common, ...kept }).map(([name, value]) => ({ name, value: String(value) }))
 }
