@@ -91,8 +91,10 @@ async function start(
   const api = operations ?? (await startGatewayRole(withStore(foundation), () => isStarted))
   if (has('gateway')) await onServing?.(api)
   if (has('producer')) {
-    source = options.source?.(log) ?? createSource(config, log)
-    shards = await startProducerRole(foundation, source, signal)
+    const given = options.source?.(log)
+    const chosen = given ? { source: given, markets: [] } : createSource(config, log)
+    source = chosen.source
+    shards = await startProducerRole(foundation, chosen, signal)
   }
   const gauges = startGauges(foundation, { source, shards, leads })
   started.add('gauges', () => gauges.stop())

@@ -30,12 +30,6 @@ type Step = 'fetchingData' | 'publishingFixed' | 'publishingDynamic' | 'creating
 /** How long a fetch waits for data when nothing else is to be done: short, so that commands are served soon. */
 const FETCH_WAIT_MS = 50
 
-/**
- * The longest wait after a failed fetch. The source reconnects at its own pace, however often it is asked, and what it has once it
- * delivers again should not lie there for half a minute.
- */
-const LONGEST_FETCH_BACK_OFF_MS = 1_000
-
 const base = setup({
   types: {} as { context: ProducerContext; events: ProducerEvent; input: MachineInput<ProducerContext> },
   actors: {
@@ -67,9 +61,7 @@ const base = setup({
   delays: {
     backOff: ({ context }) => {
       if (isLeftForLater(context)) return SHORTEST_BACK_OFF_MS
-      const { step, attempt = 1 } = context.errorInfo ?? {}
-      const wait = backOffMs(attempt, context.settings.random)
-      return step === 'fetchingData' ? Math.min(wait, LONGEST_FETCH_BACK_OFF_MS) : wait
+      return backOffMs(context.errorInfo?.attempt ?? 1, context.settings.random)
     },
     untilAlert: ({ context }) => untilAlertMs(context.errorInfo, context.settings),
   },

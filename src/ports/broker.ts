@@ -118,7 +118,10 @@ export interface GroupMember {
 export interface GroupOptions {
   readonly group: string
   readonly topics: readonly string[]
-  /** Called with all partitions that this member has from now on, in order, never twice at once. */
+  /**
+   * Called with all partitions that this member has from now on, in order, never twice at once; after each rebalance, also where
+   * nothing changed: it says that what was taken away by somebody else in between may be claimed again.
+   */
   readonly onAssignment: (
     partitions: readonly { readonly topic: string; readonly partition: number }[],
   ) => Promise<void>
@@ -144,7 +147,9 @@ export interface Broker {
   /**
    * Appends records: ordered, without duplicates, acknowledged when durable. One call in flight per broker client at most is
    * sent; further calls wait. Acks in the order of the entries. Raises TOPIC_UNKNOWN, RECORD_TOO_LARGE, INPUT_INVALID for a
-   * record without a key in a compacted topic (nothing was written), BROKER_UNAVAILABLE or TIMEOUT (the outcome is unknown).
+   * record without a key in a compacted topic (nothing was written), BROKER_UNAVAILABLE or TIMEOUT (the outcome is unknown; the
+   * error names in `partitions` those that are known to have failed). A partition that cannot be written must not keep later
+   * calls for others waiting for longer than its caller does.
    */
   publish(entries: readonly PartitionRecords[], signal: AbortSignal): Promise<readonly PartitionAck[]>
   /** Takes over a transactional id. */

@@ -26,11 +26,31 @@ function given<K extends string>(
   return Object.fromEntries(set) as Partial<Record<K, number>>
 }
 
+/** A source, and the markets that it is to be asked for: each by the producer that owns its shard. */
+export interface ChosenSource {
+  readonly source: Source
+  /** Empty where the source knows by itself what it gives. */
+  readonly markets: readonly Market[]
+}
+
 /** The source that the configuration names. Raises CONFIG_INVALID where it lacks what it needs. */
-export function createSource(config: Config, log: Log): Source {
-  const { kind, url, restUrl, markets: names, channels } = config.source
+export function createSource(config: Config, log: Log): ChosenSource {
+  const markets = config.source.markets.map(toMarket)
+  switch (config.source.kind) {
+    case 'coinbase':
+      return {
+        source: openSource(config, log),
+        markets: markets.filter(({ exchange }) => exchange === 'coinbase'),
+      }
+    case 'cryptocompare':
+      return { source: openSource(config, log), markets }
+  }
+}
+
+/** Opens it without markets: it connects when it is asked for the first. */
+function openSource(config: Config, log: Log): Source {
+  const { kind, url, restUrl, channels } = config.source
   const { reconnect, reconnectMax, timeout, staleAfter, fallbackAfter, pollEvery } = config.source
-  const markets = names.map(toMarket)
   const timing = {
     reconnect: given({ firstMs: reconnect, maxMs: reconnectMax }),
     ...given({ timeoutMs: timeout, staleAfterMs: staleAfter }),
@@ -39,7 +59,7 @@ export function createSource(config: Config, log: Log): Source {
     case 'coinbase':
       return createCoinbaseSource({
         ...(url === undefined ? {} : { url }),
-        markets: markets.filter(({ exchange }) => exchange === 'coinbase'),
+        markets: [],
         channels: channels.filter((channel) => channel !== 'candle').map((channel) => FEEDS[channel]),
         ...timing,
         ...given({ downAfterMs: fallbackAfter }),
@@ -52,7 +72,7 @@ export function createSource(config: Config, log: Log): Source {
         ...(url === undefined ? {} : { url }),
         ...(restUrl === undefined ? {} : { restUrl }),
         apiKey: config.cryptoCompareKey ?? 'simulator',
-        markets,
+        markets: [],
         channels: channels.map((channel) => FEEDS[channel]),
         ...timing,
         ...given({ fallbackAfterMs: fallbackAfter, pollEveryMs: pollEvery }),

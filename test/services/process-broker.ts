@@ -25,6 +25,7 @@ export class ProcessBroker implements Broker {
   readonly committed = new Map<string, number>()
   /** Every call is refused, as by a broker that is away. */
   isAway = false
+  #freezing = Promise.withResolvers<void>()
   #stopped: Promise<void> | undefined
   #goOn: (() => void) | undefined
   /** Called in front of each publish; may wait, or throw instead of it. */
@@ -39,9 +40,11 @@ export class ProcessBroker implements Broker {
 
   /** The group notices at once, as if the session timeout had passed. */
   async freeze(): Promise<void> {
+    if (this.#stopped) return
     this.#stopped = new Promise((resolve) => {
       this.#goOn = resolve
     })
+    this.#freezing.resolve()
     for (const membership of this.#memberships) {
       await membership.inner?.leave()
       membership.inner = undefined
@@ -49,8 +52,10 @@ export class ProcessBroker implements Broker {
   }
 
   async thaw(): Promise<void> {
+    if (this.#stopped === undefined) return
     this.#stopped = undefined
     this.#goOn?.()
+    this.#freezing = Promise.withResolvers()
     for (const membership of this.#memberships) membership.inner = await this.#join(membership)
   }
 
@@ -58,6 +63,13 @@ export class ProcessBroker implements Broker {
   async kill(): Promise<void> {
     await this.freeze()
     this.#memberships.clear()
+  }
+
+  /** What still waits in a process that was killed comes to an end, so that the test can. */
+  bury(): void {
+    this.isAway = true
+    this.#stopped = undefined
+    this.#goOn?.()
   }
 
   createTopics: Broker['createTopics'] = (...call) => this.#pass(() => this.#broker.createTopics(...call))
@@ -117,7 +129,11 @@ export class ProcessBroker implements Broker {
   async close(): Promise<void> {}
 
   #join({ options, signal }: Membership): Promise<GroupMember> {
-    return this.#broker.joinGroup(options, signal)
+    const freezing = this.#freezing.promise
+    // The group does not wait for a process that stands still.
+    const onAssignment: GroupOptions['onAssignment'] = (partitions) =>
+      Promise.race([options.onAssignment(partitions), freezing])
+    return this.#broker.joinGroup({ ...options, onAssignment }, signal)
   }
 
   async #pass<T>(call: () => Promise<T>): Promise<T> {

@@ -1,12 +1,13 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
 import { openEmbeddedBroker } from '../../src/adapters/broker/embedded.ts'
 import { openControlBus } from '../../src/control/bus.ts'
 import { claimOwnership } from '../../src/control/claim.ts'
 import { registryEntry, type StreamRecord } from '../../src/control/records.ts'
 import { openRegistry } from '../../src/control/registry.ts'
 import { ensureTopics, fixedTopics, REGISTRY_TOPIC } from '../../src/control/topics.ts'
-import type { Trade } from '../../src/domain/events.ts'
+import type { Status, Trade } from '../../src/domain/events.ts'
 import { counts, emptyMemory } from '../../src/domain/reader-rules.ts'
+import { TapelineError, toTapelineError } from '../../src/errors.ts'
 import type { Broker, StoredRecord, TransactionalWriter } from '../../src/ports/broker.ts'
 import type { Source } from '../../src/ports/source.ts'
 import { createProducerServices } from '../../src/services/producer/producer.ts'
@@ -17,6 +18,8 @@ import { quietLog, quietMeter } from '../quiet.ts'
  * broker, die, or go on later as zombies while another has taken over. The producer's services are the real ones.
  */
 export interface RunResult {
+  /** Trades missing in the fixed topic that no gap covers. */
+  readonly silent: number
   /** Trades twice in the fixed topic; of the fixed topic missing in the dynamic one; the other way round; twice there. */
   readonly dupF: number
   readonly hole: number
@@ -79,12 +82,28 @@ class Gate {
   }
 }
 
-/** The broker as one owner sees it: the group gives it the shard at once, and each call may stall before and after. */
-function gated(broker: Broker, gate: Gate): Broker {
+/** How often the broker's answer to a write is lost, and how often the write itself is. */
+const LOST_SHARE = 0.02
+
+/**
+ * The broker as one owner sees it: the group gives it the shard at once, each call may stall before and after, and a write may
+ * fail with an unknown outcome.
+ */
+function gated(broker: Broker, gate: Gate, random: () => number): Broker {
   const around = <T>(call: () => Promise<T>): Promise<T> =>
     gate.pass(call).then((result) => gate.pass(async () => result))
+  const lose = (what: string): void => {
+    if (random() < LOST_SHARE) throw new TapelineError('BROKER_UNAVAILABLE', `${what} was lost`)
+  }
+  const unsure = <T>(write: () => Promise<T>): Promise<T> =>
+    around(async () => {
+      lose('a write')
+      const result = await write()
+      lose('an answer')
+      return result
+    })
   const writer = (inner: TransactionalWriter): TransactionalWriter => ({
-    commit: (entries, signal) => around(() => inner.commit(entries, signal)),
+    commit: (entries, signal) => unsure(() => inner.commit(entries, signal)),
     close: () => inner.close(),
   })
   return {
@@ -94,7 +113,7 @@ function gated(broker: Broker, gate: Gate): Broker {
     close: () => broker.close(),
     listTopics: (prefix, signal) => around(() => broker.listTopics(prefix, signal)),
     offsetAt: (topic, partition, at, signal) => around(() => broker.offsetAt(topic, partition, at, signal)),
-    publish: (entries, signal) => around(() => broker.publish(entries, signal)),
+    publish: (entries, signal) => unsure(() => broker.publish(entries, signal)),
     takeOver: async (id, signal) => writer(await around(() => broker.takeOver(id, signal))),
     openReader: () => broker.openReader(),
     joinGroup: async ({ topics, onAssignment }) => {
@@ -104,10 +123,21 @@ function gated(broker: Broker, gate: Gate): Broker {
   }
 }
 
-export async function runTakeovers(seed: number): Promise<RunResult> {
+/** The broker that a run is on, with no topic, and how long an owner may need from one call to the next. */
+export interface Ground {
+  readonly open: (now: () => number) => Promise<Broker>
+  readonly patienceMs: number
+}
+
+const EMBEDDED: Ground = { open: (now) => openEmbeddedBroker({ folder: ':memory:', now }), patienceMs: 0 }
+
+export async function runTakeovers(
+  seed: number,
+  { open, patienceMs }: Ground = EMBEDDED,
+): Promise<RunResult> {
   const random = randomFrom(seed)
   let clock = 1_700_000_000_000
-  const broker = await openEmbeddedBroker({ folder: ':memory:', now: () => clock })
+  const broker = await open(() => clock)
   const settings = { prefix: 'market', partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
   await ensureTopics(broker, settings, forever)
   const topics = fixedTopics('market')
@@ -170,6 +200,17 @@ export async function runTakeovers(seed: number): Promise<RunResult> {
     }
   }
 
+  /** Does a step again until it succeeds, as the machine does. */
+  const untilDone = async <T>(step: () => Promise<T>): Promise<T> => {
+    while (true) {
+      try {
+        return await step()
+      } catch (error) {
+        if (over.signal.aborted || !toTapelineError(error).retryable) throw error
+      }
+    }
+  }
+
   interface Owner {
     readonly gate: Gate
     done: boolean
@@ -183,7 +224,8 @@ export async function runTakeovers(seed: number): Promise<RunResult> {
       const services = await createProducerServices(
         {
           source,
-          broker: gated(broker, owner.gate),
+          markets: [],
+          broker: gated(broker, owner.gate, random),
           registry,
           bus,
           instance: `owner-${owners}`,
@@ -201,9 +243,12 @@ export async function runTakeovers(seed: number): Promise<RunResult> {
       for (let last = false; !last; ) {
         last = source.ended
         const data = await services.fetchData(0, over.signal)
-        const outcome = await services.publishFixed(data, over.signal)
-        for (let due = outcome.dynamicWaiting; due; )
-          due = (await services.publishDynamic(over.signal)).dynamicWaiting
+        const outcome = await untilDone(() => services.publishFixed(data, over.signal))
+        for (let due = outcome.dynamicWaiting; due || services.topicsAside() > 0; ) {
+          due = (await untilDone(() => services.publishDynamic(over.signal))).dynamicWaiting
+          // A topic that was set aside rests: time must pass.
+          if (services.topicsAside() > 0) await owner.gate.pass(async () => {})
+        }
       }
     }
     work()
@@ -219,13 +264,16 @@ export async function runTakeovers(seed: number): Promise<RunResult> {
   }
 
   /** Lets one call of an owner through, and waits until the owner stands at its next call or has ended. */
-  const step = async ({ gate }: Owner): Promise<void> => {
+  const step = async (owner: Owner): Promise<void> => {
+    const { gate } = owner
     const at = Math.floor(random() * gate.waiting.length)
     const [release] = gate.waiting.splice(at, 1)
     release?.()
     do await nextTurn()
     while (gate.inFlight > 0)
     for (let turns = 0; turns < 4 && gate.waiting.length === 0; turns++) await nextTurn()
+    const end = performance.now() + patienceMs
+    while (gate.waiting.length === 0 && !owner.done && performance.now() < end) await delay(1)
   }
 
   let running: Owner[] = [own()]
@@ -258,16 +306,31 @@ export async function runTakeovers(seed: number): Promise<RunResult> {
   over.abort()
   const fixed = await readAll(broker, topics.trade)
   const derived = await readAll(broker, 'app.test')
+  const status = await readAll(broker, topics.status)
   await registry.close()
   await bus.close()
   await broker.close()
-  return { ...compare(fixed, derived), owners }
+  return { ...compare(fixed, derived), silent: countSilent(fixed, status), owners }
+}
+
+/** Trades that are missing between the first and the last published, and lie within no gap that counts. */
+function countSilent(fixed: readonly StoredRecord[], status: readonly StoredRecord[]): number {
+  const bodyOf = <T>({ value }: StoredRecord): T => JSON.parse(Buffer.from(value ?? []).toString()) as T
+  const times = counted(fixed).map((record) => bodyOf<Trade>(record).ts)
+  const gaps = counted(status)
+    .map((record) => bodyOf<Status>(record))
+    .filter(({ state }) => state === 'gap')
+  const isCovered = (ts: number): boolean => gaps.some(({ from = 0, to = 0 }) => from <= ts && ts <= to)
+  let silent = 0
+  for (let ts = Math.min(...times); ts <= Math.max(...times); ts++)
+    if (!times.includes(ts) && !isCovered(ts)) silent++
+  return silent
 }
 
 function compare(
   fixed: readonly StoredRecord[],
   derived: readonly StoredRecord[],
-): Omit<RunResult, 'owners'> {
+): Omit<RunResult, 'owners' | 'silent'> {
   const idOf = ({ value }: StoredRecord): string =>
     (JSON.parse(Buffer.from(value ?? []).toString()) as Trade).id
   const stored = counted(fixed).map((record) => `${record.offset}=${idOf(record)}`)

@@ -10,6 +10,7 @@ import {
 } from '../../domain/events.ts'
 import type { Meter } from '../../ports/log.ts'
 import type { SourceBatch } from '../../ports/source.ts'
+import type { Gap, GapWatch } from './gap-watch.ts'
 import type { Shard } from './shard.ts'
 
 /** An event on its way into a fixed topic. */
@@ -33,52 +34,6 @@ export interface PublishAttempt {
   readonly phases: readonly [status: ShardEvents, market: ShardEvents]
 }
 
-/** Counts connections of the source: a market's first trade after each closes its gap. */
-export class GapWatch {
-  #connection = 0
-  readonly #seen = new Map<string, number>()
-  readonly #overlapping = new Set<string>()
-  /** Markets that were subscribed to while the connection stood: nothing was missed there before their first trade. */
-  readonly #joined = new Set<string>()
-  #lastTs = -1
-
-  /** Events may have been missed; `lastTs` is the time of the last trade published of any market, -1 where there is none. */
-  resume(lastTs: number): void {
-    this.#connection++
-    this.#overlapping.clear()
-    this.#joined.clear()
-    this.#lastTs = lastTs
-  }
-
-  /** Events of one market alone may have been missed: it was subscribed to anew. */
-  resumeMarket(market: string): void {
-    this.#seen.delete(market)
-    this.#overlapping.delete(market)
-    this.#joined.add(market)
-  }
-
-  /** A trade that was known came again: what the source repeats reaches back to what was published. */
-  overlap(market: string): void {
-    if (this.#seen.get(market) !== this.#connection) this.#overlapping.add(market)
-  }
-
-  /**
-   * The first new trade of a market on this connection: gives the gap before it, or undefined where there is none.
-   * A market without a trade before counts from the last trade of any market.
-   */
-  close(
-    market: string,
-    lastTs: number,
-    ts: number,
-  ): { from: number; to: number; filled: boolean } | undefined {
-    if (this.#seen.get(market) === this.#connection) return undefined
-    this.#seen.set(market, this.#connection)
-    const from = lastTs >= 0 || this.#joined.has(market) ? lastTs : this.#lastTs
-    if (from < 0) return undefined
-    return { from: Math.min(from, ts), to: Math.max(from, ts), filled: this.#overlapping.has(market) }
-  }
-}
-
 interface BatchParts {
   readonly source: string
   readonly partitions: number
@@ -95,11 +50,17 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
   const status: ShardEvents = new Map()
   const market: ShardEvents = new Map()
 
+  /** A status event about a source as a whole has no market: any shard of this process's may hold it (R7). */
+  const placeOf = (key: string, { channel, event }: MarketEvent): number => {
+    const k = shardOf(key, partitions)
+    return channel !== 'status' || event.symbol !== undefined || shards.has(k)
+      ? k
+      : Math.min(...shards.keys())
+  }
   const add = (item: MarketEvent, reentering: boolean): void => {
     const key = marketKey(item.event)
-    const k = shardOf(key, partitions)
-    const shard = shards.get(k)
-    if (shard === undefined) return
+    const k = placeOf(key, item)
+    if (!shards.has(k)) return
     const events = item.channel === 'status' ? status : market
     const ofShard = events.get(k) ?? {}
     events.set(k, ofShard)
@@ -123,10 +84,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
     const verdict = window.judge(trade.id, trade.ts)
     if (enters) {
       // What was published before may be missing in the database all the same: the store leaves out what it has (R6).
-      if (verdict === 'new') {
-        window.remember(trade.id, trade.ts)
-        shard.changed.add(key)
-      }
+      if (verdict === 'new') shard.rememberAhead(key, trade)
       meter.count('reentering_total')
       add({ channel: 'trade', event: trade }, true)
       return
@@ -137,21 +95,20 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
       return
     }
     if (verdict === 'new') {
-      const gap = gaps.close(key, window.lastTs, trade.ts)
+      const gap = gaps.close(key, shard.k, window.lastTs, trade.ts)
       if (gap) {
         meter.count('gaps_total')
         for (const event of gapEvents(parts, trade, gap)) addStatus(event)
       }
     } else meter.count('reentering_total')
-    window.remember(trade.id, trade.ts)
-    shard.changed.add(key)
+    shard.rememberAhead(key, trade)
     add({ channel: 'trade', event: trade }, verdict === 'reentering')
   }
 
   for (const item of data.items) {
     if (item.channel === 'connection') {
       if (item.resumed && item.status.symbol !== undefined) gaps.resumeMarket(marketKey(item.status))
-      else if (item.resumed) gaps.resume(lastTradeTs(shards.values()))
+      else if (item.resumed) gaps.resume(lastTimes(shards.values()))
       addStatus(item.status)
     } else if (item.channel === 'trade') addTrade(item.event, item.reentering === true)
     else add(item, item.reentering === true)
@@ -159,11 +116,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
   return { data, phases: [status, market] }
 }
 
-function gapEvents(
-  { source, nowMicros }: BatchParts,
-  trade: Trade,
-  gap: { readonly from: number; readonly to: number; readonly filled: boolean },
-): Status[] {
+function gapEvents({ source, nowMicros }: BatchParts, trade: Trade, gap: Gap): Status[] {
   const { exchange, symbol } = trade
   const common = { source, exchange, symbol, from: gap.from, to: gap.to, ts: nowMicros() }
   const detail = 'the source or the producer was away between these trades'
@@ -178,9 +131,9 @@ function gapEvents(
   ]
 }
 
-function lastTradeTs(shards: Iterable<Shard>): number {
-  let last = -1
-  for (const shard of shards)
-    for (const window of shard.windows.values()) last = Math.max(last, window.lastTs)
-  return last
+/** Per shard the time of the last trade of any market of any of them, -1 where there is none. */
+function lastTimes(shards: Iterable<Shard>): Map<number, number> {
+  const owned = [...shards]
+  const last = Math.max(-1, ...owned.map((shard) => shard.lastTradeTs))
+  return new Map(owned.map(({ k }) => [k, last]))
 }

@@ -3,7 +3,7 @@ import { decodeEvent } from '../../domain/event-codec.ts'
 import { counts, emptyMemory } from '../../domain/reader-rules.ts'
 import { matchesMarket } from '../../domain/routing.ts'
 import { toTapelineError } from '../../errors.ts'
-import { type Derivation, type DerivedRecord, derivedRecord } from './derive.ts'
+import { type Derivation, type DerivedRecord, derivedRecord, latestOf } from './derive.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import type { Progress, Route } from './routes.ts'
@@ -39,10 +39,15 @@ export function createCatchUp(parts: ProducerParts, { shards, routes }: ShardOwn
     const goal = shard.tails[route.channel].derivedTo
     const end = Math.min(goal, from + PIECE)
     const { derived, next } = await deriveRange(parts, route, shard, from, end, signal)
+    const latest = progress.latestDue ? latestOf(route, shard, progress, parts.topics) : []
+    const records = [...latest, ...derived]
+    // A topic that could not be written is tried with its marker, though nothing may be missing there.
+    const isTried = records.length > 0 || routes.aside.has(route)
     return {
-      derivation: new Map(derived.length > 0 ? [[route, derived]] : []),
+      derivation: new Map(isTried ? [[route, records]] : []),
       done() {
         progress.behind = next < goal ? next : undefined
+        progress.latestDue = false
       },
     }
   }
@@ -50,7 +55,7 @@ export function createCatchUp(parts: ProducerParts, { shards, routes }: ShardOwn
   return {
     async next(signal) {
       const pieces: Piece[] = []
-      for (const route of routes.unsettled) {
+      for (const route of routes.due()) {
         if (pieces.length >= STREAMS_A_STEP) break
         for (const [k, progress] of route.progress) {
           const shard = shards.get(k)

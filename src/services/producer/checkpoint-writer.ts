@@ -1,17 +1,41 @@
 import { withDeadline } from '../../control/deadline.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
-import { checkpointPartition, checkpointRecords } from './checkpoint.ts'
+import type { OutgoingRecord } from '../../ports/broker.ts'
+import { createSerializer } from '../serialize.ts'
+import { checkpointPartition, checkpointRecords, checkpointState } from './checkpoint.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import type { Shard } from './shard.ts'
 
 const EVERY_MS = 1_000
+/**
+ * A checkpoint that says the same as the one before is left out for so long. Whoever takes over from an older one reads dynamic topics
+ * from an earlier time on, that is more than it needs, and derives from the same place (R4).
+ */
+const UNCHANGED_EVERY_MS = 30_000
+const WRITE_TIMEOUT_MS = 10_000
+/** A shard that goes to another process is left within so long. */
+const LAST_WRITE_MS = 1_000
 
 export interface CheckpointWriter {
   /** Starts writing the checkpoints of all shards, if a second has passed since the last time and that one is written. */
   writeIfDue(): void
+  /** Writes the checkpoint of a shard as it is at the moment of the call: it is about to go. */
+  writeLast(shard: Shard): Promise<void>
   /** Writes them a last time. */
   close(signal: AbortSignal): Promise<void>
+}
+
+/** The checkpoint that a shard has written last. */
+interface Written {
+  readonly state: string
+  readonly at: number
+}
+
+/** A checkpoint on its way, with the markets whose windows are in it. */
+interface Taken extends Written {
+  readonly records: readonly OutgoingRecord[]
+  readonly changed: readonly string[]
 }
 
 /**
@@ -23,15 +47,42 @@ export function createCheckpointWriter(
   { shards, routes, doubt, yieldTo }: ShardOwnership,
 ): CheckpointWriter {
   const stop = new AbortController()
+  const written = new WeakMap<Shard, Written>()
+  const turns = new WeakMap<Shard, ReturnType<typeof createSerializer>>()
   let lastAt = 0
   let writing: Promise<void> | undefined
 
-  const writeOne = async (shard: Shard, signal: AbortSignal): Promise<void> => {
-    const records = checkpointRecords(shard, now(), routes.appliedOffset, routes.behind(shard.k))
+  /** One transaction of a shard at a time. */
+  const inTurn = (shard: Shard, work: () => Promise<void>): Promise<void> => {
+    const turn = turns.get(shard) ?? createSerializer()
+    turns.set(shard, turn)
+    return turn(work)
+  }
+
+  /** The checkpoint of a shard as it is at this moment; undefined where there is nothing to say. The shard must be owned. */
+  const take = (shard: Shard): Taken | undefined => {
+    // Its windows know trades that may never be published: whoever restored them would take these for published.
+    if (shard.isAhead) return undefined
+    const at = now()
+    const behind = routes.behind(shard.k)
+    const state = JSON.stringify(checkpointState(shard, routes.appliedOffset, behind))
+    const former = written.get(shard)
+    if (former?.state === state && shard.changed.size === 0 && at - former.at < UNCHANGED_EVERY_MS)
+      return undefined
+    const records = checkpointRecords(shard, at, routes.appliedOffset, behind)
     const changed = [...shard.changed]
     shard.changed.clear()
+    return { records, changed, state, at }
+  }
+
+  const write = async (
+    shard: Shard,
+    { records, changed, state, at }: Taken,
+    signal: AbortSignal,
+  ): Promise<void> => {
     try {
       await shard.ownership.writer.commit([{ ...checkpointPartition(shard.k), records }], signal)
+      written.set(shard, { state, at })
     } catch (error) {
       for (const market of changed) shard.changed.add(market)
       if (isAbort(error)) return
@@ -44,16 +95,31 @@ export function createCheckpointWriter(
   }
 
   const writeAll = async (signal: AbortSignal): Promise<void> => {
-    await Promise.all([...shards.values()].map((shard) => writeOne(shard, signal)))
+    await Promise.all(
+      [...shards.values()].map((shard) =>
+        inTurn(shard, async () => {
+          // What is known of a shard that went meanwhile is gone with it.
+          const taken = shards.get(shard.k) === shard ? take(shard) : undefined
+          if (taken) await write(shard, taken, signal)
+        }),
+      ),
+    )
   }
 
   return {
     writeIfDue() {
-      if (writing !== undefined || now() - lastAt < EVERY_MS) return
+      if (writing !== undefined || stop.signal.aborted || now() - lastAt < EVERY_MS) return
       lastAt = now()
-      writing = withDeadline(stop.signal, EVERY_MS * 10, writeAll).finally(() => {
+      writing = withDeadline(stop.signal, WRITE_TIMEOUT_MS, writeAll).finally(() => {
         writing = undefined
       })
+    },
+    async writeLast(shard) {
+      const taken = stop.signal.aborted ? undefined : take(shard)
+      if (taken === undefined) return
+      await withDeadline(stop.signal, LAST_WRITE_MS, (deadline) =>
+        inTurn(shard, () => write(shard, taken, deadline)),
+      )
     },
     async close(signal) {
       await writing

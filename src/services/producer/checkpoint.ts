@@ -22,6 +22,8 @@ const checkpointSchema = z.object({
   epochs: z.partialRecord(z.enum(CHANNELS), z.number().int()),
   /** Per stream: everything before is derived into it. */
   behind: z.record(z.string(), z.number().int()),
+  /** When the shard had its first owner, in milliseconds since the epoch by the broker; 0 where that is not known. */
+  begunAt: z.number().default(0),
 })
 
 /** How far a shard is derived (R4); written about once a second, together with the ids of R5. */
@@ -42,6 +44,7 @@ const NO_CHECKPOINT: Checkpoint = {
   positions: {},
   epochs: {},
   behind: {},
+  begunAt: 0,
 }
 
 const HEADERS: RecordHeaders = { v: CHECKPOINT_VERSION, kind: 'control' }
@@ -54,6 +57,24 @@ const entry = (key: string, value: object): OutgoingRecord => ({
   headers: HEADERS,
 })
 
+/** What a checkpoint says, apart from when. */
+export function checkpointState(
+  shard: Shard,
+  registryOffset: number,
+  behind: Readonly<Record<string, number>>,
+): Omit<Checkpoint, 'at'> {
+  const positions = Object.fromEntries(CHANNELS.map((channel) => [channel, shard.tails[channel].derivedTo]))
+  const epochs = Object.fromEntries(CHANNELS.map((channel) => [channel, shard.epochBefore(channel)]))
+  return {
+    v: CHECKPOINT_VERSION,
+    registryOffset,
+    positions: positions as Record<Channel, number>,
+    epochs: epochs as Record<Channel, number>,
+    behind: { ...behind },
+    begunAt: shard.begunAt,
+  }
+}
+
 /** The records of one checkpoint of a shard, as they stand now: its positions, and the ids of the markets that changed. */
 export function checkpointRecords(
   shard: Shard,
@@ -61,16 +82,7 @@ export function checkpointRecords(
   registryOffset: number,
   behind: Readonly<Record<string, number>>,
 ): OutgoingRecord[] {
-  const positions = Object.fromEntries(CHANNELS.map((channel) => [channel, shard.tails[channel].derivedTo]))
-  const epochs = Object.fromEntries(CHANNELS.map((channel) => [channel, shard.epochBefore(channel)]))
-  const checkpoint: Checkpoint = {
-    v: CHECKPOINT_VERSION,
-    at: now,
-    registryOffset,
-    positions: positions as Record<Channel, number>,
-    epochs: epochs as Record<Channel, number>,
-    behind: { ...behind },
-  }
+  const checkpoint: Checkpoint = { ...checkpointState(shard, registryOffset, behind), at: now }
   const windows = [...shard.changed].map((market) =>
     entry(`${MARKET_PREFIX}${market}`, shard.window(market).snapshot() satisfies WindowSnapshot),
   )

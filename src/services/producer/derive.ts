@@ -58,17 +58,27 @@ export function addLatest(
   for (const route of routes.unsettled) {
     for (const [k, progress] of route.progress) {
       const shard = shards.get(k)
-      if (!progress.latestDue || shard === undefined) continue
+      if (!progress.latestDue || progress.behind !== undefined || shard === undefined) continue
       begun.push(progress)
-      const before = [...shard.tails[route.channel].latest.values()]
-        .filter(({ offset }) => offset < progress.notBefore)
-        .filter(({ exchange, symbol }) => matchesMarket(route.spec, route.channel, exchange, symbol))
-        .sort((a, b) => a.offset - b.offset)
-        .map((source) => derivedRecord(shard, topics[route.channel], source))
+      const before = latestOf(route, shard, progress, topics)
       if (before.length > 0) derivation.set(route, [...before, ...(derivation.get(route) ?? [])])
     }
   }
   return begun
+}
+
+/** The latest known values with which a stream begins, in the order in which they were published. */
+export function latestOf(
+  route: Route,
+  shard: Shard,
+  { notBefore }: Progress,
+  topics: Readonly<Record<Channel, string>>,
+): DerivedRecord[] {
+  return [...shard.tails[route.channel].latest.values()]
+    .filter(({ offset }) => offset < notBefore)
+    .filter(({ exchange, symbol }) => matchesMarket(route.spec, route.channel, exchange, symbol))
+    .sort((a, b) => a.offset - b.offset)
+    .map((source) => derivedRecord(shard, topics[route.channel], source))
 }
 
 function add(derivation: Derivation, route: Route, record: DerivedRecord): void {

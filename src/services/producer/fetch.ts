@@ -6,25 +6,73 @@ import type { ProducerParts } from './parts.ts'
 const MOST_ITEMS = 10_000
 
 const UNASSIGNED_WAIT_MS = 100
+/** How often a source that is away is looked at meanwhile. */
+const LOOK_EVERY_MS = 200
 
 export interface SourceFetch {
   /** `assigned` is whether there are shards to publish to: without any the source waits. */
   next(waitMs: number, assigned: boolean, signal: AbortSignal): Promise<SourceBatch>
   /** The batch is published: the next call asks the source again. */
   taken(batch: SourceBatch): void
+  /** Calls back when a source that failed delivers again. */
+  onBack(listener: () => void): void
+  close(): void
 }
 
-/** Pulls from the source, keeping each batch until it is published: a fetch that was aborted in between loses nothing. */
+/**
+ * Pulls from the source, keeping each batch until it is published: a fetch that was aborted in between loses nothing. After a
+ * failure it goes on looking by itself, so that nobody has to wait for a back-off when the source is back.
+ */
 export function createSourceFetch({ source, lingerMs }: ProducerParts): SourceFetch {
   let inHand: SourceBatch | undefined
+  let listener = (): void => {}
+  let looking: { readonly stop: AbortController; readonly done: Promise<void> } | undefined
+
+  const look = async (signal: AbortSignal): Promise<void> => {
+    while (inHand === undefined) {
+      await delay(LOOK_EVERY_MS, undefined, { signal })
+      inHand = await source
+        .next({ maxItems: MOST_ITEMS, lingerMs: 0, waitMs: 0 }, signal)
+        .catch(() => undefined)
+    }
+    listener()
+  }
+
+  const beginToLook = (): void => {
+    if (looking !== undefined) return
+    const stop = new AbortController()
+    // It ends with an abort, or with a batch.
+    looking = { stop, done: look(stop.signal).catch(() => undefined) }
+  }
+
+  /** The source takes one call at a time. */
+  const endLooking = async (): Promise<void> => {
+    const ended = looking
+    looking = undefined
+    ended?.stop.abort()
+    await ended?.done
+  }
+
   return {
     async next(waitMs, assigned, signal) {
+      await endLooking()
       if (!assigned) return delay(UNASSIGNED_WAIT_MS, { items: [] }, { signal })
-      inHand ??= await source.next({ maxItems: MOST_ITEMS, lingerMs, waitMs }, signal)
-      return inHand
+      try {
+        inHand ??= await source.next({ maxItems: MOST_ITEMS, lingerMs, waitMs }, signal)
+        return inHand
+      } catch (error) {
+        if (!signal.aborted) beginToLook()
+        throw error
+      }
     },
     taken(batch) {
       if (batch === inHand) inHand = undefined
+    },
+    onBack(given) {
+      listener = given
+    },
+    close() {
+      looking?.stop.abort()
     },
   }
 }

@@ -1,11 +1,27 @@
-import { GROUPS } from '../../control/names.ts'
+import { withDeadline } from '../../control/deadline.ts'
 import { CHANNELS, type Channel } from '../../domain/events.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { GroupMember } from '../../ports/broker.ts'
+import { Assignment } from '../assignment.ts'
 import type { ProducerParts } from './parts.ts'
 import { Routes } from './routes.ts'
 import type { Shard } from './shard.ts'
 import { type FormerOwnership, type TakenShard, takeOverShards } from './take-over.ts'
+
+const GROUP = 'tapeline.producers'
+
+/** How long taking shards over may take: a tail of some seconds is read, and epochs are claimed one by one. */
+const TAKE_OVER_TIMEOUT_MS = 60_000
+
+/** Who hears of shards that come and go. */
+export interface ShardListener {
+  /** A shard was taken over; `isResumed` where others may have written in the meantime, or this process did not run. */
+  taken(taken: TakenShard, isResumed: boolean): void
+  /** The group gives the shard to another process. Called while it is still owned; what is written last may be refused already. */
+  lost(shard: Shard): Promise<void>
+  /** The shard is not this process's any more, whatever the reason. */
+  left(k: number): void
+}
 
 /** The shards of this process: those that the group gives it, as soon as they are taken over (R7, R8). */
 export interface ShardOwnership {
@@ -15,8 +31,10 @@ export interface ShardOwnership {
   readonly assigned: boolean
   /** Whether the group gives it this shard. */
   isAssigned(k: number): boolean
-  /** Takes over what the group gave and is not held; `onTaken` hears of each. Resolves at once where nothing is to be done. */
-  ensure(onTaken: (taken: TakenShard) => void, signal: AbortSignal): Promise<void>
+  /** From now on tells of what comes and goes; one listener. */
+  listen(listener: ShardListener): void
+  /** Takes over what the group gave and is not held. Resolves at once where nothing is to be done. */
+  ensure(signal: AbortSignal): Promise<void>
   /** The outcome of a write is unknown: the shards are taken over anew before the next one (R3). */
   doubt(ks: Iterable<number>): void
   /** Another process owns the shard now; it is claimed again only if the group gives it once more. */
@@ -25,11 +43,22 @@ export interface ShardOwnership {
 }
 
 export async function joinShards(parts: ProducerParts, signal: AbortSignal): Promise<ShardOwnership> {
-  const { broker, registry, topics, log } = parts
+  const { broker, registry, topics, now, log } = parts
   const shards = new Map<number, Shard>()
-  const routes = new Routes(registry)
+  const routes = new Routes(registry, now)
   const former = new Map<number, FormerOwnership>()
-  let assigned = new Set<number>()
+  /** In which generation of the assignment each shard was taken over. */
+  const takenIn = new Map<number, number>()
+  const assignment = new Assignment(now)
+  let listener: ShardListener = { taken() {}, async lost() {}, left() {} }
+
+  const isAssigned = (k: number): boolean => assignment.has(topics.trade, k)
+
+  const closeWriter = async ({ k, ownership }: Shard): Promise<void> => {
+    await ownership.writer.close().catch((error: unknown) => {
+      log.debug({ shard: k, code: toTapelineError(error).code }, 'a writer did not close')
+    })
+  }
 
   const release = (k: number): Shard | undefined => {
     const shard = shards.get(k)
@@ -37,66 +66,90 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
     return shard
   }
 
-  const yieldTo = (k: number): void => {
-    release(k)
+  /** The shard goes: nothing of it is derived or fetched here any more. */
+  const leave = (k: number): Shard | undefined => {
     former.delete(k)
-    assigned.delete(k)
+    routes.leaveShard(k)
+    listener.left(k)
+    return release(k)
+  }
+
+  const yieldTo = (k: number): void => {
+    assignment.yield({ topic: topics.trade, partition: k }, takenIn.get(k) ?? -1)
     log.warn({ shard: k, code: 'FENCED' }, 'another process owns the shard now')
+    const shard = leave(k)
+    if (shard) void closeWriter(shard)
+  }
+
+  const giveAway = async (k: number): Promise<void> => {
+    const shard = shards.get(k)
+    // It takes what it needs at once; from then on nothing is published or derived.
+    const lost = shard && listener.lost(shard)
+    leave(k)
+    await lost
+    if (shard) await closeWriter(shard)
   }
 
   const member: GroupMember = await broker.joinGroup(
     {
-      group: GROUPS.producers,
+      group: GROUP,
       topics: [topics.trade],
       onAssignment: async (partitions) => {
-        assigned = new Set(partitions.map(({ partition }) => partition))
-        for (const k of [...shards.keys()]) if (!assigned.has(k)) release(k)
-        for (const k of [...former.keys()]) if (!assigned.has(k)) former.delete(k)
+        await Promise.all(assignment.set(partitions).map(({ partition }) => giveAway(partition)))
       },
     },
     signal,
   )
 
+  const takeOver = async (missing: readonly number[], stop: AbortSignal): Promise<void> => {
+    const { generation } = assignment
+    const { taken, fenced } = await withDeadline(stop, TAKE_OVER_TIMEOUT_MS, (deadline) =>
+      takeOverShards(parts, missing, former, deadline),
+    )
+    for (const k of missing) takenIn.set(k, generation)
+    for (const k of fenced) yieldTo(k)
+    for (const each of taken) {
+      const { shard } = each
+      const isResumed = !former.has(shard.k) || each.isInterrupted
+      former.delete(shard.k)
+      if (!isAssigned(shard.k)) {
+        void closeWriter(shard)
+        continue
+      }
+      shards.set(shard.k, shard)
+      routes.placeAll(shard)
+      listener.taken(each, isResumed)
+    }
+    log.info({ shards: missing, epochs: taken.map(({ shard }) => shard.epoch) }, 'shards taken over')
+  }
+
   return {
     shards,
     routes,
     get assigned() {
-      return assigned.size > 0
+      return assignment.list().length > 0
     },
-    isAssigned: (k) => assigned.has(k),
-    async ensure(onTaken, stop) {
-      const missing = [...assigned].filter((k) => !shards.has(k))
-      if (missing.length > 0) {
-        const taken = await takeOverShards(parts, missing, former, stop).catch((error: unknown) => {
-          for (const { partition } of toTapelineError(error).partitions) yieldTo(partition)
-          throw error
-        })
-        for (const each of taken) {
-          const { k } = each.shard
-          former.delete(k)
-          if (!assigned.has(k)) continue
-          shards.set(k, each.shard)
-          routes.placeAll(each.shard)
-          onTaken(each)
-        }
-        log.info({ shards: missing, epochs: taken.map(({ shard }) => shard.epoch) }, 'shards taken over')
-      }
+    isAssigned,
+    listen(given) {
+      listener = given
+    },
+    async ensure(stop) {
+      const missing = assignment.list().flatMap(({ partition }) => (shards.has(partition) ? [] : partition))
+      if (missing.length > 0) await takeOver(missing, stop)
       routes.sync(shards.values())
     },
     doubt(ks) {
       for (const k of ks) {
         const shard = release(k)
-        if (shard) former.set(k, { epoch: shard.epoch, expected: expectedOffsets(shard) })
+        if (shard === undefined) continue
+        former.set(k, { epoch: shard.epoch, expected: expectedOffsets(shard) })
+        void closeWriter(shard)
       }
     },
     yieldTo,
     async close() {
       await member.leave()
-      for (const shard of shards.values()) {
-        await shard.ownership.writer.close().catch((error: unknown) => {
-          log.debug({ shard: shard.k, code: toTapelineError(error).code }, 'a writer did not close')
-        })
-      }
+      await Promise.all([...shards.values()].map(closeWriter))
     },
   }
 }

@@ -4,11 +4,13 @@ import type { Channel } from '../../domain/events.ts'
 import type { StreamRequest } from '../../domain/stream-spec.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
-import type { Source } from '../../ports/source.ts'
+import type { Market, Source } from '../../ports/source.ts'
 
 /** What the producer's services are made of. */
 export interface ProducerParts {
   readonly source: Source
+  /** The markets that the source is to be asked for, those of owned shards only; empty where it knows by itself what it gives. */
+  readonly markets: readonly Market[]
   readonly broker: Broker
   readonly registry: Registry
   readonly bus: ControlBus

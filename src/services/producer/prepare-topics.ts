@@ -1,13 +1,15 @@
+import { withDeadline } from '../../control/deadline.ts'
 import { readRanges } from '../../control/read-range.ts'
 import { DYNAMIC_PREFIX } from '../../control/topics.ts'
 import { counts, emptyMemory } from '../../domain/reader-rules.ts'
-import { isAbort, toTapelineError } from '../../errors.ts'
 import type { OutgoingRecord } from '../../ports/broker.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import type { Route } from './routes.ts'
 import type { Shard } from './shard.ts'
 
+/** How long one publish to dynamic topics may take: so long may one that cannot be written hold up the fixed ones (R3). */
+export const SEND_TIMEOUT_MS = 5_000
 /** How much earlier than the checkpoint's time a dynamic topic is read for what it holds (R4). */
 const SLACK_MS = 60_000
 /** And how many records before that, to learn the epochs that count there. */
@@ -35,7 +37,7 @@ export async function prepareTopics(
     if (old.length > 0) toRead.set(route, unprepared)
     else markers.set(route, unprepared.map(markerOf))
   }
-  if (toRead.size > 0) await readHeld(parts, ownership, toRead, signal)
+  if (toRead.size > 0) await readHeld(parts, toRead, signal)
   return markers
 }
 
@@ -44,8 +46,7 @@ function markerOf(shard: Shard): OutgoingRecord {
 }
 
 async function readHeld(
-  { broker, log }: ProducerParts,
-  ownership: ShardOwnership,
+  { broker }: ProducerParts,
   toRead: ReadonlyMap<Route, readonly Shard[]>,
   signal: AbortSignal,
 ): Promise<void> {
@@ -56,39 +57,32 @@ async function readHeld(
     partition: 0,
     records: (toRead.get(route) ?? []).map(markerOf),
   }))
-  try {
-    const acks = await broker.publish(entries, signal)
-    const ranges = await Promise.all(
-      routes.map(async (route, i) => {
-        const oldest = Math.min(...(toRead.get(route) ?? []).map((shard) => shard.restored.at))
-        const earliest = alive.get(route.topic)?.offsets[0]?.earliest ?? 0
-        const since = await broker.offsetAt(route.topic, 0, Math.max(0, oldest - SLACK_MS), signal)
-        const offset = Math.max(earliest, since - SLACK_RECORDS)
-        return { topic: route.topic, partition: 0, offset, end: (acks[i]?.baseOffset ?? 0) + 1 }
-      }),
-    )
-    const byTopic = new Map(routes.map((route) => [route.topic, { route, memory: emptyMemory() }]))
-    await readRanges(
-      broker,
-      ranges,
-      ({ topic, records }) => {
-        const known = byTopic.get(topic)
-        if (known) for (const { headers } of records) counts(known.memory, headers)
-      },
-      signal,
-    )
-    for (const { route, memory } of byTopic.values()) {
-      for (const shard of toRead.get(route) ?? []) {
-        const progress = route.progress.get(shard.k)
-        if (progress === undefined) continue
-        progress.held = memory.positions[shard.k]?.[0] ?? -1
-        progress.prepared = true
-      }
+  const acks = await withDeadline(signal, SEND_TIMEOUT_MS, (deadline) => broker.publish(entries, deadline))
+  const ranges = await Promise.all(
+    routes.map(async (route, i) => {
+      const oldest = Math.min(...(toRead.get(route) ?? []).map((shard) => shard.restored.at))
+      const earliest = alive.get(route.topic)?.offsets[0]?.earliest ?? 0
+      const since = await broker.offsetAt(route.topic, 0, Math.max(0, oldest - SLACK_MS), signal)
+      const offset = Math.max(earliest, since - SLACK_RECORDS)
+      return { topic: route.topic, partition: 0, offset, end: (acks[i]?.baseOffset ?? 0) + 1 }
+    }),
+  )
+  const byTopic = new Map(routes.map((route) => [route.topic, { route, memory: emptyMemory() }]))
+  await readRanges(
+    broker,
+    ranges,
+    ({ topic, records }) => {
+      const known = byTopic.get(topic)
+      if (known) for (const { headers } of records) counts(known.memory, headers)
+    },
+    signal,
+  )
+  for (const { route, memory } of byTopic.values()) {
+    for (const shard of toRead.get(route) ?? []) {
+      const progress = route.progress.get(shard.k)
+      if (progress === undefined) continue
+      progress.held = memory.positions[shard.k]?.[0] ?? -1
+      progress.prepared = true
     }
-  } catch (error) {
-    if (!isAbort(error))
-      log.warn({ code: toTapelineError(error).code }, 'dynamic topics could not be prepared')
-    ownership.doubt([...ownership.shards.keys()])
-    throw error
   }
 }

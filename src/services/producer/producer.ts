@@ -6,6 +6,7 @@ import type { SourceBatch } from '../../ports/source.ts'
 import { createSerializer } from '../serialize.ts'
 import { createCheckpointWriter } from './checkpoint-writer.ts'
 import { createSourceFetch } from './fetch.ts'
+import { createMarketSubscriptions } from './market-subscriptions.ts'
 import { joinShards } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import { createDynamicPublisher } from './publish-dynamic.ts'
@@ -25,6 +26,10 @@ export interface ProducerServices {
   onNotification(listener: (notification: ProducerNotification) => void): () => void
   /** Calls back with batches of dead letters that are to be published again, each marked as entering again. */
   onReplay(listener: (batch: SourceBatch) => void): () => void
+  /** Calls back when a source that had failed delivers again: nobody need wait for the end of a back-off. */
+  onSourceBack(listener: () => void): void
+  /** How many dynamic topics are set aside, since they alone cannot be written. */
+  topicsAside(): number
   /** Lets what the source still holds be published; resolves when nothing is left, or the signal aborts. */
   drain(signal: AbortSignal): Promise<void>
   /** The shards that it owns at present. */
@@ -49,6 +54,20 @@ export async function createProducerServices(
   const dynamic = createDynamicPublisher(parts, ownership)
   const checkpoints = createCheckpointWriter(parts, ownership)
   const standing = createStandingStreams(parts)
+  const subscriptions = createMarketSubscriptions(parts.source, parts.markets, parts.partitions)
+  ownership.listen({
+    taken(taken, isResumed) {
+      fixed.reconcile(taken, isResumed)
+      subscriptions.follow(taken.shard.k)
+    },
+    lost: (shard) => checkpoints.writeLast(shard),
+    left: (k) => subscriptions.leave(k),
+  })
+  /** Takes over what the group gave, then works under the deadline of a publish. */
+  const ownShards = async <T>(stop: AbortSignal, work: (deadline: AbortSignal) => Promise<T>): Promise<T> => {
+    await ownership.ensure(stop)
+    return withDeadline(stop, PUBLISH_TIMEOUT_MS, work)
+  }
   /** Set while the producer drains: called when the source has nothing more. */
   let drained: (() => void) | undefined
   const unacknowledged = new WeakMap<ProducerNotification, string>()
@@ -75,8 +94,7 @@ export async function createProducerServices(
       }),
     publishFixed: (data, stop) =>
       inTurn(() =>
-        withDeadline(stop, PUBLISH_TIMEOUT_MS, async (deadline) => {
-          await ownership.ensure(fixed.reconcile, deadline)
+        ownShards(stop, async (deadline) => {
           const outcome = await fixed.publish(data, deadline)
           source.taken(data)
           replay.settle(data)
@@ -84,13 +102,7 @@ export async function createProducerServices(
           return outcome
         }),
       ),
-    publishDynamic: (stop) =>
-      inTurn(() =>
-        withDeadline(stop, PUBLISH_TIMEOUT_MS, async (deadline) => {
-          await ownership.ensure(fixed.reconcile, deadline)
-          return dynamic.publish(deadline)
-        }),
-      ),
+    publishDynamic: (stop) => inTurn(() => ownShards(stop, (deadline) => dynamic.publish(deadline))),
     createTopic: (topicName, stop) => standing.create(topicName, stop),
     applyNotification(notification) {
       ownership.routes.sync(ownership.shards.values())
@@ -118,10 +130,13 @@ export async function createProducerServices(
         off()
       }
     },
+    onSourceBack: (listener) => source.onBack(listener),
+    topicsAside: () => ownership.routes.aside.size,
     shards: () => [...ownership.shards.keys()],
     onReplay: (listener) => replay.listen(listener),
     close: (stop) =>
       inTurn(async () => {
+        source.close()
         await replay.close()
         await checkpoints.close(stop)
         await ownership.close()

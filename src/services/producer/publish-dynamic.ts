@@ -1,4 +1,5 @@
-import { DYNAMIC_PREFIX } from '../../control/topics.ts'
+import { withDeadline } from '../../control/deadline.ts'
+import { DYNAMIC_PREFIX, findTopic } from '../../control/topics.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
 import type { PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
@@ -6,18 +7,25 @@ import { createCatchUp } from './catch-up.ts'
 import { addLatest, type Derivation, type DerivedRecord, deriveLive } from './derive.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
-import { prepareTopics } from './prepare-topics.ts'
+import { prepareTopics, SEND_TIMEOUT_MS } from './prepare-topics.ts'
 import { isDerivationDue } from './publish-fixed.ts'
 import type { Route } from './routes.ts'
+import type { Tail } from './shard.ts'
+
+/** How long the broker may take to say where a topic is. */
+const LOOK_TIMEOUT_MS = 3_000
 
 export interface DynamicPublisher {
   /** Derives what the fixed topics have in hand, then one piece for each stream that is behind. */
   publish(signal: AbortSignal): Promise<PublishOutcome>
 }
 
-/** Publishes to the dynamic topics what the fixed topics hold: each fixed record once, in order, for each stream (R4). */
+/**
+ * Publishes to the dynamic topics what the fixed topics hold: each fixed record once, in order, for each stream (R4). A topic
+ * that alone cannot be written is set aside, and derived on its own later (R3).
+ */
 export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwnership): DynamicPublisher {
-  const { broker, topics, meter, now } = parts
+  const { broker, topics, log, meter, now } = parts
   const { shards, routes } = ownership
   const catchUp = createCatchUp(parts, ownership)
 
@@ -40,11 +48,10 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
     }
     const started = now()
     try {
-      await broker.publish(entries, signal)
+      await withDeadline(signal, SEND_TIMEOUT_MS, (deadline) => broker.publish(entries, deadline))
     } catch (error) {
       if (await dropDeleted(error, derivation, signal)) return send(derivation, signal)
-      ownership.doubt([...shards.keys()])
-      throw toTapelineError(error, 'BROKER_UNAVAILABLE')
+      throw error
     }
     meter.observe('broker_publish_seconds', (now() - started) / 1000, { topics: 'dynamic' })
     meter.count('derived_records_total', records)
@@ -69,30 +76,84 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
     return gone.length > 0
   }
 
-  const settleLive = (marks: ReadonlyMap<object, number>): void => {
-    for (const shard of shards.values()) {
-      for (const tail of Object.values(shard.tails)) {
-        const upTo = marks.get(tail)
-        if (upTo === undefined) continue
-        tail.derivedTo = upTo
-        tail.pending = []
+  /** Publishes a derivation; undefined where some topics could not be written: their streams are behind from here on. */
+  const deliver = async (
+    derivation: Derivation,
+    nextOf: (tail: Tail) => number,
+    signal: AbortSignal,
+  ): Promise<number | undefined> => {
+    try {
+      return await send(derivation, signal)
+    } catch (error) {
+      if (signal.aborted || (await isBrokerAway(signal))) {
+        ownership.doubt([...shards.keys()])
+        throw toTapelineError(error, 'BROKER_UNAVAILABLE')
       }
+      fallBehind(error, derivation, nextOf)
+      return undefined
+    }
+  }
+
+  /** Whether the broker does not even say where the fixed topics are: then it is no matter of single topics. */
+  const isBrokerAway = async (signal: AbortSignal): Promise<boolean> => {
+    try {
+      await withDeadline(signal, LOOK_TIMEOUT_MS, (deadline) => findTopic(broker, topics.trade, deadline))
+      return false
+    } catch {
+      return true
+    }
+  }
+
+  /**
+   * What became of a derivation is unknown. Its streams go on one by one, each after it has read what its topic holds; those that
+   * are known to have failed rest first.
+   */
+  const fallBehind = (error: unknown, derivation: Derivation, nextOf: (tail: Tail) => number): void => {
+    const { code, message, partitions } = toTapelineError(error, 'BROKER_UNAVAILABLE')
+    const failed = new Set(partitions.map(({ topic }) => topic))
+    for (const [route, derived] of derivation) {
+      routes.fallBehind(route, (k) => {
+        const shard = shards.get(k)
+        const first = derived.find((record) => record.shard === shard && isLive(route, record))
+        return shard && (first?.offset ?? nextOf(shard.tails[route.channel]))
+      })
+      if (!failed.has(route.topic) && derivation.size > 1) continue
+      routes.setAside(route)
+      log.warn({ topic: route.topic, code, reason: message }, 'a topic cannot be written; it is set aside')
+    }
+  }
+
+  const settleLive = (marks: ReadonlyMap<Tail, number>): void => {
+    for (const [tail, upTo] of marks) {
+      tail.derivedTo = upTo
+      tail.pending = []
     }
   }
 
   return {
     async publish(signal) {
-      const marks = new Map<object, number>()
-      for (const shard of shards.values())
-        for (const tail of Object.values(shard.tails)) marks.set(tail, tail.expected)
+      const marks = new Map<Tail, number>()
+      for (const shard of shards.values()) {
+        for (const tail of Object.values(shard.tails)) {
+          marks.set(tail, tail.expected)
+          tail.chosenTo = tail.expected
+        }
+      }
       const live = deriveLive(shards.values(), routes, topics)
       const begun = addLatest(live, shards, routes, topics)
-      let records = await send(live, signal)
+      const sent = await deliver(live, (tail) => marks.get(tail) ?? tail.derivedTo, signal)
       settleLive(marks)
-      for (const progress of begun) progress.latestDue = false
+      // Those that fell behind begin with the latest values when they go on.
+      for (const progress of begun) if (progress.behind === undefined) progress.latestDue = false
 
-      for (const piece of await catchUp.next(signal)) {
-        records += await send(piece.derivation, signal)
+      let records = sent ?? 0
+      // After a failure the fixed topics have their turn first (R3).
+      const pieces = sent === undefined ? [] : await catchUp.next(signal)
+      for (const piece of pieces) {
+        const derived = await deliver(piece.derivation, (tail) => tail.derivedTo, signal)
+        if (derived === undefined) break
+        records += derived
+        for (const route of piece.derivation.keys()) routes.restore(route)
         piece.done()
       }
       for (const route of [...routes.unsettled]) routes.settle(route)
@@ -100,6 +161,11 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
       return { topics: written, records, dynamicWaiting: isDerivationDue(shards.values(), routes) }
     },
   }
+}
+
+/** Whether a record is derived for its place in the log, not as a latest value in front of the stream. */
+function isLive(route: Route, { shard, offset }: DerivedRecord): boolean {
+  return offset >= (route.progress.get(shard.k)?.notBefore ?? 0)
 }
 
 /** Whether a topic does not hold a record yet. */

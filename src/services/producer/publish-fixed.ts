@@ -1,9 +1,10 @@
-import { CHANNELS, type Channel, hasLatestValue } from '../../domain/events.ts'
+import { CHANNELS, type Channel, type EventOf, hasLatestValue, shardOf } from '../../domain/events.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
 import type { SourceBatch } from '../../ports/source.ts'
-import { GapWatch, type OutgoingEvent, type PublishAttempt, prepareBatch, type ShardEvents } from './batch.ts'
+import { type OutgoingEvent, type PublishAttempt, prepareBatch, type ShardEvents } from './batch.ts'
+import { GapWatch } from './gap-watch.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import type { Routes } from './routes.ts'
@@ -12,8 +13,11 @@ import type { TakenShard } from './take-over.ts'
 
 export interface FixedPublisher {
   publish(data: SourceBatch, signal: AbortSignal): Promise<PublishOutcome>
-  /** Brings the attempt in hand level with a shard that was taken over: what landed is not sent again. */
-  reconcile(taken: TakenShard): void
+  /**
+   * Brings the attempt in hand level with a shard that was taken over: what landed is not sent again. Where the shard is
+   * resumed, what is in hand of it is dropped: others may have published the same, and the gap says what is missing.
+   */
+  reconcile(taken: TakenShard, isResumed: boolean): void
 }
 
 /**
@@ -30,19 +34,25 @@ export function createFixedPublisher(
   const gaps = new GapWatch()
   let attempt: PublishAttempt | undefined
 
-  const reconcile: FixedPublisher['reconcile'] = ({ shard, landed }) => {
+  const reconcile: FixedPublisher['reconcile'] = ({ shard, landed }, isResumed) => {
     for (const phase of attempt?.phases ?? []) {
       const ofShard = phase.get(shard.k)
-      for (const channel of CHANNELS) onPublished(ofShard?.[channel]?.splice(0, landed[channel]) ?? [])
-      for (const { event, market } of ofShard?.trade ?? []) {
-        shard.window(market).remember((event as { id: string }).id, event.ts)
-        shard.changed.add(market)
-      }
+      if (ofShard === undefined) continue
+      for (const channel of CHANNELS) onPublished(ofShard[channel]?.splice(0, landed[channel]) ?? [])
+      if (isResumed) phase.delete(shard.k)
+      else
+        for (const { event, market } of ofShard.trade ?? [])
+          shard.rememberAhead(market, event as EventOf['trade'])
     }
+    if (!isResumed) return
+    const isOfShard = (market: string): boolean => shardOf(market, partitions) === shard.k
+    gaps.resumeShard(shard.k, isOfShard, shard.missingSince)
   }
 
   const send = async (phase: ShardEvents, signal: AbortSignal): Promise<Sent[]> => {
     const sends = collect(phase, shards, topics)
+    for (const k of phase.keys())
+      if (shards.has(k) && !sends.some(({ shard }) => shard.k === k)) phase.delete(k)
     if (sends.length === 0) return []
     const started = now()
     try {
@@ -52,7 +62,7 @@ export function createFixedPublisher(
       )
       meter.observe('broker_publish_seconds', (now() - started) / 1000, { topics: 'fixed' })
       const acknowledged = sends.map((each, i) => ({ ...each, baseOffset: acks[i]?.baseOffset ?? -1 }))
-      phase.clear()
+      for (const { shard } of sends) phase.delete(shard.k)
       return acknowledged.filter((each) => accept(each))
     } catch (error) {
       // Even a refusal that wrote nothing is handled so: it is rare, and one way is easier to be sure of than two.
@@ -88,6 +98,7 @@ export function createFixedPublisher(
       const record = { offset: base + i, exchange: event.exchange, symbol: event.symbol ?? '', value }
       if (hasLatestValue(channel)) tail.latest.set(market, record)
       if (routes.table.match(channel, record.exchange, record.symbol).length > 0) tail.pending.push(record)
+      else tail.chosenTo = record.offset + 1
     })
     return tail.pending.length > 0
   }
@@ -101,15 +112,21 @@ export function createFixedPublisher(
       }
       const written = new Set<string>()
       let records = 0
+      const take = ({ channel, events }: Sent): void => {
+        onPublished(events)
+        written.add(topics[channel])
+        records += events.length
+        meter.count('published_records_total', events.length, { channel })
+      }
       for (const phase of attempt.phases) {
-        for (const { channel, events } of await send(phase, signal)) {
-          onPublished(events)
-          written.add(topics[channel])
-          records += events.length
-          meter.count('published_records_total', events.length, { channel })
-        }
+        do {
+          // A shard may have come into doubt in the meantime: what is in hand of it waits until it is taken over anew.
+          await ownership.ensure(signal)
+          for (const sent of await send(phase, signal)) take(sent)
+        } while ([...phase.keys()].some((k) => ownership.isAssigned(k)))
       }
       attempt = undefined
+      for (const shard of shards.values()) shard.isAhead = false
       return { topics: [...written], records, dynamicWaiting: isDerivationDue(shards.values(), routes) }
     },
   }
@@ -148,7 +165,7 @@ function collect(
 
 /** Whether anything waits to be derived into dynamic topics. */
 export function isDerivationDue(shards: Iterable<Shard>, routes: Routes): boolean {
-  if (routes.unsettled.size > 0) return true
+  if (routes.isCatchUpDue()) return true
   for (const shard of shards)
     for (const channel of CHANNELS) if (shard.tails[channel].pending.length > 0) return true
   return false

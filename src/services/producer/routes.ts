@@ -31,16 +31,26 @@ export interface Route {
   readonly progress: Map<number, Progress>
 }
 
+/** The longest rest of topics that cannot be written. */
+const LONGEST_ASIDE_MS = 30_000
+
 /** The streams that this process derives, kept level with the registry. */
 export class Routes {
   readonly table = new RoutingTable<Route>()
   /** Streams that are behind somewhere, or have still to begin with the latest values. */
   readonly unsettled = new Set<Route>()
+  /** Streams whose topic alone cannot be written (R3): behind, and tried again one at a time. */
+  readonly aside = new Set<Route>()
   readonly #registry: Registry
+  readonly #now: () => number
   #appliedOffset = 0
+  #asideRetryAt = 0
+  #asideAttempts = 0
 
-  constructor(registry: Registry) {
+  /** `now`: milliseconds. */
+  constructor(registry: Registry, now: () => number) {
     this.#registry = registry
+    this.#now = now
   }
 
   /** Streams that got ready before this offset of the registry are in the table. */
@@ -74,16 +84,66 @@ export class Routes {
   drop(route: Route): void {
     this.table.delete(route.id)
     this.unsettled.delete(route)
+    this.aside.delete(route)
+  }
+
+  /** A shard is another process's: nothing of it is due here any more. */
+  leaveShard(k: number): void {
+    for (const route of this.table.values()) {
+      if (!route.progress.delete(k)) continue
+      if (route.progress.size === 0) this.aside.delete(route)
+      this.settle(route)
+    }
+  }
+
+  /**
+   * The outcome of a step for a stream is unknown: it derives on its own from `next` of each shard, after it has read what its
+   * topic holds.
+   */
+  fallBehind(route: Route, next: (shard: number) => number | undefined): void {
+    for (const [k, progress] of route.progress) {
+      progress.behind ??= next(k)
+      progress.prepared = false
+    }
+    this.unsettled.add(route)
+  }
+
+  /** The topic cannot be written: it rests, for all such topics together from 1 s to 30 s, so that it seldom holds up others. */
+  setAside(route: Route): void {
+    this.#asideAttempts = Math.min(this.#asideAttempts + 1, 6)
+    this.#asideRetryAt = this.#now() + Math.min(LONGEST_ASIDE_MS, 500 * 2 ** this.#asideAttempts)
+    // At the end of the line: those that may work again by now come first.
+    this.aside.delete(route)
+    this.aside.add(route)
+  }
+
+  /** The topic was written again: others that rest may try soon. */
+  restore(route: Route): void {
+    if (!this.aside.delete(route)) return
+    this.#asideAttempts = 0
+    this.#asideRetryAt = 0
+  }
+
+  /** The streams that are due to be helped on: those that are behind, and of those set aside one, when it has rested. */
+  *due(): Generator<Route> {
+    for (const route of this.unsettled) if (!this.aside.has(route)) yield route
+    const [rested] = this.aside
+    if (rested !== undefined && this.#now() >= this.#asideRetryAt) yield rested
+  }
+
+  isCatchUpDue(): boolean {
+    return !this.due().next().done
   }
 
   /** Forgets that a stream is unsettled, if it is level on every shard. */
   settle(route: Route): void {
+    if (this.aside.has(route)) return
     for (const { behind, latestDue } of route.progress.values()) if (behind !== undefined || latestDue) return
     this.unsettled.delete(route)
   }
 
   #place(route: Route, shard: Shard): void {
-    const progress = placeOn(shard, route)
+    const progress = placeOn(shard, route, this.aside.has(route))
     route.progress.set(shard.k, progress)
     if (progress.behind !== undefined || progress.latestDue) this.unsettled.add(route)
   }
@@ -113,9 +173,9 @@ function toRoute(stream: StreamEntry): Route {
 
 /**
  * Where a stream stands on a shard. One that the shard's checkpoint covers is as far as that says; a later one begins at its
- * start, and is behind where the shard is derived further already.
+ * start, and is behind where what is derived was chosen without it, or its topic cannot be written.
  */
-function placeOn(shard: Shard, route: Route): Progress {
+function placeOn(shard: Shard, route: Route, isAside: boolean): Progress {
   const { restored } = shard
   const tail = shard.tails[route.channel]
   const covered = route.readyOffset < restored.registryOffset
@@ -124,7 +184,7 @@ function placeOn(shard: Shard, route: Route): Progress {
   const next = covered ? Math.max(start, checkpointed) : start
   return {
     notBefore: next,
-    behind: next < tail.derivedTo ? next : undefined,
+    behind: isAside || next < Math.max(tail.derivedTo, tail.chosenTo) ? next : undefined,
     prepared: false,
     held: -1,
     latestDue: !covered && hasLatestValue(route.channel),

@@ -23,6 +23,8 @@ export interface Tail {
   derivedTo: number
   /** What matches streams from `derivedTo` on. */
   pending: PublishedRecord[]
+  /** What lies before was chosen by the streams of the time: a stream that comes now has to read it from the log. */
+  chosenTo: number
   /** The latest record of each market, with which new streams of quotes, candles and books begin (R11). */
   readonly latest: Map<string, PublishedRecord>
 }
@@ -37,6 +39,12 @@ export class Shard {
   readonly windows: Map<string, TradeWindow>
   /** Markets whose window has changed since it was last written with a checkpoint. */
   readonly changed = new Set<string>()
+  /** When the shard had its first owner, in milliseconds since the epoch by the broker; 0 where that is not known. */
+  begunAt: number
+  /** Whether another owner came before this one. */
+  hadOwner: boolean
+  /** Whether the windows know trades that are not acknowledged yet: a checkpoint must not hold such. */
+  isAhead = false
   readonly headers: RecordHeaders
   readonly reentering: RecordHeaders
   readonly markerHeaders: RecordHeaders
@@ -52,11 +60,14 @@ export class Shard {
     this.ownership = ownership
     this.restored = restored
     this.windows = windows
+    this.begunAt = restored.begunAt
+    this.hadOwner = restored.at > 0
     this.tails = Object.fromEntries(
       CHANNELS.map((channel): [Channel, Tail] => {
         const marker = markers[channel]
         const derivedTo = restored.positions[channel] ?? 0
-        return [channel, { marker, expected: marker + 1, derivedTo, pending: [], latest: new Map() }]
+        const tail = { marker, expected: marker + 1, derivedTo, pending: [], chosenTo: 0, latest: new Map() }
+        return [channel, tail]
       }),
     ) as Record<Channel, Tail>
     this.headers = { v: EVENT_VERSION, kind: 'event', shard: k, epoch: ownership.epoch }
@@ -75,6 +86,29 @@ export class Shard {
   epochBefore(channel: Channel): number {
     const { derivedTo, marker } = this.tails[channel]
     return derivedTo > marker ? this.epoch : (this.restored.epochs[channel] ?? -1)
+  }
+
+  /** The time of the last trade of any market; -1 where there is none. */
+  get lastTradeTs(): number {
+    let last = -1
+    for (const window of this.windows.values()) last = Math.max(last, window.lastTs)
+    return last
+  }
+
+  /**
+   * From when on trades may be missing that no owner published, of a market that has none: event time in microseconds, -1
+   * where this is the first owner. An owner may have received some before the first one of any market was published.
+   */
+  get missingSince(): number {
+    if (this.lastTradeTs >= 0) return this.lastTradeTs
+    return this.hadOwner ? this.begunAt * 1000 : -1
+  }
+
+  /** Takes note of a trade that is about to be published. */
+  rememberAhead(market: string, { id, ts }: { readonly id: string; readonly ts: number }): void {
+    this.window(market).remember(id, ts)
+    this.changed.add(market)
+    this.isAhead = true
   }
 
   window(market: string): TradeWindow {

@@ -1,10 +1,10 @@
 import { claimOwnership, type Ownership } from '../../control/claim.ts'
-import { shardId } from '../../control/names.ts'
 import { readRanges } from '../../control/read-range.ts'
+import { findTopic } from '../../control/topics.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import { CHANNELS, type Channel, hasLatestValue, marketKey } from '../../domain/events.ts'
 import { counts, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
-import { TapelineError, toTapelineError } from '../../errors.ts'
+import { toTapelineError } from '../../errors.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
 import { CheckpointReader, checkpointPartition } from './checkpoint.ts'
 import type { ProducerParts } from './parts.ts'
@@ -20,94 +20,159 @@ export interface TakenShard {
   readonly shard: Shard
   /** Per channel: how many records of the former ownership landed at and after the offset it expected. */
   readonly landed: Readonly<Record<Channel, number>>
+  /** Whether another process wrote between the former ownership of this one and now. */
+  readonly isInterrupted: boolean
 }
 
+interface TakeOver {
+  readonly taken: readonly TakenShard[]
+  /** Shards that somebody else took over meanwhile. */
+  readonly fenced: readonly number[]
+}
+
+/** A take-over under way, with what a reader remembers in each channel: before the checkpoint, and from there on. */
+interface Taking {
+  readonly shard: Shard
+  readonly former: FormerOwnership | undefined
+  readonly landed: Record<Channel, number>
+  readonly memories: Readonly<
+    Record<Channel, { readonly before: ReaderMemory; readonly after: ReaderMemory }>
+  >
+  isInterrupted: boolean
+  isFenced: boolean
+}
+
+/** How far before the checkpoint a topic is read for the latest known values of its markets (R11). */
+const LATEST_BACK = 1_000
 /** More than this is not kept in memory at a take-over. */
 const MOST_PENDING = 100_000
 
-/** With too much in hand the streams count as behind, and read it from the log piece by piece. */
-function limitPending(tail: Tail): void {
-  if (tail.pending.length < MOST_PENDING) return
-  tail.pending = []
-  tail.derivedTo = tail.expected
-}
-
 /**
  * Takes shards over (R8): the transactional id, the claim whose offset is the epoch, the checkpoint, a marker into each fixed
- * partition, and what lies between the checkpoint and the marker. Raises FENCED where a higher epoch has written there.
+ * partition, and what lies between the checkpoint and the marker. One that somebody else has taken over is fenced; that
+ * keeps no other.
  */
 export async function takeOverShards(
   parts: ProducerParts,
   ks: readonly number[],
   former: ReadonlyMap<number, FormerOwnership>,
   signal: AbortSignal,
-): Promise<TakenShard[]> {
-  const { broker, instance, now, topics } = parts
+): Promise<TakeOver> {
   const owners = new Map<number, Ownership>()
-  for (const k of ks) {
-    owners.set(k, await claimOwnership(broker, shardId(k), instance, now(), signal))
+  try {
+    const fenced = await claimAll(parts, ks, owners, signal)
+    const taking = await readTails(parts, owners, former, signal)
+    const lost = taking.filter(({ isFenced }) => isFenced)
+    for (const { shard } of lost) closeQuietly(shard.ownership)
+    return {
+      taken: taking.filter(({ isFenced }) => !isFenced),
+      fenced: [...fenced, ...lost.map(({ shard }) => shard.k)],
+    }
+  } catch (error) {
+    for (const ownership of owners.values()) closeQuietly(ownership)
+    throw error
   }
-  const checkpoints = await readCheckpoints(parts, ks, signal)
-  const markers = await writeMarkers(parts, owners, signal)
+}
 
-  const taken = new Map<number, TakenShard & { landed: Record<Channel, number> }>()
+function closeQuietly({ writer }: Ownership): void {
+  // It is given up in any case: whoever takes the id over next ends what it left open.
+  writer.close().catch(() => undefined)
+}
+
+/** Claims shards one by one; gives those that somebody else took over in between. */
+async function claimAll(
+  { broker, instance, now }: ProducerParts,
+  ks: readonly number[],
+  owners: Map<number, Ownership>,
+  signal: AbortSignal,
+): Promise<number[]> {
+  const fenced: number[] = []
+  for (const k of ks) {
+    try {
+      owners.set(k, await claimOwnership(broker, `tapeline.shard.${k}`, instance, now(), signal))
+    } catch (error) {
+      if (toTapelineError(error).code !== 'FENCED') throw error
+      fenced.push(k)
+    }
+  }
+  return fenced
+}
+
+/** Reads the checkpoints, writes the markers, and reads what lies between. */
+async function readTails(
+  parts: ProducerParts,
+  owners: ReadonlyMap<number, Ownership>,
+  former: ReadonlyMap<number, FormerOwnership>,
+  signal: AbortSignal,
+): Promise<Taking[]> {
+  if (owners.size === 0) return []
+  const { broker, topics } = parts
+  const checkpoints = await readCheckpoints(parts, [...owners.keys()], signal)
+  const markers = await writeMarkers(parts, owners, signal)
+  const taking = new Map<number, Taking>()
   for (const [k, ownership] of owners) {
     const { checkpoint, windows } = checkpoints.get(k) ?? new CheckpointReader()
     const shard = new Shard(k, ownership, checkpoint, markers.get(k) as Record<Channel, number>, windows)
-    taken.set(k, { shard, landed: { trade: 0, quote: 0, candle: 0, book: 0, status: 0 } })
+    taking.set(k, beginTaking(shard, former.get(k)))
   }
 
   const channelOf = new Map(CHANNELS.map((channel) => [topics[channel], channel]))
-  const ranges = [...taken.values()].flatMap(({ shard }) =>
+  const ranges = [...taking.values()].flatMap(({ shard }) =>
     CHANNELS.map((channel) => {
       const { derivedTo, marker } = shard.tails[channel]
-      return { topic: topics[channel], partition: shard.k, offset: derivedTo, end: marker + 1 }
+      const offset = hasLatestValue(channel) ? Math.max(0, derivedTo - LATEST_BACK) : derivedTo
+      return { topic: topics[channel], partition: shard.k, offset, end: marker + 1 }
     }),
   )
-  const epochsOf = new Map<string, ReaderMemory>()
   await readRanges(
     broker,
     ranges,
     (fetch) => {
       const channel = channelOf.get(fetch.topic)
-      const entry = taken.get(fetch.partition)
+      const entry = taking.get(fetch.partition)
       if (channel === undefined || entry === undefined) return
-      const memoryKey = `${channel}:${fetch.partition}`
-      const memory = epochsOf.get(memoryKey) ?? memoryAt(entry.shard, channel)
-      epochsOf.set(memoryKey, memory)
-      for (const record of fetch.records)
-        takeRecord(parts, entry, channel, record, memory, former.get(fetch.partition))
+      for (const record of fetch.records) takeRecord(parts, entry, channel, record)
     },
     signal,
     (topic, partition, earliest) => {
       const channel = channelOf.get(topic)
-      const entry = taken.get(partition)
+      const entry = taking.get(partition)
+      if (channel === undefined || entry === undefined) return
+      const tail = entry.shard.tails[channel]
       // Streams that the checkpoint had further back are behind now, and find the hole when they read on.
-      if (channel !== undefined && entry !== undefined) entry.shard.tails[channel].derivedTo = earliest
+      tail.derivedTo = Math.max(tail.derivedTo, earliest)
     },
   )
-  for (const { shard } of taken.values()) for (const channel of CHANNELS) limitPending(shard.tails[channel])
-  return [...taken.values()]
+  for (const { shard } of taking.values()) for (const channel of CHANNELS) limitPending(shard.tails[channel])
+  return [...taking.values()]
 }
 
-/** What a reader remembers at the checkpoint's position. */
-function memoryAt({ k, restored }: Shard, channel: Channel): ReaderMemory {
-  return { ...emptyMemory(), epochs: { [k]: restored.epochs[channel] ?? -1 } }
+function beginTaking(shard: Shard, former: FormerOwnership | undefined): Taking {
+  const { k, restored } = shard
+  const epochAt = (channel: Channel): number => restored.epochs[channel] ?? -1
+  const memories = Object.fromEntries(
+    CHANNELS.map((channel) => [
+      channel,
+      { before: emptyMemory(), after: { ...emptyMemory(), epochs: { [k]: epochAt(channel) } } },
+    ]),
+  ) as Taking['memories']
+  return {
+    ...{ shard, former, memories, landed: { trade: 0, quote: 0, candle: 0, book: 0, status: 0 } },
+    // A checkpoint of a later owner: what that one wrote may lie before it, and is not read.
+    isInterrupted: former !== undefined && CHANNELS.some((channel) => epochAt(channel) > former.epoch),
+    isFenced: false,
+  }
 }
 
-function takeRecord(
-  { log, topics }: ProducerParts,
-  { shard, landed }: { readonly shard: Shard; readonly landed: Record<Channel, number> },
-  channel: Channel,
-  record: StoredRecord,
-  memory: ReaderMemory,
-  former: FormerOwnership | undefined,
-): void {
+function takeRecord({ log }: ProducerParts, taking: Taking, channel: Channel, record: StoredRecord): void {
+  const { shard, former, landed, memories } = taking
   const { epoch = -1 } = record.headers
-  if (epoch > shard.epoch)
-    throw new TapelineError('FENCED', `shard ${shard.k} has an owner of epoch ${epoch}`, {
-      partitions: [{ topic: topics[channel], partition: shard.k }],
-    })
+  if (epoch > shard.epoch) taking.isFenced = true
+  if (former && epoch > former.epoch && epoch < shard.epoch) taking.isInterrupted = true
+  if (channel === 'trade' && epoch < shard.epoch) shard.hadOwner = true
+  if (channel === 'trade' && shard.begunAt === 0) shard.begunAt = record.timestamp
+  const isDerived = record.offset < (shard.restored.positions[channel] ?? 0)
+  const memory = isDerived ? memories[channel].before : memories[channel].after
   if (!counts(memory, record.headers) || record.value === null) return
   if (former && epoch === former.epoch && record.offset >= former.expected[channel]) landed[channel]++
   try {
@@ -125,7 +190,7 @@ function takeRecord(
       symbol: event.symbol ?? '',
       value: record.value,
     }
-    if (tail.pending.length < MOST_PENDING) tail.pending.push(published)
+    if (!isDerived && tail.pending.length < MOST_PENDING) tail.pending.push(published)
     if (hasLatestValue(channel)) tail.latest.set(market, published)
   } catch (error) {
     log.warn(
@@ -135,13 +200,20 @@ function takeRecord(
   }
 }
 
+/** With too much in hand the streams count as behind, and read it from the log piece by piece. */
+function limitPending(tail: Tail): void {
+  if (tail.pending.length < MOST_PENDING) return
+  tail.pending = []
+  tail.derivedTo = tail.expected
+}
+
 async function readCheckpoints(
   { broker }: ProducerParts,
   ks: readonly number[],
   signal: AbortSignal,
 ): Promise<Map<number, CheckpointReader>> {
   const readers = new Map(ks.map((k) => [k, new CheckpointReader()]))
-  const [topic] = await broker.listTopics(checkpointPartition(0).topic, signal)
+  const topic = await findTopic(broker, checkpointPartition(0).topic, signal)
   const ranges = ks.map((k) => {
     const { earliest, end } = topic?.offsets[k] ?? { earliest: 0, end: 0 }
     return { ...checkpointPartition(k), offset: earliest, end }

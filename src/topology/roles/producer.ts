@@ -3,6 +3,7 @@ import type { Source } from '../../ports/source.ts'
 import { createProducerServices } from '../../services/producer/producer.ts'
 import { startProducer } from '../actors.ts'
 import { type Foundation, newId } from '../foundation.ts'
+import type { ChosenSource } from '../sources.ts'
 
 /**
  * Starts the role producer: the source into the fixed topics, and from there into the dynamic ones. Gives which shards this one
@@ -10,7 +11,7 @@ import { type Foundation, newId } from '../foundation.ts'
  */
 export async function startProducerRole(
   foundation: Foundation,
-  source: Source,
+  { source, markets }: ChosenSource,
   signal: AbortSignal,
 ): Promise<() => readonly number[]> {
   const { config, broker, registry, bus, instance, topics, roster, actorParts, started, log, meter } =
@@ -27,6 +28,7 @@ export async function startProducerRole(
       bus,
       instance,
       topics,
+      markets,
       partitions: config.topics.partitions,
       standing,
       lingerMs: config.producer.linger,
@@ -37,12 +39,17 @@ export async function startProducerRole(
     },
     signal,
   )
-  const details = (): object => ({ shards: services.shards(), source: healthOf(source) })
+  const details = (): object => ({
+    shards: services.shards(),
+    topicsAside: services.topicsAside(),
+    source: healthOf(source),
+  })
   const actor = roster.add(startProducer(actorParts, services, details))
   const unlisten = services.onNotification((notification) =>
     actor.send({ type: 'NOTIFY_PRODUCER', notification }),
   )
   const unlistenReplay = services.onReplay((data) => actor.send({ type: 'PUBLISH_FIXED', data }))
+  services.onSourceBack(() => actor.send({ type: 'RETRY' }))
   for (const topicName of standing.keys()) actor.send({ type: 'CREATE_TOPIC', topicName })
   started.add('producer', async (stop) => {
     await services.drain(stop)

@@ -88,6 +88,10 @@ export async function setUp(t: TestContext, { lanes = 2, maxRecords = 200 } = {}
       closings.delete(leave)
       machine.stop()
       await mine.kill()
+      closings.add(async () => {
+        mine.bury()
+        await services.close(NEVER).catch(() => undefined)
+      })
     }
     return { broker: mine, services, machine, alerts, leave, kill }
   }

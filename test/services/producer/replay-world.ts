@@ -92,7 +92,7 @@ export async function setUp(t: TestContext, { answerMs = 5_000 } = {}) {
     }
     const services = await createProducerServices(
       {
-        ...{ source: idleSource, broker: mine, registry, bus, instance: name, topics: TOPICS },
+        ...{ source: idleSource, markets: [], broker: mine, registry, bus, instance: name, topics: TOPICS },
         ...{ partitions: PARTITIONS, standing: new Map(), lingerMs: 0, now: Date.now, newId },
         ...{ log: quietLog, meter: quietMeter },
       },

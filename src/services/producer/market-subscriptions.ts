@@ -1,0 +1,33 @@
+import { marketKey, shardOf } from '../../domain/events.ts'
+import type { Market, Source } from '../../ports/source.ts'
+
+/** What the source is asked for: the markets of the shards that this process owns, and of no others. */
+export interface MarketSubscriptions {
+  /** The shard is owned: its markets are subscribed to, if they are not yet. */
+  follow(k: number): void
+  /** The shard is another process's now: its markets are not asked for here any more. */
+  leave(k: number): void
+}
+
+export function createMarketSubscriptions(
+  source: Pick<Source, 'subscribe' | 'unsubscribe'>,
+  markets: readonly Market[],
+  partitions: number,
+): MarketSubscriptions {
+  const canonical = markets.map(({ exchange, symbol }) => ({
+    exchange: exchange.toLowerCase(),
+    symbol: symbol.toUpperCase(),
+  }))
+  const ofShard = Map.groupBy(canonical, (market) => shardOf(marketKey(market), partitions))
+  const followed = new Set<number>()
+  return {
+    follow(k) {
+      if (followed.has(k)) return
+      followed.add(k)
+      source.subscribe(ofShard.get(k) ?? [])
+    },
+    leave(k) {
+      if (followed.delete(k)) source.unsubscribe(ofShard.get(k) ?? [])
+    },
+  }
+}
