@@ -97,7 +97,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
       },
     }
   } catch (error) {
-    await close({ keep: false })
-    throw error
+    await close({ keep: true })
+    throw new Error(`it did not begin (logs: ${cluster.logs}): ${String(error)}`, { cause: error })
   }
 }

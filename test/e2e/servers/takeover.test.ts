@@ -41,6 +41,7 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
   let cluster: Cluster
   let client: ResumingClient
   let passed = 0
+  let begun: number
 
   before(async () => {
     cluster = await openCluster({
@@ -55,6 +56,7 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
     client = new ResumingClient('client', apis, { channel: 'trade', symbols: ['*'] })
     await client.open(AbortSignal.timeout(30_000))
     await untilStored()
+    begun = Date.now()
   })
   after(async () => {
     await client?.close()
@@ -252,12 +254,14 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
   })
 
   test('after all that: rows, topics and what the application got are what they should be', async () => {
-    const cutoff = Date.now()
+    const calm = Date.now()
+    await untilStored()
+    const end = Date.now()
     await untilStored()
     const evidence = await drain(cluster, [client])
     assert.deepEqual(
       [
-        ...checkRows(evidence, cutoff * 1_000),
+        ...checkRows(evidence, { begun: begun * 1_000, calm: calm * 1_000, until: end * 1_000 }),
         ...[...evidence.streams.values()]
           .filter(({ state }) => state === 'ready')
           .flatMap((stream) => checkStream(evidence, stream)),
