@@ -131,9 +131,17 @@ function gapEvents({ source, nowMicros }: BatchParts, trade: Trade, gap: Gap): S
   ]
 }
 
-/** Per shard the time of the last trade of any market of any of them, -1 where there is none. */
+/**
+ * Per shard from when on trades may be missing: the last trade of any market of any of them, which came over the same connection;
+ * of a shard that has none, as far back as its former owners; -1 where there is nothing to go by.
+ */
 function lastTimes(shards: Iterable<Shard>): Map<number, number> {
   const owned = [...shards]
   const last = Math.max(-1, ...owned.map((shard) => shard.lastTradeTs))
-  return new Map(owned.map(({ k }) => [k, last]))
+  return new Map(
+    owned.map(({ k, lastTradeTs, missingSince }) => [
+      k,
+      lastTradeTs < 0 && missingSince >= 0 ? missingSince : last,
+    ]),
+  )
 }
