@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { TapelineError } from '../../../errors.ts'
+import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type { PartitionAck, PartitionRecords } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
 import { SendWindow } from '../send-window.ts'
@@ -203,7 +203,7 @@ export class IdempotentSender {
         this.#lookLater(queue)
         continue
       }
-      const bytes = queue.seal(identity)
+      const bytes = this.#seal(queue, identity)
       if (bytes === undefined) continue
       queue.isSending = true
       request.batches.push([queue, bytes])
@@ -211,6 +211,16 @@ export class IdempotentSender {
       requests.set(leader, request)
     }
     for (const [leader, { batches }] of requests) void this.#sendTo(leader, batches)
+  }
+
+  /** Records that cannot be encoded are their callers' alone. */
+  #seal(queue: PartitionQueue, identity: ProducerIdentity): Buffer | undefined {
+    try {
+      return queue.seal(identity)
+    } catch (error) {
+      queue.abandon(toTapelineError(error))
+      return undefined
+    }
   }
 
   async #sendTo(leader: number, batches: readonly [PartitionQueue, Buffer][]): Promise<void> {

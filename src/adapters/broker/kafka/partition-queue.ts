@@ -97,9 +97,14 @@ export class PartitionQueue {
       sequence: this.#sequence,
       transactional: false,
     }
-    const bytes = encodeBatch(records, identity, this.#compression)
-    this.#sealed = { parts, count: records.length, bytes, isInDoubt: false }
-    return bytes
+    try {
+      const bytes = encodeBatch(records, identity, this.#compression)
+      this.#sealed = { parts, count: records.length, bytes, isInDoubt: false }
+      return bytes
+    } catch (error) {
+      this.#waiting.unshift(...parts)
+      throw error
+    }
   }
 
   /** What has become of the batch. True where a new producer id is needed before the next one. */

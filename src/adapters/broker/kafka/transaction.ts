@@ -19,7 +19,10 @@ const PAUSE_MS = 50
 /** The protocol's codes. Source: https://kafka.apache.org/protocol#protocol_error_codes */
 const NOT_COORDINATOR = new Set([14, 15, 16])
 const CONCURRENT_TRANSACTIONS = 51
-const FENCED = new Set([47, 48, 49, 90])
+const FENCED = new Set([47, 49, 90])
+/** There is no transaction to end, or it was ended by the coordinator: it took too long. */
+const INVALID_STATE = 48
+const UNKNOWN_TOPIC = 3
 const FORBIDDEN = new Set([29, 31, 53])
 /** Nothing was done because of another partition of the request. */
 const NOT_ATTEMPTED = 55
@@ -56,6 +59,8 @@ export class KafkaTransaction {
   #producerEpoch = -1
   /** Writes whose answer is not known. */
   #unanswered = 0
+  /** The coordinator knows of partitions that are written. */
+  #isBegun = false
   /** The transaction has been told to end with a commit. */
   #isCommitting = false
 
@@ -112,6 +117,8 @@ export class KafkaTransaction {
       verifyOnly: false,
       topics,
     }
+    const names = topics.map(({ name }) => name)
+    let absences = 0
     await this.#persist(signal, async (node) => {
       const answer = await this.#cluster.request('addPartitionsToTxn', node, [[wanted]], signal)
       const codes = answer.resultsByTransaction
@@ -120,20 +127,24 @@ export class KafkaTransaction {
           resultsByPartition.map(({ partitionErrorCode }) => partitionErrorCode),
         )
       const failed = codes.filter((code) => code !== 0)
-      return failed.find((code) => code !== NOT_ATTEMPTED) ?? failed[0] ?? answer.errorCode
+      const code = failed.find((each) => each !== NOT_ATTEMPTED) ?? failed[0] ?? answer.errorCode
+      if (code === UNKNOWN_TOPIC) absences = await this.#countAbsence(names, absences, signal)
+      return code
     })
+    this.#isBegun = true
   }
 
   /** Sends batches, at most one of a partition, until all are stored; gives the offset of each. */
   async send(batches: readonly TransactionalBatch[], signal: AbortSignal): Promise<readonly number[]> {
     const encoded = batches.map((batch) => ({ ...this.#encode(batch), count: batch.records.length }))
     const offsets = new Map<SentBatch, number>()
+    let absences = 0
     for (let pauseMs = CONCURRENT_PAUSE_MS; ; pauseMs = Math.min(500, pauseMs * 2)) {
       const missing = encoded.filter((batch) => !offsets.has(batch))
       await this.#sendOnce(missing, offsets, signal)
       if (offsets.size === encoded.length) break
       await delay(pauseMs, undefined, { signal })
-      await this.#cluster.topics([...new Set(missing.map(({ topic }) => topic))], signal)
+      absences = await this.#countAbsence([...new Set(missing.map(({ topic }) => topic))], absences, signal)
     }
     return encoded.map((batch) => offsets.get(batch) ?? -1)
   }
@@ -143,9 +154,21 @@ export class KafkaTransaction {
     if (commit) this.#isCommitting = true
     await this.#persist(signal, async (node) => {
       const args = [this.#id, this.#producerId, this.#producerEpoch, commit] as const
-      return (await this.#cluster.request('endTxn', node, [...args], signal)).errorCode
+      const { errorCode } = await this.#cluster.request('endTxn', node, [...args], signal)
+      return errorCode === INVALID_STATE && !this.#isBegun && !commit ? 0 : errorCode
     })
     this.#isCommitting = false
+    this.#isBegun = false
+  }
+
+  /** Looks for topics that seem to be gone; those that are not found twice are. Raises a TransactionError, TOPIC_UNKNOWN. */
+  async #countAbsence(names: readonly string[], before: number, signal: AbortSignal): Promise<number> {
+    const found = await this.#cluster.topics(names, signal)
+    const gone = names.find((name) => !found.has(name))
+    if (gone === undefined) return 0
+    if (before > 0)
+      throw new TransactionError(new TapelineError('TOPIC_UNKNOWN', `the topic ${gone} is gone`))
+    return before + 1
   }
 
   #encode({ topic, partition, records }: TransactionalBatch): EncodedBatch {
@@ -221,6 +244,7 @@ export class KafkaTransaction {
         code = typeof found === 'number' ? await ask(found) : found.errorCode
       } catch (thrown) {
         if (signal.aborted) throw abortReason(signal)
+        if (thrown instanceof TransactionError) throw thrown
         const error = brokerError(thrown, `${this.#id} cannot be written under`)
         if (!error.retryable || error.code === 'SHUTTING_DOWN') throw new TransactionError(error)
         this.#coordinator = undefined
@@ -230,6 +254,10 @@ export class KafkaTransaction {
       if (code === 0) return
       if (FENCED.has(code))
         throw new TransactionError(new TapelineError('FENCED', `another process has taken ${this.#id} over`))
+      if (code === INVALID_STATE)
+        throw new TransactionError(
+          new TapelineError('FENCED', `the broker has ended the transaction of ${this.#id}`),
+        )
       if (FORBIDDEN.has(code))
         throw new TransactionError(
           new TapelineError('BROKER_FORBIDDEN', `the user may not write under ${this.#id}`),

@@ -12,6 +12,8 @@ import { KafkaTransaction, TransactionError } from './transaction.ts'
 /** How long a commit waits until what it wrote can be read; it is committed all the same. */
 const VISIBLE_MS = 1_000
 const LOOK_AGAIN_MS = 3
+/** How long close waits for a commit that is under way. */
+const CLOSE_MS = 2_000
 /** How long it may take to give a transaction up that failed. */
 const ABORT_MS = 3_000
 
@@ -66,7 +68,8 @@ export async function takeOver(
     },
     async close() {
       end ??= new TapelineError('SHUTTING_DOWN', 'the writer is closed')
-      await inTurn
+      // One that takes longer than that will not hear how it ended.
+      await Promise.race([inTurn, delay(CLOSE_MS, undefined, { ref: false })])
       onClose(writer)
     },
   }
