@@ -78,10 +78,11 @@ export async function followTopic(
         await poll()
       } catch (error) {
         if (stop.signal.aborted) return
-        if (!isAway)
-          log.warn({ topic, code: toTapelineError(error).code }, 'cannot read the topic, trying again')
+        const { code, retryable } = toTapelineError(error)
+        if (!isAway) log.warn({ topic, code }, 'cannot read the topic, trying again')
         isAway = true
-        await closeQuietly()
+        // A reader goes on by itself when its broker is back, and a new one would not know that it is away.
+        if (!retryable) await closeQuietly()
         await delay(RETRY_MS, undefined, { signal: stop.signal }).catch(() => undefined)
       }
     }
