@@ -63,7 +63,6 @@ export async function runChaos(options: ChaosOptions, signal: AbortSignal): Prom
   let isWell = false
   try {
     await until('every shard has rows', () => progress.rows > 0, RECOVERED_MS)
-    const begun = Date.now()
     const plan = planFaults({ seed, forMs, everyMs, processes: world.cluster.names })
     print(`${now()}  ${plan.length} faults follow, ${plan.filter(isKill).length} of them kill (seed ${seed})`)
     const costs = await carryOut(plan, { world, progress, print, now, forMs }, signal)
@@ -75,7 +74,7 @@ export async function runChaos(options: ChaosOptions, signal: AbortSignal): Prom
     await until('a while more has arrived', () => progress.rows > end + 2_000, RECOVERED_MS)
     const evidence = await drain(world.cluster, world.clients, signal)
     print(`${now()}  everything is read`)
-    const span = { begun: begun * 1_000, calm: calm * 1_000, until: end * 1_000 }
+    const span = { calm: calm * 1_000, until: end * 1_000 }
     violations.push(...check(world, evidence, span))
     for (const line of totals(world, evidence, plan, costs)) print(line)
     isWell = violations.length === 0

@@ -15,15 +15,13 @@ function violation(what: string, found: readonly string[]): string[] {
 
 /** Moments of a run, event times in microseconds. */
 export interface Span {
-  /** From here on each shard has published trades: what is missing has a gap, also in a market that had no trade before (R6). */
-  readonly begun: number
   /** Since then nothing has been killed, frozen or cut. */
   readonly calm: number
   /** Trades after it may be on their way. */
   readonly until: number
 }
 
-const ALL: Span = { begun: 0, calm: Number.POSITIVE_INFINITY, until: Number.POSITIVE_INFINITY }
+const ALL: Span = { calm: Number.POSITIVE_INFINITY, until: Number.POSITIVE_INFINITY }
 
 /**
  * The rows against ledger and fixed topic: none twice, none that was never emitted, what the fixed topic holds is stored and
@@ -61,13 +59,10 @@ export function checkRows(evidence: Evidence, span = ALL): string[] {
 }
 
 /** Missing trades that a gap should cover by now. */
-function owed(evidence: Evidence, { begun, calm, until }: Span): LedgerTrade[] {
+function owed(evidence: Evidence, { calm, until }: Span): LedgerTrade[] {
   const published = byMarket(evidence.published.map(({ trade }) => trade))
   const emitted = byMarket(evidence.emitted)
   const times = (trades: readonly LedgerTrade[] = []): number[] => trades.map(({ ts }) => ts)
-  const first = new Map(
-    [...published].map(([market, trades]) => [market, times(trades).reduce((a, b) => Math.min(a, b))]),
-  )
   const last = new Map(
     [...published].map(([market, trades]) => [market, times(trades).reduce((a, b) => Math.max(a, b))]),
   )
@@ -76,7 +71,6 @@ function owed(evidence: Evidence, { begun, calm, until }: Span): LedgerTrade[] {
   return missingTrades(evidence).filter((trade) => {
     const market = marketOf(trade)
     if (trade.ts > until) return false
-    if (trade.ts < begun && trade.ts < (first.get(market) ?? Number.POSITIVE_INFINITY)) return false
     return trade.ts < (last.get(market) ?? 0) || !isQuiet(market)
   })
 }
