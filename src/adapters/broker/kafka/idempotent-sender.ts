@@ -3,10 +3,12 @@ import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type { PartitionAck, PartitionRecords } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
 import { SendWindow } from '../send-window.ts'
+import { Admission } from './admission.ts'
 import { Cluster } from './cluster.ts'
 import { brokerError } from './errors.ts'
 import { placeKey } from './offsets.ts'
 import { PartitionQueue, type ProducerIdentity } from './partition-queue.ts'
+import { pauseAfter, persist } from './persist.ts'
 import { type BatchOutcome, outcomeOf, unanswered } from './produce-outcome.ts'
 import type { EncodedBatch } from './produce-request.ts'
 import { cut, measure } from './record-sizes.ts'
@@ -17,8 +19,6 @@ import type { TopicView } from './topic-view.ts'
 /** A caller hears of a partition that cannot be written after so long; what may be stored is sent on. */
 const REPORT_AFTER_MS = 5_000
 const REPORT_EVERY_MS = 500
-const FIRST_PAUSE_MS = 20
-const LONGEST_PAUSE_MS = 500
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024
 /** With so many partitions seen, those that are idle are forgotten, and all begin anew under another producer id. */
 const MOST_QUEUES = 5_000
@@ -43,9 +43,8 @@ export class IdempotentSender {
   readonly #busy = new Set<number>()
   /** Those whose leader is to be looked for. */
   readonly #lost = new Set<PartitionQueue>()
-  /** Calls by topic that wait until their topics are known: what comes later for the same topic waits behind them. */
-  readonly #admitting = new Map<string, Promise<void>>()
   readonly #closing = new AbortController()
+  readonly #admission: Admission
   #identity: ProducerIdentity | undefined
   #isPumpDue = false
   #isIdentifying = false
@@ -56,6 +55,7 @@ export class IdempotentSender {
 
   constructor(settings: KafkaSettings, view: TopicView) {
     this.#cluster = new Cluster(settings, view)
+    this.#admission = new Admission(this.#cluster, this.#closing.signal)
     this.#compression = settings.compression
   }
 
@@ -103,10 +103,8 @@ export class IdempotentSender {
     entries: readonly PartitionRecords[],
     signal: AbortSignal,
   ): Promise<readonly PartitionAck[]> {
-    const topics = [...new Set(entries.map(({ topic }) => topic))]
-    const isKnown = topics.every((topic) => this.#cluster.known(topic) && !this.#admitting.has(topic))
-    if (!isKnown) await this.#admit(topics, signal)
-    this.#refuseUnknown(entries)
+    const admission = this.#admission.enter(entries, signal)
+    if (admission !== undefined) await admission
     const call = this.#enqueue(entries)
     const onAbort = (): void => call.fail(abortReason(signal))
     signal.addEventListener('abort', onAbort, { once: true })
@@ -114,35 +112,6 @@ export class IdempotentSender {
       return await call.result
     } finally {
       signal.removeEventListener('abort', onAbort)
-    }
-  }
-
-  /** Asks for topics that are not known; calls for a topic stay in their order. */
-  async #admit(topics: readonly string[], signal: AbortSignal): Promise<void> {
-    const before = topics.flatMap((topic) => this.#admitting.get(topic) ?? [])
-    const ask = async (): Promise<void> => {
-      await Promise.allSettled(before)
-      const unknown = topics.filter((topic) => this.#cluster.known(topic) === undefined)
-      if (unknown.length > 0) await this.#persist(() => this.#cluster.topics(unknown, signal), signal)
-    }
-    const asking = ask()
-    for (const topic of topics) this.#admitting.set(topic, asking)
-    try {
-      await asking
-    } finally {
-      for (const topic of topics) {
-        if (this.#admitting.get(topic) === asking) this.#admitting.delete(topic)
-      }
-    }
-  }
-
-  /** Raises TOPIC_UNKNOWN before anything is written. */
-  #refuseUnknown(entries: readonly PartitionRecords[]): void {
-    for (const { topic, partition } of entries) {
-      const state = this.#cluster.known(topic)
-      if (state === undefined) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic}`)
-      if (partition >= state.leaders.length)
-        throw new TapelineError('TOPIC_UNKNOWN', `the topic ${topic} has no partition ${partition}`)
     }
   }
 
@@ -256,8 +225,7 @@ export class IdempotentSender {
   /** Looks for the leader after a pause that grows with each failure. */
   #lookLater(queue: PartitionQueue): void {
     const { signal } = this.#closing
-    const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(10, queue.failures - 1))
-    delay(pauseMs, undefined, { signal }).then(
+    delay(pauseAfter(queue.failures), undefined, { signal }).then(
       () => {
         this.#lost.add(queue)
         void this.#look()
@@ -304,14 +272,17 @@ export class IdempotentSender {
     if (this.#isIdentifying) return
     this.#isIdentifying = true
     try {
-      const { signal } = this.#closing
-      const answer = await this.#persist(async () => {
-        const given = await this.#cluster.request('initProducerId', 'any', [null, REQUEST_MS, -1n, -1])
-        if (given.errorCode === 0) return given
-        const reason = `no producer id was given (error ${given.errorCode})`
-        const isForbidden = given.errorCode === 31
-        throw new TapelineError(isForbidden ? 'BROKER_FORBIDDEN' : 'BROKER_UNAVAILABLE', reason)
-      }, signal)
+      const { signal: closing } = this.#closing
+      const answer = await persist(
+        async () => {
+          const given = await this.#cluster.request('initProducerId', 'any', [null, REQUEST_MS, -1n, -1])
+          if (given.errorCode === 0) return given
+          const reason = `no producer id was given (error ${given.errorCode})`
+          const isForbidden = given.errorCode === 31
+          throw new TapelineError(isForbidden ? 'BROKER_FORBIDDEN' : 'BROKER_UNAVAILABLE', reason)
+        },
+        { signal: closing, closing },
+      )
       this.#identity = { id: answer.producerId, epoch: answer.producerEpoch }
     } catch (error) {
       for (const queue of this.#ready) queue.abandon(error)
@@ -319,23 +290,6 @@ export class IdempotentSender {
     }
     this.#isIdentifying = false
     this.#pump()
-  }
-
-  /** Repeats a question that changes nothing until it is answered; what no repeating cures is raised. */
-  async #persist<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    const since = performance.now()
-    for (let round = 0; ; round++) {
-      try {
-        return await ask()
-      } catch (thrown) {
-        if (signal.aborted) throw abortReason(signal)
-        const error = brokerError(thrown, 'the broker did not answer')
-        if (!error.retryable || this.#closing.signal.aborted) throw error
-        if (performance.now() - since > REPORT_AFTER_MS && signal !== this.#closing.signal) throw error
-        const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(10, round))
-        await delay(pauseMs, undefined, { signal: this.#closing.signal }).catch(() => undefined)
-      }
-    }
   }
 
   /** Tells the callers of partitions that have not been written for too long. */
@@ -346,6 +300,7 @@ export class IdempotentSender {
       const message = `nothing could be written to ${queue.topic}:${queue.partition} for ${REPORT_AFTER_MS / 1000} s`
       const error = new TapelineError('BROKER_UNAVAILABLE', message)
       for (const call of queue.calls) if (!call.settled) call.fail(error)
+      queue.dropAbandoned()
     }
   }
 }

@@ -1,0 +1,38 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { abortReason } from '../abort-reason.ts'
+import { brokerError } from './errors.ts'
+
+const FIRST_PAUSE_MS = 20
+const LONGEST_PAUSE_MS = 500
+
+/** A pause that grows with each failure in a row, in milliseconds. */
+export function pauseAfter(failures: number): number {
+  return Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(10, Math.max(0, failures - 1)))
+}
+
+interface PersistOptions {
+  /** The caller's; its reason is raised. */
+  readonly signal: AbortSignal
+  /** The client is closed. */
+  readonly closing: AbortSignal
+  /** How long it is asked again; by default until one of the signals ends it. */
+  readonly patienceMs?: number
+}
+
+/** Repeats a question that changes nothing until it is answered; what no repeating cures is raised. */
+export async function persist<T>(ask: () => Promise<T>, options: PersistOptions): Promise<T> {
+  const { signal, closing, patienceMs = Number.POSITIVE_INFINITY } = options
+  const since = performance.now()
+  for (let failures = 1; ; failures++) {
+    try {
+      return await ask()
+    } catch (thrown) {
+      if (signal.aborted) throw abortReason(signal)
+      const error = brokerError(thrown, 'the broker did not answer')
+      const isOver = performance.now() - since > patienceMs
+      if (!error.retryable || closing.aborted || isOver) throw error
+      const stop = AbortSignal.any([signal, closing])
+      await delay(pauseAfter(failures), undefined, { signal: stop }).catch(() => undefined)
+    }
+  }
+}
