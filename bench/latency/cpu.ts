@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { cpus } from 'node:os'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -11,35 +12,44 @@ const LABELS: readonly (readonly [RegExp, string])[] = [
   [/postgres/, 'PostgreSQL'],
 ]
 
-/** CPU seconds so far of this process and those that it started, by what they are. */
-export type CpuSeconds = ReadonlyMap<string, number>
+/** CPU seconds so far. */
+export interface CpuSeconds {
+  /** Of this process and those that it started, by what they are. */
+  readonly own: ReadonlyMap<string, number>
+  /** Of all programs of the machine. */
+  readonly machine: number
+}
+
+interface Process {
+  readonly pid: number
+  readonly parent: number
+  readonly seconds: number
+  readonly args: string
+}
 
 /** Asks `ps`, which counts whole seconds. */
 export async function cpuSeconds(): Promise<CpuSeconds> {
   const { stdout } = await run('ps', ['-A', '-o', 'pid=,ppid=,cputimes=,args='])
-  const processes = stdout
-    .trim()
-    .split('\n')
-    .map((line) => /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(.*)$/.exec(line))
-    .flatMap((match) =>
-      match ? [{ pid: match[1], parent: match[2], seconds: Number(match[3]), args: match[4] ?? '' }] : [],
-    )
-  const own = new Set([String(process.pid)])
-  const totals = new Map<string, number>([
-    ['client', process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6],
-  ])
-  // Parents have lower numbers than their children, except after the numbers have begun anew.
-  for (let size = 0; size !== own.size; ) {
-    size = own.size
-    for (const { pid, parent } of processes)
-      if (parent !== undefined && own.has(parent) && pid !== undefined) own.add(pid)
-  }
-  for (const { pid, seconds, args } of processes) {
-    if (pid === undefined || !own.has(pid)) continue
+  const { user, system } = process.cpuUsage()
+  const own = new Map([['client', (user + system) / 1e6]])
+  for (const { seconds, args } of descendants(stdout.split('\n').flatMap(parse))) {
     const label = labelOf(args)
-    if (label !== undefined) totals.set(label, (totals.get(label) ?? 0) + seconds)
+    if (label !== undefined) own.set(label, (own.get(label) ?? 0) + seconds)
   }
-  return totals
+  const millis = cpus().map(({ times }) => times.user + times.nice + times.sys + times.irq)
+  return { own, machine: millis.reduce((sum, each) => sum + each, 0) / 1000 }
+}
+
+function parse(line: string): Process[] {
+  const [, pid, parent, seconds, args = ''] = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? []
+  return pid === undefined
+    ? []
+    : [{ pid: Number(pid), parent: Number(parent), seconds: Number(seconds), args }]
+}
+
+function descendants(all: readonly Process[], of: number = process.pid): Process[] {
+  const children = all.filter(({ parent }) => parent === of)
+  return children.flatMap((child) => [child, ...descendants(all, child.pid)])
 }
 
 function labelOf(args: string): string | undefined {
@@ -50,11 +60,14 @@ function labelOf(args: string): string | undefined {
   return undefined
 }
 
-/** The cores that each part used between two moments, the busiest first. */
+/** The cores that each part used between two moments, the busiest first, and what other programs took. */
 export function describeCores(before: CpuSeconds, after: CpuSeconds, seconds: number): string {
-  return [...after]
-    .map(([label, total]) => ({ label, cores: (total - (before.get(label) ?? 0)) / seconds }))
+  const parts = [...after.own]
+    .map(([label, total]) => ({ label, cores: (total - (before.own.get(label) ?? 0)) / seconds }))
     .toSorted((a, b) => b.cores - a.cores)
+  const own = parts.reduce((sum, { cores }) => sum + cores, 0)
+  const others = Math.max(0, (after.machine - before.machine) / seconds - own)
+  return [...parts, { label: 'OTHER PROGRAMS', cores: others }]
     .map(({ label, cores }) => `${label} ${cores.toFixed(2)}`)
     .join(', ')
 }
