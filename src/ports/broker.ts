@@ -119,8 +119,8 @@ export interface GroupOptions {
   readonly group: string
   readonly topics: readonly string[]
   /**
-   * Called with all partitions that this member has from now on, in order, never twice at once; after each rebalance, also where
-   * nothing changed: it says that what was taken away by somebody else in between may be claimed again.
+   * Called with all partitions that this member has from now on, in order, never twice at once, when they have changed; with none
+   * also while the broker is away for so long that the group may have given the member up.
    */
   readonly onAssignment: (
     partitions: readonly { readonly topic: string; readonly partition: number }[],

@@ -59,6 +59,22 @@ export class ProcessBroker implements Broker {
     for (const membership of this.#memberships) membership.inner = await this.#join(membership)
   }
 
+  /** The broker is away for so long that the group forgets the process, which knows it. */
+  async lose(): Promise<void> {
+    this.isAway = true
+    for (const membership of this.#memberships) {
+      await membership.inner?.leave()
+      membership.inner = undefined
+      await membership.options.onAssignment([])
+    }
+  }
+
+  /** The broker is back, and the group takes the process in again. */
+  async find(): Promise<void> {
+    this.isAway = false
+    for (const membership of this.#memberships) membership.inner = await this.#join(membership)
+  }
+
   /** It never goes on. */
   async kill(): Promise<void> {
     await this.freeze()

@@ -5,13 +5,13 @@ import { claimOwnership } from '../../src/control/claim.ts'
 import { registryEntry, type StreamRecord } from '../../src/control/records.ts'
 import { openRegistry } from '../../src/control/registry.ts'
 import { ensureTopics, fixedTopics, REGISTRY_TOPIC } from '../../src/control/topics.ts'
-import type { Status, Trade } from '../../src/domain/events.ts'
-import { counts, emptyMemory } from '../../src/domain/reader-rules.ts'
+import type { Trade } from '../../src/domain/events.ts'
 import { TapelineError, toTapelineError } from '../../src/errors.ts'
-import type { Broker, StoredRecord, TransactionalWriter } from '../../src/ports/broker.ts'
+import type { Broker, TransactionalWriter } from '../../src/ports/broker.ts'
 import type { Source } from '../../src/ports/source.ts'
 import { createProducerServices } from '../../src/services/producer/producer.ts'
 import { quietLog, quietMeter } from '../quiet.ts'
+import { compare, countSilent, readAll } from './takeover-evidence.ts'
 
 /**
  * One random interleaving of owners of one shard, as in the model of rulings R4, R5 and R8: owners stall at every call to the
@@ -311,58 +311,4 @@ export async function runTakeovers(
   await bus.close()
   await broker.close()
   return { ...compare(fixed, derived), silent: countSilent(fixed, status), owners }
-}
-
-/** Trades that are missing between the first and the last published, and lie within no gap that counts. */
-function countSilent(fixed: readonly StoredRecord[], status: readonly StoredRecord[]): number {
-  const bodyOf = <T>({ value }: StoredRecord): T => JSON.parse(Buffer.from(value ?? []).toString()) as T
-  const times = counted(fixed).map((record) => bodyOf<Trade>(record).ts)
-  const gaps = counted(status)
-    .map((record) => bodyOf<Status>(record))
-    .filter(({ state }) => state === 'gap')
-  const isCovered = (ts: number): boolean => gaps.some(({ from = 0, to = 0 }) => from <= ts && ts <= to)
-  let silent = 0
-  for (let ts = Math.min(...times); ts <= Math.max(...times); ts++)
-    if (!times.includes(ts) && !isCovered(ts)) silent++
-  return silent
-}
-
-function compare(
-  fixed: readonly StoredRecord[],
-  derived: readonly StoredRecord[],
-): Omit<RunResult, 'owners' | 'silent'> {
-  const idOf = ({ value }: StoredRecord): string =>
-    (JSON.parse(Buffer.from(value ?? []).toString()) as Trade).id
-  const stored = counted(fixed).map((record) => `${record.offset}=${idOf(record)}`)
-  const delivered = counted(derived).map((record) => `${record.headers.position?.offset}=${idOf(record)}`)
-  const ids = (positions: readonly string[]): string[] =>
-    positions.map((position) => position.split('=')[1] ?? '')
-  const twice = (all: readonly string[]): number => all.length - new Set(all).size
-  return {
-    dupF: twice(ids(stored)),
-    hole: stored.filter((each) => !delivered.includes(each)).length,
-    phantom: delivered.filter((each) => !stored.includes(each)).length,
-    dupD: twice(ids(delivered)),
-    trades: stored.length,
-  }
-}
-
-function counted(records: readonly StoredRecord[]): StoredRecord[] {
-  const memory = emptyMemory()
-  return records.filter((record) => counts(memory, record.headers))
-}
-
-async function readAll(broker: Broker, topic: string): Promise<StoredRecord[]> {
-  const [description] = (await broker.listTopics(topic, forever)).filter(({ name }) => name === topic)
-  const end = description?.offsets[0]?.end ?? 0
-  const reader = await broker.openReader()
-  await reader.assign([{ topic, partition: 0, offset: 0 }])
-  const records: StoredRecord[] = []
-  while (records.length < end) {
-    for (const fetch of await reader.poll({ maxRecords: 1_000, waitMs: 1_000 }, forever)) {
-      if (fetch.kind === 'records') records.push(...fetch.records)
-    }
-  }
-  await reader.close()
-  return records
 }

@@ -13,6 +13,12 @@ const GROUP = 'tapeline.producers'
 /** How long taking shards over may take: a tail of some seconds is read, and epochs are claimed one by one. */
 const TAKE_OVER_TIMEOUT_MS = 60_000
 
+/**
+ * How long shards are kept in mind when the group gives this process none at all. As a rule the broker is away then, the source goes on
+ * delivering into its queue, and the shards come back: what is in hand is published as if nothing had been.
+ */
+const SUSPENSION_MS = 60_000
+
 /** Who hears of shards that come and go. */
 export interface ShardListener {
   /** A shard was taken over; `isResumed` where others may have written in the meantime, or this process did not run. */
@@ -31,6 +37,8 @@ export interface ShardOwnership {
   readonly assigned: boolean
   /** Whether the group gives it this shard. */
   isAssigned(k: number): boolean
+  /** Whether it had shards until lately, and the group gives it none at present: what is in hand waits. */
+  readonly isSuspended: boolean
   /** From now on tells of what comes and goes; one listener. */
   listen(listener: ShardListener): void
   /** Takes over what the group gave and is not held. Resolves at once where nothing is to be done. */
@@ -50,6 +58,8 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
   /** In which generation of the assignment each shard was taken over. */
   const takenIn = new Map<number, number>()
   const assignment = new Assignment(now)
+  const suspended = new Set<number>()
+  let suspendedAt = 0
   let listener: ShardListener = { taken() {}, async lost() {}, left() {} }
 
   const isAssigned = (k: number): boolean => assignment.has(topics.trade, k)
@@ -81,13 +91,28 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
     if (shard) void closeWriter(shard)
   }
 
-  const giveAway = async (k: number): Promise<void> => {
+  const remember = (shard: Shard): void => {
+    former.set(shard.k, { epoch: shard.epoch, expected: expectedOffsets(shard) })
+  }
+
+  const giveAway = async (k: number, isSuspension: boolean): Promise<void> => {
     const shard = shards.get(k)
     // It takes what it needs at once; from then on nothing is published or derived.
     const lost = shard && listener.lost(shard)
-    leave(k)
+    if (isSuspension) {
+      if (shard) remember(shard)
+      suspended.add(k)
+      routes.leaveShard(k)
+      release(k)
+    } else leave(k)
     await lost
     if (shard) await closeWriter(shard)
+  }
+
+  /** Ends the suspension: shards that have not come back are another process's. */
+  const resume = (): void => {
+    for (const k of suspended) if (!isAssigned(k)) leave(k)
+    suspended.clear()
   }
 
   const member: GroupMember = await broker.joinGroup(
@@ -95,7 +120,11 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
       group: GROUP,
       topics: [topics.trade],
       onAssignment: async (partitions) => {
-        await Promise.all(assignment.set(partitions).map(({ partition }) => giveAway(partition)))
+        const lost = assignment.set(partitions)
+        const isSuspension = partitions.length === 0
+        if (isSuspension && lost.length > 0) suspendedAt = now()
+        if (!isSuspension) resume()
+        await Promise.all(lost.map(({ partition }) => giveAway(partition, isSuspension)))
       },
     },
     signal,
@@ -130,10 +159,14 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
       return assignment.list().length > 0
     },
     isAssigned,
+    get isSuspended() {
+      return suspended.size > 0
+    },
     listen(given) {
       listener = given
     },
     async ensure(stop) {
+      if (suspended.size > 0 && now() - suspendedAt > SUSPENSION_MS) resume()
       const missing = assignment.list().flatMap(({ partition }) => (shards.has(partition) ? [] : partition))
       if (missing.length > 0) await takeOver(missing, stop)
       routes.sync(shards.values())
@@ -142,7 +175,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
       for (const k of ks) {
         const shard = release(k)
         if (shard === undefined) continue
-        former.set(k, { epoch: shard.epoch, expected: expectedOffsets(shard) })
+        remember(shard)
         void closeWriter(shard)
       }
     },

@@ -1,5 +1,5 @@
 import { CHANNELS, type Channel, type EventOf, hasLatestValue, shardOf } from '../../domain/events.ts'
-import { toTapelineError } from '../../errors.ts'
+import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
 import type { SourceBatch } from '../../ports/source.ts'
@@ -106,6 +106,9 @@ export function createFixedPublisher(
   return {
     reconcile,
     async publish(data, signal) {
+      if (ownership.isSuspended && data.items.length > 0) {
+        throw suspension()
+      }
       if (attempt?.data !== data) {
         const nowMicros = (): number => now() * 1000
         attempt = prepareBatch(data, { source: source.name, partitions, shards, gaps, nowMicros, meter })
@@ -123,6 +126,7 @@ export function createFixedPublisher(
           // A shard may have come into doubt in the meantime: what is in hand of it waits until it is taken over anew.
           await ownership.ensure(signal)
           for (const sent of await send(phase, signal)) take(sent)
+          if (phase.size > 0 && ownership.isSuspended) throw suspension()
         } while ([...phase.keys()].some((k) => ownership.isAssigned(k)))
       }
       attempt = undefined
@@ -130,6 +134,10 @@ export function createFixedPublisher(
       return { topics: [...written], records, dynamicWaiting: isDerivationDue(shards.values(), routes) }
     },
   }
+}
+
+function suspension(): TapelineError {
+  return new TapelineError('BROKER_UNAVAILABLE', 'the broker gives this process no shard at present')
 }
 
 interface Sent {

@@ -133,6 +133,36 @@ test('the broker is away: the queue of the source is bounded, the machine says s
   assert.deepEqual(producer.alerts.list(), [])
 })
 
+test('an outage that costs the producer its shards for a while costs no trade, as long as nobody else had them', async (t) => {
+  const world = await setUp(t)
+  const producer = await world.start()
+  await shared(world, [producer])
+  await tradeFor(world, 5)
+  await world.settle()
+  const gaps = async (): Promise<number> =>
+    (await world.counted(TOPICS.status)).filter((record) => bodyOf<Status>(record).state === 'gap').length
+  const before = await gaps()
+  for (let outage = 0; outage < 3; outage++) {
+    await tradeFor(world, 2)
+    await producer.broker.lose()
+    await tradeFor(world, 20)
+    await until('it has no shard', () => producer.services.shards().length === 0)
+    await producer.broker.find()
+    await shared(world, [producer])
+  }
+  const { missing } = await world.settle()
+  assert.deepEqual({ missing, gaps: await gaps() }, { missing: 0, gaps: before })
+
+  await producer.broker.lose()
+  const other = await world.start()
+  await until('the other has all', () => other.services.shards().length === PARTITIONS)
+  await tradeFor(world, 5)
+  await producer.broker.find()
+  await tradeFor(world, 5)
+  await shared(world, [producer, other])
+  await world.settle()
+})
+
 test('a dynamic topic that alone cannot be written is set aside, and derived later, whoever owns the shards by then', async (t) => {
   const world = await setUp(t, ['app.all', 'app.bad'])
   const isBad = { now: true }
