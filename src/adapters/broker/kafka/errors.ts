@@ -60,11 +60,6 @@ export function brokerError(thrown: unknown, what: string): TapelineError {
   return new TapelineError(code, `${what}: ${reason}`, { cause: thrown })
 }
 
-/** Whether an error, or one within it, has one of the protocol's codes, such as `CONCURRENT_TRANSACTIONS`. */
-export function hasProtocolCode(thrown: unknown, ...names: readonly string[]): boolean {
-  return flatten(thrown).some((error) => names.includes(protocolCode(error) ?? ''))
-}
-
 /** An error with all that it holds, the outermost first. */
 function flatten(thrown: unknown, depth = 0): Error[] {
   if (!(thrown instanceof Error) || depth > 6) return []

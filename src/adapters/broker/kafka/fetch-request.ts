@@ -2,7 +2,7 @@ import { type Connection, createAPI, type Reader, Writer } from '@platformatic/k
 import { WireReader } from './wire-reader.ts'
 
 /** A partition of a fetch. */
-export interface FetchPosition {
+interface FetchPosition {
   readonly topic: string
   readonly topicId: string
   readonly partition: number

@@ -18,7 +18,7 @@ const LONGEST_PAUSE_MS = 500
 const STALLED_MS = 5_000
 
 /** There is no leader; the other troubles are the protocol's error codes. */
-export const NO_LEADER = -1
+const NO_LEADER = -1
 
 /** What a fetcher tells its reader. */
 export interface FetchListener {

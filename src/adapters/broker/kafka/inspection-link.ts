@@ -208,10 +208,10 @@ export class InspectionLink {
 
 /** Codes of a coordinator that is not ready, or still ends an earlier transaction: https://kafka.apache.org/protocol#protocol_error_codes */
 const PASSING = new Set([14, 15, 16, 51])
-const ROUNDS = 20
+const ROUNDS = 60
 const PAUSE_MS = 50
 
-/** Attempts until the error code is one that does not pass by itself, for a second at most. */
+/** Attempts until the error code is one that does not pass by itself, for 3 s at most. */
 export async function whilePassing(attempt: () => Promise<number>): Promise<number> {
   for (let round = 1; ; round++) {
     const code = await attempt()

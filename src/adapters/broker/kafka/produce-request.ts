@@ -15,11 +15,7 @@ export interface EncodedBatch {
   readonly bytes: Buffer
 }
 
-export type ProduceArguments = [
-  batches: readonly EncodedBatch[],
-  transactionalId: string | null,
-  timeoutMs: number,
-]
+type ProduceArguments = [batches: readonly EncodedBatch[], transactionalId: string | null, timeoutMs: number]
 
 /** Of each partition an error code, or the offset that its batch begins at. */
 export interface ProduceAnswer {

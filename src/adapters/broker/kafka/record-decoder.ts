@@ -179,7 +179,7 @@ function readRecords(
 }
 
 /** Reads numbers of variable length, zigzag, up to 2^53. */
-export class Cursor {
+class Cursor {
   readonly #bytes: Buffer
   at: number
 

@@ -19,7 +19,7 @@ export interface KafkaSettings {
   readonly log: Log
 }
 
-export const CONNECT_MS = 5_000
+const CONNECT_MS = 5_000
 /** A request without an answer for so long shows that its connection has stalled: it is closed, and a new one made. */
 export const REQUEST_MS = 10_000
 
