@@ -20,7 +20,7 @@ export interface Client {
   close(): void
 }
 
-export interface Latencies {
+interface Latencies {
   /** From the arrival of the source's frame at the producer. */
   readonly fromFrame: Float64Array
   /** From the trade's own time at the source. */

@@ -15,7 +15,7 @@ export async function claimBroker({ broker, prefix }: KafkaToMeasure): Promise<(
   const before = new Set(await names())
   const [known] = [...before].filter((name) => name.startsWith(PLATFORM_PREFIX))
   if (known !== undefined) {
-    throw new TapelineError('USAGE', `a platform uses this broker already: it has the topic ${known}`, {
+    throw new TapelineError('USAGE', `a platform uses this broker already: it has the topic ${known}.`, {
       remedy: 'Name a broker without a platform, or leave --kafka out.',
     })
   }

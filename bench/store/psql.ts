@@ -18,7 +18,7 @@ export async function psqlVersion(psql: string): Promise<string> {
     const { stdout } = await run(psql, ['--version'])
     return stdout.trim()
   } catch (error) {
-    throw new TapelineError('USAGE', `the baseline needs psql, and ${psql} cannot be run`, {
+    throw new TapelineError('USAGE', `the baseline needs psql, and ${psql} cannot be run.`, {
       cause: error,
       remedy: "Install Debian's package postgresql-client, or name the program with --psql.",
     })
