@@ -33,9 +33,14 @@ export interface PartitionRecords {
   readonly topic: string
   readonly partition: number
   readonly records: readonly OutgoingRecord[]
+  /** Others write there too: their records may come in between, and the acknowledgement tells only where the first one lies. */
+  readonly shared?: true
 }
 
-/** What the broker acknowledged for one PartitionRecords: its first record got `baseOffset`, the others follow without a hole. */
+/**
+ * What the broker acknowledged for one PartitionRecords: its first record got `baseOffset`, the others follow without a hole, unless it
+ * is `shared`.
+ */
 export interface PartitionAck {
   readonly topic: string
   readonly partition: number

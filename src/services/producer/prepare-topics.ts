@@ -1,8 +1,8 @@
 import { withDeadline } from '../../control/deadline.ts'
-import { readRanges } from '../../control/read-range.ts'
+import { type ReadRange, readRanges } from '../../control/read-range.ts'
 import { DYNAMIC_PREFIX } from '../../control/topics.ts'
 import { counts, emptyMemory } from '../../domain/reader-rules.ts'
-import type { OutgoingRecord } from '../../ports/broker.ts'
+import type { OutgoingRecord, TopicDescription } from '../../ports/broker.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import type { Route } from './routes.ts'
@@ -14,74 +14,134 @@ export const SEND_TIMEOUT_MS = 5_000
 const SLACK_MS = 60_000
 /** And how many records before that, to learn the epochs that count there. */
 const SLACK_RECORDS = 2_000
+/** How many records are read in one go: what was read up to there is kept when a deadline ends the rest. */
+const CHUNK_RECORDS = 50_000
+/** After so long in one step the streams that are not prepared yet wait for the next one: many of them take many seconds. */
+const STEP_MS = 2_000
+
+/** What a step has left for preparing streams. */
+export interface PreparationStep {
+  /** Whether more may be read; the first chunk always may. */
+  mayRead(): boolean
+}
+
+export function beginPreparationStep(): PreparationStep {
+  const end = performance.now() + STEP_MS
+  let chunks = 0
+  return { mayRead: () => chunks++ === 0 || performance.now() < end }
+}
+
+interface Prepared {
+  /** The markers that are still to be written in front of the records. */
+  readonly markers: ReadonlyMap<Route, readonly OutgoingRecord[]>
+  /** Streams for which the step had no time: nothing may be written into their topics yet. */
+  readonly late: readonly Route[]
+}
 
 /**
- * Prepares dynamic topics for the first records of this owner (R8): a marker of each shard, and what the topic holds already.
- * Gives the markers that are still to be written in front of the records. A stream that started behind this owner's own
- * marker cannot hold anything of it, so its topic need not be read and its marker travels with its records.
+ * Prepares dynamic topics for the first records of this owner (R8): a marker of each shard, and what the topic holds already. A
+ * stream that started behind this owner's own marker cannot hold anything of it, so its topic need not be read and its marker
+ * travels with its records.
  */
 export async function prepareTopics(
   parts: ProducerParts,
   ownership: ShardOwnership,
   wanted: readonly Route[],
+  step: PreparationStep,
   signal: AbortSignal,
-): Promise<Map<Route, readonly OutgoingRecord[]>> {
+): Promise<Prepared> {
   const markers = new Map<Route, readonly OutgoingRecord[]>()
-  const toRead = new Map<Route, Shard[]>()
+  const toRead: HeldTopic[] = []
   for (const route of wanted) {
     const unprepared = [...ownership.shards.values()].filter(
       (shard) => route.progress.get(shard.k)?.prepared === false,
     )
     if (unprepared.length === 0) continue
     const old = unprepared.filter((shard) => (route.start[shard.k] ?? 0) <= shard.tails[route.channel].marker)
-    if (old.length > 0) toRead.set(route, unprepared)
+    if (old.length > 0) toRead.push({ route, shards: unprepared })
     else markers.set(route, unprepared.map(markerOf))
   }
-  if (toRead.size > 0) await readHeld(parts, toRead, signal)
-  return markers
+  return { markers, late: toRead.length > 0 ? await readInChunks(parts, toRead, step, signal) : [] }
 }
 
 function markerOf(shard: Shard): OutgoingRecord {
   return { key: null, value: null, headers: shard.markerHeaders }
 }
 
+/** A topic that may hold records of these shards already. */
+interface HeldTopic {
+  readonly route: Route
+  readonly shards: readonly Shard[]
+}
+
+/** Reads what topics hold, as many as the step has time for; gives the streams of the others. */
+async function readInChunks(
+  parts: ProducerParts,
+  topics: readonly HeldTopic[],
+  step: PreparationStep,
+  signal: AbortSignal,
+): Promise<Route[]> {
+  const { broker } = parts
+  const known = new Map(
+    (await broker.listTopics(DYNAMIC_PREFIX, signal)).map((description) => [description.name, description]),
+  )
+  // One that is gone is found out by the publish.
+  const waiting = topics.filter(({ route }) => known.has(route.topic))
+  while (waiting.length > 0 && step.mayRead()) {
+    const chunk: (HeldTopic & { readonly from: number })[] = []
+    for (let records = 0; waiting.length > 0 && records < CHUNK_RECORDS; ) {
+      const next = waiting.shift() as HeldTopic
+      const description = known.get(next.route.topic) as TopicDescription
+      const from = await startOfReading(parts, next, description, signal)
+      chunk.push({ ...next, from })
+      records += (description.offsets[0]?.end ?? 0) - from
+    }
+    await readHeld(parts, chunk, signal)
+  }
+  return waiting.map(({ route }) => route)
+}
+
+async function startOfReading(
+  { broker }: ProducerParts,
+  { route, shards }: HeldTopic,
+  { offsets }: TopicDescription,
+  signal: AbortSignal,
+): Promise<number> {
+  const oldest = Math.min(...shards.map((shard) => shard.restored.at))
+  const since = await broker.offsetAt(route.topic, 0, Math.max(0, oldest - SLACK_MS), signal)
+  return Math.max(offsets[0]?.earliest ?? 0, since - SLACK_RECORDS)
+}
+
 async function readHeld(
   { broker }: ProducerParts,
-  toRead: ReadonlyMap<Route, readonly Shard[]>,
+  chunk: readonly (HeldTopic & { readonly from: number })[],
   signal: AbortSignal,
 ): Promise<void> {
-  const alive = new Map((await broker.listTopics(DYNAMIC_PREFIX, signal)).map((topic) => [topic.name, topic]))
-  const routes = [...toRead.keys()].filter((route) => alive.has(route.topic))
-  const entries = routes.map((route) => ({
-    topic: route.topic,
-    partition: 0,
-    records: (toRead.get(route) ?? []).map(markerOf),
+  const entries = chunk.map(({ route, shards }) => ({
+    ...{ topic: route.topic, partition: 0, shared: true as const },
+    records: shards.map(markerOf),
   }))
   const acks = await withDeadline(signal, SEND_TIMEOUT_MS, (deadline) => broker.publish(entries, deadline))
-  const ranges = await Promise.all(
-    routes.map(async (route, i) => {
-      const oldest = Math.min(...(toRead.get(route) ?? []).map((shard) => shard.restored.at))
-      const earliest = alive.get(route.topic)?.offsets[0]?.earliest ?? 0
-      const since = await broker.offsetAt(route.topic, 0, Math.max(0, oldest - SLACK_MS), signal)
-      const offset = Math.max(earliest, since - SLACK_RECORDS)
-      return { topic: route.topic, partition: 0, offset, end: (acks[i]?.baseOffset ?? 0) + 1 }
-    }),
-  )
-  const byTopic = new Map(routes.map((route) => [route.topic, { route, memory: emptyMemory() }]))
+  const ranges = chunk.map(({ route, from }, i): ReadRange => {
+    // Up to the own marker: the first of them lies there, and what is behind it is of others, or not of before.
+    const end = (acks[i]?.baseOffset ?? 0) + 1
+    return { topic: route.topic, partition: 0, offset: Math.min(from, end), end }
+  })
+  const memories = new Map(chunk.map(({ route }) => [route.topic, emptyMemory()]))
   await readRanges(
     broker,
     ranges,
     ({ topic, records }) => {
-      const known = byTopic.get(topic)
-      if (known) for (const { headers } of records) counts(known.memory, headers)
+      const memory = memories.get(topic)
+      if (memory) for (const { headers } of records) counts(memory, headers)
     },
     signal,
   )
-  for (const { route, memory } of byTopic.values()) {
-    for (const shard of toRead.get(route) ?? []) {
-      const progress = route.progress.get(shard.k)
+  for (const { route, shards } of chunk) {
+    for (const { k } of shards) {
+      const progress = route.progress.get(k)
       if (progress === undefined) continue
-      progress.held = memory.positions[shard.k]?.[0] ?? -1
+      progress.held = memories.get(route.topic)?.positions[k]?.[0] ?? -1
       progress.prepared = true
     }
   }

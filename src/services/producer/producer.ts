@@ -40,6 +40,8 @@ export interface ProducerServices {
 
 /** How long one publish may take before its outcome counts as unknown. */
 const PUBLISH_TIMEOUT_MS = 15_000
+/** How long one derivation may take, with what it has to read; each publish in it has a deadline of its own. */
+const DERIVE_TIMEOUT_MS = 30_000
 
 export async function createProducerServices(
   parts: ProducerParts,
@@ -64,9 +66,13 @@ export async function createProducerServices(
     left: (k) => subscriptions.leave(k),
   })
   /** Takes over what the group gave, then works under the deadline of a publish. */
-  const ownShards = async <T>(stop: AbortSignal, work: (deadline: AbortSignal) => Promise<T>): Promise<T> => {
+  const ownShards = async <T>(
+    stop: AbortSignal,
+    timeoutMs: number,
+    work: (deadline: AbortSignal) => Promise<T>,
+  ): Promise<T> => {
     await ownership.ensure(stop)
-    return withDeadline(stop, PUBLISH_TIMEOUT_MS, work)
+    return withDeadline(stop, timeoutMs, work)
   }
   /** Set while the producer drains: called when the source has nothing more. */
   let drained: (() => void) | undefined
@@ -94,7 +100,7 @@ export async function createProducerServices(
       }),
     publishFixed: (data, stop) =>
       inTurn(() =>
-        ownShards(stop, async (deadline) => {
+        ownShards(stop, PUBLISH_TIMEOUT_MS, async (deadline) => {
           const outcome = await fixed.publish(data, deadline)
           source.taken(data)
           replay.settle(data)
@@ -102,7 +108,8 @@ export async function createProducerServices(
           return outcome
         }),
       ),
-    publishDynamic: (stop) => inTurn(() => ownShards(stop, (deadline) => dynamic.publish(deadline))),
+    publishDynamic: (stop) =>
+      inTurn(() => ownShards(stop, DERIVE_TIMEOUT_MS, (deadline) => dynamic.publish(deadline))),
     createTopic: (topicName, stop) => standing.create(topicName, stop),
     applyNotification(notification) {
       ownership.routes.sync(ownership.shards.values())

@@ -1,19 +1,30 @@
 import { withDeadline } from '../../control/deadline.ts'
 import { DYNAMIC_PREFIX, findTopic } from '../../control/topics.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
-import type { PartitionRecords } from '../../ports/broker.ts'
+import type { OutgoingRecord, PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
 import { createCatchUp } from './catch-up.ts'
 import { addLatest, type Derivation, type DerivedRecord, deriveLive } from './derive.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
-import { prepareTopics, SEND_TIMEOUT_MS } from './prepare-topics.ts'
+import {
+  beginPreparationStep,
+  type PreparationStep,
+  prepareTopics,
+  SEND_TIMEOUT_MS,
+} from './prepare-topics.ts'
 import { isDerivationDue } from './publish-fixed.ts'
 import type { Route } from './routes.ts'
 import type { Tail } from './shard.ts'
 
 /** How long the broker may take to say where a topic is. */
 const LOOK_TIMEOUT_MS = 3_000
+
+interface Delivered {
+  readonly records: number
+  /** Streams that the step had no time to prepare. */
+  readonly late: ReadonlySet<Route>
+}
 
 export interface DynamicPublisher {
   /** Derives what the fixed topics have in hand, then one piece for each stream that is behind. */
@@ -28,11 +39,15 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
   const { broker, topics, log, meter, now } = parts
   const { shards, routes } = ownership
   const catchUp = createCatchUp(parts, ownership)
+  /** Some topic could not be written, and it is not known which. */
+  let isSeparate = false
 
   /** Publishes a derivation; resolves when every topic has acknowledged it. Streams whose topic is gone are dropped. */
-  const send = async (derivation: Derivation, signal: AbortSignal): Promise<number> => {
-    if (derivation.size === 0) return 0
-    const markers = await prepareTopics(parts, ownership, [...derivation.keys()], signal)
+  const send = async (
+    derivation: Derivation,
+    markers: ReadonlyMap<Route, readonly OutgoingRecord[]>,
+    signal: AbortSignal,
+  ): Promise<number> => {
     const entries: PartitionRecords[] = []
     let records = 0
     for (const [route, derived] of derivation) {
@@ -41,8 +56,7 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
       if (fresh.length + begin.length === 0) continue
       records += fresh.length
       entries.push({
-        topic: route.topic,
-        partition: 0,
+        ...{ topic: route.topic, partition: 0, shared: true },
         records: [...begin, ...fresh.map(({ record }) => record)],
       })
     }
@@ -50,13 +64,13 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
     try {
       await withDeadline(signal, SEND_TIMEOUT_MS, (deadline) => broker.publish(entries, deadline))
     } catch (error) {
-      if (await dropDeleted(error, derivation, signal)) return send(derivation, signal)
+      if (await dropDeleted(error, derivation, signal)) return send(derivation, markers, signal)
       throw error
     }
     meter.observe('broker_publish_seconds', (now() - started) / 1000, { topics: 'dynamic' })
     meter.count('derived_records_total', records)
-    for (const route of markers.keys())
-      for (const progress of route.progress.values()) progress.prepared = true
+    for (const route of derivation.keys())
+      if (markers.has(route)) for (const progress of route.progress.values()) progress.prepared = true
     return records
   }
 
@@ -76,14 +90,24 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
     return gone.length > 0
   }
 
-  /** Publishes a derivation; undefined where some topics could not be written: their streams are behind from here on. */
+  /**
+   * Publishes a derivation, without the streams that the step has no time to prepare: they are behind from here on. Undefined where
+   * topics could not be written: then all its streams are.
+   */
   const deliver = async (
     derivation: Derivation,
     nextOf: (tail: Tail) => number,
+    step: PreparationStep,
     signal: AbortSignal,
-  ): Promise<number | undefined> => {
+  ): Promise<Delivered | undefined> => {
+    if (derivation.size === 0) return { records: 0, late: new Set() }
     try {
-      return await send(derivation, signal)
+      const { markers, late } = await prepareTopics(parts, ownership, [...derivation.keys()], step, signal)
+      for (const route of late) {
+        leaveBehind(route, derivation.get(route) ?? [], nextOf)
+        derivation.delete(route)
+      }
+      return { records: await send(derivation, markers, signal), late: new Set(late) }
     } catch (error) {
       if (signal.aborted || (await isBrokerAway(signal))) {
         ownership.doubt([...shards.keys()])
@@ -105,23 +129,31 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
   }
 
   /**
-   * What became of a derivation is unknown. Its streams go on one by one, each after it has read what its topic holds; those that
-   * are known to have failed rest first.
+   * What became of a derivation is unknown. Its streams go on from their own positions, after what their topics hold is read;
+   * those that are known to have failed rest first. Where none is known, they go on one by one.
    */
   const fallBehind = (error: unknown, derivation: Derivation, nextOf: (tail: Tail) => number): void => {
     const { code, message, partitions } = toTapelineError(error, 'BROKER_UNAVAILABLE')
     const failed = new Set(partitions.map(({ topic }) => topic))
+    if (failed.size === 0 && derivation.size > 1) isSeparate = true
     for (const [route, derived] of derivation) {
-      routes.fallBehind(route, (k) => {
-        const shard = shards.get(k)
-        const first = derived.find((record) => record.shard === shard && isLive(route, record))
-        return shard && (first?.offset ?? nextOf(shard.tails[route.channel]))
-      })
+      leaveBehind(route, derived, nextOf)
       if (!failed.has(route.topic) && derivation.size > 1) continue
       routes.setAside(route)
       log.warn({ topic: route.topic, code, reason: message }, 'a topic cannot be written; it is set aside')
     }
   }
+
+  const leaveBehind = (
+    route: Route,
+    derived: readonly DerivedRecord[],
+    nextOf: (tail: Tail) => number,
+  ): void =>
+    routes.fallBehind(route, (k) => {
+      const shard = shards.get(k)
+      const first = derived.find((record) => record.shard === shard && isLive(route, record))
+      return shard && (first?.offset ?? nextOf(shard.tails[route.channel]))
+    })
 
   const settleLive = (marks: ReadonlyMap<Tail, number>): void => {
     for (const [tail, upTo] of marks) {
@@ -141,21 +173,25 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
       }
       const live = deriveLive(shards.values(), routes, topics)
       const begun = addLatest(live, shards, routes, topics)
-      const sent = await deliver(live, (tail) => marks.get(tail) ?? tail.derivedTo, signal)
+      const step = beginPreparationStep()
+      const sent = await deliver(live, (tail) => marks.get(tail) ?? tail.derivedTo, step, signal)
       settleLive(marks)
       // Those that fell behind begin with the latest values when they go on.
       for (const progress of begun) if (progress.behind === undefined) progress.latestDue = false
 
-      let records = sent ?? 0
+      let records = sent?.records ?? 0
       // After a failure the fixed topics have their turn first (R3).
-      const pieces = sent === undefined ? [] : await catchUp.next(signal)
+      const pieces = sent === undefined ? [] : await catchUp.next(isSeparate, signal)
+      let hasFailed = sent === undefined
       for (const piece of pieces) {
-        const derived = await deliver(piece.derivation, (tail) => tail.derivedTo, signal)
+        const derived = await deliver(piece.derivation, (tail) => tail.derivedTo, step, signal)
+        hasFailed = derived === undefined
         if (derived === undefined) break
-        records += derived
+        records += derived.records
         for (const route of piece.derivation.keys()) routes.restore(route)
-        piece.done()
+        piece.done(derived.late)
       }
+      if (!hasFailed) isSeparate = false
       for (const route of [...routes.unsettled]) routes.settle(route)
       const written = [...live.keys()].map((route) => route.topic)
       return { topics: written, records, dynamicWaiting: isDerivationDue(shards.values(), routes) }

@@ -28,7 +28,7 @@ export class SendCall {
   stored(entry: number, baseOffset: number, count: number): void {
     const at = this.#offsets[entry]
     if (at === undefined || this.#settled) return
-    if (at.next !== -1 && at.next !== baseOffset) {
+    if (at.next !== -1 && at.next !== baseOffset && !this.entries[entry]?.shared) {
       const { topic, partition } = this.entries[entry] ?? {}
       const message = `another writer came between the records for ${topic}:${partition}`
       this.fail(new TapelineError('BROKER_UNAVAILABLE', message))
