@@ -5,6 +5,7 @@ import { until } from '../e2e/platform-process.ts'
 import { checkClient, checkRows, checkStream, missingTrades, type Span } from '../e2e/servers/checks.ts'
 import { drain } from '../e2e/servers/drain.ts'
 import type { Evidence } from '../e2e/servers/evidence.ts'
+import { alertsAt, allActors } from '../e2e/servers/operations-view.ts'
 import { begin } from './faults.ts'
 import { type Cost, Progress } from './progress.ts'
 import { type Fault, isKill, planFaults } from './schedule.ts'
@@ -62,7 +63,14 @@ export async function runChaos(options: ChaosOptions, signal: AbortSignal): Prom
   const progress = new Progress(world)
   let isWell = false
   try {
-    await until('every shard has rows', () => progress.rows > 0, RECOVERED_MS)
+    await until(
+      'every shard has rows',
+      () => {
+        signal.throwIfAborted()
+        return progress.rows > 0
+      },
+      RECOVERED_MS,
+    )
     const plan = planFaults({ seed, forMs, everyMs, processes: world.cluster.names })
     print(`${now()}  ${plan.length} faults follow, ${plan.filter(isKill).length} of them kill (seed ${seed})`)
     const costs = await carryOut(plan, { world, progress, print, now, forMs }, signal)
@@ -165,16 +173,15 @@ async function unhealthy({ cluster }: World, signal: AbortSignal): Promise<strin
   const look = async (): Promise<string[]> => {
     const found: string[] = []
     for (const name of ['gateway-1', 'gateway-2']) {
-      const { actors } = await cluster
-        .process(name)
-        .get<{ actors: { id: string; state: string; errorInfo: { code: string } | null }[] }>('/v1/actors')
-      const { alerts } = await cluster
-        .process(name)
-        .get<{ alerts: { id: string; code: string; message: string }[] }>('/v1/alerts')
+      const failing = (await allActors(cluster, name)).filter(({ errorInfo }) => errorInfo !== null)
+      const alerts = await alertsAt(cluster, name)
       found.push(
-        ...actors
-          .filter(({ state }) => state === 'error')
-          .map(({ id, errorInfo }) => `${name}: ${id} is in error: ${errorInfo?.code}`),
+        ...failing
+          .filter(({ id, state }) => state === 'error' || alerts.some((alert) => alert.id === id))
+          .map(
+            ({ id, state, since, errorInfo }) =>
+              `${name}: ${id} is in ${state} since ${since} with ${errorInfo?.code} of ${errorInfo?.step}, attempt ${errorInfo?.attempt}`,
+          ),
         ...alerts.map(({ id, code, message }) => `${name}: the alert ${id} stays: ${code} ${message}`),
       )
     }
