@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { withDeadline } from '../../control/deadline.ts'
 import { DYNAMIC_PREFIX, findTopic } from '../../control/topics.ts'
 import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
@@ -9,6 +10,8 @@ import { toTopicBatches } from './topic-batches.ts'
 
 const POLL = { maxRecords: 5_000, waitMs: 500 } as const
 const RETRY_MS = 200
+/** How long opening a topic may take before it is tried again. */
+const OPEN_MS = 15_000
 const UNKNOWN_WAIT_MS = 2_000
 /** How far before the end a topic is read, when it is opened, to learn the epochs that count there. */
 const EPOCH_SLACK = 2_000
@@ -65,6 +68,9 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
     }
     return open
   }
+
+  const beginInTime = (topic: string, signal: AbortSignal): Promise<OpenTopic> =>
+    withDeadline(signal, OPEN_MS, (deadline) => begin(topic, deadline))
 
   const distribute = (fetch: PartitionFetch): void => {
     const open = topics.get(fetch.topic)
@@ -138,7 +144,7 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
     async open(topic, listener, signal) {
       let open = topics.get(topic)
       if (open === undefined || opening.has(topic)) {
-        const pending = opening.get(topic) ?? begin(topic, signal).finally(() => opening.delete(topic))
+        const pending = opening.get(topic) ?? beginInTime(topic, signal).finally(() => opening.delete(topic))
         opening.set(topic, pending)
         open = await pending
       }

@@ -15,6 +15,9 @@ import { type Address, connectionOptions, type KafkaSettings, parseAddress, REQU
 import type { TopicState, TopicView } from './topic-view.ts'
 import { type BrokerVersion, brokerVersion } from './version.ts'
 
+/** How long connections may take to close in order. */
+const CLOSE_MS = 1_000
+
 type Newest<N extends RequestName> = (typeof REQUESTS)[N][0]['async']
 /** What a request takes and gives, over all versions as in the newest. */
 type Args<N extends RequestName> = Parameters<Newest<N>> extends [Connection, ...infer A] ? A : never
@@ -114,9 +117,17 @@ export class Cluster {
     return negotiate(name, await this.#spoken(connection)).version
   }
 
+  /** Closes all connections; one that cannot say goodbye, since its broker stands still, is ended without. */
   async close(): Promise<void> {
     this.#closed = true
-    await this.#pool.close()
+    const sockets = [...this.#pool].map(([, connection]) => connection.socket)
+    const late = Promise.withResolvers<void>()
+    const timer = setTimeout(() => {
+      for (const socket of sockets) socket?.destroy()
+      late.resolve()
+    }, CLOSE_MS)
+    await Promise.race([this.#pool.close(), late.promise])
+    clearTimeout(timer)
   }
 
   /** Closes the connection to a broker without an answer to what is under way: the next request makes a new one. */
