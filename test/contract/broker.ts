@@ -172,6 +172,18 @@ function describePublishing(open: OpenBroker): void {
     assert.deepEqual(await broker.publish([], deadline()), [])
   })
 
+  test('a call without records is answered at once', async (t) => {
+    const broker = await openFor(t, open)
+    const [topic, other] = [await makeTopic(broker), await makeTopic(broker)]
+    const nothing = { topic, partition: 0, records: [] }
+    assert.equal((await broker.publish([nothing], deadline())).length, 1)
+    const acks = await broker.publish(
+      [nothing, { topic: other, partition: 0, records: [textRecord('x')] }],
+      deadline(),
+    )
+    assert.deepEqual(acks[1], { topic: other, partition: 0, baseOffset: 0 })
+  })
+
   test('concurrent calls keep their order', async (t) => {
     const broker = await openFor(t, open)
     const topic = await makeTopic(broker, 2)

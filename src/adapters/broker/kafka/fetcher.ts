@@ -147,6 +147,11 @@ export class Fetcher {
         if (![...this.#unplaced].some((each) => this.#isLedBy(each, leader))) break
       }
     }
+    // What was placed between the last look and now would wait for ever in a lane that nobody fetches.
+    for (const each of [...(this.#lanes.get(leader)?.members ?? [])]) {
+      this.#displace(each)
+      this.#unplaced.add(each)
+    }
     this.#lanes.delete(leader)
     this.#running.delete(leader)
     this.wake()

@@ -76,6 +76,7 @@ export class KafkaReader implements Reader {
   ): Promise<void> {
     this.#refuseClosed()
     for (const place of partitions) this.#forget(place)
+    this.#fetcher.wake()
   }
 
   async poll({ maxRecords, waitMs }: PollOptions, signal: AbortSignal): Promise<readonly PartitionFetch[]> {

@@ -17,6 +17,7 @@ export class SendCall {
     this.result = this.#settle.promise
     this.#offsets = entries.map(() => ({ base: -1, next: -1 }))
     this.#missing = parts
+    if (parts === 0) this.#succeed()
   }
 
   /** Whether the caller has its answer, or has given up. */
