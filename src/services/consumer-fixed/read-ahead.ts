@@ -14,7 +14,7 @@ const MORE_MS = 20
 const BEHIND_MS = 100
 
 /** A batch as it was read, and what was prepared of it on the way. */
-export interface ReadBatch {
+interface ReadBatch {
   readonly message: FixedBatch
   readonly prepared: Prepared
 }

@@ -20,7 +20,7 @@ const TAKE_OVER_TIMEOUT_MS = 60_000
 const SUSPENSION_MS = 60_000
 
 /** Who hears of shards that come and go. */
-export interface ShardListener {
+interface ShardListener {
   /** A shard was taken over; `isResumed` where others may have written in the meantime, or this process did not run. */
   taken(taken: TakenShard, isResumed: boolean): void
   /** The group gives the shard to another process. Called while it is still owned; what is written last may be refused already. */
