@@ -1,10 +1,10 @@
-import type { KafkaInspection, KafkaUses } from '../../adapters/broker/kafka.ts'
+import type { inspectKafka, KafkaInspection } from '../../adapters/broker/kafka.ts'
 import type { Config } from '../../config.ts'
-import { GROUPS, shardId } from '../../control/names.ts'
-import { LEADER_ID } from '../../control/records.ts'
-import { DYNAMIC_PREFIX, REGISTRY_TOPIC, requiredTopics } from '../../control/topics.ts'
+import { ROLES } from '../../config-schema.ts'
+import { REGISTRY_TOPIC, requiredTopics } from '../../control/topics.ts'
 import { ERROR_KINDS } from '../../errors.ts'
 import type { Log } from '../../ports/log.ts'
+import { usesOf } from '../../topology/engines/rights.ts'
 import { kafkaSettings } from '../../topology/engines/servers.ts'
 import { type Finding, fail, failure, ok, warn } from './finding.ts'
 import { topicFindings } from './topics.ts'
@@ -19,7 +19,7 @@ export async function checkKafka(config: Config, log: Log, signal: AbortSignal):
   try {
     const settings = kafkaSettings(config, log)
     const { inspectKafka } = await import('../../adapters/broker/kafka.ts')
-    const found = await inspectKafka(settings, usesOf(config), signal)
+    const found = await inspectKafka(settings, allUses(config), signal)
     return [
       serverFinding(config, found),
       rightsFinding(found),
@@ -32,14 +32,12 @@ export async function checkKafka(config: Config, log: Log, signal: AbortSignal):
 }
 
 /** What the platform does on a broker with any role: the same user mostly has all. */
-function usesOf({ topics }: Config): KafkaUses {
+function allUses({ topics }: Config): Parameters<typeof inspectKafka>[1] {
   const { prefix, partitions, retention, deadLetterRetention } = topics
   const retentions = { retentionMs: retention, deadLetterRetentionMs: deadLetterRetention }
   return {
+    ...usesOf(ROLES, topics),
     topics: requiredTopics({ prefix, partitions, ...retentions }).map(({ name }) => name),
-    prefixes: [DYNAMIC_PREFIX],
-    groups: Object.values(GROUPS),
-    transactionalIds: [LEADER_ID, ...Array.from({ length: partitions }, (_, k) => shardId(k))],
     clock: { topic: REGISTRY_TOPIC, transactionalId: 'tapeline.doctor' },
   }
 }

@@ -26,24 +26,26 @@ const USES: Readonly<Record<Role, (topics: Config['topics']) => Partial<KafkaUse
   gateway: () => ({}),
 }
 
+/** What roles do on the broker, in one process or in many. */
+export function usesOf(roles: readonly Role[], topics: Config['topics']): KafkaUses {
+  const uses = roles.map((role) => USES[role](topics))
+  return {
+    topics: uses.flatMap((each) => each.topics ?? []),
+    prefixes: uses.flatMap((each) => each.prefixes ?? []),
+    groups: uses.flatMap((each) => each.groups ?? []),
+    transactionalIds: uses.flatMap((each) => each.transactionalIds ?? []),
+  }
+}
+
 /**
  * Refuses to start where the user lacks a right that a role of this process needs: a person has to give it. Raises
  * BROKER_FORBIDDEN naming what is forbidden, and what looking at a broker raises.
  */
 export async function refuseMissingRights(config: Config, log: Log, signal: AbortSignal): Promise<void> {
   if (config.broker.kind !== 'kafka') return
-  const uses = config.roles.map((role) => USES[role](config.topics))
-  const { inspectKafka } = await import('../../adapters/broker/kafka.ts')
-  const { forbidden } = await inspectKafka(
-    kafkaSettings(config, log),
-    {
-      topics: uses.flatMap(({ topics }) => topics ?? []),
-      prefixes: uses.flatMap(({ prefixes }) => prefixes ?? []),
-      groups: uses.flatMap(({ groups }) => groups ?? []),
-      transactionalIds: uses.flatMap(({ transactionalIds }) => transactionalIds ?? []),
-    },
-    signal,
-  )
+  const { findForbidden } = await import('../../adapters/broker/kafka.ts')
+  const uses = usesOf(config.roles, config.topics)
+  const forbidden = await findForbidden(kafkaSettings(config, log), uses, signal)
   if (forbidden.length > 0)
     throw new TapelineError('BROKER_FORBIDDEN', `the user may not ${forbidden.join(', ')}`)
 }

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Admin } from '@platformatic/kafka'
-import type { KafkaUses } from '../../../src/adapters/broker/kafka/rights.ts'
 import type { KafkaSettings } from '../../../src/adapters/broker/kafka/settings.ts'
 import { inspectKafka, openKafkaBroker } from '../../../src/adapters/broker/kafka.ts'
 import { until } from '../../contract/broker-fixtures.ts'
@@ -11,7 +10,7 @@ import { type KafkaServer, kafkaMissing, startKafka } from '../../servers/kafka.
 
 const MECHANISM = 'SCRAM-SHA-512'
 const USERS = { admin: 'admin-secret', limited: 'limited-secret' } as const
-const USES: KafkaUses = {
+const USES: Parameters<typeof inspectKafka>[1] = {
   topics: ['market.trades', 'tapeline.control', 'tapeline.registry'],
   prefixes: ['app.'],
   groups: ['tapeline.producers'],

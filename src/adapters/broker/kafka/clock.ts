@@ -1,5 +1,11 @@
 import { type InspectionLink, type ProducerIdentity, whilePassing } from './inspection-link.ts'
 
+/** A topic whose readers read committed records only, to take the time from; and a transactional id for that alone. */
+export interface ClockUse {
+  readonly topic: string
+  readonly transactionalId: string
+}
+
 /**
  * How far the broker's clock is ahead of ours, in milliseconds; undefined where it does not tell. The record that it stamps
  * is in a transaction that is aborted.

@@ -1,13 +1,12 @@
-import { type Connection, ConnectionPool } from '@platformatic/kafka'
 import { toTapelineError } from '../../../errors.ts'
-import { clockDifference } from './clock.ts'
+import { type ClockUse, clockDifference } from './clock.ts'
+import { Cluster } from './cluster.ts'
 import { brokerError } from './errors.ts'
 import { explainClosed } from './explain-closed.ts'
 import { InspectionLink } from './inspection-link.ts'
-import { askVersions, spokenVersions } from './protocol.ts'
 import { forbiddenUses, type KafkaUses } from './rights.ts'
-import { type Address, connectionOptions, type KafkaSettings, parseAddress } from './settings.ts'
-import { brokerVersion } from './version.ts'
+import type { Address, KafkaSettings } from './settings.ts'
+import { TopicView } from './topic-view.ts'
 
 export interface KafkaTopic {
   readonly name: string
@@ -42,48 +41,54 @@ export interface KafkaInspection {
  * clock topic in a transaction that is then aborted, so that no reader sees it, and the acknowledgement has its time.
  * Raises BROKER_UNAVAILABLE, BROKER_UNAUTHORIZED, BROKER_TLS_FAILED, BROKER_HOST_UNKNOWN, BROKER_UNSUPPORTED.
  */
-export async function inspectKafka(
+export function inspectKafka(
+  settings: KafkaSettings,
+  uses: KafkaUses & { readonly clock: ClockUse },
+  signal: AbortSignal,
+): Promise<KafkaInspection> {
+  return look(settings, signal, (link, version) => inspect(link, version, uses, settings))
+}
+
+/** What the user may not do of what the platform does, such as `write to market.trades`. Raises what `inspectKafka` raises. */
+export function findForbidden(
   settings: KafkaSettings,
   uses: KafkaUses,
   signal: AbortSignal,
-): Promise<KafkaInspection> {
-  const pool = new ConnectionPool(settings.clientId, connectionOptions(settings))
-  const end = (): void => void pool.close()
-  signal.addEventListener('abort', end, { once: true })
+): Promise<readonly string[]> {
+  return look(settings, signal, async (link) => forbiddenUses(link, uses, rightsOf(await link.cluster())))
+}
+
+/** Works on connections of its own. */
+async function look<T>(
+  settings: KafkaSettings,
+  signal: AbortSignal,
+  work: (link: InspectionLink, version: string) => Promise<T>,
+): Promise<T> {
+  const cluster = new Cluster(settings, new TopicView())
   try {
-    const bootstrap = settings.bootstrap.map(parseAddress)
-    const connection = await connected(pool, bootstrap)
-    return await inspect(new InspectionLink(pool, connection), connection, uses, settings)
+    const { text: version } = await cluster.introduce(signal)
+    return await work(new InspectionLink(cluster, signal), version)
   } catch (error) {
     signal.throwIfAborted()
     throw await explainClosed(brokerError(error, 'the broker could not be looked at'), settings)
   } finally {
-    signal.removeEventListener('abort', end)
-    await pool.close()
+    await cluster.close()
   }
 }
 
-async function connected(pool: ConnectionPool, addresses: Address[]): Promise<Connection> {
-  try {
-    return await pool.getFirstAvailable(addresses)
-  } catch (error) {
-    throw brokerError(
-      error,
-      `no connection to ${addresses.map(({ host, port }) => `${host}:${port}`).join(', ')}`,
-    )
-  }
+type SeenCluster = Awaited<ReturnType<InspectionLink['cluster']>>
+
+function rightsOf({ topics }: SeenCluster): Map<string, number> {
+  return new Map(topics.map((each) => [each.name ?? '', each.topicAuthorizedOperations]))
 }
 
 async function inspect(
   link: InspectionLink,
-  connection: Connection,
-  uses: KafkaUses,
+  version: string,
+  uses: KafkaUses & { readonly clock: ClockUse },
   settings: KafkaSettings,
 ): Promise<KafkaInspection> {
-  const versions = await askVersions(connection)
-  link.spoken = spokenVersions(versions)
   const cluster = await link.cluster()
-  const { text: version } = brokerVersion(versions, cluster.clusterId ?? null)
   const names = cluster.topics.map(({ name }) => name ?? '')
   const ours = names.filter(
     (name) => uses.topics.includes(name) || uses.prefixes.some((prefix) => name.startsWith(prefix)),
@@ -96,13 +101,11 @@ async function inspect(
       { name: name ?? '', partitions: partitions.length, ...config, replication: fewestReplicas(partitions) },
     ]
   })
-  const rights = new Map(cluster.topics.map((each) => [each.name ?? '', each.topicAuthorizedOperations]))
-  const forbidden = await forbiddenUses(link, uses, rights)
-  const { clock } = uses
-  const difference =
-    clock !== undefined && names.includes(clock.topic)
-      ? await clockDifference(link, clock.topic, clock.transactionalId).catch(untold(settings))
-      : undefined
+  const forbidden = await forbiddenUses(link, uses, rightsOf(cluster))
+  const { topic, transactionalId } = uses.clock
+  const difference = names.includes(topic)
+    ? await clockDifference(link, topic, transactionalId).catch(untold(settings))
+    : undefined
   return {
     version,
     clusterId: cluster.clusterId ?? '',

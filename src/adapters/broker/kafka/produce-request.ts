@@ -17,7 +17,7 @@ export interface EncodedBatch {
 
 type ProduceArguments = [batches: readonly EncodedBatch[], transactionalId: string | null, timeoutMs: number]
 
-/** Of each partition an error code, or the offset that its batch begins at. */
+/** Of each partition an error code, or the offset that its batch begins at and the broker's time of it (-1 where the topic keeps ours). */
 export interface ProduceAnswer {
   readonly responses: readonly {
     readonly name: string
@@ -25,6 +25,7 @@ export interface ProduceAnswer {
       readonly index: number
       readonly errorCode: number
       readonly baseOffset: bigint
+      readonly logAppendTimeMs: bigint
     }[]
   }[]
 }

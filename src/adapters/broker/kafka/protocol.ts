@@ -12,6 +12,8 @@ import {
   describeConfigsV1,
   describeConfigsV2,
   describeConfigsV4,
+  describeGroupsV3,
+  describeGroupsV5,
   endTxnV1,
   endTxnV3,
   findCoordinatorV1,
@@ -79,6 +81,7 @@ export const REQUESTS = {
   leaveGroup: [leaveGroupV4.api, leaveGroupV3.api, leaveGroupV1.api],
   offsetCommit: [offsetCommitV8.api, offsetCommitV7.api, offsetCommitV5.api],
   describeConfigs: [describeConfigsV4.api, describeConfigsV2.api, describeConfigsV1.api],
+  describeGroups: [describeGroupsV5.api, describeGroupsV3.api],
 } as const
 
 export type RequestName = keyof typeof REQUESTS

@@ -8,8 +8,6 @@ export interface KafkaUses {
   readonly prefixes: readonly string[]
   readonly groups: readonly string[]
   readonly transactionalIds: readonly string[]
-  /** A topic whose readers read committed records only, to take the time from, and a transactional id for that alone; without it the clock is not looked at. */
-  readonly clock?: { readonly topic: string; readonly transactionalId: string }
 }
 
 /** Bits of `authorizedOperations`. Source: AclOperation.java of Apache Kafka. */
