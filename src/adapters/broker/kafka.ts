@@ -8,11 +8,11 @@ import { IdempotentSender } from './kafka/idempotent-sender.ts'
 import { listOffsets, OFFSET_AT, placeKey } from './kafka/offsets.ts'
 import { KafkaReader } from './kafka/reader.ts'
 import type { KafkaSettings } from './kafka/settings.ts'
-import { TopicView } from './kafka/topic-view.ts'
+import { requirePlace, TopicView } from './kafka/topic-view.ts'
 import { Topics } from './kafka/topics.ts'
 import { takeOver } from './kafka/transactional-writer.ts'
 
-export { inspectKafka, type KafkaInspection, type KafkaTopic } from './kafka/inspect.ts'
+export { findForbidden, inspectKafka, type KafkaInspection, type KafkaTopic } from './kafka/inspect.ts'
 export type { KafkaUses } from './kafka/rights.ts'
 export type { KafkaSettings } from './kafka/settings.ts'
 
@@ -71,10 +71,8 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
     },
     async offsetAt(topic, partition, timestamp, signal) {
       refuseClosed()
-      const state = await cluster.topic(topic, signal)
-      if (state === undefined || partition >= state.leaders.length)
-        throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic} with a partition ${partition}`)
       const place = { topic, partition }
+      requirePlace(await cluster.topic(topic, signal), place)
       const ask = async (at: bigint): Promise<number> => {
         const found = (await listOffsets(cluster, [place], at, signal)).get(placeKey(place))
         if (found === undefined) throw new TapelineError('TOPIC_UNKNOWN', `the topic ${topic} is gone`)

@@ -4,6 +4,7 @@ import { toTapelineError } from '../../errors.ts'
 import type { ProducerNotification, PublishOutcome, TopicAnswer } from '../../ports/pipeline.ts'
 import type { SourceBatch } from '../../ports/source.ts'
 import { createSerializer } from '../serialize.ts'
+import { untilAborted } from '../until-aborted.ts'
 import { createCheckpointWriter } from './checkpoint-writer.ts'
 import { createSourceFetch } from './fetch.ts'
 import { createMarketSubscriptions } from './market-subscriptions.ts'
@@ -91,7 +92,7 @@ export async function createProducerServices(
       const batch = await source.next(drained ? 0 : waitMs, ownership.assigned, stop)
       if (drained === undefined || batch.items.length > 0) return batch
       drained()
-      return untilAborted(stop)
+      return untilAborted(new Promise<never>(() => {}), stop)
     },
     drain: (stop) =>
       new Promise((resolve) => {
@@ -149,11 +150,4 @@ export async function createProducerServices(
         await ownership.close()
       }),
   }
-}
-
-/** A wait that only an abort ends. */
-function untilAborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
 }

@@ -1,7 +1,7 @@
-import { TapelineError } from '../../../errors.ts'
 import type { PartitionRecords } from '../../../ports/broker.ts'
 import type { Cluster } from './cluster.ts'
 import { persist } from './persist.ts'
+import { requirePlace } from './topic-view.ts'
 
 /** How long topics are asked for, before the caller hears that the broker does not answer. */
 const PATIENCE_MS = 5_000
@@ -56,11 +56,6 @@ export class Admission {
   }
 
   #refuseUnknown(entries: readonly PartitionRecords[]): void {
-    for (const { topic, partition } of entries) {
-      const state = this.#cluster.known(topic)
-      if (state === undefined) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic}`)
-      if (partition >= state.leaders.length)
-        throw new TapelineError('TOPIC_UNKNOWN', `the topic ${topic} has no partition ${partition}`)
-    }
+    for (const entry of entries) requirePlace(this.#cluster.known(entry.topic), entry)
   }
 }

@@ -1,10 +1,10 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { TapelineError } from '../../../errors.ts'
 import { Cluster } from './cluster.ts'
 import { brokerError } from './errors.ts'
 import { type Assigned, FetchLane } from './fetch-lane.ts'
 import { FETCH_BY_ID, type FetchedPartition } from './fetch-request.ts'
 import { placeKey } from './offsets.ts'
+import { pause } from './pause.ts'
 import type { KafkaSettings } from './settings.ts'
 import type { TopicView } from './topic-view.ts'
 
@@ -142,7 +142,10 @@ export class Fetcher {
         if (this.#closing.signal.aborted) break
         failures++
         this.#listener.onFailure(brokerError(thrown, 'reading failed'))
-        await this.#pause(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(10, failures - 1)))
+        await pause(
+          Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(10, failures - 1)),
+          this.#closing.signal,
+        )
         await this.#leave(leader)
         if (![...this.#unplaced].some((each) => this.#isLedBy(each, leader))) break
       }
@@ -244,9 +247,5 @@ export class Fetcher {
     } catch (thrown) {
       if (!this.#closing.signal.aborted) this.#listener.onFailure(brokerError(thrown, 'reading failed'))
     }
-  }
-
-  async #pause(milliseconds: number): Promise<void> {
-    await delay(milliseconds, undefined, { signal: this.#closing.signal }).catch(() => undefined)
   }
 }

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { TapelineError } from '../../../errors.ts'
 import type { GroupMember, GroupOptions, ReadPosition } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
@@ -8,6 +7,7 @@ import { Cluster } from './cluster.ts'
 import { brokerError } from './errors.ts'
 import { GroupSession, REBALANCE_MS, SESSION_MS } from './group-session.ts'
 import { placeKey } from './offsets.ts'
+import { pause } from './pause.ts'
 import type { KafkaSettings } from './settings.ts'
 import type { TopicView } from './topic-view.ts'
 
@@ -149,7 +149,7 @@ export class KafkaGroupMember implements GroupMember {
       }
       failures++
       const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(5, failures - 1))
-      await delay(pauseMs, undefined, { signal }).catch(() => undefined)
+      await pause(pauseMs, signal)
     }
   }
 
@@ -168,7 +168,7 @@ export class KafkaGroupMember implements GroupMember {
     const loses = this.#owned.some((place) => !kept.has(placeKey(place)))
     this.#owned = result
     const told = this.#teller.tell(result)
-    const revoked = loses ? Promise.race([told, this.#pause(REVOKE_MS)]) : undefined
+    const revoked = loses ? Promise.race([told, pause(REVOKE_MS, signal)]) : undefined
     return this.#beat(revoked)
   }
 
@@ -180,7 +180,7 @@ export class KafkaGroupMember implements GroupMember {
       isRevoked = true
     })
     for (let failures = 0; !signal.aborted; ) {
-      await Promise.race([this.#pause(HEARTBEAT_MS), ...(revoking === undefined ? [] : [revoking])])
+      await Promise.race([pause(HEARTBEAT_MS, signal), ...(revoking === undefined ? [] : [revoking])])
       if (signal.aborted || isRevoked || this.#session.identity === undefined) break
       try {
         const sentAt = performance.now()
@@ -220,9 +220,5 @@ export class KafkaGroupMember implements GroupMember {
     this.#owned = []
     this.#session.forgetMember()
     void this.#teller.tell([])
-  }
-
-  async #pause(milliseconds: number): Promise<void> {
-    await delay(milliseconds, undefined, { signal: this.#closing.signal }).catch(() => undefined)
   }
 }

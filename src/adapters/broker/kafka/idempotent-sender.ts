@@ -8,6 +8,7 @@ import { Cluster } from './cluster.ts'
 import { brokerError } from './errors.ts'
 import { placeKey } from './offsets.ts'
 import { PartitionQueue, type ProducerIdentity } from './partition-queue.ts'
+import { pause } from './pause.ts'
 import { pauseAfter, persist } from './persist.ts'
 import { type BatchOutcome, outcomeOf, unanswered } from './produce-outcome.ts'
 import type { EncodedBatch } from './produce-request.ts'
@@ -83,8 +84,7 @@ export class IdempotentSender {
   /** Waits for what is under way for a while, then ends it. */
   async close(): Promise<void> {
     if (this.#calls > 0) {
-      const late = delay(CLOSE_MS, undefined, { signal: this.#closing.signal }).catch(() => undefined)
-      await Promise.race([this.#idle.promise, late])
+      await Promise.race([this.#idle.promise, pause(CLOSE_MS, this.#closing.signal)])
     }
     this.#closing.abort()
     for (const queue of this.#queues.values()) queue.abandon(closed())

@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { abortReason } from '../abort-reason.ts'
 import { brokerError } from './errors.ts'
+import { pause } from './pause.ts'
 
 const FIRST_PAUSE_MS = 20
 const LONGEST_PAUSE_MS = 500
@@ -32,7 +32,7 @@ export async function persist<T>(ask: () => Promise<T>, options: PersistOptions)
       const isOver = performance.now() - since > patienceMs
       if (!error.retryable || closing.aborted || isOver) throw error
       const stop = AbortSignal.any([signal, closing])
-      await delay(pauseAfter(failures), undefined, { signal: stop }).catch(() => undefined)
+      await pause(pauseAfter(failures), stop)
     }
   }
 }

@@ -7,10 +7,12 @@ import type { Assigned } from './fetch-lane.ts'
 import type { FetchedPartition } from './fetch-request.ts'
 import { Fetcher } from './fetcher.ts'
 import { listOffsets, OFFSET_AT, placeKey } from './offsets.ts'
+import { pause } from './pause.ts'
 import { ReadBuffer } from './read-buffer.ts'
 import { FetchedBatches } from './record-decoder.ts'
 import type { KafkaSettings } from './settings.ts'
 import type { TopicView } from './topic-view.ts'
+import { requirePlace } from './topic-view.ts'
 
 /** With so much fetched ahead nothing more is fetched. */
 const MOST_AHEAD_BYTES = 8 * 1024 * 1024
@@ -120,9 +122,7 @@ export class KafkaReader implements Reader {
   }
 
   #place({ topic, partition, offset }: ReadPosition): Assigned {
-    const state = this.#fetcher.cluster.known(topic)
-    if (state === undefined || partition >= state.leaders.length)
-      throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic} with a partition ${partition}`)
+    const state = requirePlace(this.#fetcher.cluster.known(topic), { topic, partition })
     return { topic, topicId: state.id, partition, offset, behindSince: undefined }
   }
 
@@ -189,8 +189,7 @@ export class KafkaReader implements Reader {
         this.#fail(brokerError(thrown, 'reading failed'))
       }
       this.#fetcher.wake()
-      if (this.#troubles.size > 0)
-        await delay(LOOK_AGAIN_MS, undefined, { signal: this.#fetcher.closing }).catch(() => undefined)
+      if (this.#troubles.size > 0) await pause(LOOK_AGAIN_MS, this.#fetcher.closing)
     }
     this.#isRecovering = false
   }

@@ -10,6 +10,17 @@ export interface TopicState {
   readonly leaders: readonly number[]
 }
 
+/** Raises TOPIC_UNKNOWN where a partition is not one of the topic as it is known. */
+export function requirePlace(
+  state: TopicState | undefined,
+  { topic, partition }: { readonly topic: string; readonly partition: number },
+): TopicState {
+  if (state === undefined) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic}`)
+  if (partition >= state.leaders.length)
+    throw new TapelineError('TOPIC_UNKNOWN', `the topic ${topic} has no partition ${partition}`)
+  return state
+}
+
 const UNKNOWN_TOPIC = 3
 const LEADER_NOT_AVAILABLE = 5
 const TOPIC_AUTHORIZATION_FAILED = 29

@@ -7,6 +7,7 @@ import { brokerError } from './errors.ts'
 import { listOffsets, OFFSET_AT, placeKey } from './offsets.ts'
 import { cut, measure } from './record-sizes.ts'
 import type { KafkaSettings } from './settings.ts'
+import { requirePlace } from './topic-view.ts'
 import { KafkaTransaction, TransactionError } from './transaction.ts'
 
 /** How long a commit waits until what it wrote can be read; it is committed all the same. */
@@ -130,11 +131,7 @@ async function checkTopics(
   entries: readonly PartitionRecords[],
   signal: AbortSignal,
 ): Promise<void> {
-  for (const { topic, partition } of entries) {
-    const state = await cluster.topic(topic, signal)
-    if (state === undefined || partition >= state.leaders.length)
-      throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic} with a partition ${partition}`)
-  }
+  for (const entry of entries) requirePlace(await cluster.topic(entry.topic, signal), entry)
 }
 
 /** The coordinator answers before the partitions know of the commit; a reader to the end would miss it until then. */
