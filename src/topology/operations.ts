@@ -4,11 +4,10 @@ import { addressOf } from './address.ts'
 import type { Foundation } from './foundation.ts'
 import { readiness } from './readiness.ts'
 
-/** Serves health, metrics and actors of a process without the role gateway. Gives the address as this machine reaches it. */
-export async function serveOperations(foundation: Foundation, isStarted: () => boolean): Promise<string> {
+/** What every HTTP server of a process shows of it, with the role gateway or without. */
+export function observedOf(foundation: Foundation, isStarted: () => boolean) {
   const { config, processes, roster, started, log, meter } = foundation
-  const server = await startOperations({
-    ...config.operations,
+  return {
     keys: config.apiKeys,
     actors: processes.actors,
     alerts: processes.alerts,
@@ -17,7 +16,15 @@ export async function serveOperations(foundation: Foundation, isStarted: () => b
     info: { version: VERSION },
     log,
     meter,
+  }
+}
+
+/** Serves health, metrics and actors of a process without the role gateway. Gives the address as this machine reaches it. */
+export async function serveOperations(foundation: Foundation, isStarted: () => boolean): Promise<string> {
+  const server = await startOperations({
+    ...foundation.config.operations,
+    ...observedOf(foundation, isStarted),
   })
-  started.add('operations', () => server.close())
+  foundation.started.add('operations', () => server.close())
   return addressOf(server)
 }

@@ -3,10 +3,9 @@ import { createDeadLetterDesk } from '../../control/dead-letters.ts'
 import { createStreamDesk } from '../../control/stream-desk.ts'
 import { startGateway } from '../../gateway/gateway.ts'
 import { createDelivery } from '../../services/consumer-dynamic/delivery.ts'
-import { VERSION } from '../../version.ts'
 import { addressOf } from '../address.ts'
 import { newId, type StoreFoundation } from '../foundation.ts'
-import { readiness } from '../readiness.ts'
+import { observedOf } from '../operations.ts'
 import { clockMicros } from '../sources.ts'
 
 /** Starts the role gateway: the API, and delivery to applications. Gives its address as this machine reaches it. */
@@ -22,7 +21,6 @@ export async function startGatewayRole(
     registry,
     membership,
     instance,
-    processes,
     roster,
     actorParts,
     started,
@@ -47,19 +45,12 @@ export async function startGatewayRole(
   started.add('gateway', () => delivery.close())
   const gateway = await startGateway({
     ...config.gateway,
-    keys: config.apiKeys,
+    ...observedOf(foundation, isStarted),
     desk,
     delivery,
     store,
     broker,
     deadLetters: createDeadLetterDesk({ instance, broker, bus, membership, newId, log }),
-    actors: processes.actors,
-    alerts: processes.alerts,
-    metrics: () => meter.render(),
-    ready: () => readiness({ isStarted: isStarted(), isClosing: started.isClosing }, roster.list()),
-    info: { version: VERSION },
-    log,
-    meter,
     endpoint: createWebSocketEndpoint,
   })
   started.add('gateway', async () => {
