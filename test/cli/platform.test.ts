@@ -14,6 +14,7 @@ import {
   startCommand,
   until,
 } from '../e2e/platform-process.ts'
+import type { Report } from '../e2e/start-up.ts'
 import { copyStoreTemplate } from '../store-template.ts'
 
 interface Stream {
@@ -317,16 +318,6 @@ describe('when it has stopped', () => {
 
 function keyOf({ exchange, symbol, id }: Pick<LedgerTrade, 'exchange' | 'symbol' | 'id'>): string {
   return `${exchange}:${symbol}:${id}`
-}
-
-interface Report {
-  readonly ok: boolean
-  readonly findings: readonly {
-    readonly check: string
-    readonly status: string
-    readonly detail: string
-    readonly remedy?: string
-  }[]
 }
 
 function statuses(findings: Report['findings']): Record<string, string> {

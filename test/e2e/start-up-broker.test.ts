@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { requireServer } from '../servers/availability.ts'
 import { type KafkaServer, kafkaMissing, startKafka } from '../servers/kafka.ts'
 import { interrupt, makeFolder, startCommand, until, untilReady } from './platform-process.ts'
-import { assertRefused, OTHER_AUTHORITY, outputOf, SECRET } from './start-up.ts'
+import { assertRefused, outputOf, SECRET, writeAuthorities } from './start-up.ts'
 
 const USERS = { admin: `${SECRET}-admin`, tapeline: `${SECRET}-user` }
 
@@ -25,10 +24,7 @@ describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () =>
       startKafka({ tls: true, sasl: { mechanism: 'SCRAM-SHA-512', users: USERS }, acls: true }),
       startKafka(),
     ])
-    ca = join(folder.path, 'ca.pem')
-    await writeFile(ca, server.ca)
-    otherCa = join(folder.path, 'other.pem')
-    await writeFile(otherCa, OTHER_AUTHORITY)
+    ;({ ca, otherCa } = await writeAuthorities(folder.path, server.ca))
   })
 
   after(async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -9,7 +9,7 @@ import { requireServer } from '../servers/availability.ts'
 import { fakeTimescale } from '../servers/fake-extension.ts'
 import { type PostgresServer, postgresMissing, startPostgres } from '../servers/postgres.ts'
 import { interrupt, makeFolder, startCommand, until, untilReady } from './platform-process.ts'
-import { assertRefused, END_WITHIN_MS, OTHER_AUTHORITY, outputOf, SECRET } from './start-up.ts'
+import { assertRefused, END_WITHIN_MS, outputOf, SECRET, writeAuthorities } from './start-up.ts'
 
 /** Embedded broker, PostgreSQL server: what the database refuses at the start is the same with any broker. */
 describe('up and doctor on a database server', requireServer(postgresMissing()), () => {
@@ -25,10 +25,7 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
       startPostgres({ password: SECRET, tls: 'required' }),
       startPostgres(),
     ])
-    ca = join(folder.path, 'ca.pem')
-    await writeFile(ca, server.ca)
-    otherCa = join(folder.path, 'other.pem')
-    await writeFile(otherCa, OTHER_AUTHORITY)
+    ;({ ca, otherCa } = await writeAuthorities(folder.path, server.ca))
   })
 
   after(async () => {

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { startCommand } from './platform-process.ts'
 
 /** Passwords of the tests: whatever ends up in an output is found by this piece of them. */
 export const SECRET = 's3cret-4711'
 
 /** An authority that has signed nothing here. Its key is not kept anywhere. */
-export const OTHER_AUTHORITY = `-----BEGIN CERTIFICATE-----
+const OTHER_AUTHORITY = `-----BEGIN CERTIFICATE-----
 MIIBjjCCATWgAwIBAgIUEvKb75B6Lgt7qJ553iLaz8jJT6swCgYIKoZIzj0EAwIw
 HDEaMBgGA1UEAwwRYW5vdGhlciBhdXRob3JpdHkwIBcNMjYxMTI0MTAzOTU4WhgP
 MjEyNjEwMzExMDM5NThaMBwxGjAYBgNVBAMMEWFub3RoZXIgYXV0aG9yaXR5MFkw
@@ -19,6 +21,17 @@ FJS/GhqZAcGeUB9Aa2bL9I7oMx4glkJc9MUNnCvy7nYCIBgwi6MTUwOUxGMwGIlQ
 FHmjpgZ38aSpRGLP02IPw+Rt
 -----END CERTIFICATE-----
 `
+
+/** Writes the certificates of the server's authority and of another one into files; gives their paths. */
+export async function writeAuthorities(
+  folder: string,
+  own: string,
+): Promise<{ readonly ca: string; readonly otherCa: string }> {
+  const [ca, otherCa] = [join(folder, 'ca.pem'), join(folder, 'other.pem')]
+  await writeFile(ca, own)
+  await writeFile(otherCa, OTHER_AUTHORITY)
+  return { ca, otherCa }
+}
 
 /**
  * What `up` and `doctor` must have ended by. They take less than two seconds by themselves, and have 10; the tests share the machine
@@ -68,7 +81,8 @@ export interface Refusal {
   readonly finding: readonly [check: string, detail: RegExp]
 }
 
-interface Report {
+/** What `doctor --json` prints. */
+export interface Report {
   readonly ok: boolean
   readonly findings: readonly {
     readonly check: string

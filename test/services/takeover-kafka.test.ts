@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { openKafkaBroker } from '../../src/adapters/broker/kafka.ts'
 import type { Broker } from '../../src/ports/broker.ts'
-import { quietLog } from '../quiet.ts'
+import { kafkaSettings } from '../adapters/broker/kafka-fixtures.ts'
 import { requireServer } from '../servers/availability.ts'
 import { type KafkaServer, kafkaMissing, startKafka } from '../servers/kafka.ts'
 import { runTakeovers } from './takeover-run.ts'
@@ -20,14 +20,7 @@ describe('take-overs on Kafka', requireServer(kafkaMissing()), () => {
   /** With the topics of the run before gone. */
   async function open(): Promise<Broker> {
     const signal = AbortSignal.timeout(30_000)
-    const settings = {
-      bootstrap: [server.bootstrap],
-      clientId: 'tapeline-test',
-      compression: 'none',
-      replication: 0,
-      log: quietLog,
-    } as const
-    const broker = await openKafkaBroker(settings, signal)
+    const broker = await openKafkaBroker(kafkaSettings(server.bootstrap), signal)
     const topics = await broker.listTopics('', signal)
     await broker.deleteTopics(
       topics.map(({ name }) => name),

@@ -42,10 +42,9 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
   })
   after(() => kafka.close())
 
-  test('control batches and aborted transactions are passed over, and the position goes beyond them', async (t) => {
-    const broker = await openKafkaFor(t, kafka.server.bootstrap)
-    const topic = await makeTopic(broker)
-    const producer = new Producer({
+  /** Transactions of somebody else: of the library, whose id -1 asks for a new epoch. */
+  const foreignProducer = () =>
+    new Producer({
       clientId: 'test',
       bootstrapBrokers: [kafka.server.bootstrap],
       idempotent: true,
@@ -55,6 +54,11 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
       retryDelay: 5,
       retries: 200,
     })
+
+  test('control batches and aborted transactions are passed over, and the position goes beyond them', async (t) => {
+    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const topic = await makeTopic(broker)
+    const producer = foreignProducer()
     for (const [text, isKept] of [
       ['first', true],
       ['aborted', false],
@@ -87,16 +91,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
   test('an open transaction is not read, and what follows it waits', async (t) => {
     const broker = await openKafkaFor(t, kafka.server.bootstrap)
     const topic = await makeTopic(broker)
-    const producer = new Producer({
-      clientId: 'test',
-      bootstrapBrokers: [kafka.server.bootstrap],
-      idempotent: true,
-      transactionalId: uniqueName('id'),
-      producerId: -1n,
-      producerEpoch: -1,
-      retryDelay: 5,
-      retries: 200,
-    })
+    const producer = foreignProducer()
     await publish(broker, topic, 'before')
     const transaction = await producer.beginTransaction()
     await transaction.send({ messages: [{ topic, partition: 0, value: Buffer.from('open') }] })

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
 import { openControlBus } from '../../../src/control/bus.ts'
 import { claimOwnership } from '../../../src/control/claim.ts'
@@ -9,9 +8,9 @@ import { openRegistry } from '../../../src/control/registry.ts'
 import { ensureTopics, findTopic, fixedTopics, REGISTRY_TOPIC } from '../../../src/control/topics.ts'
 import type { Trade } from '../../../src/domain/events.ts'
 import type { PartitionRecords, StoredRecord } from '../../../src/ports/broker.ts'
-import type { Source } from '../../../src/ports/source.ts'
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
+import { idleSource } from './idle-source.ts'
 
 const NEVER = new AbortController().signal
 const TOPICS = fixedTopics('market')
@@ -32,18 +31,6 @@ const trades = (symbol: string, ...ids: string[]) => ({
     return { channel: 'trade' as const, event }
   }),
 })
-
-const idleSource: Source = {
-  name: 'idle',
-  next: async ({ waitMs }, signal) => delay(waitMs, { items: [] }, { signal }),
-  ended: false,
-  subscribe() {},
-  unsubscribe() {},
-  health: () => {
-    throw new Error('not asked for here')
-  },
-  async close() {},
-}
 
 /** A producer that owns the only shard, over a broker whose publishes can be watched. */
 async function setUp(t: TestContext) {

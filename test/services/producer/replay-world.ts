@@ -11,10 +11,11 @@ import { ensureTopics, fixedTopics } from '../../../src/control/topics.ts'
 import { marketKey, shardOf, type Trade } from '../../../src/domain/events.ts'
 import { TapelineError } from '../../../src/errors.ts'
 import type { Broker, StoredRecord } from '../../../src/ports/broker.ts'
-import type { Source, SourceBatch } from '../../../src/ports/source.ts'
+import type { SourceBatch } from '../../../src/ports/source.ts'
 import { writeDeadLetters } from '../../../src/services/consumer-fixed/dead-letters.ts'
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
+import { idleSource } from './idle-source.ts'
 
 export const NEVER = new AbortController().signal
 export const TOPICS = fixedTopics('market')
@@ -153,18 +154,6 @@ export async function setUp(t: TestContext, { answerMs = 5_000 } = {}) {
     return found
   }
   return { broker, desk, produce, bury, published }
-}
-
-const idleSource: Source = {
-  name: 'idle',
-  next: async ({ waitMs }, signal) => delay(waitMs, { items: [] }, { signal }),
-  ended: false,
-  subscribe() {},
-  unsubscribe() {},
-  health: () => {
-    throw new Error('not asked for here')
-  },
-  async close() {},
 }
 
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
