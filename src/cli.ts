@@ -1,3 +1,4 @@
+import { startTimer } from './async/timers.ts'
 import { type Command, readFlags, type Terminal } from './cli/command.ts'
 import { TapelineError, toTapelineError } from './errors.ts'
 import { redactText } from './telemetry/secrets-in-text.ts'
@@ -88,7 +89,7 @@ function openTerminal(): Terminal {
   const end = (): void => {
     if (stop.signal.aborted) process.exit(1)
     stop.abort()
-    setTimeout(() => process.exit(1), END_WITHIN_MS).unref()
+    startTimer(() => process.exit(1), END_WITHIN_MS).unref()
   }
   process.on('SIGINT', end)
   process.on('SIGTERM', end)

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { deadlineAfter } from '../async/timers.ts'
 import { type Config, loadConfig } from '../config.ts'
 import { ERROR_KINDS, type ErrorCode, type FieldError, TapelineError } from '../errors.ts'
 import { problemSchema } from '../gateway/schemas.ts'
@@ -148,7 +149,7 @@ async function exchange(
   signal: AbortSignal,
   { method = 'GET', body, timeoutMs = REQUEST_MS, alsoReads }: ApiCall,
 ): Promise<{ readonly text: string; readonly isRead: boolean }> {
-  const deadline = AbortSignal.timeout(timeoutMs)
+  const deadline = deadlineAfter(timeoutMs)
   try {
     const response = await fetch(new URL(path, address), {
       method,

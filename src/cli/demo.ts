@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '../async/timers.ts'
 import { type Config, loadConfig } from '../config.ts'
 import type { Log } from '../ports/log.ts'
 import { DEFAULT_MARKETS } from '../simulator/markets.ts'
@@ -167,7 +167,7 @@ async function showStatus(
 ): Promise<void> {
   while (!terminal.signal.aborted) {
     await Promise.race([
-      delay(STATUS_EVERY_MS, undefined, { signal: terminal.signal }).catch(() => undefined),
+      delay(STATUS_EVERY_MS, terminal.signal).catch(() => undefined),
       untilAborted(terminal.signal),
     ])
     if (terminal.signal.aborted) return
@@ -196,7 +196,7 @@ async function untilComplete(
     if (progress !== known) progressAt = clockMicros()
     known = progress
     if (clockMicros() - progressAt > PATIENCE_MS * 1000) break
-    await delay(100, undefined, { signal: terminal.signal }).catch(() => undefined)
+    await delay(100, terminal.signal).catch(() => undefined)
   }
   return stored
 }

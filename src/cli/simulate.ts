@@ -1,3 +1,4 @@
+import { startInterval } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
 import { parseModes } from '../simulator/misbehaviour.ts'
 import { type Simulator, type SimulatorStats, startSimulator } from '../simulator/simulator.ts'
@@ -115,7 +116,7 @@ function introduce({ port, url, websocketUrl }: Simulator, flags: Flags, termina
 
 /** Shows the status now and then until Ctrl-C, or until all trades are emitted where `exits`. Rejects when the ledger fails. */
 async function untilOver(simulator: Simulator, exits: boolean, terminal: Terminal): Promise<void> {
-  const status = setInterval(() => {
+  const status = startInterval(() => {
     simulator.stats().then((stats) => terminal.note(statusLine(stats)))
   }, STATUS_EVERY_MS)
   try {
@@ -123,7 +124,7 @@ async function untilOver(simulator: Simulator, exits: boolean, terminal: Termina
     // A failing ledger ends it either way; without --exit the end of the trades does not.
     await Promise.race([stopped, exits ? simulator.done : simulator.done.then(() => stopped)])
   } finally {
-    clearInterval(status)
+    status.stop()
   }
 }
 

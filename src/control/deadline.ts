@@ -1,3 +1,5 @@
+import { startTimer } from '../async/timers.ts'
+
 /**
  * Runs work under a signal that aborts with the given one, or after so many milliseconds with a TimeoutError. Unlike
  * AbortSignal.timeout, nothing is left behind once the work has settled: the data path does this hundreds of times a second.
@@ -11,14 +13,14 @@ export async function withDeadline<T>(
   const either = new AbortController()
   const onAbort = (): void => either.abort(signal.reason)
   signal.addEventListener('abort', onAbort, { once: true })
-  const timer = setTimeout(
+  const timer = startTimer(
     () => either.abort(new DOMException(`not done within ${ms} ms`, 'TimeoutError')),
     ms,
   )
   try {
     return await work(either.signal)
   } finally {
-    clearTimeout(timer)
+    timer.stop()
     signal.removeEventListener('abort', onAbort)
   }
 }

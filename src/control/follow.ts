@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '../async/timers.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Broker, Reader, StoredRecord } from '../ports/broker.ts'
 import type { Log } from '../ports/log.ts'
@@ -83,7 +83,7 @@ export async function followTopic(
         isAway = true
         // A reader goes on by itself when its broker is back, and a new one would not know that it is away.
         if (!retryable) await closeQuietly()
-        await delay(RETRY_MS, undefined, { signal: stop.signal }).catch(() => undefined)
+        await delay(RETRY_MS, stop.signal).catch(() => undefined)
       }
     }
   }

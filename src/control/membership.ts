@@ -1,3 +1,4 @@
+import { startInterval } from '../async/timers.ts'
 import { toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { ControlBus } from './bus.ts'
@@ -60,7 +61,7 @@ export function joinMembership(
       ])
       .catch((error: unknown) => log.debug({ code: toTapelineError(error).code }, 'a heartbeat was not sent'))
   }
-  const timer = setInterval(beat, HEARTBEAT_MS)
+  const timer = startInterval(beat, HEARTBEAT_MS)
   timer.unref()
   beat()
 
@@ -80,7 +81,7 @@ export function joinMembership(
       beat()
     },
     close() {
-      clearInterval(timer)
+      timer.stop()
       stop()
     },
   }

@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net'
+import { startTimer } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
 import type { ApiKey } from './options.ts'
 import type { GatewayServer } from './server.ts'
@@ -67,12 +68,12 @@ export function refuseUnusableKeys(keys: readonly ApiKey[]): void {
 }
 
 async function closeServer(app: GatewayServer, sockets: Sockets | undefined): Promise<void> {
-  const deadline = setTimeout(() => {
+  const deadline = startTimer(() => {
     sockets?.terminate()
     app.server.closeAllConnections()
   }, CLOSE_MS)
   await Promise.all([sockets?.close(), app.close()])
-  clearTimeout(deadline)
+  deadline.stop()
 }
 
 function listenError(error: unknown, host: string, port: number): TapelineError {

@@ -10,6 +10,7 @@ import {
   type RawServerDefault,
 } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import { startTimer } from '../async/timers.ts'
 import { type ErrorCode, TapelineError } from '../errors.ts'
 import type { Log, Meter } from '../ports/log.ts'
 import type { Caller } from './guard.ts'
@@ -155,11 +156,11 @@ export function callerIn({ caller }: FastifyRequest): Caller {
  */
 export function deadlineOf(reply: FastifyReply, millis: number = REQUEST_MS): AbortSignal {
   const controller = new AbortController()
-  const timer = setTimeout(() => {
+  const timer = startTimer(() => {
     controller.abort(new TapelineError('TIMEOUT', `no answer within ${millis / 1000} s`))
   }, millis)
   reply.raw.once('close', () => {
-    clearTimeout(timer)
+    timer.stop()
     controller.abort()
   })
   return controller.signal

@@ -1,5 +1,6 @@
 import type { WebSocket } from 'ws'
 import { z } from 'zod'
+import { startInterval } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
 import type { GatewayOptions } from './options.ts'
 import { callerIn, type GatewayServer, SOCKET_ROUTE } from './server.ts'
@@ -66,10 +67,10 @@ export function registerSockets(app: GatewayServer, options: SocketOptions): Soc
     },
   })
 
-  const pings = setInterval(() => {
+  const pings = startInterval(() => {
     for (const session of sessions.values()) session.ping()
   }, PING_MS)
-  app.addHook('onClose', async () => clearInterval(pings))
+  app.addHook('onClose', async () => pings.stop())
 
   return {
     async close() {

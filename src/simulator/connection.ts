@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'
 import { z } from 'zod'
+import { startInterval, type Timer } from '../async/timers.ts'
 import type { Feed, Subscriber } from './feed.ts'
 import type { Subscription } from './feeds.ts'
 import * as messages from './messages.ts'
@@ -30,7 +31,7 @@ export interface ConnectionOptions {
 export class Connection implements Subscriber {
   readonly #options: ConnectionOptions
   readonly #feeds = new Map<string, Feed>()
-  readonly #heartbeat: NodeJS.Timeout
+  readonly #heartbeat: Timer
   #out = ''
   #held = false
   #closed = false
@@ -43,7 +44,7 @@ export class Connection implements Subscriber {
     websocket.on('message', (data, binary) => this.#receive(data, binary))
     websocket.on('ping', (data) => websocket.pong(data))
     websocket.on('pong', () => this.#pong())
-    this.#heartbeat = setInterval(() => this.#beat(), heartbeatSeconds * 1000)
+    this.#heartbeat = startInterval(() => this.#beat(), heartbeatSeconds * 1000)
   }
 
   get subscriptions(): number {
@@ -99,7 +100,7 @@ export class Connection implements Subscriber {
   release(): void {
     this.#closed = true
     this.#out = ''
-    clearInterval(this.#heartbeat)
+    this.#heartbeat?.stop()
     for (const feed of this.#feeds.values()) feed.remove(this)
     this.#feeds.clear()
   }

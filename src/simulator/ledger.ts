@@ -1,4 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
+import { startTimer, type Timer } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
 
 /** Lines wait this long, in ms, before they are written together. */
@@ -15,7 +16,7 @@ export class Ledger {
   readonly #file: FileHandle
   readonly #path: string
   #waiting = ''
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
   #writing: Promise<void> | undefined
   #failure: TapelineError | undefined
 
@@ -46,7 +47,7 @@ export class Ledger {
   /** Takes lines, each with its line feed, in ASCII. */
   append(lines: string): void {
     this.#waiting += lines
-    this.#timer ??= setTimeout(() => {
+    this.#timer ??= startTimer(() => {
       this.#timer = undefined
       void this.#start()
     }, FLUSH_AFTER)
@@ -54,7 +55,7 @@ export class Ledger {
 
   /** Resolves when everything appended is in the file. Raises DATA_FOLDER_UNUSABLE if a write failed. */
   async flush(): Promise<void> {
-    clearTimeout(this.#timer)
+    this.#timer?.stop()
     this.#timer = undefined
     do await this.#start()
     while (this.#waiting !== '' && !this.#failure)

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { startInterval, type Timer } from '../async/timers.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { WalkClock } from './clock.ts'
@@ -42,7 +43,7 @@ export class SimulatorServer {
   readonly #stalled = { websocket: new Set<() => void>(), rest: new Set<() => void>() }
   readonly #startedAt: number
   #misbehaviour: Misbehaviour
-  #cutting: NodeJS.Timeout | undefined
+  #cutting: Timer | undefined
   #sockets = 0
   #refusals = 0
   #slow = 0
@@ -97,9 +98,9 @@ export class SimulatorServer {
   /** Changes the misbehaviour, for open connections too. */
   misbehave(misbehaviour: Misbehaviour): void {
     this.#misbehaviour = misbehaviour
-    clearInterval(this.#cutting)
+    this.#cutting?.stop()
     const { cutSeconds } = misbehaviour
-    if (cutSeconds !== undefined) this.#cutting = setInterval(() => this.#cutAll(), cutSeconds * 1000)
+    if (cutSeconds !== undefined) this.#cutting = startInterval(() => this.#cutAll(), cutSeconds * 1000)
     const outage = misbehaviour.outage('websocket')
     for (const connection of this.#connections) {
       connection.hold(outage === 'stall')
@@ -116,7 +117,7 @@ export class SimulatorServer {
 
   /** Cuts all connections and stops listening. */
   async close(): Promise<void> {
-    clearInterval(this.#cutting)
+    this.#cutting?.stop()
     this.#cutAll()
     const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()))
     this.#http.closeAllConnections()

@@ -1,3 +1,4 @@
+import { startTimer, type Timer } from '../async/timers.ts'
 import type { WalkClock } from './clock.ts'
 import { Distorter } from './distortion.ts'
 import type { Feeds } from './feeds.ts'
@@ -37,7 +38,7 @@ export class Tape {
   readonly #options: TapeOptions
   readonly #distorter: Distorter
   #running: Market[] = []
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
   #emitted = 0
   #lastTs = 0
   #updatedAt = Number.NEGATIVE_INFINITY
@@ -89,14 +90,14 @@ export class Tape {
   /** Emits nothing more. */
   stop(): void {
     this.#stopped = true
-    clearTimeout(this.#timer)
+    this.#timer?.stop()
   }
 
   #schedule(): void {
-    clearTimeout(this.#timer)
+    this.#timer?.stop()
     if (this.#stopped) return
     const wait = this.#earliest().due - this.#options.clock.virtual
-    this.#timer = setTimeout(() => this.#tick(), Math.min(LONGEST_SLEEP, Math.max(TICK, wait)))
+    this.#timer = startTimer(() => this.#tick(), Math.min(LONGEST_SLEEP, Math.max(TICK, wait)))
   }
 
   #tick(): void {

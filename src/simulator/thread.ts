@@ -1,5 +1,6 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { startTimer } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { Simulator, SimulatorStats } from './simulator.ts'
@@ -28,7 +29,7 @@ class ThreadCalls {
     const id = this.#lastId
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     this.#waiting.set(id, { resolve, reject })
-    const deadline = setTimeout(
+    const deadline = startTimer(
       () => reject(new TapelineError('TIMEOUT', `the simulator's thread did not answer ${request.op}`)),
       ANSWER_WITHIN,
     )
@@ -36,7 +37,7 @@ class ThreadCalls {
       this.#worker.postMessage({ ...request, id } satisfies ThreadRequest)
       return await promise
     } finally {
-      clearTimeout(deadline)
+      deadline.stop()
       this.#waiting.delete(id)
     }
   }

@@ -9,6 +9,7 @@ import {
   type EventFrom,
   type EventObject,
 } from 'xstate'
+import { startTimer, type Timer } from '../async/timers.ts'
 import { toTapelineError } from '../errors.ts'
 import { backOffMs, type MachineSettings } from '../machines/failure.ts'
 import type { ActorReport, ErrorInfo } from '../ports/actors.ts'
@@ -50,8 +51,8 @@ const HEALTHY_AFTER_MS = 60_000
 const MOST_KEPT = 1_000
 
 const PROCESS_CLOCK: Clock = {
-  setTimeout: (run, ms) => setTimeout(run, ms),
-  clearTimeout: (timer) => clearTimeout(timer),
+  setTimeout: startTimer,
+  clearTimeout: (timer: Timer) => timer.stop(),
 }
 
 /** A crash whose restart is being waited for. */

@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises'
+import { startInterval } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { Transition } from './transitions.ts'
@@ -56,7 +57,7 @@ export async function openTraceFile(path: string, log: Log): Promise<TraceFile> 
       })
   }
 
-  const timer = setInterval(flush, FLUSH_EVERY_MS)
+  const timer = startInterval(flush, FLUSH_EVERY_MS)
   timer.unref()
 
   return {
@@ -67,7 +68,7 @@ export async function openTraceFile(path: string, log: Log): Promise<TraceFile> 
       else if (buffer.length >= FLUSH_CHARACTERS) flush()
     },
     async close() {
-      clearInterval(timer)
+      timer.stop()
       await written
       flush()
       await written

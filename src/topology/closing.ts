@@ -1,3 +1,4 @@
+import { deadlineAfter } from '../async/timers.ts'
 import { toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 
@@ -62,7 +63,7 @@ export class StartedParts {
     close: (signal: AbortSignal) => Promise<void> | void,
     withinMs: number,
   ): Promise<void> {
-    const deadline = AbortSignal.timeout(Math.round(withinMs))
+    const deadline = deadlineAfter(withinMs)
     const late = new Promise<void>((resolve) => {
       deadline.addEventListener('abort', () => resolve(), { once: true })
     })

@@ -1,3 +1,4 @@
+import { startInterval } from '../async/timers.ts'
 import { ROLES } from '../config-schema.ts'
 import type { CounterName } from '../ports/log.ts'
 import type { Source, SourceHealth } from '../ports/source.ts'
@@ -48,7 +49,7 @@ export function startGauges(
     if (leads) meter.gauge('leader', leads() ? 1 : 0)
     if (source) copySource(source.health())
   }
-  const timer = setInterval(copy, EVERY_MS)
+  const timer = startInterval(copy, EVERY_MS)
   timer.unref()
-  return { stop: () => clearInterval(timer) }
+  return { stop: () => timer.stop() }
 }

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '../async/timers.ts'
 import { type ErrorCode, TapelineError, toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 
@@ -53,7 +53,7 @@ export function createWaiting(names: ServerNames, log: Log): Waiting {
           if (server === undefined) throw thrown
           say(server, error)
         }
-        await delay(RETRY_MS + Math.random() * JITTER_MS, undefined, { signal })
+        await delay(RETRY_MS + Math.random() * JITTER_MS, signal)
       }
     },
   }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { delay } from '../../async/timers.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { Log } from '../../ports/log.ts'
 import type {
@@ -19,9 +19,6 @@ const NAME = 'replay'
 
 /** How far the reading runs ahead of the pulling: a file can wait, so nothing is ever dropped. */
 const READ_AHEAD = 10_000
-
-/** Timers cannot wait longer than 2^31 ms; a longer pause in a capture is waited in parts. */
-const LONGEST_SLEEP_MS = 3_600_000
 
 export interface ReplayOptions {
   /** A file of recorded frames of Coinbase Exchange's WebSocket feed. */
@@ -134,7 +131,7 @@ class ReplaySource implements Source {
     const due = this.#clock.wall + (line.ts - this.#clock.recorded) / 1000
     for (let wait = due - performance.now(); wait > 0; wait = due - performance.now()) {
       const { signal } = this.#stop
-      await sleep(Math.min(wait, LONGEST_SLEEP_MS), undefined, { signal }).catch(() => undefined)
+      await delay(wait, signal).catch(() => undefined)
       if (signal.aborted) return
     }
   }

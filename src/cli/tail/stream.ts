@@ -1,5 +1,6 @@
 import { WebSocket } from 'ws'
 import { z } from 'zod'
+import { startTimer } from '../../async/timers.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import { type ApiClient, answeredError, problemError } from '../api-client.ts'
 import type { Terminal } from '../command.ts'
@@ -128,14 +129,14 @@ function openSocket({ address, headers }: ApiClient, { hello, take, fail }: Sock
     handshakeTimeout: CONNECT_MS,
     perMessageDeflate: false,
   })
-  const silent = setTimeout(() => fail(new TapelineError('TIMEOUT', `${address} is silent`)), SILENCE_MS)
+  const silent = startTimer(() => fail(new TapelineError('TIMEOUT', `${address} is silent`)), SILENCE_MS)
   const lost = (reason: string, cause?: unknown): void =>
     fail(new TapelineError('NOT_RUNNING', `no connection to ${address}: ${reason}`, { cause }))
 
   socket.on('open', () => socket.send(JSON.stringify(hello())))
-  socket.on('ping', () => silent.refresh())
+  socket.on('ping', () => silent.restart())
   socket.on('message', (bytes) => {
-    silent.refresh()
+    silent.restart()
     try {
       take(messageSchema.parse(JSON.parse(String(bytes))))
     } catch (error) {
@@ -152,7 +153,7 @@ function openSocket({ address, headers }: ApiClient, { hello, take, fail }: Sock
   })
   socket.on('error', (error) => lost(error.message, error))
   socket.on('close', (code) => {
-    clearTimeout(silent)
+    silent.stop()
     lost(`it was closed (${code})`)
   })
   return socket

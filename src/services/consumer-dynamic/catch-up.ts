@@ -1,3 +1,4 @@
+import { startTimer } from '../../async/timers.ts'
 import { findTopic } from '../../control/topics.ts'
 import { emptyMemory } from '../../domain/reader-rules.ts'
 import { toTapelineError } from '../../errors.ts'
@@ -106,11 +107,11 @@ function resetBatch(
 function waitUnlessEnded({ ended }: Subscription): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
-      clearTimeout(timer)
+      timer.stop()
       ended.removeEventListener('abort', done)
       resolve()
     }
-    const timer = setTimeout(done, RETRY_MS)
+    const timer = startTimer(done, RETRY_MS)
     ended.addEventListener('abort', done, { once: true })
   })
 }

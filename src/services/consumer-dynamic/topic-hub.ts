@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '../../async/timers.ts'
 import { withDeadline } from '../../control/deadline.ts'
 import { DYNAMIC_PREFIX, findTopic } from '../../control/topics.ts'
 import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
@@ -119,7 +119,7 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
   const reopenUntilDone = async (): Promise<void> => {
     while (!stop.signal.aborted) {
       try {
-        await delay(RETRY_MS, undefined, { signal: stop.signal })
+        await delay(RETRY_MS, stop.signal)
         await reopen()
         log.info({ topics: topics.size }, 'dynamic topics are read again')
         return
@@ -174,7 +174,7 @@ async function awaitTopic(broker: Broker, topic: string, signal: AbortSignal): P
     const description = await findTopic(broker, topic, signal)
     if (description) return description
     if (waited >= UNKNOWN_WAIT_MS) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic}`)
-    await delay(RETRY_MS, undefined, { signal })
+    await delay(RETRY_MS, signal)
   }
 }
 

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '../../async/timers.ts'
 import { withDeadline } from '../../control/deadline.ts'
 import { GROUPS } from '../../control/names.ts'
 import { toTapelineError } from '../../errors.ts'
@@ -243,7 +243,7 @@ function createReading({ broker, log, meter }: ConsumerFixedParts): Reading {
     async poll(options, signal) {
       const result: FixedFetch[] = []
       if (positions.size === 0) {
-        await delay(options.waitMs, undefined, { signal })
+        await delay(options.waitMs, signal)
         return result
       }
       try {

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '../../async/timers.ts'
 import { withDeadline } from '../../control/deadline.ts'
 import { TupleMemory } from '../../domain/tuple-memory.ts'
 import type { FixedBatch, FixedFetch, PreparedBatch } from '../../ports/pipeline.ts'
@@ -176,7 +176,7 @@ export async function createConsumerFixedServices(
               stop,
             )
           if (left === 0 || left > 2 * maxRecords) return
-          await delay(LOOK_EVERY_MS, undefined, { signal: stop })
+          await delay(LOOK_EVERY_MS, stop)
         }
       } catch (error) {
         if (!stop.aborted) throw error

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '../../async/timers.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { FixedBatch, FixedFetch } from '../../ports/pipeline.ts'
 import { partitionKey } from '../assignment.ts'
@@ -70,7 +70,7 @@ export function createReadAhead(
       // Without load the batch waits a little for company. With a backlog more is on its way already: a pause would hold up
       // what comes behind it, and a small batch costs a transaction like a large one.
       if (records < maxRecords / 10 && !isBehind()) {
-        await delay(lingerMs, undefined, { signal: stop.signal })
+        await delay(lingerMs, stop.signal)
         await poll(0)
       }
       while (records < maxRecords && (isWriting() || isBehind())) {

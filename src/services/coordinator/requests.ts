@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '../../async/timers.ts'
 import type { ControlBus } from '../../control/bus.ts'
 import { withDeadline } from '../../control/deadline.ts'
 import type { Membership } from '../../control/membership.ts'
@@ -241,7 +241,7 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
       while (!signal.aborted) {
         const leads = await withDeadline(signal, LOOK_MS, look)
         if (inHand) return inHand
-        if (!leads) await delay(FOLLOW_MS, undefined, { signal })
+        if (!leads) await delay(FOLLOW_MS, signal)
       }
       throw signal.reason
     },

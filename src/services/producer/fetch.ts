@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '../../async/timers.ts'
 import type { SourceBatch } from '../../ports/source.ts'
 import type { ProducerParts } from './parts.ts'
 
@@ -30,7 +30,7 @@ export function createSourceFetch({ source, lingerMs }: ProducerParts): SourceFe
 
   const look = async (signal: AbortSignal): Promise<void> => {
     while (inHand === undefined) {
-      await delay(LOOK_EVERY_MS, undefined, { signal })
+      await delay(LOOK_EVERY_MS, signal)
       inHand = await source
         .next({ maxItems: MOST_ITEMS, lingerMs: 0, waitMs: 0 }, signal)
         .catch(() => undefined)
@@ -56,7 +56,10 @@ export function createSourceFetch({ source, lingerMs }: ProducerParts): SourceFe
   return {
     async next(waitMs, assigned, signal) {
       await endLooking()
-      if (!assigned) return delay(UNASSIGNED_WAIT_MS, { items: [] }, { signal })
+      if (!assigned) {
+        await delay(UNASSIGNED_WAIT_MS, signal)
+        return { items: [] }
+      }
       try {
         inHand ??= await source.next({ maxItems: MOST_ITEMS, lingerMs, waitMs }, signal)
         return inHand

@@ -1,3 +1,4 @@
+import { startInterval, type Timer } from '../../../async/timers.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type {
   Broker,
@@ -43,7 +44,7 @@ export class EmbeddedBroker implements Broker {
   readonly #onClosed: () => void
   readonly #window = new SendWindow()
   readonly #groups = new Map<string, PartitionGroup>()
-  readonly #cleanTimer: NodeJS.Timeout | undefined
+  readonly #cleanTimer: Timer | undefined
   #lastSession = 0
   #closed: Promise<void> | undefined
 
@@ -53,7 +54,7 @@ export class EmbeddedBroker implements Broker {
     this.#log = log
     this.#onClosed = onClosed
     if (cleanEveryMs !== undefined) {
-      this.#cleanTimer = setInterval(() => this.#clean(), cleanEveryMs)
+      this.#cleanTimer = startInterval(() => this.#clean(), cleanEveryMs)
       this.#cleanTimer.unref()
     }
   }
@@ -128,7 +129,7 @@ export class EmbeddedBroker implements Broker {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#cleanTimer)
+    this.#cleanTimer?.stop()
     for (const group of this.#groups.values()) group.close()
     try {
       await this.#client.close()

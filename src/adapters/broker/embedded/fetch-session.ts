@@ -1,3 +1,4 @@
+import { startTimer, type Timer } from '../../../async/timers.ts'
 import type { BatchStore } from './batch-store.ts'
 import { FetchCollection, type Fetched, Subscription } from './fetch-collection.ts'
 import type { Partition } from './topic-catalog.ts'
@@ -6,8 +7,6 @@ import type { Partition } from './topic-catalog.ts'
 const MAX_FETCH_BYTES = 4 * 1024 * 1024
 /** One partition gives at most about so much before the next has its turn. */
 const TURN_BYTES = 256 * 1024
-/** The longest delay a timer takes. */
-const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** Where a session's answers go. */
 export interface PollReplies {
@@ -32,7 +31,7 @@ export class FetchSession {
   /** Those with something to read, in the order of their turns. */
   readonly #ready = new Set<Subscription>()
   readonly #deletedTopics = new Set<string>()
-  #waiting: { readonly poll: Poll; readonly timer: NodeJS.Timeout } | undefined
+  #waiting: { readonly poll: Poll; readonly timer: Timer } | undefined
   #wakeUp = false
   #last: { readonly poll: number; readonly collected: FetchCollection } | undefined
 
@@ -66,7 +65,7 @@ export class FetchSession {
       this.#serve(poll)
       return true
     }
-    const timer = setTimeout(() => this.#endWait(), Math.min(poll.waitMs, MAX_TIMER_MS))
+    const timer = startTimer(() => this.#endWait(), poll.waitMs)
     this.#waiting = { poll, timer }
     return true
   }
@@ -74,7 +73,7 @@ export class FetchSession {
   /** The caller gave the poll up before an answer reached it: what the answer held is read again by the next poll. */
   cancel(poll: number): void {
     if (this.#waiting?.poll.id === poll) {
-      clearTimeout(this.#waiting.timer)
+      this.#waiting.timer.stop()
       this.#waiting = undefined
     } else if (this.#last?.poll === poll) {
       for (const name of this.#last.collected.deletedTopics) this.#deletedTopics.add(name)
@@ -129,7 +128,7 @@ export class FetchSession {
 
   #endWait(): void {
     if (this.#waiting === undefined) return
-    clearTimeout(this.#waiting.timer)
+    this.#waiting.timer.stop()
     const { poll } = this.#waiting
     this.#waiting = undefined
     this.#serve(poll)

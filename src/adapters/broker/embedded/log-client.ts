@@ -1,3 +1,4 @@
+import { startTimer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import { abortReason } from '../abort-reason.ts'
 import type { Channel } from './channel.ts'
@@ -97,12 +98,12 @@ export class LogClient {
     this.#refusal = new TapelineError('SHUTTING_DOWN', 'The broker is closed.')
     for (const pending of this.#pending.values()) if (pending.op === 'poll') pending.reject(this.#refusal)
     const closed = this.#send('close', {}, {})
-    const deadline = setTimeout(() => this.#channel.terminate(), CLOSE_DEADLINE_MS)
+    const deadline = startTimer(() => this.#channel.terminate(), CLOSE_DEADLINE_MS)
     try {
       await closed
     } finally {
       await this.#ended.promise
-      clearTimeout(deadline)
+      deadline.stop()
     }
   }
 

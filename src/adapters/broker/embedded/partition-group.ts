@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '../../../async/timers.ts'
 import type { GroupOptions } from '../../../ports/broker.ts'
 
 type TopicPartition = Parameters<GroupOptions['onAssignment']>[0][number]
@@ -82,7 +82,7 @@ export class PartitionGroup {
   async #withDeadline(work: Promise<unknown>): Promise<void> {
     const finished = new AbortController()
     const signal = AbortSignal.any([finished.signal, this.#closing.signal])
-    const deadline = delay(this.#revocationDeadlineMs, undefined, { signal }).catch(() => {})
+    const deadline = delay(this.#revocationDeadlineMs, signal).catch(() => {})
     await Promise.race([work, deadline])
     finished.abort()
   }

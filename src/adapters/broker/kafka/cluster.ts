@@ -1,4 +1,5 @@
 import { type Connection, ConnectionPool, ResponseError } from '@platformatic/kafka'
+import { startTimer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import { abortReason } from '../abort-reason.ts'
 import { brokerError } from './errors.ts'
@@ -122,12 +123,12 @@ export class Cluster {
     this.#closed = true
     const sockets = [...this.#pool].map(([, connection]) => connection.socket)
     const late = Promise.withResolvers<void>()
-    const timer = setTimeout(() => {
+    const timer = startTimer(() => {
       for (const socket of sockets) socket?.destroy()
       late.resolve()
     }, CLOSE_MS)
     await Promise.race([this.#pool.close(), late.promise])
-    clearTimeout(timer)
+    timer.stop()
   }
 
   /** Closes the connection to a broker without an answer to what is under way: the next request makes a new one. */

@@ -1,5 +1,6 @@
 import { connect as connectPlain, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import { startTimer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import { type Address, type KafkaSettings, parseAddress } from './settings.ts'
 
@@ -51,11 +52,11 @@ function ask(socket: Socket, ready: 'connect' | 'secureConnect', whenSilent: Ans
     let answer: Answer
     let received = Buffer.alloc(0)
     const end = (): void => {
-      clearTimeout(timer)
+      timer.stop()
       socket.destroy()
       resolve(answer)
     }
-    const timer = setTimeout(end, PROBE_MS)
+    const timer = startTimer(end, PROBE_MS)
     socket.once('error', end)
     socket.once('close', end)
     socket.once(ready, () => {

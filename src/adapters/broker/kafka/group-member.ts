@@ -1,3 +1,4 @@
+import { startInterval, type Timer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { GroupMember, GroupOptions, ReadPosition } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
@@ -38,7 +39,7 @@ export class KafkaGroupMember implements GroupMember {
   readonly #closing = new AbortController()
   readonly #joined = Promise.withResolvers<void>()
   readonly #running: Promise<void>
-  readonly #guard: NodeJS.Timeout
+  readonly #guard: Timer
   #owned: readonly TopicPartition[] = []
   /** When the last request was sent that the group has answered (performance.now). */
   #heardAt = performance.now()
@@ -54,7 +55,7 @@ export class KafkaGroupMember implements GroupMember {
     this.#session = new GroupSession(this.#cluster, options.group, options.topics)
     this.#teller = new AssignmentTeller(options, settings.log)
     this.#joined.promise.catch(() => undefined)
-    this.#guard = setInterval(() => this.#giveUpWhenUnheard(), LOOK_MS)
+    this.#guard = startInterval(() => this.#giveUpWhenUnheard(), LOOK_MS)
     this.#running = this.#stay()
   }
 
@@ -114,7 +115,7 @@ export class KafkaGroupMember implements GroupMember {
 
   async #leave(): Promise<void> {
     this.#closing.abort()
-    clearInterval(this.#guard)
+    this.#guard.stop()
     await this.#teller.stop()
     try {
       await this.#session.leave()

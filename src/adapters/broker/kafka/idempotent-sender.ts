@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay, startInterval, type Timer } from '../../../async/timers.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type { PartitionAck, PartitionRecords } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
@@ -51,7 +51,7 @@ export class IdempotentSender {
   #isIdentifying = false
   #isLooking = false
   #calls = 0
-  #reporting: NodeJS.Timeout | undefined
+  #reporting: Timer | undefined
   #idle = Promise.withResolvers<void>()
 
   constructor(settings: KafkaSettings, view: TopicView) {
@@ -66,7 +66,7 @@ export class IdempotentSender {
     if (this.#closing.signal.aborted) throw closed()
     const bytes = measure(entries)
     this.#calls++
-    this.#reporting ??= setInterval(() => this.#report(), REPORT_EVERY_MS)
+    this.#reporting ??= startInterval(() => this.#report(), REPORT_EVERY_MS)
     try {
       const admission = this.#window.enter(bytes, signal)
       if (admission !== undefined) await admission
@@ -93,7 +93,7 @@ export class IdempotentSender {
   }
 
   #rest(): void {
-    clearInterval(this.#reporting)
+    this.#reporting?.stop()
     this.#reporting = undefined
     this.#idle.resolve()
     this.#idle = Promise.withResolvers()
@@ -225,7 +225,7 @@ export class IdempotentSender {
   /** Looks for the leader after a pause that grows with each failure. */
   #lookLater(queue: PartitionQueue): void {
     const { signal } = this.#closing
-    delay(pauseAfter(queue.failures), undefined, { signal }).then(
+    delay(pauseAfter(queue.failures), signal).then(
       () => {
         this.#lost.add(queue)
         void this.#look()

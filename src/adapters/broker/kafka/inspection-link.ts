@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigResourceTypes } from '@platformatic/kafka'
+import { delay } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { Cluster } from './cluster.ts'
 import { encodeBatch } from './record-encoder.ts'

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { Cluster } from './cluster.ts'
 import type { TopicState } from './topic-view.ts'
@@ -51,7 +51,7 @@ export async function listOffsets(
     )
     missing = missing.filter((place) => !offsets.has(placeKey(place)))
     if (missing.length === 0) break
-    await delay(LOOK_AGAIN_MS, undefined, { signal })
+    await delay(LOOK_AGAIN_MS, signal)
     const found = await cluster.topics([...new Set(missing.map(({ topic }) => topic))], signal)
     missing = missing.filter(({ topic, partition }) => found.get(topic)?.leaders[partition] !== undefined)
   }

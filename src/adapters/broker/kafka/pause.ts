@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '../../../async/timers.ts'
 
 /** Waits so long, or until the signal aborts: whoever waits looks at the signal afterwards. */
 export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await delay(milliseconds, undefined, { signal }).catch(() => undefined)
+  await delay(milliseconds, signal).catch(() => undefined)
 }

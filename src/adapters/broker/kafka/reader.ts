@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { PartitionFetch, PollOptions, Reader, ReadPosition } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
@@ -151,7 +151,7 @@ export class KafkaReader implements Reader {
 
   async #woken(withinMs: number, signal: AbortSignal): Promise<void> {
     const timer = new AbortController()
-    const late = delay(withinMs, undefined, { signal: AbortSignal.any([signal, timer.signal]) })
+    const late = delay(withinMs, AbortSignal.any([signal, timer.signal]))
     try {
       await Promise.race([this.#wake.promise, late.catch(() => undefined)])
     } finally {
@@ -225,7 +225,7 @@ export class KafkaReader implements Reader {
   /** Looks where the leaders are, and which topics are gone. */
   async #findAgain(troubles: readonly [Assigned, number][]): Promise<void> {
     if (troubles.length === 0) return
-    await delay(LOOK_AGAIN_MS, undefined, { signal: this.#fetcher.closing })
+    await delay(LOOK_AGAIN_MS, this.#fetcher.closing)
     const names = new Set(troubles.map(([{ topic }]) => topic))
     const found = await this.#fetcher.cluster.topics([...names])
     for (const [each, code] of troubles) {

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { TopicDescription, TopicSpec } from '../../../ports/broker.ts'
 import type { Cluster } from './cluster.ts'
@@ -98,8 +98,7 @@ export class Topics {
         )
     }
     this.#view.forget(names)
-    while ((await this.#cluster.topics(names, signal)).size > 0)
-      await delay(LOOK_AGAIN_MS, undefined, { signal })
+    while ((await this.#cluster.topics(names, signal)).size > 0) await delay(LOOK_AGAIN_MS, signal)
   }
 
   async list(prefix: string, signal: AbortSignal): Promise<readonly TopicDescription[]> {
@@ -162,7 +161,7 @@ export class Topics {
     for (;;) {
       const answers = await ask()
       if (answers.every(({ errorCode }) => errorCode !== CODE.notController)) return answers
-      await delay(LOOK_AGAIN_MS, undefined, { signal })
+      await delay(LOOK_AGAIN_MS, signal)
       await this.#cluster.topics([], signal)
     }
   }
@@ -181,7 +180,7 @@ export class Topics {
         const all = names.flatMap((name) => described.get(name) ?? [])
         if (all.length === names.length) return all
       }
-      await delay(LOOK_AGAIN_MS, undefined, { signal })
+      await delay(LOOK_AGAIN_MS, signal)
     }
   }
 }

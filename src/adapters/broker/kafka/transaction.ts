@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { OutgoingRecord, PartitionRecords } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
@@ -143,7 +143,7 @@ export class KafkaTransaction {
       const missing = encoded.filter((batch) => !offsets.has(batch))
       await this.#sendOnce(missing, offsets, signal)
       if (offsets.size === encoded.length) break
-      await delay(pauseMs, undefined, { signal })
+      await delay(pauseMs, signal)
       absences = await this.#countAbsence([...new Set(missing.map(({ topic }) => topic))], absences, signal)
     }
     return encoded.map((batch) => offsets.get(batch) ?? -1)
@@ -248,7 +248,7 @@ export class KafkaTransaction {
         const error = brokerError(thrown, `${this.#id} cannot be written under`)
         if (!error.retryable || error.code === 'SHUTTING_DOWN') throw new TransactionError(error)
         this.#coordinator = undefined
-        await delay(PAUSE_MS, undefined, { signal })
+        await delay(PAUSE_MS, signal)
         continue
       }
       if (code === 0) return
@@ -263,7 +263,7 @@ export class KafkaTransaction {
           new TapelineError('BROKER_FORBIDDEN', `the user may not write under ${this.#id}`),
         )
       if (NOT_COORDINATOR.has(code)) this.#coordinator = undefined
-      await delay(code === CONCURRENT_TRANSACTIONS ? CONCURRENT_PAUSE_MS : PAUSE_MS, undefined, { signal })
+      await delay(code === CONCURRENT_TRANSACTIONS ? CONCURRENT_PAUSE_MS : PAUSE_MS, signal)
     }
   }
 

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { delay, startTimer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { PartitionAck, PartitionRecords, TransactionalWriter } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
@@ -70,7 +70,10 @@ export async function takeOver(
     async close() {
       end ??= new TapelineError('SHUTTING_DOWN', 'the writer is closed')
       // One that takes longer than that will not hear how it ended.
-      await Promise.race([inTurn, delay(CLOSE_MS, undefined, { ref: false })])
+      const { promise: late, resolve } = Promise.withResolvers<void>()
+      const timer = startTimer(resolve, CLOSE_MS).unref()
+      await Promise.race([inTurn, late])
+      timer.stop()
       onClose(writer)
     },
   }
@@ -145,7 +148,7 @@ async function untilVisible(
     for (;;) {
       const ends = await listOffsets(cluster, acks, OFFSET_AT.end, late)
       if (acks.every((ack) => (ends.get(placeKey(ack)) ?? Number.POSITIVE_INFINITY) > ack.baseOffset)) return
-      await delay(LOOK_AGAIN_MS, undefined, { signal: late })
+      await delay(LOOK_AGAIN_MS, late)
     }
   } catch {
     // Committed it is. Only a reader that looks for the end at this moment may come too early.

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { deadlineAfter } from '../../../async/timers.ts'
 import { type ErrorCode, TapelineError } from '../../../errors.ts'
 import { historyRowSchema } from './candles.ts'
 import { tickerSchema } from './tickers.ts'
@@ -115,7 +116,7 @@ export class RestClient {
     const url = new URL(address.href.replace(/\/$/, '') + path)
     url.search = new URLSearchParams(query).toString()
     const headers = apiKey === undefined ? {} : { authorization: `Apikey ${apiKey}` }
-    const deadline = AbortSignal.timeout(timeoutMs)
+    const deadline = deadlineAfter(timeoutMs)
     try {
       const response = await fetch(url, { headers, signal: AbortSignal.any([signal, deadline]) })
       return { response, body: await readJson(response) }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { delay } from '../../../async/timers.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
 import type { Fallback, Outlet } from '../feed/live-source.ts'
@@ -90,7 +90,7 @@ export class RestPolling implements Fallback {
       if (signal.aborted) return
       if (!idle) this.#judge(failure, changed)
       const wait = Math.max(this.#options.pollEveryMs, this.#options.client.pausedMs)
-      await sleep(wait, undefined, { signal }).catch(() => undefined)
+      await delay(wait, signal).catch(() => undefined)
     }
   }
 

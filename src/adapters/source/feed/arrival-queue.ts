@@ -1,3 +1,4 @@
+import { startTimer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { ConnectionChange, NextOptions, SourceItem } from '../../../ports/source.ts'
 
@@ -117,7 +118,7 @@ export class ArrivalQueue {
   #until(count: number, ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = () => {
-        clearTimeout(timer)
+        timer.stop()
         signal.removeEventListener('abort', abort)
         this.#wake = undefined
       }
@@ -129,7 +130,7 @@ export class ArrivalQueue {
         settle()
         reject(signal.reason)
       }
-      const timer = setTimeout(wake, ms)
+      const timer = startTimer(wake, ms)
       signal.addEventListener('abort', abort, { once: true })
       this.#wakeAt = count
       this.#wake = wake

@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws'
+import { startTimer, type Timer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import { ReconnectPacer, type ReconnectTiming } from './reconnect-pacer.ts'
 
@@ -45,9 +46,9 @@ export class Link {
   #failedAttempts = 0
   #down = false
   #failure: TapelineError | undefined
-  #deadline: NodeJS.Timeout | undefined
-  #retry: NodeJS.Timeout | undefined
-  #downTimer: NodeJS.Timeout | undefined
+  #deadline: Timer | undefined
+  #retry: Timer | undefined
+  #downTimer: Timer | undefined
 
   constructor(options: LinkOptions, listener: LinkListener) {
     this.#options = options
@@ -74,7 +75,7 @@ export class Link {
     if (this.#wanted) return
     this.#wanted = true
     this.#watchOutage()
-    this.#retry = setTimeout(() => this.#connect(), this.#pacer.restMs())
+    this.#retry = startTimer(() => this.#connect(), this.#pacer.restMs())
   }
 
   /** Sends a frame when the socket is open; else nothing: what `opened` sends covers it. */
@@ -89,8 +90,8 @@ export class Link {
     this.#failedAttempts = 0
     this.#down = false
     this.#failure = undefined
-    clearTimeout(this.#deadline)
-    clearTimeout(this.#downTimer)
+    this.#deadline?.stop()
+    this.#downTimer?.stop()
   }
 
   /** The owner gives up the present connection: refused, stale, or told to go. */
@@ -101,9 +102,9 @@ export class Link {
   /** Closes the socket and connects no more until `start`. Resolves when the socket has gone. */
   async stop(): Promise<void> {
     this.#wanted = false
-    clearTimeout(this.#downTimer)
-    clearTimeout(this.#deadline)
-    clearTimeout(this.#retry)
+    this.#downTimer?.stop()
+    this.#deadline?.stop()
+    this.#retry?.stop()
     this.#down = false
     this.#failure = undefined
     this.#deliveringSince = undefined
@@ -121,7 +122,7 @@ export class Link {
       skipUTF8Validation: true,
     })
     this.#socket = socket
-    this.#deadline = setTimeout(
+    this.#deadline = startTimer(
       () => this.#ended(socket, this.#silence(socket)),
       this.#options.connectTimeoutMs,
     )
@@ -149,7 +150,7 @@ export class Link {
   #ended(socket: WebSocket, error: TapelineError): void {
     if (socket !== this.#socket) return
     this.#socket = undefined
-    clearTimeout(this.#deadline)
+    this.#deadline?.stop()
     socket.terminate()
     const since = this.#deliveringSince
     this.#deliveringSince = undefined
@@ -160,13 +161,13 @@ export class Link {
       this.#watchOutage()
     }
     const delay = this.#pacer.delayMs(error.code === 'SOURCE_RATE_LIMITED')
-    this.#retry = setTimeout(() => this.#connect(), delay)
+    this.#retry = startTimer(() => this.#connect(), delay)
     this.#listener.lost(error, since !== undefined)
     if (isRefusal(error) || this.#failedAttempts >= FEW_ATTEMPTS) this.#goDown()
   }
 
   #watchOutage(): void {
-    this.#downTimer = setTimeout(() => this.#goDown(), this.#options.downAfterMs)
+    this.#downTimer = startTimer(() => this.#goDown(), this.#options.downAfterMs)
   }
 
   #goDown(): void {
@@ -202,9 +203,9 @@ function errorCode(error: Error): string {
 function closed(socket: WebSocket): Promise<void> {
   if (socket.readyState === WebSocket.CLOSED) return Promise.resolve()
   return new Promise((resolve) => {
-    const cut = setTimeout(() => socket.terminate(), CLOSE_MS)
+    const cut = startTimer(() => socket.terminate(), CLOSE_MS)
     socket.once('close', () => {
-      clearTimeout(cut)
+      cut.stop()
       resolve()
     })
     if (socket.readyState === WebSocket.OPEN) socket.close(1000)

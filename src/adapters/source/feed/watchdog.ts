@@ -1,3 +1,5 @@
+import { startInterval, type Timer } from '../../../async/timers.ts'
+
 /** How many quiet looks in a row make a connection stale. */
 const LOOKS = 4
 
@@ -17,7 +19,7 @@ export class Watchdog {
   readonly #firstLimitMs: number
   readonly #stale: (quietMs: number) => void
   #limitMs: number
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
   #heard = true
   #quietLooks = 0
   /** When the last heartbeats came, oldest first; three at most. */
@@ -37,7 +39,7 @@ export class Watchdog {
   }
 
   stop(): void {
-    clearInterval(this.#timer)
+    this.#timer?.stop()
     this.#timer = undefined
   }
 
@@ -67,7 +69,7 @@ export class Watchdog {
     this.stop()
     this.#heard = true
     this.#quietLooks = 0
-    this.#timer = setInterval(() => this.#look(), this.#limitMs / LOOKS)
+    this.#timer = startInterval(() => this.#look(), this.#limitMs / LOOKS)
   }
 
   #look(): void {

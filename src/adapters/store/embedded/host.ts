@@ -1,3 +1,4 @@
+import { startInterval, startTimer, type Timer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
 import { LoadMeter } from './load-meter.ts'
@@ -36,7 +37,7 @@ export class StoreHost {
   readonly #log: Log
   readonly #waiting: Call[] = []
   readonly #load = new LoadMeter()
-  readonly #ticks: NodeJS.Timeout
+  readonly #ticks: Timer
   #settings: WorkerSettings
   #thread: Thread
   #reopenedAt = Number.NEGATIVE_INFINITY
@@ -48,7 +49,7 @@ export class StoreHost {
     this.#settings = settings
     this.#log = log
     this.#thread = thread
-    this.#ticks = setInterval(() => this.#maintain(), TICK_MS)
+    this.#ticks = startInterval(() => this.#maintain(), TICK_MS)
     this.#ticks.unref()
   }
 
@@ -148,7 +149,7 @@ export class StoreHost {
   async #guarded(thread: Thread, answer: Promise<unknown>, options: CallOptions): Promise<unknown> {
     const { timeoutMs = CALL_MS, timedOut } = options
     let expired = false
-    const timer = setTimeout(() => {
+    const timer = startTimer(() => {
       expired = true
       void thread.terminate()
     }, timeoutMs)
@@ -158,7 +159,7 @@ export class StoreHost {
       if (!expired) throw error
       throw timedOut?.() ?? new TapelineError('TIMEOUT', `The store did not answer within ${timeoutMs} ms.`)
     } finally {
-      clearTimeout(timer)
+      timer.stop()
     }
   }
 
@@ -184,11 +185,11 @@ export class StoreHost {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#ticks)
+    this.#ticks.stop()
     for (const call of this.#waiting.splice(0))
       call.reject(new TapelineError('SHUTTING_DOWN', 'The store is closing.'))
     let late = false
-    const timer = setTimeout(() => {
+    const timer = startTimer(() => {
       late = true
       this.#log.warn({}, `the store did not close within ${CLOSE_MS} ms and was ended`)
       void this.#thread.terminate()
@@ -199,7 +200,7 @@ export class StoreHost {
     } catch (error) {
       if (!late) throw error
     } finally {
-      clearTimeout(timer)
+      timer.stop()
       await this.#thread.terminate()
     }
   }

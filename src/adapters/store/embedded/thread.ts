@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { startTimer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import { errorOf, type OperationName, type Operations, type Reply, type WorkerSettings } from './protocol.ts'
 
@@ -87,11 +88,11 @@ export async function openThread(settings: WorkerSettings): Promise<Thread> {
 
 function firstReply(worker: Worker): Promise<Reply> {
   const { promise, resolve, reject } = Promise.withResolvers<Reply>()
-  const timer = setTimeout(() => reject(new Error(`it took longer than ${OPEN_MS} ms`)), OPEN_MS)
+  const timer = startTimer(() => reject(new Error(`it took longer than ${OPEN_MS} ms`)), OPEN_MS)
   worker.once('message', resolve)
   worker.once('error', reject)
   worker.once('exit', () => reject(new Error('its thread ended')))
-  return promise.finally(() => clearTimeout(timer))
+  return promise.finally(() => timer.stop())
 }
 
 export function unavailable(message: string, cause?: unknown): TapelineError {

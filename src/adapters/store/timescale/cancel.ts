@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { startTimer } from '../../../async/timers.ts'
 import type { Address } from './address.ts'
 
 const CANCEL_REQUEST = 80_877_102
@@ -22,10 +23,10 @@ export function cancelRunning({ host, port }: Address, { processId, secret }: Ba
   request.writeInt32BE(processId, 8)
   request.writeInt32BE(secret, 12)
   const socket = connect({ host, port })
-  const timer = setTimeout(() => socket.destroy(), TIMEOUT_MS)
+  const timer = startTimer(() => socket.destroy(), TIMEOUT_MS)
   timer.unref()
   socket.unref()
   socket.on('error', () => socket.destroy())
-  socket.on('close', () => clearTimeout(timer))
+  socket.on('close', () => timer.stop())
   socket.end(request)
 }

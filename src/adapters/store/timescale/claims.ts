@@ -1,3 +1,4 @@
+import { startInterval } from '../../../async/timers.ts'
 import { toTapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
 import type { Claim, ClaimTarget } from '../../../ports/store.ts'
@@ -28,11 +29,11 @@ export function claimFromZombies(
   log: Log,
 ): Promise<readonly Claim[]> {
   return pool.use(signal, async (session) => {
-    const timer = setInterval(() => void endBlockers(pool, session.processId, log), PATIENCE_MS)
+    const timer = startInterval(() => void endBlockers(pool, session.processId, log), PATIENCE_MS)
     try {
       return await onPrimary(session, () => claim(session, targets))
     } finally {
-      clearInterval(timer)
+      timer.stop()
     }
   })
 }

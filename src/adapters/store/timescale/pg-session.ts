@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { startTimer } from '../../../async/timers.ts'
 import {
   DatabaseError,
   SESSION_SETTINGS,
@@ -67,7 +68,7 @@ export class PgSession implements SqlSession {
     const cut = () => session.abort()
     signal.throwIfAborted()
     signal.addEventListener('abort', cut, { once: true })
-    const timer = setTimeout(cut, CONNECT_MS)
+    const timer = startTimer(cut, CONNECT_MS)
     try {
       await session.#client.connect()
       await checkServer(session, address)
@@ -80,7 +81,7 @@ export class PgSession implements SqlSession {
       signal.throwIfAborted()
       throw connectError(error, address)
     } finally {
-      clearTimeout(timer)
+      timer.stop()
       signal.removeEventListener('abort', cut)
     }
   }
@@ -128,11 +129,11 @@ export class PgSession implements SqlSession {
   /** Logs out. */
   async close(): Promise<void> {
     if (this.#lost) return
-    const timer = setTimeout(() => this.abort(), CLOSE_MS)
+    const timer = startTimer(() => this.abort(), CLOSE_MS)
     try {
       await this.#client.end()
     } finally {
-      clearTimeout(timer)
+      timer.stop()
     }
   }
 

@@ -1,3 +1,4 @@
+import { startTimer, type Timer } from '../../../async/timers.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import { SessionLostError } from '../session.ts'
 import type { PgSession } from './pg-session.ts'
@@ -25,7 +26,7 @@ export class SessionPool {
   readonly #settings: PoolSettings
   readonly #waiting: Waiter[] = []
   readonly #sessions = new Set<PgSession>()
-  readonly #idle: { readonly session: PgSession; readonly timer: NodeJS.Timeout }[] = []
+  readonly #idle: { readonly session: PgSession; readonly timer: Timer }[] = []
   #inUse = 0
   #drained: (() => void) | undefined
   #closing: Promise<void> | undefined
@@ -71,7 +72,7 @@ export class SessionPool {
   ): Promise<T> {
     let isLate = false
     const cut = () => session.abort()
-    const timer = setTimeout(() => {
+    const timer = startTimer(() => {
       isLate = true
       cut()
     }, useMs)
@@ -87,7 +88,7 @@ export class SessionPool {
         })
       throw error instanceof SessionLostError ? toTapelineError(error, 'STORE_UNAVAILABLE') : error
     } finally {
-      clearTimeout(timer)
+      timer.stop()
       signal.removeEventListener('abort', cut)
     }
   }
@@ -141,7 +142,7 @@ export class SessionPool {
 
   #takeIdle(): PgSession | undefined {
     for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
-      clearTimeout(idle.timer)
+      idle.timer.stop()
       if (!idle.session.lost) return idle.session
       this.#sessions.delete(idle.session)
     }
@@ -153,7 +154,7 @@ export class SessionPool {
       this.#sessions.delete(session)
       return
     }
-    const timer = setTimeout(() => void this.#retire(session), IDLE_MS)
+    const timer = startTimer(() => void this.#retire(session), IDLE_MS)
     timer.unref()
     this.#idle.push({ session, timer })
   }
@@ -169,15 +170,15 @@ export class SessionPool {
   async #close(): Promise<void> {
     for (const waiter of this.#waiting.splice(0)) waiter.refuse(closed())
     if (this.#inUse > 0) {
-      const timer = setTimeout(() => {
+      const timer = startTimer(() => {
         for (const session of this.#sessions) session.abort()
       }, CLOSE_MS)
       await new Promise<void>((resolve) => {
         this.#drained = resolve
       })
-      clearTimeout(timer)
+      timer.stop()
     }
-    for (const { timer } of this.#idle.splice(0)) clearTimeout(timer)
+    for (const { timer } of this.#idle.splice(0)) timer.stop()
     await Promise.allSettled([...this.#sessions].map((session) => session.close()))
     this.#sessions.clear()
   }
