@@ -79,6 +79,8 @@ class Watch {
       createTopics: (specs, signal) => inner.createTopics(specs, signal),
       deleteTopics: (names, signal) => inner.deleteTopics(names, signal),
       listTopics: (prefix, signal) => inner.listTopics(prefix, signal),
+      describeTopics: (names, signal) => inner.describeTopics(names, signal),
+      topicIds: (names, signal) => inner.topicIds(names, signal),
       offsetAt: (topic, partition, timestamp, signal) => inner.offsetAt(topic, partition, timestamp, signal),
       publish: (entries, signal) => inner.publish(entries, signal),
       takeOver: (id, signal) => inner.takeOver(id, signal),

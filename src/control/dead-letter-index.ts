@@ -6,7 +6,7 @@ import type { Log } from '../ports/log.ts'
 import { decodeDeadLetter } from './dead-letter-records.ts'
 import { withDeadline } from './deadline.ts'
 import { readRanges } from './read-range.ts'
-import { DEAD_LETTER_TOPIC } from './topics.ts'
+import { DEAD_LETTER_TOPIC, findTopic } from './topics.ts'
 
 /** The most letters that are known, about 500 bytes each; at the bound the oldest are forgotten. */
 const MOST_LETTERS = 50_000
@@ -68,7 +68,7 @@ export class DeadLetterIndex {
   }
 
   async #read(signal: AbortSignal): Promise<void> {
-    const [topic] = await this.#broker.listTopics(DEAD_LETTER_TOPIC, signal)
+    const topic = await findTopic(this.#broker, DEAD_LETTER_TOPIC, signal)
     const range = topic?.offsets[0]
     if (range === undefined) return
     this.#forgetBefore(range.earliest)

@@ -22,11 +22,12 @@ const CONTROL_RETENTION_MS = 3_600_000
 
 /** A topic by its whole name; undefined where there is none. */
 export async function findTopic(
-  broker: Pick<Broker, 'listTopics'>,
+  broker: Pick<Broker, 'describeTopics'>,
   name: string,
   signal: AbortSignal,
 ): Promise<TopicDescription | undefined> {
-  return (await broker.listTopics(name, signal)).find((topic) => topic.name === name)
+  const [topic] = await broker.describeTopics([name], signal)
+  return topic
 }
 
 /** The name of the fixed topic of each channel. */

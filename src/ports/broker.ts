@@ -147,13 +147,21 @@ export interface Broker {
   deleteTopics(names: readonly string[], signal: AbortSignal): Promise<void>
   /** All topics whose name starts with the prefix. */
   listTopics(prefix: string, signal: AbortSignal): Promise<readonly TopicDescription[]>
+  /** These topics by their whole names, without a look at any other; those that the broker does not show are left out. */
+  describeTopics(names: readonly string[], signal: AbortSignal): Promise<readonly TopicDescription[]>
+  /**
+   * The identities of these topics by name; those that the broker does not show at present are left out. Quick also where a
+   * partition has no leader. What a broker does not show may be there all the same: one look is no proof.
+   */
+  topicIds(names: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, string>>
   /** The first offset whose record was published at or after a time (ms), or the end offset. Raises TOPIC_UNKNOWN. */
   offsetAt(topic: string, partition: number, timestamp: number, signal: AbortSignal): Promise<number>
   /**
    * Appends records: ordered, without duplicates, acknowledged when durable. One call in flight per broker client at most is
    * sent; further calls wait. Acks in the order of the entries. Raises TOPIC_UNKNOWN, RECORD_TOO_LARGE, INPUT_INVALID for a
-   * record without a key in a compacted topic (nothing was written), BROKER_UNAVAILABLE or TIMEOUT (the outcome is unknown; the
-   * error names in `partitions` those that are known to have failed). A partition that cannot be written must not keep later
+   * record without a key in a compacted topic (nothing was written; TOPIC_UNKNOWN names in `partitions` those that the broker does
+   * not show), BROKER_UNAVAILABLE or TIMEOUT (the outcome is unknown; the error names in `partitions` those that are known to have
+   * failed). A partition that cannot be written must not keep later
    * calls for others waiting for longer than its caller does.
    */
   publish(entries: readonly PartitionRecords[], signal: AbortSignal): Promise<readonly PartitionAck[]>

@@ -20,6 +20,8 @@ export function meterBroker(broker: Broker, meter: Meter): Broker {
     createTopics: (specs, signal) => counted(broker.createTopics(specs, signal)),
     deleteTopics: (names, signal) => counted(broker.deleteTopics(names, signal)),
     listTopics: (prefix, signal) => counted(broker.listTopics(prefix, signal)),
+    describeTopics: (names, signal) => counted(broker.describeTopics(names, signal)),
+    topicIds: (names, signal) => counted(broker.topicIds(names, signal)),
     offsetAt: (topic, partition, at, signal) => counted(broker.offsetAt(topic, partition, at, signal)),
     publish: (entries, signal) => counted(broker.publish(entries, signal)),
     takeOver: async (id, signal) => writer(await counted(broker.takeOver(id, signal))),

@@ -12,13 +12,13 @@ const QUERY = {
  * Raises what either raises.
  */
 export async function countUnstored(
-  broker: Pick<Broker, 'listTopics'>,
+  broker: Pick<Broker, 'describeTopics'>,
   store: Pick<Store, 'query'>,
   topics: readonly string[],
   signal: AbortSignal,
 ): Promise<number> {
   // The ends first: what is published meanwhile is not asked for.
-  const described = (await broker.listTopics('', signal)).filter(({ name }) => topics.includes(name))
+  const described = await broker.describeTopics(topics, signal)
   const { sql, ...limits } = QUERY
   const { rows } = await store.query(sql, limits, signal)
   const stored = new Map(

@@ -60,6 +60,10 @@ function describeTopics(open: OpenBroker, remembersNames: boolean): void {
       made,
     )
     assert.deepEqual(await broker.listTopics(`${prefix}.b`, deadline()), [b])
+    const named = [`${prefix}.b`, prefix, `${prefix}.missing`]
+    assert.deepEqual(await broker.describeTopics(named, deadline()), [b], 'whole names count, not beginnings')
+    assert.deepEqual(await broker.describeTopics([], deadline()), [])
+    assert.deepEqual([...(await broker.topicIds(named, deadline()))], [[`${prefix}.b`, b?.id]])
   })
 
   test('a topic that exists with equal settings is left as it is, with others it is an error', async (t) => {
@@ -83,9 +87,7 @@ function describeTopics(open: OpenBroker, remembersNames: boolean): void {
     await until('the topic is gone', async () => (await broker.listTopics(name, deadline())).length === 0)
     await assert.rejects(
       broker.publish([{ topic: name, partition: 0, records: [textRecord('x')] }], deadline()),
-      {
-        code: 'TOPIC_UNKNOWN',
-      },
+      { code: 'TOPIC_UNKNOWN', partitions: [{ topic: name, partition: 0 }] },
     )
     if (!remembersNames) return
     await assert.rejects(broker.createTopics([{ name, partitions: 1 }], deadline()), { code: 'TOPIC_EXISTS' })

@@ -126,6 +126,14 @@ export class MemoryBroker implements Broker {
       .filter(({ name }) => name.startsWith(prefix))
   }
 
+  async describeTopics(names: readonly string[]): Promise<readonly TopicDescription[]> {
+    return names.flatMap((name) => this.topics.get(name)?.description ?? [])
+  }
+
+  async topicIds(names: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    return new Map((await this.describeTopics(names)).map(({ name, id }) => [name, id]))
+  }
+
   async openReader() {
     this.openReaders++
     let at: ReadPosition | undefined

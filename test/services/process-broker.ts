@@ -91,6 +91,9 @@ export class ProcessBroker implements Broker {
   createTopics: Broker['createTopics'] = (...call) => this.#pass(() => this.#broker.createTopics(...call))
   deleteTopics: Broker['deleteTopics'] = (...call) => this.#pass(() => this.#broker.deleteTopics(...call))
   listTopics: Broker['listTopics'] = (...call) => this.#pass(() => this.#broker.listTopics(...call))
+  describeTopics: Broker['describeTopics'] = (...call) =>
+    this.#pass(() => this.#broker.describeTopics(...call))
+  topicIds: Broker['topicIds'] = (...call) => this.#pass(() => this.#broker.topicIds(...call))
   offsetAt: Broker['offsetAt'] = (...call) => this.#pass(() => this.#broker.offsetAt(...call))
 
   publish: Broker['publish'] = (...call) =>

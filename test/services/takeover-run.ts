@@ -112,6 +112,8 @@ function gated(broker: Broker, gate: Gate, random: () => number): Broker {
     deleteTopics: (names, signal) => broker.deleteTopics(names, signal),
     close: () => broker.close(),
     listTopics: (prefix, signal) => around(() => broker.listTopics(prefix, signal)),
+    describeTopics: (names, signal) => around(() => broker.describeTopics(names, signal)),
+    topicIds: (names, signal) => around(() => broker.topicIds(names, signal)),
     offsetAt: (topic, partition, at, signal) => around(() => broker.offsetAt(topic, partition, at, signal)),
     publish: (entries, signal) => unsure(() => broker.publish(entries, signal)),
     takeOver: async (id, signal) => writer(await around(() => broker.takeOver(id, signal))),

@@ -34,7 +34,7 @@ export async function openEmbeddedBroker(settings: EmbeddedBrokerSettings): Prom
 }
 
 /** The part of a broker that only looks. */
-export type LogReader = Pick<Broker, 'listTopics' | 'offsetAt' | 'openReader' | 'close'>
+export type LogReader = Pick<Broker, 'listTopics' | 'describeTopics' | 'offsetAt' | 'openReader' | 'close'>
 
 /**
  * Opens the log of a folder that no process runs, to read it; nothing is removed meanwhile.

@@ -69,6 +69,14 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
       refuseClosed()
       return topics.list(prefix, signal)
     },
+    async describeTopics(names, signal) {
+      refuseClosed()
+      return topics.describe(names, signal)
+    },
+    async topicIds(names, signal) {
+      refuseClosed()
+      return topics.ids(names, signal)
+    },
     async offsetAt(topic, partition, timestamp, signal) {
       refuseClosed()
       const place = { topic, partition }

@@ -84,8 +84,7 @@ export function brokerLog(log: LogReader): RecordLog & { close(): Promise<void> 
 
   return {
     async describe(name, signal) {
-      const topics = await log.listTopics(name, signal)
-      const topic = topics.find((each) => each.name === name)
+      const [topic] = await log.describeTopics([name], signal)
       if (topic) return topic
       throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${name}`)
     },

@@ -115,8 +115,7 @@ export function registerTopics(app: GatewayServer, { broker, closing }: TopicRou
   })
 
   async function describe(name: string, signal: AbortSignal): Promise<TopicDescription> {
-    const topics = await broker.listTopics(name, signal)
-    const topic = topics.find((each) => each.name === name)
+    const [topic] = await broker.describeTopics([name], signal)
     if (topic === undefined) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${name}`)
     return topic
   }

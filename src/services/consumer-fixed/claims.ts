@@ -1,6 +1,7 @@
 import { delay } from '../../async/timers.ts'
 import { withDeadline } from '../../control/deadline.ts'
 import { GROUPS } from '../../control/names.ts'
+import { findTopic } from '../../control/topics.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { GroupMember, PollOptions, Reader } from '../../ports/broker.ts'
 import type { FixedFetch } from '../../ports/pipeline.ts'
@@ -82,7 +83,7 @@ export async function joinFixedTopics(parts: ConsumerFixedParts, signal: AbortSi
     const { generation } = assignment
     const targets: ClaimTarget[] = []
     for (const [topic, ofTopic] of Map.groupBy(wanted, (each) => each.topic)) {
-      const known = (await broker.listTopics(topic, stop)).find(({ name }) => name === topic)
+      const known = await findTopic(broker, topic, stop)
       if (known) targets.push(...ofTopic.map(({ partition }) => ({ topic, topicId: known.id, partition })))
     }
     const taken = await withDeadline(stop, CLAIM_TIMEOUT_MS, (deadline) => store.claim(targets, deadline))
@@ -171,7 +172,7 @@ export async function joinFixedTopics(parts: ConsumerFixedParts, signal: AbortSi
     async countUnstored(stop) {
       let count = 0
       for (const [topic, ofTopic] of Map.groupBy(claims.values(), (claim) => claim.topic)) {
-        const known = (await broker.listTopics(topic, stop)).find(({ name }) => name === topic)
+        const known = await findTopic(broker, topic, stop)
         for (const { partition, nextOffset } of ofTopic)
           count += Math.max(0, (known?.offsets[partition]?.end ?? 0) - nextOffset)
       }

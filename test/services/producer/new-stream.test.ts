@@ -52,6 +52,8 @@ async function setUp(t: TestContext) {
         createTopics: (specs, signal) => broker.createTopics(specs, signal),
         deleteTopics: (names, signal) => broker.deleteTopics(names, signal),
         listTopics: (prefix, signal) => broker.listTopics(prefix, signal),
+        describeTopics: (names, signal) => broker.describeTopics(names, signal),
+        topicIds: (names, signal) => broker.topicIds(names, signal),
         offsetAt: (topic, partition, at, signal) => broker.offsetAt(topic, partition, at, signal),
         takeOver: (id, signal) => broker.takeOver(id, signal),
         openReader: () => broker.openReader(),

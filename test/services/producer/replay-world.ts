@@ -83,6 +83,7 @@ export async function setUp(t: TestContext, { answerMs = 5_000 } = {}) {
       ...through,
       createTopics: (specs, signal) => through.createTopics(specs, signal),
       listTopics: (prefix, signal) => through.listTopics(prefix, signal),
+      describeTopics: (names, signal) => through.describeTopics(names, signal),
       publish: (entries, signal) => through.publish(entries, signal),
       takeOver: (id, signal) => through.takeOver(id, signal),
       openReader: () => through.openReader(),

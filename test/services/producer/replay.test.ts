@@ -132,6 +132,7 @@ test('an unknown outcome of the publish ends in one answer, and in one record mo
     ...broker,
     createTopics: (specs, signal) => broker.createTopics(specs, signal),
     listTopics: (prefix, signal) => broker.listTopics(prefix, signal),
+    describeTopics: (names, signal) => broker.describeTopics(names, signal),
     takeOver: (id, signal) => broker.takeOver(id, signal),
     openReader: () => broker.openReader(),
     publish: async (entries, signal) => {

@@ -71,6 +71,14 @@ export class EmbeddedBroker implements Broker {
     return this.#client.call('listTopics', { prefix }, { signal })
   }
 
+  describeTopics(names: readonly string[], signal: AbortSignal): Promise<readonly TopicDescription[]> {
+    return this.#client.call('describeTopics', { names }, { signal })
+  }
+
+  async topicIds(names: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
+    return new Map((await this.describeTopics(names, signal)).map(({ name, id }) => [name, id]))
+  }
+
   offsetAt(topic: string, partition: number, timestamp: number, signal: AbortSignal): Promise<number> {
     return this.#client.call('offsetAt', { topic, partition, timestamp }, { signal })
   }
@@ -103,11 +111,8 @@ export class EmbeddedBroker implements Broker {
     { group: name, topics, onAssignment }: GroupOptions,
     signal: AbortSignal,
   ): Promise<GroupMember> {
-    const partitions = new Map<string, number>()
-    for (const topic of topics) {
-      const found = (await this.listTopics(topic, signal)).find((description) => description.name === topic)
-      if (found !== undefined) partitions.set(topic, found.partitions)
-    }
+    const described = await this.describeTopics(topics, signal)
+    const partitions = new Map(described.map((topic) => [topic.name, topic.partitions]))
     const group = this.#groups.get(name) ?? new PartitionGroup()
     this.#groups.set(name, group)
     const member = new PartitionGroupMember(partitions, onAssignment, (error) =>

@@ -112,8 +112,10 @@ export class LogClient {
     if (pending === undefined) return
     this.#pending.delete(reply.id)
     pending.done()
-    if ('error' in reply) pending.reject(new TapelineError(reply.error.code, reply.error.message))
-    else pending.resolve(reply.value)
+    if ('error' in reply) {
+      const { code, message, partitions = [] } = reply.error
+      pending.reject(new TapelineError(code, message, { partitions }))
+    } else pending.resolve(reply.value)
   }
 
   #end(cause: unknown): void {

@@ -77,6 +77,8 @@ export class LogServer {
         return null
       case 'listTopics':
         return this.#catalog.list(request.prefix)
+      case 'describeTopics':
+        return this.#catalog.describe(request.names)
       case 'offsetAt': {
         const partition = this.#catalog.partition(request.topic, request.partition)
         return this.#store.offsetAt(partition, request.timestamp)
@@ -180,10 +182,10 @@ export class LogServer {
   }
 
   #fail(id: number, thrown: unknown): void {
-    const { code, message } = toTapelineError(
+    const { code, message, partitions } = toTapelineError(
       thrown,
       isSqliteError(thrown) ? 'BROKER_UNAVAILABLE' : 'INTERNAL',
     )
-    this.#send({ id, error: { code, message } }, [])
+    this.#send({ id, error: { code, message, partitions } }, [])
   }
 }

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../../errors.ts'
+import type { ErrorCode, TapelineError } from '../../../errors.ts'
 import type { ReadPosition, TopicDescription, TopicSpec } from '../../../ports/broker.ts'
 import type { EncodedBatch } from './record-batch.ts'
 
@@ -50,6 +50,7 @@ export interface Operations {
   createTopics: { request: { specs: readonly TopicSpec[] }; reply: TopicDescription[] }
   deleteTopics: { request: { names: readonly string[] }; reply: null }
   listTopics: { request: { prefix: string }; reply: TopicDescription[] }
+  describeTopics: { request: { names: readonly string[] }; reply: TopicDescription[] }
   offsetAt: { request: { topic: string; partition: number; timestamp: number }; reply: number }
   /** The reply is the base offset of each entry. */
   append: {
@@ -95,6 +96,7 @@ export type Request = RequestOf<Operation> | CancelPoll
 interface EncodedError {
   readonly code: ErrorCode
   readonly message: string
+  readonly partitions?: TapelineError['partitions']
 }
 
 export type Reply =

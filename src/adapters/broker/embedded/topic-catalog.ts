@@ -54,12 +54,15 @@ export class TopicCatalog {
   /** Raises TOPIC_UNKNOWN. */
   partition(name: string, number: number): Partition {
     const topic = this.#topics.get(name)
-    if (topic === undefined) throw new TapelineError('TOPIC_UNKNOWN', `There is no topic ${name}.`)
+    const partitions = [{ topic: name, partition: number }]
+    if (topic === undefined)
+      throw new TapelineError('TOPIC_UNKNOWN', `There is no topic ${name}.`, { partitions })
     const partition = topic.partitions[number]
     if (partition === undefined) {
       throw new TapelineError(
         'TOPIC_UNKNOWN',
         `Topic ${name} has ${topic.partitions.length} partitions, not one of number ${number}.`,
+        { partitions },
       )
     }
     return partition
@@ -69,6 +72,14 @@ export class TopicCatalog {
     const found: TopicDescription[] = []
     for (const topic of this.#topics.values()) if (topic.name.startsWith(prefix)) found.push(describe(topic))
     return found
+  }
+
+  /** Those of the topics that exist. */
+  describe(names: readonly string[]): TopicDescription[] {
+    return names.flatMap((name) => {
+      const topic = this.#topics.get(name)
+      return topic === undefined ? [] : [describe(topic)]
+    })
   }
 
   /** Makes all topics or none. Raises TOPIC_EXISTS, INPUT_INVALID. */

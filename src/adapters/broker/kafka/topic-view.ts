@@ -15,9 +15,13 @@ export function requirePlace(
   state: TopicState | undefined,
   { topic, partition }: { readonly topic: string; readonly partition: number },
 ): TopicState {
-  if (state === undefined) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic}`)
+  const partitions = [{ topic, partition }]
+  if (state === undefined)
+    throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic}`, { partitions })
   if (partition >= state.leaders.length)
-    throw new TapelineError('TOPIC_UNKNOWN', `the topic ${topic} has no partition ${partition}`)
+    throw new TapelineError('TOPIC_UNKNOWN', `the topic ${topic} has no partition ${partition}`, {
+      partitions,
+    })
   return state
 }
 

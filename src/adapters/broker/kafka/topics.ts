@@ -107,6 +107,20 @@ export class Topics {
     return this.#describe(wanted, signal)
   }
 
+  async describe(names: readonly string[], signal: AbortSignal): Promise<readonly TopicDescription[]> {
+    if (names.length === 0) return []
+    const states = await this.#cluster.topics(names, signal)
+    return this.#describe([...states.values()], signal)
+  }
+
+  async ids(names: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
+    if (names.length === 0) return new Map()
+    const states = await this.#cluster.topics(names, signal)
+    // An answer of another kind than that there is no such topic changes nothing of what is known.
+    const known = names.flatMap((name) => states.get(name) ?? this.#cluster.known(name) ?? [])
+    return new Map(known.map(({ name, id }) => [name, id]))
+  }
+
   async #describe(states: readonly TopicState[], signal: AbortSignal): Promise<readonly TopicDescription[]> {
     if (states.length === 0) return []
     const [, earliest, end] = await Promise.all([
