@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { marketKey } from './domain/events.ts'
+import { parseMarket } from './domain/market-names.ts'
 import { streamRequestSchema } from './domain/stream-spec.ts'
 import { parseDuration } from './domain/time.ts'
 
@@ -55,7 +57,12 @@ const file = (meaning: string) => z.string().min(1).optional().describe(meaning)
 
 const HOST_AND_PORT = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}$/
 
-const MARKET = /^[a-z0-9_-]{1,32}:[A-Z0-9._/-]{1,64}$/
+/** A market as the configuration writes it, EXCHANGE:SYMBOL in any case. */
+const market = z.string().transform((text, context) => {
+  const found = parseMarket(text)
+  if (found === undefined) context.addIssue('is not EXCHANGE:BASE-QUOTE such as coinbase:BTC-USD')
+  return found === undefined ? z.NEVER : marketKey(found)
+})
 
 /** The markets of four exchanges that the simulator has too, so that its rate is the sum of all that is subscribed to. */
 const DEFAULT_MARKETS = Object.entries({
@@ -81,7 +88,7 @@ export const configSchema = z.strictObject({
         .describe('Where the data comes from.'),
       url: z.string().optional().describe('Address of the WebSocket, where it is not the service itself.'),
       restUrl: z.string().optional().describe('Address of REST, where it is not the service itself.'),
-      markets: list(z.string().regex(MARKET, 'is not EXCHANGE:BASE-QUOTE such as coinbase:BTC-USD'))
+      markets: list(market)
         .default(DEFAULT_MARKETS)
         .describe('Markets to subscribe to, EXCHANGE:BASE-QUOTE.'),
       channels: list(z.enum(['trade', 'quote', 'candle']))
@@ -133,7 +140,7 @@ export const configSchema = z.strictObject({
       maxPerApplication: count(1, 100_000, 1_000, 'How many streams one application may have.'),
       standing: z
         .record(z.string().regex(/^[a-z][a-z0-9-]{0,63}$/), streamRequestSchema.omit({ ttl: true }))
-        .default({})
+        .prefault({})
         .describe('Streams that are always there, by name.'),
     })
     .prefault({}),

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { type FieldError, TapelineError } from '../errors.ts'
 import { CHANNELS, type Channel } from './events.ts'
+import { exchangeSchema, globSchema } from './market-names.ts'
 import { parseDuration } from './time.ts'
 
 /** What an application asks for, in canonical form: lists sorted and without repeats, `*` for everything. */
@@ -24,20 +25,14 @@ const SHORTEST_TTL_MS = 5_000
 const MOST_SYMBOLS = 500
 const MOST_EXCHANGES = 100
 
-const SYMBOL = /^[A-Za-z0-9*][A-Za-z0-9*._/-]{0,63}$/
-const EXCHANGE = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/
-
 /** The fields that a later version will take, so that the message can say so. */
 const PLANNED = ['where', 'fields', 'every', 'interval', 'from']
-
-const symbolSchema = z.string().regex(SYMBOL, 'is not a symbol or a glob such as BTC-USD or BTC-*')
-const exchangeSchema = z.string().regex(EXCHANGE, 'is not the name of an exchange')
 
 /** The body of `POST /v1/streams`, the spec of a WebSocket subscribe and an entry of `streams:` in the configuration. */
 export const streamRequestSchema = z.strictObject({
   channel: z.enum(CHANNELS).describe('What kind of events.'),
   symbols: z
-    .array(symbolSchema)
+    .array(globSchema)
     .min(1)
     .max(MOST_SYMBOLS)
     .describe('Symbols or globs, BASE-QUOTE in any case: BTC-USD, BTC-*, *.'),
@@ -76,7 +71,7 @@ export function parseStreamRequest(input: unknown): StreamRequest {
     spec: {
       channel,
       symbols: canonicalSymbols(symbols),
-      exchanges: [...new Set(exchanges.map((exchange) => exchange.toLowerCase()))].sort(),
+      exchanges: [...new Set(exchanges)].sort(),
     },
     ttlMs,
   }
@@ -88,7 +83,7 @@ export function specKey(spec: StreamSpec): string {
 }
 
 function canonicalSymbols(symbols: readonly string[]): string[] {
-  const unique = [...new Set(symbols.map((symbol) => symbol.toUpperCase().replace(/\*+/g, '*')))].sort()
+  const unique = [...new Set(symbols)].sort()
   return unique.includes('*') ? ['*'] : unique
 }
 

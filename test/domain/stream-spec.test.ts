@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { canonicalSymbol, parseMarket } from '../../src/domain/market-names.ts'
 import { matchesMarket, RoutingTable } from '../../src/domain/routing.ts'
 import { parseStreamRequest, type StreamSpec, specKey } from '../../src/domain/stream-spec.ts'
 import { TapelineError } from '../../src/errors.ts'
@@ -69,6 +70,35 @@ const spec = (symbols: string[], exchanges: string[] = []): StreamSpec => ({
   channel: 'trade',
   symbols,
   exchanges,
+})
+
+describe('names of markets', () => {
+  test('a symbol has letters and digits of any script and the signs of exchanges, in upper case', () => {
+    for (const [given, symbol] of [
+      ['$pac-usd', '$PAC-USD'],
+      ['DEFI++-USD', 'DEFI++-USD'],
+      ['币-usd', '币-USD'],
+      ['mon!_usdt', 'MON!_USDT'],
+      ['BTCF0:USTF0', 'BTCF0:USTF0'],
+      ['𝒳-USD', '𝒳-USD'],
+      ['X'.repeat(64), 'X'.repeat(64)],
+    ] as const) {
+      assert.equal(canonicalSymbol(given), symbol)
+      assert.deepEqual(parseMarket(`Coinbase:${given}`), { exchange: 'coinbase', symbol })
+      assert.deepEqual(parseStreamRequest({ channel: 'trade', symbols: [given] }).spec.symbols, [symbol])
+    }
+  })
+
+  test('what nobody could ask for again is no symbol', () => {
+    const unseen = ['A\u200bB', 'A\u202eB', 'A\0B', 'A\ud800', 'A B', 'A,B', "A'B", 'A"B']
+    for (const text of ['', '-', '...', 'X'.repeat(65), 'BTC-*', ...unseen])
+      assert.equal(canonicalSymbol(text), undefined, JSON.stringify(text))
+  })
+
+  test('letters that fall together with others in upper case are refused', () => {
+    for (const text of ['STRAßE-USD', 'ıX-USD', 'ſX-USD', 'ﬁX-USD'])
+      assert.equal(canonicalSymbol(text), undefined, text)
+  })
 })
 
 describe('routing', () => {

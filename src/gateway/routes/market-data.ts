@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { exchangeSchema, symbolSchema } from '../../domain/market-names.ts'
 import { TapelineError } from '../../errors.ts'
 import type { Store } from '../../ports/store.ts'
 import { requireOperator } from '../guard.ts'
@@ -13,17 +14,8 @@ const SQL_MS = 10_000
 
 /** Parameters that choose a market and a time. */
 const marketQuery = {
-  symbol: z
-    .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$/, 'is not a symbol')
-    .toUpperCase()
-    .describe('One symbol, BASE-QUOTE in any case, such as BTC-USD.'),
-  exchange: z
-    .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/, 'is not the name of an exchange')
-    .toLowerCase()
-    .optional()
-    .describe('One exchange, such as coinbase; left out means all.'),
+  symbol: symbolSchema.describe('One symbol, BASE-QUOTE in any case, such as BTC-USD.'),
+  exchange: exchangeSchema.optional().describe('One exchange, such as coinbase; left out means all.'),
   from: timeSchema
     .optional()
     .describe('First event time: ISO 8601 such as 2026-01-31T12:00:00Z, or microseconds since the epoch.'),
