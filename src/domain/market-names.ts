@@ -19,13 +19,13 @@ export function canonicalSymbol(text: string): string | undefined {
 }
 
 /** A symbol or a glob in upper case, without repeated `*`; undefined where the text is neither. */
-export function canonicalGlob(text: string): string | undefined {
+function canonicalGlob(text: string): string | undefined {
   if (!text.includes('*')) return canonicalSymbol(text)
   return GLOB.test(text) ? upperCase(text.replace(/\*+/g, '*')) : undefined
 }
 
 /** The name of an exchange in lower case; undefined where the text is none. */
-export function canonicalExchange(text: string): string | undefined {
+function canonicalExchange(text: string): string | undefined {
   return EXCHANGE.test(text) ? text.toLowerCase() : undefined
 }
 
