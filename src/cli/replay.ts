@@ -14,6 +14,7 @@ import {
   textFlag,
 } from './command.ts'
 import { openLog, PLATFORM_OPTIONS, platformSettings, WITHIN_THIS_PROCESS } from './platform-flags.ts'
+import { describeCapture } from './replay/contents.ts'
 import { countedSource, noCounts, type ReplayCounts } from './replay/counted-source.ts'
 
 const HELP = `
@@ -75,7 +76,7 @@ export const command: Command = {
       introduce(path, config, platform, terminal)
       await untilOver(platform, counts, flags['exit'] === true, terminal)
       if (terminal.signal.aborted) return flags['exit'] ? 1 : 0
-      return await summarise(platform, counts, flags, terminal)
+      return await summarise(path, platform, counts, flags, terminal)
     } finally {
       await platform.close()
     }
@@ -124,7 +125,9 @@ async function untilOver(
   }
 }
 
+/** Prints what was replayed; the exit code: 1 where nothing in the file was for us. */
 async function summarise(
+  path: string,
   platform: Platform,
   counts: ReplayCounts,
   flags: Flags,
@@ -143,7 +146,10 @@ async function summarise(
     terminal.print(`database  ${rows[0]?.['trades']} trades, ${rows[0]?.['quotes']} quotes`)
     if (malformed > 0) terminal.print(`left out  ${malformed} frames that are none of Coinbase Exchange`)
   }
-  return trades + quotes === 0 && malformed > 0 ? 1 : 0
+  if (trades + quotes > 0) return 0
+  const contents = await describeCapture(path, terminal.signal)
+  terminal.note(`Nothing in ${path} is a trade or quote of Coinbase Exchange: ${contents}.`)
+  return 1
 }
 
 function describe({ trades, quotes, markets }: ReplayCounts): string {

@@ -9,6 +9,9 @@ import { type LedgerTrade, tradeKey } from '../e2e/ledger.ts'
 import { makeFolder, runCommand } from '../e2e/platform-process.ts'
 import { copyStoreTemplate } from '../store-template.ts'
 
+/** Trades within a second, fewer than a market's window holds. */
+const ids = Array.from({ length: 200 }, (_, i) => 100 + i)
+
 const { path, skip } = capture('COINBASE.ws.28.0')
 
 let folder: Awaited<ReturnType<typeof makeFolder>>
@@ -81,6 +84,32 @@ describe('replay of recorded frames', { skip }, () => {
   })
 })
 
+describe('a standing stream beside a replay', () => {
+  test('misses nothing of a replay into a new folder', async () => {
+    const data = join(folder.path, 'standing')
+    const [file, config] = [join(folder.path, 'trades'), join(folder.path, 'standing.yaml')]
+    await copyStoreTemplate(join(data, 'store'))
+    const trade = (id: number) =>
+      `{"type":"match","trade_id":${id},"side":"sell","size":"1","price":"10","product_id":"AAA-USD","time":"2026-11-20T10:00:01.${id}Z"}`
+    await writeFile(file, ids.map((id) => `1795168802.${id}: ${trade(id)}\n`).join(''))
+    await writeFile(config, 'streams: {standing: {all: {channel: trade, symbols: ["*"]}}}\n')
+    const { code, stderr } = await runCommand(['replay', file, '--data', data, '--config', config, '--exit'])
+    assert.equal(code, 0, stderr)
+
+    const { stdout } = await runCommand(['streams', 'topics', '--data', data, '--json'])
+    const { topics } = JSON.parse(stdout) as { topics: { name: string }[] }
+    const tail = await runCommand([
+      ...['tail', topics[0]?.name ?? '', '--data', data],
+      ...['--from', 'earliest', '--exit', '--json'],
+    ])
+    const streamed = tail.stdout
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => (JSON.parse(line) as { id: string }).id)
+    assert.deepEqual(streamed, ids.map(String))
+  })
+})
+
 describe('what cannot be replayed', () => {
   test('a file that is not there, is empty, or is no capture', async () => {
     const [empty, prose] = [join(folder.path, 'empty'), join(folder.path, 'prose')]
@@ -102,5 +131,17 @@ describe('what cannot be replayed', () => {
     const foreign = await runCommand(['replay', file, '--data', data, '--exit', '--log-level', 'silent'])
     assert.equal(foreign.code, 1, foreign.stderr)
     assert.match(foreign.stdout, /^left out +2 frames/m)
+  })
+
+  test('a file in which every frame is understood and nothing is for us', async () => {
+    const file = join(folder.path, 'orders-only')
+    const data = join(folder.path, 'orders')
+    await copyStoreTemplate(join(data, 'store'))
+    const order = (type: string) => `{"type":"${type}","product_id":"AAA-USD","side":"buy","price":"1"}`
+    const frames = ['open', 'done', 'open'].map((type, i) => `161867781${i}.5: ${order(type)}\n`)
+    await writeFile(file, frames.join(''))
+    const { code, stderr } = await runCommand(['replay', file, '--data', data, '--exit'])
+    assert.equal(code, 1, stderr)
+    assert.match(stderr, /Nothing in .*orders-only .*: it holds 3 received frames: 2 open, 1 done\.$/m)
   })
 })

@@ -5,13 +5,14 @@ import type { ProducerParts } from './parts.ts'
 /** The most events of one batch: under load batches grow to this, and machines cost little (R1, R12). */
 const MOST_ITEMS = 10_000
 
-const UNASSIGNED_WAIT_MS = 100
+/** How soon it looks again whether there is somewhere to send to. */
+const LOOK_AGAIN_MS = 50
 /** How often a source that is away is looked at meanwhile. */
 const LOOK_EVERY_MS = 200
 
 export interface SourceFetch {
-  /** `assigned` is whether there are shards to publish to: without any the source waits. */
-  next(waitMs: number, assigned: boolean, signal: AbortSignal): Promise<SourceBatch>
+  /** `maySend` is whether there are shards to publish to, and the streams that must not miss anything: else the source waits. */
+  next(waitMs: number, maySend: boolean, signal: AbortSignal): Promise<SourceBatch>
   /** The batch is published: the next call asks the source again. */
   taken(batch: SourceBatch): void
   /** Calls back when a source that failed delivers again. */
@@ -54,10 +55,10 @@ export function createSourceFetch({ source, lingerMs }: ProducerParts): SourceFe
   }
 
   return {
-    async next(waitMs, assigned, signal) {
+    async next(waitMs, maySend, signal) {
       await endLooking()
-      if (!assigned) {
-        await delay(UNASSIGNED_WAIT_MS, signal)
+      if (!maySend) {
+        await delay(LOOK_AGAIN_MS, signal)
         return { items: [] }
       }
       try {

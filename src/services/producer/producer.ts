@@ -89,7 +89,8 @@ export async function createProducerServices(
 
   return {
     async fetchData(waitMs, stop) {
-      const batch = await source.next(drained ? 0 : waitMs, ownership.assigned, stop)
+      const maySend = ownership.assigned && standing.stand()
+      const batch = await source.next(drained ? 0 : waitMs, maySend, stop)
       if (drained === undefined || batch.items.length > 0) return batch
       drained()
       return untilAborted(new Promise<never>(() => {}), stop)

@@ -11,21 +11,46 @@ const STANDING_APP = 'standing'
 /** How long a request waits for its reply before data goes on (R2). */
 const REPLY_WAIT_MS = 1_000
 
+/** How long data waits for the topics of standing streams at the most, from the first fetch on. */
+const BEFORE_DATA_MS = 10_000
+
 /**
  * Asks the coordinator for the topic of a standing stream (CREATE_TOPIC_REQUEST). The stream's name is the id of its lease, and
  * a request without an answer keeps its id: asking again is harmless. A stream whose spec has changed is ended first.
  */
-export function createStandingStreams({ registry, bus, instance, standing, newId }: ProducerParts): {
+export function createStandingStreams(parts: ProducerParts): {
   create(name: string, signal: AbortSignal): Promise<TopicAnswer>
+  /**
+   * Whether data may go on: all standing streams stand, so that they miss nothing of it, or their topics have been waited for
+   * long enough.
+   */
+  stand(): boolean
 } {
+  const { registry, bus, instance, standing, newId, now, log } = parts
   const open = new Map<string, string>()
+  const missing = new Set(standing.keys())
+  let firstAskedAt: number | undefined
+
+  const stands = (name: string): boolean => {
+    const lease = registry.view.lease(name)
+    return lease !== undefined && specKey(lease.spec) === specKey(standing.get(name)?.spec ?? lease.spec)
+  }
+
   return {
+    stand() {
+      for (const name of missing) if (stands(name)) missing.delete(name)
+      if (missing.size === 0) return true
+      firstAskedAt ??= now()
+      if (now() - firstAskedAt < BEFORE_DATA_MS) return false
+      log.warn({ streams: [...missing] }, 'standing streams do not stand yet: they begin later than the data')
+      missing.clear()
+      return true
+    },
     async create(name, signal) {
       const request = standing.get(name)
       if (!request) throw new TapelineError('STREAM_UNKNOWN', `the configuration has no stream named ${name}`)
+      if (stands(name)) return { topicName: name, outcome: 'created' }
       const lease = registry.view.lease(name)
-      if (lease && specKey(lease.spec) === specKey(request.spec))
-        return { topicName: name, outcome: 'created' }
       const author = { v: CONTROL_VERSION, instance } as const
       const requestId = open.get(name) ?? newId()
       open.set(name, requestId)
