@@ -133,10 +133,6 @@ async function topicOf(client: ApiClient, stream: string, signal: AbortSignal): 
 async function firstCursor(client: ApiClient, stream: string, signal: AbortSignal): Promise<string> {
   const topic = await topicOf(client, stream, signal)
   const { id, offsets } = await platformLog(() => client).describe(topic, signal)
-  return encodeCursor({
-    lease: stream,
-    topicId: id,
-    offset: offsets[0]?.earliest ?? 0,
-    memory: emptyMemory(),
-  })
+  const first = { topicId: id, offset: offsets[0]?.earliest ?? 0, memory: emptyMemory() }
+  return encodeCursor({ lease: stream, topics: [first] })
 }

@@ -7,8 +7,11 @@ import type { RecordHeaders } from './record.ts'
  */
 export interface ReaderMemory {
   readonly epochs: Record<number, number>
-  /** Per shard: offset of the last fixed record seen, and the ordinal within it. Only dynamic topics have it. */
-  readonly positions: Record<number, readonly [offset: number, n: number]>
+  /**
+   * Per fixed topic and partition: offset of the last record seen of it, and the ordinal within that. Only readers of dynamic topics
+   * have it.
+   */
+  readonly positions: Record<string, Record<number, readonly [offset: number, n: number]>>
 }
 
 export function emptyMemory(): ReaderMemory {
@@ -16,7 +19,9 @@ export function emptyMemory(): ReaderMemory {
 }
 
 export function copyMemory(memory: ReaderMemory): ReaderMemory {
-  return { epochs: { ...memory.epochs }, positions: { ...memory.positions } }
+  const positions: ReaderMemory['positions'] = {}
+  for (const [topic, partitions] of Object.entries(memory.positions)) positions[topic] = { ...partitions }
+  return { epochs: { ...memory.epochs }, positions }
 }
 
 /**
@@ -33,10 +38,12 @@ export function counts(memory: ReaderMemory, headers: RecordHeaders): boolean {
   if (headers.kind !== 'event') return false
   if (position !== undefined) {
     const n = position.n ?? 0
-    const last = memory.positions[position.partition]
+    memory.positions[position.topic] ??= {}
+    const partitions = memory.positions[position.topic] as ReaderMemory['positions'][string]
+    const last = partitions[position.partition]
     if (last !== undefined && (position.offset < last[0] || (position.offset === last[0] && n <= last[1])))
       return false
-    memory.positions[position.partition] = [position.offset, n]
+    partitions[position.partition] = [position.offset, n]
   }
   return true
 }

@@ -7,5 +7,7 @@ import type { Lease } from '../ports/streams.ts'
  * writes first are the latest known values of each market (R11).
  */
 export function beginningOf({ id, topicId, opensTopic }: Lease): string | undefined {
-  return opensTopic ? encodeCursor({ lease: id, topicId, offset: 0, memory: emptyMemory() }) : undefined
+  return opensTopic
+    ? encodeCursor({ lease: id, topics: [{ topicId, offset: 0, memory: emptyMemory() }] })
+    : undefined
 }

@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { decodeCursor, encodeCursor } from '../../src/domain/cursor.ts'
 import { shardOf } from '../../src/domain/events.ts'
 import { counts, emptyMemory } from '../../src/domain/reader-rules.ts'
 import { formatPosition, parsePosition, type RecordHeaders } from '../../src/domain/record.ts'
 import { isoMicros, parseDuration, parseIsoMicros } from '../../src/domain/time.ts'
 import { TradeWindow } from '../../src/domain/trade-window.ts'
 import { ulid } from '../../src/domain/ulid.ts'
-import { TapelineError } from '../../src/errors.ts'
 import { SEED } from '../seed.ts'
 
 const record = (epoch: number, offset?: number, kind: RecordHeaders['kind'] = 'event'): RecordHeaders => ({
@@ -67,46 +65,7 @@ describe('trade windows', () => {
   })
 })
 
-describe('cursors and positions', () => {
-  test(`a cursor comes back as it went (seed ${SEED})`, () => {
-    const shard = fc.integer({ min: 0, max: 63 }).map(String)
-    const cursor = fc.record({
-      lease: fc.string({ minLength: 1 }),
-      topicId: fc.string(),
-      offset: fc.nat(),
-      memory: fc.record({
-        epochs: fc.dictionary(shard, fc.nat()),
-        positions: fc.dictionary(shard, fc.tuple(fc.nat(), fc.nat())),
-      }),
-    })
-    fc.assert(
-      fc.property(cursor, (each) => {
-        assert.deepEqual(JSON.stringify(decodeCursor(encodeCursor(each))), JSON.stringify(each))
-      }),
-      { seed: SEED },
-    )
-  })
-
-  test(`anything else is CURSOR_INVALID (seed ${SEED})`, () => {
-    const text = fc.oneof(
-      fc.string(),
-      fc.json().map((json) => Buffer.from(json).toString('base64url')),
-      fc
-        .array(fc.anything())
-        .map((each) => Buffer.from(JSON.stringify([1, ...each]) ?? '').toString('base64url')),
-    )
-    fc.assert(
-      fc.property(text, (each) => {
-        try {
-          decodeCursor(each)
-        } catch (error) {
-          assert.ok(error instanceof TapelineError && error.code === 'CURSOR_INVALID', String(error))
-        }
-      }),
-      { seed: SEED },
-    )
-  })
-
+describe('positions', () => {
   test('positions have a text form', () => {
     for (const text of ['market.trades:3:1234', 'market.trades:0:0:7']) {
       const position = parsePosition(text)

@@ -13,7 +13,7 @@ export interface Advance {
 
 const Memory = z.object({
   epochs: z.record(z.string(), z.number()),
-  positions: z.record(z.string(), z.tuple([z.number(), z.number()])),
+  positions: z.record(z.string(), z.record(z.string(), z.tuple([z.number(), z.number()]))),
 })
 
 /** In the order of the key, so that two processes that claim the same partitions wait instead of deadlocking. */

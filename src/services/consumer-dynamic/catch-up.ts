@@ -5,6 +5,7 @@ import { toTapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
 import type { StreamBatch } from '../../ports/pipeline.ts'
+import { learnMemory } from './learn-memory.ts'
 import type { Subscription } from './subscription.ts'
 import { toTopicBatches } from './topic-batches.ts'
 import type { TopicHub } from './topic-hub.ts'
@@ -45,7 +46,8 @@ async function readOn(subscription: Subscription, { broker, hub, meter }: CatchU
   if (feed === undefined) return
   await checkCursor(subscription, broker)
   if (subscription.joinLive(feed)) return
-  const { offset, memory } = subscription.behindFrom()
+  const { offset, memory: known } = subscription.behindFrom()
+  const memory = known ?? (await learnMemory(broker, topic, offset, subscription.ended))
   const reader = await broker.openReader()
   try {
     await reader.assign([{ topic, partition: 0, offset }])

@@ -10,7 +10,8 @@ const bodies = new WeakMap<StreamBatch, Buffer>()
  * cursor. The body is joined once for all streams and sockets (R12). Events before `from` are left out.
  */
 export function encodeDataFrame(lease: string, batch: StreamBatch, from: number): Buffer {
-  const cursor = encodeCursor({ lease, topicId: batch.topicId, offset: batch.next, memory: batch.after })
+  const { topicId, next: offset, after: memory } = batch
+  const cursor = encodeCursor({ lease, topics: [{ topicId, offset, memory }] })
   const head = Buffer.from(`{"op":"data","stream":${JSON.stringify(lease)},"cursor":"${cursor}","events":[`)
   return Buffer.concat([head, from > batch.from ? joinBody(batch, from) : wholeBody(batch), END])
 }

@@ -3,12 +3,14 @@ import { withDeadline } from '../../control/deadline.ts'
 import { CONTROL_VERSION } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
 import { type Cursor, decodeCursor } from '../../domain/cursor.ts'
+import type { Channel } from '../../domain/events.ts'
+import { emptyMemory } from '../../domain/reader-rules.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Connection, Delivery } from '../../ports/delivery.ts'
 import type { Lease, LeaseChange, StreamDesk } from '../../ports/streams.ts'
 import type { AppEndpoint } from '../../ports/transport.ts'
 import { type Application, type ApplicationParts, createApplication } from './application.ts'
-import { Subscription } from './subscription.ts'
+import { type Beginning, Subscription } from './subscription.ts'
 import { openTopicHub, type TopicHub } from './topic-hub.ts'
 
 const NOTIFICATION_WAIT_MS = 10_000
@@ -18,6 +20,8 @@ interface DeliveryParts extends Omit<ApplicationParts, 'hub'> {
   readonly bus: ControlBus
   readonly registry: Registry
   readonly instance: string
+  /** The fixed topic of each channel. */
+  readonly topics: Readonly<Record<Channel, string>>
 }
 
 /** The delivery of this process, with what the composition root needs to end it. */
@@ -76,7 +80,7 @@ export async function createDelivery(parts: DeliveryParts): Promise<RunningDeliv
   return {
     connect(app, endpoint) {
       const entry = enter(app)
-      const connection = openConnection(app, endpoint, entry.application, desk)
+      const connection = openConnection(app, endpoint, entry.application, parts)
       return {
         ...connection,
         close() {
@@ -105,7 +109,7 @@ function openConnection(
   app: string,
   endpoint: AppEndpoint,
   application: Application,
-  desk: StreamDesk,
+  { desk, topics }: Pick<DeliveryParts, 'desk' | 'topics'>,
 ): Connection {
   const subscriptions = new Map<string, Subscription>()
   /** Streams that are looked up; what is asked for next ends the look-up. */
@@ -127,10 +131,12 @@ function openConnection(
     if (!lease || (lease.app !== app && !lease.standing && app !== 'admin')) {
       throw new TapelineError('STREAM_UNKNOWN', `no stream ${leaseId} belongs to the application`)
     }
-    const cursor =
-      cursorText === undefined ? undefined : cursorFor(leaseId, lease.topicId, decodeCursor(cursorText))
+    const beginning =
+      cursorText === undefined
+        ? undefined
+        : beginningOf(lease, decodeCursor(cursorText, topics[lease.spec.channel]))
     leave(leaseId)
-    const subscription = new Subscription(endpoint, lease, cursor)
+    const subscription = new Subscription(endpoint, lease, beginning)
     subscriptions.set(leaseId, subscription)
     application.add(subscription)
   }
@@ -170,9 +176,9 @@ function openConnection(
   }
 }
 
-function cursorFor(leaseId: string, topicId: string, cursor: Cursor): Cursor {
-  if (cursor.lease !== leaseId || cursor.topicId !== topicId) {
-    throw new TapelineError('CURSOR_INVALID', 'the cursor belongs to another stream')
-  }
-  return cursor
+/** Where a cursor says that its application stands. Raises CURSOR_INVALID where it is one of another stream. */
+function beginningOf({ id, topicId }: Lease, cursor: Cursor): Beginning {
+  if (cursor.lease !== id) throw new TapelineError('CURSOR_INVALID', 'the cursor belongs to another stream')
+  const reset = 'the topic that the cursor was made of is over'
+  return cursor.topics.find((each) => each.topicId === topicId) ?? { offset: 0, memory: emptyMemory(), reset }
 }

@@ -1,4 +1,4 @@
-import { type Cursor, encodeCursor } from '../../domain/cursor.ts'
+import { encodeCursor } from '../../domain/cursor.ts'
 import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import type { StreamBatch } from '../../ports/pipeline.ts'
 import type { Lease } from '../../ports/streams.ts'
@@ -12,6 +12,15 @@ const MOST_PENDING_BYTES = 4 * 1024 * 1024
 /** What a live delivery came to: `behind` where the socket must be served by the catch-up reader from here on. */
 export type Delivered = { readonly kind: 'sent'; readonly events: number } | { readonly kind: 'behind' }
 
+/** Where an application stands in the topic of its lease. */
+export interface Beginning {
+  readonly offset: number
+  /** What a reader remembers there; undefined where that has to be learned from the log. */
+  readonly memory: ReaderMemory | undefined
+  /** Set where what the application had not got yet is gone for good. */
+  readonly reset?: string
+}
+
 /**
  * One endpoint's reading of one lease: where it is, and whether it gets live batches or catches up from the log. It is
  * `waiting` until the shared reader has opened the topic.
@@ -19,17 +28,21 @@ export type Delivered = { readonly kind: 'sent'; readonly events: number } | { r
 export class Subscription {
   readonly endpoint: AppEndpoint
   readonly lease: Lease
-  readonly #cursor: Cursor | undefined
+  readonly #beginning: Beginning | undefined
   readonly #ended = new AbortController()
   #state: 'waiting' | 'behind' | 'live' = 'waiting'
   #next = 0
-  /** What a reader remembers at `#next`, and nowhere else: what it has not got must not look as if it had come before. */
-  #memory: ReaderMemory = emptyMemory()
+  /**
+   * What a reader remembers at `#next`, and nowhere else: what it has not got must not look as if it had come before. Undefined while it
+   * has to be learned.
+   */
+  #memory: ReaderMemory | undefined = emptyMemory()
 
-  constructor(endpoint: AppEndpoint, lease: Lease, cursor: Cursor | undefined) {
+  /** Without a beginning it begins with what comes next. */
+  constructor(endpoint: AppEndpoint, lease: Lease, beginning: Beginning | undefined) {
     this.endpoint = endpoint
     this.lease = lease
-    this.#cursor = cursor
+    this.#beginning = beginning
   }
 
   get state(): 'waiting' | 'behind' | 'live' {
@@ -46,17 +59,23 @@ export class Subscription {
     return this.#ended.signal
   }
 
-  /** Begins where the cursor says, or where the shared reader is. Gives whether it has to catch up. */
+  /** Begins where its application stands, or where the shared reader is. Gives whether it has to catch up. */
   activate(feed: TopicFeed): boolean {
-    const begin = this.#cursor ?? { offset: feed.nextOffset, memory: feed.memory }
-    this.#next = begin.offset
-    this.#memory = copyMemory(begin.memory)
+    const { offset, memory, reset } = this.#beginning ?? { offset: feed.nextOffset, memory: feed.memory }
+    this.#next = offset
+    this.#memory = memory && copyMemory(memory)
     // A cursor ahead of the shared reader is looked into by the catch-up reader too: it may be ahead of the log itself.
-    this.#state = begin.offset === feed.nextOffset ? 'live' : 'behind'
-    const { id, topic, topicId } = this.lease
-    const cursor = encodeCursor({ lease: id, topicId, offset: begin.offset, memory: begin.memory })
+    this.#state = offset === feed.nextOffset && memory !== undefined ? 'live' : 'behind'
+    const { id, topic } = this.lease
+    const cursor = this.#cursorAt(offset, memory)
     this.endpoint.send({ op: 'subscribed', stream: id, topic, cursor })
+    if (reset !== undefined) this.endpoint.send({ op: 'reset', stream: id, reason: reset, cursor })
     return this.#state === 'behind'
+  }
+
+  #cursorAt(offset: number, memory: ReaderMemory | undefined): string {
+    const { id, topicId } = this.lease
+    return encodeCursor({ lease: id, topics: [{ topicId, offset, memory }] })
   }
 
   /** Sends a live batch, as far as the endpoint has not got it. */
@@ -71,10 +90,10 @@ export class Subscription {
 
   /** Sends a batch as it is; `shared` keeps frames that other endpoints of the same lease can use as they are. */
   send(batch: StreamBatch, shared: Map<string, Buffer>): number {
-    const { id, topicId } = this.lease
+    const { id } = this.lease
     const from = this.#next
     if (batch.reset !== null) {
-      const cursor = encodeCursor({ lease: id, topicId, offset: batch.next, memory: batch.after })
+      const cursor = this.#cursorAt(batch.next, batch.after)
       this.endpoint.send({ op: 'reset', stream: id, reason: batch.reset, cursor })
     }
     this.#next = batch.next
@@ -91,13 +110,13 @@ export class Subscription {
   }
 
   /** Where the catch-up reader begins: the next offset, and what a reader remembers there. */
-  behindFrom(): { readonly offset: number; readonly memory: ReaderMemory } {
-    return { offset: this.#next, memory: copyMemory(this.#memory) }
+  behindFrom(): Beginning {
+    return { offset: this.#next, memory: this.#memory && copyMemory(this.#memory) }
   }
 
   /** Turns live if it has got everything that the shared reader has handed out. Gives whether it did. */
   joinLive(feed: TopicFeed): boolean {
-    if (this.#next < feed.nextOffset) return false
+    if (this.#next < feed.nextOffset || this.#memory === undefined) return false
     this.#state = 'live'
     return true
   }

@@ -1,11 +1,12 @@
 import { delay } from '../../async/timers.ts'
 import { withDeadline } from '../../control/deadline.ts'
 import { DYNAMIC_PREFIX, findTopic } from '../../control/topics.ts'
-import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { copyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, PartitionFetch, Reader, TopicDescription } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 import type { StreamBatch } from '../../ports/pipeline.ts'
+import { learnMemory } from './learn-memory.ts'
 import { toTopicBatches } from './topic-batches.ts'
 
 const POLL = { maxRecords: 5_000, waitMs: 500 } as const
@@ -13,8 +14,6 @@ const RETRY_MS = 200
 /** How long opening a topic may take before it is tried again. */
 const OPEN_MS = 15_000
 const UNKNOWN_WAIT_MS = 2_000
-/** How far before the end a topic is read, when it is opened, to learn the epochs that count there. */
-const EPOCH_SLACK = 2_000
 
 /** Where the shared reader stands in a topic. */
 export interface TopicFeed {
@@ -56,8 +55,8 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
 
   const begin = async (topic: string, signal: AbortSignal): Promise<OpenTopic> => {
     const description = await awaitTopic(broker, topic, signal)
-    const { earliest, end } = description.offsets[0] ?? { earliest: 0, end: 0 }
-    const memory = await learnMemory(broker, topic, Math.max(earliest, end - EPOCH_SLACK), end, signal)
+    const end = description.offsets[0]?.end ?? 0
+    const memory = await learnMemory(broker, topic, end, signal)
     const open = { topic, topicId: description.id, nextOffset: end, memory, listeners: new Set<never>() }
     topics.set(topic, open)
     try {
@@ -175,40 +174,5 @@ async function awaitTopic(broker: Broker, topic: string, signal: AbortSignal): P
     if (description) return description
     if (waited >= UNKNOWN_WAIT_MS) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic}`)
     await delay(RETRY_MS, signal)
-  }
-}
-
-/** The epochs and positions that a reader at `end` must know, from the last records before it. */
-async function learnMemory(
-  broker: Broker,
-  topic: string,
-  from: number,
-  end: number,
-  signal: AbortSignal,
-): Promise<ReaderMemory> {
-  const memory = emptyMemory()
-  if (from >= end) return memory
-  const reader = await broker.openReader()
-  try {
-    await reader.assign([{ topic, partition: 0, offset: from }])
-    for (let next = from; next < end; ) {
-      for (const fetch of await reader.poll(POLL, signal)) {
-        if (fetch.kind === 'deleted') throw new TapelineError('TOPIC_UNKNOWN', `the topic ${topic} is gone`)
-        if (fetch.kind === 'truncated') {
-          next = fetch.earliest
-          continue
-        }
-        const before = { ...fetch, nextOffset: Math.min(fetch.nextOffset, end) }
-        toTopicBatches(
-          { ...before, records: fetch.records.filter(({ offset }) => offset < end) },
-          next,
-          memory,
-        )
-        next = fetch.nextOffset
-      }
-    }
-    return memory
-  } finally {
-    await reader.close()
   }
 }

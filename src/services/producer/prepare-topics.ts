@@ -113,7 +113,7 @@ async function startOfReading(
 }
 
 async function readHeld(
-  { broker }: ProducerParts,
+  { broker, topics }: ProducerParts,
   chunk: readonly (HeldTopic & { readonly from: number })[],
   signal: AbortSignal,
 ): Promise<void> {
@@ -141,7 +141,7 @@ async function readHeld(
     for (const { k } of shards) {
       const progress = route.progress.get(k)
       if (progress === undefined) continue
-      progress.held = memories.get(route.topic)?.positions[k]?.[0] ?? -1
+      progress.held = memories.get(route.topic)?.positions[topics[route.channel]]?.[k]?.[0] ?? -1
       progress.prepared = true
     }
   }

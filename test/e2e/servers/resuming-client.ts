@@ -126,7 +126,7 @@ export class ResumingClient {
 
   #begin(cursor: string): void {
     this.#cursor = cursor
-    this.segments.push({ offset: decodeCursor(cursor).offset, keys: [] })
+    this.segments.push({ offset: decodeCursor(cursor, '').topics[0]?.offset ?? -1, keys: [] })
   }
 
   #take(cursor: string, events: readonly LedgerTrade[]): void {
