@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isWithin } from './control/names.ts'
 import { marketKey } from './domain/events.ts'
 import { parseMarket } from './domain/market-names.ts'
 import { streamRequestSchema } from './domain/stream-spec.ts'
@@ -51,6 +52,18 @@ const flag = (value: boolean, meaning: string) =>
   z
     .preprocess((given) => (given === 'true' ? true : given === 'false' ? false : given), z.boolean())
     .default(value)
+    .describe(meaning)
+
+/** Part of a name on a broker that may be shared with others, whose names often have several parts. */
+const topicPrefix = (text: string, meaning: string) =>
+  z
+    .string()
+    .regex(
+      /^[a-z][a-z0-9-]*(\.[a-z0-9-]+)*$/,
+      'takes lower-case letters, digits and -, in parts with dots between',
+    )
+    .max(64)
+    .default(text)
     .describe(meaning)
 
 const file = (meaning: string) => z.string().min(1).optional().describe(meaning)
@@ -114,11 +127,15 @@ export const configSchema = z.strictObject({
     .prefault({}),
   topics: z
     .strictObject({
-      prefix: z
-        .string()
-        .regex(/^[a-z][a-z0-9-]{0,31}$/, 'takes lower-case letters, digits and -')
-        .default('market')
-        .describe('Prefix of the fixed topics.'),
+      prefix: topicPrefix('market', 'How the names of the fixed topics begin, before a dot.'),
+      dynamicPrefix: topicPrefix(
+        'app',
+        'How the names of the topics of streams begin. Two platforms on one broker need different ones.',
+      ),
+      controlPrefix: topicPrefix(
+        'tapeline',
+        'How the names of the control topics, dead letters, consumer groups and transactional ids begin.',
+      ),
       partitions: count(
         1,
         64,
@@ -129,6 +146,18 @@ export const configSchema = z.strictObject({
         leastMs: 60_000,
       }),
       deadLetterRetention: duration('30d', 'How long dead letters are kept.'),
+    })
+    .superRefine((topics, context) => {
+      const names = ['prefix', 'dynamicPrefix', 'controlPrefix'] as const
+      for (const [i, name] of names.entries()) {
+        const other = names.slice(0, i).find((each) => isWithin(topics[name], topics[each]))
+        if (other !== undefined)
+          context.addIssue({
+            code: 'custom',
+            path: [name],
+            message: `lies within topics.${other}, or that in it`,
+          })
+      }
     })
     .prefault({}),
   streams: z

@@ -80,7 +80,7 @@ async function start(
   const { log, trace, onServing } = options
   const has = (role: Config['roles'][number]): boolean => config.roles.includes(role)
   const foundation = await layFoundation(config, started, log, trace, waiting, signal)
-  const { broker, store, topics, roster } = foundation
+  const { broker, store, names, roster } = foundation
   let isStarted = false
   let source: Source | undefined
   let shards: (() => readonly number[]) | undefined
@@ -102,7 +102,7 @@ async function start(
   const run = announceRun(config, { pid: process.pid, api, roles: config.roles }, log)
   started.add('run file', () => run.remove())
 
-  const { book: _notStored, ...stored } = topics
+  const { book: _notStored, ...stored } = names.fixed
   const storeOrRefuse = (): Store => {
     if (store) return store
     throw new TapelineError('CONFIG_INVALID', 'no role of this process uses the database')

@@ -46,6 +46,30 @@ function settingsWith(path: readonly string[], value: unknown): string {
   return JSON.stringify(path.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value))
 }
 
+test('the prefixes of topics must not lie within one another', () => {
+  assert.equal(
+    load({ flags: { topics: { prefix: 'team.market', dynamicPrefix: 'team.app' } } }).topics.prefix,
+    'team.market',
+  )
+  assert.equal(
+    load({ flags: { topics: { dynamicPrefix: 'market-app' } } }).topics.dynamicPrefix,
+    'market-app',
+  )
+  for (const [topics, field] of [
+    [{ dynamicPrefix: 'market' }, 'topics.dynamicPrefix'],
+    [{ dynamicPrefix: 'market.app' }, 'topics.dynamicPrefix'],
+    [{ prefix: 'tapeline.market' }, 'topics.controlPrefix'],
+    [{ controlPrefix: 'tapeline.' }, 'topics.controlPrefix'],
+    [{ controlPrefix: 'a'.repeat(65) }, 'topics.controlPrefix'],
+  ] as const) {
+    const { fields } = refusal({ flags: { topics } })
+    assert.deepEqual(
+      fields.map((each) => each.field),
+      [field],
+    )
+  }
+})
+
 describe('where settings come from', () => {
   test('the defaults need nothing', () => {
     const config = load({})

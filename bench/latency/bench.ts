@@ -9,7 +9,6 @@ import { commitLatencies } from './commits.ts'
 import { cpuSeconds, describeCores } from './cpu.ts'
 import { describePercentiles, percentilesOf } from './percentiles.ts'
 import { startPlatformProcesses, startSimulatorProcess } from './platform.ts'
-import { claimBroker } from './topics.ts'
 
 const RATES = [1_000, 10_000]
 const WARM_UP_SECONDS = 15
@@ -46,11 +45,13 @@ async function measureRate(
   measured: number,
 ): Promise<string[]> {
   return inTemporaryFolder(async (folder) => {
-    const removeTopics = await claimBroker(kafka)
     const events = measured + rate * WARM_UP_SECONDS
     const database = await server.create()
     const simulator = await startSimulatorProcess(rate, events)
-    const platform = await startPlatformProcesses({ kafka, database, simulator, folder })
+    const platform = await startPlatformProcesses({
+      ...{ kafka, database, simulator, folder },
+      name: `${kafka.prefix}-${rate}`,
+    })
     try {
       const client = await startClient(platform.api)
       await platform.startProducer()
@@ -87,7 +88,6 @@ async function measureRate(
       await platform.stop()
       await simulator.stop()
       await database.drop()
-      await removeTopics()
     }
   })
 }

@@ -56,14 +56,19 @@ export async function startPlatformProcesses({
   database,
   simulator,
   folder,
+  name,
 }: {
   readonly kafka: KafkaToMeasure
   readonly database: TemporaryDatabase
   readonly simulator: SimulatorProcess
   readonly folder: string
+  /** What all its names on the broker begin with. */
+  readonly name: string
 }): Promise<PlatformProcesses> {
   const environment = {
-    TAPELINE_TOPICS_PREFIX: kafka.prefix,
+    TAPELINE_TOPICS_PREFIX: `${name}-market`,
+    TAPELINE_TOPICS_DYNAMIC_PREFIX: `${name}-app`,
+    TAPELINE_TOPICS_CONTROL_PREFIX: `${name}-control`,
     TAPELINE_SOURCE_CHANNELS: 'trade',
     TAPELINE_LOG_LEVEL: 'warn',
     TAPELINE_API_KEYS: '',

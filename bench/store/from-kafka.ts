@@ -1,3 +1,4 @@
+import { platformNames } from '../../src/control/names.ts'
 import type { Broker, Reader } from '../../src/ports/broker.ts'
 import type { Store } from '../../src/ports/store.ts'
 import { createConsumerFixedServices } from '../../src/services/consumer-fixed/consumer-fixed.ts'
@@ -35,6 +36,11 @@ export async function storeFromKafka(
   const services = await createConsumerFixedServices(
     {
       broker: watch.broker(broker, kafka.prefix),
+      names: platformNames({
+        prefix: kafka.prefix,
+        dynamicPrefix: `${kafka.prefix}-app`,
+        controlPrefix: `${kafka.prefix}-control`,
+      }),
       store: watch.store(database.store),
       topics,
       maxRecords: maxRows,

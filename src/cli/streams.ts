@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DYNAMIC_PREFIX } from '../control/topics.ts'
+import { platformNames } from '../control/names.ts'
 import { TapelineError } from '../errors.ts'
 import { summaryOf } from '../gateway/routes/topics.ts'
 import { streamSchema, streamsSchema, topicsSchema } from '../gateway/schemas.ts'
@@ -136,7 +136,7 @@ async function listTopics(flags: Flags, signal: AbortSignal): Promise<z.output<t
   const config = targetConfig(flags)
   const { reader, close } = await openLogAlone(config, openLog(config.log.level), signal)
   try {
-    const topics = await reader.listTopics(flags['all'] ? '' : DYNAMIC_PREFIX, signal)
+    const topics = await reader.listTopics(flags['all'] ? '' : platformNames(config.topics).dynamic, signal)
     return { topics: topics.map(summaryOf) }
   } finally {
     await close()

@@ -3,9 +3,10 @@ import type { Broker } from '../ports/broker.ts'
 import type { Log } from '../ports/log.ts'
 import { withDeadline } from './deadline.ts'
 import { followTopic } from './follow.ts'
+import type { PlatformNames } from './names.ts'
 import { type ControlRecord, type ControlRecordOf, controlEntry, decodeControl } from './records.ts'
 import type { RegistryView } from './registry-view.ts'
-import { CONTROL_TOPIC, findTopic } from './topics.ts'
+import { findTopic } from './topics.ts'
 
 /** How long one write to the control topic may take. */
 const SEND_TIMEOUT_MS = 5_000
@@ -29,6 +30,7 @@ export interface ControlBus {
 /** Opens the control topic. What a leader says under a lower epoch than the registry, or the topic, has seen is left out (R9). */
 export async function openControlBus(
   broker: Broker,
+  names: PlatformNames,
   registry: { readonly view: Pick<RegistryView, 'leaderEpoch'> },
   log: Log,
   signal: AbortSignal,
@@ -42,10 +44,10 @@ export async function openControlBus(
   }
 
   const listeners = new Map<ControlRecord['kind'], Set<(record: ControlRecord) => void>>()
-  const topic = await findTopic(broker, CONTROL_TOPIC, signal)
+  const topic = await findTopic(broker, names.control, signal)
   const follower = await followTopic(
     broker,
-    CONTROL_TOPIC,
+    names.control,
     topic?.offsets[0]?.end ?? 0,
     (stored) => {
       if (stored.value === null) return
@@ -80,7 +82,7 @@ export async function openControlBus(
     async send(records, sendSignal) {
       await withDeadline(sendSignal ?? NEVER, SEND_TIMEOUT_MS, (deadline) =>
         broker.publish(
-          [{ topic: CONTROL_TOPIC, partition: 0, records: records.map(controlEntry) }],
+          [{ topic: names.control, partition: 0, records: records.map(controlEntry) }],
           deadline,
         ),
       )

@@ -1,7 +1,7 @@
 import { TapelineError } from '../errors.ts'
 import type { Broker, TransactionalWriter } from '../ports/broker.ts'
+import type { PlatformNames } from './names.ts'
 import { CONTROL_VERSION, registryEntry } from './records.ts'
-import { REGISTRY_TOPIC } from './topics.ts'
 
 /** The right to write under a transactional id, with the epoch that goes into every record. */
 export interface Ownership {
@@ -16,6 +16,7 @@ export interface Ownership {
  */
 export async function claimOwnership(
   broker: Broker,
+  names: PlatformNames,
   transactionalId: string,
   instance: string,
   now: number,
@@ -23,7 +24,7 @@ export async function claimOwnership(
 ): Promise<Ownership> {
   const writer = await broker.takeOver(transactionalId, signal)
   try {
-    return { writer, epoch: await writeClaim(writer, transactionalId, instance, now, signal) }
+    return { writer, epoch: await writeClaim(writer, names, transactionalId, instance, now, signal) }
   } catch (error) {
     await writer.close().catch(() => undefined)
     throw error
@@ -32,6 +33,7 @@ export async function claimOwnership(
 
 async function writeClaim(
   writer: TransactionalWriter,
+  names: PlatformNames,
   transactionalId: string,
   instance: string,
   now: number,
@@ -45,7 +47,7 @@ async function writeClaim(
     transactionalId,
     at: now,
   })
-  const [ack] = await writer.commit([{ topic: REGISTRY_TOPIC, partition: 0, records: [claim] }], signal)
+  const [ack] = await writer.commit([{ topic: names.registry, partition: 0, records: [claim] }], signal)
   if (ack === undefined)
     throw new TapelineError('INTERNAL', 'the broker acknowledged a claim without its offset')
   return ack.baseOffset

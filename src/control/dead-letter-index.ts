@@ -6,7 +6,7 @@ import type { Log } from '../ports/log.ts'
 import { decodeDeadLetter } from './dead-letter-records.ts'
 import { withDeadline } from './deadline.ts'
 import { readRanges } from './read-range.ts'
-import { DEAD_LETTER_TOPIC, findTopic } from './topics.ts'
+import { findTopic } from './topics.ts'
 
 /** The most letters that are known, about 500 bytes each; at the bound the oldest are forgotten. */
 const MOST_LETTERS = 50_000
@@ -24,14 +24,17 @@ export interface IndexedLetter extends DeadLetter {
 /** What is in the topic of dead letters, without the bytes: read on demand, each record once. */
 export class DeadLetterIndex {
   readonly #broker: Broker
+  readonly #topic: string
   readonly #log: Log
   /** By id, in the order of the topic. */
   readonly #letters = new Map<string, IndexedLetter>()
   #next = 0
   #refreshing: Promise<void> | undefined
 
-  constructor(broker: Broker, log: Log) {
+  /** `topic`: where the letters are. */
+  constructor(broker: Broker, topic: string, log: Log) {
     this.#broker = broker
+    this.#topic = topic
     this.#log = log
   }
 
@@ -68,7 +71,7 @@ export class DeadLetterIndex {
   }
 
   async #read(signal: AbortSignal): Promise<void> {
-    const topic = await findTopic(this.#broker, DEAD_LETTER_TOPIC, signal)
+    const topic = await findTopic(this.#broker, this.#topic, signal)
     const range = topic?.offsets[0]
     if (range === undefined) return
     this.#forgetBefore(range.earliest)
@@ -76,7 +79,7 @@ export class DeadLetterIndex {
       this.#broker,
       [
         {
-          topic: DEAD_LETTER_TOPIC,
+          topic: this.#topic,
           partition: 0,
           offset: Math.max(this.#next, range.earliest),
           end: range.end,

@@ -3,7 +3,6 @@ import { formatPosition, type RecordHeaders } from '../domain/record.ts'
 import { TapelineError } from '../errors.ts'
 import type { Broker, OutgoingRecord, StoredRecord } from '../ports/broker.ts'
 import { readRanges } from './read-range.ts'
-import { DEAD_LETTER_TOPIC } from './topics.ts'
 
 const VERSION = 1
 
@@ -80,9 +79,10 @@ export function decodeDeadLetter({ value, offset }: StoredRecord): LetterRecord 
 /** Letters that lie no further apart than this are read in one go. */
 const NEAR = 200
 
-/** Reads letters by their own offsets; those that are gone are left out. Raises EVENT_UNDECODABLE. */
+/** Reads letters of the topic by their own offsets; those that are gone are left out. Raises EVENT_UNDECODABLE. */
 export async function readLetters(
   broker: Broker,
+  topic: string,
   offsets: readonly number[],
   signal: AbortSignal,
 ): Promise<ReadonlyMap<number, LetterRecord>> {
@@ -91,7 +91,7 @@ export async function readLetters(
   for (const { from, end } of runsOf([...wanted].sort((a, b) => a - b))) {
     await readRanges(
       broker,
-      [{ topic: DEAD_LETTER_TOPIC, partition: 0, offset: from, end }],
+      [{ topic, partition: 0, offset: from, end }],
       ({ records }) => {
         for (const record of records) {
           if (!wanted.has(record.offset)) continue

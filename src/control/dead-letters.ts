@@ -7,6 +7,7 @@ import { DeadLetterIndex, type IndexedLetter } from './dead-letter-index.ts'
 import { type LetterRecord, readLetters } from './dead-letter-records.ts'
 import { withDeadline } from './deadline.ts'
 import type { Membership } from './membership.ts'
+import type { PlatformNames } from './names.ts'
 import { CONTROL_VERSION } from './records.ts'
 
 /** Letters of one REPLAY_REQUEST: its record stays small, and a producer's batch short. */
@@ -15,6 +16,7 @@ const LETTERS_A_REQUEST = 100
 interface DeskParts {
   readonly instance: string
   readonly broker: Broker
+  readonly names: PlatformNames
   readonly bus: ControlBus
   readonly membership: Membership
   readonly newId: () => string
@@ -25,8 +27,8 @@ interface DeskParts {
 
 /** The dead letters as this process sees them; producers replay them at its request, over the control topic. */
 export function createDeadLetterDesk(parts: DeskParts): DeadLetters {
-  const { broker, instance, bus, membership, newId, log, answerMs = 10_000 } = parts
-  const index = new DeadLetterIndex(broker, log)
+  const { broker, names, instance, bus, membership, newId, log, answerMs = 10_000 } = parts
+  const index = new DeadLetterIndex(broker, names.deadLetters, log)
 
   /** Sends one request and gathers what producers answer, until every letter is answered or the time is over. */
   const request = async (
@@ -84,7 +86,8 @@ export function createDeadLetterDesk(parts: DeskParts): DeadLetters {
     async get(id, signal) {
       await index.refresh()
       const letter = index.get(id)
-      const body = letter && (await readLetters(broker, [letter.at], signal)).get(letter.at)
+      const body =
+        letter && (await readLetters(broker, names.deadLetters, [letter.at], signal)).get(letter.at)
       if (letter && body) return contentOf(letter, body)
       throw new TapelineError('DEAD_LETTER_UNKNOWN', `there is no dead letter ${id}`)
     },

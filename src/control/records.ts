@@ -5,9 +5,6 @@ import { TapelineError } from '../errors.ts'
 import type { OutgoingRecord } from '../ports/broker.ts'
 import { processReportSchema } from './process-report.ts'
 
-/** Whoever holds this transactional id leads the coordinators. */
-export const LEADER_ID = 'tapeline.coordinator'
-
 /**
  * The JSON records of `tapeline.registry` (compacted, keyed) and `tapeline.control` (R9). Every record carries a schema
  * version, the instance that wrote it and, where the leader wrote it, its epoch.

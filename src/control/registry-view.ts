@@ -1,7 +1,7 @@
 import type { StreamSpec } from '../domain/stream-spec.ts'
 import { specKey } from '../domain/stream-spec.ts'
 import type { Lease } from '../ports/streams.ts'
-import { LEADER_ID, type LeaseRecord, type RegistryRecord, type StreamRecord } from './records.ts'
+import type { LeaseRecord, RegistryRecord, StreamRecord } from './records.ts'
 
 /** A stream as the registry has it, with the offset of the record that said so. */
 export interface StreamEntry extends StreamRecord {
@@ -20,6 +20,12 @@ export class RegistryView {
   #leaderEpoch = -1
   #controlOffset = 0
   #nextOffset = 0
+  readonly #leaderId: string
+
+  /** `leaderId`: the transactional id whose claims are those of leaders. */
+  constructor(leaderId: string) {
+    this.#leaderId = leaderId
+  }
 
   /** The next offset of the registry: everything before it is in the view. */
   get nextOffset(): number {
@@ -44,7 +50,7 @@ export class RegistryView {
       return
     }
     if (record.kind === 'claim') {
-      if (record.transactionalId === LEADER_ID) this.#leaderEpoch = Math.max(this.#leaderEpoch, offset)
+      if (record.transactionalId === this.#leaderId) this.#leaderEpoch = Math.max(this.#leaderEpoch, offset)
       return
     }
     if (record.epoch < this.#leaderEpoch) return

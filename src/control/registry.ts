@@ -3,9 +3,10 @@ import type { Broker } from '../ports/broker.ts'
 import type { Log } from '../ports/log.ts'
 import type { Lease, LeaseChange } from '../ports/streams.ts'
 import { type Follower, followTopic } from './follow.ts'
+import type { PlatformNames } from './names.ts'
 import { decodeRegistry, type RegistryRecord } from './records.ts'
 import { RegistryView } from './registry-view.ts'
-import { findTopic, REGISTRY_TOPIC } from './topics.ts'
+import { findTopic } from './topics.ts'
 
 /** The registry as this process sees it: always following, shared by all roles in the process. */
 export interface Registry {
@@ -20,8 +21,13 @@ export interface Registry {
 }
 
 /** Reads the registry to its end, then follows it. */
-export async function openRegistry(broker: Broker, log: Log, signal: AbortSignal): Promise<Registry> {
-  const view = new RegistryView()
+export async function openRegistry(
+  broker: Broker,
+  names: PlatformNames,
+  log: Log,
+  signal: AbortSignal,
+): Promise<Registry> {
+  const view = new RegistryView(names.leaderId)
   const listeners = new Set<(change: LeaseChange) => void>()
   const tell = (change: LeaseChange): void => {
     for (const listener of listeners) {
@@ -34,11 +40,11 @@ export async function openRegistry(broker: Broker, log: Log, signal: AbortSignal
   }
 
   const bounds = async (stop: AbortSignal): Promise<{ readonly earliest: number; readonly end: number }> =>
-    (await findTopic(broker, REGISTRY_TOPIC, stop))?.offsets[0] ?? { earliest: 0, end: 0 }
+    (await findTopic(broker, names.registry, stop))?.offsets[0] ?? { earliest: 0, end: 0 }
   const { earliest, end } = await bounds(signal)
   const follower: Follower = await followTopic(
     broker,
-    REGISTRY_TOPIC,
+    names.registry,
     earliest,
     (record) => {
       const decoded = record.value === null ? null : decodeOrReport(record.value, record.offset, log)

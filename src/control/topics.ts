@@ -1,17 +1,9 @@
-import { CHANNELS, type Channel, fixedTopic } from '../domain/events.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Broker, TopicDescription, TopicSpec } from '../ports/broker.ts'
-
-export const REGISTRY_TOPIC = 'tapeline.registry'
-export const CONTROL_TOPIC = 'tapeline.control'
-export const CHECKPOINT_TOPIC = 'tapeline.checkpoints'
-export const DEAD_LETTER_TOPIC = 'tapeline.dead-letters'
-
-/** Dynamic topics are `app.{ulid}`: the name tells when it was made. */
-export const DYNAMIC_PREFIX = 'app.'
+import type { PlatformNames } from './names.ts'
 
 export interface TopicSettings {
-  readonly prefix: string
+  readonly names: PlatformNames
   /** Of every fixed topic; it is the number of shards and cannot change (R7). */
   readonly partitions: number
   readonly retentionMs: number
@@ -30,23 +22,15 @@ export async function findTopic(
   return topic
 }
 
-/** The name of the fixed topic of each channel. */
-export function fixedTopics(prefix: string): Record<Channel, string> {
-  return Object.fromEntries(CHANNELS.map((channel) => [channel, fixedTopic(prefix, channel)])) as Record<
-    Channel,
-    string
-  >
-}
-
 /** The topics that a platform needs from its start, as it makes them. */
 export function requiredTopics(settings: TopicSettings): TopicSpec[] {
-  const { prefix, partitions, retentionMs, deadLetterRetentionMs } = settings
+  const { names, partitions, retentionMs, deadLetterRetentionMs } = settings
   return [
-    ...Object.values(fixedTopics(prefix)).map((name) => ({ name, partitions, retentionMs })),
-    { name: REGISTRY_TOPIC, partitions: 1, compacted: true },
-    { name: CONTROL_TOPIC, partitions: 1, retentionMs: CONTROL_RETENTION_MS },
-    { name: CHECKPOINT_TOPIC, partitions, compacted: true },
-    { name: DEAD_LETTER_TOPIC, partitions: 1, retentionMs: deadLetterRetentionMs },
+    ...Object.values(names.fixed).map((name) => ({ name, partitions, retentionMs })),
+    { name: names.registry, partitions: 1, compacted: true },
+    { name: names.control, partitions: 1, retentionMs: CONTROL_RETENTION_MS },
+    { name: names.checkpoints, partitions, compacted: true },
+    { name: names.deadLetters, partitions: 1, retentionMs: deadLetterRetentionMs },
   ]
 }
 

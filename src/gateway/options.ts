@@ -36,6 +36,8 @@ export interface GatewayOptions {
   readonly delivery: Delivery
   readonly store: Store
   readonly broker: Broker
+  /** How the names of dynamic topics begin. */
+  readonly dynamicPrefix: string
   readonly deadLetters: DeadLetters
   readonly actors: ActorDirectory
   readonly alerts: () => readonly PlacedAlert[]

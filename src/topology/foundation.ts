@@ -2,10 +2,10 @@ import { hostname } from 'node:os'
 import type { Config } from '../config.ts'
 import { type ControlBus, openControlBus } from '../control/bus.ts'
 import { joinMembership, type Membership } from '../control/membership.ts'
+import { type PlatformNames, platformNames } from '../control/names.ts'
 import { joinProcesses, type Processes } from '../control/processes.ts'
 import { openRegistry, type Registry } from '../control/registry.ts'
-import { ensureTopics, fixedTopics } from '../control/topics.ts'
-import type { Channel } from '../domain/events.ts'
+import { ensureTopics } from '../control/topics.ts'
 import { ulid } from '../domain/ulid.ts'
 import type { Log } from '../ports/log.ts'
 import type { Store } from '../ports/store.ts'
@@ -23,6 +23,7 @@ import type { Waiting } from './waiting.ts'
 /** What all roles of a process stand on. */
 export interface Foundation extends Pick<Engines, 'broker' | 'store'> {
   readonly config: Config
+  readonly names: PlatformNames
   readonly bus: ControlBus
   readonly registry: Registry
   readonly membership: Membership
@@ -30,7 +31,6 @@ export interface Foundation extends Pick<Engines, 'broker' | 'store'> {
   readonly processes: Processes
   /** Unique among all processes, now and later. */
   readonly instance: string
-  readonly topics: Readonly<Record<Channel, string>>
   readonly roster: ActorRoster
   readonly actorParts: ActorParts
   readonly started: StartedParts
@@ -68,14 +68,15 @@ export async function layFoundation(
   const store = engines.store && meterStore(engines.store, meter)
   const migrated = await store?.migrate(signal)
   for (const line of migrated?.missing ?? []) log.warn({}, line)
-  const { prefix, partitions, retention, deadLetterRetention } = config.topics
+  const names = platformNames(config.topics)
+  const { partitions, retention, deadLetterRetention } = config.topics
   const retentions = { retentionMs: retention, deadLetterRetentionMs: deadLetterRetention }
-  await ensureTopics(broker, { prefix, partitions, ...retentions }, signal)
+  await ensureTopics(broker, { names, partitions, ...retentions }, signal)
   await refuseMissingRights(config, log, signal)
 
   const instance = `${hostname()}-${process.pid}-${newId().slice(-6)}`
-  const registry = await openRegistry(broker, log, signal)
-  const bus = await openControlBus(broker, registry, log, signal)
+  const registry = await openRegistry(broker, names, log, signal)
+  const bus = await openControlBus(broker, names, registry, log, signal)
   const membership = joinMembership(bus, { instance, roles: config.roles }, () => performance.now(), log)
   const roster = new ActorRoster()
   const processes = joinProcesses({
@@ -99,7 +100,7 @@ export async function layFoundation(
     membership,
     processes,
     instance,
-    topics: fixedTopics(prefix),
+    names,
     roster,
     actorParts: { settings, alerts, onTransition, log, meter },
     started,

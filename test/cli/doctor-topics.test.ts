@@ -4,15 +4,16 @@ import type { KafkaTopic } from '../../src/adapters/broker/kafka.ts'
 import { topicFindings } from '../../src/cli/doctor/topics.ts'
 import { loadConfig } from '../../src/config.ts'
 import { requiredTopics } from '../../src/control/topics.ts'
+import { NAMES } from '../names.ts'
 
 const config = loadConfig({ environment: {}, flags: {} })
 const DAY_MS = 86_400_000
 
 /** Every topic as this configuration makes it, on three brokers; `changes` by name. */
 function made(changes: Readonly<Record<string, Partial<KafkaTopic>>> = {}): KafkaTopic[] {
-  const { prefix, partitions, retention, deadLetterRetention } = config.topics
+  const { partitions, retention, deadLetterRetention } = config.topics
   return requiredTopics({
-    prefix,
+    names: NAMES,
     partitions,
     retentionMs: retention,
     deadLetterRetentionMs: deadLetterRetention,

@@ -9,6 +9,7 @@ import { joinProcesses } from '../../src/control/processes.ts'
 import { ensureTopics } from '../../src/control/topics.ts'
 import { TapelineError } from '../../src/errors.ts'
 import type { ActorReport, Alert } from '../../src/ports/actors.ts'
+import { NAMES } from '../names.ts'
 import { quietLog } from '../quiet.ts'
 
 const NEVER = new AbortController().signal
@@ -34,7 +35,7 @@ const actor = (
 async function setUp(t: TestContext) {
   const broker = await openEmbeddedBroker({ folder: ':memory:' })
   t.after(() => broker.close())
-  const settings = { prefix: 'market', partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
+  const settings = { names: NAMES, partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
   await ensureTopics(broker, settings, NEVER)
   let now = 1_000_000
 
@@ -44,7 +45,7 @@ async function setUp(t: TestContext) {
     alerts: readonly Alert[] = [],
     mute = false,
   ) => {
-    const bus = await openControlBus(broker, { view: { leaderEpoch: -1 } }, quietLog, NEVER)
+    const bus = await openControlBus(broker, NAMES, { view: { leaderEpoch: -1 } }, quietLog, NEVER)
     const membership = joinMembership(bus, { instance, roles: ['producer'] }, () => now, quietLog)
     const resets: string[] = []
     const reset = (id: string): void => {

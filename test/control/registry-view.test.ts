@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { LeaseRecord, RegistryRecord, StreamRecord } from '../../src/control/records.ts'
 import { RegistryView } from '../../src/control/registry-view.ts'
+import { NAMES } from '../names.ts'
 
 const author = { v: 1, instance: 'i', epoch: 5 } as const
 const spec = { channel: 'trade' as const, symbols: ['*'], exchanges: [] }
@@ -33,7 +34,7 @@ const lease = (change: Partial<LeaseRecord> = {}): LeaseRecord => ({
 })
 
 function fold(...records: readonly RegistryRecord[]): RegistryView {
-  const view = new RegistryView()
+  const view = new RegistryView(NAMES.leaderId)
   records.forEach((record, offset) => {
     view.apply(offset, null, record)
   })

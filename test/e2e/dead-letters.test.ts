@@ -7,6 +7,7 @@ import { TapelineError } from '../../src/errors.ts'
 import { writeDeadLetters } from '../../src/services/consumer-fixed/dead-letters.ts'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
+import { NAMES } from '../names.ts'
 import { makeFolder, PlatformProcess, runCommand, until } from './platform-process.ts'
 
 const DAY_MS = 86_400_000
@@ -62,7 +63,7 @@ describe('dead letters of a running platform', () => {
     const broker = await openEmbeddedBroker({ folder: join(data, 'broker') })
     try {
       const retentions = { retentionMs: 7 * DAY_MS, deadLetterRetentionMs: 30 * DAY_MS }
-      await ensureTopics(broker, { prefix: 'market', partitions: 4, ...retentions }, NEVER)
+      await ensureTopics(broker, { names: NAMES, partitions: 4, ...retentions }, NEVER)
       const rejected = LETTERS.map(([name, event], offset) => ({
         ...{ topic: name, partition: 0 },
         record: {
@@ -71,7 +72,7 @@ describe('dead letters of a running platform', () => {
         },
         error: new TapelineError('EVENT_INVALID', 'violates check constraint "sane"'),
       }))
-      await writeDeadLetters(broker, rejected, NEVER)
+      await writeDeadLetters(broker, NAMES.deadLetters, rejected, NEVER)
     } finally {
       await broker.close()
     }

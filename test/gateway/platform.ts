@@ -327,6 +327,7 @@ export async function startPlatform(
     host: '127.0.0.1',
     port: 0,
     keys: [],
+    dynamicPrefix: 'app.',
     ...parts,
     alerts: () => parts.alerts,
     ready: () => ({ ready: parts.checks.every(({ ok }) => ok), checks: parts.checks }),

@@ -4,12 +4,13 @@ import { openControlBus } from '../../src/control/bus.ts'
 import { claimOwnership } from '../../src/control/claim.ts'
 import { registryEntry, type StreamRecord } from '../../src/control/records.ts'
 import { openRegistry } from '../../src/control/registry.ts'
-import { ensureTopics, fixedTopics, REGISTRY_TOPIC } from '../../src/control/topics.ts'
+import { ensureTopics } from '../../src/control/topics.ts'
 import type { Trade } from '../../src/domain/events.ts'
 import { TapelineError, toTapelineError } from '../../src/errors.ts'
 import type { Broker, TransactionalWriter } from '../../src/ports/broker.ts'
 import type { Source } from '../../src/ports/source.ts'
 import { createProducerServices } from '../../src/services/producer/producer.ts'
+import { NAMES } from '../names.ts'
 import { quietLog, quietMeter } from '../quiet.ts'
 import { compare, countSilent, readAll } from './takeover-evidence.ts'
 
@@ -140,11 +141,11 @@ export async function runTakeovers(
   const random = randomFrom(seed)
   let clock = 1_700_000_000_000
   const broker = await open(() => clock)
-  const settings = { prefix: 'market', partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
+  const settings = { names: NAMES, partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
   await ensureTopics(broker, settings, forever)
-  const topics = fixedTopics('market')
+  const topics = NAMES.fixed
   const [dynamic] = await broker.createTopics([{ name: 'app.test', partitions: 1 }], forever)
-  const leader = await claimOwnership(broker, 'tapeline.coordinator', 'test', clock, forever)
+  const leader = await claimOwnership(broker, NAMES, NAMES.leaderId, 'test', clock, forever)
   const stream: StreamRecord = {
     v: 1,
     instance: 'test',
@@ -159,11 +160,11 @@ export async function runTakeovers(
     createdAt: clock,
   }
   await leader.writer.commit(
-    [{ topic: REGISTRY_TOPIC, partition: 0, records: [registryEntry(stream)] }],
+    [{ topic: NAMES.registry, partition: 0, records: [registryEntry(stream)] }],
     forever,
   )
-  const registry = await openRegistry(broker, quietLog, forever)
-  const bus = await openControlBus(broker, registry, quietLog, forever)
+  const registry = await openRegistry(broker, NAMES, quietLog, forever)
+  const bus = await openControlBus(broker, NAMES, registry, quietLog, forever)
 
   const over = new AbortController()
   let fetched = 0
@@ -225,6 +226,7 @@ export async function runTakeovers(
     const work = async (): Promise<void> => {
       const services = await createProducerServices(
         {
+          names: NAMES,
           source,
           markets: [],
           broker: gated(broker, owner.gate, random),

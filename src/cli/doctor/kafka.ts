@@ -1,7 +1,8 @@
 import type { inspectKafka, KafkaInspection } from '../../adapters/broker/kafka.ts'
 import type { Config } from '../../config.ts'
 import { ROLES } from '../../config-schema.ts'
-import { REGISTRY_TOPIC, requiredTopics } from '../../control/topics.ts'
+import { platformNames } from '../../control/names.ts'
+import { requiredTopics } from '../../control/topics.ts'
 import { ERROR_KINDS } from '../../errors.ts'
 import type { Log } from '../../ports/log.ts'
 import { usesOf } from '../../topology/engines/rights.ts'
@@ -33,12 +34,13 @@ export async function checkKafka(config: Config, log: Log, signal: AbortSignal):
 
 /** What the platform does on a broker with any role: the same user mostly has all. */
 function allUses({ topics }: Config): Parameters<typeof inspectKafka>[1] {
-  const { prefix, partitions, retention, deadLetterRetention } = topics
+  const names = platformNames(topics)
+  const { partitions, retention, deadLetterRetention } = topics
   const retentions = { retentionMs: retention, deadLetterRetentionMs: deadLetterRetention }
   return {
     ...usesOf(ROLES, topics),
-    topics: requiredTopics({ prefix, partitions, ...retentions }).map(({ name }) => name),
-    clock: { topic: REGISTRY_TOPIC, transactionalId: 'tapeline.doctor' },
+    topics: requiredTopics({ names, partitions, ...retentions }).map(({ name }) => name),
+    clock: { topic: names.registry, transactionalId: names.doctorId },
   }
 }
 

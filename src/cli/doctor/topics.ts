@@ -1,6 +1,7 @@
 import type { KafkaTopic } from '../../adapters/broker/kafka.ts'
 import type { Config } from '../../config.ts'
-import { DYNAMIC_PREFIX, requiredTopics } from '../../control/topics.ts'
+import { platformNames } from '../../control/names.ts'
+import { requiredTopics } from '../../control/topics.ts'
 import { ERROR_KINDS } from '../../errors.ts'
 import type { TopicSpec } from '../../ports/broker.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
@@ -13,9 +14,10 @@ export function topicFindings(
   topics: readonly KafkaTopic[],
   brokers: number,
 ): readonly Finding[] {
-  const { prefix, partitions, retention, deadLetterRetention } = config.topics
+  const names = platformNames(config.topics)
+  const { partitions, retention, deadLetterRetention } = config.topics
   const specs = requiredTopics({
-    prefix,
+    names,
     partitions,
     retentionMs: retention,
     deadLetterRetentionMs: deadLetterRetention,
@@ -25,7 +27,7 @@ export function topicFindings(
     const topic = known.get(spec.name)
     return topic === undefined ? [] : [{ spec, topic }]
   })
-  const dynamic = topics.filter(({ name }) => name.startsWith(DYNAMIC_PREFIX))
+  const dynamic = topics.filter(({ name }) => name.startsWith(names.dynamic))
   const findings = [
     ...there.flatMap(({ spec, topic }) => settingFindings(spec, topic)),
     ...copiesFindings([...there.map(({ topic }) => topic), ...dynamic], brokers),

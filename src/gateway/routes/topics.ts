@@ -2,18 +2,15 @@ import { z } from 'zod'
 import { formatPosition, type RecordHeaders } from '../../domain/record.ts'
 import { parseDuration } from '../../domain/time.ts'
 import { TapelineError } from '../../errors.ts'
-import type { Broker, PartitionFetch, StoredRecord, TopicDescription } from '../../ports/broker.ts'
+import type { PartitionFetch, StoredRecord, TopicDescription } from '../../ports/broker.ts'
 import { requireOperator } from '../guard.ts'
+import type { GatewayOptions } from '../options.ts'
 import { recordsSchema, topicsSchema } from '../schemas.ts'
 import { callerIn, deadlineOf, type GatewayServer } from '../server.ts'
 
-interface TopicRouteOptions {
-  readonly broker: Broker
+interface TopicRouteOptions extends Pick<GatewayOptions, 'broker' | 'dynamicPrefix'> {
   readonly closing: () => boolean
 }
-
-/** Dynamic topics are named app.{ulid}. */
-const DYNAMIC_PREFIX = 'app.'
 
 const MOST_RECORDS = 1000
 const LONGEST_WAIT_MS = 30_000
@@ -34,7 +31,10 @@ const waitSchema = z.string().transform((text, context) => {
 const tags = ['topics']
 
 /** The broker's topics and their raw records. */
-export function registerTopics(app: GatewayServer, { broker, closing }: TopicRouteOptions): void {
+export function registerTopics(
+  app: GatewayServer,
+  { broker, dynamicPrefix, closing }: TopicRouteOptions,
+): void {
   app.route({
     method: 'GET',
     url: '/v1/topics',
@@ -49,7 +49,7 @@ export function registerTopics(app: GatewayServer, { broker, closing }: TopicRou
     },
     config: { errors: ['INPUT_INVALID', 'BROKER_UNAVAILABLE'] },
     handler: async (request, reply) => {
-      const prefix = request.query.all === 'true' ? '' : DYNAMIC_PREFIX
+      const prefix = request.query.all === 'true' ? '' : dynamicPrefix
       const topics = await broker.listTopics(prefix, deadlineOf(reply))
       return { topics: topics.map(summaryOf) }
     },

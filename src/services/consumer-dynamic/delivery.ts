@@ -1,5 +1,6 @@
 import type { ControlBus } from '../../control/bus.ts'
 import { withDeadline } from '../../control/deadline.ts'
+import type { PlatformNames } from '../../control/names.ts'
 import { CONTROL_VERSION } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
 import { type Cursor, decodeCursor } from '../../domain/cursor.ts'
@@ -16,6 +17,7 @@ import { openTopicHub, type TopicHub } from './topic-hub.ts'
 const NOTIFICATION_WAIT_MS = 10_000
 
 interface DeliveryParts extends Omit<ApplicationParts, 'hub'> {
+  readonly names: PlatformNames
   readonly desk: StreamDesk
   readonly bus: ControlBus
   readonly registry: Registry
@@ -31,8 +33,8 @@ export interface RunningDelivery extends Delivery {
 
 /** Delivers dynamic topics to the endpoints of applications, one consumerDynamic machine an application. */
 export async function createDelivery(parts: DeliveryParts): Promise<RunningDelivery> {
-  const { broker, desk, bus, registry, instance, log } = parts
-  const hub: TopicHub = await openTopicHub(broker, log)
+  const { broker, names, desk, bus, registry, instance, log } = parts
+  const hub: TopicHub = await openTopicHub(broker, names, log)
   const applications = new Map<string, { application: Application; connections: number }>()
 
   function* everySubscription(): Generator<Subscription> {

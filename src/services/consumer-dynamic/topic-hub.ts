@@ -1,6 +1,7 @@
 import { delay } from '../../async/timers.ts'
 import { withDeadline } from '../../control/deadline.ts'
-import { DYNAMIC_PREFIX, findTopic } from '../../control/topics.ts'
+import type { PlatformNames } from '../../control/names.ts'
+import { findTopic } from '../../control/topics.ts'
 import { copyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, PartitionFetch, Reader, TopicDescription } from '../../ports/broker.ts'
@@ -43,7 +44,7 @@ interface OpenTopic {
 }
 
 /** The one reader of dynamic topics in a process, shared by the actors of all applications (R12). */
-export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> {
+export async function openTopicHub(broker: Broker, names: PlatformNames, log: Log): Promise<TopicHub> {
   const stop = new AbortController()
   const topics = new Map<string, OpenTopic>()
   const opening = new Map<string, Promise<OpenTopic>>()
@@ -131,7 +132,7 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
   const reopen = async (): Promise<void> => {
     await reader.close().catch(report('a reader did not close'))
     reader = await broker.openReader()
-    const alive = new Set((await broker.listTopics(DYNAMIC_PREFIX, stop.signal)).map(({ name }) => name))
+    const alive = new Set((await broker.listTopics(names.dynamic, stop.signal)).map(({ name }) => name))
     for (const topic of topics.keys()) if (!alive.has(topic)) topics.delete(topic)
     await reader.assign(
       [...topics.values()].map(({ topic, nextOffset }) => ({ topic, partition: 0, offset: nextOffset })),

@@ -1,6 +1,5 @@
 import { delay } from '../../async/timers.ts'
 import { withDeadline } from '../../control/deadline.ts'
-import { GROUPS } from '../../control/names.ts'
 import { findTopic } from '../../control/topics.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { GroupMember, PollOptions, Reader } from '../../ports/broker.ts'
@@ -37,7 +36,7 @@ export interface Claims {
 }
 
 export async function joinFixedTopics(parts: ConsumerFixedParts, signal: AbortSignal): Promise<Claims> {
-  const { broker, store, nowMicros, log, meter } = parts
+  const { broker, names, store, nowMicros, log, meter } = parts
   const nowMs = (): number => nowMicros() / 1_000
   const assignment = new Assignment(nowMs)
   const claims = new Map<string, Claim>()
@@ -58,7 +57,7 @@ export async function joinFixedTopics(parts: ConsumerFixedParts, signal: AbortSi
 
   const member: GroupMember = await broker.joinGroup(
     {
-      group: GROUPS.consumersFixed,
+      group: names.groups.consumersFixed,
       topics: Object.values(parts.topics),
       onAssignment: async (partitions) => {
         for (const lost of assignment.set(partitions)) {

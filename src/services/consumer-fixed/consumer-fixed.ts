@@ -45,7 +45,7 @@ export async function createConsumerFixedServices(
 ): Promise<ConsumerFixedServices> {
   const memory = new TupleMemory()
   const parts = { ...given, memory }
-  const { broker, store, maxRecords, nowMicros, log, meter } = parts
+  const { broker, names, store, maxRecords, nowMicros, log, meter } = parts
   const inTurn = createSerializer()
   const claims = await joinFixedTopics(parts, signal)
   let inHand: Held | undefined
@@ -111,7 +111,12 @@ export async function createConsumerFixedServices(
           'the database refuses a record',
         )
         meter.count('dead_letters_total')
-        await writeDeadLetters(broker, [{ topic, partition, record: refused, error }], stop)
+        await writeDeadLetters(
+          broker,
+          names.deadLetters,
+          [{ topic, partition, record: refused, error }],
+          stop,
+        )
       },
     })
 
@@ -142,7 +147,7 @@ export async function createConsumerFixedServices(
             'dead letters',
           )
           meter.count('dead_letters_total', rejected.length)
-          await writeDeadLetters(broker, rejected, stop)
+          await writeDeadLetters(broker, names.deadLetters, rejected, stop)
         }
         return { writes, rows }
       }),

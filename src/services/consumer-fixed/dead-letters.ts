@@ -1,5 +1,4 @@
 import { letterEntry } from '../../control/dead-letter-records.ts'
-import { DEAD_LETTER_TOPIC } from '../../control/topics.ts'
 import type { Broker, OutgoingRecord } from '../../ports/broker.ts'
 import type { Rejected } from './prepare.ts'
 
@@ -14,14 +13,12 @@ const MOST_BYTES = 512 * 1024
  */
 export async function writeDeadLetters(
   broker: Broker,
+  topic: string,
   rejected: readonly Rejected[],
   signal: AbortSignal,
 ): Promise<void> {
   if (rejected.length === 0) return
-  await broker.publish(
-    [{ topic: DEAD_LETTER_TOPIC, partition: 0, records: rejected.map(deadLetter) }],
-    signal,
-  )
+  await broker.publish([{ topic, partition: 0, records: rejected.map(deadLetter) }], signal)
 }
 
 function deadLetter({ topic, partition, record, error }: Rejected): OutgoingRecord {

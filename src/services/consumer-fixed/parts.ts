@@ -1,3 +1,4 @@
+import type { PlatformNames } from '../../control/names.ts'
 import type { StoredChannel } from '../../domain/rows.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
@@ -6,6 +7,7 @@ import type { Store } from '../../ports/store.ts'
 /** What the fixed consumer's services are made of. */
 export interface ConsumerFixedParts {
   readonly broker: Broker
+  readonly names: PlatformNames
   readonly store: Store
   /** The fixed topics that have a table, by channel. */
   readonly topics: Readonly<Record<StoredChannel, string>>

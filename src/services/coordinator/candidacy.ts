@@ -1,11 +1,8 @@
-import { GROUPS } from '../../control/names.ts'
-import { REGISTRY_TOPIC } from '../../control/topics.ts'
+import type { PlatformNames } from '../../control/names.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { Broker, GroupMember } from '../../ports/broker.ts'
 import { Assignment } from '../assignment.ts'
 import type { Leader } from './leader.ts'
-
-const OFFICE = { topic: REGISTRY_TOPIC, partition: 0 } as const
 
 /** This process among the coordinators: it leads while the group gives it the registry's one partition (R7). */
 export interface Candidacy {
@@ -21,22 +18,24 @@ export interface Candidacy {
 
 interface CandidacyParts {
   readonly broker: Broker
+  readonly names: PlatformNames
   readonly leader: Leader
   /** Milliseconds. */
   readonly now: () => number
 }
 
 export async function joinCoordinators(
-  { broker, leader, now }: CandidacyParts,
+  { broker, names, leader, now }: CandidacyParts,
   signal: AbortSignal,
 ): Promise<Candidacy> {
+  const office = { topic: names.registry, partition: 0 } as const
   const assignment = new Assignment(now)
   /** The generation of the assignment in which it took the leadership. */
   let ledIn = -1
   const member: GroupMember = await broker.joinGroup(
     {
-      group: GROUPS.coordinators,
-      topics: [REGISTRY_TOPIC],
+      group: names.groups.coordinators,
+      topics: [names.registry],
       onAssignment: async (partitions) => {
         if (assignment.set(partitions).length > 0) leader.resign()
       },
@@ -48,14 +47,14 @@ export async function joinCoordinators(
     try {
       return await work()
     } catch (error) {
-      if (toTapelineError(error).code === 'FENCED') assignment.yield(OFFICE, ledIn)
+      if (toTapelineError(error).code === 'FENCED') assignment.yield(office, ledIn)
       throw error
     }
   }
 
   return {
     async lead(stop) {
-      if (!assignment.has(OFFICE.topic, OFFICE.partition)) {
+      if (!assignment.has(office.topic, office.partition)) {
         leader.resign()
         return false
       }

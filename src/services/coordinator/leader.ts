@@ -1,7 +1,7 @@
 import { claimOwnership, type Ownership } from '../../control/claim.ts'
+import type { PlatformNames } from '../../control/names.ts'
 import {
   CONTROL_VERSION,
-  LEADER_ID,
   type LeaseRecord,
   type RegistryRecord,
   registryEntry,
@@ -9,7 +9,6 @@ import {
   type StreamRecord,
 } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
-import { REGISTRY_TOPIC } from '../../control/topics.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
@@ -43,13 +42,14 @@ export interface Leader {
 
 interface LeaderParts {
   readonly broker: Broker
+  readonly names: PlatformNames
   readonly registry: Registry
   readonly instance: string
   readonly now: () => number
   readonly log: Log
 }
 
-export function createLeader({ broker, registry, instance, now, log }: LeaderParts): Leader {
+export function createLeader({ broker, names, registry, instance, now, log }: LeaderParts): Leader {
   let ownership: Ownership | undefined
   let term = 0
 
@@ -82,7 +82,7 @@ export function createLeader({ broker, registry, instance, now, log }: LeaderPar
     },
     async lead(signal) {
       if (ownership !== undefined) return
-      const claimed = await claimOwnership(broker, LEADER_ID, instance, now(), signal)
+      const claimed = await claimOwnership(broker, names, names.leaderId, instance, now(), signal)
       try {
         await registry.reached(claimed.epoch + 1, signal)
       } catch (error) {
@@ -103,7 +103,7 @@ export function createLeader({ broker, registry, instance, now, log }: LeaderPar
         ...removed.map(registryTombstone),
       ]
       try {
-        const [ack] = await writer.commit([{ topic: REGISTRY_TOPIC, partition: 0, records: entries }], signal)
+        const [ack] = await writer.commit([{ topic: names.registry, partition: 0, records: entries }], signal)
         const end = (ack?.baseOffset ?? 0) + entries.length
         await registry.reached(end, signal)
         return end

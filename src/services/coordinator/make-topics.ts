@@ -145,14 +145,14 @@ async function makeTopics(
 
 /** The ends of the fixed topic of each channel that is asked for: nothing before is derived for a stream that starts now (R4). */
 async function fixedEnds(
-  { broker, settings }: CoordinatorParts,
+  { broker, names }: CoordinatorParts,
   specs: readonly Spec[],
   signal: AbortSignal,
 ): Promise<(channel: Spec['channel']) => number[]> {
   const ends = new Map<Spec['channel'], number[]>()
   for (const { channel } of specs) {
     if (ends.has(channel)) continue
-    const name = settings.fixedTopics[channel]
+    const name = names.fixed[channel]
     const topic = await findTopic(broker, name, signal)
     if (topic === undefined) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${name}`)
     ends.set(

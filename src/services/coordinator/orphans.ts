@@ -1,5 +1,5 @@
+import type { PlatformNames } from '../../control/names.ts'
 import type { RegistryView } from '../../control/registry-view.ts'
-import { DYNAMIC_PREFIX } from '../../control/topics.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 
@@ -11,13 +11,25 @@ const ULID_DIGITS = '0123456789abcdefghjkmnpqrstvwxyz'
  * view must hold the registry to its end. A topic is registered before it is made, so that clocks that differ do no harm.
  */
 export async function removeOrphans(
-  { broker, now, log }: { readonly broker: Broker; readonly now: () => number; readonly log: Log },
+  {
+    broker,
+    names,
+    now,
+    log,
+  }: {
+    readonly broker: Broker
+    readonly names: PlatformNames
+    readonly now: () => number
+    readonly log: Log
+  },
   view: RegistryView,
   signal: AbortSignal,
 ): Promise<void> {
-  const topics = await broker.listTopics(DYNAMIC_PREFIX, signal)
+  const topics = await broker.listTopics(names.dynamic, signal)
   const known = new Set([...view.streams()].map((stream) => stream.topic))
-  const orphans = topics.filter(({ name }) => !known.has(name) && now() - madeAt(name) > ORPHAN_AGE_MS)
+  const orphans = topics.filter(
+    ({ name }) => !known.has(name) && now() - madeAt(name.slice(names.dynamic.length)) > ORPHAN_AGE_MS,
+  )
   if (orphans.length === 0) return
   log.info({ topics: orphans.length }, 'removing topics that the registry does not know')
   await broker.deleteTopics(
@@ -27,9 +39,9 @@ export async function removeOrphans(
 }
 
 /** When a dynamic topic was made, from the ULID in its name; 0 where it has none. */
-function madeAt(topic: string): number {
+function madeAt(id: string): number {
   let millis = 0
-  for (const digit of topic.slice(DYNAMIC_PREFIX.length, DYNAMIC_PREFIX.length + 10)) {
+  for (const digit of id.slice(0, 10)) {
     millis = millis * 32 + ULID_DIGITS.indexOf(digit)
   }
   return Number.isFinite(millis) && millis > 0 ? millis : 0

@@ -2,15 +2,14 @@ import { delay } from '../../async/timers.ts'
 import type { ControlBus } from '../../control/bus.ts'
 import { withDeadline } from '../../control/deadline.ts'
 import type { Membership } from '../../control/membership.ts'
+import type { PlatformNames } from '../../control/names.ts'
 import {
   CONTROL_VERSION,
   type ControlRecordOf,
   decodeControl,
   type LeaseRecord,
-  type StreamRecord,
 } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
-import { CONTROL_TOPIC, DYNAMIC_PREFIX } from '../../control/topics.ts'
 import { specKey } from '../../domain/stream-spec.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, Reader } from '../../ports/broker.ts'
@@ -30,6 +29,7 @@ const FOLLOW_MS = 200
 
 export interface CoordinatorParts {
   readonly broker: Broker
+  readonly names: PlatformNames
   readonly registry: Registry
   readonly bus: ControlBus
   readonly membership: Membership
@@ -48,8 +48,6 @@ interface CoordinatorSettings {
   readonly maxPerApplication: number
   /** How far back an application may resume, in milliseconds. */
   readonly retentionMs: number
-  /** The fixed topic of each channel. */
-  readonly fixedTopics: Readonly<Record<StreamRecord['spec']['channel'], string>>
 }
 
 /** A request as it was read, with the topic that is to serve it. */
@@ -78,7 +76,7 @@ export interface RequestQueue {
 
 /** The coordinator's in-tray: requests from the control topic, leases that run out, topics whose grace is over. */
 export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy): RequestQueue {
-  const { broker, registry, bus, membership, leader, instance, settings, now, newId, log } = parts
+  const { broker, names, registry, bus, membership, leader, instance, settings, now, newId, log } = parts
   const { view } = registry
   const clock = createLeaseClock(view, now)
   /** The term of the leadership that the reader and the batch in hand belong to. */
@@ -120,7 +118,7 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
     await closeReader()
     reader = await broker.openReader()
     controlOffset = view.controlOffset
-    await reader.assign([{ topic: CONTROL_TOPIC, partition: 0, offset: controlOffset }])
+    await reader.assign([{ topic: names.control, partition: 0, offset: controlOffset }])
     clock.restart()
     await removeOrphans(parts, view, signal)
     term = beginning
@@ -167,7 +165,7 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
     const fresh = new Map<string, string>()
     requests = creations.map((record) => {
       const key = specKey(record.spec)
-      const topicName = view.streamOf(record.spec)?.topic ?? fresh.get(key) ?? `${DYNAMIC_PREFIX}${newId()}`
+      const topicName = view.streamOf(record.spec)?.topic ?? fresh.get(key) ?? `${names.dynamic}${newId()}`
       fresh.set(key, topicName)
       return { record, topicName }
     })

@@ -2,7 +2,7 @@ import { withDeadline } from '../../control/deadline.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
 import type { OutgoingRecord } from '../../ports/broker.ts'
 import { createSerializer } from '../serialize.ts'
-import { checkpointPartition, checkpointRecords, checkpointState } from './checkpoint.ts'
+import { checkpointRecords, checkpointState } from './checkpoint.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import type { Shard } from './shard.ts'
@@ -43,7 +43,7 @@ interface Taken extends Written {
  * wait. Each goes out in a transaction of its shard, which the broker refuses to a former owner (R4).
  */
 export function createCheckpointWriter(
-  { now, log }: ProducerParts,
+  { names, now, log }: ProducerParts,
   { shards, routes, doubt, yieldTo }: ShardOwnership,
 ): CheckpointWriter {
   const stop = new AbortController()
@@ -81,7 +81,7 @@ export function createCheckpointWriter(
     signal: AbortSignal,
   ): Promise<void> => {
     try {
-      await shard.ownership.writer.commit([{ ...checkpointPartition(shard.k), records }], signal)
+      await shard.ownership.writer.commit([{ topic: names.checkpoints, partition: shard.k, records }], signal)
       written.set(shard, { state, at })
     } catch (error) {
       for (const market of changed) shard.changed.add(market)

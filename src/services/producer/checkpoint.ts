@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { CHECKPOINT_TOPIC } from '../../control/topics.ts'
 import { CHANNELS, type Channel } from '../../domain/events.ts'
 import type { RecordHeaders } from '../../domain/record.ts'
 import { TradeWindow, type WindowSnapshot } from '../../domain/trade-window.ts'
@@ -87,11 +86,6 @@ export function checkpointRecords(
     entry(`${MARKET_PREFIX}${market}`, shard.window(market).snapshot() satisfies WindowSnapshot),
   )
   return [...windows, entry(CHECKPOINT_KEY, checkpoint)]
-}
-
-/** Where the checkpoints of a shard are kept. */
-export function checkpointPartition(shard: number): { readonly topic: string; readonly partition: number } {
-  return { topic: CHECKPOINT_TOPIC, partition: shard }
 }
 
 /** The last checkpoint and windows of a shard, folded from the records of its partition. */

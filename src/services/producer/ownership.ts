@@ -8,8 +8,6 @@ import { Routes } from './routes.ts'
 import type { Shard } from './shard.ts'
 import { type FormerOwnership, type TakenShard, takeOverShards } from './take-over.ts'
 
-const GROUP = 'tapeline.producers'
-
 /** How long taking shards over may take: a tail of some seconds is read, and epochs are claimed one by one. */
 const TAKE_OVER_TIMEOUT_MS = 60_000
 
@@ -51,7 +49,7 @@ export interface ShardOwnership {
 }
 
 export async function joinShards(parts: ProducerParts, signal: AbortSignal): Promise<ShardOwnership> {
-  const { broker, registry, topics, now, log } = parts
+  const { broker, names, registry, topics, now, log } = parts
   const shards = new Map<number, Shard>()
   const routes = new Routes(registry, now)
   const former = new Map<number, FormerOwnership>()
@@ -117,7 +115,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
 
   const member: GroupMember = await broker.joinGroup(
     {
-      group: GROUP,
+      group: names.groups.producers,
       topics: [topics.trade],
       onAssignment: async (partitions) => {
         const lost = assignment.set(partitions)

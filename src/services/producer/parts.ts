@@ -1,4 +1,5 @@
 import type { ControlBus } from '../../control/bus.ts'
+import type { PlatformNames } from '../../control/names.ts'
 import type { Registry } from '../../control/registry.ts'
 import type { Channel } from '../../domain/events.ts'
 import type { StreamRequest } from '../../domain/stream-spec.ts'
@@ -12,6 +13,7 @@ export interface ProducerParts {
   /** The markets that the source is to be asked for, those of owned shards only; empty where it knows by itself what it gives. */
   readonly markets: readonly Market[]
   readonly broker: Broker
+  readonly names: PlatformNames
   readonly registry: Registry
   readonly bus: ControlBus
   readonly instance: string

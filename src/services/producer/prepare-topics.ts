@@ -1,6 +1,5 @@
 import { withDeadline } from '../../control/deadline.ts'
 import { type ReadRange, readRanges } from '../../control/read-range.ts'
-import { DYNAMIC_PREFIX } from '../../control/topics.ts'
 import { counts, emptyMemory } from '../../domain/reader-rules.ts'
 import type { OutgoingRecord, TopicDescription } from '../../ports/broker.ts'
 import type { ShardOwnership } from './ownership.ts'
@@ -81,9 +80,9 @@ async function readInChunks(
   step: PreparationStep,
   signal: AbortSignal,
 ): Promise<Route[]> {
-  const { broker } = parts
+  const { broker, names } = parts
   const known = new Map(
-    (await broker.listTopics(DYNAMIC_PREFIX, signal)).map((description) => [description.name, description]),
+    (await broker.listTopics(names.dynamic, signal)).map((description) => [description.name, description]),
   )
   // One that is gone is found out by the publish.
   const waiting = topics.filter(({ route }) => known.has(route.topic))

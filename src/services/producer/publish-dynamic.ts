@@ -1,5 +1,5 @@
 import { withDeadline } from '../../control/deadline.ts'
-import { DYNAMIC_PREFIX, findTopic } from '../../control/topics.ts'
+import { findTopic } from '../../control/topics.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
 import type { OutgoingRecord, PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
@@ -36,7 +36,7 @@ export interface DynamicPublisher {
  * that alone cannot be written is set aside, and derived on its own later (R3).
  */
 export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwnership): DynamicPublisher {
-  const { broker, topics, log, meter, now } = parts
+  const { broker, names, topics, log, meter, now } = parts
   const { shards, routes } = ownership
   const catchUp = createCatchUp(parts, ownership)
   /** Some topic could not be written, and it is not known which. */
@@ -81,7 +81,7 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
     signal: AbortSignal,
   ): Promise<boolean> => {
     if (isAbort(error) || toTapelineError(error).code !== 'TOPIC_UNKNOWN') return false
-    const alive = new Set((await broker.listTopics(DYNAMIC_PREFIX, signal)).map(({ name }) => name))
+    const alive = new Set((await broker.listTopics(names.dynamic, signal)).map(({ name }) => name))
     const gone = [...derivation.keys()].filter((route) => !alive.has(route.topic))
     for (const route of gone) {
       derivation.delete(route)

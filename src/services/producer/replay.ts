@@ -1,7 +1,6 @@
 import { type LetterRecord, readLetters, replayedEntry } from '../../control/dead-letter-records.ts'
 import { withDeadline } from '../../control/deadline.ts'
 import { CONTROL_VERSION, type ControlRecordOf } from '../../control/records.ts'
-import { DEAD_LETTER_TOPIC } from '../../control/topics.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import { type Channel, type MarketEvent, marketKey, shardOf } from '../../domain/events.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
@@ -46,7 +45,7 @@ interface OpenBatch {
 }
 
 export function createReplay(parts: ProducerParts, ownership: ShardOwnership): Replay {
-  const { broker, bus, instance, partitions, topics, now, log, meter } = parts
+  const { broker, names, bus, instance, partitions, topics, now, log, meter } = parts
   const channels = new Map(Object.entries(topics).map(([channel, topic]) => [topic, channel as Channel]))
   const open = new Map<SourceBatch, OpenBatch>()
   const byEvent = new Map<object, OpenLetter>()
@@ -94,6 +93,7 @@ export function createReplay(parts: ProducerParts, ownership: ShardOwnership): R
   ): Promise<void> => {
     const bodies = await readLetters(
       broker,
+      names.deadLetters,
       letters.map(({ at }) => at),
       signal,
     )
@@ -147,7 +147,7 @@ export function createReplay(parts: ProducerParts, ownership: ShardOwnership): R
         const notes = done.map(({ letter: { topic, partition, offset } }) =>
           replayedEntry({ topic, partition, offset, replayedAt: now(), instance }),
         )
-        await broker.publish([{ topic: DEAD_LETTER_TOPIC, partition: 0, records: notes }], signal)
+        await broker.publish([{ topic: names.deadLetters, partition: 0, records: notes }], signal)
         const results = done.map(({ id }) => ({ id, outcome: 'replayed' as const }))
         await answer(settled.requestId, results, signal)
       })

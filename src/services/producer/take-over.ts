@@ -6,7 +6,7 @@ import { CHANNELS, type Channel, hasLatestValue, marketKey } from '../../domain/
 import { counts, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
-import { CheckpointReader, checkpointPartition } from './checkpoint.ts'
+import { CheckpointReader } from './checkpoint.ts'
 import type { ProducerParts } from './parts.ts'
 import { Shard, type Tail } from './shard.ts'
 
@@ -81,7 +81,7 @@ function closeQuietly({ writer }: Ownership): void {
 
 /** Claims shards one by one; gives those that somebody else took over in between. */
 async function claimAll(
-  { broker, instance, now }: ProducerParts,
+  { broker, names, instance, now }: ProducerParts,
   ks: readonly number[],
   owners: Map<number, Ownership>,
   signal: AbortSignal,
@@ -89,7 +89,7 @@ async function claimAll(
   const fenced: number[] = []
   for (const k of ks) {
     try {
-      owners.set(k, await claimOwnership(broker, `tapeline.shard.${k}`, instance, now(), signal))
+      owners.set(k, await claimOwnership(broker, names, names.shardId(k), instance, now(), signal))
     } catch (error) {
       if (toTapelineError(error).code !== 'FENCED') throw error
       fenced.push(k)
@@ -208,15 +208,15 @@ function limitPending(tail: Tail): void {
 }
 
 async function readCheckpoints(
-  { broker }: ProducerParts,
+  { broker, names }: ProducerParts,
   ks: readonly number[],
   signal: AbortSignal,
 ): Promise<Map<number, CheckpointReader>> {
   const readers = new Map(ks.map((k) => [k, new CheckpointReader()]))
-  const topic = await findTopic(broker, checkpointPartition(0).topic, signal)
+  const topic = await findTopic(broker, names.checkpoints, signal)
   const ranges = ks.map((k) => {
     const { earliest, end } = topic?.offsets[k] ?? { earliest: 0, end: 0 }
-    return { ...checkpointPartition(k), offset: earliest, end }
+    return { topic: names.checkpoints, partition: k, offset: earliest, end }
   })
   await readRanges(
     broker,

@@ -1,8 +1,6 @@
 import type { KafkaUses } from '../../adapters/broker/kafka.ts'
 import type { Config } from '../../config.ts'
-import { GROUPS, shardId } from '../../control/names.ts'
-import { LEADER_ID } from '../../control/records.ts'
-import { CHECKPOINT_TOPIC, DYNAMIC_PREFIX, fixedTopics, REGISTRY_TOPIC } from '../../control/topics.ts'
+import { type PlatformNames, platformNames } from '../../control/names.ts'
 import { TapelineError } from '../../errors.ts'
 import type { Log } from '../../ports/log.ts'
 import { kafkaSettings } from './servers.ts'
@@ -10,25 +8,25 @@ import { kafkaSettings } from './servers.ts'
 type Role = Config['roles'][number]
 
 /** What a role does on the broker that shows only while it runs, when every failure is retried. */
-const USES: Readonly<Record<Role, (topics: Config['topics']) => Partial<KafkaUses>>> = {
-  producer: ({ prefix, partitions }) => ({
-    topics: [...Object.values(fixedTopics(prefix)), CHECKPOINT_TOPIC],
-    groups: [GROUPS.producers],
-    transactionalIds: Array.from({ length: partitions }, (_, k) => shardId(k)),
+const USES: Readonly<Record<Role, (names: PlatformNames, partitions: number) => Partial<KafkaUses>>> = {
+  producer: (names, partitions) => ({
+    topics: [...Object.values(names.fixed), names.checkpoints],
+    groups: [names.groups.producers],
+    transactionalIds: Array.from({ length: partitions }, (_, k) => names.shardId(k)),
   }),
-  coordinator: () => ({
-    topics: [REGISTRY_TOPIC],
-    prefixes: [DYNAMIC_PREFIX],
-    groups: [GROUPS.coordinators],
-    transactionalIds: [LEADER_ID],
+  coordinator: (names) => ({
+    topics: [names.registry],
+    prefixes: [names.dynamic],
+    groups: [names.groups.coordinators],
+    transactionalIds: [names.leaderId],
   }),
-  'consumer-fixed': () => ({ groups: [GROUPS.consumersFixed] }),
+  'consumer-fixed': (names) => ({ groups: [names.groups.consumersFixed] }),
   gateway: () => ({}),
 }
 
 /** What roles do on the broker, in one process or in many. */
 export function usesOf(roles: readonly Role[], topics: Config['topics']): KafkaUses {
-  const uses = roles.map((role) => USES[role](topics))
+  const uses = roles.map((role) => USES[role](platformNames(topics), topics.partitions))
   return {
     topics: uses.flatMap((each) => each.topics ?? []),
     prefixes: uses.flatMap((each) => each.prefixes ?? []),

@@ -8,11 +8,12 @@ export async function startConsumerFixedRole(
   foundation: StoreFoundation,
   signal: AbortSignal,
 ): Promise<void> {
-  const { config, broker, store, topics, roster, actorParts, started, log, meter } = foundation
-  const { book: _notStored, ...stored } = topics
+  const { config, broker, store, names, roster, actorParts, started, log, meter } = foundation
+  const { book: _notStored, ...stored } = names.fixed
   const services = await createConsumerFixedServices(
     {
       broker,
+      names,
       store,
       topics: stored,
       maxRecords: config.consumerFixed.maxRows,

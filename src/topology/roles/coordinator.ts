@@ -8,18 +8,19 @@ export async function startCoordinatorRole(
   foundation: Foundation,
   signal: AbortSignal,
 ): Promise<() => boolean> {
-  const { config, broker, registry, bus, membership, instance, topics, roster, started, log } = foundation
+  const { config, broker, registry, bus, names, membership, instance, roster, started, log } = foundation
   const { grace, maxPerApplication, retention } = config.streams
-  const leader = createLeader({ broker, registry, instance, now: Date.now, log })
+  const leader = createLeader({ broker, names, registry, instance, now: Date.now, log })
   const services = await createCoordinatorServices(
     {
       broker,
+      names,
       registry,
       bus,
       membership,
       leader,
       instance,
-      settings: { graceMs: grace, maxPerApplication, retentionMs: retention, fixedTopics: topics },
+      settings: { graceMs: grace, maxPerApplication, retentionMs: retention },
       now: Date.now,
       newId,
       log,

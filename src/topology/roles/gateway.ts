@@ -16,6 +16,7 @@ export async function startGatewayRole(
   const {
     config,
     broker,
+    names,
     store,
     bus,
     registry,
@@ -33,6 +34,7 @@ export async function startGatewayRole(
   const nowMicros = clockMicros
   const delivery = await createDelivery({
     broker,
+    names,
     desk,
     bus,
     registry,
@@ -52,7 +54,8 @@ export async function startGatewayRole(
     delivery,
     store,
     broker,
-    deadLetters: createDeadLetterDesk({ instance, broker, bus, membership, newId, log }),
+    dynamicPrefix: names.dynamic,
+    deadLetters: createDeadLetterDesk({ instance, broker, names, bus, membership, newId, log }),
     endpoint: createWebSocketEndpoint,
   })
   started.add('gateway', async () => {

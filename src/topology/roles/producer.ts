@@ -14,7 +14,7 @@ export async function startProducerRole(
   { source, markets }: ChosenSource,
   signal: AbortSignal,
 ): Promise<() => readonly number[]> {
-  const { config, broker, registry, bus, instance, topics, roster, actorParts, started, log, meter } =
+  const { config, broker, registry, bus, names, instance, roster, actorParts, started, log, meter } =
     foundation
   started.add('source', () => source.close())
   const standing = new Map(
@@ -27,7 +27,8 @@ export async function startProducerRole(
       registry,
       bus,
       instance,
-      topics,
+      names,
+      topics: names.fixed,
       markets,
       partitions: config.topics.partitions,
       standing,

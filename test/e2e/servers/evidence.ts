@@ -1,9 +1,10 @@
 import { readRanges } from '../../../src/control/read-range.ts'
 import { decodeRegistry, type LeaseRecord, type StreamRecord } from '../../../src/control/records.ts'
-import { findTopic, REGISTRY_TOPIC } from '../../../src/control/topics.ts'
+import { findTopic } from '../../../src/control/topics.ts'
 import { counts, emptyMemory, type ReaderMemory } from '../../../src/domain/reader-rules.ts'
 import type { RecordHeaders } from '../../../src/domain/record.ts'
 import type { Broker, StoredRecord } from '../../../src/ports/broker.ts'
+import { NAMES } from '../../names.ts'
 import { type LedgerTrade, readLedger } from '../ledger.ts'
 import type { Cluster } from './cluster.ts'
 
@@ -94,7 +95,7 @@ export async function readGaps(cluster: Cluster): Promise<FlaggedGap[]> {
 async function readRegistry(broker: Broker): Promise<Pick<Evidence, 'leases' | 'streams'>> {
   const leases = new Map<string, LeaseRecord>()
   const streams = new Map<string, StreamRecord>()
-  await readAll(broker, REGISTRY_TOPIC, (_partition, { value }) => {
+  await readAll(broker, NAMES.registry, (_partition, { value }) => {
     if (value === null) return
     const record = decodeRegistry(value)
     if (record.kind === 'lease') leases.set(record.id, record)

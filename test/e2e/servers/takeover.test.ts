@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { GROUPS } from '../../../src/control/names.ts'
+import { NAMES } from '../../names.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { kafkaMissing } from '../../servers/kafka.ts'
 import { postgresMissing } from '../../servers/postgres.ts'
@@ -82,12 +82,12 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
 
   test("a second consumer joins and leaves under load: the partitions are shared, and Kafka's own tool shows the lag", async (t) => {
     await cluster.process('consumer-2').start()
-    let group = await describeGroup(cluster, GROUPS.consumersFixed)
+    let group = await describeGroup(cluster, NAMES.groups.consumersFixed)
     const membersOf = (): Set<string> => new Set(group.flatMap(({ member }) => member ?? []))
     await until(
       'two members share the partitions',
       async () => {
-        group = await describeGroup(cluster, GROUPS.consumersFixed)
+        group = await describeGroup(cluster, NAMES.groups.consumersFixed)
         return membersOf().size === 2 && group.every(({ member }) => member !== undefined)
       },
       TAKEN_OVER_MS,
@@ -102,7 +102,7 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
     await untilStored()
     assert.equal(await cluster.process('consumer-2').stop(), 0)
     await untilStored()
-    group = await describeGroup(cluster, GROUPS.consumersFixed)
+    group = await describeGroup(cluster, NAMES.groups.consumersFixed)
     assert.equal(membersOf().size, 1)
     passed++
   })

@@ -10,6 +10,7 @@ import type { AppEndpoint, AppMessage } from '../../../src/ports/transport.ts'
 import { catchUp } from '../../../src/services/consumer-dynamic/catch-up.ts'
 import { Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
 import { openTopicHub } from '../../../src/services/consumer-dynamic/topic-hub.ts'
+import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
 
 const TOPIC = 'app.one'
@@ -44,7 +45,7 @@ async function openStream(t: TestContext) {
     [{ name: TOPIC, partitions: 1, retentionMs: RETENTION_MS }],
     NEVER,
   )
-  const hub = await openTopicHub(broker, quietLog)
+  const hub = await openTopicHub(broker, NAMES, quietLog)
   t.after(async () => {
     await hub.close()
     await broker.close()

@@ -1,18 +1,19 @@
 import type { TestContext } from 'node:test'
 import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
-import { ensureTopics, fixedTopics } from '../../../src/control/topics.ts'
+import { ensureTopics } from '../../../src/control/topics.ts'
 import { encodeEvent } from '../../../src/domain/event-codec.ts'
 import type { Trade } from '../../../src/domain/events.ts'
 import type { OutgoingRecord } from '../../../src/ports/broker.ts'
 import { createConsumerFixedServices } from '../../../src/services/consumer-fixed/consumer-fixed.ts'
 import { createAlerts } from '../../../src/telemetry/alerts.ts'
 import { startConsumerFixed } from '../../../src/topology/actors.ts'
+import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
 import { ProcessBroker } from '../process-broker.ts'
 import { FencedStore } from './fenced-store.ts'
 
 export const NEVER = new AbortController().signal
-export const TOPICS = fixedTopics('market')
+export const TOPICS = NAMES.fixed
 export const PARTITIONS = 4
 export const RETENTION_MS = 3_600_000
 
@@ -28,7 +29,7 @@ export const tradeRecord = (partition: number, id: string): OutgoingRecord => ({
 export async function setUp(t: TestContext, { lanes = 2, maxRecords = 200 } = {}) {
   let now = 1_700_000_000_000
   const broker = await openEmbeddedBroker({ folder: ':memory:', now: () => now, cleanEveryMs: 5 })
-  const settings = { prefix: 'market', partitions: PARTITIONS, retentionMs: RETENTION_MS }
+  const settings = { names: NAMES, partitions: PARTITIONS, retentionMs: RETENTION_MS }
   await ensureTopics(broker, { ...settings, deadLetterRetentionMs: RETENTION_MS }, NEVER)
   const store = new FencedStore(lanes)
   const closings = new Set<() => Promise<void>>()
@@ -65,6 +66,7 @@ export async function setUp(t: TestContext, { lanes = 2, maxRecords = 200 } = {}
     const { book: _notStored, ...topics } = TOPICS
     const services = await createConsumerFixedServices(
       {
+        names: NAMES,
         ...{ broker: mine, store: store.ofProcess(), topics, maxRecords, lingerMs: 1 },
         ...{ nowMicros: () => performance.now() * 1_000, raiseAlert: alerts.raise },
         ...{ log: quietLog, meter: quietMeter },

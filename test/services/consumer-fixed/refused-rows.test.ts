@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
-import { DEAD_LETTER_TOPIC, ensureTopics, fixedTopics } from '../../../src/control/topics.ts'
+import { ensureTopics } from '../../../src/control/topics.ts'
 import { encodeEvent } from '../../../src/domain/event-codec.ts'
 import type { Trade } from '../../../src/domain/events.ts'
 import { emptyMemory } from '../../../src/domain/reader-rules.ts'
 import { TapelineError } from '../../../src/errors.ts'
 import type { Claim, PartitionWrite, Store } from '../../../src/ports/store.ts'
 import { createConsumerFixedServices } from '../../../src/services/consumer-fixed/consumer-fixed.ts'
+import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
 
 const NEVER = new AbortController().signal
-const TOPICS = fixedTopics('market')
+const TOPICS = NAMES.fixed
 
 const trade = (n: number, id: string): Trade => ({
   exchange: 'x',
@@ -68,7 +69,7 @@ class StrictStore implements Pick<Store, 'lanes' | 'claim' | 'write'> {
 async function consumer(t: TestContext, ids: readonly string[], refused: readonly string[]) {
   const broker = await openEmbeddedBroker({ folder: ':memory:' })
   t.after(() => broker.close())
-  const settings = { prefix: 'market', partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
+  const settings = { names: NAMES, partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
   await ensureTopics(broker, settings, NEVER)
   const records = ids.map((id, n) => ({
     key: 'x:A-B',
@@ -81,6 +82,7 @@ async function consumer(t: TestContext, ids: readonly string[], refused: readonl
   const parts = { broker, topics, maxRecords: 1_000, lingerMs: 0, nowMicros: () => 0, raiseAlert: () => {} }
   const services = await createConsumerFixedServices(
     {
+      names: NAMES,
       ...parts,
       store: store as Pick<Store, 'lanes' | 'claim' | 'write'> as Store,
       log: quietLog,
@@ -95,7 +97,7 @@ async function consumer(t: TestContext, ids: readonly string[], refused: readonl
   }
   const deadLetters = async (): Promise<{ offset: number; code: string }[]> => {
     const reader = await broker.openReader()
-    await reader.assign([{ topic: DEAD_LETTER_TOPIC, partition: 0, offset: 0 }])
+    await reader.assign([{ topic: NAMES.deadLetters, partition: 0, offset: 0 }])
     const fetches = await reader.poll({ maxRecords: 1_000, waitMs: 0 }, NEVER)
     await reader.close()
     return fetches

@@ -3,12 +3,13 @@ import { test } from 'node:test'
 import type { RegistryRecord } from '../../../src/control/records.ts'
 import { RegistryView } from '../../../src/control/registry-view.ts'
 import { createLeaseClock } from '../../../src/services/coordinator/lease-clock.ts'
+import { NAMES } from '../../names.ts'
 
 const author = { v: 1, instance: 'leader', epoch: 1 } as const
 
 /** A view with one stream and its lease of 10 s. */
 function setUp() {
-  const view = new RegistryView()
+  const view = new RegistryView(NAMES.leaderId)
   const records: RegistryRecord[] = [
     {
       ...author,

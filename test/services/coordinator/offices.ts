@@ -4,13 +4,14 @@ import { openControlBus } from '../../../src/control/bus.ts'
 import { joinMembership } from '../../../src/control/membership.ts'
 import { openRegistry } from '../../../src/control/registry.ts'
 import { createStreamDesk } from '../../../src/control/stream-desk.ts'
-import { ensureTopics, fixedTopics } from '../../../src/control/topics.ts'
+import { ensureTopics } from '../../../src/control/topics.ts'
 import { parseStreamRequest } from '../../../src/domain/stream-spec.ts'
 import { ulid } from '../../../src/domain/ulid.ts'
 import { createCoordinatorServices } from '../../../src/services/coordinator/coordinator.ts'
 import { createLeader } from '../../../src/services/coordinator/leader.ts'
 import { createAlerts } from '../../../src/telemetry/alerts.ts'
 import { startCoordinator } from '../../../src/topology/actors.ts'
+import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
 import { ProcessBroker } from '../process-broker.ts'
 
@@ -22,7 +23,7 @@ export const tradesOf = (symbol: string) =>
 /** Processes with a coordinator and a stream desk each, over one broker. */
 export async function setUp(t: TestContext) {
   const broker = await openEmbeddedBroker({ folder: ':memory:' })
-  const settings = { prefix: 'market', partitions: 2, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
+  const settings = { names: NAMES, partitions: 2, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
   await ensureTopics(broker, settings, NEVER)
   const closings: (() => Promise<void>)[] = []
   t.after(async () => {
@@ -33,23 +34,39 @@ export async function setUp(t: TestContext) {
 
   const start = async (instance: string, { coordinates = true } = {}) => {
     const mine = new ProcessBroker(broker)
-    const registry = await openRegistry(mine, quietLog, NEVER)
-    const bus = await openControlBus(mine, registry, quietLog, NEVER)
+    const registry = await openRegistry(mine, NAMES, quietLog, NEVER)
+    const bus = await openControlBus(mine, NAMES, registry, quietLog, NEVER)
     const membership = joinMembership(
       bus,
       { instance, roles: ['coordinator'] },
       () => performance.now(),
       quietLog,
     )
-    const leader = createLeader({ broker: mine, registry, instance, now: Date.now, log: quietLog })
+    const leader = createLeader({
+      broker: mine,
+      names: NAMES,
+      registry,
+      instance,
+      now: Date.now,
+      log: quietLog,
+    })
     const alerts = createAlerts({ log: quietLog, meter: quietMeter })
     const services = coordinates
       ? await createCoordinatorServices(
           {
-            ...{ broker: mine, registry, bus, membership, leader, instance, now: Date.now, newId },
+            ...{
+              broker: mine,
+              names: NAMES,
+              registry,
+              bus,
+              membership,
+              leader,
+              instance,
+              now: Date.now,
+              newId,
+            },
             settings: {
               ...{ graceMs: 60_000, maxPerApplication: 1_000, retentionMs: 1e9 },
-              fixedTopics: fixedTopics('market'),
             },
             log: quietLog,
           },

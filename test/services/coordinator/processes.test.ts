@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { DYNAMIC_PREFIX, REGISTRY_TOPIC } from '../../../src/control/topics.ts'
 import { TapelineError } from '../../../src/errors.ts'
+import { NAMES } from '../../names.ts'
 import { until } from '../until.ts'
 import { NEVER, setUp, tradesOf } from './offices.ts'
 
@@ -12,7 +12,7 @@ const ask = ({ desk }: Process, leaseId: string, symbol: string) =>
   desk.request({ leaseId, app: 'app', ...tradesOf(symbol) }, NEVER)
 
 const isRegistryWrite = (entries: readonly { readonly topic: string }[]): boolean =>
-  entries.some(({ topic }) => topic === REGISTRY_TOPIC)
+  entries.some(({ topic }) => topic === NAMES.registry)
 
 const epochsLed = (process: Process): number[] => {
   const epochs: number[] = []
@@ -48,7 +48,7 @@ test('200 requests at once over two gateways for 50 specs: 50 topics, and each a
     leases.map(({ id }) => id),
     Array.from({ length: 200 }, (_, n) => `lease-${n}`),
   )
-  const topics = await world.broker.listTopics(DYNAMIC_PREFIX, NEVER)
+  const topics = await world.broker.listTopics(NAMES.dynamic, NEVER)
   assert.equal(topics.length, 50)
   assert.deepEqual(
     processes.map(({ leader }) => leader.leading).filter(Boolean),
@@ -141,7 +141,7 @@ test('a write of unknown outcome: the leader leads anew, and the asker gets one 
     [...gateway.registry.view.leases()].map(({ id }) => id),
     ['before', 'lease'],
   )
-  const topics = await world.broker.listTopics(DYNAMIC_PREFIX, NEVER)
+  const topics = await world.broker.listTopics(NAMES.dynamic, NEVER)
   assert.equal(topics.filter(({ name }) => name === lease.topic).length, 1)
 })
 

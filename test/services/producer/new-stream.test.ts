@@ -5,15 +5,16 @@ import { openControlBus } from '../../../src/control/bus.ts'
 import { claimOwnership } from '../../../src/control/claim.ts'
 import { registryEntry } from '../../../src/control/records.ts'
 import { openRegistry } from '../../../src/control/registry.ts'
-import { ensureTopics, findTopic, fixedTopics, REGISTRY_TOPIC } from '../../../src/control/topics.ts'
+import { ensureTopics, findTopic } from '../../../src/control/topics.ts'
 import type { Trade } from '../../../src/domain/events.ts'
 import type { PartitionRecords, StoredRecord } from '../../../src/ports/broker.ts'
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
+import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
 import { idleSource } from './idle-source.ts'
 
 const NEVER = new AbortController().signal
-const TOPICS = fixedTopics('market')
+const TOPICS = NAMES.fixed
 const LEADER = { v: 1, instance: 'test', kind: 'stream', state: 'ready' } as const
 
 const trades = (symbol: string, ...ids: string[]) => ({
@@ -37,16 +38,17 @@ async function setUp(t: TestContext) {
   const broker = await openEmbeddedBroker({ folder: ':memory:' })
   await ensureTopics(
     broker,
-    { prefix: 'market', partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 },
+    { names: NAMES, partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 },
     NEVER,
   )
-  const leader = await claimOwnership(broker, 'tapeline.coordinator', 'test', 0, NEVER)
-  const registry = await openRegistry(broker, quietLog, NEVER)
-  const bus = await openControlBus(broker, registry, quietLog, NEVER)
+  const leader = await claimOwnership(broker, NAMES, NAMES.leaderId, 'test', 0, NEVER)
+  const registry = await openRegistry(broker, NAMES, quietLog, NEVER)
+  const bus = await openControlBus(broker, NAMES, registry, quietLog, NEVER)
   /** Called before what is to be published is sent. */
   let onPublish: (entries: readonly PartitionRecords[]) => Promise<void> = async () => undefined
   const services = await createProducerServices(
     {
+      names: NAMES,
       ...{ source: idleSource, markets: [], registry, bus, instance: 'producer', topics: TOPICS },
       broker: {
         createTopics: (specs, signal) => broker.createTopics(specs, signal),
@@ -85,7 +87,7 @@ async function setUp(t: TestContext) {
       ...{ spec, start: [start], createdAt: 0 },
     })
     const [ack] = await leader.writer.commit(
-      [{ topic: REGISTRY_TOPIC, partition: 0, records: [record] }],
+      [{ topic: NAMES.registry, partition: 0, records: [record] }],
       NEVER,
     )
     await registry.reached((ack?.baseOffset ?? 0) + 1, NEVER)

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { CHECKPOINT_TOPIC } from '../../../src/control/topics.ts'
 import type { Status } from '../../../src/domain/events.ts'
 import { TapelineError } from '../../../src/errors.ts'
+import { NAMES } from '../../names.ts'
 import { SEED } from '../../seed.ts'
 import { until } from '../until.ts'
 import { bodyOf, MARKETS, PARTITIONS, setUp, TOPICS } from './producers.ts'
@@ -255,7 +255,7 @@ test('checkpoints that would say the same are left out, and a shard is taken ove
   const first = await world.start()
   let checkpoints = 0
   first.broker.beforeCommit = async (entries) => {
-    if (entries.some(({ topic }) => topic === CHECKPOINT_TOPIC)) checkpoints++
+    if (entries.some(({ topic }) => topic === NAMES.checkpoints)) checkpoints++
   }
   await shared(world, [first])
   await tradeFor(world, 5)

@@ -6,33 +6,34 @@ import { claimOwnership } from '../../../src/control/claim.ts'
 import { readRanges } from '../../../src/control/read-range.ts'
 import { registryEntry } from '../../../src/control/records.ts'
 import { openRegistry } from '../../../src/control/registry.ts'
-import { ensureTopics, findTopic, fixedTopics, REGISTRY_TOPIC } from '../../../src/control/topics.ts'
+import { ensureTopics, findTopic } from '../../../src/control/topics.ts'
 import { marketKey, type Status, type Trade } from '../../../src/domain/events.ts'
 import { counts, emptyMemory } from '../../../src/domain/reader-rules.ts'
 import type { StoredRecord } from '../../../src/ports/broker.ts'
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
 import { createAlerts } from '../../../src/telemetry/alerts.ts'
 import { startProducer } from '../../../src/topology/actors.ts'
+import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
 import { ProcessBroker } from '../process-broker.ts'
 import { until } from '../until.ts'
 import { Exchange } from './exchange.ts'
 
 export const NEVER = new AbortController().signal
-export const TOPICS = fixedTopics('market')
+export const TOPICS = NAMES.fixed
 export const PARTITIONS = 4
 export const MARKETS = Array.from({ length: 12 }, (_, n) => ({ exchange: 'x', symbol: `S${n}-USD` }))
 
 /** Producers as processes over one broker and one exchange, with streams of all trades. */
 export async function setUp(t: TestContext, streams: readonly string[] = ['app.all']) {
   const broker = await openEmbeddedBroker({ folder: ':memory:' })
-  const settings = { prefix: 'market', partitions: PARTITIONS, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
+  const settings = { names: NAMES, partitions: PARTITIONS, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
   await ensureTopics(broker, settings, NEVER)
   const made = await broker.createTopics(
     streams.map((name) => ({ name, partitions: 1 })),
     NEVER,
   )
-  const leader = await claimOwnership(broker, 'tapeline.coordinator', 'test', 0, NEVER)
+  const leader = await claimOwnership(broker, NAMES, NAMES.leaderId, 'test', 0, NEVER)
   const records = made.map(({ name, id }) =>
     registryEntry({
       ...{ v: 1, instance: 'test', epoch: leader.epoch, kind: 'stream', id: name, state: 'ready' },
@@ -40,7 +41,7 @@ export async function setUp(t: TestContext, streams: readonly string[] = ['app.a
       ...{ start: Array.from({ length: PARTITIONS }, () => 0), createdAt: 0 },
     }),
   )
-  await leader.writer.commit([{ topic: REGISTRY_TOPIC, partition: 0, records }], NEVER)
+  await leader.writer.commit([{ topic: NAMES.registry, partition: 0, records }], NEVER)
 
   const exchange = new Exchange()
   const closings = new Set<() => Promise<void>>()
@@ -54,13 +55,13 @@ export async function setUp(t: TestContext, streams: readonly string[] = ['app.a
     const now = (): number => performance.now() * speed
     const instance = `producer-${++instances}`
     const mine = new ProcessBroker(broker)
-    const registry = await openRegistry(mine, quietLog, NEVER)
-    const bus = await openControlBus(mine, registry, quietLog, NEVER)
+    const registry = await openRegistry(mine, NAMES, quietLog, NEVER)
+    const bus = await openControlBus(mine, NAMES, registry, quietLog, NEVER)
     const connection = exchange.connect(capacity)
     const services = await createProducerServices(
       {
         ...{ source: connection.source, markets: MARKETS, broker: mine, registry, bus, instance },
-        ...{ topics: TOPICS, partitions: PARTITIONS, standing: new Map(), lingerMs: 0 },
+        ...{ names: NAMES, topics: TOPICS, partitions: PARTITIONS, standing: new Map(), lingerMs: 0 },
         ...{ now, newId: () => instance, log: quietLog, meter: quietMeter },
       },
       NEVER,

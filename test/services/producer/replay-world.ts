@@ -7,18 +7,19 @@ import { createDeadLetterDesk } from '../../../src/control/dead-letters.ts'
 import { joinMembership } from '../../../src/control/membership.ts'
 import { readRanges } from '../../../src/control/read-range.ts'
 import { openRegistry } from '../../../src/control/registry.ts'
-import { ensureTopics, fixedTopics } from '../../../src/control/topics.ts'
+import { ensureTopics } from '../../../src/control/topics.ts'
 import { marketKey, shardOf, type Trade } from '../../../src/domain/events.ts'
 import { TapelineError } from '../../../src/errors.ts'
 import type { Broker, StoredRecord } from '../../../src/ports/broker.ts'
 import type { SourceBatch } from '../../../src/ports/source.ts'
 import { writeDeadLetters } from '../../../src/services/consumer-fixed/dead-letters.ts'
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
+import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
 import { idleSource } from './idle-source.ts'
 
 export const NEVER = new AbortController().signal
-export const TOPICS = fixedTopics('market')
+export const TOPICS = NAMES.fixed
 export const PARTITIONS = 2
 const encoder = new TextEncoder()
 
@@ -45,14 +46,14 @@ interface Bad {
 export async function setUp(t: TestContext, { answerMs = 5_000 } = {}) {
   const broker = await openEmbeddedBroker({ folder: ':memory:' })
   const topicSettings = {
-    prefix: 'market',
+    names: NAMES,
     partitions: PARTITIONS,
     retentionMs: 1e9,
     deadLetterRetentionMs: 1e9,
   }
   await ensureTopics(broker, topicSettings, NEVER)
-  const registry = await openRegistry(broker, quietLog, NEVER)
-  const bus = await openControlBus(broker, registry, quietLog, NEVER)
+  const registry = await openRegistry(broker, NAMES, quietLog, NEVER)
+  const bus = await openControlBus(broker, NAMES, registry, quietLog, NEVER)
   const gatewayMembership = joinMembership(
     bus,
     { instance: 'gateway', roles: ['gateway'] },
@@ -70,6 +71,7 @@ export async function setUp(t: TestContext, { answerMs = 5_000 } = {}) {
   let ids = 0
   const newId = (): string => `id-${ids++}`
   const desk = createDeadLetterDesk({
+    names: NAMES,
     ...{ instance: 'gateway', broker, bus, membership: gatewayMembership, newId, log: quietLog, answerMs },
   })
 
@@ -94,6 +96,7 @@ export async function setUp(t: TestContext, { answerMs = 5_000 } = {}) {
     }
     const services = await createProducerServices(
       {
+        names: NAMES,
         ...{ source: idleSource, markets: [], broker: mine, registry, bus, instance: name, topics: TOPICS },
         ...{ partitions: PARTITIONS, standing: new Map(), lingerMs: 0, now: Date.now, newId },
         ...{ log: quietLog, meter: quietMeter },
@@ -127,7 +130,7 @@ export async function setUp(t: TestContext, { answerMs = 5_000 } = {}) {
       },
       error: new TapelineError('EVENT_INVALID', 'the table refuses it'),
     }))
-    await writeDeadLetters(broker, rejected, NEVER)
+    await writeDeadLetters(broker, NAMES.deadLetters, rejected, NEVER)
     return rejected.map(({ topic, partition, record }) => `${topic}:${partition}:${record.offset}`)
   }
 

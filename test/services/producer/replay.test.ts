@@ -5,6 +5,7 @@ import { TapelineError } from '../../../src/errors.ts'
 import type { Broker, StoredRecord } from '../../../src/ports/broker.ts'
 import type { SourceBatch } from '../../../src/ports/source.ts'
 import { writeDeadLetters } from '../../../src/services/consumer-fixed/dead-letters.ts'
+import { NAMES } from '../../names.ts'
 import { NEVER, PARTITIONS, SYMBOLS, setUp, TOPICS, trade, until } from './replay-world.ts'
 
 const encoder = new TextEncoder()
@@ -196,6 +197,7 @@ test('a letter is shown as text where it is text, else in base64, and says wheth
   ]
   await writeDeadLetters(
     broker,
+    NAMES.deadLetters,
     records.map((value, offset) => ({
       ...{ topic: TOPICS.quote, partition: 1 },
       record: {
