@@ -90,7 +90,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
   }
 
   const remember = (shard: Shard): void => {
-    former.set(shard.k, { epoch: shard.epoch, expected: expectedOffsets(shard) })
+    former.set(shard.k, { epoch: shard.epoch, expected: expectedOffsets(shard), claimed: new Set() })
   }
 
   const giveAway = async (k: number, isSuspension: boolean): Promise<void> => {

@@ -14,6 +14,8 @@ import { Shard, type Tail } from './shard.ts'
 export interface FormerOwnership {
   readonly epoch: number
   readonly expected: Readonly<Record<Channel, number>>
+  /** The epochs that this process has claimed since, in take-overs that were interrupted: no other owner's. */
+  readonly claimed: Set<number>
 }
 
 export interface TakenShard {
@@ -60,7 +62,7 @@ export async function takeOverShards(
 ): Promise<TakeOver> {
   const owners = new Map<number, Ownership>()
   try {
-    const fenced = await claimAll(parts, ks, owners, signal)
+    const fenced = await claimAll(parts, ks, owners, former, signal)
     const taking = await readTails(parts, owners, former, signal)
     const lost = taking.filter(({ isFenced }) => isFenced)
     for (const { shard } of lost) closeQuietly(shard.ownership)
@@ -84,12 +86,15 @@ async function claimAll(
   { broker, names, instance, now }: ProducerParts,
   ks: readonly number[],
   owners: Map<number, Ownership>,
+  former: ReadonlyMap<number, FormerOwnership>,
   signal: AbortSignal,
 ): Promise<number[]> {
   const fenced: number[] = []
   for (const k of ks) {
     try {
-      owners.set(k, await claimOwnership(broker, names, names.shardId(k), instance, now(), signal))
+      const ownership = await claimOwnership(broker, names, names.shardId(k), instance, now(), signal)
+      owners.set(k, ownership)
+      former.get(k)?.claimed.add(ownership.epoch)
     } catch (error) {
       if (toTapelineError(error).code !== 'FENCED') throw error
       fenced.push(k)
@@ -159,16 +164,21 @@ function beginTaking(shard: Shard, former: FormerOwnership | undefined): Taking 
   return {
     ...{ shard, former, memories, landed: { trade: 0, quote: 0, candle: 0, book: 0, status: 0 } },
     // A checkpoint of a later owner: what that one wrote may lie before it, and is not read.
-    isInterrupted: former !== undefined && CHANNELS.some((channel) => epochAt(channel) > former.epoch),
+    isInterrupted: former !== undefined && CHANNELS.some((channel) => isOthers(former, epochAt(channel))),
     isFenced: false,
   }
+}
+
+/** Whether an epoch is that of an owner after this process, and none that it claimed itself. */
+function isOthers({ epoch, claimed }: FormerOwnership, other: number): boolean {
+  return other > epoch && !claimed.has(other)
 }
 
 function takeRecord({ log }: ProducerParts, taking: Taking, channel: Channel, record: StoredRecord): void {
   const { shard, former, landed, memories } = taking
   const { epoch = -1 } = record.headers
   if (epoch > shard.epoch) taking.isFenced = true
-  if (former && epoch > former.epoch && epoch < shard.epoch) taking.isInterrupted = true
+  if (former && isOthers(former, epoch)) taking.isInterrupted = true
   if (channel === 'trade' && epoch < shard.epoch) shard.hadOwner = true
   if (channel === 'trade' && shard.begunAt === 0) shard.begunAt = record.timestamp
   const isDerived = record.offset < (shard.restored.positions[channel] ?? 0)
