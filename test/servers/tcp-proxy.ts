@@ -24,9 +24,17 @@ export interface TcpProxyOptions {
   readonly target: { readonly host?: string; readonly port: number }
   /** The port to listen on, where a server has been told it already; by default one that is free. */
   readonly port?: number
-  /** Changes what the server sends to one client; called for each piece of data, in order. */
-  readonly rewrite?: () => (data: Buffer) => Buffer
+  /** Changes what goes through one connection. */
+  readonly rewrite?: () => Rewriting
 }
+
+/** What becomes of each piece of data of one connection, in order; what it keeps back comes with a later one. */
+export interface Rewriting {
+  readonly toServer?: (data: Buffer) => Buffer
+  readonly toClient?: (data: Buffer) => Buffer
+}
+
+const unchanged = (data: Buffer): Buffer => data
 
 /** A proxy on the loopback address in front of a server: it can stall, cut and delay what goes through. */
 export async function startTcpProxy({ target, port = 0, rewrite }: TcpProxyOptions): Promise<TcpProxy> {
@@ -64,8 +72,9 @@ export async function startTcpProxy({ target, port = 0, rewrite }: TcpProxyOptio
     }
     client.once('close', () => upstream.destroy())
     upstream.once('close', () => client.destroy())
-    void pass(client, upstream, (data) => data)
-    void pass(upstream, client, rewrite?.() ?? ((data) => data))
+    const { toServer = unchanged, toClient = unchanged } = rewrite?.() ?? {}
+    void pass(client, upstream, toServer)
+    void pass(upstream, client, toClient)
   })
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')

@@ -5,7 +5,7 @@ import type { Broker } from '../../../src/ports/broker.ts'
 import { quietLog } from '../../quiet.ts'
 import { freePort } from '../../servers/free-port.ts'
 import { type KafkaOptions, type KafkaServer, startKafka } from '../../servers/kafka.ts'
-import { startTcpProxy, type TcpProxy } from '../../servers/tcp-proxy.ts'
+import { type Rewriting, startTcpProxy, type TcpProxy } from '../../servers/tcp-proxy.ts'
 
 export function kafkaSettings(bootstrap: string, more: Partial<KafkaSettings> = {}): KafkaSettings {
   return {
@@ -37,10 +37,17 @@ export interface ProxiedKafka {
   readonly close: () => Promise<void>
 }
 
-export async function startProxiedKafka(options: KafkaOptions = {}): Promise<ProxiedKafka> {
+export async function startProxiedKafka(
+  options: KafkaOptions = {},
+  rewrite?: () => Rewriting,
+): Promise<ProxiedKafka> {
   const port = await freePort()
   const server = await startKafka({ ...options, proxy: port })
-  const proxy = await startTcpProxy({ target: { port: server.behindProxy }, port })
+  const proxy = await startTcpProxy({
+    target: { port: server.behindProxy },
+    port,
+    ...(rewrite && { rewrite }),
+  })
   return {
     server,
     proxy,

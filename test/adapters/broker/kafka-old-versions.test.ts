@@ -6,7 +6,7 @@ import { describeBroker } from '../../contract/broker.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { freePort } from '../../servers/free-port.ts'
 import { type KafkaServer, kafkaMissing, startKafka } from '../../servers/kafka.ts'
-import { startTcpProxy, type TcpProxy } from '../../servers/tcp-proxy.ts'
+import { type Rewriting, startTcpProxy, type TcpProxy } from '../../servers/tcp-proxy.ts'
 import { kafkaSettings } from './kafka-fixtures.ts'
 
 /** The oldest version of each request that the adapter speaks, by the request's key. */
@@ -21,9 +21,9 @@ const OLDEST = new Map<number, number>(
  * Makes a broker say that it speaks no later versions than those. Its answer to the question for them is the first thing that it
  * sends: size, correlation id, error code, then key, least and greatest version, and a byte for what may come later.
  */
-function capVersions(): (data: Buffer) => Buffer {
+function capVersions(): Rewriting {
   let isFirst = true
-  return (data) => {
+  const toClient = (data: Buffer): Buffer => {
     if (!isFirst) return data
     isFirst = false
     const [count, length] = readUnsigned(data, 10)
@@ -34,6 +34,7 @@ function capVersions(): (data: Buffer) => Buffer {
     }
     return data
   }
+  return { toClient }
 }
 
 function readUnsigned(data: Buffer, start: number): [value: number, length: number] {

@@ -10,14 +10,14 @@ const FIRST = { id: 7n, epoch: 0 }
 const SECOND = { id: 8n, epoch: 0 }
 const error = new TapelineError('BROKER_UNAVAILABLE', 'refused')
 const stored = (baseOffset: number): BatchOutcome => ({ kind: 'stored', baseOffset })
-const again = (inDoubt: boolean): BatchOutcome => ({ kind: 'again', inDoubt, error })
+const inDoubt: BatchOutcome = { kind: 'in-doubt', error }
 
 /** Where a batch has the producer id and the sequence number: https://kafka.apache.org/documentation/#recordbatch */
 const idOf = (bytes: Buffer | undefined) => bytes?.readBigInt64BE(43)
 const sequenceOf = (bytes: Buffer | undefined) => bytes?.readInt32BE(53)
 const countOf = (bytes: Buffer | undefined) => bytes?.readInt32BE(57)
 
-const newQueue = () => new PartitionQueue('t', 0, 'none')
+const newQueue = () => new PartitionQueue({ topic: 't', partition: 0, topicId: 'id' }, 'none')
 
 function add(queue: PartitionQueue, ...texts: string[]): SendCall {
   const records = texts.map((text) => textRecord(text))
@@ -47,7 +47,7 @@ test('a batch in doubt is sent again unchanged, also under a new producer id and
   const queue = newQueue()
   const call = add(queue, 'a')
   const bytes = queue.seal(FIRST)
-  queue.settle(again(true), 0)
+  queue.settle(inDoubt, 0)
   call.fail(error)
   add(queue, 'b')
   queue.dropAbandoned()
@@ -57,17 +57,28 @@ test('a batch in doubt is sent again unchanged, also under a new producer id and
   assert.deepEqual([idOf(next), sequenceOf(next), countOf(next)], [8n, 0, 1])
 })
 
-test('a batch that surely was not stored is not sent when its caller has given up', () => {
+test('what no request has stored is not sent when its caller has given up', () => {
   const queue = newQueue()
   const call = add(queue, 'a')
   queue.seal(FIRST)
-  queue.settle(again(false), 0)
+  queue.settle(inDoubt, 0)
+  queue.settle({ kind: 'out-of-sequence', error }, 0)
   add(queue, 'b')
   call.fail(error)
   queue.dropAbandoned()
-  const bytes = queue.seal(FIRST)
+  const bytes = queue.seal(SECOND)
   assert.deepEqual([sequenceOf(bytes), countOf(bytes)], [0, 1])
   assert.match(bytes?.toString('latin1') ?? '', /b/)
+})
+
+test('what is refused after doubt has an unknown outcome: its parts do not go again one by one', async () => {
+  const queue = newQueue()
+  const calls = [add(queue, 'a'), add(queue, 'b')]
+  queue.seal(FIRST)
+  queue.settle(inDoubt, 0)
+  assert.equal(queue.settle({ kind: 'refused', error: new TapelineError('INPUT_INVALID', 'x') }, 0), true)
+  for (const call of calls) await assert.rejects(call.result, { code: 'BROKER_UNAVAILABLE' })
+  assert.ok(queue.isIdle)
 })
 
 test('out of sequence: the same records go again from 0 under a new producer id', () => {

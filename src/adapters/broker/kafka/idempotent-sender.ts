@@ -15,11 +15,13 @@ import type { EncodedBatch } from './produce-request.ts'
 import { cut, measure } from './record-sizes.ts'
 import { SendCall } from './send-call.ts'
 import { type KafkaSettings, REQUEST_MS } from './settings.ts'
-import type { TopicView } from './topic-view.ts'
+import { requirePlace, type TopicState, type TopicView } from './topic-view.ts'
 
 /** A caller hears of a partition that cannot be written after so long; what may be stored is sent on. */
 const REPORT_AFTER_MS = 5_000
 const REPORT_EVERY_MS = 500
+/** A topic that may hold what is in doubt counts as gone after so long. */
+const GONE_AFTER_MS = 3_000
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024
 /** With so many partitions seen, those that are idle are forgotten, and all begin anew under another producer id. */
 const MOST_QUEUES = 5_000
@@ -87,7 +89,7 @@ export class IdempotentSender {
       await Promise.race([this.#idle.promise, pause(CLOSE_MS, this.#closing.signal)])
     }
     this.#closing.abort()
-    for (const queue of this.#queues.values()) queue.abandon(closed())
+    for (const queue of this.#queues.values()) queue.abandon(closed)
     this.#rest()
     await this.#cluster.close()
   }
@@ -116,6 +118,7 @@ export class IdempotentSender {
   }
 
   #enqueue(entries: readonly PartitionRecords[]): SendCall {
+    for (const entry of entries) requirePlace(this.#cluster.known(entry.topic), entry)
     const pieces = entries.map(({ records }) => cut(records))
     const call = new SendCall(entries, pieces.flat().length)
     const now = performance.now()
@@ -131,9 +134,10 @@ export class IdempotentSender {
   #queue(topic: string, partition: number): PartitionQueue {
     const key = placeKey({ topic, partition })
     const known = this.#queues.get(key)
-    if (known !== undefined) return known
+    const { id } = requirePlace(this.#cluster.known(topic), { topic, partition })
+    if (known !== undefined && (known.topicId === id || !known.isIdle)) return known
     if (this.#queues.size >= MOST_QUEUES) this.#forgetIdle()
-    const queue = new PartitionQueue(topic, partition, this.#compression)
+    const queue = new PartitionQueue({ topic, partition, topicId: id }, this.#compression)
     this.#queues.set(key, queue)
     return queue
   }
@@ -187,7 +191,7 @@ export class IdempotentSender {
     try {
       return queue.seal(identity)
     } catch (error) {
-      queue.abandon(toTapelineError(error))
+      queue.abandon(() => toTapelineError(error))
       return undefined
     }
   }
@@ -234,7 +238,7 @@ export class IdempotentSender {
     )
   }
 
-  /** Asks where the leaders are, for all that have lost theirs together. A topic that is not found twice is gone. */
+  /** Asks where the leaders are, for all that have lost theirs together. */
   async #look(): Promise<void> {
     if (this.#isLooking) return
     this.#isLooking = true
@@ -243,7 +247,7 @@ export class IdempotentSender {
       this.#lost.clear()
       try {
         const found = await this.#cluster.topics([...new Set(queues.map(({ topic }) => topic))])
-        for (const queue of queues) this.#resume(queue, found.has(queue.topic))
+        for (const queue of queues) this.#resume(queue, found.get(queue.topic))
       } catch {
         for (const queue of queues) {
           queue.failures++
@@ -255,16 +259,22 @@ export class IdempotentSender {
     this.#pump()
   }
 
-  #resume(queue: PartitionQueue, exists: boolean): void {
-    queue.absences = exists ? 0 : queue.absences + 1
-    if (queue.absences > 1) {
-      queue.abandon(new TapelineError('TOPIC_UNKNOWN', `the topic ${queue.topic} is gone`))
+  #resume(queue: PartitionQueue, found: TopicState | undefined): void {
+    const now = performance.now()
+    const { looks, since } = queue.absence ?? { looks: 0, since: now }
+    queue.absence = found === undefined ? { looks: looks + 1, since } : undefined
+    // A broker may not show a topic for a moment: that ends nothing that may be stored.
+    const isGone = looks > 0 && (!queue.isInDoubt || now - since >= GONE_AFTER_MS)
+    if (found === undefined ? isGone : found.id !== queue.topicId) {
+      // Were it there all the same, its next batch must not have the number of one that is in doubt.
+      if (queue.isInDoubt) this.#identity = undefined
+      queue.abandon((call) => goneError(queue, call))
       this.#queues.delete(placeKey(queue))
       return
     }
     queue.dropAbandoned()
     if (queue.isIdle) queue.failures = 0
-    else if (exists) this.#ready.add(queue)
+    else if (found !== undefined) this.#ready.add(queue)
     else this.#lookLater(queue)
   }
 
@@ -285,7 +295,7 @@ export class IdempotentSender {
       )
       this.#identity = { id: answer.producerId, epoch: answer.producerEpoch }
     } catch (error) {
-      for (const queue of this.#ready) queue.abandon(error)
+      for (const queue of this.#ready) queue.abandon(() => error)
       this.#ready.clear()
     }
     this.#isIdentifying = false
@@ -298,11 +308,23 @@ export class IdempotentSender {
     for (const queue of this.#queues.values()) {
       if (queue.isIdle || now - queue.progressAt < REPORT_AFTER_MS) continue
       const message = `nothing could be written to ${queue.topic}:${queue.partition} for ${REPORT_AFTER_MS / 1000} s`
-      const error = new TapelineError('BROKER_UNAVAILABLE', message)
+      const error = new TapelineError('BROKER_UNAVAILABLE', message, { partitions: [placeOf(queue)] })
       for (const call of queue.calls) if (!call.settled) call.fail(error)
       queue.dropAbandoned()
     }
   }
+}
+
+/** Of a call for several partitions others may have been stored: then it is only known that this one has failed. */
+function goneError(queue: PartitionQueue, { entries }: SendCall): TapelineError {
+  const message = `the topic ${queue.topic} is gone`
+  return entries.length === 1
+    ? new TapelineError('TOPIC_UNKNOWN', message)
+    : new TapelineError('BROKER_UNAVAILABLE', message, { partitions: [placeOf(queue)] })
+}
+
+function placeOf({ topic, partition }: PartitionQueue): { topic: string; partition: number } {
+  return { topic, partition }
 }
 
 function closed(): TapelineError {

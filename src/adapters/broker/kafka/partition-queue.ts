@@ -1,5 +1,5 @@
 import type { OutgoingRecord } from '../../../ports/broker.ts'
-import type { BatchOutcome } from './produce-outcome.ts'
+import { afterDoubt, type BatchOutcome } from './produce-outcome.ts'
 import { encodeBatch } from './record-encoder.ts'
 import { MAX_BATCH_BYTES } from './record-sizes.ts'
 import type { SendCall } from './send-call.ts'
@@ -38,6 +38,8 @@ const SEQUENCES = 2 ** 31
 export class PartitionQueue {
   readonly topic: string
   readonly partition: number
+  /** The topic that the records are for: another one of its name is not. */
+  readonly topicId: string
   readonly #compression: KafkaSettings['compression']
   readonly #waiting: Part[] = []
   #sealed: Sealed | undefined
@@ -47,19 +49,29 @@ export class PartitionQueue {
   #alone = 0
   /** When something was last stored, or began to wait (performance.now). */
   progressAt = 0
-  /** How often in a row the batch under way was not stored, and the topic was not found. */
+  /** How often in a row the batch under way was not stored. */
   failures = 0
-  absences = 0
+  /** Looks in a row that did not show the topic, and when the first one was (performance.now). */
+  absence: { readonly looks: number; readonly since: number } | undefined
   isSending = false
 
-  constructor(topic: string, partition: number, compression: KafkaSettings['compression']) {
-    this.topic = topic
-    this.partition = partition
+  constructor(
+    place: { readonly topic: string; readonly partition: number; readonly topicId: string },
+    compression: KafkaSettings['compression'],
+  ) {
+    this.topic = place.topic
+    this.partition = place.partition
+    this.topicId = place.topicId
     this.#compression = compression
   }
 
   get isIdle(): boolean {
     return this.#sealed === undefined && this.#waiting.length === 0
+  }
+
+  /** Something may be stored, and it is not known. */
+  get isInDoubt(): boolean {
+    return this.isSending || (this.#sealed?.isInDoubt ?? false)
   }
 
   /** The calls that wait for this partition. */
@@ -108,23 +120,23 @@ export class PartitionQueue {
   }
 
   /** What has become of the batch. True where a new producer id is needed before the next one. */
-  settle(outcome: BatchOutcome, now: number): boolean {
+  settle(answer: BatchOutcome, now: number): boolean {
     const sealed = this.#sealed
     this.isSending = false
     if (sealed === undefined) return false
+    const outcome = sealed.isInDoubt ? afterDoubt(answer) : answer
     switch (outcome.kind) {
       case 'stored':
         this.#stored(sealed, outcome.baseOffset, now)
         return false
-      case 'again':
+      case 'in-doubt':
         this.failures++
-        sealed.isInDoubt ||= outcome.inDoubt
+        sealed.isInDoubt = true
         return false
       case 'refused':
         this.#refuse(sealed, outcome.error)
         return false
       case 'out-of-sequence':
-        // Were it stored, the broker would know its number as one of the last: so it is not, whatever was in doubt.
         sealed.isInDoubt = false
         this.failures++
         return true
@@ -136,10 +148,10 @@ export class PartitionQueue {
   }
 
   /** Gives everything up that waits: the topic is gone, or nothing can be sent any more. */
-  abandon(error: unknown): void {
+  abandon(errorFor: (call: SendCall) => unknown): void {
     const parts = [...(this.#sealed?.parts ?? []), ...this.#waiting.splice(0)]
     this.#sealed = undefined
-    for (const { call } of parts) if (!call.settled) call.fail(error)
+    for (const { call } of parts) if (!call.settled) call.fail(errorFor(call))
   }
 
   #stored(sealed: Sealed, baseOffset: number, now: number): void {
@@ -147,7 +159,7 @@ export class PartitionQueue {
     this.#sequence = (this.#sequence + sealed.count) % SEQUENCES
     this.#alone = Math.max(0, this.#alone - 1)
     this.failures = 0
-    this.absences = 0
+    this.absence = undefined
     this.progressAt = now
     let offset = baseOffset
     for (const { call, entry, records } of sealed.parts) {

@@ -5,7 +5,8 @@ import { abortReason } from '../abort-reason.ts'
 import type { Cluster } from './cluster.ts'
 import { brokerError } from './errors.ts'
 import { placeKey } from './offsets.ts'
-import { type BatchOutcome, outcomeOf, unanswered } from './produce-outcome.ts'
+import { persist } from './persist.ts'
+import { afterDoubt, type BatchOutcome, outcomeOf, unanswered } from './produce-outcome.ts'
 import type { EncodedBatch } from './produce-request.ts'
 import { encodeBatch } from './record-encoder.ts'
 import { type KafkaSettings, REQUEST_MS } from './settings.ts'
@@ -24,6 +25,8 @@ const FENCED = new Set([47, 49, 90])
 const INVALID_STATE = 48
 const UNKNOWN_TOPIC = 3
 const FORBIDDEN = new Set([29, 31, 53])
+/** The transaction cannot be committed, and the id can be used on after it is aborted. */
+const ABORTABLE = 120
 /** Nothing was done because of another partition of the request. */
 const NOT_ATTEMPTED = 55
 
@@ -43,7 +46,11 @@ interface TransactionalBatch {
   readonly records: readonly OutgoingRecord[]
 }
 
-type SentBatch = EncodedBatch & { readonly count: number }
+type SentBatch = EncodedBatch & {
+  readonly count: number
+  /** An answer was missing, or left open whether it is stored. */
+  isInDoubt: boolean
+}
 
 /**
  * The requests under a transactional id, one transaction after the other. Source of the protocol:
@@ -57,8 +64,10 @@ export class KafkaTransaction {
   #coordinator: number | undefined
   #producerId = -1n
   #producerEpoch = -1
-  /** Writes whose answer is not known. */
-  #unanswered = 0
+  /** What was sent and may be stored: its sequence numbers are used, or not. */
+  readonly #open = new Set<SentBatch>()
+  /** The broker takes no further batch under the numbers that are known here. */
+  #isOutOfSequence = false
   /** The coordinator knows of partitions that are written. */
   #isBegun = false
   /** The transaction has been told to end with a commit. */
@@ -99,9 +108,12 @@ export class KafkaTransaction {
     return transaction
   }
 
-  /** Whether the transaction can be aborted for certain: no write may still arrive, and no commit is under way. */
+  /**
+   * Whether another transaction can follow once this one is aborted: no commit is under way, no write may still arrive, and none
+   * is in doubt. The broker would take a batch under a number that is used for the aborted one, and drop it.
+   */
   get canAbort(): boolean {
-    return this.#unanswered === 0 && !this.#isCommitting
+    return this.#open.size === 0 && !this.#isOutOfSequence && !this.#isCommitting
   }
 
   /** Tells the coordinator which partitions are written; the first ones of a transaction begin it. */
@@ -136,7 +148,11 @@ export class KafkaTransaction {
 
   /** Sends batches, at most one of a partition, until all are stored; gives the offset of each. */
   async send(batches: readonly TransactionalBatch[], signal: AbortSignal): Promise<readonly number[]> {
-    const encoded = batches.map((batch) => ({ ...this.#encode(batch), count: batch.records.length }))
+    const encoded = batches.map((batch) => ({
+      ...this.#encode(batch),
+      count: batch.records.length,
+      isInDoubt: false,
+    }))
     const offsets = new Map<SentBatch, number>()
     let absences = 0
     for (let pauseMs = CONCURRENT_PAUSE_MS; ; pauseMs = Math.min(500, pauseMs * 2)) {
@@ -163,7 +179,8 @@ export class KafkaTransaction {
 
   /** Looks for topics that seem to be gone; those that are not found twice are. Raises a TransactionError, TOPIC_UNKNOWN. */
   async #countAbsence(names: readonly string[], before: number, signal: AbortSignal): Promise<number> {
-    const found = await this.#cluster.topics(names, signal)
+    const limits = { signal, closing: signal }
+    const found = await persist(() => this.#cluster.topics(names, signal), limits)
     const gone = names.find((name) => !found.has(name))
     if (gone === undefined) return 0
     if (before > 0)
@@ -193,20 +210,44 @@ export class KafkaTransaction {
     const refusals: TapelineError[] = []
     await Promise.all(
       [...byLeader].map(async ([leader, own]) => {
-        const outcomes = leader === -1 ? undefined : await this.#sendTo(leader, own, signal)
+        if (leader === -1) return
+        const outcomes = await this.#sendTo(leader, own, signal)
         for (const batch of own) {
-          const outcome = outcomes?.(batch)
-          if (outcome === undefined || outcome.kind === 'again') continue
-          if (outcome.kind !== 'stored') refusals.push(outcome.error)
-          else {
-            offsets.set(batch, outcome.baseOffset)
-            this.#moveOn(batch)
-          }
+          const error = this.#settle(batch, outcomes(batch), offsets)
+          if (error !== undefined) refusals.push(error)
         }
       }),
     )
     const [first] = refusals
     if (first !== undefined) throw new TransactionError(first)
+  }
+
+  /** What has become of a batch; gives why it never will be stored, where that is so. */
+  #settle(
+    batch: SentBatch,
+    answer: BatchOutcome,
+    offsets: Map<SentBatch, number>,
+  ): TapelineError | undefined {
+    const outcome = batch.isInDoubt ? afterDoubt(answer) : answer
+    switch (outcome.kind) {
+      case 'stored':
+        this.#open.delete(batch)
+        offsets.set(batch, outcome.baseOffset)
+        this.#moveOn(batch)
+        return undefined
+      case 'in-doubt':
+        batch.isInDoubt = true
+        return undefined
+      case 'refused':
+        this.#open.delete(batch)
+        return outcome.error
+      case 'out-of-sequence':
+        this.#isOutOfSequence = true
+        return outcome.error
+      case 'unknown':
+      case 'fenced':
+        return outcome.error
+    }
   }
 
   /** The number is used, also where the transaction is aborted: a later batch of the same one would be taken for this. */
@@ -215,17 +256,14 @@ export class KafkaTransaction {
     this.#sequences.set(key, ((this.#sequences.get(key) ?? 0) + batch.count) % 2 ** 31)
   }
 
-  /** A write that got no answer may still arrive, until one that is sent after it is answered. */
   async #sendTo(
     leader: number,
-    batches: readonly EncodedBatch[],
+    batches: readonly SentBatch[],
     signal: AbortSignal,
   ): Promise<(batch: EncodedBatch) => BatchOutcome> {
-    this.#unanswered++
+    for (const batch of batches) this.#open.add(batch)
     try {
-      const request = this.#cluster.request('produce', leader, [batches, this.#id, REQUEST_MS], signal)
-      const answer = await request
-      this.#unanswered = 0
+      const answer = await this.#cluster.request('produce', leader, [batches, this.#id, REQUEST_MS], signal)
       return ({ topic, partition }) => outcomeOf(topic, partition, answer)
     } catch (error) {
       if (signal.aborted) throw abortReason(signal)
@@ -261,6 +299,10 @@ export class KafkaTransaction {
       if (FORBIDDEN.has(code))
         throw new TransactionError(
           new TapelineError('BROKER_FORBIDDEN', `the user may not write under ${this.#id}`),
+        )
+      if (code === ABORTABLE)
+        throw new TransactionError(
+          new TapelineError('BROKER_UNAVAILABLE', `the broker asks to abort the transaction of ${this.#id}`),
         )
       if (NOT_COORDINATOR.has(code)) this.#coordinator = undefined
       await delay(code === CONCURRENT_TRANSACTIONS ? CONCURRENT_PAUSE_MS : PAUSE_MS, signal)

@@ -11,6 +11,16 @@ export class WireReader {
     this.#isCompact = isCompact
   }
 
+  /** How many bytes are read. */
+  get at(): number {
+    return this.#at
+  }
+
+  int8(): number {
+    this.#at += 1
+    return this.#bytes.readInt8(this.#at - 1)
+  }
+
   int16(): number {
     this.#at += 2
     return this.#bytes.readInt16BE(this.#at - 2)
