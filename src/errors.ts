@@ -188,6 +188,14 @@ export const ERROR_KINDS = {
     meaning: 'Records were asked for that retention has removed, or that do not exist yet.',
     remedy: 'Read from the earliest or the latest offset.',
   },
+  OFFSET_GOES_BACK: {
+    retryable: false,
+    status: 500,
+    meaning:
+      'A write would have moved the stored offset of a partition back, and stored what lies in between twice. Nothing was written.',
+    remedy:
+      'This is an error of the platform: report it. The partition is read again from its stored offset.',
+  },
   RECORD_TOO_LARGE: {
     retryable: false,
     status: 413,
@@ -277,6 +285,14 @@ export const ERROR_KINDS = {
     status: 422,
     meaning: 'A record is not JSON, or has an unknown schema version.',
     remedy: 'The record is kept as a dead letter with its position and bytes.',
+  },
+  BATCH_UNDECODABLE: {
+    retryable: false,
+    status: 500,
+    meaning:
+      'A batch of records in the log cannot be read: its checksum is wrong, or what is in it has no known form. Reading goes on behind it.',
+    remedy:
+      'In a fixed topic it is kept as a dead letter with its bytes, and a gap says what is missing. Check the disk of the broker, and who writes into the topic.',
   },
   BATCH_UNPROCESSABLE: {
     retryable: true,

@@ -89,8 +89,11 @@ async function publishAll(broker: Broker, topic: string, records: number): Promi
 }
 
 async function readTopic(broker: Broker, topic: string, records: number): Promise<void> {
-  const reader = await broker.openReader()
-  await reader.assign(Array.from({ length: PARTITIONS }, (_, partition) => ({ topic, partition, offset: 0 })))
+  const reader = await broker.openReader(AbortSignal.timeout(30_000))
+  await reader.assign(
+    Array.from({ length: PARTITIONS }, (_, partition) => ({ topic, partition, offset: 0 })),
+    AbortSignal.timeout(30_000),
+  )
   const next = Array.from({ length: PARTITIONS }, () => 0)
   let count = 0
   while (count < records) {
@@ -104,5 +107,5 @@ async function readTopic(broker: Broker, topic: string, records: number): Promis
       count += fetch.records.length
     }
   }
-  await reader.close()
+  await reader.close(AbortSignal.timeout(30_000))
 }

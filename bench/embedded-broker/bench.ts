@@ -82,8 +82,8 @@ async function insertAll(
 }
 
 async function readTopic(broker: Broker, topic: string, expected: readonly OutgoingRecord[]): Promise<void> {
-  const reader = await broker.openReader()
-  await reader.assign([{ topic, partition: 0, offset: 0 }])
+  const reader = await broker.openReader(AbortSignal.timeout(30_000))
+  await reader.assign([{ topic, partition: 0, offset: 0 }], AbortSignal.timeout(30_000))
   let next = 0
   while (next < expected.length) {
     for (const fetch of await reader.poll({ maxRecords: READ, waitMs: 1_000 }, signal)) {
@@ -91,7 +91,7 @@ async function readTopic(broker: Broker, topic: string, expected: readonly Outgo
       for (const record of fetch.records) checkRecord(record.value, record.offset, next++, expected)
     }
   }
-  await reader.close()
+  await reader.close(AbortSignal.timeout(30_000))
 }
 
 async function selectAll(

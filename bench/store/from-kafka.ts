@@ -90,7 +90,7 @@ class Watch {
       offsetAt: (topic, partition, timestamp, signal) => inner.offsetAt(topic, partition, timestamp, signal),
       publish: (entries, signal) => inner.publish(entries, signal),
       takeOver: (id, signal) => inner.takeOver(id, signal),
-      openReader: async () => this.#reader(await inner.openReader()),
+      openReader: async (signal) => this.#reader(await inner.openReader(signal)),
       joinGroup: (options, signal) => inner.joinGroup({ ...options, group }, signal),
       close: () => inner.close(),
     }
@@ -116,8 +116,8 @@ class Watch {
 
   #reader(inner: Reader): Reader {
     return {
-      assign: (positions) => inner.assign(positions),
-      unassign: (partitions) => inner.unassign(partitions),
+      assign: (positions, signal) => inner.assign(positions, signal),
+      unassign: (partitions, signal) => inner.unassign(partitions, signal),
       poll: (options, signal) => {
         if (this.#began === undefined) {
           this.#began = { at: performance.now(), cpu: process.threadCpuUsage() }
@@ -125,7 +125,7 @@ class Watch {
         }
         return inner.poll(options, signal)
       },
-      close: () => inner.close(),
+      close: (signal) => inner.close(signal),
     }
   }
 

@@ -1,10 +1,14 @@
 import { delay } from '../async/timers.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
-import type { Broker, Reader, StoredRecord } from '../ports/broker.ts'
+import type { Broker, Reader, StoredRecord, UndecodableBatch } from '../ports/broker.ts'
 import type { Log } from '../ports/log.ts'
+import { withDeadline } from './deadline.ts'
 
 const POLL = { maxRecords: 2_000, waitMs: 500 } as const
 const RETRY_MS = 200
+/** How long opening a reader, or closing one, may take. */
+const OPEN_MS = 10_000
+const CLOSE_MS = 2_000
 
 export interface Follower {
   /** Resolves when everything before an offset has been handled. */
@@ -14,9 +18,9 @@ export interface Follower {
 }
 
 /**
- * Follows a topic of one partition from an offset on, handing each record to `handle` in order. A broker that is away is
- * waited for, however long; where retention has passed the position meanwhile, it goes on from the earliest record. What
- * `handle` throws is logged, and the next record follows.
+ * Follows a topic of one partition from an offset on, handing each record to `handle` in order, and each batch that nobody can
+ * read to `onUndecodable`. A broker that is away is waited for, however long; where retention has passed the position meanwhile,
+ * it goes on from the earliest record. What a handler throws is logged, and the next record follows.
  */
 export async function followTopic(
   broker: Broker,
@@ -24,11 +28,12 @@ export async function followTopic(
   from: number,
   handle: (record: StoredRecord) => void,
   log: Log,
+  onUndecodable?: (batch: UndecodableBatch) => void,
 ): Promise<Follower> {
   const stop = new AbortController()
   const waiting = new Set<{ offset: number; resolve: () => void }>()
   let nextOffset = from
-  let reader: Reader | undefined = await openAt(broker, topic, from)
+  let reader: Reader | undefined = await openAt(broker, topic, from, stop.signal)
   let isAway = false
 
   const settle = (): void => {
@@ -39,21 +44,24 @@ export async function followTopic(
     }
   }
 
-  const take = (record: StoredRecord): void => {
+  const take = <T extends { readonly offset: number }>(
+    found: T,
+    by: ((found: T) => void) | undefined,
+  ): void => {
     try {
-      handle(record)
+      by?.(found)
     } catch (error) {
       const { code, message } = toTapelineError(error)
-      log.error({ topic, offset: record.offset, code, reason: message }, 'a record could not be handled')
+      log.error({ topic, offset: found.offset, code, reason: message }, 'a record could not be handled')
     }
   }
 
   const poll = async (): Promise<void> => {
-    reader ??= await openAt(broker, topic, nextOffset)
+    reader ??= await openAt(broker, topic, nextOffset, stop.signal)
     for (const fetch of await reader.poll(POLL, stop.signal)) {
       switch (fetch.kind) {
         case 'records':
-          fetch.records.forEach(take)
+          for (const record of fetch.records) take(record, handle)
           nextOffset = fetch.nextOffset
           break
         case 'truncated':
@@ -62,6 +70,10 @@ export async function followTopic(
             'records were removed before they were read',
           )
           nextOffset = fetch.earliest
+          break
+        case 'undecodable':
+          take(fetch, onUndecodable)
+          nextOffset = fetch.nextOffset
           break
         case 'deleted':
           throw new TapelineError('TOPIC_UNKNOWN', `the topic ${topic} is gone`)
@@ -91,7 +103,7 @@ export async function followTopic(
   const closeQuietly = async (): Promise<void> => {
     const former = reader
     reader = undefined
-    await former?.close().catch((error: unknown) => {
+    await former?.close(AbortSignal.timeout(CLOSE_MS)).catch((error: unknown) => {
       log.debug({ topic, code: toTapelineError(error).code }, 'a reader did not close')
     })
   }
@@ -128,13 +140,15 @@ export async function followTopic(
   }
 }
 
-async function openAt(broker: Broker, topic: string, offset: number): Promise<Reader> {
-  const reader = await broker.openReader()
-  try {
-    await reader.assign([{ topic, partition: 0, offset }])
-    return reader
-  } catch (error) {
-    await reader.close().catch(() => undefined)
-    throw error
-  }
+function openAt(broker: Broker, topic: string, offset: number, stop: AbortSignal): Promise<Reader> {
+  return withDeadline(stop, OPEN_MS, async (signal) => {
+    const reader = await broker.openReader(signal)
+    try {
+      await reader.assign([{ topic, partition: 0, offset }], signal)
+      return reader
+    } catch (error) {
+      await reader.close(signal).catch(() => undefined)
+      throw error
+    }
+  })
 }

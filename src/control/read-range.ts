@@ -1,5 +1,5 @@
 import { TapelineError } from '../errors.ts'
-import type { Broker, PartitionFetch, ReadPosition } from '../ports/broker.ts'
+import type { Broker, PartitionFetch, ReadPosition, UndecodableBatch } from '../ports/broker.ts'
 
 type RecordsFetch = PartitionFetch & { kind: 'records' }
 
@@ -12,7 +12,8 @@ const POLL = { maxRecords: 5_000, waitMs: 1_000 } as const
 
 /**
  * Reads ranges to their ends, handing over what each poll found, cut at the end. A range whose start retention has passed goes
- * on from the earliest record, and `onTruncated` is told. Raises TOPIC_UNKNOWN where a topic goes away meanwhile.
+ * on from the earliest record, and `onTruncated` is told; a batch that nobody can read is left out, and `onUndecodable` is told.
+ * Raises TOPIC_UNKNOWN where a topic goes away meanwhile.
  */
 export async function readRanges(
   broker: Broker,
@@ -20,6 +21,7 @@ export async function readRanges(
   handle: (fetch: RecordsFetch) => void,
   signal: AbortSignal,
   onTruncated?: (topic: string, partition: number, earliest: number) => void,
+  onUndecodable?: (batch: UndecodableBatch) => void,
 ): Promise<void> {
   const key = (topic: string, partition: number): string => `${topic}:${partition}`
   const open = new Map(
@@ -28,28 +30,40 @@ export async function readRanges(
       .map((range) => [key(range.topic, range.partition), range.end]),
   )
   if (open.size === 0) return
-  const reader = await broker.openReader()
+  const reader = await broker.openReader(signal)
+  const advance = async (fetch: { readonly topic: string; readonly partition: number }, to: number) => {
+    const place = key(fetch.topic, fetch.partition)
+    if (to < (open.get(place) ?? 0)) return
+    open.delete(place)
+    await reader.unassign([fetch], signal)
+  }
   try {
-    await reader.assign(ranges.filter((range) => open.has(key(range.topic, range.partition))))
+    await reader.assign(
+      ranges.filter((range) => open.has(key(range.topic, range.partition))),
+      signal,
+    )
     while (open.size > 0) {
       for (const fetch of await reader.poll(POLL, signal)) {
         if (fetch.kind === 'deleted')
           throw new TapelineError('TOPIC_UNKNOWN', `the topic ${fetch.topic} is gone`)
         const end = open.get(key(fetch.topic, fetch.partition))
         if (end === undefined) continue
-        if (fetch.kind === 'truncated') {
-          onTruncated?.(fetch.topic, fetch.partition, fetch.earliest)
-          if (fetch.earliest >= end) open.delete(key(fetch.topic, fetch.partition))
-          continue
-        }
-        handle({ ...fetch, records: fetch.records.filter(({ offset }) => offset < end) })
-        if (fetch.nextOffset >= end) {
-          open.delete(key(fetch.topic, fetch.partition))
-          await reader.unassign([fetch])
+        switch (fetch.kind) {
+          case 'records':
+            handle({ ...fetch, records: fetch.records.filter(({ offset }) => offset < end) })
+            await advance(fetch, fetch.nextOffset)
+            break
+          case 'truncated':
+            onTruncated?.(fetch.topic, fetch.partition, fetch.earliest)
+            await advance(fetch, fetch.earliest)
+            break
+          case 'undecodable':
+            if (fetch.offset < end) onUndecodable?.(fetch)
+            await advance(fetch, fetch.nextOffset)
         }
       }
     }
   } finally {
-    await reader.close()
+    await reader.close(signal)
   }
 }

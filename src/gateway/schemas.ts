@@ -82,6 +82,10 @@ export const recordsSchema = z
         value: z.string().nullable().describe('As text; null: a marker or a tombstone.'),
       }),
     ),
+    undecodable: z
+      .array(z.object({ from: z.number().int(), to: z.number().int(), reason: z.string() }))
+      .optional()
+      .describe('Offsets, ends included, whose batch nobody can read, and why.'),
   })
   .meta({ id: 'Records' })
 

@@ -61,10 +61,12 @@ export interface ReadPosition {
 }
 
 /**
- * What one poll found in one partition.
+ * What one poll found in one partition. The parts of one partition come in the order in which they happened: what is told stands
+ * behind the records before it and in front of those after it.
  * - `records`: in order; `nextOffset` may be beyond the last record (control batches, compaction).
  * - `truncated`: retention has passed the position; reading goes on from `earliest`. Also where the log ends before the
  *   position (it lost its end in a power failure): `earliest` is then its end, below `position`.
+ * - `undecodable`: a batch that nobody can read: its checksum is wrong, or what is in it has no known form. Reading goes on behind it.
  * - `deleted`: the topic is gone; the reader has dropped it.
  */
 export type PartitionFetch =
@@ -85,7 +87,24 @@ export type PartitionFetch =
       readonly position: number
       readonly earliest: number
     }
+  | UndecodableBatch
   | { readonly kind: 'deleted'; readonly topic: string }
+
+/** A batch of the log that cannot be read, as it lies there. */
+export interface UndecodableBatch {
+  readonly kind: 'undecodable'
+  readonly topic: string
+  readonly topicId: string
+  readonly partition: number
+  /** The first offset that is lost with it, and the next one that can be read. */
+  readonly offset: number
+  readonly nextOffset: number
+  /** End of the partition when it was read. */
+  readonly endOffset: number
+  readonly bytes: Uint8Array
+  /** What is wrong with it, in words. */
+  readonly reason: string
+}
 
 export interface PollOptions {
   /** Stop after about so many records (a batch of the log is never split below this, but may exceed it a little). */
@@ -97,11 +116,15 @@ export interface PollOptions {
 /** Reads many partitions from explicit offsets, without a group. One poll at a time. */
 export interface Reader {
   /** Adds partitions, or moves those it reads already. Raises TOPIC_UNKNOWN. May be called during a poll, which then sees it. */
-  assign(positions: readonly ReadPosition[]): Promise<void>
-  unassign(partitions: readonly { readonly topic: string; readonly partition: number }[]): Promise<void>
+  assign(positions: readonly ReadPosition[], signal: AbortSignal): Promise<void>
+  unassign(
+    partitions: readonly { readonly topic: string; readonly partition: number }[],
+    signal: AbortSignal,
+  ): Promise<void>
   /** What has arrived since the positions, advancing them; empty after `waitMs`. No partition starves another. */
   poll(options: PollOptions, signal: AbortSignal): Promise<readonly PartitionFetch[]>
-  close(): Promise<void>
+  /** Closes the reader. An abort ends the wait alone, without an error: it closes all the same. */
+  close(signal: AbortSignal): Promise<void>
 }
 
 /**
@@ -167,7 +190,7 @@ export interface Broker {
   publish(entries: readonly PartitionRecords[], signal: AbortSignal): Promise<readonly PartitionAck[]>
   /** Takes over a transactional id. */
   takeOver(transactionalId: string, signal: AbortSignal): Promise<TransactionalWriter>
-  openReader(): Promise<Reader>
+  openReader(signal: AbortSignal): Promise<Reader>
   joinGroup(options: GroupOptions, signal: AbortSignal): Promise<GroupMember>
   close(): Promise<void>
 }

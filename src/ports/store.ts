@@ -34,6 +34,8 @@ export interface PartitionWrite {
   readonly newOffset: number
   readonly memory: ReaderMemory
   readonly segments: readonly RowSegment[]
+  /** The log has become shorter than what was stored of it: `newOffset` may lie below the claim's. */
+  readonly back?: true
 }
 
 export interface MigrationReport {
@@ -104,8 +106,8 @@ export interface Store {
   claim(targets: readonly ClaimTarget[], signal: AbortSignal): Promise<readonly Claim[]>
   /**
    * Writes rows and offsets of all partitions in one transaction, or nothing. Resolves with the claims that the next write
-   * needs. Raises FENCED naming the partitions whose claim is no longer valid (nothing was written), STORE_UNAVAILABLE or
-   * TIMEOUT (the outcome is unknown: claim again to learn it).
+   * needs. Raises FENCED naming the partitions whose claim is no longer valid, OFFSET_GOES_BACK naming those that would move back
+   * without `back` (nothing was written), STORE_UNAVAILABLE or TIMEOUT (the outcome is unknown: claim again to learn it).
    */
   write(writes: readonly PartitionWrite[], signal: AbortSignal): Promise<readonly Claim[]>
   trades(query: TradeQuery, signal: AbortSignal): Promise<readonly StoredTrade[]>

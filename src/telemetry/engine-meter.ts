@@ -7,10 +7,10 @@ import type { Store } from '../ports/store.ts'
 export function meterBroker(broker: Broker, meter: Meter): Broker {
   const counted = countingErrors(meter, 'broker_errors_total', BROKER_FAULTS)
   const reader = (inner: Reader): Reader => ({
-    assign: (positions) => counted(inner.assign(positions)),
-    unassign: (partitions) => counted(inner.unassign(partitions)),
+    assign: (positions, signal) => counted(inner.assign(positions, signal)),
+    unassign: (partitions, signal) => counted(inner.unassign(partitions, signal)),
     poll: (options, signal) => counted(inner.poll(options, signal)),
-    close: () => inner.close(),
+    close: (signal) => inner.close(signal),
   })
   const writer = (inner: TransactionalWriter): TransactionalWriter => ({
     commit: (entries, signal) => counted(inner.commit(entries, signal)),
@@ -25,7 +25,7 @@ export function meterBroker(broker: Broker, meter: Meter): Broker {
     offsetAt: (topic, partition, at, signal) => counted(broker.offsetAt(topic, partition, at, signal)),
     publish: (entries, signal) => counted(broker.publish(entries, signal)),
     takeOver: async (id, signal) => writer(await counted(broker.takeOver(id, signal))),
-    openReader: async () => reader(await counted(broker.openReader())),
+    openReader: async (signal) => reader(await counted(broker.openReader(signal))),
     joinGroup: (options, signal) => {
       const { group, onAssignment } = options
       const onCounted: typeof onAssignment = (partitions) => {

@@ -65,11 +65,11 @@ export async function readToEnd(
   partition = 0,
   offset = 0,
 ): Promise<StoredRecord[]> {
-  const reader = await broker.openReader()
+  const reader = await broker.openReader(deadline())
   try {
     const [description] = await broker.listTopics(topic, deadline())
     const end = description?.offsets[partition]?.end ?? 0
-    await reader.assign([{ topic, partition, offset }])
+    await reader.assign([{ topic, partition, offset }], deadline())
     let next = offset
     const fetches = await pollUntil(reader, (all) => {
       for (const fetch of all) if (fetch.kind === 'records') next = fetch.nextOffset
@@ -77,7 +77,7 @@ export async function readToEnd(
     })
     return recordsOf(fetches)
   } finally {
-    await reader.close()
+    await reader.close(deadline())
   }
 }
 

@@ -30,9 +30,9 @@ export function describeReaders(open: OpenBroker): void {
     await broker.publish([{ topic, partition: 0, records: numbered(0, 10) }], deadline())
     await broker.publish([{ topic, partition: 0, records: numbered(10, 20) }], deadline())
     const id = (await broker.listTopics(topic, deadline()))[0]?.id
-    const reader = await broker.openReader()
+    const reader = await broker.openReader(deadline())
     for (const offset of [0, 3, 9, 10, 19]) {
-      await reader.assign([{ topic, partition: 0, offset }])
+      await reader.assign([{ topic, partition: 0, offset }], deadline())
       const fetches = await pollUntil(reader, (all) => recordsOf(all).length >= 20 - offset)
       assert.deepEqual(
         recordsOf(fetches).map((record) => [record.offset, textOf(record)]),
@@ -42,16 +42,19 @@ export function describeReaders(open: OpenBroker): void {
       assert.ok(last?.kind === 'records')
       assert.deepEqual([last.topicId, last.nextOffset, last.endOffset], [id, 20, 20])
     }
-    await reader.assign([{ topic, partition: 0, offset: 20 }])
+    await reader.assign([{ topic, partition: 0, offset: 20 }], deadline())
     assert.deepEqual(await reader.poll(NOW, deadline()), [])
-    await reader.close()
+    await reader.close(deadline())
   })
 
   test('a waiting poll is woken by a record, and holds up nothing else', async (t) => {
     const broker = await openFor(t, open)
     const [topic, other] = [await makeTopic(broker, 3), await makeTopic(broker)]
-    const reader = await broker.openReader()
-    await reader.assign([0, 1, 2].map((partition) => ({ topic, partition, offset: 0 })))
+    const reader = await broker.openReader(deadline())
+    await reader.assign(
+      [0, 1, 2].map((partition) => ({ topic, partition, offset: 0 })),
+      deadline(),
+    )
     for (let round = 0; round < 20; round++) {
       const polling = reader.poll(LONG, deadline())
       await broker.publish([{ topic: other, partition: 0, records: [textRecord('other')] }], deadline())
@@ -59,17 +62,17 @@ export function describeReaders(open: OpenBroker): void {
       const fetches = await polling
       assert.deepEqual(recordsOf(fetches).map(textOf), [`${round}`])
     }
-    await reader.close()
+    await reader.close(deadline())
   })
 
   test('a poll that finds nothing ends empty', async (t) => {
     const broker = await openFor(t, open)
     const topic = await makeTopic(broker)
-    const reader = await broker.openReader()
+    const reader = await broker.openReader(deadline())
     assert.deepEqual(await reader.poll({ maxRecords: 10, waitMs: 5 }, deadline()), [])
-    await reader.assign([{ topic, partition: 0, offset: 0 }])
+    await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
     assert.deepEqual(await reader.poll({ maxRecords: 10, waitMs: 5 }, deadline()), [])
-    await reader.close()
+    await reader.close(deadline())
   })
 
   test('partitions are added, moved and taken away during a poll', async (t) => {
@@ -78,36 +81,36 @@ export function describeReaders(open: OpenBroker): void {
     for (const topic of [a, b]) {
       await broker.publish([{ topic, partition: 0, records: numbered(0, 3) }], deadline())
     }
-    const reader = await broker.openReader()
+    const reader = await broker.openReader(deadline())
     const added = reader.poll(LONG, deadline())
-    await reader.assign([{ topic: a, partition: 0, offset: 1 }])
+    await reader.assign([{ topic: a, partition: 0, offset: 1 }], deadline())
     assert.deepEqual(recordsOf(await added).map(textOf), ['1', '2'])
     const moved = reader.poll(LONG, deadline())
-    await reader.assign([{ topic: a, partition: 0, offset: 0 }])
+    await reader.assign([{ topic: a, partition: 0, offset: 0 }], deadline())
     assert.deepEqual(recordsOf(await moved).map(textOf), ['0', '1', '2'])
 
-    await reader.unassign([{ topic: a, partition: 0 }])
+    await reader.unassign([{ topic: a, partition: 0 }], deadline())
     const only = reader.poll(LONG, deadline())
     await broker.publish([{ topic: a, partition: 0, records: [textRecord('not seen')] }], deadline())
-    await reader.assign([{ topic: b, partition: 0, offset: 2 }])
+    await reader.assign([{ topic: b, partition: 0, offset: 2 }], deadline())
     assert.deepEqual(recordsOf(await only).map(textOf), ['2'])
-    await reader.close()
+    await reader.close(deadline())
   })
 
   test('a topic that does not exist cannot be assigned', async (t) => {
     const broker = await openFor(t, open)
     const topic = await makeTopic(broker)
     await broker.publish([{ topic, partition: 0, records: [textRecord('x')] }], deadline())
-    const reader = await broker.openReader()
+    const reader = await broker.openReader(deadline())
     const known = { topic, partition: 0, offset: 0 }
     for (const unknown of [
       { topic: uniqueName(), partition: 0, offset: 0 },
       { topic, partition: 1, offset: 0 },
     ]) {
-      await assert.rejects(reader.assign([known, unknown]), { code: 'TOPIC_UNKNOWN' })
+      await assert.rejects(reader.assign([known, unknown], deadline()), { code: 'TOPIC_UNKNOWN' })
     }
     assert.deepEqual(await reader.poll(NOW, deadline()), [])
-    await reader.close()
+    await reader.close(deadline())
   })
 
   test('no partition starves another', async (t) => {
@@ -119,12 +122,15 @@ export function describeReaders(open: OpenBroker): void {
         deadline(),
       )
     }
-    const reader = await broker.openReader()
-    await reader.assign([
-      { topic: busy, partition: 0, offset: 0 },
-      { topic: busy, partition: 1, offset: 0 },
-      { topic: quiet, partition: 0, offset: 0 },
-    ])
+    const reader = await broker.openReader(deadline())
+    await reader.assign(
+      [
+        { topic: busy, partition: 0, offset: 0 },
+        { topic: busy, partition: 1, offset: 0 },
+        { topic: quiet, partition: 0, offset: 0 },
+      ],
+      deadline(),
+    )
     await broker.publish([{ topic: quiet, partition: 0, records: [textRecord('first')] }], deadline())
     const seen = new Map<string, number>()
     await pollUntil(
@@ -140,14 +146,17 @@ export function describeReaders(open: OpenBroker): void {
     // Each had its turns: neither of the busy ones is far ahead of the other.
     const [first, second] = [seen.get(`${busy}:0`) ?? 0, seen.get(`${busy}:1`) ?? 0]
     assert.ok(first < 15_000 && second < 15_000, `read ${first} and ${second} before the quiet topic`)
-    await reader.close()
+    await reader.close(deadline())
   })
 
   test('an aborted poll loses nothing', async (t) => {
     const broker = await openFor(t, open)
     const topic = await makeTopic(broker, 2)
-    const reader = await broker.openReader()
-    await reader.assign([0, 1].map((partition) => ({ topic, partition, offset: 0 })))
+    const reader = await broker.openReader(deadline())
+    await reader.assign(
+      [0, 1].map((partition) => ({ topic, partition, offset: 0 })),
+      deadline(),
+    )
     await assert.rejects(reader.poll(LONG, AbortSignal.abort()), { name: 'AbortError' })
     const seen = [[], []] as string[][]
     const take = (fetches: readonly PartitionFetch[]) => {
@@ -180,18 +189,21 @@ export function describeReaders(open: OpenBroker): void {
         expected.filter((text) => Number(text) % 2 === partition),
       )
     }
-    await reader.close()
+    await reader.close(deadline())
   })
 
   test('a deleted topic is told and dropped, and the others go on', async (t) => {
     const broker = await openFor(t, open)
     const [gone, stays] = [await makeTopic(broker, 2), await makeTopic(broker)]
-    const reader = await broker.openReader()
-    await reader.assign([
-      { topic: gone, partition: 0, offset: 0 },
-      { topic: gone, partition: 1, offset: 0 },
-      { topic: stays, partition: 0, offset: 0 },
-    ])
+    const reader = await broker.openReader(deadline())
+    await reader.assign(
+      [
+        { topic: gone, partition: 0, offset: 0 },
+        { topic: gone, partition: 1, offset: 0 },
+        { topic: stays, partition: 0, offset: 0 },
+      ],
+      deadline(),
+    )
     // Where the abort comes while the answer is on its way, the next poll has to tell it.
     const abort = new AbortController()
     const polling = reader.poll(LONG, abort.signal)
@@ -213,37 +225,56 @@ export function describeReaders(open: OpenBroker): void {
     assert.deepEqual(recordsOf(await pollUntil(reader, (all) => recordsOf(all).length > 0)).map(textOf), [
       'on',
     ])
-    await reader.close()
+    await reader.close(deadline())
   })
 
   test('a position beyond the end is told, and reading goes on from the end', async (t) => {
     const broker = await openFor(t, open)
     const topic = await makeTopic(broker)
     await broker.publish([{ topic, partition: 0, records: numbered(0, 2) }], deadline())
-    const reader = await broker.openReader()
-    await reader.assign([{ topic, partition: 0, offset: 7 }])
+    const reader = await broker.openReader(deadline())
+    await reader.assign([{ topic, partition: 0, offset: 7 }], deadline())
     const [fetch] = await pollUntil(reader, (all) => all.length > 0)
     assert.deepEqual(fetch, { kind: 'truncated', topic, partition: 0, position: 7, earliest: 2 })
     await broker.publish([{ topic, partition: 0, records: numbered(2, 3) }], deadline())
     assert.deepEqual(recordsOf(await pollUntil(reader, (all) => recordsOf(all).length > 0)).map(textOf), [
       '2',
     ])
-    await reader.close()
+    await reader.close(deadline())
   })
 
   test('a closed reader refuses, others go on', async (t) => {
     const broker = await openFor(t, open)
     const topic = await makeTopic(broker)
-    const [closed, other] = [await broker.openReader(), await broker.openReader()]
-    await other.assign([{ topic, partition: 0, offset: 0 }])
+    const [closed, other] = [await broker.openReader(deadline()), await broker.openReader(deadline())]
+    await other.assign([{ topic, partition: 0, offset: 0 }], deadline())
     const polling = other.poll(LONG, deadline())
-    await closed.close()
-    await closed.close()
+    await closed.close(deadline())
+    await closed.close(deadline())
     await assert.rejects(closed.poll(NOW, deadline()), { code: 'SHUTTING_DOWN' })
-    await assert.rejects(closed.assign([]), { code: 'SHUTTING_DOWN' })
+    await assert.rejects(closed.assign([], deadline()), { code: 'SHUTTING_DOWN' })
     await broker.publish([{ topic, partition: 0, records: [textRecord('x')] }], deadline())
     assert.deepEqual(recordsOf(await polling).map(textOf), ['x'])
-    await other.close()
+    await other.close(deadline())
+  })
+
+  test('an abort ends opening, assigning and closing a reader, and leaves nothing half done', async (t) => {
+    const broker = await openFor(t, open)
+    const topic = await makeTopic(broker)
+    await broker.publish([{ topic, partition: 0, records: [textRecord('x')] }], deadline())
+    const aborted = AbortSignal.abort()
+    await assert.rejects(broker.openReader(aborted), { name: 'AbortError' })
+    const reader = await broker.openReader(deadline())
+    const position = { topic, partition: 0, offset: 0 }
+    await assert.rejects(reader.assign([position], aborted), { name: 'AbortError' })
+    assert.deepEqual(await reader.poll(NOW, deadline()), [], 'nothing was assigned')
+    await reader.assign([position], deadline())
+    await assert.rejects(reader.unassign([position], aborted), { name: 'AbortError' })
+    assert.deepEqual(recordsOf(await pollUntil(reader, (all) => all.length > 0)).map(textOf), ['x'])
+    // It closes all the same; the second call waits for that.
+    await reader.close(aborted)
+    await assert.rejects(reader.poll(NOW, deadline()), { code: 'SHUTTING_DOWN' })
+    await reader.close(deadline())
   })
 
   test('readers see every record once and in order, whatever the batches and polls', async (t) => {
@@ -261,7 +292,7 @@ export function describeReaders(open: OpenBroker): void {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
         const topic = await makeTopic(broker, 3)
-        const reader = await broker.openReader()
+        const reader = await broker.openReader(deadline())
         const next = [0, 0, 0]
         const ends = [0, 0, 0]
         const take = (fetches: readonly PartitionFetch[]) => {
@@ -274,7 +305,10 @@ export function describeReaders(open: OpenBroker): void {
             }
           }
         }
-        await reader.assign([0, 1, 2].map((partition) => ({ topic, partition, offset: 0 })))
+        await reader.assign(
+          [0, 1, 2].map((partition) => ({ topic, partition, offset: 0 })),
+          deadline(),
+        )
         for (const action of steps) {
           if ('publish' in action) {
             const entries = action.publish.map(({ partition, count }) => {
@@ -288,14 +322,14 @@ export function describeReaders(open: OpenBroker): void {
           } else {
             const offset = Math.max(0, (next[action.move] ?? 0) - action.back)
             next[action.move] = offset
-            await reader.assign([{ topic, partition: action.move, offset }])
+            await reader.assign([{ topic, partition: action.move, offset }], deadline())
           }
         }
         await until('everything is read', async () => {
           take(await reader.poll(NOW, deadline()))
           return next.every((offset, partition) => offset === ends[partition])
         })
-        await reader.close()
+        await reader.close(deadline())
         await broker.deleteTopics([topic], deadline())
       }),
       // Without shrinking, which would take minutes when a run waits in vain.

@@ -60,8 +60,8 @@ export function describeTransactions(open: OpenBroker): void {
     const broker = await openFor(t, open)
     const topic = await makeTopic(broker)
     const writer = await broker.takeOver(uniqueName('id'), deadline())
-    const reader = await broker.openReader()
-    await reader.assign([{ topic, partition: 0, offset: 0 }])
+    const reader = await broker.openReader(deadline())
+    await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
     let previous = -1
     const expected: [number, string][] = []
     for (let round = 0; round < 5; round++) {
@@ -76,6 +76,6 @@ export function describeTransactions(open: OpenBroker): void {
       recordsOf(fetches).map((record) => [record.offset, textOf(record)]),
       expected,
     )
-    await Promise.all([reader.close(), writer.close()])
+    await Promise.all([reader.close(deadline()), writer.close()])
   })
 }

@@ -290,8 +290,8 @@ function describeClosing(open: OpenBroker): void {
     const broker = await openFor(t, open)
     const topic = await makeTopic(broker)
     const quiet = await makeTopic(broker)
-    const reader = await broker.openReader()
-    await reader.assign([{ topic: quiet, partition: 0, offset: 0 }])
+    const reader = await broker.openReader(deadline())
+    await reader.assign([{ topic: quiet, partition: 0, offset: 0 }], deadline())
     const writer = await broker.takeOver(uniqueName('id'), deadline())
     const entries = [{ topic, partition: 0, records: [textRecord('x')] }]
     const waiting = assert.rejects(reader.poll({ maxRecords: 10, waitMs: 20_000 }, deadline()), {
@@ -306,9 +306,9 @@ function describeClosing(open: OpenBroker): void {
     await assert.rejects(writer.commit(entries, deadline()), refused)
     await assert.rejects(broker.createTopics([], deadline()), refused)
     await assert.rejects(broker.listTopics('', deadline()), refused)
-    await assert.rejects(broker.openReader(), refused)
+    await assert.rejects(broker.openReader(deadline()), refused)
     await assert.rejects(reader.poll({ maxRecords: 1, waitMs: 0 }, deadline()), refused)
-    await reader.close()
+    await reader.close(deadline())
     await writer.close()
   })
 }

@@ -91,6 +91,25 @@ export function describeWrites(store: () => Store): void {
     assert.deepEqual(await storedIds(store(), symbol), ['1'])
   })
 
+  test('an offset never goes back, unless the write says that the log has become shorter', async () => {
+    const [topic, symbol] = [unique('topic'), unique('S')]
+    await store().write([writeOf(await claimOne(store(), topic), 10)], deadline())
+    const [claim, other] = [await claimOne(store(), topic), await claimOne(store(), unique('topic'))]
+    const back = writeOf(claim, -3, segment('trade', [trade({ symbol, id: 'back' })]))
+    await assert.rejects(store().write([writeOf(other, 1), back], deadline()), {
+      code: 'OFFSET_GOES_BACK',
+      partitions: [{ topic, partition: 0 }],
+    })
+    assert.deepEqual(await storedIds(store(), symbol), [], 'nothing was written')
+    assert.equal((await claimOne(store(), other.topic)).nextOffset, 0)
+    const [moved] = await store().write([{ ...back, back: true }], deadline())
+    assert.equal(moved?.nextOffset, 7)
+    assert.deepEqual(await storedIds(store(), symbol), ['back'])
+    // The claim of before serves for no other write, back or not.
+    await assert.rejects(store().write([{ ...back, back: true }], deadline()), { code: 'FENCED' })
+    assert.equal((await claimOne(store(), topic)).nextOffset, 7)
+  })
+
   test('what became of a write without an answer is learnt by claiming again', async () => {
     const symbol = unique('S')
     const claim = await claimOne(store(), unique('topic'))

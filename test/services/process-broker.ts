@@ -115,13 +115,13 @@ export class ProcessBroker implements Broker {
     return writer
   }
 
-  openReader: Broker['openReader'] = async () => {
-    const inner = await this.#pass(() => this.#broker.openReader())
+  openReader: Broker['openReader'] = async (...opening) => {
+    const inner = await this.#pass(() => this.#broker.openReader(...opening))
     const reader: Reader = {
       assign: (...call) => this.#pass(() => inner.assign(...call)),
       unassign: (...call) => this.#pass(() => inner.unassign(...call)),
       poll: (...call) => this.#pass(() => inner.poll(...call)),
-      close: () => inner.close(),
+      close: (...call) => inner.close(...call),
     }
     return reader
   }

@@ -48,14 +48,14 @@ function counted(records: readonly StoredRecord[]): StoredRecord[] {
 export async function readAll(broker: Broker, topic: string): Promise<StoredRecord[]> {
   const [description] = (await broker.listTopics(topic, NEVER)).filter(({ name }) => name === topic)
   const end = description?.offsets[0]?.end ?? 0
-  const reader = await broker.openReader()
-  await reader.assign([{ topic, partition: 0, offset: 0 }])
+  const reader = await broker.openReader(AbortSignal.timeout(30_000))
+  await reader.assign([{ topic, partition: 0, offset: 0 }], AbortSignal.timeout(30_000))
   const records: StoredRecord[] = []
   while (records.length < end) {
     for (const fetch of await reader.poll({ maxRecords: 1_000, waitMs: 1_000 }, NEVER)) {
       if (fetch.kind === 'records') records.push(...fetch.records)
     }
   }
-  await reader.close()
+  await reader.close(AbortSignal.timeout(30_000))
   return records
 }

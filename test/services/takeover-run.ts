@@ -118,7 +118,7 @@ function gated(broker: Broker, gate: Gate, random: () => number): Broker {
     offsetAt: (topic, partition, at, signal) => around(() => broker.offsetAt(topic, partition, at, signal)),
     publish: (entries, signal) => unsure(() => broker.publish(entries, signal)),
     takeOver: async (id, signal) => writer(await around(() => broker.takeOver(id, signal))),
-    openReader: () => broker.openReader(),
+    openReader: (signal) => broker.openReader(signal),
     joinGroup: async ({ topics, onAssignment }) => {
       await onAssignment(topics.map((topic) => ({ topic, partition: 0 })))
       return { commit: async () => {}, leave: async () => {} }

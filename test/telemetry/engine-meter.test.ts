@@ -15,17 +15,20 @@ test('failures of the broker are counted by code, and passed on; an abort is non
   const broker = meterBroker(inner, meter)
   const entry = { topic: 'nowhere', partition: 0, records: [] }
   await assert.rejects(broker.publish([{ ...entry, records: [RECORD] }], NEVER), { code: 'TOPIC_UNKNOWN' })
-  const reader = await broker.openReader()
-  await assert.rejects(reader.assign([{ topic: 'nowhere', partition: 0, offset: 0 }]), {
-    code: 'TOPIC_UNKNOWN',
-  })
+  const reader = await broker.openReader(AbortSignal.timeout(30_000))
+  await assert.rejects(
+    reader.assign([{ topic: 'nowhere', partition: 0, offset: 0 }], AbortSignal.timeout(30_000)),
+    {
+      code: 'TOPIC_UNKNOWN',
+    },
+  )
   await broker.createTopics([{ name: 'here', partitions: 1 }], NEVER)
-  await reader.assign([{ topic: 'here', partition: 0, offset: 0 }])
+  await reader.assign([{ topic: 'here', partition: 0, offset: 0 }], AbortSignal.timeout(30_000))
   const stop = new AbortController()
   const polling = reader.poll({ maxRecords: 1, waitMs: 10_000 }, stop.signal)
   stop.abort()
   await assert.rejects(polling, { name: 'AbortError' })
-  await reader.close()
+  await reader.close(AbortSignal.timeout(30_000))
   const former = await broker.takeOver('id', NEVER)
   await broker.takeOver('id', NEVER)
   await assert.rejects(former.commit([{ ...entry, topic: 'here', records: [RECORD] }], NEVER), {

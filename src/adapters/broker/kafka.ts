@@ -1,5 +1,6 @@
 import { TapelineError } from '../../errors.ts'
 import type { Broker, PartitionRecords, Reader, TransactionalWriter } from '../../ports/broker.ts'
+import { abortReason } from './abort-reason.ts'
 import { Cluster } from './kafka/cluster.ts'
 import { brokerError } from './kafka/errors.ts'
 import { explainClosed } from './kafka/explain-closed.ts'
@@ -33,6 +34,9 @@ export async function openKafkaBroker(settings: KafkaSettings, signal: AbortSign
   }
 }
 
+/** How long a part of the client may take to close in order. */
+const CLOSE_MS = 3_000
+
 function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): Broker {
   const topics = new Topics(cluster, view, settings.replication)
   // Heartbeats and requests do not wait behind a large batch of data.
@@ -52,7 +56,7 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
   const close = async (): Promise<void> => {
     await Promise.all([...members].map((member) => member.leave()))
     await Promise.all([senders.data.close(), senders.control.close()])
-    await Promise.all([...parts].map((part) => part.close()))
+    await Promise.all([...parts].map((part) => part.close(AbortSignal.timeout(CLOSE_MS))))
     await Promise.all([transactions.close(), cluster.close()])
   }
 
@@ -103,8 +107,9 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
       parts.add(writer)
       return writer
     },
-    async openReader() {
+    async openReader(signal) {
       refuseClosed()
+      if (signal.aborted) throw abortReason(signal)
       const reader = new KafkaReader(settings, view, (ended) => parts.delete(ended))
       parts.add(reader)
       return reader

@@ -5,8 +5,11 @@ import { DatabaseError } from './session.ts'
 /** read_only_sql_transaction: of a write, it says that the server is no primary any more. */
 const READ_ONLY_STATE = '25006'
 
-/** Raised by `tapeline_advance` (migration 1); its detail names the partitions. */
-const FENCED_STATE = 'TL001'
+/** Raised by `tapeline_advance` (migration 6); their detail names the partitions. */
+const ADVANCE_STATES: Readonly<Record<string, readonly [ErrorCode, (names: string) => string]>> = {
+  TL001: ['FENCED', (names) => `The claim of ${names} is no longer valid.`],
+  TL002: ['OFFSET_GOES_BACK', (names) => `The offset of ${names} would go back.`],
+}
 
 const Partitions = z.array(z.object({ topic: z.string(), partition: z.number() }))
 
@@ -26,19 +29,18 @@ const KNOWN_STATES: Readonly<Record<string, ErrorCode>> = {
 }
 
 /**
- * What a failed write or claim means: FENCED with its partitions, EVENT_INVALID where the rows themselves are refused,
+ * What a failed write or claim means: FENCED and OFFSET_GOES_BACK with their partitions, EVENT_INVALID where the rows themselves are refused,
  * TIMEOUT, STORE_FORBIDDEN, STORE_UNAVAILABLE where trying again may help, INTERNAL for anything else. Other errors pass as
  * they are.
  */
 export function writeError(thrown: unknown): unknown {
   if (!(thrown instanceof DatabaseError)) return thrown
-  if (thrown.sqlState === FENCED_STATE) {
+  const refusal = ADVANCE_STATES[thrown.sqlState]
+  if (refusal !== undefined) {
+    const [code, describe] = refusal
     const partitions = Partitions.parse(JSON.parse(thrown.detail ?? '[]'))
     const names = partitions.map(({ topic, partition }) => `${topic}:${partition}`).join(', ')
-    return new TapelineError('FENCED', `The claim of ${names} is no longer valid.`, {
-      cause: thrown,
-      partitions,
-    })
+    return new TapelineError(code, describe(names), { cause: thrown, partitions })
   }
   return new TapelineError(writeCode(thrown.sqlState), described(thrown), { cause: thrown })
 }

@@ -9,6 +9,7 @@ export interface Advance {
   readonly claim: Claim
   readonly next: number
   readonly memory: Claim['memory']
+  readonly back: boolean
 }
 
 const Memory = z.object({
@@ -52,17 +53,20 @@ function readClaim(row: Record<string, string | null>): Claim {
 
 /**
  * The statement that moves the partitions, or raises SQLSTATE TL001 where one of them stands elsewhere or under another
- * fence (migration 1). A literal, because it shares its trip with COPY and the simple protocol has no parameters.
+ * fence, TL002 where one would go back (migration 6). A literal, because it shares its trip with COPY and the simple protocol has no parameters.
  */
 export function advanceStatement(advances: readonly Advance[]): string {
-  const rows = advances.map(({ claim: { topic, topicId, partition, fence, nextOffset }, next, memory }) => ({
-    topic,
-    topic_id: topicId,
-    partition,
-    expected: nextOffset,
-    fence,
-    next,
-    memory,
-  }))
+  const rows = advances.map(
+    ({ claim: { topic, topicId, partition, fence, nextOffset }, next, memory, back }) => ({
+      topic,
+      topic_id: topicId,
+      partition,
+      expected: nextOffset,
+      fence,
+      next,
+      memory,
+      ...(back && { back }),
+    }),
+  )
   return `select tapeline_advance(${literal(JSON.stringify(rows))});`
 }

@@ -46,7 +46,9 @@ export interface WritePlan {
 export function planWrite(writes: readonly PartitionWrite[]): WritePlan {
   const segments = writes.flatMap((write) => write.segments).filter((segment) => segment.rows > 0)
   return {
-    advances: writes.map(({ claim, newOffset, memory }) => ({ claim, next: newOffset, memory })),
+    advances: writes.map(({ claim, newOffset, memory, back = false }) => ({
+      ...{ claim, next: newOffset, memory, back },
+    })),
     copies: ROUTES.flatMap(({ reentering, ...route }) => {
       const own = segments.filter((each) => each.channel === route.channel && each.reentering === reentering)
       return own.length === 0 ? [] : [{ ...route, pieces: copyStream(own.map(({ tuples }) => tuples)) }]
@@ -62,7 +64,7 @@ export function advancedClaims(plan: WritePlan): readonly Claim[] {
 
 /**
  * Writes a plan in one transaction, or nothing. The offsets come first, so that a fenced writer fails before it copies.
- * Raises FENCED, EVENT_INVALID (a row that its table does not take), STORE_UNAVAILABLE.
+ * Raises FENCED, OFFSET_GOES_BACK, EVENT_INVALID (a row that its table does not take), STORE_UNAVAILABLE.
  */
 export async function write(session: SqlSession, plan: WritePlan): Promise<void> {
   const steps: TransactionStep[] = [{ sql: advanceStatement(plan.advances) }]

@@ -10,6 +10,7 @@ import type { ApiClient } from '../api-client.ts'
 const PAGE_RECORDS = 1000
 /** How much longer than it was asked to wait an answer may take. */
 const ANSWER_MS = 15_000
+const CLOSE_MS = 2_000
 
 export interface LogRecord {
   readonly offset: number
@@ -21,6 +22,8 @@ export interface LogRecord {
 
 interface LogPage {
   readonly records: readonly LogRecord[]
+  /** Offsets, ends included, that nobody can read, and why. */
+  readonly undecodable?: readonly { readonly from: number; readonly to: number; readonly reason: string }[]
   /** The offset to go on from. */
   readonly next: number
 }
@@ -61,7 +64,8 @@ export function platformLog(connect: () => ApiClient): RecordLog {
       })
       const path = `/v1/topics/${encodeURIComponent(topic)}/records?${query}`
       const page = await connect().call(path, recordsSchema, signal, { timeoutMs: waitMs + ANSWER_MS })
-      return { next: page.next, records: page.records.map(readRecord) }
+      const { next, records, undecodable = [] } = page
+      return { next, records: records.map(readRecord), undecodable }
     },
   }
 }
@@ -79,7 +83,7 @@ function readRecord({
 
 /** Topics of a broker, or of a data folder that nothing runs on. Each partition has a reader of its own. */
 export function brokerLog(log: LogReader): RecordLog & { close(): Promise<void> } {
-  const parts = new Map<string, { readonly reader: Promise<Reader>; next: number | undefined }>()
+  const parts = new Map<string, { readonly reader: Reader; next: number | undefined }>()
   const decoder = new TextDecoder()
 
   return {
@@ -90,25 +94,33 @@ export function brokerLog(log: LogReader): RecordLog & { close(): Promise<void> 
     },
     async read(position, waitMs, signal) {
       const key = `${position.topic}:${position.partition}`
-      const part = parts.get(key) ?? { reader: log.openReader(), next: undefined }
+      const part = parts.get(key) ?? { reader: await log.openReader(signal), next: undefined }
       parts.set(key, part)
-      const reader = await part.reader
-      if (part.next !== position.offset) await reader.assign([position])
+      const { reader } = part
+      if (part.next !== position.offset) await reader.assign([position], signal)
       part.next = undefined
-      const [fetch] = await reader.poll({ maxRecords: PAGE_RECORDS, waitMs }, signal)
+      const [fetch, ...others] = await reader.poll({ maxRecords: PAGE_RECORDS, waitMs }, signal)
       if (fetch === undefined) {
         part.next = position.offset
         return { records: [], next: position.offset }
       }
       switch (fetch.kind) {
         case 'records':
-          part.next = fetch.nextOffset
+          // What came behind it is read again.
+          part.next = others.length === 0 ? fetch.nextOffset : undefined
           return {
             next: fetch.nextOffset,
             records: fetch.records.map(({ value, ...rest }) => ({
               ...rest,
               value: value === null ? null : decoder.decode(value),
             })),
+          }
+        case 'undecodable':
+          part.next = others.length === 0 ? fetch.nextOffset : undefined
+          return {
+            next: fetch.nextOffset,
+            records: [],
+            undecodable: [{ from: fetch.offset, to: fetch.nextOffset - 1, reason: fetch.reason }],
           }
         case 'truncated':
           throw new TapelineError(
@@ -120,7 +132,7 @@ export function brokerLog(log: LogReader): RecordLog & { close(): Promise<void> 
       }
     },
     async close() {
-      for (const { reader } of parts.values()) await reader.then((opened) => opened.close())
+      for (const { reader } of parts.values()) await reader.close(AbortSignal.timeout(CLOSE_MS))
     },
   }
 }

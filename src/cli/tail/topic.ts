@@ -98,6 +98,10 @@ function partitionOf(
             return counts(memory, record.headers) && record.value !== null ? eventOf(record, terminal) : []
           }),
         )
+        for (const { from: first, to, reason } of page.undecodable ?? [])
+          terminal.note(
+            `a hole: offsets ${first} to ${to} of partition ${partition} cannot be read: ${reason}`,
+          )
         next = page.next
       } catch (error) {
         if (toTapelineError(error).code !== 'OFFSET_OUT_OF_RANGE') throw error

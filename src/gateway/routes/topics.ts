@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { formatPosition, type RecordHeaders } from '../../domain/record.ts'
 import { parseDuration } from '../../domain/time.ts'
 import { TapelineError } from '../../errors.ts'
-import type { PartitionFetch, StoredRecord, TopicDescription } from '../../ports/broker.ts'
+import type { PartitionFetch, StoredRecord, TopicDescription, UndecodableBatch } from '../../ports/broker.ts'
 import { requireOperator } from '../guard.ts'
 import type { GatewayOptions } from '../options.ts'
 import { recordsSchema, topicsSchema } from '../schemas.ts'
@@ -102,14 +102,23 @@ export function registerTopics(
       const records = withinBytes(found.records.slice(0, limit))
       const last = records.at(-1)
       const isWhole = records.length === found.records.length
+      const next = isWhole || last === undefined ? found.nextOffset : last.offset + 1
+      const undecodable = found.undecodable.filter((batch) => batch.nextOffset <= next)
       return {
         topic: topic.name,
         topicId: topic.id,
         partition,
         earliest: range.earliest,
         end: Math.max(range.end, found.endOffset),
-        next: isWhole || last === undefined ? found.nextOffset : last.offset + 1,
+        next,
         records: records.map(viewOf),
+        ...(undecodable.length > 0 && {
+          undecodable: undecodable.map(({ offset: from, nextOffset, reason }) => ({
+            from,
+            to: nextOffset - 1,
+            reason,
+          })),
+        }),
       }
     },
   })
@@ -126,37 +135,44 @@ export function registerTopics(
     { limit, wait }: { limit: number; wait: number },
     signal: AbortSignal,
   ): Promise<FoundRecords> {
-    const reader = await broker.openReader()
+    const reader = await broker.openReader(signal)
     try {
-      await reader.assign([position])
+      await reader.assign([position], signal)
       const deadline = performance.now() + wait
       let offset = position.offset
       for (;;) {
         const waitMs = Math.max(0, Math.min(POLL_MS, Math.ceil(deadline - performance.now())))
         const fetches = await reader.poll({ maxRecords: limit, waitMs }, signal)
         const found = mergeFetches(fetches, offset)
-        if (found.records.length > 0 || performance.now() >= deadline || closing()) return found
+        const isAnswer = found.records.length > 0 || found.undecodable.length > 0
+        if (isAnswer || performance.now() >= deadline || closing()) return found
         offset = found.nextOffset
       }
     } finally {
-      await reader.close()
+      await reader.close(signal)
     }
   }
 }
 
 interface FoundRecords {
   readonly records: readonly StoredRecord[]
+  readonly undecodable: readonly UndecodableBatch[]
   readonly nextOffset: number
   readonly endOffset: number
 }
 
 function mergeFetches(fetches: readonly PartitionFetch[], offset: number): FoundRecords {
-  let found: FoundRecords = { records: [], nextOffset: offset, endOffset: offset }
+  let found: FoundRecords = { records: [], undecodable: [], nextOffset: offset, endOffset: offset }
   for (const fetch of fetches) {
     switch (fetch.kind) {
       case 'records': {
         const { records, nextOffset, endOffset } = fetch
-        found = { records: [...found.records, ...records], nextOffset, endOffset }
+        found = { ...found, records: [...found.records, ...records], nextOffset, endOffset }
+        break
+      }
+      case 'undecodable': {
+        const { nextOffset, endOffset } = fetch
+        found = { ...found, undecodable: [...found.undecodable, fetch], nextOffset, endOffset }
         break
       }
       case 'truncated':

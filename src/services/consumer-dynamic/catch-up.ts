@@ -2,7 +2,7 @@ import { startTimer } from '../../async/timers.ts'
 import { findTopic } from '../../control/topics.ts'
 import { emptyMemory } from '../../domain/reader-rules.ts'
 import { toTapelineError } from '../../errors.ts'
-import type { Broker } from '../../ports/broker.ts'
+import type { Broker, PartitionFetch } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
 import type { StreamBatch } from '../../ports/pipeline.ts'
 import { learnMemory } from './learn-memory.ts'
@@ -48,16 +48,16 @@ async function readOn(subscription: Subscription, { broker, hub, meter }: CatchU
   if (subscription.joinLive(feed)) return
   const { offset, memory: known } = subscription.behindFrom()
   const memory = known ?? (await learnMemory(broker, topic, offset, subscription.ended))
-  const reader = await broker.openReader()
+  const reader = await broker.openReader(subscription.ended)
   try {
-    await reader.assign([{ topic, partition: 0, offset }])
+    await reader.assign([{ topic, partition: 0, offset }], subscription.ended)
     while (!subscription.joinLive(hub.feed(topic) ?? feed)) {
       for (const fetch of await reader.poll(POLL, subscription.ended)) {
         if (fetch.kind === 'deleted') return subscription.end()
         const batches =
           fetch.kind === 'records'
             ? toTopicBatches(fetch, subscription.nextOffset, memory)
-            : [resetBatch(subscription, fetch.earliest, memory)]
+            : [resetBatch(subscription, fetch, memory)]
         for (const batch of batches) {
           const events = subscription.send(batch, new Map())
           meter.count('delivered_events_total', events)
@@ -69,7 +69,7 @@ async function readOn(subscription: Subscription, { broker, hub, meter }: CatchU
       }
     }
   } finally {
-    await reader.close()
+    await reader.close(subscription.ended)
   }
 }
 
@@ -87,19 +87,22 @@ async function checkCursor(subscription: Subscription, broker: Broker): Promise<
   )
 }
 
-/** Retention has passed the cursor: the application is told, and gets what is left. */
+/** Retention has passed the cursor, or nobody can read what comes next: the application is told, and gets what is left. */
 function resetBatch(
   { lease, nextOffset }: Subscription,
-  earliest: number,
+  fetch: PartitionFetch & { kind: 'truncated' | 'undecodable' },
   memory: StreamBatch['after'],
 ): StreamBatch {
-  const reset = 'the history behind the cursor is gone: retention has removed it'
+  const [reset, next] =
+    fetch.kind === 'truncated'
+      ? ['the history behind the cursor is gone: retention has removed it', fetch.earliest]
+      : [`records up to ${fetch.nextOffset - 1} cannot be read`, fetch.nextOffset]
   const { topic, topicId } = lease
   return {
     topic,
     topicId,
     from: nextOffset,
-    next: earliest,
+    next,
     after: memory,
     events: [],
     reset,

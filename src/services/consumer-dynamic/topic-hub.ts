@@ -12,6 +12,7 @@ import { toTopicBatches } from './topic-batches.ts'
 
 const POLL = { maxRecords: 5_000, waitMs: 500 } as const
 const RETRY_MS = 200
+const CLOSE_MS = 2_000
 /** How long opening a topic may take before it is tried again. */
 const OPEN_MS = 15_000
 const UNKNOWN_WAIT_MS = 2_000
@@ -48,7 +49,7 @@ export async function openTopicHub(broker: Broker, names: PlatformNames, log: Lo
   const stop = new AbortController()
   const topics = new Map<string, OpenTopic>()
   const opening = new Map<string, Promise<OpenTopic>>()
-  let reader: Reader = await broker.openReader()
+  let reader: Reader = await broker.openReader(stop.signal)
 
   const report = (what: string, topic?: string) => (error: unknown) => {
     if (!isAbort(error)) log.warn({ topic, code: toTapelineError(error).code }, what)
@@ -61,7 +62,7 @@ export async function openTopicHub(broker: Broker, names: PlatformNames, log: Lo
     const open = { topic, topicId: description.id, nextOffset: end, memory, listeners: new Set<never>() }
     topics.set(topic, open)
     try {
-      await reader.assign([{ topic, partition: 0, offset: end }])
+      await reader.assign([{ topic, partition: 0, offset: end }], signal)
     } catch (error) {
       topics.delete(topic)
       throw error
@@ -72,6 +73,14 @@ export async function openTopicHub(broker: Broker, names: PlatformNames, log: Lo
   const beginInTime = (topic: string, signal: AbortSignal): Promise<OpenTopic> =>
     withDeadline(signal, OPEN_MS, (deadline) => begin(topic, deadline))
 
+  /** Goes on behind a hole, of which all listeners hear. */
+  const resume = (open: OpenTopic, next: number, reset: string): void => {
+    const { topic, topicId, listeners, memory, nextOffset: from } = open
+    open.nextOffset = next
+    const batch = { topic, topicId, from, next, after: copyMemory(memory), events: [], reset }
+    for (const listener of listeners) listener(batch)
+  }
+
   const distribute = (fetch: PartitionFetch): void => {
     const open = topics.get(fetch.topic)
     if (!open) return
@@ -79,22 +88,12 @@ export async function openTopicHub(broker: Broker, names: PlatformNames, log: Lo
       case 'deleted':
         topics.delete(fetch.topic)
         return
-      case 'truncated': {
-        const { topic, topicId, listeners, memory, nextOffset } = open
-        const reset = `records up to ${fetch.earliest - 1} were removed before they were read`
-        open.nextOffset = fetch.earliest
-        const batch = {
-          topic,
-          topicId,
-          from: nextOffset,
-          next: fetch.earliest,
-          after: copyMemory(memory),
-          events: [],
-          reset,
-        }
-        for (const listener of listeners) listener(batch)
+      case 'truncated':
+        resume(open, fetch.earliest, `records up to ${fetch.earliest - 1} were removed before they were read`)
         return
-      }
+      case 'undecodable':
+        resume(open, fetch.nextOffset, `records up to ${fetch.nextOffset - 1} cannot be read`)
+        return
       case 'records':
         for (const batch of toTopicBatches(fetch, open.nextOffset, open.memory)) {
           open.nextOffset = batch.next
@@ -130,12 +129,13 @@ export async function openTopicHub(broker: Broker, names: PlatformNames, log: Lo
   }
 
   const reopen = async (): Promise<void> => {
-    await reader.close().catch(report('a reader did not close'))
-    reader = await broker.openReader()
+    await reader.close(AbortSignal.timeout(CLOSE_MS)).catch(report('a reader did not close'))
+    reader = await broker.openReader(stop.signal)
     const alive = new Set((await broker.listTopics(names.dynamic, stop.signal)).map(({ name }) => name))
     for (const topic of topics.keys()) if (!alive.has(topic)) topics.delete(topic)
     await reader.assign(
       [...topics.values()].map(({ topic, nextOffset }) => ({ topic, partition: 0, offset: nextOffset })),
+      stop.signal,
     )
   }
   const running = run()
@@ -158,12 +158,14 @@ export async function openTopicHub(broker: Broker, names: PlatformNames, log: Lo
       open.listeners.delete(listener)
       if (open.listeners.size > 0) return
       topics.delete(topic)
-      reader.unassign([{ topic, partition: 0 }]).catch(report('a topic could not be left', topic))
+      reader
+        .unassign([{ topic, partition: 0 }], stop.signal)
+        .catch(report('a topic could not be left', topic))
     },
     async close() {
       stop.abort()
       await running
-      await reader.close()
+      await reader.close(AbortSignal.timeout(CLOSE_MS))
     },
   }
 }

@@ -14,6 +14,7 @@ const COMMIT_EVERY_MS = 1_000
 const COMMIT_TIMEOUT_MS = 2_000
 /** How long the database may take to answer a claim. */
 const CLAIM_TIMEOUT_MS = 15_000
+const CLOSE_MS = 2_000
 
 /** The partitions that this process stores, each under a claim in the database, and the reader over them (R8). */
 export interface Claims {
@@ -206,13 +207,17 @@ function createReading({ broker, log, meter }: ConsumerFixedParts): Reading {
   let dropped: AssignedPartition[] = []
 
   /** Puts the reader where it should be. */
-  const settle = async (): Promise<Reader> => {
-    reader ??= await broker.openReader()
+  const settle = async (signal: AbortSignal): Promise<Reader> => {
+    reader ??= await broker.openReader(signal)
     const gone = dropped
     dropped = []
-    if (gone.length > 0) await reader.unassign(gone)
+    if (gone.length > 0) await reader.unassign(gone, signal)
     const targets = [...moved].flatMap((key) => positions.get(key) ?? [])
-    if (targets.length > 0) await reader.assign(targets.map((target) => ({ ...target })))
+    if (targets.length > 0)
+      await reader.assign(
+        targets.map((target) => ({ ...target })),
+        signal,
+      )
     moved.clear()
     return reader
   }
@@ -223,7 +228,7 @@ function createReading({ broker, log, meter }: ConsumerFixedParts): Reading {
     reader = undefined
     dropped = []
     for (const key of positions.keys()) moved.add(key)
-    await former?.close().catch((error: unknown) => {
+    await former?.close(AbortSignal.timeout(CLOSE_MS)).catch((error: unknown) => {
       log.debug({ code: toTapelineError(error).code }, 'a reader did not close')
     })
   }
@@ -248,7 +253,7 @@ function createReading({ broker, log, meter }: ConsumerFixedParts): Reading {
       }
       try {
         const before = new Map(positions)
-        const current = await settle()
+        const current = await settle(signal)
         for (const fetch of await current.poll(options, signal)) {
           if (fetch.kind === 'deleted') {
             log.error({ topic: fetch.topic, code: 'TOPIC_UNKNOWN' }, 'a fixed topic was deleted')
@@ -259,8 +264,8 @@ function createReading({ broker, log, meter }: ConsumerFixedParts): Reading {
           // Given up during the poll, or claimed anew: what was read belongs to the former position.
           if (position === undefined || before.get(key) !== position) continue
           result.push({ ...fetch, from: position.offset })
-          position.offset = fetch.kind === 'records' ? fetch.nextOffset : fetch.earliest
-          if (fetch.kind !== 'records') continue
+          position.offset = fetch.kind === 'truncated' ? fetch.earliest : fetch.nextOffset
+          if (fetch.kind === 'truncated') continue
           const labels = { topic: fetch.topic, partition: String(fetch.partition) }
           meter.gauge('consumer_lag_records', fetch.endOffset - fetch.nextOffset, labels)
         }
@@ -271,7 +276,7 @@ function createReading({ broker, log, meter }: ConsumerFixedParts): Reading {
       return result
     },
     async close() {
-      await reader?.close()
+      await reader?.close(AbortSignal.timeout(CLOSE_MS))
     },
   }
 }

@@ -5,7 +5,7 @@ import { copyMemory, counts, type ReaderMemory } from '../../domain/reader-rules
 import { type StoredChannel, TABLES } from '../../domain/rows.ts'
 import { writeTradeBytes } from '../../domain/trade-bytes.ts'
 import type { TupleMemory } from '../../domain/tuple-memory.ts'
-import { type TapelineError, toTapelineError } from '../../errors.ts'
+import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
 import type { FixedFetch, PreparedBatch } from '../../ports/pipeline.ts'
 import type { Claim, PartitionWrite, RowSegment } from '../../ports/store.ts'
@@ -44,6 +44,9 @@ export function prepareFetches(
   return preparation.finish()
 }
 
+/** The schema version of what cannot be read. */
+const UNKNOWN_VERSION = 0
+
 /** What is prepared of one partition. */
 interface PartitionRows {
   readonly claim: Claim
@@ -53,6 +56,8 @@ interface PartitionRows {
   readonly memory: ReaderMemory
   readonly encoder: SegmentEncoder
   readonly gaps: RowSegment[]
+  /** Nothing more of this batch belongs to it. */
+  isTorn: boolean
 }
 
 /** Prepares a batch poll by poll. */
@@ -74,17 +79,24 @@ export class Preparation {
 
   add(fetch: FixedFetch): void {
     const rows = this.#rowsOf(fetch)
-    if (rows === undefined) return
+    if (rows === undefined || rows.isTorn) return
     if (fetch.from > rows.next) {
-      this.#torn.push({ topic: fetch.topic, partition: fetch.partition })
+      this.#tear(rows, fetch)
       return
     }
-    if (fetch.kind === 'truncated') {
-      if (fetch.from !== rows.next) return
-      rows.gaps.push(missingRecords(fetch, this.#parts))
-      rows.next = fetch.earliest
-      return
+    switch (fetch.kind) {
+      case 'records':
+        this.#addRecords(rows, fetch)
+        break
+      case 'truncated':
+        this.#addTruncation(rows, fetch)
+        break
+      case 'undecodable':
+        this.#addUndecodable(rows, fetch)
     }
+  }
+
+  #addRecords(rows: PartitionRows, fetch: FixedFetch & { kind: 'records' }): void {
     const { next, memory, encoder } = rows
     for (const record of fetch.records) {
       if (record.offset < next || !counts(memory, record.headers) || record.value === null) continue
@@ -98,11 +110,51 @@ export class Preparation {
     rows.next = Math.max(next, fetch.nextOffset)
   }
 
+  /** Goes on from the earliest record. A step back is a write of its own: what was stored is known from the offset alone. */
+  #addTruncation(rows: PartitionRows, fetch: FixedFetch & { kind: 'truncated' }): void {
+    if (fetch.from !== rows.next) return
+    const isBack = fetch.earliest < rows.next
+    if (isBack && rows.next !== rows.claim.nextOffset) {
+      this.#tear(rows, fetch)
+      return
+    }
+    rows.gaps.push(missingRecords(fetch, this.#parts))
+    rows.next = fetch.earliest
+    if (isBack) this.#tear(rows, fetch)
+  }
+
+  /** A batch that nobody can read becomes one dead letter with all its bytes, and a gap (R3, R14). */
+  #addUndecodable(rows: PartitionRows, fetch: FixedFetch & { kind: 'undecodable' }): void {
+    if (fetch.nextOffset <= rows.next) return
+    const { topic, partition, offset, nextOffset, bytes, reason } = fetch
+    const detail = `offsets ${offset} to ${nextOffset - 1} of ${topic}:${partition} cannot be read: ${reason}`
+    this.#rejected.push({
+      topic,
+      partition,
+      record: {
+        ...{ offset, timestamp: Math.floor(this.#parts.nowMicros() / 1_000), key: null, value: bytes },
+        headers: { v: UNKNOWN_VERSION, kind: 'event' },
+      },
+      error: new TapelineError('BATCH_UNDECODABLE', detail),
+    })
+    rows.gaps.push(gap(detail, this.#parts))
+    rows.next = nextOffset
+    this.#parts.log.error({ topic, partition, offset, nextOffset, code: 'BATCH_UNDECODABLE' }, detail)
+    this.#parts.raiseAlert(`undecodable:${topic}:${partition}`, 'BATCH_UNDECODABLE', detail)
+  }
+
+  /** What comes behind this place of the batch is left out, and read again from the claim. */
+  #tear(rows: PartitionRows, { topic, partition }: AssignedPartition): void {
+    rows.isTorn = true
+    this.#torn.push({ topic, partition })
+  }
+
   finish(): Prepared {
     const writes: PartitionWrite[] = []
     for (const { claim, next: newOffset, memory, encoder, gaps } of this.#partitions.values()) {
       if (newOffset === claim.nextOffset) continue
-      writes.push({ claim, newOffset, memory, segments: [...gaps, ...encoder.finish()] })
+      const back = newOffset < claim.nextOffset && { back: true as const }
+      writes.push({ claim, newOffset, memory, segments: [...gaps, ...encoder.finish()], ...back })
     }
     const rows = writes.reduce((sum, write) => sum + rowsOf(write), 0)
     return { writes, rows, rejected: this.#rejected, torn: this.#torn }
@@ -122,6 +174,7 @@ export class Preparation {
       memory: copyMemory(claim.memory),
       encoder: new SegmentEncoder(channel, this.#parts.memory),
       gaps: [],
+      isTorn: false,
     }
     this.#partitions.set(key, rows)
     return rows
@@ -177,7 +230,11 @@ function missingRecords(fetch: FixedFetch & { kind: 'truncated' }, parts: Prepar
       : `${topic}:${partition} ends at ${earliest}, but the database has stored up to ${position}: the log is shorter than it was`
   parts.log.error({ topic, partition, position, earliest, code: 'OFFSET_OUT_OF_RANGE' }, detail)
   parts.raiseAlert(`retention:${topic}:${partition}`, 'OFFSET_OUT_OF_RANGE', detail)
+  return gap(detail, parts)
+}
+
+function gap(detail: string, { nowMicros }: PreparationParts): RowSegment {
   const to = new TupleWriter(1024)
-  writeRow(to, 'status', { source: 'tapeline', exchange: '', state: 'gap', detail, ts: parts.nowMicros() })
+  writeRow(to, 'status', { source: 'tapeline', exchange: '', state: 'gap', detail, ts: nowMicros() })
   return { channel: 'status', tuples: to.finish(), rows: to.rows, reentering: false }
 }

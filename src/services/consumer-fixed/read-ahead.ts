@@ -59,8 +59,8 @@ export function createReadAhead(
       for (const fetch of polled) {
         fetches.push(fetch)
         preparation.add(fetch)
-        if (fetch.kind !== 'records') continue
-        records += fetch.records.length
+        if (fetch.kind === 'truncated') continue
+        if (fetch.kind === 'records') records += fetch.records.length
         left.set(partitionKey(fetch.topic, fetch.partition), fetch.endOffset - fetch.nextOffset)
       }
       return polled.length > 0

@@ -24,6 +24,7 @@ const MOST_REQUESTS = 200
 const POLL_MS = 200
 /** How long one look at the control topic may take, with all that it ends. */
 const LOOK_MS = 15_000
+const CLOSE_MS = 2_000
 /** How often a coordinator that does not lead looks whether it does. */
 const FOLLOW_MS = 200
 
@@ -106,7 +107,7 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
   const closeReader = async (): Promise<void> => {
     const former = reader
     reader = undefined
-    await former?.close().catch((error: unknown) => {
+    await former?.close(AbortSignal.timeout(CLOSE_MS)).catch((error: unknown) => {
       log.debug({ code: toTapelineError(error).code }, 'a reader did not close')
     })
   }
@@ -116,9 +117,9 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
     if (leader.term === term && reader) return
     const beginning = leader.term
     await closeReader()
-    reader = await broker.openReader()
+    reader = await broker.openReader(signal)
     controlOffset = view.controlOffset
-    await reader.assign([{ topic: names.control, partition: 0, offset: controlOffset }])
+    await reader.assign([{ topic: names.control, partition: 0, offset: controlOffset }], signal)
     clock.restart()
     await removeOrphans(parts, view, signal)
     term = beginning
@@ -136,6 +137,8 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
     const endings: ControlRecordOf<'END_LEASE_REQUEST'>[] = []
     for (const fetch of (await reader?.poll({ maxRecords: MOST_REQUESTS, waitMs: POLL_MS }, signal)) ?? []) {
       if (fetch.kind === 'truncated') controlOffset = fetch.earliest
+      // Who asked in it asks again.
+      if (fetch.kind === 'undecodable') controlOffset = fetch.nextOffset
       if (fetch.kind !== 'records') continue
       controlOffset = fetch.nextOffset
       for (const stored of fetch.records) {

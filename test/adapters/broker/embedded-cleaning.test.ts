@@ -45,8 +45,11 @@ test('retention removes whole batches by their publication time, and readers are
     for (const { name } of specs)
       await publish(broker, name, [textRecord(`${batch}a`), textRecord(`${batch}b`)])
   }
-  const reader = await broker.openReader()
-  await reader.assign(specs.map(({ name }) => ({ topic: name, partition: 0, offset: 3 })))
+  const reader = await broker.openReader(deadline())
+  await reader.assign(
+    specs.map(({ name }) => ({ topic: name, partition: 0, offset: 3 })),
+    deadline(),
+  )
 
   clock.time = started + 1_000 + 150
   await until('150 batches are gone', async () => (await offsetsOf(broker, 'short'))?.earliest === 300)
@@ -94,8 +97,8 @@ test('compaction leaves the last record of each key, and tombstones for a while'
   assert.deepEqual((await readToEnd(broker, 'registry')).map(textOf), kept)
   assert.deepEqual(await offsetsOf(broker, 'registry'), { earliest: 0, end: 1_501 })
 
-  const reader = await broker.openReader()
-  await reader.assign([{ topic: 'registry', partition: 0, offset: 1_500 }])
+  const reader = await broker.openReader(deadline())
+  await reader.assign([{ topic: 'registry', partition: 0, offset: 1_500 }], deadline())
   clock.time += TOMBSTONE_RETENTION_MS
   await publish(broker, 'registry', [textRecord('a300', 'a')])
   await until('compaction has run', async () => (await readToEnd(broker, 'registry'))[0]?.key === 'b')
@@ -107,7 +110,7 @@ test('compaction leaves the last record of each key, and tombstones for a while'
   assert.deepEqual([fetch.nextOffset, fetch.records.map(textOf)], [1_502, ['a300']])
 
   await publish(broker, 'registry', [{ ...textRecord('', 'last'), value: null }])
-  await reader.assign([{ topic: 'registry', partition: 0, offset: 1_502 }])
+  await reader.assign([{ topic: 'registry', partition: 0, offset: 1_502 }], deadline())
   clock.time += TOMBSTONE_RETENTION_MS + 1
   await until('the last record is gone', async () => (await readToEnd(broker, 'registry')).length === 4)
   const [beyond] = await reader.poll({ maxRecords: 10, waitMs: 0 }, deadline())

@@ -104,8 +104,11 @@ test('one reader follows a thousand topics', async (t) => {
     names.map((name) => ({ name, partitions: 1 })),
     deadline(),
   )
-  const reader = await broker.openReader()
-  await reader.assign(names.map((topic) => ({ topic, partition: 0, offset: 0 })))
+  const reader = await broker.openReader(deadline())
+  await reader.assign(
+    names.map((topic) => ({ topic, partition: 0, offset: 0 })),
+    deadline(),
+  )
   for (let round = 0; round < 3; round++) {
     const polling = pollUntil(reader, (all) => recordsOf(all).length >= names.length)
     await broker.publish(
@@ -142,8 +145,8 @@ test('when the thread of the log dies, everything rejects, and the folder is fre
     onClosed: () => {},
   })
   await broker.createTopics([{ name: 'topic', partitions: 1 }], deadline())
-  const reader = await broker.openReader()
-  await reader.assign([{ topic: 'topic', partition: 0, offset: 0 }])
+  const reader = await broker.openReader(deadline())
+  await reader.assign([{ topic: 'topic', partition: 0, offset: 0 }], deadline())
   const gone = { code: 'BROKER_UNAVAILABLE' }
   const polling = assert.rejects(reader.poll({ maxRecords: 10, waitMs: 20_000 }, deadline()), gone)
   await channel.terminate()
@@ -153,7 +156,7 @@ test('when the thread of the log dies, everything rejects, and the folder is fre
     broker.publish([{ topic: 'topic', partition: 0, records: [textRecord('x')] }], deadline()),
     gone,
   )
-  await reader.close()
+  await reader.close(deadline())
   await broker.close()
   const again = await openEmbeddedBroker({ folder })
   await again.close()
@@ -209,8 +212,8 @@ test('a folder that nobody runs can be looked into, and one without a log is ref
   await assert.rejects(openLogReadOnly(folder), { code: 'DATA_FOLDER_LOCKED' })
   await broker.close()
   const log = await openLogReadOnly(folder)
-  const reader = await log.openReader()
-  await reader.assign([{ topic: 'topic', partition: 0, offset: 0 }])
+  const reader = await log.openReader(deadline())
+  await reader.assign([{ topic: 'topic', partition: 0, offset: 0 }], deadline())
   assert.deepEqual(recordsOf(await pollUntil(reader, (all) => recordsOf(all).length > 0)).map(textOf), ['x'])
   await log.close()
 })

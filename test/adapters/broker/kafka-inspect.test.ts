@@ -89,8 +89,8 @@ describe('a look at a broker', requireServer(kafkaMissing()), () => {
       'of-somebody-else',
       'tapeline.control',
     ])
-    const reader = await broker.openReader()
-    await reader.assign([{ topic: 'tapeline.control', partition: 0, offset: 0 }])
+    const reader = await broker.openReader(deadline())
+    await reader.assign([{ topic: 'tapeline.control', partition: 0, offset: 0 }], deadline())
     const end = topics.find(({ name }) => name === 'tapeline.control')?.offsets[0]?.end ?? 0
     assert.ok(end > 0, 'it has stamped a record')
     for (let next = 0; next < end; ) {

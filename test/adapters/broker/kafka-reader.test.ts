@@ -71,8 +71,8 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     }
     await producer.close()
     await publish(broker, topic, 'plain')
-    const reader = await broker.openReader()
-    await reader.assign([{ topic, partition: 0, offset: 0 }])
+    const reader = await broker.openReader(deadline())
+    await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
     const fetches = await pollUntil(reader, (all) => recordsOf(all).length >= 3)
     assert.deepEqual(
       recordsOf(fetches).map((record) => [record.offset, textOf(record)]),
@@ -85,7 +85,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     const last = fetches.at(-1)
     assert.ok(last?.kind === 'records')
     assert.deepEqual([last.nextOffset, last.endOffset], [9, 9])
-    await reader.close()
+    await reader.close(deadline())
   })
 
   test('an open transaction is not read, and what follows it waits', async (t) => {
@@ -98,8 +98,8 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     await publish(broker, topic, 'after')
     const [description] = await broker.listTopics(topic, deadline())
     assert.equal(description?.offsets[0]?.end, 1, 'the end is what a reader comes to')
-    const reader = await broker.openReader()
-    await reader.assign([{ topic, partition: 0, offset: 0 }])
+    const reader = await broker.openReader(deadline())
+    await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
     const early = await pollUntil(reader, (all) => recordsOf(all).length > 0)
     assert.deepEqual(recordsOf(early).map(textOf), ['before'])
     assert.deepEqual(await reader.poll({ maxRecords: 10, waitMs: 300 }, deadline()), [])
@@ -107,7 +107,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     const late = await pollUntil(reader, (all) => recordsOf(all).length >= 2)
     assert.deepEqual(recordsOf(late).map(textOf), ['open', 'after'])
     await producer.close()
-    await reader.close()
+    await reader.close(deadline())
   })
 
   test('retention that passes the position is told, and reading goes on from the earliest', async (t) => {
@@ -117,20 +117,20 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     const admin = new Admin({ clientId: 'setup', bootstrapBrokers: [kafka.server.bootstrap] })
     await admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition: 0, offset: 6n }] }] })
     await admin.close()
-    const reader = await broker.openReader()
-    await reader.assign([{ topic, partition: 0, offset: 2 }])
+    const reader = await broker.openReader(deadline())
+    await reader.assign([{ topic, partition: 0, offset: 2 }], deadline())
     const fetches = await pollUntil(reader, (all) => recordsOf(all).length >= 4)
     assert.deepEqual(fetches[0], { kind: 'truncated', topic, partition: 0, position: 2, earliest: 6 })
     assert.deepEqual(recordsOf(fetches).map(textOf), ['6', '7', '8', '9'])
-    await reader.close()
+    await reader.close(deadline())
   })
 
   test('a topic that is made again under its name is another one', async (t) => {
     const broker = await openKafkaFor(t, kafka.server.bootstrap)
     const topic = await makeTopic(broker)
     await publish(broker, topic, 'old')
-    const reader = await broker.openReader()
-    await reader.assign([{ topic, partition: 0, offset: 0 }])
+    const reader = await broker.openReader(deadline())
+    await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
     assert.deepEqual(recordsOf(await reader.poll(POLL, deadline())).map(textOf), ['old'])
     const [old] = await broker.listTopics(topic, deadline())
     await broker.deleteTopics([topic], deadline())
@@ -140,11 +140,11 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     const told = await pollUntil(reader, (all) => all.length > 0)
     assert.deepEqual(told, [{ kind: 'deleted', topic }])
     assert.deepEqual(await reader.poll({ maxRecords: 10, waitMs: 200 }, deadline()), [])
-    await reader.assign([{ topic, partition: 0, offset: 1 }])
+    await reader.assign([{ topic, partition: 0, offset: 1 }], deadline())
     const fetches = await pollUntil(reader, (all) => recordsOf(all).length > 0)
     assert.deepEqual(recordsOf(fetches).map(textOf), ['new 1'])
     assert.ok(fetches[0]?.kind === 'records' && fetches[0].topicId === made?.id)
-    await reader.close()
+    await reader.close(deadline())
   })
 
   test('one reader reads hundreds of topics, and many readers the same one', async (t) => {
@@ -155,9 +155,16 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
       names.map((name) => ({ name, partitions: 1 })),
       deadline(),
     )
-    const readers = [await broker.openReader(), await broker.openReader(), await broker.openReader()]
+    const readers = [
+      await broker.openReader(deadline()),
+      await broker.openReader(deadline()),
+      await broker.openReader(deadline()),
+    ]
     for (const reader of readers)
-      await reader.assign(names.map((topic) => ({ topic, partition: 0, offset: 0 })))
+      await reader.assign(
+        names.map((topic) => ({ topic, partition: 0, offset: 0 })),
+        deadline(),
+      )
     const rounds = 3
     for (let round = 0; round < rounds; round++) {
       const entries = names.map((topic) => ({ topic, partition: 0, records: [textRecord(`${round}`)] }))
@@ -185,14 +192,14 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
       fetches.map((fetch) => fetch.topic),
       [names[77]],
     )
-    await Promise.all(readers.map((each) => each.close()))
+    await Promise.all(readers.map((each) => each.close(deadline())))
   })
 
   test('the broker is killed and comes back: reading goes on where it was', async (t) => {
     const broker = await openKafkaFor(t, kafka.server.bootstrap)
     const topic = await makeTopic(broker)
-    const reader = await broker.openReader()
-    await reader.assign([{ topic, partition: 0, offset: 0 }])
+    const reader = await broker.openReader(deadline())
+    await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
     await publish(broker, topic, '0', '1')
     assert.deepEqual(await readThrough(reader, 2), ['0', '1'])
     await kafka.server.kill()
@@ -205,7 +212,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     await kafka.server.restart()
     await publish(broker, topic, '2', '3')
     assert.deepEqual(await readThrough(reader, 2), ['2', '3'])
-    await reader.close()
+    await reader.close(deadline())
   })
 
   test('connections that are cut, and one that stalls, are made anew', async (t) => {
@@ -214,8 +221,8 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
       await openKafkaFor(t, kafka.through),
     ]
     const topic = await makeTopic(direct)
-    const reader = await broker.openReader()
-    await reader.assign([{ topic, partition: 0, offset: 0 }])
+    const reader = await broker.openReader(deadline())
+    await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
     for (let round = 0; round < 5; round++) {
       await publish(direct, topic, `${round}`)
       kafka.proxy.cut()
@@ -233,14 +240,30 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     kafka.proxy.cut()
     kafka.proxy.resume()
     assert.deepEqual(await readThrough(reader, 1), ['stalled'])
-    await reader.close()
+    await reader.close(deadline())
+  })
+
+  test('a broker that does not answer holds up nobody for longer than the signal says', async (t) => {
+    const [direct, broker] = [
+      await openKafkaFor(t, kafka.server.bootstrap),
+      await openKafkaFor(t, kafka.through),
+    ]
+    const topic = await makeTopic(direct)
+    const reader = await broker.openReader(deadline())
+    kafka.proxy.stall()
+    await assert.rejects(reader.assign([{ topic, partition: 0, offset: 0 }], AbortSignal.timeout(200)), {
+      code: 'TIMEOUT',
+    })
+    await reader.close(AbortSignal.timeout(200))
+    kafka.proxy.cut()
+    kafka.proxy.resume()
   })
 
   test('a paused broker is waited for', async (t) => {
     const broker = await openKafkaFor(t, kafka.server.bootstrap)
     const topic = await makeTopic(broker)
-    const reader = await broker.openReader()
-    await reader.assign([{ topic, partition: 0, offset: 0 }])
+    const reader = await broker.openReader(deadline())
+    await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
     await publish(broker, topic, 'before')
     assert.deepEqual(await readThrough(reader, 1), ['before'])
     kafka.server.pause()
@@ -248,6 +271,6 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     kafka.server.resume()
     await publish(broker, topic, 'after')
     assert.deepEqual(await readThrough(reader, 1), ['after'])
-    await reader.close()
+    await reader.close(deadline())
   })
 })

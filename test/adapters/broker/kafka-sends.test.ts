@@ -145,8 +145,11 @@ describe('sending to Kafka', requireServer(kafkaMissing()), () => {
     for (let round = 0; round < 15; round++) {
       const topic = await makeTopic(broker, 3)
       const entries = [0, 1, 2].map((partition) => ({ topic, partition, records: [textRecord('x')] }))
-      const reader = await broker.openReader()
-      await reader.assign([0, 1, 2].map((partition) => ({ topic, partition, offset: 0 })))
+      const reader = await broker.openReader(deadline())
+      await reader.assign(
+        [0, 1, 2].map((partition) => ({ topic, partition, offset: 0 })),
+        deadline(),
+      )
       assert.equal((await broker.publish(entries, deadline())).length, 3)
       let count = 0
       while (count < 3) {
@@ -155,7 +158,7 @@ describe('sending to Kafka', requireServer(kafkaMissing()), () => {
           count += fetch.records.length
         }
       }
-      await reader.close()
+      await reader.close(deadline())
     }
   })
 

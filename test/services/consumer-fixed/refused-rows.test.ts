@@ -96,10 +96,10 @@ async function consumer(t: TestContext, ids: readonly string[], refused: readonl
     await services.writeToDB(await services.processMessage(message, NEVER), NEVER)
   }
   const deadLetters = async (): Promise<{ offset: number; code: string }[]> => {
-    const reader = await broker.openReader()
-    await reader.assign([{ topic: NAMES.deadLetters, partition: 0, offset: 0 }])
+    const reader = await broker.openReader(AbortSignal.timeout(30_000))
+    await reader.assign([{ topic: NAMES.deadLetters, partition: 0, offset: 0 }], AbortSignal.timeout(30_000))
     const fetches = await reader.poll({ maxRecords: 1_000, waitMs: 0 }, NEVER)
-    await reader.close()
+    await reader.close(AbortSignal.timeout(30_000))
     return fetches
       .flatMap((fetch) => (fetch.kind === 'records' ? fetch.records : []))
       .map(({ value }) => JSON.parse(Buffer.from(value ?? []).toString()) as { offset: number; code: string })

@@ -66,8 +66,8 @@ async function setUp(t: TestContext) {
   }
   /** What counts in a fixed topic. */
   const counted = async (topic: string): Promise<unknown[]> => {
-    const reader = await broker.openReader()
-    await reader.assign([{ topic, partition: 0, offset: 0 }])
+    const reader = await broker.openReader(AbortSignal.timeout(30_000))
+    await reader.assign([{ topic, partition: 0, offset: 0 }], AbortSignal.timeout(30_000))
     const memory = emptyMemory()
     const bodies: unknown[] = []
     for (const fetch of await reader.poll({ maxRecords: 1_000, waitMs: 0 }, NEVER)) {
@@ -75,7 +75,7 @@ async function setUp(t: TestContext) {
       for (const { headers, value } of fetch.records)
         if (counts(memory, headers) && value) bodies.push(JSON.parse(Buffer.from(value).toString()))
     }
-    await reader.close()
+    await reader.close(AbortSignal.timeout(30_000))
     return bodies
   }
   return { broker, start, counted }

@@ -58,7 +58,7 @@ async function setUp(t: TestContext) {
         topicIds: (names, signal) => broker.topicIds(names, signal),
         offsetAt: (topic, partition, at, signal) => broker.offsetAt(topic, partition, at, signal),
         takeOver: (id, signal) => broker.takeOver(id, signal),
-        openReader: () => broker.openReader(),
+        openReader: (signal) => broker.openReader(signal),
         joinGroup: (options, signal) => broker.joinGroup(options, signal),
         close: () => broker.close(),
         async publish(entries, signal) {
@@ -98,9 +98,9 @@ async function setUp(t: TestContext) {
 
   /** The ids of the trades in a topic. */
   const idsIn = async (name: string): Promise<string[]> => {
-    const reader = await broker.openReader()
+    const reader = await broker.openReader(AbortSignal.timeout(30_000))
     try {
-      await reader.assign([{ topic: name, partition: 0, offset: 0 }])
+      await reader.assign([{ topic: name, partition: 0, offset: 0 }], AbortSignal.timeout(30_000))
       const records: StoredRecord[] = []
       for (const fetch of await reader.poll({ maxRecords: 1_000, waitMs: 0 }, NEVER))
         if (fetch.kind === 'records') records.push(...fetch.records)
@@ -108,7 +108,7 @@ async function setUp(t: TestContext) {
         headers.kind === 'event' ? [(JSON.parse(Buffer.from(value ?? []).toString()) as Trade).id] : [],
       )
     } finally {
-      await reader.close()
+      await reader.close(AbortSignal.timeout(30_000))
     }
   }
   const derive = async (): Promise<void> => {

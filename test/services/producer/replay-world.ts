@@ -88,7 +88,7 @@ export async function setUp(t: TestContext, { answerMs = 5_000 } = {}) {
       describeTopics: (names, signal) => through.describeTopics(names, signal),
       publish: (entries, signal) => through.publish(entries, signal),
       takeOver: (id, signal) => through.takeOver(id, signal),
-      openReader: () => through.openReader(),
+      openReader: (signal) => through.openReader(signal),
       joinGroup: async ({ topics, onAssignment }) => {
         await onAssignment(topics.flatMap((topic) => shards.map((partition) => ({ topic, partition }))))
         return { commit: async () => {}, leave: async () => {} }

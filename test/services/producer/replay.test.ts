@@ -135,7 +135,7 @@ test('an unknown outcome of the publish ends in one answer, and in one record mo
     listTopics: (prefix, signal) => broker.listTopics(prefix, signal),
     describeTopics: (names, signal) => broker.describeTopics(names, signal),
     takeOver: (id, signal) => broker.takeOver(id, signal),
-    openReader: () => broker.openReader(),
+    openReader: (signal) => broker.openReader(signal),
     publish: async (entries, signal) => {
       const acks = await broker.publish(entries, signal)
       const isReplay = entries.some(({ records }) => records.some(({ headers }) => headers.reentering))

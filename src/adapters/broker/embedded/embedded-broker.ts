@@ -101,9 +101,15 @@ export class EmbeddedBroker implements Broker {
     }
   }
 
-  async openReader(): Promise<Reader> {
+  async openReader(signal: AbortSignal): Promise<Reader> {
     const session = ++this.#lastSession
-    await this.#client.call('openSession', { session })
+    try {
+      await this.#client.call('openSession', { session }, { signal })
+    } catch (error) {
+      // What was given up may be opened all the same.
+      if (signal.aborted) this.#client.call('closeSession', { session }).catch(() => undefined)
+      throw error
+    }
     return new EmbeddedReader(this.#client, session)
   }
 

@@ -6,6 +6,7 @@ import type {
   ReadPosition,
   StoredRecord,
 } from '../../../ports/broker.ts'
+import { untilDone } from '../until-aborted.ts'
 import type { LogClient } from './log-client.ts'
 import type { EncodedFetch } from './protocol.ts'
 import { decodeBatch } from './record-batch.ts'
@@ -14,23 +15,24 @@ import { decodeBatch } from './record-batch.ts'
 export class EmbeddedReader implements Reader {
   readonly #client: LogClient
   readonly #session: number
-  #closed = false
+  #closing: Promise<void> | undefined
 
   constructor(client: LogClient, session: number) {
     this.#client = client
     this.#session = session
   }
 
-  async assign(positions: readonly ReadPosition[]): Promise<void> {
+  async assign(positions: readonly ReadPosition[], signal: AbortSignal): Promise<void> {
     this.#assertOpen()
-    await this.#client.call('assign', { session: this.#session, positions })
+    await this.#client.call('assign', { session: this.#session, positions }, { signal })
   }
 
   async unassign(
     partitions: readonly { readonly topic: string; readonly partition: number }[],
+    signal: AbortSignal,
   ): Promise<void> {
     this.#assertOpen()
-    await this.#client.call('unassign', { session: this.#session, partitions })
+    await this.#client.call('unassign', { session: this.#session, partitions }, { signal })
   }
 
   async poll({ maxRecords, waitMs }: PollOptions, signal: AbortSignal): Promise<readonly PartitionFetch[]> {
@@ -43,14 +45,14 @@ export class EmbeddedReader implements Reader {
     return fetches.map((fetch) => decodeFetch(fetch, data))
   }
 
-  async close(): Promise<void> {
-    if (this.#closed || this.#client.refusing) return
-    this.#closed = true
-    await this.#client.call('closeSession', { session: this.#session })
+  async close(signal: AbortSignal): Promise<void> {
+    if (this.#client.refusing) return
+    this.#closing ??= this.#client.call('closeSession', { session: this.#session }).then(() => undefined)
+    await untilDone(this.#closing, signal)
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw new TapelineError('SHUTTING_DOWN', 'The reader is closed.')
+    if (this.#closing !== undefined) throw new TapelineError('SHUTTING_DOWN', 'The reader is closed.')
   }
 }
 

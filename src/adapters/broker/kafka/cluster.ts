@@ -2,6 +2,7 @@ import { type Connection, ConnectionPool, ResponseError } from '@platformatic/ka
 import { startTimer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import { abortReason } from '../abort-reason.ts'
+import { untilAborted } from '../until-aborted.ts'
 import { brokerError } from './errors.ts'
 import {
   type ApiVersions,
@@ -206,13 +207,4 @@ async function closeQuietly(connection: Connection): Promise<void> {
   } catch {
     // It is broken already, which is why it is closed.
   }
-}
-
-/** A wait that the signal ends; what is waited for goes on, and its failure is not lost on anybody. */
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(abortReason(signal))
-    signal.addEventListener('abort', onAbort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }

@@ -2,6 +2,7 @@ import { delay } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { PartitionFetch, PollOptions, Reader, ReadPosition } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
+import { untilDone } from '../until-aborted.ts'
 import { brokerError } from './errors.ts'
 import type { Assigned } from './fetch-lane.ts'
 import type { FetchedPartition } from './fetch-request.ts'
@@ -20,7 +21,6 @@ const MOST_AHEAD_BYTES = 8 * 1024 * 1024
 const OUTAGE_MS = 1_000
 /** How often a poll that waits looks whether there is an outage. */
 const LOOK_MS = 250
-const ASSIGN_MS = 10_000
 const LOOK_AGAIN_MS = 50
 /** A topic counts as gone when it was not found for so long: a broker that has just started may not know it yet. */
 const GONE_MS = 300
@@ -44,6 +44,7 @@ export class KafkaReader implements Reader {
   #failure: { readonly error: TapelineError; readonly since: number } | undefined
   #refusal: TapelineError | undefined
   #wake = Promise.withResolvers<void>()
+  #closing: Promise<void> | undefined
 
   constructor(settings: KafkaSettings, view: TopicView, onClose: (reader: Reader) => void) {
     this.#onClose = onClose
@@ -58,13 +59,13 @@ export class KafkaReader implements Reader {
     })
   }
 
-  async assign(positions: readonly ReadPosition[]): Promise<void> {
-    this.#refuseClosed()
+  async assign(positions: readonly ReadPosition[], signal: AbortSignal): Promise<void> {
+    this.#refuse(signal)
     const { cluster } = this.#fetcher
     const names = new Set(positions.map(({ topic }) => topic))
     const unknown = [...names].filter((name) => !cluster.known(name))
-    if (unknown.length > 0) await cluster.topics(unknown, AbortSignal.timeout(ASSIGN_MS))
-    this.#refuseClosed()
+    if (unknown.length > 0) await cluster.topics(unknown, signal)
+    this.#refuse(signal)
     const added = positions.map((position) => this.#place(position))
     for (const each of added) {
       this.#forget(each)
@@ -75,8 +76,9 @@ export class KafkaReader implements Reader {
 
   async unassign(
     partitions: readonly { readonly topic: string; readonly partition: number }[],
+    signal: AbortSignal,
   ): Promise<void> {
-    this.#refuseClosed()
+    this.#refuse(signal)
     for (const place of partitions) this.#forget(place)
     this.#fetcher.wake()
   }
@@ -84,8 +86,7 @@ export class KafkaReader implements Reader {
   async poll({ maxRecords, waitMs }: PollOptions, signal: AbortSignal): Promise<readonly PartitionFetch[]> {
     const end = performance.now() + waitMs
     for (let waits = 0; ; waits++) {
-      this.#refuseClosed()
-      if (signal.aborted) throw abortReason(signal)
+      this.#refuse(signal)
       const fetches = this.#buffer.take(maxRecords)
       if (fetches.length > 0) {
         this.#fetcher.wake()
@@ -101,16 +102,18 @@ export class KafkaReader implements Reader {
     }
   }
 
-  async close(): Promise<void> {
-    if (this.#fetcher.closing.aborted) return
-    const closing = this.#fetcher.close()
-    this.#tellPoll()
-    await closing
-    this.#onClose(this)
+  async close(signal: AbortSignal): Promise<void> {
+    if (this.#closing === undefined) {
+      this.#closing = this.#fetcher.close().finally(() => this.#onClose(this))
+      this.#closing.catch(() => undefined)
+      this.#tellPoll()
+    }
+    await untilDone(this.#closing, signal)
   }
 
-  #refuseClosed(): void {
-    if (this.#fetcher.closing.aborted) throw new TapelineError('SHUTTING_DOWN', 'the reader is closed')
+  #refuse(signal: AbortSignal): void {
+    if (this.#closing !== undefined) throw new TapelineError('SHUTTING_DOWN', 'the reader is closed')
+    if (signal.aborted) throw abortReason(signal)
   }
 
   #raiseFailure(): void {

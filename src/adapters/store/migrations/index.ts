@@ -3,6 +3,7 @@ import { hypertables } from './0002-hypertables.ts'
 import { candleAggregates } from './0003-candle-aggregates.ts'
 import { columnstore } from './0004-columnstore.ts'
 import { reentering } from './0005-reentering.ts'
+import { offsetsForward } from './0006-offsets-forward.ts'
 import type { Migration } from './migration.ts'
 
 /** The schema, in the order in which it is built. New steps go to the end. */
@@ -12,4 +13,5 @@ export const MIGRATIONS: readonly Migration[] = [
   candleAggregates,
   columnstore,
   reentering,
+  offsetsForward,
 ]
