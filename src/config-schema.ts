@@ -123,6 +123,9 @@ export const configSchema = z.strictObject({
         'How long the WebSocket may be down before REST polling begins, or the source counts as failed (10s).',
       ),
       pollEvery: sourceDuration('How often REST is polled while the WebSocket is down (10s).'),
+      maxSkew: sourceDuration(
+        "How far after its arrival, by this machine's clock, the time of an event may lie (60s). What lies beyond, or before 2009, is refused and counted as malformed.",
+      ),
     })
     .prefault({}),
   topics: z

@@ -116,8 +116,9 @@ export const ERROR_KINDS = {
   SOURCE_MALFORMED: {
     retryable: false,
     status: 502,
-    meaning: 'The source sent something that is not of its own protocol.',
-    remedy: 'Counted and left out. If it lasts, the protocol may have changed: please report a sample.',
+    meaning: 'The source sent something that is not of its own protocol, or a time that cannot be.',
+    remedy:
+      'Counted and left out. If it lasts, the protocol may have changed (please report a sample), or the clock of this machine is wrong.',
   },
   MARKET_UNKNOWN: {
     retryable: false,

@@ -68,7 +68,7 @@ export const command: Command = {
       {
         log: openLog(config.log.level),
         trace: textFlag(flags, 'trace'),
-        source: (log) => countedSource(createReplaySource({ path, speed, log }), counts),
+        source: (log) => countedSource(createReplaySource({ path, speed, log, ...skewOf(config) }), counts),
       },
       terminal.signal,
     )
@@ -81,6 +81,11 @@ export const command: Command = {
       await platform.close()
     }
   },
+}
+
+/** How far after its recorded arrival an event may lie, where that is configured. */
+function skewOf({ source: { maxSkew } }: Config): { readonly maxSkewMs?: number } {
+  return maxSkew === undefined ? {} : { maxSkewMs: maxSkew }
 }
 
 /** With --exit nobody is told the address, so any free port will do. */

@@ -5,9 +5,19 @@ import { TapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { Market, Source } from '../ports/source.ts'
 
-/** Microseconds since the epoch: the wall clock at the start, then a clock that never steps back. */
+/** By how much a clock of this process may be behind the wall clock before it is set. */
+const MOST_BEHIND_MS = 1_000
+
+let origin = performance.timeOrigin
+
+/**
+ * Microseconds since the epoch: the wall clock at the start, then a clock that never steps back. It follows the wall clock where
+ * that goes ahead, as after a sleep of the machine: else what arrives would seem to come from the future (R28).
+ */
 export function clockMicros(): number {
-  return Math.round((performance.timeOrigin + performance.now()) * 1000)
+  const behind = Date.now() - origin - performance.now()
+  if (behind > MOST_BEHIND_MS) origin += behind
+  return Math.round((origin + performance.now()) * 1000)
 }
 
 function toMarket(text: string): Market {
@@ -50,10 +60,10 @@ export function createSource(config: Config, log: Log): ChosenSource {
 /** Opens it without markets: it connects when it is asked for the first. */
 function openSource(config: Config, log: Log): Source {
   const { kind, url, restUrl, channels } = config.source
-  const { reconnect, reconnectMax, timeout, staleAfter, fallbackAfter, pollEvery } = config.source
+  const { reconnect, reconnectMax, timeout, staleAfter, fallbackAfter, pollEvery, maxSkew } = config.source
   const timing = {
     reconnect: given({ firstMs: reconnect, maxMs: reconnectMax }),
-    ...given({ timeoutMs: timeout, staleAfterMs: staleAfter }),
+    ...given({ timeoutMs: timeout, staleAfterMs: staleAfter, maxSkewMs: maxSkew }),
   }
   switch (kind) {
     case 'coinbase':

@@ -1,11 +1,27 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { checkEvent } from '../../src/domain/event-codec.ts'
-import type { Trade } from '../../src/domain/events.ts'
+import type { Quote, Trade } from '../../src/domain/events.ts'
 import type { Market, NextOptions, Source, SourceItem } from '../../src/ports/source.ts'
 
-/** A trade as the service has it, without the time of arrival; or a frame that is none of its protocol. */
-export type ScriptLine = Omit<Trade, 'recvTs'> | 'garbage'
+/** A ticker as the service has it: what it says of the market's prices. `null` is a side without orders. */
+export interface TickerLine {
+  readonly ticker: {
+    readonly bid?: number | null
+    readonly ask?: number | null
+    readonly last?: number
+    readonly volume24h?: unknown
+  }
+  readonly symbol: string
+  /** Microseconds, of whole seconds. */
+  readonly ts: number
+}
+
+/**
+ * A trade as the service has it, without the time of arrival; a ticker; a frame that is none of its protocol; one whose bytes are
+ * no UTF-8, a trade otherwise; or the end of a connection, after which another one opens.
+ */
+export type ScriptLine = Omit<Trade, 'recvTs'> | TickerLine | 'garbage' | 'no-utf8' | 'reconnect'
 
 /** What a service sends, in this order, to whoever asks for its markets. */
 export interface Script {
@@ -58,6 +74,10 @@ async function pullTrades(
 
 function tradesOf(items: readonly SourceItem[]): Trade[] {
   return items.flatMap((item) => (item.channel === 'trade' ? [item.event] : []))
+}
+
+function quotesOf(items: readonly SourceItem[]): Quote[] {
+  return items.flatMap((item) => (item.channel === 'quote' ? [item.event] : []))
 }
 
 /** What every source promises; runs on each adapter. */
@@ -134,6 +154,80 @@ export function describeSource(name: string, { open, way, finite }: SourceUnderT
       const source = await open(t, quiet([trade(1), 'garbage', 'garbage', trade(2)]))
       assert.equal(tradesOf(await pullTrades(source, 2)).length, 2)
       assert.equal(source.health().counters.malformed, 2)
+    })
+
+    test('keeps ids as they are, and refuses those that something would change on their way', async (t) => {
+      const ids = ['a\u0000b', '\ud800', '\udfff', 'x\ud83dy', 'x'.repeat(129)]
+      const odd = ids.map((id) => ({ ...trade(0), id }))
+      const kept = ['\ud83d\ude00', '\u202eabc', 'x'.repeat(128)].map((id) => ({ ...trade(1), id }))
+      const source = await open(t, quiet([...odd, 'no-utf8', ...kept, trade(2)]))
+      const trades = tradesOf(await pullTrades(source, kept.length + 1))
+      assert.deepEqual(
+        trades.map(({ id }) => id),
+        [...kept.map(({ id }) => id), '2'],
+      )
+      assert.equal(source.health().counters.malformed, odd.length + 1)
+    })
+
+    test('reads small numbers, however they are written', async (t) => {
+      const small = { ...trade(1), price: 1e-8, size: 9.5e-5 }
+      const source = await open(t, quiet([small]))
+      const [read] = tradesOf(await pullTrades(source, 1))
+      assert.deepEqual({ price: read?.price, size: read?.size }, { price: 1e-8, size: 9.5e-5 })
+    })
+
+    test('refuses what cannot have happened when it says; it changes no order', async (t) => {
+      const never = [
+        0,
+        1_000_000,
+        Date.UTC(2008, 11, 31) * 1000,
+        Date.UTC(2035, 0) * 1000,
+        Date.UTC(2255, 0) * 1000,
+      ]
+      const odd = never.map((ts, i) => ({ ...trade(i), ts, id: `odd-${i}` }))
+      const source = await open(t, quiet([trade(1), ...odd, trade(2)]))
+      const trades = tradesOf(await pullTrades(source, 2))
+      assert.deepEqual(
+        trades.map(({ id }) => id),
+        ['1', '2'],
+      )
+      const { malformed, outOfOrder } = source.health().counters
+      assert.deepEqual({ malformed, outOfOrder }, { malformed: odd.length, outOfOrder: 0 })
+    })
+
+    test('a quote has what is known: an empty side is none, an odd field costs itself alone', async (t) => {
+      const at = (seconds: number, ticker: TickerLine['ticker']) => ({
+        ticker,
+        symbol: 'BTC-USD',
+        ts: (1_753_190_400 + seconds) * 1_000_000,
+      })
+      const source = await open(
+        t,
+        quiet([
+          at(1, { bid: 7.5, ask: 7.7, last: 7.6, volume24h: 9 }),
+          at(2, { bid: null, ask: 7.7, last: 7.61, volume24h: 'x' }),
+          at(3, { bid: 7.5, ask: null, last: 7.62, volume24h: -1 }),
+          at(1, { bid: 1, ask: 2, last: 1.5 }),
+          at(4, { bid: 7.5, last: 7.63 }),
+          'reconnect',
+          at(5, { last: 7.64 }),
+          trade(1),
+        ]),
+      )
+      const quotes = quotesOf(await pullTrades(source, 1))
+      assert.deepEqual(
+        quotes.map(({ bid, ask, last, volume24h }) => ({ bid, ask, last, volume24h })),
+        [
+          { bid: 7.5, ask: 7.7, last: 7.6, volume24h: 9 },
+          { bid: undefined, ask: 7.7, last: 7.61, volume24h: 9 },
+          { bid: 7.5, ask: undefined, last: 7.62, volume24h: 9 },
+          { bid: 7.5, ask: undefined, last: 7.63, volume24h: 9 },
+          { bid: undefined, ask: undefined, last: 7.64, volume24h: undefined },
+        ],
+      )
+      for (const event of quotes) checkEvent('quote', event)
+      const { malformed, outOfOrder } = source.health().counters
+      assert.deepEqual({ malformed, outOfOrder }, { malformed: 0, outOfOrder: 1 })
     })
 
     test('passes on trades that are repeated or late, and counts them', async (t) => {

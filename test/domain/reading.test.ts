@@ -92,6 +92,32 @@ describe('names and times', () => {
     assert.equal(parseIsoMicros('yesterday'), undefined)
   })
 
+  test('ISO times are those of the calendar, in whatever zone', () => {
+    const times: Readonly<Record<string, number | undefined>> = {
+      '2026-02-28T00:00:00Z': Date.UTC(2026, 1, 28) * 1000,
+      '2024-02-29T23:59:59.9Z': Date.UTC(2024, 1, 29, 23, 59, 59, 900) * 1000,
+      '2000-02-29 00:00:00': Date.UTC(2000, 1, 29) * 1000,
+      '0001-01-01T00:00:00Z': Date.parse('0001-01-01T00:00:00Z') * 1000,
+      '2026-11-20T10:00:00.123456789+05:30': Date.UTC(2026, 10, 20, 4, 30, 0, 123) * 1000 + 456,
+      '2026-11-20T10:00:00-0130': Date.UTC(2026, 10, 20, 11, 30) * 1000,
+      '2026-02-29T00:00:00Z': undefined,
+      '2026-02-30T00:00:00Z': undefined,
+      '1900-02-29T00:00:00Z': undefined,
+      '2026-04-31T00:00:00Z': undefined,
+      '2026-13-01T00:00:00Z': undefined,
+      '2026-00-01T00:00:00Z': undefined,
+      '2026-01-00T00:00:00Z': undefined,
+      '2026-11-20T24:00:00Z': undefined,
+      '2026-11-20T23:60:00Z': undefined,
+      '2016-12-31T23:59:60Z': undefined,
+      '2026-11-20T10:00:00+24:00': undefined,
+      '2026-11-20T10:00:00+01:60': undefined,
+      '2026-11-20T10:00:00.Z': undefined,
+      '2026-11-20T10:00Z': undefined,
+    }
+    for (const [text, micros] of Object.entries(times)) assert.equal(parseIsoMicros(text), micros, text)
+  })
+
   test('durations', () => {
     assert.deepEqual(['250ms', '30s', '5m', '1h', '7d', '2', 2, '-1s', 'x', ''].map(parseDuration), [
       250,

@@ -3,6 +3,7 @@ import type { Market, Source } from '../../ports/source.ts'
 import { type CoinbaseChannel, CoinbaseProtocol } from './coinbase/protocol.ts'
 import { parseAddress } from './feed/address.ts'
 import { QUEUE_CAPACITY } from './feed/arrival-queue.ts'
+import { MAX_SKEW_MS } from './feed/event-time.ts'
 import { LiveSource } from './feed/live-source.ts'
 import type { ReconnectTiming } from './feed/reconnect-pacer.ts'
 
@@ -28,6 +29,8 @@ export interface CoinbaseOptions {
   /** How long it may be without delivery before `next` says so. */
   readonly downAfterMs?: number
   readonly staleAfterMs?: number
+  /** How far after its arrival the time of an event may lie. */
+  readonly maxSkewMs?: number
   /** How many items are held while nobody pulls; the newest are dropped beyond it, with a `resumed` item at the hole. */
   readonly queueCapacity?: number
   readonly log: Log
@@ -54,6 +57,7 @@ export function createCoinbaseSource(options: CoinbaseOptions): Source {
       link,
       staleAfterMs: options.staleAfterMs ?? STALE_AFTER_MS,
       queueCapacity: options.queueCapacity ?? QUEUE_CAPACITY,
+      maxSkewMs: options.maxSkewMs ?? MAX_SKEW_MS,
       log,
       now,
       redact: (text) => text,

@@ -6,6 +6,7 @@ import { RestPolling } from './cryptocompare/rest-polling.ts'
 import { type CryptoCompareChannel, Subscriptions } from './cryptocompare/subscriptions.ts'
 import { parseAddress } from './feed/address.ts'
 import { QUEUE_CAPACITY } from './feed/arrival-queue.ts'
+import { MAX_SKEW_MS } from './feed/event-time.ts'
 import { LiveSource, type Outlet } from './feed/live-source.ts'
 import type { ReconnectTiming } from './feed/reconnect-pacer.ts'
 
@@ -42,6 +43,8 @@ export interface CryptoCompareOptions {
   /** Silence (no heartbeat, no data) that makes a connection stale; shorter where heartbeats come faster. */
   readonly staleAfterMs?: number
   readonly pollEveryMs?: number
+  /** How far after its arrival the time of an event may lie. */
+  readonly maxSkewMs?: number
   /** How many items are held while nobody pulls; the newest are dropped beyond it, with a `resumed` item at the hole. */
   readonly queueCapacity?: number
   readonly log: Log
@@ -81,8 +84,9 @@ export function createCryptoCompareSource(options: CryptoCompareOptions): Source
   }
   const staleAfterMs = options.staleAfterMs ?? STALE_AFTER_MS
   const queueCapacity = options.queueCapacity ?? QUEUE_CAPACITY
+  const maxSkewMs = options.maxSkewMs ?? MAX_SKEW_MS
   return new LiveSource(
-    { name: NAME, link, staleAfterMs, queueCapacity, log, now, redact, ways },
+    { name: NAME, link, staleAfterMs, queueCapacity, maxSkewMs, log, now, redact, ways },
     options.markets,
   )
 }

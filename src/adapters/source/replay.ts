@@ -12,6 +12,7 @@ import type {
 import { CoinbaseReader, EXCHANGE } from './coinbase/frames.ts'
 import { ArrivalQueue } from './feed/arrival-queue.ts'
 import { type CaptureLine, readCapture } from './feed/capture.ts'
+import { MAX_SKEW_MS } from './feed/event-time.ts'
 import { status } from './feed/status.ts'
 import { Tally } from './feed/tally.ts'
 
@@ -27,6 +28,8 @@ export interface ReplayOptions {
   readonly markets?: readonly Market[]
   /** `recorded`: frames come at the distances in time at which they were recorded. */
   readonly speed: 'recorded' | 'fastest'
+  /** How far after its recorded arrival the time of an event may lie, in milliseconds. */
+  readonly maxSkewMs?: number
   readonly log: Log
 }
 
@@ -56,13 +59,17 @@ class ReplaySource implements Source {
 
   constructor(options: ReplayOptions) {
     this.#options = options
-    this.#tally = new Tally(options.log.child({ source: NAME }))
+    this.#tally = new Tally(options.log.child({ source: NAME }), String)
     // The reading waits for the pulling, so that the queue never comes to its capacity.
     this.#queue = new ArrivalQueue({
       capacity: Number.POSITIVE_INFINITY,
       hole: (dropped) => this.#resumed(`${dropped} items were dropped`, this.#lastTs),
     })
-    this.#reader = new CoinbaseReader((symbol) => this.#wants(symbol), this.#tally)
+    this.#reader = new CoinbaseReader(
+      (symbol) => this.#wants(symbol),
+      this.#tally,
+      options.maxSkewMs ?? MAX_SKEW_MS,
+    )
     if (options.markets?.length) this.#only = new Set(symbolsOf(options.markets))
     this.#reading = this.#read()
   }
@@ -148,7 +155,7 @@ class ReplaySource implements Source {
       case 'sent':
         break
       case 'unreadable':
-        this.#tally.malformed(Buffer.from(line.text), this.#lastTs, String)
+        this.#tally.leftOut(Buffer.from(line.text), 'malformed')
         break
     }
   }
@@ -167,7 +174,8 @@ class ReplaySource implements Source {
         this.#queue.push({ channel: 'quote', event: frame.quote })
         break
       case 'malformed':
-        this.#tally.malformed(Buffer.from(text), recvTs, String)
+      case 'mistimed':
+        this.#tally.leftOut(Buffer.from(text), frame.kind)
         break
       // What was said about the recorded connection concerns nobody now.
       case 'subscriptions':
@@ -181,6 +189,7 @@ class ReplaySource implements Source {
 
   #connect(detail: string, ts: number): void {
     if (this.#opened) this.#tally.counters.reconnects++
+    this.#reader.opened()
     this.#opened = true
     this.#queue.push(this.#resumed(detail, ts))
   }

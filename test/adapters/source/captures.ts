@@ -16,10 +16,10 @@ export function capture(name: string): { readonly path: string; readonly skip: s
 }
 
 /** Writes a capture of these lines into a folder that goes with the test. */
-export async function writeCapture(t: TestContext, lines: readonly string[]): Promise<string> {
+export async function writeCapture(t: TestContext, lines: readonly (string | Uint8Array)[]): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'tapeline-capture-'))
   t.after(() => rm(folder, { recursive: true }))
   const path = join(folder, 'capture')
-  await writeFile(path, lines.join('\n'))
+  await writeFile(path, Buffer.concat(lines.flatMap((line) => [Buffer.from(line), Buffer.from('\n')])))
   return path
 }

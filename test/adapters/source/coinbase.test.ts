@@ -125,6 +125,55 @@ describe('Coinbase', () => {
     for (const event of eventsOf(items, 'quote')) checkEvent('quote', event)
   })
 
+  test('a side belongs together: a size of 0 is none, and another price has not the size of the last one', async (t) => {
+    const { service, source } = await start(t, ['BAND-GBP'])
+    await pull(source, 'it connects', (all) => changesOf(all).length === 1)
+    const frame = (sequence: number, fields: object) => ({
+      ...{ type: 'ticker', product_id: 'BAND-GBP', time: TICKER.time, sequence },
+      ...fields,
+    })
+    service.send(
+      frame(10, { best_bid: '7', best_bid_size: '2', best_ask: '8', best_ask_size: '3' }),
+      frame(12, { best_bid: '7.1' }),
+      frame(11, { best_bid: '1' }),
+      frame(13, { best_bid_size: '2e-8', best_ask: '8', best_ask_size: '0' }),
+      frame(14, { best_bid: {}, best_ask_size: '5', best_ask: '9e0', price: [] }),
+    )
+    const items = await pull(source, 'four quotes', (all) => eventsOf(all, 'quote').length === 4)
+    assert.deepEqual(
+      eventsOf(items, 'quote').map(({ bid, bidSize, ask, askSize }) => [bid, bidSize, ask, askSize]),
+      [
+        [7, 2, 8, 3],
+        [7.1, undefined, 8, 3],
+        [7.1, 2e-8, undefined, undefined],
+        [7.1, 2e-8, 9, 5],
+      ],
+    )
+    assert.equal(source.health().counters.outOfOrder, 1)
+    assert.equal(source.health().counters.malformed, 0)
+  })
+
+  test('what is known belongs to the market, however it is spelled; what is no symbol is counted', async (t) => {
+    const { service, source } = await start(t, ['BTC-USD'])
+    await pull(source, 'it connects', (all) => changesOf(all).length === 1)
+    const frame = (product_id: string, second: number, fields: object) => ({
+      ...{ type: 'ticker', product_id, time: `2021-04-17T16:43:0${second}Z` },
+      ...fields,
+    })
+    service.send(
+      frame('btc-usd', 1, { price: '9.1', best_bid: '9', best_ask: '9.2' }),
+      frame('BTC-USD', 2, { price: '9.6', best_bid: '9.5', best_ask: '9.7' }),
+      frame('Btc-Usd', 3, { price: '9.65' }),
+      ...['', 'L'.repeat(65), 'BTC USD', 'BTC\u0000-USD', '\ud800-USD'].map((name) => frame(name, 4, {})),
+      ...['', 'L'.repeat(65), '\u202eBTC-USD'].map((product_id) => ({ ...MATCH, product_id })),
+      { ...MATCH, product_id: 'btc-usd' },
+    )
+    const items = await pull(source, 'the trade', (all) => eventsOf(all, 'trade').length === 1)
+    const last = eventsOf(items, 'quote').at(-1)
+    assert.deepEqual([last?.symbol, last?.bid, last?.ask, last?.last], ['BTC-USD', 9.5, 9.7, 9.65])
+    assert.equal(source.health().counters.malformed, 8)
+  })
+
   for (const [name, reason] of [
     ['named in the reason', (product: string) => `${product} is not a valid product`],
     ['not named', () => 'something is wrong'],
@@ -196,12 +245,12 @@ describe('Coinbase', () => {
       '[]',
       {},
       { type: 5 },
-      { ...MATCH, price: 13 },
-      { ...MATCH, size: '1e5' },
+      { ...MATCH, price: '0' },
+      { ...MATCH, size: '0x1' },
       { ...MATCH, time: 'yesterday' },
       { ...MATCH, side: 'both' },
       { ...MATCH, trade_id: null },
-      { ...TICKER, best_bid: '-1' },
+      { ...TICKER, time: 'yesterday' },
       { type: 'subscriptions' },
     ]
     service.send(...bad, { type: 'rfq_matches' }, MATCH)

@@ -1,3 +1,4 @@
+import type { TestContext } from 'node:test'
 import { createCoinbaseSource } from '../../../src/adapters/source/coinbase.ts'
 import { createReplaySource } from '../../../src/adapters/source/replay.ts'
 import { isoMicros } from '../../../src/domain/time.ts'
@@ -9,39 +10,79 @@ import { nowMicros, recordingLog } from './waiting.ts'
 
 const GARBAGE = 'no frame of any protocol'
 
-function cryptoCompareFrame(line: ScriptLine): unknown {
-  if (line === 'garbage') return GARBAGE
-  const [FSYM, TSYM] = line.symbol.split('-')
-  const TS = Math.floor(line.ts / 1_000_000)
-  const TSNS = (line.ts % 1_000_000) * 1_000
-  const F = { sell: '1', buy: '2', unknown: '4' }[line.side]
-  return { TYPE: '0', M: 'Coinbase', FSYM, TSYM, F, ID: line.id, TS, TSNS, P: line.price, Q: line.size }
+type Framed = Exclude<ScriptLine, 'reconnect'>
+
+/** A trade whose id is one byte that is no UTF-8. */
+function spoilt(frame: object): Buffer {
+  return Buffer.from(JSON.stringify(frame).replace('SPOILT', '\xff'), 'latin1')
 }
 
-function coinbaseFrame(line: ScriptLine): unknown {
+const ANY = { exchange: 'coinbase', symbol: 'BTC-USD', price: 1, size: 1, ts: 1_753_190_418_000_000 } as const
+
+function cryptoCompareFrame(line: Framed): unknown {
   if (line === 'garbage') return GARBAGE
+  if (line === 'no-utf8') return spoilt(cryptoCompareFrame({ ...ANY, side: 'buy', id: 'SPOILT' }) as object)
+  const [base, quote] = line.symbol.split('-')
+  const TS = Math.floor(line.ts / 1_000_000)
+  if ('ticker' in line) {
+    const { bid, ask, last, volume24h } = line.ticker
+    const names = { MARKET: 'Coinbase', FROMSYMBOL: base, TOSYMBOL: quote, LASTUPDATE: TS }
+    const sides = { BID: bid === null ? 0 : bid, ASK: ask === null ? 0 : ask }
+    return { TYPE: '2', ...names, ...sides, PRICE: last, VOLUME24HOUR: volume24h }
+  }
+  const TSNS = (line.ts % 1_000_000) * 1_000
+  const F = { sell: '1', buy: '2', unknown: '4' }[line.side]
+  const names = { TYPE: '0', M: 'Coinbase', FSYM: base, TSYM: quote }
+  return { ...names, F, ID: line.id, TS, TSNS, P: line.price, Q: line.size }
+}
+
+function coinbaseFrame(line: Framed): unknown {
+  if (line === 'garbage') return GARBAGE
+  if (line === 'no-utf8') return spoilt(coinbaseFrame({ ...ANY, side: 'buy', id: 'SPOILT' }) as object)
+  const time = isoMicros(line.ts)
+  if ('ticker' in line) {
+    const { bid, ask, last, volume24h } = line.ticker
+    const text = (value: unknown) => (value === undefined ? undefined : String(value))
+    const sides = { best_bid: bid === null ? '0.00' : text(bid), best_ask: ask === null ? '' : text(ask) }
+    const others = { price: text(last), volume_24h: text(volume24h) }
+    return { type: 'ticker', product_id: line.symbol, ...sides, ...others, time }
+  }
   return {
     type: 'match',
-    trade_id: Number(line.id),
+    trade_id: /^\d+$/.test(line.id) ? Number(line.id) : line.id,
     side: line.side === 'buy' ? 'sell' : 'buy',
     size: String(line.size),
     price: String(line.price),
     product_id: line.symbol,
-    time: isoMicros(line.ts),
+    time,
   }
+}
+
+/** A service that sends the lines of a script to whoever subscribes, each once; `reconnect` ends the connection. */
+function playing(
+  t: TestContext,
+  lines: readonly ScriptLine[],
+  { isSubscribe, frame }: { isSubscribe: (asked: object) => boolean; frame: (line: Framed) => unknown },
+): Promise<Service> {
+  const left = [...lines]
+  return Service.start(t, {
+    received: (asked, socket) => {
+      if (!isSubscribe(asked)) return
+      for (let line = left.shift(); line !== undefined; line = left.shift()) {
+        if (line === 'reconnect') return socket.close()
+        sendFrame(socket, frame(line))
+      }
+    },
+  })
 }
 
 describeSource('cryptocompare', {
   way: 'websocket',
   finite: false,
   open: async (t, { markets, lines }) => {
-    const service = await Service.start(t, {
-      received: (frame, socket) => {
-        if (frame['action'] !== 'SubAdd' || service.received.length > 1) return
-        for (const line of lines) sendFrame(socket, cryptoCompareFrame(line))
-      },
-    })
-    return openSource(t, service, { markets, channels: ['trades'] }).source
+    const isSubscribe = (asked: object) => 'action' in asked && asked.action === 'SubAdd'
+    const service = await playing(t, lines, { isSubscribe, frame: cryptoCompareFrame })
+    return openSource(t, service, { markets, channels: ['trades', 'quotes'] }).source
   },
 })
 
@@ -49,16 +90,12 @@ describeSource('coinbase', {
   way: 'websocket',
   finite: false,
   open: async (t, { markets, lines }) => {
-    const service = await Service.start(t, {
-      received: (_, socket) => {
-        if (service.received.length > 1) return
-        for (const line of lines) sendFrame(socket, coinbaseFrame(line))
-      },
-    })
+    const service = await playing(t, lines, { isSubscribe: () => true, frame: coinbaseFrame })
     const source = createCoinbaseSource({
       url: service.url,
       markets,
-      channels: ['trades'],
+      channels: ['trades', 'quotes'],
+      reconnect: { firstMs: 5, maxMs: 40 },
       log: recordingLog(),
       now: nowMicros,
     })
@@ -72,12 +109,15 @@ describeSource('replay', {
   finite: true,
   open: async (t, { markets, lines, after }) => {
     const at = 1_753_190_500
+    const opened = `wss://example.org <-> ${at}`
     const recorded = lines.map((line) => {
+      if (line === 'reconnect') return opened
       const frame = coinbaseFrame(line)
+      if (Buffer.isBuffer(frame)) return Buffer.concat([Buffer.from(`${at}: `), frame])
       return `${at}: ${typeof frame === 'string' ? frame : JSON.stringify(frame)}`
     })
     const later = after === 'silence' ? [`${at + 3_600}: {"type":"heartbeat"}`] : []
-    const path = await writeCapture(t, [`wss://example.org <-> ${at}`, ...recorded, ...later])
+    const path = await writeCapture(t, [opened, ...recorded, ...later])
     const speed = after === 'silence' ? 'recorded' : 'fastest'
     const source = createReplaySource({ path, markets, speed, log: recordingLog() })
     t.after(() => source.close())

@@ -213,7 +213,10 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
     service.behaviour.rest = (url) =>
       url.searchParams.get('e') === 'CCCAGG'
         ? raw({ BTC: { USD: ticker(5) } })
-        : raw({ BTC: { USD: ticker(1) }, ETH: { USD: { ...ticker(2), BID: 'no number' } } })
+        : raw({
+            BTC: { USD: { ...ticker(1), BID: 'no number' } },
+            ETH: { USD: 'no ticker' as unknown as object },
+          })
     const { source } = openSource(t, service, { ...QUICK, markets: [BTC, ETH, INDEX], channels: ['quotes'] })
     const items = await pull(source, 'several rounds', () => service.calls.length >= 8)
     assert.deepEqual(

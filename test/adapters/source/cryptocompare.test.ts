@@ -99,12 +99,21 @@ describe('CryptoCompare: trades', () => {
     )
   })
 
-  test('a reversed trade is turned round: price, size and side', async (t) => {
-    const { trades } = await through(t, [trade(1, { F: '9', P: 0.00001, Q: 50_000 })])
-    const [event] = trades
+  test('a reversed trade comes turned round already: price, size and side are as they stand', async (t) => {
+    const { trades } = await through(t, [
+      trade(1, { F: '9', P: 251, Q: 0.4, TOTAL: 100.4 }),
+      trade(2, { F: 10, P: 252, Q: 0.5, TOTAL: 126 }),
+      trade(3, { F: '12', P: 253, Q: 0.6 }),
+      trade(4, { F: '8', P: 254, Q: 0.7 }),
+    ])
     assert.deepEqual(
-      { side: event?.side, price: event?.price, size: event?.size },
-      { side: 'buy', price: 1 / 0.00001, size: 0.00001 * 50_000 },
+      trades.map(({ side, price, size }) => ({ side, price, size })),
+      [
+        { side: 'sell', price: 251, size: 0.4 },
+        { side: 'buy', price: 252, size: 0.5 },
+        { side: 'unknown', price: 253, size: 0.6 },
+        { side: 'unknown', price: 254, size: 0.7 },
+      ],
     )
   })
 
@@ -150,7 +159,7 @@ describe('CryptoCompare: trades', () => {
 
   test('malformed trades are counted and left out', async (t) => {
     const bad = [
-      trade(1, { P: '119283.1' }),
+      trade(1, { P: '119283,1' }),
       trade(2, { P: -1 }),
       trade(3, { Q: null }),
       trade(4, { TS: 1.5 }),
@@ -265,6 +274,73 @@ describe('CryptoCompare: candles', () => {
     )
     assert.deepEqual(new Set(candles.map(({ origin }) => origin)), new Set(['source']))
     for (const event of candles) checkEvent('candle', event)
+  })
+
+  test('a candle has no price of 0; a part that comes late is merged with what was said', async (t) => {
+    const minute = (n: number) => 1753190400 + n * 60
+    const none = { OPEN: 0, HIGH: 0, LOW: 0, CLOSE: 0, VOLUMEFROM: 0, TOTALTRADES: 0 }
+    const { candles } = await through(t, [
+      { ...candle, ...none, TS: minute(0) },
+      { ...candle, TS: minute(1), OPEN: 50, HIGH: 51, LOW: 49, CLOSE: 50.5, VOLUMEFROM: 5, TOTALTRADES: 9 },
+      { ...candle, TS: minute(2), OPEN: 50.5, HIGH: 50.5, LOW: 50.5, CLOSE: 50.5, VOLUMEFROM: 0 },
+      {
+        ...candle,
+        OPEN: undefined,
+        LOW: 0,
+        CLOSE: undefined,
+        TS: minute(1),
+        HIGH: 53,
+        VOLUMEFROM: 7,
+        TOTALTRADES: 12,
+      },
+    ])
+    assert.ok(candles.every(({ open, high, low, close }) => Math.min(open, high, low, close) > 0))
+    const {
+      exchange: _,
+      symbol: __,
+      ...last
+    } = candles.findLast(({ ts }) => ts === minute(1) * 1e6) ?? assert.fail()
+    const prices = { open: 50, high: 53, low: 49, close: 50.5, volume: 7, trades: 12 }
+    assert.deepEqual(last, { ...prices, interval: '1m', ts: minute(1) * 1e6, closed: true, origin: 'source' })
+  })
+
+  test('a candle of another time spoils no other', async (t) => {
+    const odd = [Date.UTC(2255, 0) / 1000, Date.UTC(1990, 0) / 1000, candle.TS + 7, candle.TS - 86_400 * 365]
+    const { candles, source } = await through(t, [
+      candle,
+      ...odd.map((TS) => ({ ...candle, TS, CLOSE: 9.5 })),
+      { ...candle, CLOSE: 12 },
+      { ...candle, TS: candle.TS + 60, OPEN: 12 },
+    ])
+    assert.deepEqual(
+      candles.map(({ ts, close, closed }) => ({ ts, close, closed })),
+      [
+        { ts: candle.TS * 1e6, close: 11, closed: false },
+        { ts: (candle.TS - 86_400 * 365) * 1e6, close: 9.5, closed: true },
+        { ts: candle.TS * 1e6, close: 12, closed: false },
+        { ts: candle.TS * 1e6, close: 12, closed: true },
+        { ts: (candle.TS + 60) * 1e6, close: 11, closed: false },
+      ],
+    )
+    assert.equal(source.health().counters.malformed, 3)
+  })
+
+  test('an odd field of a candle costs itself alone', async (t) => {
+    const { candles, source } = await through(t, [
+      { ...candle, TOTALTRADES: 2 ** 31, VOLUMEFROM: '3e-2' },
+      { ...candle, TS: candle.TS + 60, TOTALTRADES: 'many', HIGH: null },
+      { ...candle, TS: candle.TS + 60, HIGH: 12 },
+    ])
+    assert.deepEqual(
+      candles.map(({ volume, trades, high }) => ({ volume, trades, high })),
+      [
+        { volume: 0.03, trades: undefined, high: 12 },
+        { volume: 0.03, trades: undefined, high: 12 },
+        { volume: 3, trades: 4, high: 12 },
+      ],
+    )
+    for (const event of candles) checkEvent('candle', event)
+    assert.equal(source.health().counters.malformed, 0)
   })
 
   test('UNIT gives the interval', async (t) => {

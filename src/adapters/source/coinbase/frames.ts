@@ -1,30 +1,16 @@
 import { z } from 'zod'
 import type { Quote, Trade } from '../../../domain/events.ts'
+import { canonicalSymbol } from '../../../domain/market-names.ts'
 import { parseIsoMicros } from '../../../domain/time.ts'
 import type { Market } from '../../../ports/source.ts'
+import { isPlausible } from '../feed/event-time.ts'
 import { QuoteState } from '../feed/quote-state.ts'
-import type { Tally } from '../feed/tally.ts'
+import type { Fault, Tally } from '../feed/tally.ts'
+import { parseObject, readId } from '../feed/text.ts'
 import { TradeOrder } from '../feed/trade-order.ts'
+import { readNumber, readPrice } from '../feed/values.ts'
 
 export const EXCHANGE = 'coinbase'
-
-const LONGEST_SYMBOL = 64
-const LONGEST_ID = 128
-
-const decimal = z
-  .string()
-  .regex(/^\d{1,30}(\.\d{1,30})?$/)
-  .transform(Number)
-
-const tickerSchema = z.object({
-  price: decimal.optional(),
-  best_bid: decimal.optional(),
-  best_bid_size: decimal.optional(),
-  best_ask: decimal.optional(),
-  best_ask_size: decimal.optional(),
-  volume_24h: decimal.optional(),
-  time: z.string().optional(),
-})
 
 const subscriptionsSchema = z.object({ channels: z.array(z.object({ name: z.string() })) })
 
@@ -39,7 +25,7 @@ export type CoinbaseFrame =
   | { readonly kind: 'quote'; readonly quote: Quote }
   | { readonly kind: 'subscriptions'; readonly channels: number }
   | { readonly kind: 'error'; readonly message: string }
-  | { readonly kind: 'heartbeat' | 'nothing' | 'other' | 'malformed' }
+  | { readonly kind: 'heartbeat' | 'nothing' | 'other' | Fault }
 
 interface MarketState {
   readonly market: Market
@@ -50,6 +36,7 @@ interface MarketState {
 type Fields = Readonly<Record<string, unknown>>
 
 const MALFORMED = { kind: 'malformed' } as const
+const MISTIMED = { kind: 'mistimed' } as const
 const NOTHING = { kind: 'nothing' } as const
 
 /**
@@ -59,12 +46,23 @@ const NOTHING = { kind: 'nothing' } as const
 export class CoinbaseReader {
   readonly #wants: (symbol: string) => boolean
   readonly #tally: Tally
+  readonly #maxSkewMs: number
+  /** By symbol. */
   readonly #markets = new Map<string, MarketState>()
 
-  /** `wants` tells whether somebody asked for a symbol (BASE-QUOTE, upper case). */
-  constructor(wants: (symbol: string) => boolean, tally: Tally) {
+  /**
+   * `wants` tells whether somebody asked for a symbol (BASE-QUOTE, upper case). `maxSkewMs`: how far after its arrival the time of
+   * an event may lie.
+   */
+  constructor(wants: (symbol: string) => boolean, tally: Tally, maxSkewMs: number) {
     this.#wants = wants
     this.#tally = tally
+    this.#maxSkewMs = maxSkewMs
+  }
+
+  /** A new connection: what was known of the prices may have changed unseen. */
+  opened(): void {
+    for (const { quote } of this.#markets.values()) quote.forget()
   }
 
   /** Forgets what it knows of a market. */
@@ -74,7 +72,7 @@ export class CoinbaseReader {
 
   /** Never throws. `recvTs`: microseconds. */
   read(text: string, recvTs: number): CoinbaseFrame {
-    const frame = parse(text)
+    const frame = parseObject(text)
     switch (frame?.['type']) {
       case 'match':
       case 'last_match':
@@ -97,50 +95,60 @@ export class CoinbaseReader {
   }
 
   #trade(frame: Fields, recvTs: number): CoinbaseFrame {
-    const price = positive(frame['price'])
-    const size = positive(frame['size'])
+    const price = readPrice(frame['price'])
+    const size = readPrice(frame['size'])
     const id = tradeId(frame['trade_id'])
     const ts = micros(frame['time'])
     const side = TAKER_SIDE.get(frame['side'])
     if (price === undefined || size === undefined || !id || ts === undefined || !side) return MALFORMED
     const state = this.#state(frame['product_id'])
-    if (!state) return typeof frame['product_id'] === 'string' ? NOTHING : MALFORMED
+    if (typeof state === 'string') return state === 'malformed' ? MALFORMED : NOTHING
+    if (!isPlausible(ts, recvTs, this.#maxSkewMs)) return MISTIMED
     const { exchange, symbol } = state.market
     state.order.see(id, ts, this.#tally)
     return { kind: 'trade', trade: { exchange, symbol, id, side, price, size, ts, recvTs } }
   }
 
+  /** A ticker without a time has the arrival's; other fields that cannot be read cost nothing but themselves. */
   #quote(frame: Fields, recvTs: number): CoinbaseFrame {
-    const parsed = tickerSchema.safeParse(frame)
-    if (!parsed.success || typeof frame['product_id'] !== 'string') return MALFORMED
-    const { price, best_bid, best_bid_size, best_ask, best_ask_size, volume_24h, time } = parsed.data
-    const ts = time === undefined ? recvTs : micros(time)
+    const { time, product_id, sequence } = frame
+    const isTimed = time !== undefined && time !== null && time !== ''
+    const ts = isTimed ? micros(time) : recvTs
     if (ts === undefined) return MALFORMED
-    const state = this.#state(frame['product_id'])
-    const fields = state?.quote.merge({
-      ...(best_bid && { bid: best_bid }),
-      ...(best_bid_size !== undefined && { bidSize: best_bid_size }),
-      ...(best_ask && { ask: best_ask }),
-      ...(best_ask_size !== undefined && { askSize: best_ask_size }),
-      ...(price && { last: price }),
-      ...(volume_24h !== undefined && { volume24h: volume_24h }),
-    })
-    return state && fields ? { kind: 'quote', quote: { ...state.market, ...fields, ts, recvTs } } : NOTHING
+    const state = this.#state(product_id)
+    if (typeof state === 'string') return state === 'malformed' ? MALFORMED : NOTHING
+    if (!isPlausible(ts, recvTs, this.#maxSkewMs)) return MISTIMED
+    const fields = state.quote.merge(
+      {
+        bid: frame['best_bid'],
+        bidSize: frame['best_bid_size'],
+        ask: frame['best_ask'],
+        askSize: frame['best_ask_size'],
+        last: frame['price'],
+        volume24h: frame['volume_24h'],
+      },
+      { ts: isTimed ? ts : undefined, sequence: readNumber(sequence) },
+    )
+    if (fields === 'older') this.#tally.counters.outOfOrder++
+    if (typeof fields === 'string') return NOTHING
+    const { exchange, symbol } = state.market
+    return { kind: 'quote', quote: { exchange, symbol, ...fields, ts, recvTs } }
   }
 
-  #state(product: unknown): MarketState | undefined {
-    if (typeof product !== 'string' || product.length === 0 || product.length > LONGEST_SYMBOL)
-      return undefined
+  /** The state of a product's market, however the product is spelled; `nothing` where nobody asked for it. */
+  #state(product: unknown): MarketState | 'malformed' | 'nothing' {
+    if (typeof product !== 'string') return 'malformed'
     const known = this.#markets.get(product)
     if (known) return known
-    const symbol = product.toUpperCase()
-    if (!this.#wants(symbol)) return undefined
-    const state = {
+    const symbol = canonicalSymbol(product)
+    if (symbol === undefined) return 'malformed'
+    if (!this.#wants(symbol)) return 'nothing'
+    const state = this.#markets.get(symbol) ?? {
       market: { exchange: EXCHANGE, symbol },
       order: new TradeOrder(),
       quote: new QuoteState(),
     }
-    this.#markets.set(product, state)
+    this.#markets.set(symbol, state)
     return state
   }
 }
@@ -151,29 +159,11 @@ const TAKER_SIDE: ReadonlyMap<unknown, 'buy' | 'sell'> = new Map([
   ['buy', 'sell'],
 ])
 
-function parse(text: string): Fields | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return undefined
-  }
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : undefined
-}
-
-/** Prices and sizes come as decimal text. */
-function positive(value: unknown): number | undefined {
-  if (typeof value !== 'string' || !/^\d{1,30}(\.\d{1,30})?$/.test(value)) return undefined
-  const number = Number(value)
-  return number > 0 ? number : undefined
-}
-
 function micros(time: unknown): number | undefined {
-  const ts = typeof time === 'string' ? parseIsoMicros(time) : undefined
-  return ts !== undefined && ts >= 0 && Number.isSafeInteger(ts) ? ts : undefined
+  return typeof time === 'string' ? parseIsoMicros(time) : undefined
 }
 
 function tradeId(id: unknown): string | undefined {
   if (Number.isSafeInteger(id)) return String(id)
-  return typeof id === 'string' && id.length <= LONGEST_ID ? id : undefined
+  return readId(id)
 }

@@ -3,6 +3,7 @@ import type { Log } from '../../../ports/log.ts'
 import type { Market } from '../../../ports/source.ts'
 import type { FeedProtocol, FrameMeaning, MarketsChange, Outlet } from '../feed/live-source.ts'
 import { marketRefused } from '../feed/status.ts'
+import { readFrameText } from '../feed/text.ts'
 import { type CoinbaseFrame, CoinbaseReader, EXCHANGE } from './frames.ts'
 
 export type CoinbaseChannel = 'trades' | 'quotes'
@@ -32,7 +33,11 @@ export class CoinbaseProtocol implements FeedProtocol {
   constructor(options: ProtocolOptions) {
     this.#options = options
     this.#channels = [...options.channels.map((channel) => CHANNEL_NAMES[channel]), 'heartbeat']
-    this.#reader = new CoinbaseReader((symbol) => this.#symbols.has(symbol), options.outlet.tally)
+    this.#reader = new CoinbaseReader(
+      (symbol) => this.#symbols.has(symbol),
+      options.outlet.tally,
+      options.outlet.maxSkewMs,
+    )
   }
 
   get markets(): number {
@@ -41,6 +46,7 @@ export class CoinbaseProtocol implements FeedProtocol {
 
   opened(): readonly string[] {
     this.#asked = []
+    this.#reader.opened()
     return this.#ask([...this.#symbols])
   }
 
@@ -65,7 +71,9 @@ export class CoinbaseProtocol implements FeedProtocol {
   }
 
   read(data: Buffer, recvTs: number): FrameMeaning {
-    const frame = this.#reader.read(data.toString(), recvTs)
+    const text = readFrameText(data)
+    if (text === undefined) return 'malformed'
+    const frame = this.#reader.read(text, recvTs)
     switch (frame.kind) {
       case 'trade':
         this.#options.outlet.emit({ channel: 'trade', event: frame.trade })
@@ -85,7 +93,8 @@ export class CoinbaseProtocol implements FeedProtocol {
       case 'other':
         return 'neutral'
       case 'malformed':
-        return 'malformed'
+      case 'mistimed':
+        return frame.kind
     }
   }
 

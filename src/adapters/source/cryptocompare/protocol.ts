@@ -3,8 +3,9 @@ import { TapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
 import type { Market } from '../../../ports/source.ts'
 import type { FeedProtocol, FrameMeaning, MarketsChange, Outlet } from '../feed/live-source.ts'
+import { parseObject, readFrameText } from '../feed/text.ts'
 import { candleFrameSchema } from './candles.ts'
-import type { Subscriptions, WantedMarket } from './subscriptions.ts'
+import { forgetFlow, type Subscriptions, type WantedMarket } from './subscriptions.ts'
 import { tickerFrameSchema } from './tickers.ts'
 import { type Frame, readTrade } from './trades.ts'
 
@@ -57,7 +58,7 @@ export class CryptoCompareProtocol implements FeedProtocol {
     this.#readers = new Map([
       ['2', (frame: Frame, recvTs: number) => this.#ticker(frame, recvTs)],
       ['5', (frame: Frame, recvTs: number) => this.#ticker(frame, recvTs)],
-      ['24', (frame: Frame) => this.#candle(frame)],
+      ['24', (frame: Frame, recvTs: number) => this.#candle(frame, recvTs)],
       ['3', answer],
       ['16', answer],
       ['17', answer],
@@ -77,10 +78,7 @@ export class CryptoCompareProtocol implements FeedProtocol {
 
   opened(): readonly string[] {
     this.#complained = false
-    for (const wanted of this.#subscriptions.all()) {
-      wanted.ordinals.forget()
-      wanted.candles.forget()
-    }
+    for (const wanted of this.#subscriptions.all()) forgetFlow(wanted)
     return action('SubAdd', this.#subscriptions.placed())
   }
 
@@ -94,7 +92,8 @@ export class CryptoCompareProtocol implements FeedProtocol {
   }
 
   read(data: Buffer, recvTs: number): FrameMeaning {
-    const frame = parseFrame(data)
+    const text = readFrameText(data)
+    const frame = text === undefined ? undefined : parseObject(text)
     if (!frame) return 'malformed'
     const type = frame['TYPE']
     if (type === '0' || type === 0) return this.#trade(frame, data, recvTs)
@@ -110,8 +109,8 @@ export class CryptoCompareProtocol implements FeedProtocol {
       return 'malformed'
     const wanted = this.#subscriptions.find(exchange, base, quote)
     if (!wanted) return 'neutral'
-    const event = readTrade(frame, data, wanted.market, wanted.ordinals, recvTs)
-    if (!event) return 'malformed'
+    const event = readTrade(frame, data, wanted, recvTs, this.#outlet.maxSkewMs)
+    if (typeof event === 'string') return event
     wanted.order.see(event.id, event.ts, this.#outlet.tally)
     this.#outlet.emit({ channel: 'trade', event })
     return 'delivers'
@@ -123,19 +122,21 @@ export class CryptoCompareProtocol implements FeedProtocol {
     const { MARKET, FROMSYMBOL, TOSYMBOL } = parsed.data
     const wanted = this.#subscriptions.find(MARKET, FROMSYMBOL, TOSYMBOL)
     if (!wanted) return 'neutral'
-    const event = wanted.ticker.merge(wanted.market, parsed.data, recvTs)
-    if (event) this.#outlet.emit({ channel: 'quote', event })
+    const event = wanted.ticker.merge(parsed.data, recvTs, this.#outlet.maxSkewMs)
+    if (event === 'mistimed') return event
+    if (event === 'older') this.#outlet.tally.counters.outOfOrder++
+    else if (event !== 'unchanged') this.#outlet.emit({ channel: 'quote', event })
     return 'delivers'
   }
 
-  #candle(frame: Frame): FrameMeaning {
+  #candle(frame: Frame, recvTs: number): FrameMeaning {
     const parsed = candleFrameSchema.safeParse(frame)
     if (!parsed.success) return 'malformed'
     const { MARKET, FROMSYMBOL, TOSYMBOL } = parsed.data
     const wanted = this.#subscriptions.find(MARKET, FROMSYMBOL, TOSYMBOL)
     if (!wanted) return 'neutral'
-    const candles = wanted.candles.update(wanted.market, parsed.data)
-    if (!candles) return 'malformed'
+    const candles = wanted.candles.update(parsed.data, recvTs, this.#outlet.maxSkewMs)
+    if (!candles) return 'mistimed'
     for (const event of candles) this.#outlet.emit({ channel: 'candle', event })
     return 'delivers'
   }
@@ -177,16 +178,6 @@ export class CryptoCompareProtocol implements FeedProtocol {
     const parts = [message.MESSAGE, message.INFO].filter((part) => part !== undefined)
     return this.#redact(parts.join(': ')).slice(0, 200) || 'no reason given'
   }
-}
-
-function parseFrame(data: Buffer): Frame | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(data.toString())
-  } catch {
-    return undefined
-  }
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Frame) : undefined
 }
 
 function asked(placed: readonly WantedMarket[], gone: readonly WantedMarket[]): MarketsChange {

@@ -34,7 +34,7 @@ const errSchema = z.object({
 
 /** One market that cannot be read does not cost the others. */
 const pricesSchema = z.object({
-  RAW: z.record(z.string(), z.record(z.string(), tickerSchema.catch({})).catch({})),
+  RAW: z.record(z.string(), z.record(z.string(), tickerSchema.optional().catch(undefined)).catch({})),
 })
 
 const historySchema = z.object({

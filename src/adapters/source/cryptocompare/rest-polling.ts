@@ -161,12 +161,15 @@ export class RestPolling implements Fallback {
   }
 
   #emitQuotes(markets: readonly WantedMarket[], prices: Prices, signal: AbortSignal): void {
-    const recvTs = this.#options.outlet.now()
+    const { outlet, subscriptions } = this.#options
+    const recvTs = outlet.now()
     for (const wanted of markets) {
       const ticker = prices[wanted.base]?.[wanted.quote]
-      if (!ticker || signal.aborted || !this.#options.subscriptions.has(wanted)) continue
-      const event = wanted.ticker.merge(wanted.market, ticker, recvTs)
-      if (event) this.#options.outlet.polled({ channel: 'quote', event })
+      if (!ticker || signal.aborted || !subscriptions.has(wanted)) continue
+      const event = wanted.ticker.replace(ticker, recvTs, outlet.maxSkewMs)
+      if (event === 'mistimed') outlet.tally.leftOut(Buffer.from(JSON.stringify(ticker)), event)
+      else if (event === 'older') outlet.tally.counters.outOfOrder++
+      else if (event !== 'unchanged') outlet.polled({ channel: 'quote', event })
     }
   }
 
@@ -189,8 +192,7 @@ export class RestPolling implements Fallback {
       const rows = await client.minutes(exchange, wanted.base, wanted.quote, limit, signal)
       if (signal.aborted || !subscriptions.has(wanted)) return
       this.#minuteOf.set(wanted, minute)
-      for (const event of wanted.candles.history(wanted.market, rows))
-        outlet.polled({ channel: 'candle', event })
+      for (const event of wanted.candles.history(rows, outlet)) outlet.polled({ channel: 'candle', event })
     } catch (error) {
       const failure = toTapelineError(error)
       if (failure.code !== 'MARKET_UNKNOWN') throw error

@@ -1,6 +1,5 @@
 import type { Market } from '../../../ports/source.ts'
 import type { Outlet } from '../feed/live-source.ts'
-import { QuoteState } from '../feed/quote-state.ts'
 import { marketRefused } from '../feed/status.ts'
 import { TradeOrder } from '../feed/trade-order.ts'
 import { CandleState } from './candles.ts'
@@ -140,8 +139,8 @@ export class Subscriptions {
       subs,
       order: new TradeOrder(),
       ordinals: new ContentOrdinals(),
-      ticker: new TickerState(new QuoteState()),
-      candles: new CandleState(),
+      ticker: new TickerState(market),
+      candles: new CandleState(market),
       placed: false,
       reported: false,
     }
@@ -166,7 +165,7 @@ export class Subscriptions {
       used += wanted.subs.length
       wanted.placed = true
       wanted.reported = false
-      wanted.ordinals.forget()
+      forgetFlow(wanted)
       placed.push(wanted)
     }
     return placed
@@ -186,6 +185,13 @@ export class Subscriptions {
     }
     return wanted
   }
+}
+
+/** Forgets what belonged to an earlier subscription of a market: the service begins anew. */
+export function forgetFlow({ ordinals, ticker, candles }: WantedMarket): void {
+  ordinals.forget()
+  ticker.forget()
+  candles.forget()
 }
 
 function keyOf(market: Market): string {

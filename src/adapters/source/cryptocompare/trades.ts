@@ -1,5 +1,8 @@
 import type { Side, Trade } from '../../../domain/events.ts'
 import type { Market } from '../../../ports/source.ts'
+import { isPlausible } from '../feed/event-time.ts'
+import { readId } from '../feed/text.ts'
+import { readAmount, readPrice } from '../feed/values.ts'
 
 /** A parsed frame of the service: an object with a TYPE. */
 export type Frame = Readonly<Record<string, unknown>>
@@ -7,9 +10,8 @@ export type Frame = Readonly<Record<string, unknown>>
 /** Bits of F (cryptocompare.md, TYPE 0). */
 const SELL = 1
 const BUY = 2
-const REVERSED = 8
 
-const LONGEST_ID = 128
+const MOST_DIGITS = 128
 const NANOS = 1_000_000_000
 
 /** Contents of trades without an id that are remembered to number equal ones. */
@@ -40,38 +42,28 @@ export class ContentOrdinals {
 }
 
 /**
- * Reads a TYPE 0 frame as a trade of `market`; undefined where it is malformed. By hand, since nearly all frames are trades.
+ * Reads a TYPE 0 frame as a trade of `market`, or says why it is none. By hand, since nearly all frames are trades.
  *
- * F says the taker's side. With its bit REVERSED the exchange trades the pair the other way round (QUOTE-BASE), and price,
- * size and side are those of that pair: the price becomes 1/P, the size P*Q (what was paid there is what changed hands here),
- * and who bought there sold here.
+ * F says the taker's side. Its bit REVERSED (8) says that the exchange lists the pair the other way round: the service has
+ * turned such a trade round already, so price, size and side are read like those of any other.
  */
 export function readTrade(
   frame: Frame,
   raw: Uint8Array,
-  market: Market,
-  ordinals: ContentOrdinals,
+  { market, ordinals }: { readonly market: Market; readonly ordinals: ContentOrdinals },
   recvTs: number,
-): Trade | undefined {
-  const price = frame['P']
-  const size = frame['Q']
+  maxSkewMs: number,
+): Trade | 'malformed' | 'mistimed' {
+  const price = readPrice(frame['P'])
+  const size = readAmount(frame['Q'])
   const ts = micros(frame['TS'], frame['TSNS'])
-  if (ts === undefined || !isPositive(price) || !isAmount(size)) return undefined
-  const flags = flagsOf(frame['F'])
-  const reversed = (flags & REVERSED) !== 0
-  const side = sideOf(flags, reversed)
+  if (price === undefined || size === undefined || ts === undefined) return 'malformed'
+  if (!isPlausible(ts, recvTs, maxSkewMs)) return 'mistimed'
   const id = givenId(frame['ID'], raw)
-  if (id === undefined) return undefined
-  return {
-    exchange: market.exchange,
-    symbol: market.symbol,
-    id: id || contentId(frame, side, ordinals),
-    side,
-    price: reversed ? 1 / price : price,
-    size: reversed ? price * size : size,
-    ts,
-    recvTs,
-  }
+  if (id === undefined) return 'malformed'
+  const side = sideOf(frame['F'])
+  const { exchange, symbol } = market
+  return { exchange, symbol, id: id || contentId(frame, side, ordinals), side, price, size, ts, recvTs }
 }
 
 /** Microseconds of whole seconds and nanoseconds within them; undefined where they are none. */
@@ -83,30 +75,16 @@ export function micros(seconds: unknown, nanos: unknown = 0): number | undefined
   return Number.isSafeInteger(ts) ? ts : undefined
 }
 
-function flagsOf(value: unknown): number {
-  if (typeof value === 'number') return value
-  return typeof value === 'string' ? Number(value) : 0
-}
-
-function sideOf(flags: number, reversed: boolean): Side {
-  const taker = flags & (SELL | BUY)
-  if (taker === SELL) return reversed ? 'buy' : 'sell'
-  if (taker === BUY) return reversed ? 'sell' : 'buy'
-  return 'unknown'
-}
-
-function isPositive(value: unknown): value is number {
-  return Number.isFinite(value) && (value as number) > 0
-}
-
-function isAmount(value: unknown): value is number {
-  return Number.isFinite(value) && (value as number) >= 0
+function sideOf(flags: unknown): Side {
+  const taker = Number(typeof flags === 'string' || typeof flags === 'number' ? flags : 0) & (SELL | BUY)
+  if (taker === SELL) return 'sell'
+  return taker === BUY ? 'buy' : 'unknown'
 }
 
 /** The id that the frame gives; empty where it gives none; undefined where it is no id. */
 function givenId(id: unknown, raw: Uint8Array): string | undefined {
-  if (typeof id === 'string') return id.length <= LONGEST_ID ? id : undefined
-  if (id === undefined || id === null) return ''
+  if (id === undefined || id === null || id === '') return ''
+  if (typeof id === 'string') return readId(id)
   if (typeof id !== 'number') return undefined
   return Number.isSafeInteger(id) ? String(id) : exactId(raw)
 }
@@ -114,7 +92,7 @@ function givenId(id: unknown, raw: Uint8Array): string | undefined {
 /** The digits of a numeric id that a double cannot hold: rounded, two trades would share one id. */
 function exactId(raw: Uint8Array): string | undefined {
   const digits = /"ID"\s*:\s*(\d+)\s*[,}]/.exec(Buffer.from(raw).toString())?.[1]
-  return digits !== undefined && digits.length <= LONGEST_ID ? digits : undefined
+  return digits !== undefined && digits.length <= MOST_DIGITS ? digits : undefined
 }
 
 function contentId(frame: Frame, side: Side, ordinals: ContentOrdinals): string {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
 import { TapelineError } from '../../../errors.ts'
 
@@ -33,29 +34,38 @@ function parseCaptureLine(line: string): CaptureLine | undefined {
 
 /**
  * The lines of a capture file, read as they are asked for. Raises CAPTURE_INVALID where the file cannot be read, or does not
- * begin like a capture.
+ * begin like a capture. A frame whose bytes are no UTF-8 is unreadable.
  */
 export async function* readCapture(path: string, signal: AbortSignal): AsyncGenerator<CaptureLine> {
   let begun = false
-  for await (const line of readLines(path, signal)) {
-    const parsed = parseCaptureLine(line)
+  for await (const { text, isText } of readLines(path, signal)) {
+    const parsed = parseCaptureLine(text)
     if (!parsed) continue
     if (!begun && parsed.kind === 'unreadable') {
       throw new TapelineError('CAPTURE_INVALID', `${path} does not begin like a capture of frames`)
     }
     begun = true
-    yield parsed
+    yield isText || parsed.kind !== 'received' ? parsed : { kind: 'unreadable', text }
   }
 }
 
-async function* readLines(path: string, signal: AbortSignal): AsyncGenerator<string> {
-  let rest = ''
+interface Line {
+  readonly text: string
+  /** Whether its bytes are UTF-8. */
+  readonly isText: boolean
+}
+
+const LINE_FEED = 0x0a
+
+async function* readLines(path: string, signal: AbortSignal): AsyncGenerator<Line> {
+  let rest = Buffer.alloc(0)
   try {
-    for await (const chunk of createReadStream(path, { encoding: 'utf8', signal })) {
-      const lines = `${rest}${chunk}`.split(/\r?\n/)
-      rest = lines.pop() ?? ''
-      if (rest.length > LONGEST_LINE) throw new Error(`a line is longer than ${LONGEST_LINE} characters`)
-      yield* lines
+    for await (const chunk of createReadStream(path, { signal })) {
+      const bytes = Buffer.concat([rest, chunk as Buffer])
+      const end = bytes.lastIndexOf(LINE_FEED)
+      rest = bytes.subarray(end + 1)
+      if (rest.length > LONGEST_LINE) throw new Error(`a line is longer than ${LONGEST_LINE} bytes`)
+      if (end >= 0) yield* linesOf(bytes.subarray(0, end))
     }
   } catch (error) {
     if (signal.aborted) return
@@ -64,7 +74,22 @@ async function* readLines(path: string, signal: AbortSignal): AsyncGenerator<str
       cause: error,
     })
   }
-  yield rest
+  yield* linesOf(rest)
+}
+
+/** Splits whole lines. They are UTF-8 all at once, nearly always; where not, each is looked at by itself. */
+function* linesOf(bytes: Buffer): Generator<Line> {
+  if (isUtf8(bytes)) {
+    for (const text of bytes.toString().split(/\r?\n/)) yield { text, isText: true }
+    return
+  }
+  for (let at = 0; at <= bytes.length; ) {
+    const found = bytes.indexOf(LINE_FEED, at)
+    const end = found < 0 ? bytes.length : found
+    const line = bytes.subarray(at, end)
+    yield { text: line.toString().replace(/\r$/, ''), isText: isUtf8(line) }
+    at = end + 1
+  }
 }
 
 function epochMicros(seconds: string, fraction = ''): number {

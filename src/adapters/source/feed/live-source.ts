@@ -13,15 +13,15 @@ import type {
 import { ArrivalQueue } from './arrival-queue.ts'
 import { Link, type LinkOptions } from './link.ts'
 import { marketResumed, status } from './status.ts'
-import { Tally } from './tally.ts'
+import { type Fault, Tally } from './tally.ts'
 import { Watchdog } from './watchdog.ts'
 
 /**
  * What a frame says of the connection.
  * `delivers`: data or an answer; `heartbeat`: the periodic one; `neutral`: valid, but no proof that data will come;
- * `malformed`: not of the protocol. An error: the service refuses or ends this connection.
+ * `malformed`, `mistimed`: it is left out and counted. An error: the service refuses or ends this connection.
  */
-export type FrameMeaning = 'delivers' | 'heartbeat' | 'neutral' | 'malformed' | TapelineError
+export type FrameMeaning = 'delivers' | 'heartbeat' | 'neutral' | Fault | TapelineError
 
 /** What a change of the markets means for an open connection. */
 export interface MarketsChange {
@@ -65,6 +65,8 @@ export interface Outlet {
   /** Sends a frame on the open connection. */
   readonly send: (frame: string) => void
   readonly tally: Tally
+  /** How far after its arrival the time of an event may lie, in milliseconds. */
+  readonly maxSkewMs: number
   /** Microseconds since the epoch. */
   readonly now: () => number
 }
@@ -75,6 +77,7 @@ export interface LiveSourceOptions {
   /** Silence of a delivering connection that makes it stale, in milliseconds. */
   readonly staleAfterMs: number
   readonly queueCapacity: number
+  readonly maxSkewMs: number
   readonly log: Log
   readonly now: () => number
   /** Takes secrets out of a text. */
@@ -103,7 +106,7 @@ export class LiveSource implements Source {
     this.name = options.name
     this.#options = options
     this.#log = options.log
-    this.#tally = new Tally(this.#log)
+    this.#tally = new Tally(this.#log, options.redact)
     this.#queue = new ArrivalQueue({
       capacity: options.queueCapacity,
       hole: (dropped) =>
@@ -132,6 +135,7 @@ export class LiveSource implements Source {
       note: (item) => this.#queue.push(item),
       send: (frame) => this.#link.send(frame),
       tally: this.#tally,
+      maxSkewMs: options.maxSkewMs,
       now: options.now,
     })
     this.#protocol = protocol
@@ -204,7 +208,7 @@ export class LiveSource implements Source {
     else if (meaning === 'heartbeat') {
       this.#alive()
       this.#watchdog.beat()
-    } else if (meaning === 'malformed') this.#tally.malformed(data, recvTs, this.#options.redact)
+    } else if (meaning === 'malformed' || meaning === 'mistimed') this.#tally.leftOut(data, meaning)
     else if (meaning !== 'neutral') this.#link.fail(meaning)
   }
 

@@ -2,11 +2,20 @@ import type { Log } from '../../../ports/log.ts'
 import type { SourceHealth } from '../../../ports/source.ts'
 
 const SAMPLE_BYTES = 200
-const LOG_EVERY_US = 60_000_000
+const LOG_EVERY_MS = 60_000
+
+/** Why something that a source sent is left out: it is not of the protocol, or its time cannot be (R28). */
+export type Fault = 'malformed' | 'mistimed'
+
+const WORDS: Readonly<Record<Fault, string>> = {
+  malformed: 'left out a frame that cannot be read',
+  mistimed:
+    "left out an event whose time cannot be: before 2009, too far after its arrival by this machine's clock, or no start of a candle",
+}
 
 type Counters = { -readonly [K in keyof SourceHealth['counters']]: number }
 
-/** Counts what a source sees, and shows a sample of what it could not read, at most once a minute. */
+/** Counts what a source sees, and shows a sample of what it left out, at most once a minute a kind. */
 export class Tally {
   readonly counters: Counters = {
     frames: 0,
@@ -17,22 +26,26 @@ export class Tally {
     dropped: 0,
   }
   readonly #log: Log
-  #loggedAt = Number.NEGATIVE_INFINITY
+  readonly #redact: (text: string) => string
+  readonly #loggedAt = new Map<Fault, number>()
 
-  constructor(log: Log) {
+  /** `redact` takes secrets out of a sample. */
+  constructor(log: Log, redact: (text: string) => string) {
     this.#log = log
+    this.#redact = redact
   }
 
-  /** Counts a frame that is not of the protocol. `at`: microseconds; `redact` takes secrets out of the sample. */
-  malformed(frame: Uint8Array, at: number, redact: (text: string) => string): void {
+  /** Counts what is left out, and shows it. */
+  leftOut(frame: Uint8Array, fault: Fault): void {
     this.counters.malformed++
-    if (at - this.#loggedAt < LOG_EVERY_US) return
-    this.#loggedAt = at
+    const now = performance.now()
+    if (now - (this.#loggedAt.get(fault) ?? Number.NEGATIVE_INFINITY) < LOG_EVERY_MS) return
+    this.#loggedAt.set(fault, now)
     // A secret that the cut would split could not be recognised: redact first, on a little more than is shown.
-    const text = redact(Buffer.from(frame.subarray(0, SAMPLE_BYTES * 10)).toString())
+    const text = this.#redact(Buffer.from(frame.subarray(0, SAMPLE_BYTES * 10)).toString())
     this.#log.warn(
       { code: 'SOURCE_MALFORMED', malformed: this.counters.malformed, sample: text.slice(0, SAMPLE_BYTES) },
-      'left out a frame that cannot be read; further ones are counted and shown once a minute',
+      `${WORDS[fault]}; further ones are counted and shown once a minute`,
     )
   }
 }

@@ -1,0 +1,36 @@
+import { isUtf8 } from 'node:buffer'
+
+/** As long as the ids of events may be. */
+const LONGEST_ID = 128
+
+/** The text of a frame; undefined where its bytes are no UTF-8: replaced characters could make two ids one. */
+export function readFrameText(data: Buffer): string | undefined {
+  return isUtf8(data) ? data.toString() : undefined
+}
+
+/** The JSON object in a text; undefined where it holds something else. */
+export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Readonly<Record<string, unknown>>)
+    : undefined
+}
+
+/**
+ * Whether a text is one that every part of the platform keeps as it is: PostgreSQL takes no NUL, and half a surrogate pair
+ * becomes U+FFFD on its way, so that two ids would become one.
+ */
+function isKept(text: string): boolean {
+  return !text.includes('\u0000') && text.isWellFormed()
+}
+
+/** An id that came as text; undefined where it is none. */
+export function readId(value: unknown): string | undefined {
+  if (typeof value !== 'string' || value.length === 0 || value.length > LONGEST_ID) return undefined
+  return isKept(value) ? value : undefined
+}
