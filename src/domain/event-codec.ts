@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { TapelineError } from '../errors.ts'
-import { type Channel, type EventOf, INTERVALS, STATUS_STATES } from './events.ts'
+import { type Channel, type EventOf, GAP_CAUSES, INTERVALS, STATUS_STATES } from './events.ts'
 
 /** The version of the JSON shape of events; it travels in the header `v`. */
 export const EVENT_VERSION = 1
@@ -72,6 +72,7 @@ const SCHEMAS = {
     to: micros.optional(),
     detail: text.max(1024),
     ts: micros,
+    cause: z.enum(GAP_CAUSES).optional(),
   }),
 } satisfies Record<Channel, z.ZodType>
 

@@ -66,6 +66,14 @@ export interface Book {
 export const STATUS_STATES = ['connected', 'disconnected', 'stale', 'gap', 'recovered'] as const
 export type StatusState = (typeof STATUS_STATES)[number]
 
+/**
+ * Why something may be missing. `restart`: the producer was away; `reconnect`: the source; `overflow`: nobody took what the source
+ * delivered; `takeover`: another process owned the shard; `retention`: records were removed before they were stored; `source`: the source
+ * itself shows a hole (R29).
+ */
+export const GAP_CAUSES = ['restart', 'reconnect', 'overflow', 'takeover', 'retention', 'source'] as const
+export type GapCause = (typeof GAP_CAUSES)[number]
+
 export interface Status {
   readonly source: string
   /** Empty where the event is about the source as a whole. */
@@ -78,6 +86,8 @@ export interface Status {
   readonly to?: number
   readonly detail: string
   readonly ts: number
+  /** Of a gap, and of what fills it. Records of earlier versions have none. */
+  readonly cause?: GapCause
 }
 
 export interface EventOf {

@@ -91,9 +91,9 @@ export const TABLES: { readonly [C in StoredChannel]: Table<C> } = {
   },
   status: {
     name: 'status',
-    columns: ['source', 'exchange', 'state', 'symbol', 'from_ts', 'to_ts', 'detail', 'ts'],
+    columns: ['source', 'exchange', 'state', 'symbol', 'from_ts', 'to_ts', 'detail', 'ts', 'cause'],
     write(to, status) {
-      to.startRow(8)
+      to.startRow(9)
       to.text(status.source)
       to.text(status.exchange)
       to.text(status.state)
@@ -102,6 +102,7 @@ export const TABLES: { readonly [C in StoredChannel]: Table<C> } = {
       to.timestamp(status.to)
       to.text(status.detail)
       to.timestamp(status.ts)
+      to.text(status.cause)
     },
   },
 }

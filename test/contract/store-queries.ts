@@ -22,6 +22,45 @@ export function describeQueries(store: () => Store): void {
     assert.deepEqual(await ids({ symbol: "' or true --" }), [])
   })
 
+  test('trades of one time are in the order of their ids by value, and of their arrival where ids are no numbers', async () => {
+    const recvTs = (n: number) => MIDNIGHT + n
+    const big = ['9007199254740992', '9007199254740993', '123456789012345678901', '123456789012345678910']
+    const orders: readonly (readonly [ids: readonly string[], expected: readonly string[]])[] = [
+      [
+        ['11', '8', '10', '9'],
+        ['8', '9', '10', '11'],
+      ],
+      [
+        ['100', '0099', '98'],
+        ['98', '0099', '100'],
+      ],
+      [[...big].reverse(), big],
+      [
+        ['z', 'b', 'a'],
+        ['z', 'b', 'a'],
+      ],
+      [
+        ['b', '10', 'a', '9'],
+        ['9', '10', 'b', 'a'],
+      ],
+    ]
+    for (const [ids, expected] of orders) {
+      const symbol = unique('S')
+      const rows = ids.map((id, i) =>
+        trade({ symbol, id, recvTs: recvTs(i), price: 1 + expected.indexOf(id) }),
+      )
+      await storeRows(store(), segment('trade', rows))
+      const read = async (limit: number) =>
+        (await store().trades({ symbol, limit }, deadline())).map(({ id }) => id)
+      assert.deepEqual(await read(100), expected)
+      assert.deepEqual(await read(2), expected.slice(-2), 'a page has the latest')
+      for (const interval of ['1m', '1d'] as const) {
+        const [candle] = await store().candles({ symbol, interval, origin: 'trades', limit: 1 }, deadline())
+        assert.deepEqual([candle?.open, candle?.close], [1, expected.length], `${interval} of ${expected}`)
+      }
+    }
+  })
+
   test('candles of trades are there at once, each interval from the same trades', async () => {
     const symbol = unique('S')
     const minute = 60_000_000

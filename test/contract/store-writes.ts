@@ -143,6 +143,41 @@ export function describeWrites(store: () => Store): void {
     assert.deepEqual(await storedIds(store(), symbol), ['had', 'missed', 'both', 'had'])
   })
 
+  test('a trade that enters again with its time in another precision is the same one', async () => {
+    const symbol = unique('S')
+    const at = (id: string, ts: number, changes = {}) => trade({ symbol, id, ts: MIDNIGHT + ts, ...changes })
+    const had = [at('us', 600_050), at('ms', 600_000), at('s', 5_000_000), at('up', 999_700)]
+    await storeRows(store(), segment('trade', had))
+    const again = [
+      ...[at('us', 600_000), at('us', 0), at('us', 600_050)],
+      ...[at('ms', 600_050), at('ms', 600_999), at('ms', 1_000_000)],
+      ...[at('s', 5_123_456), at('s', 5_123_000)],
+      ...[at('up', 1_000_000), at('up', 999_000)],
+    ]
+    for (const one of again) await storeRows(store(), segment('trade', [one], true))
+    await storeRows(store(), segment('trade', again, true))
+    assert.deepEqual((await storedIds(store(), symbol)).sort(), ['ms', 's', 'up', 'us'])
+
+    const fresh = [at('new', 7_000_000), at('new', 7_000_050), at('new', 7_000_000)]
+    await storeRows(store(), segment('trade', fresh, true))
+    assert.equal((await storedIds(store(), symbol)).filter((id) => id === 'new').length, 1)
+  })
+
+  test('the id of another trade is no reason to leave one out: price, size and time belong to it', async () => {
+    const symbol = unique('S')
+    const had = trade({ symbol, ts: MIDNIGHT + 600_050 })
+    await storeRows(store(), segment('trade', [had]))
+    const others = [
+      { ...had, price: 77 },
+      { ...had, size: 2 },
+      { ...had, ts: MIDNIGHT + 600_051 },
+      { ...had, ts: MIDNIGHT + 602_000 },
+      { ...had, ts: MIDNIGHT + 3_000_000 },
+    ]
+    for (let time = 0; time < 2; time++) await storeRows(store(), segment('trade', others, true))
+    assert.equal((await storedIds(store(), symbol)).length, 1 + others.length)
+  })
+
   test('quotes that enter again are left out where the table has the same, by all they say', async () => {
     const symbol = unique('S')
     const had = quote({ symbol, bid: 1, ask: 2 })
@@ -166,12 +201,16 @@ export function describeWrites(store: () => Store): void {
   test('status that enters again is left out where the table has the same, by all it says', async () => {
     const exchange = unique('x')
     const had = status({ exchange, detail: 'there' })
-    const gap = status({ exchange, state: 'gap', symbol: 'BTC-USD', from: MIDNIGHT, to: MIDNIGHT + 1 })
+    const gap = status({
+      ...{ exchange, state: 'gap', symbol: 'BTC-USD', from: MIDNIGHT, to: MIDNIGHT + 1 },
+      ...{ cause: 'source' },
+    })
     await storeRows(store(), segment('status', [had]))
     const changed = [
       { ...had, detail: 'other' },
       { ...had, source: 'else' },
       { ...gap, to: MIDNIGHT + 2 },
+      { ...gap, cause: 'restart' as const },
     ]
     for (let time = 0; time < 2; time++) {
       await storeRows(store(), segment('status', [had, gap, gap, ...changed], true))
@@ -261,7 +300,16 @@ export function describeWrites(store: () => Store): void {
         quote({ symbol, last: 2, volume24h: 1e300, ts: ts + 1 }),
       ]),
       segment('status', [
-        status({ exchange: symbol, state: 'gap', symbol, from: ts, to: ts + 1, detail: 'a gap', ts: ts + 2 }),
+        status({
+          exchange: symbol,
+          state: 'gap',
+          symbol,
+          from: ts,
+          to: ts + 1,
+          detail: 'a gap',
+          ts: ts + 2,
+          cause: 'source',
+        }),
         status({ exchange: symbol, ts: ts + 3 }),
       ]),
     )
@@ -289,7 +337,7 @@ export function describeWrites(store: () => Store): void {
     ])
     const found = await sql(
       store(),
-      `select source, state, symbol, from_ts, to_ts, detail, ts from status where exchange = ${named} order by ts`,
+      `select source, state, symbol, from_ts, to_ts, detail, ts, cause from status where exchange = ${named} order by ts`,
     )
     assert.deepEqual(found.rows, [
       {
@@ -300,6 +348,7 @@ export function describeWrites(store: () => Store): void {
         to_ts: '2100-01-01T00:00:01.234568Z',
         detail: 'a gap',
         ts: '2100-01-01T00:00:01.234569Z',
+        cause: 'source',
       },
       {
         source: 'simulator',
@@ -309,6 +358,7 @@ export function describeWrites(store: () => Store): void {
         to_ts: null,
         detail: '',
         ts: '2100-01-01T00:00:01.234570Z',
+        cause: null,
       },
     ])
   })

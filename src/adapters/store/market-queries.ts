@@ -16,13 +16,18 @@ const TradeRow = z.object({
   recvTs: z.string(),
 })
 
-/** The newest trades that match, oldest first. Trades of the same time are in the order of their ids. */
+/** Trades of one time, latest first: by the value of ids that are digits, these before others, which are in the order of arrival. */
+const LATEST_FIRST = `ts desc, (id = '' or translate(id, '0123456789', '') <> '') desc,
+  case when translate(id, '0123456789', '') = '' then lpad(id, 128, '0') end collate "C" desc, recv_ts desc,
+  id collate "C" desc, exchange desc`
+
+/** The newest trades that match, oldest first. Those of the same time are in the order in which they count for candles. */
 export function trades(session: SqlSession, query: TradeQuery): Promise<readonly StoredTrade[]> {
   const { where, parameters } = conditions(query, 'ts')
   return newest(
     session,
     `select exchange, symbol, id, side, price, size, ts, recv_ts as "recvTs" from trades
-     where ${where} order by ts desc, id collate "C" desc, exchange desc limit ${query.limit}`,
+     where ${where} order by ${LATEST_FIRST} limit ${query.limit}`,
     parameters,
     TradeRow,
   )

@@ -10,7 +10,8 @@ import { literal, records, type SqlSession } from './session.ts'
 
 const LOCK = 7_265_726_501
 
-const MIGRATIONS_TABLE = `
+/** Which migrations were applied. */
+export const MIGRATIONS_TABLE = `
   create table if not exists tapeline_migrations (
     id integer primary key,
     name text not null,

@@ -17,10 +17,10 @@ const KEPT_TABLES = ['trades', 'quotes'] as const
  * computed by each query, so that a late trade is in its candle at once; older buckets are materialised.
  */
 export const AGGREGATES = [
-  { view: 'candles_1m', bucketMs: 60_000, settledMs: 10 * 60_000, everyMs: 60_000 },
-  { view: 'candles_5m', bucketMs: 5 * 60_000, settledMs: 30 * 60_000, everyMs: 5 * 60_000 },
-  { view: 'candles_1h', bucketMs: 3_600_000, settledMs: 3 * 3_600_000, everyMs: 30 * 60_000 },
-  { view: 'candles_1d', bucketMs: 86_400_000, settledMs: 2 * 86_400_000, everyMs: 6 * 3_600_000 },
+  { view: 'trade_candles_1m', bucketMs: 60_000, settledMs: 10 * 60_000, everyMs: 60_000 },
+  { view: 'trade_candles_5m', bucketMs: 5 * 60_000, settledMs: 30 * 60_000, everyMs: 5 * 60_000 },
+  { view: 'trade_candles_1h', bucketMs: 3_600_000, settledMs: 3 * 3_600_000, everyMs: 30 * 60_000 },
+  { view: 'trade_candles_1d', bucketMs: 86_400_000, settledMs: 2 * 86_400_000, everyMs: 6 * 3_600_000 },
 ] as const
 
 /** Brings chunk intervals and policies to the settings, touching only what differs. Needs TimescaleDB. */
@@ -115,7 +115,7 @@ function refreshPolicy(
   { view, settledMs, everyMs }: (typeof AGGREGATES)[number],
   retention: number | undefined,
 ): Policy {
-  const start = view === 'candles_1m' ? retention : undefined
+  const start = view === 'trade_candles_1m' ? retention : undefined
   return {
     procedure: 'policy_refresh_continuous_aggregate',
     relation: view,

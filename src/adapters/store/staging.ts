@@ -14,9 +14,9 @@ export const STAGING_TABLES = `
     exchange text, symbol text, bid double precision, bid_size double precision, ask double precision,
     ask_size double precision, last double precision, volume_24h double precision, ts timestamptz, recv_ts timestamptz
   ) on commit delete rows;
-  create temporary table if not exists staged_status (
+  create temporary table if not exists staged_events (
     source text, exchange text, state text, symbol text, from_ts timestamptz, to_ts timestamptz, detail text,
-    ts timestamptz
+    ts timestamptz, cause text
   ) on commit delete rows;
   ${candles('staged_candles')}
   ${candles('staged_late_candles')}`
@@ -34,12 +34,12 @@ export function columnList(columns: readonly string[]): string {
   return columns.map((column) => `"${column}"`).join(', ')
 }
 
-/** Moves staged trades that the table does not have; of several equal ones the first (migration 1). */
-export const INSERT_STAGED_TRADES = 'select tapeline_move_reentering();'
+/** Moves staged trades that the table does not have; of several equal ones the first (migration 7). */
+export const INSERT_STAGED_TRADES = 'select tapeline_move_trades();'
 
-/** Moves staged quotes and status that the tables do not have; of several equal ones one (migration 5). */
+/** Moves staged quotes and status that the tables do not have; of several equal ones one (migrations 5 and 7). */
 export const INSERT_STAGED_QUOTES = 'select tapeline_move_quotes();'
-export const INSERT_STAGED_STATUS = 'select tapeline_move_status();'
+export const INSERT_STAGED_STATUS = 'select tapeline_move_events();'
 
 /** Moves staged candles: of each key the last, over one that is there. */
 export const UPSERT_STAGED_CANDLES = `${upsertCandles('staged_candles')};`

@@ -32,7 +32,7 @@ const ROUTES: readonly Route[] = [
   { channel: 'candle', reentering: false, into: 'staged_candles', move: UPSERT_STAGED_CANDLES },
   { channel: 'candle', reentering: true, into: 'staged_late_candles', move: INSERT_LATE_CANDLES },
   { channel: 'status', reentering: false, into: 'status' },
-  { channel: 'status', reentering: true, into: 'staged_status', move: INSERT_STAGED_STATUS },
+  { channel: 'status', reentering: true, into: 'staged_events', move: INSERT_STAGED_STATUS },
 ]
 
 /** A write as it travels to the connection: what moves, and one complete COPY stream for each route that has rows. */

@@ -1,6 +1,6 @@
 import { TupleWriter } from '../../domain/copy-binary.ts'
 import { decodeEvent, EVENT_VERSION } from '../../domain/event-codec.ts'
-import type { EventOf } from '../../domain/events.ts'
+import type { EventOf, GapCause } from '../../domain/events.ts'
 import { copyMemory, counts, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { type StoredChannel, TABLES } from '../../domain/rows.ts'
 import { writeTradeBytes } from '../../domain/trade-bytes.ts'
@@ -230,11 +230,14 @@ function missingRecords(fetch: FixedFetch & { kind: 'truncated' }, parts: Prepar
       : `${topic}:${partition} ends at ${earliest}, but the database has stored up to ${position}: the log is shorter than it was`
   parts.log.error({ topic, partition, position, earliest, code: 'OFFSET_OUT_OF_RANGE' }, detail)
   parts.raiseAlert(`retention:${topic}:${partition}`, 'OFFSET_OUT_OF_RANGE', detail)
-  return gap(detail, parts)
+  return gap(detail, parts, 'retention')
 }
 
-function gap(detail: string, { nowMicros }: PreparationParts): RowSegment {
+function gap(detail: string, { nowMicros }: PreparationParts, cause?: GapCause): RowSegment {
   const to = new TupleWriter(1024)
-  writeRow(to, 'status', { source: 'tapeline', exchange: '', state: 'gap', detail, ts: nowMicros() })
+  writeRow(to, 'status', {
+    ...{ source: 'tapeline', exchange: '', state: 'gap', detail, ts: nowMicros() },
+    ...(cause && { cause }),
+  } as const)
   return { channel: 'status', tuples: to.finish(), rows: to.rows, reentering: false }
 }

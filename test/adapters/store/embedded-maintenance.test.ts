@@ -47,12 +47,12 @@ test('a window of a refresh reads as many rows as it may, but at least one bucke
     const [, view, from, to] = /^refresh (\w+) (\S+) to (\S+)$/.exec(did ?? '') ?? []
     return { view, minutes: (Date.parse(to ?? '') - Date.parse(from ?? '')) / 60_000 }
   }
-  assert.deepEqual(await window(300, true), { view: 'candles_1m', minutes: 1 })
+  assert.deepEqual(await window(300, true), { view: 'trade_candles_1m', minutes: 1 })
   const { view, minutes } = await window(6_000)
-  assert.equal(view, 'candles_1m')
+  assert.equal(view, 'trade_candles_1m')
   assert.ok(minutes >= 5 && minutes <= 20, `6,000 of 600 a minute took ${minutes} minutes`)
-  assert.equal((await window(100_000)).view, 'candles_1m')
-  assert.equal((await window(100_000)).view, 'candles_5m', 'the next wider one when it is done')
+  assert.equal((await window(100_000)).view, 'trade_candles_1m')
+  assert.equal((await window(100_000)).view, 'trade_candles_5m', 'the next wider one when it is done')
 })
 
 test('candles of trades that retention has removed stay, even where one of them comes again', async (t) => {
@@ -91,10 +91,14 @@ test('a task that fails is reported, rests, and keeps no other from its turn', a
   let now = START
   const maintenance = new Maintenance(engine, () => now)
   maintenance.begin(POLICIES)
+  const found = await engine.rows(`
+    select format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)
+    from timescaledb_information.continuous_aggregates where view_name = 'trade_candles_1m'`)
+  const materialized = found.rows[0]?.[0]
   await engine.execute(`
     insert into trades values ('coinbase', 'S', '1', 'buy', 1, 1, timestamptz '2026-06-08 11:30:00+00', now());
     create function refuse() returns trigger language plpgsql as $$ begin raise exception 'refused'; end $$;
-    create trigger refuse before insert on _timescaledb_internal._materialized_hypertable_5
+    create trigger refuse before insert on ${materialized}
       for each row execute function refuse();`)
   const reports = []
   for (let i = 0; i < 6; i++) reports.push(await maintenance.step('idle'))
@@ -102,7 +106,7 @@ test('a task that fails is reported, rests, and keeps no other from its turn', a
   assert.equal(problems.length, 1, 'once, although there were six steps')
   assert.match(problems[0] ?? '', /^refresh failed: refused/)
   assert.ok(reports.some(({ did }) => did?.startsWith('columnstore')))
-  await engine.execute('drop trigger refuse on _timescaledb_internal._materialized_hypertable_5')
+  await engine.execute(`drop trigger refuse on ${materialized}`)
   now += 60_000
-  assert.match((await maintenance.step('idle')).did ?? '', /^refresh candles_1m/)
+  assert.match((await maintenance.step('idle')).did ?? '', /^refresh trade_candles_1m/)
 })

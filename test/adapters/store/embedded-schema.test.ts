@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { openEngine } from '../../../src/adapters/store/embedded/engine.ts'
 import { type EmbeddedStoreSettings, openEmbeddedStore } from '../../../src/adapters/store/embedded.ts'
 import { candles } from '../../../src/adapters/store/market-queries.ts'
-import { migrate } from '../../../src/adapters/store/migrate.ts'
+import { checksum, MIGRATIONS_TABLE, migrate } from '../../../src/adapters/store/migrate.ts'
 import { MIGRATIONS } from '../../../src/adapters/store/migrations/index.ts'
 import { claim } from '../../../src/adapters/store/offsets.ts'
 import { planWrite, write } from '../../../src/adapters/store/write.ts'
@@ -56,8 +56,8 @@ test('tables are hypertables with the asked chunks, and trades have no unique in
   )
   assert.deepEqual(
     aggregates.rows,
-    ['candles_1d', 'candles_1h', 'candles_1m', 'candles_5m'].map((name) => ({
-      name,
+    ['1d', '1h', '1m', '5m'].map((width) => ({
+      name: `trade_candles_${width}`,
       materialized_only: false,
     })),
   )
@@ -85,9 +85,9 @@ test('policies follow the settings at each start, and stay where nothing has cha
     start,
   })
   const others = [
-    refresh('candles_1d', '48:00:00'),
-    refresh('candles_1h', '03:00:00'),
-    refresh('candles_5m', '00:30:00'),
+    refresh('trade_candles_1d', '48:00:00'),
+    refresh('trade_candles_1h', '03:00:00'),
+    refresh('trade_candles_5m', '00:30:00'),
   ]
   const without = (rows: Awaited<ReturnType<typeof ask>>) => rows.map(({ job_id: _, ...rest }) => rest)
   const byName = (a: { on: unknown; does: unknown }, b: typeof a) =>
@@ -99,7 +99,7 @@ test('policies follow the settings at each start, and stay where nothing has cha
     without(first),
     [
       ...others,
-      refresh('candles_1m', '00:10:00'),
+      refresh('trade_candles_1m', '00:10:00'),
       columnstore('quotes', '06:00:00'),
       columnstore('trades', '06:00:00'),
     ].sort(byName),
@@ -117,7 +117,7 @@ test('policies follow the settings at each start, and stay where nothing has cha
     without(await ask(settings)),
     [
       ...others,
-      refresh('candles_1m', '00:10:00', '720:00:00'),
+      refresh('trade_candles_1m', '00:10:00', '720:00:00'),
       retention('quotes'),
       retention('trades'),
     ].sort(byName),
@@ -167,7 +167,7 @@ test('a new folder is filled, also where an earlier start was cut off; a foreign
   await store.close()
   assert.deepEqual(report, {
     applied: MIGRATIONS.map(({ name }) => name),
-    current: '0006-offsets-forward',
+    current: '0008-candle-order',
     missing: [],
   })
   assert.deepEqual(await ask({ folder, mustExist: true }, 'select count(*) as n from trades'), [{ n: 0 }])
@@ -188,7 +188,12 @@ test('a database without TimescaleDB works the same on plain tables, and gets th
   })
   await engine.execute('drop extension timescaledb cascade')
   const plain = await migrate(engine, POLICIES)
-  assert.deepEqual(plain.applied, ['0001-tables', '0005-reentering', '0006-offsets-forward'])
+  assert.deepEqual(plain.applied, [
+    '0001-tables',
+    '0005-reentering',
+    '0006-offsets-forward',
+    '0007-trade-identity',
+  ])
   assert.equal(plain.missing.length, 1)
   assert.match(plain.missing[0] ?? '', /TimescaleDB is not installed/)
   assert.deepEqual((await migrate(engine, POLICIES)).applied, [])
@@ -221,6 +226,47 @@ test('a database without TimescaleDB works the same on plain tables, and gets th
   engine = await openEngine(directory, true)
   const whole = await migrate(engine, POLICIES)
   assert.deepEqual(whole.missing, [])
-  assert.deepEqual(whole.applied, ['0002-hypertables', '0003-candle-aggregates', '0004-columnstore'])
+  const community = ['0002-hypertables', '0003-candle-aggregates', '0004-columnstore', '0008-candle-order']
+  assert.deepEqual(whole.applied, community)
   assert.deepEqual(await read(), computed, 'the candles are the same, now from aggregates')
+})
+
+test('aggregates of a former version are replaced: candles are in order at once, and those of removed trades stay', async (t) => {
+  for (const isRetained of [true, false]) {
+    const { folder, remove } = await makeTemporaryStore()
+    const engine = await openEngine(join(folder, 'former'), true)
+    t.after(async () => {
+      await engine.close()
+      await remove()
+    })
+    for (const { id, sql } of MIGRATIONS) if (id <= 5) await engine.transaction([{ sql }])
+    await engine.execute(`${MIGRATIONS_TABLE};
+      ${MIGRATIONS.filter(({ id }) => id <= 5)
+        .map(
+          (each) =>
+            `insert into tapeline_migrations values (${each.id}, '${each.name}', '${checksum(each)}');`,
+        )
+        .join('')}
+      insert into trades select 'x', 'S', i::text, 'buy', i, 1, day, day
+      from (values (timestamptz '2026-01-01 00:30+00'), ('2026-01-03 00:30+00'), ('2026-01-04 00:30+00')) as days(day),
+        generate_series(8, 11) i`)
+    for (const view of ['candles_1m', 'candles_5m', 'candles_1h', 'candles_1d'])
+      await engine.execute(`call refresh_continuous_aggregate('${view}', null, null)`)
+    if (isRetained) await engine.execute(`select drop_chunks('trades', timestamptz '2026-01-02 00:00+00')`)
+    await migrate(engine, POLICIES)
+    for (const interval of ['1m', '5m', '1h', '1d'] as const) {
+      const found = await candles(engine, { symbol: 'S', interval, origin: 'trades', limit: 10 })
+      const byOldOrder = [10, 9, 4]
+      assert.deepEqual(
+        found.map(({ open, close, trades }) => [open, close, trades]),
+        [isRetained ? byOldOrder : [8, 11, 4], [8, 11, 4], [8, 11, 4]],
+        `${interval}, ${isRetained ? 'the first day is removed' : 'every trade is there'}`,
+      )
+    }
+    const left = await engine.rows(
+      `select count(*) from timescaledb_information.continuous_aggregates where view_name like 'former%'`,
+    )
+    assert.deepEqual(left.rows, [[isRetained ? '4' : '0']])
+    assert.deepEqual((await migrate(engine, POLICIES)).applied, [], 'and once is enough')
+  }
 })

@@ -132,7 +132,7 @@ test('maintenance goes on by itself: old chunks are compressed and removed, cand
     'the candle of two days ago is materialised',
     `select count(*) = 1 from _timescaledb_catalog.continuous_agg c
      join _timescaledb_catalog.continuous_aggs_watermark w using (mat_hypertable_id)
-     where user_view_name = 'candles_1m' and watermark > 0`,
+     where user_view_name = 'trade_candles_1m' and watermark > 0`,
   )
   assert.deepEqual(await storedIds(store, symbol), ['two days', 'now'], 'compressed trades are read')
   const candles = await store.candles({ symbol, interval: '1m', origin: 'trades', limit: 10 }, deadline())

@@ -89,7 +89,7 @@ async function nextWindow(
   const bucket = bucketMs * 1000
   const settled = floor((now - settledMs) * 1000, bucket)
   const oldest =
-    view === 'candles_1m' && retentionMs !== undefined ? ceil((now - retentionMs) * 1000, bucket) : 0
+    view === 'trade_candles_1m' && retentionMs !== undefined ? ceil((now - retentionMs) * 1000, bucket) : 0
   const [change] = records(await session.rows(firstChange(view), [settled, oldest, now * 1000]))
   if (change === undefined) return 'none'
   const [low, high, width, bytes] = ['low', 'high', 'width', 'bytes'].map((key) => Number(change[key]))

@@ -4,6 +4,8 @@ import { candleAggregates } from './0003-candle-aggregates.ts'
 import { columnstore } from './0004-columnstore.ts'
 import { reentering } from './0005-reentering.ts'
 import { offsetsForward } from './0006-offsets-forward.ts'
+import { tradeIdentity } from './0007-trade-identity.ts'
+import { candleOrder } from './0008-candle-order.ts'
 import type { Migration } from './migration.ts'
 
 /** The schema, in the order in which it is built. New steps go to the end. */
@@ -14,4 +16,6 @@ export const MIGRATIONS: readonly Migration[] = [
   columnstore,
   reentering,
   offsetsForward,
+  tradeIdentity,
+  candleOrder,
 ]
