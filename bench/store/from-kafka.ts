@@ -92,6 +92,7 @@ class Watch {
       takeOver: (id, signal) => inner.takeOver(id, signal),
       openReader: async (signal) => this.#reader(await inner.openReader(signal)),
       joinGroup: (options, signal) => inner.joinGroup({ ...options, group }, signal),
+      ping: (signal) => inner.ping(signal),
       close: () => inner.close(),
     }
   }
@@ -109,6 +110,7 @@ class Watch {
       },
       trades: (query, signal) => inner.trades(query, signal),
       candles: (query, signal) => inner.candles(query, signal),
+      ping: (signal) => inner.ping(signal),
       query: (sql, options, signal) => inner.query(sql, options, signal),
       close: () => inner.close(),
     }

@@ -11,11 +11,11 @@ import {
 } from './consumer-dynamic-context.ts'
 import {
   backOffMs,
-  HEALTHY_AFTER_MS,
   type MachineInput,
   recordFailure,
   unprovided,
   untilAlertMs,
+  untilHealthyMs,
 } from './failure.ts'
 
 type Step = 'subscribing' | 'consuming' | 'processingMessage' | 'interactingWithApp'
@@ -50,7 +50,7 @@ const base = setup({
   delays: {
     backOff: ({ context }) => backOffMs(context.errorInfo?.attempt ?? 1, context.settings.random),
     untilAlert: ({ context }) => untilAlertMs(context.errorInfo, context.settings),
-    healthy: HEALTHY_AFTER_MS,
+    healthy: ({ context }) => untilHealthyMs(context.errorInfo),
   },
 })
 

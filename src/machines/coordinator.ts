@@ -3,12 +3,12 @@ import type { ErrorInfo } from '../ports/actors.ts'
 import type { TopicBatch, TopicRequest } from '../ports/pipeline.ts'
 import {
   backOffMs,
-  HEALTHY_AFTER_MS,
   type MachineInput,
   type MachineSettings,
   recordFailure,
   unprovided,
   untilAlertMs,
+  untilHealthyMs,
 } from './failure.ts'
 
 type Step = 'active' | 'processingCreateTopic' | 'processingDeleteTopic' | 'notifyingActors'
@@ -64,7 +64,7 @@ const base = setup({
   delays: {
     backOff: ({ context }) => backOffMs(context.errorInfo?.attempt ?? 1, context.settings.random),
     untilAlert: ({ context }) => untilAlertMs(context.errorInfo, context.settings),
-    healthy: HEALTHY_AFTER_MS,
+    healthy: ({ context }) => untilHealthyMs(context.errorInfo),
   },
 })
 

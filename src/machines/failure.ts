@@ -17,7 +17,10 @@ export type MachineInput<TContext> = MachineSettings & { readonly former?: TCont
 export const SHORTEST_BACK_OFF_MS = 100
 const LONGEST_BACK_OFF_MS = 30_000
 /** A wait for data that has not failed for so long shows that an earlier failure is over, though nothing came. */
-export const HEALTHY_AFTER_MS = 60_000
+const HEALTHY_AFTER_MS = 60_000
+/** The same after an outage: one that goes on ends the wait earlier. */
+const ANSWERING_AFTER_MS = 5_000
+const OUTAGES = new Set(['BROKER_UNAVAILABLE', 'STORE_UNAVAILABLE'])
 /** A longer delay than this fires at once in Node. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1
 
@@ -53,6 +56,11 @@ export function backOffMs(attempt: number, random: () => number): number {
 export function untilAlertMs(errorInfo: ErrorInfo | null, settings: MachineSettings): number {
   const lasted = errorInfo === null ? 0 : settings.now() - errorInfo.since
   return Math.min(LONGEST_DELAY_MS, Math.max(0, settings.alertAfterMs - lasted))
+}
+
+/** How long a wait for data must not fail to show that the failure before it is over, in milliseconds. */
+export function untilHealthyMs(errorInfo: ErrorInfo | null): number {
+  return OUTAGES.has(errorInfo?.code ?? '') ? ANSWERING_AFTER_MS : HEALTHY_AFTER_MS
 }
 
 /** Stands in for a service until the composition root provides it. */

@@ -146,13 +146,16 @@ export interface GroupMember {
 export interface GroupOptions {
   readonly group: string
   readonly topics: readonly string[]
-  /**
-   * Called with all partitions that this member has from now on, in order, never twice at once, when they have changed; with none
-   * also while the broker is away for so long that the group may have given the member up.
-   */
+  /** Called with all partitions that this member has from now on, in order, never twice at once, when they have changed. */
   readonly onAssignment: (
     partitions: readonly { readonly topic: string; readonly partition: number }[],
   ) => Promise<void>
+  /**
+   * Called when the group may have given the member's partitions to others: it was not heard of for a session, as when the broker is away,
+   * or it says that it does not know the member any more. The member asks for what it had, and `onAssignment` tells what it has then, also
+   * where that is the same. Without this, `onAssignment` is called with none.
+   */
+  readonly onDoubt?: () => void
 }
 
 /**
@@ -192,5 +195,7 @@ export interface Broker {
   takeOver(transactionalId: string, signal: AbortSignal): Promise<TransactionalWriter>
   openReader(signal: AbortSignal): Promise<Reader>
   joinGroup(options: GroupOptions, signal: AbortSignal): Promise<GroupMember>
+  /** Resolves when a server of it answers, whichever; at once where it is a part of this process. Nothing waits for it. */
+  ping(signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }

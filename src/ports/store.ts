@@ -118,5 +118,7 @@ export interface Store {
     options: { readonly maxRows: number; readonly timeoutMs: number },
     signal: AbortSignal,
   ): Promise<SqlResult>
+  /** Resolves when the server answers, whatever else it is doing; at once where it is a part of this process. */
+  ping(signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }

@@ -13,11 +13,12 @@ export function partitionKey(topic: string, partition: number): string {
   return `${topic}:${partition}`
 }
 
-/** The partitions that the group gives this process, without those that another process has just taken (R8). */
+/** The partitions that the group gives this process, without those that another process has just taken (R8), and none in doubt. */
 export class Assignment {
   readonly #now: () => number
   #given = new Map<string, AssignedPartition>()
   #generation = 0
+  #isInDoubt = false
   /** Since when others have what the group gave to us. */
   readonly #yielded = new Map<string, number>()
 
@@ -37,7 +38,17 @@ export class Assignment {
     this.#given = new Map(partitions.map((each) => [partitionKey(each.topic, each.partition), each]))
     this.#yielded.clear()
     this.#generation++
+    this.#isInDoubt = false
     return [...former].filter(([key]) => !this.#given.has(key)).map(([, each]) => each)
+  }
+
+  /** Nobody knows what the group gives until it says so again: nothing may be claimed. */
+  doubt(): void {
+    this.#isInDoubt = true
+  }
+
+  get isInDoubt(): boolean {
+    return this.#isInDoubt
   }
 
   /**
@@ -51,6 +62,7 @@ export class Assignment {
   /** Whether this process may claim it. */
   has(topic: string, partition: number): boolean {
     const key = partitionKey(topic, partition)
+    if (this.#isInDoubt) return false
     return (
       this.#given.has(key) && this.#now() - (this.#yielded.get(key) ?? Number.NEGATIVE_INFINITY) >= REST_MS
     )

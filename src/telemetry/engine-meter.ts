@@ -35,6 +35,7 @@ export function meterBroker(broker: Broker, meter: Meter): Broker {
       }
       return counted(broker.joinGroup({ ...options, onAssignment: onCounted }, signal))
     },
+    ping: (signal) => broker.ping(signal),
     close: () => broker.close(),
   }
 }
@@ -50,6 +51,7 @@ export function meterStore(store: Store, meter: Meter): Store {
     trades: (query, signal) => counted(store.trades(query, signal)),
     candles: (query, signal) => counted(store.candles(query, signal)),
     query: (sql, options, signal) => counted(store.query(sql, options, signal)),
+    ping: (signal) => store.ping(signal),
     close: () => store.close(),
   }
 }

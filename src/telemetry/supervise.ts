@@ -41,6 +41,8 @@ export interface SupervisedActor<Event> {
   send(event: Event): void
   /** Sends RESET; in a wait for a restart it restarts at once, which does the work in hand again as well. */
   reset(): void
+  /** Ends the back-off of a step that failed with this code: what it needs is back. */
+  retry(code: ErrorInfo['code']): void
   report(): ActorReport
   /** Ends the actor for good; services in flight are aborted. */
   stop(): void
@@ -79,6 +81,8 @@ export function superviseActor<Machine extends AnyStateMachine>(
   let crash: Crash | undefined
   let hasStopped = false
   let latest: AnyMachineSnapshot | undefined
+  /** The failure that the log was told of last. */
+  let logged: ErrorInfo | null = null
   let actor = start()
 
   function start(): Actor<AnyStateMachine> {
@@ -102,10 +106,27 @@ export function superviseActor<Machine extends AnyStateMachine>(
     begun.subscribe({
       next(snapshot) {
         latest = snapshot
+        logFailure(snapshot.context.errorInfo)
       },
       error: (error) => recover(begun, error),
     })
     return begun.start()
+  }
+
+  /**
+   * A failure is logged when it begins, when its code or step changes, and when it is over, so that the default level tells of both ends: not
+   * at each attempt.
+   */
+  function logFailure(errorInfo: ErrorInfo | null): void {
+    if (errorInfo?.code === logged?.code && errorInfo?.step === logged?.step) return
+    if (errorInfo !== null) {
+      const { code, step, message: reason } = errorInfo
+      log.warn({ actor: id, code, step, reason }, 'the machine is in error')
+    } else if (logged !== null) {
+      const { code, step, since: begunAt } = logged
+      log.warn({ actor: id, code, step, forMs: settings.now() - begunAt }, 'the machine works again')
+    }
+    logged = errorInfo
   }
 
   function recover(failed: Actor<AnyStateMachine>, error: unknown): void {
@@ -150,6 +171,11 @@ export function superviseActor<Machine extends AnyStateMachine>(
       if (crash === undefined) return actor.send({ type: 'RESET' })
       clock.clearTimeout(crash.timer)
       restart()
+    },
+    retry(code) {
+      if (hasStopped || crash !== undefined) return
+      const { value, context } = actor.getSnapshot()
+      if (value === 'error' && context.errorInfo?.code === code) actor.send({ type: 'RETRY' })
     },
     report() {
       return {

@@ -143,11 +143,13 @@ function startConsumerDynamic(parts: ActorParts, app: string, services: Consumer
   })
 }
 
+type RunningActor = Pick<SupervisedActor<never>, 'report' | 'reset' | 'retry' | 'stop'>
+
 /** The actors of this process, by id (R20). */
 export class ActorRoster {
-  readonly #actors = new Map<string, Pick<SupervisedActor<never>, 'report' | 'reset' | 'stop'>>()
+  readonly #actors = new Map<string, RunningActor>()
 
-  add<A extends Pick<SupervisedActor<never>, 'report' | 'reset' | 'stop'>>(actor: A): A {
+  add<A extends RunningActor>(actor: A): A {
     this.#actors.set(actor.report().id, actor)
     return actor
   }
@@ -169,6 +171,11 @@ export class ActorRoster {
     actor.reset()
   }
 
+  /** What the actors need that failed with this code is back: they try again at once. */
+  retry(code: string): void {
+    for (const actor of this.#actors.values()) actor.retry(code)
+  }
+
   /** Starts the machine of an application, and keeps it in the roster while it lives. */
   spawnConsumerDynamic(
     parts: ActorParts,
@@ -176,6 +183,13 @@ export class ActorRoster {
     services: ConsumerDynamicServices,
   ): ConsumerDynamicActor {
     const actor = this.add(startConsumerDynamic(parts, app, services))
-    return { send: (event) => actor.send(event), stop: () => this.remove(`consumer-dynamic:${app}`) }
+    const { id } = actor.report()
+    return {
+      send: (event) => actor.send(event),
+      stop: () => {
+        this.remove(id)
+        parts.alerts.clear(id)
+      },
+    }
   }
 }

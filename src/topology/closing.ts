@@ -18,6 +18,7 @@ const ORDER = [
   'gateway',
   'coordinator',
   'control',
+  'outage watch',
   'engines',
   'operations',
   'trace',

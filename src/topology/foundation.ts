@@ -12,6 +12,7 @@ import type { Store } from '../ports/store.ts'
 import { createAlerts } from '../telemetry/alerts.ts'
 import { meterBroker, meterStore } from '../telemetry/engine-meter.ts'
 import { createMeter, type PrometheusMeter } from '../telemetry/meter.ts'
+import { type OutageWatch, watchForOutage } from '../telemetry/outage-watch.ts'
 import { openTraceFile } from '../telemetry/trace-file.ts'
 import { recordTransitions } from '../telemetry/transitions.ts'
 import { type ActorParts, ActorRoster } from './actors.ts'
@@ -33,6 +34,8 @@ export interface Foundation extends Pick<Engines, 'broker' | 'store'> {
   readonly instance: string
   readonly roster: ActorRoster
   readonly actorParts: ActorParts
+  /** Whether the broker answers this process. */
+  readonly brokerWatch: OutageWatch
   readonly started: StartedParts
   readonly log: Log
   readonly meter: PrometheusMeter
@@ -89,6 +92,12 @@ export async function layFoundation(
     await bus.close()
     await registry.close()
   })
+  const brokerWatch = watchForOutage({
+    ...{ name: 'the broker', code: 'BROKER_UNAVAILABLE', log },
+    ping: (stop) => engines.broker.ping(stop),
+  })
+  retryWhenBack(brokerWatch, roster)
+  started.add('outage watch', () => brokerWatch.close())
   const settings = { now: Date.now, random: Math.random, alertAfterMs: config.alerts.after }
   const onTransition = recordTransitions(log, meter, trace)
   return {
@@ -103,8 +112,18 @@ export async function layFoundation(
     names,
     roster,
     actorParts: { settings, alerts, onTransition, log, meter },
+    brokerWatch,
     started,
     log,
     meter,
   }
+}
+
+/** Machines that failed for want of a server need not wait for the end of their back-off when it is back. */
+export function retryWhenBack(watch: OutageWatch, roster: ActorRoster): void {
+  let code: string | undefined
+  watch.listen((outage) => {
+    if (outage === undefined && code !== undefined) roster.retry(code)
+    code = outage?.code
+  })
 }

@@ -6,13 +6,17 @@ import { readiness } from './readiness.ts'
 
 /** What every HTTP server of a process shows of it, with the role gateway or without. */
 export function observedOf(foundation: Foundation, isStarted: () => boolean) {
-  const { config, processes, roster, started, log, meter } = foundation
+  const { config, processes, roster, brokerWatch, started, log, meter } = foundation
   return {
     keys: config.apiKeys,
     actors: processes.actors,
     alerts: processes.alerts,
     metrics: () => meter.render(),
-    ready: () => readiness({ isStarted: isStarted(), isClosing: started.isClosing }, roster.list()),
+    ready: () =>
+      readiness(
+        { isStarted: isStarted(), isClosing: started.isClosing, outage: brokerWatch.outage },
+        roster.list(),
+      ),
     info: { version: VERSION },
     log,
     meter,

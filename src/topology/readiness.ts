@@ -1,3 +1,4 @@
+import type { TapelineError } from '../errors.ts'
 import type { Readiness } from '../gateway/gateway.ts'
 import type { ActorReport } from '../ports/actors.ts'
 
@@ -5,13 +6,19 @@ import type { ActorReport } from '../ports/actors.ts'
 interface Phase {
   readonly isStarted: boolean
   readonly isClosing: boolean
+  /** Why the broker counts as away, if it does. */
+  readonly outage: TapelineError | undefined
 }
 
 /**
- * Ready is who serves and stores: a source that is away is shown by the actors, and does not take the API out of service. A
+ * Ready is who serves and stores: a source that is away is shown by the actors, and does not take the API out of service. Without
+ * the broker nothing moves, also where no machine runs that would say so. A
  * process that is stopping says so at once, so that nothing new is sent to it while it drains.
  */
-export function readiness({ isStarted, isClosing }: Phase, actors: readonly ActorReport[]): Readiness {
+export function readiness(
+  { isStarted, isClosing, outage }: Phase,
+  actors: readonly ActorReport[],
+): Readiness {
   const phase = isClosing ? 'stopping' : isStarted ? 'started' : 'starting'
   const machines = actors
     .filter(({ machine }) => machine !== 'consumerDynamic')
@@ -20,6 +27,10 @@ export function readiness({ isStarted, isClosing }: Phase, actors: readonly Acto
       ok: state !== 'error' || (machine === 'producer' && errorInfo?.step === 'fetchingData'),
       detail: errorInfo ? `${state}: ${errorInfo.code}` : state,
     }))
-  const checks = [{ name: 'process', ok: phase === 'started', detail: phase }, ...machines]
+  const checks = [
+    { name: 'process', ok: phase === 'started', detail: phase },
+    { name: 'broker', ok: outage === undefined, detail: outage?.code ?? 'answers' },
+    ...machines,
+  ]
   return { ready: checks.every(({ ok }) => ok), checks }
 }

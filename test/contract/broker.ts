@@ -286,6 +286,13 @@ function describePublishing(open: OpenBroker): void {
 }
 
 function describeClosing(open: OpenBroker): void {
+  test('a broker answers a ping until it is closed', async (t) => {
+    const broker = await openFor(t, open)
+    await broker.ping(deadline())
+    await broker.close()
+    await assert.rejects(broker.ping(deadline()), { code: 'SHUTTING_DOWN' })
+  })
+
   test('close waits for what is in flight, and refuses everything afterwards', async (t) => {
     const broker = await openFor(t, open)
     const topic = await makeTopic(broker)

@@ -192,6 +192,7 @@ export class MemoryBroker implements Broker {
   publish = untouched
   takeOver = untouched
   joinGroup = untouched
+  ping = untouched
   close = untouched
 }
 
@@ -224,6 +225,7 @@ export class MemoryStore implements Store {
   migrate = untouched
   claim = untouched
   write = untouched
+  ping = untouched
   close = untouched
 }
 

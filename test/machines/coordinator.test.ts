@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { TapelineError } from '../../src/errors.ts'
 import { ALERT_AFTER_MS } from './bench.ts'
 import { backOff, CREATE, DELETE, done, fail, pass, reset, walk } from './steps.ts'
 
@@ -69,17 +70,21 @@ describe('a failed step of the coordinator', () => {
     assert.equal(actor.getSnapshot().context.errorInfo, null)
   })
 
-  test('of receiving is over when requests come, or when a minute has passed without another', async () => {
-    for (const recovered of [createAsked, pass(60_000)]) {
-      const failed = fail('receiveRequestsService')
-      const { go, bench, actor } = await walk('coordinator', failed, pass(ALERT_AFTER_MS), failed)
-      await go(pass(0), backOff)
-      assert.equal(actor.getSnapshot().value, 'active')
-      await go(pass(59_999))
-      assert.deepEqual(bench.alerts(), ['raiseAlert'], 'a quiet minute is not over yet')
-      await go(recovered)
-      assert.deepEqual(bench.alerts(), ['raiseAlert', 'clearAlert'])
-      assert.equal(actor.getSnapshot().context.errorInfo, null)
-    }
-  })
+  for (const { code, quietMs } of [
+    { code: 'BROKER_UNAVAILABLE', quietMs: 5_000 },
+    { code: 'TIMEOUT', quietMs: 60_000 },
+  ] as const)
+    test(`of receiving (${code}) is over when requests come, or when ${quietMs} ms have passed without another`, async () => {
+      for (const recovered of [createAsked, pass(quietMs)]) {
+        const failed = fail('receiveRequestsService', new TapelineError(code, 'failed'))
+        const { go, bench, actor } = await walk('coordinator', failed, pass(ALERT_AFTER_MS), failed)
+        await go(pass(0), backOff)
+        assert.equal(actor.getSnapshot().value, 'active')
+        await go(pass(quietMs - 1))
+        assert.deepEqual(bench.alerts(), ['raiseAlert'], 'it is not over yet')
+        await go(recovered)
+        assert.deepEqual(bench.alerts(), ['raiseAlert', 'clearAlert'])
+        assert.equal(actor.getSnapshot().context.errorInfo, null)
+      }
+    })
 })

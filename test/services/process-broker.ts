@@ -65,7 +65,8 @@ export class ProcessBroker implements Broker {
     for (const membership of this.#memberships) {
       await membership.inner?.leave()
       membership.inner = undefined
-      await membership.options.onAssignment([])
+      const { onAssignment, onDoubt = () => onAssignment([]) } = membership.options
+      await onDoubt()
     }
   }
 
@@ -143,6 +144,8 @@ export class ProcessBroker implements Broker {
       },
     }
   }
+
+  ping: Broker['ping'] = (...call) => this.#pass(() => this.#broker.ping(...call))
 
   /** The broker belongs to all processes. */
   async close(): Promise<void> {}

@@ -217,3 +217,33 @@ test('a dynamic consumer that was restarted subscribes again to all its topics',
   assert.deepEqual(actor.report().context, { currentTopics: ['a'] })
   actor.stop()
 })
+
+test('a failure is logged with its code when it begins and when it is over, not at each attempt, and tried again at once when what it needs is back', async () => {
+  const bench = new Bench()
+  const lines: object[] = []
+  const keep = (fields: object, message: string): void => void lines.push({ ...fields, message })
+  const actor = superviseActor({
+    ...quiet(bench),
+    ...{ kind: 'producer', id: 'producer' },
+    machine: provideProducer(bench),
+    log: { ...bench.log, warn: keep },
+    summarise: () => ({}),
+  })
+  await bench.done('fetchDataService', sourceBatch('fetched'))
+  await bench.fail('publishFixedService')
+  await bench.pass(100)
+  await bench.fail('publishFixedService')
+  const failure = { actor: 'producer', code: 'BROKER_UNAVAILABLE', step: 'publishingFixed' }
+  assert.deepEqual(lines, [{ ...failure, reason: 'away', message: 'the machine is in error' }])
+
+  actor.retry('STORE_UNAVAILABLE')
+  assert.equal(actor.report().state, 'error', 'what is back is not what failed')
+  actor.retry('BROKER_UNAVAILABLE')
+  assert.equal(actor.report().state, 'publishingFixed')
+  actor.retry('BROKER_UNAVAILABLE')
+  assert.equal(bench.running().length, 1, 'a step under way is left alone')
+  await bench.pass(900)
+  await bench.done('publishFixedService', outcome())
+  assert.deepEqual(lines[1], { ...failure, forMs: 1_000, message: 'the machine works again' })
+  actor.stop()
+})

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { TapelineError } from '../../src/errors.ts'
 import type { ActorReport } from '../../src/ports/actors.ts'
 import { StartedParts } from '../../src/topology/closing.ts'
 import { readiness } from '../../src/topology/readiness.ts'
 import { quietLog } from '../quiet.ts'
 
-const RUNNING = { isStarted: true, isClosing: false }
+const RUNNING = { isStarted: true, isClosing: false, outage: undefined }
 
 const actor = (machine: ActorReport['machine'], step?: string): ActorReport => ({
   ...{ id: machine, machine, state: step ? 'error' : 'idle', since: '', restarts: 0, context: {} },
@@ -24,6 +25,7 @@ test('ready is a process that has started, whose machines are not in error but f
   assert.equal(ready, false)
   assert.deepEqual(checks, [
     { name: 'process', ok: true, detail: 'started' },
+    { name: 'broker', ok: true, detail: 'answers' },
     { name: 'consumerFixed', ok: false, detail: 'error: STORE_UNAVAILABLE' },
   ])
 })
@@ -32,10 +34,23 @@ test('it is not ready any more as soon as it begins to stop, while its parts dra
   const started = new StartedParts(quietLog)
   const draining = Promise.withResolvers<void>()
   started.add('producer', () => draining.promise)
-  const ready = () => readiness({ isStarted: true, isClosing: started.isClosing }, [])
+  const ready = () => readiness({ ...RUNNING, isClosing: started.isClosing }, [])
   assert.equal(ready().ready, true)
   const closed = started.close()
-  assert.deepEqual(ready(), { ready: false, checks: [{ name: 'process', ok: false, detail: 'stopping' }] })
+  assert.deepEqual(ready(), {
+    ready: false,
+    checks: [
+      { name: 'process', ok: false, detail: 'stopping' },
+      { name: 'broker', ok: true, detail: 'answers' },
+    ],
+  })
   draining.resolve()
   await closed
+})
+
+test('without its broker a process is not ready, whether a machine runs in it or not', () => {
+  const outage = new TapelineError('BROKER_UNAVAILABLE', 'the broker does not answer')
+  const { ready, checks } = readiness({ ...RUNNING, outage }, [])
+  assert.equal(ready, false)
+  assert.deepEqual(checks[1], { name: 'broker', ok: false, detail: 'BROKER_UNAVAILABLE' })
 })

@@ -17,6 +17,9 @@ export { findForbidden, inspectKafka, type KafkaInspection, type KafkaTopic } fr
 export type { KafkaUses } from './kafka/rights.ts'
 export type { KafkaSettings } from './kafka/settings.ts'
 
+/** A server that does not answer a ping for so long has its connection closed, and another one is asked. */
+const PING_MS = 2_000
+
 /**
  * Connects to Apache Kafka or Redpanda: one attempt. Each reader, writer and group member has connections of its own.
  * Raises BROKER_UNAVAILABLE, BROKER_UNAUTHORIZED, BROKER_FORBIDDEN, BROKER_TLS_FAILED, BROKER_HOST_UNKNOWN, BROKER_UNSUPPORTED.
@@ -45,6 +48,7 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
     control: new IdempotentSender(settings, view),
   }
   const transactions = new Cluster(settings, view)
+  const pings = new Cluster(settings, view, PING_MS)
   const parts = new Set<Reader | TransactionalWriter>()
   const members = new Set<KafkaGroupMember>()
   let closing: Promise<void> | undefined
@@ -57,7 +61,7 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
     await Promise.all([...members].map((member) => member.leave()))
     await Promise.all([senders.data.close(), senders.control.close()])
     await Promise.all([...parts].map((part) => part.close(AbortSignal.timeout(CLOSE_MS))))
-    await Promise.all([transactions.close(), cluster.close()])
+    await Promise.all([transactions.close(), pings.close(), cluster.close()])
   }
 
   return {
@@ -131,6 +135,10 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
           members.delete(member)
         },
       }
+    },
+    async ping(signal) {
+      refuseClosed()
+      await pings.request('metadata', 'any', [[], false, false], signal)
     },
     close() {
       closing ??= close()

@@ -5,6 +5,9 @@ import { DatabaseError } from './session.ts'
 /** read_only_sql_transaction: of a write, it says that the server is no primary any more. */
 const READ_ONLY_STATE = '25006'
 
+/** too_many_connections */
+const TOO_MANY_CONNECTIONS = '53300'
+
 /** Raised by `tapeline_advance` (migration 6); their detail names the partitions. */
 const ADVANCE_STATES: Readonly<Record<string, readonly [ErrorCode, (names: string) => string]>> = {
   TL001: ['FENCED', (names) => `The claim of ${names} is no longer valid.`],
@@ -68,6 +71,12 @@ export function isReadOnly(thrown: unknown): boolean {
   if (!(thrown instanceof Error)) return false
   const { cause } = thrown
   return cause instanceof DatabaseError && cause.sqlState === READ_ONLY_STATE
+}
+
+/** Whether a connection was refused since the server has as many as it takes. */
+export function isCrowded(thrown: unknown): boolean {
+  const cause = thrown instanceof Error ? thrown.cause : undefined
+  return cause instanceof Error && 'code' in cause && cause.code === TOO_MANY_CONNECTIONS
 }
 
 const QUERY_CODES: Readonly<Record<string, ErrorCode>> = {

@@ -65,6 +65,7 @@ function storeOf(host: StoreHost): Store {
         { sql, maxRows, timeoutMs },
         { signal, timeoutMs: timeoutMs + QUERY_GRACE_MS, timedOut: () => timedOut(timeoutMs) },
       ),
+    ping: async () => {},
     close: () => host.close(),
   }
 }

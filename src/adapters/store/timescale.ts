@@ -1,5 +1,6 @@
 import type { PartitionWrite, Store } from '../../ports/store.ts'
 import { detectCapabilities } from './capabilities.ts'
+import { isCrowded } from './database-errors.ts'
 import { candles, trades } from './market-queries.ts'
 import { migrate } from './migrate.ts'
 import { readOnlyQuery } from './read-only-query.ts'
@@ -42,6 +43,7 @@ export async function openTimescaleStore(settings: TimescaleSettings, signal: Ab
   const writes = new SessionPool({ size: lanes, open, useMs })
   const controls = new SessionPool({ size: CONTROLS, open, useMs })
   const queries = new SessionPool({ size: QUERIES, open, useMs })
+  const pings = new SessionPool({ size: 1, open, useMs })
   const migrations = new SessionPool({ size: 1, open: openUnlimited, useMs: MIGRATION_MS })
   const policies = {
     chunkIntervalMs: settings.chunkIntervalMs,
@@ -64,9 +66,19 @@ export async function openTimescaleStore(settings: TimescaleSettings, signal: Ab
     candles: (query, stop) => queries.use(stop, (session) => candles(session, query)),
     query: (sql, limits, stop) =>
       queries.use(stop, (session) => readOnlyQuery(session, { sql, ...limits }), limits.timeoutMs + GRACE_MS),
+    ping: (stop) => ping(pings, stop),
     async close() {
-      await Promise.all([writes, controls, queries, migrations].map((pool) => pool.close()))
+      await Promise.all([writes, controls, queries, pings, migrations].map((pool) => pool.close()))
     },
+  }
+}
+
+/** A server that has no connection left for this one answers all the same: those that are open go on. */
+async function ping(pool: SessionPool, signal: AbortSignal): Promise<void> {
+  try {
+    await pool.use(signal, (session) => session.rows('select 1'))
+  } catch (error) {
+    if (!isCrowded(error)) throw error
   }
 }
 

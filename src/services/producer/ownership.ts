@@ -11,12 +11,6 @@ import { type FormerOwnership, type TakenShard, takeOverShards } from './take-ov
 /** How long taking shards over may take: a tail of some seconds is read, and epochs are claimed one by one. */
 const TAKE_OVER_TIMEOUT_MS = 60_000
 
-/**
- * How long shards are kept in mind when the group gives this process none at all. As a rule the broker is away then, the source goes on
- * delivering into its queue, and the shards come back: what is in hand is published as if nothing had been.
- */
-const SUSPENSION_MS = 60_000
-
 /** Who hears of shards that come and go. */
 interface ShardListener {
   /** A shard was taken over; `isResumed` where others may have written in the meantime, or this process did not run. */
@@ -31,11 +25,14 @@ interface ShardListener {
 export interface ShardOwnership {
   readonly shards: ReadonlyMap<number, Shard>
   readonly routes: Routes
-  /** Whether the group gives this process any shard. */
+  /** Whether there is any shard that events may be for. */
   readonly assigned: boolean
   /** Whether the group gives it this shard. */
   isAssigned(k: number): boolean
-  /** Whether it had shards until lately, and the group gives it none at present: what is in hand waits. */
+  /**
+   * Whether there are shards of which nobody knows at present whether they are still its own, as while the broker is away: what is in
+   * hand waits.
+   */
   readonly isSuspended: boolean
   /** From now on tells of what comes and goes; one listener. */
   listen(listener: ShardListener): void
@@ -52,12 +49,14 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
   const { broker, names, registry, topics, now, log } = parts
   const shards = new Map<number, Shard>()
   const routes = new Routes(registry, now)
+  /**
+   * Shards that are in doubt: they were this process's, and are again as soon as they are taken over anew, or the group gives them to
+   * another. However long that takes, what is in hand is kept, and the source goes on delivering into its queue.
+   */
   const former = new Map<number, FormerOwnership>()
   /** In which generation of the assignment each shard was taken over. */
   const takenIn = new Map<number, number>()
   const assignment = new Assignment(now)
-  const suspended = new Set<number>()
-  let suspendedAt = 0
   let listener: ShardListener = { taken() {}, async lost() {}, left() {} }
 
   const isAssigned = (k: number): boolean => assignment.has(topics.trade, k)
@@ -89,28 +88,23 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
     if (shard) void closeWriter(shard)
   }
 
-  const remember = (shard: Shard): void => {
-    former.set(shard.k, { epoch: shard.epoch, expected: expectedOffsets(shard), claimed: new Set() })
+  const doubt = (ks: Iterable<number>): void => {
+    for (const k of ks) {
+      const shard = release(k)
+      if (shard === undefined) continue
+      former.set(k, { epoch: shard.epoch, expected: expectedOffsets(shard), claimed: new Set() })
+      void closeWriter(shard)
+    }
   }
 
-  const giveAway = async (k: number, isSuspension: boolean): Promise<void> => {
+  /** The group gives a shard to another process. */
+  const giveAway = async (k: number): Promise<void> => {
     const shard = shards.get(k)
     // It takes what it needs at once; from then on nothing is published or derived.
     const lost = shard && listener.lost(shard)
-    if (isSuspension) {
-      if (shard) remember(shard)
-      suspended.add(k)
-      routes.leaveShard(k)
-      release(k)
-    } else leave(k)
+    leave(k)
     await lost
     if (shard) await closeWriter(shard)
-  }
-
-  /** Ends the suspension: shards that have not come back are another process's. */
-  const resume = (): void => {
-    for (const k of suspended) if (!isAssigned(k)) leave(k)
-    suspended.clear()
   }
 
   const member: GroupMember = await broker.joinGroup(
@@ -118,12 +112,13 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
       group: names.groups.producers,
       topics: [topics.trade],
       onAssignment: async (partitions) => {
+        const wasInDoubt = assignment.isInDoubt
         const lost = assignment.set(partitions)
-        const isSuspension = partitions.length === 0
-        if (isSuspension && lost.length > 0) suspendedAt = now()
-        if (!isSuspension) resume()
-        await Promise.all(lost.map(({ partition }) => giveAway(partition, isSuspension)))
+        await Promise.all(lost.map(({ partition }) => giveAway(partition)))
+        // What is kept may have been another's for a while: taking it over tells.
+        if (wasInDoubt) doubt([...shards.keys()])
       },
+      onDoubt: () => assignment.doubt(),
     },
     signal,
   )
@@ -139,7 +134,8 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
       const { shard } = each
       const isResumed = !former.has(shard.k) || each.isInterrupted
       former.delete(shard.k)
-      if (!isAssigned(shard.k)) {
+      // The group may have moved on in the meantime; in doubt the shard is kept.
+      if (!isAssigned(shard.k) && !assignment.isInDoubt) {
         void closeWriter(shard)
         continue
       }
@@ -154,29 +150,21 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
     shards,
     routes,
     get assigned() {
-      return assignment.list().length > 0
+      return shards.size > 0 || former.size > 0 || assignment.list().length > 0
     },
     isAssigned,
     get isSuspended() {
-      return suspended.size > 0
+      return former.size > 0
     },
     listen(given) {
       listener = given
     },
     async ensure(stop) {
-      if (suspended.size > 0 && now() - suspendedAt > SUSPENSION_MS) resume()
       const missing = assignment.list().flatMap(({ partition }) => (shards.has(partition) ? [] : partition))
       if (missing.length > 0) await takeOver(missing, stop)
       routes.sync(shards.values())
     },
-    doubt(ks) {
-      for (const k of ks) {
-        const shard = release(k)
-        if (shard === undefined) continue
-        remember(shard)
-        void closeWriter(shard)
-      }
-    },
+    doubt,
     yieldTo,
     async close() {
       await member.leave()

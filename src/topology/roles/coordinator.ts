@@ -2,6 +2,7 @@ import { createCoordinatorServices } from '../../services/coordinator/coordinato
 import { createLeader } from '../../services/coordinator/leader.ts'
 import { startCoordinator } from '../actors.ts'
 import { type Foundation, newId } from '../foundation.ts'
+import { watchedCoordinator } from '../watched-services.ts'
 
 /** Starts the role coordinator: the one that leads makes and removes dynamic topics. Gives whether this one does. */
 export async function startCoordinatorRole(
@@ -9,6 +10,7 @@ export async function startCoordinatorRole(
   signal: AbortSignal,
 ): Promise<() => boolean> {
   const { config, broker, registry, bus, names, membership, instance, roster, started, log } = foundation
+  const { actorParts, brokerWatch } = foundation
   const { grace, maxPerApplication, retention } = config.streams
   const leader = createLeader({ broker, names, registry, instance, now: Date.now, log })
   const services = await createCoordinatorServices(
@@ -28,7 +30,9 @@ export async function startCoordinatorRole(
     signal,
   )
   const leads = (): boolean => leader.leading
-  roster.add(startCoordinator(foundation.actorParts, services, () => ({ leads: leads() })))
+  roster.add(
+    startCoordinator(actorParts, watchedCoordinator(services, brokerWatch), () => ({ leads: leads() })),
+  )
   started.add('coordinator', () => {
     roster.remove('coordinator')
     return services.close()

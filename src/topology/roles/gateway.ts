@@ -2,11 +2,14 @@ import { createWebSocketEndpoint } from '../../adapters/transport/websocket.ts'
 import { createDeadLetterDesk } from '../../control/dead-letters.ts'
 import { createStreamDesk } from '../../control/stream-desk.ts'
 import { startGateway } from '../../gateway/gateway.ts'
+import type { ConsumerDynamicServices } from '../../services/consumer-dynamic/application.ts'
 import { createDelivery } from '../../services/consumer-dynamic/delivery.ts'
+import { alertOutages } from '../../telemetry/outage-watch.ts'
 import { addressOf } from '../address.ts'
 import { newId, type StoreFoundation } from '../foundation.ts'
 import { observedOf } from '../operations.ts'
 import { clockMicros } from '../sources.ts'
+import { watchedConsumerDynamic } from '../watched-services.ts'
 
 /** Starts the role gateway: the API, and delivery to applications. Gives its address as this machine reaches it. */
 export async function startGatewayRole(
@@ -24,12 +27,14 @@ export async function startGatewayRole(
     instance,
     roster,
     actorParts,
+    brokerWatch,
     started,
     log,
     meter,
   } = foundation
   const desk = createStreamDesk({ instance, bus, registry, membership, newId })
-  const spawn = roster.spawnConsumerDynamic.bind(roster, actorParts)
+  const spawn = (app: string, services: ConsumerDynamicServices) =>
+    roster.spawnConsumerDynamic(actorParts, app, watchedConsumerDynamic(services, brokerWatch))
   const nowMicros = clockMicros
   const delivery = await createDelivery({
     broker,
@@ -43,6 +48,11 @@ export async function startGatewayRole(
     nowMicros,
     log,
     meter,
+  })
+  // It has a machine only while an application is connected.
+  const unalert = alertOutages(brokerWatch, actorParts.alerts, {
+    id: 'gateway',
+    afterMs: actorParts.settings.alertAfterMs,
   })
   // An address that cannot be listened on must not leave delivery running: the process would never end.
   started.add('gateway', () => delivery.close())
@@ -58,6 +68,7 @@ export async function startGatewayRole(
     endpoint: createWebSocketEndpoint,
   })
   started.add('gateway', async () => {
+    unalert()
     await gateway.close()
     await delivery.close()
   })

@@ -4,6 +4,7 @@ import { createProducerServices } from '../../services/producer/producer.ts'
 import { startProducer } from '../actors.ts'
 import { type Foundation, newId } from '../foundation.ts'
 import type { ChosenSource } from '../sources.ts'
+import { watchedProducer } from '../watched-services.ts'
 
 /**
  * Starts the role producer: the source into the fixed topics, and from there into the dynamic ones. Gives which shards this one
@@ -14,8 +15,20 @@ export async function startProducerRole(
   { source, markets }: ChosenSource,
   signal: AbortSignal,
 ): Promise<() => readonly number[]> {
-  const { config, broker, registry, bus, names, instance, roster, actorParts, started, log, meter } =
-    foundation
+  const {
+    config,
+    broker,
+    registry,
+    bus,
+    names,
+    instance,
+    roster,
+    actorParts,
+    brokerWatch,
+    started,
+    log,
+    meter,
+  } = foundation
   started.add('source', () => source.close())
   const standing = new Map(
     Object.entries(config.streams.standing).map(([name, request]) => [name, parseStreamRequest(request)]),
@@ -45,7 +58,7 @@ export async function startProducerRole(
     topicsAside: services.topicsAside(),
     source: healthOf(source),
   })
-  const actor = roster.add(startProducer(actorParts, services, details))
+  const actor = roster.add(startProducer(actorParts, watchedProducer(services, brokerWatch), details))
   const unlisten = services.onNotification((notification) =>
     actor.send({ type: 'NOTIFY_PRODUCER', notification }),
   )

@@ -60,6 +60,7 @@ async function setUp(t: TestContext) {
         takeOver: (id, signal) => broker.takeOver(id, signal),
         openReader: (signal) => broker.openReader(signal),
         joinGroup: (options, signal) => broker.joinGroup(options, signal),
+        ping: (signal) => broker.ping(signal),
         close: () => broker.close(),
         async publish(entries, signal) {
           await onPublish(entries)

@@ -134,6 +134,10 @@ export class EmbeddedBroker implements Broker {
     }
   }
 
+  async ping(): Promise<void> {
+    if (this.#closed) throw new TapelineError('SHUTTING_DOWN', 'the broker is closed')
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed

@@ -2,12 +2,20 @@ import type { GroupOptions } from '../../../ports/broker.ts'
 import type { TopicPartition } from './assign-partitions.ts'
 import type { KafkaSettings } from './settings.ts'
 
-/** Hands assignments on: one after the other, the latest only while the one before is worked on, and no one twice. */
+/** What was told last, as text. */
+const NONE = '[]'
+const UNKNOWN = ''
+
+/**
+ * Hands assignments on: one after the other, the latest only while the one before is worked on, and no one twice but after a doubt,
+ * which is told before it.
+ */
 export class AssignmentTeller {
   readonly #options: GroupOptions
   readonly #log: KafkaSettings['log']
-  #told = '[]'
+  #told = NONE
   #next: readonly TopicPartition[] | undefined
+  #isDoubtDue = false
   #telling: Promise<void> | undefined
   #stopped = false
 
@@ -26,6 +34,14 @@ export class AssignmentTeller {
     await this.#telling
   }
 
+  /** Tells that the partitions may be others'. */
+  doubt(): void {
+    if (this.#stopped) return
+    this.#isDoubtDue = true
+    this.#next = undefined
+    this.#telling ??= this.#run()
+  }
+
   /** Nothing is told any more; resolves when the member works on nothing. */
   async stop(): Promise<void> {
     this.#stopped = true
@@ -35,18 +51,30 @@ export class AssignmentTeller {
   async #run(): Promise<void> {
     // A turn later, so that `#telling` is set before it is reset.
     await Promise.resolve()
-    for (let next = this.#next; next !== undefined && !this.#stopped; next = this.#next) {
-      this.#next = undefined
-      const text = JSON.stringify(next)
-      if (text === this.#told) continue
-      this.#told = text
+    while ((this.#isDoubtDue || this.#next !== undefined) && !this.#stopped) {
       try {
-        await this.#options.onAssignment(next)
+        await this.#tellNext()
       } catch (error) {
         const { group } = this.#options
         this.#log.error({ group, err: error }, 'a member of a group failed to take its partitions over')
       }
     }
     this.#telling = undefined
+  }
+
+  async #tellNext(): Promise<void> {
+    const { onAssignment, onDoubt } = this.#options
+    if (this.#isDoubtDue) {
+      this.#isDoubtDue = false
+      this.#told = onDoubt === undefined ? NONE : UNKNOWN
+      await (onDoubt === undefined ? onAssignment([]) : onDoubt())
+      return
+    }
+    const next = this.#next ?? []
+    this.#next = undefined
+    const text = JSON.stringify(next)
+    if (text === this.#told) return
+    this.#told = text
+    await onAssignment(next)
   }
 }

@@ -49,8 +49,9 @@ export class Cluster {
 
   /** A request without an answer within `answerMs` shows that its connection has stalled. */
   constructor(settings: KafkaSettings, view: TopicView, answerMs: number = REQUEST_MS) {
-    const options = { ...connectionOptions(settings), requestTimeout: answerMs }
-    this.#pool = new ConnectionPool(settings.clientId, options)
+    const { connectTimeout = answerMs, ...options } = connectionOptions(settings)
+    const limits = { connectTimeout: Math.min(connectTimeout, answerMs), requestTimeout: answerMs }
+    this.#pool = new ConnectionPool(settings.clientId, { ...options, ...limits })
     this.#bootstrap = settings.bootstrap.map(parseAddress)
     this.#view = view
   }

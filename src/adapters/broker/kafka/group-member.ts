@@ -26,7 +26,8 @@ const ANY_EPOCH = -1
 /**
  * One member of a classic consumer group, from joining to leaving, over every outage. It goes on with what it keeps while the
  * group is distributed anew, and gives up what it loses before another gets it. When the group may have given the member up,
- * because nothing was heard of it for a session, it has nothing until it is in again.
+ * because nothing was heard of it for a session, what it has is in doubt until it is heard again, or in again: then it asks for the
+ * same, and gets it unless another has it by now.
  */
 export class KafkaGroupMember implements GroupMember {
   readonly #cluster: Cluster
@@ -41,9 +42,11 @@ export class KafkaGroupMember implements GroupMember {
   readonly #running: Promise<void>
   readonly #guard: Timer
   #owned: readonly TopicPartition[] = []
+  /** Since when others may have what it owns (performance.now). */
+  #doubtedAt: number | undefined
   /** When the last request was sent that the group has answered (performance.now). */
   #heardAt = performance.now()
-  /** After so long without an answer the partitions are given up. */
+  /** After so long without an answer the partitions are in doubt. */
   #unheardMs = SESSION_MS
   #leaving: Promise<void> | undefined
 
@@ -55,7 +58,7 @@ export class KafkaGroupMember implements GroupMember {
     this.#session = new GroupSession(this.#cluster, options.group, options.topics)
     this.#teller = new AssignmentTeller(options, settings.log)
     this.#joined.promise.catch(() => undefined)
-    this.#guard = startInterval(() => this.#giveUpWhenUnheard(), LOOK_MS)
+    this.#guard = startInterval(() => this.#doubtWhenUnheard(), LOOK_MS)
     this.#running = this.#stay()
   }
 
@@ -168,6 +171,7 @@ export class KafkaGroupMember implements GroupMember {
     const kept = new Set(result.map(placeKey))
     const loses = this.#owned.some((place) => !kept.has(placeKey(place)))
     this.#owned = result
+    this.#doubtedAt = undefined
     const told = this.#teller.tell(result)
     const revoked = loses ? Promise.race([told, pause(REVOKE_MS, signal)]) : undefined
     return this.#beat(revoked)
@@ -189,6 +193,7 @@ export class KafkaGroupMember implements GroupMember {
         if (verdict === 'ok') {
           this.#heardAt = sentAt
           failures = 0
+          this.#believeAgain(sentAt)
         } else if (verdict !== 'again') return this.#obey(verdict)
       } catch (thrown) {
         if (signal.aborted) break
@@ -203,23 +208,28 @@ export class KafkaGroupMember implements GroupMember {
 
   #obey(verdict: 'again' | 'rejoin' | 'lost'): 'again' | 'rejoin' {
     if (verdict !== 'lost') return verdict
-    this.#giveUp()
+    this.#session.forgetMember()
+    this.#doubt()
     return 'rejoin'
   }
 
-  /** Without a word from the group for a session, others may have what was ours: it is asked for anew. */
-  #giveUpWhenUnheard(): void {
-    if (this.#owned.length === 0 || performance.now() - this.#heardAt <= this.#unheardMs) return
-    this.#log.warn(
-      { group: this.#group },
-      'nothing was heard of the group for a session: the partitions are given up',
-    )
-    this.#giveUp()
+  /** Without a word from the group for a session, others may have what is ours. */
+  #doubtWhenUnheard(): void {
+    if (performance.now() - this.#heardAt <= this.#unheardMs) return
+    this.#doubt()
   }
 
-  #giveUp(): void {
-    this.#owned = []
-    this.#session.forgetMember()
-    void this.#teller.tell([])
+  #doubt(): void {
+    if (this.#doubtedAt !== undefined || this.#owned.length === 0) return
+    this.#doubtedAt = performance.now()
+    this.#log.warn({ group: this.#group }, 'the group may have given the partitions of this member to others')
+    this.#teller.doubt()
+  }
+
+  /** A heartbeat that was sent since has been answered: in the generation that the member knows nobody else can have what it has. */
+  #believeAgain(sentAt: number): void {
+    if (this.#doubtedAt === undefined || sentAt < this.#doubtedAt) return
+    this.#doubtedAt = undefined
+    void this.#teller.tell(this.#owned)
   }
 }

@@ -17,6 +17,11 @@ const PROTOCOL_TYPE = 'consumer'
 const PROTOCOL = 'tapeline-cooperative'
 const SUBSCRIPTION_VERSION = 2
 const ASSIGNMENT_VERSION = 1
+/**
+ * What a member had in a generation that the group has given it up in, it asks for as of so many generations before: nobody else is
+ * to get it, unless another has it by now.
+ */
+const BEFORE_ALL = 2 ** 31 - 1
 const HEARTBEAT_ANSWER_MS = SESSION_MS / 2
 const LEAVE_MS = 1_000
 
@@ -51,6 +56,8 @@ export class GroupSession {
   #coordinator: number | undefined
   #memberId = ''
   #generation = -1
+  /** The last generation that it was a member of. */
+  #lastGeneration = 0
 
   constructor(cluster: Cluster, group: string, topics: readonly string[]) {
     this.#cluster = cluster
@@ -75,7 +82,7 @@ export class GroupSession {
       version: SUBSCRIPTION_VERSION,
       topics: [...this.#topics],
       ownedPartitions: grouped(owned),
-      generationId: this.#generation,
+      generationId: this.#generation >= 0 ? this.#generation : this.#lastGeneration - BEFORE_ALL,
     })
     const protocols = [{ name: PROTOCOL, metadata }]
     const joined = await this.#cluster.request(
@@ -92,6 +99,7 @@ export class GroupSession {
     if (verdict !== 'ok') return verdict
     this.#memberId = joined.memberId
     this.#generation = joined.generationId
+    this.#lastGeneration = joined.generationId
     const isLeader = joined.leader === joined.memberId
     const assignments = isLeader ? await this.#distribute(joined.members, signal) : []
     const synced = await this.#cluster.request(

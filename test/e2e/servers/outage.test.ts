@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { requireServer } from '../../servers/availability.ts'
+import { kafkaMissing } from '../../servers/kafka.ts'
+import { postgresMissing } from '../../servers/postgres.ts'
+import { byMarket, readLedger } from '../ledger.ts'
+import { until } from '../platform-process.ts'
+import { checkClient, checkRows, checkStream, missingTrades } from './checks.ts'
+import { type Cluster, openCluster, startAll } from './cluster.ts'
+import { drain } from './drain.ts'
+import type { Evidence } from './evidence.ts'
+import { alertsAt, ownActors } from './operations-view.ts'
+import { ResumingClient } from './resuming-client.ts'
+
+const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
+/** Trades a second, and how long each server is away; the whole check: 500, and 60 s and 300 s. */
+const RATE = Number(process.env['TAPELINE_RATE'] ?? 200)
+const OUTAGE_MS = Number(process.env['TAPELINE_OUTAGE'] ?? 12) * 1_000
+/** What a machine may take to say that it stands still, and what looking may add on a busy machine. */
+const SEEN_WITHIN_MS = 5_000 + 1_000
+/** A server of a test that was killed takes some seconds to be there again. */
+const BACK_WITHIN_MS = 60_000
+
+const ROLES = {
+  producer: 'producer',
+  coordinator: 'coordinator',
+  'consumer-fixed': 'consumer-fixed',
+  gateway: 'gateway',
+}
+/** The machine that shows an outage in each process. */
+const MACHINES: Readonly<Record<keyof typeof ROLES, string>> = {
+  producer: 'producer',
+  coordinator: 'coordinator',
+  'consumer-fixed': 'consumerFixed',
+  gateway: 'consumerDynamic',
+}
+type Name = keyof typeof ROLES
+const NAMES = Object.keys(ROLES) as Name[]
+
+const title = `the broker and the database are away for ${OUTAGE_MS / 1_000} s at ${RATE} trades/s (seed ${SEED})`
+describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
+  let cluster: Cluster
+  let client: ResumingClient
+  let passed = 0
+
+  before(async () => {
+    cluster = await openCluster({
+      ...{ seed: SEED, rate: RATE, roles: ROLES },
+      environment: { TAPELINE_ALERTS_AFTER: '6s' },
+    })
+    await startAll(cluster)
+    client = new ResumingClient('client', [cluster.api('gateway')], { channel: 'trade', symbols: ['*'] })
+    await client.open(AbortSignal.timeout(30_000))
+    await untilAllStored()
+  })
+  after(async () => {
+    await client?.close()
+    const isWell = passed === 4
+    if (!isWell && cluster) console.log(`logs: ${cluster.logs}`)
+    await cluster?.close({ keep: !isWell })
+  })
+
+  /** Waits until every trade that the ledger holds by now is stored. */
+  const untilAllStored = async (withinMs = BACK_WITHIN_MS): Promise<void> => {
+    const emitted = (await readLedger(cluster.ledger)).length
+    await until(
+      'everything that was emitted is stored',
+      async () =>
+        Number((await cluster.sql<{ n: string }>('select count(*) as n from trades'))[0]?.n) >= emitted,
+      withinMs,
+    )
+  }
+
+  const readyz = async (name: Name): Promise<{ status: number; text: string }> => {
+    const response = await fetch(`${await cluster.process(name).api()}/readyz`)
+    return { status: response.status, text: await response.text() }
+  }
+
+  /** Waits until a process shows the outage everywhere but in its alerts. */
+  const untilShown = async (name: Name, code: string): Promise<void> => {
+    await until(
+      `${name} is in error with ${code}`,
+      async () =>
+        (await ownActors(cluster, name)).some(
+          ({ machine, state, errorInfo }) =>
+            machine === MACHINES[name] && state === 'error' && errorInfo?.code === code,
+        ),
+      SEEN_WITHIN_MS,
+    )
+    await until(
+      `${name} is not ready`,
+      async () => {
+        const { status, text } = await readyz(name)
+        return status === 503 && text.includes(code)
+      },
+      1_000,
+    )
+  }
+
+  /** Everything is well again, and the log of the process tells of the beginning and of the end. */
+  const untilOver = async (name: Name, code: string): Promise<void> => {
+    await until(
+      `${name} works again`,
+      async () => {
+        const actors = await ownActors(cluster, name)
+        return (
+          (await readyz(name)).status === 200 &&
+          actors.every(({ errorInfo }) => errorInfo === null) &&
+          (await alertsAt(cluster, name)).filter(({ id }) => !id.includes('@')).length === 0
+        )
+      },
+      BACK_WITHIN_MS,
+    )
+    const lines = (await readFile(join(cluster.logs, `${name}.log`), 'utf8')).split('\n')
+    const told = lines.filter((line) => line.includes(code))
+    assert.ok(
+      told.some((line) => line.includes('in error')) && told.some((line) => line.includes('works again')),
+      `${name} logs beginning and end:\n${told.join('\n')}`,
+    )
+  }
+
+  const outage = async (
+    t: TestContext,
+    { code, names }: { readonly code: string; readonly names: readonly Name[] },
+    begin: () => Promise<void> | void,
+    end: () => Promise<void> | void,
+  ): Promise<void> => {
+    const since = Date.now()
+    await begin()
+    const shown = await Promise.all(
+      names.map(async (name) => {
+        await untilShown(name, code)
+        return `${name} ${((Date.now() - since) / 1_000).toFixed(1)} s`
+      }),
+    )
+    t.diagnostic(`shown by ${shown.join(', ')}`)
+    await Promise.all(
+      names.map((name) =>
+        until(`${name} raises an alert`, async () =>
+          (await alertsAt(cluster, name)).some((alert) => alert.code === code && !alert.id.includes('@')),
+        ),
+      ),
+    )
+    await delay(Math.max(0, OUTAGE_MS - (Date.now() - since)))
+    // It stays shown for as long as it lasts.
+    await Promise.all(names.map((name) => untilShown(name, code)))
+    await end()
+    const back = Date.now()
+    await Promise.all(names.map((name) => untilOver(name, code)))
+    t.diagnostic(`all well ${((Date.now() - back) / 1_000).toFixed(1)} s after it was back`)
+    await untilAllStored(BACK_WITHIN_MS + OUTAGE_MS)
+    t.diagnostic(`all stored ${((Date.now() - back) / 1_000).toFixed(1)} s after it was back`)
+    passed++
+  }
+
+  test('the broker stands still: each role says so, and every trade of the time is stored afterwards', (t) =>
+    outage(
+      t,
+      { code: 'BROKER_UNAVAILABLE', names: NAMES },
+      () => cluster.kafka.pause(),
+      () => cluster.kafka.resume(),
+    ))
+
+  test('the broker is killed and starts again: the same', (t) =>
+    outage(
+      t,
+      { code: 'BROKER_UNAVAILABLE', names: NAMES },
+      () => cluster.kafka.kill(),
+      () => cluster.kafka.restart(),
+    ))
+
+  test('the database stands still: the fixed consumer says so, and all rows arrive', (t) =>
+    outage(
+      t,
+      { code: 'STORE_UNAVAILABLE', names: ['consumer-fixed'] },
+      () => cluster.postgres.pause(),
+      () => cluster.postgres.resume(),
+    ))
+
+  test('after all that nothing is missing, twice or out of order, and there is no gap', async () => {
+    const evidence = await drain(cluster, [client])
+    assert.deepEqual(
+      [
+        ...checkRows(evidence),
+        ...missingTrades(evidence).map(({ id }) => `${id} is missing`),
+        ...outOfOrder(evidence),
+        ...evidence.gaps.map(({ detail }) => `a gap: ${detail}`),
+        ...[...evidence.streams.values()].flatMap((stream) => checkStream(evidence, stream)),
+        ...checkClient(evidence, {
+          name: client.name,
+          topic: client.stream.topic,
+          segments: client.segments,
+        }),
+      ].slice(0, 20),
+      [],
+    )
+    passed++
+  })
+})
+
+/** Markets whose trades lie in the fixed topic in another order than they were emitted in. */
+function outOfOrder({ emitted, published }: Evidence): string[] {
+  const places = new Map(emitted.map(({ exchange, symbol, id }, i) => [`${exchange}:${symbol}:${id}`, i]))
+  return [...byMarket(published.map(({ trade }) => trade))].flatMap(([market, trades]) => {
+    const order = trades.map(({ id }) => places.get(`${market}:${id}`) ?? -1)
+    const at = order.findIndex((place, i) => i > 0 && place <= (order[i - 1] ?? 0))
+    return at < 0 ? [] : [`${market} is out of order at ${trades[at]?.id}`]
+  })
+}
