@@ -24,9 +24,21 @@ export interface KafkaOptions extends KafkaLogin {
   readonly clusterId?: string
   /** The port of a proxy: clients that come through it find the broker there too. It leads to `behindProxy`; plain text. */
   readonly proxy?: number
+  /** One of several brokers, which are all controllers; by default the only one. */
+  readonly member?: KafkaMember
+}
+
+interface KafkaMember {
+  /** Its number. */
+  readonly id: number
+  readonly controllerPort: number
+  /** All of them, as `controller.quorum.voters` names them. */
+  readonly voters: string
 }
 
 export interface KafkaServer {
+  /** Its number among several; 1 where it is the only one. */
+  readonly id: number
   /** HOST:PORT for clients: the advertised address. */
   readonly bootstrap: string
   /** The port that the broker itself listens on. */
@@ -43,6 +55,8 @@ export interface KafkaServer {
   readonly stop: () => Promise<void>
   /** Starts it again on the same port and data, after `kill` if it still runs; further properties stay from then on. */
   readonly restart: (properties?: Readonly<Record<string, string>>) => Promise<void>
+  /** Removes its data, after `kill` if it still runs: it comes back like a new machine in its place. */
+  readonly empty: () => Promise<void>
   /** Stops it where it is (SIGSTOP). */
   readonly pause: () => void
   readonly resume: () => void
@@ -57,7 +71,6 @@ const CLUSTER_ID = 'tapelineAAAAAAAAAAAAAA'
 /** One broker that is its own controller, small and quick to start and to come back. */
 const PROPERTIES = {
   'process.roles': 'broker,controller',
-  'node.id': '1',
   'controller.listener.names': 'CONTROLLER',
   'num.partitions': '1',
   'default.replication.factor': '1',
@@ -96,9 +109,12 @@ rootLogger.level=warn
 rootLogger.appenderRef.err.ref=err
 `
 
-const java = (paths: string, folder: string, ...args: string[]): string[] => [
+/** One of several is small, and its code is not made as fast as can be: making it would take the others' time. */
+const HEAP = { alone: ['-Xmx512m'], amongOthers: ['-Xmx256m', '-XX:TieredStopAtLevel=1'] } as const
+
+const java = (heap: readonly string[], paths: string, folder: string, ...args: string[]): string[] => [
   '-Xms128m',
-  '-Xmx512m',
+  ...heap,
   '-XX:+UseSerialGC',
   `-Dlog4j2.configurationFile=${join(folder, 'log4j2.properties')}`,
   '-cp',
@@ -111,36 +127,42 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
   const folder = await mkdtemp(join(tmpdir(), 'tapeline-kafka-'))
   try {
     const paths = await classPath('broker')
-    const [port, controllerPort, behindProxy] = [await freePort(), await freePort(), await freePort()]
+    const [port, ownControllerPort, behindProxy] = [await freePort(), await freePort(), await freePort()]
     await writeFile(join(folder, 'log4j2.properties'), LOGGING)
     const ca = await prepareLogin(folder, options)
     const advertised = options.advertised ?? { host: '127.0.0.1', port }
+    const member = options.member ?? {
+      id: 1,
+      controllerPort: ownControllerPort,
+      voters: `1@127.0.0.1:${ownControllerPort}`,
+    }
     const properties = {
       ...PROPERTIES,
-      ...addressProperties({ port, controllerPort, behindProxy }, advertised, options.proxy),
+      'node.id': String(member.id),
+      'controller.quorum.voters': member.voters,
+      ...addressProperties(
+        { port, controllerPort: member.controllerPort, behindProxy },
+        advertised,
+        options.proxy,
+      ),
       'log.dirs': join(folder, 'data'),
       ...loginProperties(folder, options),
       ...options.properties,
     }
-    await writeProperties(folder, properties)
+    const tool = ['kafka.tools.StorageTool', 'format', '-t', options.clusterId ?? CLUSTER_ID, '-c']
+    const heap = options.member === undefined ? HEAP.alone : HEAP.amongOthers
     const format = java(
+      heap,
       paths,
       folder,
-      'kafka.tools.StorageTool',
-      'format',
-      '-t',
-      options.clusterId ?? CLUSTER_ID,
-      '-c',
+      ...tool,
+      join(folder, 'server.properties'),
+      ...scramUsers(options),
     )
-    await run('java', [...format, join(folder, 'server.properties'), ...scramUsers(options)])
     return await serverOf({
-      folder,
-      paths,
-      port,
-      behindProxy,
-      ca,
-      properties,
+      ...{ id: member.id, heap, folder, paths, port, behindProxy, ca, properties },
       bootstrap: `${advertised.host}:${advertised.port}`,
+      format: async () => void (await run('java', format)),
     })
   } catch (error) {
     await rm(folder, { recursive: true, force: true })
@@ -157,7 +179,6 @@ function addressProperties(
   const own = `CLIENT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`
   const told = `CLIENT://${advertised.host}:${advertised.port}`
   return {
-    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
     listeners: proxy === undefined ? own : `${own},PROXY://127.0.0.1:${behindProxy}`,
     'advertised.listeners': proxy === undefined ? told : `${told},PROXY://127.0.0.1:${proxy}`,
     'inter.broker.listener.name': 'CLIENT',
@@ -179,6 +200,8 @@ function writeProperties(folder: string, properties: Readonly<Record<string, str
 }
 
 interface Prepared {
+  readonly id: number
+  readonly heap: readonly string[]
   readonly folder: string
   readonly paths: string
   readonly port: number
@@ -186,10 +209,12 @@ interface Prepared {
   readonly ca: string
   readonly bootstrap: string
   readonly properties: Readonly<Record<string, string>>
+  /** Makes the data folder. */
+  readonly format: () => Promise<void>
 }
 
 async function serverOf(prepared: Prepared): Promise<KafkaServer> {
-  const { folder, paths, port, behindProxy, ca, bootstrap } = prepared
+  const { id, heap, folder, paths, port, behindProxy, ca, bootstrap, format } = prepared
   const lines: string[] = []
   let { properties } = prepared
   let life:
@@ -198,7 +223,7 @@ async function serverOf(prepared: Prepared): Promise<KafkaServer> {
 
   const start = async (): Promise<void> => {
     await writeProperties(folder, properties)
-    const args = java(paths, folder, 'kafka.Kafka', join(folder, 'server.properties'))
+    const args = java(heap, paths, folder, 'kafka.Kafka', join(folder, 'server.properties'))
     const child = spawn('java', args, { detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
     const ended = once(child, 'exit')
     if (child.pid === undefined) throw (await once(child, 'error'))[0]
@@ -220,8 +245,11 @@ async function serverOf(prepared: Prepared): Promise<KafkaServer> {
     await ended
   }
 
+  await writeProperties(folder, properties)
+  await format()
   await start()
   return {
+    id,
     bootstrap,
     port,
     behindProxy,
@@ -233,6 +261,11 @@ async function serverOf(prepared: Prepared): Promise<KafkaServer> {
       await end('SIGKILL')
       properties = { ...properties, ...more }
       await start()
+    },
+    async empty() {
+      await end('SIGKILL')
+      await rm(join(folder, 'data'), { recursive: true, force: true })
+      await format()
     },
     pause: () => void life?.child.kill('SIGSTOP'),
     resume: () => void life?.child.kill('SIGCONT'),
