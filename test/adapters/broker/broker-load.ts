@@ -58,8 +58,11 @@ export class BrokerLoad {
     const topics = [await makeTopic(broker, PARTITIONS), await makeTopic(broker, PARTITIONS)] as const
     const load = new BrokerLoad(broker, topics)
     const [plain, inTransactions] = topics
-    const reader = await broker.openReader()
-    await reader.assign(load.#lanes.map(({ topic, partition }) => ({ topic, partition, offset: 0 })))
+    const reader = await broker.openReader(deadline())
+    await reader.assign(
+      load.#lanes.map(({ topic, partition }) => ({ topic, partition, offset: 0 })),
+      deadline(),
+    )
     load.#works = [
       ...load.#lanes.filter(({ topic }) => topic === plain).map((lane) => load.#publish(lane)),
       load.#commit(load.#lanes.filter(({ topic }) => topic === inTransactions)),
@@ -174,7 +177,7 @@ export class BrokerLoad {
         this.#fail(error)
       }
     }
-    await reader.close()
+    await reader.close(deadline())
   }
 
   /** Outages are told by these codes alone. */
