@@ -1,0 +1,75 @@
+import { decodeEvent } from '../../src/domain/event-codec.ts'
+import { CHANNELS, type Channel, type EventOf, fixedTopic, marketKey } from '../../src/domain/events.ts'
+import { counts, emptyMemory } from '../../src/domain/reader-rules.ts'
+import type { StoredRecord } from '../../src/ports/broker.ts'
+import type { MemoryBroker } from './memory-broker.ts'
+import type { MemoryTopic } from './memory-log.ts'
+
+/** A record of a fixed topic that counts, decoded. */
+export interface FixedRecord<C extends Channel = Channel> {
+  readonly shard: number
+  readonly offset: number
+  readonly event: EventOf[C]
+  readonly market: string
+  readonly reentering: boolean
+  readonly text: string
+}
+
+/** A record of a dynamic topic that counts. */
+export interface DynamicRecord {
+  readonly offset: number
+  readonly shard: number
+  readonly cause: number
+  readonly n: number
+  readonly text: string
+}
+
+/** What counts in each fixed topic, by the readers' rule: everything that was ever written, also what retention has removed. */
+export function readFixed(broker: MemoryBroker): { readonly [C in Channel]: readonly FixedRecord<C>[] } {
+  return Object.fromEntries(
+    CHANNELS.map((channel) => {
+      const topic = broker.topics.get(fixedTopic('market', channel))
+      const records = (topic?.partitions ?? []).flatMap(({ number, archive }) =>
+        counted(archive).map((record) => decodeFixed(channel, number, record)),
+      )
+      return [channel, records]
+    }),
+  ) as unknown as { [C in Channel]: FixedRecord<C>[] }
+}
+
+function decodeFixed(channel: Channel, shard: number, record: StoredRecord): FixedRecord {
+  const { offset, value, headers } = record
+  const bytes = value ?? new Uint8Array()
+  const event = decodeEvent(channel, bytes, headers.v)
+  return {
+    ...{ shard, offset, event, market: marketKey(event), reentering: headers.reentering === true },
+    text: normal(bytes),
+  }
+}
+
+/** What counts in a dynamic topic. */
+export function readDynamic(topic: MemoryTopic): DynamicRecord[] {
+  return counted(topic.partitions[0]?.archive ?? []).map(({ offset, headers, value }) => ({
+    offset,
+    shard: headers.position?.partition ?? -1,
+    cause: headers.position?.offset ?? -1,
+    n: headers.position?.n ?? 0,
+    text: normal(value ?? new Uint8Array()),
+  }))
+}
+
+/** The reasons of markers that say that what should lie before them is gone. */
+export function holesIn(topic: MemoryTopic): number {
+  const records = topic.partitions[0]?.archive ?? []
+  return records.filter(({ headers, value }) => headers.kind === 'marker' && value !== null).length
+}
+
+function counted(records: readonly StoredRecord[]): StoredRecord[] {
+  const memory = emptyMemory()
+  return records.filter((record) => counts(memory, record.headers) && record.value !== null)
+}
+
+/** The JSON of an event as an application prints it again. */
+function normal(bytes: Uint8Array): string {
+  return JSON.stringify(JSON.parse(Buffer.from(bytes).toString()))
+}

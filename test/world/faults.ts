@@ -1,0 +1,206 @@
+import type { Random } from '../../src/simulator/random.ts'
+import { NAMES } from './names.ts'
+import type { Simulation } from './simulation.ts'
+
+interface FaultKind {
+  readonly what: string
+  /** How often it comes, beside the others. */
+  readonly weight: number
+  /** How long it lasts, in milliseconds. */
+  readonly lasts: readonly [least: number, most: number]
+  /** Begins it; gives what ends it, or undefined where it cannot come now. */
+  readonly begin: (simulation: Simulation, random: Random) => (() => void) | undefined
+}
+
+/** All that can go wrong in a world. */
+export const FAULTS = {
+  storm: {
+    what: 'calls of a process, or of all, fail before or after their effect, take long, or take effect late',
+    weight: 4,
+    lasts: [1_000, 10_000],
+    begin(simulation, random) {
+      const host = random() < 0.7 ? simulation.anyProcess()?.host : undefined
+      const share = random() * random() * 0.4
+      return simulation.weather.storm(host, {
+        lostRequests: share * random(),
+        lostAnswers: share * random(),
+        late: share * random() * 0.5,
+        slow: random() * 0.5,
+        slowMs: 10 ** (1 + 2.5 * random()),
+      })
+    },
+  },
+  kill: {
+    what: 'a process is killed between any two awaits, and started again later',
+    weight: 3,
+    lasts: [100, 8_000],
+    begin(simulation) {
+      const process = simulation.anyProcess()
+      if (process === undefined) return undefined
+      simulation.kill(process)
+      return () => simulation.restart(process)
+    },
+  },
+  freeze: {
+    what: 'a process stands still, between any two awaits',
+    weight: 3,
+    lasts: [200, 25_000],
+    begin(simulation) {
+      const process = simulation.anyProcess()
+      if (process?.host.state !== 'running') return undefined
+      process.freeze()
+      return () => process.thaw()
+    },
+  },
+  shuffle: {
+    what: 'the groups deal anew: a process is put out and taken in again',
+    weight: 2,
+    lasts: [0, 0],
+    begin(simulation) {
+      const process = simulation.anyProcess()
+      if (process === undefined) return undefined
+      simulation.world.groups.shuffle(process.host)
+      return () => {}
+    },
+  },
+  unheard: {
+    what: 'the group coordinator hears nothing of a process, though all else works',
+    weight: 2,
+    lasts: [3_000, 25_000],
+    begin(simulation) {
+      const process = simulation.anyProcess()
+      return process && simulation.weather.loseHeartbeats(process.host)
+    },
+  },
+  feed: {
+    what: 'the connection to the exchange breaks',
+    weight: 2,
+    lasts: [0, 0],
+    begin(simulation) {
+      const feed = simulation.anyProcess('producer')?.feed
+      if (feed === undefined) return undefined
+      feed.cut('the connection broke')
+      return () => {}
+    },
+  },
+  burst: {
+    what: 'the exchange trades much at once',
+    weight: 1,
+    lasts: [0, 0],
+    begin(simulation, random) {
+      simulation.world.exchange.burst(Math.floor(10 + random() * 50))
+      return () => {}
+    },
+  },
+  cutoff: {
+    what: 'the broker, or the database, is away for one process',
+    weight: 2,
+    lasts: [500, 20_000],
+    begin(simulation, random) {
+      const host = simulation.anyProcess()?.host
+      const service = random() < 0.6 ? 'broker' : 'store'
+      return host && simulation.weather.begin({ service, host, mode: random() < 0.5 ? 'refuse' : 'hang' })
+    },
+  },
+  store: {
+    what: 'the database is away for all',
+    weight: 1,
+    lasts: [500, 30_000],
+    begin: ({ weather }, random) =>
+      weather.begin({ service: 'store', host: undefined, mode: random() < 0.5 ? 'refuse' : 'hang' }),
+  },
+  broker: {
+    what: 'the broker is away for all, for seconds',
+    weight: 1,
+    lasts: [500, 8_000],
+    begin: ({ weather }, random) =>
+      weather.begin({ service: 'broker', host: undefined, mode: random() < 0.5 ? 'refuse' : 'hang' }),
+  },
+  outage: {
+    what: 'the broker is away for all, for a minute or more',
+    weight: 1,
+    lasts: [60_000, 100_000],
+    begin: ({ weather }, random) =>
+      weather.begin({ service: 'broker', host: undefined, mode: random() < 0.5 ? 'refuse' : 'hang' }),
+  },
+  metadata: {
+    what: 'the metadata of a process lacks topics that are there',
+    weight: 2,
+    lasts: [200, 20_000],
+    begin(simulation, random) {
+      const host = simulation.anyProcess()?.host
+      const names = [...simulation.world.broker.topics.keys()]
+      const lacking = names.filter((name) => name.startsWith(NAMES.dynamic) && random() < 0.6)
+      const isFixed = random() < 0.3
+      if (isFixed) lacking.push(...names.filter((name) => name.startsWith('market.') && random() < 0.5))
+      return host && lacking.length > 0 ? simulation.weather.hide(host, lacking) : undefined
+    },
+  },
+  aside: {
+    what: 'a dynamic topic cannot be written',
+    weight: 1,
+    lasts: [1_000, 20_000],
+    begin(simulation, random) {
+      const names = [...simulation.world.broker.topics.keys()].filter((name) =>
+        name.startsWith(NAMES.dynamic),
+      )
+      const name = names[Math.floor(random() * names.length)]
+      return name === undefined ? undefined : simulation.weather.refuseWrites(name)
+    },
+  },
+  unreadable: {
+    what: 'a process can write, but fetches of the fixed topics fail, for a minute',
+    weight: 1,
+    lasts: [50_000, 70_000],
+    begin(simulation) {
+      const host = simulation.anyProcess('producer')?.host
+      return host && simulation.weather.refuseReads(host, 'market.')
+    },
+  },
+  clock: {
+    what: 'the wall clock of a process is wrong, or is set',
+    weight: 1,
+    lasts: [0, 0],
+    begin(simulation, random) {
+      const process = simulation.anyProcess()
+      if (process === undefined) return undefined
+      process.host.skewMs = (random() - 0.5) * 30_000
+      return () => {}
+    },
+  },
+  reader: {
+    what: 'an application loses its connection',
+    weight: 3,
+    lasts: [0, 0],
+    begin(simulation, random) {
+      const { applications } = simulation
+      applications[Math.floor(random() * applications.length)]?.disconnect()
+      return () => {}
+    },
+  },
+  lease: {
+    what: 'an application gives its stream up, or a new one comes',
+    weight: 2,
+    lasts: [0, 0],
+    begin(simulation, random) {
+      const { applications } = simulation
+      if (random() < 0.4) applications[Math.floor(random() * applications.length)]?.delete()
+      else simulation.addApplication()
+      return () => {}
+    },
+  },
+} as const satisfies Record<string, FaultKind>
+
+export type FaultName = keyof typeof FAULTS
+
+export const FAULT_NAMES = Object.keys(FAULTS) as FaultName[]
+
+/** One of the kinds, by their weights. */
+export function chooseFault(names: readonly FaultName[], random: Random): FaultName | undefined {
+  let left = random() * names.reduce((sum, name) => sum + FAULTS[name].weight, 0)
+  for (const name of names) {
+    left -= FAULTS[name].weight
+    if (left < 0) return name
+  }
+  return names.at(-1)
+}

@@ -1,0 +1,242 @@
+import { marketKey, shardOf, type Trade } from '../../src/domain/events.ts'
+import { matchesMarket } from '../../src/domain/routing.ts'
+import type { Application } from './application.ts'
+import type { readFixed } from './evidence.ts'
+import { type DynamicRecord, type FixedRecord, readDynamic } from './evidence.ts'
+import type { Handed } from './exchange.ts'
+import type { Gift } from './groups.ts'
+import type { MemoryBroker } from './memory-broker.ts'
+import type { MemoryTopic } from './memory-log.ts'
+import type { MemoryStore } from './memory-store.ts'
+import { NAMES } from './names.ts'
+import type { Registered, RegisteredStream } from './registered.ts'
+import type { Violation } from './violations.ts'
+
+type Fixed = ReturnType<typeof readFixed>
+
+/** R5, R6: no trade twice, and none is missing that no gap covers, between the first and the last published of its market. */
+export function checkTrades(ledger: readonly Trade[], fixed: Fixed): Violation[] {
+  const violations: Violation[] = []
+  const published = new Map<string, Map<string, FixedRecord<'trade'>>>()
+  for (const record of fixed.trade) {
+    const ofMarket = published.get(record.market) ?? new Map()
+    published.set(record.market, ofMarket)
+    if (ofMarket.has(record.event.id) && !record.reentering)
+      violations.push({
+        promise: 'trade twice',
+        detail: `${record.market} ${record.event.id} at ${record.shard}:${ofMarket.get(record.event.id)?.offset} and ${record.offset}`,
+      })
+    ofMarket.set(record.event.id, record)
+  }
+  for (const [market, trades] of Map.groupBy(ledger, marketKey)) {
+    const ofMarket = published.get(market) ?? new Map()
+    const first = trades.findIndex(({ id }) => ofMarket.has(id))
+    const last = trades.findLastIndex(({ id }) => ofMarket.has(id))
+    const gaps = fixed.status.filter(
+      ({ event, market: about }) => event.state === 'gap' && (event.symbol === undefined || about === market),
+    )
+    for (const { id, ts } of trades.slice(first, last)) {
+      const isFlagged = gaps.some(({ event: { from = 0, to = 0 } }) => from <= ts && ts <= to)
+      if (!ofMarket.has(id) && !isFlagged)
+        violations.push({
+          promise: 'trade lost',
+          detail: `${market} ${id} of ${ts} is missing, and no gap says so`,
+        })
+    }
+  }
+  return violations
+}
+
+/**
+ * R3, R7: what a source handed to the process that had the shard from then on is published, whatever failed in between: nobody
+ * else could have.
+ */
+export function checkKept(
+  {
+    handed,
+    gifts,
+    partitions,
+    killed,
+  }: {
+    readonly handed: readonly Handed[]
+    readonly gifts: readonly Gift[]
+    readonly partitions: number
+    readonly killed: ReadonlySet<string>
+  },
+  fixed: Fixed,
+): Violation[] {
+  const published = new Set([
+    ...fixed.trade.map(({ event }) => `trade ${event.id}`),
+    ...fixed.quote.map(({ event }) => `quote ${event.bid}`),
+  ])
+  const owners = Array.from({ length: partitions }, (_, k) =>
+    gifts.filter(
+      ({ group, places }) => group === 'tapeline.producers' && places.includes(`market.trades:${k}`),
+    ),
+  )
+  const isOwner = (host: string, k: number, at: number): boolean =>
+    owners[k]?.findLast((gift) => gift.at <= at)?.host === host &&
+    !owners[k].some((gift) => gift.at > at && gift.host !== host)
+  return handed.flatMap(({ host, item, at }): Violation[] => {
+    const key =
+      item.channel === 'trade' ? `trade ${item.event.id}` : `quote ${(item.event as { bid?: number }).bid}`
+    if (published.has(key) || killed.has(host.name)) return []
+    const market = marketKey(item.event)
+    const k = shardOf(market, partitions)
+    if (!isOwner(host.name, k, at)) return []
+    return [
+      {
+        promise: 'item dropped',
+        detail: `${host.name} had shard ${k}, and lost ${key} of ${market} that it got at ${at}`,
+      },
+    ]
+  })
+}
+
+/** R6: the rows are what counts in the fixed topics, each once. */
+export function checkRows(store: MemoryStore, fixed: Fixed): Violation[] {
+  const expected = {
+    trade: fixed.trade.map(({ event: { exchange, symbol, id } }) => `${exchange} ${symbol} ${id}`),
+    quote: fixed.quote.map(({ event: { exchange, symbol, bid } }) => `${exchange} ${symbol} ${bid}`),
+  }
+  return (['trade', 'quote'] as const).flatMap((channel): Violation[] => {
+    const { missing, extra } = difference(expected[channel], store.rows.get(channel) ?? [])
+    if (missing.length + extra.length === 0) return []
+    return [
+      {
+        promise: 'rows',
+        detail: `${channel}: missing ${some(missing)}; too many ${some(extra)}`,
+      },
+    ]
+  })
+}
+
+/** R4: each dynamic topic holds the matching fixed records from its stream's start on, each once, in order. */
+export function checkDynamic(registered: Registered, broker: MemoryBroker, fixed: Fixed): Violation[] {
+  return [...registered.streams.values()].flatMap((stream): Violation[] => {
+    const topic = topicById(broker, stream.topicId)
+    if (topic === undefined) return []
+    const found = readDynamic(topic)
+    const shards = new Set(fixed[stream.spec.channel].map(({ shard }) => shard))
+    return [...shards].flatMap((shard) => checkShard(stream, shard, fixed, found))
+  })
+}
+
+function checkShard(
+  stream: RegisteredStream,
+  shard: number,
+  fixed: Fixed,
+  found: readonly DynamicRecord[],
+): Violation[] {
+  const start = stream.start[shard] ?? 0
+  const expected = wanted(stream, fixed)
+    .filter((record) => record.shard === shard && record.offset >= start)
+    .map(({ offset, text }) => `${offset} ${text}`)
+  const derived = found
+    .filter((record) => record.shard === shard && record.cause >= start)
+    .map(({ cause, text }) => `${cause} ${text}`)
+  const problem = compareLists(expected, derived, stream.state === 'ready')
+  return problem === undefined
+    ? []
+    : [
+        {
+          promise: 'dynamic topic',
+          detail: `${stream.topic} (${stream.spec.channel} ${stream.spec.symbols}) of shard ${shard} from ${start}: ${problem}`,
+        },
+      ]
+}
+
+function wanted({ spec }: RegisteredStream, fixed: Fixed): readonly FixedRecord[] {
+  const records: readonly FixedRecord[] = fixed[spec.channel]
+  return records.filter(
+    ({ event: { exchange, symbol = '' }, reentering }) =>
+      !reentering && matchesMarket(spec, spec.channel, exchange, symbol),
+  )
+}
+
+/** R6, R13: each application got exactly its dynamic topic from its cursor on, or was told. */
+export function checkApplication(application: Application, broker: MemoryBroker): Violation[] {
+  const { name, parts, ending, lease } = application
+  const violation = (detail: string): Violation => ({ promise: 'application', detail: `${name}: ${detail}` })
+  const told = application.complaints.map((complaint) =>
+    complaint.startsWith('deleted')
+      ? ({ promise: 'request', detail: `${name}: ${complaint}` } as const)
+      : violation(complaint),
+  )
+  if (lease === undefined) return [...told, { promise: 'request', detail: `${name} never got its stream` }]
+  if (ending === 'live' && parts.length === 0) return [...told, violation('it was never subscribed')]
+  return [
+    ...told,
+    ...parts.flatMap((part, i): Violation[] => {
+      const topic = topicById(broker, part.topicId)
+      if (topic === undefined) return [violation(`its topic ${part.topicId} never was`)]
+      const expected = readDynamic(topic).filter(({ offset }) => offset >= part.offset)
+      const isWhole = ending === 'live' && i === parts.length - 1
+      const problem = compareLists(
+        expected.map(({ text }) => text),
+        part.events,
+        isWhole,
+      )
+      const reset = part.reset === undefined ? [] : [violation(`it was told reset: ${part.reset}`)]
+      return [...reset, ...(problem === undefined ? [] : [violation(`from ${part.offset} on: ${problem}`)])]
+    }),
+  ]
+}
+
+/** R10, R13: the registry and the topics agree, nothing is left half done, and nothing of others is touched. */
+export function checkRegistry(
+  registered: Registered,
+  broker: MemoryBroker,
+  foreign: readonly MemoryTopic[],
+): Violation[] {
+  const violations: Violation[] = []
+  const streams = [...registered.streams.values()]
+  for (const { topic, topicId, state, leases } of streams) {
+    if (state === 'gone') continue
+    if (state !== 'ready') violations.push({ promise: 'registry', detail: `${topic} is ${state}` })
+    else if (broker.topics.get(topic)?.id !== topicId)
+      violations.push({ promise: 'registry', detail: `${topic} is ready, and its topic is not there` })
+    if (leases.size === 0)
+      violations.push({ promise: 'registry', detail: `${topic} has no lease and is still ${state}` })
+  }
+  for (const topic of foreign)
+    if (broker.topics.get(topic.spec.name) !== topic)
+      violations.push({ promise: 'foreign', detail: `${topic.spec.name} of others was deleted` })
+  const known = new Set(streams.filter(({ state }) => state !== 'gone').map(({ topic }) => topic))
+  for (const topic of broker.topics.values())
+    if (topic.spec.name.startsWith(NAMES.dynamic) && !known.has(topic.spec.name) && !foreign.includes(topic))
+      violations.push({ promise: 'registry', detail: `nobody knows the topic ${topic.spec.name}` })
+  return violations
+}
+
+export function topicById(broker: MemoryBroker, id: string): MemoryTopic | undefined {
+  return [...broker.topics.values(), ...broker.removed].find((topic) => topic.id === id)
+}
+
+/** What is wrong with a list that should equal another, or its beginning. */
+function compareLists(
+  expected: readonly string[],
+  found: readonly string[],
+  isWhole: boolean,
+): string | undefined {
+  for (const [i, each] of found.entries()) {
+    if (each === expected[i]) continue
+    const isRepeat = found.indexOf(each) < i
+    return `at ${i} of ${expected.length} it has ${isRepeat ? 'again ' : ''}${each}, not ${expected[i] ?? 'nothing'}`
+  }
+  if (!isWhole || found.length === expected.length) return undefined
+  return `${expected.length - found.length} of ${expected.length} are missing at its end, from ${expected[found.length]} on`
+}
+
+function difference(expected: readonly string[], found: readonly string[]) {
+  const count = new Map<string, number>()
+  for (const each of expected) count.set(each, (count.get(each) ?? 0) + 1)
+  for (const each of found) count.set(each, (count.get(each) ?? 0) - 1)
+  const missing = [...count].flatMap(([each, n]) => (n > 0 ? [each] : []))
+  const extra = [...count].flatMap(([each, n]) => (n < 0 ? [each] : []))
+  return { missing, extra }
+}
+
+function some(list: readonly string[]): string {
+  return `${list.length}${list.length === 0 ? '' : ` (${list.slice(0, 3).join(', ')})`}`
+}

@@ -1,0 +1,110 @@
+import { TapelineError } from '../../src/errors.ts'
+import type { OutgoingRecord, StoredRecord, TopicDescription, TopicSpec } from '../../src/ports/broker.ts'
+
+/** Who reads a partition, and hears of what happens to it. */
+export interface PartitionWatcher {
+  readonly onAppended: () => void
+  readonly onDeleted: () => void
+}
+
+/** One partition of a log in memory. Offsets may have holes, as those of Kafka have: control records, compaction. */
+export class MemoryPartition {
+  readonly number: number
+  earliest = 0
+  end = 0
+  /** What can be read. */
+  records: StoredRecord[] = []
+  /** All that was ever appended. */
+  readonly archive: StoredRecord[] = []
+  readonly watchers = new Set<PartitionWatcher>()
+  #lastTimestamp = 0
+
+  constructor(number: number) {
+    this.number = number
+  }
+
+  /** Appends, and gives the offset of the first one. */
+  append(records: readonly OutgoingRecord[], now: number): number {
+    const baseOffset = this.end
+    this.#lastTimestamp = Math.max(this.#lastTimestamp, Math.floor(now))
+    for (const { key, value, headers } of records) {
+      const copy = value === null ? null : new Uint8Array(value)
+      const record = { key, value: copy, headers, offset: this.end++, timestamp: this.#lastTimestamp }
+      this.records.push(record)
+      this.archive.push(record)
+    }
+    if (records.length > 0) this.#notify()
+    return baseOffset
+  }
+
+  /** What a transaction leaves behind its records. */
+  appendControl(): void {
+    this.end++
+    this.#notify()
+  }
+
+  /** Records from an offset on, as far as they were not removed. */
+  from(offset: number, most: number): readonly StoredRecord[] {
+    let low = 0
+    let high = this.records.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((this.records[middle]?.offset ?? 0) < offset) low = middle + 1
+      else high = middle
+    }
+    return this.records.slice(low, low + most)
+  }
+
+  /** Retention removes what lies before an offset. */
+  removeBefore(offset: number): void {
+    this.earliest = Math.max(this.earliest, Math.min(offset, this.end))
+    this.records = this.records.filter((record) => record.offset >= this.earliest)
+  }
+
+  /** The log loses its end, as in a power failure. */
+  cut(end: number): void {
+    this.end = Math.max(this.earliest, Math.min(end, this.end))
+    this.records = this.records.filter((record) => record.offset < this.end)
+    this.#notify()
+  }
+
+  /** Keeps the last record of each key, and no tombstone, before an offset. */
+  compact(before: number): void {
+    const last = new Map(this.records.map(({ key, offset }) => [key, offset]))
+    this.records = this.records.filter(
+      ({ key, value, offset }) => offset >= before || (last.get(key) === offset && value !== null),
+    )
+  }
+
+  #notify(): void {
+    for (const watcher of this.watchers) watcher.onAppended()
+  }
+}
+
+/** A topic of a log in memory. */
+export class MemoryTopic {
+  readonly spec: TopicSpec
+  readonly id: string
+  readonly partitions: readonly MemoryPartition[]
+
+  constructor(spec: TopicSpec, id: string) {
+    this.spec = spec
+    this.id = id
+    this.partitions = Array.from({ length: spec.partitions }, (_, number) => new MemoryPartition(number))
+  }
+
+  describe(): TopicDescription {
+    const { name, partitions, compacted = false, retentionMs } = this.spec
+    return {
+      ...{ name, id: this.id, partitions, compacted },
+      ...(retentionMs !== undefined && { retentionMs }),
+      offsets: this.partitions.map(({ earliest, end }) => ({ earliest, end })),
+    }
+  }
+
+  partition(number: number): MemoryPartition {
+    const partition = this.partitions[number]
+    if (partition) return partition
+    throw new TapelineError('TOPIC_UNKNOWN', `there is no partition ${number} of ${this.spec.name}`)
+  }
+}

@@ -1,0 +1,64 @@
+import { decodeRegistry, type RegistryRecord, type StreamRecord } from '../../src/control/records.ts'
+import { toTapelineError } from '../../src/errors.ts'
+import type { MemoryBroker } from './memory-broker.ts'
+import { NAMES } from './names.ts'
+
+/** A stream as the registry has had it. */
+export interface RegisteredStream extends Pick<StreamRecord, 'topic' | 'topicId' | 'spec' | 'start'> {
+  state: StreamRecord['state'] | 'gone'
+  /** The live leases. */
+  readonly leases: Set<string>
+}
+
+/** All that the registry ever said, folded by the rule of its readers (R9). */
+export interface Registered {
+  readonly streams: ReadonlyMap<string, RegisteredStream>
+}
+
+export function readRegistry(broker: MemoryBroker): Registered {
+  const streams = new Map<string, RegisteredStream>()
+  const leases = new Map<string, string>()
+  let leaderEpoch = -1
+  const endLease = (id: string): void => {
+    streams.get(leases.get(id) ?? '')?.leases.delete(id)
+    leases.delete(id)
+  }
+  for (const { key, value, offset } of broker.topics.get(NAMES.registry)?.partitions[0]?.archive ?? []) {
+    if (value === null) {
+      const [kind, id = ''] = (key ?? '').split(/:(.*)/s)
+      const stream = streams.get(id)
+      if (kind === 'stream' && stream) stream.state = 'gone'
+      if (kind === 'lease') endLease(id)
+      continue
+    }
+    const record = decode(value)
+    if (record === undefined) continue
+    if (record.kind === 'claim') {
+      if (record.transactionalId === NAMES.leaderId) leaderEpoch = Math.max(leaderEpoch, offset)
+      continue
+    }
+    if (record.epoch < leaderEpoch) continue
+    leaderEpoch = record.epoch
+    if (record.kind === 'stream') {
+      const { topic, topicId, spec, start, state } = record
+      const former = streams.get(record.id)
+      streams.set(record.id, { topic, topicId, spec, start, state, leases: former?.leases ?? new Set() })
+    } else if (record.kind === 'lease') {
+      if (record.state === 'ended') endLease(record.id)
+      else {
+        leases.set(record.id, record.streamId)
+        streams.get(record.streamId)?.leases.add(record.id)
+      }
+    }
+  }
+  return { streams }
+}
+
+function decode(value: Uint8Array): RegistryRecord | undefined {
+  try {
+    return decodeRegistry(value)
+  } catch (error) {
+    if (toTapelineError(error).code === 'INTERNAL') throw error
+    return undefined
+  }
+}
