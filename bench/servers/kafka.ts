@@ -40,9 +40,7 @@ export async function openKafkaToMeasure(servers: string | undefined): Promise<K
     prefix,
     broker,
     async close() {
-      const topics = await broker.listTopics(prefix, signal)
-      const names = topics.map(({ name }) => name)
-      await broker.deleteTopics(names, signal)
+      await broker.deleteTopics(await broker.listTopics(prefix, signal), signal)
       await broker.close()
       await server?.close()
     },

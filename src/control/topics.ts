@@ -47,9 +47,11 @@ export async function ensureTopics(
   signal: AbortSignal,
   rounds = ROUNDS,
 ): Promise<ReadonlyMap<string, TopicDescription>> {
-  const known = new Map((await broker.listTopics('', signal)).map((topic) => [topic.name, topic]))
+  const required = requiredTopics(settings)
+  const names = required.map(({ name }) => name)
+  const known = new Map((await broker.describeTopics(names, signal)).map((topic) => [topic.name, topic]))
   const missing: TopicSpec[] = []
-  for (const spec of requiredTopics(settings)) {
+  for (const spec of required) {
     const topic = known.get(spec.name)
     if (topic === undefined) missing.push(spec)
     else if (topic.partitions !== spec.partitions) {

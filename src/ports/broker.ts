@@ -10,10 +10,14 @@ export interface TopicSpec {
   readonly compacted?: true
 }
 
-export interface TopicDescription {
+/** One topic among all that ever had its name. */
+export interface TopicIdentity {
   readonly name: string
-  /** Identity of this topic; never used again, even if the name were. */
+  /** Never used again, even if the name were. */
   readonly id: string
+}
+
+export interface TopicDescription extends TopicIdentity {
   readonly partitions: number
   readonly compacted: boolean
   readonly retentionMs?: number
@@ -169,8 +173,11 @@ export interface Broker {
    * does not, so that there only ids tell a topic from a former one of its name.
    */
   createTopics(specs: readonly TopicSpec[], signal: AbortSignal): Promise<readonly TopicDescription[]>
-  /** Deletes topics; those that do not exist are passed over. */
-  deleteTopics(names: readonly string[], signal: AbortSignal): Promise<void>
+  /**
+   * Deletes topics. What does not exist is passed over, and so is a topic that somebody made anew under the name: its identity is
+   * another one.
+   */
+  deleteTopics(topics: readonly TopicIdentity[], signal: AbortSignal): Promise<void>
   /** All topics whose name starts with the prefix. */
   listTopics(prefix: string, signal: AbortSignal): Promise<readonly TopicDescription[]>
   /** These topics by their whole names, without a look at any other; those that the broker does not show are left out. */

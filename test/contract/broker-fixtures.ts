@@ -87,3 +87,12 @@ export async function makeTopic(broker: Broker, partitions = 1): Promise<string>
   await broker.createTopics([{ name, partitions }], deadline())
   return name
 }
+
+/** Deletes topics by their names, whichever they are at present. */
+export async function removeTopics(broker: Broker, names: readonly string[]): Promise<void> {
+  const ids = await broker.topicIds(names, deadline())
+  await broker.deleteTopics(
+    [...ids].map(([name, id]) => ({ name, id })),
+    deadline(),
+  )
+}

@@ -9,6 +9,7 @@ import {
   openFor,
   pollUntil,
   recordsOf,
+  removeTopics,
   textOf,
   textRecord,
   uniqueName,
@@ -211,7 +212,7 @@ export function describeReaders(open: OpenBroker): void {
       assert.equal(error.name, 'AbortError')
       return []
     })
-    await broker.deleteTopics([gone], deadline())
+    await removeTopics(broker, [gone])
     abort.abort()
     const fetches = [...(await early)]
     if (fetches.length === 0) {
@@ -330,7 +331,7 @@ export function describeReaders(open: OpenBroker): void {
           return next.every((offset, partition) => offset === ends[partition])
         })
         await reader.close(deadline())
-        await broker.deleteTopics([topic], deadline())
+        await removeTopics(broker, [topic])
       }),
       // Without shrinking, which would take minutes when a run waits in vain.
       { numRuns: 25, endOnFailure: true },

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { describe, test } from 'node:test'
 import type { OutgoingRecord } from '../../src/ports/broker.ts'
 import {
@@ -83,7 +84,15 @@ function describeTopics(open: OpenBroker, remembersNames: boolean): void {
   test('a deleted topic is gone, and its name is never used again', async (t) => {
     const broker = await openFor(t, open)
     const name = await makeTopic(broker)
-    await broker.deleteTopics([name, uniqueName('never-there')], deadline())
+    const [made] = await broker.describeTopics([name], deadline())
+    const other = await makeTopic(broker)
+    const [kept] = await broker.describeTopics([other], deadline())
+    assert.ok(made && kept)
+    // One that is another topic of its name by now stays, and one that is not there holds up no other.
+    const never = { name: uniqueName('never-there'), id: randomUUID() }
+    await broker.deleteTopics([{ name: other, id: randomUUID() }, never, made], deadline())
+    assert.deepEqual(await broker.describeTopics([other], deadline()), [kept])
+    await broker.deleteTopics([], deadline())
     await until('the topic is gone', async () => (await broker.listTopics(name, deadline())).length === 0)
     await assert.rejects(
       broker.publish([{ topic: name, partition: 0, records: [textRecord('x')] }], deadline()),

@@ -22,10 +22,7 @@ describe('take-overs on Kafka', requireServer(kafkaMissing()), () => {
     const signal = AbortSignal.timeout(30_000)
     const broker = await openKafkaBroker(kafkaSettings(server.bootstrap), signal)
     const topics = await broker.listTopics('', signal)
-    await broker.deleteTopics(
-      topics.map(({ name }) => name),
-      signal,
-    )
+    await broker.deleteTopics(topics, signal)
     return broker
   }
 

@@ -69,9 +69,9 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
       refuseClosed()
       return topics.create(specs, signal)
     },
-    async deleteTopics(names, signal) {
+    async deleteTopics(identities, signal) {
       refuseClosed()
-      return topics.delete(names, signal)
+      return topics.delete(identities, signal)
     },
     async listTopics(prefix, signal) {
       refuseClosed()

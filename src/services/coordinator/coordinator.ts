@@ -1,8 +1,11 @@
 import { withDeadline } from '../../control/deadline.ts'
+import type { StreamRecord } from '../../control/records.ts'
+import { TapelineError } from '../../errors.ts'
+import type { TopicIdentity } from '../../ports/broker.ts'
 import type { TopicBatch } from '../../ports/pipeline.ts'
 import { createSerializer } from '../serialize.ts'
 import { joinCoordinators } from './candidacy.ts'
-import { makeRequestedTopics } from './make-topics.ts'
+import { makeRequestedTopics, makeTopics } from './make-topics.ts'
 import { tellActors } from './notify.ts'
 import { type CoordinatorParts, createRequestQueue } from './requests.ts'
 
@@ -23,7 +26,7 @@ export async function createCoordinatorServices(
   parts: CoordinatorParts,
   signal: AbortSignal,
 ): Promise<CoordinatorServices> {
-  const { broker, registry, leader } = parts
+  const { broker, registry, leader, settings, log } = parts
   const { view } = registry
   const candidacy = await joinCoordinators(parts, signal)
   const queue = createRequestQueue(parts, candidacy)
@@ -42,6 +45,26 @@ export async function createCoordinatorServices(
     if (ending.length > 0) await leader.write(ending, [], stop)
   }
 
+  /**
+   * The topics of streams, by the registry's evidence. One whose making a leader began and did not finish has no identity there yet:
+   * making it again under its name, which was new when it was registered, tells which topic it is, or that it is not ours.
+   */
+  const identities = async (
+    streams: readonly StreamRecord[],
+    stop: AbortSignal,
+  ): Promise<readonly TopicIdentity[]> => {
+    const unfinished = streams.filter(({ topicId }) => topicId === '').map(({ topic }) => topic)
+    const outcome = await makeTopics(broker, unfinished, settings.retentionMs, stop)
+    return streams.flatMap(({ topic: name, topicId }) => {
+      if (topicId !== '') return [{ name, id: topicId }]
+      const made = outcome.get(name)
+      if (made === undefined) return []
+      if (!(made instanceof TapelineError)) return [{ name, id: made.id }]
+      log.warn({ topic: name, reason: made.message }, 'a topic that was not finished is left as it is')
+      return []
+    })
+  }
+
   const notifyActors = async (batch: TopicBatch, stop: AbortSignal): Promise<void> => {
     if (batch.kind === 'create') {
       if (ready.length > 0) await tellActors(parts, 'ready', ready, stop)
@@ -54,9 +77,8 @@ export async function createCoordinatorServices(
   }
 
   const deleteTopics = async (batch: TopicBatch, stop: AbortSignal): Promise<void> => {
-    const names = batch.requests.map(({ topicName }) => topicName)
-    const streams = names.flatMap((name) => view.stream(name) ?? [])
-    await broker.deleteTopics(names, stop)
+    const streams = batch.requests.flatMap(({ topicName }) => view.stream(topicName) ?? [])
+    await broker.deleteTopics(await identities(streams, stop), stop)
     await leader.write([{ kind: 'leader', controlOffset: queue.controlOffset }], streams, stop)
     queue.finish()
   }

@@ -43,7 +43,10 @@ export async function makeRequestedTopics(
   }
   const answered = accepted.filter(({ topicName }) => !failed.has(topicName))
   const leases = answered.flatMap((request) => leaseBody(parts, request, fresh.has(request.topicName)) ?? [])
-  const abandoned = [...failed.keys()].flatMap((name) => view.stream(name) ?? [])
+  // Where it is not known whether a topic was made, its record stays: without a lease it is removed after the grace.
+  const abandoned = [...failed].flatMap(([name, { retryable }]) =>
+    retryable ? [] : (view.stream(name) ?? []),
+  )
   const position = { kind: 'leader', controlOffset: queue.controlOffset } as const
   const offset = await leader.write([...ready, ...leases, position], abandoned, signal)
 
@@ -117,7 +120,7 @@ function leaseBody(
 }
 
 /** Makes the topics all at once; where that fails for one, one by one, so that it delays no other. */
-async function makeTopics(
+export async function makeTopics(
   broker: Broker,
   names: readonly string[],
   retentionMs: number,

@@ -18,7 +18,6 @@ import type { TopicBatch } from '../../ports/pipeline.ts'
 import type { Candidacy } from './candidacy.ts'
 import type { Leader, RegistryBody } from './leader.ts'
 import { createLeaseClock } from './lease-clock.ts'
-import { removeOrphans } from './orphans.ts'
 
 const MOST_REQUESTS = 200
 const POLL_MS = 200
@@ -113,7 +112,7 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
   }
 
   /** Begins a term: reads requests on from where the registry says that the last leader was. */
-  const begin = async (signal: AbortSignal): Promise<void> => {
+  const begin = async (): Promise<void> => {
     if (leader.term === term && reader) return
     const beginning = leader.term
     await closeReader()
@@ -121,7 +120,6 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
     controlOffset = view.controlOffset
     await reader.assign([{ topic: names.control, partition: 0, offset: controlOffset }], signal)
     clock.restart()
-    await removeOrphans(parts, view, signal)
     term = beginning
   }
 
@@ -232,7 +230,7 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
       return false
     }
     if (inHand !== undefined && leader.term !== term) await giveUp()
-    await begin(signal)
+    await begin()
     inHand ??= unfinished() ?? (await candidacy.asLeader(() => pollOrRewind(signal)))
     return true
   }

@@ -10,6 +10,7 @@ import {
   pollUntil,
   readToEnd,
   recordsOf,
+  removeTopics,
   textOf,
   textRecord,
   until,
@@ -183,7 +184,7 @@ test('the space of removed records is used again, and given back', async (t) => 
   await broker.createTopics([{ name: 'large', partitions: 1 }], deadline())
   for (let round = 0; round < 3; round++) await fill('large')
   const full = size()
-  await broker.deleteTopics(['large'], deadline())
+  await removeTopics(broker, ['large'])
   await until('the space is given back', async () => {
     // The file shrinks at a checkpoint, which comes with later writes.
     await publish(broker, 'ring', [{ ...textRecord(''), value }])

@@ -11,6 +11,7 @@ import {
   pollUntil,
   readToEnd,
   recordsOf,
+  removeTopics,
   textOf,
   textRecord,
 } from '../../contract/broker-fixtures.ts'
@@ -35,7 +36,7 @@ for (const durability of ['process', 'power'] as const) {
       ],
       deadline(),
     )
-    await first.deleteTopics(['deleted'], deadline())
+    await removeTopics(first, ['deleted'])
     const member = await first.joinGroup(
       { group: 'g', topics: ['a'], onAssignment: async () => {} },
       deadline(),
@@ -128,7 +129,7 @@ test('one reader follows a thousand topics', async (t) => {
   const one = pollUntil(reader, (all) => recordsOf(all).length > 0)
   await broker.publish([{ topic: 'app.777', partition: 0, records: [textRecord('one')] }], deadline())
   assert.deepEqual(recordsOf(await one).map(textOf), ['one'])
-  await broker.deleteTopics(names.slice(1), deadline())
+  await removeTopics(broker, names.slice(1))
   const deleted = await pollUntil(reader, (all) => all.length >= names.length - 1, 10)
   assert.deepEqual(new Set(deleted.map(({ kind }) => kind)), new Set(['deleted']))
 })

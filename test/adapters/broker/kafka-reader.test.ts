@@ -7,6 +7,7 @@ import {
   makeTopic,
   pollUntil,
   recordsOf,
+  removeTopics,
   textOf,
   textRecord,
   uniqueName,
@@ -133,7 +134,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
     assert.deepEqual(recordsOf(await reader.poll(POLL, deadline())).map(textOf), ['old'])
     const [old] = await broker.listTopics(topic, deadline())
-    await broker.deleteTopics([topic], deadline())
+    await removeTopics(broker, [topic])
     const [made] = await broker.createTopics([{ name: topic, partitions: 1 }], deadline())
     assert.notEqual(made?.id, old?.id)
     await publish(broker, topic, 'new 0', 'new 1')

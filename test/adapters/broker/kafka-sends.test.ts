@@ -6,6 +6,7 @@ import {
   deadline,
   makeTopic,
   readToEnd,
+  removeTopics,
   textOf,
   textRecord,
   uniqueName,
@@ -128,7 +129,7 @@ describe('sending to Kafka', requireServer(kafkaMissing()), () => {
     const publish = (topic: string, text: string) =>
       mine.publish([{ topic, partition: 0, records: [textRecord(text)] }], deadline())
     await publish(gone, 'x')
-    await other.deleteTopics([gone], deadline())
+    await removeTopics(other, [gone])
     let isRefused = false
     const refused = assert.rejects(publish(gone, 'y'), { code: 'TOPIC_UNKNOWN' }).then(() => {
       isRefused = true

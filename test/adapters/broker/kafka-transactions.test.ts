@@ -5,6 +5,7 @@ import {
   deadline,
   makeTopic,
   readToEnd,
+  removeTopics,
   textOf,
   textRecord,
   uniqueName,
@@ -87,7 +88,7 @@ describe('transactions on Kafka', requireServer(kafkaMissing()), () => {
     await writer.commit([entry(topic, 'yes')], deadline())
     assert.deepEqual((await readToEnd(broker, topic)).map(textOf), ['yes'])
     await broker.publish([entry(gone, 'known')], deadline())
-    await other.deleteTopics([gone], deadline())
+    await removeTopics(other, [gone])
     await assert.rejects(writer.commit([entry(topic, 'no'), entry(gone, 'no')], deadline()), {
       code: 'TOPIC_UNKNOWN',
     })

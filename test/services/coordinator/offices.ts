@@ -21,7 +21,7 @@ export const tradesOf = (symbol: string) =>
   parseStreamRequest({ channel: 'trade', symbols: [symbol], ttl: 0 })
 
 /** Processes with a coordinator and a stream desk each, over one broker. */
-export async function setUp(t: TestContext) {
+export async function setUp(t: TestContext, { graceMs = 60_000 } = {}) {
   const broker = await openEmbeddedBroker({ folder: ':memory:' })
   const settings = { names: NAMES, partitions: 2, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
   await ensureTopics(broker, settings, NEVER)
@@ -66,7 +66,7 @@ export async function setUp(t: TestContext) {
               newId,
             },
             settings: {
-              ...{ graceMs: 60_000, maxPerApplication: 1_000, retentionMs: 1e9 },
+              ...{ graceMs, maxPerApplication: 1_000, retentionMs: 1e9 },
             },
             log: quietLog,
           },

@@ -9,6 +9,7 @@ import type {
   Reader,
   ReadPosition,
   TopicDescription,
+  TopicIdentity,
   TopicSpec,
   TransactionalWriter,
 } from '../../../ports/broker.ts'
@@ -63,8 +64,8 @@ export class EmbeddedBroker implements Broker {
     return this.#client.call('createTopics', { specs }, { signal })
   }
 
-  async deleteTopics(names: readonly string[], signal: AbortSignal): Promise<void> {
-    await this.#client.call('deleteTopics', { names }, { signal })
+  async deleteTopics(topics: readonly TopicIdentity[], signal: AbortSignal): Promise<void> {
+    await this.#client.call('deleteTopics', { topics }, { signal })
   }
 
   listTopics(prefix: string, signal: AbortSignal): Promise<readonly TopicDescription[]> {

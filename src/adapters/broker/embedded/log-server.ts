@@ -70,7 +70,7 @@ export class LogServer {
       case 'createTopics':
         return this.#catalog.create(request.specs)
       case 'deleteTopics':
-        for (const topic of this.#catalog.delete(request.names)) {
+        for (const topic of this.#catalog.delete(request.topics)) {
           for (const { subscribers } of topic.partitions)
             for (const reader of subscribers) reader.notifyDeleted()
         }

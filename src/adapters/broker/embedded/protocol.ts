@@ -1,5 +1,5 @@
 import type { ErrorCode, TapelineError } from '../../../errors.ts'
-import type { ReadPosition, TopicDescription, TopicSpec } from '../../../ports/broker.ts'
+import type { ReadPosition, TopicDescription, TopicIdentity, TopicSpec } from '../../../ports/broker.ts'
 import type { EncodedBatch } from './record-batch.ts'
 
 /** Records of one partition on their way to the log: ranges of the message's `data`, each a record batch. */
@@ -48,7 +48,7 @@ export type EncodedFetch =
 /** What can be asked of the log, and what it answers. Times are in milliseconds. */
 export interface Operations {
   createTopics: { request: { specs: readonly TopicSpec[] }; reply: TopicDescription[] }
-  deleteTopics: { request: { names: readonly string[] }; reply: null }
+  deleteTopics: { request: { topics: readonly TopicIdentity[] }; reply: null }
   listTopics: { request: { prefix: string }; reply: TopicDescription[] }
   describeTopics: { request: { names: readonly string[] }; reply: TopicDescription[] }
   offsetAt: { request: { topic: string; partition: number; timestamp: number }; reply: number }

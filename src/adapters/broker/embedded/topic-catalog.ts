@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { TapelineError } from '../../../errors.ts'
-import type { TopicDescription, TopicSpec } from '../../../ports/broker.ts'
+import type { TopicDescription, TopicIdentity, TopicSpec } from '../../../ports/broker.ts'
 import { inTransaction } from './database.ts'
 
 /** A reader's hold on a partition. */
@@ -99,8 +99,12 @@ export class TopicCatalog {
   }
 
   /** Deletes those that exist, and returns them. Their rows stay until they are purged. */
-  delete(names: readonly string[]): Topic[] {
-    const topics = [...new Set(names)].flatMap((name) => this.#topics.get(name) ?? [])
+  delete(identities: readonly TopicIdentity[]): Topic[] {
+    const known = identities.flatMap(({ name, id }) => {
+      const topic = this.#topics.get(name)
+      return topic?.id === id ? [topic] : []
+    })
+    const topics = [...new Set(known)]
     inTransaction(this.#database, () => {
       const forget = this.#database.prepare('delete from topics where id = ?')
       const remember = this.#database.prepare('insert into deleted_topics (name) values (?)')

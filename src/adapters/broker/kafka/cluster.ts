@@ -115,8 +115,8 @@ export class Cluster {
   }
 
   /** The version of a request that a broker is spoken to with. */
-  async version(name: RequestName, node: number): Promise<number> {
-    const connection = await this.#connection(node)
+  async version(name: RequestName, to: Destination): Promise<number> {
+    const connection = await this.#connection(to)
     return negotiate(name, await this.#spoken(connection)).version
   }
 

@@ -1,6 +1,6 @@
 import { delay } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
-import type { TopicDescription, TopicSpec } from '../../../ports/broker.ts'
+import type { TopicDescription, TopicIdentity, TopicSpec } from '../../../ports/broker.ts'
 import type { Cluster } from './cluster.ts'
 import { listOffsets, OFFSET_AT, placeKey, placesOf } from './offsets.ts'
 import { MAX_MESSAGE_BYTES } from './record-sizes.ts'
@@ -15,8 +15,11 @@ const CODE = {
   exists: 36,
   notController: 41,
   policy: 44,
+  unknownTopicId: 100,
 } as const
 const TOPIC_RESOURCE = 2
+/** From this version on a topic is deleted by its id (KIP-516). */
+const DELETE_BY_ID = 6
 const LOOK_AGAIN_MS = 20
 /** So that retention can remove anything, a segment ends well before it: only whole segments are removed. */
 const SEGMENTS_IN_RETENTION = 4
@@ -80,25 +83,40 @@ export class Topics {
     return made
   }
 
-  async delete(names: readonly string[], signal: AbortSignal): Promise<void> {
-    if (names.length === 0) return
-    const topics = names.map((name) => ({ name }))
+  async delete(wanted: readonly TopicIdentity[], signal: AbortSignal): Promise<void> {
+    if (wanted.length === 0) return
+    const names = wanted.map(({ name }) => name)
+    const byId = (await this.#cluster.version('deleteTopics', 'controller')) >= DELETE_BY_ID
+    const shown = async (): Promise<TopicIdentity[]> => {
+      const states = await this.#cluster.topics(names, signal)
+      return wanted.filter(({ name, id }) => states.get(name)?.id === id)
+    }
+    // A broker of an older version takes names alone: there nothing but the look of a moment ago tells whose topic it is.
+    const hasId = ({ name, id }: TopicIdentity): boolean => byId && id !== name
+    const nameless = wanted.every(hasId) ? [] : (await shown()).filter((topic) => !hasId(topic))
+    const topics = [
+      ...wanted.filter(hasId).map(({ id }) => ({ topicId: id })),
+      ...nameless.map(({ name }) => ({ name })),
+    ]
+    if (topics.length === 0) return
+    const nameOf = new Map(wanted.map(({ name, id }) => [id, name]))
     const answered = await this.#askController(
       async () =>
         (await this.#cluster.request('deleteTopics', 'controller', [topics, REQUEST_MS], signal)).responses,
       signal,
     )
-    for (const { name, errorCode, errorMessage } of answered) {
+    for (const { topicId, errorCode, errorMessage, ...answer } of answered) {
+      const name = answer.name ?? nameOf.get(topicId)
       if (errorCode === CODE.topicForbidden)
         throw new TapelineError('BROKER_FORBIDDEN', `the user may not delete the topic ${name}`)
-      if (errorCode !== 0 && errorCode !== CODE.unknownTopic)
+      if (errorCode !== 0 && errorCode !== CODE.unknownTopic && errorCode !== CODE.unknownTopicId)
         throw new TapelineError(
           'BROKER_UNAVAILABLE',
           `the topic ${name} was not deleted: ${errorMessage ?? errorCode}`,
         )
     }
     this.#view.forget(names)
-    while ((await this.#cluster.topics(names, signal)).size > 0) await delay(LOOK_AGAIN_MS, signal)
+    while ((await shown()).length > 0) await delay(LOOK_AGAIN_MS, signal)
   }
 
   async list(prefix: string, signal: AbortSignal): Promise<readonly TopicDescription[]> {
