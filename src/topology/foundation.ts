@@ -51,7 +51,7 @@ export function newId(): string {
   return ulid(Date.now(), Math.random)
 }
 
-/** Opens the engines, migrates the store where a role uses it, makes the topics, and follows the control topics. */
+/** Opens the engines and lays the foundation on them. */
 export async function layFoundation(
   config: Config,
   started: StartedParts,
@@ -61,12 +61,30 @@ export async function layFoundation(
   signal: AbortSignal,
 ): Promise<Foundation> {
   const meter = createMeter()
-  const alerts = createAlerts({ log, meter })
   const trace = tracePath === undefined ? undefined : await openTraceFile(tracePath, log)
   if (trace) started.add('trace', () => trace.close())
+  const onTransition = recordTransitions(log, meter, trace)
 
   const engines = await openEngines(config, log, waiting, signal)
   started.add('engines', () => engines.close())
+  const instance = `${hostname()}-${process.pid}-${newId().slice(-6)}`
+  const mayStart = (): Promise<void> => refuseMissingRights(config, log, signal)
+  return layOn(engines, { config, instance, started, mayStart, onTransition, log, meter }, signal)
+}
+
+interface Ground extends Pick<Foundation, 'config' | 'instance' | 'started' | 'log' | 'meter'> {
+  /** Asked when the topics are there; rejects where this process must not go on. */
+  readonly mayStart: () => Promise<void>
+  readonly onTransition: ActorParts['onTransition']
+}
+
+/** Migrates the store where there is one, makes the topics, and follows the control topics. */
+export async function layOn(
+  engines: Pick<Engines, 'broker' | 'store'>,
+  { config, instance, started, mayStart, onTransition, log, meter }: Ground,
+  signal: AbortSignal,
+): Promise<Foundation> {
+  const alerts = createAlerts({ log, meter })
   const broker = meterBroker(engines.broker, meter)
   const store = engines.store && meterStore(engines.store, meter)
   const migrated = await store?.migrate(signal)
@@ -75,9 +93,8 @@ export async function layFoundation(
   const { partitions, retention, deadLetterRetention } = config.topics
   const retentions = { retentionMs: retention, deadLetterRetentionMs: deadLetterRetention }
   await ensureTopics(broker, { names, partitions, ...retentions }, signal)
-  await refuseMissingRights(config, log, signal)
+  await mayStart()
 
-  const instance = `${hostname()}-${process.pid}-${newId().slice(-6)}`
   const registry = await openRegistry(broker, names, log, signal)
   const bus = await openControlBus(broker, names, registry, log, signal)
   const membership = joinMembership(bus, { instance, roles: config.roles }, () => performance.now(), log)
@@ -99,7 +116,6 @@ export async function layFoundation(
   retryWhenBack(brokerWatch, roster)
   started.add('outage watch', () => brokerWatch.close())
   const settings = { now: Date.now, random: Math.random, alertAfterMs: config.alerts.after }
-  const onTransition = recordTransitions(log, meter, trace)
   return {
     config,
     broker,

@@ -146,6 +146,10 @@ export class MemoryBroker implements Broker {
     }
   }
 
+  async ping(signal: AbortSignal): Promise<void> {
+    this.#admit(signal)
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true
     for (const group of this.#groups.values()) group.close()

@@ -1,25 +1,18 @@
 import { type Config, loadConfig } from '../../src/config.ts'
-import { openControlBus } from '../../src/control/bus.ts'
-import { joinMembership } from '../../src/control/membership.ts'
-import { platformNames } from '../../src/control/names.ts'
-import { joinProcesses } from '../../src/control/processes.ts'
-import { openRegistry, type Registry } from '../../src/control/registry.ts'
-import { createStreamDesk } from '../../src/control/stream-desk.ts'
-import { ensureTopics } from '../../src/control/topics.ts'
+import type { Registry } from '../../src/control/registry.ts'
 import type { Alert } from '../../src/ports/actors.ts'
 import type { Delivery } from '../../src/ports/delivery.ts'
 import type { Log } from '../../src/ports/log.ts'
 import type { StreamDesk } from '../../src/ports/streams.ts'
-import { createDelivery } from '../../src/services/consumer-dynamic/delivery.ts'
-import { createAlerts } from '../../src/telemetry/alerts.ts'
 import type { PrometheusMeter } from '../../src/telemetry/meter.ts'
-import { ActorRoster } from '../../src/topology/actors.ts'
+import type { Transition } from '../../src/telemetry/transitions.ts'
+import type { ActorRoster } from '../../src/topology/actors.ts'
 import { StartedParts } from '../../src/topology/closing.ts'
-import { newId, type StoreFoundation } from '../../src/topology/foundation.ts'
+import { layOn, newId, type StoreFoundation } from '../../src/topology/foundation.ts'
 import { startConsumerFixedRole } from '../../src/topology/roles/consumer-fixed.ts'
 import { startCoordinatorRole } from '../../src/topology/roles/coordinator.ts'
+import { startDelivery } from '../../src/topology/roles/gateway.ts'
 import { startProducerRole } from '../../src/topology/roles/producer.ts'
-import { clockMicros } from '../../src/topology/sources.ts'
 import { createWaiting } from '../../src/topology/waiting.ts'
 import { quietMeter } from '../quiet.ts'
 import { type Host, runAs } from './clock.ts'
@@ -116,7 +109,7 @@ export class PlatformProcess {
     const { registry, roster, instance, actorParts } = foundation
     if (this.roles.includes('coordinator')) await startCoordinatorRole(foundation, NEVER)
     if (this.roles.includes('consumer-fixed')) await startConsumerFixedRole(foundation, NEVER)
-    const door = this.roles.includes('gateway') ? await startDelivery(foundation) : undefined
+    const door = this.roles.includes('gateway') ? await openDoor(foundation) : undefined
     if (this.roles.includes('producer')) {
       this.#feed = exchange.connect(this.host)
       await startProducerRole(foundation, { source: this.#feed.source, markets: exchange.markets }, NEVER)
@@ -149,60 +142,26 @@ async function layFoundation(
   started: StartedParts,
   log: Log,
 ): Promise<StoreFoundation> {
-  const { config } = world
-  const broker = new PortBroker(world.broker, world, world.groups, host)
   const store = createPortStore(world.store, world, host)
-  await store.migrate(NEVER)
-  const names = platformNames(config.topics)
-  const { partitions, retention, deadLetterRetention } = config.topics
-  const retentions = { retentionMs: retention, deadLetterRetentionMs: deadLetterRetention }
-  await ensureTopics(broker, { names, partitions, ...retentions }, NEVER)
-  const instance = `${host.name}-${newId().slice(-6)}`
-  const registry = await openRegistry(broker, names, log, NEVER)
-  const bus = await openControlBus(broker, names, registry, log, NEVER)
-  const membership = joinMembership(bus, { instance, roles }, () => performance.now(), log)
-  const roster = new ActorRoster()
-  const meter = quietMeter as PrometheusMeter
-  const alerts = createAlerts({ log, meter })
-  const processes = joinProcesses({
-    own: { instance, actors: () => roster.list(), reset: (id) => roster.reset(id), alerts: alerts.list },
-    ...{ bus, membership, newId, log },
-  })
-  started.add('control', async () => {
-    processes.close()
-    membership.close()
-    await bus.close()
-    await registry.close()
-  })
-  const settings = { now: Date.now, random: Math.random, alertAfterMs: config.alerts.after }
-  const onTransition = ({
-    actor,
-    from,
-    event,
-    to,
-  }: {
-    actor: string
-    from: string
-    event: string
-    to: string
-  }) => world.trace.add(host.name, `${actor}: ${from} ${event} ${to}`)
-  return {
-    ...{ config, broker, store, bus, registry, membership, processes, instance, roster, started, log, meter },
-    names,
-    actorParts: { settings, alerts, onTransition, log, meter },
+  const broker = new PortBroker(world.broker, world, world.groups, host)
+  const ground = {
+    config: { ...world.config, roles: [...roles] },
+    instance: `${host.name}-${newId().slice(-6)}`,
+    mayStart: async () => {},
+    onTransition: ({ actor, from, event, to }: Transition) =>
+      world.trace.add(host.name, `${actor}: ${from} ${event} ${to}`),
+    ...{ started, log, meter: quietMeter as PrometheusMeter },
   }
+  const foundation = await layOn({ broker, store }, ground, NEVER)
+  return { ...foundation, store: foundation.store ?? store }
 }
 
 /** As the role gateway does it, without HTTP. */
-async function startDelivery(foundation: StoreFoundation): Promise<Door> {
-  const { broker, names, bus, registry, membership, instance, roster, actorParts, started, log, meter } =
-    foundation
-  const desk = createStreamDesk({ instance, bus, registry, membership, newId })
-  const spawn = roster.spawnConsumerDynamic.bind(roster, actorParts)
-  const delivery = await createDelivery({
-    ...{ broker, names, desk, bus, registry, instance, topics: names.fixed },
-    ...{ spawn, nowMicros: clockMicros, log, meter },
+async function openDoor(foundation: StoreFoundation): Promise<Door> {
+  const { desk, delivery, unalert } = await startDelivery(foundation)
+  foundation.started.add('gateway', async () => {
+    unalert()
+    await delivery.close()
   })
-  started.add('gateway', () => delivery.close())
   return { desk, delivery }
 }

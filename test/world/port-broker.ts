@@ -100,6 +100,8 @@ export class PortBroker implements Broker {
   joinGroup: Broker['joinGroup'] = (options, signal): Promise<GroupMember> =>
     this.#groups.join(this.#host, this.#link, options, signal)
 
+  ping: Broker['ping'] = (signal) => this.#link.call('ping', async () => {}, signal)
+
   /** The broker belongs to all processes. */
   close: Broker['close'] = async () => {}
 

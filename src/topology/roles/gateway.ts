@@ -2,11 +2,12 @@ import { createWebSocketEndpoint } from '../../adapters/transport/websocket.ts'
 import { createDeadLetterDesk } from '../../control/dead-letters.ts'
 import { createStreamDesk } from '../../control/stream-desk.ts'
 import { startGateway } from '../../gateway/gateway.ts'
+import type { StreamDesk } from '../../ports/streams.ts'
 import type { ConsumerDynamicServices } from '../../services/consumer-dynamic/application.ts'
-import { createDelivery } from '../../services/consumer-dynamic/delivery.ts'
+import { createDelivery, type RunningDelivery } from '../../services/consumer-dynamic/delivery.ts'
 import { alertOutages } from '../../telemetry/outage-watch.ts'
 import { addressOf } from '../address.ts'
-import { newId, type StoreFoundation } from '../foundation.ts'
+import { type Foundation, newId, type StoreFoundation } from '../foundation.ts'
 import { observedOf } from '../operations.ts'
 import { clockMicros } from '../sources.ts'
 import { watchedConsumerDynamic } from '../watched-services.ts'
@@ -16,44 +17,8 @@ export async function startGatewayRole(
   foundation: StoreFoundation,
   isStarted: () => boolean,
 ): Promise<string> {
-  const {
-    config,
-    broker,
-    names,
-    store,
-    bus,
-    registry,
-    membership,
-    instance,
-    roster,
-    actorParts,
-    brokerWatch,
-    started,
-    log,
-    meter,
-  } = foundation
-  const desk = createStreamDesk({ instance, bus, registry, membership, newId })
-  const spawn = (app: string, services: ConsumerDynamicServices) =>
-    roster.spawnConsumerDynamic(actorParts, app, watchedConsumerDynamic(services, brokerWatch))
-  const nowMicros = clockMicros
-  const delivery = await createDelivery({
-    broker,
-    names,
-    desk,
-    bus,
-    registry,
-    instance,
-    topics: names.fixed,
-    spawn,
-    nowMicros,
-    log,
-    meter,
-  })
-  // It has a machine only while an application is connected.
-  const unalert = alertOutages(brokerWatch, actorParts.alerts, {
-    id: 'gateway',
-    afterMs: actorParts.settings.alertAfterMs,
-  })
+  const { config, broker, names, store, bus, membership, instance, started, log } = foundation
+  const { desk, delivery, unalert } = await startDelivery(foundation)
   // An address that cannot be listened on must not leave delivery running: the process would never end.
   started.add('gateway', () => delivery.close())
   const gateway = await startGateway({
@@ -73,4 +38,28 @@ export async function startGatewayRole(
     await delivery.close()
   })
   return addressOf(gateway)
+}
+
+/** How applications get streams and their records, without the API in front of it. */
+export async function startDelivery(foundation: Foundation): Promise<{
+  readonly desk: StreamDesk
+  readonly delivery: RunningDelivery
+  /** Raises no alert any more. */
+  unalert(): void
+}> {
+  const { broker, names, bus, registry, membership, instance, roster, actorParts, brokerWatch, log, meter } =
+    foundation
+  const desk = createStreamDesk({ instance, bus, registry, membership, newId })
+  const spawn = (app: string, services: ConsumerDynamicServices) =>
+    roster.spawnConsumerDynamic(actorParts, app, watchedConsumerDynamic(services, brokerWatch))
+  const delivery = await createDelivery({
+    ...{ broker, names, desk, bus, registry, instance, topics: names.fixed },
+    ...{ spawn, nowMicros: clockMicros, log, meter },
+  })
+  // It has a machine only while an application is connected.
+  const unalert = alertOutages(brokerWatch, actorParts.alerts, {
+    id: 'gateway',
+    afterMs: actorParts.settings.alertAfterMs,
+  })
+  return { desk, delivery, unalert }
 }
