@@ -9,6 +9,7 @@ import type {
   PartitionRecords,
   Reader,
   TopicDescription,
+  TopicIdentity,
   TopicSpec,
   TransactionalWriter,
 } from '../../src/ports/broker.ts'
@@ -51,11 +52,11 @@ export class MemoryBroker implements Broker {
     })
   }
 
-  async deleteTopics(names: readonly string[], signal: AbortSignal): Promise<void> {
+  async deleteTopics(identities: readonly TopicIdentity[], signal: AbortSignal): Promise<void> {
     this.#admit(signal)
-    for (const name of names) {
+    for (const { name, id } of identities) {
       const topic = this.topics.get(name)
-      if (topic === undefined) continue
+      if (topic?.id !== id) continue
       this.topics.delete(name)
       this.removed.push(topic)
       for (const { watchers } of topic.partitions) for (const watcher of [...watchers]) watcher.onDeleted()

@@ -38,8 +38,12 @@ export class PortBroker implements Broker {
       signal,
     )
 
-  deleteTopics: Broker['deleteTopics'] = (names, signal) =>
-    this.#link.call(`delete ${names}`, () => this.#inner.deleteTopics(names, NEVER), signal)
+  deleteTopics: Broker['deleteTopics'] = (topics, signal) =>
+    this.#link.call(
+      `delete ${topics.map(({ name }) => name)}`,
+      () => this.#inner.deleteTopics(topics, NEVER),
+      signal,
+    )
 
   listTopics: Broker['listTopics'] = async (prefix, signal) => {
     const topics = await this.#link.call(

@@ -112,7 +112,7 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
   }
 
   /** Begins a term: reads requests on from where the registry says that the last leader was. */
-  const begin = async (): Promise<void> => {
+  const begin = async (signal: AbortSignal): Promise<void> => {
     if (leader.term === term && reader) return
     const beginning = leader.term
     await closeReader()
@@ -230,7 +230,7 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
       return false
     }
     if (inHand !== undefined && leader.term !== term) await giveUp()
-    await begin()
+    await begin(signal)
     inHand ??= unfinished() ?? (await candidacy.asLeader(() => pollOrRewind(signal)))
     return true
   }

@@ -8,6 +8,7 @@ import {
   deadline,
   makeTopic,
   readToEnd,
+  removeTopics,
   textOf,
   textRecord,
   uniqueName,
@@ -167,7 +168,7 @@ describe(`errors that come after the append (seed ${SEED})`, requireServer(kafka
     const [gone, stays] = [await makeTopic(broker), await makeTopic(broker)]
     const both = (text: string) => broker.publish([entry(gone, text), entry(stays, text)], deadline())
     await both('first')
-    await (await openObserver()).deleteTopics([gone], deadline())
+    await removeTopics(await openObserver(), [gone])
     await assert.rejects(both('second'), {
       code: 'BROKER_UNAVAILABLE',
       partitions: [{ topic: gone, partition: 0 }],
