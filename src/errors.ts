@@ -171,6 +171,14 @@ export const ERROR_KINDS = {
     meaning: 'The broker is too old, or lacks something that the platform needs.',
     remedy: 'Use Apache Kafka 3.7 or newer, or Redpanda 24 or newer.',
   },
+  BROKER_REFUSED: {
+    retryable: false,
+    status: 503,
+    meaning:
+      'The broker refuses what the platform asks for, as it is: by a policy, a limit or a setting of the broker. Asking again does not help.',
+    remedy:
+      'The message says what the broker refuses. Change the setting that it names, here or on the broker.',
+  },
   TOPIC_UNKNOWN: {
     retryable: false,
     status: 404,

@@ -1,25 +1,6 @@
 import { MultipleErrors } from '@platformatic/kafka'
 import { type ErrorCode, TapelineError } from '../../../errors.ts'
-
-/** What the protocol's own error codes mean to us; what is not listed may pass by itself. Source: https://kafka.apache.org/protocol#protocol_error_codes */
-const BY_PROTOCOL: Readonly<Record<string, ErrorCode>> = {
-  TOPIC_AUTHORIZATION_FAILED: 'BROKER_FORBIDDEN',
-  GROUP_AUTHORIZATION_FAILED: 'BROKER_FORBIDDEN',
-  CLUSTER_AUTHORIZATION_FAILED: 'BROKER_FORBIDDEN',
-  TRANSACTIONAL_ID_AUTHORIZATION_FAILED: 'BROKER_FORBIDDEN',
-  SASL_AUTHENTICATION_FAILED: 'BROKER_UNAUTHORIZED',
-  UNSUPPORTED_SASL_MECHANISM: 'BROKER_UNAUTHORIZED',
-  ILLEGAL_SASL_STATE: 'BROKER_UNAUTHORIZED',
-  UNSUPPORTED_VERSION: 'BROKER_UNSUPPORTED',
-  UNSUPPORTED_FOR_MESSAGE_FORMAT: 'BROKER_UNSUPPORTED',
-  MESSAGE_TOO_LARGE: 'RECORD_TOO_LARGE',
-  RECORD_LIST_TOO_LARGE: 'RECORD_TOO_LARGE',
-  TOPIC_ALREADY_EXISTS: 'TOPIC_EXISTS',
-  PRODUCER_FENCED: 'FENCED',
-  INVALID_PRODUCER_EPOCH: 'FENCED',
-  INVALID_PRODUCER_ID_MAPPING: 'FENCED',
-  TRANSACTION_COORDINATOR_FENCED: 'FENCED',
-}
+import { codeOfProtocolError } from './error-table.ts'
 
 /** What the system and TLS say. */
 const BY_SYSTEM: Readonly<Record<string, ErrorCode>> = {
@@ -34,14 +15,20 @@ const BY_SYSTEM: Readonly<Record<string, ErrorCode>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: 'BROKER_TLS_FAILED',
 }
 
-/** Texts by which the library alone tells what went wrong. */
+/** Beginnings of the codes that errors of OpenSSL have. */
+const OF_TLS = ['ERR_SSL_', 'EPROTO']
+
+/** Codes of the library's own errors. */
+const BY_LIBRARY: Readonly<Record<string, ErrorCode>> = {
+  PLT_KFK_AUTHENTICATION: 'BROKER_UNAUTHORIZED',
+  PLT_KFK_UNSUPPORTED_API: 'BROKER_UNSUPPORTED',
+}
+
+/** What the library says itself and has no code for. Only these errors are searched: the texts of others quote names of hosts. */
+const LIBRARY_USE = 'PLT_KFK_USER'
 const BY_TEXT: readonly (readonly [RegExp, ErrorCode])[] = [
-  [
-    /requires TLS|wrong version number|packet length too long|EPROTO|ERR_SSL|ssl3_|tls_/i,
-    'BROKER_TLS_FAILED',
-  ],
-  [/SASL authentication failed|suitable SASL mechanism|Authentication failed|SASL/i, 'BROKER_UNAUTHORIZED'],
-  [/No usable implementation|Unsupported API/i, 'BROKER_UNSUPPORTED'],
+  [/^Broker requires TLS/, 'BROKER_TLS_FAILED'],
+  [/^SASL mechanism/, 'BROKER_UNAUTHORIZED'],
 ]
 
 /**
@@ -76,10 +63,13 @@ function protocolCode(error: Error): string | undefined {
 }
 
 function codeOf(error: Error): ErrorCode | undefined {
-  const protocol = BY_PROTOCOL[protocolCode(error) ?? '']
-  if (protocol !== undefined) return protocol
-  const system = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  return BY_SYSTEM[system] ?? BY_TEXT.find(([text]) => text.test(`${system} ${error.message}`))?.[1]
+  const protocol = codeOfProtocolError(protocolCode(error) ?? '')
+  if (protocol !== undefined && protocol !== 'BROKER_UNAVAILABLE') return protocol
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  if (OF_TLS.some((beginning) => code.startsWith(beginning))) return 'BROKER_TLS_FAILED'
+  const known = BY_SYSTEM[code] ?? BY_LIBRARY[code]
+  if (known !== undefined || code !== LIBRARY_USE) return known
+  return BY_TEXT.find(([text]) => text.test(error.message))?.[1]
 }
 
 function first<T, R>(items: readonly T[], find: (item: T) => R | undefined): R | undefined {

@@ -1,5 +1,6 @@
-import { TapelineError } from '../../../errors.ts'
+import type { TapelineError } from '../../../errors.ts'
 import { Cluster } from './cluster.ts'
+import { errorOfCode } from './error-table.ts'
 import { brokerError } from './errors.ts'
 import { type Assigned, FetchLane } from './fetch-lane.ts'
 import { FETCH_BY_ID, type FetchedPartition } from './fetch-request.ts'
@@ -192,8 +193,7 @@ export class Fetcher {
     }
     const answer = await this.cluster.request('fetch', leader, [{ ...limits, ...change }])
     if (!lane.answered(answer)) return
-    if (answer.errorCode !== 0)
-      throw new TapelineError('BROKER_UNAVAILABLE', `a fetch was refused (error ${answer.errorCode})`)
+    if (answer.errorCode !== 0) throw errorOfCode(answer.errorCode, 'a fetch was refused')
     this.#listener.onAnswer()
     for (const { topic, partitions } of answer.topics) {
       for (const part of partitions) {

@@ -4,9 +4,9 @@ import {
   encodeConsumerProtocolAssignment,
   encodeConsumerProtocolSubscription,
 } from '@platformatic/kafka'
-import { TapelineError } from '../../../errors.ts'
 import { assignPartitions, type Subscriber, type TopicPartition } from './assign-partitions.ts'
 import type { Answer, Cluster } from './cluster.ts'
+import { errorOfCode } from './error-table.ts'
 
 /** A member that the group has not heard of for so long has lost its partitions. */
 export const SESSION_MS = 6_000
@@ -32,9 +32,7 @@ const CODE = {
   notCoordinator: 16,
   illegalGeneration: 22,
   unknownMember: 25,
-  badSessionTimeout: 26,
   rebalance: 27,
-  forbidden: 30,
   memberIdRequired: 79,
 } as const
 
@@ -191,19 +189,8 @@ export class GroupSession {
       case CODE.notCoordinator:
         this.forgetCoordinator()
         return 'again'
-      case CODE.forbidden:
-        throw new TapelineError('BROKER_FORBIDDEN', `the user may not join the group ${this.#group}`)
-      case CODE.badSessionTimeout: {
-        const remedy = `Let group.min.session.timeout.ms of the broker be at most ${SESSION_MS}.`
-        throw new TapelineError('BROKER_UNSUPPORTED', 'the broker does not take our session timeout', {
-          remedy,
-        })
-      }
       default:
-        throw new TapelineError(
-          'BROKER_UNAVAILABLE',
-          `the group ${this.#group} answers with error ${errorCode}`,
-        )
+        throw errorOfCode(errorCode, `the group ${this.#group} does not take the member`)
     }
   }
 }

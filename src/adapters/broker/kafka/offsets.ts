@@ -1,6 +1,6 @@
 import { delay } from '../../../async/timers.ts'
-import { TapelineError } from '../../../errors.ts'
 import type { Cluster } from './cluster.ts'
+import { errorOfCode, isRefusal } from './error-table.ts'
 import type { TopicState } from './topic-view.ts'
 
 /** What is asked for instead of a time. Source: https://kafka.apache.org/protocol#The_Messages_ListOffsets */
@@ -10,7 +10,6 @@ export const OFFSET_AT = { earliest: -2n, end: -1n } as const
 const READ_COMMITTED = 1
 const CONSUMER = -1
 const ANY_EPOCH = -1
-const TOPIC_FORBIDDEN = 29
 const LOOK_AGAIN_MS = 20
 
 interface Place {
@@ -78,8 +77,7 @@ async function askLeader(
   const answer = await cluster.request('listOffsets', leader, [CONSUMER, READ_COMMITTED, topics], signal)
   for (const { name: topic, partitions } of answer.topics) {
     for (const { partitionIndex: partition, errorCode, offset } of partitions) {
-      if (errorCode === TOPIC_FORBIDDEN)
-        throw new TapelineError('BROKER_FORBIDDEN', `the user may not read the topic ${topic}`)
+      if (isRefusal(errorCode)) throw errorOfCode(errorCode, `offsets of the topic ${topic} cannot be read`)
       if (errorCode === 0) offsets.set(placeKey({ topic, partition }), Number(offset))
     }
   }

@@ -2,21 +2,14 @@ import { delay } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { TopicDescription, TopicIdentity, TopicSpec } from '../../../ports/broker.ts'
 import type { Cluster } from './cluster.ts'
+import { errorOfCode } from './error-table.ts'
 import { listOffsets, OFFSET_AT, placeKey, placesOf } from './offsets.ts'
 import { MAX_MESSAGE_BYTES } from './record-sizes.ts'
 import { REQUEST_MS } from './settings.ts'
 import type { TopicState, TopicView } from './topic-view.ts'
 
 /** The protocol's codes that are told apart. Source: https://kafka.apache.org/protocol#protocol_error_codes */
-const CODE = {
-  unknownTopic: 3,
-  topicForbidden: 29,
-  clusterForbidden: 31,
-  exists: 36,
-  notController: 41,
-  policy: 44,
-  unknownTopicId: 100,
-} as const
+const CODE = { unknownTopic: 3, exists: 36, notController: 41, unknownTopicId: 100 } as const
 const TOPIC_RESOURCE = 2
 /** From this version on a topic is deleted by its id (KIP-516). */
 const DELETE_BY_ID = 6
@@ -74,7 +67,7 @@ export class Topics {
     const failed: TapelineError[] = []
     for (const { name, errorCode, errorMessage } of answered) {
       if (errorCode !== 0 && errorCode !== CODE.exists)
-        failed.push(creationError(name, errorCode, errorMessage))
+        failed.push(errorOfCode(errorCode, `the topic ${name} cannot be made`, errorMessage))
     }
     const [first] = failed
     if (first !== undefined) throw first
@@ -107,13 +100,8 @@ export class Topics {
     )
     for (const { topicId, errorCode, errorMessage, ...answer } of answered) {
       const name = answer.name ?? nameOf.get(topicId)
-      if (errorCode === CODE.topicForbidden)
-        throw new TapelineError('BROKER_FORBIDDEN', `the user may not delete the topic ${name}`)
       if (errorCode !== 0 && errorCode !== CODE.unknownTopic && errorCode !== CODE.unknownTopicId)
-        throw new TapelineError(
-          'BROKER_UNAVAILABLE',
-          `the topic ${name} was not deleted: ${errorMessage ?? errorCode}`,
-        )
+        throw errorOfCode(errorCode, `the topic ${name} was not deleted`, errorMessage)
     }
     this.#view.forget(names)
     while ((await shown()).length > 0) await delay(LOOK_AGAIN_MS, signal)
@@ -170,14 +158,12 @@ export class Topics {
       configurationKeys: ['cleanup.policy', 'retention.ms'],
     })) satisfies { resourceType: 2; resourceName: string; configurationKeys: string[] }[]
     const answer = await this.#cluster.request('describeConfigs', 'any', [resources, false, false], signal)
-    for (const { resourceName, errorCode, configs } of answer.results) {
+    for (const { resourceName, errorCode, errorMessage, configs } of answer.results) {
       const id = unknown.find(({ name }) => name === resourceName)?.id
-      if (errorCode === CODE.topicForbidden)
-        throw new TapelineError(
-          'BROKER_FORBIDDEN',
-          `the user may not read the settings of the topic ${resourceName}`,
-        )
-      if (id === undefined || errorCode !== 0) continue
+      // Deleted while it was asked about.
+      if (id === undefined || errorCode === CODE.unknownTopic) continue
+      if (errorCode !== 0)
+        throw errorOfCode(errorCode, `the settings of the topic ${resourceName} cannot be read`, errorMessage)
       const values = new Map(configs.map(({ name, value }) => [name, value]))
       const compacted = values.get('cleanup.policy')?.includes('compact') ?? false
       const retention = Number(values.get('retention.ms') ?? -1)
@@ -241,14 +227,6 @@ function segmentMs(retentionMs: number | undefined): number {
   if (retentionMs === undefined) return LONGEST_SEGMENT_MS
   const share = Math.floor(retentionMs / SEGMENTS_IN_RETENTION)
   return Math.min(LONGEST_SEGMENT_MS, Math.max(SHORTEST_SEGMENT_MS, share))
-}
-
-function creationError(name: string, code: number, message: string | null | undefined): TapelineError {
-  const reason = `the topic ${name} cannot be made: ${message ?? `error ${code}`}`
-  if (code === CODE.topicForbidden || code === CODE.clusterForbidden)
-    return new TapelineError('BROKER_FORBIDDEN', reason)
-  if (code === CODE.policy) return new TapelineError('BROKER_UNSUPPORTED', reason)
-  return new TapelineError('BROKER_UNAVAILABLE', reason)
 }
 
 /** One that exists otherwise than it should. Raises TOPIC_EXISTS. */
