@@ -126,6 +126,12 @@ export const ERROR_KINDS = {
     meaning: 'The source does not know a market that was asked for.',
     remedy: 'Remove it from source.markets, or correct its name.',
   },
+  CHANNEL_UNKNOWN: {
+    retryable: false,
+    status: 502,
+    meaning: 'The source has a market that was asked for, but not all of its channels.',
+    remedy: 'Nothing to do: the other channels are delivered. See the channels in source.channels.',
+  },
   CAPTURE_INVALID: {
     retryable: false,
     status: 400,

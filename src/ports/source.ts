@@ -26,6 +26,12 @@ export interface SourceBatch {
   readonly items: readonly SourceItem[]
 }
 
+/** A market that was asked for and is not delivered. */
+export interface MarketWithoutData extends Market {
+  /** Begins with an error code. */
+  readonly why: string
+}
+
 /** How a source is doing, for `actors`, `/metrics` and the log. */
 export interface SourceHealth {
   readonly name: string
@@ -35,6 +41,8 @@ export interface SourceHealth {
   readonly counters: Readonly<
     Record<'frames' | 'malformed' | 'duplicates' | 'outOfOrder' | 'reconnects' | 'dropped', number>
   >
+  /** The markets that the service refuses. */
+  readonly without: readonly MarketWithoutData[]
   /** Code and message of the last failure, while it lasts. */
   readonly failure?: { readonly code: string; readonly message: string }
 }

@@ -6,6 +6,7 @@ import { QUEUE_CAPACITY } from './feed/arrival-queue.ts'
 import { MAX_SKEW_MS } from './feed/event-time.ts'
 import { LiveSource } from './feed/live-source.ts'
 import type { ReconnectTiming } from './feed/reconnect-pacer.ts'
+import { redactor, secretsOf } from './feed/words.ts'
 
 const NAME = 'coinbase'
 
@@ -51,6 +52,7 @@ export function createCoinbaseSource(options: CoinbaseOptions): Source {
     connectTimeoutMs: options.timeoutMs ?? TIMEOUT_MS,
     downAfterMs: options.downAfterMs ?? DOWN_AFTER_MS,
   }
+  const redact = redactor(secretsOf(link.address))
   return new LiveSource(
     {
       name: NAME,
@@ -60,8 +62,8 @@ export function createCoinbaseSource(options: CoinbaseOptions): Source {
       maxSkewMs: options.maxSkewMs ?? MAX_SKEW_MS,
       log,
       now,
-      redact: (text) => text,
-      ways: (outlet) => ({ protocol: new CoinbaseProtocol({ source: NAME, channels, outlet, log }) }),
+      redact,
+      ways: (outlet) => ({ protocol: new CoinbaseProtocol({ channels, outlet, redact }) }),
     },
     options.markets,
   )

@@ -9,6 +9,7 @@ import { QUEUE_CAPACITY } from './feed/arrival-queue.ts'
 import { MAX_SKEW_MS } from './feed/event-time.ts'
 import { LiveSource, type Outlet } from './feed/live-source.ts'
 import type { ReconnectTiming } from './feed/reconnect-pacer.ts'
+import { redactor, secretsOf } from './feed/words.ts'
 
 const NAME = 'cryptocompare'
 
@@ -59,14 +60,14 @@ export interface CryptoCompareOptions {
 export function createCryptoCompareSource(options: CryptoCompareOptions): Source {
   const { apiKey, channels, now, timeoutMs = TIMEOUT_MS } = options
   const log = options.log.child({ source: NAME })
-  const redact = (text: string) => (apiKey ? text.replaceAll(apiKey, '***') : text)
   const address = parseAddress('url', options.url ?? CRYPTOCOMPARE_WEBSOCKET, ['ws:', 'wss:'])
   const restAddress = parseAddress('restUrl', options.restUrl ?? CRYPTOCOMPARE_REST, ['http:', 'https:'])
   if (apiKey) address.searchParams.set('api_key', apiKey)
+  const redact = redactor([apiKey ?? '', ...secretsOf(address), ...secretsOf(restAddress)])
 
   const ways = (outlet: Outlet) => {
-    const subscriptions = new Subscriptions(NAME, channels, outlet)
-    const protocol = new CryptoCompareProtocol({ subscriptions, outlet, log, redact })
+    const subscriptions = new Subscriptions(channels, outlet)
+    const protocol = new CryptoCompareProtocol({ subscriptions, outlet, redact })
     // REST has no trades: where nothing else is asked for, it cannot stand in.
     if (channels.every((channel) => channel === 'trades')) return { protocol }
     const client = new RestClient({ address: restAddress, apiKey, timeoutMs, redact })

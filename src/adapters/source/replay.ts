@@ -105,6 +105,7 @@ class ReplaySource implements Source {
       way: this.ended ? 'none' : 'replay',
       markets: this.#only?.size ?? this.#seen.size,
       counters: { ...this.#tally.counters, dropped: this.#queue.dropped },
+      without: [],
       ...(this.#failure && { failure: this.#failure }),
     }
   }

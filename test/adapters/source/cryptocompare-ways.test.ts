@@ -111,7 +111,7 @@ describe('CryptoCompare: the connection', () => {
     const { source, log } = openSource(t, service, QUICK)
     const error = await failureOf(source)
     assert.equal(error.code, 'SOURCE_UNAUTHORIZED')
-    assert.match(error.message, /websocket: UNAUTHORIZED.*; rest: key/)
+    assert.match(error.message, /websocket: UNAUTHORIZED.*; rest: refused with HTTP 401: key/)
     assert.equal(new URL(service.upgrades[0]?.url ?? '', service.url).searchParams.get('api_key'), API_KEY)
     assert.equal(service.calls[0]?.headers.authorization, `Apikey ${API_KEY}`)
     assert.ok(!String(service.calls[0]?.url).includes(API_KEY))

@@ -383,27 +383,6 @@ describe('CryptoCompare: control messages', () => {
     )
   })
 
-  test('an unknown market is reported once, with its code, and the others go on', async (t) => {
-    const invalid = (sub: string) => ({
-      TYPE: '500',
-      MESSAGE: 'INVALID_SUB',
-      PARAMETER: sub,
-      INFO: 'We have not integrated any of the exchanges',
-    })
-    const { statuses, trades } = await through(
-      t,
-      [invalid('0~Coinbase~ETH~USD'), invalid('2~Coinbase~ETH~USD'), TRADE],
-      { markets: [BTC, ETH] },
-    )
-    assert.equal(trades.length, 1)
-    assert.deepEqual(
-      statuses.map(({ exchange, symbol, state }) => ({ exchange, symbol, state })),
-      [{ ...ETH, state: 'disconnected' }],
-    )
-    assert.match(statuses[0]?.detail ?? '', /^MARKET_UNKNOWN: 0~Coinbase~ETH~USD: INVALID_SUB/)
-    checkEvent('status', statuses[0])
-  })
-
   test('symbols that are not BASE-QUOTE are reported and ask for nothing', async (t) => {
     const odd = ['BTCUSD', 'BTC~X-USD', '-USD']
     const { statuses, service } = await through(t, [], {

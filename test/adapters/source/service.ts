@@ -16,8 +16,9 @@ interface Behaviour {
   connected?: (socket: WebSocket) => void
   /** What the service does with a frame from the client. */
   received?: (frame: Record<string, unknown>, socket: WebSocket) => void
-  /** Refuses the upgrade with this HTTP status. */
+  /** Refuses the upgrade with this HTTP status, and this body. */
   refuse?: number
+  refusal?: string
   /** Leaves upgrades and calls without any answer. */
   hang?: boolean
   rest?: (url: URL) => RestAnswer | 'hang'
@@ -50,7 +51,8 @@ export class Service {
       socket.on('close', () => service.#raw.delete(socket))
       if (service.behaviour.hang) return
       if (service.behaviour.refuse) {
-        socket.end(`HTTP/1.1 ${service.behaviour.refuse} Refused\r\nconnection: close\r\n\r\n`)
+        const { refuse, refusal = '' } = service.behaviour
+        socket.end(`HTTP/1.1 ${refuse} Refused\r\nconnection: close\r\n\r\n${refusal}`)
         return
       }
       service.#websockets.handleUpgrade(request, socket, head, (client) => service.#accept(client))

@@ -73,6 +73,7 @@ export class Exchange {
           reconnects: 0,
           dropped: queue.dropped,
         },
+        without: [],
       }),
       close: async () => {
         this.#connections.delete(connection)

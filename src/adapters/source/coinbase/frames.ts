@@ -12,7 +12,11 @@ import { readNumber, readPrice } from '../feed/values.ts'
 
 export const EXCHANGE = 'coinbase'
 
-const subscriptionsSchema = z.object({ channels: z.array(z.object({ name: z.string() })) })
+const subscriptionsSchema = z.object({
+  channels: z.array(
+    z.object({ name: z.string(), product_ids: z.array(z.string()).optional().catch(undefined) }),
+  ),
+})
 
 const errorSchema = z.object({ message: z.string().catch(''), reason: z.string().catch('') })
 
@@ -23,7 +27,8 @@ const errorSchema = z.object({ message: z.string().catch(''), reason: z.string()
 export type CoinbaseFrame =
   | { readonly kind: 'trade'; readonly trade: Trade }
   | { readonly kind: 'quote'; readonly quote: Quote }
-  | { readonly kind: 'subscriptions'; readonly channels: number }
+  /** `products`: what is named for any channel but heartbeat; undefined where channels are named without products. */
+  | { readonly kind: 'subscriptions'; readonly products: readonly string[] | undefined }
   | { readonly kind: 'error'; readonly message: string }
   | { readonly kind: 'heartbeat' | 'nothing' | 'other' | Fault }
 
@@ -31,6 +36,8 @@ interface MarketState {
   readonly market: Market
   readonly order: TradeOrder
   readonly quote: QuoteState
+  /** Whether anything came for it on this connection. */
+  heard: boolean
 }
 
 type Fields = Readonly<Record<string, unknown>>
@@ -62,7 +69,15 @@ export class CoinbaseReader {
 
   /** A new connection: what was known of the prices may have changed unseen. */
   opened(): void {
-    for (const { quote } of this.#markets.values()) quote.forget()
+    for (const state of this.#markets.values()) {
+      state.quote.forget()
+      state.heard = false
+    }
+  }
+
+  /** Whether anything came for a market on this connection. */
+  hasHeard(symbol: string): boolean {
+    return this.#markets.get(symbol)?.heard === true
   }
 
   /** Forgets what it knows of a market. */
@@ -83,7 +98,7 @@ export class CoinbaseReader {
         return { kind: 'heartbeat' }
       case 'subscriptions': {
         const parsed = subscriptionsSchema.safeParse(frame)
-        return parsed.success ? { kind: 'subscriptions', channels: parsed.data.channels.length } : MALFORMED
+        return parsed.success ? { kind: 'subscriptions', products: productsOf(parsed.data) } : MALFORMED
       }
       case 'error': {
         const { message, reason } = errorSchema.parse(frame)
@@ -139,7 +154,10 @@ export class CoinbaseReader {
   #state(product: unknown): MarketState | 'malformed' | 'nothing' {
     if (typeof product !== 'string') return 'malformed'
     const known = this.#markets.get(product)
-    if (known) return known
+    if (known) {
+      known.heard = true
+      return known
+    }
     const symbol = canonicalSymbol(product)
     if (symbol === undefined) return 'malformed'
     if (!this.#wants(symbol)) return 'nothing'
@@ -147,10 +165,18 @@ export class CoinbaseReader {
       market: { exchange: EXCHANGE, symbol },
       order: new TradeOrder(),
       quote: new QuoteState(),
+      heard: true,
     }
+    state.heard = true
     this.#markets.set(symbol, state)
     return state
   }
+}
+
+function productsOf({ channels }: z.infer<typeof subscriptionsSchema>): readonly string[] | undefined {
+  const named = channels.filter(({ name }) => name !== 'heartbeat')
+  if (named.length > 0 && named.every(({ product_ids }) => product_ids === undefined)) return undefined
+  return named.flatMap(({ product_ids = [] }) => product_ids)
 }
 
 /** `side` is the maker's: a maker who sold was hit by a taker who bought. */

@@ -1,72 +1,98 @@
-import { TapelineError } from '../../../errors.ts'
-import type { Log } from '../../../ports/log.ts'
+import { type Countdown, startTimer } from '../../../async/timers.ts'
+import { canonicalSymbol } from '../../../domain/market-names.ts'
 import type { Market } from '../../../ports/source.ts'
 import type { FeedProtocol, FrameMeaning, MarketsChange, Outlet } from '../feed/live-source.ts'
-import { marketRefused } from '../feed/status.ts'
 import { readFrameText } from '../feed/text.ts'
+import { refusalInWords, shownWords } from '../feed/words.ts'
 import { type CoinbaseFrame, CoinbaseReader, EXCHANGE } from './frames.ts'
 
 export type CoinbaseChannel = 'trades' | 'quotes'
 
 const CHANNEL_NAMES: Readonly<Record<CoinbaseChannel, string>> = { trades: 'matches', quotes: 'ticker' }
 
+/** How long after an answer that names none of them the products of a subscribe may still be named, or sent. */
+const SETTLE_MS = 2_000
+
+const OMITTED = 'MARKET_UNKNOWN: the answer `subscriptions` does not name it'
+
 interface ProtocolOptions {
-  readonly source: string
   readonly channels: readonly CoinbaseChannel[]
   readonly outlet: Outlet
-  readonly log: Log
+  /** Takes secrets out of what the service says. */
+  readonly redact: (text: string) => string
 }
 
 /**
- * Coinbase Exchange's WebSocket feed. A subscribe with one unknown product is refused as a whole, so a refused list is asked
- * for again without the product that the reason names, or in halves where it names none. The service answers in order.
+ * Coinbase Exchange's WebSocket feed. A subscribe with one unknown product is refused as a whole, once for each channel; or it is
+ * taken, and `subscriptions` leaves the product out. So a product is accused where an error names it, or where the answer to its
+ * subscribe does not; the others of a refused subscribe are asked for again without it. An error that names none accuses nobody.
  */
 export class CoinbaseProtocol implements FeedProtocol {
   readonly #options: ProtocolOptions
   readonly #channels: readonly string[]
   readonly #reader: CoinbaseReader
   readonly #symbols = new Set<string>()
-  readonly #reported = new Set<string>()
-  /** The subscribes that were not answered yet, oldest first. */
-  #asked: (readonly string[])[] = []
+  /** The products of each subscribe of this connection that no answer named yet. */
+  #asked: ReadonlySet<string>[] = []
+  /** The unsubscribes of this connection without an answer. */
+  #unsubscribes = 0
+  /** The products that were named, or refused, on this connection. */
+  readonly #named = new Set<string>()
+  readonly #refused = new Set<string>()
+  /** Whether an error that names no product came on this connection. */
+  #hasComplained = false
+  #settling: Countdown | undefined
 
   constructor(options: ProtocolOptions) {
     this.#options = options
     this.#channels = [...options.channels.map((channel) => CHANNEL_NAMES[channel]), 'heartbeat']
-    this.#reader = new CoinbaseReader(
-      (symbol) => this.#symbols.has(symbol),
-      options.outlet.tally,
-      options.outlet.maxSkewMs,
-    )
+    const { tally, maxSkewMs } = options.outlet
+    this.#reader = new CoinbaseReader((symbol) => this.#symbols.has(symbol), tally, maxSkewMs)
   }
 
   get markets(): number {
     return this.#symbols.size
   }
 
+  /** Those that were refused before are asked for by themselves: they may not cost the others an answer. */
   opened(): readonly string[] {
+    this.closed()
     this.#asked = []
+    this.#unsubscribes = 0
+    this.#hasComplained = false
+    this.#named.clear()
+    this.#refused.clear()
     this.#reader.opened()
-    return this.#ask([...this.#symbols])
+    const { refusals } = this.#options.outlet
+    const { good = [], refused = [] } = Object.groupBy(this.#symbols, (symbol) =>
+      refusals.has(marketOf(symbol)) ? 'refused' : 'good',
+    )
+    return [...this.#ask(good), ...this.#ask(refused)]
+  }
+
+  closed(): void {
+    this.#settling?.stop()
+    this.#settling = undefined
   }
 
   add(markets: readonly Market[]): MarketsChange {
     const added = this.#own(markets).filter((symbol) => !this.#symbols.has(symbol))
     for (const symbol of added) this.#symbols.add(symbol)
-    return { send: this.#ask(added), added: added.map((symbol) => ({ exchange: EXCHANGE, symbol })) }
+    return { send: this.#ask(added), added: added.map(marketOf) }
   }
 
   remove(markets: readonly Market[]): MarketsChange {
+    for (const market of markets) this.#options.outlet.refusals.forget(canonical(market))
     const gone = markets
-      .map((market) => market.symbol.toUpperCase())
+      .map((market) => canonical(market).symbol)
       .filter((symbol) => this.#symbols.delete(symbol))
     for (const symbol of gone) {
-      this.#reported.delete(symbol)
+      this.#named.delete(symbol)
+      this.#refused.delete(symbol)
       this.#reader.forget(symbol)
     }
     if (gone.length === 0) return { send: [], added: [] }
-    // It is answered like a subscribe.
-    this.#asked.push([])
+    this.#unsubscribes++
     return { send: [this.#message('unsubscribe', gone)], added: [] }
   }
 
@@ -76,14 +102,15 @@ export class CoinbaseProtocol implements FeedProtocol {
     const frame = this.#reader.read(text, recvTs)
     switch (frame.kind) {
       case 'trade':
+        this.#heard(frame.trade.symbol)
         this.#options.outlet.emit({ channel: 'trade', event: frame.trade })
         return 'delivers'
       case 'quote':
+        this.#heard(frame.quote.symbol)
         this.#options.outlet.emit({ channel: 'quote', event: frame.quote })
         return 'delivers'
       case 'subscriptions':
-        this.#asked.shift()
-        return frame.channels > 0 ? 'delivers' : 'neutral'
+        return this.#answered(frame)
       case 'error':
         return this.#error(frame)
       // They come once a second for each product, so their rhythm tells nothing about a limit.
@@ -98,57 +125,124 @@ export class CoinbaseProtocol implements FeedProtocol {
     }
   }
 
-  #error({ message }: Extract<CoinbaseFrame, { kind: 'error' }>): FrameMeaning {
-    const reason = message.slice(0, 200)
-    if (/rate limit/i.test(reason)) return new TapelineError('SOURCE_RATE_LIMITED', `websocket: ${reason}`)
-    const refused = this.#asked.shift()?.filter((symbol) => this.#symbols.has(symbol)) ?? []
-    const [only] = refused
-    if (only === undefined) this.#options.log.warn({ reason }, 'the service reports an error')
-    else if (refused.length === 1) this.#unknown(only, reason)
-    else this.#askApart(refused, reason)
-    return 'neutral'
+  /** What is delivered is not refused, whatever was said before. */
+  #heard(symbol: string): void {
+    if (this.#refused.size > 0 && this.#refused.has(symbol)) this.#accept(symbol)
   }
 
-  #askApart(refused: readonly string[], reason: string): void {
-    const words = new Set(reason.toUpperCase().split(/[^A-Z0-9-]+/))
-    const named = refused.find((symbol) => words.has(symbol))
-    if (named !== undefined) this.#unknown(named, reason)
-    const others = refused.filter((symbol) => symbol !== named)
-    const half = named === undefined ? Math.ceil(others.length / 2) : others.length
-    for (const part of [others.slice(0, half), others.slice(half)]) {
-      for (const frame of this.#ask(part)) this.#options.outlet.send(frame)
+  /** An answer to a subscribe names its products, or some of them; it may name all others too. */
+  #answered({ products }: Extract<CoinbaseFrame, { kind: 'subscriptions' }>): FrameMeaning {
+    if (products === undefined) return 'delivers'
+    const named = new Set(this.#wantedAmong(products))
+    for (const symbol of named) this.#accept(symbol)
+    const isAnswered = (symbols: ReadonlySet<string>) => [...symbols].some((symbol) => named.has(symbol))
+    const answered = this.#asked.filter(isAnswered)
+    this.#asked = this.#asked.filter((symbols) => !isAnswered(symbols))
+    for (const symbol of answered.flatMap((symbols) => [...symbols])) {
+      if (!named.has(symbol)) this.#omitted(symbol)
+    }
+    if (answered.length === 0) this.#namedNoneAskedFor(named)
+    return named.size > 0 ? 'delivers' : 'neutral'
+  }
+
+  /** The answer to an unsubscribe; or to a subscribe of which nothing was taken; or what is left, said without being asked. */
+  #namedNoneAskedFor(named: ReadonlySet<string>): void {
+    if (this.#unsubscribes > 0) this.#unsubscribes--
+    else if (this.#asked.length > 0) this.#settling ??= startTimer(() => this.#settle(), SETTLE_MS).unref()
+    else for (const symbol of this.#named) if (!named.has(symbol)) this.#omitted(symbol)
+  }
+
+  #settle(): void {
+    this.#settling = undefined
+    const open = this.#asked.flatMap((symbols) => [...symbols])
+    this.#asked = []
+    for (const symbol of open) {
+      if (this.#reader.hasHeard(symbol)) this.#accept(symbol)
+      else if (!this.#hasComplained) this.#omitted(symbol)
     }
   }
 
-  #unknown(symbol: string, reason: string): void {
-    if (this.#reported.has(symbol)) return
-    this.#reported.add(symbol)
-    this.#report(symbol, reason)
+  #accept(symbol: string): void {
+    this.#named.add(symbol)
+    this.#refused.delete(symbol)
+    this.#options.outlet.refusals.accept(marketOf(symbol))
   }
 
-  #report(symbol: string, reason: string, exchange = EXCHANGE): void {
-    const { source, outlet } = this.#options
-    outlet.note(marketRefused(source, outlet.now(), { exchange, symbol }, `MARKET_UNKNOWN: ${reason}`))
+  #omitted(symbol: string): void {
+    this.#named.delete(symbol)
+    if (this.#symbols.has(symbol) && !this.#refused.has(symbol)) this.#refuse(symbol, OMITTED)
+  }
+
+  #refuse(symbol: string, why: string): void {
+    this.#refused.add(symbol)
+    this.#named.delete(symbol)
+    this.#options.outlet.refusals.refuse(marketOf(symbol), why)
+  }
+
+  #error({ message }: Extract<CoinbaseFrame, { kind: 'error' }>): FrameMeaning {
+    const { outlet, redact } = this.#options
+    const words = shownWords(message, redact) || 'an error without a reason'
+    const refused = this.#symbolsIn(message)
+    const error = refusalInWords('websocket', words)
+    if (error.code === 'SOURCE_RATE_LIMITED') return error
+    if (refused.length === 0) {
+      this.#hasComplained = true
+      outlet.complain(error)
+      return 'neutral'
+    }
+    // Each channel is answered by itself: further errors about the same product say nothing new.
+    const fresh = refused.filter((symbol) => !this.#refused.has(symbol))
+    for (const symbol of fresh) this.#refuse(symbol, `MARKET_UNKNOWN: ${words}`)
+    this.#askApart(fresh)
+    return 'neutral'
+  }
+
+  /** Asks anew for what was refused together with products that were named. */
+  #askApart(named: readonly string[]): void {
+    const isRefused = (symbols: ReadonlySet<string>) => named.some((symbol) => symbols.has(symbol))
+    const refused = this.#asked.filter(isRefused)
+    this.#asked = this.#asked.filter((symbols) => !isRefused(symbols))
+    const others = refused.flatMap((symbols) => [...symbols]).filter((symbol) => !this.#refused.has(symbol))
+    for (const frame of this.#ask(others)) this.#options.outlet.send(frame)
+  }
+
+  /** The markets asked for that a text names. */
+  #symbolsIn(text: string): readonly string[] {
+    return this.#wantedAmong(text.split(/[\s,;"'`()[\]{}]+/).map((word) => word.replace(/[.:!?]+$/, '')))
+  }
+
+  #wantedAmong(names: readonly string[]): readonly string[] {
+    const symbols = names.map(canonicalSymbol)
+    return [...new Set(symbols)].filter(
+      (symbol) => symbol !== undefined && this.#symbols.has(symbol),
+    ) as string[]
   }
 
   /** The symbols of this exchange; markets of others are reported. */
   #own(markets: readonly Market[]): readonly string[] {
     const symbols = new Set<string>()
-    for (const market of markets) {
-      const symbol = market.symbol.toUpperCase()
-      if (market.exchange.toLowerCase() === EXCHANGE) symbols.add(symbol)
-      else this.#report(symbol, `this source has ${EXCHANGE} only`, market.exchange.toLowerCase())
+    for (const market of markets.map(canonical)) {
+      if (market.exchange === EXCHANGE) symbols.add(market.symbol)
+      else this.#options.outlet.refusals.refuse(market, `MARKET_UNKNOWN: this source has ${EXCHANGE} only`)
     }
     return [...symbols]
   }
 
   #ask(symbols: readonly string[]): readonly string[] {
     if (symbols.length === 0) return []
-    this.#asked.push(symbols)
+    this.#asked.push(new Set(symbols))
     return [this.#message('subscribe', symbols)]
   }
 
   #message(type: 'subscribe' | 'unsubscribe', symbols: readonly string[]): string {
     return JSON.stringify({ type, product_ids: symbols, channels: this.#channels })
   }
+}
+
+function marketOf(symbol: string): Market {
+  return { exchange: EXCHANGE, symbol }
+}
+
+function canonical({ exchange, symbol }: Market): Market {
+  return { exchange: exchange.toLowerCase(), symbol: symbol.toUpperCase() }
 }

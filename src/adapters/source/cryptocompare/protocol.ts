@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { TapelineError } from '../../../errors.ts'
-import type { Log } from '../../../ports/log.ts'
 import type { Market } from '../../../ports/source.ts'
 import type { FeedProtocol, FrameMeaning, MarketsChange, Outlet } from '../feed/live-source.ts'
 import { parseObject, readFrameText } from '../feed/text.ts'
+import { refusalInWords, shownWords } from '../feed/words.ts'
 import { candleFrameSchema } from './candles.ts'
 import { forgetFlow, type Subscriptions, type WantedMarket } from './subscriptions.ts'
 import { tickerFrameSchema } from './tickers.ts'
@@ -23,7 +23,6 @@ type Control = z.infer<typeof controlSchema>
 interface ProtocolOptions {
   readonly subscriptions: Subscriptions
   readonly outlet: Outlet
-  readonly log: Log
   /** Takes the key out of a text that the service sent. */
   readonly redact: (text: string) => string
 }
@@ -38,15 +37,12 @@ const ALREADY_ACTIVE = 'SUBSCRIPTION_ALREADY_ACTIVE'
 export class CryptoCompareProtocol implements FeedProtocol {
   readonly #subscriptions: Subscriptions
   readonly #outlet: Outlet
-  readonly #log: Log
   readonly #redact: (text: string) => string
   readonly #readers: ReadonlyMap<string, (frame: Frame, recvTs: number) => FrameMeaning>
-  #complained = false
 
   constructor(options: ProtocolOptions) {
     this.#subscriptions = options.subscriptions
     this.#outlet = options.outlet
-    this.#log = options.log
     this.#redact = options.redact
     const control = (read: (control: Control) => FrameMeaning) => (frame: Frame) => {
       const parsed = controlSchema.safeParse(frame)
@@ -60,7 +56,7 @@ export class CryptoCompareProtocol implements FeedProtocol {
       ['5', (frame: Frame, recvTs: number) => this.#ticker(frame, recvTs)],
       ['24', (frame: Frame, recvTs: number) => this.#candle(frame, recvTs)],
       ['3', answer],
-      ['16', answer],
+      ['16', control((message) => this.#subscribed(message))],
       ['17', answer],
       ['18', answer],
       ['20', control(() => 'neutral')],
@@ -77,7 +73,6 @@ export class CryptoCompareProtocol implements FeedProtocol {
   }
 
   opened(): readonly string[] {
-    this.#complained = false
     for (const wanted of this.#subscriptions.all()) forgetFlow(wanted)
     return action('SubAdd', this.#subscriptions.placed())
   }
@@ -148,26 +143,31 @@ export class CryptoCompareProtocol implements FeedProtocol {
     return 'delivers'
   }
 
-  #error(message: Control): FrameMeaning {
-    if (message.MESSAGE === 'FORCE_DISCONNECT') return this.#refusal('SOURCE_UNAVAILABLE', message)
-    if (message.MESSAGE !== ALREADY_ACTIVE) this.#refused(message)
+  /** What the service takes back in, it had refused before. */
+  #subscribed(message: Control): FrameMeaning {
+    const wanted = this.#subscriptions.findSub(message.SUB ?? message.PARAMETER ?? '')
+    if (wanted) this.#outlet.refusals.accept(wanted.market)
     return 'delivers'
   }
 
-  /** An error about a subscription concerns its market alone; one about something else is told once a connection. */
-  #refused(message: Control): void {
+  /** An error about a subscription concerns that alone; one about something else accuses no market, and proves no delivery. */
+  #error(message: Control): FrameMeaning {
+    if (message.MESSAGE === 'FORCE_DISCONNECT') return this.#refusal('SOURCE_UNAVAILABLE', message)
+    if (message.MESSAGE === ALREADY_ACTIVE) return 'delivers'
     const sub = message.PARAMETER ?? message.SUB ?? ''
     const wanted = this.#subscriptions.findSub(sub)
-    const reason = this.#describe(message)
-    if (wanted) {
-      this.#subscriptions.refused(wanted, `${sub}: ${reason}`)
-    } else if (!this.#complained && message.MESSAGE !== UNRECOGNIZED) {
-      this.#complained = true
-      this.#log.warn(
-        { subscription: this.#redact(sub).slice(0, 100), reason },
-        'the service reports an error',
-      )
-    }
+    if (wanted) this.#subscriptions.refused(wanted, sub, this.#describe(message))
+    else if (message.MESSAGE !== UNRECOGNIZED) return this.#complaint(message)
+    return 'neutral'
+  }
+
+  /** A refused key ends the connection, as TYPE 401 does. */
+  #complaint(message: Control): FrameMeaning {
+    const words = [this.#describe(message), message.PARAMETER && `(${this.#shown(message.PARAMETER)})`]
+    const error = refusalInWords('websocket', words.filter(Boolean).join(' '))
+    if (error.code === 'SOURCE_UNAUTHORIZED') return error
+    this.#outlet.complain(error)
+    return 'neutral'
   }
 
   #refusal(code: 'SOURCE_UNAUTHORIZED' | 'SOURCE_RATE_LIMITED' | 'SOURCE_UNAVAILABLE', message: Control) {
@@ -176,7 +176,11 @@ export class CryptoCompareProtocol implements FeedProtocol {
 
   #describe(message: Control): string {
     const parts = [message.MESSAGE, message.INFO].filter((part) => part !== undefined)
-    return this.#redact(parts.join(': ')).slice(0, 200) || 'no reason given'
+    return this.#shown(parts.join(': ')) || 'no reason given'
+  }
+
+  #shown(words: string): string {
+    return shownWords(words, this.#redact)
   }
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { deadlineAfter } from '../../../async/timers.ts'
 import { type ErrorCode, TapelineError } from '../../../errors.ts'
+import { refusalByStatus, refusalInWords, shownWords, wordsOfBody } from '../feed/words.ts'
 import { historyRowSchema } from './candles.ts'
 import { tickerSchema } from './tickers.ts'
 
@@ -26,6 +27,9 @@ const errorSchema = z.object({
     .optional()
     .catch(undefined),
 })
+
+/** How the service says that it does not have a market. */
+const SPEAKS_OF_MARKET = /\b(market|pair|coin|symbol|exchange)s?\b/i
 
 /** Errors that come with a real status. */
 const errSchema = z.object({
@@ -103,11 +107,14 @@ export class RestClient {
     signal: AbortSignal,
   ): Promise<T> {
     if (this.pausedMs > 0) throw failure('SOURCE_RATE_LIMITED', 'waiting for the rate limit to end')
-    const { response, body } = await this.#fetch(path, query, signal)
+    const { response, body, text } = await this.#fetch(path, query, signal)
     this.#heed(response.headers)
-    this.#refuseErrors(response, body)
+    this.#refuseErrors(response, body, text)
     const parsed = schema.safeParse(body)
-    if (!parsed.success) throw failure('SOURCE_UNAVAILABLE', `the answer of ${path} cannot be read`)
+    if (!parsed.success) {
+      const words = shownWords(wordsOfBody(text), this.#options.redact)
+      throw refusalInWords('rest', `the answer of ${path} cannot be read${words && `: ${words}`}`)
+    }
     return parsed.data
   }
 
@@ -119,7 +126,7 @@ export class RestClient {
     const deadline = deadlineAfter(timeoutMs)
     try {
       const response = await fetch(url, { headers, signal: AbortSignal.any([signal, deadline]) })
-      return { response, body: await readJson(response) }
+      return { response, ...(await readJson(response)) }
     } catch (error) {
       if (signal.aborted) throw signal.reason
       const what = deadline.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(error)
@@ -127,17 +134,23 @@ export class RestClient {
     }
   }
 
-  #refuseErrors(response: Response, body: unknown): void {
+  /**
+   * Errors come with a status, or as HTTP 200. Type 1 says that something asked for is not there, in words: only those that speak
+   * of the market accuse it.
+   */
+  #refuseErrors(response: Response, body: unknown, text: string): void {
     const told = errorSchema.safeParse(body).data
     const err = errSchema.safeParse(body).data?.Err
+    if (!told && !err && response.ok) return
     const status = err?.http_status_code ?? response.status
-    const message = this.#options.redact(told?.Message ?? err?.message ?? `HTTP ${status}`).slice(0, 200)
+    const words = shownWords(told?.Message || err?.message || wordsOfBody(text), this.#options.redact)
     if (told?.Type === 99) this.#pause(limitMs(told))
     if (status === 429) this.#pause(retryAfterMs(response.headers))
-    if (told?.Type === 99 || status === 429) throw failure('SOURCE_RATE_LIMITED', message)
-    if (status === 401 || status === 403) throw failure('SOURCE_UNAUTHORIZED', message)
-    if (told?.Type === 1) throw failure('MARKET_UNKNOWN', message)
-    if (told || err || !response.ok) throw failure('SOURCE_UNAVAILABLE', message)
+    if (told?.Type === 99) throw failure('SOURCE_RATE_LIMITED', words)
+    if (status !== 200) throw refusalByStatus('rest', status, words)
+    const error = refusalInWords('rest', words || 'an error without a reason')
+    const isOfMarket = told?.Type === 1 && error.code === 'SOURCE_UNAVAILABLE' && SPEAKS_OF_MARKET.test(words)
+    throw isOfMarket ? failure('MARKET_UNKNOWN', words) : error
   }
 
   /** Stops before the limit is hit, where the headers say that a window is used up. */
@@ -173,7 +186,8 @@ function windowsOf(header: string | null): ReadonlyMap<number, number> {
   return new Map(entries.map(([, value, window]) => [Number(window), Number(value)]))
 }
 
-async function readJson(response: Response): Promise<unknown> {
+/** The body as text and, where it is JSON, as its value. Raises where the answer is none of ours: too large, or no JSON. */
+async function readJson(response: Response): Promise<{ readonly text: string; readonly body: unknown }> {
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of response.body ?? []) {
@@ -183,9 +197,9 @@ async function readJson(response: Response): Promise<unknown> {
   }
   const text = Buffer.concat(chunks).toString()
   try {
-    return JSON.parse(text)
+    return { text, body: JSON.parse(text) }
   } catch (error) {
-    if (!response.ok) return undefined
+    if (!response.ok) return { text, body: undefined }
     throw error
   }
 }

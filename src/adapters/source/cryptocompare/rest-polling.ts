@@ -18,9 +18,15 @@ const CALLS_AT_ONCE = 4
 const FEWEST_MINUTES = 3
 const MOST_MINUTES = 2_000
 
+/** How long a market that the service did not know is left out. */
+const UNKNOWN_MS = 600_000
+
 const NOTHING_KNOWN = new TapelineError('SOURCE_UNAVAILABLE', 'rest: none of the markets is known')
 
-type Call = (signal: AbortSignal) => Promise<void>
+type PolledChannel = 'quote' | 'candle'
+
+/** Whether the service gave what was asked for. */
+type Call = (signal: AbortSignal) => Promise<boolean>
 
 interface RestPollingOptions {
   readonly client: RestClient
@@ -39,9 +45,14 @@ interface RestPollingOptions {
  */
 export class RestPolling implements Fallback {
   readonly #options: RestPollingOptions
+  readonly #channels: PolledChannel[] = []
   /** Exchanges that must be asked for each quote currency alone: not all of their bases trade in all quotes. */
   readonly #byQuote = new Set<string>()
-  readonly #unknown = new WeakSet<WantedMarket>()
+  /** When the service did not know a market of a channel, in milliseconds of the process. */
+  readonly #unknownAt = {
+    quote: new WeakMap<WantedMarket, number>(),
+    candle: new WeakMap<WantedMarket, number>(),
+  }
   /** The minute in which a market's candles were last asked for with success. */
   readonly #minuteOf = new WeakMap<WantedMarket, number>()
   #stop: AbortController | undefined
@@ -51,6 +62,8 @@ export class RestPolling implements Fallback {
 
   constructor(options: RestPollingOptions) {
     this.#options = options
+    if (options.channels.includes('quotes')) this.#channels.push('quote')
+    if (options.channels.includes('candles')) this.#channels.push('candle')
   }
 
   get delivering(): boolean {
@@ -85,7 +98,7 @@ export class RestPolling implements Fallback {
     while (!signal.aborted) {
       const calls = [...this.#quoteCalls(), ...this.#candleCalls()]
       // Between two minutes there may be nothing to ask for: that says nothing about the way.
-      const idle = calls.length === 0 && this.#known().length > 0
+      const idle = calls.length === 0 && this.#channels.some((channel) => this.#known(channel).length > 0)
       const failure = calls.length === 0 ? NOTHING_KNOWN : await this.#round(calls, signal)
       if (signal.aborted) return
       if (!idle) this.#judge(failure, changed)
@@ -114,8 +127,7 @@ export class RestPolling implements Fallback {
     const caller = async () => {
       for (let call = calls.shift(); call && !signal.aborted; call = calls.shift()) {
         try {
-          await call(signal)
-          succeeded = true
+          if (await call(signal)) succeeded = true
         } catch (error) {
           failure = toTapelineError(error, 'SOURCE_UNAVAILABLE')
           // Going on would only be refused again.
@@ -124,17 +136,19 @@ export class RestPolling implements Fallback {
       }
     }
     await Promise.all(Array.from({ length: CALLS_AT_ONCE }, caller))
-    return succeeded ? undefined : failure
+    return succeeded ? undefined : (failure ?? NOTHING_KNOWN)
   }
 
-  #known(): readonly WantedMarket[] {
-    return this.#options.subscriptions.all().filter((wanted) => !this.#unknown.has(wanted))
+  #known(channel: PolledChannel): readonly WantedMarket[] {
+    const since = performance.now() - UNKNOWN_MS
+    const isUnknown = (wanted: WantedMarket) => (this.#unknownAt[channel].get(wanted) ?? since) > since
+    return this.#options.subscriptions.all().filter((wanted) => !isUnknown(wanted))
   }
 
   #quoteCalls() {
-    if (!this.#options.channels.includes('quotes')) return []
+    if (!this.#channels.includes('quote')) return []
     const groups = Object.values(
-      Object.groupBy(this.#known(), ({ market, quote }) =>
+      Object.groupBy(this.#known('quote'), ({ market, quote }) =>
         this.#byQuote.has(market.exchange) ? `${market.exchange}~${quote}` : market.exchange,
       ),
     )
@@ -144,19 +158,22 @@ export class RestPolling implements Fallback {
   }
 
   /** Asks for the quotes of markets of one exchange; divides them where the service refuses all because of one. */
-  async #quotes(markets: readonly WantedMarket[], signal: AbortSignal): Promise<void> {
+  async #quotes(markets: readonly WantedMarket[], signal: AbortSignal): Promise<boolean> {
     const [first] = markets
-    if (!first) return
+    if (!first) return false
     const { bases, quotes } = symbolsOf(markets)
     const exchange = wireExchange(first.market.exchange)
     try {
       this.#emitQuotes(markets, await this.#options.client.prices(exchange, bases, quotes, signal), signal)
+      return true
     } catch (error) {
       const failure = toTapelineError(error)
       if (failure.code !== 'MARKET_UNKNOWN') throw error
-      if (markets.length === 1) return this.#refused(first, failure)
+      if (markets.length === 1) return this.#refused(first, 'quote', failure)
       if (quotes.length > 1) this.#byQuote.add(first.market.exchange)
-      for (const part of divided(markets, failure.message)) await this.#quotes(part, signal)
+      let gave = false
+      for (const part of divided(markets, failure.message)) if (await this.#quotes(part, signal)) gave = true
+      return gave
     }
   }
 
@@ -175,14 +192,14 @@ export class RestPolling implements Fallback {
 
   /** One call a market, once a minute. */
   #candleCalls() {
-    if (!this.#options.channels.includes('candles')) return []
+    if (!this.#channels.includes('candle')) return []
     const minute = Math.floor(this.#options.outlet.now() / MINUTE_US)
-    return this.#known()
+    return this.#known('candle')
       .filter((wanted) => this.#minuteOf.get(wanted) !== minute)
       .map((wanted) => (signal: AbortSignal) => this.#candles(wanted, minute, signal))
   }
 
-  async #candles(wanted: WantedMarket, minute: number, signal: AbortSignal): Promise<void> {
+  async #candles(wanted: WantedMarket, minute: number, signal: AbortSignal): Promise<boolean> {
     const { client, outlet, subscriptions } = this.#options
     const last = wanted.candles.lastMinute
     const missing = last === undefined ? FEWEST_MINUTES : minute - last / MINUTE_US
@@ -190,19 +207,22 @@ export class RestPolling implements Fallback {
     try {
       const exchange = wireExchange(wanted.market.exchange)
       const rows = await client.minutes(exchange, wanted.base, wanted.quote, limit, signal)
-      if (signal.aborted || !subscriptions.has(wanted)) return
+      if (signal.aborted || !subscriptions.has(wanted)) return false
       this.#minuteOf.set(wanted, minute)
       for (const event of wanted.candles.history(rows, outlet)) outlet.polled({ channel: 'candle', event })
+      return true
     } catch (error) {
       const failure = toTapelineError(error)
       if (failure.code !== 'MARKET_UNKNOWN') throw error
-      this.#refused(wanted, failure)
+      return this.#refused(wanted, 'candle', failure)
     }
   }
 
-  #refused(wanted: WantedMarket, failure: TapelineError): void {
-    this.#unknown.add(wanted)
-    this.#options.subscriptions.refused(wanted, failure.message)
+  #refused(wanted: WantedMarket, channel: PolledChannel, { message }: TapelineError): false {
+    this.#unknownAt[channel].set(wanted, performance.now())
+    const { refusals } = this.#options.outlet
+    refusals.refuseChannel(wanted.market, channel, this.#channels.length, message)
+    return false
   }
 }
 

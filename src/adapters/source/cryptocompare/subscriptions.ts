@@ -1,6 +1,5 @@
 import type { Market } from '../../../ports/source.ts'
 import type { Outlet } from '../feed/live-source.ts'
-import { marketRefused } from '../feed/status.ts'
 import { TradeOrder } from '../feed/trade-order.ts'
 import { CandleState } from './candles.ts'
 import { wireExchange } from './exchange-names.ts'
@@ -17,6 +16,14 @@ const MOST_SUBSCRIPTIONS = 600
 
 const SYMBOL = /^([^\s~-]{1,30})-([^\s~-]{1,30})$/
 
+/** What a channel is called by its users, by the type of its subscriptions. */
+const CHANNEL_OF_TYPE: Readonly<Record<string, string>> = {
+  '0': 'trade',
+  '2': 'quote',
+  '5': 'quote',
+  '24': 'candle',
+}
+
 /** A market that was asked for, and what is remembered of it. */
 export interface WantedMarket {
   readonly market: Market
@@ -30,13 +37,10 @@ export interface WantedMarket {
   readonly candles: CandleState
   /** Whether it has its place among the subscriptions of the socket. */
   placed: boolean
-  /** Whether it was reported as one that does not come. */
-  reported: boolean
 }
 
 /** Which markets are asked for, which of them have a place on the socket, and how frames find them. */
 export class Subscriptions {
-  readonly #source: string
   readonly #channels: readonly CryptoCompareChannel[]
   readonly #outlet: Outlet
   readonly #wanted = new Map<string, WantedMarket>()
@@ -44,8 +48,7 @@ export class Subscriptions {
   readonly #byWire = new Map<string, WantedMarket>()
   #limit = MOST_SUBSCRIPTIONS
 
-  constructor(source: string, channels: readonly CryptoCompareChannel[], outlet: Outlet) {
-    this.#source = source
+  constructor(channels: readonly CryptoCompareChannel[], outlet: Outlet) {
     this.#channels = channels
     this.#outlet = outlet
   }
@@ -81,6 +84,7 @@ export class Subscriptions {
   } {
     const gone: WantedMarket[] = []
     for (const market of markets) {
+      this.#outlet.refusals.forget(canonical(market))
       const key = keyOf(canonical(market))
       const wanted = this.#wanted.get(key)
       if (!wanted) continue
@@ -102,9 +106,10 @@ export class Subscriptions {
     return exchange && base && quote ? this.find(exchange, base, quote) : undefined
   }
 
-  /** The service does not know what we subscribed. Reported once a market, until it is asked for anew. */
-  refused(wanted: WantedMarket, why: string): void {
-    this.#refuse(wanted.market, `MARKET_UNKNOWN: ${why}`, wanted)
+  /** The service refuses one subscription of a market. `words` are the service's. */
+  refused(wanted: WantedMarket, sub: string, words: string): void {
+    const channel = CHANNEL_OF_TYPE[sub.slice(0, sub.indexOf('~'))] ?? sub
+    this.#outlet.refusals.refuseChannel(wanted.market, channel, wanted.subs.length, `${sub}: ${words}`)
   }
 
   /** The service takes fewer subscriptions than we thought: the last markets lose their places and are reported. */
@@ -124,12 +129,12 @@ export class Subscriptions {
     if (this.#wanted.has(key)) return
     const [, base, quote] = SYMBOL.exec(market.symbol) ?? []
     if (!base || !quote) {
-      this.#refuse(market, 'MARKET_UNKNOWN: the symbol is not BASE-QUOTE')
+      this.#outlet.refusals.refuse(market, 'MARKET_UNKNOWN: the symbol is not BASE-QUOTE')
       return
     }
     const subs = this.#channels.flatMap((channel) => subscription(channel, market.exchange, base, quote))
     if (subs.length === 0) {
-      this.#refuse(market, `MARKET_UNKNOWN: ${AGGREGATE} has no trades`)
+      this.#outlet.refusals.refuse(market, `MARKET_UNKNOWN: ${AGGREGATE} has no trades`)
       return
     }
     const wanted: WantedMarket = {
@@ -142,7 +147,6 @@ export class Subscriptions {
       ticker: new TickerState(market),
       candles: new CandleState(market),
       placed: false,
-      reported: false,
     }
     this.#wanted.set(key, wanted)
     this.#byWire.set(`${market.exchange}~${base}~${quote}`, wanted)
@@ -155,26 +159,17 @@ export class Subscriptions {
     for (const wanted of this.#wanted.values()) {
       if (wanted.placed) continue
       if (used + wanted.subs.length > this.#limit) {
-        this.#refuse(
-          wanted.market,
-          `SOURCE_RATE_LIMITED: a socket takes ${this.#limit} subscriptions`,
-          wanted,
-        )
+        const why = `SOURCE_RATE_LIMITED: a socket takes ${this.#limit} subscriptions`
+        this.#outlet.refusals.refuse(wanted.market, why)
         continue
       }
       used += wanted.subs.length
       wanted.placed = true
-      wanted.reported = false
+      this.#outlet.refusals.forget(wanted.market)
       forgetFlow(wanted)
       placed.push(wanted)
     }
     return placed
-  }
-
-  #refuse(market: Market, why: string, wanted?: WantedMarket): void {
-    if (wanted?.reported) return
-    if (wanted) wanted.reported = true
-    this.#outlet.note(marketRefused(this.#source, this.#outlet.now(), market, why))
   }
 
   #otherSpelling(exchange: string, base: string, quote: string): WantedMarket | undefined {

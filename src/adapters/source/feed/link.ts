@@ -2,6 +2,7 @@ import { WebSocket } from 'ws'
 import { startTimer, type Timer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import { ReconnectPacer, type ReconnectTiming } from './reconnect-pacer.ts'
+import { readBody, refusalByStatus, shownWords, wordsOfBody } from './words.ts'
 
 /** Larger frames than any that we subscribe to; a peer that sends one loses the connection. */
 const MOST_FRAME_BYTES = 4 * 1024 * 1024
@@ -20,6 +21,8 @@ export interface LinkOptions {
   readonly connectTimeoutMs: number
   /** How long the link may be without delivery before it counts as down. */
   readonly downAfterMs: number
+  /** Takes secrets out of what the service says. */
+  readonly redact: (text: string) => string
 }
 
 export interface LinkListener {
@@ -46,6 +49,8 @@ export class Link {
   #failedAttempts = 0
   #down = false
   #failure: TapelineError | undefined
+  /** What the service complained of, until something is delivered. */
+  #complaint: TapelineError | undefined
   #deadline: Timer | undefined
   #retry: Timer | undefined
   #downTimer: Timer | undefined
@@ -87,11 +92,22 @@ export class Link {
   delivers(): void {
     if (this.#deliveringSince !== undefined) return
     this.#deliveringSince = performance.now()
-    this.#failedAttempts = 0
     this.#down = false
     this.#failure = undefined
+    this.#complaint = undefined
     this.#deadline?.stop()
     this.#downTimer?.stop()
+  }
+
+  /**
+   * The service refuses something without saying of what, and delivers nothing: that is why the link is down, until something is
+   * delivered. The connection keeps its time to deliver.
+   */
+  refused(error: TapelineError): void {
+    if (this.delivering) return
+    this.#complaint = error
+    this.#failure = error
+    this.#goDown()
   }
 
   /** The owner gives up the present connection: refused, stale, or told to go. */
@@ -132,12 +148,22 @@ export class Link {
     socket.on('message', (data) => {
       if (socket === this.#socket && Buffer.isBuffer(data)) this.#listener.frame(data)
     })
-    socket.on('unexpected-response', (request, response) => {
+    socket.on('unexpected-response', async (request, response) => {
+      const words = this.#shown(wordsOfBody(await readBody(response)))
       request.destroy()
-      this.#ended(socket, refusal(response.statusCode ?? 0))
+      this.#ended(socket, refusalByStatus('websocket', response.statusCode ?? 0, words))
     })
-    socket.on('error', (error) => this.#ended(socket, unavailable(error.message || errorCode(error))))
-    socket.on('close', (code) => this.#ended(socket, unavailable(`closed by the other side (${code})`)))
+    socket.on('error', (error) =>
+      this.#ended(socket, unavailable(this.#shown(error.message || errorCode(error)))),
+    )
+    socket.on('close', (code, reason) => {
+      const words = this.#shown(reason.toString())
+      this.#ended(socket, unavailable(`closed by the other side (${code})${words && `: ${words}`}`))
+    })
+  }
+
+  #shown(words: string): string {
+    return shownWords(words, this.#options.redact)
   }
 
   #silence(socket: WebSocket): TapelineError {
@@ -153,17 +179,28 @@ export class Link {
     this.#deadline?.stop()
     socket.terminate()
     const since = this.#deliveringSince
+    const livedMs = since === undefined ? 0 : performance.now() - since
     this.#deliveringSince = undefined
-    this.#failure = error
-    if (since === undefined) this.#failedAttempts++
-    else {
-      this.#pacer.lived(performance.now() - since)
+    const failure = this.#explained(error)
+    this.#failure = failure
+    // A connection that ends soon after each connect is no better than none.
+    this.#failedAttempts = livedMs < this.#options.downAfterMs ? this.#failedAttempts + 1 : 0
+    if (since !== undefined) {
+      this.#pacer.lived(livedMs)
       this.#watchOutage()
     }
-    const delay = this.#pacer.delayMs(error.code === 'SOURCE_RATE_LIMITED')
-    this.#retry = startTimer(() => this.#connect(), delay)
-    this.#listener.lost(error, since !== undefined)
-    if (isRefusal(error) || this.#failedAttempts >= FEW_ATTEMPTS) this.#goDown()
+    this.#retry = startTimer(() => this.#connect(), this.#pacer.delayMs(isRefusal(failure)))
+    this.#listener.lost(failure, since !== undefined)
+    if (isRefusal(failure) || this.#failedAttempts >= FEW_ATTEMPTS) this.#goDown()
+  }
+
+  /** Why a connection ended, with what the service complained of before. */
+  #explained(error: TapelineError): TapelineError {
+    const complaint = this.#complaint
+    if (complaint === undefined) return error
+    const code = error.code === 'SOURCE_STALE' ? complaint.code : error.code
+    const before = complaint.message.replace(/^websocket: /, '')
+    return new TapelineError(code, `${error.message}; the service said: ${before}`)
   }
 
   #watchOutage(): void {
@@ -181,13 +218,6 @@ export class Link {
 /** A refused key or a rate limit will not go away by trying a few times more. */
 function isRefusal(error: TapelineError): boolean {
   return error.code === 'SOURCE_UNAUTHORIZED' || error.code === 'SOURCE_RATE_LIMITED'
-}
-
-function refusal(status: number): TapelineError {
-  const message = `websocket: refused with HTTP ${status}`
-  if (status === 401 || status === 403) return new TapelineError('SOURCE_UNAUTHORIZED', message)
-  if (status === 429) return new TapelineError('SOURCE_RATE_LIMITED', message)
-  return new TapelineError('SOURCE_UNAVAILABLE', message)
 }
 
 function unavailable(what: string): TapelineError {

@@ -12,9 +12,13 @@ import type {
 } from '../../../ports/source.ts'
 import { ArrivalQueue } from './arrival-queue.ts'
 import { Link, type LinkOptions } from './link.ts'
+import { Refusals } from './refusals.ts'
 import { marketResumed, status } from './status.ts'
 import { type Fault, Tally } from './tally.ts'
 import { Watchdog } from './watchdog.ts'
+
+/** What a service complains of is logged once in this time. */
+const COMPLAIN_EVERY_MS = 60_000
 
 /**
  * What a frame says of the connection.
@@ -40,6 +44,8 @@ export interface FeedProtocol {
   remove(markets: readonly Market[]): MarketsChange
   /** Reads one frame and emits what is in it. Never throws. `recvTs`: microseconds. */
   read(data: Buffer, recvTs: number): FrameMeaning
+  /** The source is closed: nothing is waited for any more. */
+  closed?(): void
 }
 
 /** A second way to some of the data while the WebSocket is down. */
@@ -64,6 +70,10 @@ export interface Outlet {
   readonly note: (item: SourceItem) => void
   /** Sends a frame on the open connection. */
   readonly send: (frame: string) => void
+  /** The service refuses something without saying of what: nobody is accused, and while nothing is delivered this is why. */
+  readonly complain: (error: TapelineError) => void
+  /** The markets that the service refuses. */
+  readonly refusals: Refusals
   readonly tally: Tally
   /** How far after its arrival the time of an event may lie, in milliseconds. */
   readonly maxSkewMs: number
@@ -73,7 +83,7 @@ export interface Outlet {
 
 export interface LiveSourceOptions {
   readonly name: string
-  readonly link: LinkOptions
+  readonly link: Omit<LinkOptions, 'redact'>
   /** Silence of a delivering connection that makes it stale, in milliseconds. */
   readonly staleAfterMs: number
   readonly queueCapacity: number
@@ -95,10 +105,12 @@ export class LiveSource implements Source {
   readonly #queue: ArrivalQueue
   readonly #link: Link
   readonly #watchdog: Watchdog
+  readonly #refusals: Refusals
   readonly #protocol: FeedProtocol
   readonly #fallback: Fallback | undefined
   #connectedBefore = false
   #fellBack = false
+  #complainedAt = Number.NEGATIVE_INFINITY
   #fallbackAnnounced = false
   #closing: Promise<void> | undefined
 
@@ -116,11 +128,19 @@ export class LiveSource implements Source {
           true,
         ),
     })
-    this.#link = new Link(options.link, {
-      opened: () => this.#opened(),
-      frame: (data) => this.#frame(data),
-      lost: (error, delivered) => this.#lost(error, delivered),
-      down: () => this.#fallBack(),
+    this.#link = new Link(
+      { ...options.link, redact: options.redact },
+      {
+        opened: () => this.#opened(),
+        frame: (data) => this.#frame(data),
+        lost: (error, delivered) => this.#lost(error, delivered),
+        down: () => this.#fallBack(),
+      },
+    )
+    this.#refusals = new Refusals({
+      source: this.name,
+      note: (item) => this.#queue.push(item),
+      now: options.now,
     })
     this.#watchdog = new Watchdog(options.staleAfterMs, (quietMs) => this.#stale(quietMs))
     const { protocol, fallback } = options.ways({
@@ -134,6 +154,8 @@ export class LiveSource implements Source {
       },
       note: (item) => this.#queue.push(item),
       send: (frame) => this.#link.send(frame),
+      complain: (error) => this.#complain(error),
+      refusals: this.#refusals,
       tally: this.#tally,
       maxSkewMs: options.maxSkewMs,
       now: options.now,
@@ -166,6 +188,7 @@ export class LiveSource implements Source {
       way: this.#way(),
       markets: this.#protocol.markets,
       counters: { ...this.#tally.counters, dropped: this.#queue.dropped },
+      without: this.#refusals.list,
       ...(failure && { failure: { code: failure.code, message: failure.message } }),
     }
   }
@@ -177,6 +200,8 @@ export class LiveSource implements Source {
 
   async #close(): Promise<void> {
     this.#watchdog.stop()
+    this.#refusals.stop()
+    this.#protocol.closed?.()
     this.#fallback?.stop()
     this.#queue.fail(undefined)
     this.#queue.finish()
@@ -245,6 +270,16 @@ export class LiveSource implements Source {
     } else {
       this.#log.debug({ code: error.code, reason: error.message }, 'an attempt to connect failed')
     }
+    this.#judge()
+  }
+
+  #complain(error: TapelineError): void {
+    const now = performance.now()
+    if (now - this.#complainedAt > COMPLAIN_EVERY_MS) {
+      this.#complainedAt = now
+      this.#log.warn({ code: error.code, reason: error.message }, 'the service refuses something')
+    }
+    this.#link.refused(error)
     this.#judge()
   }
 

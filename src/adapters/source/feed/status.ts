@@ -1,5 +1,6 @@
 import type { Status, StatusState } from '../../../domain/events.ts'
 import type { ConnectionChange, Market, SourceItem } from '../../../ports/source.ts'
+import { cutText } from './words.ts'
 
 const MOST_DETAIL = 500
 
@@ -16,7 +17,7 @@ export function status(
     exchange: market?.exchange ?? '',
     ...(market && { symbol: market.symbol }),
     state,
-    detail: detail.slice(0, MOST_DETAIL),
+    detail: cutText(detail, MOST_DETAIL),
     ts,
   }
 }
