@@ -237,6 +237,7 @@ export class Feed {
       health: () => ({
         ...{ name: EXCHANGE, way: this.#isConnected ? 'websocket' : 'none', markets: this.#wanted.size },
         counters: { frames: 0, malformed: 0, duplicates: 0, outOfOrder: 0, reconnects: 0, dropped: 0 },
+        without: [],
       }),
       close: async () => {
         this.#onClosed()

@@ -3,6 +3,7 @@ import type { Source } from '../../ports/source.ts'
 import { createProducerServices } from '../../services/producer/producer.ts'
 import { startProducer } from '../actors.ts'
 import { type Foundation, newId } from '../foundation.ts'
+import { watchMarkets } from '../market-alert.ts'
 import type { ChosenSource } from '../sources.ts'
 import { watchedProducer } from '../watched-services.ts'
 
@@ -64,9 +65,11 @@ export async function startProducerRole(
   )
   const unlistenReplay = services.onReplay((data) => actor.send({ type: 'PUBLISH_FIXED', data }))
   services.onSourceBack(() => actor.send({ type: 'RETRY' }))
+  const marketAlert = watchMarkets(source, actorParts.alerts)
   for (const topicName of standing.keys()) actor.send({ type: 'CREATE_TOPIC', topicName })
   started.add('producer', async (stop) => {
     await services.drain(stop)
+    marketAlert.stop()
     unlisten()
     unlistenReplay()
     roster.remove('producer')
@@ -75,8 +78,16 @@ export async function startProducerRole(
   return services.shards
 }
 
+/** As many markets without data are shown; alerts have the number of all. */
+const MOST_SHOWN = 20
+
 /** How the source is, in short: its counters are in the metrics. */
 function healthOf(source: Source): object {
-  const { name, way, markets, failure } = source.health()
-  return { name, way, markets, failure: failure?.code ?? null }
+  const { name, way, markets, without, failure } = source.health()
+  return {
+    ...{ name, way, markets, failure: failure ? `${failure.code}: ${failure.message}` : null },
+    without: without
+      .slice(0, MOST_SHOWN)
+      .map(({ exchange, symbol, why }) => `${exchange}:${symbol} (${why})`),
+  }
 }
