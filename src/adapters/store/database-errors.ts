@@ -98,12 +98,11 @@ const QUERY_CODES: Readonly<Record<string, ErrorCode>> = {
 const CURSOR_REFUSALS = /must not contain data-modifying statements|INTO is not allowed here/
 
 /**
- * What the refusal of an application's own statement means. `prefix` is how many characters were put in front of the user's statement, so that the
- * position named is that of the user's own text.
+ * What the refusal of an application's own statement means.
  */
-export function queryError(thrown: unknown, prefix = 0): unknown {
+export function queryError(thrown: unknown): unknown {
   if (!(thrown instanceof DatabaseError)) return thrown
-  return new TapelineError(queryCode(thrown), described(thrown, prefix), { cause: thrown })
+  return new TapelineError(queryCode(thrown), described(thrown), { cause: thrown })
 }
 
 function queryCode({ sqlState, message }: DatabaseError): ErrorCode {
@@ -113,8 +112,8 @@ function queryCode({ sqlState, message }: DatabaseError): ErrorCode {
   return PASSING_CLASSES.includes(sqlState.slice(0, 2)) ? 'STORE_UNAVAILABLE' : 'SQL_INVALID'
 }
 
-function described(error: DatabaseError, prefix = 0): string {
-  const at = error.position === undefined ? '' : `, at character ${error.position - prefix}`
+function described(error: DatabaseError): string {
+  const at = error.position === undefined ? '' : `, at character ${error.position}`
   const detail = error.detail === undefined ? '' : `; ${error.detail}`
   return `The database says: ${error.message}${at}${detail} (${error.sqlState}).`
 }

@@ -11,12 +11,12 @@ export interface ReadOnlyQuery {
   readonly timeoutMs: number
 }
 
-const FETCH_ROWS = 1000
 const MAX_BYTES = 64 * 1024 * 1024
-const CURSOR = 'declare tapeline_query no scroll cursor for '
+/** How long a statement may wait for a lock: whoever changes the schema is not to be queued behind. */
+const LOCK_MS = 2000
 
-/** Statements that a cursor takes, so that their answers come in pieces; and those that answer at once and briefly. */
-const BY_CURSOR = ['select', 'with', 'values', 'table']
+/** Statements whose answers may be of any size; and those that answer at once and briefly. */
+const QUERIES = ['select', 'with', 'values', 'table']
 const DIRECT = ['show', 'explain']
 
 /**
@@ -30,22 +30,32 @@ export async function readOnlyQuery(session: SqlSession, query: ReadOnlyQuery): 
   const word = checkWords(query.sql)
   await refuseSideEffects(session, query.sql)
   await session.execute(
-    `begin transaction read only; set local statement_timeout = ${Math.max(1, Math.trunc(query.timeoutMs))}`,
+    `begin transaction read only; set local statement_timeout = ${Math.max(1, Math.trunc(query.timeoutMs))};
+     set local lock_timeout = ${LOCK_MS}`,
   )
+  const { sql, maxRows } = query
+  let found: SqlRows
   try {
-    const rows = DIRECT.includes(word) ? await direct(session, query) : await byCursor(session, query)
-    return readRows(rows)
-  } finally {
-    await session.rollback()
+    found = DIRECT.includes(word)
+      ? await session.rows(sql)
+      : await session.firstRows(sql, { mostRows: maxRows + 1, mostBytes: MAX_BYTES })
+  } catch (error) {
+    // A session that cannot roll back is lost and will be replaced; why the statement failed says more.
+    await session.rollback().catch(() => undefined)
+    throw queryError(error)
   }
+  await session.rollback()
+  if (found.rows.length > maxRows)
+    throw new TapelineError('SQL_TOO_LARGE', `The answer has more than ${maxRows} rows.`)
+  return readRows(found)
 }
 
 /** The first word of the statement, and of what `explain` explains. Raises SQL_READ_ONLY. */
 function checkWords(sql: string): string {
   const [word = '', ...rest] = leadingWords(sql)
   const explained = rest.find((each) => !['analyze', 'analyse', 'verbose'].includes(each)) ?? ''
-  if (BY_CURSOR.includes(word) || word === 'show') return word
-  if (word === 'explain' && BY_CURSOR.includes(explained)) return word
+  if (QUERIES.includes(word) || word === 'show') return word
+  if (word === 'explain' && QUERIES.includes(explained)) return word
   if (word === '') throw new TapelineError('SQL_INVALID', 'There is no statement.')
   const what = (word === 'explain' ? `explain ${explained}` : word).toUpperCase()
   throw new TapelineError('SQL_READ_ONLY', `This way in is for reading only; it takes no ${what}.`)
@@ -57,7 +67,7 @@ const OPTIONS = /\((?!\s*(?:select|with|values|table)\b)[^()]*\)/iy
 
 /**
  * The words before anything else stands: opening brackets are passed over, and the bracketed options of `explain`.
- * Nothing depends on its exactness but the wording of errors and whether a cursor is used.
+ * Nothing depends on its exactness but the wording of errors and whether the answer comes in pieces.
  */
 function leadingWords(sql: string): string[] {
   const words: string[] = []
@@ -136,41 +146,9 @@ async function refuseSideEffects(session: SqlSession, sql: string): Promise<void
   }
 }
 
-async function direct(session: SqlSession, { sql, maxRows }: ReadOnlyQuery): Promise<SqlRows> {
-  const found = await asked(() => session.rows(sql))
-  if (found.rows.length > maxRows) throw tooManyRows(maxRows)
-  return found
-}
-
-async function byCursor(session: SqlSession, query: ReadOnlyQuery): Promise<SqlRows> {
-  const { sql, maxRows, timeoutMs } = query
-  const deadline = performance.now() + timeoutMs
-  await asked(() => session.rows(CURSOR + sql), CURSOR.length)
-  const rows: SqlRows['rows'][number][] = []
-  for (let bytes = 0; ; ) {
-    const wanted = Math.min(FETCH_ROWS, maxRows + 1 - rows.length)
-    const part = await asked(() => session.rows(`fetch ${wanted} from tapeline_query`))
-    for (const row of part.rows) {
-      rows.push(row)
-      bytes += row.reduce((sum, value) => sum + (value?.length ?? 0), 0)
-    }
-    if (rows.length > maxRows) throw tooManyRows(maxRows)
-    if (bytes > MAX_BYTES) throw new TapelineError('SQL_TOO_LARGE', 'The answer is larger than 64 MiB.')
-    if (part.rows.length < wanted) return { columns: part.columns, rows }
-    if (performance.now() > deadline) throw timedOut(timeoutMs)
-  }
-}
-
-async function asked(ask: () => Promise<SqlRows>, prefix = 0): Promise<SqlRows> {
-  try {
-    return await ask()
-  } catch (error) {
-    throw queryError(error, prefix)
-  }
-}
-
-function tooManyRows(maxRows: number): TapelineError {
-  return new TapelineError('SQL_TOO_LARGE', `The answer has more than ${maxRows} rows.`)
+/** The error of an answer that is larger than it may be. */
+export function answerTooLarge(bytes: number): TapelineError {
+  return new TapelineError('SQL_TOO_LARGE', `The answer is larger than ${bytes / 2 ** 20} MiB.`)
 }
 
 /** The error of a statement that took too long. */

@@ -7,6 +7,12 @@ export interface SqlRows {
   readonly rows: readonly (readonly (string | null)[])[]
 }
 
+/** How much of an answer is wanted. */
+export interface RowLimits {
+  readonly mostRows: number
+  readonly mostBytes: number
+}
+
 /** A step of a transaction: statements, or a stream in binary COPY format (`copyStream`) for one table, in pieces. */
 export type TransactionStep =
   | { readonly sql: string }
@@ -22,6 +28,11 @@ export type TransactionStep =
 export interface SqlSession {
   /** One statement, by the extended protocol: several are refused. */
   rows(sql: string, parameters?: readonly SqlParameter[]): Promise<SqlRows>
+  /**
+   * The first rows of one statement that reads, within a transaction that was begun. Raises SQL_TOO_LARGE where they have more than
+   * `mostBytes`, before they are all in memory; the session may be lost then.
+   */
+  firstRows(sql: string, limits: RowLimits): Promise<SqlRows>
   /** Statements by the simple protocol, in one trip, without results; outside a transaction unless they begin one. */
   execute(sql: string): Promise<void>
   /** Ends a transaction that a statement began. A session that cannot do so is lost. */

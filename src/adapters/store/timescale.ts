@@ -39,10 +39,11 @@ export async function openTimescaleStore(settings: TimescaleSettings, signal: Ab
   const open = (stop: AbortSignal) => PgSession.open({ ...settings, address }, stop)
   const openUnlimited = (stop: AbortSignal) =>
     PgSession.open({ ...settings, address, statementTimeoutMs: 0 }, stop)
+  const openForQueries = queryOpener(settings)
   const useMs = statementTimeoutMs + GRACE_MS
   const writes = new SessionPool({ size: lanes, open, useMs })
   const controls = new SessionPool({ size: CONTROLS, open, useMs })
-  const queries = new SessionPool({ size: QUERIES, open, useMs })
+  const queries = new SessionPool({ size: QUERIES, open: openForQueries, useMs })
   const pings = new SessionPool({ size: 1, open, useMs })
   const migrations = new SessionPool({ size: 1, open: openUnlimited, useMs: MIGRATION_MS })
   const policies = {
@@ -52,9 +53,10 @@ export async function openTimescaleStore(settings: TimescaleSettings, signal: Ab
   }
   try {
     await writes.use(signal, (session) => detectCapabilities(session))
+    if (settings.queries !== undefined) await queries.use(signal, (session) => session.rows('select 1'))
   } catch (error) {
     // A connection left open would keep the process alive that ends because of this.
-    await writes.close()
+    await Promise.all([writes.close(), queries.close()])
     throw error
   }
   return {
@@ -80,6 +82,14 @@ async function ping(pool: SessionPool, signal: AbortSignal): Promise<void> {
   } catch (error) {
     if (!isCrowded(error)) throw error
   }
+}
+
+/** Opens sessions for queries: under their own login where there is one. */
+function queryOpener(settings: TimescaleSettings): (signal: AbortSignal) => Promise<PgSession> {
+  const { password, queries, ...shared } = settings
+  const login = queries ?? { url: settings.url, ...(password !== undefined && { password }) }
+  const address = parseAddress(login.url)
+  return (signal) => PgSession.open({ ...shared, ...login, address, readsOnly: true }, signal)
 }
 
 async function writeParts(

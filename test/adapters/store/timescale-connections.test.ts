@@ -114,7 +114,7 @@ describe('connections to the database server', requireServer(postgresMissing()),
       }),
     )
     const settled = Promise.allSettled(slow)
-    const running = "state = 'active' and query like 'fetch%'"
+    const running = "state = 'active' and query like 'select count(*) from pg_proc%'"
     await until(async () => (await backends(server, running)) === 4)
     const claim = await claimOne(store, unique('topic'))
     await store.write([writeOf(claim, 1)], deadline())

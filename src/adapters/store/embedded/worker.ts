@@ -66,12 +66,12 @@ function send(reply: Reply): void {
   port.postMessage(reply)
 }
 
-async function answer(handlers: Handlers, request: Request): Promise<void> {
+async function answer(engine: Engine, handlers: Handlers, request: Request): Promise<void> {
   const { id } = request
   try {
     send({ kind: 'done', id, result: await handle(handlers, request) })
   } catch (error) {
-    const ended = error instanceof SessionLostError
+    const ended = error instanceof SessionLostError || engine.lost
     const coded = toTapelineError(error, ended ? 'STORE_UNAVAILABLE' : 'INTERNAL')
     send({ kind: ended ? 'ended' : 'failed', id, error: errorMessage(coded) })
   }
@@ -82,7 +82,7 @@ try {
   const engine = await openEngine(directory, isNew)
   if (isNew) await complete()
   const handlers = handlersOf(engine)
-  port.on('message', (request: Request) => void answer(handlers, request))
+  port.on('message', (request: Request) => void answer(engine, handlers, request))
   send({ kind: 'opened' })
 } catch (error) {
   send({ kind: 'unopened', error: errorMessage(toTapelineError(error, 'STORE_UNAVAILABLE')) })

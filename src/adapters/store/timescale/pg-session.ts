@@ -1,7 +1,9 @@
 import pg from 'pg'
 import { startTimer } from '../../../async/timers.ts'
+import { answerTooLarge } from '../read-only-query.ts'
 import {
   DatabaseError,
+  type RowLimits,
   SESSION_SETTINGS,
   SessionLostError,
   type SqlParameter,
@@ -14,6 +16,7 @@ import { type Address, nameOf } from './address.ts'
 import { type BackendKey, cancelRunning } from './cancel.ts'
 import { connectError } from './connect-error.ts'
 import { CopyBatch } from './copy-batch.ts'
+import { FirstRows } from './first-rows.ts'
 import { checkServer } from './server.ts'
 import type { TimescaleSettings } from './settings.ts'
 
@@ -35,10 +38,20 @@ const SERVER_SETTINGS = `
   set tcp_keepalives_interval = 5;
   set tcp_keepalives_count = 4;`
 
+/** A user who is no superuser may not bound its own temporary files: then the limit of its role or of the server stands. */
+const QUERY_SETTINGS = `
+  set default_transaction_read_only = on;
+  do $$ begin
+    perform set_config('temp_file_limit', '1GB', false);
+  exception when insufficient_privilege then null;
+  end $$;`
+
 export interface SessionSettings extends Pick<TimescaleSettings, 'password' | 'tls' | 'ca'> {
   readonly address: Address
   /** 0: no limit, for migrations. */
   readonly statementTimeoutMs: number
+  /** For queries alone: a standby will do, and nothing is prepared for writes. */
+  readonly readsOnly?: true
 }
 
 /** A connection to the server. One that has broken, or that a signal has cut off, is `lost` and of no more use. */
@@ -59,11 +72,11 @@ export class PgSession implements SqlSession {
   }
 
   /**
-   * Connects, logs in, checks the version and that the server takes writes, and prepares the session. The name of the host
+   * Connects, logs in, checks the version, and that the server takes writes unless it is for reading, and prepares the session. The name of the host
    * is looked up each time, so that a name that moves to another server leads there. Raises the STORE_ codes.
    */
   static async open(settings: SessionSettings, signal: AbortSignal): Promise<PgSession> {
-    const { address, statementTimeoutMs } = settings
+    const { address, statementTimeoutMs, readsOnly = false } = settings
     const session = new PgSession(new pg.Client(clientConfig(settings)), address)
     const cut = () => session.abort()
     signal.throwIfAborted()
@@ -71,9 +84,9 @@ export class PgSession implements SqlSession {
     const timer = startTimer(cut, CONNECT_MS)
     try {
       await session.#client.connect()
-      await checkServer(session, address)
+      await checkServer(session, address, readsOnly ? 'reads' : 'writes')
       await session.execute(
-        `${SESSION_SETTINGS} ${SERVER_SETTINGS} set statement_timeout = ${statementTimeoutMs}; ${STAGING_TABLES}`,
+        `${SESSION_SETTINGS} ${SERVER_SETTINGS} set statement_timeout = ${statementTimeoutMs}; ${readsOnly ? QUERY_SETTINGS : STAGING_TABLES}`,
       )
       return session
     } catch (error) {
@@ -101,6 +114,24 @@ export class PgSession implements SqlSession {
     return {
       columns: result.fields.map(({ name, dataTypeID }) => ({ name, oid: dataTypeID })),
       rows: result.rows,
+    }
+  }
+
+  /** Cut off at `mostBytes`: a value of more than 512 MiB would throw in the middle of the driver, and end the process. */
+  async firstRows(sql: string, { mostRows, mostBytes }: RowLimits): Promise<SqlRows> {
+    const { stream } = this.#client.connection
+    let bytes = 0
+    const count = (chunk: Uint8Array): void => {
+      bytes += chunk.byteLength
+      if (bytes > mostBytes) this.abort()
+    }
+    stream.on('data', count)
+    try {
+      return await this.#asDatabaseErrors(() => this.#client.query(new FirstRows(sql, mostRows)).done)
+    } catch (error) {
+      throw bytes > mostBytes ? answerTooLarge(mostBytes) : error
+    } finally {
+      stream.off('data', count)
     }
   }
 

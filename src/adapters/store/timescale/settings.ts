@@ -1,9 +1,18 @@
 import type { Log } from '../../../ports/log.ts'
 
+/** A login of its own for queries: one that may only read, on the same server or on a standby. */
+export interface QueryLogin {
+  /** `postgres://USER@HOST:PORT/DATABASE`, without a password. */
+  readonly url: string
+  readonly password?: string
+}
+
 export interface TimescaleSettings {
   /** `postgres://USER@HOST:PORT/DATABASE`, without a password. */
   readonly url: string
   readonly password?: string
+  /** Where queries of applications go, and who asks there; without it, where everything goes. */
+  readonly queries?: QueryLogin
   /** Whether connections are encrypted, and whether the server's certificate and name are checked. */
   readonly tls: 'off' | 'encrypt' | 'verify'
   /** Certificate authority that signed the server, as PEM; default: those of Node. */
