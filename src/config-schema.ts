@@ -40,12 +40,17 @@ const count = (least: number, most: number, value: number, meaning: string) =>
     .default(value)
     .describe(meaning)
 
+/** The entries of a list written with commas; blanks round them do not count. */
+export function splitList(text: string): string[] {
+  return text
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter(Boolean)
+}
+
 /** A list in YAML, or text with commas, as environment variables and flags give it. */
 const list = <T extends z.ZodType>(item: T) =>
-  z.preprocess(
-    (value) => (typeof value === 'string' ? value.split(',').filter(Boolean) : value),
-    z.array(item),
-  )
+  z.preprocess((value) => (typeof value === 'string' ? splitList(value) : value), z.array(item))
 
 /** A flag in YAML, or the words true and false, as environment variables give it. */
 const flag = (value: boolean, meaning: string) =>
@@ -244,6 +249,14 @@ export const configSchema = z.strictObject({
         .default('postgres://postgres@127.0.0.1:5432/postgres')
         .describe('Timescale: address of the database, with the user; a password only in the environment.'),
       passwordFile: file('Timescale: file with the password; or set TAPELINE_STORE_PASSWORD.'),
+      queryUrl: z
+        .string()
+        .regex(/^postgres(ql)?:\/\//, 'is not an address such as postgres://reader@db.internal:5432/market')
+        .optional()
+        .describe(
+          'Timescale: a login of its own for queries of applications, one that may only read; the server may be a standby. Without it store.url is used.',
+        ),
+      queryPasswordFile: file('Timescale: file with its password; or set TAPELINE_STORE_QUERY_PASSWORD.'),
       tls: z
         .enum(['off', 'encrypt', 'verify'])
         .default('off')

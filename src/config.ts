@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { parse as parseYaml } from 'yaml'
+import { parse as parseYaml, YAMLParseError } from 'yaml'
 import type { z } from 'zod'
-import { configSchema, environmentName, settingPaths } from './config-schema.ts'
+import { type DatabaseAddress, splitAddress } from './config-address.ts'
+import { configSchema, environmentName, settingPaths, splitList } from './config-schema.ts'
 import { parseStreamRequest } from './domain/stream-spec.ts'
 import { type FieldError, TapelineError } from './errors.ts'
 
@@ -17,6 +18,8 @@ export interface Config extends ParsedConfig {
    * undefined with the embedded store.
    */
   readonly storePassword: string | undefined
+  /** The same of `store.queryUrl`, from TAPELINE_STORE_QUERY_PASSWORD, store.queryPasswordFile, or TAPELINE_STORE_QUERY_URL. */
+  readonly queryPassword: string | undefined
   /** From TAPELINE_API_KEYS only: `name:key,name:key`. */
   readonly apiKeys: readonly { readonly name: string; readonly key: string }[]
 }
@@ -39,19 +42,26 @@ export function loadConfig({ file, environment, flags = {} }: ConfigSources): Co
   if (!parsed.success) throw invalid(parsed.error.issues.flatMap((issue) => toFields(issue, settings)))
   for (const [name, request] of Object.entries(parsed.data.streams.standing)) checkStanding(name, request)
   const { broker, store } = parsed.data
-  const { url, password } = splitUrl(store.url)
-  // Secrets come from the environment or from files: neither a configuration file nor a flag may have one.
-  if (password !== undefined && store.url !== environment['TAPELINE_STORE_URL']) throw passwordInUrl()
+  const { url, password } = readAddress('url', store.url, environment)
+  const queries =
+    store.queryUrl === undefined ? undefined : readAddress('queryUrl', store.queryUrl, environment)
   const isKafka = broker.kind === 'kafka'
   const isTimescale = store.kind === 'timescale'
   return {
     ...parsed.data,
-    store: { ...store, url },
-    cryptoCompareKey: environment['CRYPTOCOMPARE_API_KEY'] || undefined,
-    brokerPassword: isKafka ? readPassword('broker', broker.passwordFile, environment) : undefined,
-    storePassword: isTimescale
-      ? (readPassword('store', store.passwordFile, environment) ?? password)
+    store: { ...store, url, queryUrl: queries?.url },
+    cryptoCompareKey: readKey(environment),
+    brokerPassword: isKafka
+      ? readPassword('broker', 'passwordFile', broker.passwordFile, environment)
       : undefined,
+    storePassword: isTimescale
+      ? (readPassword('store', 'passwordFile', store.passwordFile, environment) ?? password)
+      : undefined,
+    queryPassword:
+      isTimescale && queries !== undefined
+        ? (readPassword('store', 'queryPasswordFile', store.queryPasswordFile, environment) ??
+          queries.password)
+        : undefined,
     apiKeys: parseApiKeys(environment['TAPELINE_API_KEYS']),
   }
 }
@@ -91,16 +101,21 @@ function readFile(file: string | undefined): Settings {
   if (file === undefined && !existsSync(DEFAULT_FILE)) return {}
   const path = file ?? DEFAULT_FILE
   try {
-    const settings: unknown = parseYaml(readFileSync(path, 'utf8')) ?? {}
+    const settings: unknown = parseYaml(readFileSync(path, 'utf8'), { logLevel: 'error' }) ?? {}
     if (isSettings(settings)) return settings
   } catch (error) {
-    // The lines behind the first one repeat a piece of the file.
-    const [reason = ''] = (error as Error).message.split('\n')
-    throw new TapelineError('CONFIG_INVALID', `${path} cannot be read: ${reason}`, {
-      cause: error,
-    })
+    throw new TapelineError('CONFIG_INVALID', `${path} cannot be read: ${reasonOf(error)}`)
   }
   throw new TapelineError('CONFIG_INVALID', `${path} does not hold settings by name`)
+}
+
+/** What is wrong with a file, without a word of it: the parser's own messages repeat pieces, and so may its stack. */
+function reasonOf(error: unknown): string {
+  if (error instanceof ReferenceError) return 'a * begins an alias that has no anchor: quote such a value'
+  if (!(error instanceof YAMLParseError)) return codeOf(error)
+  const [place] = error.linePos ?? []
+  const where = place === undefined ? '' : `line ${place.line}, column ${place.col}: `
+  return `${where}not YAML (${error.code.toLowerCase().replaceAll('_', ' ')})`
 }
 
 function checkStanding(name: string, request: unknown): void {
@@ -114,59 +129,65 @@ function checkStanding(name: string, request: unknown): void {
   }
 }
 
-/** What other programs take behind the `?` of an address, and which setting of ours decides it. */
-const OWN_SETTINGS: Readonly<Record<string, string>> = {
-  password: 'TAPELINE_STORE_PASSWORD or store.passwordFile',
-  sslmode: 'store.tls',
-  ssl: 'store.tls',
-  sslrootcert: 'store.tlsCa',
-  sslcert: 'store.tls and store.tlsCa',
-  sslkey: 'store.tls and store.tlsCa',
+/** The address of a database without its password, and the password, which only the environment may have in an address. */
+function readAddress(
+  field: 'url' | 'queryUrl',
+  text: string,
+  environment: ConfigSources['environment'],
+): DatabaseAddress {
+  const address = splitAddress(text)
+  const name = `store.${field}`
+  if ('message' in address) throw invalid([{ field: name, value: NOT_SHOWN, ...address }])
+  if (address.password === undefined || text === environment[environmentName(['store', field])])
+    return address
+  const [variable, file] =
+    field === 'url'
+      ? ['TAPELINE_STORE_PASSWORD', 'store.passwordFile']
+      : ['TAPELINE_STORE_QUERY_PASSWORD', 'store.queryPasswordFile']
+  const remedy = `Take the password out of the address; set ${variable} or ${file}.`
+  throw invalid([{ field: name, value: NOT_SHOWN, message: 'has a password', remedy }])
 }
 
-/** The address of the database without its password, and the password. Raises CONFIG_INVALID. */
-function splitUrl(text: string): { readonly url: string; readonly password: string | undefined } {
-  const refuse = (message: string, remedy: string): TapelineError =>
-    invalid([{ field: 'store.url', value: NOT_SHOWN, message, remedy }])
-  const url = URL.parse(text)
-  if (url === null)
-    throw refuse('is not an address', 'Write store.url as postgres://USER@HOST:PORT/DATABASE.')
-  const [parameter] = url.searchParams.keys()
-  if (parameter !== undefined) {
-    // Passed over in silence, sslmode=require would leave a connection open that is believed to be encrypted.
-    const setting = OWN_SETTINGS[parameter]
-    const instead = setting === undefined ? '' : `, and set ${setting}`
-    throw refuse(`has ${parameter} behind its ?`, `Take it out of the address${instead}.`)
-  }
-  const encoded = url.password
-  url.password = ''
-  try {
-    return { url: url.href, password: encoded === '' ? undefined : decodeURIComponent(encoded) }
-  } catch {
-    throw refuse('has a password with a % that encodes nothing', 'Write a % in a password as %25.')
-  }
-}
-
-function passwordInUrl(): TapelineError {
-  const remedy = 'Take the password out of the address; set TAPELINE_STORE_PASSWORD or store.passwordFile.'
-  return invalid([{ field: 'store.url', value: NOT_SHOWN, message: 'has a password', remedy }])
-}
-
-/** The password of a server, from the environment, else from its file. Raises CONFIG_INVALID. */
+/** A password, from the environment, else from its file; a line break at its end is not a part of it. Raises CONFIG_INVALID. */
 function readPassword(
   section: 'broker' | 'store',
+  fileSetting: 'passwordFile' | 'queryPasswordFile',
   file: string | undefined,
   environment: ConfigSources['environment'],
 ): string | undefined {
-  const given = environment[`TAPELINE_${section.toUpperCase()}_PASSWORD`]
+  const setting = [section, fileSetting]
+  const variable = environmentName(setting).replace(/_FILE$/, '')
+  const given = environment[variable]?.replace(LINE_BREAK, '')
   if (given || file === undefined) return given || undefined
   try {
-    return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+    return readFileSync(file, 'utf8').replace(LINE_BREAK, '')
   } catch (error) {
-    const message = `cannot be read: ${(error as Error).message}`
-    const remedy = `Correct ${section}.passwordFile, or set TAPELINE_${section.toUpperCase()}_PASSWORD.`
-    throw invalid([{ field: `${section}.passwordFile`, value: file, message, remedy }])
+    const field = setting.join('.')
+    const message = `cannot be read (${codeOf(error)})`
+    const remedy = `Correct ${field}, or set ${variable}.`
+    throw invalid([{ field, value: shownPath(file), message, remedy }])
   }
+}
+
+const LINE_BREAK = /\r?\n$/
+
+/** Somebody may have written the password itself where its file belongs. */
+function shownPath(file: string): string {
+  return /^(\.{0,2}|~|[A-Za-z]:)[/\\]/.test(file) ? file : NOT_SHOWN
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason'
+}
+
+/** The key of CryptoCompare, without blanks round it; with one inside it is none. Raises CONFIG_INVALID. */
+function readKey(environment: ConfigSources['environment']): string | undefined {
+  const key = environment['CRYPTOCOMPARE_API_KEY']?.trim()
+  if (!key) return undefined
+  if (!/\s/.test(key)) return key
+  const remedy = 'Set it to the key alone.'
+  const message = 'has blanks or line breaks inside'
+  throw invalid([{ field: 'CRYPTOCOMPARE_API_KEY', value: NOT_SHOWN, message, remedy }])
 }
 
 function parseApiKeys(text: string | undefined): Config['apiKeys'] {
@@ -197,12 +218,32 @@ function toFields(issue: z.core.$ZodIssue, settings: Settings): FieldError[] {
     }))
   }
   const field = path.join('.')
-  const given = path.reduce<unknown>((at, key) => (isSettings(at) ? at[key] : undefined), settings)
-  const value = field === 'store.url' ? NOT_SHOWN : given
   const setting = settingPaths().find((known) => known.every((key, i) => key === path[i]))
+  const value = MAY_HOLD_SECRETS.includes(setting?.join('.') ?? '') ? NOT_SHOWN : valueAt(settings, path)
   const variable = setting && setting.join() !== 'streams,standing' ? `, or ${environmentName(setting)}` : ''
   return [{ field, value, message: issue.message, remedy: `Correct ${field}${variable}.` }]
 }
+
+/** What stands at a path; a list given as text with commas is taken apart as the schema does it. */
+function valueAt(settings: Settings, path: readonly string[]): unknown {
+  return path.reduce<unknown>((at, key) => {
+    if (typeof at === 'string') return splitList(at)[Number(key)]
+    return typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined
+  }, settings)
+}
+
+/** Settings of free text, in which a person may have put a secret by mistake. */
+const MAY_HOLD_SECRETS = [
+  'source.url',
+  'source.restUrl',
+  'broker.bootstrap',
+  'broker.username',
+  'broker.passwordFile',
+  'store.url',
+  'store.queryUrl',
+  'store.passwordFile',
+  'store.queryPasswordFile',
+]
 
 /** Instead of a value that may have a secret in it. */
 const NOT_SHOWN = '(not shown)'

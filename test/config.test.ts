@@ -210,6 +210,14 @@ describe('what is not acceptable', () => {
     })
   }
 
+  test('blanks round the entries of a list do not count; a wrong entry is named with its value', () => {
+    const environment = { TAPELINE_SOURCE_MARKETS: ' kraken:BTC-USD , coinbase:ETH-USD,' }
+    assert.deepEqual(load({ environment }).source.markets, ['kraken:BTC-USD', 'coinbase:ETH-USD'])
+    const { fields, message } = refusal({ environment: { TAPELINE_SOURCE_MARKETS: 'kraken:BTC-USD, wrong' } })
+    assert.deepEqual([fields[0]?.field, fields[0]?.value], ['source.markets.1', 'wrong'])
+    assert.match(message, /source\.markets\.1 = "wrong"/)
+  })
+
   test('all of them are named at once', () => {
     const { fields } = refusal({
       yaml: 'log: {level: loud}\ntopics: {partitions: 0}',
@@ -262,7 +270,40 @@ describe('secrets', () => {
     assert.equal(load({ environment: { CRYPTOCOMPARE_API_KEY: '' } }).cryptoCompareKey, undefined)
   })
 
+  test('blanks and a line break round it are not a part of it', () => {
+    assert.equal(load({ environment: { CRYPTOCOMPARE_API_KEY: ' k\r\n' } }).cryptoCompareKey, 'k')
+    const environment = { TAPELINE_BROKER_PASSWORD: 'a pw \n', TAPELINE_STORE_PASSWORD: 'pw\r\n' }
+    const config = load({ yaml: servers, environment })
+    assert.deepEqual([config.brokerPassword, config.storePassword], ['a pw ', 'pw'])
+  })
+
   const servers = 'broker: {kind: kafka}\nstore: {kind: timescale}'
+
+  test('queries may have a login of their own, with a password of its own', () => {
+    const yaml = 'store: {kind: timescale, queryUrl: "postgres://reader@standby/market"}'
+    const environment = { TAPELINE_STORE_PASSWORD: 'owner', TAPELINE_STORE_QUERY_PASSWORD: 'reader' }
+    assert.equal(load({ yaml, environment }).queryPassword, 'reader')
+    const url = 'postgres://reader:in-it@standby/market'
+    const inUrl = load({ yaml: servers, environment: { TAPELINE_STORE_QUERY_URL: url } })
+    assert.deepEqual(
+      [inUrl.store.queryUrl, inUrl.queryPassword, inUrl.storePassword],
+      ['postgres://reader@standby/market', 'in-it', undefined],
+    )
+  })
+
+  test('an address that cannot be read says which signs to encode', () => {
+    for (const rest of [
+      'u:pa#ss@db/x',
+      'u:12/ss@db/x',
+      'u:12?ss@db/x',
+      'u:100%@db/x',
+      'u%@db/x',
+      'u@db/100%',
+    ]) {
+      const { fields } = refusal({ yaml: `store: {url: "postgres://${rest}"}` })
+      assert.match(fields[0]?.remedy ?? '', /% as %25, # as %23, \/ as %2F/, rest)
+    }
+  })
 
   test('passwords of servers come from the environment', () => {
     const environment = { TAPELINE_BROKER_PASSWORD: 'broker-pw', TAPELINE_STORE_PASSWORD: 'store-pw' }
@@ -343,6 +384,26 @@ describe('secrets', () => {
     { flags: { store: { url: `postgres://u:${SECRET}@db/x` } } },
     { yaml: `store: {url: "postgres://u:${SECRET}@db/x"` },
     { yaml: 'log: {level: loud}', environment: { TAPELINE_STORE_PASSWORD: SECRET } },
+    // A # / ? in a password makes a fragment, a path or parameters of the rest.
+    ...['#', '/', '?', '?a=', '%', '%zz'].flatMap((sign) =>
+      [`u:12${sign}${SECRET}@db/x`, `u:${SECRET}${sign}xy@db/x`].flatMap((rest): Given[] => [
+        { yaml: `store: {kind: timescale, url: "postgres://${rest}"}` },
+        { environment: { TAPELINE_STORE_URL: `postgres://${rest}` } },
+        { environment: { TAPELINE_STORE_KIND: 'timescale', TAPELINE_STORE_QUERY_URL: `postgres://${rest}` } },
+      ]),
+    ),
+    { yaml: `store: {url: "postgres://u@db/x", queryUrl: "postgres://u:${SECRET}@db/x"}` },
+    { yaml: `store: {kind: timescale, passwordFile: ${SECRET}}` },
+    { yaml: `broker: {kind: kafka, passwordFile: "${SECRET}/more"}` },
+    { yaml: `broker: {username: {a: ${SECRET}}}` },
+    { yaml: `source: {url: ["wss://x?api_key=${SECRET}"]}` },
+    { yaml: `store: {password: *${SECRET}}` },
+    { yaml: `store: {kind: timescale, url: "a" ${SECRET}}` },
+    { yaml: `store: {kind: timescale, url: "a\\q${SECRET}"}` },
+    { yaml: `log: {level: loud, level: ${SECRET}}` },
+    { yaml: `${SECRET}` },
+    { yaml: `- ${SECRET}` },
+    { environment: { CRYPTOCOMPARE_API_KEY: `${SECRET} more` } },
   ]
   for (const given of LEAKS) {
     test(`no refusal repeats a secret: ${JSON.stringify(given)}`, () => {

@@ -1,4 +1,5 @@
 import { type Config, type ConfigInput, loadConfig } from '../config.ts'
+import { splitList } from '../config-schema.ts'
 import { TapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import { needsStore } from '../topology/engines/roles.ts'
@@ -58,8 +59,8 @@ export function processSettings(flags: Flags): ConfigInput {
   const kafka = textFlag(flags, 'kafka')
   const database = textFlag(flags, 'database')
   return {
-    ...(roles === undefined ? {} : { roles: roles.split(',') as NonNullable<ConfigInput['roles']> }),
-    ...(kafka === undefined ? {} : { broker: { kind: 'kafka', bootstrap: kafka.split(',') } }),
+    ...(roles === undefined ? {} : { roles: splitList(roles) as NonNullable<ConfigInput['roles']> }),
+    ...(kafka === undefined ? {} : { broker: { kind: 'kafka', bootstrap: splitList(kafka) } }),
     ...(database === undefined ? {} : { store: { kind: 'timescale', url: database } }),
   }
 }

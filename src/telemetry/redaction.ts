@@ -13,6 +13,7 @@ const SECRET_FIELDS = new Set([
   'password',
   'brokerpassword',
   'storepassword',
+  'querypassword',
   'cryptocomparekey',
   'passphrase',
   'secret',

@@ -61,11 +61,17 @@ function incomplete(field: string, remedy: string): TapelineError {
 }
 
 /** What the TimescaleDB adapter is opened with; the PEM file is read. Raises CONFIG_INVALID where it cannot be used. */
-export function timescaleSettings({ store, storePassword }: Config, log: Log): TimescaleSettings {
+export function timescaleSettings(
+  { store, storePassword, queryPassword }: Config,
+  log: Log,
+): TimescaleSettings {
   const ca = readAuthority('store.tlsCa', store.tlsCa)
   return {
     url: store.url,
     ...(storePassword !== undefined && { password: storePassword }),
+    ...(store.queryUrl !== undefined && {
+      queries: { url: store.queryUrl, ...(queryPassword !== undefined && { password: queryPassword }) },
+    }),
     tls: store.tls,
     ...(ca !== undefined && { ca }),
     lanes: store.lanes,

@@ -17,12 +17,20 @@ export function parseAddress(text: string): Address {
   if (url === undefined || url.hostname === '' || url.username === '')
     throw invalid('is not postgres://USER@HOST:PORT/DATABASE')
   if (url.search !== '') throw invalid('has parameters behind the "?"')
-  const user = decodeURIComponent(url.username)
+  const user = decoded(url.username)
   return {
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: url.port === '' ? 5432 : Number(url.port),
     user,
-    database: decodeURIComponent(url.pathname.slice(1)) || user,
+    database: decoded(url.pathname.slice(1)) || user,
+  }
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    throw invalid('has a % that encodes nothing: write %25')
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Log } from '../../../ports/log.ts'
 
 /** A login of its own for queries: one that may only read, on the same server or on a standby. */
-export interface QueryLogin {
+interface QueryLogin {
   /** `postgres://USER@HOST:PORT/DATABASE`, without a password. */
   readonly url: string
   readonly password?: string
