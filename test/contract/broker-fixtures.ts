@@ -4,8 +4,14 @@ import type { TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Broker, OutgoingRecord, PartitionFetch, Reader, StoredRecord } from '../../src/ports/broker.ts'
 
-/** Opens a broker for one test; `close` also removes what it left. */
-export type OpenBroker = () => Promise<{ readonly broker: Broker; readonly close: () => Promise<void> }>
+/** Opens a broker for one test. */
+export type OpenBroker = () => Promise<{
+  readonly broker: Broker
+  /** Also removes what it left. */
+  readonly close: () => Promise<void>
+  /** Spoils, where it is kept, the batch of a partition that holds a text; for logs that lie on a disk. */
+  readonly spoil?: (topic: string, partition: number, text: string) => Promise<void>
+}>
 
 /** A signal that ends the test's wait long before the runner gives up. */
 export function deadline(): AbortSignal {

@@ -244,6 +244,91 @@ export function describeReaders(open: OpenBroker): void {
     await reader.close(deadline())
   })
 
+  test('what is told of a partition stands between the records before it and those after it', async (t) => {
+    const broker = await openFor(t, open)
+    const topic = await makeTopic(broker)
+    const [reader, witness] = [await broker.openReader(deadline()), await broker.openReader(deadline())]
+    await witness.assign([{ topic, partition: 0, offset: 0 }], deadline())
+    for (let end = 0; end < 30; ) {
+      // The reader stands beyond the end; what is written meanwhile comes behind the word of that.
+      await reader.assign([{ topic, partition: 0, offset: end + 100 }], deadline())
+      for (let n = 0; n < 3; n++, end += 2)
+        await broker.publish([{ topic, partition: 0, records: numbered(end, end + 2) }], deadline())
+      // Whoever reads ahead has had the time to read all of it by now.
+      await pollUntil(witness, (all) => recordsOf(all).length === 6)
+      let next: number | undefined
+      await pollUntil(reader, (all) => {
+        next = undefined
+        for (const fetch of all) {
+          if (fetch.kind === 'truncated') {
+            assert.equal(next, undefined, 'it is told once')
+            next = fetch.earliest
+          } else if (fetch.kind === 'records') {
+            assert.equal(fetch.records[0]?.offset, next, all.map(({ kind }) => kind).join(', '))
+            next = fetch.nextOffset
+          }
+        }
+        return next === end
+      })
+    }
+    await Promise.all([reader.close(deadline()), witness.close(deadline())])
+  })
+
+  test('a batch that nobody can read is told in its place, and keeps nothing else from its reader', async (t) => {
+    const { broker, close, spoil } = await open()
+    t.after(close)
+    if (spoil === undefined) {
+      t.skip('this log lies on no disk')
+      return
+    }
+    const topic = await makeTopic(broker, 2)
+    const texts = ['first', 'second', 'spoilt', 'third', 'fourth']
+    for (const text of texts)
+      await broker.publish(
+        [{ topic, partition: 0, records: [textRecord(text), textRecord(`${text}!`)] }],
+        deadline(),
+      )
+    await broker.publish([{ topic, partition: 1, records: numbered(0, 3) }], deadline())
+    await spoil(topic, 0, 'spoilt')
+    const [description] = await broker.describeTopics([topic], deadline())
+    const reader = await broker.openReader(deadline())
+    for (let time = 0; time < 2; time++) {
+      await reader.assign(
+        [0, 1].map((partition) => ({ topic, partition, offset: 0 })),
+        deadline(),
+      )
+      const fetches = await pollUntil(reader, (all) => recordsOf(all).length >= 11)
+      const of = (partition: number) =>
+        fetches.filter((fetch) => fetch.kind !== 'deleted' && fetch.partition === partition)
+      assert.deepEqual(recordsOf(of(1)).map(textOf), ['0', '1', '2'])
+      const told = of(0).flatMap((fetch): (number | string)[] =>
+        fetch.kind === 'records' ? fetch.records.map(({ offset }) => offset) : [fetch.kind],
+      )
+      assert.deepEqual(told, [0, 1, 2, 3, 'undecodable', 6, 7, 8, 9])
+      const found = fetches.find((fetch) => fetch.kind === 'undecodable')
+      assert.ok(found?.kind === 'undecodable')
+      const { bytes, reason, ...place } = found
+      const topicId = description?.id
+      assert.deepEqual(place, {
+        ...{ kind: 'undecodable', topic, topicId, partition: 0, offset: 4, nextOffset: 6, endOffset: 10 },
+      })
+      assert.match(reason, /checksum|format/)
+      assert.ok(Buffer.from(bytes).includes('poilt!'), 'the bytes are those of the batch')
+    }
+    // From behind it, and from within it.
+    await reader.assign([{ topic, partition: 0, offset: 6 }], deadline())
+    const behind = await pollUntil(reader, (all) => recordsOf(all).length >= 4)
+    assert.deepEqual(
+      behind.map(({ kind }) => kind).filter((kind) => kind !== 'records'),
+      [],
+    )
+    await reader.assign([{ topic, partition: 0, offset: 5 }], deadline())
+    const [within] = await pollUntil(reader, (all) => recordsOf(all).length >= 4)
+    assert.ok(within?.kind === 'undecodable')
+    assert.deepEqual([within.offset, within.nextOffset], [5, 6])
+    await reader.close(deadline())
+  })
+
   test('a closed reader refuses, others go on', async (t) => {
     const broker = await openFor(t, open)
     const topic = await makeTopic(broker)

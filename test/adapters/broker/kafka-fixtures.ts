@@ -1,3 +1,6 @@
+import assert from 'node:assert/strict'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { KafkaSettings } from '../../../src/adapters/broker/kafka/settings.ts'
 import { openKafkaBroker } from '../../../src/adapters/broker/kafka.ts'
@@ -15,6 +18,24 @@ export function kafkaSettings(bootstrap: string, more: Partial<KafkaSettings> = 
     replication: 0,
     log: quietLog,
     ...more,
+  }
+}
+
+/** Changes one letter of a text that a partition holds, in the file of the log: the checksum of its batch is then wrong. */
+export async function spoilBatch(
+  { data }: KafkaServer,
+  topic: string,
+  partition: number,
+  text: string,
+): Promise<void> {
+  const path = join(data, `${topic}-${partition}`, `${'0'.repeat(20)}.log`)
+  const file = await open(path, 'r+')
+  try {
+    const at = (await file.readFile()).indexOf(text)
+    assert.ok(at >= 0, `${text} is not in ${path}`)
+    await file.write('~', at)
+  } finally {
+    await file.close()
   }
 }
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createRecordsBatch, Reader, readRecordsBatch, Writer } from '@platformatic/kafka'
 import fc from 'fast-check'
-import { FetchedBatches } from '../../../src/adapters/broker/kafka/record-decoder.ts'
+import { checksum } from '../../../src/adapters/broker/kafka/checksum.ts'
+import { FetchedBatches } from '../../../src/adapters/broker/kafka/fetched-batches.ts'
 import { encodeBatch } from '../../../src/adapters/broker/kafka/record-encoder.ts'
 import type { RecordHeaders } from '../../../src/domain/record.ts'
 import type { OutgoingRecord, StoredRecord } from '../../../src/ports/broker.ts'
@@ -55,7 +56,7 @@ function stored(batch: Buffer, baseOffset: number): Buffer {
 }
 
 function decode(bytes: Buffer, from: number, maxRecords = 1e6): { read: StoredRecord[]; nextOffset: number } {
-  const batches = new FetchedBatches(bytes, from, [])
+  const batches = new FetchedBatches({ bytes, aborted: [], lastStableOffset: 1e9 }, from, true)
   const read: StoredRecord[] = []
   while (!batches.isDone) batches.read(read, read.length + maxRecords)
   return { read, nextOffset: batches.nextOffset }
@@ -147,4 +148,79 @@ test('a batch that is not whole waits for the next fetch', () => {
     const { read, nextOffset } = decode(Buffer.concat([batch, stored(batch, 1).subarray(0, length)]), 0)
     assert.deepEqual([read.length, nextOffset], [1, 1])
   }
+})
+
+/** Bytes of a batch that its checksum does not cover and that tell nothing of damage: its offset and its leader's epoch. */
+const isUncovered = (at: number): boolean => at < 8 || (at >= 12 && at < 16)
+
+test('whatever byte of a batch is wrong, the batches beside it are read, and it is told with its offsets', () => {
+  fc.assert(
+    fc.property(
+      fc.tuple(records, records, records),
+      fc.constantFrom(...CODECS),
+      fc.nat(),
+      fc.integer({ min: 1, max: 255 }),
+      ([first, second, third], codec, place, mask) => {
+        const [a, b] = [first.length, first.length + second.length]
+        const encoded = [first, second, third].map((own, i) =>
+          stored(encodeBatch(own, IDENTITY, codec), [0, a, b][i] ?? 0),
+        )
+        const [front, spoilt, back] = encoded as [Buffer, Buffer, Buffer]
+        const at = place % spoilt.length
+        fc.pre(!isUncovered(at))
+        spoilt[at] = (spoilt[at] ?? 0) ^ mask
+        const bytes = Buffer.concat([front, spoilt, back])
+        const fetched = { bytes, aborted: [], lastStableOffset: b + third.length }
+
+        // It may have been spoilt on its way: what lies in front of it is taken, and the rest asked for again.
+        const early = new FetchedBatches(fetched, 0, false)
+        // A length that is too large looks like the end of what was fetched.
+        assert.equal(early.behind, a)
+        const again = new FetchedBatches({ ...fetched, bytes: bytes.subarray(front.length) }, a, false)
+        assert.deepEqual([again.isCut, again.behind, again.isDone], [true, a, true])
+
+        const last = new FetchedBatches({ ...fetched, bytes: bytes.subarray(front.length) }, a, true)
+        const read: StoredRecord[] = []
+        const span = last.read(read, 1e6)
+        assert.ok(span !== undefined && read.length === 0)
+        assert.deepEqual([span.offset, span.nextOffset], [a, b])
+        assert.deepEqual(span.bytes, spoilt)
+        assert.equal(last.read(read, 1e6), undefined)
+        assert.deepEqual(
+          read.map(({ offset }) => offset),
+          third.map((_, i) => b + i),
+        )
+        assert.equal(last.nextOffset, b + third.length)
+      },
+    ),
+    { numRuns: 300 },
+  )
+})
+
+test('what a checksum covers and is still no record is told too, without records of the batch', () => {
+  const five = Array.from({ length: 5 }, (_, i) => ({
+    ...{ key: 'k', value: Buffer.from(`value ${i}`), headers: { v: 1, kind: 'event' } as const },
+  }))
+  fc.assert(
+    fc.property(fc.nat(), fc.integer({ min: 0, max: 255 }), (place, byte) => {
+      const batch = encodeBatch(five, IDENTITY, 'none')
+      const at = 61 + (place % (batch.length - 61))
+      batch[at] = byte
+      batch.writeUInt32BE(checksum(batch.subarray(21)), 17)
+      const bytes = Buffer.concat([batch, stored(encodeBatch(five, IDENTITY, 'none'), 5)])
+      const batches = new FetchedBatches({ bytes, aborted: [], lastStableOffset: 10 }, 0, false)
+      assert.equal(batches.isCut, false, 'the bytes are those that were written')
+      const read: StoredRecord[] = []
+      const span = batches.read(read, 1e6)
+      if (span !== undefined) {
+        assert.deepEqual([read.length, span.offset, span.nextOffset], [0, 0, 5])
+        batches.read(read, 1e6)
+      }
+      assert.deepEqual(
+        read.slice(-5).map(({ offset }) => offset),
+        [5, 6, 7, 8, 9],
+      )
+    }),
+    { numRuns: 300 },
+  )
 })

@@ -3,7 +3,7 @@ import { openKafkaBroker } from '../../../src/adapters/broker/kafka.ts'
 import { describeBroker } from '../../contract/broker.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { type KafkaServer, kafkaMissing, startKafka } from '../../servers/kafka.ts'
-import { kafkaSettings } from './kafka-fixtures.ts'
+import { kafkaSettings, spoilBatch } from './kafka-fixtures.ts'
 
 describe('the broker on Kafka', requireServer(kafkaMissing()), () => {
   let server: KafkaServer
@@ -16,7 +16,11 @@ describe('the broker on Kafka', requireServer(kafkaMissing()), () => {
     'Kafka',
     async () => {
       const broker = await openKafkaBroker(kafkaSettings(server.bootstrap), AbortSignal.timeout(20_000))
-      return { broker, close: () => broker.close() }
+      return {
+        broker,
+        close: () => broker.close(),
+        spoil: (topic, partition, text) => spoilBatch(server, topic, partition, text),
+      }
     },
     { remembersNames: false },
   )

@@ -26,9 +26,9 @@ export const tradeRecord = (partition: number, id: string): OutgoingRecord => ({
 })
 
 /** Fixed topics with numbered trades, a database, and fixed consumers as processes over both. */
-export async function setUp(t: TestContext, { lanes = 2, maxRecords = 200 } = {}) {
+export async function setUp(t: TestContext, { lanes = 2, maxRecords = 200, folder = ':memory:' } = {}) {
   let now = 1_700_000_000_000
-  const broker = await openEmbeddedBroker({ folder: ':memory:', now: () => now, cleanEveryMs: 5 })
+  const broker = await openEmbeddedBroker({ folder, now: () => now, cleanEveryMs: 5 })
   const settings = { names: NAMES, partitions: PARTITIONS, retentionMs: RETENTION_MS }
   await ensureTopics(broker, { ...settings, deadLetterRetentionMs: RETENTION_MS }, NEVER)
   const store = new FencedStore(lanes)

@@ -55,7 +55,8 @@ export class FencedStore implements WrittenStore {
       })
     }
     let rows = 0
-    for (const { claim, newOffset, memory, segments } of writes) {
+    for (const { claim, newOffset, memory, segments, back = false } of writes) {
+      assert.equal(newOffset < claim.nextOffset, back, `${keyOf(claim)} goes to ${newOffset}`)
       Object.assign(this.#of(claim), { nextOffset: newOffset, memory })
       for (const segment of segments) {
         rows += segment.rows

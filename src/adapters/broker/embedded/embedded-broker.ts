@@ -111,7 +111,7 @@ export class EmbeddedBroker implements Broker {
       if (signal.aborted) this.#client.call('closeSession', { session }).catch(() => undefined)
       throw error
     }
-    return new EmbeddedReader(this.#client, session)
+    return new EmbeddedReader(this.#client, session, this.#log)
   }
 
   async joinGroup(

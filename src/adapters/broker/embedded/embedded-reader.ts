@@ -1,11 +1,13 @@
-import { TapelineError } from '../../../errors.ts'
+import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type {
   PartitionFetch,
   PollOptions,
   Reader,
   ReadPosition,
   StoredRecord,
+  UndecodableBatch,
 } from '../../../ports/broker.ts'
+import type { Log } from '../../../ports/log.ts'
 import { untilDone } from '../until-aborted.ts'
 import type { LogClient } from './log-client.ts'
 import type { EncodedFetch } from './protocol.ts'
@@ -15,11 +17,13 @@ import { decodeBatch } from './record-batch.ts'
 export class EmbeddedReader implements Reader {
   readonly #client: LogClient
   readonly #session: number
+  readonly #log: Pick<Log, 'error'>
   #closing: Promise<void> | undefined
 
-  constructor(client: LogClient, session: number) {
+  constructor(client: LogClient, session: number, log: Pick<Log, 'error'>) {
     this.#client = client
     this.#session = session
+    this.#log = log
   }
 
   async assign(positions: readonly ReadPosition[], signal: AbortSignal): Promise<void> {
@@ -42,7 +46,9 @@ export class EmbeddedReader implements Reader {
       { session: this.#session, maxRecords, waitMs },
       { signal, onAbort: (poll) => this.#client.cancelPoll(this.#session, poll) },
     )
-    return fetches.map((fetch) => decodeFetch(fetch, data))
+    const decoded = fetches.flatMap((fetch) => decodeFetch(fetch, data))
+    for (const fetch of decoded) if (fetch.kind === 'undecodable') this.#report(fetch)
+    return decoded
   }
 
   async close(signal: AbortSignal): Promise<void> {
@@ -51,21 +57,42 @@ export class EmbeddedReader implements Reader {
     await untilDone(this.#closing, signal)
   }
 
+  #report({ topic, partition, offset, nextOffset, reason }: UndecodableBatch): void {
+    this.#log.error(
+      { topic, partition, offset, nextOffset, code: 'BATCH_UNDECODABLE', reason },
+      'a batch of records cannot be read; reading goes on behind it',
+    )
+  }
+
   #assertOpen(): void {
     if (this.#closing !== undefined) throw new TapelineError('SHUTTING_DOWN', 'The reader is closed.')
   }
 }
 
-function decodeFetch(fetch: EncodedFetch, data: ArrayBuffer): PartitionFetch {
-  if (fetch.kind !== 'records') return fetch
-  const { kind, topic, topicId, partition, position, nextOffset, endOffset } = fetch
-  const records: StoredRecord[] = []
-  for (const { baseOffset, timestamp, start, end } of fetch.batches) {
-    decodeBatch(
-      new Uint8Array(data, start, end - start),
-      { baseOffset, timestamp, fromOffset: position },
-      records,
-    )
+/** What was fetched of one partition: records, in parts where a batch in between cannot be decoded. */
+function decodeFetch(fetch: EncodedFetch, data: ArrayBuffer): PartitionFetch[] {
+  if (fetch.kind !== 'records') return [fetch]
+  const { topic, topicId, partition, position, nextOffset, endOffset } = fetch
+  const place = { topic, topicId, partition, endOffset }
+  const decoded: PartitionFetch[] = []
+  let records: StoredRecord[] = []
+  let from = position
+  for (const { baseOffset, nextOffset: behind, timestamp, start, end } of fetch.batches) {
+    const bytes = new Uint8Array(data, start, end - start)
+    const before = records.length
+    try {
+      decodeBatch(bytes, { baseOffset, timestamp, fromOffset: position }, records)
+    } catch (thrown) {
+      records.length = before
+      const offset = Math.max(baseOffset, position)
+      if (records.length > 0) decoded.push({ kind: 'records', ...place, records, nextOffset: offset })
+      const { message: reason } = toTapelineError(thrown)
+      decoded.push({ kind: 'undecodable', ...place, offset, nextOffset: behind, bytes, reason })
+      records = []
+    }
+    from = behind
   }
-  return { kind, topic, topicId, partition, records, nextOffset, endOffset }
+  if (records.length > 0 || from < nextOffset || decoded.length === 0)
+    decoded.push({ kind: 'records', ...place, records, nextOffset })
+  return decoded
 }

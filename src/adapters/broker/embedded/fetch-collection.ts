@@ -57,7 +57,7 @@ export class FetchCollection {
     const start = this.bytes
     this.bytes += data.length
     this.records += nextOffset - Math.max(baseOffset, subscription.position)
-    this.touch(subscription).push({ baseOffset, timestamp, start, end: this.bytes })
+    this.touch(subscription).push({ baseOffset, nextOffset, timestamp, start, end: this.bytes })
     this.#blobs.push(data)
   }
 

@@ -18,6 +18,7 @@ export interface WriterEpoch {
 /** A record batch on its way to a reader: a range of the reply's `data`. */
 export interface FetchedBatch {
   readonly baseOffset: number
+  readonly nextOffset: number
   readonly timestamp: number
   readonly start: number
   readonly end: number

@@ -1,16 +1,22 @@
-import { delay } from '../../../async/timers.ts'
+import { delay, startTimer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
-import type { PartitionFetch, PollOptions, Reader, ReadPosition } from '../../../ports/broker.ts'
+import type {
+  PartitionFetch,
+  PollOptions,
+  Reader,
+  ReadPosition,
+  UndecodableBatch,
+} from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
 import { untilDone } from '../until-aborted.ts'
 import { brokerError } from './errors.ts'
 import type { Assigned } from './fetch-lane.ts'
 import type { FetchedPartition } from './fetch-request.ts'
+import { FetchedBatches } from './fetched-batches.ts'
 import { Fetcher } from './fetcher.ts'
 import { listOffsets, OFFSET_AT, placeKey } from './offsets.ts'
 import { pause } from './pause.ts'
 import { ReadBuffer } from './read-buffer.ts'
-import { FetchedBatches } from './record-decoder.ts'
 import type { KafkaSettings } from './settings.ts'
 import type { TopicView } from './topic-view.ts'
 import { requirePlace } from './topic-view.ts'
@@ -24,6 +30,8 @@ const LOOK_MS = 250
 const LOOK_AGAIN_MS = 50
 /** A topic counts as gone when it was not found for so long: a broker that has just started may not know it yet. */
 const GONE_MS = 300
+/** Bytes that are damaged so often are so in the log, and not on their way. */
+const DAMAGED_TRIES = 3
 
 /** The protocol's codes that are told apart. Source: https://kafka.apache.org/protocol#protocol_error_codes */
 const OUT_OF_RANGE = 1
@@ -36,17 +44,22 @@ const TOPIC_FORBIDDEN = 29
 export class KafkaReader implements Reader {
   readonly #fetcher: Fetcher
   readonly #buffer = new ReadBuffer()
+  readonly #log: KafkaSettings['log']
   readonly #onClose: (reader: Reader) => void
   /** Partitions in trouble, by error code, and since when their topic is not found. */
   readonly #troubles = new Map<Assigned, number>()
-  readonly #missingSince = new Map<Assigned, number>()
+  readonly #missingSince = new WeakMap<Assigned, number>()
+  /** How often what comes next in a partition has come damaged. */
+  readonly #damaged = new WeakMap<Assigned, number>()
   #isRecovering = false
   #failure: { readonly error: TapelineError; readonly since: number } | undefined
   #refusal: TapelineError | undefined
-  #wake = Promise.withResolvers<void>()
+  /** Ends the wait of the poll under way. */
+  #tellPoll: () => void = () => undefined
   #closing: Promise<void> | undefined
 
   constructor(settings: KafkaSettings, view: TopicView, onClose: (reader: Reader) => void) {
+    this.#log = settings.log
     this.#onClose = onClose
     this.#fetcher = new Fetcher(settings, view, {
       hasRoom: () => this.#buffer.bytes < MOST_AHEAD_BYTES,
@@ -89,6 +102,7 @@ export class KafkaReader implements Reader {
       this.#refuse(signal)
       const fetches = this.#buffer.take(maxRecords)
       if (fetches.length > 0) {
+        for (const fetch of fetches) if (fetch.kind === 'undecodable') this.#report(fetch)
         this.#fetcher.wake()
         // What is fetched ahead could be taken for ever without a turn for the network.
         await new Promise(setImmediate)
@@ -131,18 +145,21 @@ export class KafkaReader implements Reader {
 
   #forget(place: { readonly topic: string; readonly partition: number }): void {
     this.#fetcher.remove(place)
-    this.#buffer.drop(placeKey(place))
+    this.#buffer.drop(placeKey(place), place.topic)
   }
 
-  #keep(each: Assigned, { bytes, aborted, lastStableOffset }: FetchedPartition): void {
-    const batches = new FetchedBatches(bytes, each.offset, aborted)
+  #keep(each: Assigned, part: FetchedPartition): void {
+    const tries = this.#damaged.get(each) ?? 0
+    const batches = new FetchedBatches(part, each.offset, tries >= DAMAGED_TRIES)
     const { behind } = batches
+    if (batches.isCut) this.#damaged.set(each, behind === each.offset ? tries + 1 : 1)
+    else this.#damaged.delete(each)
     if (behind === each.offset) return
     each.offset = behind
     this.#missingSince.delete(each)
     const { topic, topicId, partition } = each
-    const piece = { topic, topicId, partition, batches, bytes: bytes.length, endOffset: lastStableOffset }
-    this.#buffer.add(placeKey(each), piece)
+    const { bytes, lastStableOffset: endOffset } = part
+    this.#buffer.add(placeKey(each), { topic, topicId, partition, batches, bytes: bytes.length, endOffset })
     this.#tellPoll()
   }
 
@@ -152,19 +169,26 @@ export class KafkaReader implements Reader {
     this.#tellPoll()
   }
 
-  async #woken(withinMs: number, signal: AbortSignal): Promise<void> {
-    const timer = new AbortController()
-    const late = delay(withinMs, AbortSignal.any([signal, timer.signal]))
-    try {
-      await Promise.race([this.#wake.promise, late.catch(() => undefined)])
-    } finally {
-      timer.abort()
-    }
+  #report({ topic, partition, offset, nextOffset, reason }: UndecodableBatch): void {
+    this.#log.error(
+      { topic, partition, offset, nextOffset, code: 'BATCH_UNDECODABLE', reason },
+      'a batch of records cannot be read; reading goes on behind it',
+    )
   }
 
-  #tellPoll(): void {
-    this.#wake.resolve()
-    this.#wake = Promise.withResolvers()
+  /** Until there is something for the poll, or for so long. Nothing of the wait is left behind. */
+  #woken(withinMs: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        timer.stop()
+        signal.removeEventListener('abort', end)
+        this.#tellPoll = () => undefined
+        resolve()
+      }
+      const timer = startTimer(end, withinMs)
+      signal.addEventListener('abort', end, { once: true })
+      this.#tellPoll = end
+    })
   }
 
   #trouble(each: Assigned, errorCode: number): void {
@@ -256,8 +280,7 @@ export class KafkaReader implements Reader {
       this.#troubles.delete(gone)
       this.#missingSince.delete(gone)
     }
-    // One word for all partitions, behind what this one still holds.
-    if (own.length > 0) this.#buffer.tell(placeKey(each), { kind: 'deleted', topic })
+    if (own.length > 0) this.#buffer.tellGone(topic)
     this.#tellPoll()
   }
 }

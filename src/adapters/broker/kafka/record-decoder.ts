@@ -1,128 +1,67 @@
 import { compressionsAlgorithmsByBitmask } from '@platformatic/kafka'
 import { TapelineError } from '../../../errors.ts'
 import type { StoredRecord } from '../../../ports/broker.ts'
-import { HeaderDecoder } from './header-decoder.ts'
+import type { HeaderDecoder } from './header-decoder.ts'
 
-/** Source of the format: https://kafka.apache.org/documentation/#recordbatch */
-const AT = {
+/** Where the parts of a batch lie. Source of the format: https://kafka.apache.org/documentation/#recordbatch */
+export const AT = {
   length: 8,
   leaderEpoch: 12,
+  magic: 16,
+  crc: 17,
   attributes: 21,
   lastDelta: 23,
   firstTimestamp: 27,
   maxTimestamp: 35,
   producerId: 43,
+  producerEpoch: 51,
+  sequence: 53,
   count: 57,
   records: 61,
 } as const
+/** What a batch has in front of its records. */
+export const BATCH_HEAD_BYTES = AT.records
+/** The format of batches since Kafka 0.11. */
+export const MAGIC = 2
 const COMPRESSION = 0b111
 const LOG_APPEND_TIME = 1 << 3
-const TRANSACTIONAL = 1 << 4
-const CONTROL = 1 << 5
+/** Attributes, the deltas, the lengths of key and value, and the number of headers take a byte each at least. */
+const SHORTEST_RECORD_BYTES = 6
 
-export interface AbortedTransaction {
-  readonly producerId: number
-  readonly firstOffset: number
+/** Where the batch ends that begins there, by its own word. */
+export function endOf(bytes: Buffer, start: number): number {
+  return start + AT.leaderEpoch + bytes.readInt32BE(start + AT.length)
+}
+
+/** The offset of the last record of the batch that begins there. */
+export function lastOffsetOf(bytes: Buffer, start: number): number {
+  return readInt64(bytes, start) + bytes.readInt32BE(start + AT.lastDelta)
 }
 
 /**
- * The batches that one fetch gave of one partition, decoded one after the other. Control batches, records of aborted
- * transactions, and what lies in front of the wanted offset are passed over.
+ * Decodes the records of one batch from an offset on. Raises BATCH_UNDECODABLE, and what unpacking raises; some of the records may be
+ * in `into` then.
  */
-export class FetchedBatches {
-  readonly #bytes: Buffer
-  readonly #headers = new HeaderDecoder()
-  readonly #starting: AbortedTransaction[]
-  readonly #aborted = new Set<number>()
-  #at = 0
-  /** The offset behind all that was decoded. */
-  nextOffset: number
-
-  /** `bytes` may end in the middle of a batch, which then is not there yet. */
-  constructor(bytes: Buffer, from: number, aborted: readonly AbortedTransaction[]) {
-    this.#bytes = bytes
-    this.nextOffset = from
-    this.#starting = aborted.toSorted((a, b) => a.firstOffset - b.firstOffset)
+export function decodeRecords(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  from: number,
+  headers: HeaderDecoder,
+  into: StoredRecord[],
+): void {
+  const attributes = bytes.readInt16BE(start + AT.attributes)
+  const isAppendTime = (attributes & LOG_APPEND_TIME) !== 0
+  const batch: Batch = {
+    baseOffset: readInt64(bytes, start),
+    from,
+    isAppendTime,
+    timestamp: readInt64(bytes, start + (isAppendTime ? AT.maxTimestamp : AT.firstTimestamp)),
+    count: bytes.readInt32BE(start + AT.count),
   }
-
-  get isDone(): boolean {
-    return this.#end(this.#at) === undefined
-  }
-
-  /** The offset behind all that is there, decoded or not. */
-  get behind(): number {
-    let behind = this.nextOffset
-    for (let at = this.#at, end = this.#end(at); end !== undefined; at = end, end = this.#end(at)) {
-      const lastOffset = readInt64(this.#bytes, at) + this.#bytes.readInt32BE(at + AT.lastDelta)
-      behind = Math.max(behind, lastOffset + 1)
-    }
-    return behind
-  }
-
-  /** Decodes batches until so many records are in `into` or nothing is left. Views of the fetched bytes. */
-  read(into: StoredRecord[], maxRecords: number): void {
-    for (
-      let end = this.#end(this.#at);
-      end !== undefined && into.length < maxRecords;
-      end = this.#end(this.#at)
-    ) {
-      this.#readBatch(end, into)
-      this.#at = end
-    }
-  }
-
-  /** Where the batch ends that begins there; undefined where none does that is whole. */
-  #end(start: number): number | undefined {
-    if (this.#bytes.length - start < AT.records) return undefined
-    const end = start + AT.leaderEpoch + this.#bytes.readInt32BE(start + AT.length)
-    return end <= this.#bytes.length ? end : undefined
-  }
-
-  #readBatch(end: number, into: StoredRecord[]): void {
-    const [bytes, start] = [this.#bytes, this.#at]
-    const baseOffset = readInt64(bytes, start)
-    const lastOffset = baseOffset + bytes.readInt32BE(start + AT.lastDelta)
-    const attributes = bytes.readInt16BE(start + AT.attributes)
-    const counts = this.#counts(attributes, readInt64(bytes, start + AT.producerId), lastOffset)
-    if (counts && lastOffset >= this.nextOffset) {
-      const isAppendTime = (attributes & LOG_APPEND_TIME) !== 0
-      const batch: Batch = {
-        baseOffset,
-        from: this.nextOffset,
-        isAppendTime,
-        timestamp: readInt64(bytes, start + (isAppendTime ? AT.maxTimestamp : AT.firstTimestamp)),
-        count: bytes.readInt32BE(start + AT.count),
-      }
-      const compression = attributes & COMPRESSION
-      if (compression === 0) readRecords(bytes, start + AT.records, batch, this.#headers, into)
-      else
-        readRecords(
-          unpack(bytes.subarray(start + AT.records, end), compression),
-          0,
-          batch,
-          this.#headers,
-          into,
-        )
-    }
-    this.nextOffset = Math.max(this.nextOffset, lastOffset + 1)
-  }
-
-  /** Follows which producers are in an aborted transaction; false for what no reader sees. */
-  #counts(attributes: number, producerId: number, lastOffset: number): boolean {
-    for (
-      let next = this.#starting[0];
-      next !== undefined && next.firstOffset <= lastOffset;
-      next = this.#starting[0]
-    ) {
-      this.#aborted.add(next.producerId)
-      this.#starting.shift()
-    }
-    if ((attributes & CONTROL) !== 0) {
-      this.#aborted.delete(producerId)
-      return false
-    }
-    return (attributes & TRANSACTIONAL) === 0 || !this.#aborted.has(producerId)
-  }
+  const compression = attributes & COMPRESSION
+  const packed = bytes.subarray(start + AT.records, end)
+  readRecords(compression === 0 ? packed : unpack(packed, compression), batch, headers, into)
 }
 
 interface Batch {
@@ -137,25 +76,27 @@ interface Batch {
 function unpack(bytes: Buffer, compression: number): Buffer {
   const algorithm = compressionsAlgorithmsByBitmask[compression]
   if (algorithm === undefined)
-    throw new TapelineError(
-      'BROKER_UNSUPPORTED',
-      `a batch is compressed in a way that is not known (${compression})`,
-    )
+    throw undecodable(`it is compressed in a way that is not known (${compression})`)
   return algorithm.decompressSync(bytes)
+}
+
+function undecodable(reason: string): TapelineError {
+  return new TapelineError('BATCH_UNDECODABLE', reason)
 }
 
 /** Reads the records of a batch. No closure, no array and no big number a record: this is where the time of a reader goes. */
 function readRecords(
   bytes: Buffer,
-  start: number,
   { baseOffset, from, isAppendTime, timestamp, count }: Batch,
   headers: HeaderDecoder,
   into: StoredRecord[],
 ): void {
-  const cursor = new Cursor(bytes, start)
+  const cursor = new Cursor(bytes, 0)
   for (let i = 0; i < count; i++) {
     const length = cursor.varint()
     const end = cursor.at + length
+    if (length < SHORTEST_RECORD_BYTES || end > bytes.length)
+      throw undecodable(`record ${i} of ${count} has a length that cannot be (${length} bytes)`)
     cursor.at++
     const timeDelta = cursor.varint()
     const offset = baseOffset + cursor.varint()
@@ -166,6 +107,7 @@ function readRecords(
       const valueLength = cursor.varint()
       const value = valueLength < 0 ? null : bytes.subarray(cursor.at, cursor.at + valueLength)
       if (valueLength > 0) cursor.at += valueLength
+      if (cursor.at >= end) throw undecodable(`a part of record ${i} of ${count} is longer than the record`)
       into.push({
         offset,
         timestamp: isAppendTime ? timestamp : timestamp + timeDelta,
@@ -203,6 +145,7 @@ class Cursor {
   }
 }
 
-function readInt64(bytes: Buffer, at: number): number {
+/** A signed integer of 64 bits, exact up to 2^53. */
+export function readInt64(bytes: Buffer, at: number): number {
   return bytes.readInt32BE(at) * 4_294_967_296 + bytes.readUInt32BE(at + 4)
 }

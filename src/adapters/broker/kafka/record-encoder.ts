@@ -1,6 +1,8 @@
-import { compressionsAlgorithms, crc32c, Writer } from '@platformatic/kafka'
+import { compressionsAlgorithms } from '@platformatic/kafka'
 import type { OutgoingRecord } from '../../../ports/broker.ts'
+import { checksum } from './checksum.ts'
 import { HeaderEncoder } from './header-encoder.ts'
+import { AT, MAGIC } from './record-decoder.ts'
 import type { KafkaSettings } from './settings.ts'
 import { varintSize, writeVarint } from './varint.ts'
 
@@ -12,23 +14,6 @@ export interface BatchIdentity {
   readonly transactional: boolean
 }
 
-/** Where the parts of a batch lie. Source: https://kafka.apache.org/documentation/#recordbatch */
-const AT = {
-  length: 8,
-  leaderEpoch: 12,
-  magic: 16,
-  crc: 17,
-  attributes: 21,
-  lastDelta: 23,
-  firstTimestamp: 27,
-  maxTimestamp: 35,
-  producerId: 43,
-  producerEpoch: 51,
-  sequence: 53,
-  count: 57,
-  records: 61,
-} as const
-const MAGIC = 2
 const TRANSACTIONAL = 1 << 4
 const NULL_SIZE = 1
 /** Attributes and the delta of the time, which is 0: the topic's own time counts. */
@@ -106,9 +91,4 @@ function writeRecord(buffer: Buffer, start: number, delta: number, record: Outgo
   }
   buffer.set(ownHeaders, at)
   return at + ownHeaders.length
-}
-
-/** The library copies a plain buffer before it sums it. */
-function checksum(bytes: Buffer): number {
-  return crc32c(Writer.create().append(bytes).dynamicBuffer)
 }
