@@ -119,7 +119,7 @@ async function readPieces(
   const from = Math.min(...group.map(({ behind }) => behind))
   const goal = shard.tails[channel].derivedTo
   const end = Math.min(goal, from + PIECE)
-  const { records, earliest } = await readPublished(parts, shard, channel, from, end, signal)
+  const { records, holes } = await readPublished(parts, shard, channel, from, end, signal)
   const topic = parts.topics[channel]
   return group.flatMap(({ route, progress, behind }): Piece[] => {
     if (behind >= end && end < goal) return []
@@ -128,12 +128,15 @@ async function readPieces(
       .filter(({ exchange, symbol }) => matchesMarket(route.spec, channel, exchange, symbol))
       .map((record) => derivedRecord(shard, topic, record))
     const latest = progress.latestDue ? latestOf(route, shard, progress, parts.topics) : []
-    const hole = earliest > behind ? [holeMarker(shard, behind, earliest)] : []
-    const next = Math.max(end, earliest)
+    const markers = holes
+      .filter(({ to }) => to > behind)
+      .map(({ from: first, to, why }) => holeMarker(shard, Math.max(first, behind), to, why))
+    const next = Math.max(end, ...holes.map(({ to }) => to))
     return [
       {
         route,
-        records: [...latest, ...hole, ...derived],
+        // A hole stands in front of the first record behind it.
+        records: [...latest, ...[...markers, ...derived].toSorted((a, b) => a.offset - b.offset)],
         done() {
           progress.behind = next < goal ? next : undefined
           progress.latestDue = false
@@ -143,7 +146,14 @@ async function readPieces(
   })
 }
 
-/** The records of a range of a fixed partition that streams may want, and the first offset that retention has left. */
+/** Fixed records that are gone for good: `to` is the first one behind them. */
+interface Hole {
+  readonly from: number
+  readonly to: number
+  readonly why: string
+}
+
+/** The records of a range of a fixed partition that streams may want, and what is missing among them. */
 async function readPublished(
   { broker, topics, log }: ProducerParts,
   { k }: Shard,
@@ -151,11 +161,11 @@ async function readPublished(
   from: number,
   end: number,
   signal: AbortSignal,
-): Promise<{ readonly records: PublishedRecord[]; readonly earliest: number }> {
+): Promise<{ readonly records: PublishedRecord[]; readonly holes: readonly Hole[] }> {
   const topic = topics[channel]
   const memory = emptyMemory()
   const found: PublishedRecord[] = []
-  let first = 0
+  const holes: Hole[] = []
   await readRanges(
     broker,
     [{ topic, partition: k, offset: Math.max(0, from - EPOCH_SLACK), end }],
@@ -171,16 +181,19 @@ async function readPublished(
       }
     },
     signal,
-    (_topic, _partition, earliest) => {
-      first = earliest
+    (_topic, _partition, to) => {
+      holes.push({ from, to, why: 'retention removed them before they were derived' })
+    },
+    ({ offset, nextOffset: to, reason }) => {
+      holes.push({ from: offset, to, why: `they cannot be read: ${reason}` })
     },
   )
-  return { records: found, earliest: first }
+  return { records: found, holes }
 }
 
 /** A marker with a body: readers answer it with `reset`, since what lies between is gone for good (R4). */
-function holeMarker(shard: Shard, from: number, earliest: number): DerivedRecord {
-  const reason = `retention removed fixed records ${from} to ${earliest - 1} of shard ${shard.k} before they were derived`
+function holeMarker(shard: Shard, from: number, to: number, why: string): DerivedRecord {
+  const reason = `fixed records ${from} to ${to - 1} of shard ${shard.k} are gone: ${why}`
   const value = new TextEncoder().encode(JSON.stringify({ reset: reason }))
-  return { shard, offset: earliest, record: { key: null, value, headers: shard.markerHeaders } }
+  return { shard, offset: to, record: { key: null, value, headers: shard.markerHeaders } }
 }

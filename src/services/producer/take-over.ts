@@ -129,6 +129,16 @@ async function readTails(
       return { topic: topics[channel], partition: shard.k, offset, end: marker + 1 }
     }),
   )
+  /** Streams that the checkpoint had further back are behind now, and find the hole when they read on. */
+  const leaveHole = (topic: string, partition: number, behind: number): void => {
+    const channel = channelOf.get(topic)
+    const entry = taking.get(partition)
+    if (channel === undefined || entry === undefined) return
+    const tail = entry.shard.tails[channel]
+    if (behind <= tail.derivedTo) return
+    tail.pending = []
+    tail.derivedTo = behind
+  }
   await readRanges(
     broker,
     ranges,
@@ -139,14 +149,8 @@ async function readTails(
       for (const record of fetch.records) takeRecord(parts, entry, channel, record)
     },
     signal,
-    (topic, partition, earliest) => {
-      const channel = channelOf.get(topic)
-      const entry = taking.get(partition)
-      if (channel === undefined || entry === undefined) return
-      const tail = entry.shard.tails[channel]
-      // Streams that the checkpoint had further back are behind now, and find the hole when they read on.
-      tail.derivedTo = Math.max(tail.derivedTo, earliest)
-    },
+    (topic, partition, earliest) => leaveHole(topic, partition, earliest),
+    ({ topic, partition, nextOffset }) => leaveHole(topic, partition, nextOffset),
   )
   for (const { shard } of taking.values()) for (const channel of CHANNELS) limitPending(shard.tails[channel])
   return [...taking.values()]

@@ -9,6 +9,8 @@ import { ensureTopics, findTopic } from '../../../src/control/topics.ts'
 import type { Trade } from '../../../src/domain/events.ts'
 import type { PartitionRecords, StoredRecord } from '../../../src/ports/broker.ts'
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
+import { spoilEmbedded } from '../../adapters/broker/spoil-embedded.ts'
+import { temporaryFolder } from '../../adapters/broker/temporary-folder.ts'
 import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
 import { idleSource } from './idle-source.ts'
@@ -34,8 +36,8 @@ const trades = (symbol: string, ...ids: string[]) => ({
 })
 
 /** A producer that owns the only shard, over a broker whose publishes can be watched. */
-async function setUp(t: TestContext) {
-  const broker = await openEmbeddedBroker({ folder: ':memory:' })
+async function setUp(t: TestContext, folder = ':memory:') {
+  const broker = await openEmbeddedBroker({ folder })
   await ensureTopics(
     broker,
     { names: NAMES, partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 },
@@ -97,7 +99,7 @@ async function setUp(t: TestContext) {
   const endOfTrades = async (): Promise<number> =>
     (await findTopic(broker, TOPICS.trade, NEVER))?.offsets[0]?.end ?? 0
 
-  /** The ids of the trades in a topic. */
+  /** The ids of the trades in a topic, and in between what its readers are told of holes. */
   const idsIn = async (name: string): Promise<string[]> => {
     const reader = await broker.openReader(AbortSignal.timeout(30_000))
     try {
@@ -105,9 +107,11 @@ async function setUp(t: TestContext) {
       const records: StoredRecord[] = []
       for (const fetch of await reader.poll({ maxRecords: 1_000, waitMs: 0 }, NEVER))
         if (fetch.kind === 'records') records.push(...fetch.records)
-      return records.flatMap(({ headers, value }) =>
-        headers.kind === 'event' ? [(JSON.parse(Buffer.from(value ?? []).toString()) as Trade).id] : [],
-      )
+      return records.flatMap(({ value }) => {
+        if (value === null) return []
+        const body = JSON.parse(Buffer.from(value).toString()) as Trade | { reset: string }
+        return 'reset' in body ? body.reset : body.id
+      })
     } finally {
       await reader.close(AbortSignal.timeout(30_000))
     }
@@ -156,4 +160,24 @@ test('a stream that is announced after a step of the fixed topics gets what no o
   await derive()
   assert.deepEqual(await idsIn('app.other'), ['b1'])
   assert.deepEqual(await idsIn('app.new'), ['a2', 'a3'])
+})
+
+test('a stream that is derived over a batch that nobody can read tells its readers of the hole', async (t) => {
+  const folder = await temporaryFolder(t)
+  const { services, announce, endOfTrades, idsIn, derive } = await setUp(t, folder)
+  await services.publishFixed(trades('A-A', 'a1'), NEVER)
+  const first = await endOfTrades()
+  await services.publishFixed(trades('A-A', 'a2-spoilt', 'a3'), NEVER)
+  await services.publishFixed(trades('A-A', 'a4'), NEVER)
+  spoilEmbedded(folder, 'a2-spoilt')
+  await announce('app.late', ['*'], 0)
+  await derive()
+  await services.publishFixed(trades('A-A', 'a5'), NEVER)
+  await derive()
+  const [a1, hole, ...others] = await idsIn('app.late')
+  assert.deepEqual([a1, ...others], ['a1', 'a4', 'a5'])
+  assert.match(
+    hole ?? '',
+    new RegExp(`^fixed records ${first} to ${first + 1} of shard 0 are gone: they cannot be read`),
+  )
 })
