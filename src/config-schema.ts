@@ -233,6 +233,11 @@ export const configSchema = z.strictObject({
         .default('none')
         .describe('Kafka: how record batches are compressed.'),
       replication: count(0, 16, 0, 'Kafka: copies of each topic that is made; 0 leaves it to the broker.'),
+      sessionTimeout: duration(
+        '6s',
+        'Kafka: how long nothing may be heard of a process before others get its partitions. The broker says what it takes (group.min.session.timeout.ms, by default 6 s, and group.max.session.timeout.ms).',
+        { leastMs: 1_000 },
+      ),
     })
     .prefault({}),
   store: z

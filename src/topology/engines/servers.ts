@@ -25,13 +25,14 @@ export function serverNames({ broker, store }: Config): ServerNames {
  * incomplete.
  */
 export function kafkaSettings(config: Config, log: Log): KafkaSettings {
-  const { bootstrap, clientId, compression, replication } = config.broker
+  const { bootstrap, clientId, compression, replication, sessionTimeout: sessionMs } = config.broker
   const sasl = login(config)
   return {
     bootstrap,
     clientId,
     compression,
     replication,
+    sessionMs,
     ...(config.broker.tls && { tls: readBrokerPem(config.broker) }),
     ...(sasl && { sasl }),
     log,

@@ -16,6 +16,7 @@ export function kafkaSettings(bootstrap: string, more: Partial<KafkaSettings> = 
     clientId: 'tapeline-test',
     compression: 'none',
     replication: 0,
+    sessionMs: 6_000,
     log: quietLog,
     ...more,
   }

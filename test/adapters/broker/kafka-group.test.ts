@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { Admin } from '@platformatic/kafka'
+import type { TapelineError } from '../../../src/errors.ts'
 import type { Broker, GroupMember } from '../../../src/ports/broker.ts'
 import { deadline, makeTopic, uniqueName, until } from '../../contract/broker-fixtures.ts'
 import { requireServer } from '../../servers/availability.ts'
@@ -142,6 +143,24 @@ describe('groups on Kafka', requireServer(kafkaMissing()), () => {
     await until('three share', () => third.last().length === 1 && total(...members, third).length === 4)
     assert.deepEqual(total(...members, third), [0, 1, 2, 3])
     await Promise.all([...members, third].map(({ member }) => member.leave()))
+  })
+
+  test('the session timeout is what the settings say; one that the broker does not take is refused', async (t) => {
+    const topic = await makeTopic(await openKafkaFor(t, kafka.server.bootstrap))
+    for (const sessionMs of [5_000, 3_600_000]) {
+      const broker = await openKafkaFor(t, kafka.server.bootstrap, { sessionMs })
+      await assert.rejects(join(broker, uniqueName('group'), topic), (error) => {
+        const { code, message, remedy } = error as TapelineError
+        assert.equal(code, 'BROKER_REFUSED')
+        assert.match(message, /INVALID_SESSION_TIMEOUT/)
+        assert.match(remedy, /broker\.sessionTimeout/)
+        return true
+      })
+    }
+    const broker = await openKafkaFor(t, kafka.server.bootstrap, { sessionMs: 90_000 })
+    const { member, last } = await join(broker, uniqueName('group'), topic)
+    await until('it has the partition', () => last().length === 1)
+    await member.leave()
   })
 
   test("Kafka's own tool shows members, positions and lag", async (t) => {

@@ -25,6 +25,7 @@ function settingsOf(server: KafkaServer, username?: keyof typeof USERS): KafkaSe
     clientId: 'test',
     compression: 'none',
     replication: 0,
+    sessionMs: 6_000,
     log: quietLog,
     ...(username && password && { sasl: { mechanism: MECHANISM, username, password } }),
   }
@@ -161,6 +162,7 @@ describe('a look at a broker', requireServer(kafkaMissing()), () => {
       clientId: 'test',
       compression: 'none',
       replication: 0,
+      sessionMs: 6_000,
       log: quietLog,
     }
     await assert.rejects(inspectKafka(settings, USES, deadline()), { code: 'BROKER_UNAVAILABLE' })

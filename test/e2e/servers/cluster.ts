@@ -123,6 +123,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
         openKafkaBroker(
           {
             ...{ bootstrap: [kafka.bootstrap], clientId: 'observer', compression: 'none', replication: 0 },
+            sessionMs: 6_000,
             log: createLog({ level: 'error', pretty: false }),
           },
           AbortSignal.timeout(QUERY_MS),

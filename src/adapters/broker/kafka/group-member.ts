@@ -6,7 +6,7 @@ import type { TopicPartition } from './assign-partitions.ts'
 import { AssignmentTeller } from './assignment-teller.ts'
 import { Cluster } from './cluster.ts'
 import { brokerError } from './errors.ts'
-import { GroupSession, REBALANCE_MS, SESSION_MS } from './group-session.ts'
+import { GroupSession, REBALANCE_MS } from './group-session.ts'
 import { placeKey } from './offsets.ts'
 import { pause } from './pause.ts'
 import type { KafkaSettings } from './settings.ts'
@@ -47,7 +47,8 @@ export class KafkaGroupMember implements GroupMember {
   /** When the last request was sent that the group has answered (performance.now). */
   #heardAt = performance.now()
   /** After so long without an answer the partitions are in doubt. */
-  #unheardMs = SESSION_MS
+  #unheardMs: number
+  readonly #sessionMs: number
   #leaving: Promise<void> | undefined
 
   constructor(settings: KafkaSettings, view: TopicView, options: GroupOptions, commits: Cluster) {
@@ -55,7 +56,9 @@ export class KafkaGroupMember implements GroupMember {
     this.#commits = commits
     this.#log = settings.log
     this.#group = options.group
-    this.#session = new GroupSession(this.#cluster, options.group, options.topics)
+    this.#session = new GroupSession(this.#cluster, options.group, options.topics, settings.sessionMs)
+    this.#sessionMs = settings.sessionMs
+    this.#unheardMs = settings.sessionMs
     this.#teller = new AssignmentTeller(options, settings.log)
     this.#joined.promise.catch(() => undefined)
     this.#guard = startInterval(() => this.#doubtWhenUnheard(), LOOK_MS)
@@ -163,7 +166,7 @@ export class KafkaGroupMember implements GroupMember {
     // The group waits for others, and for those that are dead until their session ends; the member counts as alive meanwhile.
     this.#unheardMs = JOIN_ANSWER_MS
     const result = await this.#session.join(this.#owned, signal).finally(() => {
-      this.#unheardMs = SESSION_MS
+      this.#unheardMs = this.#sessionMs
     })
     if (typeof result === 'string') return this.#obey(result)
     this.#heardAt = performance.now()

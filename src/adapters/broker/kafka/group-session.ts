@@ -8,8 +8,6 @@ import { assignPartitions, type Subscriber, type TopicPartition } from './assign
 import type { Answer, Cluster } from './cluster.ts'
 import { errorOfCode } from './error-table.ts'
 
-/** A member that the group has not heard of for so long has lost its partitions. */
-export const SESSION_MS = 6_000
 /** How long the others wait for a member that does not come to a new distribution. */
 export const REBALANCE_MS = 10_000
 /** The usual tools show members of this kind with their partitions. */
@@ -22,7 +20,8 @@ const ASSIGNMENT_VERSION = 1
  * to get it, unless another has it by now.
  */
 const BEFORE_ALL = 2 ** 31 - 1
-const HEARTBEAT_ANSWER_MS = SESSION_MS / 2
+/** A heartbeat is to be answered within this, and within half a session. */
+const HEARTBEAT_ANSWER_MS = 3_000
 const LEAVE_MS = 1_000
 
 /** The protocol's codes that are told apart. Source: https://kafka.apache.org/protocol#protocol_error_codes */
@@ -51,16 +50,18 @@ export class GroupSession {
   readonly #cluster: Cluster
   readonly #group: string
   readonly #topics: readonly string[]
+  readonly #sessionMs: number
   #coordinator: number | undefined
   #memberId = ''
   #generation = -1
   /** The last generation that it was a member of. */
   #lastGeneration = 0
 
-  constructor(cluster: Cluster, group: string, topics: readonly string[]) {
+  constructor(cluster: Cluster, group: string, topics: readonly string[], sessionMs: number) {
     this.#cluster = cluster
     this.#group = group
     this.#topics = topics
+    this.#sessionMs = sessionMs
   }
 
   /** Who the member is at present, for commits; undefined while it is not in the group. */
@@ -86,7 +87,7 @@ export class GroupSession {
     const joined = await this.#cluster.request(
       'joinGroup',
       node,
-      [this.#group, SESSION_MS, REBALANCE_MS, this.#memberId, null, PROTOCOL_TYPE, protocols, null],
+      [this.#group, this.#sessionMs, REBALANCE_MS, this.#memberId, null, PROTOCOL_TYPE, protocols, null],
       signal,
     )
     if (joined.errorCode === CODE.memberIdRequired) {
@@ -115,7 +116,8 @@ export class GroupSession {
   async heartbeat(signal: AbortSignal): Promise<Verdict> {
     const node = await this.#find(signal)
     if (node === undefined) return 'again'
-    const late = AbortSignal.any([signal, AbortSignal.timeout(HEARTBEAT_ANSWER_MS)])
+    const answerMs = Math.min(HEARTBEAT_ANSWER_MS, this.#sessionMs / 2)
+    const late = AbortSignal.any([signal, AbortSignal.timeout(answerMs)])
     try {
       const args = [this.#group, this.#generation, this.#memberId, null] as const
       const answer = await this.#cluster.request('heartbeat', node, [...args], late)

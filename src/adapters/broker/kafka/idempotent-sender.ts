@@ -14,7 +14,7 @@ import { type BatchOutcome, outcomeOf, unanswered } from './produce-outcome.ts'
 import type { EncodedBatch } from './produce-request.ts'
 import { cut, measure } from './record-sizes.ts'
 import { SendCall } from './send-call.ts'
-import { type KafkaSettings, REQUEST_MS } from './settings.ts'
+import { BROKER_WAIT_MS, type KafkaSettings } from './settings.ts'
 import { requirePlace, type TopicState, type TopicView } from './topic-view.ts'
 
 /** A caller hears of a partition that cannot be written after so long; what may be stored is sent on. */
@@ -218,7 +218,7 @@ export class IdempotentSender {
       ([{ topic, partition }, bytes]): EncodedBatch => ({ topic, partition, bytes }),
     )
     try {
-      const answer = await this.#cluster.request('produce', leader, [encoded, null, REQUEST_MS])
+      const answer = await this.#cluster.request('produce', leader, [encoded, null, BROKER_WAIT_MS])
       return ({ topic, partition }) => outcomeOf(topic, partition, answer)
     } catch (error) {
       const { message } = brokerError(error, 'the broker did not answer')
@@ -285,7 +285,7 @@ export class IdempotentSender {
       const { signal: closing } = this.#closing
       const answer = await persist(
         async () => {
-          const given = await this.#cluster.request('initProducerId', 'any', [null, REQUEST_MS, -1n, -1])
+          const given = await this.#cluster.request('initProducerId', 'any', [null, BROKER_WAIT_MS, -1n, -1])
           if (given.errorCode === 0) return given
           const reason = `no producer id was given (error ${given.errorCode})`
           const isForbidden = given.errorCode === 31

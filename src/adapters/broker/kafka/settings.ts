@@ -16,12 +16,16 @@ export interface KafkaSettings {
   readonly compression: 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
   /** Copies of each topic that is made; 0: the broker's own default. */
   readonly replication: number
+  /** A member of a group that is not heard of for so long has lost its partitions; in milliseconds. */
+  readonly sessionMs: number
   readonly log: Log
 }
 
 const CONNECT_MS = 5_000
 /** A request without an answer for so long shows that its connection has stalled: it is closed, and a new one made. */
 export const REQUEST_MS = 10_000
+/** How long a broker may wait for others before it answers that it did so in vain: that answer must come before the connection is closed. */
+export const BROKER_WAIT_MS = 7_000
 
 export interface Address {
   readonly host: string

@@ -5,7 +5,7 @@ import type { Cluster } from './cluster.ts'
 import { errorOfCode } from './error-table.ts'
 import { listOffsets, OFFSET_AT, placeKey, placesOf } from './offsets.ts'
 import { MAX_MESSAGE_BYTES } from './record-sizes.ts'
-import { REQUEST_MS } from './settings.ts'
+import { BROKER_WAIT_MS } from './settings.ts'
 import type { TopicState, TopicView } from './topic-view.ts'
 
 /** The protocol's codes that are told apart. Source: https://kafka.apache.org/protocol#protocol_error_codes */
@@ -60,7 +60,7 @@ export class Topics {
     }))
     const answered = await this.#askController(
       async () =>
-        (await this.#cluster.request('createTopics', 'controller', [topics, REQUEST_MS, false], signal))
+        (await this.#cluster.request('createTopics', 'controller', [topics, BROKER_WAIT_MS, false], signal))
           .topics,
       signal,
     )
@@ -95,7 +95,8 @@ export class Topics {
     const nameOf = new Map(wanted.map(({ name, id }) => [id, name]))
     const answered = await this.#askController(
       async () =>
-        (await this.#cluster.request('deleteTopics', 'controller', [topics, REQUEST_MS], signal)).responses,
+        (await this.#cluster.request('deleteTopics', 'controller', [topics, BROKER_WAIT_MS], signal))
+          .responses,
       signal,
     )
     for (const { topicId, errorCode, errorMessage, ...answer } of answered) {

@@ -9,7 +9,7 @@ import { persist } from './persist.ts'
 import { afterDoubt, type BatchOutcome, outcomeOf, unanswered } from './produce-outcome.ts'
 import type { EncodedBatch } from './produce-request.ts'
 import { encodeBatch } from './record-encoder.ts'
-import { type KafkaSettings, REQUEST_MS } from './settings.ts'
+import { BROKER_WAIT_MS, type KafkaSettings } from './settings.ts'
 
 /** An owner that died in the middle holds readers up so long at most, unless another takes over before. */
 const TRANSACTION_TIMEOUT_MS = 15_000
@@ -263,7 +263,12 @@ export class KafkaTransaction {
   ): Promise<(batch: EncodedBatch) => BatchOutcome> {
     for (const batch of batches) this.#open.add(batch)
     try {
-      const answer = await this.#cluster.request('produce', leader, [batches, this.#id, REQUEST_MS], signal)
+      const answer = await this.#cluster.request(
+        'produce',
+        leader,
+        [batches, this.#id, BROKER_WAIT_MS],
+        signal,
+      )
       return ({ topic, partition }) => outcomeOf(topic, partition, answer)
     } catch (error) {
       if (signal.aborted) throw abortReason(signal)
