@@ -103,6 +103,7 @@ export class VirtualClock {
       if (entry === undefined)
         throw new Error('nothing is due any more: the world would stand still for ever')
       this.#now = Math.max(this.#now, entry.at)
+      if (steps) Atomics.add(steps, 0, 1)
       this.#happen(entry)
       await turn()
     }
@@ -161,6 +162,13 @@ export class VirtualClock {
 
 function isBefore(a: Entry, b: Entry): boolean {
   return a.at < b.at || (a.at === b.at && a.seq < b.seq)
+}
+
+let steps: Int32Array | undefined
+
+/** Counts the steps of all worlds of this thread where another thread sees them. */
+export function countSteps(shared: Int32Array): void {
+  steps = shared
 }
 
 /** Resolves when all promises that can settle have: a real turn of the event loop, since nothing here waits for anything real. */

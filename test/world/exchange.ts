@@ -14,6 +14,8 @@ const REPEATED = 5
 const MOST_UNREAD = 60
 const LATENCY_MS = 2
 const RECONNECT_MS = 800
+/** The source waits so many times longer than it is asked to before it gives nothing: machines that idle cost most of a run. */
+const PATIENCE = 8
 /** How much a connection holds while nobody pulls. */
 const QUEUE_CAPACITY = 100_000
 
@@ -228,7 +230,10 @@ export class Feed {
     return {
       name: EXCHANGE,
       ended: false,
-      next: async (options, signal) => ({ items: await this.#queue.next(options, signal) }),
+      next: async (options, signal) => {
+        const waitMs = options.waitMs * PATIENCE
+        return { items: await this.#queue.next({ ...options, waitMs }, signal) }
+      },
       subscribe,
       unsubscribe: (markets) => {
         for (const market of markets) this.#wanted.delete(marketKey(market))

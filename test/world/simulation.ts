@@ -51,7 +51,7 @@ const FOREIGN = ['app.orders', 'app.events', 'tapeline-notes']
 const NEVER = new AbortController().signal
 /** How long the platform has to come to rest when nothing goes wrong any more. */
 const SETTLE_MS = 150_000
-const LOOK_EVERY_MS = 3_000
+const LOOK_EVERY_MS = 2_000
 
 export interface SimulationOptions {
   /** The kinds of faults that may come. */
@@ -108,12 +108,12 @@ export class Simulation {
     this.#foreign.push(...broker.topics.values())
     for (const roles of LAYOUTS[Math.floor(random() * LAYOUTS.length)] ?? [])
       this.processes.push(new PlatformProcess(this.world, new Host(`p${this.processes.length}`), roles))
-    exchange.start(4 + random() * 12)
+    exchange.start(3 + random() * 8)
     await clock.pass(random() * 3_000)
     for (let i = 0; i < 2 + random() * 3; i++) this.addApplication()
-    await this.#storm(clock.now + 20_000 + random() * 40_000)
+    await this.#storm(clock.now + 10_000 + random() * 25_000)
     await this.#calm()
-    await clock.pass(12_000)
+    await clock.pass(8_000)
     exchange.stop()
     const violations = await this.#settle()
     for (const application of this.applications) application.stop()
@@ -167,7 +167,7 @@ export class Simulation {
   async #storm(until: number): Promise<void> {
     const { clock, trace } = this.world
     const random = this.#random
-    const everyMs = 1_500 + random() * 5_000
+    const everyMs = 800 + random() * 4_000
     const lasting: Promise<void>[] = []
     while (clock.now < until) {
       await clock.pass(everyMs * exponential(random))

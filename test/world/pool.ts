@@ -1,0 +1,84 @@
+import { Worker } from 'node:worker_threads'
+import type { FaultName } from './faults.ts'
+import type { Promised } from './violations.ts'
+import type { WorldResult } from './world.ts'
+
+/** Code that has not come to rest after so long never does: it waits for nothing, and lets nothing else happen. */
+const SPINNING_MS = 20_000
+const LOOK_MS = 1_000
+
+interface PoolOptions {
+  readonly seeds: Iterable<number>
+  readonly faults: readonly FaultName[]
+  readonly ignored: readonly Promised[]
+  readonly workers: number
+  readonly onResult: (result: WorldResult) => void
+}
+
+/** Runs many worlds, in several threads. */
+export async function runWorlds(options: PoolOptions, signal: AbortSignal): Promise<void> {
+  const seeds = options.seeds[Symbol.iterator]()
+  const lanes = Array.from({ length: options.workers }, () => runLane(seeds, options, signal))
+  await Promise.all(lanes)
+}
+
+async function runLane(seeds: Iterator<number>, options: PoolOptions, signal: AbortSignal): Promise<void> {
+  let lane: Lane | undefined
+  try {
+    for (let next = seeds.next(); !next.done && !signal.aborted; next = seeds.next()) {
+      lane ??= new Lane(options)
+      const result = await lane.run(next.value, signal)
+      if (result === undefined) return
+      if (lane.isOver) lane = undefined
+      options.onResult(result)
+    }
+  } finally {
+    await lane?.close()
+  }
+}
+
+/** One thread that runs worlds. */
+class Lane {
+  readonly #worker: Worker
+  readonly #steps = new Int32Array(new SharedArrayBuffer(4))
+  /** Whether it had to be ended. */
+  isOver = false
+
+  constructor({ faults, ignored }: PoolOptions) {
+    const workerData = { faults, ignored, steps: this.#steps.buffer }
+    this.#worker = new Worker(new URL('./seed-worker.ts', import.meta.url), { workerData })
+  }
+
+  /** Runs one world; undefined where the signal aborts. */
+  run(seed: number, signal: AbortSignal): Promise<WorldResult | undefined> {
+    return new Promise((resolve, reject) => {
+      let [steps, since] = [-1, performance.now()]
+      const settle = (result: WorldResult | undefined): void => {
+        clearInterval(timer)
+        signal.removeEventListener('abort', onAbort)
+        this.#worker.off('message', settle)
+        this.#worker.off('error', reject)
+        resolve(result)
+      }
+      const onAbort = (): void => settle(undefined)
+      const look = (): void => {
+        const now = Atomics.load(this.#steps, 0)
+        if (now !== steps) [steps, since] = [now, performance.now()]
+        if (performance.now() - since < SPINNING_MS) return
+        void this.close()
+        const detail = 'something runs for ever, and waits for nothing: the process would hang'
+        settle({ seed, violations: [{ promise: 'spins', detail }], digest: '', virtualMs: 0 })
+      }
+      const timer = setInterval(look, LOOK_MS)
+      signal.addEventListener('abort', onAbort, { once: true })
+      this.#worker.once('message', settle)
+      this.#worker.once('error', reject)
+      this.#worker.postMessage(seed)
+    })
+  }
+
+  async close(): Promise<void> {
+    this.isOver = true
+    await this.#worker.terminate()
+  }
+}
