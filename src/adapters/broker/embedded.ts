@@ -57,8 +57,15 @@ async function open(settings: EmbeddedBrokerSettings, cleanEveryMs: number | und
   }
   const lock = settings.locked ? undefined : lockDataFolder(folder)
   try {
-    const channel = await openWorkerChannel({ path: join(folder, FILE_NAME), durability })
-    return new EmbeddedBroker({ channel, now, cleanEveryMs, log, onClosed: () => lock?.release() })
+    const reopen = () => openWorkerChannel({ path: join(folder, FILE_NAME), durability })
+    return new EmbeddedBroker({
+      channel: await reopen(),
+      reopen,
+      now,
+      cleanEveryMs,
+      log,
+      onClosed: () => lock?.release(),
+    })
   } catch (error) {
     lock?.release()
     throw error

@@ -3,7 +3,7 @@ import { TapelineError } from '../../../errors.ts'
 import type { StoredRecord } from '../../../ports/broker.ts'
 import type { BatchRow, BatchStore } from './batch-store.ts'
 import { inTransaction } from './database.ts'
-import type { EncodedEntry, RequestOf, WriterEpoch } from './protocol.ts'
+import type { EncodedEntry, RequestOf } from './protocol.ts'
 import { decodeBatch, encodeSingle } from './record-batch.ts'
 import type { Partition, TopicCatalog } from './topic-catalog.ts'
 
@@ -28,8 +28,6 @@ export class BatchAppender {
   readonly #catalog: TopicCatalog
   readonly #store: BatchStore
   readonly #savePosition: StatementSync
-  /** Transactional ids live as long as the process: it is the only one that can write. */
-  readonly #epochs = new Map<string, number>()
 
   constructor(database: DatabaseSync, catalog: TopicCatalog, store: BatchStore) {
     this.#database = database
@@ -38,13 +36,6 @@ export class BatchAppender {
     this.#savePosition = database.prepare(`
       insert into group_positions (group_name, topic, partition, next_offset, committed) values (?, ?, ?, ?, ?)
       on conflict do update set next_offset = excluded.next_offset, committed = excluded.committed`)
-  }
-
-  /** Raises the epoch of a transactional id, which fences all that held it. */
-  takeOver(transactionalId: string): WriterEpoch {
-    const epoch = (this.#epochs.get(transactionalId) ?? 0) + 1
-    this.#epochs.set(transactionalId, epoch)
-    return { transactionalId, epoch }
   }
 
   /** Writes what can be written; a failure of the database fails all of the group. */
@@ -92,10 +83,7 @@ export class BatchAppender {
   }
 
   /** Everything that can be refused is refused here, before anything of the write is in the transaction. */
-  #prepare({ entries, data, writer }: Append): PreparedEntry[] {
-    if (writer !== undefined && this.#epochs.get(writer.transactionalId) !== writer.epoch) {
-      throw new TapelineError('FENCED', `The transactional id ${writer.transactionalId} was taken over.`)
-    }
+  #prepare({ entries, data }: Append): PreparedEntry[] {
     return entries.map((entry) => {
       const partition = this.#catalog.partition(entry.topic, entry.partition)
       return { partition, rows: partition.topic.compacted ? keyedRows(entry, data) : batchRows(entry, data) }

@@ -20,7 +20,7 @@ import type { Channel } from './channel.ts'
 import { EmbeddedReader } from './embedded-reader.ts'
 import { LogClient } from './log-client.ts'
 import { PartitionGroup, PartitionGroupMember } from './partition-group.ts'
-import type { EncodedEntry, WriterEpoch } from './protocol.ts'
+import type { EncodedEntry } from './protocol.ts'
 import { encodeBatches } from './record-batch.ts'
 
 const MAX_RECORD_BYTES = 1024 * 1024
@@ -29,6 +29,8 @@ const RECORD_OVERHEAD_BYTES = 24
 
 export interface EmbeddedBrokerOptions {
   readonly channel: Channel
+  /** Opens the log again when its thread has ended; without it the broker is gone then. */
+  readonly reopen?: () => Promise<Channel>
   /** The clock that publication times and retention go by, in milliseconds. */
   readonly now: () => number
   readonly cleanEveryMs: number | undefined
@@ -46,11 +48,13 @@ export class EmbeddedBroker implements Broker {
   readonly #window = new SendWindow()
   readonly #groups = new Map<string, PartitionGroup>()
   readonly #cleanTimer: Timer | undefined
+  /** The highest epoch of each transactional id: the one that may write. One process has the log, so nobody else knows better. */
+  readonly #writers = new Map<string, number>()
   #lastSession = 0
   #closed: Promise<void> | undefined
 
-  constructor({ channel, now, cleanEveryMs, log, onClosed }: EmbeddedBrokerOptions) {
-    this.#client = new LogClient(channel)
+  constructor({ channel, reopen, now, cleanEveryMs, log, onClosed }: EmbeddedBrokerOptions) {
+    this.#client = new LogClient(channel, reopen, log)
     this.#now = now
     this.#log = log
     this.#onClosed = onClosed
@@ -89,12 +93,19 @@ export class EmbeddedBroker implements Broker {
   }
 
   async takeOver(transactionalId: string, signal: AbortSignal): Promise<TransactionalWriter> {
-    const writer = await this.#client.call('takeOver', { transactionalId }, { signal })
+    await this.#client.revive(signal)
+    const epoch = (this.#writers.get(transactionalId) ?? 0) + 1
+    this.#writers.set(transactionalId, epoch)
     let closed = false
+    // What was sent before is in the log before anything that the new writer asks.
+    const check = (): void => {
+      if (this.#writers.get(transactionalId) !== epoch)
+        throw new TapelineError('FENCED', `The transactional id ${transactionalId} was taken over.`)
+    }
     return {
       commit: async (entries, commitSignal) => {
         if (closed) throw new TapelineError('SHUTTING_DOWN', 'The writer is closed.')
-        return this.#append(entries, commitSignal, writer)
+        return this.#append(entries, commitSignal, check)
       },
       close: async () => {
         closed = true
@@ -135,8 +146,8 @@ export class EmbeddedBroker implements Broker {
     }
   }
 
-  async ping(): Promise<void> {
-    if (this.#closed) throw new TapelineError('SHUTTING_DOWN', 'the broker is closed')
+  async ping(signal: AbortSignal): Promise<void> {
+    await this.#client.call('describeTopics', { names: [] }, { signal })
   }
 
   close(): Promise<void> {
@@ -157,16 +168,17 @@ export class EmbeddedBroker implements Broker {
   async #append(
     entries: readonly PartitionRecords[],
     signal: AbortSignal,
-    writer?: WriterEpoch,
+    check?: () => void,
   ): Promise<PartitionAck[]> {
     const bytes = measure(entries)
     const admission = this.#window.enter(bytes, signal)
     if (admission !== undefined) await admission
     const encoded = encodeEntries(entries, bytes)
-    const request = { timestamp: this.#now(), ...encoded, ...(writer && { writer }) }
+    const request = { timestamp: this.#now(), ...encoded }
     const baseOffsets = await this.#client.call('append', request, {
       signal,
       transfer: [encoded.data],
+      ...(check && { check }),
       onDone: () => this.#window.leave(bytes),
     })
     return entries.map(({ topic, partition }, index) => ({

@@ -1,6 +1,8 @@
 import { startTimer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
+import type { Log } from '../../../ports/log.ts'
 import { abortReason } from '../abort-reason.ts'
+import { untilAborted } from '../until-aborted.ts'
 import type { Channel } from './channel.ts'
 import type { Operation, Operations, Reply, RequestOf } from './protocol.ts'
 
@@ -14,6 +16,8 @@ interface Pending {
 
 interface CallOptions {
   readonly signal?: AbortSignal
+  /** Called right before the request is sent; what it raises keeps it from being sent. */
+  readonly check?: () => void
   readonly transfer?: readonly ArrayBuffer[]
   /** The log is done with the request, or gone. */
   readonly onDone?: () => void
@@ -23,22 +27,38 @@ interface CallOptions {
 
 /** A log that hangs is ended after so long. */
 const CLOSE_DEADLINE_MS = 5_000
+/** How often a log whose thread has ended may be opened again. */
+const REOPEN_MS = 1_000
 
-/** Asks the log and waits for its answers. */
+/** Asks the log and waits for its answers. A log whose thread has ended is opened again for the next request. */
 export class LogClient {
-  readonly #channel: Channel
+  readonly #reopen: (() => Promise<Channel>) | undefined
+  readonly #log: Pick<Log, 'error'>
   readonly #pending = new Map<number, Pending>()
-  readonly #ended = Promise.withResolvers<void>()
+  readonly #closed = Promise.withResolvers<void>()
+  /** Undefined while the thread has ended. */
+  #channel: Channel | undefined
+  #opening: Promise<void> | undefined
+  #triedAt = Number.NEGATIVE_INFINITY
+  #lives = 1
   #lastId = 0
   /** Why no more requests are taken. */
   #refusal: TapelineError | undefined
 
-  constructor(channel: Channel) {
-    this.#channel = channel
-    channel.listen(
-      (reply) => this.#receive(reply),
-      (cause) => this.#end(cause),
-    )
+  constructor(channel: Channel, reopen: (() => Promise<Channel>) | undefined, log: Pick<Log, 'error'>) {
+    this.#reopen = reopen
+    this.#log = log
+    this.#listen(channel)
+  }
+
+  /** Whether the thread of the log runs. */
+  get isAlive(): boolean {
+    return this.#channel !== undefined
+  }
+
+  /** How often the log has been opened: readers of a former life have to begin again. */
+  get lives(): number {
+    return this.#lives
   }
 
   /** Whether the log is closed or gone. */
@@ -48,21 +68,73 @@ export class LogClient {
 
   /**
    * Sends a request and waits for its answer. A signal that is aborted ends the wait: the request may have been carried out
-   * or not. Raises what the log raises, SHUTTING_DOWN, BROKER_UNAVAILABLE when the log is gone, TIMEOUT, or the signal's reason.
+   * or not, and so does the end of the log's thread. Raises what the log raises, SHUTTING_DOWN, BROKER_UNAVAILABLE when the thread
+   * has ended, TIMEOUT, or the signal's reason.
    */
   async call<O extends Operation>(
     op: O,
     request: Operations[O]['request'],
     options: CallOptions = {},
   ): Promise<Operations[O]['reply']> {
-    if (this.#refusal !== undefined || options.signal?.aborted) {
+    let channel: Channel
+    try {
+      channel = this.#channel ?? (await this.#revive(options.signal))
+      this.#refuse(options.signal)
+      options.check?.()
+    } catch (error) {
       options.onDone?.()
-      throw this.#refusal ?? abortReason(options.signal)
+      throw error
     }
-    return this.#send(op, request, options)
+    return this.#send(channel, op, request, options)
+  }
+
+  /** Opens the log again where its thread has ended; nothing to do otherwise. Raises what `call` raises. */
+  async revive(signal?: AbortSignal): Promise<void> {
+    if (this.#channel === undefined) await this.#revive(signal)
+    this.#refuse(signal)
+  }
+
+  #refuse(signal: AbortSignal | undefined): void {
+    if (this.#refusal !== undefined) throw this.#refusal
+    if (signal?.aborted) throw abortReason(signal)
+  }
+
+  async #revive(signal: AbortSignal | undefined): Promise<Channel> {
+    this.#refuse(signal)
+    this.#opening ??= this.#openAgain().finally(() => {
+      this.#opening = undefined
+    })
+    await (signal === undefined ? this.#opening : untilAborted(this.#opening, signal))
+    if (this.#channel === undefined) throw this.#refusal ?? ended(undefined)
+    return this.#channel
+  }
+
+  async #openAgain(): Promise<void> {
+    if (this.#reopen === undefined || performance.now() - this.#triedAt < REOPEN_MS) throw ended(undefined)
+    try {
+      const channel = await this.#reopen()
+      this.#lives++
+      if (this.#refusal === undefined) this.#listen(channel)
+      else await channel.terminate()
+    } catch (thrown) {
+      this.#log.error({ err: thrown }, 'the log whose thread has ended does not open again yet')
+      throw ended(thrown)
+    } finally {
+      // From the end of the attempt on: on a busy machine one takes longer than the pause.
+      this.#triedAt = performance.now()
+    }
+  }
+
+  #listen(channel: Channel): void {
+    this.#channel = channel
+    channel.listen(
+      (reply) => this.#receive(reply),
+      (cause) => this.#end(cause),
+    )
   }
 
   #send<O extends Operation>(
+    channel: Channel,
     op: O,
     request: Operations[O]['request'],
     { signal, transfer = [], onDone, onAbort }: CallOptions,
@@ -83,26 +155,32 @@ export class LogClient {
           onDone?.()
         },
       })
-      this.#channel.post({ id, op, ...request } as RequestOf<Operation>, transfer)
+      channel.post({ id, op, ...request } as RequestOf<Operation>, transfer)
     })
   }
 
   /** Tells the log that an answer to a poll, should it still come, reaches nobody. */
   cancelPoll(session: number, poll: number): void {
-    if (this.#refusal === undefined) this.#channel.post({ op: 'cancelPoll', session, poll }, [])
+    if (this.#refusal === undefined) this.#channel?.post({ op: 'cancelPoll', session, poll }, [])
   }
 
   /** Takes no more requests, waits for those under way, except polls that wait, and ends the log. */
   async close(): Promise<void> {
-    if (this.#refusal !== undefined) return this.#ended.promise
+    if (this.#refusal !== undefined) return this.#closed.promise
     this.#refusal = new TapelineError('SHUTTING_DOWN', 'The broker is closed.')
     for (const pending of this.#pending.values()) if (pending.op === 'poll') pending.reject(this.#refusal)
-    const closed = this.#send('close', {}, {})
-    const deadline = startTimer(() => this.#channel.terminate(), CLOSE_DEADLINE_MS)
+    await this.#opening?.catch(() => undefined)
+    const channel = this.#channel
+    if (channel === undefined) {
+      this.#closed.resolve()
+      return
+    }
+    const closed = this.#send(channel, 'close', {}, {})
+    const deadline = startTimer(() => channel.terminate(), CLOSE_DEADLINE_MS)
     try {
       await closed
     } finally {
-      await this.#ended.promise
+      await this.#closed.promise
       deadline.stop()
     }
   }
@@ -119,19 +197,20 @@ export class LogClient {
   }
 
   #end(cause: unknown): void {
-    const unavailable = new TapelineError(
-      'BROKER_UNAVAILABLE',
-      'The thread of the embedded broker has ended.',
-      {
-        cause,
-      },
-    )
-    this.#refusal ??= unavailable
+    const unavailable = ended(cause)
+    this.#channel = undefined
+    if (this.#refusal !== undefined || this.#reopen === undefined) {
+      this.#refusal ??= unavailable
+      this.#closed.resolve()
+    } else this.#log.error({ err: unavailable }, 'the thread of the log has ended; it is opened again')
     for (const pending of this.#pending.values()) {
       pending.done()
       pending.reject(unavailable)
     }
     this.#pending.clear()
-    this.#ended.resolve()
   }
+}
+
+function ended(cause: unknown): TapelineError {
+  return new TapelineError('BROKER_UNAVAILABLE', 'The thread of the embedded broker has ended.', { cause })
 }

@@ -83,8 +83,6 @@ export class LogServer {
         const partition = this.#catalog.partition(request.topic, request.partition)
         return this.#store.offsetAt(partition, request.timestamp)
       }
-      case 'takeOver':
-        return this.#appender.takeOver(request.transactionalId)
       case 'openSession':
         this.#sessions.set(request.session, new FetchSession(this.#store, this.#pollReplies))
         return null

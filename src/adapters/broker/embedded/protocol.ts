@@ -9,12 +9,6 @@ export interface EncodedEntry {
   readonly batches: readonly EncodedBatch[]
 }
 
-/** Who writes, where a transactional id is used. The highest epoch of an id is the one that may write. */
-export interface WriterEpoch {
-  readonly transactionalId: string
-  readonly epoch: number
-}
-
 /** A record batch on its way to a reader: a range of the reply's `data`. */
 export interface FetchedBatch {
   readonly baseOffset: number
@@ -55,10 +49,9 @@ export interface Operations {
   offsetAt: { request: { topic: string; partition: number; timestamp: number }; reply: number }
   /** The reply is the base offset of each entry. */
   append: {
-    request: { timestamp: number; entries: readonly EncodedEntry[]; data: ArrayBuffer; writer?: WriterEpoch }
+    request: { timestamp: number; entries: readonly EncodedEntry[]; data: ArrayBuffer }
     reply: number[]
   }
-  takeOver: { request: { transactionalId: string }; reply: WriterEpoch }
   openSession: { request: { session: number }; reply: null }
   assign: { request: { session: number; positions: readonly ReadPosition[] }; reply: null }
   unassign: {
