@@ -352,6 +352,12 @@ export const ERROR_KINDS = {
     meaning: 'The address exists, but does not take this method.',
     remedy: 'The header allow of the answer names the methods; GET /docs lists the routes.',
   },
+  UPGRADE_NEEDED: {
+    meaning: 'A record was written by a newer version, and this one would misread it.',
+    remedy: 'Upgrade this process to the version that wrote the record, or a newer one.',
+    status: 503,
+    retryable: true,
+  },
   UPGRADE_REQUIRED: {
     retryable: false,
     status: 426,

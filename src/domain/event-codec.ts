@@ -26,6 +26,7 @@ const SCHEMAS = {
     size: amount,
     ts: micros,
     recvTs: micros,
+    maybe: z.literal(true).optional(),
   }),
   quote: z.object({
     exchange: name,
@@ -92,7 +93,8 @@ function isTrade(value: unknown): value is EventOf['trade'] {
     Number.isFinite(t['size']) &&
     (t['size'] as number) >= 0 &&
     isMicros(t['ts']) &&
-    isMicros(t['recvTs'])
+    isMicros(t['recvTs']) &&
+    (t['maybe'] === undefined || t['maybe'] === true)
   )
 }
 

@@ -17,6 +17,8 @@ export interface Trade {
   readonly size: number
   readonly ts: number
   readonly recvTs: number
+  /** It cannot be told whether this trade was published before (R5): it may be a repeat. */
+  readonly maybe?: true
 }
 
 export interface Quote {
@@ -108,6 +110,8 @@ export type MarketEvent = {
     readonly event: EventOf[C]
     /** Set on records that enter again (backfill, replayed dead letters): the store leaves out those it has. */
     readonly reentering?: true
+    /** Of a trade: the id of the one before it in its market, where the source tells. What skips is missing (R29). */
+    readonly follows?: string
   }
 }[Channel]
 

@@ -1,79 +1,261 @@
-/** What a window says of a trade: publish it, leave it out, or publish it marked as entering again. */
-export type Verdict = 'new' | 'duplicate' | 'reentering'
-
-/** The part of a window that is written with the checkpoint. */
-export interface WindowSnapshot {
-  /** The kept ids, oldest arrival first. */
-  readonly ids: readonly string[]
-  /** Event times (us) of the kept ids, in the same order. */
-  readonly times: readonly number[]
-  /** Highest event time (us) among the ids no longer kept; -1 where all are kept. */
-  readonly forgottenTs: number
-  /** Event time (us) of the last trade published. */
-  readonly lastTs: number
-}
-
-/** How many ids a market keeps in memory and in its snapshot. CryptoCompare repeats 20 on each subscribe. */
-const KEPT_IDS = 512
-const SNAPSHOT_IDS = 128
+import type { Trade } from './events.ts'
+import { Spans } from './spans.ts'
+import {
+  finerTimes,
+  isBeyond,
+  isNumericId,
+  isSameContent,
+  isSameTime,
+  type TradeContent,
+} from './trade-identity.ts'
 
 /**
- * The last trades of one market by id (R5): a trade seen twice is published once. A trade that is not newer than something
- * already forgotten may have been published before: it re-enters (R6), and the store decides.
+ * What a window says of a trade. `new` and `conflict`: it was not published before; in a conflict another trade has its id.
+ * `duplicate`: it was. `maybe`: it cannot be told, since its identity may be among those forgotten.
+ */
+export type Verdict = 'new' | 'conflict' | 'duplicate' | 'maybe'
+
+/** A trade as far as a window knows it. */
+export type KnownTrade = Pick<Trade, 'id' | 'price' | 'size' | 'ts'>
+
+/** The last trade published: what a gap begins with. */
+export interface LastTrade {
+  readonly id: string
+  readonly ts: number
+}
+
+type Interval = readonly [low: number, high: number]
+
+/**
+ * The part of a window that is written with the checkpoint. `ids`, `times`, `forgottenTs` and `lastTs` are what version 1 had, and mean
+ * what they meant: a process of the version before reads them. Prices and sizes are missing in what it writes.
+ */
+export interface WindowSnapshot {
+  readonly v?: number | undefined
+  /** The kept ids, oldest arrival first; an id may come twice. */
+  readonly ids: readonly string[]
+  readonly times: readonly number[]
+  readonly prices?: readonly number[] | undefined
+  readonly sizes?: readonly number[] | undefined
+  /** Highest event time (us) among the trades no longer kept; -1 where all are kept. */
+  readonly forgottenTs: number
+  /** Event time (us) of the last trade published; -1 before the first. */
+  readonly lastTs: number
+  readonly lastId?: string | undefined
+  /** The greatest numeric id. */
+  readonly highest?: string | undefined
+  /** Where the ids and times of trades no longer kept lie. */
+  readonly forgotten?: { readonly ids: readonly Interval[]; readonly times: readonly Interval[] } | undefined
+}
+
+/** The version of the snapshot. */
+export const WINDOW_VERSION = 2
+
+/** How many trades a snapshot has, and a window at least. CryptoCompare repeats 20 on each subscribe. */
+const SNAPSHOT_TRADES = 128
+/** Trades that share their id with another one. */
+const MOST_CONFLICTS = 512
+/** What a trade takes in memory besides its id, about, in bytes (measured: 150 to 170). */
+const TRADE_BYTES = 170
+/** What a window may take, unless its owner says otherwise. */
+const WINDOW_BYTES = 1024 * 1024
+
+const SECOND = 1_000_000
+/** Times of forgotten trades closer together than this are one interval. */
+const TIME_REACH = 10 * SECOND
+/** A time later than its arrival by more than this is odd: gaps count from the arrival instead. */
+const ODD_AFTER = 60 * SECOND
+
+/**
+ * The last trades of one market (R5): a trade seen twice is published once. What makes two of them one is their identity (R28), never
+ * their age alone. When memory is full it forgets the oldest, and remembers where their ids and times lay: what lies elsewhere was certainly
+ * not published before.
  */
 export class TradeWindow {
-  readonly #known = new Set<string>()
-  /** A ring: once it is full, the next place is that of the oldest. */
-  readonly #ids: string[] = []
-  readonly #times: number[] = []
+  /** The first trade of each id, in the order of arrival. */
+  readonly #known = new Map<string, TradeContent>()
+  /** Further trades under an id that is known, by id, price, size and second; each list has the times. */
+  readonly #conflicts = new Map<string, KnownTrade[]>()
+  /** A ring of the ids that a snapshot has. */
+  readonly #recent: string[] = []
   #next = 0
-  #forgottenTs = -1
-  #lastTs = -1
+  /** Stays at the oldest trade that is known. */
+  readonly #oldest = this.#known.entries()
+  #bytes = 0
+  /** What is not kept any more. */
+  readonly #forgotten: Forgotten
+  /** What a snapshot does not have. */
+  readonly #aged: Forgotten
+  #last: LastTrade | undefined
+  #highest: string | undefined
+
+  constructor(forgotten = new Forgotten()) {
+    this.#forgotten = forgotten
+    this.#aged = forgotten.copy()
+  }
 
   static restore(snapshot: WindowSnapshot): TradeWindow {
-    const window = new TradeWindow()
-    snapshot.ids.forEach((id, i) => {
-      window.remember(id, snapshot.times[i] ?? -1)
+    const { ids, times, prices, sizes, lastTs, lastId, highest } = snapshot
+    const window = new TradeWindow(forgottenIn(snapshot))
+    ids.forEach((id, i) => {
+      const ts = times[i] ?? -1
+      // Of version 1 the content is not known: the id alone decides.
+      window.remember({
+        ...{ id, ts, recvTs: ts },
+        ...{ price: prices?.[i] ?? Number.NaN, size: sizes?.[i] ?? Number.NaN },
+      })
     })
-    window.#forgottenTs = snapshot.forgottenTs
-    window.#lastTs = snapshot.lastTs
+    if (lastTs >= 0 && lastId !== undefined) window.#last = { id: lastId, ts: lastTs }
+    if (highest !== undefined) window.#highest = highest
     return window
   }
 
-  /** Event time (us) of the newest trade seen; -1 before the first. */
-  get lastTs(): number {
-    return this.#lastTs
+  /** The last trade published: the latest by its time, as far as that can be. */
+  get last(): LastTrade | undefined {
+    return this.#last
   }
 
-  judge(id: string, ts: number): Verdict {
-    if (this.#known.has(id)) return 'duplicate'
-    return ts <= this.#forgottenTs ? 'reentering' : 'new'
+  /** The greatest numeric id published. */
+  get highest(): string | undefined {
+    return this.#highest
   }
 
-  remember(id: string, ts: number): void {
-    if (this.#known.has(id)) return
-    if (this.#ids.length === KEPT_IDS) this.#forget(this.#next)
-    this.#known.add(id)
-    this.#ids[this.#next] = id
-    this.#times[this.#next] = ts
-    this.#next = (this.#next + 1) % KEPT_IDS
-    if (ts > this.#lastTs) this.#lastTs = ts
+  /** Whether everything up to the numeric id was published, as far as the order of ids says. */
+  reaches(id: string): boolean {
+    return this.#highest !== undefined && !isBeyond(id, this.#highest)
+  }
+
+  judge(trade: KnownTrade): Verdict {
+    const first = this.#known.get(trade.id)
+    if (first !== undefined) {
+      // NaN: restored without its content.
+      if (Number.isNaN(first.price) || isSameContent(first, trade)) return 'duplicate'
+      for (const second of [0, -1, 1])
+        for (const other of this.#conflicts.get(conflictKey(trade, second)) ?? [])
+          if (isSameTime(other.ts, trade.ts)) return 'duplicate'
+    }
+    if (this.#forgotten.mayHave(trade)) return 'maybe'
+    return first === undefined ? 'new' : 'conflict'
+  }
+
+  /** Takes note of a trade that was published; `mostBytes` is what the window may take. */
+  remember(trade: KnownTrade & { readonly recvTs: number }, mostBytes = WINDOW_BYTES): void {
+    const { id, price, size, ts } = trade
+    const first = this.#known.get(id)
+    if (first === undefined) {
+      this.#known.set(id, { price, size, ts })
+      this.#bytes += TRADE_BYTES + id.length
+      this.#age(id)
+      while (this.#bytes > mostBytes && this.#known.size > SNAPSHOT_TRADES) this.#forgetOldest()
+    } else if (this.judge(trade) === 'duplicate') return
+    else this.#addConflict({ id, price, size, ts })
+
+    const isLatest = this.#last === undefined || ts >= this.#last.ts || this.#last.ts > trade.recvTs
+    if (isLatest) this.#last = { id, ts: Math.min(ts, trade.recvTs + ODD_AFTER) }
+    if (isNumericId(id) && (this.#highest === undefined || isBeyond(id, this.#highest))) this.#highest = id
   }
 
   snapshot(): WindowSnapshot {
-    const inOrder = <T>(ring: readonly T[]): T[] =>
-      ring.length < KEPT_IDS ? [...ring] : [...ring.slice(this.#next), ...ring.slice(0, this.#next)]
-    const times = inOrder(this.#times)
+    const recent = [...this.#recent.slice(this.#next), ...this.#recent.slice(0, this.#next)]
+    const trades: KnownTrade[] = recent.flatMap((id) => {
+      const content = this.#known.get(id)
+      return content === undefined ? [] : { id, ...content }
+    })
+    trades.push(...[...this.#conflicts.values()].flat())
+    const hasContent = !trades.some(({ price }) => Number.isNaN(price))
+    const { ids, times } = this.#aged
     return {
-      ids: inOrder(this.#ids).slice(-SNAPSHOT_IDS),
-      times: times.slice(-SNAPSHOT_IDS),
-      forgottenTs: times.slice(0, -SNAPSHOT_IDS).reduce((a, b) => Math.max(a, b), this.#forgottenTs),
-      lastTs: this.#lastTs,
+      v: WINDOW_VERSION,
+      ids: trades.map(({ id }) => id),
+      times: trades.map(({ ts }) => ts),
+      ...(hasContent && {
+        prices: trades.map(({ price }) => price),
+        sizes: trades.map(({ size }) => size),
+      }),
+      forgottenTs: times.list.at(-1)?.[1] ?? -1,
+      lastTs: this.#last?.ts ?? -1,
+      lastId: this.#last?.id,
+      highest: this.#highest,
+      forgotten: { ids: ids.list, times: times.list },
     }
   }
 
-  #forget(place: number): void {
-    this.#known.delete(this.#ids[place] as string)
-    this.#forgottenTs = Math.max(this.#forgottenTs, this.#times[place] as number)
+  /** Puts an id among those of the snapshot, and the one that was there longest out of it. */
+  #age(id: string): void {
+    const aged = this.#recent[this.#next]
+    const content = aged === undefined ? undefined : this.#known.get(aged)
+    if (aged !== undefined && content !== undefined) this.#aged.add(aged, content.ts)
+    this.#recent[this.#next] = id
+    this.#next = (this.#next + 1) % SNAPSHOT_TRADES
   }
+
+  #forgetOldest(): void {
+    const oldest = this.#oldest.next()
+    if (oldest.done) return
+    const [id, { ts }] = oldest.value
+    this.#known.delete(id)
+    this.#bytes -= TRADE_BYTES + id.length
+    this.#forgotten.add(id, ts)
+  }
+
+  #addConflict(trade: KnownTrade): void {
+    const key = conflictKey(trade, 0)
+    this.#conflicts.set(key, [...(this.#conflicts.get(key) ?? []), trade])
+    if (this.#conflicts.size <= MOST_CONFLICTS) return
+    const [oldest, trades] = this.#conflicts.entries().next().value as [string, KnownTrade[]]
+    this.#conflicts.delete(oldest)
+    for (const { id, ts } of trades) {
+      this.#forgotten.add(id, ts)
+      this.#aged.add(id, ts)
+    }
+  }
+}
+
+/** Where the ids and times of forgotten trades lie. */
+class Forgotten {
+  /** Values of numeric ids, as doubles: what a double rounds is in the interval too. */
+  readonly ids: Spans
+  /** Times, with those of finer precision that may be the same. */
+  readonly times: Spans
+
+  constructor(ids: readonly Interval[] = [], times: readonly Interval[] = []) {
+    this.ids = new Spans(1, ids)
+    this.times = new Spans(TIME_REACH, times)
+  }
+
+  copy(): Forgotten {
+    return new Forgotten(this.ids.list, this.times.list)
+  }
+
+  add(id: string, ts: number): void {
+    if (isNumericId(id)) this.ids.add(Number(id))
+    this.times.add(...finerTimes(ts))
+  }
+
+  mayHave({ id, ts }: KnownTrade): boolean {
+    if (this.times.isEmpty || !this.times.has(...finerTimes(ts))) return false
+    return !isNumericId(id) || this.ids.has(Number(id))
+  }
+}
+
+/**
+ * What a snapshot says of forgotten trades. Version 1 has their highest time alone: where it lies beyond all that is kept it is
+ * that of an odd one, and the others are as old as the oldest kept, at most as new as the newest.
+ */
+function forgottenIn({ forgotten, forgottenTs, times }: WindowSnapshot): Forgotten {
+  if (forgotten !== undefined) return new Forgotten(forgotten.ids, forgotten.times)
+  if (forgottenTs < 0) return new Forgotten()
+  const newest = Math.max(-1, ...times)
+  const all: Interval = [0, Number.MAX_VALUE]
+  return new Forgotten(
+    [all],
+    [
+      [0, Math.min(forgottenTs, newest) + SECOND],
+      [forgottenTs - SECOND, forgottenTs + SECOND],
+    ],
+  )
+}
+
+function conflictKey({ id, price, size, ts }: KnownTrade, seconds: number): string {
+  return `${Math.floor(ts / SECOND) + seconds}:${price}:${size}:${id}`
 }

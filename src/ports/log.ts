@@ -31,6 +31,8 @@ export type CounterName =
   | 'published_records_total'
   | 'duplicates_dropped_total'
   | 'reentering_total'
+  | 'maybe_repeated_total'
+  | 'trade_conflicts_total'
   | 'gaps_total'
   | 'derived_records_total'
   | 'stored_rows_total'

@@ -1,4 +1,4 @@
-import type { MarketEvent, Status } from '../domain/events.ts'
+import type { GapCause, MarketEvent, Status } from '../domain/events.ts'
 
 /** A market as a source knows it: our lower-case exchange and BASE-QUOTE symbol. */
 export interface Market {
@@ -17,6 +17,8 @@ export interface ConnectionChange {
   readonly status: Status
   /** Set where events may have been missed before the events that follow: of one market where `status` names a symbol. */
   readonly resumed?: true
+  /** Why, where it was not the connection. */
+  readonly cause?: GapCause
 }
 
 export type SourceItem = MarketEvent | ConnectionChange

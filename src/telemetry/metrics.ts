@@ -49,7 +49,15 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
     labels: [],
   },
   reentering_total: {
-    help: 'Trades older than all ids kept, published as re-entering.',
+    help: 'Trades that entered again on purpose (replayed dead letters).',
+    labels: [],
+  },
+  maybe_repeated_total: {
+    help: 'Trades published with the mark maybe: whether they were published before cannot be told any more.',
+    labels: [],
+  },
+  trade_conflicts_total: {
+    help: 'Trades whose id another trade of the market has, with another price, size or time; both are kept.',
     labels: [],
   },
   gaps_total: { help: 'Gaps in the data of a market or a source, flagged.', labels: [] },

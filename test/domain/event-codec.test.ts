@@ -91,6 +91,7 @@ describe('event codec', () => {
       size: (value) => isNumber(value) && (value as number) >= 0,
       ts: isMicros,
       recvTs: isMicros,
+      maybe: (value) => value === undefined || value === true,
     }
     const value = fc.oneof(
       fc.string({ maxLength: 140 }),

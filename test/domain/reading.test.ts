@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
 import { shardOf } from '../../src/domain/events.ts'
 import { counts, emptyMemory } from '../../src/domain/reader-rules.ts'
 import { formatPosition, parsePosition, type RecordHeaders } from '../../src/domain/record.ts'
 import { isoMicros, parseDuration, parseIsoMicros } from '../../src/domain/time.ts'
-import { TradeWindow } from '../../src/domain/trade-window.ts'
 import { ulid } from '../../src/domain/ulid.ts'
-import { SEED } from '../seed.ts'
 
 const record = (epoch: number, offset?: number, kind: RecordHeaders['kind'] = 'event'): RecordHeaders => ({
   v: 1,
@@ -32,35 +29,6 @@ describe('the rules of readers', () => {
     assert.deepEqual(
       [5, 5, 4, 6, 6, 9].map((offset) => counts(memory, record(1, offset))),
       [true, false, false, true, false, true],
-    )
-  })
-})
-
-describe('trade windows', () => {
-  test('a repeated trade is a duplicate; one that may have been forgotten re-enters', () => {
-    const window = new TradeWindow()
-    for (let i = 0; i < 600; i++) window.remember(`${i}`, i)
-    assert.equal(window.judge('599', 599), 'duplicate')
-    assert.equal(window.judge('0', 0), 'reentering', 'forgotten long ago')
-    assert.equal(window.judge('late', 500), 'new', 'late, but not older than what was forgotten')
-    assert.equal(window.judge('600', 600), 'new')
-  })
-
-  test(`a window restored from its snapshot never calls a published trade new (seed ${SEED})`, () => {
-    fc.assert(
-      fc.property(fc.array(fc.nat(2_000), { minLength: 1, maxLength: 900 }), (times) => {
-        const window = new TradeWindow()
-        times.forEach((ts, i) => {
-          window.remember(`${i}`, ts)
-        })
-        const restored = TradeWindow.restore(JSON.parse(JSON.stringify(window.snapshot())))
-        assert.equal(restored.lastTs, Math.max(...times))
-        times.forEach((ts, i) => {
-          assert.notEqual(restored.judge(`${i}`, ts), 'new', `trade ${i} at ${ts}`)
-          assert.notEqual(window.judge(`${i}`, ts), 'new')
-        })
-      }),
-      { seed: SEED },
     )
   })
 })

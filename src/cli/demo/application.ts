@@ -48,8 +48,8 @@ export async function startApplication(api: string, since: () => number): Promis
     const key = marketKey(trade)
     const window = windows.get(key) ?? new TradeWindow()
     windows.set(key, window)
-    if (window.judge(trade.id, trade.ts) === 'duplicate') duplicates++
-    else window.remember(trade.id, trade.ts)
+    if (window.judge(trade) === 'duplicate') duplicates++
+    else window.remember(trade)
   }
 
   const subscribed = new Promise<void>((resolve, reject) => {

@@ -203,7 +203,9 @@ class SegmentEncoder {
   add({ headers }: StoredRecord, value: Uint8Array): void {
     const to = headers.reentering === true ? this.#again : this.#first
     if (this.#channel === 'trade' && headers.v === EVENT_VERSION && writeTradeBytes(to, value)) return
-    writeRow(to, this.#channel, decodeEvent(this.#channel, value, headers.v))
+    const event = decodeEvent(this.#channel, value, headers.v)
+    // What may be a repeat is looked up like what enters again.
+    writeRow('maybe' in event && event.maybe ? this.#again : to, this.#channel, event)
   }
 
   finish(): RowSegment[] {

@@ -2,6 +2,7 @@ import { encodeEvent } from '../../domain/event-codec.ts'
 import {
   type Channel,
   type EventOf,
+  type GapCause,
   type MarketEvent,
   marketKey,
   type Status,
@@ -42,7 +43,13 @@ interface BatchParts {
   /** Microseconds since the epoch. */
   readonly nowMicros: () => number
   readonly meter: Meter
+  /** Called with each trade whose id another one of its market has. */
+  readonly onConflict: (trade: Trade) => void
 }
+
+/** What all windows of a process may take together; each has an equal share, and never fewer trades than a snapshot. */
+const WINDOWS_BYTES = 64 * 1024 * 1024
+const MOST_WINDOW_BYTES = 1024 * 1024
 
 /** Sorts a batch by shard and channel, leaves out trades that were published before (R5) and adds the gaps (R6). */
 export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttempt {
@@ -76,72 +83,75 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
   }
   const addStatus = (event: Status): void => add({ channel: 'status', event }, false)
 
-  const addTrade = (trade: Trade, enters: boolean): void => {
+  const windows = [...shards.values()].reduce((sum, shard) => sum + shard.windows.size, 1)
+  const share = Math.min(MOST_WINDOW_BYTES, WINDOWS_BYTES / windows)
+
+  const addTrade = (trade: Trade, enters: boolean, follows: string | undefined): void => {
     const key = marketKey(trade)
     const shard = shards.get(shardOf(key, partitions))
     if (shard === undefined) return
     const window = shard.window(key)
-    const verdict = window.judge(trade.id, trade.ts)
+    const verdict = window.judge(trade)
     if (enters) {
       // What was published before may be missing in the database all the same: the store leaves out what it has (R6).
-      if (verdict === 'new') shard.rememberAhead(key, trade)
+      if (verdict !== 'duplicate') shard.rememberAhead(key, trade, share)
       meter.count('reentering_total')
       add({ channel: 'trade', event: trade }, true)
       return
     }
     if (verdict === 'duplicate') {
-      gaps.overlap(key)
+      gaps.repeat(key, shard.k, trade, window)
       meter.count('duplicates_dropped_total')
       return
     }
-    if (verdict === 'new') {
-      const gap = gaps.close(key, shard.k, window.lastTs, trade.ts)
-      if (gap) {
-        meter.count('gaps_total')
-        for (const event of gapEvents(parts, trade, gap)) addStatus(event)
-      }
-    } else meter.count('reentering_total')
-    shard.rememberAhead(key, trade)
-    add({ channel: 'trade', event: trade }, verdict === 'reentering')
+    if (verdict === 'conflict') parts.onConflict(trade)
+    if (verdict === 'maybe') meter.count('maybe_repeated_total')
+    const gap = gaps.close(key, shard.k, window, trade, follows)
+    if (gap) {
+      meter.count('gaps_total')
+      for (const event of gapEvents(parts, trade, gap)) addStatus(event)
+    }
+    shard.rememberAhead(key, trade, share)
+    add({ channel: 'trade', event: verdict === 'maybe' ? { ...trade, maybe: true } : trade }, false)
   }
 
   for (const item of data.items) {
     if (item.channel === 'connection') {
       if (item.resumed && item.status.symbol !== undefined) gaps.resumeMarket(marketKey(item.status))
-      else if (item.resumed) gaps.resume(lastTimes(shards.values()))
+      else if (item.resumed) gaps.resume(lastTimes(shards.values()), item.cause)
       addStatus(item.status)
-    } else if (item.channel === 'trade') addTrade(item.event, item.reentering === true)
+    } else if (item.channel === 'trade') addTrade(item.event, item.reentering === true, item.follows)
     else add(item, item.reentering === true)
   }
   return { data, phases: [status, market] }
 }
 
+/** What a gap says to people, by its cause. */
+const DETAILS: Readonly<Record<GapCause, string>> = {
+  restart: 'the producer was away between these trades',
+  reconnect: 'the source was away between these trades',
+  overflow: 'nobody took what the source delivered between these trades',
+  takeover: 'another process owned the shard between these trades',
+  retention: 'records between these trades were removed before they were published',
+  source: 'the source itself shows that trades between these two are missing',
+}
+
 function gapEvents({ source, nowMicros }: BatchParts, trade: Trade, gap: Gap): Status[] {
   const { exchange, symbol } = trade
-  const common = { source, exchange, symbol, from: gap.from, to: gap.to, ts: nowMicros() }
-  const detail = 'the source or the producer was away between these trades'
-  if (!gap.filled) return [{ ...common, state: 'gap', detail }]
-  return [
-    { ...common, state: 'gap', detail },
-    {
-      ...common,
-      state: 'recovered',
-      detail: 'what the source repeats reaches back to the last trade published',
-    },
-  ]
+  const { from, to, cause } = gap
+  const common = { source, exchange, symbol, from, to, ts: nowMicros(), cause }
+  const flagged = { ...common, state: 'gap', detail: DETAILS[cause] } as const
+  if (!gap.filled) return [flagged]
+  const detail = 'what the source gives goes on from the last trade published'
+  return [flagged, { ...common, state: 'recovered', detail }]
 }
 
 /**
  * Per shard from when on trades may be missing: the last trade of any market of any of them, which came over the same connection;
- * of a shard that has none, as far back as its former owners; -1 where there is nothing to go by.
+ * -1 where there is nothing to go by.
  */
 function lastTimes(shards: Iterable<Shard>): Map<number, number> {
   const owned = [...shards]
   const last = Math.max(-1, ...owned.map((shard) => shard.lastTradeTs))
-  return new Map(
-    owned.map(({ k, lastTradeTs, missingSince }) => [
-      k,
-      lastTradeTs < 0 && missingSince >= 0 ? missingSince : last,
-    ]),
-  )
+  return new Map(owned.map(({ k }) => [k, last]))
 }

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { CHANNELS, type Channel } from '../../domain/events.ts'
 import type { RecordHeaders } from '../../domain/record.ts'
-import { TradeWindow, type WindowSnapshot } from '../../domain/trade-window.ts'
+import { TradeWindow, WINDOW_VERSION, type WindowSnapshot } from '../../domain/trade-window.ts'
+import { TapelineError } from '../../errors.ts'
 import type { OutgoingRecord, StoredRecord } from '../../ports/broker.ts'
 import type { Shard } from './shard.ts'
 
@@ -21,18 +22,24 @@ const checkpointSchema = z.object({
   epochs: z.partialRecord(z.enum(CHANNELS), z.number().int()),
   /** Per stream: everything before is derived into it. */
   behind: z.record(z.string(), z.number().int()),
-  /** When the shard had its first owner, in milliseconds since the epoch by the broker; 0 where that is not known. */
-  begunAt: z.number().default(0),
 })
 
 /** How far a shard is derived (R4); written about once a second, together with the ids of R5. */
 export type Checkpoint = z.infer<typeof checkpointSchema>
 
+const intervals = z.array(z.tuple([z.number(), z.number()]))
+
 const windowSchema = z.object({
+  v: z.number().int().default(1),
   ids: z.array(z.string()),
   times: z.array(z.number()),
+  prices: z.array(z.number()).optional(),
+  sizes: z.array(z.number()).optional(),
   forgottenTs: z.number(),
   lastTs: z.number(),
+  lastId: z.string().optional(),
+  highest: z.string().optional(),
+  forgotten: z.object({ ids: intervals, times: intervals }).optional(),
 })
 
 /** What there is before the first checkpoint. */
@@ -43,7 +50,6 @@ const NO_CHECKPOINT: Checkpoint = {
   positions: {},
   epochs: {},
   behind: {},
-  begunAt: 0,
 }
 
 const HEADERS: RecordHeaders = { v: CHECKPOINT_VERSION, kind: 'control' }
@@ -70,7 +76,6 @@ export function checkpointState(
     positions: positions as Record<Channel, number>,
     epochs: epochs as Record<Channel, number>,
     behind: { ...behind },
-    begunAt: shard.begunAt,
   }
 }
 
@@ -93,13 +98,19 @@ export class CheckpointReader {
   checkpoint: Checkpoint = NO_CHECKPOINT
   readonly windows = new Map<string, TradeWindow>()
 
-  /** Takes a record in. Raises a ZodError or SyntaxError where it is of another version or shape. */
+  /** Takes a record in. Raises UPGRADE_NEEDED where a newer version wrote it, a ZodError or SyntaxError where it has another shape. */
   take(record: StoredRecord): void {
     if (record.key === null || record.value === null) return
     const body: unknown = JSON.parse(decoder.decode(record.value))
     if (record.key === CHECKPOINT_KEY) this.checkpoint = checkpointSchema.parse(body)
     else if (record.key.startsWith(MARKET_PREFIX)) {
-      this.windows.set(record.key.slice(MARKET_PREFIX.length), TradeWindow.restore(windowSchema.parse(body)))
+      const window = windowSchema.parse(body)
+      const market = record.key.slice(MARKET_PREFIX.length)
+      if (window.v > WINDOW_VERSION) {
+        const what = `the ids of ${market} are kept in version ${window.v} of their form`
+        throw new TapelineError('UPGRADE_NEEDED', `${what}; this process knows up to ${WINDOW_VERSION}`)
+      }
+      this.windows.set(market, TradeWindow.restore(window))
     }
   }
 }

@@ -1,55 +1,120 @@
+import type { GapCause, Trade } from '../../domain/events.ts'
+import { followsId, isNumericId } from '../../domain/trade-identity.ts'
+import type { TradeWindow } from '../../domain/trade-window.ts'
+
 /** A gap of a market: event times of the last trade before it and of the first after it (R6). */
 export interface Gap {
   readonly from: number
   readonly to: number
-  /** What the source repeated reaches back to the last trade published: nothing is missing. */
+  /** What the source repeated reaches back to the last trade published, or the next id follows it: nothing is missing. */
   readonly filled: boolean
+  readonly cause: GapCause
 }
 
-/** Follows interruptions: a market's first trade after each closes its gap. */
+/** Where a market stands since the last interruption. */
+interface Market {
+  /** The interruption after which it had its first trade; -1 where it has had an interruption of its own since. */
+  seen: number
+  cause: GapCause
+  /** The last trade published came again. */
+  isRepeated: boolean
+  /** A trade came that shows that something is missing, but was too old to end the gap. */
+  isTorn: boolean
+}
+
+/** Follows interruptions: a market's first trade after each closes its gap. What a source shows to be missing is a gap at once (R29). */
 export class GapWatch {
   /** Rises with each interruption of the whole source. */
-  #connection = 0
-  /** In which connection a market has had its first trade. */
-  readonly #seen = new Map<string, number>()
-  readonly #overlapping = new Set<string>()
-  /** Per shard: time of its last trade of any market at the last interruption, -1 where there was none. */
+  #interruption = 0
+  #cause: GapCause = 'restart'
+  readonly #markets = new Map<string, Market>()
+  /** Why events of shards that came since the last interruption may have been missed. */
+  readonly #shardCauses = new Map<number, GapCause>()
+  /** Per shard: time of the last trade of any market at the last interruption, -1 where there was none. */
   readonly #lastTs = new Map<number, number>()
 
-  /** Events of all markets may have been missed; `lastTs` of each shard that is owned. */
-  resume(lastTs: ReadonlyMap<number, number>): void {
-    this.#connection++
-    this.#overlapping.clear()
+  /** Events of all markets may have been missed; `lastTs` of each shard that is owned. The first time it is a restart. */
+  resume(lastTs: ReadonlyMap<number, number>, cause: GapCause = 'reconnect'): void {
+    this.#cause = this.#interruption === 0 ? 'restart' : cause
+    this.#interruption++
+    this.#shardCauses.clear()
+    for (const market of this.#markets.values()) {
+      market.isRepeated = false
+      market.isTorn = false
+    }
     for (const [k, ts] of lastTs) this.#lastTs.set(k, ts)
   }
 
   /** Events of the markets of one shard may have been missed: it was another process's, or nobody's. */
   resumeShard(k: number, isOfShard: (market: string) => boolean, lastTs: number): void {
     this.#lastTs.set(k, lastTs)
-    for (const market of this.#seen.keys()) if (isOfShard(market)) this.#seen.delete(market)
-    for (const market of this.#overlapping) if (isOfShard(market)) this.#overlapping.delete(market)
+    const cause = this.#interruption === 0 ? 'restart' : 'takeover'
+    this.#shardCauses.set(k, cause)
+    for (const [key, market] of this.#markets) if (isOfShard(key)) interrupt(market, cause)
   }
 
   /** Events of one market may have been missed: it was subscribed to while the connection stood. */
-  resumeMarket(market: string): void {
-    this.#seen.delete(market)
-    this.#overlapping.delete(market)
+  resumeMarket(key: string): void {
+    const market = this.#markets.get(key)
+    if (market !== undefined) interrupt(market, market.seen < 0 ? market.cause : 'reconnect')
   }
 
-  /** A trade that was known came again: what the source repeats reaches back to what was published. */
-  overlap(market: string): void {
-    if (this.#seen.get(market) !== this.#connection) this.#overlapping.add(market)
+  /** Forgets markets: their shard is another process's now. */
+  forget(isGone: (market: string) => boolean): void {
+    for (const key of this.#markets.keys()) if (isGone(key)) this.#markets.delete(key)
+  }
+
+  /** A trade that was known came again. */
+  repeat(key: string, k: number, trade: Trade, { last }: TradeWindow): void {
+    if (trade.id !== last?.id) return
+    const market = this.#market(key, k)
+    if (market.seen !== this.#interruption) market.isRepeated = true
   }
 
   /**
-   * The first new trade of a market after an interruption: gives the gap before it, or undefined where there is none. `lastTs`
-   * is the time of the market's last trade, -1 where it has had none: it counts from the last trade of any market then.
+   * A trade that was not published before: gives the gap before it, or undefined where there is none. `follows` is the id of
+   * the trade before it, where the source tells. A market without a last trade counts from the last one of any market of its shard.
    */
-  close(market: string, k: number, lastTs: number, ts: number): Gap | undefined {
-    if (this.#seen.get(market) === this.#connection) return undefined
-    this.#seen.set(market, this.#connection)
-    const from = lastTs >= 0 ? lastTs : (this.#lastTs.get(k) ?? -1)
-    if (from < 0) return undefined
-    return { from: Math.min(from, ts), to: Math.max(from, ts), filled: this.#overlapping.has(market) }
+  close(key: string, k: number, window: TradeWindow, trade: Trade, follows?: string): Gap | undefined {
+    const market = this.#market(key, k)
+    const { last, highest } = window
+    const isHole = follows !== undefined && highest !== undefined && !window.reaches(follows)
+    if (market.seen === this.#interruption) {
+      if (!isHole || last === undefined) return undefined
+      const [from, to] = [Math.min(last.ts, trade.ts), Math.max(last.ts, trade.ts)]
+      return { from, to, filled: false, cause: 'source' }
+    }
+    const from = last?.ts ?? this.#lastTs.get(k) ?? -1
+    const isNext = highest !== undefined && followsId(trade.id, highest)
+    const isWhole = follows !== undefined && highest !== undefined ? !isHole : market.isRepeated || isNext
+    const filled = isWhole && !market.isTorn
+    const cause = market.seen < 0 ? market.cause : this.#cause
+    // What is older than the last trade does not follow it: the gap waits for the one that does, unless nothing is missing.
+    if (trade.ts < from && last !== undefined && !filled) {
+      market.isTorn ||=
+        isHole || (isNumericId(trade.id) && highest !== undefined && !window.reaches(trade.id))
+      return undefined
+    }
+    market.seen = this.#interruption
+    if (from < 0 || trade.ts < from) return undefined
+    return { from, to: trade.ts, filled, cause }
   }
+
+  /** A market that is not known yet has had an interruption in any case: its shard came, or nobody watched it. */
+  #market(key: string, k: number): Market {
+    let market = this.#markets.get(key)
+    if (market === undefined) {
+      const cause = this.#shardCauses.get(k) ?? this.#cause
+      market = { seen: -1, cause, isRepeated: false, isTorn: false }
+      this.#markets.set(key, market)
+    }
+    return market
+  }
+}
+
+function interrupt(market: Market, cause: GapCause): void {
+  market.seen = -1
+  market.cause = cause
+  market.isRepeated = false
+  market.isTorn = false
 }

@@ -64,7 +64,10 @@ export async function createProducerServices(
       subscriptions.follow(taken.shard.k)
     },
     lost: (shard) => checkpoints.writeLast(shard),
-    left: (k) => subscriptions.leave(k),
+    left: (k) => {
+      fixed.leave(k)
+      subscriptions.leave(k)
+    },
   })
   /** Takes over what the group gave, then works under the deadline of a publish. */
   const ownShards = async <T>(

@@ -1,4 +1,11 @@
-import { CHANNELS, type Channel, type EventOf, hasLatestValue, shardOf } from '../../domain/events.ts'
+import {
+  CHANNELS,
+  type Channel,
+  type EventOf,
+  hasLatestValue,
+  shardOf,
+  type Trade,
+} from '../../domain/events.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
@@ -18,7 +25,11 @@ export interface FixedPublisher {
    * resumed, what is in hand of it is dropped: others may have published the same, and the gap says what is missing.
    */
   reconcile(taken: TakenShard, isResumed: boolean): void
+  /** The shard is another process's now. */
+  leave(k: number): void
 }
+
+const CONFLICT_LOG_MS = 60_000
 
 /**
  * Publishes batches to the fixed topics; a batch whose attempt failed goes on where the failure left it. `onPublished` hears
@@ -29,10 +40,28 @@ export function createFixedPublisher(
   ownership: ShardOwnership,
   onPublished: (events: readonly OutgoingEvent[]) => void,
 ): FixedPublisher {
-  const { broker, source, partitions, topics, meter, now } = parts
+  const { broker, source, partitions, topics, meter, log, now } = parts
   const { shards, routes } = ownership
   const gaps = new GapWatch()
   let attempt: PublishAttempt | undefined
+  let conflicts = 0
+  let conflictLoggedAt = Number.NEGATIVE_INFINITY
+
+  const noteConflict = ({ exchange, symbol, id, price, size, ts }: Trade): void => {
+    conflicts++
+    meter.count('trade_conflicts_total')
+    if (now() - conflictLoggedAt < CONFLICT_LOG_MS) return
+    conflictLoggedAt = now()
+    log.warn(
+      { market: `${exchange}:${symbol}`, id, price, size, ts, conflicts },
+      'another trade has the id of this one; both are kept, further ones are counted and shown once a minute',
+    )
+  }
+
+  const isOf =
+    (k: number) =>
+    (market: string): boolean =>
+      shardOf(market, partitions) === k
 
   const reconcile: FixedPublisher['reconcile'] = ({ shard, landed }, isResumed) => {
     for (const phase of attempt?.phases ?? []) {
@@ -45,8 +74,7 @@ export function createFixedPublisher(
           shard.rememberAhead(market, event as EventOf['trade'])
     }
     if (!isResumed) return
-    const isOfShard = (market: string): boolean => shardOf(market, partitions) === shard.k
-    gaps.resumeShard(shard.k, isOfShard, shard.missingSince)
+    gaps.resumeShard(shard.k, isOf(shard.k), shard.lastTradeTs)
   }
 
   const send = async (phase: ShardEvents, signal: AbortSignal): Promise<Sent[]> => {
@@ -105,13 +133,17 @@ export function createFixedPublisher(
 
   return {
     reconcile,
+    leave: (k) => gaps.forget(isOf(k)),
     async publish(data, signal) {
       if (ownership.isSuspended && data.items.length > 0) {
         throw suspension()
       }
       if (attempt?.data !== data) {
         const nowMicros = (): number => now() * 1000
-        attempt = prepareBatch(data, { source: source.name, partitions, shards, gaps, nowMicros, meter })
+        attempt = prepareBatch(data, {
+          ...{ source: source.name, partitions, shards, gaps, nowMicros, meter },
+          onConflict: noteConflict,
+        })
       }
       const written = new Set<string>()
       let records = 0

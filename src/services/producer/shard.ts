@@ -1,6 +1,6 @@
 import type { Ownership } from '../../control/claim.ts'
 import { EVENT_VERSION } from '../../domain/event-codec.ts'
-import { CHANNELS, type Channel } from '../../domain/events.ts'
+import { CHANNELS, type Channel, type Trade } from '../../domain/events.ts'
 import type { RecordHeaders } from '../../domain/record.ts'
 import { TradeWindow } from '../../domain/trade-window.ts'
 import type { Checkpoint } from './checkpoint.ts'
@@ -39,10 +39,6 @@ export class Shard {
   readonly windows: Map<string, TradeWindow>
   /** Markets whose window has changed since it was last written with a checkpoint. */
   readonly changed = new Set<string>()
-  /** When the shard had its first owner, in milliseconds since the epoch by the broker; 0 where that is not known. */
-  begunAt: number
-  /** Whether another owner came before this one. */
-  hadOwner: boolean
   /** Whether the windows know trades that are not acknowledged yet: a checkpoint must not hold such. */
   isAhead = false
   readonly headers: RecordHeaders
@@ -60,8 +56,6 @@ export class Shard {
     this.ownership = ownership
     this.restored = restored
     this.windows = windows
-    this.begunAt = restored.begunAt
-    this.hadOwner = restored.at > 0
     this.tails = Object.fromEntries(
       CHANNELS.map((channel): [Channel, Tail] => {
         const marker = markers[channel]
@@ -91,22 +85,13 @@ export class Shard {
   /** The time of the last trade of any market; -1 where there is none. */
   get lastTradeTs(): number {
     let last = -1
-    for (const window of this.windows.values()) last = Math.max(last, window.lastTs)
+    for (const window of this.windows.values()) last = Math.max(last, window.last?.ts ?? -1)
     return last
   }
 
-  /**
-   * From when on trades may be missing that no owner published, of a market that has none: event time in microseconds, -1
-   * where this is the first owner. An owner may have received some before the first one of any market was published.
-   */
-  get missingSince(): number {
-    if (this.lastTradeTs >= 0) return this.lastTradeTs
-    return this.hadOwner ? this.begunAt * 1000 : -1
-  }
-
-  /** Takes note of a trade that is about to be published. */
-  rememberAhead(market: string, { id, ts }: { readonly id: string; readonly ts: number }): void {
-    this.window(market).remember(id, ts)
+  /** Takes note of a trade that is about to be published; its window may take so many bytes. */
+  rememberAhead(market: string, trade: Trade, mostBytes?: number): void {
+    this.window(market).remember(trade, mostBytes)
     this.changed.add(market)
     this.isAhead = true
   }

@@ -2,7 +2,7 @@ import { claimOwnership, type Ownership } from '../../control/claim.ts'
 import { readRanges } from '../../control/read-range.ts'
 import { findTopic } from '../../control/topics.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
-import { CHANNELS, type Channel, hasLatestValue, marketKey } from '../../domain/events.ts'
+import { CHANNELS, type Channel, hasLatestValue, marketKey, type Trade } from '../../domain/events.ts'
 import { counts, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
@@ -183,8 +183,6 @@ function takeRecord({ log }: ProducerParts, taking: Taking, channel: Channel, re
   const { epoch = -1 } = record.headers
   if (epoch > shard.epoch) taking.isFenced = true
   if (former && isOthers(former, epoch)) taking.isInterrupted = true
-  if (channel === 'trade' && epoch < shard.epoch) shard.hadOwner = true
-  if (channel === 'trade' && shard.begunAt === 0) shard.begunAt = record.timestamp
   const isDerived = record.offset < (shard.restored.positions[channel] ?? 0)
   const memory = isDerived ? memories[channel].before : memories[channel].after
   if (!counts(memory, record.headers) || record.value === null) return
@@ -193,7 +191,7 @@ function takeRecord({ log }: ProducerParts, taking: Taking, channel: Channel, re
     const event = decodeEvent(channel, record.value, record.headers.v)
     const market = marketKey(event)
     if (channel === 'trade') {
-      shard.window(market).remember((event as { id: string }).id, event.ts)
+      shard.window(market).remember(event as Trade)
       shard.changed.add(market)
     }
     if (record.headers.reentering) return

@@ -1,0 +1,65 @@
+/** More than so many are merged, the closest first. */
+const MOST_SPANS = 32
+
+/** A set of numbers as intervals, ends included. It may have more than what was added, never less, and its size is bounded. */
+export class Spans {
+  /** Sorted; no two closer than `reach`. */
+  readonly #spans: [low: number, high: number][]
+  readonly #reach: number
+
+  /** What is closer together than `reach` becomes one interval. */
+  constructor(reach: number, spans: readonly (readonly [number, number])[] = []) {
+    this.#reach = reach
+    this.#spans = []
+    for (const [low, high] of spans) this.add(low, high)
+  }
+
+  get isEmpty(): boolean {
+    return this.#spans.length === 0
+  }
+
+  get list(): readonly (readonly [low: number, high: number])[] {
+    return this.#spans
+  }
+
+  /** Whether any number of an interval, ends included, may be in the set. */
+  has(low: number, high = low): boolean {
+    for (let i = this.#spans.length - 1; i >= 0; i--) {
+      const [from, to] = this.#spans[i] as [number, number]
+      if (low > to) return false
+      if (high >= from) return true
+    }
+    return false
+  }
+
+  add(low: number, high = low): void {
+    const spans = this.#spans
+    const latest = spans.at(-1)
+    // What is added is the latest, as a rule.
+    if (latest !== undefined && low >= latest[0] && low <= latest[1] + this.#reach) {
+      latest[1] = Math.max(latest[1], high)
+      return
+    }
+    let at = spans.length
+    while (at > 0 && (spans[at - 1] as [number, number])[1] + this.#reach >= low) at--
+    let merged: [number, number] = [low, high]
+    let end = at
+    while (end < spans.length && (spans[end] as [number, number])[0] - this.#reach <= merged[1]) {
+      const [otherLow, otherHigh] = spans[end] as [number, number]
+      merged = [Math.min(merged[0], otherLow), Math.max(merged[1], otherHigh)]
+      end++
+    }
+    spans.splice(at, end - at, merged)
+    if (spans.length > MOST_SPANS) this.#mergeClosest()
+  }
+
+  #mergeClosest(): void {
+    const spans = this.#spans as [number, number][]
+    let closest = 1
+    const distance = (i: number): number => (spans[i]?.[0] ?? 0) - (spans[i - 1]?.[1] ?? 0)
+    for (let i = 2; i < spans.length; i++) if (distance(i) < distance(closest)) closest = i
+    const [low] = spans[closest - 1] as [number, number]
+    const [, high] = spans[closest] as [number, number]
+    spans.splice(closest - 1, 2, [low, high])
+  }
+}

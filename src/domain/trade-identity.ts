@@ -1,0 +1,61 @@
+import type { Trade } from './events.ts'
+
+/** What belongs to a trade's identity besides exchange, symbol and id (R28). Times are microseconds. */
+export type TradeContent = Pick<Trade, 'price' | 'size' | 'ts'>
+
+const SECOND = 1_000_000
+const MILLISECOND = 1_000
+
+/**
+ * The times that a trade of this time may have from a source of finer precision, ends included: those that cut or rounded to a whole
+ * millisecond or second give this one.
+ */
+export function finerTimes(ts: number): readonly [low: number, high: number] {
+  if (ts % SECOND === 0) return [ts - SECOND / 2, ts + SECOND - 1]
+  if (ts % MILLISECOND === 0) return [ts - MILLISECOND / 2, ts + MILLISECOND - 1]
+  return [ts, ts]
+}
+
+/**
+ * Whether two times may be those of one trade: sources give the trades of one exchange with times of different precision.
+ * `tapeline_is_same_time` of the database says the same.
+ */
+export function isSameTime(a: number, b: number): boolean {
+  return a === b || isWithin(a, finerTimes(b)) || isWithin(b, finerTimes(a))
+}
+
+function isWithin(ts: number, [low, high]: readonly [number, number]): boolean {
+  return ts >= low && ts <= high
+}
+
+/** Whether two trades with the same id are one. */
+export function isSameContent(a: TradeContent, b: TradeContent): boolean {
+  return a.price === b.price && a.size === b.size && isSameTime(a.ts, b.ts)
+}
+
+const DIGITS = /^\d+$/
+/** So many digits are exact in a double. */
+const EXACT_DIGITS = 15
+
+/** Whether an id is a number, so that ids are compared by value. */
+export function isNumericId(id: string): boolean {
+  return DIGITS.test(id)
+}
+
+/** Whether the numeric id `a` is greater than `b`, by value; all digits count. */
+export function isBeyond(a: string, b: string): boolean {
+  if (a.length <= EXACT_DIGITS && b.length <= EXACT_DIGITS) return Number(a) > Number(b)
+  return BigInt(a) > BigInt(b)
+}
+
+/** The numeric id before `id`; undefined where there is none. */
+export function idBefore(id: string): string | undefined {
+  if (id.length <= EXACT_DIGITS) return Number(id) > 0 ? String(Number(id) - 1) : undefined
+  return String(BigInt(id) - 1n)
+}
+
+/** Whether the numeric id `id` is the one that follows `former`. */
+export function followsId(id: string, former: string): boolean {
+  const before = isNumericId(id) ? idBefore(id) : undefined
+  return before !== undefined && isNumericId(former) && !isBeyond(before, former) && !isBeyond(former, before)
+}
