@@ -21,7 +21,17 @@ export interface ConnectionChange {
   readonly cause?: GapCause
 }
 
-export type SourceItem = MarketEvent | ConnectionChange
+/**
+ * The word of the source that a market had a trade with this id at the latest, which it has not given: what is missing is a gap, although no
+ * trade follows yet (R29). `ts`: microseconds, by the source's clock.
+ */
+export interface LastTradeNamed extends Market {
+  readonly channel: 'last-trade'
+  readonly id: string
+  readonly ts: number
+}
+
+export type SourceItem = MarketEvent | ConnectionChange | LastTradeNamed
 
 export interface SourceBatch {
   /** In the order of arrival. May be empty: nothing arrived within the wait. */

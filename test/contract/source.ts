@@ -36,6 +36,8 @@ export interface SourceUnderTest {
   readonly open: (t: TestContext, script: Script) => Promise<Source>
   readonly way: 'websocket' | 'replay'
   readonly finite: boolean
+  /** Ids rise by one in each market, so that a late trade comes in its place. */
+  readonly idsRise: boolean
 }
 
 const BTC: Market = { exchange: 'coinbase', symbol: 'BTC-USD' }
@@ -81,7 +83,7 @@ function quotesOf(items: readonly SourceItem[]): Quote[] {
 }
 
 /** What every source promises; runs on each adapter. */
-export function describeSource(name: string, { open, way, finite }: SourceUnderTest): void {
+export function describeSource(name: string, { open, way, finite, idsRise }: SourceUnderTest): void {
   const quiet = (lines: readonly ScriptLine[]): Script => ({ markets: [BTC, ETH], lines, after: 'silence' })
 
   describe(`source contract: ${name}`, () => {
@@ -97,7 +99,12 @@ export function describeSource(name: string, { open, way, finite }: SourceUnderT
     })
 
     test('gives every trade, in the order of arrival, in the form of the contract', async (t) => {
-      const lines = Array.from({ length: 50 }, (_, i) => trade(i, i % 3 === 0 ? ETH : BTC))
+      const [numbers, others] = [{ id: 0 }, { id: 100 }]
+      const lines = Array.from({ length: 50 }, (_, i) => {
+        const market = i % 3 === 0 ? ETH : BTC
+        const id = String((market === ETH ? numbers : others).id++)
+        return { ...trade(i, market), id }
+      })
       const source = await open(t, quiet(lines))
       const trades = tradesOf(await pullTrades(source, lines.length))
       assert.deepEqual(
@@ -236,7 +243,7 @@ export function describeSource(name: string, { open, way, finite }: SourceUnderT
       const trades = tradesOf(await pullTrades(source, lines.length))
       assert.deepEqual(
         trades.map(({ id }) => id),
-        lines.map(({ id }) => id),
+        idsRise ? ['1', '2', '3', '2', '4', '5'] : lines.map(({ id }) => id),
       )
       const { duplicates, outOfOrder } = source.health().counters
       assert.deepEqual({ duplicates, outOfOrder }, { duplicates: 1, outOfOrder: 1 })

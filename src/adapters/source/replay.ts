@@ -15,6 +15,7 @@ import { type CaptureLine, readCapture } from './feed/capture.ts'
 import { MAX_SKEW_MS } from './feed/event-time.ts'
 import { status } from './feed/status.ts'
 import { Tally } from './feed/tally.ts'
+import { TradeSequences } from './feed/trade-sequence.ts'
 
 const NAME = 'replay'
 
@@ -47,6 +48,7 @@ class ReplaySource implements Source {
   readonly #tally: Tally
   readonly #queue: ArrivalQueue
   readonly #reader: CoinbaseReader
+  readonly #sequences = new TradeSequences((item) => this.#queue.push(item))
   readonly #stop = new AbortController()
   readonly #reading: Promise<void>
   readonly #seen = new Set<string>()
@@ -63,7 +65,10 @@ class ReplaySource implements Source {
     // The reading waits for the pulling, so that the queue never comes to its capacity.
     this.#queue = new ArrivalQueue({
       capacity: Number.POSITIVE_INFINITY,
-      hole: (dropped) => this.#resumed(`${dropped} items were dropped`, this.#lastTs),
+      hole: (dropped) => ({
+        ...this.#resumed(`${dropped} items were dropped`, this.#lastTs),
+        cause: 'overflow',
+      }),
     })
     this.#reader = new CoinbaseReader(
       (symbol) => this.#wants(symbol),
@@ -96,6 +101,7 @@ class ReplaySource implements Source {
       this.#only?.delete(symbol)
       this.#seen.delete(symbol)
       this.#reader.forget(symbol)
+      this.#sequences.forget(symbol)
     }
   }
 
@@ -119,11 +125,14 @@ class ReplaySource implements Source {
   async #read(): Promise<void> {
     try {
       for await (const line of readCapture(this.#options.path, this.#stop.signal)) {
+        // Nothing comes before this line, so nobody need wait for its time.
+        if ('ts' in line) this.#sequences.elapse(line.ts)
         await this.#pace(line)
         if (this.#stop.signal.aborted) return
         this.#take(line)
         await this.#queue.drained(READ_AHEAD)
       }
+      this.#sequences.finish()
       this.#queue.finish()
     } catch (thrown) {
       const error = toTapelineError(thrown, 'CAPTURE_INVALID')
@@ -168,20 +177,23 @@ class ReplaySource implements Source {
     switch (frame.kind) {
       case 'trade':
         this.#seen.add(frame.trade.symbol)
-        this.#queue.push({ channel: 'trade', event: frame.trade })
+        this.#sequences.trade(frame.trade)
         break
       case 'quote':
         this.#seen.add(frame.quote.symbol)
         this.#queue.push({ channel: 'quote', event: frame.quote })
         break
+      case 'heartbeat':
+        if (frame.last) this.#sequences.names(frame.last.market, frame.last.id, frame.last.ts, recvTs)
+        break
       case 'malformed':
       case 'mistimed':
+        if (frame.refused) this.#sequences.refused(frame.refused.market, frame.refused.id)
         this.#tally.leftOut(Buffer.from(text), frame.kind)
         break
       // What was said about the recorded connection concerns nobody now.
       case 'subscriptions':
       case 'error':
-      case 'heartbeat':
       case 'nothing':
       case 'other':
         break
@@ -191,6 +203,7 @@ class ReplaySource implements Source {
   #connect(detail: string, ts: number): void {
     if (this.#opened) this.#tally.counters.reconnects++
     this.#reader.opened()
+    this.#sequences.ended()
     this.#opened = true
     this.#queue.push(this.#resumed(detail, ts))
   }

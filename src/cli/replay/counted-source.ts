@@ -19,7 +19,7 @@ export function noCounts(): ReplayCounts {
 export function countedSource(source: Source, counts: ReplayCounts): Source {
   const markets = new Set<string>()
   const count = (item: SourceItem): void => {
-    if (item.channel === 'connection' || item.channel === 'status') return
+    if (item.channel === 'connection' || item.channel === 'status' || item.channel === 'last-trade') return
     if (item.channel === 'trade') counts.trades++
     if (item.channel === 'quote') counts.quotes++
     markets.add(marketKey(item.event))

@@ -10,7 +10,7 @@ import {
   type Trade,
 } from '../../domain/events.ts'
 import type { Meter } from '../../ports/log.ts'
-import type { SourceBatch } from '../../ports/source.ts'
+import type { LastTradeNamed, Market, SourceBatch } from '../../ports/source.ts'
 import type { Gap, GapWatch } from './gap-watch.ts'
 import type { Shard } from './shard.ts'
 
@@ -86,6 +86,18 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
   const windows = [...shards.values()].reduce((sum, shard) => sum + shard.windows.size, 1)
   const share = Math.min(MOST_WINDOW_BYTES, WINDOWS_BYTES / windows)
 
+  const addGap = (market: Market, gap: Gap | undefined): void => {
+    if (gap === undefined) return
+    meter.count('gaps_total')
+    for (const event of gapEvents(parts, market, gap)) addStatus(event)
+  }
+
+  const nameLast = (named: LastTradeNamed): void => {
+    const key = marketKey(named)
+    const shard = shards.get(shardOf(key, partitions))
+    if (shard !== undefined) addGap(named, gaps.name(key, shard.k, shard.window(key), named))
+  }
+
   const addTrade = (trade: Trade, enters: boolean, follows: string | undefined): void => {
     const key = marketKey(trade)
     const shard = shards.get(shardOf(key, partitions))
@@ -106,11 +118,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
     }
     if (verdict === 'conflict') parts.onConflict(trade)
     if (verdict === 'maybe') meter.count('maybe_repeated_total')
-    const gap = gaps.close(key, shard.k, window, trade, follows)
-    if (gap) {
-      meter.count('gaps_total')
-      for (const event of gapEvents(parts, trade, gap)) addStatus(event)
-    }
+    addGap(trade, gaps.close(key, shard.k, window, trade, follows))
     shard.rememberAhead(key, trade, share)
     add({ channel: 'trade', event: verdict === 'maybe' ? { ...trade, maybe: true } : trade }, false)
   }
@@ -120,7 +128,8 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
       if (item.resumed && item.status.symbol !== undefined) gaps.resumeMarket(marketKey(item.status))
       else if (item.resumed) gaps.resume(lastTimes(shards.values()), item.cause)
       addStatus(item.status)
-    } else if (item.channel === 'trade') addTrade(item.event, item.reentering === true, item.follows)
+    } else if (item.channel === 'last-trade') nameLast(item)
+    else if (item.channel === 'trade') addTrade(item.event, item.reentering === true, item.follows)
     else add(item, item.reentering === true)
   }
   return { data, phases: [status, market] }
@@ -136,8 +145,7 @@ const DETAILS: Readonly<Record<GapCause, string>> = {
   source: 'the source itself shows that trades between these two are missing',
 }
 
-function gapEvents({ source, nowMicros }: BatchParts, trade: Trade, gap: Gap): Status[] {
-  const { exchange, symbol } = trade
+function gapEvents({ source, nowMicros }: BatchParts, { exchange, symbol }: Market, gap: Gap): Status[] {
   const { from, to, cause } = gap
   const common = { source, exchange, symbol, from, to, ts: nowMicros(), cause }
   const flagged = { ...common, state: 'gap', detail: DETAILS[cause] } as const

@@ -1,6 +1,7 @@
 import type { GapCause, Trade } from '../../domain/events.ts'
-import { followsId, isNumericId } from '../../domain/trade-identity.ts'
+import { followsId, isBeyond, isNumericId } from '../../domain/trade-identity.ts'
 import type { TradeWindow } from '../../domain/trade-window.ts'
+import type { LastTradeNamed } from '../../ports/source.ts'
 
 /** A gap of a market: event times of the last trade before it and of the first after it (R6). */
 export interface Gap {
@@ -20,6 +21,8 @@ interface Market {
   isRepeated: boolean
   /** A trade came that shows that something is missing, but was too old to end the gap. */
   isTorn: boolean
+  /** Up to this id everything that is missing is flagged, by the word of the source. */
+  named: string | undefined
 }
 
 /** Follows interruptions: a market's first trade after each closes its gap. What a source shows to be missing is a gap at once (R29). */
@@ -80,7 +83,9 @@ export class GapWatch {
     const { last, highest } = window
     const isHole = follows !== undefined && highest !== undefined && !window.reaches(follows)
     if (market.seen === this.#interruption) {
-      if (!isHole || last === undefined) return undefined
+      const isFlagged =
+        follows !== undefined && market.named !== undefined && !isBeyond(follows, market.named)
+      if (!isHole || isFlagged || last === undefined) return undefined
       const [from, to] = [Math.min(last.ts, trade.ts), Math.max(last.ts, trade.ts)]
       return { from, to, filled: false, cause: 'source' }
     }
@@ -100,12 +105,26 @@ export class GapWatch {
     return { from, to: trade.ts, filled, cause }
   }
 
+  /**
+   * The source names a later trade than the last one published, and none has come for a while: gives the gap up to the time of its word. A
+   * market of which nothing was published has no gap.
+   */
+  name(key: string, k: number, window: TradeWindow, named: LastTradeNamed): Gap | undefined {
+    const market = this.#market(key, k)
+    const { last, highest } = window
+    if (last === undefined || highest === undefined || window.reaches(named.id) || named.ts < last.ts)
+      return undefined
+    if (market.named !== undefined && !isBeyond(named.id, market.named)) return undefined
+    market.named = named.id
+    return { from: last.ts, to: named.ts, filled: false, cause: 'source' }
+  }
+
   /** A market that is not known yet has had an interruption in any case: its shard came, or nobody watched it. */
   #market(key: string, k: number): Market {
     let market = this.#markets.get(key)
     if (market === undefined) {
       const cause = this.#shardCauses.get(k) ?? this.#cause
-      market = { seen: -1, cause, isRepeated: false, isTorn: false }
+      market = { seen: -1, cause, isRepeated: false, isTorn: false, named: undefined }
       this.#markets.set(key, market)
     }
     return market

@@ -79,6 +79,7 @@ function playing(
 describeSource('cryptocompare', {
   way: 'websocket',
   finite: false,
+  idsRise: false,
   open: async (t, { markets, lines }) => {
     const isSubscribe = (asked: object) => 'action' in asked && asked.action === 'SubAdd'
     const service = await playing(t, lines, { isSubscribe, frame: cryptoCompareFrame })
@@ -89,6 +90,7 @@ describeSource('cryptocompare', {
 describeSource('coinbase', {
   way: 'websocket',
   finite: false,
+  idsRise: true,
   open: async (t, { markets, lines }) => {
     const service = await playing(t, lines, { isSubscribe: () => true, frame: coinbaseFrame })
     const source = createCoinbaseSource({
@@ -107,6 +109,7 @@ describeSource('coinbase', {
 describeSource('replay', {
   way: 'replay',
   finite: true,
+  idsRise: true,
   open: async (t, { markets, lines, after }) => {
     const at = 1_753_190_500
     const opened = `wss://example.org <-> ${at}`

@@ -6,7 +6,7 @@ import type { Market } from '../../../ports/source.ts'
 import { isPlausible } from '../feed/event-time.ts'
 import { QuoteState } from '../feed/quote-state.ts'
 import type { Fault, Tally } from '../feed/tally.ts'
-import { parseObject, readId } from '../feed/text.ts'
+import { exactDigits, parseObject, readId } from '../feed/text.ts'
 import { TradeOrder } from '../feed/trade-order.ts'
 import { readNumber, readPrice } from '../feed/values.ts'
 
@@ -30,7 +30,16 @@ export type CoinbaseFrame =
   /** `products`: what is named for any channel but heartbeat; undefined where channels are named without products. */
   | { readonly kind: 'subscriptions'; readonly products: readonly string[] | undefined }
   | { readonly kind: 'error'; readonly message: string }
-  | { readonly kind: 'heartbeat' | 'nothing' | 'other' | Fault }
+  | { readonly kind: 'heartbeat'; readonly last?: LastTrade }
+  | { readonly kind: Fault; readonly refused?: { readonly market: Market; readonly id: string } }
+  | { readonly kind: 'nothing' | 'other' }
+
+/** What a heartbeat says of a market: its last trade, and the time of the heartbeat. */
+interface LastTrade {
+  readonly market: Market
+  readonly id: string
+  readonly ts: number
+}
 
 interface MarketState {
   readonly market: Market
@@ -91,11 +100,11 @@ export class CoinbaseReader {
     switch (frame?.['type']) {
       case 'match':
       case 'last_match':
-        return this.#trade(frame, recvTs)
+        return this.#trade(frame, text, recvTs)
       case 'ticker':
         return this.#quote(frame, recvTs)
       case 'heartbeat':
-        return { kind: 'heartbeat' }
+        return this.#heartbeat(frame, text, recvTs)
       case 'subscriptions': {
         const parsed = subscriptionsSchema.safeParse(frame)
         return parsed.success ? { kind: 'subscriptions', products: productsOf(parsed.data) } : MALFORMED
@@ -109,19 +118,32 @@ export class CoinbaseReader {
     }
   }
 
-  #trade(frame: Fields, recvTs: number): CoinbaseFrame {
+  #trade(frame: Fields, text: string, recvTs: number): CoinbaseFrame {
+    const state = this.#state(frame['product_id'])
+    if (state === 'malformed') return MALFORMED
+    const id = tradeId(frame, 'trade_id', text)
+    const refused = state === 'nothing' || id === undefined ? undefined : { market: state.market, id }
     const price = readPrice(frame['price'])
     const size = readPrice(frame['size'])
-    const id = tradeId(frame['trade_id'])
     const ts = micros(frame['time'])
     const side = TAKER_SIDE.get(frame['side'])
-    if (price === undefined || size === undefined || !id || ts === undefined || !side) return MALFORMED
-    const state = this.#state(frame['product_id'])
-    if (typeof state === 'string') return state === 'malformed' ? MALFORMED : NOTHING
-    if (!isPlausible(ts, recvTs, this.#maxSkewMs)) return MISTIMED
+    if (price === undefined || size === undefined || id === undefined || ts === undefined || !side)
+      return { kind: 'malformed', ...(refused && { refused }) }
+    if (state === 'nothing') return NOTHING
+    if (!isPlausible(ts, recvTs, this.#maxSkewMs)) return { kind: 'mistimed', ...(refused && { refused }) }
     const { exchange, symbol } = state.market
     state.order.see(id, ts, this.#tally)
     return { kind: 'trade', trade: { exchange, symbol, id, side, price, size, ts, recvTs } }
+  }
+
+  /** What it says of the last trade is used where it can be read; a heartbeat is one in any case. */
+  #heartbeat(frame: Fields, text: string, recvTs: number): CoinbaseFrame {
+    const state = this.#state(frame['product_id'])
+    const id = tradeId(frame, 'last_trade_id', text)
+    const ts = micros(frame['time'])
+    if (typeof state === 'string' || id === undefined || ts === undefined) return { kind: 'heartbeat' }
+    if (!isPlausible(ts, recvTs, this.#maxSkewMs)) return { kind: 'heartbeat' }
+    return { kind: 'heartbeat', last: { market: state.market, id, ts } }
   }
 
   /** A ticker without a time has the arrival's; other fields that cannot be read cost nothing but themselves. */
@@ -189,7 +211,8 @@ function micros(time: unknown): number | undefined {
   return typeof time === 'string' ? parseIsoMicros(time) : undefined
 }
 
-function tradeId(id: unknown): string | undefined {
-  if (Number.isSafeInteger(id)) return String(id)
-  return readId(id)
+function tradeId(frame: Fields, field: string, text: string): string | undefined {
+  const id = frame[field]
+  if (Number.isSafeInteger(id)) return (id as number) >= 0 ? String(id) : undefined
+  return typeof id === 'number' ? exactDigits(text, field) : readId(id)
 }

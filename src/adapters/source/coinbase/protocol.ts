@@ -1,8 +1,9 @@
-import { type Countdown, startTimer } from '../../../async/timers.ts'
+import { type Countdown, startTimer, type Timer } from '../../../async/timers.ts'
 import { canonicalSymbol } from '../../../domain/market-names.ts'
 import type { Market } from '../../../ports/source.ts'
 import type { FeedProtocol, FrameMeaning, MarketsChange, Outlet } from '../feed/live-source.ts'
 import { readFrameText } from '../feed/text.ts'
+import { TradeSequences } from '../feed/trade-sequence.ts'
 import { refusalInWords, shownWords } from '../feed/words.ts'
 import { type CoinbaseFrame, CoinbaseReader, EXCHANGE } from './frames.ts'
 
@@ -14,6 +15,9 @@ const CHANNEL_NAMES: Readonly<Record<CoinbaseChannel, string>> = { trades: 'matc
 const SETTLE_MS = 2_000
 
 const OMITTED = 'MARKET_UNKNOWN: the answer `subscriptions` does not name it'
+
+/** How soon what waits for late trades is looked at again while nothing arrives. */
+const WAKE_MS = 1_000
 
 interface ProtocolOptions {
   readonly channels: readonly CoinbaseChannel[]
@@ -31,6 +35,9 @@ export class CoinbaseProtocol implements FeedProtocol {
   readonly #options: ProtocolOptions
   readonly #channels: readonly string[]
   readonly #reader: CoinbaseReader
+  readonly #sequences: TradeSequences
+  #isOpen = false
+  #timer: Timer | undefined
   readonly #symbols = new Set<string>()
   /** The products of each subscribe of this connection that no answer named yet. */
   #asked: ReadonlySet<string>[] = []
@@ -48,6 +55,10 @@ export class CoinbaseProtocol implements FeedProtocol {
     this.#channels = [...options.channels.map((channel) => CHANNEL_NAMES[channel]), 'heartbeat']
     const { tally, maxSkewMs } = options.outlet
     this.#reader = new CoinbaseReader((symbol) => this.#symbols.has(symbol), tally, maxSkewMs)
+    // What is passed on after the end of a connection proves nothing about the next one.
+    this.#sequences = new TradeSequences((item) =>
+      this.#isOpen ? options.outlet.emit(item) : options.outlet.note(item),
+    )
   }
 
   get markets(): number {
@@ -62,6 +73,7 @@ export class CoinbaseProtocol implements FeedProtocol {
     this.#hasComplained = false
     this.#named.clear()
     this.#refused.clear()
+    this.#isOpen = true
     this.#reader.opened()
     const { refusals } = this.#options.outlet
     const { good = [], refused = [] } = Object.groupBy(this.#symbols, (symbol) =>
@@ -70,9 +82,14 @@ export class CoinbaseProtocol implements FeedProtocol {
     return [...this.#ask(good), ...this.#ask(refused)]
   }
 
+  /** What waits for late trades is passed on: none will come on this connection. */
   closed(): void {
     this.#settling?.stop()
     this.#settling = undefined
+    this.#timer?.stop()
+    this.#timer = undefined
+    this.#isOpen = false
+    this.#sequences.ended()
   }
 
   add(markets: readonly Market[]): MarketsChange {
@@ -90,6 +107,7 @@ export class CoinbaseProtocol implements FeedProtocol {
       this.#named.delete(symbol)
       this.#refused.delete(symbol)
       this.#reader.forget(symbol)
+      this.#sequences.forget(symbol)
     }
     if (gone.length === 0) return { send: [], added: [] }
     this.#unsubscribes++
@@ -100,10 +118,12 @@ export class CoinbaseProtocol implements FeedProtocol {
     const text = readFrameText(data)
     if (text === undefined) return 'malformed'
     const frame = this.#reader.read(text, recvTs)
+    if (frame.kind === 'quote' || frame.kind === 'heartbeat') this.#elapse(recvTs)
     switch (frame.kind) {
       case 'trade':
         this.#heard(frame.trade.symbol)
-        this.#options.outlet.emit({ channel: 'trade', event: frame.trade })
+        this.#sequences.trade(frame.trade)
+        this.#elapse(recvTs)
         return 'delivers'
       case 'quote':
         this.#heard(frame.quote.symbol)
@@ -115,14 +135,27 @@ export class CoinbaseProtocol implements FeedProtocol {
         return this.#error(frame)
       // They come once a second for each product, so their rhythm tells nothing about a limit.
       case 'heartbeat':
+        if (frame.last) this.#sequences.names(frame.last.market, frame.last.id, frame.last.ts, recvTs)
+        return 'delivers'
       case 'nothing':
         return 'delivers'
       case 'other':
         return 'neutral'
       case 'malformed':
       case 'mistimed':
+        if (frame.refused) this.#sequences.refused(frame.refused.market, frame.refused.id)
         return frame.kind
     }
+  }
+
+  /** Passes on what has waited long enough, now and while nothing else arrives. */
+  #elapse(now: number): void {
+    this.#sequences.elapse(now)
+    if (!this.#sequences.isWaiting || this.#timer !== undefined) return
+    this.#timer = startTimer(() => {
+      this.#timer = undefined
+      this.#elapse(this.#options.outlet.now())
+    }, WAKE_MS).unref()
   }
 
   /** What is delivered is not refused, whatever was said before. */

@@ -1,7 +1,7 @@
 import type { Side, Trade } from '../../../domain/events.ts'
 import type { Market } from '../../../ports/source.ts'
 import { isPlausible } from '../feed/event-time.ts'
-import { readId } from '../feed/text.ts'
+import { exactDigits, readId } from '../feed/text.ts'
 import { readAmount, readPrice } from '../feed/values.ts'
 
 /** A parsed frame of the service: an object with a TYPE. */
@@ -11,7 +11,6 @@ export type Frame = Readonly<Record<string, unknown>>
 const SELL = 1
 const BUY = 2
 
-const MOST_DIGITS = 128
 const NANOS = 1_000_000_000
 
 /** Contents of trades without an id that are remembered to number equal ones. */
@@ -86,13 +85,7 @@ function givenId(id: unknown, raw: Uint8Array): string | undefined {
   if (id === undefined || id === null || id === '') return ''
   if (typeof id === 'string') return readId(id)
   if (typeof id !== 'number') return undefined
-  return Number.isSafeInteger(id) ? String(id) : exactId(raw)
-}
-
-/** The digits of a numeric id that a double cannot hold: rounded, two trades would share one id. */
-function exactId(raw: Uint8Array): string | undefined {
-  const digits = /"ID"\s*:\s*(\d+)\s*[,}]/.exec(Buffer.from(raw).toString())?.[1]
-  return digits !== undefined && digits.length <= MOST_DIGITS ? digits : undefined
+  return Number.isSafeInteger(id) ? String(id) : exactDigits(Buffer.from(raw).toString(), 'ID')
 }
 
 function contentId(frame: Frame, side: Side, ordinals: ContentOrdinals): string {

@@ -44,7 +44,7 @@ export interface FeedProtocol {
   remove(markets: readonly Market[]): MarketsChange
   /** Reads one frame and emits what is in it. Never throws. `recvTs`: microseconds. */
   read(data: Buffer, recvTs: number): FrameMeaning
-  /** The source is closed: nothing is waited for any more. */
+  /** The connection has ended, or the source is closed: nothing is waited for any more. */
   closed?(): void
 }
 
@@ -121,12 +121,14 @@ export class LiveSource implements Source {
     this.#tally = new Tally(this.#log, options.redact)
     this.#queue = new ArrivalQueue({
       capacity: options.queueCapacity,
-      hole: (dropped) =>
-        this.#change(
+      hole: (dropped) => ({
+        ...this.#change(
           'recovered',
           `nobody pulled: ${dropped} items were dropped here at the queue's bound`,
           true,
         ),
+        cause: 'overflow',
+      }),
     })
     this.#link = new Link(
       { ...options.link, redact: options.redact },
@@ -263,6 +265,7 @@ export class LiveSource implements Source {
   }
 
   #lost(error: TapelineError, delivered: boolean): void {
+    this.#protocol.closed?.()
     this.#watchdog.stop()
     if (delivered) {
       this.#queue.push(this.#change('disconnected', `${error.code}: ${error.message}`))

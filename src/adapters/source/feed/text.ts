@@ -34,3 +34,9 @@ export function readId(value: unknown): string | undefined {
   if (typeof value !== 'string' || value.length === 0 || value.length > LONGEST_ID) return undefined
   return isKept(value) ? value : undefined
 }
+
+/** The digits of a whole number in JSON text that a double cannot hold: rounded, two ids would become one. Undefined where it has others. */
+export function exactDigits(json: string, field: string): string | undefined {
+  const digits = new RegExp(`"${field}"\\s*:\\s*(\\d+)\\s*[,}]`).exec(json)?.[1]
+  return digits !== undefined && digits.length <= LONGEST_ID ? digits : undefined
+}
