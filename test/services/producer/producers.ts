@@ -10,6 +10,8 @@ import { ensureTopics, findTopic } from '../../../src/control/topics.ts'
 import { marketKey, type Status, type Trade } from '../../../src/domain/events.ts'
 import { counts, emptyMemory } from '../../../src/domain/reader-rules.ts'
 import type { StoredRecord } from '../../../src/ports/broker.ts'
+import type { Meter } from '../../../src/ports/log.ts'
+import type { Source } from '../../../src/ports/source.ts'
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
 import { createAlerts } from '../../../src/telemetry/alerts.ts'
 import { startProducer } from '../../../src/topology/actors.ts'
@@ -23,6 +25,15 @@ export const NEVER = new AbortController().signal
 export const TOPICS = NAMES.fixed
 export const PARTITIONS = 4
 export const MARKETS = Array.from({ length: 12 }, (_, n) => ({ exchange: 'x', symbol: `S${n}-USD` }))
+
+interface Start {
+  readonly capacity?: number
+  readonly random?: number
+  readonly speed?: number
+  /** Another source than a connection to the exchange. */
+  readonly source?: Source
+  readonly meter?: Meter
+}
 
 /** Producers as processes over one broker and one exchange, with streams of all trades. */
 export async function setUp(t: TestContext, streams: readonly string[] = ['app.all']) {
@@ -51,7 +62,13 @@ export async function setUp(t: TestContext, streams: readonly string[] = ['app.a
   })
   let instances = 0
 
-  const start = async ({ capacity = 100_000, random = 0, speed = 1 } = {}) => {
+  const start = async ({
+    capacity = 100_000,
+    random = 0,
+    speed = 1,
+    source,
+    meter = quietMeter,
+  }: Start = {}) => {
     const now = (): number => performance.now() * speed
     const instance = `producer-${++instances}`
     const mine = new ProcessBroker(broker)
@@ -60,9 +77,16 @@ export async function setUp(t: TestContext, streams: readonly string[] = ['app.a
     const connection = exchange.connect(capacity)
     const services = await createProducerServices(
       {
-        ...{ source: connection.source, markets: MARKETS, broker: mine, registry, bus, instance },
+        ...{
+          source: source ?? connection.source,
+          markets: source ? [] : MARKETS,
+          broker: mine,
+          registry,
+          bus,
+          instance,
+        },
         ...{ names: NAMES, topics: TOPICS, partitions: PARTITIONS, standing: new Map(), lingerMs: 0 },
-        ...{ now, newId: () => instance, log: quietLog, meter: quietMeter },
+        ...{ now, newId: () => instance, log: quietLog, meter },
       },
       NEVER,
     )
