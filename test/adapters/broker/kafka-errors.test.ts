@@ -69,7 +69,7 @@ test('what the library and TLS say of themselves has its meaning', () => {
 describe('errors of Kafka', requireServer(kafkaMissing()), () => {
   let kafka: ProxiedKafka
   before(async () => {
-    kafka = await startProxiedKafka()
+    kafka = await startProxiedKafka({ properties: { 'transaction.max.timeout.ms': '1000' } })
   })
   after(() => kafka.close())
 
@@ -86,6 +86,17 @@ describe('errors of Kafka', requireServer(kafkaMissing()), () => {
       [...PROTOCOL_ERRORS].map(([code, { name }]) => [code, name]),
       listed.filter(isError).toSorted(([a], [b]) => a - b),
     )
+  })
+
+  test('a transactional id that the broker never gives is refused at once, with a remedy', async (t) => {
+    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    await assert.rejects(broker.takeOver(uniqueName('id'), deadline()), (error) => {
+      const { code, message, remedy } = error as TapelineError
+      assert.equal(code, 'BROKER_REFUSED')
+      assert.match(message, /INVALID_TRANSACTION_TIMEOUT/)
+      assert.match(remedy, /transaction\.max\.timeout\.ms/)
+      return true
+    })
   })
 
   test('a topic that the broker never makes is refused at once, with a remedy', async (t) => {

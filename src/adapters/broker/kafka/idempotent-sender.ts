@@ -5,6 +5,7 @@ import { abortReason } from '../abort-reason.ts'
 import { SendWindow } from '../send-window.ts'
 import { Admission } from './admission.ts'
 import { Cluster } from './cluster.ts'
+import { errorOfCode } from './error-table.ts'
 import { brokerError } from './errors.ts'
 import { placeKey } from './offsets.ts'
 import { PartitionQueue, type ProducerIdentity } from './partition-queue.ts'
@@ -287,9 +288,7 @@ export class IdempotentSender {
         async () => {
           const given = await this.#cluster.request('initProducerId', 'any', [null, BROKER_WAIT_MS, -1n, -1])
           if (given.errorCode === 0) return given
-          const reason = `no producer id was given (error ${given.errorCode})`
-          const isForbidden = given.errorCode === 31
-          throw new TapelineError(isForbidden ? 'BROKER_FORBIDDEN' : 'BROKER_UNAVAILABLE', reason)
+          throw errorOfCode(given.errorCode, 'no producer id was given')
         },
         { signal: closing, closing },
       )

@@ -9,6 +9,7 @@ import type {
 } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
 import { untilDone } from '../until-aborted.ts'
+import { errorOfCode, isRefusal } from './error-table.ts'
 import { brokerError } from './errors.ts'
 import type { Assigned } from './fetch-lane.ts'
 import type { FetchedPartition } from './fetch-request.ts'
@@ -30,12 +31,14 @@ const LOOK_MS = 250
 const LOOK_AGAIN_MS = 50
 /** A topic counts as gone when it was not found for so long: a broker that has just started may not know it yet. */
 const GONE_MS = 300
+/** A partition that has been in trouble for so long is reported, again and again; one that was in none for this is not. */
+const REPORT_TROUBLE_MS = 5_000
+const CALM_MS = 2_000
 /** Bytes that are damaged so often are so in the log, and not on their way. */
 const DAMAGED_TRIES = 3
 
 /** The protocol's codes that are told apart. Source: https://kafka.apache.org/protocol#protocol_error_codes */
 const OUT_OF_RANGE = 1
-const TOPIC_FORBIDDEN = 29
 
 /**
  * Reads from positions of its own, fetching ahead of its caller. Outages are waited for: the reader goes on by itself, and polls
@@ -49,6 +52,8 @@ export class KafkaReader implements Reader {
   /** Partitions in trouble, by error code, and since when their topic is not found. */
   readonly #troubles = new Map<Assigned, number>()
   readonly #missingSince = new WeakMap<Assigned, number>()
+  /** Since when a partition has been in trouble or was last reported, and when it was in trouble last (performance.now). */
+  readonly #troubled = new WeakMap<Assigned, { since: number; at: number }>()
   /** How often what comes next in a partition has come damaged. */
   readonly #damaged = new WeakMap<Assigned, number>()
   #isRecovering = false
@@ -193,8 +198,8 @@ export class KafkaReader implements Reader {
 
   #trouble(each: Assigned, errorCode: number): void {
     this.#troubles.set(each, errorCode)
-    if (errorCode === TOPIC_FORBIDDEN) {
-      this.#refusal = new TapelineError('BROKER_FORBIDDEN', `the user may not read the topic ${each.topic}`)
+    if (isRefusal(errorCode)) {
+      this.#refusal = errorOfCode(errorCode, `the topic ${each.topic} cannot be read`)
       this.#tellPoll()
     }
     void this.#recover()
@@ -259,11 +264,25 @@ export class KafkaReader implements Reader {
       const state = found.get(each.topic)
       if (state?.id === each.topicId) {
         this.#missingSince.delete(each)
-        if ((state.leaders[each.partition] ?? -1) >= 0 && code !== TOPIC_FORBIDDEN)
-          this.#fetcher.restore(each)
+        this.#reportTrouble(each, code)
+        if ((state.leaders[each.partition] ?? -1) >= 0 && !isRefusal(code)) this.#fetcher.restore(each)
         else this.#troubles.set(each, code)
       } else this.#miss(each, code)
     }
+  }
+
+  /** Says once in a while which partition cannot be read, and why: the others go on, and nobody would notice. */
+  #reportTrouble(each: Assigned, code: number): void {
+    const now = performance.now()
+    const known = this.#troubled.get(each)
+    const trouble = known !== undefined && now - known.at < CALM_MS ? known : { since: now, at: now }
+    this.#troubled.set(each, trouble)
+    trouble.at = now
+    if (now - trouble.since < REPORT_TROUBLE_MS) return
+    trouble.since = now
+    const { topic, partition, offset } = each
+    const error = code < 0 ? 'it has no leader' : errorOfCode(code, 'fetching failed').message
+    this.#log.warn({ topic, partition, offset, reason: error }, 'a partition cannot be read')
   }
 
   #miss(each: Assigned, code: number): void {

@@ -3,6 +3,7 @@ import { TapelineError } from '../../../errors.ts'
 import type { OutgoingRecord, PartitionRecords } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
 import type { Cluster } from './cluster.ts'
+import { errorOfCode, isRefusal } from './error-table.ts'
 import { brokerError } from './errors.ts'
 import { placeKey } from './offsets.ts'
 import { persist } from './persist.ts'
@@ -24,7 +25,6 @@ const FENCED = new Set([47, 49, 90])
 /** There is no transaction to end, or it was ended by the coordinator: it took too long. */
 const INVALID_STATE = 48
 const UNKNOWN_TOPIC = 3
-const FORBIDDEN = new Set([29, 31, 53])
 /** The transaction cannot be committed, and the id can be used on after it is aborted. */
 const ABORTABLE = 120
 /** Nothing was done because of another partition of the request. */
@@ -301,10 +301,8 @@ export class KafkaTransaction {
         throw new TransactionError(
           new TapelineError('FENCED', `the broker has ended the transaction of ${this.#id}`),
         )
-      if (FORBIDDEN.has(code))
-        throw new TransactionError(
-          new TapelineError('BROKER_FORBIDDEN', `the user may not write under ${this.#id}`),
-        )
+      if (isRefusal(code))
+        throw new TransactionError(errorOfCode(code, `${this.#id} cannot be written under`))
       if (code === ABORTABLE)
         throw new TransactionError(
           new TapelineError('BROKER_UNAVAILABLE', `the broker asks to abort the transaction of ${this.#id}`),
