@@ -1,12 +1,11 @@
 import type { GroupMember, GroupOptions } from '../../src/ports/broker.ts'
-import { type Host, runAs } from './clock.ts'
+import type { Host } from './clock.ts'
+import { Group, type Member } from './group.ts'
 import type { Link, Surroundings } from './link.ts'
 import type { MemoryBroker } from './memory-broker.ts'
 
-/** How often the group looks who is there. */
+/** How often the groups look who is there. */
 const LOOK_MS = 500
-
-const NEVER = new AbortController().signal
 
 /** What a group gave a process. */
 export interface Gift {
@@ -17,95 +16,119 @@ export interface Gift {
   readonly at: number
 }
 
-interface Membership {
+interface Membership extends Member {
   readonly host: Host
   readonly options: GroupOptions
-  inner: GroupMember | undefined
-  /** When the coordinator of the group last heard of the member. */
+  readonly group: Group
+  /** When the group last heard of the member, and it of the group. */
   heardAt: number
-  /** Whether the member has been told that it has nothing, since the group may have given it up. */
-  isGivenUp: boolean
-  hasLeft: boolean
+  /** Whether the member has been told that others may have what it has. */
+  isInDoubt: boolean
+  /** What is told comes one after another. */
+  telling: Promise<void>
 }
 
 /**
- * The consumer groups, as the processes' clients keep their membership: who is not heard for a session is put out and loses its
- * partitions behind its back; who hears nothing for a session gives them up by itself; both are taken in again.
+ * The consumer groups, with the clients of the processes: who is not heard for a session is put out behind its back; who hears nothing for a
+ * session is in doubt; both ask for what they had when they are heard again.
  */
 export class Groups {
-  readonly #around: Surroundings
-  readonly #inner: MemoryBroker
-  readonly #sessionMs: number
-  readonly #memberships = new Set<Membership>()
   readonly gifts: Gift[] = []
+  readonly #around: Surroundings
+  readonly #broker: MemoryBroker
+  readonly #sessionMs: number
+  readonly #groups = new Map<string, Group>()
+  readonly #memberships = new Set<Membership>()
   #isOver = false
 
-  constructor(around: Surroundings, inner: MemoryBroker, sessionMs: number) {
+  constructor(around: Surroundings, broker: MemoryBroker, sessionMs: number) {
     this.#around = around
-    this.#inner = inner
+    this.#broker = broker
     this.#sessionMs = sessionMs
     this.#lookLater()
   }
 
   async join(host: Host, link: Link, options: GroupOptions, signal: AbortSignal): Promise<GroupMember> {
-    const { clock } = this.#around
-    const membership: Membership = {
-      ...{ host, options: this.#ofHost(host, options), inner: undefined },
-      ...{ heardAt: clock.now, isGivenUp: false, hasLeft: false },
+    let membership: Membership | undefined
+    const enter = async (): Promise<void> => {
+      membership = this.#create(host, options)
+      this.#memberships.add(membership)
+      membership.group.enter(membership)
     }
-    await link.call(`join ${options.group}`, () => this.#enter(membership), signal)
+    const leave = (): void => {
+      if (membership === undefined) return
+      this.#memberships.delete(membership)
+      membership.group.leave(membership)
+    }
+    try {
+      await link.call(`join ${options.group}`, enter, signal)
+    } catch (error) {
+      leave()
+      throw error
+    }
     return {
-      commit: (positions, stop) =>
-        link.call(
-          `commit-group ${options.group}`,
-          async () => membership.inner?.commit(positions, stop),
-          stop,
-        ),
-      leave: async () => {
-        membership.hasLeft = true
-        this.#memberships.delete(membership)
-        await runAs(undefined, async () => membership.inner?.leave())
-      },
+      commit: (_positions, stop) => link.call(`commit-group ${options.group}`, async () => {}, stop),
+      leave: async () => leave(),
     }
   }
 
-  /** The group deals anew: a member is put out and comes in again. */
+  /** The group deals anew: a member is put out, forgets what it had, and comes in again. */
   shuffle(host: Host): void {
-    for (const membership of this.#memberships) if (membership.host === host) this.#putOut(membership)
+    for (const membership of this.#memberships) {
+      if (membership.host !== host) continue
+      this.#putOut(membership)
+      membership.shards = []
+    }
   }
 
   stop(): void {
     this.#isOver = true
   }
 
-  /** What the group tells reaches the process when it runs. */
-  #ofHost(host: Host, options: GroupOptions): GroupOptions {
-    const { clock, trace } = this.#around
-    return {
-      ...options,
-      onAssignment: (partitions) =>
-        new Promise((resolve) => {
-          clock.after(host, 0, () => {
-            const places = partitions.map(({ topic, partition }) => `${topic}:${partition}`)
-            trace.add(host.name, `${options.group} gives ${places}`)
-            this.gifts.push({ group: options.group, host: host.name, places, at: clock.now })
-            options.onAssignment(partitions).then(resolve, resolve)
-          })
-        }),
+  #create(host: Host, options: GroupOptions): Membership {
+    const { clock } = this.#around
+    const { group: name, topics } = options
+    const partitions = topics.map((topic) => this.#broker.topics.get(topic)?.spec.partitions ?? 0)
+    const group = this.#groups.get(name) ?? new Group(clock, Math.max(...partitions))
+    this.#groups.set(name, group)
+    const membership: Membership = {
+      ...{ name: host.name, host, options, group, shards: [] },
+      ...{ heardAt: clock.now, isInDoubt: false, telling: Promise.resolve() },
+      tell: (shards) => {
+        membership.telling = membership.telling.then(() => this.#tell(membership, shards))
+        return membership.telling
+      },
     }
+    return membership
   }
 
-  async #enter(membership: Membership): Promise<void> {
-    this.#memberships.add(membership)
-    membership.heardAt = this.#around.clock.now
-    membership.isGivenUp = false
-    membership.inner = await this.#inner.joinGroup(membership.options, NEVER)
+  /** What the group tells reaches the process when it runs. */
+  #tell({ host, options }: Membership, shards: readonly number[]): Promise<void> {
+    const { clock, trace } = this.#around
+    const { group, topics, onAssignment } = options
+    const given = topics.flatMap((topic) => shards.map((partition) => ({ topic, partition })))
+    const places = given.map(({ topic, partition }) => `${topic}:${partition}`)
+    return new Promise((resolve) => {
+      clock.after(host, 0, () => {
+        trace.add(host.name, `${group} gives ${shards.length === 0 ? 'nothing' : `shards ${shards}`}`)
+        this.gifts.push({ group, host: host.name, places, at: clock.now })
+        onAssignment(given).then(resolve, resolve)
+      })
+    })
+  }
+
+  #doubt(membership: Membership): void {
+    const { host, options } = membership
+    membership.isInDoubt = true
+    const { onDoubt, group } = options
+    this.#around.trace.add(host.name, `${group} may have put it out`)
+    if (onDoubt) this.#around.clock.after(host, 0, onDoubt)
+    else void membership.tell([])
   }
 
   #putOut(membership: Membership): void {
     this.#around.trace.add('groups', `${membership.options.group} puts ${membership.host.name} out`)
-    void membership.inner?.leave()
-    membership.inner = undefined
+    membership.group.leave(membership)
     if (membership.host.state === 'dead') this.#memberships.delete(membership)
   }
 
@@ -119,26 +142,25 @@ export class Groups {
 
   #look(membership: Membership): void {
     const { clock, weather } = this.#around
-    const { host } = membership
+    const { host, group } = membership
     if (weather.hears(host)) {
       membership.heardAt = clock.now
-      if (membership.isGivenUp && membership.inner !== undefined) this.#putOut(membership)
-      if (membership.inner === undefined) void this.#takeIn(membership)
+      if (!group.has(membership)) this.#takeIn(membership)
+      else if (membership.isInDoubt) {
+        membership.isInDoubt = false
+        void membership.tell(membership.shards)
+      }
       return
     }
     if (clock.now - membership.heardAt <= this.#sessionMs) return
-    // A broker that is away counts nobody out; it does so when it is back, if nothing is heard of the member then.
-    if (membership.inner !== undefined && !weather.isGone('broker')) this.#putOut(membership)
-    if (membership.isGivenUp || host.state !== 'running') return
-    membership.isGivenUp = true
-    void membership.options.onAssignment([])
+    // A broker that is away puts nobody out.
+    if (group.has(membership) && !weather.isGone('broker')) this.#putOut(membership)
+    if (!membership.isInDoubt && host.state === 'running') this.#doubt(membership)
   }
 
-  /** The member hears first that it has nothing any more, then what it is given. */
-  async #takeIn(membership: Membership): Promise<void> {
-    const told = membership.isGivenUp ? undefined : membership.options.onAssignment([])
-    membership.isGivenUp = false
-    await told
-    if (!membership.hasLeft && membership.inner === undefined) await this.#enter(membership)
+  #takeIn(membership: Membership): void {
+    if (!membership.isInDoubt) this.#doubt(membership)
+    membership.isInDoubt = false
+    membership.group.enter(membership)
   }
 }
