@@ -7,12 +7,15 @@ import { followTopic, printTopic } from '../../src/cli/tail/topic.ts'
 import type { RecordHeaders } from '../../src/domain/record.ts'
 import { TapelineError } from '../../src/errors.ts'
 import type { Broker } from '../../src/ports/broker.ts'
+import { spoilEmbedded } from '../adapters/broker/spoil-embedded.ts'
+import { temporaryFolder } from '../adapters/broker/temporary-folder.ts'
+import { quietLog } from '../quiet.ts'
 import { type RecordingTerminal, recordingTerminal } from './recording-terminal.ts'
 
 const TOPIC = 'market.trades'
 
-async function broker(t: TestContext, partitions: number): Promise<Broker> {
-  const opened = await openEmbeddedBroker({ folder: ':memory:' })
+async function broker(t: TestContext, partitions: number, folder = ':memory:'): Promise<Broker> {
+  const opened = await openEmbeddedBroker({ folder, log: quietLog })
   t.after(() => opened.close())
   await opened.createTopics([{ name: TOPIC, partitions }], AbortSignal.timeout(5_000))
   return opened
@@ -57,6 +60,17 @@ describe('tail of a topic', () => {
       '{"offset":6,"key":"kraken:BTC-EUR","value":{"a":1}}',
     ])
     assert.match(terminal.noted.join(), /offset 5 .*not JSON/)
+  })
+
+  test('tells of offsets that nobody can read, and prints all others', async (t) => {
+    const folder = await temporaryFolder(t)
+    const from = await broker(t, 1, folder)
+    for (const id of ['a', 'spoilt', 'b', 'c']) await publish(from, 0, [[{}, `{"id":"${id}"}`]])
+    spoilEmbedded(folder, 'spoilt')
+    const terminal = recordingTerminal()
+    await printTopic(readingOf(brokerLog(from), terminal))
+    assert.deepEqual(terminal.printed.join('\n').split('\n'), ['{"id":"a"}', '{"id":"b"}', '{"id":"c"}'])
+    assert.match(terminal.noted.join(), /a hole: offsets 1 to 1 of partition 0 cannot be read/)
   })
 
   test('ends at the end as of its start, over all partitions and pages', async (t) => {

@@ -99,6 +99,8 @@ export class MemoryBroker implements Broker {
   readonly topics = new Map<string, { description: TopicDescription; records: StoredRecord[] }>()
   readonly #appended = new Set<() => void>()
   openReaders = 0
+  /** Offsets whose batch of one record nobody can read. */
+  readonly spoilt = new Set<number>()
 
   add(name: string, records: readonly StoredRecord[], { earliest = 0, partitions = 1 } = {}): void {
     const offsets = Array.from({ length: partitions }, () => ({ earliest, end: earliest }))
@@ -145,8 +147,10 @@ export class MemoryBroker implements Broker {
       poll: async ({ maxRecords, waitMs }: { maxRecords: number; waitMs: number }, signal: AbortSignal) => {
         if (at === undefined) return []
         if (this.#after(at, maxRecords).length === 0 && waitMs > 0) await this.#wait(waitMs, signal)
-        const records = this.#after(at, maxRecords)
         const { topic, partition, offset } = at
+        const found = this.#after(at, maxRecords)
+        const end = found.findIndex((record) => this.spoilt.has(record.offset))
+        const records = end < 0 ? found : found.slice(0, end)
         const nextOffset = (records.at(-1)?.offset ?? offset - 1) + 1
         at = { ...at, offset: nextOffset }
         const { id, offsets } = this.topics.get(topic)?.description ?? untouched()
@@ -160,7 +164,23 @@ export class MemoryBroker implements Broker {
           nextOffset,
           endOffset,
         }
-        return records.length > 0 ? [fetch] : []
+        if (end < 0) return records.length > 0 ? [fetch] : []
+        at = { ...at, offset: nextOffset + 1 }
+        const place = {
+          topic,
+          topicId: id,
+          partition,
+          endOffset,
+          offset: nextOffset,
+          nextOffset: nextOffset + 1,
+        }
+        const unreadable = {
+          kind: 'undecodable',
+          ...place,
+          bytes: Buffer.from('x'),
+          reason: 'spoilt',
+        } as const
+        return records.length > 0 ? [fetch, unreadable] : [unreadable]
       },
       close: async () => {
         this.openReaders--

@@ -104,6 +104,26 @@ describe('GET /v1/topics/{name}/records', () => {
     )
   })
 
+  test('offsets that nobody can read are named, and next goes on behind them', async (t) => {
+    const { url, broker } = await startPlatform(t)
+    broker.add(
+      'app.01',
+      [0, 1, 2, 3].map((offset) => record(offset)),
+    )
+    for (const offset of [0, 2]) broker.spoilt.add(offset)
+    const answers: unknown[] = []
+    for (let next = 0; next < 4; ) {
+      const answer = await call(`${url}/v1/topics/app.01/records?from=${next}`)
+      answers.push([offsetsOf(answer), answer.json()['undecodable']])
+      next = Number(answer.json()['next'])
+    }
+    assert.deepEqual(answers, [
+      [[], [{ from: 0, to: 0, reason: 'spoilt' }]],
+      [[1], [{ from: 2, to: 2, reason: 'spoilt' }]],
+      [[3], undefined],
+    ])
+  })
+
   test('an answer ends near 4 MiB, and next goes on from there', async (t) => {
     const { url, broker } = await startPlatform(t)
     const value = Buffer.alloc(1 << 20, 'x')

@@ -43,7 +43,14 @@ export async function joinFixedTopics(parts: ConsumerFixedParts, signal: AbortSi
   const claims = new Map<string, Claim>()
   /** In which generation of the assignment each was claimed. */
   const claimedIn = new Map<string, number>()
-  const reading = createReading(parts)
+  /** Its partitions are claimed again once there is a topic of this name, under the identity that it has then. */
+  const lose = (topic: string): void => {
+    const detail = `the fixed topic ${topic} is gone: it is waited for, and what was not stored of it is lost`
+    log.error({ topic, code: 'TOPIC_UNKNOWN' }, detail)
+    parts.raiseAlert(`gone:${topic}`, 'TOPIC_UNKNOWN', detail)
+    for (const claim of [...claims.values()]) if (claim.topic === topic) release(claim)
+  }
+  const reading = createReading(parts, lose)
   const inTurn = createSerializer()
   /** Ends the poll under way, so that what was just claimed is read. */
   let polling: AbortController | undefined
@@ -86,6 +93,7 @@ export async function joinFixedTopics(parts: ConsumerFixedParts, signal: AbortSi
       const known = await findTopic(broker, topic, stop)
       if (known) targets.push(...ofTopic.map(({ partition }) => ({ topic, topicId: known.id, partition })))
     }
+    if (targets.length === 0) return
     const taken = await withDeadline(stop, CLAIM_TIMEOUT_MS, (deadline) => store.claim(targets, deadline))
     // The group may have moved on in the meantime.
     const held = taken.filter(({ topic, partition }) => assignment.has(topic, partition))
@@ -199,7 +207,7 @@ interface Reading {
   close(): Promise<void>
 }
 
-function createReading({ broker, log, meter }: ConsumerFixedParts): Reading {
+function createReading({ broker, log, meter }: ConsumerFixedParts, lose: (topic: string) => void): Reading {
   let reader: Reader | undefined
   const positions = new Map<string, { readonly topic: string; readonly partition: number; offset: number }>()
   /** Partitions in which the reader stands elsewhere than it should. */
@@ -213,11 +221,18 @@ function createReading({ broker, log, meter }: ConsumerFixedParts): Reading {
     dropped = []
     if (gone.length > 0) await reader.unassign(gone, signal)
     const targets = [...moved].flatMap((key) => positions.get(key) ?? [])
-    if (targets.length > 0)
-      await reader.assign(
-        targets.map((target) => ({ ...target })),
-        signal,
-      )
+    for (const [topic, own] of Map.groupBy(targets, (target) => target.topic)) {
+      try {
+        await reader.assign(
+          own.map((target) => ({ ...target })),
+          signal,
+        )
+      } catch (error) {
+        // One that is gone holds up no other.
+        if (toTapelineError(error).code !== 'TOPIC_UNKNOWN') throw error
+        lose(topic)
+      }
+    }
     moved.clear()
     return reader
   }
@@ -256,7 +271,7 @@ function createReading({ broker, log, meter }: ConsumerFixedParts): Reading {
         const current = await settle(signal)
         for (const fetch of await current.poll(options, signal)) {
           if (fetch.kind === 'deleted') {
-            log.error({ topic: fetch.topic, code: 'TOPIC_UNKNOWN' }, 'a fixed topic was deleted')
+            lose(fetch.topic)
             continue
           }
           const key = partitionKey(fetch.topic, fetch.partition)

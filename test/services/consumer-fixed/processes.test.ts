@@ -195,6 +195,24 @@ test('a log that lost its end is followed from its end: what is written there ag
   assert.ok(before.length > 0)
 })
 
+test('a fixed topic that somebody deletes is an alert, and holds up no other', async (t) => {
+  const world = await setUp(t)
+  const consumer = await world.start()
+  await world.publish(40)
+  await allStoredOnce(world)
+  const [quotes] = await world.broker.describeTopics([TOPICS.quote], NEVER)
+  await world.broker.deleteTopics([{ name: TOPICS.quote, id: quotes?.id ?? '' }], NEVER)
+  await until('an alert is raised', () => consumer.alerts.list().some(({ code }) => code === 'TOPIC_UNKNOWN'))
+  await world.publish(40)
+  await allStoredOnce(world)
+  // A new reader, as after an outage, holds up no other either.
+  consumer.broker.isAway = true
+  await until('the machine says so', () => consumer.machine.report().state === 'error')
+  consumer.broker.isAway = false
+  await world.publish(40)
+  await allStoredOnce(world)
+})
+
 test('the offsets of the group follow what is stored, also when nothing more comes', async (t) => {
   const world = await setUp(t)
   const consumer = await world.start()

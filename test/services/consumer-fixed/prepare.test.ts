@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { emptyMemory } from '../../../src/domain/reader-rules.ts'
+import { TupleMemory } from '../../../src/domain/tuple-memory.ts'
+import type { FixedFetch } from '../../../src/ports/pipeline.ts'
+import type { Claim, PartitionWrite } from '../../../src/ports/store.ts'
+import { prepareFetches } from '../../../src/services/consumer-fixed/prepare.ts'
+import { quietLog } from '../../quiet.ts'
+import { TOPICS, tradeRecord } from './consumers.ts'
+
+const PLACE = { topic: TOPICS.trade, topicId: 'id', partition: 0 }
+
+const { book: _notStored, ...STORED } = TOPICS
+const PARTS = {
+  topics: STORED,
+  nowMicros: () => 1_000,
+  raiseAlert() {},
+  log: quietLog,
+  memory: new TupleMemory(),
+}
+
+/** A log that may lose its end and grow again: each record is told apart by the life of its offset. */
+class ShrinkingLog {
+  readonly records: string[] = []
+  #lives = 0
+
+  grow(count: number): void {
+    for (let i = 0; i < count; i++) this.records.push(`t${this.#lives++}`)
+  }
+
+  shrink(count: number): void {
+    this.records.length = Math.max(0, this.records.length - count)
+  }
+
+  /** What a reader at an offset gets of at most so many records; undefined where there is nothing. */
+  read(from: number, most: number): FixedFetch | undefined {
+    const end = this.records.length
+    if (from > end) return { kind: 'truncated', ...PLACE, position: from, earliest: end, from }
+    const ids = this.records.slice(from, from + most)
+    if (ids.length === 0) return undefined
+    const records = ids.map((id, i) => ({ ...tradeRecord(0, id), offset: from + i, timestamp: 0 }))
+    return { kind: 'records', ...PLACE, records, nextOffset: from + ids.length, endOffset: end, from }
+  }
+}
+
+const rowsIn = ({ segments }: PartitionWrite): number => segments.reduce((sum, { rows }) => sum + rows, 0)
+
+test('whatever a log loses and gets again, each write tells by its offset alone whether it was done, and goes back only where it says so', () => {
+  const step = fc.oneof(
+    fc.record({ grow: fc.integer({ min: 1, max: 5 }) }),
+    fc.record({ shrink: fc.integer({ min: 1, max: 8 }) }),
+    fc.record({ poll: fc.integer({ min: 1, max: 4 }) }),
+    fc.constant('write' as const),
+  )
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const log = new ShrinkingLog()
+      let claim: Claim = { ...PLACE, fence: 1, nextOffset: 0, memory: emptyMemory() }
+      let reading = 0
+      let batch: FixedFetch[] = []
+      const store = (): void => {
+        const { writes, torn } = prepareFetches(batch, PARTS, () => claim)
+        for (const { newOffset, memory, back = false, ...write } of writes) {
+          assert.notEqual(newOffset, claim.nextOffset, 'an offset that stays says nothing')
+          assert.equal(newOffset < claim.nextOffset, back)
+          if (back) assert.equal(rowsIn({ ...write, newOffset, memory }), 1, 'a step back is the gap alone')
+          claim = { ...claim, nextOffset: newOffset, memory }
+        }
+        // A batch that is done again under the claim that it left writes nothing.
+        const again = prepareFetches(batch, PARTS, () => claim)
+        assert.deepEqual(
+          again.writes.filter(({ newOffset }) => newOffset !== claim.nextOffset && !again.torn.length),
+          [],
+        )
+        batch = []
+        if (torn.length > 0) reading = claim.nextOffset
+      }
+      const poll = (most: number): void => {
+        const fetch = log.read(reading, most)
+        if (fetch === undefined) return
+        batch.push(fetch)
+        reading = fetch.kind === 'truncated' ? fetch.earliest : fetch.nextOffset
+      }
+      for (const action of steps) {
+        if (action === 'write') store()
+        else if ('grow' in action) log.grow(action.grow)
+        else if ('shrink' in action) log.shrink(action.shrink)
+        else poll(action.poll)
+      }
+      // In the end everything is read and stored.
+      for (let round = 0; round < 200 && claim.nextOffset !== log.records.length; round++) {
+        poll(10)
+        store()
+      }
+      assert.equal(claim.nextOffset, log.records.length)
+    }),
+    { numRuns: 300 },
+  )
+})
