@@ -30,7 +30,16 @@ export function registerStreams(app: GatewayServer, { desk, newLeaseId }: Stream
       body: streamRequestSchema,
       response: { 201: streamSchema },
     },
-    config: { errors: [...BODY_ERRORS, 'STREAM_LIMIT', 'TOPIC_CREATION_FAILED', 'CONTROL_UNAVAILABLE'] },
+    config: {
+      errors: [
+        ...BODY_ERRORS,
+        'STREAM_LIMIT',
+        'TOPIC_CREATION_FAILED',
+        'BROKER_REFUSED',
+        'BROKER_FORBIDDEN',
+        'CONTROL_UNAVAILABLE',
+      ],
+    },
     // The domain reads the request itself: it knows more, and says it better.
     validatorCompiler: () => (value) => ({ value }),
     handler: async (request, reply) => {

@@ -56,9 +56,15 @@ export async function makeRequestedTopics(
   for (const [name, error] of failed) {
     log.warn({ topic: name, reason: error.message }, 'a dynamic topic could not be made')
     const asked = accepted.filter(({ topicName }) => topicName === name)
-    await queue.reply(requestIds(asked), offset, new TapelineError('TOPIC_CREATION_FAILED', error.message))
+    await queue.reply(requestIds(asked), offset, asTold(error))
   }
   return [...fresh.keys()].filter((name) => !failed.has(name))
+}
+
+/** What the asker is told: asking again helps, unless the broker will never do it. */
+function asTold(error: TapelineError): TapelineError {
+  const isRefused = error.code === 'BROKER_REFUSED' || error.code === 'BROKER_FORBIDDEN'
+  return isRefused ? error : new TapelineError('TOPIC_CREATION_FAILED', error.message)
 }
 
 function requestIds(requests: readonly ReadRequest[]): string[] {

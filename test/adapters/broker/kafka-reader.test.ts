@@ -148,6 +148,29 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     await reader.close(deadline())
   })
 
+  test('that a topic is gone is told behind all that was fetched of it', async (t) => {
+    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const topic = await makeTopic(broker, 3)
+    const positions = [0, 1, 2].map((partition) => ({ topic, partition, offset: 0 }))
+    const [reader, witness] = [await broker.openReader(deadline()), await broker.openReader(deadline())]
+    for (const each of [reader, witness]) await each.assign(positions, deadline())
+    const records = Array.from({ length: 20 }, (_, i) => textRecord(`${i}`))
+    for (const { partition } of positions) await broker.publish([{ topic, partition, records }], deadline())
+    await pollUntil(witness, (all) => recordsOf(all).length === 60)
+    const [description] = await broker.describeTopics([topic], deadline())
+    await broker.deleteTopics([{ name: topic, id: description?.id ?? '' }], deadline())
+    await pollUntil(witness, (all) => all.some(({ kind }) => kind === 'deleted'))
+    const told: string[] = []
+    while (told.at(-1) !== 'deleted') {
+      for (const fetch of await reader.poll({ maxRecords: 7, waitMs: 1_000 }, deadline()))
+        told.push(fetch.kind)
+    }
+    assert.deepEqual(await reader.poll({ maxRecords: 7, waitMs: 0 }, deadline()), [])
+    assert.equal(told.filter((kind) => kind === 'deleted').length, 1)
+    assert.ok(told.length > 9, 'what was fetched before comes in any case')
+    await Promise.all([reader.close(deadline()), witness.close(deadline())])
+  })
+
   test('one reader reads hundreds of topics, and many readers the same one', async (t) => {
     const broker = await openKafkaFor(t, kafka.server.bootstrap)
     const prefix = uniqueName('many')

@@ -57,6 +57,25 @@ test('200 requests at once over two gateways for 50 specs: 50 topics, and each a
   )
 })
 
+test('a topic that the broker will never make is refused by itself, and delays nobody', async (t) => {
+  const world = await setUp(t)
+  const process = await world.start('a')
+  await ask(process, 'before', 'A-A')
+  const made = process.broker.createTopics
+  let refused: string | undefined
+  process.broker.createTopics = async (specs, signal) => {
+    refused ??= specs[0]?.name
+    if (specs.every(({ name }) => name !== refused)) return made(specs, signal)
+    throw new TapelineError('BROKER_REFUSED', 'a policy of the broker forbids it')
+  }
+  const outcomes = await Promise.allSettled(
+    ['B-B', 'C-C', 'D-D'].map((symbol) => ask(process, symbol, symbol)),
+  )
+  const codes = outcomes.map((outcome) => (outcome.status === 'rejected' ? outcome.reason.code : 'made'))
+  assert.deepEqual(codes.toSorted(), ['BROKER_REFUSED', 'made', 'made'])
+  assert.equal((await ask(process, 'after', 'E-E')).id, 'after')
+})
+
 test('a stream made through one gateway is found through the other at once, a wrong id is not', async (t) => {
   const world = await setUp(t)
   const [first, second] = [await world.start('a'), await world.start('b', { coordinates: false })]

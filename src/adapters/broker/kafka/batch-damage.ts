@@ -26,7 +26,10 @@ export function findDamage(
   endOffset: number,
 ): Damage | 'partial' | undefined {
   const left = bytes.length - at
-  if (left < SHORTEST_HEAD_BYTES) return 'partial'
+  if (left < SHORTEST_HEAD_BYTES) {
+    if (at > 0) return 'partial'
+    return { end: bytes.length, nextOffset: Math.max(position + 1, endOffset), reason: 'it is cut off' }
+  }
   const format = bytes.readInt8(at + AT.magic)
   const end = endOf(bytes, at)
   const shortest = format === MAGIC ? BATCH_HEAD_BYTES : SHORTEST_HEAD_BYTES
