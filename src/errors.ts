@@ -295,6 +295,13 @@ export const ERROR_KINDS = {
     meaning: 'A record does not have the shape or the values of its channel.',
     remedy: 'The record is kept as a dead letter with its position and bytes.',
   },
+  UPGRADE_NEEDED: {
+    retryable: true,
+    status: 503,
+    meaning:
+      'A newer version of the platform wrote something that this process does not understand. It leaves what depends on it to newer ones, deletes nothing, and goes on with the rest.',
+    remedy: 'Update this process to the version of the others: docs/operations.md#versions-side-by-side.',
+  },
   EVENT_UNDECODABLE: {
     retryable: false,
     status: 422,
@@ -351,12 +358,6 @@ export const ERROR_KINDS = {
     status: 405,
     meaning: 'The address exists, but does not take this method.',
     remedy: 'The header allow of the answer names the methods; GET /docs lists the routes.',
-  },
-  UPGRADE_NEEDED: {
-    meaning: 'A record was written by a newer version, and this one would misread it.',
-    remedy: 'Upgrade this process to the version that wrote the record, or a newer one.',
-    status: 503,
-    retryable: true,
   },
   UPGRADE_REQUIRED: {
     retryable: false,

@@ -11,3 +11,6 @@ export const quietLog: Log = {
 
 /** A meter that measures nothing. */
 export const quietMeter: Meter = { count() {}, gauge() {}, observe() {} }
+
+/** Alerts that nobody hears of. */
+export const quietAlerts = { raise: (): void => {}, clear: (): void => {} }

@@ -4,12 +4,21 @@ import type { Log } from '../ports/log.ts'
 import { withDeadline } from './deadline.ts'
 import { followTopic } from './follow.ts'
 import type { PlatformNames } from './names.ts'
-import { type ControlRecord, type ControlRecordOf, controlEntry, decodeControl } from './records.ts'
+import {
+  type ControlRecord,
+  type ControlRecordOf,
+  controlEntry,
+  decodeControl,
+  type Envelope,
+  readEnvelope,
+} from './records.ts'
 import type { RegistryView } from './registry-view.ts'
 import { findTopic } from './topics.ts'
 
 /** How long one write to the control topic may take. */
 const SEND_TIMEOUT_MS = 5_000
+/** So many processes and kinds are named in the log. */
+const MOST_REPORTED = 1_000
 
 const NEVER = new AbortController().signal
 
@@ -24,6 +33,8 @@ export interface ControlBus {
     fits: (record: ControlRecordOf<K>) => boolean,
     signal: AbortSignal,
   ): Promise<ControlRecordOf<K>>
+  /** Calls back on each record that this process does not understand (R23). */
+  onUnreadable(listener: (envelope: Envelope) => void): () => void
   close(): Promise<void>
 }
 
@@ -43,6 +54,25 @@ export async function openControlBus(
     return record.epoch < leaderEpoch
   }
 
+  /** Of whom, and of what kind, it was said that it is not understood: heartbeats come every two seconds. */
+  const reported = new Set<string>()
+  const unreadableListeners = new Set<(envelope: Envelope) => void>()
+  const decodeOrReport = (value: Uint8Array, offset: number): ControlRecord | undefined => {
+    try {
+      return decodeControl(value)
+    } catch (error) {
+      const envelope = readEnvelope(value)
+      const { kind, instance } = envelope
+      const { code, message } = toTapelineError(error)
+      const known = `${instance} ${kind}`
+      if (!reported.has(known) && reported.size < MOST_REPORTED)
+        log.error({ offset, code, kind, instance, reason: message }, 'a control record is left out')
+      reported.add(known)
+      for (const listener of unreadableListeners) listener(envelope)
+      return undefined
+    }
+  }
+
   const listeners = new Map<ControlRecord['kind'], Set<(record: ControlRecord) => void>>()
   const topic = await findTopic(broker, names.control, signal)
   const follower = await followTopic(
@@ -51,8 +81,9 @@ export async function openControlBus(
     topic?.offsets[0]?.end ?? 0,
     (stored) => {
       if (stored.value === null) return
+      const record = decodeOrReport(stored.value, stored.offset)
+      if (record === undefined) return
       try {
-        const record = decodeControl(stored.value)
         if (isStale(record)) {
           log.warn(
             { kind: record.kind, instance: record.instance },
@@ -105,6 +136,10 @@ export async function openControlBus(
         if (waitSignal.aborted) onAbort()
         else waitSignal.addEventListener('abort', onAbort, { once: true })
       })
+    },
+    onUnreadable(listener) {
+      unreadableListeners.add(listener)
+      return () => unreadableListeners.delete(listener)
     },
     close: () => follower.close(),
   }

@@ -14,7 +14,8 @@ const SILENT_MS = 7_000
 interface Member {
   readonly instance: string
   readonly roles: readonly string[]
-  readonly reading: readonly string[]
+  /** The leases that it reads; undefined where what it says is not understood (R23). */
+  readonly reading: readonly string[] | undefined
   /** What it last said of itself; undefined of this process. */
   readonly report?: ProcessReport | undefined
   readonly lastSeen: number
@@ -46,6 +47,10 @@ export function joinMembership(
 
   const stop = bus.on('HEARTBEAT', ({ instance, roles, reading, report }) => {
     members.set(instance, { instance, roles, reading, report, lastSeen: now() })
+  })
+  const stopUnreadable = bus.onUnreadable(({ kind, instance }) => {
+    if (kind !== 'HEARTBEAT' || instance === undefined) return
+    members.set(instance, { instance, roles: [], reading: undefined, lastSeen: now() })
   })
   const beat = (): void => {
     bus
@@ -83,6 +88,7 @@ export function joinMembership(
     close() {
       timer.stop()
       stop()
+      stopUnreadable()
     },
   }
 }

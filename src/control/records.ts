@@ -6,12 +6,15 @@ import type { OutgoingRecord } from '../ports/broker.ts'
 import { processReportSchema } from './process-report.ts'
 
 /**
- * The JSON records of `tapeline.registry` (compacted, keyed) and `tapeline.control` (R9). Every record carries a schema
- * version, the instance that wrote it and, where the leader wrote it, its epoch.
+ * The JSON records of `tapeline.registry` (compacted, keyed) and `tapeline.control` (R9). Every record carries the lowest
+ * version that may act on it (R23), the instance that wrote it and, where the leader wrote it, its epoch. This is the highest
+ * version that this process acts on. A field that may be passed over is added without a new version; one that may not gets its
+ * records, and only these, the version that brought it.
  */
 export const CONTROL_VERSION = 1
 
-const specSchema = z.object({
+/** A field of a spec that is not known narrows it: passing it over would publish more than was asked for. */
+const specSchema = z.strictObject({
   channel: z.enum(CHANNELS),
   symbols: z.array(z.string()),
   exchanges: z.array(z.string()),
@@ -110,8 +113,8 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
     roles: z.array(z.string()),
     /** Leases that have readers there: their time to live does not run. */
     reading: z.array(z.string()),
-    /** Left out by versions that did not have it. */
-    report: processReportSchema.optional(),
+    /** Left out by versions that did not have it, and where it is of another shape: who reads which lease counts all the same. */
+    report: processReportSchema.optional().catch(undefined),
   }),
   /** Asks the process `target` to send RESET to one of its actors; answered by a REPLY. */
   z.object({
@@ -171,12 +174,12 @@ export function controlEntry(record: ControlRecord): OutgoingRecord {
   return { key: record.instance, value: encoder.encode(JSON.stringify(record)), headers: HEADERS }
 }
 
-/** Reads a registry record. Raises EVENT_UNDECODABLE where it is of another version or shape. */
+/** Reads a registry record. Raises UPGRADE_NEEDED where it is of a higher version, or of no shape that is known here. */
 export function decodeRegistry(value: Uint8Array): RegistryRecord {
   return decode(registryRecordSchema, value, 'registry')
 }
 
-/** Reads a control record. Raises EVENT_UNDECODABLE where it is of another version or shape. */
+/** Reads a control record. Raises UPGRADE_NEEDED where it is of a higher version, or of no shape that is known here. */
 export function decodeControl(value: Uint8Array): ControlRecord {
   return decode(controlRecordSchema, value, 'control')
 }
@@ -185,6 +188,38 @@ function decode<T>(schema: z.ZodType<T>, value: Uint8Array, what: string): T {
   try {
     return schema.parse(JSON.parse(decoder.decode(value)))
   } catch (error) {
-    throw new TapelineError('EVENT_UNDECODABLE', `a ${what} record cannot be read`, { cause: error })
+    const { v } = readEnvelope(value)
+    const reason =
+      v !== undefined && v > CONTROL_VERSION
+        ? `version ${v} may act on it, and this process has version ${CONTROL_VERSION}`
+        : describeIssues(error)
+    throw new TapelineError('UPGRADE_NEEDED', `a ${what} record is not understood: ${reason}`, {
+      cause: error,
+    })
+  }
+}
+
+function describeIssues(error: unknown): string {
+  if (!(error instanceof z.ZodError)) return 'it is not JSON'
+  const [issue] = error.issues
+  return `${issue?.path.join('.') || 'it'}: ${issue?.message ?? 'another shape'}`
+}
+
+const envelopeSchema = z.object({
+  v: z.number().optional().catch(undefined),
+  kind: z.string().optional().catch(undefined),
+  instance: z.string().optional().catch(undefined),
+  requestId: z.string().optional().catch(undefined),
+})
+
+/** What can be told of a record that is not understood. */
+export type Envelope = z.infer<typeof envelopeSchema>
+
+/** Reads what every version has, as far as it is there. */
+export function readEnvelope(value: Uint8Array): Envelope {
+  try {
+    return envelopeSchema.parse(JSON.parse(decoder.decode(value)))
+  } catch {
+    return {}
   }
 }

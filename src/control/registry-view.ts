@@ -8,15 +8,23 @@ export interface StreamEntry extends StreamRecord {
   readonly offset: number
 }
 
+/** A record that this process does not understand (R23). */
+export interface Unreadable {
+  readonly offset: number
+  readonly reason: string
+}
+
 /**
  * The state of streams and leases, folded from the records of `tapeline.registry`. Records of a lower leader's epoch after
- * one of a higher are ignored (R9).
+ * one of a higher are ignored (R9). What is not understood is known by its key alone: nothing of it is served from what was known
+ * before, and while there is any this process must not lead (R23).
  */
 export class RegistryView {
   readonly #streams = new Map<string, StreamEntry>()
   readonly #leases = new Map<string, LeaseRecord>()
   readonly #leasesOfStream = new Map<string, Set<string>>()
   readonly #bySpec = new Map<string, string>()
+  readonly #unreadable = new Map<string, Unreadable>()
   #leaderEpoch = -1
   #controlOffset = 0
   #nextOffset = 0
@@ -42,9 +50,41 @@ export class RegistryView {
     return this.#controlOffset
   }
 
-  /** Takes a record in; gives the lease or stream that it changed, with the state before. */
+  /** The last records of their keys that this process does not understand. */
+  get unreadable(): ReadonlyMap<string, Unreadable> {
+    return this.#unreadable
+  }
+
+  /** The streams whose last record is not understood. */
+  *unreadableStreams(): Generator<{ readonly id: string } & Unreadable> {
+    for (const [key, found] of this.#unreadable)
+      if (key.startsWith('stream:')) yield { id: key.slice('stream:'.length), ...found }
+  }
+
+  /** Why a lease cannot be served here: it, or its stream, is not understood. Undefined where that is no reason. */
+  withheld(leaseId: string): Unreadable | undefined {
+    const stream = this.#leases.get(leaseId)?.streamId
+    return this.#unreadable.get(`lease:${leaseId}`) ?? this.#unreadable.get(`stream:${stream}`)
+  }
+
+  /** Takes note of a record, or of a batch without known keys, that is not understood. Gives the leases that it withholds. */
+  withhold(offset: number, key: string | null, reason: string): readonly Lease[] {
+    this.#nextOffset = offset + 1
+    const id = key?.slice(key.indexOf(':') + 1) ?? ''
+    if (key === `claim:${this.#leaderId}`) this.#leaderEpoch = Math.max(this.#leaderEpoch, offset)
+    const leases = key?.startsWith('stream:') ? [...(this.#leasesOfStream.get(id) ?? [])] : [id]
+    const served = leases.flatMap((leaseId) => this.lease(leaseId) ?? [])
+    if (key?.startsWith('lease:')) this.#removeLease(id)
+    // Its leases stay known, so that who asks for one is told why it is not served.
+    if (key?.startsWith('stream:')) this.#removeStream(id)
+    this.#unreadable.set(key ?? `offset:${offset}`, { offset, reason })
+    return served
+  }
+
+  /** Takes a record in that is understood, or a tombstone (null). */
   apply(offset: number, key: string | null, record: RegistryRecord | null): void {
     this.#nextOffset = offset + 1
+    if (key !== null) this.#unreadable.delete(key)
     if (record === null) {
       if (key !== null) this.#remove(key)
       return
@@ -133,9 +173,13 @@ export class RegistryView {
     const id = key.slice(key.indexOf(':') + 1)
     if (key.startsWith('lease:')) this.#removeLease(id)
     if (!key.startsWith('stream:')) return
+    this.#removeStream(id)
+    this.#leasesOfStream.delete(id)
+  }
+
+  #removeStream(id: string): void {
     const stream = this.#streams.get(id)
     this.#streams.delete(id)
-    this.#leasesOfStream.delete(id)
     if (stream && this.#bySpec.get(specKey(stream.spec)) === id) this.#bySpec.delete(specKey(stream.spec))
   }
 }

@@ -1,4 +1,4 @@
-import { toTapelineError } from '../errors.ts'
+import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Broker } from '../ports/broker.ts'
 import type { Log } from '../ports/log.ts'
 import type { Lease, LeaseChange } from '../ports/streams.ts'
@@ -17,8 +17,12 @@ export interface Registry {
   catchUp(signal: AbortSignal): Promise<void>
   /** Calls back on each change of a lease until the returned function is called. */
   watch(listener: (change: LeaseChange) => void): () => void
+  /** Calls back now, and whenever there is more or less that is not understood. */
+  watchUnreadable(watcher: UnreadableWatcher): void
   close(): Promise<void>
 }
+
+type UnreadableWatcher = (unreadable: RegistryView['unreadable']) => void
 
 /** Reads the registry to its end, then follows it. */
 export async function openRegistry(
@@ -29,6 +33,7 @@ export async function openRegistry(
 ): Promise<Registry> {
   const view = new RegistryView(names.leaderId)
   const listeners = new Set<(change: LeaseChange) => void>()
+  const unreadableWatchers = new Set<UnreadableWatcher>()
   const tell = (change: LeaseChange): void => {
     for (const listener of listeners) {
       try {
@@ -39,6 +44,16 @@ export async function openRegistry(
     }
   }
 
+  /** What is not understood stops what depends on it here, and is told until a record that is understood takes its place (R23). */
+  const withhold = (offset: number, key: string | null, reason: string): void => {
+    log.error({ offset, key, code: 'UPGRADE_NEEDED', reason }, 'a record of the registry is not understood')
+    for (const { id } of view.withhold(offset, key, reason)) tell({ kind: 'withheld', leaseId: id, reason })
+    tellUnreadable()
+  }
+  const tellUnreadable = (): void => {
+    for (const watcher of unreadableWatchers) watcher(view.unreadable)
+  }
+
   const bounds = async (stop: AbortSignal): Promise<{ readonly earliest: number; readonly end: number }> =>
     (await findTopic(broker, names.registry, stop))?.offsets[0] ?? { earliest: 0, end: 0 }
   const { earliest, end } = await bounds(signal)
@@ -46,14 +61,20 @@ export async function openRegistry(
     broker,
     names.registry,
     earliest,
-    (record) => {
-      const decoded = record.value === null ? null : decodeOrReport(record.value, record.offset, log)
-      if (decoded === undefined) return
+    ({ offset, key, value }) => {
+      const decoded = value === null ? null : decodeOrReason(value)
+      if (decoded instanceof TapelineError) {
+        withhold(offset, key, decoded.message)
+        return
+      }
       const before = decoded?.kind === 'lease' ? view.lease(decoded.id) : undefined
-      view.apply(record.offset, record.key, decoded)
+      const unreadable = view.unreadable.size
+      view.apply(offset, key, decoded)
+      if (view.unreadable.size !== unreadable) tellUnreadable()
       for (const change of changesOf(decoded, before, view)) tell(change)
     },
     log,
+    ({ offset, reason }) => withhold(offset, null, reason),
   )
   await follower.reached(end, signal)
 
@@ -67,19 +88,19 @@ export async function openRegistry(
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
+    watchUnreadable(watcher) {
+      unreadableWatchers.add(watcher)
+      watcher(view.unreadable)
+    },
     close: () => follower.close(),
   }
 }
 
-function decodeOrReport(value: Uint8Array, offset: number, log: Log): RegistryRecord | undefined {
+function decodeOrReason(value: Uint8Array): RegistryRecord | TapelineError {
   try {
     return decodeRegistry(value)
   } catch (error) {
-    log.error(
-      { offset, code: toTapelineError(error).code },
-      'a record of the registry cannot be read and is left out',
-    )
-    return undefined
+    return toTapelineError(error)
   }
 }
 

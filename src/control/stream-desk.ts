@@ -23,6 +23,10 @@ interface DeskParts {
 export function createStreamDesk({ instance, bus, registry, membership, newId }: DeskParts): StreamDesk {
   const { view } = registry
   const author = { v: CONTROL_VERSION, instance } as const
+  const refuseWithheld = (leaseId: string): void => {
+    const withheld = view.withheld(leaseId)
+    if (withheld) throw new TapelineError('UPGRADE_NEEDED', withheld.reason)
+  }
 
   return {
     async request({ leaseId, app, spec, ttlMs }, signal) {
@@ -38,6 +42,7 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
       } as const
       await askCoordinator(bus, { ...request, spec: copySpec(spec), standing: false }, registry, signal)
       const lease = view.lease(leaseId)
+      if (!lease) refuseWithheld(leaseId)
       if (!lease) throw new TapelineError('STREAM_UNKNOWN', `the stream ${leaseId} ended before it was used`)
       return lease
     },
@@ -64,7 +69,9 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
         signal.throwIfAborted()
         throw new TapelineError('CONTROL_UNAVAILABLE', 'the registry cannot be read', { cause: error })
       }
-      return view.lease(leaseId)
+      const lease = view.lease(leaseId)
+      if (!lease) refuseWithheld(leaseId)
+      return lease
     },
     reading: (source) => membership.reading(source),
     watch: (listener) => registry.watch(listener),

@@ -20,6 +20,8 @@ export interface Lease {
 /** What changed for the applications of this process. */
 export type LeaseChange =
   | { readonly kind: 'ready'; readonly lease: Lease }
+  /** Its record, or its stream's, is not understood here any more (R23): another process may serve it. */
+  | { readonly kind: 'withheld'; readonly leaseId: string; readonly reason: string }
   | { readonly kind: 'ended'; readonly leaseId: string; readonly topic: string; readonly reason: string }
 
 /** How applications get streams: requests go to the coordinator, answers and changes come from the registry. */
@@ -39,7 +41,7 @@ export interface StreamDesk {
   get(leaseId: string): Lease | undefined
   /**
    * A live lease, also one that another process has just been given: where it is not known, all that the registry has by now is
-   * waited for first. Raises CONTROL_UNAVAILABLE where that cannot be had.
+   * waited for first. Raises CONTROL_UNAVAILABLE where that cannot be had, UPGRADE_NEEDED where this process cannot serve it.
    */
   find(leaseId: string, signal: AbortSignal): Promise<Lease | undefined>
   /** Tells which leases have readers here, so that their time to live does not run. */

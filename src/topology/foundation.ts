@@ -96,6 +96,11 @@ export async function layOn(
   await mayStart()
 
   const registry = await openRegistry(broker, names, log, signal)
+  registry.watchUnreadable((unreadable) => {
+    const [first] = unreadable.values()
+    if (first === undefined) alerts.clear('registry')
+    else alerts.raise('registry', 'UPGRADE_NEEDED', `${unreadable.size} not understood: ${first.reason}`)
+  })
   const bus = await openControlBus(broker, names, registry, log, signal)
   const membership = joinMembership(bus, { instance, roles: config.roles }, () => performance.now(), log)
   const roster = new ActorRoster()

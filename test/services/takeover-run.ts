@@ -11,7 +11,7 @@ import type { Broker, TransactionalWriter } from '../../src/ports/broker.ts'
 import type { Source } from '../../src/ports/source.ts'
 import { createProducerServices } from '../../src/services/producer/producer.ts'
 import { NAMES } from '../names.ts'
-import { quietLog, quietMeter } from '../quiet.ts'
+import { quietAlerts, quietLog, quietMeter } from '../quiet.ts'
 import { compare, countSilent, readAll } from './takeover-evidence.ts'
 
 /**
@@ -226,6 +226,7 @@ export async function runTakeovers(
     const work = async (): Promise<void> => {
       const services = await createProducerServices(
         {
+          alerts: quietAlerts,
           names: NAMES,
           source,
           markets: [],

@@ -9,7 +9,7 @@ import { emptyMemory } from '../../domain/reader-rules.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Connection, Delivery } from '../../ports/delivery.ts'
 import type { Lease, LeaseChange, StreamDesk } from '../../ports/streams.ts'
-import type { AppEndpoint } from '../../ports/transport.ts'
+import type { AppEndpoint, AppMessage } from '../../ports/transport.ts'
 import { type Application, type ApplicationParts, createApplication } from './application.ts'
 import { type Beginning, Subscription } from './subscription.ts'
 import { openTopicHub, type TopicHub } from './topic-hub.ts'
@@ -42,11 +42,11 @@ export async function createDelivery(parts: DeliveryParts): Promise<RunningDeliv
   }
 
   const onChange = (change: LeaseChange): void => {
-    if (change.kind !== 'ended') return
+    if (change.kind === 'ready') return
     for (const { application } of applications.values()) {
       for (const subscription of [...application.subscriptions()]) {
         if (subscription.lease.id !== change.leaseId) continue
-        subscription.endpoint.send({ op: 'end', stream: change.leaseId, reason: change.reason })
+        subscription.endpoint.send(farewell(change))
         application.remove(subscription)
       }
     }
@@ -104,6 +104,13 @@ export async function createDelivery(parts: DeliveryParts): Promise<RunningDeliv
       await hub.close()
     },
   }
+}
+
+/** What an application is told of a lease that is served here no longer. */
+function farewell(change: Exclude<LeaseChange, { kind: 'ready' }>): AppMessage {
+  if (change.kind === 'ended') return { op: 'end', stream: change.leaseId, reason: change.reason }
+  const { code, message, remedy } = new TapelineError('UPGRADE_NEEDED', change.reason)
+  return { op: 'error', stream: change.leaseId, code, message, remedy }
 }
 
 /** One endpoint's subscriptions; each lease at most once. */

@@ -1,5 +1,6 @@
 import type { PlatformNames } from '../../control/names.ts'
-import { toTapelineError } from '../../errors.ts'
+import type { Registry } from '../../control/registry.ts'
+import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, GroupMember } from '../../ports/broker.ts'
 import { Assignment } from '../assignment.ts'
 import type { Leader } from './leader.ts'
@@ -20,28 +21,40 @@ interface CandidacyParts {
   readonly broker: Broker
   readonly names: PlatformNames
   readonly leader: Leader
+  readonly registry: Pick<Registry, 'view'>
   /** Milliseconds. */
   readonly now: () => number
 }
 
 export async function joinCoordinators(
-  { broker, names, leader, now }: CandidacyParts,
+  { broker, names, leader, registry, now }: CandidacyParts,
   signal: AbortSignal,
 ): Promise<Candidacy> {
   const office = { topic: names.registry, partition: 0 } as const
   const assignment = new Assignment(now)
   /** The generation of the assignment in which it took the leadership. */
   let ledIn = -1
-  const member: GroupMember = await broker.joinGroup(
-    {
-      group: names.groups.coordinators,
-      topics: [names.registry],
-      onAssignment: async (partitions) => {
-        if (assignment.set(partitions).length > 0) leader.resign()
+  const join = (stop: AbortSignal): Promise<GroupMember> =>
+    broker.joinGroup(
+      {
+        group: names.groups.coordinators,
+        topics: [names.registry],
+        onAssignment: async (partitions) => {
+          if (assignment.set(partitions).length > 0) leader.resign()
+        },
       },
-    },
-    signal,
-  )
+      stop,
+    )
+  let member: GroupMember | undefined = await join(signal)
+
+  /** Leaves the office to processes that understand all that the registry holds (R23). */
+  const stepBack = async (): Promise<void> => {
+    leader.resign()
+    const former = member
+    member = undefined
+    assignment.set([])
+    await former?.leave()
+  }
 
   const asLeader = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
@@ -54,6 +67,12 @@ export async function joinCoordinators(
 
   return {
     async lead(stop) {
+      const [unreadable] = registry.view.unreadable.values()
+      if (unreadable !== undefined) {
+        await stepBack()
+        throw new TapelineError('UPGRADE_NEEDED', `this process must not lead: ${unreadable.reason}`)
+      }
+      member ??= await join(stop)
       if (!assignment.has(office.topic, office.partition)) {
         leader.resign()
         return false
@@ -65,7 +84,7 @@ export async function joinCoordinators(
     asLeader,
     async leave() {
       leader.resign()
-      await member.leave()
+      await member?.leave()
     },
   }
 }

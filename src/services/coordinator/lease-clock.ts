@@ -6,8 +6,11 @@ const LONGEST_LOOK_MS = 5_000
 
 /** What runs out while the leader watches: leases that nobody reads, topics that no lease wants (R13). */
 export interface LeaseClock {
-  /** Takes note of which leases have readers, and gives those whose time to live is over. */
-  expired(read: Iterable<string>): readonly LeaseRecord[]
+  /**
+   * Takes note of which leases have readers, and gives those whose time to live is over. While that is not known of all (undefined)
+   * no time passes.
+   */
+  expired(read: Iterable<string> | undefined): readonly LeaseRecord[]
   /** The streams whose last lease has been gone for the grace. */
   abandoned(graceMs: number): readonly { readonly topicName: string; readonly streamId: string }[]
   /** Begins anew: this process has not watched until now. */
@@ -34,6 +37,10 @@ export function createLeaseClock(view: RegistryView, now: () => number): LeaseCl
 
   return {
     expired(read) {
+      if (read === undefined) {
+        lookedAt = now()
+        return []
+      }
       const moment = look()
       for (const id of read) lastRead.set(id, moment)
       const result: LeaseRecord[] = []

@@ -5,9 +5,11 @@ import type { Membership } from '../../control/membership.ts'
 import type { PlatformNames } from '../../control/names.ts'
 import {
   CONTROL_VERSION,
+  type ControlRecord,
   type ControlRecordOf,
   decodeControl,
   type LeaseRecord,
+  readEnvelope,
 } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
 import { specKey } from '../../domain/stream-spec.ts'
@@ -130,9 +132,20 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
     return { kind: 'delete', requests: ending.map(({ topic, id }) => ({ topicName: topic, streamId: id })) }
   }
 
+  /** The leases that have readers; undefined while some process does not say so that it is understood. */
+  const leasesRead = (): Set<string> | undefined => {
+    const read = new Set<string>()
+    for (const { reading } of membership.live()) {
+      if (reading === undefined) return undefined
+      for (const id of reading) read.add(id)
+    }
+    return read
+  }
+
   const poll = async (signal: AbortSignal): Promise<TopicBatch | undefined> => {
     const creations: ControlRecordOf<'CREATE_TOPIC_REQUEST'>[] = []
     const endings: ControlRecordOf<'END_LEASE_REQUEST'>[] = []
+    const unreadable: string[] = []
     for (const fetch of (await reader?.poll({ maxRecords: MOST_REQUESTS, waitMs: POLL_MS }, signal)) ?? []) {
       if (fetch.kind === 'truncated') controlOffset = fetch.earliest
       // Who asked in it asks again.
@@ -140,11 +153,14 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
       if (fetch.kind !== 'records') continue
       controlOffset = fetch.nextOffset
       for (const stored of fetch.records) {
-        const record = stored.value && decodeOrReport(stored.value, stored.offset, log)
+        const record = stored.value && readRequest(stored.value)
+        if (record?.kind === 'unreadable') unreadable.push(record.requestId)
         if (record?.kind === 'CREATE_TOPIC_REQUEST') creations.push(record)
         if (record?.kind === 'END_LEASE_REQUEST') endings.push(record)
       }
     }
+    const newer = 'the leader does not understand the request'
+    await reply(unreadable, view.nextOffset, new TapelineError('UPGRADE_NEEDED', newer))
     // With creations in hand the position goes with their result: a leader after us must find them.
     await endLeases(endings, creations.length === 0, signal)
     if (creations.length > 0) return take(creations)
@@ -195,8 +211,7 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
       if (lease === undefined || (lease.app !== app && app !== 'admin')) unknown.push(requestId)
       else ended.set(leaseId, ending(lease, 'deleted'))
     }
-    const read = membership.live().flatMap((member) => [...member.reading])
-    for (const lease of clock.expired(read)) ended.set(lease.id, ending(lease, 'expired'))
+    for (const lease of clock.expired(leasesRead())) ended.set(lease.id, ending(lease, 'expired'))
     const removed = [...ended.keys()].flatMap((id) => view.leaseRecord(id) ?? [])
     const position = withPosition ? [{ kind: 'leader', controlOffset } as const] : []
     const offset =
@@ -264,18 +279,15 @@ function ending(lease: LeaseRecord, reason: string): RegistryBody & { kind: 'lea
   return { ...body, state: 'ended', reason }
 }
 
-function decodeOrReport(
+/** A request, or the id of one that is not understood, for which its asker waits all the same. Others are left to the bus. */
+function readRequest(
   value: Uint8Array,
-  offset: number,
-  log: Log,
-): ReturnType<typeof decodeControl> | undefined {
+): ControlRecord | { readonly kind: 'unreadable'; readonly requestId: string } | undefined {
   try {
     return decodeControl(value)
-  } catch (error) {
-    log.error(
-      { offset, code: toTapelineError(error).code },
-      'a control record cannot be read and is left out',
-    )
-    return undefined
+  } catch {
+    const { kind, requestId } = readEnvelope(value)
+    const isForUs = kind?.endsWith('_REQUEST') && kind !== 'REPLAY_REQUEST'
+    return isForUs && requestId !== undefined ? { kind: 'unreadable', requestId } : undefined
   }
 }

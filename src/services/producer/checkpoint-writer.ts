@@ -64,12 +64,12 @@ export function createCheckpointWriter(
     // Its windows know trades that may never be published: whoever restored them would take these for published.
     if (shard.isAhead) return undefined
     const at = now()
-    const behind = routes.behind(shard.k)
-    const state = JSON.stringify(checkpointState(shard, routes.appliedOffset, behind))
+    const left = { behind: routes.behind(shard.k), passedOver: routes.passedOver(shard.k) }
+    const state = JSON.stringify(checkpointState(shard, routes.appliedOffset, left))
     const former = written.get(shard)
     if (former?.state === state && shard.changed.size === 0 && at - former.at < UNCHANGED_EVERY_MS)
       return undefined
-    const records = checkpointRecords(shard, at, routes.appliedOffset, behind)
+    const records = checkpointRecords(shard, at, routes.appliedOffset, left)
     const changed = [...shard.changed]
     shard.changed.clear()
     return { records, changed, state, at }

@@ -10,6 +10,18 @@ const CHECKPOINT_VERSION = 1
 const CHECKPOINT_KEY = 'checkpoint'
 const MARKET_PREFIX = 'market:'
 
+const positionsSchema = z.partialRecord(z.enum(CHANNELS), z.number().int())
+
+const passedOverSchema = z.object({
+  /** When it was last derived, in milliseconds since the epoch. */
+  at: z.number(),
+  /** Per channel: everything before is derived into it; nothing of a channel that is left out. */
+  positions: positionsSchema,
+})
+
+/** How far a stream is that its shard's owner did not understand, for one who does (R23). */
+export type PassedOver = z.infer<typeof passedOverSchema>
+
 const checkpointSchema = z.object({
   v: z.literal(CHECKPOINT_VERSION),
   /** When, in milliseconds since the epoch; 0 where there was none. */
@@ -17,11 +29,13 @@ const checkpointSchema = z.object({
   /** Streams that got ready before this offset of the registry are covered. */
   registryOffset: z.number().int(),
   /** Per channel: everything before is derived into every covered stream that is not in `behind`. */
-  positions: z.partialRecord(z.enum(CHANNELS), z.number().int()),
+  positions: positionsSchema,
   /** Per channel: the highest epoch before the position; records of a lower one behind it count for nobody. */
   epochs: z.partialRecord(z.enum(CHANNELS), z.number().int()),
   /** Per stream: everything before is derived into it. */
   behind: z.record(z.string(), z.number().int()),
+  /** Per stream that the owner did not understand; left out where there is none. */
+  passedOver: z.record(z.string(), passedOverSchema).optional(),
 })
 
 /** How far a shard is derived (R4); written about once a second, together with the ids of R5. */
@@ -62,11 +76,14 @@ const entry = (key: string, value: object): OutgoingRecord => ({
   headers: HEADERS,
 })
 
+/** The streams for which the positions of a checkpoint do not hold. */
+type StreamsLeft = Pick<Checkpoint, 'behind' | 'passedOver'>
+
 /** What a checkpoint says, apart from when. */
 export function checkpointState(
   shard: Shard,
   registryOffset: number,
-  behind: Readonly<Record<string, number>>,
+  { behind, passedOver }: StreamsLeft,
 ): Omit<Checkpoint, 'at'> {
   const positions = Object.fromEntries(CHANNELS.map((channel) => [channel, shard.tails[channel].derivedTo]))
   const epochs = Object.fromEntries(CHANNELS.map((channel) => [channel, shard.epochBefore(channel)]))
@@ -76,6 +93,7 @@ export function checkpointState(
     positions: positions as Record<Channel, number>,
     epochs: epochs as Record<Channel, number>,
     behind: { ...behind },
+    ...(passedOver && { passedOver }),
   }
 }
 
@@ -84,9 +102,9 @@ export function checkpointRecords(
   shard: Shard,
   now: number,
   registryOffset: number,
-  behind: Readonly<Record<string, number>>,
+  left: StreamsLeft,
 ): OutgoingRecord[] {
-  const checkpoint: Checkpoint = { ...checkpointState(shard, registryOffset, behind), at: now }
+  const checkpoint: Checkpoint = { ...checkpointState(shard, registryOffset, left), at: now }
   const windows = [...shard.changed].map((market) =>
     entry(`${MARKET_PREFIX}${market}`, shard.window(market).snapshot() satisfies WindowSnapshot),
   )
@@ -97,15 +115,26 @@ export function checkpointRecords(
 export class CheckpointReader {
   checkpoint: Checkpoint = NO_CHECKPOINT
   readonly windows = new Map<string, TradeWindow>()
+  /** The keys whose last record is of another version or shape: the shard is not for this process (R23). */
+  readonly unreadable = new Map<string, unknown>()
 
-  /** Takes a record in. Raises UPGRADE_NEEDED where a newer version wrote it, a ZodError or SyntaxError where it has another shape. */
+  /** Takes a record in. */
   take(record: StoredRecord): void {
-    if (record.key === null || record.value === null) return
-    const body: unknown = JSON.parse(decoder.decode(record.value))
-    if (record.key === CHECKPOINT_KEY) this.checkpoint = checkpointSchema.parse(body)
-    else if (record.key.startsWith(MARKET_PREFIX)) {
+    if (record.key === null) return
+    this.unreadable.delete(record.key)
+    if (record.value === null) return
+    try {
+      this.#take(record.key, JSON.parse(decoder.decode(record.value)))
+    } catch (error) {
+      this.unreadable.set(record.key, error)
+    }
+  }
+
+  #take(key: string, body: unknown): void {
+    if (key === CHECKPOINT_KEY) this.checkpoint = checkpointSchema.parse(body)
+    else if (key.startsWith(MARKET_PREFIX)) {
       const window = windowSchema.parse(body)
-      const market = record.key.slice(MARKET_PREFIX.length)
+      const market = key.slice(MARKET_PREFIX.length)
       if (window.v > WINDOW_VERSION) {
         const what = `the ids of ${market} are kept in version ${window.v} of their form`
         throw new TapelineError('UPGRADE_NEEDED', `${what}; this process knows up to ${WINDOW_VERSION}`)

@@ -57,6 +57,8 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
   /** In which generation of the assignment each shard was taken over. */
   const takenIn = new Map<number, number>()
   const assignment = new Assignment(now)
+  /** Shards with a checkpoint that is not understood. */
+  const leftToNewer = new Set<number>()
   let listener: ShardListener = { taken() {}, async lost() {}, left() {} }
 
   const isAssigned = (k: number): boolean => assignment.has(topics.trade, k)
@@ -88,6 +90,19 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
     if (shard) void closeWriter(shard)
   }
 
+  /** A newer version owned the shard: it is left alone, and looked at again after a while (R23). */
+  const leaveToNewer = (k: number, reason: string): void => {
+    assignment.yield({ topic: topics.trade, partition: k }, takenIn.get(k) ?? -1)
+    leftToNewer.add(k)
+    parts.alerts.raise(`shard:${k}`, 'UPGRADE_NEEDED', reason)
+    leave(k)
+  }
+
+  /** The shard is another's, or understood by now. */
+  const understand = (k: number): void => {
+    if (leftToNewer.delete(k)) parts.alerts.clear(`shard:${k}`)
+  }
+
   const doubt = (ks: Iterable<number>): void => {
     for (const k of ks) {
       const shard = release(k)
@@ -114,6 +129,8 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
       onAssignment: async (partitions) => {
         const wasInDoubt = assignment.isInDoubt
         const lost = assignment.set(partitions)
+        const given = new Set(partitions.map(({ partition }) => partition))
+        for (const k of leftToNewer) if (!given.has(k)) understand(k)
         await Promise.all(lost.map(({ partition }) => giveAway(partition)))
         // What is kept may have been another's for a while: taking it over tells.
         if (wasInDoubt) doubt([...shards.keys()])
@@ -125,11 +142,12 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
 
   const takeOver = async (missing: readonly number[], stop: AbortSignal): Promise<void> => {
     const { generation } = assignment
-    const { taken, fenced } = await withDeadline(stop, TAKE_OVER_TIMEOUT_MS, (deadline) =>
+    const { taken, fenced, unreadable } = await withDeadline(stop, TAKE_OVER_TIMEOUT_MS, (deadline) =>
       takeOverShards(parts, missing, former, deadline),
     )
     for (const k of missing) takenIn.set(k, generation)
     for (const k of fenced) yieldTo(k)
+    for (const [k, reason] of unreadable) leaveToNewer(k, reason)
     for (const each of taken) {
       const { shard } = each
       const isResumed = !former.has(shard.k) || each.isInterrupted
@@ -140,6 +158,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
         continue
       }
       shards.set(shard.k, shard)
+      understand(shard.k)
       routes.placeAll(shard)
       listener.taken(each, isResumed)
     }

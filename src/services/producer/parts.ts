@@ -27,6 +27,10 @@ export interface ProducerParts {
   /** Milliseconds since the epoch. */
   readonly now: () => number
   readonly newId: () => string
+  readonly alerts: {
+    raise(id: string, code: string, message: string): void
+    clear(id: string): void
+  }
   readonly log: Log
   readonly meter: Meter
 }

@@ -106,7 +106,9 @@ async function startOfReading(
   { offsets }: TopicDescription,
   signal: AbortSignal,
 ): Promise<number> {
-  const oldest = Math.min(...shards.map((shard) => shard.restored.at))
+  const oldest = Math.min(
+    ...shards.map((shard) => route.progress.get(shard.k)?.derivedAt ?? shard.restored.at),
+  )
   const since = await broker.offsetAt(route.topic, 0, Math.max(0, oldest - SLACK_MS), signal)
   return Math.max(offsets[0]?.earliest ?? 0, since - SLACK_RECORDS)
 }

@@ -3,6 +3,8 @@ import type { StreamEntry } from '../../control/registry-view.ts'
 import { type Channel, hasLatestValue } from '../../domain/events.ts'
 import { RoutingTable } from '../../domain/routing.ts'
 import type { StreamSpec } from '../../domain/stream-spec.ts'
+import type { PassedOver } from './checkpoint.ts'
+import { PassedOverStreams } from './passed-over.ts'
 import type { Shard } from './shard.ts'
 
 /** How far a stream is, of one shard. */
@@ -17,6 +19,8 @@ export interface Progress {
   held: number
   /** Whether the stream still has to begin with the latest known values (R11). */
   latestDue: boolean
+  /** When it was last derived, where not at the checkpoint: what the topic holds is looked for from there on. */
+  readonly derivedAt: number | undefined
 }
 
 /** A stream that is derived: its topic, what it wants, and how far it is of each shard. */
@@ -43,6 +47,7 @@ export class Routes {
   readonly aside = new Set<Route>()
   readonly #registry: Registry
   readonly #now: () => number
+  readonly #passed = new PassedOverStreams()
   #appliedOffset = 0
   #asideRetryAt = 0
   #asideAttempts = 0
@@ -63,6 +68,7 @@ export class Routes {
     const { view } = this.#registry
     if (view.nextOffset === this.#appliedOffset) return
     const owned = [...shards]
+    for (const shard of owned) this.#passOver(shard)
     for (const route of [...this.table.values()]) {
       if (view.stream(route.id)?.state !== 'ready') this.drop(route)
     }
@@ -72,11 +78,24 @@ export class Routes {
       for (const shard of owned) this.#place(route, shard)
       this.table.set(stream.id, route)
     }
+    this.#passed.forgetOthers(new Set([...view.unreadableStreams()].map(({ id }) => id)))
     this.#appliedOffset = view.nextOffset
+  }
+
+  /** Takes note of how far streams are that this process does not understand, as long as it knows (R23). */
+  #passOver(shard: Shard): void {
+    for (const { id, offset } of this.#registry.view.unreadableStreams())
+      this.#passed.add(shard, { id, offset, route: this.table.get(id) }, this.#now())
+  }
+
+  /** How far each stream is that is not understood, of one shard; undefined where there is none. */
+  passedOver(shard: number): Record<string, PassedOver> | undefined {
+    return this.#passed.of(shard)
   }
 
   /** Places all streams on a shard that was taken over. */
   placeAll(shard: Shard): void {
+    this.#passOver(shard)
     for (const route of this.table.values()) this.#place(route, shard)
   }
 
@@ -89,6 +108,7 @@ export class Routes {
 
   /** A shard is another process's: nothing of it is due here any more. */
   leaveShard(k: number): void {
+    this.#passed.leaveShard(k)
     for (const route of this.table.values()) {
       if (!route.progress.delete(k)) continue
       if (route.progress.size === 0) this.aside.delete(route)
@@ -143,7 +163,8 @@ export class Routes {
   }
 
   #place(route: Route, shard: Shard): void {
-    const progress = placeOn(shard, route, this.aside.has(route))
+    const passed = this.#passed.get(shard, route.id)
+    const progress = placeOn(shard, route, this.aside.has(route), passed)
     route.progress.set(shard.k, progress)
     if (progress.behind !== undefined || progress.latestDue) this.unsettled.add(route)
   }
@@ -172,15 +193,18 @@ function toRoute(stream: StreamEntry): Route {
 }
 
 /**
- * Where a stream stands on a shard. One that the shard's checkpoint covers is as far as that says; a later one begins at its
+ * Where a stream stands on a shard. One that an owner did not understand is as far as `passed` says. Another that the shard's checkpoint covers is as far as that says; a later one begins at its
  * start, and is behind where what is derived was chosen without it, or its topic cannot be written.
  */
-function placeOn(shard: Shard, route: Route, isAside: boolean): Progress {
+function placeOn(shard: Shard, route: Route, isAside: boolean, passed: PassedOver | undefined): Progress {
   const { restored } = shard
   const tail = shard.tails[route.channel]
-  const covered = route.readyOffset < restored.registryOffset
+  const covered = passed
+    ? passed.positions[route.channel] !== undefined
+    : route.readyOffset < restored.registryOffset
   const start = route.start[shard.k] ?? 0
-  const checkpointed = restored.behind[route.id] ?? restored.positions[route.channel] ?? 0
+  const positions = passed?.positions ?? restored.positions
+  const checkpointed = (passed ? undefined : restored.behind[route.id]) ?? positions[route.channel] ?? 0
   const next = covered ? Math.max(start, checkpointed) : start
   return {
     notBefore: next,
@@ -188,5 +212,6 @@ function placeOn(shard: Shard, route: Route, isAside: boolean): Progress {
     prepared: false,
     held: -1,
     latestDue: !covered && hasLatestValue(route.channel),
+    derivedAt: passed?.at,
   }
 }

@@ -30,6 +30,8 @@ interface TakeOver {
   readonly taken: readonly TakenShard[]
   /** Shards that somebody else took over meanwhile. */
   readonly fenced: readonly number[]
+  /** Shards with a checkpoint that this process does not understand (R23), and why. */
+  readonly unreadable: ReadonlyMap<number, string>
 }
 
 /** A take-over under way, with what a reader remembers in each channel: before the checkpoint, and from there on. */
@@ -63,12 +65,13 @@ export async function takeOverShards(
   const owners = new Map<number, Ownership>()
   try {
     const fenced = await claimAll(parts, ks, owners, former, signal)
-    const taking = await readTails(parts, owners, former, signal)
+    const { taking, unreadable } = await readTails(parts, owners, former, signal)
     const lost = taking.filter(({ isFenced }) => isFenced)
     for (const { shard } of lost) closeQuietly(shard.ownership)
     return {
       taken: taking.filter(({ isFenced }) => !isFenced),
       fenced: [...fenced, ...lost.map(({ shard }) => shard.k)],
+      unreadable,
     }
   } catch (error) {
     for (const ownership of owners.values()) closeQuietly(ownership)
@@ -103,16 +106,25 @@ async function claimAll(
   return fenced
 }
 
-/** Reads the checkpoints, writes the markers, and reads what lies between. */
+/** Reads the checkpoints, writes the markers, and reads what lies between. Shards whose checkpoint is not understood are let go. */
 async function readTails(
   parts: ProducerParts,
-  owners: ReadonlyMap<number, Ownership>,
+  owners: Map<number, Ownership>,
   former: ReadonlyMap<number, FormerOwnership>,
   signal: AbortSignal,
-): Promise<Taking[]> {
-  if (owners.size === 0) return []
+): Promise<{ readonly taking: readonly Taking[]; readonly unreadable: ReadonlyMap<number, string> }> {
   const { broker, topics } = parts
+  const unreadable = new Map<number, string>()
   const checkpoints = await readCheckpoints(parts, [...owners.keys()], signal)
+  for (const [k, reader] of checkpoints) {
+    const [key] = reader.unreadable.keys()
+    const ownership = owners.get(k)
+    if (key === undefined || ownership === undefined) continue
+    unreadable.set(k, `${key} of shard ${k} in ${parts.names.checkpoints} is not understood`)
+    owners.delete(k)
+    closeQuietly(ownership)
+  }
+  if (owners.size === 0) return { taking: [], unreadable }
   const markers = await writeMarkers(parts, owners, signal)
   const taking = new Map<number, Taking>()
   for (const [k, ownership] of owners) {
@@ -153,7 +165,7 @@ async function readTails(
     ({ topic, partition, nextOffset }) => leaveHole(topic, partition, nextOffset),
   )
   for (const { shard } of taking.values()) for (const channel of CHANNELS) limitPending(shard.tails[channel])
-  return [...taking.values()]
+  return { taking: [...taking.values()], unreadable }
 }
 
 function beginTaking(shard: Shard, former: FormerOwnership | undefined): Taking {

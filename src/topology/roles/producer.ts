@@ -42,6 +42,7 @@ export async function startProducerRole(
       bus,
       instance,
       names,
+      alerts: actorParts.alerts,
       topics: names.fixed,
       markets,
       partitions: config.topics.partitions,

@@ -11,7 +11,7 @@ import type { PartitionRecords } from '../../../src/ports/broker.ts'
 import type { SourceBatch } from '../../../src/ports/source.ts'
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
 import { NAMES } from '../../names.ts'
-import { quietLog, quietMeter } from '../../quiet.ts'
+import { quietAlerts, quietLog, quietMeter } from '../../quiet.ts'
 import { ProcessBroker } from '../process-broker.ts'
 import { idleSource } from './idle-source.ts'
 
@@ -42,6 +42,7 @@ async function setUp(t: TestContext) {
     const bus = await openControlBus(mine, NAMES, registry, quietLog, NEVER)
     const services = await createProducerServices(
       {
+        alerts: quietAlerts,
         ...{ source: idleSource, markets: [], broker: mine, registry, bus, instance, topics: TOPICS },
         ...{
           names: NAMES,

@@ -12,7 +12,7 @@ import { createProducerServices } from '../../../src/services/producer/producer.
 import { spoilEmbedded } from '../../adapters/broker/spoil-embedded.ts'
 import { temporaryFolder } from '../../adapters/broker/temporary-folder.ts'
 import { NAMES } from '../../names.ts'
-import { quietLog, quietMeter } from '../../quiet.ts'
+import { quietAlerts, quietLog, quietMeter } from '../../quiet.ts'
 import { idleSource } from './idle-source.ts'
 
 const NEVER = new AbortController().signal
@@ -50,6 +50,7 @@ async function setUp(t: TestContext, folder = ':memory:') {
   let onPublish: (entries: readonly PartitionRecords[]) => Promise<void> = async () => undefined
   const services = await createProducerServices(
     {
+      alerts: quietAlerts,
       names: NAMES,
       ...{ source: idleSource, markets: [], registry, bus, instance: 'producer', topics: TOPICS },
       broker: {

@@ -75,8 +75,10 @@ export async function setUp(t: TestContext, streams: readonly string[] = ['app.a
     const registry = await openRegistry(mine, NAMES, quietLog, NEVER)
     const bus = await openControlBus(mine, NAMES, registry, quietLog, NEVER)
     const connection = exchange.connect(capacity)
+    const told: string[][] = []
     const services = await createProducerServices(
       {
+        alerts: { raise: (...alert) => told.push(alert), clear: () => {} },
         ...{
           source: source ?? connection.source,
           markets: source ? [] : MARKETS,
@@ -124,7 +126,7 @@ export async function setUp(t: TestContext, streams: readonly string[] = ['app.a
         await registry.close()
       })
     }
-    return { broker: mine, services, machine, alerts, connection, leave, kill }
+    return { broker: mine, services, machine, alerts, told, connection, leave, kill }
   }
 
   /** The records of a topic that count for a reader, partition by partition. */

@@ -15,7 +15,7 @@ import type { SourceBatch } from '../../../src/ports/source.ts'
 import { writeDeadLetters } from '../../../src/services/consumer-fixed/dead-letters.ts'
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
 import { NAMES } from '../../names.ts'
-import { quietLog, quietMeter } from '../../quiet.ts'
+import { quietAlerts, quietLog, quietMeter } from '../../quiet.ts'
 import { idleSource } from './idle-source.ts'
 
 export const NEVER = new AbortController().signal
@@ -96,6 +96,7 @@ export async function setUp(t: TestContext, { answerMs = 5_000 } = {}) {
     }
     const services = await createProducerServices(
       {
+        alerts: quietAlerts,
         names: NAMES,
         ...{ source: idleSource, markets: [], broker: mine, registry, bus, instance: name, topics: TOPICS },
         ...{ partitions: PARTITIONS, standing: new Map(), lingerMs: 0, now: Date.now, newId },

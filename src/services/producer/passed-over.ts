@@ -1,0 +1,68 @@
+import { CHANNELS } from '../../domain/events.ts'
+import type { PassedOver } from './checkpoint.ts'
+import type { Route } from './routes.ts'
+import type { Shard } from './shard.ts'
+
+/** A stream that is not understood, and what was known of it until now. */
+interface Stream {
+  readonly id: string
+  /** Offset of the registry's record that is not understood. */
+  readonly offset: number
+  readonly route: Route | undefined
+}
+
+/**
+ * How far the streams are that this process does not understand (R23): it derives the others on, and whoever understands these
+ * derives them from here, without a hole and without a repeat.
+ */
+export class PassedOverStreams {
+  readonly #byShard = new Map<number, Map<string, PassedOver>>()
+
+  /** Takes note of a stream at the moment from which it is passed over. `now`: milliseconds since the epoch. */
+  add(shard: Shard, stream: Stream, now: number): void {
+    const known = this.#byShard.get(shard.k) ?? new Map<string, PassedOver>()
+    this.#byShard.set(shard.k, known)
+    if (!known.has(stream.id)) known.set(stream.id, lastOwn(shard, stream, now) ?? restored(shard, stream))
+  }
+
+  /** What is noted of a stream, by this owner or the one before. */
+  get(shard: Shard, id: string): PassedOver | undefined {
+    return this.#byShard.get(shard.k)?.get(id) ?? shard.restored.passedOver?.[id]
+  }
+
+  /** All that is noted of a shard; undefined where there is nothing. */
+  of(k: number): Record<string, PassedOver> | undefined {
+    const known = this.#byShard.get(k)
+    return known === undefined || known.size === 0 ? undefined : Object.fromEntries(known)
+  }
+
+  /** Forgets all streams but these: the others are gone, or are understood by now. */
+  forgetOthers(ids: ReadonlySet<string>): void {
+    for (const known of this.#byShard.values())
+      for (const id of known.keys()) if (!ids.has(id)) known.delete(id)
+  }
+
+  leaveShard(k: number): void {
+    this.#byShard.delete(k)
+  }
+}
+
+/** This owner has derived it until now. */
+function lastOwn(shard: Shard, { route }: Stream, now: number): PassedOver | undefined {
+  const progress = route?.progress.get(shard.k)
+  if (route === undefined || progress === undefined) return undefined
+  const position = progress.behind ?? shard.tails[route.channel].derivedTo
+  return { at: now, positions: { [route.channel]: position } }
+}
+
+/** A former owner may have derived it, as far as its checkpoint says; else it is still to be begun. */
+function restored({ restored: checkpoint }: Shard, { id, offset }: Stream): PassedOver {
+  const noted = checkpoint.passedOver?.[id]
+  if (noted !== undefined) return noted
+  const { at, registryOffset, behind, positions } = checkpoint
+  if (offset >= registryOffset) return { at, positions: {} }
+  const ownPosition = behind[id]
+  if (ownPosition === undefined) return { at, positions }
+  // Which channel it is of is not known: the position holds for that one, and the others do not matter.
+  return { at, positions: Object.fromEntries(CHANNELS.map((channel) => [channel, ownPosition])) }
+}
