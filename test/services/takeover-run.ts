@@ -203,13 +203,14 @@ export async function runTakeovers(
     }
   }
 
-  /** Does a step again until it succeeds, as the machine does. */
-  const untilDone = async <T>(step: () => Promise<T>): Promise<T> => {
+  /** Does a step again until it succeeds, a while later each time, as the machine does. */
+  const untilDone = async <T>({ gate }: Owner, step: () => Promise<T>): Promise<T> => {
     while (true) {
       try {
         return await step()
       } catch (error) {
         if (over.signal.aborted || !toTapelineError(error).retryable) throw error
+        await gate.pass(async () => {})
       }
     }
   }
@@ -248,9 +249,9 @@ export async function runTakeovers(
       for (let last = false; !last; ) {
         last = source.ended
         const data = await services.fetchData(0, over.signal)
-        const outcome = await untilDone(() => services.publishFixed(data, over.signal))
+        const outcome = await untilDone(owner, () => services.publishFixed(data, over.signal))
         for (let due = outcome.dynamicWaiting; due || services.topicsAside() > 0; ) {
-          due = (await untilDone(() => services.publishDynamic(over.signal))).dynamicWaiting
+          due = (await untilDone(owner, () => services.publishDynamic(over.signal))).dynamicWaiting
           // A topic that was set aside rests: time must pass.
           if (services.topicsAside() > 0) await owner.gate.pass(async () => {})
         }

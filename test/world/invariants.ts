@@ -55,11 +55,13 @@ export function checkKept(
   {
     handed,
     gifts,
+    takeOvers,
     partitions,
     killed,
   }: {
     readonly handed: readonly Handed[]
     readonly gifts: readonly Gift[]
+    readonly takeOvers: MemoryBroker['takeOvers']
     readonly partitions: number
     readonly killed: ReadonlySet<string>
   },
@@ -69,14 +71,16 @@ export function checkKept(
     ...fixed.trade.map(({ event }) => `trade ${event.id}`),
     ...fixed.quote.map(({ event }) => `quote ${event.bid}`),
   ])
-  const owners = Array.from({ length: partitions }, (_, k) =>
-    gifts.filter(
-      ({ group, places }) => group === 'tapeline.producers' && places.includes(`market.trades:${k}`),
+  const perShard = Array.from({ length: partitions }, (_, k) => ({
+    given: gifts.filter(
+      ({ group, places }) => group === NAMES.groups.producers && places.includes(`market.trades:${k}`),
     ),
-  )
-  const isOwner = (host: string, k: number, at: number): boolean =>
-    owners[k]?.findLast((gift) => gift.at <= at)?.host === host &&
-    !owners[k].some((gift) => gift.at > at && gift.host !== host)
+    taken: takeOvers.filter(({ id }) => id === NAMES.shardId(k)),
+  }))
+  const isOwner = (host: string, k: number, at: number): boolean => {
+    const { given = [], taken = [] } = perShard[k] ?? {}
+    return isAlone(given, host, at) && isAlone(taken, host, at)
+  }
   return handed.flatMap(({ host, item, at }): Violation[] => {
     const key =
       item.channel === 'trade' ? `trade ${item.event.id}` : `quote ${(item.event as { bid?: number }).bid}`
@@ -91,6 +95,16 @@ export function checkKept(
       },
     ]
   })
+}
+
+/** Whether what a host had at a time was nobody else's from then on. */
+function isAlone(
+  owners: readonly { readonly host: string | undefined; readonly at: number }[],
+  host: string,
+  at: number,
+): boolean {
+  if (owners.findLast((each) => each.at <= at)?.host !== host) return false
+  return !owners.some((each) => each.at > at && each.host !== host)
 }
 
 /** R6: the rows are what counts in the fixed topics, each once. */

@@ -13,6 +13,7 @@ import type {
   TopicSpec,
   TransactionalWriter,
 } from '../../src/ports/broker.ts'
+import { currentHost } from './clock.ts'
 import { type MemoryPartition, MemoryTopic } from './memory-log.ts'
 import { MemoryReader } from './memory-reader.ts'
 
@@ -27,6 +28,8 @@ export class MemoryBroker implements Broker {
   /** Topics that were deleted. */
   readonly removed: MemoryTopic[] = []
   readonly readers = new Set<MemoryReader>()
+  /** Who took which transactional id over, and when. */
+  readonly takeOvers: { readonly id: string; readonly host: string | undefined; readonly at: number }[] = []
   readonly #now: () => number
   readonly #groups = new Map<string, PartitionGroup>()
   readonly #epochs = new Map<string, number>()
@@ -96,6 +99,7 @@ export class MemoryBroker implements Broker {
     this.#admit(signal)
     const epoch = (this.#epochs.get(transactionalId) ?? 0) + 1
     this.#epochs.set(transactionalId, epoch)
+    this.takeOvers.push({ id: transactionalId, host: currentHost()?.name, at: this.#now() })
     let isClosed = false
     return {
       commit: async (entries, commitSignal) => {

@@ -83,7 +83,11 @@ export class PortBroker implements Broker {
     })
 
   takeOver: Broker['takeOver'] = async (id, signal) => {
-    const inner = await this.#link.call(`take-over ${id}`, () => this.#inner.takeOver(id, NEVER), signal)
+    const inner = await this.#link.call(
+      `take-over ${id}`,
+      () => runAs(this.#host, () => this.#inner.takeOver(id, NEVER)),
+      signal,
+    )
     const writer: TransactionalWriter = {
       commit: (entries, stop) =>
         this.#link.call(`commit ${describe(entries)}`, () => inner.commit(entries, NEVER), stop, {

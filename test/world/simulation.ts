@@ -213,7 +213,10 @@ export class Simulation {
     const { handed } = exchange
     return [
       ...checkTrades(exchange.ledger, fixed),
-      ...checkKept({ handed, gifts: groups.gifts, partitions, killed: this.killed }, fixed),
+      ...checkKept(
+        { handed, gifts: groups.gifts, takeOvers: broker.takeOvers, partitions, killed: this.killed },
+        fixed,
+      ),
       ...checkRows(store, fixed),
       ...checkDynamic(registered, broker, fixed),
       ...this.applications.flatMap((application) => checkApplication(application, broker)),

@@ -44,7 +44,7 @@ interface Taken extends Written {
  */
 export function createCheckpointWriter(
   { names, now, log }: ProducerParts,
-  { shards, routes, doubt, yieldTo }: ShardOwnership,
+  { shards, routes, doubt, refused }: ShardOwnership,
 ): CheckpointWriter {
   const stop = new AbortController()
   const written = new WeakMap<Shard, Written>()
@@ -89,7 +89,7 @@ export function createCheckpointWriter(
       const { code } = toTapelineError(error)
       log.warn({ shard: shard.k, code }, 'a checkpoint was not written')
       if (shards.get(shard.k) !== shard) return
-      if (code === 'FENCED') yieldTo(shard.k)
+      if (code === 'FENCED') refused(shard.k)
       else doubt([shard.k])
     }
   }

@@ -40,6 +40,11 @@ export interface ShardOwnership {
   ensure(signal: AbortSignal): Promise<void>
   /** The outcome of a write is unknown: the shards are taken over anew before the next one (R3). */
   doubt(ks: Iterable<number>): void
+  /**
+   * The broker refuses what this process writes as the shard's owner. As a rule another one has taken it over; it may also have been a
+   * take-over of this one's own that came late. What is in hand is kept until the group gives the shard away, or the log tells who wrote.
+   */
+  refused(k: number): void
   /** Another process owns the shard now; it is claimed again only if the group gives it once more. */
   yieldTo(k: number): void
   close(): Promise<void>
@@ -112,6 +117,19 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
     }
   }
 
+  const refused = (k: number): void => {
+    if (!shards.has(k) && !former.has(k)) {
+      yieldTo(k)
+      return
+    }
+    assignment.yield({ topic: topics.trade, partition: k }, takenIn.get(k) ?? -1)
+    log.warn(
+      { shard: k, code: 'FENCED' },
+      'the shard was taken over; it rests until the group says whose it is',
+    )
+    doubt([k])
+  }
+
   /** The group gives a shard to another process. */
   const giveAway = async (k: number): Promise<void> => {
     const shard = shards.get(k)
@@ -146,7 +164,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
       takeOverShards(parts, missing, former, deadline),
     )
     for (const k of missing) takenIn.set(k, generation)
-    for (const k of fenced) yieldTo(k)
+    for (const k of fenced) refused(k)
     for (const [k, reason] of unreadable) leaveToNewer(k, reason)
     for (const each of taken) {
       const { shard } = each
@@ -184,6 +202,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
       routes.sync(shards.values())
     },
     doubt,
+    refused,
     yieldTo,
     async close() {
       await member.leave()

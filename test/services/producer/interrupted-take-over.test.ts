@@ -32,6 +32,7 @@ async function setUp(t: TestContext) {
   const settings = { names: NAMES, partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
   await ensureTopics(broker, settings, NEVER)
   const closings: (() => Promise<void>)[] = []
+  let passedMs = 0
   t.after(async () => {
     for (const close of closings) await close()
     await broker.close()
@@ -49,7 +50,7 @@ async function setUp(t: TestContext) {
           partitions: 1,
           standing: new Map(),
           lingerMs: 0,
-          now: Date.now,
+          now: () => Date.now() + passedMs,
           newId: () => instance,
         },
         ...{ log: quietLog, meter: quietMeter },
@@ -79,7 +80,10 @@ async function setUp(t: TestContext) {
     await reader.close(AbortSignal.timeout(30_000))
     return bodies
   }
-  return { broker, start, counted }
+  const passTime = (ms: number): void => {
+    passedMs += ms
+  }
+  return { broker, start, counted, passTime }
 }
 
 const inHand: SourceBatch = {
@@ -152,4 +156,34 @@ test('an owner that came between two take-overs of a process is no own one: what
   )
   const states = (await counted(TOPICS.status)).map((each) => (each as Status).state)
   assert.ok(states.includes('gap'), states.join())
+})
+
+test('a take-over of its own that comes late fences a process, and costs nothing of what it has in hand', async (t) => {
+  const { broker, start, counted, passTime } = await setUp(t)
+  const { services, mine } = await start('a')
+  await services.publishFixed({ items: [{ channel: 'trade', event: trade('t1') }] }, NEVER)
+
+  mine.beforePublish = async () => {
+    mine.beforePublish = async () => {}
+    throw lost()
+  }
+  await assert.rejects(services.publishFixed(inHand, NEVER), { code: 'BROKER_UNAVAILABLE' })
+  const { takeOver } = mine
+  mine.takeOver = async (id, signal) => {
+    mine.takeOver = takeOver
+    const writer = await broker.takeOver(id, signal)
+    // One that was given up reaches the broker now.
+    await broker.takeOver(id, signal)
+    return writer
+  }
+  await assert.rejects(services.publishFixed(inHand, NEVER), { code: 'BROKER_UNAVAILABLE' })
+  passTime(11_000)
+  await services.publishFixed(inHand, NEVER)
+
+  assert.deepEqual(await counted(TOPICS.quote), [quote])
+  assert.deepEqual(await counted(TOPICS.status), [stale], 'and no gap is flagged')
+  assert.deepEqual(
+    (await counted(TOPICS.trade)).map((each) => (each as Trade).id),
+    ['t1', 't2'],
+  )
 })
