@@ -1,4 +1,4 @@
-import { assign, fromPromise, raise, setup } from 'xstate'
+import { and, assign, fromPromise, raise, setup } from 'xstate'
 import type { ErrorInfo } from '../ports/actors.ts'
 import type { DeliveryResult, DynamicBatch } from '../ports/pipeline.ts'
 import {
@@ -17,6 +17,7 @@ import {
   untilAlertMs,
   untilHealthyMs,
 } from './failure.ts'
+import { isRaised, outcome } from './outcomes.ts'
 
 type Step = 'subscribing' | 'consuming' | 'processingMessage' | 'interactingWithApp'
 
@@ -42,6 +43,7 @@ const base = setup({
     clearAlert: () => {},
   },
   guards: {
+    isRaised,
     failedIn: ({ context }, params: { step: Step }) => context.errorInfo?.step === params.step,
     hasTopics: ({ context }) => applyChanges(context.currentTopics, context.waiting).length > 0,
     keepsTopics: ({ context, event }) =>
@@ -165,13 +167,19 @@ export const consumerDynamicMachine = base.createMachine({
       invoke: {
         src: 'subscribeTopicService',
         input: ({ context }) => ({ topics: context.subscribing }),
-        onDone: { actions: raise({ type: 'SUBSCRIBE_SUCCESS' }) },
-        onError: { actions: raise(({ event }) => ({ type: 'SUBSCRIBE_FAILURE', error: event.error })) },
+        onDone: { actions: raise(() => outcome({ type: 'SUBSCRIBE_SUCCESS' })) },
+        onError: {
+          actions: raise(({ event }) => outcome({ type: 'SUBSCRIBE_FAILURE', error: event.error })),
+        },
       },
       on: {
         ...remember,
-        SUBSCRIBE_SUCCESS: { target: 'consuming', actions: [takeTopics, recoverFrom('subscribing')] },
-        SUBSCRIBE_FAILURE: { target: 'error', actions: failIn('subscribing') },
+        SUBSCRIBE_SUCCESS: {
+          guard: 'isRaised',
+          target: 'consuming',
+          actions: [takeTopics, recoverFrom('subscribing')],
+        },
+        SUBSCRIBE_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('subscribing') },
       },
     },
     consuming: {
@@ -181,8 +189,10 @@ export const consumerDynamicMachine = base.createMachine({
       invoke: {
         src: 'receiveMessageService',
         input: ({ context }) => ({ topics: context.currentTopics }),
-        onDone: { actions: raise(({ event }) => ({ type: 'MESSAGE_RECEIVED', message: event.output })) },
-        onError: { actions: raise(({ event }) => ({ type: 'RECEIVE_FAILURE', error: event.error })) },
+        onDone: {
+          actions: raise(({ event }) => outcome({ type: 'MESSAGE_RECEIVED', message: event.output })),
+        },
+        onError: { actions: raise(({ event }) => outcome({ type: 'RECEIVE_FAILURE', error: event.error })) },
       },
       after: {
         healthy: {
@@ -192,6 +202,7 @@ export const consumerDynamicMachine = base.createMachine({
       },
       on: {
         MESSAGE_RECEIVED: {
+          guard: 'isRaised',
           target: 'processingMessage',
           actions: [assign({ currentMessage: ({ event }) => event.message }), recoverFrom('consuming')],
         },
@@ -218,6 +229,7 @@ export const consumerDynamicMachine = base.createMachine({
           },
         ],
         RECEIVE_FAILURE: {
+          guard: 'isRaised',
           target: 'error',
           description:
             'Topics cannot be read while the broker is away; without this edge that would go unseen.',
@@ -231,13 +243,17 @@ export const consumerDynamicMachine = base.createMachine({
       invoke: {
         src: 'processMessageService',
         input: ({ context }) => ({ message: context.currentMessage ?? { fetches: [] } }),
-        onDone: { actions: raise({ type: 'PROCESS_SUCCESS' }) },
-        onError: { actions: raise(({ event }) => ({ type: 'PROCESS_FAILURE', error: event.error })) },
+        onDone: { actions: raise(() => outcome({ type: 'PROCESS_SUCCESS' })) },
+        onError: { actions: raise(({ event }) => outcome({ type: 'PROCESS_FAILURE', error: event.error })) },
       },
       on: {
         ...remember,
-        PROCESS_SUCCESS: { target: 'interactingWithApp', actions: recoverFrom('processingMessage') },
-        PROCESS_FAILURE: { target: 'error', actions: failIn('processingMessage') },
+        PROCESS_SUCCESS: {
+          guard: 'isRaised',
+          target: 'interactingWithApp',
+          actions: recoverFrom('processingMessage'),
+        },
+        PROCESS_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('processingMessage') },
       },
     },
     interactingWithApp: {
@@ -246,14 +262,16 @@ export const consumerDynamicMachine = base.createMachine({
       invoke: {
         src: 'interactWithAppService',
         input: ({ context }) => ({ message: context.currentMessage ?? { fetches: [] } }),
-        onDone: { actions: raise(({ event }) => ({ type: 'INTERACT_SUCCESS', result: event.output })) },
-        onError: { actions: raise(({ event }) => ({ type: 'INTERACT_FAILURE', error: event.error })) },
+        onDone: {
+          actions: raise(({ event }) => outcome({ type: 'INTERACT_SUCCESS', result: event.output })),
+        },
+        onError: { actions: raise(({ event }) => outcome({ type: 'INTERACT_FAILURE', error: event.error })) },
       },
       on: {
         ...remember,
         INTERACT_SUCCESS: [
           {
-            guard: 'hasTopics',
+            guard: and(['isRaised', 'hasTopics']),
             target: 'consuming',
             description: 'While topics are subscribed to, it goes on consuming.',
             actions: [
@@ -262,6 +280,7 @@ export const consumerDynamicMachine = base.createMachine({
             ],
           },
           {
+            guard: 'isRaised',
             target: 'idle',
             actions: [
               assign({ currentMessage: null, appInteractionResult: ({ event }) => event.result }),
@@ -269,7 +288,7 @@ export const consumerDynamicMachine = base.createMachine({
             ],
           },
         ],
-        INTERACT_FAILURE: { target: 'error', actions: failIn('interactingWithApp') },
+        INTERACT_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('interactingWithApp') },
       },
     },
     error: {

@@ -10,6 +10,7 @@ import {
   untilAlertMs,
   untilHealthyMs,
 } from './failure.ts'
+import { isRaised, outcome } from './outcomes.ts'
 
 type Step = 'idle' | 'processingMessage' | 'writingToDB'
 
@@ -52,6 +53,7 @@ const base = setup({
     clearAlert: () => {},
   },
   guards: {
+    isRaised,
     failedIn: ({ context }, params: { step: Step }) => context.errorInfo?.step === params.step,
   },
   delays: {
@@ -109,18 +111,22 @@ export const consumerFixedMachine = base.createMachine({
       invoke: {
         src: 'receiveMessageService',
         input: undefined,
-        onDone: { actions: raise(({ event }) => ({ type: 'MESSAGE_RECEIVED', message: event.output })) },
-        onError: { actions: raise(({ event }) => ({ type: 'RECEIVE_FAILURE', error: event.error })) },
+        onDone: {
+          actions: raise(({ event }) => outcome({ type: 'MESSAGE_RECEIVED', message: event.output })),
+        },
+        onError: { actions: raise(({ event }) => outcome({ type: 'RECEIVE_FAILURE', error: event.error })) },
       },
       after: {
         healthy: { guard: { type: 'failedIn', params: { step: 'idle' } }, actions: recoverFrom('idle') },
       },
       on: {
         MESSAGE_RECEIVED: {
+          guard: 'isRaised',
           target: 'processingMessage',
           actions: [assign({ currentMessage: ({ event }) => event.message }), recoverFrom('idle')],
         },
         RECEIVE_FAILURE: {
+          guard: 'isRaised',
           target: 'error',
           description:
             'Messages cannot be read while the broker is away; without this edge that would go unseen.',
@@ -134,15 +140,16 @@ export const consumerFixedMachine = base.createMachine({
       invoke: {
         src: 'processMessageService',
         input: ({ context }) => ({ message: context.currentMessage ?? { fetches: [], records: 0 } }),
-        onDone: { actions: raise(({ event }) => ({ type: 'PROCESS_SUCCESS', record: event.output })) },
-        onError: { actions: raise(({ event }) => ({ type: 'PROCESS_FAILURE', error: event.error })) },
+        onDone: { actions: raise(({ event }) => outcome({ type: 'PROCESS_SUCCESS', record: event.output })) },
+        onError: { actions: raise(({ event }) => outcome({ type: 'PROCESS_FAILURE', error: event.error })) },
       },
       on: {
         PROCESS_SUCCESS: {
+          guard: 'isRaised',
           target: 'writingToDB',
           actions: [assign({ dbRecord: ({ event }) => event.record }), recoverFrom('processingMessage')],
         },
-        PROCESS_FAILURE: { target: 'error', actions: failIn('processingMessage') },
+        PROCESS_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('processingMessage') },
       },
     },
     writingToDB: {
@@ -151,15 +158,16 @@ export const consumerFixedMachine = base.createMachine({
       invoke: {
         src: 'writeToDBService',
         input: ({ context }) => ({ record: context.dbRecord ?? { writes: [], rows: 0 } }),
-        onDone: { actions: raise({ type: 'WRITE_SUCCESS' }) },
-        onError: { actions: raise(({ event }) => ({ type: 'WRITE_FAILURE', error: event.error })) },
+        onDone: { actions: raise(() => outcome({ type: 'WRITE_SUCCESS' })) },
+        onError: { actions: raise(({ event }) => outcome({ type: 'WRITE_FAILURE', error: event.error })) },
       },
       on: {
         WRITE_SUCCESS: {
+          guard: 'isRaised',
           target: 'idle',
           actions: [assign({ currentMessage: null, dbRecord: null }), recover],
         },
-        WRITE_FAILURE: { target: 'error', actions: failIn('writingToDB') },
+        WRITE_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('writingToDB') },
       },
     },
     error: {

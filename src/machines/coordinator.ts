@@ -1,4 +1,4 @@
-import { assign, fromPromise, raise, setup } from 'xstate'
+import { and, assign, fromPromise, raise, setup } from 'xstate'
 import type { ErrorInfo } from '../ports/actors.ts'
 import type { TopicBatch, TopicRequest } from '../ports/pipeline.ts'
 import {
@@ -10,6 +10,7 @@ import {
   untilAlertMs,
   untilHealthyMs,
 } from './failure.ts'
+import { isRaised, outcome } from './outcomes.ts'
 
 type Step = 'active' | 'processingCreateTopic' | 'processingDeleteTopic' | 'notifyingActors'
 
@@ -58,6 +59,7 @@ const base = setup({
     clearAlert: () => {},
   },
   guards: {
+    isRaised,
     failedIn: ({ context }, params: { step: Step }) => context.errorInfo?.step === params.step,
     isDeleting: ({ context }) => context.pendingTopic?.kind === 'delete',
   },
@@ -128,7 +130,7 @@ export const coordinatorMachine = base.createMachine({
               : { type: 'REQUEST_DELETE_TOPIC', requests: event.output.requests },
           ),
         },
-        onError: { actions: raise(({ event }) => ({ type: 'RECEIVE_FAILURE', error: event.error })) },
+        onError: { actions: raise(({ event }) => outcome({ type: 'RECEIVE_FAILURE', error: event.error })) },
       },
       after: {
         healthy: { guard: { type: 'failedIn', params: { step: 'active' } }, actions: recoverFrom('active') },
@@ -150,6 +152,7 @@ export const coordinatorMachine = base.createMachine({
           ],
         },
         RECEIVE_FAILURE: {
+          guard: 'isRaised',
           target: 'error',
           description:
             'Requests cannot be read while the broker is away; without this edge that would go unseen.',
@@ -163,12 +166,22 @@ export const coordinatorMachine = base.createMachine({
       invoke: {
         src: 'createTopicService',
         input: ({ context }) => inHand(context),
-        onDone: { actions: raise({ type: 'CREATE_TOPIC_SUCCESS' }) },
-        onError: { actions: raise(({ event }) => ({ type: 'CREATE_TOPIC_FAILURE', error: event.error })) },
+        onDone: { actions: raise(() => outcome({ type: 'CREATE_TOPIC_SUCCESS' })) },
+        onError: {
+          actions: raise(({ event }) => outcome({ type: 'CREATE_TOPIC_FAILURE', error: event.error })),
+        },
       },
       on: {
-        CREATE_TOPIC_SUCCESS: { target: 'notifyingActors', actions: recoverFrom('processingCreateTopic') },
-        CREATE_TOPIC_FAILURE: { target: 'error', actions: failIn('processingCreateTopic') },
+        CREATE_TOPIC_SUCCESS: {
+          guard: 'isRaised',
+          target: 'notifyingActors',
+          actions: recoverFrom('processingCreateTopic'),
+        },
+        CREATE_TOPIC_FAILURE: {
+          guard: 'isRaised',
+          target: 'error',
+          actions: failIn('processingCreateTopic'),
+        },
       },
     },
     notifyingActors: {
@@ -177,20 +190,20 @@ export const coordinatorMachine = base.createMachine({
       invoke: {
         src: 'notifyActorsService',
         input: ({ context }) => inHand(context),
-        onDone: { actions: raise({ type: 'NOTIFY_SUCCESS' }) },
-        onError: { actions: raise(({ event }) => ({ type: 'NOTIFY_FAILURE', error: event.error })) },
+        onDone: { actions: raise(() => outcome({ type: 'NOTIFY_SUCCESS' })) },
+        onError: { actions: raise(({ event }) => outcome({ type: 'NOTIFY_FAILURE', error: event.error })) },
       },
       on: {
         NOTIFY_SUCCESS: [
           {
-            guard: 'isDeleting',
+            guard: and(['isRaised', 'isDeleting']),
             target: 'processingDeleteTopic',
             description: 'Nobody writes or reads the topic any more: now it can be deleted.',
             actions: recoverFrom('notifyingActors'),
           },
-          { target: 'active', actions: [finish, recover] },
+          { guard: 'isRaised', target: 'active', actions: [finish, recover] },
         ],
-        NOTIFY_FAILURE: { target: 'error', actions: failIn('notifyingActors') },
+        NOTIFY_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('notifyingActors') },
       },
     },
     processingDeleteTopic: {
@@ -199,16 +212,20 @@ export const coordinatorMachine = base.createMachine({
       invoke: {
         src: 'deleteTopicService',
         input: ({ context }) => inHand(context),
-        onDone: { actions: raise({ type: 'DELETE_TOPIC_SUCCESS' }) },
-        onError: { actions: raise(({ event }) => ({ type: 'DELETE_TOPIC_FAILURE', error: event.error })) },
+        onDone: { actions: raise(() => outcome({ type: 'DELETE_TOPIC_SUCCESS' })) },
+        onError: {
+          actions: raise(({ event }) => outcome({ type: 'DELETE_TOPIC_FAILURE', error: event.error })),
+        },
       },
       on: {
         DELETE_TOPIC_SUCCESS: {
+          guard: 'isRaised',
           target: 'active',
           description: 'The topics are gone.',
           actions: [finish, recover],
         },
         DELETE_TOPIC_FAILURE: {
+          guard: 'isRaised',
           target: 'error',
           description: 'Topics could not be deleted; like every failure it is seen and tried again.',
           actions: failIn('processingDeleteTopic'),

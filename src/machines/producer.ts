@@ -10,6 +10,7 @@ import {
   unprovided,
   untilAlertMs,
 } from './failure.ts'
+import { isRaised, outcome } from './outcomes.ts'
 import {
   afterPublish,
   beginProducing,
@@ -52,7 +53,7 @@ const base = setup({
     reportRefused: (_, _params: { event: ProducerEvent['type'] }) => {},
   },
   guards: {
-    isOutcome: ({ event }) => event.type === 'FETCH_DATA' && event.completed !== undefined,
+    isRaised,
     hasRoom: ({ context, event }) => hasRoom(context, event),
     failedIn: ({ context }, params: { step: Step }) => context.errorInfo?.step === params.step,
     isLeftForLater: ({ context }) => isLeftForLater(context),
@@ -167,12 +168,13 @@ export const producerMachine = base.createMachine({
         input: ({ context }) => ({
           waitMs: context.waiting.dynamic || isCommandDue(context) ? 0 : FETCH_WAIT_MS,
         }),
-        onDone: { actions: raise(({ event }) => ({ type: 'DATA_READY', data: event.output })) },
-        onError: { actions: raise(({ event }) => ({ type: 'FETCH_FAILURE', error: event.error })) },
+        onDone: { actions: raise(({ event }) => outcome({ type: 'DATA_READY', data: event.output })) },
+        onError: { actions: raise(({ event }) => outcome({ type: 'FETCH_FAILURE', error: event.error })) },
       },
       on: {
         ...commands,
         DATA_READY: {
+          guard: 'isRaised',
           target: 'publishingFixed',
           actions: [
             assign({
@@ -182,7 +184,7 @@ export const producerMachine = base.createMachine({
             recoverFrom('fetchingData'),
           ],
         },
-        FETCH_FAILURE: { target: 'error', actions: failIn('fetchingData') },
+        FETCH_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('fetchingData') },
       },
     },
     publishingFixed: {
@@ -194,27 +196,31 @@ export const producerMachine = base.createMachine({
         onDone: {
           actions: raise(({ context, event }) =>
             event.output.dynamicWaiting || context.waiting.dynamic || isCommandDue(context)
-              ? {
+              ? outcome({
                   type: 'PUBLISH_SUCCESS',
                   completed: {
                     ...event.output,
                     dynamicWaiting: event.output.dynamicWaiting || context.waiting.dynamic,
                   },
-                }
-              : { type: 'FETCH_DATA', completed: event.output },
+                })
+              : outcome({ type: 'FETCH_DATA', completed: event.output }),
           ),
         },
-        onError: { actions: raise(({ event }) => ({ type: 'PUBLISH_FAILURE', error: event.error })) },
+        onError: { actions: raise(({ event }) => outcome({ type: 'PUBLISH_FAILURE', error: event.error })) },
       },
       on: {
         ...commands,
         FETCH_DATA: {
-          guard: 'isOutcome',
+          guard: 'isRaised',
           target: 'fetchingData',
           actions: [takePublished, recoverFrom('publishingFixed')],
         },
-        PUBLISH_SUCCESS: { target: 'idle', actions: [takePublished, recoverFrom('publishingFixed')] },
-        PUBLISH_FAILURE: { target: 'error', actions: failIn('publishingFixed') },
+        PUBLISH_SUCCESS: {
+          guard: 'isRaised',
+          target: 'idle',
+          actions: [takePublished, recoverFrom('publishingFixed')],
+        },
+        PUBLISH_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('publishingFixed') },
       },
     },
     publishingDynamic: {
@@ -227,21 +233,25 @@ export const producerMachine = base.createMachine({
         onDone: {
           actions: raise(({ context, event }) =>
             isCommandDue(context)
-              ? { type: 'PUBLISH_SUCCESS', completed: event.output }
-              : { type: 'FETCH_DATA', completed: event.output },
+              ? outcome({ type: 'PUBLISH_SUCCESS', completed: event.output })
+              : outcome({ type: 'FETCH_DATA', completed: event.output }),
           ),
         },
-        onError: { actions: raise(({ event }) => ({ type: 'PUBLISH_FAILURE', error: event.error })) },
+        onError: { actions: raise(({ event }) => outcome({ type: 'PUBLISH_FAILURE', error: event.error })) },
       },
       on: {
         ...commands,
         FETCH_DATA: {
-          guard: 'isOutcome',
+          guard: 'isRaised',
           target: 'fetchingData',
           actions: [takeDerived, recoverFrom('publishingDynamic')],
         },
-        PUBLISH_SUCCESS: { target: 'idle', actions: [takeDerived, recoverFrom('publishingDynamic')] },
-        PUBLISH_FAILURE: { target: 'error', actions: failIn('publishingDynamic') },
+        PUBLISH_SUCCESS: {
+          guard: 'isRaised',
+          target: 'idle',
+          actions: [takeDerived, recoverFrom('publishingDynamic')],
+        },
+        PUBLISH_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('publishingDynamic') },
       },
     },
     creatingTopic: {
@@ -250,12 +260,17 @@ export const producerMachine = base.createMachine({
       invoke: {
         src: 'createTopicService',
         input: ({ context }) => ({ topicName: context.newTopicName ?? '' }),
-        onDone: { actions: raise(({ event }) => ({ type: 'CREATE_TOPIC_SUCCESS', answer: event.output })) },
-        onError: { actions: raise(({ event }) => ({ type: 'CREATE_TOPIC_FAILURE', error: event.error })) },
+        onDone: {
+          actions: raise(({ event }) => outcome({ type: 'CREATE_TOPIC_SUCCESS', answer: event.output })),
+        },
+        onError: {
+          actions: raise(({ event }) => outcome({ type: 'CREATE_TOPIC_FAILURE', error: event.error })),
+        },
       },
       on: {
         ...commands,
         CREATE_TOPIC_SUCCESS: {
+          guard: 'isRaised',
           target: 'idle',
           actions: [
             assign({
@@ -268,7 +283,7 @@ export const producerMachine = base.createMachine({
             recoverFrom('creatingTopic'),
           ],
         },
-        CREATE_TOPIC_FAILURE: { target: 'error', actions: failIn('creatingTopic') },
+        CREATE_TOPIC_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('creatingTopic') },
       },
     },
     error: {
