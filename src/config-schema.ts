@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import { isWithin } from './control/names.ts'
-import { marketKey } from './domain/events.ts'
 import { parseMarket } from './domain/market-names.ts'
 import { streamRequestSchema } from './domain/stream-spec.ts'
 import { parseDuration } from './domain/time.ts'
@@ -75,11 +74,14 @@ const file = (meaning: string) => z.string().min(1).optional().describe(meaning)
 
 const HOST_AND_PORT = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}$/
 
-/** A market as the configuration writes it, EXCHANGE:SYMBOL in any case. */
+/**
+ * A market as the configuration writes it, EXCHANGE:SYMBOL in any case. The exchange stays as it is written: a service may know it
+ * by that name only.
+ */
 const market = z.string().transform((text, context) => {
   const found = parseMarket(text)
   if (found === undefined) context.addIssue('is not EXCHANGE:BASE-QUOTE such as coinbase:BTC-USD')
-  return found === undefined ? z.NEVER : marketKey(found)
+  return found === undefined ? z.NEVER : `${text.slice(0, text.indexOf(':'))}:${found.symbol}`
 })
 
 /** The markets of four exchanges that the simulator has too, so that its rate is the sum of all that is subscribed to. */

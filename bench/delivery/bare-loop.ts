@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import { WebSocket, WebSocketServer } from 'ws'
-import { wireExchange } from '../../src/adapters/source/cryptocompare/exchange-names.ts'
+import { ExchangeNames } from '../../src/adapters/source/cryptocompare/exchange-names.ts'
 import { type Frame, micros } from '../../src/adapters/source/cryptocompare/trades.ts'
 import type { Trade } from '../../src/domain/events.ts'
 import { DEFAULT_MARKETS } from '../../src/simulator/markets.ts'
 import { clockMicros } from '../../src/topology/sources.ts'
+
+const NAMES = new ExchangeNames([])
 
 /** A relay that keeps nothing: it speaks to applications as the platform does, as far as the demo's application knows. */
 export interface BareLoop {
@@ -58,7 +60,7 @@ export async function startBareLoop(): Promise<BareLoop> {
 type SimulatedMarket = (typeof DEFAULT_MARKETS)[number]
 
 function subscriptionOf({ exchange, symbol }: SimulatedMarket): string {
-  return `0~${wireExchange(exchange)}~${symbol.replace('-', '~')}`
+  return `0~${NAMES.wire(exchange)}~${symbol.replace('-', '~')}`
 }
 
 function readFrame(frame: Frame, recvTs: number): Trade | undefined {

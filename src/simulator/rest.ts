@@ -43,6 +43,7 @@ type Route = (query: URLSearchParams, feeds: Feeds, clock: WalkClock) => object
 const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['/data/price', price],
   ['/data/pricemultifull', priceMultiFull],
+  ['/data/v4/all/exchanges', allExchanges],
   ['/data/v2/histominute', histo('m')],
   ['/data/v2/histohour', histo('H')],
   ['/data/v2/histoday', histo('D')],
@@ -104,6 +105,21 @@ function priceMultiFull(query: URLSearchParams, feeds: Feeds, clock: WalkClock):
     RAW: byPair(found, (each) => raw(each, clock)),
     DISPLAY: byPair(found, (each) => display(each, clock)),
   }
+}
+
+/** All exchanges with their pairs; `fsym` leaves those that have it. */
+function allExchanges(query: URLSearchParams, feeds: Feeds): object {
+  const base = query.get('fsym')
+  const exchanges: Record<string, { isActive: boolean; pairs: Record<string, { tsyms: object }> }> = {}
+  for (const market of feeds.markets) {
+    if (base !== null && market.base !== base) continue
+    const exchange = exchanges[market.market] ?? { isActive: true, pairs: {} }
+    exchanges[market.market] = exchange
+    const { tsyms } = exchange.pairs[market.base] ?? { tsyms: {} }
+    exchange.pairs[market.base] = { tsyms: { ...tsyms, [market.quote]: {} } }
+  }
+  const envelope = { Response: 'Success', Message: '', HasWarning: false, Type: 100, RateLimit: {} }
+  return { ...envelope, Data: { exchanges } }
 }
 
 function byPair(instruments: readonly Instrument[], value: (instrument: Instrument) => object): object {

@@ -22,7 +22,7 @@ export function clockMicros(): number {
 
 function toMarket(text: string): Market {
   const [exchange = '', symbol = ''] = text.split(/:(.*)/s)
-  return { exchange, symbol }
+  return { exchange: exchange.toLowerCase(), symbol }
 }
 
 /** What sources call the feed of a channel. */
@@ -84,6 +84,7 @@ function openSource(config: Config, log: Log): Source {
         apiKey: config.cryptoCompareKey ?? 'simulator',
         markets: [],
         channels: channels.map((channel) => FEEDS[channel]),
+        exchanges: config.source.markets.map((market) => market.slice(0, market.indexOf(':'))),
         ...timing,
         ...given({ fallbackAfterMs: fallbackAfter, pollEveryMs: pollEvery }),
         log,

@@ -1,5 +1,7 @@
 import type { Log } from '../../ports/log.ts'
 import type { Market, Source } from '../../ports/source.ts'
+import { ExchangeDirectory } from './cryptocompare/exchange-directory.ts'
+import { ExchangeNames } from './cryptocompare/exchange-names.ts'
 import { CryptoCompareProtocol } from './cryptocompare/protocol.ts'
 import { RestClient } from './cryptocompare/rest-client.ts'
 import { RestPolling } from './cryptocompare/rest-polling.ts'
@@ -36,6 +38,8 @@ export interface CryptoCompareOptions {
   readonly apiKey?: string
   readonly markets: readonly Market[]
   readonly channels: readonly CryptoCompareChannel[]
+  /** Names of exchanges as the user wrote them: those that nobody knows are asked for like that. */
+  readonly exchanges?: readonly string[]
   readonly reconnect?: Partial<ReconnectTiming>
   /** How long a new connection has until it delivers, and how long a REST call may take. Milliseconds, as all that follow. */
   readonly timeoutMs?: number
@@ -66,11 +70,13 @@ export function createCryptoCompareSource(options: CryptoCompareOptions): Source
   const redact = redactor([apiKey ?? '', ...secretsOf(address), ...secretsOf(restAddress)])
 
   const ways = (outlet: Outlet) => {
-    const subscriptions = new Subscriptions(channels, outlet)
-    const protocol = new CryptoCompareProtocol({ subscriptions, outlet, redact })
+    const client = new RestClient({ address: restAddress, apiKey, timeoutMs, redact })
+    const names = new ExchangeNames(options.exchanges ?? [])
+    const subscriptions = new Subscriptions(channels, names, outlet)
+    const directory = new ExchangeDirectory({ client, names, log })
+    const protocol = new CryptoCompareProtocol({ subscriptions, directory, outlet, redact })
     // REST has no trades: where nothing else is asked for, it cannot stand in.
     if (channels.every((channel) => channel === 'trades')) return { protocol }
-    const client = new RestClient({ address: restAddress, apiKey, timeoutMs, redact })
     const pollEveryMs = options.pollEveryMs ?? POLL_EVERY_MS
     return {
       protocol,

@@ -22,6 +22,8 @@ interface Behaviour {
   /** Leaves upgrades and calls without any answer. */
   hang?: boolean
   rest?: (url: URL) => RestAnswer | 'hang'
+  /** The answer to the question for all exchanges, which is no call of the polling. */
+  exchanges?: () => RestAnswer | 'hang' | Promise<RestAnswer>
 }
 
 /** A small exchange for one test: a WebSocket and REST on one port, whose behaviour the test may change at any time. */
@@ -32,7 +34,8 @@ export class Service {
   /** Addresses of upgrades and of REST calls, with their headers. */
   readonly upgrades: IncomingMessage[] = []
   readonly calls: { readonly url: URL; readonly headers: IncomingMessage['headers'] }[] = []
-  readonly #http = createServer((request, response) => this.#call(request, response))
+  directoryCalls = 0
+  readonly #http = createServer((request, response) => void this.#call(request, response))
   readonly #websockets = new WebSocketServer({ noServer: true })
   /** Upgraded connections: the server itself forgets them. */
   readonly #raw = new Set<Duplex>()
@@ -111,12 +114,17 @@ export class Service {
     this.behaviour.connected?.(socket)
   }
 
-  #call(request: IncomingMessage, response: ServerResponse): void {
+  async #call(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '', this.restUrl)
-    this.calls.push({ url, headers: request.headers })
+    const isDirectory = url.pathname === '/data/v4/all/exchanges'
+    if (isDirectory) this.directoryCalls++
+    else this.calls.push({ url, headers: request.headers })
     const answer = this.behaviour.hang
       ? 'hang'
-      : (this.behaviour.rest?.(url) ?? { status: 404, body: { Message: 'no such route' } })
+      : ((isDirectory ? await this.behaviour.exchanges?.() : this.behaviour.rest?.(url)) ?? {
+          status: 404,
+          body: { Message: 'no such route' },
+        })
     if (answer === 'hang') return
     response.writeHead(answer.status ?? 200, answer.headers)
     response.end(typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body))

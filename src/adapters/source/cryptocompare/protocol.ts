@@ -5,6 +5,7 @@ import type { FeedProtocol, FrameMeaning, MarketsChange, Outlet } from '../feed/
 import { parseObject, readFrameText } from '../feed/text.ts'
 import { refusalInWords, shownWords } from '../feed/words.ts'
 import { candleFrameSchema } from './candles.ts'
+import type { ExchangeDirectory } from './exchange-directory.ts'
 import { forgetFlow, type Subscriptions, type WantedMarket } from './subscriptions.ts'
 import { tickerFrameSchema } from './tickers.ts'
 import { type Frame, readTrade } from './trades.ts'
@@ -22,6 +23,7 @@ type Control = z.infer<typeof controlSchema>
 
 interface ProtocolOptions {
   readonly subscriptions: Subscriptions
+  readonly directory: ExchangeDirectory
   readonly outlet: Outlet
   /** Takes the key out of a text that the service sent. */
   readonly redact: (text: string) => string
@@ -36,12 +38,14 @@ const ALREADY_ACTIVE = 'SUBSCRIPTION_ALREADY_ACTIVE'
 /** CryptoCompare's WebSocket v2: asks for subscriptions and reads frames by their TYPE (a string or a number). */
 export class CryptoCompareProtocol implements FeedProtocol {
   readonly #subscriptions: Subscriptions
+  readonly #directory: ExchangeDirectory
   readonly #outlet: Outlet
   readonly #redact: (text: string) => string
   readonly #readers: ReadonlyMap<string, (frame: Frame, recvTs: number) => FrameMeaning>
 
   constructor(options: ProtocolOptions) {
     this.#subscriptions = options.subscriptions
+    this.#directory = options.directory
     this.#outlet = options.outlet
     this.#redact = options.redact
     const control = (read: (control: Control) => FrameMeaning) => (frame: Frame) => {
@@ -74,11 +78,18 @@ export class CryptoCompareProtocol implements FeedProtocol {
 
   opened(): readonly string[] {
     for (const wanted of this.#subscriptions.all()) forgetFlow(wanted)
+    this.#learnNames()
     return action('SubAdd', this.#subscriptions.placed())
   }
 
   add(markets: readonly Market[]): MarketsChange {
-    return asked(this.#subscriptions.add(markets), [])
+    const change = asked(this.#subscriptions.add(markets), [])
+    if (this.markets > 0) this.#learnNames()
+    return change
+  }
+
+  closed(): void {
+    this.#directory.close()
   }
 
   remove(markets: readonly Market[]): MarketsChange {
@@ -96,6 +107,27 @@ export class CryptoCompareProtocol implements FeedProtocol {
     if (type === undefined) return Object.keys(frame).length === 0 ? 'neutral' : 'malformed'
     if (typeof type !== 'string' && typeof type !== 'number') return 'malformed'
     return this.#readers.get(String(type))?.(frame, recvTs) ?? 'malformed'
+  }
+
+  /** Asks for the service's own names of exchanges, unless they are known, and asks anew for what they change. */
+  #learnNames(): void {
+    if (!this.#directory.ask(() => this.#useNames())) return
+    this.#subscriptions.awaitNames()
+  }
+
+  #useNames(): void {
+    const renamed = this.#subscriptions.namesSettled()
+    const frames = [
+      ...action(
+        'SubRemove',
+        renamed.flatMap(({ former }) => former),
+      ),
+      ...action(
+        'SubAdd',
+        renamed.flatMap(({ wanted }) => wanted.subs),
+      ),
+    ]
+    for (const frame of frames) this.#outlet.send(frame)
   }
 
   #trade(frame: Frame, data: Buffer, recvTs: number): FrameMeaning {

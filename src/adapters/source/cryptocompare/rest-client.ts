@@ -46,6 +46,8 @@ const historySchema = z.object({
   Data: z.object({ Data: z.array(historyRowSchema) }),
 })
 
+const exchangesSchema = z.object({ Data: z.object({ exchanges: z.record(z.string(), z.unknown()) }) })
+
 export type Prices = z.infer<typeof pricesSchema>['RAW']
 export type HistoryRow = z.infer<typeof historyRowSchema>
 
@@ -59,7 +61,7 @@ interface RestClientOptions {
 }
 
 /**
- * The REST calls that the fallback needs. The key travels in a header only.
+ * The REST calls that the fallback needs, and the names of exchanges. The key travels in a header only.
  *
  * Raises SOURCE_RATE_LIMITED (and refuses further calls until the limit is over), SOURCE_UNAUTHORIZED, MARKET_UNKNOWN, and
  * SOURCE_UNAVAILABLE for everything else: no answer, an HTTP error, an answer that cannot be read.
@@ -98,6 +100,12 @@ export class RestClient {
   ): Promise<readonly HistoryRow[]> {
     const query = { fsym: base, tsym: quote, limit: String(limit), e: exchange, tryConversion: 'false' }
     return (await this.#get('/data/v2/histominute', query, historySchema, signal)).Data.Data
+  }
+
+  /** The names of all exchanges that have bitcoin, which keeps the answer small. */
+  async exchanges(signal: AbortSignal): Promise<readonly string[]> {
+    const { Data } = await this.#get('/data/v4/all/exchanges', { fsym: 'BTC' }, exchangesSchema, signal)
+    return Object.keys(Data.exchanges)
   }
 
   async #get<T>(

@@ -2,7 +2,6 @@ import { delay } from '../../../async/timers.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
 import type { Fallback, Outlet } from '../feed/live-source.ts'
-import { wireExchange } from './exchange-names.ts'
 import type { Prices, RestClient } from './rest-client.ts'
 import type { CryptoCompareChannel, Subscriptions, WantedMarket } from './subscriptions.ts'
 
@@ -162,7 +161,7 @@ export class RestPolling implements Fallback {
     const [first] = markets
     if (!first) return false
     const { bases, quotes } = symbolsOf(markets)
-    const exchange = wireExchange(first.market.exchange)
+    const exchange = this.#options.subscriptions.wireExchange(first)
     try {
       this.#emitQuotes(markets, await this.#options.client.prices(exchange, bases, quotes, signal), signal)
       return true
@@ -205,7 +204,7 @@ export class RestPolling implements Fallback {
     const missing = last === undefined ? FEWEST_MINUTES : minute - last / MINUTE_US
     const limit = Math.min(Math.max(missing, FEWEST_MINUTES), MOST_MINUTES)
     try {
-      const exchange = wireExchange(wanted.market.exchange)
+      const exchange = subscriptions.wireExchange(wanted)
       const rows = await client.minutes(exchange, wanted.base, wanted.quote, limit, signal)
       if (signal.aborted || !subscriptions.has(wanted)) return false
       this.#minuteOf.set(wanted, minute)

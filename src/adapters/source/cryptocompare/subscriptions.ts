@@ -2,14 +2,11 @@ import type { Market } from '../../../ports/source.ts'
 import type { Outlet } from '../feed/live-source.ts'
 import { TradeOrder } from '../feed/trade-order.ts'
 import { CandleState } from './candles.ts'
-import { wireExchange } from './exchange-names.ts'
+import { AGGREGATE, type ExchangeNames } from './exchange-names.ts'
 import { TickerState } from './tickers.ts'
 import { ContentOrdinals } from './trades.ts'
 
 export type CryptoCompareChannel = 'trades' | 'quotes' | 'candles'
-
-/** The aggregate over all exchanges: it has quotes and candles, but no trades. */
-const AGGREGATE = 'cccagg'
 
 /** How many subscriptions the service takes on one socket (documented for a free key; its 429 may name another). */
 const MOST_SUBSCRIPTIONS = 600
@@ -29,8 +26,8 @@ export interface WantedMarket {
   readonly market: Market
   readonly base: string
   readonly quote: string
-  /** The subscriptions of the channels, as `0~Coinbase~BTC~USD`. */
-  readonly subs: readonly string[]
+  /** The subscriptions of the channels, as `0~Coinbase~BTC~USD`. They change when the service tells other names. */
+  subs: readonly string[]
   readonly order: TradeOrder
   readonly ordinals: ContentOrdinals
   readonly ticker: TickerState
@@ -43,13 +40,17 @@ export interface WantedMarket {
 export class Subscriptions {
   readonly #channels: readonly CryptoCompareChannel[]
   readonly #outlet: Outlet
+  readonly #names: ExchangeNames
   readonly #wanted = new Map<string, WantedMarket>()
   /** By the names in frames; further spellings are added as they are seen. */
   readonly #byWire = new Map<string, WantedMarket>()
+  /** What was refused while the service's list of names is awaited: it may have been asked for under another name. */
+  #held: (() => void)[] | undefined
   #limit = MOST_SUBSCRIPTIONS
 
-  constructor(channels: readonly CryptoCompareChannel[], outlet: Outlet) {
+  constructor(channels: readonly CryptoCompareChannel[], names: ExchangeNames, outlet: Outlet) {
     this.#channels = channels
+    this.#names = names
     this.#outlet = outlet
   }
 
@@ -108,8 +109,51 @@ export class Subscriptions {
 
   /** The service refuses one subscription of a market. `words` are the service's. */
   refused(wanted: WantedMarket, sub: string, words: string): void {
+    if (this.#held) {
+      this.#held.push(() => {
+        // Else it was asked for under another name since then, or is not asked for any more.
+        if (this.has(wanted) && wanted.subs.includes(sub)) this.refused(wanted, sub, words)
+      })
+      return
+    }
     const channel = CHANNEL_OF_TYPE[sub.slice(0, sub.indexOf('~'))] ?? sub
     this.#outlet.refusals.refuseChannel(wanted.market, channel, wanted.subs.length, `${sub}: ${words}`)
+  }
+
+  /** The service's own list of exchanges is asked for: what it refuses meanwhile is judged when that is known. */
+  awaitNames(): void {
+    this.#held ??= []
+  }
+
+  /** The list has come, or does not come. Gives the markets whose subscriptions have other names now, with the former ones. */
+  namesSettled(): readonly { readonly wanted: WantedMarket; readonly former: readonly string[] }[] {
+    const renamed = this.all().flatMap((wanted) => {
+      const former = wanted.subs
+      const subs = this.#subsOf(wanted)
+      if (subs.join() === former.join()) return []
+      wanted.subs = subs
+      this.#byWire.set(this.#wireKey(wanted), wanted)
+      forgetFlow(wanted)
+      return wanted.placed ? [{ wanted, former }] : []
+    })
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const judge of held) judge()
+    return renamed
+  }
+
+  /** What the exchange of a market is called on the wire. */
+  wireExchange({ market }: Pick<WantedMarket, 'market'>): string {
+    return this.#names.wire(market.exchange)
+  }
+
+  #subsOf({ market, base, quote }: Pick<WantedMarket, 'market' | 'base' | 'quote'>): readonly string[] {
+    const pair = this.#wireKey({ market, base, quote })
+    return this.#channels.flatMap((channel) => subscription(channel, market.exchange === AGGREGATE, pair))
+  }
+
+  #wireKey({ market, base, quote }: Pick<WantedMarket, 'market' | 'base' | 'quote'>): string {
+    return `${this.#names.wire(market.exchange)}~${base}~${quote}`
   }
 
   /** The service takes fewer subscriptions than we thought: the last markets lose their places and are reported. */
@@ -132,7 +176,7 @@ export class Subscriptions {
       this.#outlet.refusals.refuse(market, 'MARKET_UNKNOWN: the symbol is not BASE-QUOTE')
       return
     }
-    const subs = this.#channels.flatMap((channel) => subscription(channel, market.exchange, base, quote))
+    const subs = this.#subsOf({ market, base, quote })
     if (subs.length === 0) {
       this.#outlet.refusals.refuse(market, `MARKET_UNKNOWN: ${AGGREGATE} has no trades`)
       return
@@ -150,7 +194,7 @@ export class Subscriptions {
     }
     this.#wanted.set(key, wanted)
     this.#byWire.set(`${market.exchange}~${base}~${quote}`, wanted)
-    this.#byWire.set(`${wireExchange(market.exchange)}~${base}~${quote}`, wanted)
+    this.#byWire.set(this.#wireKey(wanted), wanted)
   }
 
   #place(): readonly WantedMarket[] {
@@ -197,18 +241,12 @@ function canonical(market: Market): Market {
   return { exchange: market.exchange.toLowerCase(), symbol: market.symbol.toUpperCase() }
 }
 
-function subscription(
-  channel: CryptoCompareChannel,
-  exchange: string,
-  base: string,
-  quote: string,
-): readonly string[] {
-  const pair = `${wireExchange(exchange)}~${base}~${quote}`
+function subscription(channel: CryptoCompareChannel, isAggregate: boolean, pair: string): readonly string[] {
   switch (channel) {
     case 'trades':
-      return exchange === AGGREGATE ? [] : [`0~${pair}`]
+      return isAggregate ? [] : [`0~${pair}`]
     case 'quotes':
-      return [`${exchange === AGGREGATE ? 5 : 2}~${pair}`]
+      return [`${isAggregate ? 5 : 2}~${pair}`]
     case 'candles':
       return [`24~${pair}~m`]
   }
