@@ -11,6 +11,7 @@ import {
 } from '@platformatic/kafka'
 import { errorOfCode, PROTOCOL_ERRORS } from '../../../src/adapters/broker/kafka/error-table.ts'
 import { brokerError } from '../../../src/adapters/broker/kafka/errors.ts'
+import { outcomeOf } from '../../../src/adapters/broker/kafka/produce-outcome.ts'
 import { ERROR_KINDS, type TapelineError } from '../../../src/errors.ts'
 import { deadline, uniqueName } from '../../contract/broker-fixtures.ts'
 import { requireServer } from '../../servers/availability.ts'
@@ -36,6 +37,19 @@ test('each code in the table has a reason, and a refusal a code that is not trie
     assert.match(error.message, new RegExp(`asking failed: .*\\(${name}, ${number}\\)`))
   }
   assert.equal(errorOfCode(32_000, 'asking failed').code, 'BROKER_UNAVAILABLE', 'a code of the future passes')
+})
+
+test('for a batch of records no code means more than the table says', () => {
+  for (const [errorCode, { name, verdict }] of PROTOCOL_ERRORS) {
+    const part = { index: 0, errorCode, baseOffset: -1n } as const
+    const answer = { responses: [{ name: 'topic', partitionResponses: [part] }] }
+    const { kind } = outcomeOf('topic', 0, answer as unknown as Parameters<typeof outcomeOf>[2])
+    // What may have been done is never taken for refused, and what is nobody's take-over never for one.
+    if (verdict === 'unknown') assert.ok(kind === 'in-doubt' || kind === 'unknown', `${name}: ${kind}`)
+    if (kind === 'fenced') assert.equal(verdict, 'fenced', name)
+    if (kind === 'refused') assert.ok(verdict !== 'foreign' && verdict !== 'fenced', `${name}: ${verdict}`)
+    if (kind === 'out-of-sequence') assert.equal(verdict, 'next', name)
+  }
 })
 
 test('names of hosts mean nothing, whatever is in them', () => {
