@@ -1,5 +1,6 @@
 import { startTimer } from './async/timers.ts'
 import { type Command, readFlags, type Terminal } from './cli/command.ts'
+import { visibleText } from './cli/visible-text.ts'
 import { TapelineError, toTapelineError } from './errors.ts'
 import { redactText } from './telemetry/secrets-in-text.ts'
 import { VERSION } from './version.ts'
@@ -96,8 +97,8 @@ function openTerminal(): Terminal {
   // A reader such as head may close the pipe: then there is nobody to tell anything.
   process.stdout.on('error', () => process.exit(0))
   return {
-    print: (text) => process.stdout.write(`${text}\n`),
-    note: (text) => process.stderr.write(`${text}\n`),
+    print: (text) => process.stdout.write(`${visibleText(text)}\n`),
+    note: (text) => process.stderr.write(`${visibleText(text)}\n`),
     signal: stop.signal,
   }
 }

@@ -1,3 +1,5 @@
+import { visibleText } from './visible-text.ts'
+
 /** Characters that would move the cursor or colour the terminal: data from outside must not. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is searched for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g
@@ -5,9 +7,9 @@ const NUMBER = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i
 
 const GAP = '  '
 
-/** Text that is safe to show: one line, without control characters. */
+/** Text that is safe to show: one line, without control characters, and nothing in it that nobody sees. */
 export function plainText(text: string): string {
-  return text.replace(CONTROL, ' ')
+  return visibleText(text.replace(CONTROL, ' '))
 }
 
 /**

@@ -110,6 +110,33 @@ describe('a standing stream beside a replay', () => {
   })
 })
 
+describe('what nobody sees', () => {
+  test('is stored as it came, and escaped in a terminal', async () => {
+    const file = join(folder.path, 'unseen')
+    const data = join(folder.path, 'unseen-data')
+    await copyStoreTemplate(join(data, 'store'))
+    const id = '\u202ecba\u200b'
+    const time = '2026-11-20T10:00:01.000000Z'
+    const frame = {
+      type: 'match',
+      trade_id: id,
+      side: 'sell',
+      size: '1',
+      price: '1',
+      product_id: 'A-B',
+      time,
+    }
+    await writeFile(file, `1795168801.02: ${JSON.stringify(frame)}\n`)
+    const { code, stderr } = await runCommand(['replay', file, '--data', data, '--exit'])
+    assert.equal(code, 0, stderr)
+    const query = ['sql', '--data', data, 'select id from trades']
+    const [table, json] = [await runCommand(query), await runCommand([...query, '--json'])]
+    assert.ok(table.stdout.includes('\\u202ecba\\u200b'), table.stdout)
+    assert.ok(json.stdout.includes('\\u202ecba\\u200b'), json.stdout)
+    assert.deepEqual(JSON.parse(json.stdout), [{ id }])
+  })
+})
+
 describe('what cannot be replayed', () => {
   test('a file that is not there, is empty, or is no capture', async () => {
     const [empty, prose] = [join(folder.path, 'empty'), join(folder.path, 'prose')]

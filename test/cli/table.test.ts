@@ -23,6 +23,22 @@ describe('a table as text', () => {
     assert.equal(formatTable(['a', 'bc'], []), 'a  bc\n-  --')
   })
 
+  test('what nobody sees is shown escaped, and counts as wide as it is shown', () => {
+    const table = formatTable(
+      ['id', 'n'],
+      [
+        ['\u202eabc\u200b', '1'],
+        ['\u{e0041}\ufeff\u00ad\u2066', '2'],
+        ['币-USD', '3'],
+      ],
+    )
+    assert.deepEqual(table.split('\n').slice(2), [
+      '\\u202eabc\\u200b                 1',
+      '\\udb40\\udc41\\ufeff\\u00ad\\u2066  2',
+      '币-USD                           3',
+    ])
+  })
+
   test('control characters in data reach no terminal', () => {
     const table = formatTable(['a\u001b[31m'], [['line\nfeed'], ['\u009bm']])
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must be missing
