@@ -191,6 +191,19 @@ export const ERROR_KINDS = {
     meaning: 'There is no topic of this name.',
     remedy: 'tapeline streams topics lists those that exist.',
   },
+  TOPIC_MISSING: {
+    retryable: true,
+    status: 503,
+    meaning: 'The broker does not show a topic that the platform has and has not ended. It is waited for.',
+    remedy:
+      'Check the broker. If somebody deleted the topic of a stream, its lease is ended within a minute, and the next request makes a new one.',
+  },
+  TOPIC_REPLACED: {
+    retryable: true,
+    status: 503,
+    meaning: 'Somebody else deleted a topic of the platform and made another one of the same name.',
+    remedy: 'Nothing is read from it or written to it. Find out who did it; ask for the stream again.',
+  },
   TOPIC_EXISTS: {
     retryable: false,
     status: 409,

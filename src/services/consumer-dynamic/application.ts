@@ -7,7 +7,7 @@ import { catchUp } from './catch-up.ts'
 import { wholeBody } from './data-frame.ts'
 import { createInbox } from './inbox.ts'
 import type { Subscription } from './subscription.ts'
-import type { TopicHub } from './topic-hub.ts'
+import type { TopicFeed, TopicHub, TopicListener } from './topic-hub.ts'
 
 /** The services of one application's consumerDynamic machine. */
 export interface ConsumerDynamicServices {
@@ -49,16 +49,22 @@ export function createApplication(app: string, parts: ApplicationParts): Applica
   const { hub, log, meter, spawn, nowMicros } = parts
   const inTurn = createSerializer()
   const byTopic = new Map<string, Set<Subscription>>()
-  /** Topics that the shared reader reads for this application. */
-  const opened = new Set<string>()
   const inbox = createInbox((batch) => {
     for (const subscription of byTopic.get(batch.topic) ?? []) {
       subscription.fallBehind(batch)
       serveBehind(subscription)
     }
   })
-  const push = (batch: StreamBatch): void => inbox.push(batch)
+  const listener: TopicListener = {
+    take: (batch) => inbox.push(batch),
+    begin(feed) {
+      activate(feed)
+      onBegin()
+    },
+  }
   const served = new Set<Subscription>()
+  /** Ends the wait for the first topic that is read. */
+  let onBegin = (): void => {}
 
   const serveBehind = (subscription: Subscription): void => {
     if (subscription.state !== 'behind' || served.has(subscription)) return
@@ -74,20 +80,9 @@ export function createApplication(app: string, parts: ApplicationParts): Applica
       })
   }
 
-  const activate = (topic: string): void => {
-    const feed = hub.feed(topic)
-    if (feed === undefined) return
-    for (const subscription of byTopic.get(topic) ?? []) {
+  const activate = (feed: TopicFeed): void => {
+    for (const subscription of byTopic.get(feed.topic) ?? []) {
       if (subscription.state === 'waiting' && subscription.activate(feed)) serveBehind(subscription)
-    }
-  }
-
-  /** A topic that was gone before it was read: whoever waits for it is told. */
-  const refuse = (topic: string): void => {
-    for (const subscription of [...(byTopic.get(topic) ?? [])]) {
-      const { endpoint, lease } = subscription
-      endpoint.send({ op: 'end', stream: lease.id, reason: 'its topic is gone' })
-      remove(subscription)
     }
   }
 
@@ -105,34 +100,23 @@ export function createApplication(app: string, parts: ApplicationParts): Applica
     const known = byTopic.get(topic)
     if (!known?.delete(subscription) || known.size > 0) return
     byTopic.delete(topic)
-    hub.leave(topic, push)
-    opened.delete(topic)
+    hub.leave(topic, listener)
     actor.send({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic })
   }
+
+  const isRead = (): boolean => [...byTopic.keys()].some((topic) => hub.feed(topic) !== undefined)
 
   const services: ConsumerDynamicServices = {
     subscribeTopics: (topics, signal) =>
       inTurn(async () => {
-        for (const topic of topics) {
-          if (!byTopic.has(topic)) continue
-          try {
-            await hub.open(topic, push, signal)
-            opened.add(topic)
-            activate(topic)
-          } catch (error) {
-            if (toTapelineError(error).code !== 'TOPIC_UNKNOWN') throw error
-            refuse(topic)
-          }
-        }
+        // What cannot be read yet is opened as soon as it can be, and keeps nothing else waiting.
+        if (isRead() || !topics.some((topic) => byTopic.has(topic))) return
+        const { promise, resolve, reject } = Promise.withResolvers<void>()
+        onBegin = resolve
+        hub.settled(topics, signal).then(([failure]) => (failure ? reject(failure) : resolve()), reject)
+        await promise
       }),
-    receiveMessage: (topics, signal) => {
-      for (const topic of [...opened]) {
-        if (topics.includes(topic)) continue
-        hub.leave(topic, push)
-        opened.delete(topic)
-      }
-      return inTurn(() => inbox.receive(signal))
-    },
+    receiveMessage: (_topics, signal) => inTurn(() => inbox.receive(signal)),
     processMessage: (message) =>
       inTurn(async () => {
         for (const batch of message.fetches) if (batch.events.length > 0) wholeBody(batch)
@@ -166,8 +150,11 @@ export function createApplication(app: string, parts: ApplicationParts): Applica
       const { topic } = subscription.lease
       const known = byTopic.get(topic) ?? new Set()
       byTopic.set(topic, known.add(subscription))
-      if (opened.has(topic)) activate(topic)
-      else actor.send({ type: 'SUBSCRIBE_TO_TOPIC', topic })
+      const feed = hub.feed(topic)
+      if (known.size === 1) {
+        hub.follow(topic, subscription.lease.topicId, listener)
+        actor.send({ type: 'SUBSCRIBE_TO_TOPIC', topic })
+      } else if (feed !== undefined) activate(feed)
     },
     remove,
     *subscriptions() {
@@ -175,7 +162,7 @@ export function createApplication(app: string, parts: ApplicationParts): Applica
     },
     stop() {
       for (const known of byTopic.values()) for (const subscription of known) subscription.end()
-      for (const topic of opened) hub.leave(topic, push)
+      for (const topic of byTopic.keys()) hub.leave(topic, listener)
       actor.stop()
     },
   }

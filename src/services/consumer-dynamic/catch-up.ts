@@ -1,19 +1,23 @@
-import { startTimer } from '../../async/timers.ts'
+import { delay } from '../../async/timers.ts'
+import { withDeadline } from '../../control/deadline.ts'
+import { presenceError, presenceOf } from '../../control/topic-presence.ts'
 import { findTopic } from '../../control/topics.ts'
-import { emptyMemory } from '../../domain/reader-rules.ts'
-import { toTapelineError } from '../../errors.ts'
-import type { Broker, PartitionFetch } from '../../ports/broker.ts'
+import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { TapelineError, toTapelineError } from '../../errors.ts'
+import type { Broker } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
-import type { StreamBatch } from '../../ports/pipeline.ts'
-import { learnMemory } from './learn-memory.ts'
+import { learnMemories } from './learn-memory.ts'
 import type { Subscription } from './subscription.ts'
 import { toTopicBatches } from './topic-batches.ts'
-import type { TopicHub } from './topic-hub.ts'
+import type { TopicFeed, TopicHub } from './topic-hub.ts'
 
 const POLL = { maxRecords: 2_000, waitMs: 100 } as const
 /** A socket gets more once it has no more than this waiting. */
 const LOW_BYTES = 512 * 1024
-const RETRY_MS = 500
+/** How long the broker may take to say where a topic is. */
+const LOOK_MS = 5_000
+const SHORTEST_REST_MS = 200
+const LONGEST_REST_MS = 5_000
 
 interface CatchUpParts {
   readonly broker: Broker
@@ -28,95 +32,117 @@ interface CatchUpParts {
  */
 export async function catchUp(subscription: Subscription, parts: CatchUpParts): Promise<void> {
   const { log } = parts
+  let failures = 0
   while (!subscription.ended.aborted && subscription.state === 'behind') {
     try {
       await readOn(subscription, parts)
     } catch (error) {
       if (subscription.ended.aborted) return
       const { code } = toTapelineError(error)
-      log.warn({ stream: subscription.lease.id, code }, 'catching up failed, trying again')
-      await waitUnlessEnded(subscription)
+      if (failures === 0)
+        log.warn({ stream: subscription.lease.id, code }, 'catching up failed, trying again')
+      const restMs = Math.min(LONGEST_REST_MS, SHORTEST_REST_MS * 2 ** failures++)
+      await delay(restMs, subscription.ended).catch(() => undefined)
     }
   }
 }
 
-async function readOn(subscription: Subscription, { broker, hub, meter }: CatchUpParts): Promise<void> {
+/** Reads on until the subscription is live. Raises TOPIC_MISSING and TOPIC_REPLACED, which time or the registry ends. */
+async function readOn(subscription: Subscription, parts: CatchUpParts): Promise<void> {
+  const { broker, hub } = parts
+  const { ended } = subscription
   const { topic } = subscription.lease
-  const feed = hub.feed(topic)
-  if (feed === undefined) return
-  await checkCursor(subscription, broker)
+  const feed = await hub.opened(topic, ended)
+  await withDeadline(ended, LOOK_MS, (deadline) => checkPlace(subscription, feed, parts, deadline))
   if (subscription.joinLive(feed)) return
   const { offset, memory: known } = subscription.behindFrom()
-  const memory = known ?? (await learnMemory(broker, topic, offset, subscription.ended))
-  const reader = await broker.openReader(subscription.ended)
+  const learned = known ?? (await learnMemories(broker, new Map([[topic, offset]]), ended)).get(topic)
+  const memory = learned ?? emptyMemory()
+  const reader = await broker.openReader(ended)
   try {
-    await reader.assign([{ topic, partition: 0, offset }], subscription.ended)
-    while (!subscription.joinLive(hub.feed(topic) ?? feed)) {
-      for (const fetch of await reader.poll(POLL, subscription.ended)) {
-        if (fetch.kind === 'deleted') return subscription.end()
-        const batches =
-          fetch.kind === 'records'
-            ? toTopicBatches(fetch, subscription.nextOffset, memory)
-            : [resetBatch(subscription, fetch, memory)]
-        for (const batch of batches) {
-          const events = subscription.send(batch, new Map())
-          meter.count('delivered_events_total', events)
-          if (batch.reset !== null) meter.count('delivery_resets_total')
-          if (subscription.endpoint.pendingBytes > LOW_BYTES) {
-            await subscription.endpoint.drained(LOW_BYTES, subscription.ended)
-          }
+    await reader.assign([{ topic, partition: 0, offset }], ended)
+    const { rewinds } = feed
+    while (feed.rewinds === rewinds && !subscription.joinLive(feed)) {
+      for (const fetch of await reader.poll(POLL, ended)) {
+        // Only the registry ends a stream: what the broker shows of the topic decides how it goes on.
+        switch (fetch.kind) {
+          case 'deleted':
+            throw new TapelineError('TOPIC_MISSING', `the broker does not show the topic ${topic}`)
+          case 'truncated':
+            reset(subscription, parts, fetch.earliest, GONE, memory)
+            break
+          case 'undecodable':
+            reset(subscription, parts, fetch.nextOffset, UNREADABLE, memory)
+            break
+          case 'records':
+            await serve(subscription, parts, fetch, memory)
         }
       }
     }
+    if (feed.rewinds !== rewinds && subscription.nextOffset > feed.rewoundTo)
+      reset(subscription, parts, feed.rewoundTo, LOST_END, feed.memory)
   } finally {
-    await reader.close(subscription.ended)
+    await reader.close(ended)
   }
 }
 
-/** A cursor beyond the end comes from a log that was longer: what it stood for is gone, and it would wait for ever. */
-async function checkCursor(subscription: Subscription, broker: Broker): Promise<void> {
+const GONE = 'the history behind the cursor is gone: retention has removed it'
+const UNREADABLE = 'records in front of this place cannot be read'
+const LOST_END = 'the log lost its end'
+const BEYOND =
+  'the cursor lies beyond the end of the stream: its log has lost its end, or is not the one that it was made of'
+
+async function serve(
+  subscription: Subscription,
+  { meter }: CatchUpParts,
+  fetch: Parameters<typeof toTopicBatches>[0],
+  memory: ReaderMemory,
+): Promise<void> {
+  const { endpoint, ended } = subscription
+  for (const batch of toTopicBatches(fetch, subscription.nextOffset, memory)) {
+    const events = subscription.send(batch, new Map())
+    meter.count('delivered_events_total', events)
+    if (batch.reset !== null) meter.count('delivery_resets_total')
+    if (endpoint.pendingBytes > LOW_BYTES) await endpoint.drained(LOW_BYTES, ended)
+  }
+}
+
+/** Looks whether the topic is still the one that the lease has, and whether it reaches as far as the application has read. */
+async function checkPlace(
+  subscription: Subscription,
+  feed: TopicFeed,
+  parts: CatchUpParts,
+  signal: AbortSignal,
+): Promise<void> {
   const { topic, topicId } = subscription.lease
-  const end = (await findTopic(broker, topic, subscription.ended))?.offsets[0]?.end
+  const shown = await findTopic(parts.broker, topic, signal)
+  const presence = presenceOf({ topicId, isOver: false }, shown?.id)
   const { nextOffset } = subscription
-  if (end === undefined || nextOffset <= end) return
-  const memory = emptyMemory()
-  const reset = 'the cursor lies beyond the end of the stream: its log is not the one that it was made of'
+  if (presence === 'replaced' && !subscription.knowsReplaced) {
+    subscription.knowsReplaced = true
+    reset(subscription, parts, nextOffset, REPLACED, feed.memory)
+  }
+  const failure = presenceError(topic, presence)
+  if (failure !== undefined) throw failure
+  const end = shown?.offsets[0]?.end
+  if (end !== undefined && nextOffset > end) reset(subscription, parts, end, BEYOND, emptyMemory())
+}
+
+const REPLACED = 'the topic was deleted and made anew by somebody else'
+
+/** What lies before `next` and was not got is gone: the application is told, and gets what is left. */
+function reset(
+  subscription: Subscription,
+  { meter }: CatchUpParts,
+  next: number,
+  reason: string,
+  memory: ReaderMemory,
+): void {
+  const { topic, topicId } = subscription.lease
+  const after = copyMemory(memory)
   subscription.send(
-    { topic, topicId, from: nextOffset, next: end, after: memory, events: [], reset },
+    { topic, topicId, from: subscription.nextOffset, next, after, events: [], reset: reason },
     new Map(),
   )
-}
-
-/** Retention has passed the cursor, or nobody can read what comes next: the application is told, and gets what is left. */
-function resetBatch(
-  { lease, nextOffset }: Subscription,
-  fetch: PartitionFetch & { kind: 'truncated' | 'undecodable' },
-  memory: StreamBatch['after'],
-): StreamBatch {
-  const [reset, next] =
-    fetch.kind === 'truncated'
-      ? ['the history behind the cursor is gone: retention has removed it', fetch.earliest]
-      : [`records up to ${fetch.nextOffset - 1} cannot be read`, fetch.nextOffset]
-  const { topic, topicId } = lease
-  return {
-    topic,
-    topicId,
-    from: nextOffset,
-    next,
-    after: memory,
-    events: [],
-    reset,
-  }
-}
-
-function waitUnlessEnded({ ended }: Subscription): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      timer.stop()
-      ended.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = startTimer(done, RETRY_MS)
-    ended.addEventListener('abort', done, { once: true })
-  })
+  meter.count('delivery_resets_total')
 }

@@ -4,7 +4,6 @@ import type { PlatformNames } from '../../control/names.ts'
 import { CONTROL_VERSION } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
 import { type Cursor, decodeCursor } from '../../domain/cursor.ts'
-import type { Channel } from '../../domain/events.ts'
 import { emptyMemory } from '../../domain/reader-rules.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Connection, Delivery } from '../../ports/delivery.ts'
@@ -22,8 +21,6 @@ interface DeliveryParts extends Omit<ApplicationParts, 'hub'> {
   readonly bus: ControlBus
   readonly registry: Registry
   readonly instance: string
-  /** The fixed topic of each channel. */
-  readonly topics: Readonly<Record<Channel, string>>
 }
 
 /** The delivery of this process, with what the composition root needs to end it. */
@@ -33,8 +30,8 @@ export interface RunningDelivery extends Delivery {
 
 /** Delivers dynamic topics to the endpoints of applications, one consumerDynamic machine an application. */
 export async function createDelivery(parts: DeliveryParts): Promise<RunningDelivery> {
-  const { broker, names, desk, bus, registry, instance, log } = parts
-  const hub: TopicHub = await openTopicHub(broker, names, log)
+  const { broker, desk, bus, registry, instance, log } = parts
+  const hub: TopicHub = await openTopicHub(broker, log)
   const applications = new Map<string, { application: Application; connections: number }>()
 
   function* everySubscription(): Generator<Subscription> {
@@ -118,7 +115,7 @@ function openConnection(
   app: string,
   endpoint: AppEndpoint,
   application: Application,
-  { desk, topics }: Pick<DeliveryParts, 'desk' | 'topics'>,
+  { desk, names }: Pick<DeliveryParts, 'desk' | 'names'>,
 ): Connection {
   const subscriptions = new Map<string, Subscription>()
   /** Streams that are looked up; what is asked for next ends the look-up. */
@@ -143,7 +140,7 @@ function openConnection(
     const beginning =
       cursorText === undefined
         ? undefined
-        : beginningOf(lease, decodeCursor(cursorText, topics[lease.spec.channel]))
+        : beginningOf(lease, decodeCursor(cursorText, names.fixed[lease.spec.channel]))
     leave(leaseId)
     const subscription = new Subscription(endpoint, lease, beginning)
     subscriptions.set(leaseId, subscription)

@@ -5,22 +5,24 @@ import type { Broker } from '../../ports/broker.ts'
 /** How many records in front of a place tell the epochs and positions that count there. */
 const SLACK_RECORDS = 2_000
 
-/** What a reader remembers in front of `end` of a dynamic topic, from the last records before it. Raises TOPIC_UNKNOWN. */
-export async function learnMemory(
+/** What a reader remembers at these ends of dynamic topics, from the last records before them. Raises TOPIC_UNKNOWN. */
+export async function learnMemories(
   broker: Broker,
-  topic: string,
-  end: number,
+  ends: ReadonlyMap<string, number>,
   signal: AbortSignal,
-): Promise<ReaderMemory> {
-  const memory = emptyMemory()
-  const range = { topic, partition: 0, offset: Math.max(0, end - SLACK_RECORDS), end }
+): Promise<ReadonlyMap<string, ReaderMemory>> {
+  const memories = new Map([...ends.keys()].map((topic) => [topic, emptyMemory()]))
   await readRanges(
     broker,
-    [range],
-    ({ records }) => {
-      for (const { headers } of records) counts(memory, headers)
+    [...ends].map(([topic, end]) => ({
+      ...{ topic, partition: 0, end },
+      offset: Math.max(0, end - SLACK_RECORDS),
+    })),
+    ({ topic, records }) => {
+      const memory = memories.get(topic)
+      if (memory) for (const { headers } of records) counts(memory, headers)
     },
     signal,
   )
-  return memory
+  return memories
 }

@@ -30,6 +30,8 @@ export class Subscription {
   readonly lease: Lease
   readonly #beginning: Beginning | undefined
   readonly #ended = new AbortController()
+  /** Whether the application has been told that its topic was made anew by others. */
+  knowsReplaced = false
   #state: 'waiting' | 'behind' | 'live' = 'waiting'
   #next = 0
   /**
@@ -65,7 +67,8 @@ export class Subscription {
     this.#next = offset
     this.#memory = memory && copyMemory(memory)
     // A cursor ahead of the shared reader is looked into by the catch-up reader too: it may be ahead of the log itself.
-    this.#state = offset === feed.nextOffset && memory !== undefined ? 'live' : 'behind'
+    const isLevel = offset === feed.nextOffset && memory !== undefined && !feed.isReplaced
+    this.#state = isLevel ? 'live' : 'behind'
     const { id, topic } = this.lease
     const cursor = this.#cursorAt(offset, memory)
     this.endpoint.send({ op: 'subscribed', stream: id, topic, cursor })
@@ -80,7 +83,9 @@ export class Subscription {
 
   /** Sends a live batch, as far as the endpoint has not got it. */
   deliver(batch: StreamBatch, shared: Map<string, Buffer>): Delivered {
-    if (this.#state !== 'live' || batch.next <= this.#next) return { kind: 'sent', events: 0 }
+    if (this.#state !== 'live') return { kind: 'sent', events: 0 }
+    if (concernsAll(batch)) return { kind: 'sent', events: this.send(batch, shared) }
+    if (batch.next <= this.#next) return { kind: 'sent', events: 0 }
     if (this.endpoint.pendingBytes > MOST_PENDING_BYTES || batch.from > this.#next) {
       this.#state = 'behind'
       return { kind: 'behind' }
@@ -123,10 +128,15 @@ export class Subscription {
 
   /** Leaves live delivery: a batch was not kept for it. */
   fallBehind(batch: StreamBatch): void {
-    if (this.#state === 'live' && batch.next > this.#next) this.#state = 'behind'
+    if (this.#state === 'live' && (batch.next > this.#next || concernsAll(batch))) this.#state = 'behind'
   }
 
   end(): void {
     this.#ended.abort()
   }
+}
+
+/** Whether a reset is told to everybody, wherever they are: the log has lost its end, or is another one. */
+function concernsAll({ reset, from, next }: StreamBatch): boolean {
+  return reset !== null && next <= from
 }

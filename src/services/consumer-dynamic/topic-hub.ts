@@ -1,21 +1,15 @@
-import { delay } from '../../async/timers.ts'
-import { withDeadline } from '../../control/deadline.ts'
-import type { PlatformNames } from '../../control/names.ts'
-import { findTopic } from '../../control/topics.ts'
-import { copyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { deadlineAfter, delay } from '../../async/timers.ts'
+import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
-import type { Broker, PartitionFetch, Reader, TopicDescription } from '../../ports/broker.ts'
+import type { Broker, PartitionFetch, Reader } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 import type { StreamBatch } from '../../ports/pipeline.ts'
-import { learnMemory } from './learn-memory.ts'
 import { toTopicBatches } from './topic-batches.ts'
+import { createTopicOpening } from './topic-opening.ts'
 
 const POLL = { maxRecords: 5_000, waitMs: 500 } as const
 const RETRY_MS = 200
 const CLOSE_MS = 2_000
-/** How long opening a topic may take before it is tried again. */
-const OPEN_MS = 15_000
-const UNKNOWN_WAIT_MS = 2_000
 
 /** Where the shared reader stands in a topic. */
 export interface TopicFeed {
@@ -24,81 +18,124 @@ export interface TopicFeed {
   /** Batches that listeners get from now on begin here. */
   readonly nextOffset: number
   readonly memory: ReaderMemory
+  /** How often the log has lost its end, and where it went on the last time. */
+  readonly rewinds: number
+  readonly rewoundTo: number
+  /** Whether the topic was made anew by others: nothing more is read. */
+  readonly isReplaced: boolean
+}
+
+/** Who reads a topic. */
+export interface TopicListener {
+  take(batch: StreamBatch): void
+  /** The topic is read from now on; called at once where it is read already. */
+  begin(feed: TopicFeed): void
 }
 
 export interface TopicHub {
-  /** Reads a topic for a listener, from its end where nobody reads it yet. Raises TOPIC_UNKNOWN. */
-  open(topic: string, listener: (batch: StreamBatch) => void, signal: AbortSignal): Promise<TopicFeed>
-  /** Where a topic is read at present; undefined where it is not. */
+  /**
+   * Reads a topic for a listener, from its end where nobody reads it yet, until the listener leaves. A topic that the broker does not
+   * show is waited for.
+   */
+  follow(topic: string, topicId: string, listener: TopicListener): void
+  /** Where a topic is read; undefined while it has not been opened. */
   feed(topic: string): TopicFeed | undefined
+  /** Resolves when a topic is read: at once, or when it has been opened. */
+  opened(topic: string, signal: AbortSignal): Promise<TopicFeed>
+  /** Resolves when each of the topics is read, is left, or has failed to open once more; gives the failures. */
+  settled(topics: readonly string[], signal: AbortSignal): Promise<readonly TapelineError[]>
   /** Ends reading a topic for a listener; the last one closes it. */
-  leave(topic: string, listener: (batch: StreamBatch) => void): void
+  leave(topic: string, listener: TopicListener): void
   close(): Promise<void>
 }
 
-interface OpenTopic {
-  topic: string
-  topicId: string
-  nextOffset: number
-  memory: ReaderMemory
-  readonly listeners: Set<(batch: StreamBatch) => void>
+/** A topic that listeners want. */
+export class FollowedTopic implements TopicFeed {
+  readonly topic: string
+  readonly topicId: string
+  readonly listeners = new Set<TopicListener>()
+  nextOffset = -1
+  memory: ReaderMemory = emptyMemory()
+  rewinds = 0
+  rewoundTo = 0
+  isReplaced = false
+
+  constructor(topic: string, topicId: string) {
+    this.topic = topic
+    this.topicId = topicId
+  }
+
+  /** Whether it is known where to read. */
+  get isPlaced(): boolean {
+    return this.nextOffset >= 0
+  }
+
+  /** It is read from its end on. */
+  begin(ends: ReadonlyMap<string, number>, memories: ReadonlyMap<string, ReaderMemory>): void {
+    this.nextOffset = ends.get(this.topic) ?? 0
+    this.memory = memories.get(this.topic) ?? emptyMemory()
+  }
+
+  /** Tells all listeners that what they have not got is gone for good; reading goes on at `next`. */
+  reset(next: number, reason: string): void {
+    const { topic, topicId, nextOffset: from, memory } = this
+    if (next < from) {
+      this.rewinds++
+      this.rewoundTo = next
+    }
+    this.nextOffset = next
+    this.#tell({ topic, topicId, from, next, after: copyMemory(memory), events: [], reset: reason })
+  }
+
+  take(fetch: PartitionFetch & { kind: 'records' }): void {
+    for (const batch of toTopicBatches(fetch, this.nextOffset, this.memory)) {
+      this.nextOffset = batch.next
+      this.#tell(batch)
+    }
+  }
+
+  #tell(batch: StreamBatch): void {
+    for (const listener of this.listeners) listener.take(batch)
+  }
 }
 
 /** The one reader of dynamic topics in a process, shared by the actors of all applications (R12). */
-export async function openTopicHub(broker: Broker, names: PlatformNames, log: Log): Promise<TopicHub> {
+export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> {
   const stop = new AbortController()
-  const topics = new Map<string, OpenTopic>()
-  const opening = new Map<string, Promise<OpenTopic>>()
+  const topics = new Map<string, FollowedTopic>()
   let reader: Reader = await broker.openReader(stop.signal)
+  const opening = createTopicOpening({
+    ...{ broker, log, stop: stop.signal },
+    followed: (topic) => topics.get(topic),
+    reader: () => reader,
+  })
 
   const report = (what: string, topic?: string) => (error: unknown) => {
     if (!isAbort(error)) log.warn({ topic, code: toTapelineError(error).code }, what)
   }
 
-  const begin = async (topic: string, signal: AbortSignal): Promise<OpenTopic> => {
-    const description = await awaitTopic(broker, topic, signal)
-    const end = description.offsets[0]?.end ?? 0
-    const memory = await learnMemory(broker, topic, end, signal)
-    const open = { topic, topicId: description.id, nextOffset: end, memory, listeners: new Set<never>() }
-    topics.set(topic, open)
-    try {
-      await reader.assign([{ topic, partition: 0, offset: end }], signal)
-    } catch (error) {
-      topics.delete(topic)
-      throw error
-    }
-    return open
-  }
-
-  const beginInTime = (topic: string, signal: AbortSignal): Promise<OpenTopic> =>
-    withDeadline(signal, OPEN_MS, (deadline) => begin(topic, deadline))
-
-  /** Goes on behind a hole, of which all listeners hear. */
-  const resume = (open: OpenTopic, next: number, reset: string): void => {
-    const { topic, topicId, listeners, memory, nextOffset: from } = open
-    open.nextOffset = next
-    const batch = { topic, topicId, from, next, after: copyMemory(memory), events: [], reset }
-    for (const listener of listeners) listener(batch)
-  }
-
   const distribute = (fetch: PartitionFetch): void => {
-    const open = topics.get(fetch.topic)
-    if (!open) return
+    const followed = topics.get(fetch.topic)
+    if (!followed?.isPlaced) return
     switch (fetch.kind) {
       case 'deleted':
-        topics.delete(fetch.topic)
+        // So the broker says at present; only the registry ends a stream.
+        opening.add(followed)
         return
-      case 'truncated':
-        resume(open, fetch.earliest, `records up to ${fetch.earliest - 1} were removed before they were read`)
+      case 'truncated': {
+        const { position, earliest } = fetch
+        const reason =
+          earliest < position
+            ? `the log lost its records from ${earliest} on`
+            : `records up to ${earliest - 1} were removed before they were read`
+        followed.reset(earliest, reason)
         return
+      }
       case 'undecodable':
-        resume(open, fetch.nextOffset, `records up to ${fetch.nextOffset - 1} cannot be read`)
+        followed.reset(fetch.nextOffset, `records up to ${fetch.nextOffset - 1} cannot be read`)
         return
       case 'records':
-        for (const batch of toTopicBatches(fetch, open.nextOffset, open.memory)) {
-          open.nextOffset = batch.next
-          for (const listener of open.listeners) listener(batch)
-        }
+        followed.take(fetch)
     }
   }
 
@@ -109,73 +146,60 @@ export async function openTopicHub(broker: Broker, names: PlatformNames, log: Lo
       } catch (error) {
         if (stop.signal.aborted) return
         report('dynamic topics cannot be read, trying again')(error)
-        await reopenUntilDone()
+        await delay(RETRY_MS, stop.signal).catch(() => undefined)
+        await reopen().catch(report('no reader can be opened yet'))
       }
     }
   }
 
-  /** A reader that could not be given all its topics would leave some unread, and nobody would notice. */
-  const reopenUntilDone = async (): Promise<void> => {
-    while (!stop.signal.aborted) {
-      try {
-        await delay(RETRY_MS, stop.signal)
-        await reopen()
-        log.info({ topics: topics.size }, 'dynamic topics are read again')
-        return
-      } catch (error) {
-        log.debug({ code: toTapelineError(error).code }, 'dynamic topics cannot be opened again yet')
-      }
-    }
-  }
-
+  /** After a poll that failed nobody knows where the reader stands: a new one is given all topics again. */
   const reopen = async (): Promise<void> => {
-    await reader.close(AbortSignal.timeout(CLOSE_MS)).catch(report('a reader did not close'))
+    await reader.close(deadlineAfter(CLOSE_MS)).catch(report('a reader did not close'))
     reader = await broker.openReader(stop.signal)
-    const alive = new Set((await broker.listTopics(names.dynamic, stop.signal)).map(({ name }) => name))
-    for (const topic of topics.keys()) if (!alive.has(topic)) topics.delete(topic)
-    await reader.assign(
-      [...topics.values()].map(({ topic, nextOffset }) => ({ topic, partition: 0, offset: nextOffset })),
-      stop.signal,
-    )
+    for (const followed of topics.values()) opening.add(followed)
   }
   const running = run()
 
+  const feed = (topic: string): FollowedTopic | undefined => {
+    const followed = topics.get(topic)
+    return followed?.isPlaced ? followed : undefined
+  }
+
   return {
-    async open(topic, listener, signal) {
-      let open = topics.get(topic)
-      if (open === undefined || opening.has(topic)) {
-        const pending = opening.get(topic) ?? beginInTime(topic, signal).finally(() => opening.delete(topic))
-        opening.set(topic, pending)
-        open = await pending
-      }
-      open.listeners.add(listener)
-      return open
+    follow(topic, topicId, listener) {
+      const followed = topics.get(topic) ?? new FollowedTopic(topic, topicId)
+      topics.set(topic, followed)
+      followed.listeners.add(listener)
+      if (followed.isPlaced) listener.begin(followed)
+      else opening.add(followed)
     },
-    feed: (topic) => (opening.has(topic) ? undefined : topics.get(topic)),
+    feed,
+    async opened(topic, signal) {
+      while (true) {
+        const known = feed(topic)
+        if (known !== undefined) return known
+        if (!topics.has(topic)) throw new TapelineError('TOPIC_UNKNOWN', `nobody reads ${topic} any more`)
+        await opening.outcome(topic, signal)
+      }
+    },
+    async settled(names, signal) {
+      const wanted = names.filter((topic) => topics.has(topic) && feed(topic) === undefined)
+      const failures = await Promise.all(wanted.map((topic) => opening.outcome(topic, signal)))
+      return failures.filter((failure) => failure !== undefined)
+    },
     leave(topic, listener) {
-      const open = topics.get(topic)
-      if (!open) return
-      open.listeners.delete(listener)
-      if (open.listeners.size > 0) return
+      const followed = topics.get(topic)
+      if (!followed?.listeners.delete(listener) || followed.listeners.size > 0) return
       topics.delete(topic)
+      opening.remove(followed)
       reader
         .unassign([{ topic, partition: 0 }], stop.signal)
         .catch(report('a topic could not be left', topic))
     },
     async close() {
       stop.abort()
-      await running
-      await reader.close(AbortSignal.timeout(CLOSE_MS))
+      await Promise.all([running, opening.close()])
+      await reader.close(deadlineAfter(CLOSE_MS))
     },
-  }
-}
-
-/** A topic that was made just now may not be known to every server of the broker yet. Raises TOPIC_UNKNOWN. */
-async function awaitTopic(broker: Broker, topic: string, signal: AbortSignal): Promise<TopicDescription> {
-  for (let waited = 0; ; waited += RETRY_MS) {
-    const description = await findTopic(broker, topic, signal)
-    if (description) return description
-    if (waited >= UNKNOWN_WAIT_MS) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${topic}`)
-    await delay(RETRY_MS, signal)
   }
 }

@@ -10,7 +10,6 @@ import type { AppEndpoint, AppMessage } from '../../../src/ports/transport.ts'
 import { catchUp } from '../../../src/services/consumer-dynamic/catch-up.ts'
 import { Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
 import { openTopicHub } from '../../../src/services/consumer-dynamic/topic-hub.ts'
-import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
 
 const TOPIC = 'app.one'
@@ -45,21 +44,21 @@ async function openStream(t: TestContext) {
     [{ name: TOPIC, partitions: 1, retentionMs: RETENTION_MS }],
     NEVER,
   )
-  const hub = await openTopicHub(broker, NAMES, quietLog)
+  const hub = await openTopicHub(broker, quietLog)
   t.after(async () => {
     await hub.close()
     await broker.close()
   })
   const batches: StreamBatch[] = []
   let handedOut = () => {}
-  await hub.open(
-    TOPIC,
-    (batch) => {
+  hub.follow(TOPIC, topic?.id ?? '', {
+    take(batch) {
       batches.push(batch)
       handedOut()
     },
-    NEVER,
-  )
+    begin() {},
+  })
+  await hub.opened(TOPIC, NEVER)
   const lease: Lease = {
     id: 'lease',
     app: 'local',

@@ -1,0 +1,252 @@
+import { delay } from '../../async/timers.ts'
+import { withDeadline } from '../../control/deadline.ts'
+import { presenceError, presenceOf } from '../../control/topic-presence.ts'
+import { type TapelineError, toTapelineError } from '../../errors.ts'
+import type { Broker, Reader, TopicDescription } from '../../ports/broker.ts'
+import type { Log } from '../../ports/log.ts'
+import { learnMemories } from './learn-memory.ts'
+import type { FollowedTopic } from './topic-hub.ts'
+
+/** How many topics are opened together: one look, one reader. */
+const MOST_TOGETHER = 100
+/** How many such openings are under way at once. */
+const MOST_UNDER_WAY = 8
+/** How long one may take: of a single topic, and of many together, of which one may hold up the others. */
+const OPEN_MS = 5_000
+const OPEN_TOGETHER_MS = 2_000
+const SHORTEST_REST_MS = 200
+const LONGEST_REST_MS = 5_000
+
+interface OpeningParts {
+  readonly broker: Broker
+  readonly log: Log
+  readonly stop: AbortSignal
+  /** A topic that somebody wants. */
+  readonly followed: (topic: string) => FollowedTopic | undefined
+  /** The shared reader at present. */
+  readonly reader: () => Reader
+}
+
+/** Opens topics for the shared reader, again and again until it can be done: together, and each by itself after a failure. */
+interface TopicOpening {
+  /** Has a topic opened, or opened again where the reader lost it. */
+  add(followed: FollowedTopic): void
+  remove(followed: FollowedTopic): void
+  /** What comes of the attempt under way or of the next one; undefined where the topic is read, or is left. */
+  outcome(topic: string, signal: AbortSignal): Promise<TapelineError | undefined>
+  close(): Promise<void>
+}
+
+/** A topic that waits to be opened. */
+interface Waiting {
+  readonly followed: FollowedTopic
+  failures: number
+  retryAt: number
+  isUnderWay: boolean
+  /** It was asked for once more during an attempt: what that came to may not hold any more. */
+  isAgain: boolean
+  readonly listeners: Set<(failure: TapelineError | undefined) => void>
+}
+
+export function createTopicOpening({
+  broker,
+  log,
+  stop,
+  followed: followedNow,
+  reader,
+}: OpeningParts): TopicOpening {
+  const waiting = new Map<string, Waiting>()
+  const underWay = new Set<Promise<void>>()
+  let timer: AbortController | undefined
+
+  const settle = (each: Waiting, failure: TapelineError | undefined): void => {
+    for (const listener of each.listeners) listener(failure)
+    each.listeners.clear()
+  }
+
+  const succeed = (each: Waiting): void => {
+    const { followed, failures } = each
+    each.isUnderWay = false
+    if (each.isAgain) {
+      each.isAgain = false
+      return
+    }
+    waiting.delete(followed.topic)
+    if (failures > 0) log.info({ topic: followed.topic }, 'a dynamic topic is read again')
+    settle(each, undefined)
+  }
+
+  const fail = (each: Waiting, thrown: unknown): void => {
+    const failure = toTapelineError(thrown, 'BROKER_UNAVAILABLE')
+    const { topic } = each.followed
+    each.isUnderWay = false
+    each.isAgain = false
+    each.retryAt = performance.now() + Math.min(LONGEST_REST_MS, SHORTEST_REST_MS * 2 ** each.failures)
+    if (each.failures++ === 0)
+      log.warn({ topic, code: failure.code, reason: failure.message }, 'a dynamic topic cannot be read yet')
+    settle(each, failure)
+  }
+
+  /** Reads on where the reader was, or from the end where the topic was not read yet. */
+  const place = async (
+    ready: readonly { readonly each: Waiting; readonly description: TopicDescription }[],
+    signal: AbortSignal,
+  ): Promise<void> => {
+    const fresh = ready.filter(({ each }) => !each.followed.isPlaced)
+    const ends = new Map(fresh.map(({ description: { name, offsets } }) => [name, offsets[0]?.end ?? 0]))
+    const memories = await learnMemories(broker, ends, signal)
+    // What is read may arrive before the assignment is answered.
+    for (const { each } of fresh) each.followed.begin(ends, memories)
+    const current = reader()
+    try {
+      await current.assign(
+        ready.map(({ each: { followed } }) => ({
+          ...{ topic: followed.topic, partition: 0, offset: followed.nextOffset },
+        })),
+        signal,
+      )
+    } catch (error) {
+      for (const { each } of fresh) each.followed.nextOffset = -1
+      throw error
+    }
+    for (const { each } of fresh)
+      for (const listener of each.followed.listeners) listener.begin(each.followed)
+    for (const { each } of ready) {
+      each.followed.isReplaced = false
+      // A reader that was opened meanwhile has been given nothing of this.
+      each.isAgain ||= current !== reader()
+      succeed(each)
+    }
+    const left = ready.map(({ each }) => each.followed).filter((each) => followedNow(each.topic) !== each)
+    if (left.length > 0)
+      await current.unassign(
+        left.map(({ topic }) => ({ topic, partition: 0 })),
+        signal,
+      )
+    for (const { topic } of left) {
+      // Wanted again, and perhaps assigned before it was left.
+      const again = followedNow(topic)
+      if (again !== undefined) add(again)
+    }
+  }
+
+  const open = async (batch: readonly Waiting[], signal: AbortSignal): Promise<void> => {
+    const described = new Map(
+      (
+        await broker.describeTopics(
+          batch.map(({ followed }) => followed.topic),
+          signal,
+        )
+      ).map((description) => [description.name, description]),
+    )
+    const ready: { each: Waiting; description: TopicDescription }[] = []
+    for (const each of batch) {
+      const { followed } = each
+      const description = described.get(followed.topic)
+      const presence = presenceOf({ topicId: followed.topicId, isOver: false }, description?.id)
+      if (description !== undefined && presence === 'there') {
+        ready.push({ each, description })
+        continue
+      }
+      if (presence === 'replaced' && followed.isPlaced && !followed.isReplaced) {
+        followed.isReplaced = true
+        followed.reset(followed.nextOffset, 'the topic was deleted and made anew by somebody else')
+      }
+      fail(each, presenceError(followed.topic, presence))
+    }
+    if (ready.length > 0) await place(ready, signal)
+  }
+
+  /** What fails together may be the fault of one: each is tried by itself then. */
+  const openTogether = async (batch: readonly Waiting[]): Promise<void> => {
+    const timeoutMs = batch.length > 1 ? OPEN_TOGETHER_MS : OPEN_MS
+    try {
+      await withDeadline(stop, timeoutMs, (deadline) => open(batch, deadline))
+    } catch (error) {
+      const failed = batch.filter(({ isUnderWay }) => isUnderWay)
+      for (const each of failed) fail(each, error)
+      if (batch.length > 1) for (const each of failed) each.retryAt = 0
+    }
+  }
+
+  /** The next topics to open: those that never failed together, any other by itself. */
+  const next = (): Waiting[] => {
+    const batch: Waiting[] = []
+    for (const each of waiting.values()) {
+      if (each.isUnderWay || each.retryAt > performance.now()) continue
+      if (each.failures > 0 && batch.length === 0) return [each]
+      if (each.failures === 0 && batch.push(each) >= MOST_TOGETHER) break
+    }
+    return batch
+  }
+
+  const advance = (): void => {
+    timer?.abort()
+    while (!stop.aborted && underWay.size < MOST_UNDER_WAY) {
+      const batch = next()
+      if (batch.length === 0) break
+      for (const each of batch) each.isUnderWay = true
+      const work: Promise<void> = openTogether(batch).finally(() => {
+        underWay.delete(work)
+        advance()
+      })
+      underWay.add(work)
+    }
+    rest()
+  }
+
+  /** Goes on when the first of those that rest has rested. */
+  const rest = (): void => {
+    const due = [...waiting.values()].filter(({ isUnderWay }) => !isUnderWay).map(({ retryAt }) => retryAt)
+    if (due.length === 0 || stop.aborted || underWay.size >= MOST_UNDER_WAY) return
+    timer = new AbortController()
+    const ms = Math.max(
+      1,
+      Math.min(LONGEST_REST_MS, due.reduce((a, b) => Math.min(a, b)) - performance.now()),
+    )
+    delay(ms, AbortSignal.any([timer.signal, stop])).then(advance, () => undefined)
+  }
+
+  const add = (followed: FollowedTopic): void => {
+    const known = waiting.get(followed.topic)
+    if (known?.followed === followed) {
+      known.isAgain = known.isUnderWay
+      return
+    }
+    const state = { failures: 0, retryAt: 0, isUnderWay: false, isAgain: false, listeners: new Set<never>() }
+    waiting.set(followed.topic, { followed, ...state })
+    // What is asked for in one go is opened together.
+    queueMicrotask(advance)
+  }
+
+  return {
+    add,
+    remove(followed) {
+      const each = waiting.get(followed.topic)
+      if (each?.followed !== followed) return
+      waiting.delete(followed.topic)
+      settle(each, undefined)
+    },
+    outcome(topic, signal) {
+      const each = waiting.get(topic)
+      if (each === undefined)
+        return signal.aborted ? Promise.reject(signal.reason) : Promise.resolve(undefined)
+      return new Promise((resolve, reject) => {
+        const listener = (failure: TapelineError | undefined): void => {
+          signal.removeEventListener('abort', onAbort)
+          resolve(failure)
+        }
+        const onAbort = (): void => {
+          each.listeners.delete(listener)
+          reject(signal.reason)
+        }
+        if (signal.aborted) return onAbort()
+        each.listeners.add(listener)
+        signal.addEventListener('abort', onAbort, { once: true })
+      })
+    },
+    async close() {
+      await Promise.all(underWay)
+    },
+  }
+}
