@@ -12,6 +12,7 @@ import type { PublishOutcome } from '../../ports/pipeline.ts'
 import type { SourceBatch } from '../../ports/source.ts'
 import { type OutgoingEvent, type PublishAttempt, prepareBatch, type ShardEvents } from './batch.ts'
 import { GapWatch } from './gap-watch.ts'
+import { isOfFormerOwners } from './late-writes.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import type { Routes } from './routes.ts'
@@ -90,6 +91,7 @@ export function createFixedPublisher(
       )
       meter.observe('broker_publish_seconds', (now() - started) / 1000, { topics: 'fixed' })
       const acknowledged = sends.map((each, i) => ({ ...each, baseOffset: acks[i]?.baseOffset ?? -1 }))
+      for (const each of acknowledged) await passLateWrites(each, signal)
       for (const { shard } of sends) phase.delete(shard.k)
       return acknowledged.filter((each) => accept(each))
     } catch (error) {
@@ -97,6 +99,16 @@ export function createFixedPublisher(
       ownership.doubt(new Set(sends.map(({ shard }) => shard.k)))
       throw toTapelineError(error, 'BROKER_UNAVAILABLE')
     }
+  }
+
+  /** Goes on behind what former owners wrote late. */
+  const passLateWrites = async ({ shard, channel, baseOffset }: Sent, signal: AbortSignal): Promise<void> => {
+    const tail = shard.tails[channel]
+    if (baseOffset <= tail.expected) return
+    const range = { topic: topics[channel], partition: shard.k, offset: tail.expected, end: baseOffset }
+    if (!(await isOfFormerOwners(broker, range, shard.epoch, signal))) return
+    log.info({ shard: shard.k, records: baseOffset - tail.expected }, 'a former owner wrote late')
+    tail.expected = baseOffset
   }
 
   /** Whether an acknowledgement begins where this owner must go on; any other means that a new owner came first (R8). */

@@ -187,3 +187,30 @@ test('a take-over of its own that comes late fences a process, and costs nothing
     ['t1', 't2'],
   )
 })
+
+test('a marker of a former owner that comes late costs its successor nothing', async (t) => {
+  const { broker, start, counted } = await setUp(t)
+  const first = await start('a')
+  await first.services.publishFixed({ items: [{ channel: 'trade', event: trade('t1') }] }, NEVER)
+  // It claims anew, stands still in front of its markers, and loses the shard meanwhile.
+  let late: readonly PartitionRecords[] | undefined
+  first.mine.beforePublish = async (entries) => {
+    if (!entries.some(({ topic }) => topic.startsWith('market.'))) return
+    if (entries.every(isMarker)) late = entries
+    throw lost()
+  }
+  for (let attempt = 0; attempt < 2; attempt++)
+    await assert.rejects(first.services.publishFixed(inHand, NEVER), { code: 'BROKER_UNAVAILABLE' })
+  await first.mine.freeze()
+  const second = await start('b')
+  await second.services.publishFixed({ items: [] }, NEVER)
+  await broker.publish(late ?? [], NEVER)
+  await second.services.publishFixed(inHand, NEVER)
+
+  assert.deepEqual(await counted(TOPICS.quote), [quote])
+  assert.deepEqual(second.services.shards(), [0], 'it owns the shard on')
+  assert.deepEqual(
+    (await counted(TOPICS.trade)).map((each) => (each as Trade).id),
+    ['t1', 't2'],
+  )
+})

@@ -1,0 +1,37 @@
+import { readRanges } from '../../control/read-range.ts'
+import type { Broker } from '../../ports/broker.ts'
+
+/** A range of a fixed partition, behind what its owner wrote and before what was acknowledged next. */
+interface Between {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly end: number
+}
+
+/**
+ * Whether all that lies in a range is of lower epochs: a former owner stood still, or its request was late on its way. That counts for no
+ * reader, and the owner goes on behind it (R8).
+ */
+export async function isOfFormerOwners(
+  broker: Broker,
+  range: Between,
+  epoch: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  let isLate = range.offset < range.end
+  const doubt = (): void => {
+    isLate = false
+  }
+  await readRanges(
+    broker,
+    [range],
+    ({ records }) => {
+      for (const { headers } of records) if ((headers.epoch ?? epoch) >= epoch) doubt()
+    },
+    signal,
+    doubt,
+    doubt,
+  )
+  return isLate
+}
