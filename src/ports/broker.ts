@@ -37,6 +37,8 @@ export interface PartitionRecords {
   readonly topic: string
   readonly partition: number
   readonly records: readonly OutgoingRecord[]
+  /** Where it is given, another topic of this name is one that the broker does not show. */
+  readonly topicId?: string
   /** Others write there too: their records may come in between, and the acknowledgement tells only where the first one lies. */
   readonly shared?: true
 }

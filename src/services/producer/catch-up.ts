@@ -1,33 +1,42 @@
+import { withDeadline } from '../../control/deadline.ts'
 import { readRanges } from '../../control/read-range.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import type { Channel } from '../../domain/events.ts'
 import { counts, emptyMemory } from '../../domain/reader-rules.ts'
-import { matchesMarket } from '../../domain/routing.ts'
 import { toTapelineError } from '../../errors.ts'
 import { type Derivation, type DerivedRecord, derivedRecord, latestOf } from './derive.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
-import type { Progress, Route } from './routes.ts'
+import type { Progress, Route, Routes } from './routes.ts'
 import type { PublishedRecord, Shard } from './shard.ts'
 
 /** How many fixed records one piece covers at most: small, so that the fixed topics never wait long for it (R3). */
 const PIECE = 5_000
+/** How many records one piece derives at most, for all its streams together. */
+const DERIVED_A_PIECE = 50_000
+/** How many pieces are read in one step, and how long they may take: a partition that cannot be read must not hold up the step. */
+const PIECES_A_STEP = 4
+const READ_MS = 5_000
 /** How many streams are helped on in one step, and how many of them whose topics are still to be read. */
-const STREAMS_A_STEP = 100
+const STREAMS_A_STEP = 1_000
 const UNPREPARED_A_STEP = 10
 /** About how many records are published together. */
 const RECORDS_TOGETHER = 10_000
 /** How far before a piece the log is read to learn the epochs that count there. */
 const EPOCH_SLACK = 1_000
 
-/** Pieces of some streams that are published together; `done` takes note of those that were. */
+/** Parts of some streams that are published together; `done` takes note of those that were. */
 interface CatchUpStep {
   readonly derivation: Derivation
+  readonly routes: readonly Route[]
   done(late: ReadonlySet<Route>): void
 }
 
 export interface CatchUp {
-  /** What comes next for streams that are behind: each by itself while it is not known which topic cannot be written. */
+  /**
+   * What comes next for streams that are behind: each by itself while it is not known which topic cannot be written. What cannot be read
+   * rests, and is no failure of the step.
+   */
   next(isSeparate: boolean, signal: AbortSignal): Promise<CatchUpStep[]>
 }
 
@@ -38,16 +47,29 @@ interface Straggler {
   readonly behind: number
 }
 
-/** What is derived for a stream of one shard. */
+/** Streams that are at about the same place of one fixed partition: `from` is that of the one furthest behind. */
 interface Piece {
+  readonly shard: Shard
+  readonly channel: Channel
+  readonly from: number
+  readonly group: readonly Straggler[]
+}
+
+/** What a piece gives for one of its streams. */
+interface Part {
   readonly route: Route
   readonly records: readonly DerivedRecord[]
   done(): void
 }
 
-/** Derives for streams that are behind the others, by reading the fixed topics again: once for all that are at about the same place. */
+/**
+ * Derives for streams that are behind the others, by reading the fixed topics again: once for all that are at about the same place. One
+ * that is far behind makes no other wait: those that were helped on go to the end of the line.
+ */
 export function createCatchUp(parts: ProducerParts, { shards, routes }: ShardOwnership): CatchUp {
-  /** The streams to help on, by shard and channel. */
+  const { log } = parts
+
+  /** The streams to help on, by shard and channel, those that have waited the longest first. */
   const stragglers = (): Map<Shard, Map<Channel, Straggler[]>> => {
     const found = new Map<Shard, Map<Channel, Straggler[]>>()
     let [taken, unprepared] = [0, 0]
@@ -58,6 +80,7 @@ export function createCatchUp(parts: ProducerParts, { shards, routes }: ShardOwn
       for (const [k, progress] of route.progress) {
         const shard = shards.get(k)
         if (progress.behind === undefined || shard === undefined) continue
+        if (routes.isResting(k, route.channel)) continue
         const ofShard = found.get(shard) ?? new Map<Channel, Straggler[]>()
         found.set(shard, ofShard)
         const ofChannel = ofShard.get(route.channel) ?? []
@@ -71,72 +94,128 @@ export function createCatchUp(parts: ProducerParts, { shards, routes }: ShardOwn
   const isUnprepared = ({ progress }: Route): boolean =>
     [...progress].some(([k, { prepared }]) => !prepared && shards.has(k))
 
+  const read = async (piece: Piece, signal: AbortSignal): Promise<readonly Part[]> => {
+    const { shard, channel } = piece
+    try {
+      const found = await withDeadline(signal, READ_MS, (deadline) =>
+        readPiece(parts, routes, piece, deadline),
+      )
+      routes.wake(shard.k, channel)
+      return found
+    } catch (error) {
+      signal.throwIfAborted()
+      routes.rest(shard.k, channel)
+      const { code } = toTapelineError(error)
+      log.warn(
+        { topic: parts.topics[channel], partition: shard.k, code, streams: piece.group.length },
+        'streams that are behind cannot go on for now: their fixed topic cannot be read',
+      )
+      return []
+    }
+  }
+
   return {
     async next(isSeparate, signal) {
-      const pieces: Piece[] = []
-      for (const [shard, channels] of stragglers()) {
-        for (const [channel, group] of channels)
-          pieces.push(...(await readPieces(parts, shard, channel, group, signal)))
-      }
-      return together(pieces, (route) => isSeparate || routes.aside.has(route))
+      const pieces = [...stragglers()].flatMap(([shard, channels]) =>
+        [...channels].map(([channel, waiting]) => cutPieces(shard, channel, waiting)),
+      )
+      const chosen = inTurns(pieces).slice(0, PIECES_A_STEP)
+      const found = await Promise.all(chosen.map((piece) => read(piece, signal)))
+      return together(found.flat(), (route) => isSeparate || routes.aside.has(route))
     },
   }
 }
 
-/** Puts pieces together that are published in one go. */
-function together(pieces: readonly Piece[], isAlone: (route: Route) => boolean): CatchUpStep[] {
-  const steps: { alone: Route | undefined; derivation: Derivation; pieces: Piece[]; records: number }[] = []
-  for (const piece of pieces) {
-    const { route, records } = piece
-    const alone = isAlone(route) ? route : undefined
-    let step = steps.find((each) => each.alone === alone && (alone || each.records < RECORDS_TOGETHER))
-    if (step === undefined) {
-      step = { alone, derivation: new Map(), pieces: [], records: 0 }
-      steps.push(step)
+/** Cuts the streams of one fixed partition by their places; the piece whose stream has waited the longest comes first. */
+function cutPieces(shard: Shard, channel: Channel, waiting: readonly Straggler[]): Piece[] {
+  const order = new Map(waiting.map((straggler, i) => [straggler, i]))
+  const pieces: { readonly piece: Piece & { readonly group: Straggler[] }; first: number }[] = []
+  for (const straggler of waiting.toSorted((a, b) => a.behind - b.behind)) {
+    const at = order.get(straggler) ?? 0
+    const last = pieces.at(-1)
+    if (last !== undefined && straggler.behind < last.piece.from + PIECE) {
+      last.piece.group.push(straggler)
+      last.first = Math.min(last.first, at)
+    } else pieces.push({ piece: { shard, channel, from: straggler.behind, group: [straggler] }, first: at })
+  }
+  return pieces.toSorted((a, b) => a.first - b.first).map(({ piece }) => piece)
+}
+
+/** One of each line after the other. */
+function inTurns<T>(lines: readonly (readonly T[])[]): T[] {
+  const longest = Math.max(0, ...lines.map(({ length }) => length))
+  return Array.from({ length: longest }, (_, i) => lines.flatMap((line) => line.slice(i, i + 1))).flat()
+}
+
+/** Puts parts together that are published in one go. */
+function together(parts: readonly Part[], isAlone: (route: Route) => boolean): CatchUpStep[] {
+  interface Open {
+    readonly derivation: Derivation
+    readonly parts: Part[]
+    records: number
+  }
+  const steps: Open[] = []
+  const alone = new Map<Route, Open>()
+  let shared: Open | undefined
+  const open = (): Open => {
+    const step = { derivation: new Map(), parts: [], records: 0 }
+    steps.push(step)
+    return step
+  }
+  const stepOf = (route: Route): Open => {
+    if (!isAlone(route)) {
+      if (shared === undefined || shared.records >= RECORDS_TOGETHER) shared = open()
+      return shared
     }
-    step.pieces.push(piece)
+    const own = alone.get(route) ?? open()
+    alone.set(route, own)
+    return own
+  }
+  for (const part of parts) {
+    const { route, records } = part
+    const step = stepOf(route)
+    step.parts.push(part)
     step.records += records.length
     // A topic that could not be written is tried with its marker, though nothing may be missing there.
-    if (records.length > 0 || alone)
+    if (records.length > 0 || alone.has(route))
       step.derivation.set(route, [...(step.derivation.get(route) ?? []), ...records])
   }
-  return steps.map(({ derivation, pieces: own }) => ({
+  return steps.map(({ derivation, parts: own }) => ({
     derivation,
+    routes: own.map(({ route }) => route),
     done(late) {
-      for (const piece of own) if (!late.has(piece.route)) piece.done()
+      for (const part of own) if (!late.has(part.route)) part.done()
     },
   }))
 }
 
-/** Reads the fixed topic on from the stream that is furthest behind, and derives for all that lie within the piece. */
-async function readPieces(
+/** Reads a piece of a fixed topic, and derives for all its streams. */
+async function readPiece(
   parts: ProducerParts,
-  shard: Shard,
-  channel: Channel,
-  group: readonly Straggler[],
+  routes: Routes,
+  { shard, channel, from, group }: Piece,
   signal: AbortSignal,
-): Promise<Piece[]> {
-  const from = Math.min(...group.map(({ behind }) => behind))
+): Promise<readonly Part[]> {
   const goal = shard.tails[channel].derivedTo
-  const end = Math.min(goal, from + PIECE)
-  const { records, holes } = await readPublished(parts, shard, channel, from, end, signal)
-  const topic = parts.topics[channel]
-  return group.flatMap(({ route, progress, behind }): Piece[] => {
+  const whole = Math.min(goal, from + PIECE)
+  const { records, holes } = await readPublished(parts, shard, channel, from, whole, signal)
+  const { derived, end } = deriveFor(parts, routes, { shard, channel, from, group }, records, whole)
+  const reached = holes.filter((hole) => hole.from < end)
+  return group.flatMap(({ route, progress, behind }): Part[] => {
     if (behind >= end && end < goal) return []
-    const derived = records
-      .filter(({ offset }) => offset >= behind)
-      .filter(({ exchange, symbol }) => matchesMarket(route.spec, channel, exchange, symbol))
-      .map((record) => derivedRecord(shard, topic, record))
     const latest = progress.latestDue ? latestOf(route, shard, progress, parts.topics) : []
-    const markers = holes
+    const markers = reached
       .filter(({ to }) => to > behind)
       .map(({ from: first, to, why }) => holeMarker(shard, Math.max(first, behind), to, why))
-    const next = Math.max(end, ...holes.map(({ to }) => to))
+    const next = Math.max(end, ...reached.map(({ to }) => to))
     return [
       {
         route,
         // A hole stands in front of the first record behind it.
-        records: [...latest, ...[...markers, ...derived].toSorted((a, b) => a.offset - b.offset)],
+        records: [
+          ...latest,
+          ...[...markers, ...(derived.get(route) ?? [])].toSorted((a, b) => a.offset - b.offset),
+        ],
         done() {
           progress.behind = next < goal ? next : undefined
           progress.latestDue = false
@@ -144,6 +223,30 @@ async function readPieces(
       },
     ]
   })
+}
+
+/** What records give for the streams of a piece, and where it ends: earlier where that is enough. */
+function deriveFor(
+  { topics }: ProducerParts,
+  routes: Routes,
+  { shard, channel, group }: Piece,
+  records: readonly PublishedRecord[],
+  whole: number,
+): { readonly derived: ReadonlyMap<Route, readonly DerivedRecord[]>; readonly end: number } {
+  const behind = new Map(group.map((straggler) => [straggler.route, straggler.behind]))
+  const derived = new Map<Route, DerivedRecord[]>()
+  let count = 0
+  for (const record of records) {
+    for (const route of routes.table.match(channel, record.exchange, record.symbol)) {
+      if (record.offset < (behind.get(route) ?? Number.POSITIVE_INFINITY)) continue
+      const own = derived.get(route) ?? []
+      derived.set(route, own)
+      own.push(derivedRecord(shard, topics[channel], record))
+      count++
+    }
+    if (count >= DERIVED_A_PIECE) return { derived, end: Math.min(whole, record.offset + 1) }
+  }
+  return { derived, end: whole }
 }
 
 /** Fixed records that are gone for good: `to` is the first one behind them. */

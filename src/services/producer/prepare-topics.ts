@@ -1,5 +1,6 @@
 import { withDeadline } from '../../control/deadline.ts'
 import { type ReadRange, readRanges } from '../../control/read-range.ts'
+import { presenceOf } from '../../control/topic-presence.ts'
 import { counts, emptyMemory } from '../../domain/reader-rules.ts'
 import type { OutgoingRecord, TopicDescription } from '../../ports/broker.ts'
 import type { ShardOwnership } from './ownership.ts'
@@ -15,6 +16,8 @@ const SLACK_MS = 60_000
 const SLACK_RECORDS = 2_000
 /** How many records are read in one go: what was read up to there is kept when a deadline ends the rest. */
 const CHUNK_RECORDS = 50_000
+/** And how many topics are looked at in one go. */
+const CHUNK_TOPICS = 100
 /** After so long in one step the streams that are not prepared yet wait for the next one: many of them take many seconds. */
 const STEP_MS = 2_000
 
@@ -35,6 +38,8 @@ interface Prepared {
   readonly markers: ReadonlyMap<Route, readonly OutgoingRecord[]>
   /** Streams for which the step had no time: nothing may be written into their topics yet. */
   readonly late: readonly Route[]
+  /** Streams whose topic the broker does not show, or shows under another identity. */
+  readonly missing: readonly Route[]
 }
 
 /**
@@ -60,7 +65,7 @@ export async function prepareTopics(
     if (old.length > 0) toRead.push({ route, shards: unprepared })
     else markers.set(route, unprepared.map(markerOf))
   }
-  return { markers, late: toRead.length > 0 ? await readInChunks(parts, toRead, step, signal) : [] }
+  return { markers, ...(await readInChunks(parts, toRead, step, signal)) }
 }
 
 function markerOf(shard: Shard): OutgoingRecord {
@@ -79,25 +84,42 @@ async function readInChunks(
   topics: readonly HeldTopic[],
   step: PreparationStep,
   signal: AbortSignal,
-): Promise<Route[]> {
-  const { broker, names } = parts
-  const known = new Map(
-    (await broker.listTopics(names.dynamic, signal)).map((description) => [description.name, description]),
-  )
-  // One that is gone is found out by the publish.
-  const waiting = topics.filter(({ route }) => known.has(route.topic))
-  while (waiting.length > 0 && step.mayRead()) {
+): Promise<Pick<Prepared, 'late' | 'missing'>> {
+  const missing: Route[] = []
+  let read = 0
+  while (read < topics.length && step.mayRead()) {
+    const asked = topics.slice(read, read + CHUNK_TOPICS)
+    const described = await describeTopics(parts, asked, signal)
     const chunk: (HeldTopic & { readonly from: number })[] = []
-    for (let records = 0; waiting.length > 0 && records < CHUNK_RECORDS; ) {
-      const next = waiting.shift() as HeldTopic
-      const description = known.get(next.route.topic) as TopicDescription
-      const from = await startOfReading(parts, next, description, signal)
-      chunk.push({ ...next, from })
+    let records = 0
+    for (const each of asked) {
+      if (records >= CHUNK_RECORDS) break
+      read++
+      const description = described.get(each.route.topic)
+      const expected = { topicId: each.route.topicId, isOver: false }
+      if (description === undefined || presenceOf(expected, description.id) !== 'there') {
+        missing.push(each.route)
+        continue
+      }
+      const from = await startOfReading(parts, each, description, signal)
+      chunk.push({ ...each, from })
       records += (description.offsets[0]?.end ?? 0) - from
     }
-    await readHeld(parts, chunk, signal)
+    if (chunk.length > 0) await readHeld(parts, chunk, signal)
   }
-  return waiting.map(({ route }) => route)
+  return { late: topics.slice(read).map(({ route }) => route), missing }
+}
+
+async function describeTopics(
+  { broker }: ProducerParts,
+  asked: readonly HeldTopic[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, TopicDescription>> {
+  const names = asked.map(({ route }) => route.topic)
+  const found = await withDeadline(signal, SEND_TIMEOUT_MS, (deadline) =>
+    broker.describeTopics(names, deadline),
+  )
+  return new Map(found.map((description) => [description.name, description]))
 }
 
 async function startOfReading(
@@ -119,7 +141,7 @@ async function readHeld(
   signal: AbortSignal,
 ): Promise<void> {
   const entries = chunk.map(({ route, shards }) => ({
-    ...{ topic: route.topic, partition: 0, shared: true as const },
+    ...{ topic: route.topic, topicId: route.topicId, partition: 0, shared: true as const },
     records: shards.map(markerOf),
   }))
   const acks = await withDeadline(signal, SEND_TIMEOUT_MS, (deadline) => broker.publish(entries, deadline))

@@ -1,4 +1,5 @@
 import { withDeadline } from '../../control/deadline.ts'
+import { presenceError, streamPresence } from '../../control/topic-presence.ts'
 import { findTopic } from '../../control/topics.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
 import type { OutgoingRecord, PartitionRecords } from '../../ports/broker.ts'
@@ -22,7 +23,7 @@ const LOOK_TIMEOUT_MS = 3_000
 
 interface Delivered {
   readonly records: number
-  /** Streams that the step had no time to prepare. */
+  /** Streams that nothing was published for: the step had no time to prepare them, or the broker does not show their topics. */
   readonly late: ReadonlySet<Route>
 }
 
@@ -36,13 +37,13 @@ export interface DynamicPublisher {
  * that alone cannot be written is set aside, and derived on its own later (R3).
  */
 export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwnership): DynamicPublisher {
-  const { broker, names, topics, log, meter, now } = parts
+  const { broker, registry, topics, log, meter, now } = parts
   const { shards, routes } = ownership
   const catchUp = createCatchUp(parts, ownership)
   /** Some topic could not be written, and it is not known which. */
   let isSeparate = false
 
-  /** Publishes a derivation; resolves when every topic has acknowledged it. Streams whose topic is gone are dropped. */
+  /** Publishes a derivation; resolves when every topic has acknowledged it. */
   const send = async (
     derivation: Derivation,
     markers: ReadonlyMap<Route, readonly OutgoingRecord[]>,
@@ -56,17 +57,13 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
       if (fresh.length + begin.length === 0) continue
       records += fresh.length
       entries.push({
-        ...{ topic: route.topic, partition: 0, shared: true },
+        ...{ topic: route.topic, topicId: route.topicId, partition: 0, shared: true },
         records: [...begin, ...fresh.map(({ record }) => record)],
       })
     }
     const started = now()
-    try {
+    if (entries.length > 0)
       await withDeadline(signal, SEND_TIMEOUT_MS, (deadline) => broker.publish(entries, deadline))
-    } catch (error) {
-      if (await dropDeleted(error, derivation, signal)) return send(derivation, markers, signal)
-      throw error
-    }
     meter.observe('broker_publish_seconds', (now() - started) / 1000, { topics: 'dynamic' })
     meter.count('derived_records_total', records)
     for (const route of derivation.keys())
@@ -74,25 +71,55 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
     return records
   }
 
-  /** A topic that is gone was refused before anything was written: its streams are dropped, the others go again. */
-  const dropDeleted = async (
-    error: unknown,
-    derivation: Derivation,
-    signal: AbortSignal,
-  ): Promise<boolean> => {
-    if (isAbort(error) || toTapelineError(error).code !== 'TOPIC_UNKNOWN') return false
-    const alive = new Set((await broker.listTopics(names.dynamic, signal)).map(({ name }) => name))
-    const gone = [...derivation.keys()].filter((route) => !alive.has(route.topic))
-    for (const route of gone) {
-      derivation.delete(route)
-      routes.drop(route)
-    }
-    return gone.length > 0
+  /**
+   * Topics that the broker does not show were refused before anything was written: the others go again. Gives the streams that must
+   * not, or undefined where the failure is another one.
+   */
+  const refusedTopics = (error: unknown, derivation: Derivation): readonly Route[] | undefined => {
+    const { code, partitions } = toTapelineError(error)
+    if (isAbort(error) || code !== 'TOPIC_UNKNOWN') return undefined
+    const named = new Set(partitions.map(({ topic }) => topic))
+    return [...derivation.keys()].filter(({ topic }) => named.has(topic))
   }
 
   /**
-   * Publishes a derivation, without the streams that the step has no time to prepare: they are behind from here on. Undefined where
-   * topics could not be written: then all its streams are.
+   * Leaves streams out of a derivation whose topics the broker does not show. The registry ends streams, nothing else: these wait until
+   * the broker shows them again, and are derived then.
+   */
+  const passOver = async (
+    refused: readonly Route[],
+    derivation: Derivation,
+    nextOf: (tail: Tail) => number,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    const shown = await withDeadline(signal, LOOK_TIMEOUT_MS, (deadline) =>
+      broker.topicIds(
+        refused.map(({ topic }) => topic),
+        deadline,
+      ),
+    )
+    for (const route of refused) {
+      const presence = streamPresence(registry.view, route.topic, shown.get(route.topic))
+      if (presence === 'over') routes.drop(route)
+      else {
+        leaveBehind(route, derivation.get(route) ?? [], nextOf)
+        if (!routes.aside.has(route)) {
+          // One that is shown by now was not a moment ago.
+          const failure = presenceError(route.topic, presence === 'there' ? 'away' : presence)
+          log.warn(
+            { topic: route.topic, code: failure?.code },
+            'a topic cannot be written; it is set aside until it is there',
+          )
+        }
+        routes.setAside(route)
+      }
+      derivation.delete(route)
+    }
+  }
+
+  /**
+   * Publishes a derivation, without the streams that the step has no time to prepare, or whose topics the broker does not show: they are
+   * behind from here on. Undefined where topics could not be written: then all its streams are.
    */
   const deliver = async (
     derivation: Derivation,
@@ -100,14 +127,29 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
     step: PreparationStep,
     signal: AbortSignal,
   ): Promise<Delivered | undefined> => {
-    if (derivation.size === 0) return { records: 0, late: new Set() }
+    const late = new Set<Route>()
+    const leaveOut = async (refused: readonly Route[]): Promise<void> => {
+      for (const route of refused) late.add(route)
+      if (refused.length > 0) await passOver(refused, derivation, nextOf, signal)
+    }
     try {
-      const { markers, late } = await prepareTopics(parts, ownership, [...derivation.keys()], step, signal)
-      for (const route of late) {
+      if (derivation.size === 0) return { records: 0, late }
+      const prepared = await prepareTopics(parts, ownership, [...derivation.keys()], step, signal)
+      for (const route of prepared.late) {
+        late.add(route)
         leaveBehind(route, derivation.get(route) ?? [], nextOf)
         derivation.delete(route)
       }
-      return { records: await send(derivation, markers, signal), late: new Set(late) }
+      await leaveOut(prepared.missing)
+      while (true) {
+        try {
+          return { records: await send(derivation, prepared.markers, signal), late }
+        } catch (error) {
+          const refused = refusedTopics(error, derivation)
+          if (refused === undefined || refused.length === 0) throw error
+          await leaveOut(refused)
+        }
+      }
     } catch (error) {
       if (signal.aborted || (await isBrokerAway(signal))) {
         ownership.doubt([...shards.keys()])
@@ -190,6 +232,7 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
         records += derived.records
         for (const route of piece.derivation.keys()) routes.restore(route)
         piece.done(derived.late)
+        for (const route of piece.routes) routes.served(route)
       }
       if (!hasFailed) isSeparate = false
       for (const route of [...routes.unsettled]) routes.settle(route)

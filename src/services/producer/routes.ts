@@ -27,6 +27,8 @@ export interface Progress {
 export interface Route {
   readonly id: string
   readonly topic: string
+  /** Identity of the topic: another one of its name is not ours. */
+  readonly topicId: string
   readonly channel: Channel
   readonly spec: StreamSpec
   readonly start: readonly number[]
@@ -48,6 +50,8 @@ export class Routes {
   readonly #registry: Registry
   readonly #now: () => number
   readonly #passed = new PassedOverStreams()
+  /** Fixed partitions that could not be read for streams that are behind: since how often, and until when they rest. */
+  readonly #resting = new Map<string, { readonly failures: number; readonly until: number }>()
   #appliedOffset = 0
   #asideRetryAt = 0
   #asideAttempts = 0
@@ -144,11 +148,45 @@ export class Routes {
     this.#asideRetryAt = 0
   }
 
-  /** The streams that are due to be helped on: those that are behind, and of those set aside one, when it has rested. */
+  /** What a fixed partition holds could not be read: it rests from 1 s to 30 s, and the streams with it that are behind there. */
+  rest(shard: number, channel: Channel): void {
+    const key = restKey(shard, channel)
+    const failures = Math.min((this.#resting.get(key)?.failures ?? 0) + 1, 6)
+    this.#resting.set(key, {
+      failures,
+      until: this.#now() + Math.min(LONGEST_ASIDE_MS, 500 * 2 ** failures),
+    })
+  }
+
+  /** A fixed partition was read. */
+  wake(shard: number, channel: Channel): void {
+    this.#resting.delete(restKey(shard, channel))
+  }
+
+  isResting(shard: number, channel: Channel): boolean {
+    return this.#now() < (this.#resting.get(restKey(shard, channel))?.until ?? 0)
+  }
+
+  /** Has been helped on: all others come first now. */
+  served(route: Route): void {
+    if (this.unsettled.delete(route)) this.unsettled.add(route)
+  }
+
+  /**
+   * The streams that are due to be helped on, those that have waited the longest first: those that are behind, and of those set
+   * aside one, when it has rested.
+   */
   *due(): Generator<Route> {
-    for (const route of this.unsettled) if (!this.aside.has(route)) yield route
     const [rested] = this.aside
     if (rested !== undefined && this.#now() >= this.#asideRetryAt) yield rested
+    for (const route of this.unsettled) if (!this.aside.has(route) && this.#canGoOn(route)) yield route
+  }
+
+  #canGoOn({ channel, progress }: Route): boolean {
+    if (this.#resting.size === 0) return true
+    for (const [k, { behind, latestDue }] of progress)
+      if (behind === undefined ? latestDue : !this.isResting(k, channel)) return true
+    return false
   }
 
   isCatchUpDue(): boolean {
@@ -180,10 +218,15 @@ export class Routes {
   }
 }
 
+function restKey(shard: number, channel: Channel): string {
+  return `${shard}:${channel}`
+}
+
 function toRoute(stream: StreamEntry): Route {
   return {
     id: stream.id,
     topic: stream.topic,
+    topicId: stream.topicId,
     channel: stream.spec.channel,
     spec: stream.spec,
     start: stream.start,

@@ -13,9 +13,9 @@ import { createAlerts } from '../../../src/telemetry/alerts.ts'
 import { ActorRoster } from '../../../src/topology/actors.ts'
 import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
+import { disturb } from '../disturbances.ts'
 import { ProcessBroker } from '../process-broker.ts'
 import { until } from '../until.ts'
-import { disturb } from './disturbances.ts'
 
 export const NEVER = new AbortController().signal
 const APP = 'app'

@@ -1,10 +1,17 @@
+import { TapelineError } from '../../../errors.ts'
 import type { PartitionRecords } from '../../../ports/broker.ts'
 import type { Cluster } from './cluster.ts'
+import { pause } from './pause.ts'
 import { persist } from './persist.ts'
-import { requirePlace } from './topic-view.ts'
+import { isPlace } from './topic-view.ts'
 
 /** How long topics are asked for, before the caller hears that the broker does not answer. */
 const PATIENCE_MS = 5_000
+/** How often the broker is asked for a topic that it does not show, and how long in between: this times the number of looks. */
+const LOOKS = 3
+const LOOK_AGAIN_MS = 100
+/** How many topics an error names. */
+const MOST_NAMED = 5
 
 /** Finds out about the topics of a call before anything of it is sent. Calls for the same topic stay in their order. */
 export class Admission {
@@ -52,10 +59,22 @@ export class Admission {
     const unknown = topics.filter((topic) => this.#cluster.known(topic) === undefined)
     if (unknown.length === 0) return
     const limits = { signal, closing: this.#closing, patienceMs: PATIENCE_MS }
-    await persist(() => this.#cluster.topics(unknown, signal), limits)
+    let missing: readonly string[] = unknown
+    for (let looks = 1; missing.length > 0; looks++) {
+      await persist(() => this.#cluster.topics(missing, signal), limits)
+      missing = missing.filter((topic) => this.#cluster.known(topic) === undefined)
+      // A broker may be late to hear of a topic that was made just now.
+      if (looks >= LOOKS) return
+      if (missing.length > 0) await pause(LOOK_AGAIN_MS * looks, AbortSignal.any([signal, this.#closing]))
+    }
   }
 
   #refuseUnknown(entries: readonly PartitionRecords[]): void {
-    for (const entry of entries) requirePlace(this.#cluster.known(entry.topic), entry)
+    const refused = entries.filter((entry) => !isPlace(this.#cluster.known(entry.topic), entry))
+    if (refused.length === 0) return
+    const names = [...new Set(refused.map(({ topic }) => topic))]
+    const partitions = refused.map(({ topic, partition }) => ({ topic, partition }))
+    const message = `the broker does not show ${names.slice(0, MOST_NAMED).join(', ')}`
+    throw new TapelineError('TOPIC_UNKNOWN', message, { partitions })
   }
 }

@@ -10,6 +10,16 @@ export interface TopicState {
   readonly leaders: readonly number[]
 }
 
+/** Whether a partition is one of the topic as it is known, and the topic the one that is meant. */
+export function isPlace(
+  state: TopicState | undefined,
+  { partition, topicId }: { readonly partition: number; readonly topicId?: string },
+): boolean {
+  return (
+    state !== undefined && partition < state.leaders.length && (topicId === undefined || topicId === state.id)
+  )
+}
+
 /** Raises TOPIC_UNKNOWN where a partition is not one of the topic as it is known. */
 export function requirePlace(
   state: TopicState | undefined,

@@ -1,6 +1,6 @@
-import { TapelineError } from '../../../src/errors.ts'
-import type { PartitionFetch, Reader } from '../../../src/ports/broker.ts'
-import type { ProcessBroker } from '../process-broker.ts'
+import { TapelineError } from '../../src/errors.ts'
+import type { PartitionFetch, Reader } from '../../src/ports/broker.ts'
+import type { ProcessBroker } from './process-broker.ts'
 
 type Notice = Extract<PartitionFetch, { kind: 'deleted' | 'truncated' }>
 
@@ -21,7 +21,7 @@ export interface Disturbances {
 
 /** Has a broker say such things. */
 export function disturb(broker: ProcessBroker): Disturbances {
-  const { listTopics, describeTopics, topicIds, openReader } = broker
+  const { listTopics, describeTopics, topicIds, openReader, publish } = broker
   const state: Disturbances = {
     ...{ hidden: new Set(), stuck: new Set(), replaced: new Set(), notices: [], described: [], listed: 0 },
   }
@@ -29,9 +29,9 @@ export function disturb(broker: ProcessBroker): Disturbances {
     new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
   const idOf = (name: string, id: string): string => (state.replaced.has(name) ? `other-${id}` : id)
 
-  broker.listTopics = (...call) => {
+  broker.listTopics = async (...call) => {
     state.listed++
-    return listTopics(...call)
+    return (await listTopics(...call)).filter(({ name }) => !state.hidden.has(name))
   }
   broker.describeTopics = async (names, signal) => {
     state.described.push(names)
@@ -46,6 +46,11 @@ export function disturb(broker: ProcessBroker): Disturbances {
     return new Map(
       found.filter(([name]) => !state.hidden.has(name)).map(([name, id]) => [name, idOf(name, id)]),
     )
+  }
+  broker.publish = (entries, signal) => {
+    const partitions = entries.filter(({ topic }) => state.hidden.has(topic))
+    if (partitions.length === 0) return publish(entries, signal)
+    return Promise.reject(new TapelineError('TOPIC_UNKNOWN', 'there is no such topic', { partitions }))
   }
   broker.openReader = async (...call) => {
     const inner = await openReader(...call)

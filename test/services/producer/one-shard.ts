@@ -1,0 +1,127 @@
+import type { TestContext } from 'node:test'
+import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
+import { openControlBus } from '../../../src/control/bus.ts'
+import { claimOwnership } from '../../../src/control/claim.ts'
+import { registryEntry } from '../../../src/control/records.ts'
+import { openRegistry } from '../../../src/control/registry.ts'
+import { ensureTopics, findTopic } from '../../../src/control/topics.ts'
+import type { Trade } from '../../../src/domain/events.ts'
+import type { StoredRecord } from '../../../src/ports/broker.ts'
+import { createProducerServices } from '../../../src/services/producer/producer.ts'
+import { NAMES } from '../../names.ts'
+import { quietAlerts, quietLog, quietMeter } from '../../quiet.ts'
+import { disturb } from '../disturbances.ts'
+import { ProcessBroker } from '../process-broker.ts'
+import { idleSource } from './idle-source.ts'
+
+export const NEVER = new AbortController().signal
+const TOPICS = NAMES.fixed
+const LEADER = { v: 1, instance: 'test', kind: 'stream', state: 'ready' } as const
+
+export const trades = (symbol: string, ...ids: string[]) => ({
+  items: ids.map((id, n) => {
+    const event: Trade = {
+      exchange: 'x',
+      symbol,
+      id,
+      side: 'buy',
+      price: 1,
+      size: 1,
+      ts: 1_000 + n,
+      recvTs: 1_000,
+    }
+    return { channel: 'trade' as const, event }
+  }),
+})
+
+/** A producer that owns the only shard, over a broker whose publishes can be watched. */
+export async function setUp(t: TestContext, folder = ':memory:') {
+  const broker = await openEmbeddedBroker({ folder })
+  await ensureTopics(
+    broker,
+    { names: NAMES, partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 },
+    NEVER,
+  )
+  const leader = await claimOwnership(broker, NAMES, NAMES.leaderId, 'test', 0, NEVER)
+  const registry = await openRegistry(broker, NAMES, quietLog, NEVER)
+  const bus = await openControlBus(broker, NAMES, registry, quietLog, NEVER)
+  const mine = new ProcessBroker(broker)
+  const state = disturb(mine)
+  const clock = { skippedMs: 0 }
+  const services = await createProducerServices(
+    {
+      alerts: quietAlerts,
+      names: NAMES,
+      ...{ source: idleSource, markets: [], registry, bus, instance: 'producer', topics: TOPICS },
+      broker: mine,
+      ...{
+        partitions: 1,
+        standing: new Map(),
+        lingerMs: 0,
+        now: () => Date.now() + clock.skippedMs,
+        newId: () => 'id',
+      },
+      ...{ log: quietLog, meter: quietMeter },
+    },
+    NEVER,
+  )
+  t.after(async () => {
+    await services.close(NEVER)
+    await registry.close()
+    await bus.close()
+    await broker.close()
+  })
+
+  /** Makes a stream that starts where the fixed topic ended at `start`, and tells the producer. */
+  const announce = async (name: string, symbols: readonly string[], start: number): Promise<void> => {
+    const [topic] = await broker.createTopics([{ name, partitions: 1 }], NEVER)
+    const spec = { channel: 'trade' as const, symbols: [...symbols], exchanges: [] }
+    const record = registryEntry({
+      ...{ ...LEADER, epoch: leader.epoch, id: name, topic: name, topicId: topic?.id ?? '' },
+      ...{ spec, start: [start], createdAt: 0 },
+    })
+    const [ack] = await leader.writer.commit(
+      [{ topic: NAMES.registry, partition: 0, records: [record] }],
+      NEVER,
+    )
+    await registry.reached((ack?.baseOffset ?? 0) + 1, NEVER)
+    services.applyNotification({ ready: [name], ended: [] })
+  }
+  const endOfTrades = async (): Promise<number> =>
+    (await findTopic(broker, TOPICS.trade, NEVER))?.offsets[0]?.end ?? 0
+
+  /** The ids of the trades in a topic, and in between what its readers are told of holes. */
+  const idsIn = async (name: string): Promise<string[]> => {
+    const reader = await broker.openReader(AbortSignal.timeout(30_000))
+    try {
+      await reader.assign([{ topic: name, partition: 0, offset: 0 }], AbortSignal.timeout(30_000))
+      const records: StoredRecord[] = []
+      for (let isMore = true; isMore; ) {
+        const found = await reader.poll({ maxRecords: 10_000, waitMs: 0 }, NEVER)
+        for (const fetch of found) if (fetch.kind === 'records') records.push(...fetch.records)
+        isMore = found.length > 0
+      }
+      return records.flatMap(({ value }) => {
+        if (value === null) return []
+        const body = JSON.parse(Buffer.from(value).toString()) as Trade | { reset: string }
+        return 'reset' in body ? body.reset : body.id
+      })
+    } finally {
+      await reader.close(AbortSignal.timeout(30_000))
+    }
+  }
+  const derive = async (): Promise<void> => {
+    while ((await services.publishDynamic(NEVER)).dynamicWaiting);
+  }
+  return {
+    ...{ services, mine, state, clock, announce, endOfTrades, idsIn, derive },
+    /** Runs once, in front of the next publish to a topic. */
+    before(topic: string, act: () => Promise<void>) {
+      mine.beforePublish = async (entries) => {
+        if (!entries.some((entry) => entry.topic === topic)) return
+        mine.beforePublish = async () => undefined
+        await act()
+      }
+    },
+  }
+}
