@@ -243,6 +243,20 @@ export const ERROR_KINDS = {
     meaning: 'The database does not answer.',
     remedy: 'Check the database; the platform goes on trying by itself.',
   },
+  STORE_FULL: {
+    retryable: true,
+    status: 503,
+    meaning: 'The database has no room on its disk.',
+    remedy: 'Make room, or set store.retention; the platform goes on by itself as soon as there is some.',
+  },
+  STORE_WRITE_TOO_LARGE: {
+    retryable: true,
+    status: 503,
+    meaning:
+      'The database has too little memory, or too few locks, for one write: rows of many chunks take a lock for each.',
+    remedy:
+      'Nothing: it is written in smaller parts. To spare these, raise max_locks_per_transaction of the server, or store.chunkInterval.',
+  },
   STORE_UNAUTHORIZED: {
     retryable: false,
     status: 503,

@@ -3,16 +3,17 @@ import type { PartitionWrite, Store } from '../../ports/store.ts'
 import { type AssignedPartition, partitionKey } from '../assignment.ts'
 import type { Claims } from './claims.ts'
 import { rowsOf } from './prepare.ts'
+import { isForParts } from './store-in-parts.ts'
 
-/** A partition that was not written, since the database refuses a row that was to go with it. */
+/** A partition that was not written, since the database refuses a row that was to go with it, or so many rows at once. */
 interface Refused extends AssignedPartition {
   readonly error: TapelineError
 }
 
 /**
  * Writes partitions over the lanes of the store, each lane one transaction with an outcome of its own: what a lane has
- * acknowledged is not written again when another one fails. Gives the partitions of a lane of which the database refuses a row
- * (EVENT_INVALID); of these nothing is written. Raises what a lane raised, once all lanes have ended.
+ * acknowledged is not written again when another one fails. Gives the partitions of a lane of which the database refuses a row, or
+ * so many at once; of these nothing is written. Raises what a lane raised, once all lanes have ended.
  */
 export async function writeInLanes(
   store: Pick<Store, 'lanes' | 'write'>,
@@ -29,7 +30,7 @@ export async function writeInLanes(
     } catch (error) {
       const failure = toTapelineError(error, 'STORE_UNAVAILABLE')
       const partitions = lane.map(({ claim }) => claim)
-      if (failure.code === 'EVENT_INVALID') {
+      if (isForParts(failure)) {
         refused.push(...partitions.map(({ topic, partition }) => ({ topic, partition, error: failure })))
         return
       }

@@ -149,3 +149,28 @@ test('a database that stands in the middle of a batch is followed from there', a
     assert.equal(stored.split(id).length - 1, n < 30 ? 0 : 1, `${id} is stored as often`)
   }
 })
+
+test('what is too much for one transaction is stored in smaller parts, and a single record is tried again', async (t) => {
+  const { store, cycle, deadLetters } = await consumer(t, numbered, [])
+  const write = store.write.bind(store)
+  const most = 10
+  store.write = async (writes) => {
+    const records = writes.reduce((sum, { claim, newOffset }) => sum + newOffset - claim.nextOffset, 0)
+    if (records > most)
+      throw new TapelineError('STORE_WRITE_TOO_LARGE', `${records} records are more than ${most}`)
+    return write(writes)
+  }
+  await cycle()
+  assert.equal(store.nextOffset, 100)
+  const stored = Buffer.concat(store.rows).toString('latin1')
+  for (const id of numbered) assert.equal(stored.split(id).length - 1, 1, `${id} is stored once`)
+  assert.deepEqual(await deadLetters(), [], 'no record is at fault')
+
+  const again = await consumer(t, ['<only>'], [])
+  again.store.write = async () => {
+    throw new TapelineError('STORE_WRITE_TOO_LARGE', 'not even one')
+  }
+  const record = await again.services.processMessage(await again.services.receiveMessage(NEVER), NEVER)
+  await assert.rejects(again.services.writeToDB(record, NEVER), { code: 'STORE_WRITE_TOO_LARGE' })
+  assert.deepEqual(await again.deadLetters(), [], 'the machine goes on trying')
+})
