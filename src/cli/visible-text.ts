@@ -2,7 +2,6 @@
  * Characters that nobody sees and that change what is shown of others: control characters, those that turn the direction of
  * writing, those without a width, halves of characters. Line feeds and tabs are of the text.
  */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is searched for
 const UNSEEN = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu
 
 /** A text as a terminal may show it: what nobody sees is escaped, as in JSON, so that JSON stays the same value. */
