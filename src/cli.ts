@@ -2,6 +2,7 @@ import { startTimer } from './async/timers.ts'
 import { type Command, readFlags, type Terminal } from './cli/command.ts'
 import { visibleText } from './cli/visible-text.ts'
 import { TapelineError, toTapelineError } from './errors.ts'
+import { createLog } from './telemetry/log.ts'
 import { redactText } from './telemetry/secrets-in-text.ts'
 import { VERSION } from './version.ts'
 
@@ -30,12 +31,32 @@ const END_WITHIN_MS = 12_000
 
 /** Parses the words of the command line, calls the command, prints what goes wrong, and sets the exit code. */
 export async function main(args: readonly string[]): Promise<void> {
-  const terminal = openTerminal()
+  const ending = new AbortController()
+  const terminal = openTerminal(ending)
+  const uncaught = endOnUncaught(ending)
   try {
     process.exitCode = await dispatch(args, terminal)
   } catch (error) {
     process.exitCode = report(error, terminal)
   }
+  if (uncaught.any) process.exitCode = 1
+}
+
+/**
+ * An error that nobody caught is a defect, after which nothing of this process can be trusted: it is logged with its code, and the
+ * process ends in order, as after Ctrl-C, with exit code 1. The next start goes on as after a crash.
+ */
+function endOnUncaught(ending: AbortController): { readonly any: boolean } {
+  const seen = { any: false }
+  process.on('uncaughtException', (error) => {
+    const log = createLog({ level: 'error', pretty: process.stderr.isTTY === true })
+    log.error({ code: toTapelineError(error).code, err: error }, 'nobody caught this error: the process ends')
+    if (seen.any) return
+    seen.any = true
+    ending.abort()
+    startTimer(() => process.exit(1), END_WITHIN_MS).unref()
+  })
+  return seen
 }
 
 async function dispatch([name, ...args]: readonly string[], terminal: Terminal): Promise<number> {
@@ -85,8 +106,7 @@ function report(error: unknown, terminal: Terminal): number {
   return failure.code === 'USAGE' ? 2 : 1
 }
 
-function openTerminal(): Terminal {
-  const stop = new AbortController()
+function openTerminal(stop: AbortController): Terminal {
   const end = (): void => {
     if (stop.signal.aborted) process.exit(1)
     stop.abort()
