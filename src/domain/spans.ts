@@ -1,10 +1,10 @@
-/** More than so many are merged, the closest first. */
-const MOST_SPANS = 32
+/** With more than so many, the closest are merged, half of them. */
+const MOST_SPANS = 64
 
 /** A set of numbers as intervals, ends included. It may have more than what was added, never less, and its size is bounded. */
 export class Spans {
   /** Sorted; no two closer than `reach`. */
-  readonly #spans: [low: number, high: number][]
+  #spans: [low: number, high: number][]
   readonly #reach: number
 
   /** What is closer together than `reach` becomes one interval. */
@@ -40,6 +40,13 @@ export class Spans {
       latest[1] = Math.max(latest[1], high)
       return
     }
+    if (latest === undefined || low > latest[1]) spans.push([low, high])
+    else this.#insert(low, high)
+    if (spans.length > MOST_SPANS) this.#mergeClosest()
+  }
+
+  #insert(low: number, high: number): void {
+    const spans = this.#spans
     let at = spans.length
     while (at > 0 && (spans[at - 1] as [number, number])[1] + this.#reach >= low) at--
     let merged: [number, number] = [low, high]
@@ -50,16 +57,20 @@ export class Spans {
       end++
     }
     spans.splice(at, end - at, merged)
-    if (spans.length > MOST_SPANS) this.#mergeClosest()
   }
 
+  /** Halves the intervals at once: to merge one for each that is added would cost as much each time. */
   #mergeClosest(): void {
-    const spans = this.#spans as [number, number][]
-    let closest = 1
+    const spans = this.#spans
     const distance = (i: number): number => (spans[i]?.[0] ?? 0) - (spans[i - 1]?.[1] ?? 0)
-    for (let i = 2; i < spans.length; i++) if (distance(i) < distance(closest)) closest = i
-    const [low] = spans[closest - 1] as [number, number]
-    const [, high] = spans[closest] as [number, number]
-    spans.splice(closest - 1, 2, [low, high])
+    const distances = spans.map((_, i) => distance(i)).slice(1)
+    const limit = distances.toSorted((x, y) => x - y)[MOST_SPANS / 2] ?? 0
+    const kept: [number, number][] = []
+    spans.forEach(([low, high], i) => {
+      const former = kept.at(-1)
+      if (former !== undefined && distance(i) <= limit) former[1] = high
+      else kept.push([low, high])
+    })
+    this.#spans = kept
   }
 }

@@ -33,19 +33,24 @@ export function isSameContent(a: TradeContent, b: TradeContent): boolean {
   return a.price === b.price && a.size === b.size && isSameTime(a.ts, b.ts)
 }
 
-const DIGITS = /^\d+$/
+const ZERO = 0x30
+const NINE = 0x39
 /** So many digits are exact in a double. */
 const EXACT_DIGITS = 15
 
-/** Whether an id is a number, so that ids are compared by value. */
+/** Whether an id is a number, so that ids are compared by value. By hand: it is asked for each trade. */
 export function isNumericId(id: string): boolean {
-  return DIGITS.test(id)
+  for (let i = 0; i < id.length; i++) {
+    const code = id.charCodeAt(i)
+    if (code < ZERO || code > NINE) return false
+  }
+  return id.length > 0
 }
 
 /** Whether the numeric id `a` is greater than `b`, by value; all digits count. */
 export function isBeyond(a: string, b: string): boolean {
-  if (a.length <= EXACT_DIGITS && b.length <= EXACT_DIGITS) return Number(a) > Number(b)
-  return BigInt(a) > BigInt(b)
+  if (a.charCodeAt(0) === ZERO || b.charCodeAt(0) === ZERO) return BigInt(a) > BigInt(b)
+  return a.length === b.length ? a > b : a.length > b.length
 }
 
 /** The numeric id before `id`; undefined where there is none. */

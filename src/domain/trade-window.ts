@@ -58,7 +58,7 @@ const MOST_CONFLICTS = 512
 /** What a trade takes in memory besides its id, about, in bytes (measured: 150 to 170). */
 const TRADE_BYTES = 170
 /** What a window may take, unless its owner says otherwise. */
-const WINDOW_BYTES = 1024 * 1024
+const WINDOW_BYTES = 256 * 1024
 
 const SECOND = 1_000_000
 /** Times of forgotten trades closer together than this are one interval. */
@@ -76,8 +76,9 @@ export class TradeWindow {
   readonly #known = new Map<string, TradeContent>()
   /** Further trades under an id that is known, by id, price, size and second; each list has the times. */
   readonly #conflicts = new Map<string, KnownTrade[]>()
-  /** A ring of the ids that a snapshot has. */
+  /** A ring of the ids that a snapshot has, and one of their times. */
   readonly #recent: string[] = []
+  readonly #recentTs: number[] = []
   #next = 0
   /** Stays at the oldest trade that is known. */
   readonly #oldest = this.#known.entries()
@@ -145,7 +146,7 @@ export class TradeWindow {
     if (first === undefined) {
       this.#known.set(id, { price, size, ts })
       this.#bytes += TRADE_BYTES + id.length
-      this.#age(id)
+      this.#age(id, ts)
       while (this.#bytes > mostBytes && this.#known.size > SNAPSHOT_TRADES) this.#forgetOldest()
     } else if (this.judge(trade) === 'duplicate') return
     else this.#addConflict({ id, price, size, ts })
@@ -181,11 +182,11 @@ export class TradeWindow {
   }
 
   /** Puts an id among those of the snapshot, and the one that was there longest out of it. */
-  #age(id: string): void {
+  #age(id: string, ts: number): void {
     const aged = this.#recent[this.#next]
-    const content = aged === undefined ? undefined : this.#known.get(aged)
-    if (aged !== undefined && content !== undefined) this.#aged.add(aged, content.ts)
+    if (aged !== undefined) this.#aged.add(aged, this.#recentTs[this.#next] as number)
     this.#recent[this.#next] = id
+    this.#recentTs[this.#next] = ts
     this.#next = (this.#next + 1) % SNAPSHOT_TRADES
   }
 

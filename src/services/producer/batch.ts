@@ -49,7 +49,7 @@ interface BatchParts {
 
 /** What all windows of a process may take together; each has an equal share, and never fewer trades than a snapshot. */
 const WINDOWS_BYTES = 64 * 1024 * 1024
-const MOST_WINDOW_BYTES = 1024 * 1024
+const MOST_WINDOW_BYTES = 256 * 1024
 
 /** Sorts a batch by shard and channel, leaves out trades that were published before (R5) and adds the gaps (R6). */
 export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttempt {
