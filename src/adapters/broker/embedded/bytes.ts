@@ -19,6 +19,11 @@ export class ByteWriter {
     return this.#bytes.buffer
   }
 
+  /** What was written from a place on; good until more is written. */
+  since(start: number): Uint8Array {
+    return this.#bytes.subarray(start, this.#length)
+  }
+
   byte(value: number): void {
     this.#reserve(1)
     this.#bytes[this.#length++] = value

@@ -8,7 +8,8 @@ export interface LogFile {
   readonly durability: 'process' | 'power'
 }
 
-const SCHEMA_VERSION = 1
+/** 2: batches have a checksum. The tables are those of 1, whose batches stay as they are. */
+const SCHEMA_VERSION = 2
 
 /**
  * `batches` holds the records of every partition. A row is a record batch; in compacted topics a batch has one record, and
@@ -100,7 +101,8 @@ function migrate(database: DatabaseSync, path: string): void {
       { remedy: 'Run the newer version, or choose another folder with --data.' },
     )
   }
-  inTransaction(database, () => database.exec(`${SCHEMA}; pragma user_version = ${SCHEMA_VERSION}`))
+  const tables = version === 0 ? SCHEMA : ''
+  inTransaction(database, () => database.exec(`${tables}; pragma user_version = ${SCHEMA_VERSION}`))
 }
 
 /** The value of a pragma that is a number. */

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import type { RecordHeaders } from '../../../domain/record.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { OutgoingRecord, StoredRecord } from '../../../ports/broker.ts'
@@ -6,17 +7,20 @@ import { ByteReader, ByteWriter } from './bytes.ts'
 /**
  * A record batch: what one blob of the log holds, and what travels between the threads.
  *
- * Format 1, numbers as LEB128 varints, text as length and UTF-8:
+ * Format 2, numbers as LEB128 varints, text as length and UTF-8:
  * - byte: format version
  * - number of distinct keys, then the keys
  * - number of distinct headers, then for each: flags, `v`, and where the flags say so shard, epoch, the position's topic
  *   and partition
  * - number of records, then for each: key (0: null, else index + 1), index of the headers, where these have a position
  *   its offset and `n` (0: none, else n + 1), then the value (0: null, else length + 1, and the bytes)
+ * - CRC-32 of all bytes before it, 4 bytes, the lowest first; format 1 was the same without it
  *
  * Offsets and the publication time are not part of it: they belong to the batch as a whole and stand beside the blob.
  */
-const FORMAT_VERSION = 1
+const FORMAT_VERSION = 2
+const WITHOUT_CHECKSUM = 1
+const CHECKSUM_BYTES = 4
 
 /** A batch holds at most so many records ... */
 const MAX_BATCH_RECORDS = 500
@@ -71,6 +75,7 @@ function batchEnd(records: readonly OutgoingRecord[], from: number): number {
 }
 
 function encodeBatch(writer: ByteWriter, records: readonly OutgoingRecord[]): void {
+  const start = writer.length
   const keys = new Map<string, number>()
   const headers: RecordHeaders[] = []
   const keyOf: number[] = []
@@ -100,6 +105,8 @@ function encodeBatch(writer: ByteWriter, records: readonly OutgoingRecord[]): vo
       writer.bytes(record.value)
     }
   }
+  const sum = crc32(writer.since(start))
+  for (let shift = 0; shift < 32; shift += 8) writer.byte((sum >>> shift) & 0xff)
 }
 
 function indexOfKey(keys: Map<string, number>, key: string): number {
@@ -187,10 +194,9 @@ export interface BatchPlace {
  * Raises DATA_FOLDER_UNUSABLE where the bytes are not a batch of a known format.
  */
 export function decodeBatch(bytes: Uint8Array, place: BatchPlace, into: StoredRecord[]): void {
-  const reader = new ByteReader(bytes)
   try {
-    const version = reader.byte()
-    if (version !== FORMAT_VERSION) throw new RangeError(`unknown format ${version}`)
+    const reader = new ByteReader(checked(bytes))
+    reader.byte()
     decodeRecords(reader, place, into)
     if (!reader.finished) throw new RangeError('there are bytes after the last record')
   } catch (error) {
@@ -200,6 +206,18 @@ export function decodeBatch(bytes: Uint8Array, place: BatchPlace, into: StoredRe
       { cause: error },
     )
   }
+}
+
+/** The bytes without their checksum, which is right. */
+function checked(bytes: Uint8Array): Uint8Array {
+  const [version] = bytes
+  if (version === WITHOUT_CHECKSUM) return bytes
+  if (version !== FORMAT_VERSION) throw new RangeError(`unknown format ${version}`)
+  if (bytes.length <= CHECKSUM_BYTES) throw new RangeError('the bytes end too early')
+  const body = bytes.subarray(0, -CHECKSUM_BYTES)
+  const sum = new DataView(bytes.buffer, bytes.byteOffset + body.length).getUint32(0, true)
+  if (crc32(body) !== sum) throw new RangeError('the checksum is wrong')
+  return body
 }
 
 function decodeRecords(reader: ByteReader, place: BatchPlace, into: StoredRecord[]): void {
