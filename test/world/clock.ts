@@ -7,6 +7,8 @@ export const WORLD_BEGIN_MS = 1_700_000_000_000
 export class Host {
   readonly name: string
   state: 'running' | 'frozen' | 'dead' = 'running'
+  /** When it stood still last. */
+  frozenAt = -1
   /** How far its wall clock is from the true time. */
   skewMs = 0
   /** What was due while it stood still, in order. */

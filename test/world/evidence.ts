@@ -13,6 +13,8 @@ export interface FixedRecord<C extends Channel = Channel> {
   readonly market: string
   readonly reentering: boolean
   readonly text: string
+  /** When it was published. */
+  readonly at: number
 }
 
 /** A record of a dynamic topic that counts. */
@@ -43,7 +45,7 @@ function decodeFixed(channel: Channel, shard: number, record: StoredRecord): Fix
   const event = decodeEvent(channel, bytes, headers.v)
   return {
     ...{ shard, offset, event, market: marketKey(event), reentering: headers.reentering === true },
-    text: normal(bytes),
+    ...{ text: normal(bytes), at: record.timestamp },
   }
 }
 

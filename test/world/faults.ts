@@ -120,8 +120,10 @@ export const FAULTS = {
     what: 'the broker is away for all, for a minute or more',
     weight: 1,
     lasts: [60_000, 100_000],
-    begin: ({ weather }, random) =>
-      weather.begin({ service: 'broker', host: undefined, mode: random() < 0.5 ? 'refuse' : 'hang' }),
+    begin({ weather, watch }, random) {
+      void watch.expectOutageShown()
+      return weather.begin({ service: 'broker', host: undefined, mode: random() < 0.5 ? 'refuse' : 'hang' })
+    },
   },
   metadata: {
     what: 'the metadata of a process lacks topics that are there',

@@ -82,6 +82,7 @@ export class PlatformProcess {
   freeze(): void {
     this.#world.trace.add(this.host.name, 'stands still')
     this.host.state = 'frozen'
+    this.host.frozenAt = this.#world.clock.now
   }
 
   thaw(): void {

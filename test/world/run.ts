@@ -2,10 +2,11 @@ import { parseArgs } from 'node:util'
 import { FAULT_NAMES, FAULTS, type FaultName } from './faults.ts'
 import { PENDING_FAULTS, PENDING_PROMISES } from './pending.ts'
 import { runWorlds } from './pool.ts'
+import type { Promised } from './violations.ts'
 import { runWorld, type WorldResult } from './world.ts'
 
 const HELP = `
-Usage: npm run world -- [--seeds N] [--from S] [--faults A,B | --without A,B] [--all] [--workers N] [--trace]
+Usage: npm run world -- [--seeds N] [--from S] [--faults A,B | --without A,B] [--all] [--ignore A,B] [--workers N] [--trace]
 
 Runs the platform in simulated worlds, one for each seed: all roles in several processes, on virtual time, over a
 broker and a database in memory, with faults that follow from the seed. At the end everything must have come to
@@ -17,6 +18,7 @@ machines are compared. Exit code 1 where a promise was not kept. The same seed g
   --faults A,B     only these kinds of faults
   --without A,B    all kinds but these
   --all            also kinds and promises that the platform does not keep yet
+  --ignore A,B     promises that are not looked at, such as 'foreign'
   --workers N      threads (default: 2)
   --trace          one seed, with all that happens: calls, transitions, logs, faults
 
@@ -34,6 +36,7 @@ async function main(): Promise<number> {
       from: { type: 'string', default: '1' },
       faults: { type: 'string' },
       without: { type: 'string' },
+      ignore: { type: 'string' },
       all: { type: 'boolean', default: false },
       workers: { type: 'string', default: '2' },
       trace: { type: 'boolean', default: false },
@@ -50,7 +53,10 @@ async function main(): Promise<number> {
   const faults = (values.faults === undefined ? FAULT_NAMES : names('faults', values.faults)).filter(
     (name) => !without.includes(name) && !pending.includes(name),
   )
-  const ignored = values.all ? [] : PENDING_PROMISES
+  const ignored = [
+    ...(values.all ? [] : PENDING_PROMISES),
+    ...((values.ignore?.split(',') ?? []) as Promised[]),
+  ]
   if (values.trace) {
     const result = await runWorld(from, { faults, ignored, print: (line) => console.log(line) })
     say(result)

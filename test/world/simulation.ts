@@ -23,6 +23,7 @@ import { PlatformProcess, type Role, type World, worldConfig } from './platform-
 import { readRegistry } from './registered.ts'
 import type { Trace } from './trace.ts'
 import type { Promised, Violation } from './violations.ts'
+import { Watch } from './watch.ts'
 import { Weather } from './weather.ts'
 
 /** Which roles run together in a process: each layout has every role at least once. */
@@ -67,6 +68,7 @@ export class Simulation {
   readonly weather: Weather
   readonly applications: Application[] = []
   readonly processes: PlatformProcess[] = []
+  readonly watch: Watch
   readonly killed = new Set<string>()
   readonly #random: Random
   readonly #faults: readonly FaultName[]
@@ -95,6 +97,7 @@ export class Simulation {
       config: worldConfig(1 + Math.floor(random() * 3)),
       log: options.log ?? (() => quietLog),
     }
+    this.watch = new Watch(clock, this.weather, this.processes)
   }
 
   /** Faults for a while, then peace; gives what was not kept. */
@@ -118,6 +121,7 @@ export class Simulation {
     const violations = await this.#settle()
     for (const application of this.applications) application.stop()
     groups.stop()
+    this.watch.stop()
     return violations
   }
 
@@ -217,6 +221,8 @@ export class Simulation {
         { handed, gifts: groups.gifts, takeOvers: broker.takeOvers, partitions, killed: this.killed },
         fixed,
       ),
+      ...this.watch.violations,
+      ...this.watch.checkPace(handed, broker.takeOvers, fixed.trade),
       ...checkRows(store, fixed),
       ...checkDynamic(registered, broker, fixed),
       ...this.applications.flatMap((application) => checkApplication(application, broker)),

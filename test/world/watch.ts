@@ -1,0 +1,90 @@
+import type { VirtualClock } from './clock.ts'
+import type { FixedRecord } from './evidence.ts'
+import type { Handed } from './exchange.ts'
+import type { MemoryBroker } from './memory-broker.ts'
+import type { PlatformProcess } from './platform-process.ts'
+import type { Violation } from './violations.ts'
+import type { Weather } from './weather.ts'
+
+const LOOK_MS = 1_000
+/** An outage is shown within 5 s by what stands still; that takes a look of a few seconds to tell. */
+const SHOWN_AFTER_MS = 9_000
+/** Nothing but the broker itself holds what a source gave up for longer: a publish and a derivation have a deadline each (R3). */
+const LONGEST_MS = 45_000
+
+/** Looks at the processes while a world runs: what they show of an outage, and when they could have published. */
+export class Watch {
+  readonly violations: Violation[] = []
+  readonly #clock: VirtualClock
+  readonly #weather: Weather
+  readonly #processes: readonly PlatformProcess[]
+  /** By process, when something kept it from publishing. */
+  readonly #hindered = new Map<string, number[]>()
+  #isOver = false
+
+  constructor(clock: VirtualClock, weather: Weather, processes: readonly PlatformProcess[]) {
+    this.#clock = clock
+    this.#weather = weather
+    this.#processes = processes
+    this.#lookLater()
+  }
+
+  stop(): void {
+    this.#isOver = true
+  }
+
+  /** The broker is away for all from now on: every machine that works with it says so soon. */
+  async expectOutageShown(): Promise<void> {
+    const clock = this.#clock
+    const before = this.#processes.filter(({ host, running }) => host.state === 'running' && running)
+    const begun = clock.now
+    await clock.pass(SHOWN_AFTER_MS)
+    if (!this.#weather.isGone('broker')) return
+    for (const { host, running } of before) {
+      if (host.state !== 'running' || host.frozenAt >= begun) continue
+      // An application that reads nothing misses nothing.
+      for (const { id, machine, state } of running?.roster.list() ?? [])
+        if (state !== 'error' && !(machine === 'consumerDynamic' && state === 'idle'))
+          this.violations.push({
+            promise: 'not shown',
+            detail: `${id} of ${host.name} is in ${state} ${SHOWN_AFTER_MS / 1_000} s after the broker went away`,
+          })
+    }
+  }
+
+  /** R3: what a source handed to an owner that nothing hindered was published within its deadlines. */
+  checkPace(
+    handed: readonly Handed[],
+    takeOvers: MemoryBroker['takeOvers'],
+    trades: readonly FixedRecord<'trade'>[],
+  ): Violation[] {
+    const publishedAt = new Map(trades.map(({ event, at }) => [event.id, at]))
+    return handed.flatMap(({ host, item, at }): Violation[] => {
+      const published = item.channel === 'trade' ? publishedAt.get(item.event.id) : undefined
+      if (published === undefined || published - at <= LONGEST_MS) return []
+      const isWithin = (moment: number): boolean => moment >= at - LOOK_MS && moment <= at + LONGEST_MS
+      if (this.#hindered.get(host.name)?.some(isWithin)) return []
+      if (takeOvers.some((each) => each.host === host.name && isWithin(each.at))) return []
+      const seconds = ((published - at) / 1_000).toFixed(1)
+      return [
+        {
+          promise: 'held up',
+          detail: `${host.name} published a trade ${seconds} s after it got it at ${at}`,
+        },
+      ]
+    })
+  }
+
+  #lookLater(): void {
+    this.#clock.after(undefined, LOOK_MS, () => {
+      if (this.#isOver) return
+      for (const { host } of this.#processes) {
+        if (this.#weather.isFair(host)) continue
+        const moments = this.#hindered.get(host.name) ?? []
+        this.#hindered.set(host.name, moments)
+        moments.push(this.#clock.now)
+      }
+      this.#lookLater()
+    })
+  }
+}
