@@ -43,6 +43,8 @@ export interface KafkaServer {
   readonly bootstrap: string
   /** The port that the broker itself listens on. */
   readonly port: number
+  /** Where its data lies: a folder for each partition. */
+  readonly data: string
   /** Where the proxy of the options has to lead. */
   readonly behindProxy: number
   /** The certificate of the authority as PEM; empty without TLS. */
@@ -247,12 +249,14 @@ async function serverOf(prepared: Prepared): Promise<KafkaServer> {
     await ended
   }
 
+  const data = join(folder, 'data')
   await writeProperties(folder, properties)
   await format()
   await start()
   return {
     id,
     bootstrap,
+    data,
     port,
     behindProxy,
     ca,
@@ -267,7 +271,7 @@ async function serverOf(prepared: Prepared): Promise<KafkaServer> {
     },
     async empty() {
       await end('SIGKILL')
-      await rm(join(folder, 'data'), { recursive: true, force: true })
+      await rm(data, { recursive: true, force: true })
       await format()
     },
     pause: () => void life?.child.kill('SIGSTOP'),

@@ -1,4 +1,5 @@
 import type { FetchAnswer, FetchRequest } from './fetch-request.ts'
+import type { LeaderEpochs } from './leader-epochs.ts'
 
 /** A partition that is read. Where it is read from another offset, it is another one. */
 export interface Assigned {
@@ -7,6 +8,9 @@ export interface Assigned {
   readonly partition: number
   /** The next offset to fetch. */
   offset: number
+  /** That of the leader from which it is fetched; -1 where it is not known. */
+  leaderEpoch: number
+  readonly epochs: LeaderEpochs
   /** Since when nothing came although there was something (performance.now). */
   behindSince: number | undefined
 }
@@ -24,10 +28,12 @@ type Change = Pick<FetchRequest, 'sessionId' | 'sessionEpoch' | 'positions' | 'f
  * Source: https://cwiki.apache.org/confluence/display/KAFKA/KIP-227
  */
 export class FetchLane {
-  /** Whether answers name topics by id. */
+  /** Whether answers name topics by id, and tell of a log that differs from what was fetched. */
   readonly #byId: boolean
   readonly #members = new Set<Assigned>()
   readonly #changed = new Set<Assigned>()
+  /** Those of which is to be asked whether the leader's log still holds what was fetched. */
+  readonly unchecked = new Set<Assigned>()
   #removed: Assigned[] = []
   /** What the broker has, as its answers name it. */
   readonly #sent = new Map<string, Assigned>()
@@ -46,11 +52,13 @@ export class FetchLane {
   add(assigned: Assigned): void {
     this.#members.add(assigned)
     this.#changed.add(assigned)
+    if (!this.#byId && assigned.epochs.last >= 0) this.unchecked.add(assigned)
   }
 
   remove(assigned: Assigned): void {
     if (!this.#members.delete(assigned)) return
     this.#changed.delete(assigned)
+    this.unchecked.delete(assigned)
     this.#removed.push(assigned)
   }
 

@@ -1,4 +1,5 @@
 import { type Connection, createAPI, type Reader, Writer } from '@platformatic/kafka'
+import type { EpochEnd } from './leader-epochs.ts'
 import { WireReader } from './wire-reader.ts'
 
 /** A partition of a fetch. */
@@ -7,7 +8,13 @@ interface FetchPosition {
   readonly topicId: string
   readonly partition: number
   readonly offset: number
+  /** That of the leader as it is known, -1 where it is not: another leader refuses. */
+  readonly leaderEpoch: number
+  /** `last`: the epoch of the last record that was fetched. A log that differs before `offset` says so. */
+  readonly epochs: { readonly last: number }
 }
+
+type FetchPlace = Pick<FetchPosition, 'topic' | 'topicId' | 'partition'>
 
 export interface FetchRequest {
   readonly maxWaitMs: number
@@ -18,7 +25,7 @@ export interface FetchRequest {
   readonly sessionEpoch: number
   readonly positions: readonly FetchPosition[]
   /** What the session is to drop. */
-  readonly forgotten: readonly Omit<FetchPosition, 'offset'>[]
+  readonly forgotten: readonly FetchPlace[]
 }
 
 export interface FetchedPartition {
@@ -29,6 +36,8 @@ export interface FetchedPartition {
   readonly aborted: readonly { readonly producerId: number; readonly firstOffset: number }[]
   /** Batches; the last one may be cut off. */
   readonly bytes: Buffer
+  /** Up to where the leader's log and what was fetched are the same, where they differ before the offset that was asked for. */
+  readonly diverging: EpochEnd | undefined
 }
 
 /** Error codes are the caller's to look at. */
@@ -41,12 +50,12 @@ export interface FetchAnswer {
 
 const FETCH = 1
 const CONSUMER = -1
-const NO_LEADER_EPOCH = -1
 const NO_LOG_START = -1n
 const READ_COMMITTED = 1
 const MIN_BYTES = 1
-/** From this version on topics have ids. */
+/** From this version on topics have ids, and answers tell where a log differs (since 12). */
 export const FETCH_BY_ID = 13
+const DIVERGING_TAG = 0
 /** From this version on requests do not say any more whether a replica asks. */
 const WITHOUT_REPLICA = 15
 
@@ -67,9 +76,9 @@ function encode(version: number, request: FetchRequest): Writer {
       (topics, [own, partitions]) => {
         nameTopic(topics, own, byId).appendArray(
           partitions,
-          (each, { partition, offset }) => {
-            each.appendInt32(partition).appendInt32(NO_LEADER_EPOCH).appendInt64(BigInt(offset))
-            if (byId) each.appendInt32(NO_LEADER_EPOCH)
+          (each, { partition, offset, leaderEpoch, epochs }) => {
+            each.appendInt32(partition).appendInt32(leaderEpoch).appendInt64(BigInt(offset))
+            if (byId) each.appendInt32(epochs.last)
             each.appendInt64(NO_LOG_START).appendInt32(request.maxPartitionBytes)
           },
           byId,
@@ -96,10 +105,7 @@ function encode(version: number, request: FetchRequest): Writer {
   return byId ? writer.appendTaggedFields() : writer
 }
 
-interface TopicName {
-  readonly topic: string
-  readonly topicId: string
-}
+type TopicName = Omit<FetchPlace, 'partition'>
 
 function byTopic<P extends TopicName>(positions: readonly P[]): [TopicName, P[]][] {
   return [...Map.groupBy(positions, ({ topic }) => topic).values()].flatMap((own): [TopicName, P[]][] => {
@@ -141,8 +147,13 @@ function parsePartition(wire: WireReader): FetchedPartition {
   })
   wire.int32()
   const bytes = wire.bytes()
-  wire.skipTags()
-  return { partition, errorCode, lastStableOffset, aborted, bytes }
+  let diverging: EpochEnd | undefined
+  wire.skipTags({
+    [DIVERGING_TAG]: () => {
+      diverging = { epoch: wire.int32(), endOffset: wire.int64() }
+    },
+  })
+  return { partition, errorCode, lastStableOffset, aborted, bytes, diverging }
 }
 
 interface FetchVersion {

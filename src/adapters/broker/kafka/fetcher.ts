@@ -4,7 +4,8 @@ import { errorOfCode } from './error-table.ts'
 import { brokerError } from './errors.ts'
 import { type Assigned, FetchLane } from './fetch-lane.ts'
 import { FETCH_BY_ID, type FetchedPartition } from './fetch-request.ts'
-import { placeKey } from './offsets.ts'
+import type { EpochEnd } from './leader-epochs.ts'
+import { epochEnds, placeKey } from './offsets.ts'
 import { pause } from './pause.ts'
 import type { KafkaSettings } from './settings.ts'
 import type { TopicView } from './topic-view.ts'
@@ -20,6 +21,7 @@ const STALLED_MS = 5_000
 
 /** There is no leader; the other troubles are the protocol's error codes. */
 const NO_LEADER = -1
+const UNKNOWN_EPOCH = -1
 
 /** What a fetcher tells its reader. */
 export interface FetchListener {
@@ -29,6 +31,8 @@ export interface FetchListener {
   readonly onFetched: (assigned: Assigned, part: FetchedPartition) => void
   /** A partition that cannot be fetched; it is left out until `restore`. */
   readonly onTrouble: (assigned: Assigned, errorCode: number) => void
+  /** The log holds something else than what was fetched, from an offset on that was passed already; it is left out. */
+  readonly onDiverged: (assigned: Assigned, offset: number) => void
   readonly onFailure: (error: TapelineError) => void
   /** A broker has answered. */
   readonly onAnswer: () => void
@@ -102,7 +106,8 @@ export class Fetcher {
   }
 
   #place(assigned: Assigned): void {
-    const leader = this.cluster.known(assigned.topic)?.leaders[assigned.partition] ?? NO_LEADER
+    const state = this.cluster.known(assigned.topic)
+    const leader = state?.leaders[assigned.partition] ?? NO_LEADER
     if (leader === NO_LEADER) {
       this.#trouble(assigned, NO_LEADER)
       return
@@ -114,6 +119,7 @@ export class Fetcher {
     }
     this.#unplaced.delete(assigned)
     this.#laneOf.set(assigned, lane)
+    assigned.leaderEpoch = state?.epochs[assigned.partition] ?? UNKNOWN_EPOCH
     lane.add(assigned)
   }
 
@@ -170,7 +176,8 @@ export class Fetcher {
     this.#lanes.set(leader, lane)
     this.wake()
     while (!this.#closing.signal.aborted && lane.members.size > 0) {
-      if (this.#listener.hasRoom()) {
+      if (lane.unchecked.size > 0) await this.#check(leader, lane)
+      else if (this.#listener.hasRoom()) {
         await this.#fetch(leader, lane)
         onAnswer()
       } else await this.#untilRoom()
@@ -200,16 +207,46 @@ export class Fetcher {
         const found = lane.find(topic, part.partition)
         // Moved or taken away meanwhile: what came is of no use.
         if (found === undefined || !this.isCurrent(found)) continue
+        if (part.diverging !== undefined && this.#compare(found, part.diverging)) continue
         if (part.errorCode === 0) this.#take(found, part, lane)
         else this.#trouble(found, part.errorCode)
       }
     }
   }
 
+  /** Asks a broker whose answers to fetches do not tell whether its log still holds what was fetched. */
+  async #check(leader: number, lane: FetchLane): Promise<void> {
+    const asked = [...lane.unchecked]
+    const ends = await epochEnds(this.cluster, leader, asked)
+    for (const each of asked) {
+      if (!lane.unchecked.delete(each)) continue
+      const end = ends.get(placeKey(each))
+      if (end === undefined) continue
+      if (end.errorCode === 0) this.#compare(each, end)
+      else this.#trouble(each, end.errorCode)
+    }
+  }
+
+  /** Whether the log holds something else than what was fetched. */
+  #compare(each: Assigned, end: EpochEnd): boolean {
+    const offset = each.epochs.divergence(end, each.offset)
+    if (offset === undefined) return false
+    const { topic, partition, offset: position } = each
+    this.#log.warn(
+      { topic, partition, position, offset },
+      'the log lost its end, and holds something else now',
+    )
+    this.#displace(each)
+    this.#unplaced.delete(each)
+    this.#listener.onDiverged(each, offset)
+    return true
+  }
+
   #take(each: Assigned, part: FetchedPartition, lane: FetchLane): void {
     if (part.bytes.length > 0) {
       each.behindSince = undefined
       this.#behind.delete(each)
+      each.epochs.follow(part.bytes)
       this.#listener.onFetched(each, part)
       lane.moved(each)
     } else if (part.lastStableOffset > each.offset) {

@@ -1,6 +1,8 @@
 import { delay } from '../../../async/timers.ts'
 import type { Cluster } from './cluster.ts'
 import { errorOfCode, isRefusal } from './error-table.ts'
+import type { Assigned } from './fetch-lane.ts'
+import type { EpochEnd } from './leader-epochs.ts'
 import type { TopicState } from './topic-view.ts'
 
 /** What is asked for instead of a time. Source: https://kafka.apache.org/protocol#The_Messages_ListOffsets */
@@ -81,4 +83,32 @@ async function askLeader(
       if (errorCode === 0) offsets.set(placeKey({ topic, partition }), Number(offset))
     }
   }
+}
+
+/**
+ * The end of the last fetched epoch of each partition in the log of its leader, by `placeKey`, with the protocol's error code; those
+ * that the leader says nothing of are left out.
+ */
+export async function epochEnds(
+  cluster: Cluster,
+  leader: number,
+  assigned: readonly Assigned[],
+): Promise<Map<string, EpochEnd & { readonly errorCode: number }>> {
+  const topics = [...Map.groupBy(assigned, ({ topic }) => topic)].map(([name, own]) => ({
+    name,
+    partitions: own.map(({ partition, leaderEpoch, epochs }) => ({
+      partitionIndex: partition,
+      currentLeaderEpoch: leaderEpoch,
+      leaderEpoch: epochs.last,
+    })),
+  }))
+  const answer = await cluster.request('offsetForLeaderEpoch', leader, [CONSUMER, topics])
+  return new Map(
+    answer.topics.flatMap(({ topic, partitions }) =>
+      partitions.map(({ partition, errorCode, leaderEpoch, endOffset }) => [
+        placeKey({ topic, partition }),
+        { errorCode, epoch: leaderEpoch, endOffset: Number(endOffset) },
+      ]),
+    ),
+  )
 }

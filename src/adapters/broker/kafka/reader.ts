@@ -15,6 +15,7 @@ import type { Assigned } from './fetch-lane.ts'
 import type { FetchedPartition } from './fetch-request.ts'
 import { FetchedBatches } from './fetched-batches.ts'
 import { Fetcher } from './fetcher.ts'
+import { LeaderEpochs } from './leader-epochs.ts'
 import { listOffsets, OFFSET_AT, placeKey } from './offsets.ts'
 import { pause } from './pause.ts'
 import { ReadBuffer } from './read-buffer.ts'
@@ -70,6 +71,10 @@ export class KafkaReader implements Reader {
       hasRoom: () => this.#buffer.bytes < MOST_AHEAD_BYTES,
       onFetched: (each, part) => this.#keep(each, part),
       onTrouble: (each, errorCode) => this.#trouble(each, errorCode),
+      onDiverged: (each, offset) => {
+        this.#move(each, offset)
+        this.#fetcher.wake()
+      },
       onFailure: (error) => this.#fail(error),
       onAnswer: () => {
         this.#failure = undefined
@@ -145,7 +150,8 @@ export class KafkaReader implements Reader {
 
   #place({ topic, partition, offset }: ReadPosition): Assigned {
     const state = requirePlace(this.#fetcher.cluster.known(topic), { topic, partition })
-    return { topic, topicId: state.id, partition, offset, behindSince: undefined }
+    const epochs = new LeaderEpochs()
+    return { topic, topicId: state.id, partition, offset, leaderEpoch: -1, epochs, behindSince: undefined }
   }
 
   #forget(place: { readonly topic: string; readonly partition: number }): void {
@@ -238,20 +244,20 @@ export class KafkaReader implements Reader {
       const [first, last] = [earliest.get(placeKey(each)), end.get(placeKey(each))]
       this.#fetcher.restore(each)
       if (!this.#fetcher.isCurrent(each) || first === undefined || last === undefined) continue
-      const { topic, partition, offset: position } = each
+      const position = each.offset
       // In between meanwhile, as where the leader that was asked knew less than the new one.
       if (position >= first && position <= last) continue
-      const moved = { ...each, offset: position > last ? last : first }
-      this.#fetcher.add(moved)
-      this.#buffer.tell(placeKey(each), {
-        kind: 'truncated',
-        topic,
-        partition,
-        position,
-        earliest: moved.offset,
-      })
-      this.#tellPoll()
+      this.#move(each, position > last ? last : first)
     }
+  }
+
+  /** Goes on from another offset, and tells so behind what was fetched before. */
+  #move(each: Assigned, earliest: number): void {
+    const { topic, partition, offset: position } = each
+    each.epochs.cut(earliest)
+    this.#fetcher.add({ ...each, offset: earliest, behindSince: undefined })
+    this.#buffer.tell(placeKey(each), { kind: 'truncated', topic, partition, position, earliest })
+    this.#tellPoll()
   }
 
   /** Looks where the leaders are, and which topics are gone. */

@@ -8,6 +8,8 @@ export interface TopicState {
   readonly id: string
   /** The leading broker of each partition; -1 while there is none. */
   readonly leaders: readonly number[]
+  /** Rises with each change of a partition's leader; -1 where the broker does not tell. */
+  readonly epochs: readonly number[]
 }
 
 /** Whether a partition is one of the topic as it is known, and the topic the one that is meant. */
@@ -65,13 +67,28 @@ export class TopicView {
         continue
       }
       if (topic.errorCode !== 0 && topic.errorCode !== LEADER_NOT_AVAILABLE) continue
-      const leaders: number[] = topic.partitions.map(() => -1)
-      for (const { partitionIndex, leaderId } of topic.partitions) leaders[partitionIndex] = leaderId
       const id = topic.topicId === undefined || topic.topicId === NO_ID ? name : topic.topicId
-      const state = { name, id, leaders }
+      const known = this.#topics.get(name)
+      const state = { name, id, ...leadersOf(topic.partitions, known?.id === id ? known : undefined) }
       this.#topics.set(name, state)
       found.set(name, state)
     }
     return found
   }
+}
+
+/** A broker that lags behind shows former leaders: what is known of a later epoch stays. */
+function leadersOf(
+  partitions: Answer<'metadata'>['topics'][number]['partitions'],
+  known: TopicState | undefined,
+): Pick<TopicState, 'leaders' | 'epochs'> {
+  const leaders: number[] = partitions.map(() => -1)
+  const epochs: number[] = partitions.map(() => -1)
+  for (const { partitionIndex: partition, leaderId, leaderEpoch = -1 } of partitions) {
+    const before = known?.epochs[partition] ?? -1
+    const isFormer = leaderEpoch >= 0 && leaderEpoch < before
+    leaders[partition] = isFormer ? (known?.leaders[partition] ?? -1) : leaderId
+    epochs[partition] = isFormer ? before : leaderEpoch
+  }
+  return { leaders, epochs }
 }

@@ -66,12 +66,14 @@ export class WireReader {
     return items
   }
 
-  /** The compact format has room for what later versions add. */
-  skipTags(): void {
+  /** The compact format has room for what later versions add, or what is there at times only: by number. */
+  skipTags(read: Readonly<Record<number, () => void>> = {}): void {
     if (!this.#isCompact) return
     for (let count = this.#unsigned(); count > 0; count--) {
-      this.#unsigned()
-      this.#at += this.#unsigned()
+      const tag = this.#unsigned()
+      const end = this.#unsigned() + this.#at
+      read[tag]?.()
+      this.#at = end
     }
   }
 
