@@ -49,8 +49,6 @@ export interface KafkaServer {
   readonly behindProxy: number
   /** The certificate of the authority as PEM; empty without TLS. */
   readonly ca: string
-  /** The folder of its logs. */
-  readonly data: string
   /** What the broker has written lately. */
   readonly log: () => string
   /** Ends it at once, as a crash does (SIGKILL). */
@@ -260,7 +258,6 @@ async function serverOf(prepared: Prepared): Promise<KafkaServer> {
     port,
     behindProxy,
     ca,
-    data: join(folder, 'data'),
     log: () => lines.join('\n'),
     kill: () => end('SIGKILL'),
     stop: () => end('SIGTERM'),

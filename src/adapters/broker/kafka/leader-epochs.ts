@@ -26,7 +26,8 @@ export class LeaderEpochs {
   follow(bytes: Buffer): void {
     for (let at = 0; bytes.length - at >= AT.head; ) {
       const end = at + AT.leaderEpoch + bytes.readInt32BE(at + AT.length)
-      if (end > bytes.length) return
+      // A length that is damaged is for who decodes the batch to tell.
+      if (end > bytes.length || end < at + AT.head) return
       const epoch = bytes.readInt32BE(at + AT.leaderEpoch)
       if (epoch > this.last) this.#begins.push({ epoch, offset: Number(bytes.readBigInt64BE(at)) })
       at = end
