@@ -20,6 +20,15 @@ test('the same seed plans the same faults; ten minutes have more than 30 kills a
   }
 })
 
+test('of three brokers one is hit at a time, and leaders move', () => {
+  const plan = planFaults({ seed: SEED, forMs: 600_000, everyMs: 9_000, processes: ['a', 'b'], brokers: 3 })
+  assert.ok(plan.filter(({ kind }) => kind === 'move-leaders').length >= 5, `seed ${SEED}`)
+  const ofBrokers = plan.filter(({ target }) => target.startsWith('broker'))
+  assert.ok(new Set(ofBrokers.map(({ target }) => target)).size >= 3, `seed ${SEED}`)
+  for (const [i, { at, holdMs }] of ofBrokers.entries())
+    assert.ok(at + holdMs < (ofBrokers[i + 1]?.at ?? Number.POSITIVE_INFINITY), `seed ${SEED}`)
+})
+
 test(`kills, zombies and cut connections: nothing lost, nothing twice, no silent hole (seed ${SEED})`, {
   ...requireServer(kafkaMissing() ?? postgresMissing()),
   timeout: 230_000,

@@ -21,6 +21,8 @@ export interface ChaosOptions {
   readonly rate: number
   /** Programs of another PostgreSQL than that of the package. */
   readonly postgresBinaries?: string
+  /** So many brokers; 1 by default. */
+  readonly brokers?: 1 | 3
   readonly print: (line: string) => void
 }
 
@@ -47,12 +49,12 @@ const SLOW_RETURN_MS = 1_000
  * signal; what was started is ended in any case.
  */
 export async function runChaos(options: ChaosOptions, signal: AbortSignal): Promise<ChaosResult> {
-  const { seed, forMs, everyMs, rate, postgresBinaries, print } = options
+  const { seed, forMs, everyMs, rate, postgresBinaries, brokers = 1, print } = options
   const violations: string[] = []
   const startedAt = Date.now()
   const now = (): string => `${((Date.now() - startedAt) / 1_000).toFixed(1).padStart(6)} s`
   const world = await openWorld({
-    ...{ seed, rate },
+    ...{ seed, rate, brokers },
     ...(postgresBinaries !== undefined && { postgresBinaries }),
     onUnexpectedEnd(name, how) {
       if (signal.aborted) return
@@ -71,7 +73,7 @@ export async function runChaos(options: ChaosOptions, signal: AbortSignal): Prom
       },
       RECOVERED_MS,
     )
-    const plan = planFaults({ seed, forMs, everyMs, processes: world.cluster.names })
+    const plan = planFaults({ seed, forMs, everyMs, processes: world.cluster.names, brokers })
     print(`${now()}  ${plan.length} faults follow, ${plan.filter(isKill).length} of them kill (seed ${seed})`)
     const costs = await carryOut(plan, { world, progress, print, now, forMs }, signal)
     const calm = Date.now()

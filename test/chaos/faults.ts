@@ -1,3 +1,7 @@
+import { seededRandom } from '../../src/simulator/random.ts'
+import type { Cluster } from '../e2e/servers/cluster.ts'
+import type { KafkaServer } from '../servers/kafka.ts'
+import type { KafkaCluster } from '../servers/kafka-cluster.ts'
 import type { TcpProxy } from '../servers/tcp-proxy.ts'
 import type { Fault, FaultKind } from './schedule.ts'
 import type { World } from './world.ts'
@@ -33,7 +37,8 @@ export async function begin(fault: Fault, world: World): Promise<Undo> {
   const { cluster } = world
   const { kind, target } = fault
   const process = () => cluster.process(target)
-  const { kafka, postgres } = cluster
+  const { postgres } = cluster
+  const broker = () => brokerOf(target, cluster)
   switch (kind) {
     case 'kill':
       await process().kill()
@@ -42,11 +47,26 @@ export async function begin(fault: Fault, world: World): Promise<Undo> {
       process().pause()
       return () => process().resume()
     case 'kill-broker':
-      await kafka.kill()
-      return () => kafka.restart()
+      await cluster.kafkaCluster?.untilWhole()
+      await broker().kill()
+      return () => broker().restart()
+    case 'empty-broker':
+      // What the others lack would be lost with it.
+      await cluster.kafkaCluster?.untilWhole()
+      await broker().empty()
+      return () => broker().restart()
+    case 'kill-controller': {
+      await cluster.kafkaCluster?.untilWhole()
+      const controller = (await cluster.kafkaCluster?.controller()) ?? cluster.kafka
+      await controller.kill()
+      return () => controller.restart()
+    }
+    case 'move-leaders':
+      await moveLeaders(fault, cluster.kafkaCluster)
+      return () => undefined
     case 'freeze-broker':
-      kafka.pause()
-      return () => kafka.resume()
+      broker().pause()
+      return () => broker().resume()
     case 'kill-database':
       await postgres.kill()
       return () => postgres.restart()
@@ -54,11 +74,26 @@ export async function begin(fault: Fault, world: World): Promise<Undo> {
       await postgres.pause()
       return () => postgres.resume()
     default:
-      return onLinks(kind, linksOf(kind, world))
+      return onLinks(kind, linksOf(fault, kind, world))
   }
 }
 
-type LinkKind = Exclude<FaultKind, 'kill' | 'freeze' | `${'kill' | 'freeze'}-${string}`>
+/** The one that `broker-2` names; `broker` where there is only one. */
+function brokerOf(target: string, { kafka, kafkaCluster }: Cluster): KafkaServer {
+  return kafkaCluster?.server(Number(target.split('-')[1])) ?? kafka
+}
+
+/** Every partition goes to one of those that keep up, by chance; coordinators of groups and transactions too. */
+async function moveLeaders({ at }: Fault, kafka: KafkaCluster | undefined): Promise<void> {
+  const random = seededRandom(`leaders ${at}`)
+  const states = (await kafka?.partitions()) ?? []
+  const moves = states.map(({ topic, partition, inSync }) => ({
+    ...{ topic, partition, to: inSync[Math.floor(random() * inSync.length)] ?? 1 },
+  }))
+  await kafka?.moveLeaders(moves)
+}
+
+type LinkKind = Exclude<FaultKind, 'kill' | 'freeze' | `${'kill' | 'freeze' | 'empty' | 'move'}-${string}`>
 
 function onLinks(kind: LinkKind, links: readonly TcpProxy[]): Undo {
   const [what] = kind.split('-') as ['cut' | 'refuse' | 'stall' | 'slow', string]
@@ -68,8 +103,9 @@ function onLinks(kind: LinkKind, links: readonly TcpProxy[]): Undo {
   }
 }
 
-function linksOf(kind: LinkKind, { cluster, gatewayLinks }: World): readonly TcpProxy[] {
-  if (kind.endsWith('-broker')) return [cluster.brokerLink]
+function linksOf({ target }: Fault, kind: LinkKind, { cluster, gatewayLinks }: World): readonly TcpProxy[] {
+  const { brokerLinks } = cluster
+  if (kind.endsWith('-broker')) return brokerLinks.slice(Number(target.split('-')[1] ?? 1) - 1).slice(0, 1)
   if (kind.endsWith('-clients')) return gatewayLinks
   return cluster.names.map((name) => cluster.databaseLink(name))
 }

@@ -4,7 +4,7 @@ import { postgresMissing } from '../servers/postgres.ts'
 import { runChaos } from './chaos.ts'
 
 const HELP = `
-Usage: npm run chaos -- [--minutes N] [--seed S] [--rate R] [--every SECONDS] [--postgres DIR]
+Usage: npm run chaos -- [--minutes N] [--seed S] [--rate R] [--every SECONDS] [--brokers 1|3] [--postgres DIR]
 
 Runs the platform in six processes on a real Kafka and PostgreSQL, with 20 applications. Whatever the seed says
 is killed, frozen, cut or delayed; then it settles, and everything is compared: rows, ledger and flagged gaps,
@@ -15,6 +15,8 @@ swapped; the logs of all processes are kept then.
   --seed S         decides the faults and the markets (default: from the clock; it is printed)
   --rate R         trades a second (default: 300)
   --every SECONDS  how far apart faults begin on average (default: 9)
+  --brokers 1|3    so many brokers of Kafka; of three one is hit at a time, also by a loss of all that it
+                   has, and leaders are moved (default: 1)
   --postgres DIR   folder with the programs of another PostgreSQL (default: the one that npm ci brings)
 `
 
@@ -27,6 +29,7 @@ async function main(): Promise<number> {
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
       rate: { type: 'string', default: '300' },
       every: { type: 'string', default: '9' },
+      brokers: { type: 'string', default: '1' },
       postgres: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -49,6 +52,7 @@ async function main(): Promise<number> {
         forMs: positive('minutes', values.minutes) * 60_000,
         everyMs: positive('every', values.every) * 1_000,
         rate: positive('rate', values.rate),
+        brokers: oneOrThree(values.brokers),
         ...(values.postgres !== undefined && { postgresBinaries: values.postgres }),
         print: (line) => console.log(line),
       },
@@ -60,6 +64,11 @@ async function main(): Promise<number> {
     if (ended.signal.aborted) return SIGINT_CODE
     throw error
   }
+}
+
+function oneOrThree(text: string): 1 | 3 {
+  if (text === '1' || text === '3') return text === '1' ? 1 : 3
+  throw new Error(`--brokers takes 1 or 3, not ${JSON.stringify(text)}`)
 }
 
 function positive(name: string, text: string, least = Number.MIN_VALUE): number {

@@ -1,7 +1,7 @@
 import { type Random, seededRandom } from '../../src/simulator/random.ts'
 
 /** What a fault hits. Each is hit by one fault at a time. */
-export type FaultArea = 'process' | 'broker' | 'database' | 'clients'
+export type FaultArea = 'process' | 'broker' | 'leaders' | 'database' | 'clients'
 
 interface FaultTraits {
   readonly area: FaultArea
@@ -17,7 +17,10 @@ const kind = (area: FaultArea, shortest: number, longest: number, rest = 1_000):
   rest,
 })
 
-/** `kill` is SIGKILL and a start after a while; `freeze` SIGSTOP and SIGCONT; the others befall the connections on their way. */
+/**
+ * `kill` is SIGKILL and a start after a while; `empty` the same of a broker that comes back without its data; `freeze` SIGSTOP and
+ * SIGCONT; `move` gives partitions to other leaders; the others befall the connections on their way.
+ */
 export const FAULTS = {
   kill: kind('process', 0, 3_000, 5_000),
   freeze: kind('process', 3_000, 20_000),
@@ -27,6 +30,9 @@ export const FAULTS = {
   'refuse-broker': kind('broker', 1_000, 6_000),
   'stall-broker': kind('broker', 1_000, 8_000),
   'slow-broker': kind('broker', 2_000, 8_000),
+  'kill-controller': kind('broker', 0, 3_000, 8_000),
+  'empty-broker': kind('broker', 0, 3_000, 8_000),
+  'move-leaders': kind('leaders', 0, 0, 500),
   'kill-database': kind('database', 0, 6_000, 4_000),
   'freeze-database': kind('database', 1_000, 8_000),
   'cut-database': kind('database', 0, 0),
@@ -50,15 +56,21 @@ export interface Fault {
   readonly holdMs: number
 }
 
-const CONNECTION_FAULTS = (Object.keys(FAULTS) as FaultKind[]).filter((name) => !name.includes('kill'))
+const CONNECTION_FAULTS = (Object.keys(FAULTS) as FaultKind[]).filter((name) => !/kill|empty|move/.test(name))
+/** What only several brokers can go through. */
+const OF_SEVERAL: readonly FaultKind[] = [
+  ...Array<FaultKind>(4).fill('move-leaders'),
+  ...(['kill-controller', 'empty-broker'] as const),
+]
 
-/** One deal of faults: seven of twelve kill. */
-function deal(random: Random): FaultKind[] {
+/** One deal of faults: seven of twelve kill; of several brokers eight of eighteen. */
+function deal(random: Random, brokers: number): FaultKind[] {
   const others = Array.from({ length: 3 }, () => pick(random, CONNECTION_FAULTS))
   const cards: FaultKind[] = [
     ...Array<FaultKind>(5).fill('kill'),
     ...(['kill-broker', 'kill-database', 'freeze', 'freeze'] as const),
     ...others,
+    ...(brokers > 1 ? OF_SEVERAL : []),
   ]
   for (let i = cards.length - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1))
@@ -78,26 +90,30 @@ export interface PlanOptions {
   /** How far apart they begin on average, in ms. */
   readonly everyMs: number
   readonly processes: readonly string[]
+  /** 1 by default. One of them is hit at a time: two must always be whole. */
+  readonly brokers?: number
 }
 
 /** The faults of a run: the same for the same seed. Faults of different targets overlap. */
-export function planFaults({ seed, forMs, everyMs, processes }: PlanOptions): Fault[] {
+export function planFaults({ seed, forMs, everyMs, processes, brokers = 1 }: PlanOptions): Fault[] {
   const random = seededRandom(`chaos ${seed}`)
   const busyUntil = new Map<string, number>()
   const plan: Fault[] = []
   let cards: FaultKind[] = []
   for (let at = everyMs / 2; at < forMs; at += everyMs * (0.3 + 1.4 * random())) {
-    if (cards.length === 0) cards = deal(random)
+    if (cards.length === 0) cards = deal(random, brokers)
     const isFree = (target: string): boolean => (busyUntil.get(target) ?? 0) <= at
     const targetsOf = (name: FaultKind): string[] =>
       (FAULTS[name].area === 'process' ? [...processes] : [FAULTS[name].area]).filter(isFree)
     const next = cards.findIndex((name) => targetsOf(name).length > 0)
     if (next < 0) continue
     const [name] = cards.splice(next, 1) as [FaultKind]
-    const target = pick(random, targetsOf(name))
+    const slot = pick(random, targetsOf(name))
+    const isOne = brokers > 1 && slot === 'broker' && name !== 'kill-controller'
+    const target = isOne ? `broker-${1 + Math.floor(random() * brokers)}` : slot
     const { hold, rest } = FAULTS[name]
     const holdMs = Math.round(hold[0] + (hold[1] - hold[0]) * random())
-    busyUntil.set(target, at + holdMs + rest)
+    busyUntil.set(slot, at + holdMs + rest)
     plan.push({ at: Math.round(at), kind: name, target, holdMs })
   }
   return plan

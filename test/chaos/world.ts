@@ -39,6 +39,7 @@ export interface WorldOptions {
   readonly seed: number
   readonly rate: number
   readonly postgresBinaries?: string
+  readonly brokers: 1 | 3
   readonly onUnexpectedEnd: (name: string, how: number | NodeJS.Signals | null) => void
 }
 

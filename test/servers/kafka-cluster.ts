@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import {
   alterPartitionReassignmentsV0,
   Connection,
@@ -25,15 +26,32 @@ export interface KafkaCluster {
   readonly server: (id: number) => KafkaServer
   /** The broker that leads the controllers. */
   readonly controller: () => Promise<KafkaServer>
-  /** By partition the brokers that lead a topic, -1 for none, with those that keep up. */
-  readonly partitions: (topic: string) => Promise<readonly { leader: number; inSync: readonly number[] }[]>
-  /** Makes a broker the leader of partitions, where it keeps up with them. */
-  readonly moveLeaders: (topic: string, to: ReadonlyMap<number, number>) => Promise<void>
+  /** All partitions, of all topics by default: which broker leads, -1 for none, and which keep up. */
+  readonly partitions: (topics?: readonly string[]) => Promise<readonly PartitionState[]>
+  /** Resolves when each partition has a leader and all copies keep up; rejects after a minute. */
+  readonly untilWhole: (signal?: AbortSignal) => Promise<void>
+  /** Makes brokers the leaders of partitions, where they keep up with them. */
+  readonly moveLeaders: (moves: readonly LeaderMove[]) => Promise<void>
   readonly close: () => Promise<void>
 }
 
+export interface PartitionState {
+  readonly topic: string
+  readonly partition: number
+  readonly leader: number
+  readonly inSync: readonly number[]
+}
+
+export interface LeaderMove {
+  readonly topic: string
+  readonly partition: number
+  readonly to: number
+}
+
 const SIZE = 3
+const WHOLE_MS = 60_000
 const REQUEST_MS = 10_000
+const LOOK_EVERY_MS = 100
 const METADATA_TOPIC = '__cluster_metadata'
 
 const PROPERTIES = {
@@ -103,12 +121,16 @@ function clusterOf(servers: readonly KafkaServer[], close: () => Promise<void>):
     throw failure
   }
 
-  const partitionsOf: KafkaCluster['partitions'] = async (topic) => {
-    const answer = await ask((connection) => metadataV12.api.async(connection, [topic], false, false))
-    const partitions = answer.topics[0]?.partitions ?? []
-    return partitions
-      .toSorted((a, b) => a.partitionIndex - b.partitionIndex)
-      .map(({ leaderId, isrNodes }) => ({ leader: leaderId, inSync: isrNodes }))
+  const partitionsOf: KafkaCluster['partitions'] = async (names) => {
+    const wanted = names === undefined ? null : [...names]
+    const answer = await ask((connection) => metadataV12.api.async(connection, wanted, false, false))
+    return answer.topics.flatMap(({ name, partitions }) =>
+      partitions
+        .toSorted((a, b) => a.partitionIndex - b.partitionIndex)
+        .map(({ partitionIndex: partition, leaderId: leader, isrNodes: inSync }) => ({
+          ...{ topic: name ?? '', partition, leader, inSync },
+        })),
+    )
   }
 
   return {
@@ -121,33 +143,52 @@ function clusterOf(servers: readonly KafkaServer[], close: () => Promise<void>):
       return server(answer.topics[0]?.partitions[0]?.leaderId ?? -1)
     },
     partitions: partitionsOf,
-    async moveLeaders(topic, to) {
+    async untilWhole(signal) {
+      const isWhole = ({ leader, inSync }: PartitionState): boolean => leader >= 0 && inSync.length === SIZE
+      for (const end = Date.now() + WHOLE_MS; ; ) {
+        const states = await partitionsOf().catch(() => undefined)
+        if (states?.every(isWhole)) return
+        if (Date.now() > end) {
+          const logs = servers.map(({ id, log }) => `broker ${id}:\n${log()}`)
+          throw new Error(`copies do not keep up after ${WHOLE_MS} ms:\n${logs.join('\n')}`)
+        }
+        await delay(LOOK_EVERY_MS, undefined, { signal })
+      }
+    },
+    async moveLeaders(moves) {
       const ids = servers.map(({ id }) => id)
-      const wanted = [...to].map(([partitionIndex, first]) => ({
-        partitionIndex,
-        replicas: [first, ...ids.filter((id) => id !== first)],
+      const byTopic = [...Map.groupBy(moves, ({ topic }) => topic)]
+      const order = byTopic.map(([name, own]) => ({
+        name,
+        partitions: own.map(({ partition, to }) => ({
+          partitionIndex: partition,
+          replicas: [to, ...ids.filter((id) => id !== to)],
+        })),
       }))
       await ask(async (connection) => {
-        const order = [{ name: topic, partitions: wanted }]
         await alterPartitionReassignmentsV0.api.async(connection, REQUEST_MS, false, order)
-        await electPreferred.async(connection, topic, [...to.keys()])
+        await electPreferred.async(connection, moves)
       })
     },
     close,
   }
 }
 
-/** Makes the first replica of each partition its leader; one that does not keep up stays what it is. Source: https://kafka.apache.org/protocol#The_Messages_ElectLeaders */
-const electPreferred = createAPI<[topic: string, partitions: readonly number[]], undefined>(
+/**
+ * Makes the first replica of each partition its leader; one that does not keep up stays what it is.
+ * Source: https://kafka.apache.org/protocol#The_Messages_ElectLeaders
+ */
+const electPreferred = createAPI<[moves: readonly LeaderMove[]], undefined>(
   43,
   2,
-  (topic: string, partitions: readonly number[]) =>
+  (moves: readonly LeaderMove[]) =>
     Writer.create()
       .appendInt8(0)
-      .appendArray([topic], (writer, name) => {
+      .appendArray([...Map.groupBy(moves, ({ topic }) => topic)], (writer, [topic, own]) => {
+        const partitions = own.map(({ partition }) => partition)
         writer
-          .appendString(name)
-          .appendArray([...partitions], (each, partition) => each.appendInt32(partition), true, false)
+          .appendString(topic)
+          .appendArray(partitions, (each, partition) => each.appendInt32(partition), true, false)
       })
       .appendInt32(REQUEST_MS)
       .appendTaggedFields(),

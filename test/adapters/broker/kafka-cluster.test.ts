@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { openKafkaBroker } from '../../../src/adapters/broker/kafka.ts'
 import type { Broker } from '../../../src/ports/broker.ts'
 import { seededRandom } from '../../../src/simulator/random.ts'
@@ -16,7 +15,6 @@ import { kafkaSettings } from './kafka-fixtures.ts'
 const ROUNDS = Number(process.env['TAPELINE_ROUNDS'] ?? 1)
 /** Leaders that are moved. */
 const MOVES = 16
-const RETURN_MS = 60_000
 /** Where the coordinators of transactions are: they move with the leaders. */
 const TRANSACTIONS = '__transaction_state'
 const COORDINATORS = 4
@@ -37,33 +35,17 @@ describe(`three brokers (seed ${SEED})`, requireServer(kafkaMissing()), () => {
 
   const pick = (count: number): number => Math.floor(random() * count)
 
-  /** Every partition has a leader and three copies that keep up. */
-  const whole = async (topics: readonly string[]): Promise<boolean> => {
-    for (const topic of topics)
-      for (const { leader, inSync } of await kafka.partitions(topic))
-        if (leader < 0 || inSync.length < kafka.servers.length) return false
-    return true
-  }
-  const untilWhole = async (topics: readonly string[]): Promise<void> => {
-    const end = Date.now() + RETURN_MS
-    while (!(await whole(topics).catch(() => false))) {
-      assert.ok(
-        Date.now() < end,
-        `copies do not keep up after ${RETURN_MS} ms:\n${kafka.servers.map(({ log }) => log()).join('\n')}`,
-      )
-      await delay(100)
-    }
-  }
-
   test('leaders are moved by hand, coordinators of transactions too: nothing is lost or twice, and the order stays', async (t) => {
     const load = await BrokerLoad.begin(broker)
     t.after(() => load.end())
-    await untilWhole(load.topics)
+    await kafka.untilWhole()
     for (let move = 0; move < MOVES; move++) {
       const topic = move % 4 === 3 ? TRANSACTIONS : (load.topics[pick(load.topics.length)] ?? '')
       const partitions = topic === TRANSACTIONS ? COORDINATORS : load.partitions
-      const to = new Map(Array.from({ length: partitions }, (_, partition) => [partition, 1 + pick(3)]))
-      await kafka.moveLeaders(topic, to)
+      const moves = Array.from({ length: partitions }, (_, partition) => ({
+        ...{ topic, partition, to: 1 + pick(kafka.servers.length) },
+      }))
+      await kafka.moveLeaders(moves)
       await load.moves()
     }
     const { violations, summary } = await load.check()
@@ -78,16 +60,16 @@ describe(`three brokers (seed ${SEED})`, requireServer(kafkaMissing()), () => {
       const controller = await kafka.controller()
       const [inOrder, empty] = kafka.servers.filter(({ id }) => id !== controller.id)
       assert.ok(inOrder && empty)
-      await untilWhole(load.topics)
+      await kafka.untilWhole()
       await inOrder.stop()
       await inOrder.restart()
       await load.moves()
-      await untilWhole(load.topics)
+      await kafka.untilWhole()
       await empty.kill()
       await load.moves()
       await empty.empty()
       await empty.restart()
-      await untilWhole(load.topics)
+      await kafka.untilWhole()
       const leader = await kafka.controller()
       await leader.kill()
       await load.moves()

@@ -6,8 +6,9 @@ import type { Broker } from '../../../src/ports/broker.ts'
 import { createLog } from '../../../src/telemetry/log.ts'
 import { freePort } from '../../servers/free-port.ts'
 import { type KafkaServer, startKafka } from '../../servers/kafka.ts'
+import { type KafkaCluster, startKafkaCluster } from '../../servers/kafka-cluster.ts'
 import { type PostgresServer, startPostgres } from '../../servers/postgres.ts'
-import { startTcpProxy, type TcpProxy } from '../../servers/tcp-proxy.ts'
+import { type Rewriting, startTcpProxy, type TcpProxy } from '../../servers/tcp-proxy.ts'
 import { makeFolder, PlatformProcess } from '../platform-process.ts'
 import { SimulatorProcess } from './simulator-process.ts'
 
@@ -21,6 +22,10 @@ export interface ClusterOptions {
   readonly roles: Readonly<Record<string, string>>
   /** Settings of all processes. */
   readonly environment?: Readonly<Record<string, string>>
+  /** So many brokers of Kafka: 1 by default. */
+  readonly brokers?: 1 | 3
+  /** Changes what goes through the connections to the brokers. */
+  readonly rewrite?: () => Rewriting
   /** Programs of another PostgreSQL than that of the package. */
   readonly postgresBinaries?: string
   readonly onUnexpectedEnd?: (name: string, how: number | NodeJS.Signals | null) => void
@@ -32,10 +37,13 @@ export interface Cluster {
   /** Where the processes' logs are. */
   readonly logs: string
   readonly ledger: string
+  /** The broker, or the first of several. */
   readonly kafka: KafkaServer
+  /** Where there are several brokers. */
+  readonly kafkaCluster: KafkaCluster | undefined
   readonly postgres: PostgresServer
-  /** In front of the broker: what all processes connect to. */
-  readonly brokerLink: TcpProxy
+  /** In front of each broker: what all processes connect to. */
+  readonly brokerLinks: readonly TcpProxy[]
   /** In front of the database: each process has one of its own. */
   readonly databaseLink: (name: string) => TcpProxy
   readonly simulator: SimulatorProcess
@@ -67,19 +75,18 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   }
   try {
     await mkdir(logs)
-    const brokerPort = await freePort()
-    const kafka = await startKafka({ advertised: { host: '127.0.0.1', port: brokerPort } })
-    closing.push(() => kafka.close())
+    const { kafkaCluster, brokers, brokerLinks, close: closeBrokers } = await openBrokers(options)
+    closing.push(closeBrokers)
+    const [kafka] = brokers
     const postgres = await startPostgres(postgresBinaries === undefined ? {} : { binaries: postgresBinaries })
     closing.push(() => postgres.close())
-    const brokerLink = await startTcpProxy({ target: { port: kafka.port }, port: brokerPort })
-    closing.push(() => brokerLink.close())
     const simulator = await SimulatorProcess.start({
       ...{ seed, rate, ledger, folder: folder.path },
       ...(events !== undefined && { events }),
     })
     closing.push(() => simulator.kill())
-    const servers = ['--kafka', kafka.bootstrap, '--simulator', simulator.url]
+    const bootstrap = brokerLinks.map(({ port }) => `127.0.0.1:${port}`)
+    const servers = ['--kafka', bootstrap.join(','), '--simulator', simulator.url]
 
     const databaseLinks = new Map<string, TcpProxy>()
     const processes = new Map<string, PlatformProcess>()
@@ -113,7 +120,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
       return found
     }
     return {
-      ...{ folder: folder.path, logs, ledger, kafka, postgres, brokerLink, simulator },
+      ...{ folder: folder.path, logs, ledger, kafka, kafkaCluster, postgres, brokerLinks, simulator },
       databaseLink: (name) => find(databaseLinks, name),
       process: (name) => find(processes, name),
       names: [...processes.keys()],
@@ -122,7 +129,12 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
       openBroker: () =>
         openKafkaBroker(
           {
-            ...{ bootstrap: [kafka.bootstrap], clientId: 'observer', compression: 'none', replication: 0 },
+            ...{
+              bootstrap: brokers.map(({ port }) => `127.0.0.1:${port}`),
+              clientId: 'observer',
+              compression: 'none',
+              replication: 0,
+            },
             sessionMs: 6_000,
             log: createLog({ level: 'error', pretty: false }),
           },
@@ -136,6 +148,41 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   } catch (error) {
     await close()
     await folder.remove()
+    throw error
+  }
+}
+
+interface Brokers {
+  readonly kafkaCluster: KafkaCluster | undefined
+  readonly brokers: readonly [KafkaServer, ...KafkaServer[]]
+  readonly brokerLinks: readonly TcpProxy[]
+  readonly close: () => Promise<void>
+}
+
+/** Starts the brokers, each behind a proxy to which it sends those who come through one. */
+async function openBrokers({ brokers = 1, rewrite }: ClusterOptions): Promise<Brokers> {
+  const ports: number[] = []
+  for (let i = 0; i < brokers; i++) ports.push(await freePort())
+  const kafkaCluster = brokers === 1 ? undefined : await startKafkaCluster({ proxies: ports })
+  const [first = await startKafka({ proxy: ports[0] ?? 0 }), ...others] = kafkaCluster?.servers ?? []
+  const servers = [first, ...others] as const
+  const brokerLinks: TcpProxy[] = []
+  const close = async (): Promise<void> => {
+    for (const link of brokerLinks) await link.close()
+    await Promise.all(servers.map((server) => server.close()))
+  }
+  try {
+    for (const [i, { behindProxy }] of servers.entries())
+      brokerLinks.push(
+        await startTcpProxy({
+          target: { port: behindProxy },
+          port: ports[i] ?? 0,
+          ...(rewrite && { rewrite }),
+        }),
+      )
+    return { kafkaCluster, brokers: servers, brokerLinks, close }
+  } catch (error) {
+    await close()
     throw error
   }
 }
