@@ -35,14 +35,14 @@ export interface KafkaCluster {
   readonly close: () => Promise<void>
 }
 
-export interface PartitionState {
+interface PartitionState {
   readonly topic: string
   readonly partition: number
   readonly leader: number
   readonly inSync: readonly number[]
 }
 
-export interface LeaderMove {
+interface LeaderMove {
   readonly topic: string
   readonly partition: number
   readonly to: number
