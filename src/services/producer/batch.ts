@@ -40,6 +40,11 @@ interface BatchParts {
   readonly partitions: number
   readonly shards: ReadonlyMap<number, Shard>
   readonly gaps: GapWatch
+  /**
+   * Markets of which the source's queue holds what was sent for a former ownership: of that only trades that follow those of the owner
+   * in between count. The next connection ends it.
+   */
+  readonly kept: Set<string>
   /** Microseconds since the epoch. */
   readonly nowMicros: () => number
   readonly meter: Meter
@@ -53,7 +58,7 @@ const MOST_WINDOW_BYTES = 256 * 1024
 
 /** Sorts a batch by shard and channel, leaves out trades that were published before (R5) and adds the gaps (R6). */
 export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttempt {
-  const { partitions, shards, gaps, meter } = parts
+  const { partitions, shards, gaps, kept, meter } = parts
   const status: ShardEvents = new Map()
   const market: ShardEvents = new Map()
 
@@ -116,6 +121,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
       meter.count('duplicates_dropped_total')
       return
     }
+    if (kept.has(key) && trade.ts <= (window.last?.ts ?? -1)) return
     if (verdict === 'conflict') parts.onConflict(trade)
     if (verdict === 'maybe') meter.count('maybe_repeated_total')
     addGap(trade, gaps.close(key, shard.k, window, trade, follows))
@@ -125,12 +131,19 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
 
   for (const item of data.items) {
     if (item.channel === 'connection') {
-      if (item.resumed && item.status.symbol !== undefined) gaps.resumeMarket(marketKey(item.status))
-      else if (item.resumed) gaps.resume(lastTimes(shards.values()), item.cause)
+      if (item.resumed && item.status.symbol !== undefined) {
+        const key = marketKey(item.status)
+        gaps.resumeMarket(key)
+        kept.delete(key)
+      } else if (item.resumed) {
+        gaps.resume(lastTimes(shards.values()), item.cause)
+        kept.clear()
+      }
       addStatus(item.status)
     } else if (item.channel === 'last-trade') nameLast(item)
     else if (item.channel === 'trade') addTrade(item.event, item.reentering === true, item.follows)
-    else add(item, item.reentering === true)
+    else if (item.channel === 'status' || !kept.has(marketKey(item.event)))
+      add(item, item.reentering === true)
   }
   return { data, phases: [status, market] }
 }

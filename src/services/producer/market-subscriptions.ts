@@ -5,6 +5,8 @@ import type { Market, Source } from '../../ports/source.ts'
 export interface MarketSubscriptions {
   /** The shard is owned: its markets are subscribed to, if they are not yet. */
   follow(k: number): void
+  /** The shard was another process's meanwhile: its markets are subscribed to anew. Gives them. */
+  renew(k: number): readonly Market[]
   /** The shard is another process's now: its markets are not asked for here any more. */
   leave(k: number): void
 }
@@ -20,14 +22,21 @@ export function createMarketSubscriptions(
   }))
   const ofShard = Map.groupBy(canonical, (market) => shardOf(marketKey(market), partitions))
   const followed = new Set<number>()
+  const follow = (k: number): void => {
+    if (followed.has(k)) return
+    followed.add(k)
+    source.subscribe(ofShard.get(k) ?? [])
+  }
+  const leave = (k: number): void => {
+    if (followed.delete(k)) source.unsubscribe(ofShard.get(k) ?? [])
+  }
   return {
-    follow(k) {
-      if (followed.has(k)) return
-      followed.add(k)
-      source.subscribe(ofShard.get(k) ?? [])
+    follow,
+    renew(k) {
+      leave(k)
+      follow(k)
+      return ofShard.get(k) ?? []
     },
-    leave(k) {
-      if (followed.delete(k)) source.unsubscribe(ofShard.get(k) ?? [])
-    },
+    leave,
   }
 }

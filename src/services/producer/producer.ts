@@ -60,8 +60,12 @@ export async function createProducerServices(
   const subscriptions = createMarketSubscriptions(parts.source, parts.markets, parts.partitions)
   ownership.listen({
     taken(taken, isResumed) {
-      fixed.reconcile(taken, isResumed)
-      subscriptions.follow(taken.shard.k)
+      const { k } = taken.shard
+      if (isResumed) fixed.resume(taken, subscriptions.renew(k))
+      else {
+        fixed.reconcile(taken)
+        subscriptions.follow(k)
+      }
     },
     lost: (shard) => checkpoints.writeLast(shard),
     left: (k) => {

@@ -3,13 +3,14 @@ import {
   type Channel,
   type EventOf,
   hasLatestValue,
+  marketKey,
   shardOf,
   type Trade,
 } from '../../domain/events.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
-import type { SourceBatch } from '../../ports/source.ts'
+import type { Market, SourceBatch } from '../../ports/source.ts'
 import { type OutgoingEvent, type PublishAttempt, prepareBatch, type ShardEvents } from './batch.ts'
 import { GapWatch } from './gap-watch.ts'
 import { isOfFormerOwners } from './late-writes.ts'
@@ -21,11 +22,13 @@ import type { TakenShard } from './take-over.ts'
 
 export interface FixedPublisher {
   publish(data: SourceBatch, signal: AbortSignal): Promise<PublishOutcome>
+  /** Brings the attempt in hand level with a shard that was taken over from this process itself: what landed is not sent again. */
+  reconcile(taken: TakenShard): void
   /**
-   * Brings the attempt in hand level with a shard that was taken over: what landed is not sent again. Where the shard is
-   * resumed, what is in hand of it is dropped: others may have published the same, and the gap says what is missing.
+   * A shard was taken over that others may have had, whose markets were subscribed to anew: of what the source had sent before, in hand
+   * and in its queue, only trades that follow the last published ones count. The gap says what is missing.
    */
-  reconcile(taken: TakenShard, isResumed: boolean): void
+  resume(taken: TakenShard, markets: readonly Market[]): void
   /** The shard is another process's now. */
   leave(k: number): void
 }
@@ -44,6 +47,7 @@ export function createFixedPublisher(
   const { broker, source, partitions, topics, meter, log, now } = parts
   const { shards, routes } = ownership
   const gaps = new GapWatch()
+  const kept = new Set<string>()
   let attempt: PublishAttempt | undefined
   let conflicts = 0
   let conflictLoggedAt = Number.NEGATIVE_INFINITY
@@ -64,18 +68,44 @@ export function createFixedPublisher(
     (market: string): boolean =>
       shardOf(market, partitions) === k
 
-  const reconcile: FixedPublisher['reconcile'] = ({ shard, landed }, isResumed) => {
-    for (const phase of attempt?.phases ?? []) {
-      const ofShard = phase.get(shard.k)
-      if (ofShard === undefined) continue
+  const prepare = (data: SourceBatch): PublishAttempt => {
+    const nowMicros = (): number => now() * 1000
+    return prepareBatch(data, {
+      ...{ source: source.name, partitions, shards, gaps, kept, nowMicros, meter },
+      onConflict: noteConflict,
+    })
+  }
+
+  /** Takes what landed out of the attempt; gives what is left of the shard, phase by phase. */
+  const settleLanded = ({ shard, landed }: TakenShard) =>
+    (attempt?.phases ?? []).map((phase) => {
+      const ofShard = phase.get(shard.k) ?? {}
       for (const channel of CHANNELS) onPublished(ofShard[channel]?.splice(0, landed[channel]) ?? [])
-      if (isResumed) phase.delete(shard.k)
-      else
-        for (const { event, market } of ofShard.trade ?? [])
-          shard.rememberAhead(market, event as EventOf['trade'])
+      return ofShard
+    })
+
+  const reconcile: FixedPublisher['reconcile'] = (taken) => {
+    for (const { trade = [] } of settleLanded(taken))
+      for (const { event, market } of trade) taken.shard.rememberAhead(market, event as EventOf['trade'])
+  }
+
+  const resume: FixedPublisher['resume'] = (taken, markets) => {
+    const { shard } = taken
+    const isOfShard = isOf(shard.k)
+    settleLanded(taken)
+    gaps.resumeShard(shard.k, isOfShard, shard.lastTradeTs)
+    for (const market of markets) kept.add(marketKey(market))
+    if (attempt === undefined) return
+    // What was in hand is judged anew, by what the owner in between has published.
+    const trades = attempt.data.items.filter(
+      (item) => item.channel === 'trade' && !item.reentering && isOfShard(marketKey(item.event)),
+    )
+    const anew = markets.length > 0 ? prepare({ items: trades }).phases : []
+    for (const [i, phase] of attempt.phases.entries()) {
+      phase.delete(shard.k)
+      const ofShard = anew[i]?.get(shard.k)
+      if (ofShard) phase.set(shard.k, ofShard)
     }
-    if (!isResumed) return
-    gaps.resumeShard(shard.k, isOf(shard.k), shard.lastTradeTs)
   }
 
   const send = async (phase: ShardEvents, signal: AbortSignal): Promise<Sent[]> => {
@@ -145,18 +175,17 @@ export function createFixedPublisher(
 
   return {
     reconcile,
-    leave: (k) => gaps.forget(isOf(k)),
+    resume,
+    leave(k) {
+      gaps.forget(isOf(k))
+      for (const market of kept) if (isOf(k)(market)) kept.delete(market)
+    },
     async publish(data, signal) {
       if (ownership.isSuspended && data.items.length > 0) {
         throw suspension()
       }
-      if (attempt?.data !== data) {
-        const nowMicros = (): number => now() * 1000
-        attempt = prepareBatch(data, {
-          ...{ source: source.name, partitions, shards, gaps, nowMicros, meter },
-          onConflict: noteConflict,
-        })
-      }
+      if (attempt?.data !== data) attempt = prepare(data)
+      const { phases } = attempt
       const written = new Set<string>()
       let records = 0
       const take = ({ channel, events }: Sent): void => {
@@ -165,14 +194,14 @@ export function createFixedPublisher(
         records += events.length
         meter.count('published_records_total', events.length, { channel })
       }
-      for (const phase of attempt.phases) {
-        do {
-          // A shard may have come into doubt in the meantime: what is in hand of it waits until it is taken over anew.
-          await ownership.ensure(signal)
-          for (const sent of await send(phase, signal)) take(sent)
-          if (phase.size > 0 && ownership.isSuspended) throw suspension()
-        } while ([...phase.keys()].some((k) => ownership.isAssigned(k)))
+      for (;;) {
+        // A shard may have come into doubt in the meantime: what is in hand of it waits until it is taken over anew.
+        await ownership.ensure(signal)
+        const due = phases.find((phase) => [...phase.keys()].some((k) => shards.has(k)))
+        if (due === undefined) break
+        for (const sent of await send(due, signal)) take(sent)
       }
+      if (ownership.isSuspended && phases.some((phase) => phase.size > 0)) throw suspension()
       attempt = undefined
       for (const shard of shards.values()) shard.isAhead = false
       return { topics: [...written], records, dynamicWaiting: isDerivationDue(shards.values(), routes) }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Status } from '../../../src/domain/events.ts'
+import type { Status, Trade } from '../../../src/domain/events.ts'
 import { TapelineError } from '../../../src/errors.ts'
 import { NAMES } from '../../names.ts'
 import { SEED } from '../../seed.ts'
@@ -161,6 +161,83 @@ test('an outage that costs the producer its shards for a while costs no trade, a
   await tradeFor(world, 5)
   await shared(world, [producer, other])
   await world.settle()
+})
+
+test('an outage of some minutes costs no trade and makes no gap either, and the machine shows it all the while', async (t) => {
+  const world = await setUp(t)
+  // Three minutes pass in two seconds.
+  const producer = await world.start({ speed: 100 })
+  await shared(world, [producer])
+  await tradeFor(world, 5)
+  await world.settle()
+  await tradeFor(world, 2)
+  await producer.broker.lose()
+  for (let round = 0; round < 100; round++) {
+    world.exchange.trade(MARKETS)
+    await delay(20)
+  }
+  assert.equal(producer.machine.report().errorInfo?.code, 'BROKER_UNAVAILABLE')
+  await producer.broker.find()
+  await shared(world, [producer])
+  const { missing } = await world.settle()
+  const gaps = (await world.counted(TOPICS.status)).filter(
+    (record) => bodyOf<Status>(record).state === 'gap' && bodyOf<Status>(record).symbol !== undefined,
+  )
+  assert.deepEqual({ missing, gaps: gaps.length }, { missing: 0, gaps: 0 })
+})
+
+test('what a producer kept of shards that another had meanwhile is published only as far as it follows what that one published', async (t) => {
+  const world = await setUp(t)
+  const producer = await world.start()
+  await shared(world, [producer])
+  await tradeFor(world, 5)
+  await world.settle()
+  await producer.broker.lose()
+  await tradeFor(world, 20)
+  const other = await world.start()
+  await until('the other has all', () => other.services.shards().length === PARTITIONS)
+  await until('every market is watched twice', () =>
+    MARKETS.every((market) => world.exchange.watchers(market) === 2),
+  )
+  await tradeFor(world, 20)
+  const before = world.exchange.ledger.length
+  await until(
+    'the other has published that',
+    async () =>
+      (await world.counted(TOPICS.trade)).at(-1) !== undefined &&
+      new Set((await world.counted(TOPICS.trade)).map((record) => bodyOf<Trade>(record).id)).has(
+        `t${before - 1}`,
+      ),
+  )
+  await other.kill()
+  await tradeFor(world, 20)
+  const after = world.exchange.ledger.length
+  await producer.broker.find()
+  await shared(world, [producer])
+  await world.settle()
+  const ids = new Set((await world.counted(TOPICS.trade)).map((record) => bodyOf<Trade>(record).id))
+  const lost = world.exchange.ledger.slice(before, after).filter(({ id }) => !ids.has(id))
+  assert.deepEqual(lost, [], 'what came after the other had gone was kept')
+})
+
+test('producers that go through an outage together publish what they kept, or flag it, whoever gets which shard', async (t) => {
+  const world = await setUp(t)
+  const producers = [await world.start(), await world.start()]
+  await shared(world, producers)
+  await tradeFor(world, 5)
+  await world.settle()
+  for (let outage = 0; outage < 3; outage++) {
+    for (const producer of producers) await producer.broker.lose()
+    await tradeFor(world, 20)
+    // The other one comes first this time, and has all for a moment.
+    for (const producer of producers.reverse()) {
+      await producer.broker.find()
+      await tradeFor(world, 2)
+    }
+    await shared(world, producers)
+    await tradeFor(world, 5)
+    await world.settle()
+  }
 })
 
 test('a dynamic topic that alone cannot be written is set aside, and derived later, whoever owns the shards by then', async (t) => {

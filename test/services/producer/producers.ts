@@ -173,6 +173,18 @@ export async function setUp(t: TestContext, streams: readonly string[] = ['app.a
     const ids = published.map(({ trade }) => trade.id)
     assert.equal(new Set(ids).size, ids.length, 'no trade is published twice')
 
+    const numberOf = (trade: Trade): number => Number(trade.id.slice(1))
+    for (const [market, own] of Map.groupBy(published, ({ trade }) => marketKey(trade))) {
+      const numbers = own
+        .filter(({ record }) => !record.headers.reentering)
+        .map(({ trade }) => numberOf(trade))
+      assert.deepEqual(
+        numbers,
+        numbers.toSorted((a, b) => a - b),
+        `${market} is published in order`,
+      )
+    }
+
     const gaps = (await counted(TOPICS.status))
       .map((record) => bodyOf<Status>(record))
       .filter(({ state, symbol }) => state === 'gap' && symbol !== undefined)
