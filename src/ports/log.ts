@@ -27,6 +27,7 @@ export type CounterName =
   | 'source_duplicates_total'
   | 'source_out_of_order_total'
   | 'source_reconnects_total'
+  | 'source_conflated_total'
   | 'source_dropped_total'
   | 'published_records_total'
   | 'duplicates_dropped_total'

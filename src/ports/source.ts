@@ -51,7 +51,10 @@ export interface SourceHealth {
   readonly way: 'websocket' | 'rest' | 'replay' | 'none'
   readonly markets: number
   readonly counters: Readonly<
-    Record<'frames' | 'malformed' | 'duplicates' | 'outOfOrder' | 'reconnects' | 'dropped', number>
+    Record<
+      'frames' | 'malformed' | 'duplicates' | 'outOfOrder' | 'reconnects' | 'conflated' | 'dropped',
+      number
+    >
   >
   /** The markets that the service refuses. */
   readonly without: readonly MarketWithoutData[]

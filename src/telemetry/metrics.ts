@@ -35,6 +35,10 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
     help: 'Events of a source older than one before them.',
     labels: ['source'],
   },
+  source_conflated_total: {
+    help: 'Quotes that gave way to a later one of their market while more waited than could be published.',
+    labels: ['source'],
+  },
   source_dropped_total: {
     help: "Events dropped at the bound of a source's queue, since the producer did not keep up.",
     labels: ['source'],

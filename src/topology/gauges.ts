@@ -12,6 +12,7 @@ const COUNTERS = {
   duplicates: 'source_duplicates_total',
   outOfOrder: 'source_out_of_order_total',
   reconnects: 'source_reconnects_total',
+  conflated: 'source_conflated_total',
   dropped: 'source_dropped_total',
 } as const satisfies Record<keyof SourceHealth['counters'], CounterName>
 

@@ -110,7 +110,7 @@ class ReplaySource implements Source {
       name: NAME,
       way: this.ended ? 'none' : 'replay',
       markets: this.#only?.size ?? this.#seen.size,
-      counters: { ...this.#tally.counters, dropped: this.#queue.dropped },
+      counters: { ...this.#tally.counters, conflated: this.#queue.conflated, dropped: this.#queue.dropped },
       without: [],
       ...(this.#failure && { failure: this.#failure }),
     }

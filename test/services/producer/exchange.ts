@@ -71,6 +71,7 @@ export class Exchange {
           duplicates: 0,
           outOfOrder: 0,
           reconnects: 0,
+          conflated: queue.conflated,
           dropped: queue.dropped,
         },
         without: [],

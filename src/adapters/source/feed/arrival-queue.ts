@@ -1,4 +1,5 @@
 import { startTimer } from '../../../async/timers.ts'
+import { marketKey, type Quote } from '../../../domain/events.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { ConnectionChange, NextOptions, SourceItem } from '../../../ports/source.ts'
 
@@ -7,6 +8,9 @@ export const QUEUE_CAPACITY = 200_000
 
 /** Connection changes and status events are few and explain holes, so they may go this far beyond the capacity. */
 const RESERVE = 1_000
+
+/** With so much of the capacity taken only the latest quote of each market is held. */
+const PRESSURE = 1 / 4
 
 /** Below this an already read part of the buffer is not worth moving. */
 const COMPACT_FROM = 4_096
@@ -20,14 +24,22 @@ interface ArrivalQueueOptions {
 /**
  * What has arrived and was not pulled yet, in order of arrival.
  *
- * At its capacity it drops the newest and counts them; before the next item that it takes it puts a `hole`, so that the
- * reader learns where something is missing.
+ * Where nobody pulls for long, quotes give way before trades do: under pressure a quote leaves when a later one of its market comes. At
+ * its capacity it drops the newest and counts them; before the next item that it takes it puts a `hole`, so that the reader learns
+ * where something is missing. A quote that is dropped is none: the next one says more.
  */
 export class ArrivalQueue {
   readonly #capacity: number
   readonly #hole: (dropped: number) => ConnectionChange
-  #items: SourceItem[] = []
+  /** Where a quote has left there is nothing. */
+  #items: (SourceItem | undefined)[] = []
   #head = 0
+  /** How many quotes have left from the head on. */
+  #left = 0
+  /** Under pressure: the index of each market's quote, counted from `-#shifted`. */
+  #quotes: Map<string, number> | undefined
+  #shifted = 0
+  #conflated = 0
   /** When the oldest item that is held arrived, or one before it. */
   #waitingSince = 0
   #missing = 0
@@ -44,7 +56,7 @@ export class ArrivalQueue {
   }
 
   get size(): number {
-    return this.#items.length - this.#head
+    return this.#items.length - this.#head - this.#left
   }
 
   /** How many items were dropped at the capacity since the start. */
@@ -52,10 +64,16 @@ export class ArrivalQueue {
     return this.#dropped
   }
 
+  /** How many quotes gave way to a later one of their market. */
+  get conflated(): number {
+    return this.#conflated
+  }
+
   push(item: SourceItem): void {
+    if (item.channel === 'quote') this.#supersede(item.event)
     const explains = item.channel === 'connection' || item.channel === 'status'
     if (this.size >= (explains ? this.#capacity + RESERVE : this.#capacity)) {
-      this.#missing++
+      if (item.channel !== 'quote') this.#missing++
       this.#dropped++
       return
     }
@@ -65,6 +83,7 @@ export class ArrivalQueue {
       this.#missing = 0
     }
     this.#items.push(item)
+    if (item.channel === 'quote') this.#place(item.event, this.#items.length - 1)
     if (this.#wake && this.size >= this.#wakeAt) this.#wake()
   }
 
@@ -137,9 +156,56 @@ export class ArrivalQueue {
     })
   }
 
+  /** Under pressure the quote that a market has leaves. */
+  #supersede(quote: Quote): void {
+    if (this.#quotes === undefined && this.size >= this.#capacity * PRESSURE) this.#conflate()
+    const place = this.#quotes?.get(marketKey(quote))
+    if (place === undefined || place - this.#shifted < this.#head) return
+    this.#leave(place - this.#shifted)
+    if (this.#left > this.size) this.#compact()
+  }
+
+  #leave(index: number): void {
+    this.#items[index] = undefined
+    this.#left++
+    this.#conflated++
+  }
+
+  #place(quote: Quote, index: number): void {
+    this.#quotes?.set(marketKey(quote), index + this.#shifted)
+  }
+
+  /** The pressure begins: of what is held only the last quote of each market stays. */
+  #conflate(): void {
+    const last = new Map<string, number>()
+    for (let i = this.#head; i < this.#items.length; i++) {
+      const item = this.#items[i]
+      if (item?.channel !== 'quote') continue
+      const key = marketKey(item.event)
+      const before = last.get(key)
+      if (before !== undefined) this.#leave(before)
+      last.set(key, i)
+    }
+    this.#quotes = new Map()
+    this.#compact()
+  }
+
+  /** Closes up where quotes have left. */
+  #compact(): void {
+    this.#items = this.#items.slice(this.#head).filter((item) => item !== undefined)
+    this.#head = 0
+    this.#left = 0
+    this.#shifted = 0
+    this.#items.forEach((item, i) => {
+      if (item?.channel === 'quote') this.#place(item.event, i)
+    })
+  }
+
   #take(max: number): readonly SourceItem[] {
-    const batch = this.#head === 0 && this.size <= max ? this.#items : this.#slice(max)
-    if (batch === this.#items) this.#items = []
+    if (this.#left > 0) this.#compact()
+    // Nothing has left of it.
+    const batch = this.#takeFirst(max) as readonly SourceItem[]
+    if (this.size < (this.#capacity * PRESSURE) / 2) this.#quotes = undefined
     if (this.#drained && this.size < this.#drained.below) {
       this.#drained.resolve()
       this.#drained = undefined
@@ -147,11 +213,17 @@ export class ArrivalQueue {
     return batch
   }
 
-  #slice(max: number): SourceItem[] {
+  #takeFirst(max: number): readonly (SourceItem | undefined)[] {
+    if (this.#head === 0 && this.size <= max) {
+      const all = this.#items
+      this.#items = []
+      return all
+    }
     const batch = this.#items.slice(this.#head, this.#head + max)
     this.#head += batch.length
     if (this.#head === this.#items.length || (this.#head > COMPACT_FROM && this.#head > this.size)) {
       this.#items = this.#items.slice(this.#head)
+      this.#shifted += this.#head
       this.#head = 0
     }
     return batch

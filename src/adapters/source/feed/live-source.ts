@@ -189,7 +189,7 @@ export class LiveSource implements Source {
       name: this.name,
       way: this.#way(),
       markets: this.#protocol.markets,
-      counters: { ...this.#tally.counters, dropped: this.#queue.dropped },
+      counters: { ...this.#tally.counters, conflated: this.#queue.conflated, dropped: this.#queue.dropped },
       without: this.#refusals.list,
       ...(failure && { failure: { code: failure.code, message: failure.message } }),
     }

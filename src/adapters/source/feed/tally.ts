@@ -23,6 +23,7 @@ export class Tally {
     duplicates: 0,
     outOfOrder: 0,
     reconnects: 0,
+    conflated: 0,
     dropped: 0,
   }
   readonly #log: Log

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import { ArrivalQueue } from '../../../../src/adapters/source/feed/arrival-queue.ts'
 import { TapelineError } from '../../../../src/errors.ts'
 import type { ConnectionChange, NextOptions, SourceItem } from '../../../../src/ports/source.ts'
+import { SEED } from '../../../seed.ts'
 
 function change(detail: string, resumed?: true): ConnectionChange {
   const status = { source: 'test', exchange: '', state: 'recovered', detail, ts: 0 } as const
@@ -23,8 +24,16 @@ function item(id: number): SourceItem {
   return { channel: 'trade', event }
 }
 
+function quote(symbol: string, bid: number): SourceItem {
+  return { channel: 'quote', event: { exchange: 'e', symbol, bid, ts: bid, recvTs: bid } }
+}
+
 function queueOf(capacity: number): ArrivalQueue {
   return new ArrivalQueue({ capacity, hole: (dropped) => change(`hole of ${dropped}`, true) })
+}
+
+function isSameMarket(one: SourceItem, other: SourceItem): boolean {
+  return one.channel === 'quote' && other.channel === 'quote' && one.event.symbol === other.event.symbol
 }
 
 /** What arrived: ids of trades, details of changes. */
@@ -52,6 +61,95 @@ describe('the arrival queue', () => {
       ids,
       Array.from({ length: 20_000 }, (_, id) => `${id}`),
     )
+  })
+
+  test('under pressure holds only the latest quote of each market, so that trades find room', async () => {
+    const queue = queueOf(1_000)
+    const symbols = ['A-B', 'C-D', 'E-F']
+    let bid = 0
+    for (let id = 0; id < 990; id++) {
+      queue.push(item(id))
+      for (const symbol of symbols) for (let n = 0; n < 5; n++) queue.push(quote(symbol, ++bid))
+    }
+    assert.deepEqual([queue.size, queue.dropped], [993, 0])
+    assert.equal(queue.conflated, 990 * 15 - 3)
+    const items: SourceItem[] = []
+    while (queue.size > 0) items.push(...(await next(queue, { maxItems: 100 })))
+    assert.equal(items.length, 993)
+    const trades = items.flatMap((each) => (each.channel === 'trade' ? [each.event.id] : []))
+    assert.deepEqual(
+      trades,
+      Array.from({ length: 990 }, (_, id) => `${id}`),
+    )
+    const quotes = items.flatMap((each) => (each.channel === 'quote' ? [each.event] : []))
+    assert.deepEqual(
+      quotes.map(({ symbol, bid: last }) => [symbol, last]),
+      [
+        ['A-B', bid - 10],
+        ['C-D', bid - 5],
+        ['E-F', bid],
+      ],
+    )
+    assert.equal(
+      items.at(-1),
+      items.findLast(({ channel }) => channel === 'quote'),
+      'each at its place',
+    )
+
+    for (const symbol of symbols) for (let n = 0; n < 5; n++) queue.push(quote(symbol, ++bid))
+    assert.equal((await next(queue)).length, 15, 'without pressure each is given')
+  })
+
+  test('a quote without room leaves no hole: the next one says more', async () => {
+    const queue = queueOf(10)
+    for (let id = 0; id < 10; id++) queue.push(item(id))
+    queue.push(quote('A-B', 1))
+    assert.deepEqual([queue.size, queue.dropped], [10, 1])
+    await next(queue)
+    queue.push(item(10))
+    assert.deepEqual(shown(await next(queue)), ['10'])
+  })
+
+  test('pulls and pushes in any order give what a queue without bounds gives, less older quotes', async () => {
+    let state = SEED >>> 0
+    const random = (): number => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+      return state / 2 ** 32
+    }
+    for (let run = 0; run < 30; run++) {
+      const queue = queueOf(400)
+      const pushed: SourceItem[] = []
+      const pulled: SourceItem[] = []
+      for (let turn = 0; turn < 40; turn++) {
+        for (let n = Math.floor(random() * 60); n > 0; n--) {
+          const isQuote = random() < 0.6
+          const place = pushed.length
+          pushed.push(isQuote ? quote(`M${Math.floor(random() * 8)}`, place) : item(place))
+          queue.push(pushed.at(-1) as SourceItem)
+        }
+        const held = queue.size
+        const max = 1 + Math.floor(random() * 40)
+        if (held === 0) continue
+        const batch = await next(queue, { maxItems: max })
+        assert.equal(batch.length, Math.min(held, max), `seed ${SEED}`)
+        pulled.push(...batch)
+      }
+      while (queue.size > 0) pulled.push(...(await next(queue)))
+      const places = new Map(pushed.map((each, place) => [each, place]))
+      const order = pulled.map((each) => places.get(each) ?? -1)
+      assert.deepEqual(
+        order,
+        order.toSorted((a, b) => a - b),
+      )
+      assert.equal(pulled.length + queue.conflated, pushed.length, `seed ${SEED}`)
+      const given = new Set(pulled)
+      for (const [place, each] of pushed.entries()) {
+        if (given.has(each)) continue
+        assert.equal(each.channel, 'quote', `seed ${SEED}`)
+        const later = pushed.slice(place + 1).some((other) => isSameMarket(each, other))
+        assert.ok(later, `seed ${SEED}: the last quote of a market is never left out`)
+      }
+    }
   })
 
   test('gathers what comes within the linger, and leaves early when the batch is full', async () => {
