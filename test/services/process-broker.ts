@@ -1,3 +1,4 @@
+import { delay } from '../../src/async/timers.ts'
 import { TapelineError } from '../../src/errors.ts'
 import type {
   Broker,
@@ -6,6 +7,9 @@ import type {
   Reader,
   TransactionalWriter,
 } from '../../src/ports/broker.ts'
+
+/** How long the group may take to give something. */
+const NOTHING_MS = 20
 
 interface Membership {
   readonly options: GroupOptions
@@ -70,10 +74,20 @@ export class ProcessBroker implements Broker {
     }
   }
 
-  /** The broker is back, and the group takes the process in again. */
+  /** The broker is back, and the group takes the process in again; where it has nothing for it, it says so. */
   async find(): Promise<void> {
     this.isAway = false
-    for (const membership of this.#memberships) membership.inner = await this.#join(membership)
+    for (const membership of this.#memberships) {
+      const { options } = membership
+      let isTold = false
+      const onAssignment: GroupOptions['onAssignment'] = (partitions) => {
+        isTold = true
+        return options.onAssignment(partitions)
+      }
+      membership.inner = await this.#join({ ...membership, options: { ...options, onAssignment } })
+      await delay(NOTHING_MS)
+      if (!isTold) await options.onAssignment([])
+    }
   }
 
   /** It never goes on. */

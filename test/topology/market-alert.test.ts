@@ -6,7 +6,15 @@ import { createLog } from '../../src/telemetry/log.ts'
 import { createMeter } from '../../src/telemetry/meter.ts'
 import { watchMarkets } from '../../src/topology/market-alert.ts'
 
-const COUNTERS = { frames: 0, malformed: 0, duplicates: 0, outOfOrder: 0, reconnects: 0, dropped: 0 }
+const COUNTERS = {
+  frames: 0,
+  malformed: 0,
+  duplicates: 0,
+  outOfOrder: 0,
+  reconnects: 0,
+  conflated: 0,
+  dropped: 0,
+}
 
 describe('the alert of markets without data', () => {
   test('names them while there are any, and ends with the last one', (t) => {

@@ -241,7 +241,15 @@ export class Feed {
       },
       health: () => ({
         ...{ name: EXCHANGE, way: this.#isConnected ? 'websocket' : 'none', markets: this.#wanted.size },
-        counters: { frames: 0, malformed: 0, duplicates: 0, outOfOrder: 0, reconnects: 0, dropped: 0 },
+        counters: {
+          frames: 0,
+          malformed: 0,
+          duplicates: 0,
+          outOfOrder: 0,
+          reconnects: 0,
+          conflated: 0,
+          dropped: 0,
+        },
         without: [],
       }),
       close: async () => {

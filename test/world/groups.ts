@@ -81,6 +81,11 @@ export class Groups {
     }
   }
 
+  /** A process that stood still goes on: its client sees at once for how long it has heard nothing. */
+  wake(host: Host): void {
+    for (const membership of this.#memberships) if (membership.host === host) this.#doubtUnheard(membership)
+  }
+
   stop(): void {
     this.#isOver = true
   }
@@ -155,7 +160,12 @@ export class Groups {
     if (clock.now - membership.heardAt <= this.#sessionMs) return
     // A broker that is away puts nobody out.
     if (group.has(membership) && !weather.isGone('broker')) this.#putOut(membership)
-    if (!membership.isInDoubt && host.state === 'running') this.#doubt(membership)
+    this.#doubtUnheard(membership)
+  }
+
+  #doubtUnheard(membership: Membership): void {
+    const isUnheard = this.#around.clock.now - membership.heardAt > this.#sessionMs
+    if (isUnheard && !membership.isInDoubt && membership.host.state === 'running') this.#doubt(membership)
   }
 
   #takeIn(membership: Membership): void {

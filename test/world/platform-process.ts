@@ -88,6 +88,7 @@ export class PlatformProcess {
   thaw(): void {
     this.#world.trace.add(this.host.name, 'goes on')
     this.#world.clock.thaw(this.host)
+    this.#world.groups.wake(this.host)
   }
 
   async #start(): Promise<void> {

@@ -1,8 +1,9 @@
-import { encodeEvent } from '../../domain/event-codec.ts'
+import { decodeEvent, EVENT_VERSION, encodeEvent } from '../../domain/event-codec.ts'
 import {
   type Channel,
   type EventOf,
   type GapCause,
+  hasLatestValue,
   type MarketEvent,
   marketKey,
   type Status,
@@ -86,6 +87,16 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
       reentering,
     })
   }
+  /** Whether the owner in between has published a later value. */
+  const isOutdated = ({ channel, event }: MarketEvent): boolean => {
+    const key = marketKey(event)
+    if (!hasLatestValue(channel) || !kept.has(key)) return false
+    const latest = shards.get(shardOf(key, partitions))?.tails[channel].latest.get(key)
+    if (latest === undefined) return false
+    const { ts } = decodeEvent(channel, latest.value, EVENT_VERSION)
+    // A candle has the time of its beginning over all its life.
+    return event.ts < ts || (channel === 'quote' && event.ts === ts)
+  }
   const addStatus = (event: Status): void => add({ channel: 'status', event }, false)
 
   const windows = [...shards.values()].reduce((sum, shard) => sum + shard.windows.size, 1)
@@ -142,8 +153,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
       addStatus(item.status)
     } else if (item.channel === 'last-trade') nameLast(item)
     else if (item.channel === 'trade') addTrade(item.event, item.reentering === true, item.follows)
-    else if (item.channel === 'status' || !kept.has(marketKey(item.event)))
-      add(item, item.reentering === true)
+    else if (!isOutdated(item)) add(item, item.reentering === true)
   }
   return { data, phases: [status, market] }
 }

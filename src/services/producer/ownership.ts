@@ -1,6 +1,6 @@
 import { withDeadline } from '../../control/deadline.ts'
 import { CHANNELS, type Channel } from '../../domain/events.ts'
-import { toTapelineError } from '../../errors.ts'
+import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { GroupMember } from '../../ports/broker.ts'
 import { Assignment } from '../assignment.ts'
 import type { ProducerParts } from './parts.ts'
@@ -64,6 +64,8 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
   const assignment = new Assignment(now)
   /** Shards with a checkpoint that is not understood. */
   const leftToNewer = new Set<number>()
+  /** Ends the take-over under way. */
+  let claiming: AbortController | undefined
   let listener: ShardListener = { taken() {}, async lost() {}, left() {} }
 
   const isAssigned = (k: number): boolean => assignment.has(topics.trade, k)
@@ -153,16 +155,26 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
         // What is kept may have been another's for a while: taking it over tells.
         if (wasInDoubt) doubt([...shards.keys()])
       },
-      onDoubt: () => assignment.doubt(),
+      onDoubt: () => {
+        assignment.doubt()
+        // What others may have by now is not taken from them.
+        claiming?.abort(
+          new TapelineError('BROKER_UNAVAILABLE', 'the group may have given the shards to others'),
+        )
+      },
     },
     signal,
   )
 
   const takeOver = async (missing: readonly number[], stop: AbortSignal): Promise<void> => {
     const { generation } = assignment
-    const { taken, fenced, unreadable } = await withDeadline(stop, TAKE_OVER_TIMEOUT_MS, (deadline) =>
-      takeOverShards(parts, missing, former, deadline),
+    claiming = new AbortController()
+    const { taken, fenced, unreadable } = await withDeadline(
+      AbortSignal.any([stop, claiming.signal]),
+      TAKE_OVER_TIMEOUT_MS,
+      (deadline) => takeOverShards(parts, missing, former, deadline),
     )
+    claiming = undefined
     for (const k of missing) takenIn.set(k, generation)
     for (const k of fenced) refused(k)
     for (const [k, reason] of unreadable) leaveToNewer(k, reason)

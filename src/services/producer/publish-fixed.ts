@@ -97,10 +97,11 @@ export function createFixedPublisher(
     for (const market of markets) kept.add(marketKey(market))
     if (attempt === undefined) return
     // What was in hand is judged anew, by what the owner in between has published.
-    const trades = attempt.data.items.filter(
-      (item) => item.channel === 'trade' && !item.reentering && isOfShard(marketKey(item.event)),
-    )
-    const anew = markets.length > 0 ? prepare({ items: trades }).phases : []
+    const items = attempt.data.items.filter((item) => {
+      if (item.channel === 'connection' || item.channel === 'last-trade') return false
+      return !item.reentering && isOfShard(marketKey(item.event))
+    })
+    const anew = markets.length > 0 ? prepare({ items }).phases : []
     for (const [i, phase] of attempt.phases.entries()) {
       phase.delete(shard.k)
       const ofShard = anew[i]?.get(shard.k)
