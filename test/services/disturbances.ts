@@ -2,7 +2,7 @@ import { TapelineError } from '../../src/errors.ts'
 import type { PartitionFetch, Reader } from '../../src/ports/broker.ts'
 import type { ProcessBroker } from './process-broker.ts'
 
-type Notice = Extract<PartitionFetch, { kind: 'deleted' | 'truncated' }>
+type Notice = Extract<PartitionFetch, { kind: 'deleted' | 'truncated' | 'undecodable' }>
 
 /** What a broker says of topics that is not so, or not so any more. */
 export interface Disturbances {
@@ -60,7 +60,10 @@ export function disturb(broker: ProcessBroker): Disturbances {
       if (notice.kind === 'deleted') {
         read.delete(notice.topic)
         await inner.unassign([{ topic: notice.topic, partition: 0 }], signal)
-      } else await inner.assign([{ ...notice, offset: notice.earliest }], signal)
+        return
+      }
+      const offset = notice.kind === 'truncated' ? notice.earliest : notice.nextOffset
+      await inner.assign([{ ...notice, offset }], signal)
     }
     const reader: Reader = {
       async assign(positions, signal) {

@@ -56,8 +56,8 @@ export class Client {
 }
 
 /** A gateway's delivery over a broker that can be disturbed, and a registry that the test writes. */
-export async function setUp(t: TestContext) {
-  const broker = await openEmbeddedBroker({ folder: ':memory:', cleanEveryMs: 10 })
+export async function setUp(t: TestContext, folder = ':memory:') {
+  const broker = await openEmbeddedBroker({ folder, cleanEveryMs: 10, log: quietLog })
   const settings = { names: NAMES, partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
   await ensureTopics(broker, settings, NEVER)
   const leader = await claimOwnership(broker, NAMES, NAMES.leaderId, 'test', 0, NEVER)

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { spoilEmbedded } from '../../adapters/broker/spoil-embedded.ts'
+import { temporaryFolder } from '../../adapters/broker/temporary-folder.ts'
 import { until } from '../until.ts'
 import { range, setUp } from './gateways.ts'
 
@@ -139,6 +141,36 @@ test('a log that lost its end is told as reset to whoever had read it, and what 
   await app.says('app.one', 'reset')
   await world.publish('app.one', 12, 20)
   await app.gets('app.one', range(0, 20))
+  assert.deepEqual(app.client.ops('lease-app.one'), ['subscribed', 'reset'])
+})
+
+test('a batch that nobody can read is told as reset, live and to whoever catches up, and all others are delivered', async (t) => {
+  const folder = await temporaryFolder(t)
+  const world = await setUp(t, folder)
+  const { state } = world
+  await world.makeStreams(['app.one'])
+  const app = world.connect()
+  app.subscribe('lease-app.one')
+  await app.says('app.one', 'subscribed')
+  await world.publish('app.one', 0, 10)
+  await app.gets('app.one', range(0, 10))
+  const cursor = app.client.cursors.get('lease-app.one')
+  const all = [...range(0, 20), 987_654, ...range(987_655, 987_665)]
+  await world.publish('app.one', 10, 20)
+  await world.publish('app.one', 987_654, 987_655)
+  await world.publish('app.one', 987_655, 987_665)
+  await app.gets('app.one', all)
+  spoilEmbedded(folder, '987654')
+
+  const late = world.connect()
+  late.subscribe('lease-app.one', cursor)
+  const others = all.filter((number) => number >= 10 && number !== 987_654)
+  await late.gets('app.one', others)
+  assert.deepEqual(late.client.ops('lease-app.one'), ['subscribed', 'reset'])
+
+  const place = { topic: 'app.one', topicId: '', partition: 0, offset: 31, nextOffset: 33, endOffset: 33 }
+  state.notices.push({ kind: 'undecodable', ...place, bytes: Buffer.alloc(0), reason: 'spoilt' })
+  await app.says('app.one', 'reset')
   assert.deepEqual(app.client.ops('lease-app.one'), ['subscribed', 'reset'])
 })
 
