@@ -138,6 +138,22 @@ test('what cannot be told is published and delivered with a mark', async (t) => 
   assert.deepEqual([last.count('maybe_repeated_total'), last.count('duplicates_dropped_total')], [1, 1])
 })
 
+test('two sources of one exchange whose times differ in precision give each trade once', async (t) => {
+  const fine = Array.from({ length: 705 }, (_, n) => match('TWO-USD', n, n / 7 + 0.000123))
+  const coarse = (n: number) => late(match('TWO-USD', n, Math.floor((n / 7 + 0.000123) * 1_000) / 1_000), 200)
+  const last = Array.from({ length: 20 }, (_, n) => coarse(685 + n))
+  const early = Array.from({ length: 20 }, (_, n) => coarse(300 + n))
+  const { trades, results } = await published(t, [opened(0), ...fine], [opened(200), ...last, ...early])
+  const again = trades.slice(705)
+  assert.deepEqual(
+    again.map(({ id, maybe }) => [id, maybe]),
+    early.map((_, n) => [String(300 + n), true]),
+    'what the checkpoint has is recognised; the database looks the others up',
+  )
+  assert.equal(results[1]?.count('duplicates_dropped_total'), 20)
+  assert.equal(results[1]?.count('trade_conflicts_total'), 0)
+})
+
 test('the same id for different trades: each is stored, and what is repeated counts as such', async (t) => {
   const zero = [1, 2, 3].map((n) => match('ZERO-USD', 0, n, { price: `${n}`, size: `${n}` }))
   const spelled = ['xyz-usd', 'Xyz-Usd', 'XYZ-USD'].map((product, n) => match(product, 1, 10 + n))

@@ -92,13 +92,14 @@ group by 1, 2, 3;`
 
 /**
  * The candles that we compute, with trades of one time in the right order. The new aggregates begin empty, so that nothing is locked for
- * longer than a moment: queries compute what is not materialised yet, and the policies (or `refresh.ts`) fill them step by step.
+ * longer than a moment; while somebody's query holds the tables for longer, the migration gives up rather than have writers wait behind it: queries compute what is not materialised yet, and the policies (or `refresh.ts`) fill them step by step.
  */
 export const candleOrder: Migration = {
   id: 8,
   name: '0008-candle-order',
   needs: 'community',
   sql: `
+set local lock_timeout = '30s';
 ${overTrades('1m')}
 ${overCandles('5m', '1m')}
 ${overCandles('1h', '5m')}
