@@ -46,6 +46,8 @@ export class Application {
   ending: Ending = 'live'
   readonly #around: Surroundings
   readonly #gateways: () => readonly Gateway[]
+  /** The identities of topics that somebody else has deleted. */
+  readonly #takenAway: ReadonlySet<string>
   readonly #isSlow: boolean
   #connected:
     | {
@@ -54,11 +56,16 @@ export class Application {
         readonly endpoint: AppEndpoint & { closed: boolean }
       }
     | undefined
+  /** How often it has asked for a new stream in the place of one whose topic was gone. */
+  #asked = 0
+  /** Whether nothing is known of its present stream yet. */
+  #isNew = true
   #isOver = false
 
   constructor(
     around: Surroundings,
     gateways: () => readonly Gateway[],
+    takenAway: ReadonlySet<string>,
     name: string,
     request: {
       readonly channel: 'trade' | 'quote' | 'status'
@@ -68,6 +75,7 @@ export class Application {
   ) {
     this.#around = around
     this.#gateways = gateways
+    this.#takenAway = takenAway
     this.name = name
     this.#isSlow = around.random() < 0.2
     this.request = parseStreamRequest(request)
@@ -75,7 +83,7 @@ export class Application {
 
   /** The cursor behind all that it got. */
   get cursor(): string | undefined {
-    return this.parts.at(-1)?.cursor
+    return this.#isNew ? undefined : this.parts.at(-1)?.cursor
   }
 
   get isConnected(): boolean {
@@ -85,9 +93,8 @@ export class Application {
   /** Lives until it is stopped. */
   async run(): Promise<void> {
     const { clock } = this.#around
-    const leaseId = `lease-${this.name}`
     while (!this.#isOver) {
-      if (this.lease === undefined) await this.#ask(leaseId)
+      if (this.lease === undefined) await this.#ask(`lease-${this.name}-${this.#asked}`)
       else if (this.ending === 'deleting') await this.#giveUp(this.lease.id)
       else if (this.ending === 'live' && this.#isCut()) this.#connect(this.lease)
       await clock.pass(RETRY_MS * (0.5 + this.#around.random()))
@@ -238,12 +245,17 @@ export class Application {
     )
     switch (message.op) {
       case 'subscribed':
-        if (this.parts.length === 0) this.#begin(message.cursor, undefined)
+        if (this.#isNew) this.#begin(message.cursor, undefined)
         break
       case 'reset':
         this.#begin(message.cursor, message.reason)
+        if (this.#isTopicGone()) this.#askAnew()
         break
       case 'end':
+        if (this.ending === 'live' && this.#isTopicGone()) {
+          this.#askAnew()
+          break
+        }
         this.#connected = undefined
         if (this.ending === 'live')
           this.complaints.push(`ended: its stream ended without its doing: ${message.reason}`)
@@ -267,6 +279,19 @@ export class Application {
     part.cursor = cursor
   }
 
+  /** Whether somebody else has deleted the topic of its stream. */
+  #isTopicGone(): boolean {
+    return this.#takenAway.has(this.lease?.topicId ?? '')
+  }
+
+  /** It was told that its stream cannot go on as it was: it asks for another one. */
+  #askAnew(): void {
+    this.disconnect()
+    this.lease = undefined
+    this.#asked++
+    this.#isNew = true
+  }
+
   /** Where a cursor stands in the last topic of the stream. */
   #decode(cursor: string) {
     return decodeCursor(cursor, fixedTopic('market', this.request.spec.channel)).topics.at(-1)
@@ -274,6 +299,7 @@ export class Application {
 
   #begin(cursor: string, reset: string | undefined): void {
     const { topicId = '', offset = 0 } = this.#decode(cursor) ?? {}
+    this.#isNew = false
     this.parts.push({ topicId, offset, reset, events: [], cursor })
   }
 }

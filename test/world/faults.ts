@@ -159,6 +159,33 @@ export const FAULTS = {
       return host && simulation.weather.refuseReads(host, 'market.')
     },
   },
+  compaction: {
+    what: 'the registry and the checkpoints are compacted',
+    weight: 1,
+    lasts: [0, 0],
+    begin({ world: { broker } }, random) {
+      for (const name of [NAMES.registry, NAMES.checkpoints])
+        for (const partition of broker.topics.get(name)?.partitions ?? [])
+          partition.compact(partition.end - Math.floor(random() * 20))
+      return () => {}
+    },
+  },
+  others: {
+    what: 'somebody else deletes the topic of a stream, and may make it anew',
+    weight: 1,
+    lasts: [100, 10_000],
+    begin({ world: { broker } }, random) {
+      const topics = [...broker.topics.values()].filter(({ spec }) => isOfStream(spec.name))
+      const topic = topics[Math.floor(random() * topics.length)]
+      if (topic === undefined) return undefined
+      broker.takenAway.add(topic.id)
+      const { name } = topic.spec
+      void broker.deleteTopics([{ name, id: topic.id }], new AbortController().signal)
+      return () => {
+        if (random() < 0.4) void broker.createTopics([topic.spec], new AbortController().signal)
+      }
+    },
+  },
   clock: {
     what: 'the wall clock of a process is wrong, or is set',
     weight: 1,
@@ -205,4 +232,9 @@ export function chooseFault(names: readonly FaultName[], random: Random): FaultN
     if (left < 0) return name
   }
   return names.at(-1)
+}
+
+/** Whether a name is that of a stream's topic: those of others that look like it are no ULID. */
+function isOfStream(name: string): boolean {
+  return /^app\.[0-9a-z]{26}$/.test(name)
 }

@@ -129,7 +129,7 @@ export function checkRows(store: MemoryStore, fixed: Fixed): Violation[] {
 export function checkDynamic(registered: Registered, broker: MemoryBroker, fixed: Fixed): Violation[] {
   return [...registered.streams.values()].flatMap((stream): Violation[] => {
     const topic = topicById(broker, stream.topicId)
-    if (topic === undefined) return []
+    if (topic === undefined || broker.takenAway.has(topic.id)) return []
     const found = readDynamic(topic)
     const shards = new Set(fixed[stream.spec.channel].map(({ shard }) => shard))
     return [...shards].flatMap((shard) => checkShard(stream, shard, fixed, found))
@@ -178,6 +178,8 @@ export function checkApplication(application: Application, broker: MemoryBroker)
       : violation(complaint),
   )
   if (lease === undefined) return [...told, { promise: 'request', detail: `${name} never got its stream` }]
+  if (ending === 'live' && broker.takenAway.has(lease.topicId))
+    return [...told, violation('it was not told that somebody else deleted its topic, or got the same again')]
   if (ending === 'live' && parts.length === 0) return [...told, violation('it was never subscribed')]
   return [
     ...told,
@@ -191,7 +193,11 @@ export function checkApplication(application: Application, broker: MemoryBroker)
         part.events,
         isWhole,
       )
-      const reset = part.reset === undefined ? [] : [violation(`it was told reset: ${part.reset}`)]
+      const before = parts[i - 1]?.topicId ?? part.topicId
+      const reset =
+        part.reset === undefined || broker.takenAway.has(before) || broker.takenAway.has(part.topicId)
+          ? []
+          : [violation(`it was told reset: ${part.reset}`)]
       return [...reset, ...(problem === undefined ? [] : [violation(`from ${part.offset} on: ${problem}`)])]
     }),
   ]

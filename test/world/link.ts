@@ -19,6 +19,8 @@ export interface Surroundings {
 interface CallOptions {
   /** What is written, by name: a later write to the same comes after it. Reads have none. */
   readonly writes?: readonly string[]
+  /** A write that may take effect after its failure, whatever comes in between. */
+  readonly mayBeLate?: true
   /** Why the service refuses the call at this moment, before it has an effect. */
   readonly refusal?: () => TapelineError | undefined
 }
@@ -68,7 +70,7 @@ export class Link {
     name: string,
     effect: () => Promise<T>,
     signal: AbortSignal | undefined,
-    { writes, refusal }: CallOptions,
+    { writes, mayBeLate, refusal }: CallOptions,
   ): Promise<T> {
     const { clock, weather, trace } = this.#around
     const { host } = this
@@ -104,8 +106,8 @@ export class Link {
         else if (mode === 'hang')
           clock.after(undefined, PATIENCE_MS * (0.5 + this.#around.random()), () => fail('no answer'))
         else if (fate === 'lost-request') fail('the request was lost')
-        else if (fate === 'late' && writes) {
-          this.#applyLater(writes, () => apply(false))
+        else if (fate === 'late') {
+          this.#applyLater(writes ?? [], () => apply(false))
           fail('the answer was lost, and the effect is late')
         } else {
           if (fate === 'lost-answer') fail('the answer was lost')
@@ -113,7 +115,7 @@ export class Link {
         }
       }
       signal?.addEventListener('abort', onAbort, { once: true })
-      const fate = weather.fate(host, writes !== undefined)
+      const fate = weather.fate(host, writes !== undefined || mayBeLate === true)
       clock.after(host, weather.transitMs(host), () => {
         trace.add(host.name, name)
         clock.after(undefined, weather.transitMs(host), () => arrive(fate))

@@ -27,6 +27,8 @@ export class MemoryBroker implements Broker {
   readonly topics = new Map<string, MemoryTopic>()
   /** Topics that were deleted. */
   readonly removed: MemoryTopic[] = []
+  /** The identities of topics that somebody else deleted. */
+  readonly takenAway = new Set<string>()
   readonly readers = new Set<MemoryReader>()
   /** Who took which transactional id over, and when. */
   readonly takeOvers: { readonly id: string; readonly host: string | undefined; readonly at: number }[] = []

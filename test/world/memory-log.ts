@@ -68,12 +68,10 @@ export class MemoryPartition {
     this.#notify()
   }
 
-  /** Keeps the last record of each key, and no tombstone, before an offset. */
+  /** Keeps the last record of each key before an offset, tombstones too: they stay for a day. */
   compact(before: number): void {
     const last = new Map(this.records.map(({ key, offset }) => [key, offset]))
-    this.records = this.records.filter(
-      ({ key, value, offset }) => offset >= before || (last.get(key) === offset && value !== null),
-    )
+    this.records = this.records.filter(({ key, offset }) => offset >= before || last.get(key) === offset)
   }
 
   #notify(): void {

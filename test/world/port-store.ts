@@ -20,6 +20,7 @@ export function createPortStore(inner: MemoryStore, around: Surroundings, host: 
         `write ${writes.map(({ claim, newOffset }) => `${claim.topic}:${claim.partition}@${newOffset}`)}`,
         () => inner.write(writes),
         signal,
+        { mayBeLate: true },
       ),
     ping: (signal) => link.call('ping', async () => {}, signal),
     close: async () => {},

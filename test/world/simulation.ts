@@ -132,11 +132,17 @@ export class Simulation {
     const name = `app${this.applications.length}`
     const channel = (['trade', 'trade', 'quote', 'status'] as const)[Math.floor(random() * 4)] ?? 'trade'
     const symbols = some.length === 0 || channel === 'status' ? ['*'] : some
-    const application = new Application(this.world, () => this.#gateways(), name, {
-      channel,
-      symbols,
-      ttl: 0,
-    })
+    const application = new Application(
+      this.world,
+      () => this.#gateways(),
+      this.world.broker.takenAway,
+      name,
+      {
+        channel,
+        symbols,
+        ttl: 0,
+      },
+    )
     this.applications.push(application)
     void application.run()
   }
