@@ -3,18 +3,22 @@ import { toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { ControlBus } from './bus.ts'
 import type { ProcessReport } from './process-report.ts'
-import { CONTROL_VERSION } from './records.ts'
+import { CONTROL_VERSION, type ControlRecordOf } from './records.ts'
 
 export type Role = 'producer' | 'coordinator' | 'consumer-fixed' | 'gateway'
 
+type Heartbeat = ControlRecordOf<'HEARTBEAT'>
+
 const HEARTBEAT_MS = 2_000
+/** So much of what a process reads goes into one record, which has at most 1 MiB. */
+const MOST_READING_BYTES = 256 * 1024
 /** A member that has been silent so long is taken for gone. */
 const SILENT_MS = 7_000
 
 interface Member {
   readonly instance: string
   readonly roles: readonly string[]
-  /** The leases that it reads; undefined where what it says is not understood (R23). */
+  /** The leases that it reads; undefined where what it says is not understood (R23), or not complete yet. */
   readonly reading: readonly string[] | undefined
   /** What it last said of itself; undefined of this process. */
   readonly report?: ProcessReport | undefined
@@ -45,26 +49,54 @@ export function joinMembership(
 
   let reportOfThis: (() => ProcessReport) | undefined
 
-  const stop = bus.on('HEARTBEAT', ({ instance, roles, reading, report }) => {
-    members.set(instance, { instance, roles, reading, report, lastSeen: now() })
+  /** What the parts of a heartbeat have told so far, by process. */
+  const begun = new Map<string, { readonly reading: string[]; parts: number }>()
+  /** All that a process reads, once the last part of its heartbeat is there; before that, what it said the last time. */
+  const gather = ({ instance, reading, part, parts }: Heartbeat): readonly string[] | undefined => {
+    if (part === 0) begun.set(instance, { reading: [], parts: 0 })
+    const gathered = begun.get(instance)
+    if (gathered?.parts !== part) return members.get(instance)?.reading
+    for (const id of reading) gathered.reading.push(id)
+    gathered.parts++
+    if (gathered.parts < parts) return members.get(instance)?.reading
+    begun.delete(instance)
+    return gathered.reading
+  }
+
+  const stop = bus.on('HEARTBEAT', (heartbeat) => {
+    const { instance, roles, part } = heartbeat
+    const report = part === 0 ? heartbeat.report : members.get(instance)?.report
+    members.set(instance, { instance, roles, reading: gather(heartbeat), report, lastSeen: now() })
   })
   const stopUnreadable = bus.onUnreadable(({ kind, instance }) => {
     if (kind !== 'HEARTBEAT' || instance === undefined) return
     members.set(instance, { instance, roles: [], reading: undefined, lastSeen: now() })
   })
+  const sendHeartbeat = async (): Promise<void> => {
+    const pieces = inPieces(readHere(), MOST_READING_BYTES)
+    for (const [part, reading] of pieces.entries()) {
+      const author = { v: CONTROL_VERSION, kind: 'HEARTBEAT', instance: me.instance } as const
+      const report = part === 0 ? reportOfThis?.() : undefined
+      await bus.send([{ ...author, roles: [...me.roles], reading, part, parts: pieces.length, report }])
+    }
+  }
+
+  let isBeating = false
+  let isDue = false
+  /** One heartbeat after the other: the parts of two must not mix. */
   const beat = (): void => {
-    bus
-      .send([
-        {
-          v: CONTROL_VERSION,
-          kind: 'HEARTBEAT',
-          instance: me.instance,
-          roles: [...me.roles],
-          reading: readHere(),
-          report: reportOfThis?.(),
-        },
-      ])
-      .catch((error: unknown) => log.debug({ code: toTapelineError(error).code }, 'a heartbeat was not sent'))
+    isDue = true
+    if (isBeating) return
+    isBeating = true
+    void (async () => {
+      while (isDue) {
+        isDue = false
+        await sendHeartbeat().catch((error: unknown) =>
+          log.warn({ code: toTapelineError(error).code }, 'a heartbeat was not sent'),
+        )
+      }
+      isBeating = false
+    })()
   }
   const timer = startInterval(beat, HEARTBEAT_MS)
   timer.unref()
@@ -73,7 +105,9 @@ export function joinMembership(
   return {
     live() {
       for (const [instance, member] of members) {
-        if (now() - member.lastSeen > SILENT_MS) members.delete(instance)
+        if (now() - member.lastSeen <= SILENT_MS) continue
+        members.delete(instance)
+        begun.delete(instance)
       }
       const self = { instance: me.instance, roles: me.roles, reading: readHere(), lastSeen: now() }
       return [self, ...[...members.values()].filter((member) => member.instance !== me.instance)]
@@ -91,4 +125,21 @@ export function joinMembership(
       stopUnreadable()
     },
   }
+}
+
+/** Texts in lists of at most so many bytes; at least one list. */
+function inPieces(texts: readonly string[], mostBytes: number): string[][] {
+  let piece: string[] = []
+  const pieces = [piece]
+  let bytes = 0
+  for (const text of texts) {
+    bytes += Buffer.byteLength(text) + 3
+    if (bytes > mostBytes && piece.length > 0) {
+      piece = []
+      pieces.push(piece)
+      bytes = Buffer.byteLength(text) + 3
+    }
+    piece.push(text)
+  }
+  return pieces
 }

@@ -113,6 +113,9 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
     roles: z.array(z.string()),
     /** Leases that have readers there: their time to live does not run. */
     reading: z.array(z.string()),
+    /** Which part of `reading` this is, and of how many that follow one another: a record is bounded. */
+    part: z.number().int().default(0),
+    parts: z.number().int().default(1),
     /** Left out by versions that did not have it, and where it is of another shape: who reads which lease counts all the same. */
     report: processReportSchema.optional().catch(undefined),
   }),

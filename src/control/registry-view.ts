@@ -8,6 +8,9 @@ export interface StreamEntry extends StreamRecord {
   readonly offset: number
 }
 
+/** So many leases that have ended are remembered. */
+const MOST_ENDED = 10_000
+
 /** A record that this process does not understand (R23). */
 export interface Unreadable {
   readonly offset: number
@@ -24,6 +27,8 @@ export class RegistryView {
   readonly #leases = new Map<string, LeaseRecord>()
   readonly #leasesOfStream = new Map<string, Set<string>>()
   readonly #bySpec = new Map<string, string>()
+  /** The applications of leases that have ended lately, the oldest first. */
+  readonly #ended = new Map<string, string>()
   readonly #unreadable = new Map<string, Unreadable>()
   #leaderEpoch = -1
   #controlOffset = 0
@@ -122,6 +127,11 @@ export class RegistryView {
     return this.#leases.get(id)
   }
 
+  /** Whose lease it was that has ended lately. */
+  ownerOfEnded(id: string): string | undefined {
+    return this.#ended.get(id)
+  }
+
   /** How many live leases a stream has. */
   leaseCount(streamId: string): number {
     return this.#leasesOfStream.get(streamId)?.size ?? 0
@@ -155,6 +165,8 @@ export class RegistryView {
   #setLease(lease: LeaseRecord): void {
     if (lease.state === 'ended') {
       this.#removeLease(lease.id)
+      this.#ended.set(lease.id, lease.app)
+      if (this.#ended.size > MOST_ENDED) this.#ended.delete(this.#ended.keys().next().value ?? '')
       return
     }
     this.#leases.set(lease.id, lease)

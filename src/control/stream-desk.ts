@@ -81,7 +81,8 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
 type Request = ControlRecordOf<'CREATE_TOPIC_REQUEST'> | ControlRecordOf<'END_LEASE_REQUEST'>
 
 /**
- * Sends a request to the coordinator and waits for its reply, and for the registry to show the result.
+ * Sends a request to the coordinator and waits for its reply, and for the registry to show the result. A result that shows there is
+ * an answer too: a leader may die between the two.
  * Raises what the coordinator answers, or CONTROL_UNAVAILABLE where no answer comes in time.
  */
 export async function askCoordinator(
@@ -91,16 +92,30 @@ export async function askCoordinator(
   signal: AbortSignal,
   waitMs = REPLY_WAIT_MS,
 ): Promise<void> {
-  await ask(
+  const shown = Promise.withResolvers<void>()
+  const result = request.kind === 'END_LEASE_REQUEST' ? 'ended' : 'ready'
+  const unwatch = registry.watch((change) => {
+    const leaseId = change.kind === 'ready' ? change.lease.id : change.leaseId
+    if (change.kind === result && leaseId === request.leaseId) shown.resolve()
+  })
+  const answered = new AbortController()
+  const reply = ask(
     bus,
     request,
     {
       waitMs,
       whom: 'a coordinator',
-      settle: (reply, deadline) => registry.reached(reply.registryOffset, deadline),
+      settle: ({ registryOffset }, deadline) => registry.reached(registryOffset, deadline),
     },
-    signal,
+    AbortSignal.any([signal, answered.signal]),
   )
+  try {
+    await Promise.race([reply, shown.promise])
+  } finally {
+    unwatch()
+    reply.catch(() => undefined)
+    answered.abort()
+  }
 }
 
 function copySpec(spec: Lease['spec']): ControlRecordOf<'CREATE_TOPIC_REQUEST'>['spec'] {

@@ -169,3 +169,17 @@ test('what a heartbeat carries is bounded', () => {
   assert.ok(JSON.stringify(report).length < 16_000, `${JSON.stringify(report).length} characters`)
   assert.deepEqual(report.actors[0]?.context, { targetTopic: topics.slice(0, 10), batch: 1 })
 })
+
+test('a process that reads 100,000 leases is heard of with all of them, and those that it leaves are left', async (t) => {
+  const { join } = await setUp(t)
+  const [here, there] = [await join('here', []), await join('there', [])]
+  let leases = Array.from({ length: 100_000 }, (_, n) => `01jx${String(n).padStart(22, '0')}`)
+  there.membership.reading(() => leases)
+  const readThere = () => here.membership.live().find(({ instance }) => instance === 'there')?.reading ?? []
+  there.membership.report(() => ({ actors: [], alerts: [] }))
+  await until('all are known', () => readThere().length === leases.length)
+  assert.deepEqual(readThere(), leases)
+  leases = leases.slice(0, 2)
+  there.membership.report(() => ({ actors: [], alerts: [] }))
+  await until('the others are left', () => readThere().length === 2)
+})

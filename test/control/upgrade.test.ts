@@ -48,7 +48,7 @@ describe('records that this process does not understand', () => {
     const heartbeat = { v: 1, instance: 'i', kind: 'HEARTBEAT', roles: ['gateway'], reading: ['l'] }
     assert.deepEqual(decodeControl(bytes({ ...heartbeat, report: { actors: [{ machine: 'new' }] } })), {
       ...heartbeat,
-      report: undefined,
+      ...{ part: 0, parts: 1, report: undefined },
     })
   })
 })

@@ -31,8 +31,8 @@ export async function createCoordinatorServices(
   const candidacy = await joinCoordinators(parts, signal)
   const queue = createRequestQueue(parts, candidacy)
   const inTurn = createSerializer()
-  /** The streams of the batch in hand that got ready. */
-  let ready: readonly string[] = []
+  /** Streams that the registry has as ready and that nobody was told of yet, also where answering who asked for them failed. */
+  const untold = new Set<string>()
 
   /** Marks streams as ending: producers drop the route when they see it. */
   const markEnding = async (streamIds: readonly string[], stop: AbortSignal): Promise<void> => {
@@ -67,7 +67,9 @@ export async function createCoordinatorServices(
 
   const notifyActors = async (batch: TopicBatch, stop: AbortSignal): Promise<void> => {
     if (batch.kind === 'create') {
+      const ready = [...untold].filter((id) => view.stream(id)?.state === 'ready')
       if (ready.length > 0) await tellActors(parts, 'ready', ready, stop)
+      for (const id of ready) untold.delete(id)
       queue.finish()
       return
     }
@@ -94,10 +96,7 @@ export async function createCoordinatorServices(
   return {
     receiveRequests: (stop) => inTurn(() => queue.receive(stop)),
     createTopics: (stop) =>
-      lead(stop, async (deadline) => {
-        ready = []
-        ready = await makeRequestedTopics(parts, queue, deadline)
-      }),
+      lead(stop, (deadline) => makeRequestedTopics(parts, queue, (id) => untold.add(id), deadline)),
     notifyActors: (batch, stop) => lead(stop, (deadline) => notifyActors(batch, deadline)),
     deleteTopics: (batch, stop) => lead(stop, (deadline) => deleteTopics(batch, deadline)),
     async close() {

@@ -7,23 +7,28 @@ import type { CoordinatorParts, ReadRequest, RequestQueue } from './requests.ts'
 
 type Spec = StreamRecord['spec']
 
+/** A record of the registry has at most 1 MiB, and holds more than the spec. */
+const MOST_SPEC_BYTES = 512 * 1024
+
 /** What became of each topic by its name: made, or why not. */
 type Outcome = ReadonlyMap<string, TopicDescription | TapelineError>
 
 /**
- * Makes the topics of the requests in hand and answers each request by itself; gives the streams that got ready. The registry comes
+ * Makes the topics of the requests in hand, tells which streams got ready, and answers each request by itself. The registry comes
  * first (`creating`), then the topic, then `ready` with its start, the leases and the leader's position in one transaction (R10).
  * Doing it again after a failure gives the same topics and leases. A stream's id is the name of its topic.
  */
 export async function makeRequestedTopics(
   parts: CoordinatorParts,
   queue: RequestQueue,
+  onReady: (streamId: string) => void,
   signal: AbortSignal,
-): Promise<readonly string[]> {
+): Promise<void> {
   const { broker, registry, leader, settings, log } = parts
   const { view } = registry
-  const accepted = withinLimits(parts, queue.requests())
-  const refused = queue.requests().filter((request) => !accepted.includes(request))
+  const [small, large] = bySize(queue.requests())
+  const accepted = withinLimits(parts, small)
+  const refused = small.filter((request) => !accepted.includes(request))
   const fresh = new Map<string, Spec>()
   for (const { topicName, record } of accepted) {
     if (view.streamOf(record.spec)?.state !== 'ready') fresh.set(topicName, record.spec)
@@ -49,22 +54,31 @@ export async function makeRequestedTopics(
   )
   const position = { kind: 'leader', controlOffset: queue.controlOffset } as const
   const offset = await leader.write([...ready, ...leases, position], abandoned, signal)
+  for (const name of fresh.keys()) if (!failed.has(name)) onReady(name)
 
   await queue.reply(requestIds(answered), offset, null)
   const limit = `the application has ${settings.maxPerApplication} streams already`
   await queue.reply(requestIds(refused), offset, new TapelineError('STREAM_LIMIT', limit))
+  const size = `what the stream asks for is larger than ${MOST_SPEC_BYTES / 1024} KiB`
+  await queue.reply(requestIds(large), offset, new TapelineError('RECORD_TOO_LARGE', size))
   for (const [name, error] of failed) {
     log.warn({ topic: name, reason: error.message }, 'a dynamic topic could not be made')
     const asked = accepted.filter(({ topicName }) => topicName === name)
     await queue.reply(requestIds(asked), offset, asTold(error))
   }
-  return [...fresh.keys()].filter((name) => !failed.has(name))
 }
 
 /** What the asker is told: asking again helps, unless the broker will never do it. */
 function asTold(error: TapelineError): TapelineError {
   const isRefused = error.code === 'BROKER_REFUSED' || error.code === 'BROKER_FORBIDDEN'
   return isRefused ? error : new TapelineError('TOPIC_CREATION_FAILED', error.message)
+}
+
+/** The requests that the registry can hold, and those that are too large: written, they would fail the whole batch for ever. */
+function bySize(requests: readonly ReadRequest[]): [ReadRequest[], ReadRequest[]] {
+  const isLarge = ({ record: { spec } }: ReadRequest): boolean =>
+    Buffer.byteLength(JSON.stringify(spec)) > MOST_SPEC_BYTES
+  return [requests.filter((request) => !isLarge(request)), requests.filter(isLarge)]
 }
 
 function requestIds(requests: readonly ReadRequest[]): string[] {

@@ -22,6 +22,8 @@ import type { Leader, RegistryBody } from './leader.ts'
 import { createLeaseClock } from './lease-clock.ts'
 
 const MOST_REQUESTS = 200
+/** So many leases that nobody reads end in one transaction; the others follow in the next look. */
+const MOST_EXPIRED = 1_000
 const POLL_MS = 200
 /** How long one look at the control topic may take, with all that it ends. */
 const LOOK_MS = 15_000
@@ -127,7 +129,7 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
 
   /** What a leader before us began and did not finish. */
   const unfinished = (): TopicBatch | undefined => {
-    const ending = [...view.streams()].filter((stream) => stream.state === 'ending')
+    const ending = [...view.streams()].filter(({ state }) => state === 'ending').slice(0, MOST_REQUESTS)
     if (ending.length === 0) return undefined
     return { kind: 'delete', requests: ending.map(({ topic, id }) => ({ topicName: topic, streamId: id })) }
   }
@@ -208,10 +210,13 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
     const unknown: string[] = []
     for (const { leaseId, app, requestId } of asked) {
       const lease = view.leaseRecord(leaseId)
-      if (lease === undefined || (lease.app !== app && app !== 'admin')) unknown.push(requestId)
-      else ended.set(leaseId, ending(lease, 'deleted'))
+      // Asked again, since who ended it could not answer: it is as it should be.
+      const owner = lease?.app ?? view.ownerOfEnded(leaseId)
+      if (owner === undefined || (owner !== app && app !== 'admin')) unknown.push(requestId)
+      else if (lease) ended.set(leaseId, ending(lease, 'deleted'))
     }
-    for (const lease of clock.expired(leasesRead())) ended.set(lease.id, ending(lease, 'expired'))
+    for (const lease of clock.expired(leasesRead()).slice(0, MOST_EXPIRED))
+      ended.set(lease.id, ending(lease, 'expired'))
     const removed = [...ended.keys()].flatMap((id) => view.leaseRecord(id) ?? [])
     const position = withPosition ? [{ kind: 'leader', controlOffset } as const] : []
     const offset =

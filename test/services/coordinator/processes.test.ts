@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { TapelineError } from '../../../src/errors.ts'
+import { TapelineError, toTapelineError } from '../../../src/errors.ts'
 import { NAMES } from '../../names.ts'
 import { until } from '../until.ts'
 import { NEVER, setUp, tradesOf } from './offices.ts'
@@ -206,4 +206,59 @@ test('the broker is away: registry, control topic and leader go on when it is ba
   const lease = await ask(gateway, 'lease', 'B-USD')
   assert.equal(gateway.desk.get('lease')?.topic, lease.topic)
   await until('it has recovered', () => leader.machine?.report().state === 'active')
+})
+
+/** Calls back in front of each publish of a reply by a process; what it throws is thrown instead. */
+function beforeReply(process: Process, work: () => Promise<void>): void {
+  process.broker.beforePublish = async (entries) => {
+    const bodies = entries.flatMap(({ records }) =>
+      records.map(({ value }) => String(Buffer.from(value ?? []))),
+    )
+    if (bodies.some((body) => body.includes('"kind":"REPLY"'))) await work()
+  }
+}
+
+test('answering who asked for a stream fails: the others are told of it all the same', async (t) => {
+  const world = await setUp(t)
+  const [leader, gateway] = [await world.start('a'), await world.start('b', { coordinates: false })]
+  await ask(gateway, 'before', 'A-USD')
+  const told: string[] = []
+  gateway.bus.on('NOTIFY_PRODUCER', ({ ready }) => told.push(...ready))
+  let failures = 2
+  beforeReply(leader, async () => {
+    if (failures-- > 0) throw new TapelineError('BROKER_UNAVAILABLE', 'the connection broke')
+  })
+  const lease = await ask(gateway, 'lease', 'B-USD')
+  await until('producers are told', () => told.includes(lease.topic))
+})
+
+test('the leader dies between the result and its answer: the asker sees the result, and so does who asks again', async (t) => {
+  const world = await setUp(t)
+  const [first, second, gateway] = [
+    await world.start('a'),
+    await world.start('b'),
+    await world.start('c', { coordinates: false }),
+  ]
+  await ask(gateway, 'lease', 'A-USD')
+  beforeReply(first, () => first.broker.kill())
+  await gateway.desk.end('lease', 'app', AbortSignal.timeout(5_000))
+  await gateway.desk.end('lease', 'app', NEVER)
+  assert.equal(second.leader.leading, true)
+  await assert.rejects(gateway.desk.end('lease', 'others', NEVER), { code: 'STREAM_UNKNOWN' })
+  await assert.rejects(gateway.desk.end('none', 'app', NEVER), { code: 'STREAM_UNKNOWN' })
+})
+
+test('a request that no record of the registry can hold is refused, and the others of its batch are served', async (t) => {
+  const world = await setUp(t)
+  const process = await world.start('a')
+  await ask(process, 'before', 'A-USD')
+  const symbols = Array.from({ length: 60_000 }, (_, n) => `S${String(n).padStart(7, '0')}-USD`)
+  const large = { channel: 'trade', symbols, exchanges: [] } as const
+  const [refused, served] = await Promise.allSettled([
+    process.desk.request({ leaseId: 'large', app: 'app', spec: large, ttlMs: 0 }, NEVER),
+    ask(process, 'small', 'B-USD'),
+  ])
+  assert.equal(refused.status === 'rejected' && toTapelineError(refused.reason).code, 'RECORD_TOO_LARGE')
+  assert.equal(served.status, 'fulfilled')
+  assert.equal(process.machine?.report().errorInfo, null)
 })
