@@ -43,8 +43,8 @@ export class Cluster {
   readonly #ranges = new WeakMap<ApiVersions, SpokenVersions>()
   readonly #brokers = new Map<number, Address>()
   #controller = -1
-  /** Which of the addresses is asked first; another one after a failure. */
-  #first = 0
+  /** When each address last gave no answer (performance.now): for what any broker can answer, those are asked last. */
+  readonly #unanswered = new Map<string, number>()
   #closed = false
 
   /** A request without an answer within `answerMs` shows that its connection has stalled. */
@@ -150,8 +150,10 @@ export class Cluster {
     } catch (error) {
       if (error instanceof ResponseError && 'response' in error) return error['response'] as Answer<N>
       if (this.#closed) throw closed()
-      if (to === 'any') this.#first++
-      if (connection !== undefined) await closeQuietly(connection)
+      if (connection !== undefined) {
+        this.#unanswered.set(`${connection.host}:${connection.port}`, performance.now())
+        await closeQuietly(connection)
+      }
       throw brokerError(error, `${name} failed`)
     }
   }
@@ -179,12 +181,12 @@ export class Cluster {
     return this.#pool.get(address)
   }
 
-  /** All that is known of, beginning with another one after each failure. */
+  /** All that is known of; those that gave no answer come last, the latest of them at the end. */
   #addresses(): Address[] {
     const all = [...this.#bootstrap, ...this.#brokers.values()]
-    const different = [...new Map(all.map((each) => [`${each.host}:${each.port}`, each])).values()]
-    const first = this.#first % different.length
-    return [...different.slice(first), ...different.slice(0, first)]
+    const different = new Map(all.map((each) => [`${each.host}:${each.port}`, each]))
+    const since = (key: string): number => this.#unanswered.get(key) ?? 0
+    return [...different].sort(([a], [b]) => since(a) - since(b)).map(([, address]) => address)
   }
 
   async #locate(node: number): Promise<Address> {
