@@ -80,6 +80,15 @@ function open(
 }
 
 describe('Coinbase', () => {
+  test('a trade behind a hole comes within a second or two, although nothing else does, and says what it follows', async (t) => {
+    const { service, source } = await start(t, ['SKL-BTC'])
+    await pull(source, 'it connects', (all) => changesOf(all).length === 1)
+    service.send(MATCH, { ...MATCH, trade_id: MATCH.trade_id + 3 })
+    const items = await pull(source, 'two trades', (all) => eventsOf(all, 'trade').length === 2)
+    const follows = items.flatMap((item) => (item.channel === 'trade' ? [item.follows] : []))
+    assert.deepEqual(follows, [String(MATCH.trade_id - 1), String(MATCH.trade_id + 2)])
+  })
+
   test('asks for matches, ticker and heartbeat; match and last_match are trades with the side of the taker', async (t) => {
     const { service, source } = await start(t, ['skl-btc'])
     await pull(source, 'it connects', (all) => changesOf(all).length === 1)
