@@ -135,7 +135,17 @@ export const FAULTS = {
       const lacking = names.filter((name) => name.startsWith(NAMES.dynamic) && random() < 0.6)
       const isFixed = random() < 0.3
       if (isFixed) lacking.push(...names.filter((name) => name.startsWith('market.') && random() < 0.5))
-      return host && lacking.length > 0 ? simulation.weather.hide(host, lacking) : undefined
+      if (host === undefined || lacking.length === 0) return undefined
+      // Applications that come again just then resume from topics that are not shown.
+      for (const application of simulation.applications) if (random() < 0.4) application.disconnect()
+      let end: (() => void) | undefined
+      const later = simulation.world.clock.after(undefined, random() * 1_000, () => {
+        end = simulation.weather.hide(host, lacking)
+      })
+      return () => {
+        later.cancel()
+        end?.()
+      }
     },
   },
   aside: {
