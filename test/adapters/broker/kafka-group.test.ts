@@ -8,15 +8,17 @@ import { requireServer } from '../../servers/availability.ts'
 import { kafkaMissing, kafkaTool } from '../../servers/kafka.ts'
 import { openKafkaFor, type ProxiedKafka, startProxiedKafka } from './kafka-fixtures.ts'
 
-/** One member and all that it was given, call by call. */
+/** One member and all that it was given, call by call, and how often it was told that others may have that. */
 interface Joined {
   readonly member: GroupMember
   readonly all: number[][]
+  readonly doubts: () => number
   readonly last: () => number[]
 }
 
-async function join(broker: Broker, group: string, topic: string): Promise<Joined> {
+async function join(broker: Broker, group: string, topic: string, hearsDoubts = false): Promise<Joined> {
   const all: number[][] = []
+  let doubts = 0
   const member = await broker.joinGroup(
     {
       group,
@@ -24,10 +26,15 @@ async function join(broker: Broker, group: string, topic: string): Promise<Joine
       onAssignment: async (partitions) => {
         all.push(partitions.map(({ partition }) => partition))
       },
+      ...(hearsDoubts && {
+        onDoubt() {
+          doubts++
+        },
+      }),
     },
     deadline(),
   )
-  return { member, all, last: () => all.at(-1) ?? [] }
+  return { member, all, doubts: () => doubts, last: () => all.at(-1) ?? [] }
 }
 
 const total = (...members: readonly Joined[]) =>
@@ -103,6 +110,27 @@ describe('groups on Kafka', requireServer(kafkaMissing()), () => {
     assert.ok(isReleased)
     assert.ok(!held.has(second.last()[0] ?? -1))
     await Promise.all([first.leave(), second.member.leave()])
+  })
+
+  test('while the broker stands still a member keeps what it has, in doubt, and asks for the same afterwards', async (t) => {
+    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const [topic, group] = [await makeTopic(broker, 4), uniqueName('group')]
+    const alone = await join(broker, group, topic, true)
+    await until('it has all', () => alone.last().length === 4)
+    kafka.server.pause()
+    try {
+      await until('it is in doubt', () => alone.doubts() === 1)
+      assert.deepEqual(alone.all, [[0, 1, 2, 3]], 'nothing was taken from it')
+    } finally {
+      kafka.server.resume()
+    }
+    await until('it is told what it has', () => alone.all.length === 2)
+    assert.deepEqual(alone.all, [
+      [0, 1, 2, 3],
+      [0, 1, 2, 3],
+    ])
+    assert.equal(alone.doubts(), 1)
+    await alone.member.leave()
   })
 
   test('a member that is cut off loses its partitions, knows it by itself, and its late commit changes nothing', async (t) => {
