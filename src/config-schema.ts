@@ -280,6 +280,11 @@ export const configSchema = z.strictObject({
       statementTimeout: duration('30s', 'Timescale: how long one statement may take, at least a second.', {
         leastMs: 1_000,
       }),
+      queryTimeout: duration(
+        '5s',
+        'Embedded: how long a query of an application may take, at least a second: the database does one thing at a time.',
+        { leastMs: 1_000 },
+      ),
       chunkInterval: duration('1h', 'Length of a chunk of the trades and quotes tables, at least a minute.', {
         leastMs: 60_000,
       }),

@@ -100,6 +100,7 @@ function hookRequests(app: GatewayServer, { identify, closing, log, meter }: Ser
   app.addHook('onRequest', async (request) => {
     if (closing()) throw new TapelineError('SHUTTING_DOWN', 'the gateway is closing')
     request.caller = callerOf(request, identify)
+    refuseEncoded(request)
     if (request.ws && request.routeOptions.url !== SOCKET_ROUTE) {
       throw new TapelineError('UPGRADE_REQUIRED', `there is no WebSocket at ${pathOf(request)}`)
     }
@@ -115,6 +116,18 @@ function hookRequests(app: GatewayServer, { identify, closing, log, meter }: Ser
     const seconds = elapsedTime / 1000
     meter.observe('http_request_seconds', seconds, { method, route, status: String(statusCode) })
     log.debug({ method, route, status: statusCode, seconds }, 'request')
+  })
+}
+
+/** A compressed body would be read as if it were not: no route takes one. Raises MEDIA_TYPE_UNSUPPORTED. */
+function refuseEncoded({ headers }: FastifyRequest): void {
+  const encoding = headers['content-encoding']
+  if (encoding === undefined || encoding.toLowerCase() === 'identity') return
+  const [field, value, message] = ['content-encoding', encoding, 'is not taken: no body may be compressed']
+  const remedy = 'Send the body as it is, without content-encoding.'
+  throw new TapelineError('MEDIA_TYPE_UNSUPPORTED', `content-encoding ${JSON.stringify(value)} ${message}`, {
+    remedy,
+    fields: [{ field, value, message, remedy }],
   })
 }
 

@@ -106,7 +106,9 @@ export async function openStoreAlone(
     return { store, close: () => store.close() }
   }
   if (mustExist) refuseMissing(config.data)
-  const { opened, close } = await withLock(config.data, () => openFolderStore(config, log, mustExist))
+  const { opened, close } = await withLock(config.data, () =>
+    openFolderStore(config, log, { alone: true, ...(mustExist && { mustExist }) }),
+  )
   return { store: opened, close }
 }
 

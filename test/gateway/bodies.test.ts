@@ -216,6 +216,18 @@ describe('POST /v1/streams refuses with code, field and remedy', () => {
     assert.match(String(answer.json()['detail']), /380 more/)
   })
 
+  test('a compressed body, or one that says so', async (t) => {
+    const { url } = await startPlatform(t)
+    const type = { 'content-type': 'application/json' }
+    for (const encoding of ['gzip', 'br', 'nonsense', 'gzip, identity']) {
+      const answer = await post(`${url}/v1/streams`, good, { ...type, 'content-encoding': encoding })
+      const [entry] = assertProblem(answer, 'MEDIA_TYPE_UNSUPPORTED', encoding)
+      assert.deepEqual([entry?.['field'], entry?.['value']], ['content-encoding', encoding])
+    }
+    const plain = await post(`${url}/v1/streams`, good, { ...type, 'content-encoding': 'Identity' })
+    assert.equal(plain.status, 201)
+  })
+
   test('no content type at all', async (t) => {
     const { url } = await startPlatform(t)
     const answer = await call(`${url}/v1/streams`, { method: 'POST', body: JSON.stringify(good) })

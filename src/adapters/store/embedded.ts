@@ -16,6 +16,8 @@ export interface EmbeddedStoreSettings {
   readonly columnstoreAfterMs?: number
   /** Age at which trades and quotes are removed, at least an hour; default 0: never. Candles stay. */
   readonly retentionMs?: number
+  /** How long a query may take at the most, whatever it asks for: nothing else is done meanwhile. */
+  readonly longestQueryMs?: number
   /** Raise DATA_FOLDER_UNUSABLE instead of making a store where there is none. */
   readonly mustExist?: true
   readonly log: Log
@@ -37,7 +39,7 @@ const QUERY_GRACE_MS = 500
  * ended and the database opened again. Raises DATA_FOLDER_UNUSABLE, STORE_UNAVAILABLE.
  */
 export async function openEmbeddedStore(settings: EmbeddedStoreSettings): Promise<Store> {
-  const { folder, mustExist, log } = settings
+  const { folder, longestQueryMs = Number.POSITIVE_INFINITY, mustExist, log } = settings
   if (mustExist && !hasStore(folder)) {
     throw new TapelineError('DATA_FOLDER_UNUSABLE', `There is no store in the folder ${folder}.`, {
       remedy: 'Name the folder of a platform that has run, with --data.',
@@ -48,10 +50,10 @@ export async function openEmbeddedStore(settings: EmbeddedStoreSettings): Promis
     columnstoreAfterMs: (settings.columnstoreAfterMs ?? 6 * HOUR_MS) || undefined,
     retentionMs: settings.retentionMs || undefined,
   }
-  return storeOf(await StoreHost.open({ folder, policies, maintained: false }, log))
+  return storeOf(await StoreHost.open({ folder, policies, maintained: false }, log), longestQueryMs)
 }
 
-function storeOf(host: StoreHost): Store {
+function storeOf(host: StoreHost, longestQueryMs: number): Store {
   return {
     lanes: 1,
     migrate: (signal) => host.call('migrate', undefined, { signal }),
@@ -59,12 +61,11 @@ function storeOf(host: StoreHost): Store {
     write: (writes, signal) => write(host, writes, signal),
     trades: (query, signal) => host.call('trades', query, { signal }),
     candles: (query, signal) => host.call('candles', query, { signal }),
-    query: (sql, { maxRows, timeoutMs }, signal) =>
-      host.call(
-        'query',
-        { sql, maxRows, timeoutMs },
-        { signal, timeoutMs: timeoutMs + QUERY_GRACE_MS, timedOut: () => timedOut(timeoutMs) },
-      ),
+    query(sql, { maxRows, timeoutMs: wantedMs }, signal) {
+      const timeoutMs = Math.min(wantedMs, longestQueryMs)
+      const options = { signal, timeoutMs: timeoutMs + QUERY_GRACE_MS, timedOut: () => timedOut(timeoutMs) }
+      return host.call('query', { sql, maxRows, timeoutMs }, options)
+    },
     ping: async () => {},
     close: () => host.close(),
   }

@@ -45,15 +45,22 @@ export function openFolderLog(config: Config): Promise<LogReader> {
   return openLogReadOnly(join(config.data, 'broker'))
 }
 
+/** What it is opened for: for the platform, or for one command that nobody waits behind. */
+interface FolderStoreUse {
+  readonly alone?: true
+  readonly mustExist?: true
+}
+
 /** Opens the database of a data folder whose lock the caller holds. */
-export function openFolderStore(config: Config, log: Log, mustExist?: true): Promise<Store> {
-  const { chunkInterval, columnstoreAfter, retention } = config.store
+export function openFolderStore(config: Config, log: Log, use: FolderStoreUse = {}): Promise<Store> {
+  const { chunkInterval, columnstoreAfter, retention, queryTimeout } = config.store
   return openEmbeddedStore({
     folder: join(config.data, 'store'),
     chunkIntervalMs: chunkInterval,
     columnstoreAfterMs: columnstoreAfter,
     retentionMs: retention,
-    ...(mustExist && { mustExist }),
+    ...(use.alone ? {} : { longestQueryMs: queryTimeout }),
+    ...(use.mustExist && { mustExist: use.mustExist }),
     log,
   })
 }

@@ -144,3 +144,14 @@ test('maintenance goes on by itself: old chunks are compressed and removed, cand
   assert.deepEqual(await storedIds(store, symbol), ['two days', 'now'], 'a compressed trade is found again')
   assert.deepEqual(problems, [])
 })
+
+test('no query holds up the others for longer than it may, whatever time it asks for', async (t) => {
+  const store = await openTemporaryStore(t, { longestQueryMs: 500 })
+  const symbol = unique('S')
+  const endless = 'select count(*) from pg_proc a, pg_proc b, pg_proc c, pg_proc d'
+  const slow = store.query(endless, { maxRows: 1, timeoutMs: 600_000 }, deadline())
+  const ended = assert.rejects(slow, { code: 'TIMEOUT', message: /500 ms/ })
+  const claim = await claimOne(store, unique('topic'))
+  await store.write([writeOf(claim, 1, segment('trade', [trade({ symbol })]))], deadline())
+  await ended
+})

@@ -197,6 +197,7 @@ describe('looking at a server', requireServer(postgresMissing()), () => {
       'store clock': 'ok',
       'store connections': 'warn',
       'store extension': 'warn',
+      'store queries': 'warn',
       'store rights': 'ok',
       'store schema': 'ok',
     })

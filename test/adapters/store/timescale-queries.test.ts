@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import pg from 'pg'
+import { inspectTimescale } from '../../../src/adapters/store/timescale.ts'
 import { deadline, segment, sql, store as storeRows, trade, unique } from '../../contract/store-fixtures.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { postgresMissing } from '../../servers/postgres.ts'
 import { query } from './psql.ts'
-import { openStore, temporaryServer } from './timescale-server.ts'
+import { openStore, settingsFor, temporaryServer } from './timescale-server.ts'
 
 describe('queries under a login of their own', requireServer(postgresMissing()), () => {
   test('a role that may only read answers queries, and cannot write', async (t) => {
@@ -25,6 +26,18 @@ describe('queries under a login of their own', requireServer(postgresMissing()),
     assert.equal((await store.trades({ symbol, limit: 1 }, deadline())).length, 1)
     assert.deepEqual((await sql(store, 'select current_user as who')).rows, [{ who: 'reader' }])
     await assert.rejects(sql(store, 'select * from secret'), { code: 'STORE_FORBIDDEN' })
+
+    const finding = async () => {
+      const found = await inspectTimescale(settingsFor(server.url, { queries: { url } }), deadline())
+      return found.find(({ check }) => check === 'store queries')
+    }
+    assert.match((await finding())?.detail ?? '', /reader .* has no temp_file_limit/)
+    await query(server, "alter role reader set temp_file_limit = '1GB'")
+    assert.match((await finding())?.detail ?? '', /may only read/)
+    await query(server, 'grant insert on trades to reader')
+    assert.match((await finding())?.detail ?? '', /may also write/)
+    await query(server, 'revoke select on quotes from reader')
+    assert.deepEqual((await finding())?.status, 'fail')
   })
 
   test('a login that is refused is told when the store is opened', async (t) => {

@@ -36,6 +36,7 @@ export async function inspectTimescale(
   try {
     const findings = [await serverFinding(session, address), await clockFinding(session)]
     findings.push(await connectionsFinding(session, settings.lanes), await extensionFinding(session))
+    findings.push(await queriesFinding(settings, signal))
     const rights = await rightsFinding(session)
     findings.push(rights)
     return rights.status === 'ok'
@@ -89,6 +90,48 @@ async function connectionsFinding(session: SqlSession, lanes: number): Promise<S
   if (free >= needed) return { check: 'store connections', status: 'ok', detail }
   const remedy = 'Raise max_connections of the server, or end clients that hold connections.'
   return { check: 'store connections', status: 'warn', detail, remedy }
+}
+
+/** Under which login applications ask. Raises what `openTimescaleStore` raises where the one for queries does not come about. */
+async function queriesFinding(settings: TimescaleSettings, signal: AbortSignal): Promise<ServerFinding> {
+  const check = 'store queries'
+  const { password: _ofWriter, queries, ...shared } = settings
+  if (queries === undefined) {
+    const detail =
+      'queries of applications use the login of the platform, which may write and read everything'
+    const remedy = 'Make a user who may only read these tables, and set store.queryUrl: docs/storage.md.'
+    return { check, status: 'warn', detail, remedy }
+  }
+  const address = parseAddress(queries.url)
+  const session = await PgSession.open({ ...shared, ...queries, address, readsOnly: true }, signal)
+  try {
+    const row = await only(
+      session,
+      `select current_user as user, current_setting('temp_file_limit') as spill,
+         (select rolsuper from pg_roles where rolname = current_user) as super,
+         (select string_agg(relname, ', ') from pg_class where relnamespace = current_schema::regnamespace
+            and relname in ('trades', 'quotes', 'candles', 'status') and not has_table_privilege(oid, 'select')) as closed,
+         (select string_agg(relname, ', ') from pg_class where relnamespace = current_schema::regnamespace
+            and relname in ('trades', 'quotes', 'candles', 'status')
+            and has_table_privilege(oid, 'insert, update, delete')) as open`,
+    )
+    const detail = `${row['user']} at ${nameOf(address)}`
+    if (row['closed'] != null) {
+      const remedy = 'grant select on all tables in schema public to the user.'
+      return { check, status: 'fail', detail: `${detail} may not read ${row['closed']}`, remedy }
+    }
+    if (row['super'] === 't' || row['open'] != null) {
+      const remedy = 'Take from the user all rights but select, and being a superuser.'
+      return { check, status: 'warn', detail: `${detail} may also write`, remedy }
+    }
+    if (row['spill'] === '-1') {
+      const remedy = `alter role "${row['user']}" set temp_file_limit = '1GB', as a superuser: a query may fill the disk.`
+      return { check, status: 'warn', detail: `${detail} has no temp_file_limit`, remedy }
+    }
+    return { check, status: 'ok', detail: `${detail} may only read` }
+  } finally {
+    await session.close()
+  }
 }
 
 async function extensionFinding(session: SqlSession): Promise<ServerFinding> {
