@@ -4,6 +4,8 @@ import { WebSocket } from 'ws'
 import { COINBASE_WEBSOCKET } from '../../adapters/source/coinbase.ts'
 import { CRYPTOCOMPARE_REST, CRYPTOCOMPARE_WEBSOCKET } from '../../adapters/source/cryptocompare.ts'
 import { parseAddress } from '../../adapters/source/feed/address.ts'
+import { parseObject } from '../../adapters/source/feed/text.ts'
+import { readBody, redactor, shownWords, wordsOfBody } from '../../adapters/source/feed/words.ts'
 import type { Config } from '../../config.ts'
 import { type Finding, fail, failure, ok, warn } from './finding.ts'
 
@@ -72,30 +74,36 @@ async function checkAddress(check: string, url: URL, key: string, signal: AbortS
     return ok(check, `${host} answers`)
   try {
     const first = await firstMessage(url, signal)
-    return first === undefined ? ok(check, `${host} speaks WebSocket`) : judge(check, host, first)
+    return first === undefined ? ok(check, `${host} speaks WebSocket`) : judge(check, host, first, key)
   } catch (error) {
     return fail(check, `${host} does not speak WebSocket: ${shown(error, key)}`, NETWORK)
   }
 }
 
 /** CryptoCompare's first message says whether the key is good. Source: its WebSocket documentation, message types. */
-function judge(check: string, host: string, text: string): Finding {
-  const [, type = '?'] = /"TYPE"\s*:\s*"?(\d+)/.exec(text) ?? []
+function judge(check: string, host: string, text: string, key: string): Finding {
+  const message = parseObject(text)
+  const type = String(message?.['TYPE'] ?? '?')
+  const told = shownWords(
+    [message?.['MESSAGE'], message?.['INFO']].filter(Boolean).join(': '),
+    redactor([key]),
+  )
+  const words = told && `: ${told}`
   switch (type) {
     case '20':
       return ok(check, `${host} speaks WebSocket and takes the key`)
     case '401':
-      return fail(check, `${host} refuses the key`, 'Check CRYPTOCOMPARE_API_KEY.')
+      return fail(check, `${host} refuses the key${words}`, 'Check CRYPTOCOMPARE_API_KEY.')
     case '429':
       return warn(
         check,
-        `${host} is over its rate limit`,
+        `${host} is over its rate limit${words}`,
         'Wait a minute; a running platform uses the same key.',
       )
     default:
       return warn(
         check,
-        `${host} began with a message of type ${type}`,
+        `${host} began with a message of type ${type}${words}`,
         'Its protocol may have changed: please report it.',
       )
   }
@@ -116,10 +124,18 @@ async function firstMessage(url: URL, signal: AbortSignal): Promise<string | und
   const opened = new Promise<void>((resolve, reject) => {
     socket.once('open', () => resolve())
     socket.on('error', reject)
+    socket.once('unexpected-response', async (request, response) => {
+      const words = wordsOfBody(await readBody(response))
+      request.destroy()
+      reject(new Error(`refused with HTTP ${response.statusCode}${words && `: ${words}`}`))
+    })
   })
-  const message = new Promise<string>((resolve) => {
+  const message = new Promise<string>((resolve, reject) => {
     socket.once('message', (bytes) => resolve(String(bytes)))
+    socket.once('close', (code, reason) => reject(new Error(`closed by the other side (${code}) ${reason}`)))
   })
+  // Nobody waits for it where the socket was not opened, or where it need not say anything.
+  message.catch(() => undefined)
   try {
     await within(opened, signal)
     if (!url.searchParams.has('api_key')) return undefined
@@ -143,6 +159,5 @@ async function within<T>(step: Promise<T>, signal: AbortSignal): Promise<T> {
 }
 
 function shown(error: unknown, key: string): string {
-  const text = error instanceof Error ? error.message : String(error)
-  return key === '' ? text : text.replaceAll(key, '***')
+  return shownWords(error instanceof Error ? error.message : String(error), redactor([key]))
 }

@@ -276,13 +276,17 @@ describe('who is accused: CryptoCompare', () => {
   ]) {
     test(`REST that says "${Message}" under HTTP 200 accuses no market and is asked again`, async (t) => {
       const service = await startService(t)
-      service.behaviour.refuse = 503
+      service.behaviour.received = () => undefined
       service.behaviour.rest = () => ({
         body: { Response: 'Error', Message, HasWarning: false, Type: 1, Data: {} },
       })
-      const { source } = openSource(t, service, { channels: ['quotes', 'candles'], markets: [BTC, ETH] })
+      const { source } = openSource(t, service, {
+        channels: ['quotes', 'candles'],
+        markets: [BTC, ETH],
+        timeoutMs: 100,
+      })
       const { code, message } = await failureOf(source)
-      assert.equal(code, Message.startsWith('Something') ? 'SOURCE_UNAVAILABLE' : 'SOURCE_UNAUTHORIZED')
+      assert.equal(code, Message.startsWith('Something') ? 'SOURCE_STALE' : 'SOURCE_UNAUTHORIZED')
       assert.ok(message.includes(`rest: ${Message}`), message)
       const asked = service.calls.length
       await until('REST is asked again and again', () => service.calls.length > asked + 3)

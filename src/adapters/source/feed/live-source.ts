@@ -331,7 +331,7 @@ export class LiveSource implements Source {
     if (!this.#fallback) return first
     const second = this.#fallback.failure
     if (this.#fallback.delivering || !second) return undefined
-    const code = first.code === 'SOURCE_UNAVAILABLE' ? second.code : first.code
+    const { code } = rankOf(second) > rankOf(first) ? second : first
     return new TapelineError(code, `${first.message}; ${second.message}`)
   }
 
@@ -339,4 +339,11 @@ export class LiveSource implements Source {
     const about = status(this.name, this.#options.now(), state, detail)
     return { channel: 'connection', status: about, ...(resumed && { resumed }) }
   }
+}
+
+/** What a person must do something about comes before what passes by itself. */
+const BY_RANK = ['SOURCE_UNAVAILABLE', 'SOURCE_STALE', 'SOURCE_RATE_LIMITED', 'SOURCE_UNAUTHORIZED']
+
+function rankOf({ code }: TapelineError): number {
+  return BY_RANK.indexOf(code)
 }

@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { checkSource } from '../../src/cli/doctor/source.ts'
+import { loadConfig } from '../../src/config.ts'
+import { Service, sendFrame } from '../adapters/source/service.ts'
+
+const KEY = 'k3y-that-must-not-be-seen'
+
+async function findings(service: Service): Promise<string> {
+  const config = loadConfig({
+    file: undefined,
+    environment: { CRYPTOCOMPARE_API_KEY: KEY },
+    flags: { source: { url: service.url, restUrl: service.restUrl } },
+  })
+  const found = await checkSource(config, { isCertain: true }, AbortSignal.timeout(15_000))
+  return found.map(({ check, status, detail }) => `${status} ${check}: ${detail}`).join('\n')
+}
+
+describe('doctor shows what a source says', () => {
+  test('where it refuses the key', async (t) => {
+    const service = await Service.start(t, {
+      connected: (socket) =>
+        sendFrame(socket, { TYPE: '401', MESSAGE: 'UNAUTHORIZED', INFO: `the key ${KEY} has expired` }),
+    })
+    assert.match(
+      await findings(service),
+      /^fail source: .* refuses the key: UNAUTHORIZED: the key \*\*\* has expired$/m,
+    )
+  })
+
+  test('where it refuses the connection, and where it closes it', async (t) => {
+    const service = await Service.start(t, { refuse: 403, refusal: '{"message":"this address has moved"}' })
+    assert.match(await findings(service), /^fail source: .*refused with HTTP 403: this address has moved$/m)
+    const closing = await Service.start(t, { connected: (socket) => socket.close(1008, 'no such plan') })
+    assert.match(await findings(closing), /^fail source: .*closed by the other side \(1008\) no such plan$/m)
+  })
+})
