@@ -132,7 +132,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
       meter.count('duplicates_dropped_total')
       return
     }
-    if (kept.has(key) && trade.ts <= (window.last?.ts ?? -1)) return
+    if (kept.has(key) && trade.ts < (window.last?.ts ?? -1)) return
     if (verdict === 'conflict') parts.onConflict(trade)
     if (verdict === 'maybe') meter.count('maybe_repeated_total')
     addGap(trade, gaps.close(key, shard.k, window, trade, follows))
