@@ -7,7 +7,9 @@ import type { Violation } from './violations.ts'
 import type { Weather } from './weather.ts'
 
 const LOOK_MS = 1_000
-/** An outage is shown within 5 s by what stands still; that takes a look of a few seconds to tell. */
+/** An outage is shown within 5 s by what stands still. */
+const SHOWN_WITHIN_MS = 5_000
+/** It takes some seconds more until nobody was at work before it. */
 const SHOWN_AFTER_MS = 9_000
 /** Nothing but the broker itself holds what a source gave up for longer: a publish and a derivation have a deadline each (R3). */
 const LONGEST_MS = 45_000
@@ -42,13 +44,16 @@ export class Watch {
     if (!this.#weather.isGone('broker')) return
     for (const { host, running } of before) {
       if (host.state !== 'running' || host.frozenAt >= begun) continue
-      // An application that reads nothing misses nothing.
-      for (const { id, machine, state } of running?.roster.list() ?? [])
-        if (state !== 'error' && !(machine === 'consumerDynamic' && state === 'idle'))
+      for (const { id, machine, state, since } of running?.roster.list() ?? []) {
+        // An application that reads nothing misses nothing; who tries again just now has said so before.
+        const isFine = state === 'error' || (machine === 'consumerDynamic' && state === 'idle')
+        const enteredAt = Date.parse(since) - host.skewMs
+        if (!isFine && clock.now - enteredAt > SHOWN_WITHIN_MS)
           this.violations.push({
             promise: 'not shown',
             detail: `${id} of ${host.name} is in ${state} ${SHOWN_AFTER_MS / 1_000} s after the broker went away`,
           })
+      }
     }
   }
 
