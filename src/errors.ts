@@ -204,6 +204,20 @@ export const ERROR_KINDS = {
     meaning: 'Somebody else deleted a topic of the platform and made another one of the same name.',
     remedy: 'Nothing is read from it or written to it. Find out who did it; ask for the stream again.',
   },
+  TOPIC_IN_USE: {
+    retryable: false,
+    status: 409,
+    meaning: 'The registry knows the topic: it belongs to a stream, and goes with it.',
+    remedy: 'End the streams that use it: tapeline streams.',
+  },
+  PREFIX_TAKEN: {
+    retryable: false,
+    status: 409,
+    meaning:
+      'Topics of these names are in use, but this platform has no registry on the broker: they belong to another one.',
+    remedy:
+      'Choose other topics.prefix, topics.dynamicPrefix and topics.controlPrefix: docs/kafka.md#a-broker-that-is-shared.',
+  },
   TOPIC_EXISTS: {
     retryable: false,
     status: 409,

@@ -5,6 +5,7 @@ import { summaryOf } from '../gateway/routes/topics.ts'
 import { streamSchema, streamsSchema, topicsSchema } from '../gateway/schemas.ts'
 import { openLogAlone } from '../topology/engines.ts'
 import {
+  type ApiClient,
   requirePlatform,
   TARGET_HELP,
   TARGET_OPTIONS,
@@ -23,7 +24,7 @@ Usage: tapeline streams [list] [--json]
        tapeline streams create '{"channel": ..., "symbols": [...]}' [--json]
        tapeline streams show ID [--json]
        tapeline streams delete ID [ID ...] [--json]
-       tapeline streams topics [--all] [--json]
+       tapeline streams topics [--all | --unknown | --remove NAME] [--json]
 
 Asks the running platform for streams, lists and ends them. A stream is a lease on a topic; equal
 requests share one topic. topics lists the dynamic topics of the broker, also while no platform runs.
@@ -33,6 +34,8 @@ requests share one topic. topics lists the dynamic topics of the broker, also wh
   --exchanges E    exchanges with commas, such as coinbase,kraken (default: all)
   --ttl T          how long it lives without a reader: 90s, 30m, 1h; 0 until deleted (default: 1h)
   --all            the fixed and the internal topics as well
+  --unknown        only those that look like the platform's and belong to no stream; it leaves them alone
+  --remove NAME    removes one of these
   --json           print what the API answers
 ${TARGET_HELP}
 
@@ -58,6 +61,8 @@ export const command: Command = {
     exchanges: { type: 'string' },
     ttl: { type: 'string' },
     all: { type: 'boolean' },
+    unknown: { type: 'boolean' },
+    remove: { type: 'string' },
     json: { type: 'boolean' },
   },
   run: (flags, words, terminal) =>
@@ -112,12 +117,14 @@ async function remove(flags: Flags, words: readonly string[], terminal: Terminal
 
 async function topics(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
   expectWords(words, '', 0)
-  const path = flags['all'] ? '/v1/topics?all=true' : '/v1/topics'
-  const answer = await throughPlatformOr(
-    flags,
-    (client) => client.call(path, topicsSchema, terminal.signal),
-    () => listTopics(flags, terminal.signal),
-  )
+  const unwanted = textFlag(flags, 'remove')
+  if (unwanted !== undefined) return removeTopic(flags, unwanted, terminal)
+  const path = `/v1/topics${flags['unknown'] ? '?unknown=true' : flags['all'] ? '?all=true' : ''}`
+  const ask = (client: ApiClient) => client.call(path, topicsSchema, terminal.signal)
+  // Only a platform that runs knows which topics belong to no stream.
+  const answer = flags['unknown']
+    ? await ask(requirePlatform(flags))
+    : await throughPlatformOr(flags, ask, () => listTopics(flags, terminal.signal))
   if (flags['json']) {
     terminal.print(JSON.stringify(answer))
     return 0
@@ -127,7 +134,15 @@ async function topics(flags: Flags, words: readonly string[], terminal: Terminal
     return [name, String(partitions), String(earliest), String(end), kept]
   })
   if (rows.length > 0) terminal.print(formatTable(['TOPIC', 'PARTITIONS', 'EARLIEST', 'END', 'KEPT'], rows))
+  else if (flags['unknown']) terminal.note('Every dynamic topic belongs to a stream.')
   else terminal.note(`There are no dynamic topics. ${exampleOf(flags)}`)
+  return 0
+}
+
+async function removeTopic(flags: Flags, name: string, terminal: Terminal): Promise<number> {
+  const path = `/v1/topics/${encodeURIComponent(name)}`
+  await requirePlatform(flags).call(path, z.undefined(), terminal.signal, { method: 'DELETE' })
+  terminal.print(flags['json'] ? JSON.stringify({ removed: name }) : `${name} is removed`)
   return 0
 }
 

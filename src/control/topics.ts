@@ -34,12 +34,36 @@ export function requiredTopics(settings: TopicSettings): TopicSpec[] {
   ]
 }
 
+/** Whether a dynamic topic of ours could have this name: a ULID behind the prefix. */
+export function isDynamicName({ dynamic }: PlatformNames, name: string): boolean {
+  return name.startsWith(dynamic) && /^[0-9a-hjkmnp-tv-z]{26}$/.test(name.slice(dynamic.length))
+}
+
+/**
+ * A platform without a registry has published nothing yet: what is in use under its prefixes is another one's. Two that publish to
+ * the same topics would take each other's records for a zombie's. Raises PREFIX_TAKEN.
+ */
+async function refuseForeign(
+  broker: Broker,
+  names: PlatformNames,
+  known: ReadonlyMap<string, TopicDescription>,
+  signal: AbortSignal,
+): Promise<void> {
+  const fixed = Object.values(names.fixed).find((name) => known.get(name)?.offsets.some(({ end }) => end > 0))
+  const dynamic = (await broker.listTopics(names.dynamic, signal)).find(({ name }) =>
+    isDynamicName(names, name),
+  )
+  const taken = fixed ?? dynamic?.name
+  if (taken !== undefined)
+    throw new TapelineError('PREFIX_TAKEN', `${taken} is in use, but there is no ${names.registry}`)
+}
+
 /** How often topics that another process makes at the same time are looked at again. */
 const ROUNDS = 5
 
 /**
  * Makes the topics that the platform needs; those that exist stay as they are, also those that another process has made
- * meanwhile. Raises PARTITIONS_CHANGED where a fixed topic has another number of partitions.
+ * meanwhile. Raises PREFIX_TAKEN, and PARTITIONS_CHANGED where a fixed topic has another number of partitions.
  */
 export async function ensureTopics(
   broker: Broker,
@@ -50,6 +74,7 @@ export async function ensureTopics(
   const required = requiredTopics(settings)
   const names = required.map(({ name }) => name)
   const known = new Map((await broker.describeTopics(names, signal)).map((topic) => [topic.name, topic]))
+  if (!known.has(settings.names.registry)) await refuseForeign(broker, settings.names, known, signal)
   const missing: TopicSpec[] = []
   for (const spec of required) {
     const topic = known.get(spec.name)

@@ -6,6 +6,7 @@ import type { Delivery } from '../ports/delivery.ts'
 import type { Log, Meter } from '../ports/log.ts'
 import type { Store } from '../ports/store.ts'
 import type { StreamDesk } from '../ports/streams.ts'
+import type { TopicDesk } from '../ports/topics.ts'
 import type { AppEndpoint } from '../ports/transport.ts'
 
 /** An application's key. The application is called by the key's name; the one named `admin` may do everything. */
@@ -36,6 +37,7 @@ export interface GatewayOptions {
   readonly delivery: Delivery
   readonly store: Store
   readonly broker: Broker
+  readonly topics: TopicDesk
   /** How the names of dynamic topics begin. */
   readonly dynamicPrefix: string
   readonly deadLetters: DeadLetters

@@ -29,6 +29,7 @@ const ROUTES = [
   ['/v1/streams', ['get', 'post']],
   ['/v1/streams/{id}', ['delete', 'get']],
   ['/v1/topics', ['get']],
+  ['/v1/topics/{name}', ['delete']],
   ['/v1/topics/{name}/records', ['get']],
   ['/v1/trades', ['get']],
   ['/v1/ws', ['get']],

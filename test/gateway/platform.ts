@@ -350,6 +350,7 @@ export async function startPlatform(
     port: 0,
     keys: [],
     dynamicPrefix: 'app.',
+    topics: { unknown: async () => [], remove: async () => untouched() },
     ...parts,
     alerts: () => parts.alerts,
     ready: () => ({ ready: parts.checks.every(({ ok }) => ok), checks: parts.checks }),

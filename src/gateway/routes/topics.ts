@@ -8,7 +8,7 @@ import type { GatewayOptions } from '../options.ts'
 import { recordsSchema, topicsSchema } from '../schemas.ts'
 import { callerIn, deadlineOf, type GatewayServer } from '../server.ts'
 
-interface TopicRouteOptions extends Pick<GatewayOptions, 'broker' | 'dynamicPrefix'> {
+interface TopicRouteOptions extends Pick<GatewayOptions, 'broker' | 'dynamicPrefix' | 'topics'> {
   readonly closing: () => boolean
 }
 
@@ -33,7 +33,7 @@ const tags = ['topics']
 /** The broker's topics and their raw records. */
 export function registerTopics(
   app: GatewayServer,
-  { broker, dynamicPrefix, closing }: TopicRouteOptions,
+  { broker, dynamicPrefix, topics: desk, closing }: TopicRouteOptions,
 ): void {
   app.route({
     method: 'GET',
@@ -43,15 +43,45 @@ export function registerTopics(
       summary: 'Dynamic topics, or all',
       tags,
       querystring: z.strictObject({
+        unknown: z
+          .enum(['true', 'false'])
+          .optional()
+          .describe('true: only dynamic topics that belong to no stream.'),
         all: z.enum(['true', 'false']).optional().describe('true: fixed and internal topics as well.'),
       }),
       response: { 200: topicsSchema },
     },
     config: { errors: ['INPUT_INVALID', 'BROKER_UNAVAILABLE'] },
     handler: async (request, reply) => {
+      if (request.query.unknown === 'true')
+        return { topics: (await desk.unknown(deadlineOf(reply))).map(summaryOf) }
       const prefix = request.query.all === 'true' ? '' : dynamicPrefix
       const topics = await broker.listTopics(prefix, deadlineOf(reply))
       return { topics: topics.map(summaryOf) }
+    },
+  })
+
+  app.route({
+    method: 'DELETE',
+    url: '/v1/topics/:name',
+    schema: {
+      operationId: 'removeTopic',
+      summary: 'Remove a dynamic topic that belongs to no stream',
+      description: 'From this machine or with the admin key. A topic that the registry knows is refused.',
+      tags,
+      params: z.object({ name: z.string().min(1).max(249).describe('Name of a topic.') }),
+      response: { 204: z.undefined().describe('Removed.') },
+    },
+    config: {
+      errors: [
+        ...(['INPUT_INVALID', 'FORBIDDEN', 'TOPIC_UNKNOWN', 'TOPIC_IN_USE', 'UPGRADE_NEEDED'] as const),
+        'BROKER_UNAVAILABLE',
+      ],
+    },
+    handler: async (request, reply) => {
+      requireOperator(callerIn(request))
+      await desk.remove(request.params.name, deadlineOf(reply))
+      return reply.code(204).send()
     },
   })
 

@@ -1,6 +1,7 @@
 import { createWebSocketEndpoint } from '../../adapters/transport/websocket.ts'
 import { createDeadLetterDesk } from '../../control/dead-letters.ts'
 import { createStreamDesk } from '../../control/stream-desk.ts'
+import { createTopicDesk } from '../../control/topic-desk.ts'
 import { startGateway } from '../../gateway/gateway.ts'
 import type { StreamDesk } from '../../ports/streams.ts'
 import type { ConsumerDynamicServices } from '../../services/consumer-dynamic/application.ts'
@@ -17,7 +18,7 @@ export async function startGatewayRole(
   foundation: StoreFoundation,
   isStarted: () => boolean,
 ): Promise<string> {
-  const { config, broker, names, store, bus, membership, instance, started, log } = foundation
+  const { config, broker, names, store, bus, registry, membership, instance, started, log } = foundation
   const { desk, delivery, unalert } = await startDelivery(foundation)
   // An address that cannot be listened on must not leave delivery running: the process would never end.
   started.add('gateway', () => delivery.close())
@@ -29,6 +30,7 @@ export async function startGatewayRole(
     store,
     broker,
     dynamicPrefix: names.dynamic,
+    topics: createTopicDesk({ broker, names, registry }),
     deadLetters: createDeadLetterDesk({ instance, broker, names, bus, membership, newId, log }),
     endpoint: createWebSocketEndpoint,
   })

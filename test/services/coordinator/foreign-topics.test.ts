@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { claimOwnership } from '../../../src/control/claim.ts'
+import { platformNames, type TopicPrefixes } from '../../../src/control/names.ts'
 import { type RegistryRecord, registryEntry } from '../../../src/control/records.ts'
+import { createTopicDesk } from '../../../src/control/topic-desk.ts'
+import { ensureTopics } from '../../../src/control/topics.ts'
 import type { Broker } from '../../../src/ports/broker.ts'
 import { NAMES } from '../../names.ts'
 import { until } from '../until.ts'
@@ -94,3 +97,54 @@ test('a topic that is there otherwise under the name of a stream that was not fi
   await until('the stream is gone', () => registry.view.stream(name) === undefined)
   assert.deepEqual(await world.broker.describeTopics([name], NEVER), [made])
 })
+
+test('a person removes by name what belongs to no stream, and nothing else', async (t) => {
+  const world = await setUp(t)
+  const { registry, desk: streams } = await world.start('leader')
+  const desk = createTopicDesk({ broker: world.broker, names: NAMES, registry })
+  const lease = await streams.request({ leaseId: 'l', app: 'a', ...tradesOf('A-USD') }, NEVER)
+  const [left, foreign] = [`${NAMES.dynamic}${world.newId()}`, 'app.orders']
+  await world.broker.createTopics(
+    [left, foreign].map((name) => ({ name, partitions: 1 })),
+    NEVER,
+  )
+  assert.deepEqual(
+    (await desk.unknown(NEVER)).map(({ name }) => name),
+    [left],
+  )
+  await assert.rejects(desk.remove(foreign, NEVER), { code: 'INPUT_INVALID' })
+  await assert.rejects(desk.remove(NAMES.registry, NEVER), { code: 'INPUT_INVALID' })
+  await assert.rejects(desk.remove(lease.topic, NEVER), { code: 'TOPIC_IN_USE' })
+  await assert.rejects(desk.remove(`${NAMES.dynamic}${world.newId()}`, NEVER), { code: 'TOPIC_UNKNOWN' })
+  const removed = await desk.remove(left, NEVER)
+  assert.equal(removed.name, left)
+  assert.deepEqual(await desk.unknown(NEVER), [])
+  assert.equal((await world.broker.describeTopics([foreign, lease.topic], NEVER)).length, 2)
+})
+
+test('a platform does not begin where another one has what its prefixes name; with others it does', async (t) => {
+  const world = await setUp(t)
+  const first = await world.start('leader')
+  const lease = await first.desk.request({ leaseId: 'l', app: 'a', ...tradesOf('A-USD') }, NEVER)
+  const begin = (prefixes: TopicPrefixes) =>
+    ensureTopics(
+      world.broker,
+      { names: platformNames(prefixes), partitions: 2, retentionMs: 1e9, deadLetterRetentionMs: 1e9 },
+      NEVER,
+    )
+  const second = { prefix: 'market-b', dynamicPrefix: 'app-b', controlPrefix: 'tapeline-b' }
+  await assert.rejects(begin({ ...second, dynamicPrefix: 'app' }), { code: 'PREFIX_TAKEN' })
+  await world.broker.publish(
+    [{ topic: NAMES.fixed.trade, partition: 0, shared: true, records: [MARKER] }],
+    NEVER,
+  )
+  await assert.rejects(begin({ ...second, prefix: 'market' }), { code: 'PREFIX_TAKEN' })
+  assert.deepEqual(await world.broker.listTopics('tapeline-b', NEVER), [], 'nothing is made')
+
+  await begin(second)
+  await begin(second)
+  assert.equal((await world.broker.describeTopics([lease.topic], NEVER)).length, 1)
+  assert.equal(first.leader.leading, true)
+})
+
+const MARKER = { key: null, value: null, headers: { v: 1, kind: 'marker', shard: 0, epoch: 0 } } as const
