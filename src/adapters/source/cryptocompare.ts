@@ -9,7 +9,8 @@ import { type CryptoCompareChannel, Subscriptions } from './cryptocompare/subscr
 import { parseAddress } from './feed/address.ts'
 import { QUEUE_CAPACITY } from './feed/arrival-queue.ts'
 import { MAX_SKEW_MS } from './feed/event-time.ts'
-import { LiveSource, type Outlet } from './feed/live-source.ts'
+import type { Outlet } from './feed/feed-protocol.ts'
+import { LiveSource } from './feed/live-source.ts'
 import type { ReconnectTiming } from './feed/reconnect-pacer.ts'
 import { redactor, secretsOf } from './feed/words.ts'
 

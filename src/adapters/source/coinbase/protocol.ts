@@ -1,7 +1,7 @@
 import { type Countdown, startTimer, type Timer } from '../../../async/timers.ts'
 import { canonicalSymbol } from '../../../domain/market-names.ts'
 import type { Market } from '../../../ports/source.ts'
-import type { FeedProtocol, FrameMeaning, MarketsChange, Outlet } from '../feed/live-source.ts'
+import type { FeedProtocol, FrameMeaning, MarketsChange, Outlet } from '../feed/feed-protocol.ts'
 import { readFrameText } from '../feed/text.ts'
 import { TradeSequences } from '../feed/trade-sequence.ts'
 import { refusalInWords, shownWords } from '../feed/words.ts'

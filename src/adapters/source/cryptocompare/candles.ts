@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Candle, Interval } from '../../../domain/events.ts'
 import type { Market } from '../../../ports/source.ts'
 import { isPlausible } from '../feed/event-time.ts'
-import type { Outlet } from '../feed/live-source.ts'
+import type { Outlet } from '../feed/feed-protocol.ts'
 import { readAmount, readCount, readPrice } from '../feed/values.ts'
 import { micros } from './trades.ts'
 

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { TapelineError } from '../../../errors.ts'
 import type { Market } from '../../../ports/source.ts'
-import type { FeedProtocol, FrameMeaning, MarketsChange, Outlet } from '../feed/live-source.ts'
+import type { FeedProtocol, FrameMeaning, MarketsChange, Outlet } from '../feed/feed-protocol.ts'
 import { parseObject, readFrameText } from '../feed/text.ts'
 import { refusalInWords, shownWords } from '../feed/words.ts'
 import { candleFrameSchema } from './candles.ts'

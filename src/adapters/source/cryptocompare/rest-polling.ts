@@ -1,7 +1,7 @@
 import { delay } from '../../../async/timers.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
-import type { Fallback, Outlet } from '../feed/live-source.ts'
+import type { Fallback, Outlet } from '../feed/feed-protocol.ts'
 import type { Prices, RestClient } from './rest-client.ts'
 import type { CryptoCompareChannel, Subscriptions, WantedMarket } from './subscriptions.ts'
 

@@ -1,5 +1,5 @@
 import type { Market } from '../../../ports/source.ts'
-import type { Outlet } from '../feed/live-source.ts'
+import type { Outlet } from '../feed/feed-protocol.ts'
 import { TradeOrder } from '../feed/trade-order.ts'
 import { CandleState } from './candles.ts'
 import { AGGREGATE, type ExchangeNames } from './exchange-names.ts'

@@ -8,78 +8,17 @@ import type {
   Source,
   SourceBatch,
   SourceHealth,
-  SourceItem,
 } from '../../../ports/source.ts'
 import { ArrivalQueue } from './arrival-queue.ts'
+import type { Fallback, FeedProtocol, MarketsChange, Outlet } from './feed-protocol.ts'
 import { Link, type LinkOptions } from './link.ts'
 import { Refusals } from './refusals.ts'
 import { marketResumed, status } from './status.ts'
-import { type Fault, Tally } from './tally.ts'
+import { Tally } from './tally.ts'
 import { Watchdog } from './watchdog.ts'
 
 /** What a service complains of is logged once in this time. */
 const COMPLAIN_EVERY_MS = 60_000
-
-/**
- * What a frame says of the connection.
- * `delivers`: data or an answer; `heartbeat`: the periodic one; `neutral`: valid, but no proof that data will come;
- * `malformed`, `mistimed`: it is left out and counted. An error: the service refuses or ends this connection.
- */
-export type FrameMeaning = 'delivers' | 'heartbeat' | 'neutral' | Fault | TapelineError
-
-/** What a change of the markets means for an open connection. */
-export interface MarketsChange {
-  readonly send: readonly string[]
-  /** The markets that are asked for from now on. */
-  readonly added: readonly Market[]
-}
-
-/** How one service's frames are asked for and read. */
-export interface FeedProtocol {
-  /** The markets asked for at present. */
-  readonly markets: number
-  /** What to send on a new connection to get all of them. Forgets what belonged to the connection before. */
-  opened(): readonly string[]
-  add(markets: readonly Market[]): MarketsChange
-  remove(markets: readonly Market[]): MarketsChange
-  /** Reads one frame and emits what is in it. Never throws. `recvTs`: microseconds. */
-  read(data: Buffer, recvTs: number): FrameMeaning
-  /** The connection has ended, or the source is closed: nothing is waited for any more. */
-  closed?(): void
-}
-
-/** A second way to some of the data while the WebSocket is down. */
-export interface Fallback {
-  /** Begins to poll; calls back whenever `delivering` or `failure` has changed. */
-  start(changed: () => void): void
-  stop(): void
-  readonly delivering: boolean
-  /** Why the last polls brought nothing. */
-  readonly failure: TapelineError | undefined
-  /** What it brings and what not, for the status event. */
-  readonly detail: string
-}
-
-/** What a protocol and a fallback may do to the source that owns them. */
-export interface Outlet {
-  /** Passes on what arrived in a frame: it proves that the WebSocket delivers. */
-  readonly emit: (item: SourceItem) => void
-  /** Passes on what a fallback brought: it proves that the fallback delivers. */
-  readonly polled: (item: SourceItem) => void
-  /** Passes on anything else. */
-  readonly note: (item: SourceItem) => void
-  /** Sends a frame on the open connection. */
-  readonly send: (frame: string) => void
-  /** The service refuses something without saying of what: nobody is accused, and while nothing is delivered this is why. */
-  readonly complain: (error: TapelineError) => void
-  /** The markets that the service refuses. */
-  readonly refusals: Refusals
-  readonly tally: Tally
-  /** How far after its arrival the time of an event may lie, in milliseconds. */
-  readonly maxSkewMs: number
-  /** Microseconds since the epoch. */
-  readonly now: () => number
-}
 
 export interface LiveSourceOptions {
   readonly name: string
