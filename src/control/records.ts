@@ -5,6 +5,9 @@ import { TapelineError } from '../errors.ts'
 import type { OutgoingRecord } from '../ports/broker.ts'
 import { processReportSchema } from './process-report.ts'
 
+/** Why a lease ended whose topic somebody else removed: whoever wants it may ask again. */
+export const TOPIC_REMOVED = 'somebody else removed its topic'
+
 /**
  * The JSON records of `tapeline.registry` (compacted, keyed) and `tapeline.control` (R9). Every record carries the lowest
  * version that may act on it (R23), the instance that wrote it and, where the leader wrote it, its epoch. This is the highest

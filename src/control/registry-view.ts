@@ -132,6 +132,14 @@ export class RegistryView {
     return this.#ended.get(id)
   }
 
+  /** The live leases of a stream. */
+  *leasesOf(streamId: string): Generator<LeaseRecord> {
+    for (const id of this.#leasesOfStream.get(streamId) ?? []) {
+      const lease = this.#leases.get(id)
+      if (lease !== undefined) yield lease
+    }
+  }
+
   /** How many live leases a stream has. */
   leaseCount(streamId: string): number {
     return this.#leasesOfStream.get(streamId)?.size ?? 0

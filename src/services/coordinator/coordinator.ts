@@ -7,7 +7,7 @@ import { createSerializer } from '../serialize.ts'
 import { joinCoordinators } from './candidacy.ts'
 import { makeRequestedTopics, makeTopics } from './make-topics.ts'
 import { tellActors } from './notify.ts'
-import { type CoordinatorParts, createRequestQueue } from './requests.ts'
+import { type CoordinatorParts, createRequestQueue, endingStream } from './requests.ts'
 
 /** How long one step may take: making 200 topics takes seconds on a busy broker. */
 const STEP_MS = 30_000
@@ -36,12 +36,7 @@ export async function createCoordinatorServices(
 
   /** Marks streams as ending: producers drop the route when they see it. */
   const markEnding = async (streamIds: readonly string[], stop: AbortSignal): Promise<void> => {
-    const ending = streamIds.flatMap((id) => {
-      const stream = view.stream(id)
-      if (!stream || stream.state === 'ending') return []
-      const { v: _v, instance: _instance, epoch: _epoch, offset: _offset, ...rest } = stream
-      return [{ ...rest, state: 'ending' as const }]
-    })
+    const ending = streamIds.flatMap((id) => endingStream(view.stream(id)))
     if (ending.length > 0) await leader.write(ending, [], stop)
   }
 

@@ -10,8 +10,10 @@ import {
   decodeControl,
   type LeaseRecord,
   readEnvelope,
+  TOPIC_REMOVED,
 } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
+import type { StreamEntry } from '../../control/registry-view.ts'
 import { specKey } from '../../domain/stream-spec.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, Reader } from '../../ports/broker.ts'
@@ -20,6 +22,7 @@ import type { TopicBatch } from '../../ports/pipeline.ts'
 import type { Candidacy } from './candidacy.ts'
 import type { Leader, RegistryBody } from './leader.ts'
 import { createLeaseClock } from './lease-clock.ts'
+import { createLostTopics } from './lost-topics.ts'
 
 const MOST_REQUESTS = 200
 /** So many leases that nobody reads end in one transaction; the others follow in the next look. */
@@ -44,6 +47,10 @@ export interface CoordinatorParts {
   readonly now: () => number
   readonly newId: () => string
   readonly log: Log
+  readonly alerts: {
+    raise(id: string, code: string, message: string): void
+    clear(id: string): void
+  }
 }
 
 interface CoordinatorSettings {
@@ -83,6 +90,7 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
   const { broker, names, registry, bus, membership, leader, instance, settings, now, newId, log } = parts
   const { view } = registry
   const clock = createLeaseClock(view, now)
+  const lostTopics = createLostTopics(parts)
   /** The term of the leadership that the reader and the batch in hand belong to. */
   let term = 0
   let reader: Reader | undefined
@@ -124,6 +132,7 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
     controlOffset = view.controlOffset
     await reader.assign([{ topic: names.control, partition: 0, offset: controlOffset }], signal)
     clock.restart()
+    lostTopics.rest()
     term = beginning
   }
 
@@ -166,8 +175,24 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
     // With creations in hand the position goes with their result: a leader after us must find them.
     await endLeases(endings, creations.length === 0, signal)
     if (creations.length > 0) return take(creations)
+    if (await endLost(signal)) return unfinished()
     const requests = clock.abandoned(settings.graceMs).slice(0, MOST_REQUESTS)
     return requests.length > 0 ? { kind: 'delete', requests } : undefined
+  }
+
+  /** Ends streams whose topics somebody else has removed: their leases, so that who reads them asks again, and then gets a new topic. */
+  const endLost = async (signal: AbortSignal): Promise<boolean> => {
+    const lost = await lostTopics.look(signal)
+    for (let first = 0; first < lost.length; first += MOST_REQUESTS) {
+      const streams = lost.slice(first, first + MOST_REQUESTS)
+      const leases = streams.flatMap((id) => [...view.leasesOf(id)])
+      const records = [
+        ...leases.map((lease) => ending(lease, TOPIC_REMOVED)),
+        ...streams.flatMap((id) => endingStream(view.stream(id))),
+      ]
+      await leader.write(records, leases, signal)
+    }
+    return lost.length > 0
   }
 
   /** A poll that failed half-way has read requests that nobody has in hand: the next one begins where the registry says. */
@@ -246,6 +271,7 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
   /** Looks for a batch to work on; gives whether this process leads. */
   const look = async (signal: AbortSignal): Promise<boolean> => {
     if (!(await candidacy.lead(signal))) {
+      lostTopics.rest()
       finish()
       return false
     }
@@ -277,6 +303,13 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
     reply,
     close: closeReader,
   }
+}
+
+/** The record that ends a stream: producers drop the route when they see it, and a new request gets a new topic. */
+export function endingStream(stream: StreamEntry | undefined): (RegistryBody & { kind: 'stream' })[] {
+  if (stream === undefined || stream.state === 'ending') return []
+  const { v: _v, instance: _instance, epoch: _epoch, offset: _offset, ...body } = stream
+  return [{ ...body, state: 'ending' }]
 }
 
 function ending(lease: LeaseRecord, reason: string): RegistryBody & { kind: 'lease' } {

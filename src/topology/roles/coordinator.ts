@@ -26,6 +26,7 @@ export async function startCoordinatorRole(
       now: Date.now,
       newId,
       log,
+      alerts: actorParts.alerts,
     },
     signal,
   )

@@ -1,3 +1,4 @@
+import { TOPIC_REMOVED } from '../../control/records.ts'
 import { parseStreamRequest } from '../../domain/stream-spec.ts'
 import type { Source } from '../../ports/source.ts'
 import { createProducerServices } from '../../services/producer/producer.ts'
@@ -68,9 +69,14 @@ export async function startProducerRole(
   services.onSourceBack(() => actor.send({ type: 'RETRY' }))
   const marketAlert = watchMarkets(source, actorParts.alerts)
   for (const topicName of standing.keys()) actor.send({ type: 'CREATE_TOPIC', topicName })
+  const unwatch = registry.watch((change) => {
+    if (change.kind !== 'ended' || change.reason !== TOPIC_REMOVED || !standing.has(change.leaseId)) return
+    actor.send({ type: 'CREATE_TOPIC', topicName: change.leaseId })
+  })
   started.add('producer', async (stop) => {
     await services.drain(stop)
     marketAlert.stop()
+    unwatch()
     unlisten()
     unlistenReplay()
     roster.remove('producer')

@@ -32,7 +32,7 @@ export async function setUp(t: TestContext, { graceMs = 60_000 } = {}) {
   })
   const newId = (): string => ulid(Date.now(), Math.random)
 
-  const start = async (instance: string, { coordinates = true } = {}) => {
+  const start = async (instance: string, { coordinates = true, speed = 1 } = {}) => {
     const mine = new ProcessBroker(broker)
     const registry = await openRegistry(mine, NAMES, quietLog, NEVER)
     const bus = await openControlBus(mine, NAMES, registry, quietLog, NEVER)
@@ -62,8 +62,9 @@ export async function setUp(t: TestContext, { graceMs = 60_000 } = {}) {
               membership,
               leader,
               instance,
-              now: Date.now,
+              now: () => Date.now() * speed,
               newId,
+              alerts,
             },
             settings: {
               ...{ graceMs, maxPerApplication: 1_000, retentionMs: 1e9 },
@@ -92,7 +93,7 @@ export async function setUp(t: TestContext, { graceMs = 60_000 } = {}) {
       await registry.close()
     })
     const desk = createStreamDesk({ instance, bus, registry, membership, newId })
-    return { broker: mine, registry, bus, membership, leader, machine, desk }
+    return { broker: mine, alerts, registry, bus, membership, leader, machine, desk }
   }
   return { broker, start, newId }
 }
