@@ -96,7 +96,7 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
         const { status, text } = await readyz(name)
         return status === 503 && text.includes(code)
       },
-      1_000,
+      SEEN_WITHIN_MS,
     )
   }
 

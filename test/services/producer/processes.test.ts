@@ -180,6 +180,7 @@ test('an outage of some minutes costs no trade and makes no gap either, and the 
   await producer.broker.find()
   await shared(world, [producer])
   const { missing } = await world.settle()
+  await world.assertInOrder()
   const gaps = (await world.counted(TOPICS.status)).filter(
     (record) => bodyOf<Status>(record).state === 'gap' && bodyOf<Status>(record).symbol !== undefined,
   )
@@ -215,6 +216,7 @@ test('what a producer kept of shards that another had meanwhile is published onl
   await producer.broker.find()
   await shared(world, [producer])
   await world.settle()
+  await world.assertInOrder()
   const ids = new Set((await world.counted(TOPICS.trade)).map((record) => bodyOf<Trade>(record).id))
   const lost = world.exchange.ledger.slice(before, after).filter(({ id }) => !ids.has(id))
   assert.deepEqual(lost, [], 'what came after the other had gone was kept')
