@@ -36,6 +36,9 @@ interface KnownMarket<Route> {
   routes: Route[]
 }
 
+/** The answers of so many markets are kept, about 20 MB; then the oldest goes, and is worked out again when it is asked for. */
+const MOST_ANSWERS = 50_000
+
 /**
  * Which routes want the events of a market. Looking up costs the same with 10 routes or 10,000 (R17): the answer for a
  * market is worked out once and kept, and a change of one route is applied to the answers that it concerns.
@@ -43,6 +46,8 @@ interface KnownMarket<Route> {
 export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
   readonly #routes = new Map<string, Route>()
   readonly #markets = new Map<string, KnownMarket<Route>>()
+  /** Stays at the oldest: a new iterator would pass by all that were deleted. */
+  readonly #oldest = this.#markets.keys()
 
   get(id: string): Route | undefined {
     return this.#routes.get(id)
@@ -77,8 +82,14 @@ export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
         matchesMarket(spec, channel, exchange, symbol),
       )
       market = { channel, exchange, symbol, routes }
+      if (this.#markets.size >= MOST_ANSWERS) this.#dropOldest()
       this.#markets.set(key, market)
     }
     return market.routes
+  }
+
+  #dropOldest(): void {
+    const oldest = this.#oldest.next()
+    if (!oldest.done) this.#markets.delete(oldest.value)
   }
 }

@@ -76,9 +76,17 @@ export class Cluster {
   }
 
   #learn(answer: Answer<'metadata'>): Map<string, TopicState> {
-    for (const { nodeId, host, port } of answer.brokers) this.#brokers.set(nodeId, { host, port })
+    this.#learnBrokers(answer.brokers)
     this.#controller = answer.controllerId
     return this.#view.update(answer.topics)
+  }
+
+  /** Those that are gone are forgotten: one that comes back is in a later answer. */
+  #learnBrokers(brokers: Answer<'metadata'>['brokers']): void {
+    if (brokers.length > 0) this.#brokers.clear()
+    for (const { nodeId, host, port } of brokers) this.#brokers.set(nodeId, { host, port })
+    const known = new Set(this.#addresses().map(addressKey))
+    for (const key of this.#unanswered.keys()) if (!known.has(key)) this.#unanswered.delete(key)
   }
 
   /** A topic as it is known, asked for where it is not; undefined where there is none. */
@@ -151,7 +159,7 @@ export class Cluster {
       if (error instanceof ResponseError && 'response' in error) return error['response'] as Answer<N>
       if (this.#closed) throw closed()
       if (connection !== undefined) {
-        this.#unanswered.set(`${connection.host}:${connection.port}`, performance.now())
+        this.#unanswered.set(addressKey(connection), performance.now())
         await closeQuietly(connection)
       }
       throw brokerError(error, `${name} failed`)
@@ -184,7 +192,7 @@ export class Cluster {
   /** All that is known of; those that gave no answer come last, the latest of them at the end. */
   #addresses(): Address[] {
     const all = [...this.#bootstrap, ...this.#brokers.values()]
-    const different = new Map(all.map((each) => [`${each.host}:${each.port}`, each]))
+    const different = new Map(all.map((each) => [addressKey(each), each]))
     const since = (key: string): number => this.#unanswered.get(key) ?? 0
     return [...different].sort(([a], [b]) => since(a) - since(b)).map(([, address]) => address)
   }
@@ -196,6 +204,10 @@ export class Cluster {
       throw new TapelineError('BROKER_UNAVAILABLE', `the broker ${node} is not there`)
     return address
   }
+}
+
+function addressKey({ host, port }: Pick<Connection, 'host' | 'port'>): string {
+  return `${host}:${port}`
 }
 
 function closed(): TapelineError {

@@ -1,5 +1,6 @@
 import { TapelineError } from '../../../errors.ts'
 import type { Answer } from './cluster.ts'
+import { UsedLately } from './used-lately.ts'
 
 /** A topic as the cluster knows it at present. */
 export interface TopicState {
@@ -44,7 +45,11 @@ const NO_ID = '00000000-0000-0000-0000-000000000000'
 
 /** What brokers have said of topics, for all parts of a client: what one learns of a topic that is gone, all know. */
 export class TopicView {
-  readonly #topics = new Map<string, TopicState>()
+  readonly #topics: UsedLately<TopicState>
+
+  constructor(now?: () => number) {
+    this.#topics = new UsedLately(now)
+  }
 
   known(name: string): TopicState | undefined {
     return this.#topics.get(name)

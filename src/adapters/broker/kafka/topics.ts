@@ -7,6 +7,7 @@ import { listOffsets, OFFSET_AT, placeKey, placesOf } from './offsets.ts'
 import { MAX_MESSAGE_BYTES } from './record-sizes.ts'
 import { BROKER_WAIT_MS } from './settings.ts'
 import type { TopicState, TopicView } from './topic-view.ts'
+import { UsedLately } from './used-lately.ts'
 
 /** The protocol's codes that are told apart. Source: https://kafka.apache.org/protocol#protocol_error_codes */
 const CODE = { unknownTopic: 3, exists: 36, notController: 41, unknownTopicId: 100 } as const
@@ -35,7 +36,7 @@ export class Topics {
   readonly #view: TopicView
   readonly #replication: number
   /** Settings by topic id: the platform never changes them after the topic is made. */
-  readonly #configs = new Map<string, TopicConfig>()
+  readonly #configs = new UsedLately<TopicConfig>()
 
   constructor(cluster: Cluster, view: TopicView, replication: number) {
     this.#cluster = cluster
@@ -151,7 +152,7 @@ export class Topics {
   }
 
   async #learnConfigs(states: readonly TopicState[], signal: AbortSignal): Promise<void> {
-    const unknown = states.filter(({ id }) => !this.#configs.has(id))
+    const unknown = states.filter(({ id }) => this.#configs.get(id) === undefined)
     if (unknown.length === 0) return
     const resources = unknown.map(({ name }) => ({
       resourceType: TOPIC_RESOURCE,

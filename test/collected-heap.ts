@@ -1,0 +1,22 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
+
+/** Bytes of the heap that are in use once everything that can go has gone. */
+export async function usedHeap(): Promise<number> {
+  for (let i = 0; i < 3; i++) {
+    collectGarbage()
+    // What is finalized is freed the next time.
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  return process.memoryUsage().heapUsed
+}
+
+/** What the heap has grown by after some work, in bytes. What the work needs once should be there before. */
+export async function heapGrowth(work: () => Promise<void> | void): Promise<number> {
+  const before = await usedHeap()
+  await work()
+  return (await usedHeap()) - before
+}
