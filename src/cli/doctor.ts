@@ -82,7 +82,7 @@ async function examine(flags: Flags, signal: AbortSignal): Promise<Finding[]> {
       ? checkSource(config, { isCertain: run === undefined || isSourceNamed }, signal)
       : [],
     checkPort(config, run),
-    client ? checkPlatform(client, signal) : [],
+    client ? checkPlatform(client, { hasGateway: run.roles.includes('gateway') }, signal) : [],
   ])
   const named = textFlag(flags, 'config')
   return [

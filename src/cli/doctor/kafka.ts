@@ -1,7 +1,7 @@
 import type { inspectKafka, KafkaInspection } from '../../adapters/broker/kafka.ts'
 import type { Config } from '../../config.ts'
 import { ROLES } from '../../config-schema.ts'
-import { platformNames } from '../../control/names.ts'
+import { isWithin, platformNames } from '../../control/names.ts'
 import { requiredTopics } from '../../control/topics.ts'
 import { ERROR_KINDS } from '../../errors.ts'
 import type { Log } from '../../ports/log.ts'
@@ -24,6 +24,7 @@ export async function checkKafka(config: Config, log: Log, signal: AbortSignal):
     return [
       serverFinding(config, found),
       rightsFinding(found),
+      ...platformFindings(config, found.names),
       ...topicFindings(config, found.topics, found.brokers.length),
       ...clockFinding(found),
     ]
@@ -51,6 +52,25 @@ function serverFinding({ broker }: Config, { version, brokers, controller }: Kaf
     'broker',
     `${version}, ${count} at ${broker.bootstrap.join(',')}, controller ${controller}; ${how}`,
   )
+}
+
+/** Which platforms share the broker, by their control topics. */
+function platformFindings(config: Config, names: readonly string[]): Finding[] {
+  const known = new Set(names)
+  const prefixes = names.flatMap((name) => {
+    const prefix = name.endsWith('.registry') ? name.slice(0, -'.registry'.length) : undefined
+    const isPlatform = known.has(`${prefix}.control`) && known.has(`${prefix}.checkpoints`)
+    return prefix !== undefined && isPlatform ? [prefix] : []
+  })
+  const others = prefixes.filter((prefix) => prefix !== config.topics.controlPrefix)
+  if (others.length === 0) return []
+  const check = 'broker platforms'
+  const detail = `${config.topics.controlPrefix} shares the broker with ${others.join(', ')}`
+  const { prefix, dynamicPrefix, controlPrefix } = config.topics
+  const isClose = others.some((other) =>
+    [prefix, dynamicPrefix, controlPrefix].some((own) => isWithin(own, other)),
+  )
+  return [isClose ? fail(check, detail, ERROR_KINDS.PREFIX_TAKEN.remedy) : ok(check, detail)]
 }
 
 function rightsFinding({ forbidden }: KafkaInspection): Finding {

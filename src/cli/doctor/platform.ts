@@ -1,4 +1,4 @@
-import { actorsSchema, alertsSchema, readinessSchema } from '../../gateway/schemas.ts'
+import { actorsSchema, alertsSchema, readinessSchema, topicsSchema } from '../../gateway/schemas.ts'
 import type { ApiClient } from '../api-client.ts'
 import { type Finding, fail, failure, ok, warn } from './finding.ts'
 
@@ -6,7 +6,11 @@ import { type Finding, fail, failure, ok, warn } from './finding.ts'
 const timeoutMs = 2_000
 
 /** Whether the running platform is ready, and what it has to say. */
-export async function checkPlatform(client: ApiClient, signal: AbortSignal): Promise<Finding[]> {
+export async function checkPlatform(
+  client: ApiClient,
+  { hasGateway }: { readonly hasGateway: boolean },
+  signal: AbortSignal,
+): Promise<Finding[]> {
   try {
     const readiness = await client.call('/readyz', readinessSchema, signal, { alsoReads: 503, timeoutMs })
     const late = readiness.checks.filter(({ ok: isGood }) => !isGood)
@@ -31,8 +35,19 @@ export async function checkPlatform(client: ApiClient, signal: AbortSignal): Pro
         warn(`alert ${id}`, `${code} since ${since}: ${message}`, 'docs/errors.md explains the code.'),
       )
     }
-    return findings
+    return hasGateway ? [...findings, ...(await unknownTopics(client, signal))] : findings
   } catch (error) {
     return [failure('platform', error)]
   }
+}
+
+/** Topics that look like the platform's and belong to no stream: it leaves them to a person. */
+async function unknownTopics(client: ApiClient, signal: AbortSignal): Promise<Finding[]> {
+  const { topics } = await client.call('/v1/topics?unknown=true', topicsSchema, signal, { timeoutMs })
+  if (topics.length === 0) return []
+  const named = topics.slice(0, 3).map(({ name }) => name)
+  const detail = `${topics.length} belong to no stream: ${named.join(', ')}`
+  const remedy =
+    "Where they are nobody else's, remove them: tapeline streams topics --unknown, then --remove NAME."
+  return [warn('unknown topics', detail, remedy)]
 }

@@ -28,6 +28,8 @@ export interface KafkaInspection {
   readonly brokers: readonly (Address & { readonly id: number })[]
   /** The broker that requests for the whole cluster go to. */
   readonly controller: number
+  /** All topics that the user may see, the broker's own left out. */
+  readonly names: readonly string[]
   /** Those of the uses that are there, sorted by name. */
   readonly topics: readonly KafkaTopic[]
   /** What the user may not do of what the platform does, such as `write to market.trades`. */
@@ -111,6 +113,7 @@ async function inspect(
     clusterId: cluster.clusterId ?? '',
     brokers: cluster.brokers.map(({ nodeId, host, port }) => ({ id: nodeId, host, port })),
     controller: cluster.controllerId,
+    names,
     topics: topics.sort((a, b) => (a.name < b.name ? -1 : 1)),
     forbidden,
     clockDifferenceMs: difference,
