@@ -118,7 +118,7 @@ async function readTrades(broker: Broker, topic: string): Promise<PublishedTrade
 }
 
 /** Reads a topic from its beginning to its end as of now; gives whether it is there. */
-async function readAll(
+export async function readAll(
   broker: Broker,
   topic: string,
   take: (partition: number, record: StoredRecord) => void,
