@@ -10,7 +10,7 @@ import { parseStreamRequest } from '../../../src/domain/stream-spec.ts'
 import { ulid } from '../../../src/domain/ulid.ts'
 import type { Broker, Reader } from '../../../src/ports/broker.ts'
 import { NAMES } from '../../names.ts'
-import { quietLog, quietMeter } from '../../quiet.ts'
+import { quietAlerts, quietLog, quietMeter } from '../../quiet.ts'
 
 /** The last build whose leader passes over what it does not understand, and deletes topics that it does not know. */
 const EARLIER = '334e83c'
@@ -62,7 +62,10 @@ async function lead(root: string, cluster: Broker, work: (parts: Led) => Promise
   const newId = (): string => ulid(Date.now(), Math.random)
   const limits = { graceMs: 0, maxPerApplication: 1_000, retentionMs: 1e9, fixedTopics: NAMES.fixed }
   const { createCoordinatorServices } = await load('services/coordinator/coordinator.ts')
-  const services = await createCoordinatorServices({ ...common, leader, newId, settings: limits }, NEVER)
+  const services = await createCoordinatorServices(
+    { ...common, alerts: quietAlerts, leader, newId, settings: limits },
+    NEVER,
+  )
   const { startCoordinator } = await load('topology/actors.ts')
   const { createAlerts } = await load('telemetry/alerts.ts')
   const machine = startCoordinator(
