@@ -205,6 +205,18 @@ export function describeQueries(store: () => Store): void {
     await assert.rejects(sql(store(), wide), { code: 'SQL_TOO_LARGE' })
   })
 
+  test('a statement that takes too long is ended, and the store goes on', async () => {
+    const symbol = unique('S')
+    await storeRows(store(), segment('trade', [trade({ symbol })]))
+    const endless = 'select count(*) from pg_proc a, pg_proc b, pg_proc c, pg_proc d'
+    await assert.rejects(store().query(endless, { maxRows: 1, timeoutMs: 200 }, deadline()), {
+      code: 'TIMEOUT',
+    })
+    await storeRows(store(), segment('trade', [trade({ symbol, id: '2' })]))
+    const found = await store().trades({ symbol, limit: 10 }, deadline())
+    assert.equal(found.length, 2)
+  })
+
   test('an answer that no memory holds is refused, and the store goes on', async () => {
     for (const statement of [
       "select repeat('x', 600000000)",
@@ -222,18 +234,6 @@ export function describeQueries(store: () => Store): void {
       const { rows } = await store().query('select 1 as one', { maxRows: 1, timeoutMs: 10_000 }, deadline())
       assert.deepEqual(rows, [{ one: 1 }], `after ${statement}`)
     }
-  })
-
-  test('a statement that takes too long is ended, and the store goes on', async () => {
-    const symbol = unique('S')
-    await storeRows(store(), segment('trade', [trade({ symbol })]))
-    const endless = 'select count(*) from pg_proc a, pg_proc b, pg_proc c, pg_proc d'
-    await assert.rejects(store().query(endless, { maxRows: 1, timeoutMs: 200 }, deadline()), {
-      code: 'TIMEOUT',
-    })
-    await storeRows(store(), segment('trade', [trade({ symbol, id: '2' })]))
-    const found = await store().trades({ symbol, limit: 10 }, deadline())
-    assert.equal(found.length, 2)
   })
 
   test('a call whose signal has gone off is not made', async () => {
