@@ -126,6 +126,20 @@ export class TradeWindow {
     return this.#highest !== undefined && !isBeyond(id, this.#highest)
   }
 
+  /** A window that knows nothing of its own, and cannot tell what this one cannot tell either. */
+  successor(): TradeWindow {
+    return new TradeWindow(this.#forgotten.copy())
+  }
+
+  /** Forgets all trades of a window, remembering where they lay. */
+  bury(window: TradeWindow): void {
+    for (const forgotten of [this.#forgotten, this.#aged]) {
+      for (const [id, { ts }] of window.#known) forgotten.add(id, ts)
+      for (const { id, ts } of [...window.#conflicts.values()].flat()) forgotten.add(id, ts)
+      forgotten.addAll(window.#forgotten)
+    }
+  }
+
   judge(trade: KnownTrade): Verdict {
     const first = this.#known.get(trade.id)
     if (first !== undefined) {
@@ -231,6 +245,11 @@ class Forgotten {
   add(id: string, ts: number): void {
     if (isNumericId(id)) this.ids.add(Number(id))
     this.times.add(...finerTimes(ts))
+  }
+
+  addAll({ ids, times }: Forgotten): void {
+    for (const [low, high] of ids.list) this.ids.add(low, high)
+    for (const [low, high] of times.list) this.times.add(low, high)
   }
 
   mayHave({ id, ts }: KnownTrade): boolean {

@@ -70,9 +70,9 @@ const HEADERS: RecordHeaders = { v: CHECKPOINT_VERSION, kind: 'control' }
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-const entry = (key: string, value: object): OutgoingRecord => ({
+const entry = (key: string, value: object | null): OutgoingRecord => ({
   key,
-  value: encoder.encode(JSON.stringify(value)),
+  value: value && encoder.encode(JSON.stringify(value)),
   headers: HEADERS,
 })
 
@@ -105,9 +105,10 @@ export function checkpointRecords(
   left: StreamsLeft,
 ): OutgoingRecord[] {
   const checkpoint: Checkpoint = { ...checkpointState(shard, registryOffset, left), at: now }
-  const windows = [...shard.changed].map((market) =>
-    entry(`${MARKET_PREFIX}${market}`, shard.window(market).snapshot() satisfies WindowSnapshot),
-  )
+  const windows = [...shard.changed].map((market) => {
+    const snapshot: WindowSnapshot | undefined = shard.windows.get(market)?.snapshot()
+    return entry(`${MARKET_PREFIX}${market}`, snapshot ?? null)
+  })
   return [...windows, entry(CHECKPOINT_KEY, checkpoint)]
 }
 
@@ -122,7 +123,10 @@ export class CheckpointReader {
   take(record: StoredRecord): void {
     if (record.key === null) return
     this.unreadable.delete(record.key)
-    if (record.value === null) return
+    if (record.value === null) {
+      this.windows.delete(record.key.slice(MARKET_PREFIX.length))
+      return
+    }
     try {
       this.#take(record.key, JSON.parse(decoder.decode(record.value)))
     } catch (error) {

@@ -67,6 +67,12 @@ export class GapWatch {
     for (const key of this.#markets.keys()) if (isGone(key)) this.#markets.delete(key)
   }
 
+  /** Forgets markets of which nothing is known, unless one had a trade since the last interruption. */
+  forgetQuiet(isKnown: (market: string) => boolean): void {
+    for (const [key, { seen }] of this.#markets)
+      if (seen !== this.#interruption && !isKnown(key)) this.#markets.delete(key)
+  }
+
   /** A trade that was known came again. */
   repeat(key: string, k: number, trade: Trade, { last }: TradeWindow): void {
     if (trade.id !== last?.id) return

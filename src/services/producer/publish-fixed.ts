@@ -16,6 +16,7 @@ import { GapWatch } from './gap-watch.ts'
 import { isOfFormerOwners } from './late-writes.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
+import { createQuietMarkets } from './quiet-markets.ts'
 import type { Routes } from './routes.ts'
 import type { Shard } from './shard.ts'
 import type { TakenShard } from './take-over.ts'
@@ -47,6 +48,7 @@ export function createFixedPublisher(
   const { broker, source, partitions, topics, meter, log, now } = parts
   const { shards, routes } = ownership
   const gaps = new GapWatch()
+  const quietMarkets = createQuietMarkets(shards, gaps, now)
   const kept = new Set<string>()
   let attempt: PublishAttempt | undefined
   let conflicts = 0
@@ -205,6 +207,7 @@ export function createFixedPublisher(
       if (ownership.isSuspended && phases.some((phase) => phase.size > 0)) throw suspension()
       attempt = undefined
       for (const shard of shards.values()) shard.isAhead = false
+      quietMarkets.forgetIfDue()
       return { topics: [...written], records, dynamicWaiting: isDerivationDue(shards.values(), routes) }
     },
   }

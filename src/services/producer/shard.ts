@@ -1,9 +1,12 @@
 import type { Ownership } from '../../control/claim.ts'
-import { EVENT_VERSION } from '../../domain/event-codec.ts'
+import { decodeEvent, EVENT_VERSION } from '../../domain/event-codec.ts'
 import { CHANNELS, type Channel, type Trade } from '../../domain/events.ts'
 import type { RecordHeaders } from '../../domain/record.ts'
 import { TradeWindow } from '../../domain/trade-window.ts'
 import type { Checkpoint } from './checkpoint.ts'
+
+/** Stands among the markets for all that were forgotten; no market has a name without a colon. */
+export const FORGOTTEN_MARKETS = '*'
 
 /** A record of a fixed topic, as far as deriving needs it. */
 export interface PublishedRecord {
@@ -27,6 +30,8 @@ export interface Tail {
   chosenTo: number
   /** The latest record of each market, with which new streams of quotes, candles and books begin (R11). */
   readonly latest: Map<string, PublishedRecord>
+  /** Where the topic ended when quiet markets were last looked for. */
+  lookedTo: number
 }
 
 /** A shard that this process owns: partition k of every fixed topic, under one epoch. */
@@ -39,6 +44,8 @@ export class Shard {
   readonly windows: Map<string, TradeWindow>
   /** Markets whose window has changed since it was last written with a checkpoint. */
   readonly changed = new Set<string>()
+  /** Markets that were asked for since `forgetMarkets` was last called. */
+  readonly #asked = new Set<string>()
   /** Whether the windows know trades that are not acknowledged yet: a checkpoint must not hold such. */
   isAhead = false
   readonly headers: RecordHeaders
@@ -60,8 +67,9 @@ export class Shard {
       CHANNELS.map((channel): [Channel, Tail] => {
         const marker = markers[channel]
         const derivedTo = restored.positions[channel] ?? 0
-        const tail = { marker, expected: marker + 1, derivedTo, pending: [], chosenTo: 0, latest: new Map() }
-        return [channel, tail]
+        const expected = marker + 1
+        const latest = new Map<string, PublishedRecord>()
+        return [channel, { marker, expected, derivedTo, pending: [], chosenTo: 0, latest, lookedTo: 0 }]
       }),
     ) as Record<Channel, Tail>
     this.headers = { v: EVENT_VERSION, kind: 'event', shard: k, epoch: ownership.epoch }
@@ -97,11 +105,39 @@ export class Shard {
   }
 
   window(market: string): TradeWindow {
+    this.#asked.add(market)
     let window = this.windows.get(market)
     if (window === undefined) {
-      window = new TradeWindow()
+      window = this.windows.get(FORGOTTEN_MARKETS)?.successor() ?? new TradeWindow()
       this.windows.set(market, window)
     }
     return window
   }
+
+  /**
+   * Forgets markets whose last trade is older than `beforeTs`, unless one was asked for since the last call, and latest values as old. What
+   * a market had may be repeated all the same: such a trade cannot be told from then on (R5).
+   */
+  forgetMarkets(beforeTs: number): void {
+    const buried = this.windows.get(FORGOTTEN_MARKETS) ?? new TradeWindow()
+    for (const [market, window] of this.windows) {
+      const isQuiet = market !== FORGOTTEN_MARKETS && (window.last?.ts ?? -1) < beforeTs
+      if (!isQuiet || this.#asked.has(market)) continue
+      buried.bury(window)
+      this.windows.delete(market)
+      this.changed.add(market).add(FORGOTTEN_MARKETS)
+    }
+    if (this.changed.has(FORGOTTEN_MARKETS)) this.windows.set(FORGOTTEN_MARKETS, buried)
+    this.#asked.clear()
+    for (const channel of CHANNELS) forgetLatest(channel, this.tails[channel], beforeTs)
+  }
+}
+
+/** Those that came since the last look stay, as old as they may say they are. */
+function forgetLatest(channel: Channel, tail: Tail, beforeTs: number): void {
+  for (const [market, { offset, value }] of tail.latest) {
+    const isQuiet = offset < tail.lookedTo && decodeEvent(channel, value, EVENT_VERSION).ts < beforeTs
+    if (isQuiet) tail.latest.delete(market)
+  }
+  tail.lookedTo = tail.expected
 }

@@ -5,7 +5,7 @@ import { claimOwnership } from '../../../src/control/claim.ts'
 import { registryEntry } from '../../../src/control/records.ts'
 import { openRegistry } from '../../../src/control/registry.ts'
 import { ensureTopics, findTopic } from '../../../src/control/topics.ts'
-import type { Trade } from '../../../src/domain/events.ts'
+import type { Channel, Trade } from '../../../src/domain/events.ts'
 import type { StoredRecord } from '../../../src/ports/broker.ts'
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
 import { NAMES } from '../../names.ts'
@@ -73,9 +73,14 @@ export async function setUp(t: TestContext, folder = ':memory:') {
   })
 
   /** Makes a stream that starts where the fixed topic ended at `start`, and tells the producer. */
-  const announce = async (name: string, symbols: readonly string[], start: number): Promise<void> => {
+  const announce = async (
+    name: string,
+    symbols: readonly string[],
+    start: number,
+    channel: Channel = 'trade',
+  ): Promise<void> => {
     const [topic] = await broker.createTopics([{ name, partitions: 1 }], NEVER)
-    const spec = { channel: 'trade' as const, symbols: [...symbols], exchanges: [] }
+    const spec = { channel, symbols: [...symbols], exchanges: [] }
     const record = registryEntry({
       ...{ ...LEADER, epoch: leader.epoch, id: name, topic: name, topicId: topic?.id ?? '' },
       ...{ spec, start: [start], createdAt: 0 },
