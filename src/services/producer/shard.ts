@@ -6,7 +6,7 @@ import { TradeWindow } from '../../domain/trade-window.ts'
 import type { Checkpoint } from './checkpoint.ts'
 
 /** Stands among the markets for all that were forgotten; no market has a name without a colon. */
-export const FORGOTTEN_MARKETS = '*'
+const FORGOTTEN_MARKETS = '*'
 
 /** A record of a fixed topic, as far as deriving needs it. */
 export interface PublishedRecord {
