@@ -117,7 +117,8 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
     const lines = (await readFile(join(cluster.logs, `${name}.log`), 'utf8')).split('\n')
     const told = lines.filter((line) => line.includes(code))
     assert.ok(
-      told.some((line) => line.includes('in error')) && told.some((line) => line.includes('works again')),
+      told.some((line) => line.includes('does not answer')) &&
+        told.some((line) => line.includes('answers again')),
       `${name} logs beginning and end:\n${told.join('\n')}`,
     )
   }
