@@ -1,5 +1,5 @@
 import { until } from '../platform-process.ts'
-import { tradesFrom } from './checks.ts'
+import { checkStream, tradesFrom } from './checks.ts'
 import type { Cluster } from './cluster.ts'
 import { type Evidence, gatherEvidence } from './evidence.ts'
 import type { ResumingClient } from './resuming-client.ts'
@@ -7,7 +7,7 @@ import type { ResumingClient } from './resuming-client.ts'
 const DRAINED_MS = 60_000
 
 /**
- * Stops the simulator and waits until all that was published is stored and read. What does not arrive in time is for the
+ * Stops the simulator and waits until all that was published is stored, derived into the streams and read. What does not arrive in time is for the
  * checks to name.
  */
 export async function drain(
@@ -25,6 +25,9 @@ export async function drain(
       evidence = found
       return (
         found.stored.length >= found.published.length &&
+        [...found.streams.values()].every(
+          (stream) => stream.state !== 'ready' || checkStream(found, stream).length === 0,
+        ) &&
         clients.every(({ stream, segments }) => {
           const { offset, keys } = segments.at(-1) ?? { offset: 0, keys: [] }
           return keys.length >= tradesFrom(found.topic(stream.topic) ?? [], offset).length
