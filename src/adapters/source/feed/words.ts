@@ -31,7 +31,16 @@ export function redactor(secrets: readonly string[]): (text: string) => string {
 /** The parts of an address that may be secret: its password, and the values of its query. */
 export function secretsOf({ password, searchParams }: URL): readonly string[] {
   const values = [...searchParams.values()].filter((value) => value.length >= SHORTEST_QUERY_SECRET)
-  return [password, decodeURIComponent(password), ...values].filter(Boolean)
+  return [password, decoded(password), ...values].filter(Boolean)
+}
+
+/** A password as it was before it was written into an address; as it stands there where its % encodes nothing. */
+function decoded(password: string): string {
+  try {
+    return decodeURIComponent(password)
+  } catch {
+    return password
+  }
 }
 
 /** A text of a service as it may be shown: one line, without secrets, and not too long. */
