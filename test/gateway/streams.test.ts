@@ -49,6 +49,16 @@ describe('/v1/streams', () => {
     assert.equal(answer.json()['websocket'], 'wss://feed.example:443/v1/ws')
   })
 
+  test('a DELETE whose first answer was lost is answered as if it were the first', async (t) => {
+    const { url, desk } = await startPlatform(t)
+    // The coordinator has ended it by now, and remembers whose it was.
+    desk.end = async (id, app) => {
+      if (id !== 's1' || app !== 'local') throw new TapelineError('STREAM_UNKNOWN', `not one of ${app}`)
+    }
+    assert.equal((await call(`${url}/v1/streams/s1`, { method: 'DELETE' })).status, 204)
+    assertProblem(await call(`${url}/v1/streams/s2`, { method: 'DELETE' }), 'STREAM_UNKNOWN')
+  })
+
   test('DELETE ends a lease; a second DELETE, and an unknown id, are STREAM_UNKNOWN', async (t) => {
     const { url, desk } = await startPlatform(t)
     desk.add('s1', 'local')

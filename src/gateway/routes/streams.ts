@@ -98,18 +98,31 @@ export function registerStreams(app: GatewayServer, { desk, newLeaseId }: Stream
     },
     config: { errors: ['STREAM_UNKNOWN', 'CONTROL_UNAVAILABLE'] },
     handler: async (request, reply) => {
-      const lease = await find(request.params.id, callerIn(request), deadlineOf(reply))
-      await desk.end(lease.id, lease.app, deadlineOf(reply))
+      const { id } = request.params
+      const caller = callerIn(request)
+      const lease = await desk.find(id, deadlineOf(reply))
+      if (lease !== undefined) refuseForeign(lease, caller)
+      // One that is not there may have been ended for a DELETE whose answer was lost: the coordinator knows whose it was.
+      await desk.end(id, lease?.app ?? caller.app, deadlineOf(reply))
       return reply.code(204).send()
     },
   })
 
-  /** Another application's stream is unknown to the caller, so that ids tell nothing. */
   async function find(id: string, caller: Caller, signal: AbortSignal): Promise<Lease> {
     const lease = await desk.find(id, signal)
-    if (lease !== undefined && (caller.admin || lease.app === caller.app)) return lease
-    throw new TapelineError('STREAM_UNKNOWN', `there is no stream ${id}`)
+    if (lease === undefined) throw unknownStream(id)
+    refuseForeign(lease, caller)
+    return lease
   }
+}
+
+/** Another application's stream is unknown to the caller, so that ids tell nothing. */
+function refuseForeign({ id, app }: Lease, caller: Caller): void {
+  if (!caller.admin && app !== caller.app) throw unknownStream(id)
+}
+
+function unknownStream(id: string): TapelineError {
+  return new TapelineError('STREAM_UNKNOWN', `there is no stream ${id}`)
 }
 
 const BODY_ERRORS = ['INPUT_INVALID', 'BODY_NOT_JSON', 'BODY_TOO_LARGE', 'MEDIA_TYPE_UNSUPPORTED'] as const
