@@ -192,7 +192,10 @@ export const FAULTS = {
       const { name } = topic.spec
       void broker.deleteTopics([{ name, id: topic.id }], new AbortController().signal)
       return () => {
-        if (random() < 0.4) void broker.createTopics([topic.spec], new AbortController().signal)
+        if (random() >= 0.4) return
+        void broker.createTopics([topic.spec], new AbortController().signal).then(([made]) => {
+          if (made !== undefined) broker.madeByOthers.add(made.id)
+        })
       }
     },
   },

@@ -222,9 +222,19 @@ export function checkRegistry(
   for (const topic of foreign)
     if (broker.topics.get(topic.spec.name) !== topic)
       violations.push({ promise: 'foreign', detail: `${topic.spec.name} of others was deleted` })
+  for (const id of broker.madeByOthers) {
+    const topic = topicById(broker, id)
+    if (topic !== undefined && broker.removed.includes(topic) && !broker.takenAway.has(id))
+      violations.push({ promise: 'foreign', detail: `${topic.spec.name}, made anew by others, was deleted` })
+  }
   const known = new Set(streams.filter(({ state }) => state !== 'gone').map(({ topic }) => topic))
   for (const topic of broker.topics.values())
-    if (topic.spec.name.startsWith(NAMES.dynamic) && !known.has(topic.spec.name) && !foreign.includes(topic))
+    if (
+      topic.spec.name.startsWith(NAMES.dynamic) &&
+      !known.has(topic.spec.name) &&
+      !foreign.includes(topic) &&
+      !broker.madeByOthers.has(topic.id)
+    )
       violations.push({ promise: 'registry', detail: `nobody knows the topic ${topic.spec.name}` })
   return violations
 }

@@ -29,6 +29,8 @@ export class MemoryBroker implements Broker {
   readonly removed: MemoryTopic[] = []
   /** The identities of topics that somebody else deleted. */
   readonly takenAway = new Set<string>()
+  /** Of topics that somebody else made anew under the name of such a one: they are not the platform's. */
+  readonly madeByOthers = new Set<string>()
   readonly readers = new Set<MemoryReader>()
   /** Who took which transactional id over, and when. */
   readonly takeOvers: { readonly id: string; readonly host: string | undefined; readonly at: number }[] = []
