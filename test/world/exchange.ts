@@ -154,8 +154,10 @@ export class Feed {
     const { clock, trace } = this.#around
     trace.add(this.host.name, `the source lost its connection: ${why}`)
     this.#isConnected = false
-    this.#connection++
+    const lost = ++this.#connection
     clock.after(this.host, LATENCY_MS, () => {
+      // Who asked for a market meanwhile has brought it a new connection.
+      if (this.#connection !== lost) return
       this.#queue.push(this.#change('disconnected', why))
       this.#queue.fail(new TapelineError('SOURCE_UNAVAILABLE', 'the exchange is away'))
       this.#connectLater()
