@@ -126,7 +126,8 @@ export class PortBroker implements Broker {
     const failed = entries.filter(({ topic }) => !this.#around.weather.writes(topic))
     if (failed.length === 0) return undefined
     const others = entries.filter((entry) => !failed.includes(entry))
-    void this.#inner.publish(others, NEVER)
+    // Of the others the caller does not hear: where one of their topics is gone, none of them is written.
+    this.#inner.publish(others, NEVER).catch(() => undefined)
     const partitions = failed.map(({ topic, partition }) => ({ topic, partition }))
     return new TapelineError('BROKER_UNAVAILABLE', 'some topics cannot be written', { partitions })
   }
