@@ -23,7 +23,7 @@ const TAKEN_OVER_MS = 40_000
 /** So many trades are written at once by a consumer that is to be caught in the middle: more than one piece of data on its way. */
 const BACKLOG = 6_000
 /** How long each piece of data then takes, in ms. */
-const SLOW_MS = 1_500
+const SLOW_MS = 300
 
 const ROLES = {
   'producer-1': 'producer',
