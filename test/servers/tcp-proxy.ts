@@ -10,6 +10,8 @@ export interface TcpProxy {
   readonly connections: () => number
   /** Bytes stay where they are, in both directions; connections stay open, and new ones are taken. */
   readonly stall: () => void
+  /** The same, once a piece of data of this size, in bytes, has gone to the server: what follows it stays where it is. */
+  readonly stallBehind: (bytes: number) => void
   /** They go on, those that waited first. */
   readonly resume: () => void
   /** Ends all connections at once (RST); with `refuse` new ones too, until `accept`. */
@@ -43,12 +45,20 @@ export async function startTcpProxy({ target, port = 0, rewrite }: TcpProxyOptio
   open.resolve()
   let isRefusing = false
   let pauseMs = 0
+  let lastBytes = Infinity
 
+  const stall = (): void => {
+    open = Promise.withResolvers<void>()
+  }
   const pass = async (from: Socket, to: Socket, change: (data: Buffer) => Buffer): Promise<void> => {
     try {
       for await (const data of from) {
         await open.promise
         if (pauseMs > 0) await delay(pauseMs)
+        if (to.remotePort === target.port && data.length >= lastBytes) {
+          lastBytes = Infinity
+          stall()
+        }
         if (!to.write(change(data))) await Promise.race([once(to, 'drain'), once(to, 'close')])
       }
       to.end()
@@ -88,8 +98,9 @@ export async function startTcpProxy({ target, port = 0, rewrite }: TcpProxyOptio
   return {
     port: address.port,
     connections: () => sockets.size / 2,
-    stall() {
-      open = Promise.withResolvers<void>()
+    stall,
+    stallBehind(bytes) {
+      lastBytes = bytes
     },
     resume,
     cut({ refuse } = {}) {
