@@ -22,11 +22,11 @@ export function parseObject(text: string): Readonly<Record<string, unknown>> | u
 }
 
 /**
- * Whether a text is one that every part of the platform keeps as it is: PostgreSQL takes no NUL, and half a surrogate pair
- * becomes U+FFFD on its way, so that two ids would become one.
+ * Whether a text is one that every part of the platform keeps as it is, so that two ids never become one: PostgreSQL takes no NUL,
+ * half a surrogate pair becomes U+FFFD on its way, and decoders drop a byte order mark at the beginning.
  */
 function isKept(text: string): boolean {
-  return !text.includes('\u0000') && text.isWellFormed()
+  return !text.includes('\u0000') && text.isWellFormed() && !text.startsWith('\uFEFF')
 }
 
 /** An id that came as text; undefined where it is none. */
@@ -35,8 +35,14 @@ export function readId(value: unknown): string | undefined {
   return isKept(value) ? value : undefined
 }
 
-/** The digits of a whole number in JSON text that a double cannot hold: rounded, two ids would become one. Undefined where it has others. */
+/**
+ * The digits of a whole number in a JSON object that a double cannot hold: rounded, two ids would become one. Undefined where it is
+ * written otherwise. The parser itself says how a number was written, so that neither an inner object nor a text misleads.
+ */
 export function exactDigits(json: string, field: string): string | undefined {
-  const digits = new RegExp(`"${field}"\\s*:\\s*(\\d+)\\s*[,}]`).exec(json)?.[1]
-  return digits !== undefined && digits.length <= LONGEST_ID ? digits : undefined
+  const written = JSON.parse(json, (_key, value, { source }: { readonly source?: string } = {}) =>
+    typeof value === 'number' && !Number.isSafeInteger(value) ? source : value,
+  ) as Readonly<Record<string, unknown>>
+  const digits = written[field]
+  return typeof digits === 'string' && /^\d+$/.test(digits) ? readId(digits) : undefined
 }
