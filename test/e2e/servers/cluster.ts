@@ -22,6 +22,8 @@ export interface ClusterOptions {
   readonly roles: Readonly<Record<string, string>>
   /** Settings of all processes. */
   readonly environment?: Readonly<Record<string, string>>
+  /** Further settings of one process, which may point to files in the folder. */
+  readonly environmentOf?: (name: string, folder: string) => Readonly<Record<string, string>>
   /** So many brokers of Kafka: 1 by default. */
   readonly brokers?: 1 | 3
   /** Changes what goes through the connections to the brokers. */
@@ -65,7 +67,16 @@ const READY_MS = 60_000
 
 /** Starts servers and simulator, and no process yet: `startAll` does that. */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
-  const { seed, rate, events, roles, environment = {}, postgresBinaries, onUnexpectedEnd } = options
+  const {
+    seed,
+    rate,
+    events,
+    roles,
+    environment = {},
+    environmentOf,
+    postgresBinaries,
+    onUnexpectedEnd,
+  } = options
   const folder = await makeFolder()
   const logs = join(folder.path, 'logs')
   const ledger = join(folder.path, 'ledger')
@@ -104,7 +115,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
         new PlatformProcess(
           join(folder.path, name),
           [...servers, '--database', database.href, '--roles', ofProcess, '--port', String(port)],
-          environment,
+          { ...environment, ...environmentOf?.(name, folder.path) },
           {
             logFile: join(logs, `${name}.log`),
             ...(onUnexpectedEnd && { onUnexpectedEnd: (how) => onUnexpectedEnd(name, how) }),

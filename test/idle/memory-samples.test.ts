@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type MemorySample, trends } from './memory-samples.ts'
+
+const HOUR = 60
+
+function growthOfHeap(heapAt: (minute: number) => number): number | undefined {
+  const samples = Array.from(
+    { length: HOUR },
+    (_, minute): MemorySample => ({
+      ...{ at: minute * 60, heap: heapAt(minute), rss: 1, external: 1, handles: 1 },
+    }),
+  )
+  return trends(samples).find(({ measure }) => measure === 'heap')?.growth
+}
+
+test('what a process needs to settle, and a sample that stands out, are no growth', () => {
+  const growth = growthOfHeap((minute) => (minute < 10 ? 40 + minute : minute === 59 ? 90 : 50))
+  assert.equal(growth, 0)
+})
+
+test('what is kept of each minute is growth', () => {
+  const growth = growthOfHeap((minute) => 100 + 0.1 * minute) ?? 0
+  assert.ok(growth > 0.035 && growth < 0.045, `${growth}`)
+})
+
+test('too few samples tell nothing', () => {
+  assert.throws(() => trends([]), /too few/)
+})

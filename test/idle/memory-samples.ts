@@ -1,0 +1,58 @@
+import { readFile } from 'node:fs/promises'
+
+/** What a process used at one moment. */
+export interface MemorySample {
+  /** Seconds since its start. */
+  readonly at: number
+  /** Bytes of the heap in use, after garbage was collected. */
+  readonly heap: number
+  /** Bytes of memory that the process has. */
+  readonly rss: number
+  /** Bytes outside of the heap that objects hold, such as buffers. */
+  readonly external: number
+  /** Timers, sockets and requests that are open. */
+  readonly handles: number
+}
+
+const MEASURES = ['heap', 'rss', 'external', 'handles'] as const
+
+export type Measure = (typeof MEASURES)[number]
+
+/** How one measure of a process went on, once the process had settled. */
+export interface Trend {
+  readonly measure: Measure
+  /** The median of the first samples after it had settled. */
+  readonly first: number
+  /** The median of the last samples. */
+  readonly last: number
+  /** What it grew by, as a part of `first`; below zero where it shrank. */
+  readonly growth: number
+}
+
+/** How much of a run a process is given to settle, and how much its first and last samples are taken from. */
+const PART = 1 / 6
+
+/** Compares the first samples after a sixth of the run with the last: medians, since single ones are noisy. */
+export function trends(samples: readonly MemorySample[]): readonly Trend[] {
+  const count = Math.floor(samples.length * PART)
+  if (count === 0) throw new Error(`${samples.length} samples are too few to tell a trend`)
+  return MEASURES.map((measure) => {
+    const values = samples.map((sample) => sample[measure])
+    const first = median(values.slice(count, 2 * count))
+    const last = median(values.slice(-count))
+    return { measure, first, last, growth: last / first - 1 }
+  })
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+}
+
+/** What a process has written down. */
+export async function readSamples(file: string): Promise<readonly MemorySample[]> {
+  const text = await readFile(file, 'utf8').catch(() => '')
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as MemorySample)
+}

@@ -1,0 +1,90 @@
+import { parseArgs } from 'node:util'
+import { kafkaMissing } from '../servers/kafka.ts'
+import { postgresMissing } from '../servers/postgres.ts'
+import { runIdle } from './idle.ts'
+import { type Trend, trends } from './memory-samples.ts'
+
+const HELP = `
+Usage: npm run idle -- [--minutes N] [--every SECONDS] [--seed S]
+
+Runs each role in a process of its own on a real Kafka and PostgreSQL, with applications that are connected. After 2,000
+trades nothing comes any more. Every process writes down from time to time what it uses once garbage is collected.
+A sixth of the time is given to settle; after that neither heap nor RSS may grow by more than 2 %: the median of the next
+sixth beside that of the last. Exit code 1 where one does.
+
+  --minutes N       how long (default: 60)
+  --every SECONDS   how far apart samples are (default: 60)
+  --seed S          decides the markets (default: 1)
+`
+
+const SIGINT_CODE = 130
+const MOST_GROWTH = 0.02
+/** Of these two growth is a failure; the others help to find what grows. */
+const JUDGED: readonly string[] = ['heap', 'rss']
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: 'string', default: '60' },
+      every: { type: 'string', default: '60' },
+      seed: { type: 'string', default: '1' },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) {
+    console.log(HELP.trim())
+    return 0
+  }
+  const missing = kafkaMissing() ?? postgresMissing()
+  if (missing !== undefined) {
+    console.error(missing)
+    return 1
+  }
+  const ended = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => ended.abort())
+  try {
+    const samples = await runIdle(
+      {
+        forMs: positive('minutes', values.minutes) * 60_000,
+        sampleEveryMs: positive('every', values.every) * 1_000,
+        seed: positive('seed', values.seed),
+        onSample: (name, { at, heap, rss, external, handles }) =>
+          console.log(
+            `${(at / 60).toFixed(1).padStart(6)} min  ${name.padEnd(12)} heap ${megabytes(heap)}  rss ${megabytes(rss)}  external ${megabytes(external)}  ${handles} handles`,
+          ),
+      },
+      ended.signal,
+    )
+    let isLevel = true
+    for (const [name, ofProcess] of samples) {
+      for (const trend of trends(ofProcess)) {
+        const isBad = JUDGED.includes(trend.measure) && trend.growth > MOST_GROWTH
+        if (isBad) isLevel = false
+        console.log(`${isBad ? 'GROWS ' : 'level '} ${name.padEnd(12)} ${describe(trend)}`)
+      }
+    }
+    return isLevel ? 0 : 1
+  } catch (error) {
+    if (ended.signal.aborted) return SIGINT_CODE
+    throw error
+  }
+}
+
+function describe({ measure, first, last, growth }: Trend): string {
+  const show = measure === 'handles' ? String : megabytes
+  return `${measure.padEnd(9)} ${show(first)} -> ${show(last)}  ${(growth * 100).toFixed(2)} %`
+}
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(2).padStart(7)} MB`
+
+function positive(name: string, text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value > 0) || !Number.isFinite(value))
+    throw new Error(`--${name} takes a number above 0, not ${JSON.stringify(text)}`)
+  return value
+}
+
+process.exitCode = await main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error)
+  return 1
+})
