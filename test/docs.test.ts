@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { unknownCitations } from '../src/cli/docs/citations.ts'
 import { COUNTERS, GAUGES, TIMERS } from '../src/telemetry/metrics.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -63,5 +65,20 @@ describe('the pages', () => {
     }
     const operations = namesIn(join(ROOT, 'docs/operations.md'))
     for (const name of known) assert.ok(operations.includes(name), `docs/operations.md lacks ${name}`)
+  })
+
+  test('a rule or a file that is cited and not there is named', (t) => {
+    const root = mkdtempSync(join(tmpdir(), 'tapeline-citations-'))
+    t.after(() => rmSync(root, { recursive: true }))
+    for (const folder of ['src', 'test', 'bench', 'docs']) mkdirSync(join(root, folder))
+    writeFileSync(join(root, 'docs/rules.md'), '**R1 Batches.** A batch.\n')
+    // Written in two pieces, so that this file itself cites nothing unknown.
+    writeFileSync(join(root, 'src/lag.ts'), `// Batches (R1), and more (${'R'}99).\n`)
+    writeFileSync(join(root, 'README.md'), 'See `src/lag.ts`, `src/gone.ts` and `src/FOO/frames.ts`.\n')
+    writeFileSync(join(root, 'CONTRIBUTING.md'), '')
+    assert.deepEqual(unknownCitations(root), [
+      `src/lag.ts: docs/rules.md has no ${'R'}99`,
+      'README.md: there is no src/gone.ts',
+    ])
   })
 })

@@ -1,6 +1,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import { diagramFiles } from '../diagram/files.ts'
 import type { Command } from './command.ts'
+import { unknownCitations } from './docs/citations.ts'
 import { configurationPage, configurationSchema } from './docs/configuration-page.ts'
 import { errorsPage } from './docs/errors-page.ts'
 
@@ -14,13 +16,15 @@ const GENERATORS: readonly Generator[] = [
   async () => new Map([['tapeline.schema.json', configurationSchema()]]),
 ]
 
-const DOCS = new URL('../../docs/', import.meta.url)
+const ROOT = new URL('../../', import.meta.url)
+const DOCS = new URL('docs/', ROOT)
 
 const HELP = `
 Usage: tapeline docs [--check]
 
 Writes the parts of docs/ that follow from the code: the diagrams of the machines, the lists of errors and
-settings, the schema of the configuration file.
+settings, the schema of the configuration file. Names what code and pages cite and nobody finds: rules that
+docs/rules.md does not have, files that are not there.
 
   --check   write nothing; exit with 1 and name the files that are out of date
 `
@@ -41,9 +45,10 @@ export const command: Command = {
     }
     for (const path of stale)
       terminal.print(`docs/${path} ${flags['check'] ? 'is out of date' : 'is written'}`)
-    if (!flags['check'] || stale.length === 0) return 0
-    terminal.note('npm run docs brings them up to date.')
-    return 1
+    const unknown = unknownCitations(fileURLToPath(ROOT))
+    for (const citation of unknown) terminal.print(citation)
+    if (flags['check'] && stale.length > 0) terminal.note('npm run docs brings them up to date.')
+    return unknown.length > 0 || (flags['check'] && stale.length > 0) ? 1 : 0
   },
 }
 
