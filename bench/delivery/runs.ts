@@ -53,7 +53,7 @@ export async function throughPlatform(
     const onServing = async (api: string): Promise<void> => {
       const started = clock(load)
       begin = started.begin
-      application = startApplication(api, started.measuredFrom)
+      application = startApplication(api, undefined, started.measuredFrom)
       await application
     }
     const platform = await startPlatform(config, { log, onServing }, signal)
@@ -79,7 +79,7 @@ export async function throughBareLoop(load: Load): Promise<Delivery> {
   const loop = await startBareLoop()
   try {
     const { begin, measuredFrom } = clock(load)
-    const client = await startApplication(loop.api, measuredFrom)
+    const client = await startApplication(loop.api, undefined, measuredFrom)
     await loop.connect(simulator.websocketUrl)
     begin()
     const delivery = await watch(simulator, client, load)
@@ -116,7 +116,7 @@ async function watch(simulator: Simulator, application: Application, { events }:
     ...measurement,
     missing: events - application.delivered,
     duplicates: application.duplicates,
-    latenciesMs: SHARES.map((share) => application.latencyMs(share)),
+    latenciesMs: SHARES.map((share) => application.latencies.millisAt(share) ?? Number.NaN),
     cpuMicros: (user + system - (cpuMillis - before.cpuMillis) * 1000) / rest,
     lostMillis,
   }

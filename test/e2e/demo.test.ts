@@ -71,6 +71,7 @@ describe('tapeline demo --exit', () => {
     const { code, stdout, stderr } = await demo('1')
     assert.equal(code, 0, stdout + stderr)
     assert.match(stdout, new RegExp(`stored +${EVENTS}\\ndelivered +${EVENTS}\\nduplicates +0`))
+    assert.match(stdout, /^latency .*: p50 [\d.]+ ms.* \(\d+ samples\)$/m, 'latencies with their samples')
     await assertStored(['1'])
   })
 
@@ -90,9 +91,10 @@ describe('tapeline demo --exit', () => {
     TAPELINE_ROLES: 'gateway',
   }
 
-  test('a second run goes on in the same folder, whatever servers are configured: none twice', async () => {
-    const { code, stdout, stderr } = await demo('2', SERVERS)
+  test('a second run goes on in the same folder, whatever servers and keys are configured: none twice', async () => {
+    const { code, stdout, stderr } = await demo('2', { ...SERVERS, TAPELINE_API_KEYS: 'bot:a-key-of-a-bot' })
     assert.equal(code, 0, stdout + stderr)
+    assert.match(stdout, /TAPELINE_API_KEY=/, 'what to type names the key')
     await assertStored(['1', '2'])
   })
 })
