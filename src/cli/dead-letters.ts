@@ -1,5 +1,4 @@
 import type { z } from 'zod'
-import { parseDuration, parseIsoMicros } from '../domain/time.ts'
 import { TapelineError } from '../errors.ts'
 import { deadLetterContentSchema, deadLettersSchema, replayResultsSchema } from '../gateway/schemas.ts'
 import { type ApiClient, requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
@@ -14,6 +13,7 @@ import {
 } from './command.ts'
 import { runSubcommand } from './subcommand.ts'
 import { formatTable, plainText } from './table.ts'
+import { timeFlag } from './time-flag.ts'
 
 const HELP = `
 Usage: tapeline dead-letters [list] [--topic T] [--code C] [--since T] [--state S] [--limit N] [--json]
@@ -27,7 +27,7 @@ row is never stored twice. It fails (exit code 1) unless every letter was replay
 
   --topic T    only those of a topic, such as market.trades
   --code C     only those refused for this reason, such as EVENT_INVALID
-  --since T    only those refused since then: 30m, 1d, or 2026-01-31T12:00:00Z
+  --since T    only those refused since then: 30m, 1d, 2026-01-31, or 2026-01-31T12:00:00Z
   --state S    open (never replayed), replayed or all (default: all)
   --limit N    at most so many (list: 100 by default)
   --all        replay all that were never replayed, the oldest first
@@ -181,24 +181,13 @@ async function pagesOf(
 
 /** Topic, code and time as the API takes them. Raises USAGE. */
 function filtersOf(flags: Flags): Record<string, string> {
-  const [topic, code, since] = [textFlag(flags, 'topic'), textFlag(flags, 'code'), textFlag(flags, 'since')]
+  const [topic, code] = [textFlag(flags, 'topic'), textFlag(flags, 'code')]
+  const since = timeFlag(flags, 'since', 'first')
   return {
     ...(topic !== undefined && { topic }),
     ...(code !== undefined && { code }),
-    ...(since !== undefined && { since: timeOf(since) }),
+    ...(since !== undefined && { since }),
   }
-}
-
-/** A time, or a duration before now, as ISO 8601. */
-function timeOf(text: string): string {
-  if (parseIsoMicros(text) !== undefined) return text
-  const millis = parseDuration(text)
-  if (millis !== undefined) return new Date(Date.now() - millis).toISOString()
-  const what = JSON.stringify(text)
-  throw new TapelineError(
-    'USAGE',
-    `--since takes a duration such as 1d or a time such as 2026-01-31T12:00:00Z, not ${what}`,
-  )
 }
 
 function refuseFlags(flags: Flags, names: readonly string[], why: string): void {

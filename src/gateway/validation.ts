@@ -1,6 +1,6 @@
 import type { FastifySchemaCompiler } from 'fastify'
 import { z } from 'zod'
-import { parseIsoMicros } from '../domain/time.ts'
+import { MOMENT_FORMS, parseMoment, type RangeEnd } from '../domain/moment.ts'
 import { type FieldError, TapelineError } from '../errors.ts'
 import { excerpt } from './problem.ts'
 
@@ -20,13 +20,18 @@ export function parseInput<Schema extends z.ZodType>(schema: Schema, input: unkn
   return parsed.data
 }
 
-/** A time as applications write it: ISO 8601, or microseconds since the epoch. Gives microseconds. */
-export const timeSchema = z.string().transform((text, context) => {
-  const micros = /^\d{1,16}$/.test(text) ? Number(text) : parseIsoMicros(text)
-  if (micros !== undefined && Number.isSafeInteger(micros)) return micros
-  context.addIssue('is neither an ISO 8601 time nor microseconds')
-  return z.NEVER
-})
+/** A time as applications write it (`MOMENT_FORMS`), as one end of a range. Gives microseconds. */
+export function timeSchema(end: RangeEnd) {
+  return z.string().transform((text, context) => {
+    const micros = parseMoment(text.replace(LOST_PLUS, '+'), end, Date.now())
+    if (micros !== undefined) return micros
+    context.addIssue(`is not ${MOMENT_FORMS}`)
+    return z.NEVER
+  })
+}
+
+/** The `+` before a zone that was not percent-encoded: in a query it stands for a blank. */
+const LOST_PLUS = / (?=\d{2}:?\d{2}$)/
 
 function invalidInput(error: z.ZodError, schema: z.ZodType, input: unknown): TapelineError {
   const fields = error.issues.flatMap((issue) => describeIssue(issue, schema, input))

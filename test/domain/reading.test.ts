@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { shardOf } from '../../src/domain/events.ts'
+import { parseMoment } from '../../src/domain/moment.ts'
 import { counts, emptyMemory } from '../../src/domain/reader-rules.ts'
 import { formatPosition, parsePosition, type RecordHeaders } from '../../src/domain/record.ts'
 import { isoMicros, parseDuration, parseIsoMicros } from '../../src/domain/time.ts'
@@ -84,6 +85,44 @@ describe('names and times', () => {
       '2026-11-20T10:00Z': undefined,
     }
     for (const [text, micros] of Object.entries(times)) assert.equal(parseIsoMicros(text), micros, text)
+  })
+
+  test('a moment is what its text says in seconds, milliseconds, microseconds or nanoseconds, a day, or how long ago', () => {
+    const now = Date.UTC(2026, 0, 31, 12)
+    const noon = now * 1000
+    const moments: Readonly<Record<string, number | undefined>> = {
+      '2026-01-31T12:00:00.000001Z': noon + 1,
+      '1769860800': noon,
+      '1769860800.5': noon + 500_000,
+      '1769860800.1234567': noon + 123_456,
+      '1769860800123': noon + 123_000,
+      '1769860800123456': noon + 123_456,
+      '1769860800123456789': noon + 123_456,
+      '2026-01-31': noon - 12 * 3_600_000_000,
+      '15m': noon - 900_000_000,
+      '1.5h': noon - 5_400_000_000,
+      '7d': noon - 7 * 86_400_000_000,
+    }
+    for (const [text, micros] of Object.entries(moments))
+      assert.equal(parseMoment(text, 'first', now), micros, text)
+    assert.equal(
+      parseMoment('2026-01-31', 'last', now),
+      noon + 12 * 3_600_000_000 - 1,
+      'its last microsecond',
+    )
+    const none = [
+      '',
+      '0',
+      '1',
+      '20260131',
+      '176986080',
+      '17698608000',
+      '176986080012345',
+      '-1769860800',
+      '1e9',
+    ]
+    none.push('1769860800123.5', '2026-02-29', '2026-01', '2026-01-31T12:00Z', 'yesterday', '-1h', '1y', '7')
+    for (const text of none) assert.equal(parseMoment(text, 'first', now), undefined, text)
   })
 
   test('durations', () => {

@@ -221,6 +221,24 @@ describe('GET /v1/trades and /v1/candles', () => {
     })
   })
 
+  test('a time in seconds, milliseconds or nanoseconds, and a plain date, mean what they say', async (t) => {
+    const { url, store } = await startPlatform(t)
+    const [midnight, day] = [1_767_225_600_000_000, 86_400_000_000]
+    const ranges: readonly (readonly [from: string, to: string, expected: readonly [number, number]])[] = [
+      ['1767225600', '1767225600.25', [midnight, midnight + 250_000]],
+      ['1767225600001', '1767225600001002000', [midnight + 1000, midnight + 1002]],
+      ['2026-01-01', '2026-01-01', [midnight, midnight + day - 1]],
+      ['2026-01-01T01:00:00+01:00', '2026-01-01T00:00:00-00:30', [midnight, midnight + 1_800_000_000]],
+    ]
+    for (const [from, to, expected] of ranges) {
+      const query = new URLSearchParams({ symbol: 'X', from, to })
+      const answer = await call(`${url}/v1/trades?${String(query).replaceAll('%2B', '+')}`)
+      assert.equal(answer.status, 200, answer.text)
+      const asked = store.asked.at(-1) as { from: number; to: number }
+      assert.deepEqual([asked.from, asked.to], expected, `${from} to ${to}`)
+    }
+  })
+
   test('candles have an interval and an origin', async (t) => {
     const { url, store } = await startPlatform(t)
     const answer = await call(`${url}/v1/candles?symbol=BTC-USD`)
@@ -241,8 +259,11 @@ describe('GET /v1/trades and /v1/candles', () => {
       ['trades', 'symbol', 'symbol=BTC-*'],
       ['trades', 'exchange', 'symbol=X&exchange=%27'],
       ['trades', 'from', 'symbol=X&from=yesterday'],
+      ['trades', 'from', 'symbol=X&from=0'],
+      ['trades', 'from', 'symbol=X&from=20260101'],
+      ['trades', 'from', 'symbol=X&from=2026-02-30'],
       ['trades', 'to', 'symbol=X&to=99999999999999999'],
-      ['trades', 'from', 'symbol=X&from=2&to=1'],
+      ['trades', 'from', 'symbol=X&from=1767225602&to=1767225601'],
       ['trades', 'limit', 'symbol=X&limit=10001'],
       ['trades', 'limit', 'symbol=X&limit=1.5'],
       ['trades', 'symbols', 'symbol=X&symbols=Y'],

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { MOMENT_FORMS } from '../../domain/moment.ts'
 import { type FieldError, TapelineError } from '../../errors.ts'
 import type { DeadLetters } from '../../ports/dead-letters.ts'
 import { requireOperator } from '../guard.ts'
@@ -27,11 +28,7 @@ const filters = {
     .regex(/^[A-Z_]{1,64}$/, 'is not an error code')
     .optional()
     .describe('Why it was refused, such as EVENT_INVALID.'),
-  since: timeSchema
-    .optional()
-    .describe(
-      'Refused then or later: ISO 8601 such as 2026-01-31T12:00:00Z, or microseconds since the epoch.',
-    ),
+  since: timeSchema('first').optional().describe(`Refused then or later: ${MOMENT_FORMS}.`),
 }
 
 const idSchema = z

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { exchangeSchema, symbolSchema } from '../../domain/market-names.ts'
+import { MOMENT_FORMS } from '../../domain/moment.ts'
 import { TapelineError } from '../../errors.ts'
 import type { Store } from '../../ports/store.ts'
 import { requireOperator } from '../guard.ts'
@@ -16,10 +17,8 @@ const SQL_MS = 10_000
 const marketQuery = {
   symbol: symbolSchema.describe('One symbol, BASE-QUOTE in any case, such as BTC-USD.'),
   exchange: exchangeSchema.optional().describe('One exchange, such as coinbase; left out means all.'),
-  from: timeSchema
-    .optional()
-    .describe('First event time: ISO 8601 such as 2026-01-31T12:00:00Z, or microseconds since the epoch.'),
-  to: timeSchema.optional().describe('Last event time, as from; the end is included.'),
+  from: timeSchema('first').optional().describe(`First event time: ${MOMENT_FORMS}.`),
+  to: timeSchema('last').optional().describe('Last event time, written as from; the end is included.'),
   limit: z.coerce
     .number()
     .int()
