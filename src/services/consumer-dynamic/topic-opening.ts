@@ -71,7 +71,8 @@ export function createTopicOpening({
       each.isAgain = false
       return
     }
-    waiting.delete(followed.topic)
+    // A topic that was left and wanted again meanwhile waits for an opening of its own.
+    if (waiting.get(followed.topic) === each) waiting.delete(followed.topic)
     if (failures > 0) log.info({ topic: followed.topic }, 'a dynamic topic is read again')
     settle(each, undefined)
   }

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { TapelineError } from '../../../src/errors.ts'
+import type { Broker } from '../../../src/ports/broker.ts'
+import { openTopicHub, type TopicListener } from '../../../src/services/consumer-dynamic/topic-hub.ts'
+import { quietLog } from '../../quiet.ts'
+import { MemoryBroker } from '../../world/memory-broker.ts'
+import { until } from '../until.ts'
+
+const TOPIC = 'app.one'
+const NEVER = new AbortController().signal
+
+/** Counts what it gets. */
+class Listener implements TopicListener {
+  begun = 0
+  batches = 0
+  begin(): void {
+    this.begun++
+  }
+  take(): void {
+    this.batches++
+  }
+}
+
+test('a topic that is left and wanted again while it is opened is read, whatever its openings come to', async (t) => {
+  const inner = new MemoryBroker(Date.now)
+  const [topic] = await inner.createTopics([{ name: TOPIC, partitions: 1 }], NEVER)
+  const former = new Listener()
+  const listener = new Listener()
+  const bothUnderWay = Promise.withResolvers<void>()
+  const formerHasLeft = Promise.withResolvers<void>()
+  let looks = 0
+  let assignments = 0
+  let unassignments = 0
+  const broker = Object.assign(Object.create(inner) as Broker, {
+    // The former opening is done first, has the topic left, and has it opened once more: that one fails.
+    async describeTopics(names: readonly string[], signal: AbortSignal) {
+      const look = ++looks
+      if (look <= 2) await bothUnderWay.promise
+      if (look === 3) {
+        await until('the topic counts as read', () => listener.begun > 0)
+        throw new TapelineError('BROKER_UNAVAILABLE', 'the request was lost')
+      }
+      return inner.describeTopics(names, signal)
+    },
+    async openReader() {
+      const reader = inner.openMemoryReader()
+      const { assign, unassign } = reader
+      return Object.assign(reader, {
+        async assign(...call: Parameters<typeof assign>) {
+          const assignment = ++assignments
+          await assign.apply(reader, call)
+          if (assignment === 2) await formerHasLeft.promise
+        },
+        async unassign(...call: Parameters<typeof unassign>) {
+          await unassign.apply(reader, call)
+          // The first one is that of the listener itself.
+          if (++unassignments === 2) setImmediate(formerHasLeft.resolve)
+        },
+      })
+    },
+  } satisfies Partial<Broker>)
+  const hub = await openTopicHub(broker, quietLog)
+  t.after(() => hub.close())
+  hub.follow(TOPIC, topic?.id ?? '', former)
+  await until('it is being opened', () => looks === 1)
+  hub.leave(TOPIC, former)
+  hub.follow(TOPIC, topic?.id ?? '', listener)
+  await until('it is being opened again', () => looks === 2)
+  bothUnderWay.resolve()
+  await until('it counts as read', () => listener.begun > 0)
+  const records = [
+    { key: 'x:A-B', value: Buffer.from('1'), headers: { v: 1, kind: 'event', shard: 0, epoch: 7 } },
+  ] as const
+  await inner.publish([{ topic: TOPIC, partition: 0, records }], NEVER)
+  await until('what comes is handed out', () => listener.batches > 0)
+  assert.equal(former.batches, 0)
+})
