@@ -64,7 +64,7 @@ export async function throughPlatform(
       const delivery = await watch(simulator, client, load)
       const drained = performance.now()
       while ((await platform.countUnstored(signal)) > 0) await delay(50)
-      client.close()
+      await client.close()
       return { delivery, storedAfterSeconds: (performance.now() - drained) / 1000 }
     } finally {
       await platform.close()
@@ -83,7 +83,7 @@ export async function throughBareLoop(load: Load): Promise<Delivery> {
     await loop.connect(simulator.websocketUrl)
     begin()
     const delivery = await watch(simulator, client, load)
-    client.close()
+    await client.close()
     return delivery
   } finally {
     loop.close()

@@ -144,7 +144,7 @@ async function runPlatform(
     const seconds = (clockMicros() - began) / 1e6
     return summarise(wanted, stored, application, seconds, terminal)
   } finally {
-    application?.close()
+    await application?.close()
     await platform.close()
   }
 }

@@ -48,6 +48,15 @@ Examples:
 
 type Stream = z.output<typeof streamSchema>
 
+const READS_NOW_MS = 5_000
+
+const UNITS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1000],
+] as const
+
 const REQUEST_FLAGS = ['channel', 'symbols', 'exchanges', 'ttl'] as const
 
 export const command: Command = {
@@ -202,7 +211,8 @@ function describe({ spec }: Stream): string {
 }
 
 function tableOf(streams: readonly Stream[]): string {
-  const rows = streams.map(({ id, app, topic, spec, ttl, standing }) => [
+  const now = Date.now()
+  const rows = streams.map(({ id, app, topic, spec, ttl, standing, lastReadAt }) => [
     id,
     spec.channel,
     spec.symbols.join(','),
@@ -210,12 +220,16 @@ function tableOf(streams: readonly Stream[]): string {
     topic,
     app,
     standing ? 'standing' : ttl === 0 ? 'until deleted' : ageOf(ttl * 1000),
+    lastReadAt === null ? 'never' : agoOf(now - Date.parse(lastReadAt)),
   ])
-  return formatTable(['STREAM', 'CHANNEL', 'SYMBOLS', 'EXCHANGES', 'TOPIC', 'APPLICATION', 'TTL'], rows)
+  return formatTable(
+    ['STREAM', 'CHANNEL', 'SYMBOLS', 'EXCHANGES', 'TOPIC', 'APPLICATION', 'TTL', 'LAST READ'],
+    rows,
+  )
 }
 
 function linesOf(stream: Stream): string {
-  const { id, app, topic, ttl, createdAt, standing, websocket } = stream
+  const { id, app, topic, ttl, createdAt, lastReadAt, standing, websocket } = stream
   const fields = {
     stream: id,
     events: describe(stream),
@@ -227,6 +241,7 @@ function linesOf(stream: Stream): string {
         ? 'until deleted'
         : `${ageOf(ttl * 1000)} without a reader`,
     created: createdAt,
+    'last read': lastReadAt ?? 'never since this process started',
     websocket,
   }
   return Object.entries(fields)
@@ -234,15 +249,16 @@ function linesOf(stream: Stream): string {
     .join('\n')
 }
 
+/** How long ago, in the largest unit that it fills. Whoever reads is heard of every two seconds, which is now. */
+function agoOf(millis: number): string {
+  if (millis < READS_NOW_MS) return 'now'
+  const [unit, size] = UNITS.find(([, each]) => millis >= each) ?? ['s', 1000]
+  return `${Math.floor(millis / size)}${unit} ago`
+}
+
 /** A duration in its largest whole unit, such as 7d or 90s. */
 function ageOf(millis: number): string {
-  const units = [
-    ['d', 86_400_000],
-    ['h', 3_600_000],
-    ['m', 60_000],
-    ['s', 1000],
-  ] as const
-  const [unit, size] = units.find(([, each]) => millis % each === 0) ?? ['ms', 1]
+  const [unit, size] = UNITS.find(([, each]) => millis % each === 0) ?? ['ms', 1]
   return `${millis / size}${unit}`
 }
 

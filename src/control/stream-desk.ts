@@ -4,6 +4,7 @@ import { ask } from './ask.ts'
 import type { ControlBus } from './bus.ts'
 import { withDeadline } from './deadline.ts'
 import type { Membership } from './membership.ts'
+import { followReadTimes } from './read-times.ts'
 import { CONTROL_VERSION, type ControlRecordOf } from './records.ts'
 import type { Registry } from './registry.ts'
 
@@ -22,6 +23,7 @@ interface DeskParts {
 /** How the applications of this process get streams: requests on the control topic, state from the registry. */
 export function createStreamDesk({ instance, bus, registry, membership, newId }: DeskParts): StreamDesk {
   const { view } = registry
+  const readTimes = followReadTimes(bus, registry)
   const author = { v: CONTROL_VERSION, instance } as const
   const refuseWithheld = (leaseId: string): void => {
     const withheld = view.withheld(leaseId)
@@ -73,6 +75,7 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
       if (!lease) refuseWithheld(leaseId)
       return lease
     },
+    lastReadAt: (leaseId) => readTimes.lastReadAt(leaseId),
     reading: (source) => membership.reading(source),
     watch: (listener) => registry.watch(listener),
   }

@@ -20,6 +20,12 @@ export const streamSchema = z
       .describe('What was asked for, in canonical form.'),
     ttl: z.number().describe('Seconds that it lives without a reader; 0: until DELETE.'),
     createdAt: z.string(),
+    lastReadAt: z
+      .string()
+      .nullable()
+      .describe(
+        'When it was last known to have a reader, in any process; null: never since this process started. At most some seconds old while somebody reads.',
+      ),
     standing: z.boolean().describe('Whether the configuration asked for it.'),
     websocket: z.string().describe('Where to subscribe.'),
     cursor: z

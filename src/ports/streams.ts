@@ -44,6 +44,11 @@ export interface StreamDesk {
    * waited for first. Raises CONTROL_UNAVAILABLE where that cannot be had, UPGRADE_NEEDED where this process cannot serve it.
    */
   find(leaseId: string, signal: AbortSignal): Promise<Lease | undefined>
+  /**
+   * When a lease was last known to have a reader, in any process, in milliseconds since the epoch; undefined where it has had none
+   * since this process listens.
+   */
+  lastReadAt(leaseId: string): number | undefined
   /** Tells which leases have readers here, so that their time to live does not run. */
   reading(leaseIds: () => Iterable<string>): void
   /** Calls back on each change until the returned function is called. */

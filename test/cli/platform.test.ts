@@ -115,6 +115,12 @@ describe('while the platform runs', () => {
     assert.equal(live.code, 0, live.stderr)
     const trades = parseTail(live.stdout)
     assert.equal(trades.length, 20)
+    await until('the stream is known to have been read', async () => {
+      const { lastReadAt } = await json<{ lastReadAt: string | null }>('streams', 'show', id)
+      return lastReadAt !== null
+    })
+    const table = await tapeline('streams')
+    assert.match(table.stdout, new RegExp(`^${id} .* (now|\\d+s ago)$`, 'm'))
     for (const trade of trades) {
       assert.deepEqual(Object.keys(trade), tradeFields)
       assert.match(trade.symbol, /^BTC-/)

@@ -126,6 +126,12 @@ describe('/docs', () => {
     assert.ok(!OUTSIDE.test(page.text), page.text)
     assert.match(page.text, /"withDefaultFonts": false/)
     assert.match(page.text, /"telemetry": false/)
+    for (const advertisement of [
+      /"showDeveloperTools": "never"/,
+      /"hideClientButton": true/,
+      /"_integration": null/,
+    ])
+      assert.match(page.text, advertisement, 'the page sells nothing')
     const scripts = [...page.text.matchAll(/<script[^>]*src="([^"]+)"/g)].map(([, source]) => source)
     assert.deepEqual(scripts, ['js/scalar.js'])
     const script = await call(`${url}/docs/js/scalar.js`)

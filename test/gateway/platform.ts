@@ -61,6 +61,12 @@ export class MemoryDesk implements StreamDesk {
     return this.get(id)
   }
 
+  readonly read = new Map<string, number>()
+
+  lastReadAt(id: string): number | undefined {
+    return this.read.get(id)
+  }
+
   reading = untouched
   watch = untouched
 }

@@ -23,6 +23,7 @@ describe('/v1/streams', () => {
       spec: { channel: 'trade', symbols: ['BTC-*', 'ETH-USD'], exchanges: ['kraken'] },
       ttl: 90,
       createdAt: '2026-02-03T04:05:06.000Z',
+      lastReadAt: null,
       standing: false,
       websocket: `${url.replace('http', 'ws')}/v1/ws`,
     })

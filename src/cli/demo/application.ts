@@ -10,6 +10,7 @@ import { Latencies } from './latencies.ts'
 interface ServerMessage {
   readonly op: string
   readonly events?: readonly Trade[]
+  readonly stream?: string
   readonly code?: string
   readonly message?: string
 }
@@ -21,8 +22,12 @@ export interface Application {
   readonly duplicates: number
   /** From the arrival of the source's frame to here. */
   readonly latencies: Latencies
-  close(): void
+  /** Ends its stream and its connection. */
+  close(): Promise<void>
 }
+
+/** How long ending the stream may take. */
+const END_MS = 1_000
 
 /**
  * An ordinary WebSocket client that asks for all trades and counts them. Resolves when its subscription stands; rejects with what
@@ -37,6 +42,7 @@ export async function startApplication(
   const socket = new WebSocket(`${api.replace(/^http/, 'ws')}/v1/ws`, { headers })
   const windows = new Map<string, TradeWindow>()
   const latencies = new Latencies()
+  let stream = ''
   let delivered = 0
   let duplicates = 0
 
@@ -55,8 +61,12 @@ export async function startApplication(
       socket.send(JSON.stringify({ op: 'subscribe', spec: { channel: 'trade', symbols: ['*'] } }))
     })
     socket.on('message', (bytes) => {
-      const { op, events, code = 'INTERNAL', message = '' } = JSON.parse(String(bytes)) as ServerMessage
-      if (op === 'subscribed') resolve()
+      const said = JSON.parse(String(bytes)) as ServerMessage
+      const { op, events, code = 'INTERNAL', message = '' } = said
+      if (op === 'subscribed') {
+        stream = said.stream ?? ''
+        resolve()
+      }
       if (op === 'error') reject(answeredError(code, message, {}))
       const now = clockMicros()
       for (const event of events ?? []) take(event, now)
@@ -77,6 +87,13 @@ export async function startApplication(
     get duplicates() {
       return duplicates
     },
-    close: () => socket.close(),
+    async close() {
+      socket.close()
+      // Otherwise one more lease would fill the list of streams for an hour after each run.
+      const address = `${api}/v1/streams/${encodeURIComponent(stream)}`
+      await fetch(address, { method: 'DELETE', headers, signal: AbortSignal.timeout(END_MS) }).catch(
+        () => undefined,
+      )
+    },
   }
 }

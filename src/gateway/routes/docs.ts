@@ -47,10 +47,13 @@ export async function registerDocs(app: GatewayServer, info: { readonly version:
   await app.register(scalar, {
     routePrefix: '/docs',
     openApiDocumentEndpoints: { json: '/json', yaml: '/yaml' },
-    // Without these the page asks fonts, telemetry and assistants of other hosts.
+    // Without these the page asks fonts, telemetry and assistants of other hosts, and advertises its maker's hosting.
     configuration: {
       pageTitle: 'Tapeline API',
       withDefaultFonts: false,
+      showDeveloperTools: 'never',
+      hideClientButton: true,
+      _integration: null,
       telemetry: false,
       agent: { disabled: true },
       mcp: { disabled: true },

@@ -48,7 +48,7 @@ export function registerStreams(app: GatewayServer, { desk, newLeaseId }: Stream
       const lease = await desk.request(ask, deadlineOf(reply))
       reply.code(201).header('location', `/v1/streams/${encodeURIComponent(lease.id)}`)
       const cursor = beginningOf(lease)
-      return { ...viewOf(lease, request), ...(cursor === undefined ? {} : { cursor }) }
+      return { ...viewOf(desk, lease, request), ...(cursor === undefined ? {} : { cursor }) }
     },
   })
 
@@ -66,7 +66,7 @@ export function registerStreams(app: GatewayServer, { desk, newLeaseId }: Stream
     handler: async (request) => {
       const caller = callerIn(request)
       const leases = caller.admin ? desk.list() : desk.list(caller.app)
-      return { streams: leases.map((lease) => viewOf(lease, request)) }
+      return { streams: leases.map((lease) => viewOf(desk, lease, request)) }
     },
   })
 
@@ -82,7 +82,7 @@ export function registerStreams(app: GatewayServer, { desk, newLeaseId }: Stream
     },
     config: { errors: ['STREAM_UNKNOWN'] },
     handler: async (request, reply) =>
-      viewOf(await find(request.params.id, callerIn(request), deadlineOf(reply)), request),
+      viewOf(desk, await find(request.params.id, callerIn(request), deadlineOf(reply)), request),
   })
 
   app.route({
@@ -127,8 +127,9 @@ function unknownStream(id: string): TapelineError {
 
 const BODY_ERRORS = ['INPUT_INVALID', 'BODY_NOT_JSON', 'BODY_TOO_LARGE', 'MEDIA_TYPE_UNSUPPORTED'] as const
 
-function viewOf(lease: Lease, request: FastifyRequest): z.output<typeof streamSchema> {
+function viewOf(desk: StreamDesk, lease: Lease, request: FastifyRequest): z.output<typeof streamSchema> {
   const { id, app, topic, spec, ttlMs, createdAt, standing } = lease
+  const lastReadAt = desk.lastReadAt(id)
   return {
     id,
     app,
@@ -136,6 +137,7 @@ function viewOf(lease: Lease, request: FastifyRequest): z.output<typeof streamSc
     spec,
     ttl: ttlMs / 1000,
     createdAt: new Date(createdAt).toISOString(),
+    lastReadAt: lastReadAt === undefined ? null : new Date(lastReadAt).toISOString(),
     standing,
     websocket: socketAddress(request),
   }
