@@ -29,6 +29,9 @@ const ENCODE = 'In a user, password or database write % as %25, # as %23, / as %
 /** Reads `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or says what is wrong with it. */
 export function splitAddress(text: string): DatabaseAddress | AddressProblem {
   const url = URL.parse(text.trim())
+  const [, port] = /:(\d+)(?:\/[^@]*)?$/.exec(text.trim()) ?? []
+  if (url?.port === '0' || (url === null && Number(port) > 65_535))
+    return { message: 'has a port that is not from 1 to 65535', remedy: 'Correct the port.' }
   if (url === null)
     return {
       message: 'is not an address',

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { listenHost, serverAddress, webAddress } from './config-network.ts'
 import { isWithin } from './control/names.ts'
 import { parseMarket } from './domain/market-names.ts'
 import { streamRequestSchema } from './domain/stream-spec.ts'
@@ -39,17 +40,18 @@ const count = (least: number, most: number, value: number, meaning: string) =>
     .default(value)
     .describe(meaning)
 
-/** The entries of a list written with commas; blanks round them do not count. */
-export function splitList(text: string): string[] {
-  return text
-    .split(',')
-    .map((entry) => entry.trim())
-    .filter(Boolean)
+/**
+ * The entries of a list: of YAML, or text with commas, blanks or both between them, as environment variables and flags give it. Empty
+ * ones do not count. What is no list stays as it is.
+ */
+export function entriesOf(value: unknown): unknown {
+  if (typeof value === 'string') return value.split(/[\s,]+/).filter(Boolean)
+  return Array.isArray(value)
+    ? value.flatMap((entry) => (typeof entry === 'string' ? entriesOf(entry) : [entry]))
+    : value
 }
 
-/** A list in YAML, or text with commas, as environment variables and flags give it. */
-const list = <T extends z.ZodType>(item: T) =>
-  z.preprocess((value) => (typeof value === 'string' ? splitList(value) : value), z.array(item))
+const list = <T extends z.ZodType>(item: T) => z.preprocess(entriesOf, z.array(item))
 
 /** A flag in YAML, or the words true and false, as environment variables give it. */
 const flag = (value: boolean, meaning: string) =>
@@ -71,8 +73,6 @@ const topicPrefix = (text: string, meaning: string) =>
     .describe(meaning)
 
 const file = (meaning: string) => z.string().min(1).optional().describe(meaning)
-
-const HOST_AND_PORT = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}$/
 
 /**
  * A market as the configuration writes it, EXCHANGE:SYMBOL in any case. The exchange stays as it is written: a service may know it
@@ -98,6 +98,7 @@ export const ROLES = ['producer', 'coordinator', 'consumer-fixed', 'gateway'] as
 export const configSchema = z.strictObject({
   data: z.string().min(1).default('.tapeline').describe('Folder of the embedded broker and store.'),
   roles: list(z.enum(ROLES))
+    .pipe(z.array(z.enum(ROLES)).min(1, 'names no role'))
     .default([...ROLES])
     .describe('What this process does.'),
   source: z
@@ -106,8 +107,10 @@ export const configSchema = z.strictObject({
         .enum(['cryptocompare', 'coinbase'])
         .default('cryptocompare')
         .describe('Where the data comes from.'),
-      url: z.string().optional().describe('Address of the WebSocket, where it is not the service itself.'),
-      restUrl: z.string().optional().describe('Address of REST, where it is not the service itself.'),
+      url: webAddress('ws')
+        .optional()
+        .describe('Address of the WebSocket, where it is not the service itself.'),
+      restUrl: webAddress('http').optional().describe('Address of REST, where it is not the service itself.'),
       markets: list(market)
         .default(DEFAULT_MARKETS)
         .describe('Markets to subscribe to, EXCHANGE:BASE-QUOTE.'),
@@ -208,7 +211,7 @@ export const configSchema = z.strictObject({
         .describe(
           'Embedded only: what an acknowledged record survives: a killed process, or a power failure too (slower).',
         ),
-      bootstrap: list(z.string().regex(HOST_AND_PORT, 'is not HOST:PORT such as broker-1:9092'))
+      bootstrap: list(serverAddress)
         .pipe(z.array(z.string()).min(1, 'names no server'))
         .default(['127.0.0.1:9092'])
         .describe('Kafka: servers to begin with, HOST:PORT.'),
@@ -300,19 +303,13 @@ export const configSchema = z.strictObject({
     .prefault({}),
   gateway: z
     .strictObject({
-      host: z
-        .string()
-        .min(1)
-        .default('127.0.0.1')
-        .describe('Address to listen on; a public one needs API keys.'),
+      host: listenHost.default('127.0.0.1').describe('Address to listen on; a public one needs API keys.'),
       port: count(0, 65_535, 8080, 'Port to listen on; 0 lets the system choose.'),
     })
     .prefault({}),
   operations: z
     .strictObject({
-      host: z
-        .string()
-        .min(1)
+      host: listenHost
         .default('127.0.0.1')
         .describe('Without the role gateway: address for health, metrics and actors of the process.'),
       port: count(0, 65_535, 0, 'Without the role gateway: port for them; 0 lets the system choose.'),

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { parse as parseYaml, YAMLParseError } from 'yaml'
 import type { z } from 'zod'
 import { type DatabaseAddress, splitAddress } from './config-address.ts'
-import { configSchema, environmentName, settingPaths, splitList } from './config-schema.ts'
+import { configSchema, entriesOf, environmentName, settingPaths } from './config-schema.ts'
 import { parseStreamRequest } from './domain/stream-spec.ts'
 import { type FieldError, TapelineError } from './errors.ts'
 
@@ -73,8 +73,8 @@ interface Settings {
 function fromEnvironment(environment: ConfigSources['environment']): Settings {
   const settings: Settings = {}
   for (const path of settingPaths()) {
-    const value = environment[environmentName(path)]
-    if (value === undefined || value === '') continue
+    const value = environment[environmentName(path)]?.trim()
+    if (!value) continue
     const [first = '', second] = path
     if (second === undefined) settings[first] = value
     else settings[first] = { ...(settings[first] as Settings | undefined), [second]: value }
@@ -138,7 +138,7 @@ function readAddress(
   const address = splitAddress(text)
   const name = `store.${field}`
   if ('message' in address) throw invalid([{ field: name, value: NOT_SHOWN, ...address }])
-  if (address.password === undefined || text === environment[environmentName(['store', field])])
+  if (address.password === undefined || text === environment[environmentName(['store', field])]?.trim())
     return address
   const [variable, file] =
     field === 'url'
@@ -191,9 +191,12 @@ function readKey(environment: ConfigSources['environment']): string | undefined 
 }
 
 function parseApiKeys(text: string | undefined): Config['apiKeys'] {
-  if (!text) return []
-  return text.split(',').map((pair) => {
-    const [, name, key] = /^([a-z][a-z0-9-]{0,31}):(\S{8,})$/.exec(pair.trim()) ?? []
+  if (!text?.trim()) return []
+  const pairs = text.split(',').map((pair) => pair.trim())
+  // A comma too many is no key; nothing but commas is no list.
+  const given = pairs.some(Boolean) ? pairs.filter(Boolean) : pairs
+  return given.map((pair) => {
+    const [, name, key] = /^([a-z][a-z0-9-]{0,31}):(\S{8,})$/.exec(pair) ?? []
     if (name && key) return { name, key }
     throw invalid([
       {
@@ -224,11 +227,11 @@ function toFields(issue: z.core.$ZodIssue, settings: Settings): FieldError[] {
   return [{ field, value, message: issue.message, remedy: `Correct ${field}${variable}.` }]
 }
 
-/** What stands at a path; a list given as text with commas is taken apart as the schema does it. */
+/** What stands at a path; a list is taken apart as the schema does it. */
 function valueAt(settings: Settings, path: readonly string[]): unknown {
   return path.reduce<unknown>((at, key) => {
-    if (typeof at === 'string') return splitList(at)[Number(key)]
-    return typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined
+    const inner = entriesOf(at)
+    return typeof inner === 'object' && inner !== null ? Reflect.get(inner, key) : undefined
   }, settings)
 }
 

@@ -185,6 +185,23 @@ describe('what is not acceptable', () => {
     ['broker.kind', 'redpanda'],
     ['broker.bootstrap', []],
     ['broker.bootstrap', ['broker-1']],
+    ['broker.bootstrap', ['broker-1:99999']],
+    ['broker.bootstrap', 'broker-1:0'],
+    ['broker.bootstrap', 'kafka://broker-1:9092'],
+    ['broker.bootstrap', ' , '],
+    ['roles', ','],
+    ['source.url', 'localhost:8089'],
+    ['source.url', 'ws://localhost:99999'],
+    ['source.url', 'https://feed.example.com'],
+    ['source.url', 'wss://feed.example.com/a#b'],
+    ['source.restUrl', 'feed'],
+    ['source.restUrl', 'http://localhost:0'],
+    ['store.url', 'postgres://u@db:99999/x'],
+    ['store.url', 'postgres://u@db:0/x'],
+    ['gateway.host', '127.0.0.1:8080'],
+    ['gateway.host', '300.1.1.1'],
+    ['gateway.host', 'http://127.0.0.1'],
+    ['operations.host', 'two hosts'],
     ['broker.tls', 'yes'],
     ['broker.sasl', 'gssapi'],
     ['broker.compression', 'brotli'],
@@ -216,6 +233,44 @@ describe('what is not acceptable', () => {
     const { fields, message } = refusal({ environment: { TAPELINE_SOURCE_MARKETS: 'kraken:BTC-USD, wrong' } })
     assert.deepEqual([fields[0]?.field, fields[0]?.value], ['source.markets.1', 'wrong'])
     assert.match(message, /source\.markets\.1 = "wrong"/)
+  })
+
+  test('a list may have blanks, several commas and empty entries, as text and in the file', () => {
+    const two = ['broker-1:9092', '[::1]:9092']
+    const of = (bootstrap: unknown) => load({ yaml: settingsWith(['broker', 'bootstrap'], bootstrap) })
+    for (const text of [
+      'broker-1:9092, [::1]:9092',
+      ' broker-1:9092  [::1]:9092,,',
+      'broker-1:9092,\n[::1]:9092',
+    ]) {
+      assert.deepEqual(of(text).broker.bootstrap, two, text)
+      const environment = { TAPELINE_BROKER_BOOTSTRAP: text }
+      assert.deepEqual(load({ environment }).broker.bootstrap, two, text)
+      assert.deepEqual(load({ flags: { broker: { bootstrap: text } } }).broker.bootstrap, two, text)
+    }
+    assert.deepEqual(of([' broker-1:9092 ', '', '[::1]:9092']).broker.bootstrap, two)
+    assert.deepEqual(of(['broker-1:9092,[::1]:9092']).broker.bootstrap, two)
+    const { fields } = refusal({ yaml: settingsWith(['source', 'markets'], ['', 'kraken:BTC-USD', 'wrong']) })
+    assert.deepEqual([fields[0]?.field, fields[0]?.value], ['source.markets.1', 'wrong'])
+  })
+
+  test('blanks round a variable do not count, nor brackets round an IPv6 address to listen on', () => {
+    const environment = {
+      TAPELINE_BROKER_KIND: 'kafka\n',
+      TAPELINE_GATEWAY_HOST: ' [::1] ',
+      TAPELINE_DATA: ' ',
+    }
+    const { broker, gateway, data } = load({ environment })
+    assert.deepEqual([broker.kind, gateway.host, data], ['kafka', '::1', '.tapeline'])
+  })
+
+  test('a port that cannot be is said to be one', () => {
+    for (const yaml of [
+      'broker: {bootstrap: "db:99999"}',
+      'store: {url: "postgres://u@db:99999/x"}',
+      'store: {url: "postgres://u@db:0"}',
+    ])
+      assert.match(refusal({ yaml }).message, /has a port that is not from 1 to 65535/, yaml)
   })
 
   test('all of them are named at once', () => {
@@ -263,6 +318,12 @@ describe('secrets', () => {
       { name: 'desk', key: 'a-long-key' },
       { name: 'admin', key: 'other=key:1' },
     ])
+  })
+
+  test('commas too many make no key, but nothing except commas is refused', () => {
+    const { apiKeys } = load({ environment: { TAPELINE_API_KEYS: ' desk:a-long-key,, \n' } })
+    assert.deepEqual(apiKeys, [{ name: 'desk', key: 'a-long-key' }])
+    assert.equal(refusal({ environment: { TAPELINE_API_KEYS: ',' } }).fields[0]?.field, 'TAPELINE_API_KEYS')
   })
 
   test("CryptoCompare's key comes from the environment", () => {

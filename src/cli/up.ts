@@ -1,5 +1,4 @@
 import { type Config, type ConfigInput, loadConfig } from '../config.ts'
-import { splitList } from '../config-schema.ts'
 import { TapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import { needsStore } from '../topology/engines/roles.ts'
@@ -59,8 +58,8 @@ export function processSettings(flags: Flags): ConfigInput {
   const kafka = textFlag(flags, 'kafka')
   const database = textFlag(flags, 'database')
   return {
-    ...(roles === undefined ? {} : { roles: splitList(roles) as NonNullable<ConfigInput['roles']> }),
-    ...(kafka === undefined ? {} : { broker: { kind: 'kafka', bootstrap: splitList(kafka) } }),
+    ...(roles === undefined ? {} : { roles }),
+    ...(kafka === undefined ? {} : { broker: { kind: 'kafka', bootstrap: kafka } }),
     ...(database === undefined ? {} : { store: { kind: 'timescale', url: database } }),
   }
 }

@@ -48,7 +48,8 @@ the same settings, but its source is its own simulator, it has a standing stream
 always runs all roles on the embedded engines: servers in the file are for \`tapeline up\`.
 
 **Durations** are text such as \`250ms\`, \`30s\`, \`5m\`, \`1h\`, \`7d\`; a bare number counts seconds. **Lists** are lists in the file, and
-text with commas in an environment variable. An environment variable that is empty counts as not set. A dash under Default
+text with commas, blanks or both in an environment variable. Blanks round a variable do not count; one that is empty counts as not
+set. A dash under Default
 means that nothing is set; the meaning then says what holds.
 
 Editors complete and check the file with [tapeline.schema.json](tapeline.schema.json); the first line of the example says so.`
