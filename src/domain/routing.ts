@@ -33,21 +33,34 @@ interface KnownMarket<Route> {
   readonly channel: Channel
   readonly exchange: string
   readonly symbol: string
-  routes: Route[]
+  routes: readonly Route[]
+  /** How many changes the answer takes account of. */
+  at: number
+}
+
+interface Change<Route> {
+  readonly kind: 'added' | 'removed'
+  readonly route: Route
 }
 
 /** The answers of so many markets are kept, about 20 MB; then the oldest goes, and is worked out again when it is asked for. */
 const MOST_ANSWERS = 50_000
+/** An answer that is further behind than this many changes is worked out anew. */
+const MOST_CHANGES = 1_000
 
 /**
  * Which routes want the events of a market. Looking up costs the same with 10 routes or 10,000 (R17): the answer for a
- * market is worked out once and kept, and a change of one route is applied to the answers that it concerns.
+ * market is worked out once and kept. A change of a route costs the same however many answers are kept: each is brought up to it when it
+ * is next asked for.
  */
 export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
   readonly #routes = new Map<string, Route>()
   readonly #markets = new Map<string, KnownMarket<Route>>()
   /** Stays at the oldest: a new iterator would pass by all that were deleted. */
   readonly #oldest = this.#markets.keys()
+  /** The latest changes, the last of them behind `#changed`. */
+  #changes: Change<Route>[] = []
+  #changed = 0
 
   get(id: string): Route | undefined {
     return this.#routes.get(id)
@@ -60,36 +73,64 @@ export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
   set(id: string, route: Route): void {
     this.delete(id)
     this.#routes.set(id, route)
-    for (const market of this.#markets.values()) {
-      if (matchesMarket(route.spec, market.channel, market.exchange, market.symbol)) market.routes.push(route)
-    }
+    this.#note({ kind: 'added', route })
   }
 
   delete(id: string): void {
     const route = this.#routes.get(id)
     if (route === undefined) return
     this.#routes.delete(id)
-    for (const market of this.#markets.values()) {
-      if (market.routes.includes(route)) market.routes = market.routes.filter((each) => each !== route)
-    }
+    this.#note({ kind: 'removed', route })
   }
 
   match(channel: Channel, exchange: string, symbol: string): readonly Route[] {
     const key = `${channel}:${exchange}:${symbol}`
-    let market = this.#markets.get(key)
-    if (market === undefined) {
-      const routes = [...this.#routes.values()].filter(({ spec }) =>
-        matchesMarket(spec, channel, exchange, symbol),
-      )
-      market = { channel, exchange, symbol, routes }
-      if (this.#markets.size >= MOST_ANSWERS) this.#dropOldest()
-      this.#markets.set(key, market)
+    const known = this.#markets.get(key)
+    if (known !== undefined) {
+      if (known.at !== this.#changed) this.#bringUp(known)
+      return known.routes
     }
+    const market = { channel, exchange, symbol, routes: [], at: 0 }
+    this.#workOut(market)
+    if (this.#markets.size >= MOST_ANSWERS) this.#dropOldest()
+    this.#markets.set(key, market)
     return market.routes
+  }
+
+  #note(change: Change<Route>): void {
+    this.#changes.push(change)
+    this.#changed++
+    if (this.#changes.length >= 2 * MOST_CHANGES) this.#changes = this.#changes.slice(-MOST_CHANGES)
+  }
+
+  #workOut(market: KnownMarket<Route>): void {
+    market.routes = [...this.#routes.values()].filter((route) => isWanted(market, route))
+    market.at = this.#changed
+  }
+
+  #bringUp(market: KnownMarket<Route>): void {
+    const missed = this.#changed - market.at
+    if (missed > this.#changes.length) {
+      this.#workOut(market)
+      return
+    }
+    for (const { kind, route } of this.#changes.slice(-missed)) {
+      if (!isWanted(market, route)) continue
+      market.routes =
+        kind === 'added' ? [...market.routes, route] : market.routes.filter((each) => each !== route)
+    }
+    market.at = this.#changed
   }
 
   #dropOldest(): void {
     const oldest = this.#oldest.next()
     if (!oldest.done) this.#markets.delete(oldest.value)
   }
+}
+
+function isWanted(
+  { channel, exchange, symbol }: KnownMarket<unknown>,
+  { spec }: { readonly spec: StreamSpec },
+): boolean {
+  return matchesMarket(spec, channel, exchange, symbol)
 }

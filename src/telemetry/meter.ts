@@ -3,6 +3,9 @@ import type { CounterName, GaugeName, Meter, TimerName } from '../ports/log.ts'
 import { COUNTERS, GAUGES, TIMERS } from './metrics.ts'
 
 const PREFIX = 'tapeline_'
+/** So many sets of labels of a metric are told apart: each is kept for as long as the process lives. */
+const MOST_LABEL_SETS = 1_000
+const FURTHER = 'other'
 
 /** A meter that Prometheus can read. */
 export interface PrometheusMeter extends Meter {
@@ -13,6 +16,8 @@ export interface PrometheusMeter extends Meter {
 interface Labelled<Instrument> {
   readonly instrument: Instrument
   readonly labels: ReadonlySet<string>
+  /** The values of labels that it was given so far. */
+  readonly given: Set<string>
 }
 
 type Labels = Readonly<Record<string, string>>
@@ -22,7 +27,7 @@ type Labels = Readonly<Record<string, string>>
  * (`process_*`, `nodejs_*`) under their usual names, so that ready-made dashboards find them. Each meter has a registry of its own.
  *
  * Measuring must never stop the data: a label that the table does not have is left out, a value that is no amount is not
- * counted, and both are counted themselves in `tapeline_meter_misuse_total`.
+ * counted, of more than 1,000 sets of labels the further ones are one, and all that is counted itself in `tapeline_meter_misuse_total`.
  */
 export function createMeter(): PrometheusMeter {
   const registry = new Registry()
@@ -44,11 +49,21 @@ export function createMeter(): PrometheusMeter {
     return new Histogram({ name, help, labelNames: labels, buckets: [...buckets], registers: [registry] })
   })
 
-  function known(metric: string, given: Labels, allowed: ReadonlySet<string>): Labels {
-    const unknown = Object.keys(given).filter((label) => !allowed.has(label))
-    if (unknown.length === 0) return given
+  function known(metric: string, given: Labels, { labels, given: before }: Labelled<unknown>): Labels {
+    const unknown = Object.keys(given).filter((label) => !labels.has(label))
     for (const label of unknown) misuse.inc({ metric, problem: `label ${label}` })
-    return Object.fromEntries(Object.entries(given).filter(([label]) => allowed.has(label)))
+    const own =
+      unknown.length === 0
+        ? given
+        : Object.fromEntries(Object.entries(given).filter(([label]) => labels.has(label)))
+    const values = Object.values(own).join('\n')
+    if (before.has(values)) return own
+    if (before.size < MOST_LABEL_SETS) {
+      before.add(values)
+      return own
+    }
+    misuse.inc({ metric, problem: 'labels' })
+    return Object.fromEntries(Object.keys(own).map((label) => [label, FURTHER]))
   }
 
   function isAmount(metric: string, value: number): boolean {
@@ -59,16 +74,16 @@ export function createMeter(): PrometheusMeter {
 
   return {
     count(name, amount = 1, labels = {}) {
-      const { instrument, labels: allowed } = counters[name]
-      if (isAmount(name, amount)) instrument.inc(known(name, labels, allowed), amount)
+      const metric = counters[name]
+      if (isAmount(name, amount)) metric.instrument.inc(known(name, labels, metric), amount)
     },
     gauge(name, value, labels = {}) {
-      const { instrument, labels: allowed } = gauges[name]
-      if (isAmount(name, value)) instrument.set(known(name, labels, allowed), value)
+      const metric = gauges[name]
+      if (isAmount(name, value)) metric.instrument.set(known(name, labels, metric), value)
     },
     observe(name, seconds, labels = {}) {
-      const { instrument, labels: allowed } = timers[name]
-      if (isAmount(name, seconds)) instrument.observe(known(name, labels, allowed), seconds)
+      const metric = timers[name]
+      if (isAmount(name, seconds)) metric.instrument.observe(known(name, labels, metric), seconds)
     },
     render: () => registry.metrics(),
   }
@@ -85,7 +100,7 @@ function instruments<
 ): Readonly<Record<Name, Labelled<Instrument>>> {
   const entries = Object.entries<Metric>(table).map(([name, metric]) => [
     name,
-    { instrument: make(PREFIX + name, metric), labels: new Set(metric.labels) },
+    { instrument: make(PREFIX + name, metric), labels: new Set(metric.labels), given: new Set<string>() },
   ])
   return Object.fromEntries(entries) as Record<Name, Labelled<Instrument>>
 }

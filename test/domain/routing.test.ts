@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { RoutingTable } from '../../src/domain/routing.ts'
+import { matchesMarket, RoutingTable } from '../../src/domain/routing.ts'
 import type { StreamSpec } from '../../src/domain/stream-spec.ts'
+import { seededRandom } from '../../src/simulator/random.ts'
 import { heapGrowth } from '../collected-heap.ts'
+import { SEED } from '../seed.ts'
 
 const spec: StreamSpec = { channel: 'trade', symbols: ['A*'], exchanges: [] }
 
@@ -31,4 +33,49 @@ test('a market whose answer went is answered as before, and by the routes of now
   const ids = table.match('trade', 'simulated', 'A-USD').map(({ id }) => id)
   assert.deepEqual(ids, ['second'])
   assert.deepEqual(table.match('trade', 'simulated', 'B-USD'), [])
+})
+
+test('a change of a route looks at no market that is known', () => {
+  const table = new RoutingTable<{ readonly spec: StreamSpec }>()
+  for (let i = 0; i < 10_000; i++) table.match('trade', 'simulated', `A${i}-USD`)
+  let looks = 0
+  const watched: StreamSpec = {
+    ...spec,
+    get symbols() {
+      looks++
+      return ['A*']
+    },
+  }
+  table.set('s', { spec: watched })
+  table.delete('s')
+  table.set('s', { spec: watched })
+  assert.equal(looks, 0)
+  assert.equal(table.match('trade', 'simulated', 'A7-USD').length, 1)
+  assert.ok(looks <= 3, `${looks} looks for one market`)
+})
+
+test(`the table answers as if each route were looked at, whatever was changed in between (seed ${SEED})`, () => {
+  const random = seededRandom(`routing ${SEED}`)
+  const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T
+  const table = new RoutingTable<{ readonly spec: StreamSpec }>()
+  const naive = new Map<string, { readonly spec: StreamSpec }>()
+  const symbols = ['A-USD', 'B-USD', 'AB-EUR', 'C-EUR']
+  for (let step = 0; step < 2_000; step++) {
+    // Now and then more changes than are kept.
+    const changes = step % 200 === 199 ? 2_500 : Math.floor(random() * 4)
+    for (let change = 0; change < changes; change++) {
+      const id = `route-${Math.floor(random() * 30)}`
+      naive.delete(id)
+      if (random() < 0.4) {
+        table.delete(id)
+        continue
+      }
+      const route = { spec: { ...spec, symbols: [pick(['A*', '*-EUR', 'B-USD', '*', 'C-*'])] } }
+      table.set(id, route)
+      naive.set(id, route)
+    }
+    const symbol = pick(symbols)
+    const expected = [...naive.values()].filter((route) => matchesMarket(route.spec, 'trade', 'x', symbol))
+    assert.deepEqual(table.match('trade', 'x', symbol), expected, `step ${step}, ${symbol}`)
+  }
 })

@@ -1,9 +1,8 @@
-import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { heapGrowth } from '../collected-heap.ts'
 import { call } from '../gateway/http.ts'
 import { startPlatform } from '../gateway/platform.ts'
 import { openSocket } from '../gateway/socket-client.ts'
+import { assertLevel } from './level.ts'
 
 const ROUNDS = 300
 
@@ -20,10 +19,6 @@ test('a gateway keeps nothing of requests that were answered and sockets that we
     logged.length = 0
     delivery.connections.length = 0
   }
-  await serve()
-  const rounds: number[] = []
-  while (rounds.length < 2) rounds.push(await heapGrowth(serve))
-  // What is kept grows in each round; what is compiled late does not.
-  const grown = Math.min(...rounds)
-  assert.ok(grown < ROUNDS * 500, `${grown} bytes after ${3 * ROUNDS} requests and ${ROUNDS} sockets`)
+  const what = `${3 * ROUNDS} requests and ${ROUNDS} sockets`
+  await assertLevel(serve, { rounds: 2, mostBytes: ROUNDS * 500, what })
 })

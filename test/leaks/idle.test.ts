@@ -11,21 +11,16 @@ import {
 } from '../../src/topology/actors.ts'
 import { heapGrowth } from '../collected-heap.ts'
 import { quietAlerts, quietLog, quietMeter } from '../quiet.ts'
+import { assertLevel } from './level.ts'
 import { Turns } from './turns.ts'
 
-const TURNS = 10_000
+/** In each round, of which there are two at least. */
+const TURNS = 5_000
 /** Less than anything kept of each turn would be. */
 const MOST_BYTES = TURNS * 20
 
-async function assertLevel(turns: Turns): Promise<void> {
-  // Code is compiled and caches are filled by the first.
-  await turns.run(TURNS)
-  const rounds: number[] = []
-  while (rounds.length < 3) rounds.push(await heapGrowth(() => turns.run(TURNS)))
-  // What is kept grows in each round; what is compiled late does not.
-  const grown = Math.min(...rounds)
-  assert.ok(grown < MOST_BYTES, `${grown} bytes after ${TURNS} idle turns, ${grown / TURNS} for each`)
-}
+const assertIdle = (turns: Turns): Promise<void> =>
+  assertLevel(() => turns.run(TURNS), { mostBytes: MOST_BYTES, what: `${TURNS} idle turns` })
 
 const unused = async (): Promise<never> => {
   throw new Error('an idle machine does not ask for this')
@@ -42,7 +37,7 @@ test('a follower keeps nothing of its idle turns', async () => {
   const reader = { assign: async () => {}, poll: () => turns.take().then(() => []), close: async () => {} }
   const broker = { openReader: async () => reader } as unknown as Broker
   const follower = await followTopic(broker, 'topic', 0, () => {}, quietLog)
-  await assertLevel(turns)
+  await assertIdle(turns)
   const closed = follower.close()
   await turns.run(1)
   await closed
@@ -77,7 +72,7 @@ test('an idle producer keeps nothing of its turns', async () => {
     } as never,
     () => ({}),
   )
-  await assertLevel(turns)
+  await assertIdle(turns)
   actor.stop()
 })
 
@@ -88,7 +83,7 @@ test('an idle coordinator keeps nothing of its turns', async () => {
     ...{ createTopics: async () => {}, notifyActors: async () => {}, deleteTopics: async () => {} },
   }
   const actor = startCoordinator(parts, services as never, () => ({}))
-  await assertLevel(turns)
+  await assertIdle(turns)
   actor.stop()
 })
 
@@ -101,7 +96,7 @@ test('an idle consumer of the fixed topics keeps nothing of its turns', async ()
     partitions: () => 0,
   }
   const actor = startConsumerFixed(parts, services as never)
-  await assertLevel(turns)
+  await assertIdle(turns)
   actor.stop()
 })
 
@@ -114,7 +109,7 @@ test('an idle consumer of dynamic topics keeps nothing of its turns', async () =
     interactWithApp: async () => ({ endpoints: 0, events: 0 }),
   } as never)
   actor.send({ type: 'SUBSCRIBE_TO_TOPIC', topic: 'app.one' })
-  await assertLevel(turns)
+  await assertIdle(turns)
   actor.stop()
 })
 

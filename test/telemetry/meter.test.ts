@@ -54,6 +54,17 @@ describe('createMeter', () => {
     }
   })
 
+  test('keeps so many sets of labels of a metric, and counts what comes besides under one', async () => {
+    const meter = createMeter()
+    for (let i = 0; i < 1_200; i++) meter.count('broker_errors_total', 1, { code: `code-${i}` })
+    meter.count('broker_errors_total', 1, { code: 'code-7' })
+    const text = await meter.render()
+    assert.equal(text.match(/^tapeline_broker_errors_total\{/gm)?.length, 1_001)
+    assert.match(text, /^tapeline_broker_errors_total\{code="other"\} 200$/m)
+    assert.match(text, /^tapeline_broker_errors_total\{code="code-7"\} 2$/m)
+    assert.match(text, /^tapeline_meter_misuse_total\{metric="broker_errors_total",problem="labels"\} 200$/m)
+  })
+
   test('two meters do not share numbers, and none keeps the process alive', async () => {
     const module = new URL('../../src/telemetry/meter.ts', import.meta.url).href
     const program = `import { createMeter } from '${module}'
