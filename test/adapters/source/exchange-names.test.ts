@@ -83,6 +83,27 @@ describe("CryptoCompare's names of exchanges", () => {
     )
   })
 
+  test('the list is waited for over a lost connection, and then who is refused is told', async (t) => {
+    const service = await startService(t)
+    service.behaviour.received = (frame, socket) => {
+      for (const sub of frame['subs'] as string[])
+        sendFrame(socket, { TYPE: '500', MESSAGE: 'INVALID_SUB', PARAMETER: sub, INFO: 'no such exchange' })
+    }
+    const listed = Promise.withResolvers<void>()
+    service.behaviour.exchanges = async () => {
+      await listed.promise
+      return list('Coinbase')
+    }
+    const { source } = openSource(t, service, { channels: ['trades'] })
+    await until('it was refused', () => source.health().counters.frames >= 2)
+    service.cut()
+    await until('it was refused on the next connection', () => source.health().counters.frames >= 4)
+    assert.deepEqual(source.health().without, [])
+    listed.resolve()
+    await until('it is told', () => source.health().without.length === 1)
+    assert.match(source.health().without[0]?.why ?? '', /^MARKET_UNKNOWN/)
+  })
+
   test('a list that does not come is asked for once a minute at most, and stops nothing', async (t) => {
     const service = await startService(t)
     service.behaviour.exchanges = () => ({ status: 503, body: 'no list' })

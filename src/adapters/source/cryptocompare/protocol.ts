@@ -88,7 +88,7 @@ export class CryptoCompareProtocol implements FeedProtocol {
     return change
   }
 
-  closed(): void {
+  stop(): void {
     this.#directory.close()
   }
 

@@ -27,8 +27,10 @@ export interface FeedProtocol {
   remove(markets: readonly Market[]): MarketsChange
   /** Reads one frame and emits what is in it. Never throws. `recvTs`: microseconds. */
   read(data: Buffer, recvTs: number): FrameMeaning
-  /** The connection has ended, or the source is closed: nothing is waited for any more. */
+  /** The connection has ended: nothing more is waited for on it. */
   closed?(): void
+  /** The source is closed, and the connection with it. */
+  stop?(): void
 }
 
 /** A second way to some of the data while the WebSocket is down. */

@@ -143,6 +143,7 @@ export class LiveSource implements Source {
     this.#watchdog.stop()
     this.#refusals.stop()
     this.#protocol.closed?.()
+    this.#protocol.stop?.()
     this.#fallback?.stop()
     this.#queue.fail(undefined)
     this.#queue.finish()
