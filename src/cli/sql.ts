@@ -11,8 +11,8 @@ const HELP = `
 Usage: tapeline sql "SELECT ..." [--json] [--max-rows N] [--data DIR] [--config FILE] [--api URL]
 
 Runs one read-only statement on the database: through the platform while one runs, else on the server
-that the configuration names, or the data folder itself. Tables: trades, quotes, candles, status, and the views candles_1m, candles_5m, candles_1h,
-candles_1d. Times are UTC with microseconds; integers beyond 2^53 are text.
+that the configuration names, or the data folder itself. Tables: trades, quotes, candles, status, and the views candles_1m, candles_5m, candles_15m,
+candles_1h, candles_4h, candles_1d. Times are UTC with microseconds; integers beyond 2^53 are text.
 
   --json          print one JSON array of row objects
   --max-rows N    refuse an answer with more rows (default: 100000, at most 1000000)

@@ -34,7 +34,7 @@ export interface Quote {
   readonly recvTs: number
 }
 
-export const INTERVALS = ['1m', '5m', '1h', '1d'] as const
+export const INTERVALS = ['1m', '5m', '15m', '1h', '4h', '1d'] as const
 export type Interval = (typeof INTERVALS)[number]
 
 export interface Candle {

@@ -1,3 +1,4 @@
+import type { Interval } from '../domain/events.ts'
 import type { ReaderMemory } from '../domain/reader-rules.ts'
 import type { StoredChannel } from '../domain/rows.ts'
 
@@ -69,7 +70,7 @@ export interface StoredTrade {
 export interface CandleQuery {
   readonly exchange?: string
   readonly symbol: string
-  readonly interval: '1m' | '5m' | '1h' | '1d'
+  readonly interval: Interval
   readonly origin: 'trades' | 'source'
   readonly from?: number
   readonly to?: number

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Interval } from '../../src/domain/events.ts'
 import type { ErrorCode } from '../../src/errors.ts'
 import type { Store } from '../../src/ports/store.ts'
 import { deadline, MIDNIGHT, segment, sql, store as storeRows, trade, unique } from './store-fixtures.ts'
@@ -54,7 +55,7 @@ export function describeQueries(store: () => Store): void {
         (await store().trades({ symbol, limit }, deadline())).map(({ id }) => id)
       assert.deepEqual(await read(100), expected)
       assert.deepEqual(await read(2), expected.slice(-2), 'a page has the latest')
-      for (const interval of ['1m', '1d'] as const) {
+      for (const interval of ['1m', '4h'] as const) {
         const [candle] = await store().candles({ symbol, interval, origin: 'trades', limit: 1 }, deadline())
         assert.deepEqual([candle?.open, candle?.close], [1, expected.length], `${interval} of ${expected}`)
       }
@@ -72,7 +73,7 @@ export function describeQueries(store: () => Store): void {
       { id: '5', ts: MIDNIGHT + 6 * minute, price: 7 },
     ].map((changes) => trade({ symbol, ...changes }))
     await storeRows(store(), segment('trade', rows))
-    const read = async (interval: '1m' | '5m' | '1h' | '1d', query = {}) =>
+    const read = async (interval: Interval, query = {}) =>
       store().candles({ symbol, interval, origin: 'trades', limit: 10, ...query }, deadline())
     const first = {
       exchange: 'coinbase',
@@ -96,8 +97,8 @@ export function describeQueries(store: () => Store): void {
       { ...second, interval: '5m', ts: '2100-01-01T00:05:00.000000Z' },
     ])
     const whole = { ...first, close: 7, volume: 6.5, trades: 5 }
-    assert.deepEqual(await read('1h'), [{ ...whole, interval: '1h' }])
-    assert.deepEqual(await read('1d'), [{ ...whole, interval: '1d' }])
+    for (const interval of ['15m', '1h', '4h', '1d'] as const)
+      assert.deepEqual(await read(interval), [{ ...whole, interval }])
     assert.deepEqual(await read('1m', { limit: 1 }), (await read('1m')).slice(1))
     assert.deepEqual(await read('1m', { to: MIDNIGHT }), (await read('1m')).slice(0, 1))
     assert.deepEqual(await read('1m', { exchange: 'kraken' }), [])

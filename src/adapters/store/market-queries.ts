@@ -36,7 +36,9 @@ export function trades(session: SqlSession, query: TradeQuery): Promise<readonly
 const COMPUTED: Readonly<Record<CandleQuery['interval'], string>> = {
   '1m': 'candles_1m',
   '5m': 'candles_5m',
+  '15m': 'candles_15m',
   '1h': 'candles_1h',
+  '4h': 'candles_4h',
   '1d': 'candles_1d',
 }
 

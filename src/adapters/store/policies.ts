@@ -13,13 +13,15 @@ export interface PolicySettings {
 const KEPT_TABLES = ['trades', 'quotes'] as const
 
 /**
- * The continuous aggregates, finest first, since each is computed from the one before. What is younger than `settled` is
+ * The continuous aggregates, finest first: each is computed from a finer one. What is younger than `settled` is
  * computed by each query, so that a late trade is in its candle at once; older buckets are materialised.
  */
 export const AGGREGATES = [
   { view: 'trade_candles_1m', bucketMs: 60_000, settledMs: 10 * 60_000, everyMs: 60_000 },
   { view: 'trade_candles_5m', bucketMs: 5 * 60_000, settledMs: 30 * 60_000, everyMs: 5 * 60_000 },
+  { view: 'trade_candles_15m', bucketMs: 15 * 60_000, settledMs: 3_600_000, everyMs: 15 * 60_000 },
   { view: 'trade_candles_1h', bucketMs: 3_600_000, settledMs: 3 * 3_600_000, everyMs: 30 * 60_000 },
+  { view: 'trade_candles_4h', bucketMs: 4 * 3_600_000, settledMs: 12 * 3_600_000, everyMs: 2 * 3_600_000 },
   { view: 'trade_candles_1d', bucketMs: 86_400_000, settledMs: 2 * 86_400_000, everyMs: 6 * 3_600_000 },
 ] as const
 

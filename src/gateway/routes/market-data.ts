@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { INTERVALS } from '../../domain/events.ts'
 import { exchangeSchema, symbolSchema } from '../../domain/market-names.ts'
 import { MOMENT_FORMS } from '../../domain/moment.ts'
 import { TapelineError } from '../../errors.ts'
@@ -58,7 +59,7 @@ export function registerMarketData(app: GatewayServer, store: Store): void {
       tags,
       querystring: z.strictObject({
         ...marketQuery,
-        interval: intervalSchema.default('1m').describe('1m, 5m, 1h or 1d.'),
+        interval: intervalSchema.default('1m').describe(`${INTERVALS.join(', ')}.`),
         origin: z
           .enum(['trades', 'source'])
           .default('trades')

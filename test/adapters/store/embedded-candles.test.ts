@@ -6,14 +6,20 @@ import { Maintenance } from '../../../src/adapters/store/embedded/maintenance.ts
 import { candles } from '../../../src/adapters/store/market-queries.ts'
 import { claim } from '../../../src/adapters/store/offsets.ts'
 import { planWrite, write } from '../../../src/adapters/store/write.ts'
-import type { Trade } from '../../../src/domain/events.ts'
+import { INTERVALS, type Interval, type Trade } from '../../../src/domain/events.ts'
 import { isoMicros } from '../../../src/domain/time.ts'
 import { segment, trade, unique, writeOf } from '../../contract/store-fixtures.ts'
 import { openTemporaryEngine } from './temporary.ts'
 
 const MINUTE = 60_000_000
-const WIDTHS = { '1m': MINUTE, '5m': 5 * MINUTE, '1h': 60 * MINUTE, '1d': 1440 * MINUTE } as const
-type Interval = keyof typeof WIDTHS
+const WIDTHS: Readonly<Record<Interval, number>> = {
+  '1m': MINUTE,
+  '5m': 5 * MINUTE,
+  '15m': 15 * MINUTE,
+  '1h': 60 * MINUTE,
+  '4h': 240 * MINUTE,
+  '1d': 1440 * MINUTE,
+}
 
 /** Where the clock of the test starts, in microseconds: noon of some day. */
 const START = Date.UTC(2026, 5, 10, 12) * 1000
@@ -53,7 +59,7 @@ function expected(rows: readonly Trade[], interval: Interval) {
 }
 
 async function assertCandles(engine: Engine, symbol: string, rows: readonly Trade[], when: string) {
-  for (const interval of ['1m', '5m', '1h', '1d'] as const) {
+  for (const interval of INTERVALS) {
     const found = await candles(engine, { symbol, interval, origin: 'trades', limit: 100_000 })
     assert.deepEqual(found, expected(rows, interval), `${interval} ${when}`)
   }

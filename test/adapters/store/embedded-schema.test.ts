@@ -11,6 +11,7 @@ import { checksum, MIGRATIONS_TABLE, migrate } from '../../../src/adapters/store
 import { MIGRATIONS } from '../../../src/adapters/store/migrations/index.ts'
 import { claim } from '../../../src/adapters/store/offsets.ts'
 import { planWrite, write } from '../../../src/adapters/store/write.ts'
+import { INTERVALS } from '../../../src/domain/events.ts'
 import { deadline, MIDNIGHT, segment, sql, trade, writeOf } from '../../contract/store-fixtures.ts'
 import { quietLog } from '../../quiet.ts'
 import { makeTemporaryStore, temporaryStore } from '../../store-template.ts'
@@ -56,7 +57,7 @@ test('tables are hypertables with the asked chunks, and trades have no unique in
   )
   assert.deepEqual(
     aggregates.rows,
-    ['1d', '1h', '1m', '5m'].map((width) => ({
+    ['15m', '1d', '1h', '1m', '4h', '5m'].map((width) => ({
       name: `trade_candles_${width}`,
       materialized_only: false,
     })),
@@ -85,8 +86,10 @@ test('policies follow the settings at each start, and stay where nothing has cha
     start,
   })
   const others = [
+    refresh('trade_candles_15m', '01:00:00'),
     refresh('trade_candles_1d', '48:00:00'),
     refresh('trade_candles_1h', '03:00:00'),
+    refresh('trade_candles_4h', '12:00:00'),
     refresh('trade_candles_5m', '00:30:00'),
   ]
   const without = (rows: Awaited<ReturnType<typeof ask>>) => rows.map(({ job_id: _, ...rest }) => rest)
@@ -167,7 +170,7 @@ test('a new folder is filled, also where an earlier start was cut off; a foreign
   await store.close()
   assert.deepEqual(report, {
     applied: MIGRATIONS.map(({ name }) => name),
-    current: '0008-candle-order',
+    current: '0009-wider-candles',
     missing: [],
   })
   assert.deepEqual(await ask({ folder, mustExist: true }, 'select count(*) as n from trades'), [{ n: 0 }])
@@ -209,7 +212,7 @@ test('a database without TimescaleDB works the same on plain tables, and gets th
   await write(engine, planWrite([writeOf(target, 4, segment('trade', rows))]))
   const read = () =>
     Promise.all(
-      (['1m', '5m', '1h', '1d'] as const).map((interval) =>
+      INTERVALS.map((interval) =>
         candles(engine, { symbol: 'BTC-USD', interval, origin: 'trades', limit: 10 }),
       ),
     )
@@ -226,7 +229,13 @@ test('a database without TimescaleDB works the same on plain tables, and gets th
   engine = await openEngine(directory, true)
   const whole = await migrate(engine, POLICIES)
   assert.deepEqual(whole.missing, [])
-  const community = ['0002-hypertables', '0003-candle-aggregates', '0004-columnstore', '0008-candle-order']
+  const community = [
+    '0002-hypertables',
+    '0003-candle-aggregates',
+    '0004-columnstore',
+    '0008-candle-order',
+    '0009-wider-candles',
+  ]
   assert.deepEqual(whole.applied, community)
   assert.deepEqual(await read(), computed, 'the candles are the same, now from aggregates')
 })
@@ -254,7 +263,7 @@ test('aggregates of a former version are replaced: candles are in order at once,
       await engine.execute(`call refresh_continuous_aggregate('${view}', null, null)`)
     if (isRetained) await engine.execute(`select drop_chunks('trades', timestamptz '2026-01-02 00:00+00')`)
     await migrate(engine, POLICIES)
-    for (const interval of ['1m', '5m', '1h', '1d'] as const) {
+    for (const interval of INTERVALS) {
       const found = await candles(engine, { symbol: 'S', interval, origin: 'trades', limit: 10 })
       const byOldOrder = [10, 9, 4]
       assert.deepEqual(

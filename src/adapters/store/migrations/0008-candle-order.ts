@@ -5,7 +5,7 @@ import type { Migration } from './migration.ts'
  * order of their arrival. The key is bytes, which `first` and `last` compare: time, then the number, or what sorts behind all
  * numbers. It costs as much as the text of migration 3 did.
  */
-const ORDER = `timestamptz_send(ts) || case
+export const ARRIVAL_ORDER = `timestamptz_send(ts) || case
     when id = '' or translate(id, '0123456789', '') <> '' then '\\x3a'::bytea || timestamptz_send(recv_ts) || textsend(id)
     when length(id) <= 18 then int8send(id::int8)
     else textsend(lpad(id, 128, '0')) end`
@@ -17,7 +17,7 @@ function overTrades(interval: Interval): string {
   return `
 create materialized view trade_candles_${interval} with (timescaledb.continuous, timescaledb.materialized_only = false) as
 select exchange, symbol, time_bucket(interval '${WIDTHS[interval]}', ts) as bucket,
-  first(price, ${ORDER}) as open, max(price) as high, min(price) as low, last(price, ${ORDER}) as close,
+  first(price, ${ARRIVAL_ORDER}) as open, max(price) as high, min(price) as low, last(price, ${ARRIVAL_ORDER}) as close,
   sum(size) as volume, count(*) as trades
 from trades
 group by 1, 2, 3
@@ -83,8 +83,8 @@ function asView(interval: Interval): string {
   return `
 create or replace view candles_${interval} as
 select exchange, symbol, date_bin(interval '${WIDTHS[interval]}', ts, timestamptz '2000-01-03 00:00:00+00') as bucket,
-  (array_agg(price order by ${ORDER}))[1] as open, max(price) as high, min(price) as low,
-  (array_agg(price order by ${ORDER} desc))[1] as close,
+  (array_agg(price order by ${ARRIVAL_ORDER}))[1] as open, max(price) as high, min(price) as low,
+  (array_agg(price order by ${ARRIVAL_ORDER} desc))[1] as close,
   sum(size) as volume, count(*) as trades
 from trades
 group by 1, 2, 3;`

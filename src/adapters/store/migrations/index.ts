@@ -6,6 +6,7 @@ import { reentering } from './0005-reentering.ts'
 import { offsetsForward } from './0006-offsets-forward.ts'
 import { tradeIdentity } from './0007-trade-identity.ts'
 import { candleOrder } from './0008-candle-order.ts'
+import { widerCandles } from './0009-wider-candles.ts'
 import type { Migration } from './migration.ts'
 
 /** The schema, in the order in which it is built. New steps go to the end. */
@@ -18,4 +19,5 @@ export const MIGRATIONS: readonly Migration[] = [
   offsetsForward,
   tradeIdentity,
   candleOrder,
+  widerCandles,
 ]
