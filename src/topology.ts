@@ -6,7 +6,7 @@ import type { Source, SourceHealth } from './ports/source.ts'
 import type { SqlResult, Store } from './ports/store.ts'
 import { StartedParts } from './topology/closing.ts'
 import { serverNames } from './topology/engines/servers.ts'
-import { type Foundation, layFoundation, type StoreFoundation } from './topology/foundation.ts'
+import { layFoundation, withStore } from './topology/foundation.ts'
 import { startGauges } from './topology/gauges.ts'
 import { serveOperations } from './topology/operations.ts'
 import { startConsumerFixedRole } from './topology/roles/consumer-fixed.ts'
@@ -118,11 +118,4 @@ async function start(
     countUnstored: async (stop) => countUnstored(broker, storeOrRefuse(), Object.values(stored), stop),
     close: () => started.close(),
   }
-}
-
-/** The foundation for a role that uses the database: the engines open it wherever there is one. */
-function withStore(foundation: Foundation): StoreFoundation {
-  const { store } = foundation
-  if (store) return { ...foundation, store }
-  throw new TapelineError('INTERNAL', 'the database was not opened for a role that uses it')
 }

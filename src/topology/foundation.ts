@@ -7,6 +7,7 @@ import { joinProcesses, type Processes } from '../control/processes.ts'
 import { openRegistry, type Registry } from '../control/registry.ts'
 import { ensureTopics } from '../control/topics.ts'
 import { ulid } from '../domain/ulid.ts'
+import { TapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { Store } from '../ports/store.ts'
 import { createAlerts } from '../telemetry/alerts.ts'
@@ -36,6 +37,8 @@ export interface Foundation extends Pick<Engines, 'broker' | 'store'> {
   readonly actorParts: ActorParts
   /** Whether the broker answers this process. */
   readonly brokerWatch: OutageWatch
+  /** Whether the database answers; undefined where no role of this process uses it. */
+  readonly storeWatch: OutageWatch | undefined
   readonly started: StartedParts
   readonly log: Log
   readonly meter: PrometheusMeter
@@ -44,6 +47,14 @@ export interface Foundation extends Pick<Engines, 'broker' | 'store'> {
 /** What the roles that use the database stand on. */
 export interface StoreFoundation extends Foundation {
   readonly store: Store
+  readonly storeWatch: OutageWatch
+}
+
+/** The foundation for a role that uses the database: the engines open it wherever there is one. */
+export function withStore(foundation: Foundation): StoreFoundation {
+  const { store, storeWatch } = foundation
+  if (store && storeWatch) return { ...foundation, store, storeWatch }
+  throw new TapelineError('INTERNAL', 'the database was not opened for a role that uses it')
 }
 
 /** A new lower-case ULID. */
@@ -118,8 +129,16 @@ export async function layOn(
     ...{ name: 'the broker', code: 'BROKER_UNAVAILABLE', log },
     ping: (stop) => engines.broker.ping(stop),
   })
-  retryWhenBack(brokerWatch, roster)
-  started.add('outage watch', () => brokerWatch.close())
+  const storeWatch =
+    store &&
+    watchForOutage({
+      ...{ name: 'the database', code: 'STORE_UNAVAILABLE', log },
+      ping: (stop) => store.ping(stop),
+    })
+  for (const watch of [brokerWatch, storeWatch]) if (watch) retryWhenBack(watch, roster)
+  started.add('outage watch', async () => {
+    await Promise.all([brokerWatch.close(), storeWatch?.close()])
+  })
   const settings = { now: Date.now, random: Math.random, alertAfterMs: config.alerts.after }
   return {
     config,
@@ -134,6 +153,7 @@ export async function layOn(
     roster,
     actorParts: { settings, alerts, onTransition, log, meter },
     brokerWatch,
+    storeWatch,
     started,
     log,
     meter,
@@ -141,7 +161,7 @@ export async function layOn(
 }
 
 /** Machines that failed for want of a server need not wait for the end of their back-off when it is back. */
-export function retryWhenBack(watch: OutageWatch, roster: ActorRoster): void {
+function retryWhenBack(watch: OutageWatch, roster: ActorRoster): void {
   let code: string | undefined
   watch.listen((outage) => {
     if (outage === undefined && code !== undefined) roster.retry(code)

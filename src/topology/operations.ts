@@ -6,7 +6,7 @@ import { readiness } from './readiness.ts'
 
 /** What every HTTP server of a process shows of it, with the role gateway or without. */
 export function observedOf(foundation: Foundation, isStarted: () => boolean) {
-  const { config, processes, roster, brokerWatch, started, log, meter } = foundation
+  const { config, processes, roster, brokerWatch, storeWatch, started, log, meter } = foundation
   return {
     keys: config.apiKeys,
     actors: processes.actors,
@@ -14,7 +14,14 @@ export function observedOf(foundation: Foundation, isStarted: () => boolean) {
     metrics: () => meter.render(),
     ready: () =>
       readiness(
-        { isStarted: isStarted(), isClosing: started.isClosing, outage: brokerWatch.outage },
+        {
+          isStarted: isStarted(),
+          isClosing: started.isClosing,
+          servers: {
+            broker: brokerWatch.outage,
+            ...(storeWatch && { database: storeWatch.outage }),
+          },
+        },
         roster.list(),
       ),
     info: { version: VERSION },

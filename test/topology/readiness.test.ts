@@ -6,7 +6,7 @@ import { StartedParts } from '../../src/topology/closing.ts'
 import { readiness } from '../../src/topology/readiness.ts'
 import { quietLog } from '../quiet.ts'
 
-const RUNNING = { isStarted: true, isClosing: false, outage: undefined }
+const RUNNING = { isStarted: true, isClosing: false, servers: { broker: undefined } }
 
 const actor = (machine: ActorReport['machine'], step?: string): ActorReport => ({
   ...{ id: machine, machine, state: step ? 'error' : 'idle', since: '', restarts: 0, context: {} },
@@ -50,7 +50,14 @@ test('it is not ready any more as soon as it begins to stop, while its parts dra
 
 test('without its broker a process is not ready, whether a machine runs in it or not', () => {
   const outage = new TapelineError('BROKER_UNAVAILABLE', 'the broker does not answer')
-  const { ready, checks } = readiness({ ...RUNNING, outage }, [])
+  const { ready, checks } = readiness({ ...RUNNING, servers: { broker: outage } }, [])
   assert.equal(ready, false)
   assert.deepEqual(checks[1], { name: 'broker', ok: false, detail: 'BROKER_UNAVAILABLE' })
+})
+
+test('a process that uses the database is not ready without it, whether a machine runs in it or not', () => {
+  const outage = new TapelineError('STORE_UNAVAILABLE', 'the database does not answer')
+  const { ready, checks } = readiness({ ...RUNNING, servers: { broker: undefined, database: outage } }, [])
+  assert.equal(ready, false)
+  assert.deepEqual(checks[2], { name: 'database', ok: false, detail: 'STORE_UNAVAILABLE' })
 })

@@ -8,7 +8,7 @@ import type { PrometheusMeter } from '../../src/telemetry/meter.ts'
 import type { Transition } from '../../src/telemetry/transitions.ts'
 import type { ActorRoster } from '../../src/topology/actors.ts'
 import { StartedParts } from '../../src/topology/closing.ts'
-import { layOn, newId, type StoreFoundation } from '../../src/topology/foundation.ts'
+import { layOn, newId, type StoreFoundation, withStore } from '../../src/topology/foundation.ts'
 import { startConsumerFixedRole } from '../../src/topology/roles/consumer-fixed.ts'
 import { startCoordinatorRole } from '../../src/topology/roles/coordinator.ts'
 import { startDelivery } from '../../src/topology/roles/gateway.ts'
@@ -155,7 +155,7 @@ async function layFoundation(
     ...{ started, log, meter: quietMeter as PrometheusMeter },
   }
   const foundation = await layOn({ broker, store }, ground, NEVER)
-  return { ...foundation, store: foundation.store ?? store }
+  return withStore(foundation)
 }
 
 /** As the role gateway does it, without HTTP. */

@@ -18,8 +18,26 @@ export async function startGatewayRole(
   foundation: StoreFoundation,
   isStarted: () => boolean,
 ): Promise<string> {
-  const { config, broker, names, store, bus, registry, membership, instance, started, log } = foundation
+  const {
+    config,
+    broker,
+    names,
+    store,
+    storeWatch,
+    actorParts,
+    bus,
+    registry,
+    membership,
+    instance,
+    started,
+    log,
+  } = foundation
   const { desk, delivery, unalert } = await startDelivery(foundation)
+  // Where no fixed consumer runs beside it, no machine fails without the database.
+  const unalertStore = alertOutages(storeWatch, actorParts.alerts, {
+    id: 'database',
+    afterMs: actorParts.settings.alertAfterMs,
+  })
   // An address that cannot be listened on must not leave delivery running: the process would never end.
   started.add('gateway', () => delivery.close())
   const gateway = await startGateway({
@@ -36,6 +54,7 @@ export async function startGatewayRole(
   })
   started.add('gateway', async () => {
     unalert()
+    unalertStore()
     await gateway.close()
     await delivery.close()
   })
