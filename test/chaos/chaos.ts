@@ -1,10 +1,14 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import type { Broker } from '../../src/ports/broker.ts'
 import { until } from '../e2e/platform-process.ts'
 import { checkClient, checkRows, checkStream, missingTrades, type Span } from '../e2e/servers/checks.ts'
+import type { Cluster } from '../e2e/servers/cluster.ts'
 import { drain } from '../e2e/servers/drain.ts'
 import type { Evidence } from '../e2e/servers/evidence.ts'
+import { FOREIGN, foreignNow, LOOKS_LIKE_OURS, makeForeign } from '../e2e/servers/foreign.ts'
 import { alertsAt, allActors } from '../e2e/servers/operations-view.ts'
 import { begin } from './faults.ts'
 import { type Cost, Progress } from './progress.ts'
@@ -23,6 +27,8 @@ export interface ChaosOptions {
   readonly postgresBinaries?: string
   /** So many brokers; 1 by default. */
   readonly brokers?: 1 | 3
+  /** So many platforms on these servers, each with prefixes, a database, a source and applications of its own; 1 by default. */
+  readonly platforms?: 1 | 2
   readonly print: (line: string) => void
 }
 
@@ -30,8 +36,8 @@ export interface ChaosResult {
   /** What is wrong; empty when all is well. */
   readonly violations: readonly string[]
   readonly kills: number
-  /** Folder with the logs of all processes; undefined where it was removed, since all is well. */
-  readonly logs: string | undefined
+  /** Folders with the logs of all processes; none where they were removed, since all is well. */
+  readonly logs: readonly string[]
 }
 
 /** Everything must move again within so long after the last fault. */
@@ -44,62 +50,104 @@ const HEALTHY_MS = 80_000
 const SLOW_RETURN_MS = 1_000
 
 /**
- * Runs the platform in six processes on Kafka and PostgreSQL, kills, freezes, cuts and delays whatever the seed says, lets it
+ * Runs each platform in six processes on Kafka and PostgreSQL, kills, freezes, cuts and delays whatever the seed says, lets it
  * settle, and looks whether anything was lost, repeated or swapped. Rejects where it does not come so far, or with the
  * signal; what was started is ended in any case.
  */
 export async function runChaos(options: ChaosOptions, signal: AbortSignal): Promise<ChaosResult> {
-  const { seed, forMs, everyMs, rate, postgresBinaries, brokers = 1, print } = options
+  const { seed, forMs, everyMs, rate, postgresBinaries, brokers = 1, platforms = 1, print } = options
   const violations: string[] = []
   const startedAt = Date.now()
   const now = (): string => `${((Date.now() - startedAt) / 1_000).toFixed(1).padStart(6)} s`
-  const world = await openWorld({
-    ...{ seed, rate, brokers },
+  const common = {
+    ...{ rate, brokers },
     ...(postgresBinaries !== undefined && { postgresBinaries }),
-    onUnexpectedEnd(name, how) {
+    onUnexpectedEnd(name: string, how: number | NodeJS.Signals | null) {
       if (signal.aborted) return
       violations.push(`${name} ended by itself: ${how}`)
       print(`${now()}  ${name} ended by itself: ${how}`)
     },
-  })
-  const progress = new Progress(world)
+  }
+  const first = await openWorld({ ...common, seed })
+  const worlds: [World, ...World[]] = [first]
+  let progress: Progress | undefined
   let isWell = false
   try {
+    const othersChanges = await makeOthers(first.cluster)
+    if (platforms === 2) worlds.push(await openWorld({ ...common, seed: seed + 1, beside: first }))
+    const watch = new Progress(worlds)
+    progress = watch
     await until(
       'every shard has rows',
       () => {
         signal.throwIfAborted()
-        return progress.rows > 0
+        return watch.rows > 0
       },
       RECOVERED_MS,
     )
-    const plan = planFaults({ seed, forMs, everyMs, processes: world.cluster.names, brokers })
+    const processes = worlds.flatMap(({ cluster }) => cluster.names)
+    const plan = planFaults({ seed, forMs, everyMs, processes, brokers })
     print(`${now()}  ${plan.length} faults follow, ${plan.filter(isKill).length} of them kill (seed ${seed})`)
-    const costs = await carryOut(plan, { world, progress, print, now, forMs }, signal)
+    const costs = await carryOut(plan, { worlds, progress: watch, print, now, forMs }, signal)
     const calm = Date.now()
-    await settle(world, progress, signal)
+    await settle(worlds, watch, signal)
     print(`${now()}  everything moves again`)
-    violations.push(...(await unhealthy(world, signal)))
+    for (const world of worlds) violations.push(...(await unhealthy(world, signal)))
     const end = Date.now()
-    await until('a while more has arrived', () => progress.rows > end + 2_000, RECOVERED_MS)
-    const evidence = await drain(world.cluster, world.clients, signal)
-    print(`${now()}  everything is read`)
+    await until('a while more has arrived', () => watch.rows > end + 2_000, RECOVERED_MS)
     const span = { calm: calm * 1_000, until: end * 1_000 }
-    violations.push(...check(world, evidence, span))
-    for (const line of totals(world, evidence, plan, costs)) print(line)
+    print(describeFaults(plan, costs))
+    for (const world of worlds) {
+      const evidence = await drain(world.cluster, world.clients, signal)
+      const found = check(world, evidence, span)
+      violations.push(...found)
+      for (const line of totals(world, evidence)) print(line)
+      if (found.length > 0) await keepEvidence(world, evidence)
+    }
+    violations.push(...(await othersChanges()))
+    print(`${now()}  everything is read`)
     isWell = violations.length === 0
-    if (!isWell) await keepEvidence(world, evidence)
     for (const line of violations) print(`VIOLATION: ${line}`)
-    return { violations, kills: plan.filter(isKill).length, logs: isWell ? undefined : world.cluster.logs }
+    return {
+      violations,
+      kills: plan.filter(isKill).length,
+      logs: isWell ? [] : worlds.map(({ cluster }) => cluster.logs),
+    }
   } finally {
-    await progress.close()
-    await world.close({ keep: !isWell && !signal.aborted })
-    if (!isWell && !signal.aborted) print(`seed ${seed}; logs, ledger and run files: ${world.cluster.folder}`)
+    await progress?.close()
+    const keep = !isWell && !signal.aborted
+    for (const world of worlds.toReversed()) {
+      await world.close({ keep })
+      if (keep) print(`seed ${seed}; logs, ledger and run files: ${world.cluster.folder}`)
+    }
+  }
+}
+
+/** Makes topics of others on the same broker; what it gives says afterwards what has become of them. */
+async function makeOthers(cluster: Cluster): Promise<() => Promise<string[]>> {
+  const names = [...FOREIGN, LOOKS_LIKE_OURS]
+  const look = async <T>(at: (broker: Broker) => Promise<T>): Promise<T> => {
+    const broker = await cluster.openBroker()
+    try {
+      return await at(broker)
+    } finally {
+      await broker.close()
+    }
+  }
+  const before = await look(async (broker) => {
+    await makeForeign(broker, names)
+    return await foreignNow(broker, names)
+  })
+  return async () => {
+    const after = await look((broker) => foreignNow(broker, names))
+    return isDeepStrictEqual(after, before)
+      ? []
+      : [`topics of others have changed: ${JSON.stringify(before)} became ${JSON.stringify(after)}`]
   }
 }
 
 interface Stage {
-  readonly world: World
+  readonly worlds: readonly [World, ...World[]]
   readonly progress: Progress
   readonly print: (line: string) => void
   readonly now: () => string
@@ -108,7 +156,7 @@ interface Stage {
 
 /** Begins and ends each fault at its time, and lets the late applications come meanwhile. */
 async function carryOut(plan: readonly Fault[], stage: Stage, signal: AbortSignal): Promise<Cost[]> {
-  const { world, progress, print, now, forMs } = stage
+  const { worlds, progress, print, now, forMs } = stage
   const startedAt = Date.now()
   const costs: Cost[] = []
   const wait = (ms: number) => delay(Math.max(0, ms - (Date.now() - startedAt)), undefined, { signal })
@@ -116,7 +164,7 @@ async function carryOut(plan: readonly Fault[], stage: Stage, signal: AbortSigna
   const carry = async (fault: Fault): Promise<void> => {
     await wait(fault.at)
     const at = now().trim()
-    const undo = await begin(fault, world)
+    const undo = await begin(fault, worlds)
     const lasts = fault.holdMs === 0 ? '' : `, for ${seconds(fault.holdMs)}`
     const what = fault.kind + (fault.kind.endsWith(fault.target) ? '' : ` ${fault.target}`)
     print(`${now()}  ${what}${lasts}`)
@@ -132,14 +180,16 @@ async function carryOut(plan: readonly Fault[], stage: Stage, signal: AbortSigna
     }
   }
 
-  const comeLate = async (nth: number, of: number): Promise<void> => {
+  const comeLate = async (world: World, nth: number, of: number): Promise<void> => {
     await wait((forMs * (nth + 0.5)) / of)
     await world.openLate()
     print(`${now()}  another application reads`)
   }
 
-  const late = world.late
-  const works = [...plan.map(carry), ...Array.from({ length: late }, (_, nth) => comeLate(nth, late))]
+  const late = worlds.flatMap((world) =>
+    Array.from({ length: world.late }, (_, nth) => ({ world, nth, of: world.late })),
+  )
+  const works = [...plan.map(carry), ...late.map(({ world, nth, of }) => comeLate(world, nth, of))]
   const results = await Promise.allSettled(works)
   for (const result of results) if (result.status === 'rejected') throw result.reason
   return costs
@@ -153,7 +203,7 @@ function describeCost({ rowsMs, clientsMs, slowest }: Cost): string {
 }
 
 /** Waits until trades of after now are in the rows of each shard and at each application. */
-async function settle({ cluster }: World, progress: Progress, signal: AbortSignal): Promise<void> {
+async function settle(worlds: readonly World[], progress: Progress, signal: AbortSignal): Promise<void> {
   const since = Date.now() + CALM_MS
   await until(
     'rows and applications move again',
@@ -165,16 +215,16 @@ async function settle({ cluster }: World, progress: Progress, signal: AbortSigna
   ).catch((error: unknown) => {
     const ago = (at: number): string => seconds(Date.now() - at)
     throw new Error(
-      `${String(error)}: rows are ${ago(progress.rows)} behind, applications ${ago(progress.clients)} (${cluster.logs})`,
+      `${String(error)}: rows are ${ago(progress.rows)} behind, applications ${ago(progress.clients)} (${worlds.map(({ cluster }) => cluster.logs)})`,
     )
   })
 }
 
 /** Machines in error and alerts that stay although nothing is wrong any more. */
-async function unhealthy({ cluster }: World, signal: AbortSignal): Promise<string[]> {
+async function unhealthy({ cluster, gateways }: World, signal: AbortSignal): Promise<string[]> {
   const look = async (): Promise<string[]> => {
     const found: string[] = []
-    for (const name of ['gateway-1', 'gateway-2']) {
+    for (const name of gateways) {
       const failing = (await allActors(cluster, name)).filter(({ errorInfo }) => errorInfo !== null)
       const alerts = await alertsAt(cluster, name)
       found.push(
@@ -242,25 +292,23 @@ function check({ clients }: World, evidence: Evidence, span: Span): string[] {
 /** What an application with a lease and a cursor of ours must never be told. */
 const FATAL: ReadonlySet<string> = new Set(['STREAM_UNKNOWN', 'CURSOR_INVALID', 'INTERNAL'])
 
-function totals(
-  { clients }: World,
-  evidence: Evidence,
-  plan: readonly Fault[],
-  costs: readonly Cost[],
-): string[] {
+function describeFaults(plan: readonly Fault[], costs: readonly Cost[]): string {
+  const worst = (of: (cost: Cost) => number | undefined): string => {
+    const known = costs.flatMap((cost) => of(cost) ?? []).sort((a, b) => a - b)
+    return `median ${seconds(known[known.length >> 1] ?? 0)}, longest ${seconds(known.at(-1) ?? 0)}`
+  }
+  return `${plan.length} faults, ${plan.filter(isKill).length} of them kills; rows moved on after ${worst((cost) => cost.rowsMs)}; applications after ${worst((cost) => cost.clientsMs)}`
+}
+
+function totals({ clients }: World, evidence: Evidence): string[] {
   const sum = (of: (client: World['clients'][number]) => number): number =>
     clients.reduce((total, client) => total + of(client), 0)
   const surprises = Map.groupBy(
     clients.flatMap((client) => client.surprises),
     ({ op, code = '' }) => `${op} ${code}`.trim(),
   )
-  const worst = (of: (cost: Cost) => number | undefined): string => {
-    const known = costs.flatMap((cost) => of(cost) ?? []).sort((a, b) => a - b)
-    return `median ${seconds(known[known.length >> 1] ?? 0)}, longest ${seconds(known.at(-1) ?? 0)}`
-  }
   const { emitted, stored, gaps, published } = evidence
   return [
-    `${plan.length} faults, ${plan.filter(isKill).length} of them kills; rows moved on after ${worst((cost) => cost.rowsMs)}; applications after ${worst((cost) => cost.clientsMs)}`,
     `${emitted.length} trades emitted, ${published.length} in the fixed topic, ${stored.length} rows, ${missingTrades(evidence).length} missing in ${gaps.length} flagged gaps`,
     `${clients.length} applications got ${sum(({ count }) => count)} events over ${sum(({ connections }) => connections)} connections; they were told: ${[...surprises].map(([what, all]) => `${what} x ${all.length}`).join(', ') || 'nothing else'}`,
   ]

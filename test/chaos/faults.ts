@@ -32,11 +32,12 @@ const ON_LINKS: Record<'cut' | 'refuse' | 'stall' | 'slow', (link: TcpProxy) => 
   },
 }
 
-/** Begins a fault; what it gives ends it. */
-export async function begin(fault: Fault, world: World): Promise<Undo> {
-  const { cluster } = world
+/** Begins a fault that befalls platforms on the same servers; what it gives ends it. */
+export async function begin(fault: Fault, worlds: readonly [World, ...World[]]): Promise<Undo> {
+  const [{ cluster }] = worlds
   const { kind, target } = fault
-  const process = () => cluster.process(target)
+  const process = () =>
+    (worlds.find(({ cluster: { names } }) => names.includes(target)) ?? worlds[0]).cluster.process(target)
   const { postgres } = cluster
   const broker = () => brokerOf(target, cluster)
   switch (kind) {
@@ -74,7 +75,7 @@ export async function begin(fault: Fault, world: World): Promise<Undo> {
       await postgres.pause()
       return () => postgres.resume()
     default:
-      return onLinks(kind, linksOf(fault, kind, world))
+      return onLinks(kind, linksOf(fault, kind, worlds))
   }
 }
 
@@ -103,9 +104,14 @@ function onLinks(kind: LinkKind, links: readonly TcpProxy[]): Undo {
   }
 }
 
-function linksOf({ target }: Fault, kind: LinkKind, { cluster, gatewayLinks }: World): readonly TcpProxy[] {
-  const { brokerLinks } = cluster
-  if (kind.endsWith('-broker')) return brokerLinks.slice(Number(target.split('-')[1] ?? 1) - 1).slice(0, 1)
-  if (kind.endsWith('-clients')) return gatewayLinks
-  return cluster.names.map((name) => cluster.databaseLink(name))
+function linksOf(
+  { target }: Fault,
+  kind: LinkKind,
+  worlds: readonly [World, ...World[]],
+): readonly TcpProxy[] {
+  const [{ cluster }] = worlds
+  if (kind.endsWith('-broker'))
+    return cluster.brokerLinks.slice(Number(target.split('-')[1] ?? 1) - 1).slice(0, 1)
+  if (kind.endsWith('-clients')) return worlds.flatMap(({ gatewayLinks }) => gatewayLinks)
+  return worlds.flatMap(({ cluster: { names, databaseLink } }) => names.map(databaseLink))
 }

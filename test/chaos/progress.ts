@@ -26,35 +26,40 @@ interface Watch {
   readonly onKnown: (cost: Cost) => void
 }
 
-/** Looks again and again how far rows and applications are. */
+/** Looks again and again how far rows and applications of platforms are. */
 export class Progress {
-  readonly #world: World
+  readonly #worlds: readonly World[]
   readonly #closing = new AbortController()
   readonly #running: Promise<void>
   #watches: Watch[] = []
-  #client: pg.Client | undefined
+  readonly #connections = new Map<World, pg.Client>()
   /** Event time of the newest row of each shard, in ms; the database may be away, then it is the last known. */
-  #rows: readonly number[] = Array<number>(PARTITIONS).fill(0)
+  readonly #rows: ReadonlyMap<World, number[]>
 
-  constructor(world: World) {
-    this.#world = world
+  constructor(worlds: readonly World[]) {
+    this.#worlds = worlds
+    this.#rows = new Map(worlds.map((world) => [world, Array<number>(PARTITIONS).fill(0)]))
     this.#running = this.#run()
   }
 
   /** Event time in ms up to which the rows of every shard have come. */
   get rows(): number {
-    return Math.min(...this.#rows)
+    return Math.min(...[...this.#rows.values()].flat())
   }
 
   /** Event time in ms up to which every application has come. */
   get clients(): number {
-    return Math.min(...this.#world.clients.map(({ newest }) => newest / 1_000))
+    return Math.min(...this.#clients.map(({ newest }) => newest / 1_000))
+  }
+
+  get #clients(): World['clients'] {
+    return this.#worlds.flatMap(({ clients }) => clients)
   }
 
   /** Measures what happens from now on costs; `onKnown` is called once it is known. */
   measure(onKnown: (cost: Cost) => void): Cost {
     const cost: Cost = {}
-    const clients = this.#world.clients.map(({ name }) => name)
+    const clients = this.#clients.map(({ name }) => name)
     this.#watches.push({ since: Date.now(), cost, clients, onKnown })
     return cost
   }
@@ -62,43 +67,41 @@ export class Progress {
   async close(): Promise<void> {
     this.#closing.abort()
     await this.#running
-    await this.#client?.end().catch(() => undefined)
+    for (const client of this.#connections.values()) await client.end().catch(() => undefined)
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#closing
     while (!signal.aborted) {
-      await this.#lookAtRows()
+      for (const [world, newest] of this.#rows) await this.#lookAtRows(world, newest)
       this.#settle()
       await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined)
     }
   }
 
-  async #lookAtRows(): Promise<void> {
+  async #lookAtRows(world: World, newest: number[]): Promise<void> {
     try {
-      const client = this.#client ?? (await connect(this.#world.cluster.postgres.url))
-      this.#client = client
+      const client = this.#connections.get(world) ?? (await connect(world.cluster.database))
+      this.#connections.set(world, client)
       const { rows } = await client.query<{ exchange: string; symbol: string; newest: string }>(
         `select exchange, symbol, extract(epoch from max(ts)) * 1000 as newest from trades
          where ts > now() - interval '2 minutes' group by exchange, symbol`,
       )
-      const newest = [...this.#rows]
       for (const row of rows) {
         const shard = shardOf(marketOf(row), PARTITIONS)
         newest[shard] = Math.max(newest[shard] ?? 0, Number(row.newest))
       }
-      this.#rows = newest
     } catch {
       // The database is away or stands still, as it is meant to: what is known stays.
-      const former = this.#client
-      this.#client = undefined
+      const former = this.#connections.get(world)
+      this.#connections.delete(world)
       void former?.end().catch(() => undefined)
     }
   }
 
   #settle(): void {
     const now = Date.now()
-    const newest = new Map(this.#world.clients.map((client) => [client.name, client.newest / 1_000]))
+    const newest = new Map(this.#clients.map((client) => [client.name, client.newest / 1_000]))
     for (const { since, cost, clients } of this.#watches) {
       if (cost.rowsMs === undefined && this.rows >= since) cost.rowsMs = now - since
       if (cost.clientsMs !== undefined) continue

@@ -4,7 +4,8 @@ import { postgresMissing } from '../servers/postgres.ts'
 import { runChaos } from './chaos.ts'
 
 const HELP = `
-Usage: npm run chaos -- [--minutes N] [--seed S] [--rate R] [--every SECONDS] [--brokers 1|3] [--postgres DIR]
+Usage: npm run chaos -- [--minutes N] [--seed S] [--rate R] [--every SECONDS] [--brokers 1|3]
+                        [--platforms 1|2] [--postgres DIR]
 
 Runs the platform in six processes on a real Kafka and PostgreSQL, with 20 applications. Whatever the seed says
 is killed, frozen, cut or delayed; then it settles, and everything is compared: rows, ledger and flagged gaps,
@@ -17,6 +18,8 @@ swapped; the logs of all processes are kept then.
   --every SECONDS  how far apart faults begin on average (default: 9)
   --brokers 1|3    so many brokers of Kafka; of three one is hit at a time, also by a loss of all that it
                    has, and leaders are moved (default: 1)
+  --platforms 1|2  so many platforms on the same servers, each with prefixes, a database, a source and
+                   applications of its own (default: 1)
   --postgres DIR   folder with the programs of another PostgreSQL (default: the one that npm ci brings)
 `
 
@@ -30,6 +33,7 @@ async function main(): Promise<number> {
       rate: { type: 'string', default: '300' },
       every: { type: 'string', default: '9' },
       brokers: { type: 'string', default: '1' },
+      platforms: { type: 'string', default: '1' },
       postgres: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -52,7 +56,8 @@ async function main(): Promise<number> {
         forMs: positive('minutes', values.minutes) * 60_000,
         everyMs: positive('every', values.every) * 1_000,
         rate: positive('rate', values.rate),
-        brokers: oneOrThree(values.brokers),
+        brokers: oneOf('brokers', values.brokers, [1, 3]),
+        platforms: oneOf('platforms', values.platforms, [1, 2]),
         ...(values.postgres !== undefined && { postgresBinaries: values.postgres }),
         print: (line) => console.log(line),
       },
@@ -66,9 +71,11 @@ async function main(): Promise<number> {
   }
 }
 
-function oneOrThree(text: string): 1 | 3 {
-  if (text === '1' || text === '3') return text === '1' ? 1 : 3
-  throw new Error(`--brokers takes 1 or 3, not ${JSON.stringify(text)}`)
+function oneOf<T extends number>(name: string, text: string, known: readonly T[]): T {
+  const found = known.find((each) => String(each) === text)
+  if (found === undefined)
+    throw new Error(`--${name} takes ${known.join(' or ')}, not ${JSON.stringify(text)}`)
+  return found
 }
 
 function positive(name: string, text: string, least = Number.MIN_VALUE): number {

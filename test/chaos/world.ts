@@ -11,7 +11,13 @@ const ROLES = {
   'gateway-1': 'coordinator,gateway',
   'gateway-2': 'coordinator,gateway',
 }
-const GATEWAYS = ['gateway-1', 'gateway-2']
+const GATEWAYS = ['gateway-1', 'gateway-2'] as const
+
+/** The platform beside the first: its prefixes, and how the names of its processes and applications begin. */
+const SECOND = {
+  prefixes: { prefix: 'second-market', dynamicPrefix: 'second-app', controlPrefix: 'second' },
+  mark: 'second-',
+}
 
 /** What the applications ask for: each something else. */
 const SPECS: readonly { readonly symbols: readonly string[]; readonly exchanges?: readonly string[] }[] = [
@@ -40,12 +46,16 @@ export interface WorldOptions {
   readonly rate: number
   readonly postgresBinaries?: string
   readonly brokers: 1 | 3
+  /** The platform whose servers it shares; none by default. */
+  readonly beside?: World
   readonly onUnexpectedEnd: (name: string, how: number | NodeJS.Signals | null) => void
 }
 
-/** Everything that faults are put upon: servers, processes, and applications over both gateways. */
+/** A platform that faults are put upon: servers, processes, and applications over both gateways. */
 export interface World {
   readonly cluster: Cluster
+  /** The processes that serve applications. */
+  readonly gateways: readonly string[]
   /** Between the applications and the gateways. */
   readonly gatewayLinks: readonly TcpProxy[]
   /** Those that read. */
@@ -59,10 +69,13 @@ export interface World {
 
 /** Starts everything, and waits until the first applications read. */
 export async function openWorld(options: WorldOptions): Promise<World> {
-  const { postgresBinaries, ...others } = options
+  const { postgresBinaries, beside, ...others } = options
+  const mark = beside === undefined ? '' : SECOND.mark
+  const gateways = GATEWAYS.map((name) => mark + name)
   const cluster = await openCluster({
     ...others,
-    roles: ROLES,
+    ...(beside && { beside: { cluster: beside.cluster, prefixes: SECOND.prefixes } }),
+    roles: Object.fromEntries(Object.entries(ROLES).map(([name, roles]) => [mark + name, roles])),
     environment: { TAPELINE_LOG_LEVEL: 'info', TAPELINE_ALERTS_AFTER: '10s' },
     ...(postgresBinaries !== undefined && { postgresBinaries }),
   })
@@ -75,11 +88,11 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   }
   try {
     await startAll(cluster)
-    for (const name of GATEWAYS)
+    for (const name of gateways)
       gatewayLinks.push(await startTcpProxy({ target: { port: Number(new URL(cluster.api(name)).port) } }))
     const apis = gatewayLinks.map(({ port }) => `http://127.0.0.1:${port}`)
     const all = SPECS.map(
-      (spec, i) => new ResumingClient(`client-${i + 1}`, apis, { channel: 'trade', ...spec }, i),
+      (spec, i) => new ResumingClient(`${mark}client-${i + 1}`, apis, { channel: 'trade', ...spec }, i),
     )
     const open = async (client: ResumingClient): Promise<void> => {
       await client.open(AbortSignal.timeout(OPEN_MS))
@@ -88,7 +101,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     const late = all.splice(-LATE)
     await Promise.all(all.map(open))
     return {
-      ...{ cluster, gatewayLinks, clients, close },
+      ...{ cluster, gateways, gatewayLinks, clients, close },
       get late() {
         return late.length
       },

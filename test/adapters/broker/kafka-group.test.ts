@@ -112,25 +112,38 @@ describe('groups on Kafka', requireServer(kafkaMissing()), () => {
     await Promise.all([first.leave(), second.member.leave()])
   })
 
-  test('while the broker stands still a member keeps what it has, in doubt, and asks for the same afterwards', async (t) => {
-    const broker = await openKafkaFor(t, kafka.server.bootstrap)
-    const [topic, group] = [await makeTopic(broker, 4), uniqueName('group')]
-    const alone = await join(broker, group, topic, true)
-    await until('it has all', () => alone.last().length === 4)
+  test('while the broker stands still members keep what they have, in doubt, and each gets the same afterwards, whoever is back first', async (t) => {
+    const [near, far] = [await openKafkaFor(t, kafka.server.bootstrap), await openKafkaFor(t, kafka.through)]
+    const [topic, group] = [await makeTopic(near, 4), uniqueName('group')]
+    const first = await join(near, group, topic, true)
+    const second = await join(far, group, topic, true)
+    const third = await join(near, group, topic, true)
+    await until(
+      'all have their share',
+      () => third.last().length === 1 && total(first, second, third).length === 4,
+    )
+    const shares = [first.last(), second.last()]
+    const told = [first.all.length, second.all.length] as const
     kafka.server.pause()
     try {
-      await until('it is in doubt', () => alone.doubts() === 1)
-      assert.deepEqual(alone.all, [[0, 1, 2, 3]], 'nothing was taken from it')
+      await until('both are in doubt', () => first.doubts() === 1 && second.doubts() === 1)
+      assert.deepEqual([first.all.length, second.all.length], told, 'nothing was taken from them')
+      kafka.proxy.cut({ refuse: true })
+      await third.member.leave()
     } finally {
       kafka.server.resume()
     }
-    await until('it is told what it has', () => alone.all.length === 2)
-    assert.deepEqual(alone.all, [
-      [0, 1, 2, 3],
-      [0, 1, 2, 3],
-    ])
-    assert.equal(alone.doubts(), 1)
-    await alone.member.leave()
+    await until('the first is told what it has', () => first.all.length > told[0])
+    kafka.proxy.accept()
+    await until('the second is told what it has', () => second.all.length > told[1])
+    assert.deepEqual(
+      [first.all.slice(told[0]), second.all.slice(told[1])],
+      [[shares[0]], [shares[1]]],
+      'nobody gets what the other has',
+    )
+    await until('who does not come back is replaced', () => total(first, second).length === 4)
+    assert.deepEqual([first.doubts(), second.doubts()], [1, 1])
+    await Promise.all([first, second].map(({ member }) => member.leave()))
   })
 
   test('a member that is cut off loses its partitions, knows it by itself, and its late commit changes nothing', async (t) => {

@@ -2,8 +2,10 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { openKafkaBroker } from '../../../src/adapters/broker/kafka.ts'
+import { type PlatformNames, platformNames, type TopicPrefixes } from '../../../src/control/names.ts'
 import type { Broker } from '../../../src/ports/broker.ts'
 import { createLog } from '../../../src/telemetry/log.ts'
+import { NAMES } from '../../names.ts'
 import { freePort } from '../../servers/free-port.ts'
 import { type KafkaServer, startKafka } from '../../servers/kafka.ts'
 import { type KafkaCluster, startKafkaCluster } from '../../servers/kafka-cluster.ts'
@@ -30,6 +32,8 @@ export interface ClusterOptions {
   readonly rewrite?: () => Rewriting
   /** Programs of another PostgreSQL than that of the package. */
   readonly postgresBinaries?: string
+  /** Shares the servers of another platform, with these prefixes and a database of its own. */
+  readonly beside?: { readonly cluster: Cluster; readonly prefixes: TopicPrefixes }
   readonly onUnexpectedEnd?: (name: string, how: number | NodeJS.Signals | null) => void
 }
 
@@ -44,6 +48,10 @@ export interface Cluster {
   /** Where there are several brokers. */
   readonly kafkaCluster: KafkaCluster | undefined
   readonly postgres: PostgresServer
+  /** The platform's own database, past the proxies. */
+  readonly database: string
+  /** What the platform calls its own on the broker. */
+  readonly topics: PlatformNames
   /** In front of each broker: what all processes connect to. */
   readonly brokerLinks: readonly TcpProxy[]
   /** In front of the database: each process has one of its own. */
@@ -67,16 +75,7 @@ const READY_MS = 60_000
 
 /** Starts servers and simulator, and no process yet: `startAll` does that. */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
-  const {
-    seed,
-    rate,
-    events,
-    roles,
-    environment = {},
-    environmentOf,
-    postgresBinaries,
-    onUnexpectedEnd,
-  } = options
+  const { seed, rate, events, roles, environment = {}, environmentOf, beside, onUnexpectedEnd } = options
   const folder = await makeFolder()
   const logs = join(folder.path, 'logs')
   const ledger = join(folder.path, 'ledger')
@@ -86,11 +85,19 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   }
   try {
     await mkdir(logs)
-    const { kafkaCluster, brokers, brokerLinks, close: closeBrokers } = await openBrokers(options)
-    closing.push(closeBrokers)
-    const [kafka] = brokers
-    const postgres = await startPostgres(postgresBinaries === undefined ? {} : { binaries: postgresBinaries })
-    closing.push(() => postgres.close())
+    const { kafka, kafkaCluster, brokerLinks, postgres } =
+      beside?.cluster ?? (await openServers(options, closing))
+    const database = new URL(postgres.url)
+    if (beside !== undefined) {
+      const { controlPrefix } = beside.prefixes
+      await ask(postgres.url, `create database "${controlPrefix}"`)
+      database.pathname = `/${controlPrefix}`
+    }
+    const ownPrefixes = beside && {
+      TAPELINE_TOPICS_PREFIX: beside.prefixes.prefix,
+      TAPELINE_TOPICS_DYNAMIC_PREFIX: beside.prefixes.dynamicPrefix,
+      TAPELINE_TOPICS_CONTROL_PREFIX: beside.prefixes.controlPrefix,
+    }
     const simulator = await SimulatorProcess.start({
       ...{ seed, rate, ledger, folder: folder.path },
       ...(events !== undefined && { events }),
@@ -108,14 +115,14 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
       const link = await startTcpProxy({ target: { port: postgres.port } })
       closing.push(() => link.close())
       databaseLinks.set(name, link)
-      const database = new URL(postgres.url)
-      database.port = String(link.port)
+      const through = new URL(database)
+      through.port = String(link.port)
       processes.set(
         name,
         new PlatformProcess(
           join(folder.path, name),
-          [...servers, '--database', database.href, '--roles', ofProcess, '--port', String(port)],
-          { ...environment, ...environmentOf?.(name, folder.path) },
+          [...servers, '--database', through.href, '--roles', ofProcess, '--port', String(port)],
+          { ...ownPrefixes, ...environment, ...environmentOf?.(name, folder.path) },
           {
             logFile: join(logs, `${name}.log`),
             ...(onUnexpectedEnd && { onUnexpectedEnd: (how) => onUnexpectedEnd(name, how) }),
@@ -132,16 +139,17 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     }
     return {
       ...{ folder: folder.path, logs, ledger, kafka, kafkaCluster, postgres, brokerLinks, simulator },
+      ...{ database: database.href, topics: beside ? platformNames(beside.prefixes) : NAMES },
       databaseLink: (name) => find(databaseLinks, name),
       process: (name) => find(processes, name),
       names: [...processes.keys()],
       api: (name) => find(addresses, name),
-      sql: (statement) => ask(postgres.url, statement),
+      sql: (statement) => ask(database.href, statement),
       openBroker: () =>
         openKafkaBroker(
           {
             ...{
-              bootstrap: brokers.map(({ port }) => `127.0.0.1:${port}`),
+              bootstrap: (kafkaCluster?.servers ?? [kafka]).map(({ port }) => `127.0.0.1:${port}`),
               clientId: 'observer',
               compression: 'none',
               replication: 0,
@@ -163,39 +171,32 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   }
 }
 
-interface Brokers {
-  readonly kafkaCluster: KafkaCluster | undefined
-  readonly brokers: readonly [KafkaServer, ...KafkaServer[]]
-  readonly brokerLinks: readonly TcpProxy[]
-  readonly close: () => Promise<void>
-}
+type Servers = Pick<Cluster, 'kafka' | 'kafkaCluster' | 'brokerLinks' | 'postgres'>
 
-/** Starts the brokers, each behind a proxy to which it sends those who come through one. */
-async function openBrokers({ brokers = 1, rewrite }: ClusterOptions): Promise<Brokers> {
+/** Starts database and brokers, each broker behind a proxy to which it sends those who come through one. What ends them goes to `closing`. */
+async function openServers(
+  { brokers = 1, rewrite, postgresBinaries }: ClusterOptions,
+  closing: (() => Promise<unknown>)[],
+): Promise<Servers> {
   const ports: number[] = []
   for (let i = 0; i < brokers; i++) ports.push(await freePort())
   const kafkaCluster = brokers === 1 ? undefined : await startKafkaCluster({ proxies: ports })
   const [first = await startKafka({ proxy: ports[0] ?? 0 }), ...others] = kafkaCluster?.servers ?? []
-  const servers = [first, ...others] as const
+  const servers = [first, ...others]
+  closing.push(() => Promise.all(servers.map((server) => server.close())))
   const brokerLinks: TcpProxy[] = []
-  const close = async (): Promise<void> => {
-    for (const link of brokerLinks) await link.close()
-    await Promise.all(servers.map((server) => server.close()))
+  for (const [i, { behindProxy }] of servers.entries()) {
+    const link = await startTcpProxy({
+      target: { port: behindProxy },
+      port: ports[i] ?? 0,
+      ...(rewrite && { rewrite }),
+    })
+    closing.push(() => link.close())
+    brokerLinks.push(link)
   }
-  try {
-    for (const [i, { behindProxy }] of servers.entries())
-      brokerLinks.push(
-        await startTcpProxy({
-          target: { port: behindProxy },
-          port: ports[i] ?? 0,
-          ...(rewrite && { rewrite }),
-        }),
-      )
-    return { kafkaCluster, brokers: servers, brokerLinks, close }
-  } catch (error) {
-    await close()
-    throw error
-  }
+  const postgres = await startPostgres(postgresBinaries === undefined ? {} : { binaries: postgresBinaries })
+  closing.push(() => postgres.close())
+  return { kafka: first, kafkaCluster, brokerLinks, postgres }
 }
 
 /** Starts processes at once, all by default, and waits until each is ready. */

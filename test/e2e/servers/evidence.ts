@@ -4,7 +4,6 @@ import { findTopic } from '../../../src/control/topics.ts'
 import { counts, emptyMemory, type ReaderMemory } from '../../../src/domain/reader-rules.ts'
 import type { RecordHeaders } from '../../../src/domain/record.ts'
 import type { Broker, StoredRecord } from '../../../src/ports/broker.ts'
-import { NAMES } from '../../names.ts'
 import { type LedgerTrade, readLedger } from '../ledger.ts'
 import type { Cluster } from './cluster.ts'
 
@@ -42,10 +41,10 @@ export interface Evidence {
 }
 
 /** Reads everything; nothing may move any more. */
-export async function gatherEvidence(cluster: Cluster, prefix = 'market'): Promise<Evidence> {
+export async function gatherEvidence(cluster: Cluster): Promise<Evidence> {
   const broker = await cluster.openBroker()
   try {
-    const { leases, streams } = await readRegistry(broker)
+    const { leases, streams } = await readRegistry(broker, cluster.topics.registry)
     const topics = new Map<string, readonly PublishedTrade[]>()
     for (const { topic } of streams.values()) {
       const trades = await readTrades(broker, topic)
@@ -55,7 +54,7 @@ export async function gatherEvidence(cluster: Cluster, prefix = 'market'): Promi
       emitted: await readLedger(cluster.ledger),
       stored: await readRows(cluster),
       gaps: await readGaps(cluster),
-      published: (await readTrades(broker, `${prefix}.trades`)) ?? [],
+      published: (await readTrades(broker, cluster.topics.fixed.trade)) ?? [],
       ...{ leases, streams },
       topic: (name) => topics.get(name),
     }
@@ -92,10 +91,10 @@ export async function readGaps(cluster: Cluster): Promise<FlaggedGap[]> {
   }))
 }
 
-async function readRegistry(broker: Broker): Promise<Pick<Evidence, 'leases' | 'streams'>> {
+async function readRegistry(broker: Broker, registry: string): Promise<Pick<Evidence, 'leases' | 'streams'>> {
   const leases = new Map<string, LeaseRecord>()
   const streams = new Map<string, StreamRecord>()
-  await readAll(broker, NAMES.registry, (_partition, { value }) => {
+  await readAll(broker, registry, (_partition, { value }) => {
     if (value === null) return
     const record = decodeRegistry(value)
     if (record.kind === 'lease') leases.set(record.id, record)

@@ -2,22 +2,20 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { platformNames, type TopicPrefixes } from '../../../src/control/names.ts'
-import type { Broker, TopicDescription } from '../../../src/ports/broker.ts'
+import type { Broker } from '../../../src/ports/broker.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { kafkaMissing, kafkaTool } from '../../servers/kafka.ts'
 import { postgresMissing } from '../../servers/postgres.ts'
 import { PlatformProcess, until } from '../platform-process.ts'
 import { StreamClient } from '../stream-client.ts'
 import { type Cluster, openCluster } from './cluster.ts'
+import { FOREIGN, foreignNow, LOOKS_LIKE_OURS, makeForeign, recordsOf } from './foreign.ts'
 import { describeGroup } from './operations-view.ts'
 
 const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
 const START_MS = 60_000
 /** What each leader is asked for: one stream that the leader before it did not have. */
 const SYMBOLS_OF_LEADERS = [['*'], ['BTC-*'], ['ETH-*'], ['BTC-*', 'ETH-*'], ['*-USD', '*-USDT']]
-const FOREIGN = ['app.orders', 'app.events', 'orders.01k0abcdefghjkmnpqrstvwxyz', 'tapeline-notes']
-/** It could be a stream's topic by its name; others make it after the first start, which refuses it. */
-const LOOKS_LIKE_OURS = 'app.01k0abcdefghjkmnpqrstvwxyz'
 const FOREIGN_GROUP = 'tapeline-readers'
 const PREFIXES: readonly TopicPrefixes[] = [
   { prefix: 'market', dynamicPrefix: 'app', controlPrefix: 'tapeline' },
@@ -32,30 +30,6 @@ interface Platform {
 }
 
 const within = (): AbortSignal => AbortSignal.timeout(30_000)
-
-/** All records of topics of one partition, each as a line. */
-async function recordsOf(broker: Broker, topics: readonly TopicDescription[]): Promise<string[]> {
-  const reader = await broker.openReader(within())
-  const positions = topics.map(({ name }) => ({ topic: name, partition: 0, offset: 0 }))
-  const unread = new Map(topics.map(({ name, offsets }) => [name, offsets[0]?.end ?? 0]))
-  const read: string[] = []
-  try {
-    await reader.assign(positions, within())
-    await until('all records are read', async () => {
-      for (const fetch of await reader.poll({ maxRecords: 1_000, waitMs: 200 }, within())) {
-        if (fetch.kind !== 'records') throw new Error(`${fetch.topic} is ${fetch.kind}`)
-        for (const { offset, key, value } of fetch.records)
-          read.push(`${fetch.topic}:${offset}:${key}:${value === null ? '' : Buffer.from(value)}`)
-        // The end of a transaction takes an offset too, without a record.
-        if (fetch.nextOffset >= (unread.get(fetch.topic) ?? 0)) unread.delete(fetch.topic)
-      }
-      return unread.size === 0
-    })
-  } finally {
-    await reader.close(within())
-  }
-  return read.sort()
-}
 
 const title = `two platforms and others on one Kafka (seed ${SEED})`
 describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
@@ -97,27 +71,6 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
     }
   }
 
-  /** Makes topics of others, with records. */
-  const makeForeign = async (names: readonly string[]): Promise<void> => {
-    await broker.createTopics(
-      names.map((name) => ({ name, partitions: 1 })),
-      within(),
-    )
-    const records = [1, 2, 3].map((n) => ({
-      key: `k${n}`,
-      value: Buffer.from(`of others ${n}`),
-      headers: { v: 1, kind: 'event' as const },
-    }))
-    await broker.publish(
-      names.map((topic) => ({ topic, partition: 0, records })),
-      within(),
-    )
-  }
-  const foreignNow = async (names: readonly string[]): Promise<readonly [unknown, string[]]> => {
-    const topics = await broker.describeTopics(names, within())
-    return [topics.toSorted((a, b) => a.name.localeCompare(b.name)), await recordsOf(broker, topics)]
-  }
-
   /** Asks for a stream, sees it deliver, ends it, and sees its topic go. */
   const useStream = async (
     client: StreamClient,
@@ -150,26 +103,30 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
   }
 
   test('what belongs to others stays as it is through five leaders of each', async () => {
-    await makeForeign(FOREIGN)
+    await makeForeign(broker, FOREIGN)
     const member = await broker.joinGroup(
       { group: FOREIGN_GROUP, topics: ['app.orders'], onAssignment: async () => {} },
       within(),
     )
     await member.commit([{ topic: 'app.orders', partition: 0, offset: 2 }], within())
     await member.leave()
-    const beforeStart = await foreignNow(FOREIGN)
+    const beforeStart = await foreignNow(broker, FOREIGN)
 
     await Promise.all(
       platforms.flatMap(({ coordinator, work }) => [coordinator.start(START_MS), work.start(START_MS)]),
     )
-    await makeForeign([LOOKS_LIKE_OURS])
+    await makeForeign(broker, [LOOKS_LIKE_OURS])
     const foreign = [...FOREIGN, LOOKS_LIKE_OURS]
-    const before = await foreignNow(foreign)
+    const before = await foreignNow(broker, foreign)
 
     await Promise.all(platforms.map(liveThroughLeaders))
 
-    assert.deepEqual(await foreignNow(FOREIGN), beforeStart, 'what was there before the first start')
-    assert.deepEqual(await foreignNow(foreign), before, 'topics of others: identities, offsets, records')
+    assert.deepEqual(await foreignNow(broker, FOREIGN), beforeStart, 'what was there before the first start')
+    assert.deepEqual(
+      await foreignNow(broker, foreign),
+      before,
+      'topics of others: identities, offsets, records',
+    )
     const group = await describeGroup(cluster, FOREIGN_GROUP)
     assert.deepEqual(
       group.map(({ topic, lag }) => ({ topic, lag })),

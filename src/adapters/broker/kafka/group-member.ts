@@ -27,7 +27,8 @@ const ANY_EPOCH = -1
  * One member of a classic consumer group, from joining to leaving, over every outage. It goes on with what it keeps while the
  * group is distributed anew, and gives up what it loses before another gets it. When the group may have given the member up,
  * because nothing was heard of it for a session, what it has is in doubt until it is heard again, or in again: then it asks for the
- * same, and gets it unless another has it by now.
+ * same, and gets it unless another has it by now. What others had it leaves alone for one session more: they were away as it was, and
+ * come back as it does.
  */
 export class KafkaGroupMember implements GroupMember {
   readonly #cluster: Cluster
@@ -46,6 +47,8 @@ export class KafkaGroupMember implements GroupMember {
   #doubtedAt: number | undefined
   /** When the last request was sent that the group has answered (performance.now). */
   #heardAt = performance.now()
+  /** Until then what it is given besides what it has is left to who had it (performance.now). */
+  #settledAt = 0
   /** After so long without an answer the partitions are in doubt. */
   #unheardMs: number
   readonly #sessionMs: number
@@ -163,6 +166,7 @@ export class KafkaGroupMember implements GroupMember {
   /** One generation: joins, works with its partitions, and gives up what it loses. */
   async #takePart(): Promise<'again' | 'rejoin'> {
     const { signal } = this.#closing
+    const wasAway = this.#session.wasMember && performance.now() - this.#heardAt > this.#sessionMs / 2
     // The group waits for others, and for those that are dead until their session ends; the member counts as alive meanwhile.
     this.#unheardMs = JOIN_ANSWER_MS
     const result = await this.#session.join(this.#owned, signal).finally(() => {
@@ -170,18 +174,27 @@ export class KafkaGroupMember implements GroupMember {
     })
     if (typeof result === 'string') return this.#obey(result)
     this.#heardAt = performance.now()
+    if (wasAway) this.#settledAt = this.#heardAt + this.#sessionMs
     this.#joined.resolve()
-    const kept = new Set(result.map(placeKey))
-    const loses = this.#owned.some((place) => !kept.has(placeKey(place)))
-    this.#owned = result
+    const given = new Set(result.map(placeKey))
+    const loses = this.#owned.some((place) => !given.has(placeKey(place)))
+    const had = new Set(this.#owned.map(placeKey))
+    this.#owned =
+      this.#heardAt < this.#settledAt ? result.filter((place) => had.has(placeKey(place))) : result
     this.#doubtedAt = undefined
-    const told = this.#teller.tell(result)
+    const told = this.#teller.tell(this.#owned)
     const revoked = loses ? Promise.race([told, pause(REVOKE_MS, signal)]) : undefined
-    return this.#beat(revoked)
+    return this.#beat(result, revoked)
   }
 
-  /** Heartbeats until the group is distributed anew, or until what was lost is given up so that others can have it. */
-  async #beat(revoked: Promise<unknown> | undefined): Promise<'again' | 'rejoin'> {
+  /**
+   * Heartbeats until the group is distributed anew, or until what was lost is given up so that others can have it. What was left to
+   * others is taken once they had their time.
+   */
+  async #beat(
+    given: readonly TopicPartition[],
+    revoked: Promise<unknown> | undefined,
+  ): Promise<'again' | 'rejoin'> {
     const { signal } = this.#closing
     let isRevoked = false
     const revoking = revoked?.then(() => {
@@ -197,6 +210,7 @@ export class KafkaGroupMember implements GroupMember {
           this.#heardAt = sentAt
           failures = 0
           this.#believeAgain(sentAt)
+          if (this.#owned.length < given.length && sentAt >= this.#settledAt) this.#take(given)
         } else if (verdict !== 'again') return this.#obey(verdict)
       } catch (thrown) {
         if (signal.aborted) break
@@ -207,6 +221,11 @@ export class KafkaGroupMember implements GroupMember {
       }
     }
     return 'rejoin'
+  }
+
+  #take(given: readonly TopicPartition[]): void {
+    this.#owned = given
+    void this.#teller.tell(given)
   }
 
   #obey(verdict: 'again' | 'rejoin' | 'lost'): 'again' | 'rejoin' {

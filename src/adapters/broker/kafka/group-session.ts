@@ -70,6 +70,11 @@ export class GroupSession {
     return { memberId: this.#memberId, generation: this.#generation }
   }
 
+  /** Whether it has been in the group, now or before. */
+  get wasMember(): boolean {
+    return this.#lastGeneration > 0
+  }
+
   /** Joins, or joins again; gives the member's partitions from now on, or what else to do. */
   async join(
     owned: readonly TopicPartition[],
