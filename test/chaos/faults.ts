@@ -62,6 +62,8 @@ export async function begin(fault: Fault, worlds: readonly [World, ...World[]]):
       await controller.kill()
       return () => controller.restart()
     }
+    case 'roll-brokers':
+      return () => rollBrokers(cluster.kafkaCluster)
     case 'move-leaders':
       await moveLeaders(fault, cluster.kafkaCluster)
       return () => undefined
@@ -84,6 +86,15 @@ function brokerOf(target: string, { kafka, kafkaCluster }: Cluster): KafkaServer
   return kafkaCluster?.server(Number(target.split('-')[1])) ?? kafka
 }
 
+/** As somebody does who brings a new version: each broker ends in order and starts again, once all copies keep up. */
+async function rollBrokers(kafka: KafkaCluster | undefined): Promise<void> {
+  for (const broker of kafka?.servers ?? []) {
+    await kafka?.untilWhole()
+    await broker.stop()
+    await broker.restart()
+  }
+}
+
 /** Every partition goes to one of those that keep up, by chance; coordinators of groups and transactions too. */
 async function moveLeaders({ at }: Fault, kafka: KafkaCluster | undefined): Promise<void> {
   const random = seededRandom(`leaders ${at}`)
@@ -94,7 +105,10 @@ async function moveLeaders({ at }: Fault, kafka: KafkaCluster | undefined): Prom
   await kafka?.moveLeaders(moves)
 }
 
-type LinkKind = Exclude<FaultKind, 'kill' | 'freeze' | `${'kill' | 'freeze' | 'empty' | 'move'}-${string}`>
+type LinkKind = Exclude<
+  FaultKind,
+  'kill' | 'freeze' | `${'kill' | 'freeze' | 'empty' | 'roll' | 'move'}-${string}`
+>
 
 function onLinks(kind: LinkKind, links: readonly TcpProxy[]): Undo {
   const [what] = kind.split('-') as ['cut' | 'refuse' | 'stall' | 'slow', string]

@@ -18,8 +18,9 @@ const kind = (area: FaultArea, shortest: number, longest: number, rest = 1_000):
 })
 
 /**
- * `kill` is SIGKILL and a start after a while; `empty` the same of a broker that comes back without its data; `freeze` SIGSTOP and
- * SIGCONT; `move` gives partitions to other leaders; the others befall the connections on their way.
+ * `kill` is SIGKILL and a start after a while; `empty` the same of a broker that comes back without its data; `roll` restarts all brokers
+ * in order, one after another; `freeze` SIGSTOP and SIGCONT; `move` gives partitions to other leaders; the others befall the
+ * connections on their way.
  */
 export const FAULTS = {
   kill: kind('process', 0, 3_000, 5_000),
@@ -32,6 +33,7 @@ export const FAULTS = {
   'slow-broker': kind('broker', 2_000, 8_000),
   'kill-controller': kind('broker', 0, 3_000, 8_000),
   'empty-broker': kind('broker', 0, 3_000, 8_000),
+  'roll-brokers': kind('broker', 0, 0, 40_000),
   'move-leaders': kind('leaders', 0, 0, 500),
   'kill-database': kind('database', 0, 6_000, 4_000),
   'freeze-database': kind('database', 1_000, 8_000),
@@ -56,14 +58,19 @@ export interface Fault {
   readonly holdMs: number
 }
 
-const CONNECTION_FAULTS = (Object.keys(FAULTS) as FaultKind[]).filter((name) => !/kill|empty|move/.test(name))
+const CONNECTION_FAULTS = (Object.keys(FAULTS) as FaultKind[]).filter(
+  (name) => !/kill|empty|roll|move/.test(name),
+)
 /** What only several brokers can go through. */
 const OF_SEVERAL: readonly FaultKind[] = [
   ...Array<FaultKind>(4).fill('move-leaders'),
-  ...(['kill-controller', 'empty-broker'] as const),
+  ...(['kill-controller', 'empty-broker', 'roll-brokers'] as const),
 ]
 
-/** One deal of faults: seven of twelve kill; of several brokers eight of eighteen. */
+/** What hits not one broker by its number. */
+const OF_ALL: ReadonlySet<FaultKind> = new Set(['kill-controller', 'roll-brokers'])
+
+/** One deal of faults: seven of twelve kill; of several brokers eight of nineteen. */
 function deal(random: Random, brokers: number): FaultKind[] {
   const others = Array.from({ length: 3 }, () => pick(random, CONNECTION_FAULTS))
   const cards: FaultKind[] = [
@@ -109,7 +116,7 @@ export function planFaults({ seed, forMs, everyMs, processes, brokers = 1 }: Pla
     if (next < 0) continue
     const [name] = cards.splice(next, 1) as [FaultKind]
     const slot = pick(random, targetsOf(name))
-    const isOne = brokers > 1 && slot === 'broker' && name !== 'kill-controller'
+    const isOne = brokers > 1 && slot === 'broker' && !OF_ALL.has(name)
     const target = isOne ? `broker-${1 + Math.floor(random() * brokers)}` : slot
     const { hold, rest } = FAULTS[name]
     const holdMs = Math.round(hold[0] + (hold[1] - hold[0]) * random())

@@ -39,7 +39,7 @@ const SPECS: readonly { readonly symbols: readonly string[]; readonly exchanges?
 
 /** So many of the applications come in the middle of everything. */
 const LATE = 4
-const OPEN_MS = 60_000
+const OPEN_MS = 120_000
 
 export interface WorldOptions {
   readonly seed: number

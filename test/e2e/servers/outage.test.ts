@@ -215,6 +215,9 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
     ))
 
   test('after all that nothing is missing, twice or out of order, and there is no gap', async () => {
+    // Then the ledger is complete, and what it holds is to come.
+    await cluster.simulator.stop()
+    await untilAllStored()
     const evidence = await drain(cluster, [client])
     assert.deepEqual(
       [
