@@ -157,10 +157,12 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
       await until('the other one leads', () => leads(cluster, other), TAKEN_OVER_MS)
       // The same streams as those that the former leader has in hand, and one more.
       const askUntilAnswered = async (symbol: string): Promise<void> => {
-        let topic: string | undefined
-        const isAnswered = async (): Promise<boolean> => (topic = await ask(other, symbol)) !== undefined
+        const isAnswered = async (): Promise<boolean> => {
+          const topic = await ask(other, symbol)
+          if (topic !== undefined) answers.push(topic)
+          return topic !== undefined
+        }
         await until(`${symbol} is answered`, isAnswered, TAKEN_OVER_MS)
-        if (topic !== undefined) answers.push(topic)
       }
       await Promise.all(Array.from({ length: 11 }, (_, n) => askUntilAnswered(`STALE${n}-USD`)))
     })
