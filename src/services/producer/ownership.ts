@@ -19,6 +19,8 @@ interface ShardListener {
   lost(shard: Shard): Promise<void>
   /** The shard is not this process's any more, whatever the reason. */
   left(k: number): void
+  /** The group has said which shards are this process's. */
+  assigned(): void
 }
 
 /** The shards of this process: those that the group gives it, as soon as they are taken over (R7, R8). */
@@ -66,7 +68,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
   const leftToNewer = new Set<number>()
   /** Ends the take-over under way. */
   let claiming: AbortController | undefined
-  let listener: ShardListener = { taken() {}, async lost() {}, left() {} }
+  let listener: ShardListener = { taken() {}, async lost() {}, left() {}, assigned() {} }
 
   const isAssigned = (k: number): boolean => assignment.has(topics.trade, k)
 
@@ -154,6 +156,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
         await Promise.all(lost.map(({ partition }) => giveAway(partition)))
         // What is kept may have been another's for a while: taking it over tells.
         if (wasInDoubt) doubt([...shards.keys()])
+        listener.assigned()
       },
       onDoubt: () => {
         assignment.doubt()

@@ -29,6 +29,8 @@ export interface ProducerServices {
   onReplay(listener: (batch: SourceBatch) => void): () => void
   /** Calls back when a source that had failed delivers again: nobody need wait for the end of a back-off. */
   onSourceBack(listener: () => void): void
+  /** Calls when the group has said which shards are this process's: a step that failed for want of them may be tried at once; one listener. */
+  onShardsAssigned(listener: () => void): void
   /** How many dynamic topics are set aside, since they alone cannot be written. */
   topicsAside(): number
   /** Lets what the source still holds be published; resolves when nothing is left, or the signal aborts. */
@@ -58,6 +60,7 @@ export async function createProducerServices(
   const checkpoints = createCheckpointWriter(parts, ownership)
   const standing = createStandingStreams(parts)
   const subscriptions = createMarketSubscriptions(parts.source, parts.markets, parts.partitions)
+  let onAssigned = (): void => {}
   ownership.listen({
     taken(taken, isResumed) {
       const { k } = taken.shard
@@ -72,6 +75,7 @@ export async function createProducerServices(
       fixed.leave(k)
       subscriptions.leave(k)
     },
+    assigned: () => onAssigned(),
   })
   /** Takes over what the group gave, then works under the deadline of a publish. */
   const ownShards = async <T>(
@@ -147,6 +151,9 @@ export async function createProducerServices(
       }
     },
     onSourceBack: (listener) => source.onBack(listener),
+    onShardsAssigned: (listener) => {
+      onAssigned = listener
+    },
     topicsAside: () => ownership.routes.aside.size,
     shards: () => [...ownership.shards.keys()],
     onReplay: (listener) => replay.listen(listener),

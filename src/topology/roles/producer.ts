@@ -67,6 +67,7 @@ export async function startProducerRole(
   )
   const unlistenReplay = services.onReplay((data) => actor.send({ type: 'PUBLISH_FIXED', data }))
   services.onSourceBack(() => actor.send({ type: 'RETRY' }))
+  services.onShardsAssigned(() => actor.send({ type: 'RETRY' }))
   const marketAlert = watchMarkets(source, actorParts.alerts)
   for (const topicName of standing.keys()) actor.send({ type: 'CREATE_TOPIC', topicName })
   const unwatch = registry.watch((change) => {

@@ -87,6 +87,21 @@ test('a producer without a shard idles: it asks for no market, and its machine i
   await world.settle()
 })
 
+test('what waits for shards goes on as soon as the group gives them, however long the machine would wait', async (t) => {
+  const world = await setUp(t)
+  const producer = await world.start({ random: 10_000 })
+  await shared(world, [producer])
+  await tradeFor(world, 5)
+  await world.settle()
+  await producer.broker.lose()
+  await tradeFor(world, 5)
+  await until('the machine is in error', () => producer.machine.report().state === 'error')
+  await producer.broker.find()
+  await world.settle()
+  await world.assertInOrder()
+  assert.equal(producer.machine.report().errorInfo, null)
+})
+
 test('a producer that stood still in the middle of a publish changes nothing that counts', async (t) => {
   const world = await setUp(t)
   const first = await world.start()

@@ -102,6 +102,7 @@ export async function setUp(t: TestContext, streams: readonly string[] = ['app.a
       () => ({ shards: services.shards() }),
     )
     services.onSourceBack(() => machine.send({ type: 'RETRY' }))
+    services.onShardsAssigned(() => machine.send({ type: 'RETRY' }))
     const end = async (): Promise<void> => {
       closings.delete(leave)
       machine.stop()
