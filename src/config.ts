@@ -3,6 +3,7 @@ import { parse as parseYaml, YAMLParseError } from 'yaml'
 import type { z } from 'zod'
 import { type DatabaseAddress, splitAddress } from './config-address.ts'
 import { configSchema, entriesOf, environmentName, settingPaths } from './config-schema.ts'
+import { issueWords } from './domain/issue-words.ts'
 import { parseStreamRequest } from './domain/stream-spec.ts'
 import { type FieldError, TapelineError } from './errors.ts'
 
@@ -38,7 +39,7 @@ interface ConfigSources {
 /** Reads the configuration: file, environment over it, flags over both. Raises CONFIG_INVALID naming each setting. */
 export function loadConfig({ file, environment, flags = {} }: ConfigSources): Config {
   const settings = merge(merge(readFile(file), fromEnvironment(environment)), flags as Settings)
-  const parsed = configSchema.safeParse(settings)
+  const parsed = configSchema.safeParse(settings, { error: issueWords })
   if (!parsed.success) throw invalid(parsed.error.issues.flatMap((issue) => toFields(issue, settings)))
   for (const [name, request] of Object.entries(parsed.data.streams.standing)) checkStanding(name, request)
   const { broker, store } = parsed.data

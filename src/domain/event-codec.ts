@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { TapelineError } from '../errors.ts'
 import { type Channel, type EventOf, GAP_CAUSES, INTERVALS, STATUS_STATES } from './events.ts'
+import { issueWords } from './issue-words.ts'
 
 /** The version of the JSON shape of events; it travels in the header `v`. */
 export const EVENT_VERSION = 1
@@ -109,7 +110,7 @@ function isMicros(value: unknown): boolean {
 /** Checks the shape and values of one event. Raises EVENT_INVALID naming each offending field. */
 export function checkEvent<C extends Channel>(channel: C, value: unknown): EventOf[C] {
   if (channel === 'trade' && isTrade(value)) return value as EventOf[C]
-  const result = SCHEMAS[channel].safeParse(value)
+  const result = SCHEMAS[channel].safeParse(value, { error: issueWords })
   if (result.success) return result.data as EventOf[C]
   const fields = result.error.issues.map((issue) => ({
     field: issue.path.join('.') || '(event)',

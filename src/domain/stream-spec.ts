@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { type FieldError, TapelineError } from '../errors.ts'
 import { CHANNELS, type Channel } from './events.ts'
+import { issueWords } from './issue-words.ts'
 import { exchangeSchema, globSchema } from './market-names.ts'
 import { parseDuration } from './time.ts'
 
@@ -59,7 +60,7 @@ const REMEDIES: Record<string, string> = {
  * Raises INPUT_INVALID with one entry for each offending field.
  */
 export function parseStreamRequest(input: unknown): StreamRequest {
-  const parsed = streamRequestSchema.safeParse(input)
+  const parsed = streamRequestSchema.safeParse(input, { error: issueWords })
   if (!parsed.success)
     throw invalidRequest(parsed.error.issues.flatMap((issue) => describeIssue(issue, input)))
   const { channel, symbols, exchanges = [], ttl } = parsed.data

@@ -1,5 +1,6 @@
 import type { FastifySchemaCompiler } from 'fastify'
 import { z } from 'zod'
+import { issueWords } from '../domain/issue-words.ts'
 import { MOMENT_FORMS, parseMoment, type RangeEnd } from '../domain/moment.ts'
 import { type FieldError, TapelineError } from '../errors.ts'
 import { excerpt } from './problem.ts'
@@ -8,14 +9,14 @@ import { excerpt } from './problem.ts'
 export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
   ({ schema }) =>
   (input) => {
-    const parsed = schema.safeParse(input)
+    const parsed = schema.safeParse(input, { error: issueWords })
     if (parsed.success) return { value: parsed.data }
     return { error: invalidInput(parsed.error, schema, input) }
   }
 
 /** Reads input by a schema. Raises INPUT_INVALID with an entry for each offending field; its remedy is the field's description. */
 export function parseInput<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
-  const parsed = schema.safeParse(input)
+  const parsed = schema.safeParse(input, { error: issueWords })
   if (!parsed.success) throw invalidInput(parsed.error, schema, input)
   return parsed.data
 }
