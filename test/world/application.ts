@@ -263,8 +263,10 @@ export class Application {
         break
       case 'error':
         this.disconnect()
-        if (message.code === 'STREAM_UNKNOWN' && this.ending === 'live')
-          this.complaints.push(`unknown: its stream is not known any more: ${message.message}`)
+        if (message.code !== 'STREAM_UNKNOWN' || this.ending !== 'live') break
+        // The stream may have ended while the application had no connection.
+        if (this.#isTopicGone()) this.#askAnew()
+        else this.complaints.push(`unknown: its stream is not known any more: ${message.message}`)
     }
   }
 

@@ -24,6 +24,8 @@ export interface DynamicRecord {
   readonly cause: number
   readonly n: number
   readonly text: string
+  /** When it was published. */
+  readonly at: number
 }
 
 /** What counts in each fixed topic, by the readers' rule: everything that was ever written, also what retention has removed. */
@@ -51,8 +53,8 @@ function decodeFixed(channel: Channel, shard: number, record: StoredRecord): Fix
 
 /** What counts in a dynamic topic. */
 export function readDynamic(topic: MemoryTopic): DynamicRecord[] {
-  return counted(topic.partitions[0]?.archive ?? []).map(({ offset, headers, value }) => ({
-    offset,
+  return counted(topic.partitions[0]?.archive ?? []).map(({ offset, headers, value, timestamp }) => ({
+    ...{ offset, at: timestamp },
     shard: headers.position?.partition ?? -1,
     cause: headers.position?.offset ?? -1,
     n: headers.position?.n ?? 0,

@@ -58,7 +58,7 @@ export const FAULTS = {
     lasts: [0, 0],
     begin(simulation) {
       const process = simulation.anyProcess()
-      if (process === undefined) return undefined
+      if (process === undefined || simulation.weather.isGone('broker')) return undefined
       simulation.world.groups.shuffle(process.host)
       return () => {}
     },
@@ -184,7 +184,8 @@ export const FAULTS = {
     what: 'somebody else deletes the topic of a stream, and may make it anew',
     weight: 1,
     lasts: [100, 10_000],
-    begin({ world: { broker } }, random) {
+    begin(simulation, random) {
+      const { broker } = simulation.world
       const topics = [...broker.topics.values()].filter(({ spec }) => isOfStream(spec.name))
       const topic = topics[Math.floor(random() * topics.length)]
       if (topic === undefined) return undefined
@@ -195,7 +196,7 @@ export const FAULTS = {
         if (random() >= 0.4) return
         void broker.createTopics([topic.spec], new AbortController().signal).then(([made]) => {
           if (made !== undefined) broker.madeByOthers.add(made.id)
-        })
+        }, simulation.fail)
       }
     },
   },

@@ -26,6 +26,8 @@ interface Membership extends Member {
   isInDoubt: boolean
   /** What is told comes one after another. */
   telling: Promise<void>
+  /** How often anything was to be told: only the last of it matters. */
+  tellings: number
 }
 
 /**
@@ -98,25 +100,43 @@ export class Groups {
     this.#groups.set(name, group)
     const membership: Membership = {
       ...{ name: host.name, host, options, group, shards: [] },
-      ...{ heardAt: clock.now, isInDoubt: false, telling: Promise.resolve() },
+      ...{ heardAt: clock.now, isInDoubt: false, telling: Promise.resolve(), tellings: 0 },
       tell: (shards) => {
-        membership.telling = membership.telling.then(() => this.#tell(membership, shards))
+        const telling = ++membership.tellings
+        this.#note(membership, shards)
+        membership.telling = membership.telling.then(() => this.#tell(membership, shards, telling))
         return membership.telling
       },
     }
     return membership
   }
 
-  /** What the group tells reaches the process when it runs. */
-  #tell({ host, options }: Membership, shards: readonly number[]): Promise<void> {
+  /** Keeps what the group gave: another one may not count on it any more, whether the process hears of its gift or not. */
+  #note({ host, options: { group, topics } }: Membership, shards: readonly number[]): void {
+    const places = topics.flatMap((topic) => shards.map((k) => `${topic}:${k}`))
+    this.gifts.push({ group, host: host.name, places, at: this.#around.clock.now })
+  }
+
+  /** What the group tells reaches the process over its connection; where there is none, only the last of it does. */
+  async #tell(membership: Membership, shards: readonly number[], telling: number): Promise<void> {
+    const { clock, weather } = this.#around
+    while (!weather.connects(membership.host)) {
+      if (this.#isOver || membership.tellings !== telling) return
+      await clock.pass(LOOK_MS)
+    }
+    await this.#hand(membership, shards)
+  }
+
+  /** The client of a process tells it what it has, as soon as that runs. */
+  #hand(membership: Membership, shards: readonly number[]): Promise<void> {
     const { clock, trace } = this.#around
+    const { host, options } = membership
     const { group, topics, onAssignment } = options
     const given = topics.flatMap((topic) => shards.map((partition) => ({ topic, partition })))
-    const places = given.map(({ topic, partition }) => `${topic}:${partition}`)
     return new Promise((resolve) => {
       clock.after(host, 0, () => {
         trace.add(host.name, `${group} gives ${shards.length === 0 ? 'nothing' : `shards ${shards}`}`)
-        this.gifts.push({ group, host: host.name, places, at: clock.now })
+        this.#note(membership, shards)
         onAssignment(given).then(resolve, resolve)
       })
     })
@@ -128,7 +148,10 @@ export class Groups {
     const { onDoubt, group } = options
     this.#around.trace.add(host.name, `${group} may have put it out`)
     if (onDoubt) this.#around.clock.after(host, 0, onDoubt)
-    else void membership.tell([])
+    else {
+      membership.tellings++
+      membership.telling = membership.telling.then(() => this.#hand(membership, []))
+    }
   }
 
   #putOut(membership: Membership): void {

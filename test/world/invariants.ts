@@ -147,7 +147,7 @@ function checkShard(
     .filter((record) => record.shard === shard && record.offset >= start)
     .map(({ offset, text }) => `${offset} ${text}`)
   const derived = found
-    .filter((record) => record.shard === shard && record.cause >= start)
+    .filter(({ shard: of, cause, at }) => of === shard && cause >= start && at <= (stream.endedAt ?? at))
     .map(({ cause, text }) => `${cause} ${text}`)
   const problem = compareLists(expected, derived, stream.state === 'ready')
   return problem === undefined

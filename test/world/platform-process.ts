@@ -23,6 +23,7 @@ import type { MemoryBroker } from './memory-broker.ts'
 import type { MemoryStore } from './memory-store.ts'
 import { PortBroker } from './port-broker.ts'
 import { createPortStore } from './port-store.ts'
+import type { Watch } from './watch.ts'
 
 export type Role = Config['roles'][number]
 
@@ -33,6 +34,7 @@ export interface World extends Surroundings {
   readonly groups: Groups
   readonly exchange: Exchange
   readonly config: Config
+  readonly watch: Watch
   readonly log: (host: Host) => Log
 }
 
@@ -150,8 +152,10 @@ async function layFoundation(
     config: { ...world.config, roles: [...roles] },
     instance: `${host.name}-${newId().slice(-6)}`,
     mayStart: async () => {},
-    onTransition: ({ actor, from, event, to }: Transition) =>
-      world.trace.add(host.name, `${actor}: ${from} ${event} ${to}`),
+    onTransition: ({ actor, from, event, to }: Transition) => {
+      world.trace.add(host.name, `${actor}: ${from} ${event} ${to}`)
+      world.watch.countTransition(host, actor)
+    },
     ...{ started, log, meter: quietMeter as PrometheusMeter },
   }
   const foundation = await layOn({ broker, store }, ground, NEVER)

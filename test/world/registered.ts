@@ -6,6 +6,8 @@ import { NAMES } from './names.ts'
 /** A stream as the registry has had it. */
 export interface RegisteredStream extends Pick<StreamRecord, 'topic' | 'topicId' | 'spec' | 'start'> {
   state: StreamRecord['state'] | 'gone'
+  /** When the registry ended it: what comes later may be of an owner that has not heard of it, and is read by nobody. */
+  endedAt: number | undefined
   /** The live leases. */
   readonly leases: Set<string>
 }
@@ -23,7 +25,8 @@ export function readRegistry(broker: MemoryBroker): Registered {
     streams.get(leases.get(id) ?? '')?.leases.delete(id)
     leases.delete(id)
   }
-  for (const { key, value, offset } of broker.topics.get(NAMES.registry)?.partitions[0]?.archive ?? []) {
+  for (const { key, value, offset, timestamp } of broker.topics.get(NAMES.registry)?.partitions[0]?.archive ??
+    []) {
     if (value === null) {
       const [kind, id = ''] = (key ?? '').split(/:(.*)/s)
       const stream = streams.get(id)
@@ -42,7 +45,9 @@ export function readRegistry(broker: MemoryBroker): Registered {
     if (record.kind === 'stream') {
       const { topic, topicId, spec, start, state } = record
       const former = streams.get(record.id)
-      streams.set(record.id, { topic, topicId, spec, start, state, leases: former?.leases ?? new Set() })
+      const endedAt = state === 'ending' ? (former?.endedAt ?? timestamp) : undefined
+      const live = former?.leases ?? new Set()
+      streams.set(record.id, { topic, topicId, spec, start, state, endedAt, leases: live })
     } else if (record.kind === 'lease') {
       if (record.state === 'ended') endLease(record.id)
       else {

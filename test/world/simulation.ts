@@ -85,6 +85,7 @@ export class Simulation {
     this.weather = new Weather(seededRandom(`weather ${seed}`))
     const around = { clock, weather: this.weather, random: seededRandom(`around ${seed}`), trace }
     const broker = new MemoryBroker(() => clock.now)
+    this.watch = new Watch(clock, this.weather, this.processes)
     const markets = SYMBOLS.slice(0, 2 + Math.floor(random() * 4)).map(
       (symbol): Market => ({ exchange: EXCHANGE, symbol }),
     )
@@ -95,9 +96,9 @@ export class Simulation {
       groups: new Groups(around, broker, 6_000 + random() * 9_000),
       exchange: new Exchange(around, markets),
       config: worldConfig(1 + Math.floor(random() * 3)),
+      watch: this.watch,
       log: options.log ?? (() => quietLog),
     }
-    this.watch = new Watch(clock, this.weather, this.processes)
   }
 
   /** Faults for a while, then peace; gives what was not kept. */
@@ -153,6 +154,12 @@ export class Simulation {
       ({ host, roles }) => host.state !== 'dead' && (!role || roles.includes(role)),
     )
     return alive[Math.floor(this.#random() * alive.length)]
+  }
+
+  /** A fault itself could not be brought about. */
+  readonly fail = (error: unknown): void => {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.watch.violations.push({ promise: 'crash', detail })
   }
 
   kill(process: PlatformProcess): void {

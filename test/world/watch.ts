@@ -1,4 +1,4 @@
-import type { VirtualClock } from './clock.ts'
+import type { Host, VirtualClock } from './clock.ts'
 import type { FixedRecord } from './evidence.ts'
 import type { Handed } from './exchange.ts'
 import type { MemoryBroker } from './memory-broker.ts'
@@ -14,6 +14,9 @@ const SHOWN_AFTER_MS = 9_000
 /** Nothing but the broker itself holds what a source gave up for longer: a publish and a derivation have a deadline each (R3). */
 const LONGEST_MS = 45_000
 
+/** What a machine goes through in a second at most: one that finds nothing to do again and again goes through thousands. */
+const MOST_TRANSITIONS = 1_000
+
 /** Looks at the processes while a world runs: what they show of an outage, and when they could have published. */
 export class Watch {
   readonly violations: Violation[] = []
@@ -22,6 +25,8 @@ export class Watch {
   readonly #processes: readonly PlatformProcess[]
   /** By process, when something kept it from publishing. */
   readonly #hindered = new Map<string, number[]>()
+  /** By process and machine: in which second it changed its state last, and how often in that. */
+  readonly #transitions = new Map<string, { second: number; count: number }>()
   #isOver = false
 
   constructor(clock: VirtualClock, weather: Weather, processes: readonly PlatformProcess[]) {
@@ -55,6 +60,20 @@ export class Watch {
           })
       }
     }
+  }
+
+  /** Nothing spins: what has nothing to do waits. */
+  countTransition({ name }: Host, actor: string): void {
+    const second = Math.floor(this.#clock.now / LOOK_MS)
+    const key = `${name} ${actor}`
+    const counted = this.#transitions.get(key)
+    const count = counted?.second === second ? counted.count + 1 : 1
+    this.#transitions.set(key, { second, count })
+    if (count === MOST_TRANSITIONS)
+      this.violations.push({
+        promise: 'spins',
+        detail: `${actor} of ${name} went through ${count} states within a second`,
+      })
   }
 
   /** R3: what a source handed to an owner that nothing hindered was published within its deadlines. */

@@ -103,7 +103,12 @@ export class Weather {
 
   /** Whether the group coordinator hears a process. */
   hears(host: Host): boolean {
-    return host.state === 'running' && this.away(host, 'broker') === undefined && !this.#unheard.has(host)
+    return host.state === 'running' && this.connects(host)
+  }
+
+  /** Whether what the group coordinator says reaches a process that runs. */
+  connects(host: Host): boolean {
+    return this.away(host, 'broker') === undefined && !this.#unheard.has(host)
   }
 
   hides(host: Host, topic: string): boolean {

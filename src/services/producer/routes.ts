@@ -177,9 +177,14 @@ export class Routes {
    * aside one, when it has rested.
    */
   *due(): Generator<Route> {
-    const [rested] = this.aside
-    if (rested !== undefined && this.#now() >= this.#asideRetryAt) yield rested
+    const rested = this.#now() < this.#asideRetryAt ? undefined : this.#firstAside()
+    if (rested !== undefined) yield rested
     for (const route of this.unsettled) if (!this.aside.has(route) && this.#canGoOn(route)) yield route
+  }
+
+  #firstAside(): Route | undefined {
+    for (const route of this.aside) if (this.#canGoOn(route)) return route
+    return undefined
   }
 
   #canGoOn({ channel, progress }: Route): boolean {

@@ -127,6 +127,8 @@ test('a read that fails while a stream catches up is no failure of the step, and
   await services.publishFixed(trades('A-A', ...ids(4, 6)), NEVER)
   await step(world, 20)
   assert.ok(refused >= 1 && refused < 10, `it rests in between: ${refused}`)
+  const { dynamicWaiting } = await services.publishDynamic(NEVER)
+  assert.equal(dynamicWaiting, false, 'nothing calls for another step while it rests')
   mine.openReader = openReader
   clock.skippedMs += 60_000
   await derive()
