@@ -1,9 +1,14 @@
 import { z } from 'zod'
 import { isoMicros } from '../../domain/time.ts'
 import type { CandleQuery, StoredCandle, StoredTrade, TradeQuery } from '../../ports/store.ts'
+import { bucketMicros, computedCandles, sourceCandles } from './candle-sources.ts'
 import { readError } from './database-errors.ts'
 import type { SqlParameter, SqlSession } from './session.ts'
+import { hypertableId, type Layout, readInWindows, type TimeWindow } from './time-windows.ts'
 import { readRows } from './values.ts'
+
+/** The time that the first window of trades spans: enough for a busy market, whose rows then need not all be sorted. */
+const FIRST_MICROS = 3_600_000_000
 
 const TradeRow = z.object({
   exchange: z.string(),
@@ -23,23 +28,22 @@ const LATEST_FIRST = `ts desc, (id = '' or translate(id, '0123456789', '') <> ''
 
 /** The newest trades that match, oldest first. Those of the same time are in the order in which they count for candles. */
 export function trades(session: SqlSession, query: TradeQuery): Promise<readonly StoredTrade[]> {
-  const { where, parameters } = conditions(query, 'ts')
-  return newest(
-    session,
-    `select exchange, symbol, id, side, price, size, ts, recv_ts as "recvTs" from trades
-     where ${where} order by ${LATEST_FIRST} limit ${query.limit}`,
-    parameters,
-    TradeRow,
-  )
-}
-
-const COMPUTED: Readonly<Record<CandleQuery['interval'], string>> = {
-  '1m': 'candles_1m',
-  '5m': 'candles_5m',
-  '15m': 'candles_15m',
-  '1h': 'candles_1h',
-  '4h': 'candles_4h',
-  '1d': 'candles_1d',
+  return asReadErrors(async () => {
+    const { symbol, from, to, limit } = query
+    const id = await hypertableId(session, 'trades')
+    const layout: Layout =
+      id === undefined
+        ? { kind: 'plain', rows: 'trades where symbol = $1', symbol }
+        : { kind: 'chunks', of: [{ id }] }
+    const wanted = { from, to, order: 'newest', limit, first: FIRST_MICROS, unit: 1 } as const
+    const rows = await readInWindows(session, layout, wanted, (window, most) => {
+      const { where, parameters } = conditions(query, 'ts', window)
+      const sql = `select exchange, symbol, id, side, price, size, ts, recv_ts as "recvTs" from trades
+        where ${where} order by ${LATEST_FIRST} limit ${most}`
+      return parsed(session, sql, parameters, TradeRow)
+    })
+    return rows.reverse()
+  })
 }
 
 const CandleRow = z.object({
@@ -55,47 +59,56 @@ const CandleRow = z.object({
 })
 
 /** The newest candles that match, oldest first: computed from trades, or as the source says. */
-export async function candles(session: SqlSession, query: CandleQuery): Promise<readonly StoredCandle[]> {
-  const { interval, origin, limit } = query
-  const time = origin === 'trades' ? 'bucket' : 'ts'
-  const { where, parameters } = conditions(query, time)
-  const from =
-    origin === 'trades' ? `${COMPUTED[interval]} where` : `candles where "interval" = '${interval}' and`
-  const rows = await newest(
-    session,
-    `select exchange, symbol, open, high, low, close, volume, trades, ${time} as ts from ${from} ${where}
-     order by ${time} desc, exchange desc limit ${limit}`,
-    parameters,
-    CandleRow,
-  )
-  return rows.map((row) => ({ ...row, interval, origin }))
+export function candles(session: SqlSession, query: CandleQuery): Promise<readonly StoredCandle[]> {
+  return asReadErrors(async () => {
+    const { interval, origin, symbol, from, to, limit } = query
+    const { select, time, unit, layout } =
+      origin === 'trades'
+        ? await computedCandles(session, interval, symbol)
+        : await sourceCandles(session, interval, symbol)
+    const wanted = {
+      from: from === undefined ? undefined : Math.ceil(from / unit) * unit,
+      to: to === undefined ? undefined : Math.floor(to / unit) * unit + unit - 1,
+      order: 'newest' as const,
+      limit,
+      first: bucketMicros(interval) * limit,
+      unit,
+    }
+    const rows = await readInWindows(session, layout, wanted, (window, most) => {
+      const { where, parameters } = conditions(query, time, window)
+      const sql = `select exchange, symbol, open, high, low, close, volume, trades, bucket as ts
+        from (${select(where)}) c order by bucket desc, exchange desc limit ${most}`
+      return parsed(session, sql, parameters, CandleRow)
+    })
+    return rows.reverse().map((row) => ({ ...row, interval, origin }))
+  })
 }
 
-type Market = Pick<TradeQuery, 'exchange' | 'symbol' | 'from' | 'to'>
-
+/** The market, and the window. */
 function conditions(
-  { symbol, exchange, from, to }: Market,
+  { symbol, exchange }: Pick<TradeQuery, 'symbol' | 'exchange'>,
   time: string,
+  { low, high }: TimeWindow,
 ): { readonly where: string; readonly parameters: readonly SqlParameter[] } {
-  const parameters: SqlParameter[] = [symbol]
-  const terms = ['symbol = $1']
-  const add = (term: string, value: SqlParameter) => terms.push(`${term} $${parameters.push(value)}`)
-  if (exchange !== undefined) add('exchange =', exchange)
-  if (from !== undefined) add(`${time} >=`, isoMicros(from))
-  if (to !== undefined) add(`${time} <=`, isoMicros(to))
-  return { where: terms.join(' and '), parameters }
+  const parameters = [symbol, isoMicros(low), isoMicros(high)]
+  const where = `symbol = $1 and ${time} >= $2 and ${time} < $3`
+  return exchange === undefined
+    ? { where, parameters }
+    : { where: `${where} and exchange = $4`, parameters: [...parameters, exchange] }
 }
 
-/** The rows of a statement that asks for the newest first, oldest first. */
-async function newest<T>(
+async function parsed<T>(
   session: SqlSession,
   sql: string,
   parameters: readonly SqlParameter[],
   row: z.ZodType<T>,
 ): Promise<T[]> {
+  return z.array(row).parse(readRows(await session.rows(sql, parameters)).rows)
+}
+
+async function asReadErrors<T>(read: () => Promise<T>): Promise<T> {
   try {
-    const { rows } = readRows(await session.rows(sql, parameters))
-    return z.array(row).parse(rows).reverse()
+    return await read()
   } catch (error) {
     throw readError(error)
   }
