@@ -30,6 +30,8 @@ export interface CheckpointWriter {
 interface Written {
   readonly state: string
   readonly at: number
+  /** How many further records it has. */
+  readonly parts: number
 }
 
 /** A checkpoint on its way, with the markets whose windows are in it. */
@@ -69,20 +71,21 @@ export function createCheckpointWriter(
     const former = written.get(shard)
     if (former?.state === state && shard.changed.size === 0 && at - former.at < UNCHANGED_EVERY_MS)
       return undefined
-    const records = checkpointRecords(shard, at, routes.appliedOffset, left)
+    const formerParts = former?.parts ?? shard.restored.parts ?? 0
+    const { records, parts } = checkpointRecords(shard, at, routes.appliedOffset, left, formerParts)
     const changed = [...shard.changed]
     shard.changed.clear()
-    return { records, changed, state, at }
+    return { records, changed, state, at, parts }
   }
 
   const write = async (
     shard: Shard,
-    { records, changed, state, at }: Taken,
+    { records, changed, ...now }: Taken,
     signal: AbortSignal,
   ): Promise<void> => {
     try {
       await shard.ownership.writer.commit([{ topic: names.checkpoints, partition: shard.k, records }], signal)
-      written.set(shard, { state, at })
+      written.set(shard, now)
     } catch (error) {
       for (const market of changed) shard.changed.add(market)
       if (isAbort(error)) return

@@ -7,8 +7,13 @@ import type { OutgoingRecord, StoredRecord } from '../../ports/broker.ts'
 import type { Shard } from './shard.ts'
 
 const CHECKPOINT_VERSION = 1
+/** Of one in several records: whoever reads the first alone would take streams for level that are behind. */
+const VERSION_IN_PARTS = 2
 const CHECKPOINT_KEY = 'checkpoint'
+const PART_PREFIX = 'checkpoint:'
 const MARKET_PREFIX = 'market:'
+/** So many bytes of streams go into one record, which has at most 1 MiB. */
+const MOST_PART_BYTES = 256 * 1024
 
 const positionsSchema = z.partialRecord(z.enum(CHANNELS), z.number().int())
 
@@ -22,8 +27,11 @@ const passedOverSchema = z.object({
 /** How far a stream is that its shard's owner did not understand, for one who does (R23). */
 export type PassedOver = z.infer<typeof passedOverSchema>
 
+const behindSchema = z.record(z.string(), z.number().int())
+const passedOverStreams = z.record(z.string(), passedOverSchema)
+
 const checkpointSchema = z.object({
-  v: z.literal(CHECKPOINT_VERSION),
+  v: z.literal([CHECKPOINT_VERSION, VERSION_IN_PARTS]),
   /** When, in milliseconds since the epoch; 0 where there was none. */
   at: z.number(),
   /** Streams that got ready before this offset of the registry are covered. */
@@ -33,10 +41,21 @@ const checkpointSchema = z.object({
   /** Per channel: the highest epoch before the position; records of a lower one behind it count for nobody. */
   epochs: z.partialRecord(z.enum(CHANNELS), z.number().int()),
   /** Per stream: everything before is derived into it. */
-  behind: z.record(z.string(), z.number().int()),
+  behind: behindSchema,
   /** Per stream that the owner did not understand; left out where there is none. */
-  passedOver: z.record(z.string(), passedOverSchema).optional(),
+  passedOver: passedOverStreams.optional(),
+  /** How many further records hold the rest of the streams; left out where there is none. */
+  parts: z.number().int().optional(),
 })
+
+/** More streams of a checkpoint than its first record takes. */
+const partSchema = z.object({
+  v: z.literal(VERSION_IN_PARTS),
+  behind: behindSchema,
+  passedOver: passedOverStreams.optional(),
+})
+
+type Part = Pick<Checkpoint, 'behind' | 'passedOver'>
 
 /** How far a shard is derived (R4); written about once a second, together with the ids of R5. */
 export type Checkpoint = z.infer<typeof checkpointSchema>
@@ -103,39 +122,105 @@ export function checkpointRecords(
   now: number,
   registryOffset: number,
   left: StreamsLeft,
-): OutgoingRecord[] {
-  const checkpoint: Checkpoint = { ...checkpointState(shard, registryOffset, left), at: now }
+  formerParts: number,
+): { readonly records: OutgoingRecord[]; readonly parts: number } {
+  const { behind, passedOver, ...positions } = checkpointState(shard, registryOffset, left)
   const windows = [...shard.changed].map((market) => {
     const snapshot: WindowSnapshot | undefined = shard.windows.get(market)?.snapshot()
     return entry(`${MARKET_PREFIX}${market}`, snapshot ?? null)
   })
-  return [...windows, entry(CHECKPOINT_KEY, checkpoint)]
+  const [first, ...others] = inParts({ behind, passedOver })
+  const inSeveral = others.length > 0 && ({ v: VERSION_IN_PARTS, parts: others.length } as const)
+  const main: Checkpoint = { ...positions, at: now, behind: {}, ...first, ...inSeveral }
+  const further = others.map((part, i) => entry(partKey(i + 1), { v: VERSION_IN_PARTS, ...part }))
+  const gone = Array.from({ length: Math.max(0, formerParts - others.length) }, (_, i) =>
+    entry(partKey(others.length + i + 1), null),
+  )
+  return { records: [...windows, ...further, ...gone, entry(CHECKPOINT_KEY, main)], parts: others.length }
+}
+
+const partKey = (number: number): string => `${PART_PREFIX}${number}`
+
+/** The streams of a checkpoint in parts that fit into a record; at least one. */
+function inParts({ behind, passedOver }: Part): Part[] {
+  let part: { behind: Record<string, number>; passedOver?: Record<string, PassedOver> } = { behind: {} }
+  let bytes = 0
+  const parts = [part]
+  const makeRoom = (id: string, value: unknown): void => {
+    const size = Buffer.byteLength(id) + JSON.stringify(value).length + 4
+    if (bytes > 0 && bytes + size > MOST_PART_BYTES) {
+      part = { behind: {} }
+      parts.push(part)
+      bytes = 0
+    }
+    bytes += size
+  }
+  for (const [id, offset] of Object.entries(behind)) {
+    makeRoom(id, offset)
+    part.behind[id] = offset
+  }
+  for (const [id, passed] of Object.entries(passedOver ?? {})) {
+    makeRoom(id, passed)
+    part.passedOver ??= {}
+    part.passedOver[id] = passed
+  }
+  return parts
 }
 
 /** The last checkpoint and windows of a shard, folded from the records of its partition. */
 export class CheckpointReader {
-  checkpoint: Checkpoint = NO_CHECKPOINT
+  #checkpoint: Checkpoint = NO_CHECKPOINT
+  readonly #parts = new Map<string, Part>()
   readonly windows = new Map<string, TradeWindow>()
-  /** The keys whose last record is of another version or shape: the shard is not for this process (R23). */
-  readonly unreadable = new Map<string, unknown>()
+  readonly #unreadable = new Map<string, string>()
+
+  /** The last checkpoint, with all its streams. */
+  get checkpoint(): Checkpoint {
+    const { parts: count = 0 } = this.#checkpoint
+    if (count === 0) return this.#checkpoint
+    const whole = { ...this.#checkpoint, behind: { ...this.#checkpoint.behind } }
+    const passedOver = { ...this.#checkpoint.passedOver }
+    for (let number = 1; number <= count; number++) {
+      const part = this.#parts.get(partKey(number))
+      Object.assign(whole.behind, part?.behind)
+      Object.assign(passedOver, part?.passedOver)
+    }
+    return Object.keys(passedOver).length === 0 ? whole : { ...whole, passedOver }
+  }
+
+  /** The keys whose last record is of another version or shape, or is missing, and why: the shard is not for this process (R23). */
+  get unreadable(): ReadonlyMap<string, string> {
+    const found = new Map(this.#unreadable)
+    for (let number = 1; number <= (this.#checkpoint.parts ?? 0); number++) {
+      const key = partKey(number)
+      if (!this.#parts.has(key) && !found.has(key)) found.set(key, 'it is not there')
+    }
+    return found
+  }
 
   /** Takes a record in. */
-  take(record: StoredRecord): void {
-    if (record.key === null) return
-    this.unreadable.delete(record.key)
-    if (record.value === null) {
-      this.windows.delete(record.key.slice(MARKET_PREFIX.length))
-      return
-    }
-    try {
-      this.#take(record.key, JSON.parse(decoder.decode(record.value)))
-    } catch (error) {
-      this.unreadable.set(record.key, error)
+  take({ key, value }: Pick<StoredRecord, 'key' | 'value'>): void {
+    if (key === null) return
+    this.#unreadable.delete(key)
+    if (value === null) this.#remove(key)
+    else {
+      const text = decoder.decode(value)
+      try {
+        this.#take(key, JSON.parse(text))
+      } catch (error) {
+        this.#unreadable.set(key, reasonOf(error, text))
+      }
     }
   }
 
+  #remove(key: string): void {
+    if (key.startsWith(MARKET_PREFIX)) this.windows.delete(key.slice(MARKET_PREFIX.length))
+    else this.#parts.delete(key)
+  }
+
   #take(key: string, body: unknown): void {
-    if (key === CHECKPOINT_KEY) this.checkpoint = checkpointSchema.parse(body)
+    if (key === CHECKPOINT_KEY) this.#checkpoint = checkpointSchema.parse(body)
+    else if (key.startsWith(PART_PREFIX)) this.#parts.set(key, partSchema.parse(body))
     else if (key.startsWith(MARKET_PREFIX)) {
       const window = windowSchema.parse(body)
       const market = key.slice(MARKET_PREFIX.length)
@@ -146,4 +231,13 @@ export class CheckpointReader {
       this.windows.set(market, TradeWindow.restore(window))
     }
   }
+}
+
+/** Why a record is not understood: its version, where that is a higher one. */
+function reasonOf(error: unknown, text: string): string {
+  if (error instanceof TapelineError) return error.message
+  const [, version] = /"v":(\d+)/.exec(text) ?? []
+  return version !== undefined && Number(version) > VERSION_IN_PARTS
+    ? `it is of version ${version}, and this process knows up to ${VERSION_IN_PARTS}`
+    : 'it is of another shape'
 }

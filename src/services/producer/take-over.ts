@@ -117,10 +117,11 @@ async function readTails(
   const unreadable = new Map<number, string>()
   const checkpoints = await readCheckpoints(parts, [...owners.keys()], signal)
   for (const [k, reader] of checkpoints) {
-    const [key] = reader.unreadable.keys()
+    const [found] = reader.unreadable
     const ownership = owners.get(k)
-    if (key === undefined || ownership === undefined) continue
-    unreadable.set(k, `${key} of shard ${k} in ${parts.names.checkpoints} is not understood`)
+    if (found === undefined || ownership === undefined) continue
+    const [key, reason] = found
+    unreadable.set(k, `${key} of shard ${k} in ${parts.names.checkpoints} is not understood: ${reason}`)
     owners.delete(k)
     closeQuietly(ownership)
   }
