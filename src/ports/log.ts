@@ -34,6 +34,7 @@ export type CounterName =
   | 'reentering_total'
   | 'maybe_repeated_total'
   | 'trade_conflicts_total'
+  | 'oversized_events_total'
   | 'gaps_total'
   | 'derived_records_total'
   | 'stored_rows_total'

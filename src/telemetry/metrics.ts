@@ -64,6 +64,10 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
     help: 'Trades whose id another trade of the market has, with another price, size or time; both are kept.',
     labels: [],
   },
+  oversized_events_total: {
+    help: 'Events of a source that are too large for a record, left out.',
+    labels: ['channel'],
+  },
   gaps_total: { help: 'Gaps in the data of a market or a source, flagged.', labels: [] },
   derived_records_total: { help: 'Records derived into dynamic topics.', labels: [] },
   stored_rows_total: { help: 'Rows written to the database.', labels: [] },

@@ -51,7 +51,14 @@ interface BatchParts {
   readonly meter: Meter
   /** Called with each trade whose id another one of its market has. */
   readonly onConflict: (trade: Trade) => void
+  /** Called with each event that is left out, since it is too large for a record. */
+  readonly onOversized: (event: MarketEvent, bytes: number) => void
 }
+
+/** The most bytes of an event: half of what a record may have, and as much as a batch of records. */
+const MOST_EVENT_BYTES = 512 * 1024
+/** With so many characters at most a trade is never larger, whatever they are: its size need not be measured. */
+const MOST_CHARACTERS = MOST_EVENT_BYTES / 8
 
 /** What all windows of a process may take together; each has an equal share, and never fewer trades than a snapshot. */
 const WINDOWS_BYTES = 64 * 1024 * 1024
@@ -74,6 +81,11 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
     const key = marketKey(item.event)
     const k = placeOf(key, item)
     if (!shards.has(k)) return
+    const value = encodeEvent(item.event)
+    if (value.length > MOST_EVENT_BYTES) {
+      parts.onOversized(item, value.length)
+      return
+    }
     const events = item.channel === 'status' ? status : market
     const ofShard = events.get(k) ?? {}
     events.set(k, ofShard)
@@ -83,7 +95,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
       channel: item.channel,
       event: item.event,
       market: key,
-      value: encodeEvent(item.event),
+      value,
       reentering,
     })
   }
@@ -118,6 +130,11 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
     const key = marketKey(trade)
     const shard = shards.get(shardOf(key, partitions))
     if (shard === undefined) return
+    if (trade.id.length + key.length > MOST_CHARACTERS) {
+      // What is refused moves no window and no gap (R28).
+      parts.onOversized({ channel: 'trade', event: trade }, encodeEvent(trade).length)
+      return
+    }
     const window = shard.window(key)
     const verdict = window.judge(trade)
     if (enters) {

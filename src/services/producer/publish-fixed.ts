@@ -3,6 +3,7 @@ import {
   type Channel,
   type EventOf,
   hasLatestValue,
+  type MarketEvent,
   marketKey,
   shardOf,
   type Trade,
@@ -34,7 +35,9 @@ export interface FixedPublisher {
   leave(k: number): void
 }
 
-const CONFLICT_LOG_MS = 60_000
+const LOG_EVERY_MS = 60_000
+/** So many characters of a name are logged. */
+const SHOWN = 200
 
 /**
  * Publishes batches to the fixed topics; a batch whose attempt failed goes on where the failure left it. `onPublished` hears
@@ -53,15 +56,28 @@ export function createFixedPublisher(
   let attempt: PublishAttempt | undefined
   let conflicts = 0
   let conflictLoggedAt = Number.NEGATIVE_INFINITY
+  let oversized = 0
+  let oversizedLoggedAt = Number.NEGATIVE_INFINITY
 
   const noteConflict = ({ exchange, symbol, id, price, size, ts }: Trade): void => {
     conflicts++
     meter.count('trade_conflicts_total')
-    if (now() - conflictLoggedAt < CONFLICT_LOG_MS) return
+    if (now() - conflictLoggedAt < LOG_EVERY_MS) return
     conflictLoggedAt = now()
     log.warn(
       { market: `${exchange}:${symbol}`, id, price, size, ts, conflicts },
       'another trade has the id of this one; both are kept, further ones are counted and shown once a minute',
+    )
+  }
+
+  const noteOversized = ({ channel, event }: MarketEvent, bytes: number): void => {
+    oversized++
+    meter.count('oversized_events_total', 1, { channel })
+    if (now() - oversizedLoggedAt < LOG_EVERY_MS) return
+    oversizedLoggedAt = now()
+    log.warn(
+      { code: 'RECORD_TOO_LARGE', channel, market: marketKey(event).slice(0, SHOWN), bytes, oversized },
+      'left out an event that is too large for a record; further ones are counted and shown once a minute',
     )
   }
 
@@ -75,6 +91,7 @@ export function createFixedPublisher(
     return prepareBatch(data, {
       ...{ source: source.name, partitions, shards, gaps, kept, nowMicros, meter },
       onConflict: noteConflict,
+      onOversized: noteOversized,
     })
   }
 

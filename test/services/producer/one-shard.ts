@@ -7,6 +7,7 @@ import { openRegistry } from '../../../src/control/registry.ts'
 import { ensureTopics, findTopic } from '../../../src/control/topics.ts'
 import type { Channel, Trade } from '../../../src/domain/events.ts'
 import type { StoredRecord } from '../../../src/ports/broker.ts'
+import type { Log, Meter } from '../../../src/ports/log.ts'
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
 import { NAMES } from '../../names.ts'
 import { quietAlerts, quietLog, quietMeter } from '../../quiet.ts'
@@ -48,6 +49,17 @@ export async function setUp(t: TestContext, folder = ':memory:') {
   const mine = new ProcessBroker(broker)
   const state = disturb(mine)
   const clock = { skippedMs: 0 }
+  const counts = new Map<string, Record<string, number>>()
+  const meter: Meter = {
+    ...quietMeter,
+    count(name, amount = 1, labels = {}) {
+      const of = Object.values(labels).join()
+      const known = counts.get(name) ?? {}
+      counts.set(name, { ...known, [of]: (known[of] ?? 0) + amount })
+    },
+  }
+  const warnings: Readonly<Record<string, unknown>>[] = []
+  const log: Log = { ...quietLog, warn: (fields) => warnings.push({ ...fields }), child: () => log }
   const services = await createProducerServices(
     {
       alerts: quietAlerts,
@@ -61,7 +73,7 @@ export async function setUp(t: TestContext, folder = ':memory:') {
         now: () => Date.now() + clock.skippedMs,
         newId: () => 'id',
       },
-      ...{ log: quietLog, meter: quietMeter },
+      ...{ log, meter },
     },
     NEVER,
   )
@@ -119,7 +131,9 @@ export async function setUp(t: TestContext, folder = ':memory:') {
     while ((await services.publishDynamic(NEVER)).dynamicWaiting);
   }
   return {
-    ...{ services, mine, state, clock, announce, endOfTrades, idsIn, derive },
+    ...{ broker, registry, services, mine, state, clock, warnings, announce, endOfTrades, idsIn, derive },
+    /** What a counter came to, by its label. */
+    counted: (name: string) => counts.get(name),
     /** Runs once, in front of the next publish to a topic. */
     before(topic: string, act: () => Promise<void>) {
       mine.beforePublish = async (entries) => {

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { SourceItem } from '../../../src/ports/source.ts'
+import { NEVER, setUp, trades } from './one-shard.ts'
+
+const HUGE = 'x'.repeat(1_200_000)
+
+const status = (detail: string): SourceItem => ({
+  channel: 'status',
+  event: { source: 'test', exchange: 'x', state: 'stale', detail, ts: 1 },
+})
+
+test('an event that no record takes is left out and counted, and stops nothing beside it', async (t) => {
+  const world = await setUp(t)
+  const { services, counted } = world
+  const { items: good } = trades('A-B', 't0', 't1')
+  const { items: odd } = trades('A-B', `t${HUGE}`)
+  const { items: next } = trades('A-B', 't2')
+  const name = HUGE.toUpperCase()
+  const book: SourceItem = {
+    channel: 'book',
+    event: {
+      ...{ exchange: 'x', symbol: 'A-B', snapshot: true, asks: [], seq: 1, ts: 1, recvTs: 1 },
+      bids: Array.from({ length: 100_000 }, (_, i) => [i + 1, 1] as const),
+    },
+  }
+  const quote: SourceItem = {
+    channel: 'quote',
+    event: { exchange: 'x', symbol: name, bid: 1, ts: 1, recvTs: 1 },
+  }
+  await services.publishFixed({ items: [status(HUGE), ...good, ...odd, book, quote, status('fine')] }, NEVER)
+  await services.publishFixed({ items: [...next, ...odd] }, NEVER)
+
+  assert.deepEqual(await world.idsIn('market.trades'), ['t0', 't1', 't2'])
+  assert.equal((await world.idsIn('market.status')).length, 1)
+  assert.deepEqual(counted('oversized_events_total'), { status: 1, trade: 2, book: 1, quote: 1 })
+  assert.deepEqual(
+    world.warnings.filter(({ code }) => code === 'RECORD_TOO_LARGE').map(({ channel }) => channel),
+    ['status'],
+    'one a minute',
+  )
+})
