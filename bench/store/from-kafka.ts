@@ -46,6 +46,7 @@ export async function storeFromKafka(
       maxRecords: maxRows,
       lingerMs: linger,
       nowMicros: clockMicros,
+      duringBroker: (stop, work) => work(stop),
       raiseAlert: alerts.raise,
       log,
       meter,

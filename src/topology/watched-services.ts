@@ -31,7 +31,10 @@ export function watchedCoordinator(services: CoordinatorServices, broker: Watch)
   }
 }
 
-/** What it has in hand goes into the database also while the broker is away. */
+/**
+ * What it has in hand goes into the database also while the broker is away: what a write or a dead letter needs of the broker has the
+ * outage from its parts.
+ */
 export function watchedConsumerFixed(
   services: ConsumerFixedServices,
   broker: Watch,

@@ -135,7 +135,7 @@ export async function joinFixedTopics(parts: ConsumerFixedParts, signal: AbortSi
     ensure(stop) {
       if (missing().length === 0) return Promise.resolve()
       polling?.abort()
-      return inTurn(() => claimMissing(stop))
+      return parts.duringBroker(stop, (either) => inTurn(() => claimMissing(either)))
     },
     poll: (options, stop) =>
       inTurn(async () => {

@@ -9,7 +9,7 @@ import { untilAborted } from '../until-aborted.ts'
 import { joinFixedTopics } from './claims.ts'
 import { writeDeadLetters } from './dead-letters.ts'
 import type { ConsumerFixedParts } from './parts.ts'
-import { type Prepared, prepareFetches } from './prepare.ts'
+import { type Prepared, prepareFetches, type Rejected } from './prepare.ts'
 import { createReadAhead } from './read-ahead.ts'
 import { storeInParts } from './store-in-parts.ts'
 import { writeInLanes } from './write-lanes.ts'
@@ -45,7 +45,7 @@ export async function createConsumerFixedServices(
 ): Promise<ConsumerFixedServices> {
   const memory = new TupleMemory()
   const parts = { ...given, memory }
-  const { broker, names, store, maxRecords, nowMicros, log, meter } = parts
+  const { broker, names, duringBroker, store, maxRecords, nowMicros, log, meter } = parts
   const inTurn = createSerializer()
   const claims = await joinFixedTopics(parts, signal)
   let inHand: Held | undefined
@@ -96,6 +96,9 @@ export async function createConsumerFixedServices(
     return open
   }
 
+  const setApart = (rejected: readonly Rejected[], stop: AbortSignal): Promise<void> =>
+    duringBroker(stop, (either) => writeDeadLetters(broker, names.deadLetters, rejected, either))
+
   /** Stores what was read of one partition without the records that the database refuses. */
   const storePart = (fetch: FixedFetch, stop: AbortSignal): Promise<void> =>
     storeInParts(fetch, {
@@ -111,12 +114,7 @@ export async function createConsumerFixedServices(
           'the database refuses a record',
         )
         meter.count('dead_letters_total')
-        await writeDeadLetters(
-          broker,
-          names.deadLetters,
-          [{ topic, partition, record: refused, error }],
-          stop,
-        )
+        await setApart([{ topic, partition, record: refused, error }], stop)
       },
     })
 
@@ -147,7 +145,7 @@ export async function createConsumerFixedServices(
             'dead letters',
           )
           meter.count('dead_letters_total', rejected.length)
-          await writeDeadLetters(broker, names.deadLetters, rejected, stop)
+          await setApart(rejected, stop)
         }
         return { writes, rows }
       }),

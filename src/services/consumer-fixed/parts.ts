@@ -17,6 +17,11 @@ export interface ConsumerFixedParts {
   readonly lingerMs: number
   /** Microseconds since the epoch. */
   readonly nowMicros: () => number
+  /**
+   * Does what needs the broker, and raises its outage where there is one. Writes to the database under claims that are held go on
+   * meanwhile.
+   */
+  readonly duringBroker: <T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>) => Promise<T>
   readonly raiseAlert: (id: string, code: string, message: string) => void
   readonly log: Log
   readonly meter: Meter

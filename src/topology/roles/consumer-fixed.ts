@@ -21,6 +21,7 @@ export async function startConsumerFixedRole(
       maxRecords: config.consumerFixed.maxRows,
       lingerMs: config.consumerFixed.linger,
       nowMicros: clockMicros,
+      duringBroker: brokerWatch.during,
       raiseAlert: actorParts.alerts.raise,
       log,
       meter,

@@ -5,6 +5,7 @@ import { encodeEvent } from '../../../src/domain/event-codec.ts'
 import type { Trade } from '../../../src/domain/events.ts'
 import type { OutgoingRecord } from '../../../src/ports/broker.ts'
 import { createConsumerFixedServices } from '../../../src/services/consumer-fixed/consumer-fixed.ts'
+import type { ConsumerFixedParts } from '../../../src/services/consumer-fixed/parts.ts'
 import { createAlerts } from '../../../src/telemetry/alerts.ts'
 import { startConsumerFixed } from '../../../src/topology/actors.ts'
 import { NAMES } from '../../names.ts'
@@ -24,6 +25,9 @@ export const tradeRecord = (partition: number, id: string): OutgoingRecord => ({
   } satisfies Trade),
   headers: { v: 1, kind: 'event', shard: partition, epoch: 1 },
 })
+
+/** The broker is there. */
+export const always: ConsumerFixedParts['duringBroker'] = (signal, work) => work(signal)
 
 /** Fixed topics with numbered trades, a database, and fixed consumers as processes over both. */
 export async function setUp(t: TestContext, { lanes = 2, maxRecords = 200, folder = ':memory:' } = {}) {
@@ -60,7 +64,7 @@ export async function setUp(t: TestContext, { lanes = 2, maxRecords = 200, folde
   }
 
   /** Starts a fixed consumer: its services, its machine, its own view of the broker. */
-  const start = async () => {
+  const start = async ({ duringBroker = always }: Partial<Pick<ConsumerFixedParts, 'duringBroker'>> = {}) => {
     const mine = new ProcessBroker(broker)
     const alerts = createAlerts({ log: quietLog, meter: quietMeter })
     const { book: _notStored, ...topics } = TOPICS
@@ -68,7 +72,7 @@ export async function setUp(t: TestContext, { lanes = 2, maxRecords = 200, folde
       {
         names: NAMES,
         ...{ broker: mine, store: store.ofProcess(), topics, maxRecords, lingerMs: 1 },
-        ...{ nowMicros: () => performance.now() * 1_000, raiseAlert: alerts.raise },
+        ...{ nowMicros: () => performance.now() * 1_000, raiseAlert: alerts.raise, duringBroker },
         ...{ log: quietLog, meter: quietMeter },
       },
       NEVER,

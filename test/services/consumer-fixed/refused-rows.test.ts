@@ -10,6 +10,7 @@ import type { Claim, PartitionWrite, Store } from '../../../src/ports/store.ts'
 import { createConsumerFixedServices } from '../../../src/services/consumer-fixed/consumer-fixed.ts'
 import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
+import { always } from './consumers.ts'
 
 const NEVER = new AbortController().signal
 const TOPICS = NAMES.fixed
@@ -80,10 +81,12 @@ async function consumer(t: TestContext, ids: readonly string[], refused: readonl
   const store = new StrictStore(refused)
   const { book: _notStored, ...topics } = TOPICS
   const parts = { broker, topics, maxRecords: 1_000, lingerMs: 0, nowMicros: () => 0, raiseAlert: () => {} }
+  const duringBroker = always
   const services = await createConsumerFixedServices(
     {
       names: NAMES,
       ...parts,
+      duringBroker,
       store: store as Pick<Store, 'lanes' | 'claim' | 'write'> as Store,
       log: quietLog,
       meter: quietMeter,
