@@ -31,6 +31,19 @@ const sourceDuration = (meaning: string) =>
     .optional()
     .describe(meaning)
 
+/** A duration that is chosen at each start where it is not set. */
+const chosenDuration = (meaning: string, leastMs: number) =>
+  z
+    .union([z.string(), z.number()])
+    .transform((value, context) => {
+      const millis = parseDuration(value)
+      if (millis === undefined) context.addIssue('is not a duration such as 250ms, 30s, 5m, 1h, 7d')
+      else if (millis < leastMs) context.addIssue(`is shorter than ${leastMs / 1000} s`)
+      return millis ?? 0
+    })
+    .optional()
+    .describe(meaning)
+
 const count = (least: number, most: number, value: number, meaning: string) =>
   z
     .preprocess(
@@ -288,9 +301,16 @@ export const configSchema = z.strictObject({
         'Embedded: how long a query of an application may take, at least a second: the database does one thing at a time.',
         { leastMs: 1_000 },
       ),
-      chunkInterval: duration('1h', 'Length of a chunk of the trades and quotes tables, at least a minute.', {
-        leastMs: 60_000,
-      }),
+      chunkInterval: chosenDuration(
+        'Length of a chunk of the trades and quotes tables, at least a minute; for new chunks, from the next start on. By default it is chosen at each start by the rate at which a table fills: embedded 1h, 1d or 7d, on a server 1d or 7d, and no more than a quarter of the retention.',
+        60_000,
+      ),
+      jobs: z
+        .enum(['server', 'platform'])
+        .default('server')
+        .describe(
+          "Timescale: who refreshes candles, compresses and removes what is old: background jobs of the server, or, where they fail or may not run, one of the platform's processes with the role consumer-fixed.",
+        ),
       columnstoreAfter: duration(
         '6h',
         'Age at which chunks are compressed into the columnstore; 0 for never.',

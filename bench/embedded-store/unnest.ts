@@ -10,7 +10,12 @@ const port = parentPort
 if (port === null) throw new Error('This file runs in a worker thread.')
 const HOUR_MS = 3_600_000
 const engine = await openEngine(join(String(workerData), 'unnest'), true)
-await migrate(engine, { chunkIntervalMs: HOUR_MS, columnstoreAfterMs: 6 * HOUR_MS, retentionMs: undefined })
+await migrate(engine, {
+  chunkIntervalMs: HOUR_MS,
+  columnstoreAfterMs: 6 * HOUR_MS,
+  retentionMs: undefined,
+  jobs: 'server',
+})
 
 const INSERT = `
   insert into trades (exchange, symbol, id, side, price, size, ts, recv_ts)

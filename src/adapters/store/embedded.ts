@@ -2,6 +2,7 @@ import { joinPieces } from '../../domain/copy-binary.ts'
 import { TapelineError } from '../../errors.ts'
 import type { Log } from '../../ports/log.ts'
 import type { PartitionWrite, Store } from '../../ports/store.ts'
+import { EMBEDDED_CHUNKS } from './chunk-interval.ts'
 import { hasStore } from './embedded/folder.ts'
 import { StoreHost } from './embedded/host.ts'
 import { timedOut } from './read-only-query.ts'
@@ -10,7 +11,7 @@ import { advancedClaims, planWrite } from './write.ts'
 export interface EmbeddedStoreSettings {
   /** The folder of the store alone, made where it is missing. */
   readonly folder: string
-  /** Event time that one chunk of trades and quotes spans; default 1 h. */
+  /** Event time that one chunk of trades and quotes spans; by default chosen by the rate, at first 1 h. */
   readonly chunkIntervalMs?: number
   /** Age at which chunks of trades and quotes move to the columnstore; default 6 h, 0: never. */
   readonly columnstoreAfterMs?: number
@@ -46,10 +47,11 @@ export async function openEmbeddedStore(settings: EmbeddedStoreSettings): Promis
     })
   }
   const policies = {
-    chunkIntervalMs: settings.chunkIntervalMs ?? HOUR_MS,
+    chunkIntervalMs: settings.chunkIntervalMs ?? EMBEDDED_CHUNKS,
     columnstoreAfterMs: (settings.columnstoreAfterMs ?? 6 * HOUR_MS) || undefined,
     retentionMs: settings.retentionMs || undefined,
-  }
+    jobs: 'server',
+  } as const
   return storeOf(await StoreHost.open({ folder, policies, maintained: false }, log), longestQueryMs)
 }
 

@@ -1,5 +1,6 @@
 import type { PartitionWrite, Store } from '../../ports/store.ts'
 import { detectCapabilities } from './capabilities.ts'
+import { SERVER_CHUNKS } from './chunk-interval.ts'
 import { isCrowded } from './database-errors.ts'
 import { candles, trades } from './market-queries.ts'
 import { migrate } from './migrate.ts'
@@ -47,9 +48,10 @@ export async function openTimescaleStore(settings: TimescaleSettings, signal: Ab
   const pings = new SessionPool({ size: 1, open, useMs })
   const migrations = new SessionPool({ size: 1, open: openUnlimited, useMs: MIGRATION_MS })
   const policies = {
-    chunkIntervalMs: settings.chunkIntervalMs,
+    chunkIntervalMs: settings.chunkIntervalMs ?? SERVER_CHUNKS,
     columnstoreAfterMs: settings.columnstoreAfterMs || undefined,
     retentionMs: settings.retentionMs || undefined,
+    jobs: settings.jobs ?? 'server',
   }
   try {
     await writes.use(signal, (session) => detectCapabilities(session))

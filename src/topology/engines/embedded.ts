@@ -56,7 +56,7 @@ export function openFolderStore(config: Config, log: Log, use: FolderStoreUse = 
   const { chunkInterval, columnstoreAfter, retention, queryTimeout } = config.store
   return openEmbeddedStore({
     folder: join(config.data, 'store'),
-    chunkIntervalMs: chunkInterval,
+    ...(chunkInterval !== undefined && { chunkIntervalMs: chunkInterval }),
     columnstoreAfterMs: columnstoreAfter,
     retentionMs: retention,
     ...(use.alone ? {} : { longestQueryMs: queryTimeout }),

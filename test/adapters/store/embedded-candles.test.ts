@@ -103,7 +103,12 @@ test('once maintenance has nothing more to do, every candle is what its trades m
   const engine = await openTemporaryEngine(t)
   let now = START / 1000
   const maintenance = new Maintenance(engine, () => now)
-  maintenance.begin({ chunkIntervalMs: 3_600_000, columnstoreAfterMs: 86_400_000, retentionMs: undefined })
+  maintenance.begin({
+    chunkIntervalMs: 3_600_000,
+    columnstoreAfterMs: 86_400_000,
+    retentionMs: undefined,
+    jobs: 'server' as const,
+  })
   let [refreshes, compressed] = [0, 0]
   const step = async () => {
     const { did, problem } = await maintenance.step('idle')
@@ -144,7 +149,12 @@ test('while days of trades are being materialised, every candle is right after e
   t.diagnostic(`seed ${seed} (TAPELINE_TEST_SEED)`)
   const engine = await openTemporaryEngine(t)
   const maintenance = new Maintenance(engine, () => START / 1000)
-  maintenance.begin({ chunkIntervalMs: 3_600_000, columnstoreAfterMs: 86_400_000, retentionMs: undefined })
+  maintenance.begin({
+    chunkIntervalMs: 3_600_000,
+    columnstoreAfterMs: 86_400_000,
+    retentionMs: undefined,
+    jobs: 'server' as const,
+  })
   const symbol = unique('S')
   const rows = fc.sample(someTrades, { seed, numRuns: 3 }).flatMap((each) => placed(each, symbol))
   await store(engine, rows)
@@ -161,7 +171,12 @@ test('what is newer than everything materialised is in its candles at once', asy
   const engine = await openTemporaryEngine(t)
   let now = START / 1000
   const maintenance = new Maintenance(engine, () => now)
-  maintenance.begin({ chunkIntervalMs: 3_600_000, columnstoreAfterMs: undefined, retentionMs: undefined })
+  maintenance.begin({
+    chunkIntervalMs: 3_600_000,
+    columnstoreAfterMs: undefined,
+    retentionMs: undefined,
+    jobs: 'server' as const,
+  })
   const [symbol, rows] = [unique('S'), [] as Trade[]]
   const live = fc.array(
     fc.record({

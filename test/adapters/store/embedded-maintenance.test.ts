@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { compressNextChunk } from '../../../src/adapters/store/embedded/columnstore.ts'
+import { compressNextChunk } from '../../../src/adapters/store/columnstore.ts'
 import { Maintenance } from '../../../src/adapters/store/embedded/maintenance.ts'
 import { refreshNextWindow } from '../../../src/adapters/store/embedded/refresh.ts'
 import { candles } from '../../../src/adapters/store/market-queries.ts'
@@ -8,7 +8,12 @@ import { openTemporaryEngine } from './temporary.ts'
 
 const DAY = 86_400_000
 const START = Date.UTC(2026, 5, 10, 12)
-const POLICIES = { chunkIntervalMs: 3_600_000, columnstoreAfterMs: DAY, retentionMs: undefined }
+const POLICIES = {
+  chunkIntervalMs: 3_600_000,
+  columnstoreAfterMs: DAY,
+  retentionMs: undefined,
+  jobs: 'server' as const,
+}
 
 type Load = Parameters<Maintenance['step']>[0]
 

@@ -18,7 +18,12 @@ import { makeTemporaryStore, temporaryStore } from '../../store-template.ts'
 import { openTemporaryStore } from './temporary.ts'
 
 const HOUR = 3_600_000
-const POLICIES = { chunkIntervalMs: HOUR, columnstoreAfterMs: HOUR, retentionMs: undefined }
+const POLICIES = {
+  chunkIntervalMs: HOUR,
+  columnstoreAfterMs: HOUR,
+  retentionMs: undefined,
+  jobs: 'server' as const,
+}
 
 /** Opens a store, brings it up to date, asks, and closes it. */
 async function ask(settings: Omit<EmbeddedStoreSettings, 'log'>, statement = JOBS) {

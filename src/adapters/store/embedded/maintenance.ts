@@ -1,9 +1,10 @@
+import { compressNextChunk } from '../columnstore.ts'
 import type { PolicySettings } from '../policies.ts'
+import { dropOldestChunks } from '../retention.ts'
 import { DatabaseError, type SqlSession } from '../session.ts'
-import { compressNextChunk } from './columnstore.ts'
 import type { MaintenanceReport, MaintenanceRequest } from './protocol.ts'
 import { refreshNextWindow } from './refresh.ts'
-import { removeOldChunks, vacuumTargets } from './upkeep.ts'
+import { vacuumTargets } from './upkeep.ts'
 
 type Load = MaintenanceRequest['load']
 
@@ -127,8 +128,8 @@ export class Maintenance {
       case 'columnstore':
         return this.#compress(settings, load)
       case 'retention':
-        if (settings.retentionMs !== undefined) await removeOldChunks(this.#session)
-        return NOTHING
+        if (settings.retentionMs === undefined) return NOTHING
+        return done(await dropOldestChunks(this.#session, this.#now() - settings.retentionMs))
       case 'vacuum':
         return done(await this.#vacuum())
     }

@@ -1,15 +1,5 @@
 import { records, type SqlSession } from '../session.ts'
 
-/** Runs the retention policies. Their ids are literals because CALL takes neither parameters here nor subqueries. */
-export async function removeOldChunks(session: SqlSession): Promise<void> {
-  const jobs = records(
-    await session.rows(`
-      select job_id from timescaledb_information.jobs
-      where proc_name = 'policy_retention' and hypertable_schema = current_schema`),
-  )
-  for (const job of jobs) await session.execute(`call run_job(${job['job_id']})`)
-}
-
 /**
  * The tables to vacuum and analyse: of each hypertable the newest chunk, where rows are added, and the offsets, of which
  * each write leaves dead rows. The statistics that autovacuum goes by are not kept in the WebAssembly build.

@@ -20,11 +20,13 @@ export interface TimescaleSettings {
   /** Connections that write at the same time. */
   readonly lanes: number
   readonly statementTimeoutMs: number
-  /** Event time that one chunk of trades and quotes spans. */
-  readonly chunkIntervalMs: number
+  /** Event time that one chunk of trades and quotes spans; by default chosen by the rate. */
+  readonly chunkIntervalMs?: number
   /** Age at which chunks of trades and quotes move to the columnstore; 0: never. */
   readonly columnstoreAfterMs: number
   /** Age at which trades and quotes are removed; 0: never. Candles stay. */
   readonly retentionMs: number
+  /** Who refreshes, compresses and removes; default: background jobs of the server. */
+  readonly jobs?: 'server' | 'platform'
   readonly log: Log
 }

@@ -1,5 +1,5 @@
-import { records, type SqlSession } from '../session.ts'
-import { ROW_BYTES } from './refresh.ts'
+import { ROW_BYTES } from './embedded/refresh.ts'
+import { records, type SqlSession } from './session.ts'
 
 /** A chunk with about how many rows it has. */
 interface Chunk {
