@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type MemorySample, trends } from './memory-samples.ts'
+import { coresUsed, type MemorySample, trends } from './memory-samples.ts'
 
 const HOUR = 60
 
@@ -8,7 +8,7 @@ function growthOfHeap(heapAt: (minute: number) => number): number | undefined {
   const samples = Array.from(
     { length: HOUR },
     (_, minute): MemorySample => ({
-      ...{ at: minute * 60, heap: heapAt(minute), rss: 1, external: 1, handles: 1 },
+      ...{ at: minute * 60, cpu: 0, heap: heapAt(minute), rss: 1, external: 1, handles: 1 },
     }),
   )
   return trends(samples).find(({ measure }) => measure === 'heap')?.growth
@@ -24,6 +24,17 @@ test('what is kept of each minute is growth', () => {
   assert.ok(growth > 0.035 && growth < 0.045, `${growth}`)
 })
 
+test('the processor time of the start is not that of an idle process', () => {
+  const samples = Array.from(
+    { length: HOUR },
+    (_, minute): MemorySample => ({
+      ...{ at: minute * 60, cpu: 5 + minute * 0.6, heap: 1, rss: 1, external: 1, handles: 1 },
+    }),
+  )
+  assert.ok(Math.abs(coresUsed(samples) - 0.01) < 1e-9, `${coresUsed(samples)}`)
+})
+
 test('too few samples tell nothing', () => {
   assert.throws(() => trends([]), /too few/)
+  assert.throws(() => coresUsed([]), /too few/)
 })

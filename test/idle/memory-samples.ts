@@ -4,6 +4,8 @@ import { readFile } from 'node:fs/promises'
 export interface MemorySample {
   /** Seconds since its start. */
   readonly at: number
+  /** Seconds of CPU since its start, without what taking samples took. */
+  readonly cpu: number
   /** Bytes of the heap in use, after garbage was collected. */
   readonly heap: number
   /** Bytes of memory that the process has. */
@@ -42,6 +44,15 @@ export function trends(samples: readonly MemorySample[]): readonly Trend[] {
     const last = median(values.slice(-count))
     return { measure, first, last, growth: last / first - 1 }
   })
+}
+
+/** The cores that a process used on average between its first sample after a sixth of the run and its last. */
+export function coresUsed(samples: readonly MemorySample[]): number {
+  const [first] = samples.slice(Math.floor(samples.length * PART))
+  const last = samples.at(-1)
+  if (first === undefined || last === undefined || last.at <= first.at)
+    throw new Error(`${samples.length} samples are too few to tell the use of the processor`)
+  return (last.cpu - first.cpu) / (last.at - first.at)
 }
 
 function median(values: readonly number[]): number {

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import { kafkaMissing } from '../servers/kafka.ts'
 import { postgresMissing } from '../servers/postgres.ts'
 import { runIdle } from './idle.ts'
-import { type Trend, trends } from './memory-samples.ts'
+import { coresUsed, type Trend, trends } from './memory-samples.ts'
 
 const HELP = `
 Usage: npm run idle -- [--minutes N] [--every SECONDS] [--seed S]
@@ -10,7 +10,7 @@ Usage: npm run idle -- [--minutes N] [--every SECONDS] [--seed S]
 Runs each role in a process of its own on a real Kafka and PostgreSQL, with applications that are connected. After 2,000
 trades nothing comes any more. Every process writes down from time to time what it uses once garbage is collected.
 A sixth of the time is given to settle; after that neither heap nor RSS may grow by more than 2 %: the median of the next
-sixth beside that of the last. Exit code 1 where one does.
+sixth beside that of the last. Nor may a process use more than 1.5 % of a core. Exit code 1 where one does either.
 
   --minutes N       how long (default: 60)
   --every SECONDS   how far apart samples are (default: 60)
@@ -19,6 +19,7 @@ sixth beside that of the last. Exit code 1 where one does.
 
 const SIGINT_CODE = 130
 const MOST_GROWTH = 0.02
+const MOST_CORES = 0.015
 /** Of these two growth is a failure; the others help to find what grows. */
 const JUDGED: readonly string[] = ['heap', 'rss']
 
@@ -48,22 +49,28 @@ async function main(): Promise<number> {
         forMs: positive('minutes', values.minutes) * 60_000,
         sampleEveryMs: positive('every', values.every) * 1_000,
         seed: positive('seed', values.seed),
-        onSample: (name, { at, heap, rss, external, handles }) =>
+        onSample: (name, { at, cpu, heap, rss, external, handles }) =>
           console.log(
-            `${(at / 60).toFixed(1).padStart(6)} min  ${name.padEnd(12)} heap ${megabytes(heap)}  rss ${megabytes(rss)}  external ${megabytes(external)}  ${handles} handles`,
+            `${(at / 60).toFixed(1).padStart(6)} min  ${name.padEnd(12)} cpu ${cpu.toFixed(2).padStart(6)} s  heap ${megabytes(heap)}  rss ${megabytes(rss)}  external ${megabytes(external)}  ${handles} handles`,
           ),
       },
       ended.signal,
     )
-    let isLevel = true
+    let isGood = true
     for (const [name, ofProcess] of samples) {
+      const cores = coresUsed(ofProcess)
+      const isBusy = cores > MOST_CORES
+      if (isBusy) isGood = false
+      console.log(
+        `${isBusy ? 'BUSY  ' : 'idle  '} ${name.padEnd(12)} cpu       ${(cores * 100).toFixed(2)} % of a core`,
+      )
       for (const trend of trends(ofProcess)) {
         const isBad = JUDGED.includes(trend.measure) && trend.growth > MOST_GROWTH
-        if (isBad) isLevel = false
+        if (isBad) isGood = false
         console.log(`${isBad ? 'GROWS ' : 'level '} ${name.padEnd(12)} ${describe(trend)}`)
       }
     }
-    return isLevel ? 0 : 1
+    return isGood ? 0 : 1
   } catch (error) {
     if (ended.signal.aborted) return SIGINT_CODE
     throw error

@@ -18,6 +18,8 @@ import { cursorRows } from './cursor-rows.ts'
 export interface Engine extends SqlSession {
   /** Whether it has ended, or cannot get out of a transaction: it is of no more use. */
   readonly lost: boolean
+  /** What it holds of memory; it never shrinks. */
+  readonly memoryBytes: number
   close(): Promise<void>
 }
 
@@ -89,6 +91,10 @@ class PgliteEngine implements Engine {
 
   get lost(): boolean {
     return this.#lost
+  }
+
+  get memoryBytes(): number {
+    return this.#db.Module['HEAPU8'].byteLength
   }
 
   async rows(sql: string, parameters: readonly SqlParameter[] = []): Promise<SqlRows> {

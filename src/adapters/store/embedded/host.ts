@@ -2,7 +2,8 @@ import { startInterval, startTimer, type Timer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
 import { LoadMeter } from './load-meter.ts'
-import type { MaintenanceReport, OperationName, Operations, WorkerSettings } from './protocol.ts'
+import { MemoryWatch } from './memory-watch.ts'
+import type { OperationName, Operations, WorkerSettings } from './protocol.ts'
 import { openThread, type Thread, unavailable } from './thread.ts'
 
 /** Calls that may wait; one more is refused with STORE_UNAVAILABLE. */
@@ -31,18 +32,20 @@ interface Call {
 
 /**
  * Keeps the thread that holds the database: a bounded queue in front of it, one call at a time in it, a new thread when it
- * has ended, and maintenance in between.
+ * has ended or holds much memory for nothing, and maintenance in between.
  */
 export class StoreHost {
   readonly #log: Log
   readonly #waiting: Call[] = []
   readonly #load = new LoadMeter()
+  readonly #memory = new MemoryWatch()
   readonly #ticks: Timer
   #settings: WorkerSettings
   #thread: Thread
   #reopenedAt = Number.NEGATIVE_INFINITY
   #serving: Promise<void> | undefined
   #maintaining = false
+  #isTooLarge = false
   #closing: Promise<void> | undefined
 
   private constructor(settings: WorkerSettings, log: Log, thread: Thread) {
@@ -120,6 +123,7 @@ export class StoreHost {
   async #serve(): Promise<void> {
     for (let call = this.#waiting.shift(); call !== undefined; call = this.#waiting.shift()) {
       try {
+        if (this.#isTooLarge) await this.#renew()
         await this.#reopen()
       } catch (error) {
         for (const refused of [call, ...this.#waiting.splice(0)]) refused.reject(error)
@@ -137,12 +141,35 @@ export class StoreHost {
     if (performance.now() - this.#reopenedAt < REOPEN_MS)
       throw unavailable('The embedded database has ended.')
     this.#log.warn({}, 'the embedded database has ended; opening it again')
+    await this.#openThread()
+    this.#memory.reopened()
+  }
+
+  async #openThread(): Promise<void> {
     try {
       this.#thread = await openThread(this.#settings)
     } finally {
       // From the end of the attempt on: on a busy machine one takes longer than the pause.
       this.#reopenedAt = performance.now()
     }
+  }
+
+  /** Closes the database and opens it again, between two calls, since nothing else gives its memory back. */
+  async #renew(): Promise<void> {
+    this.#isTooLarge = false
+    this.#memory.renewed()
+    if (this.#thread.ended || this.#closing !== undefined) return
+    const began = performance.now()
+    try {
+      const options = { signal: undefined, timeoutMs: CLOSE_MS }
+      await this.#guarded(this.#thread, this.#thread.ask('close', undefined, []), options)
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the embedded database did not close in order')
+    }
+    await this.#thread.terminate()
+    await this.#openThread()
+    const tookMs = Math.round(performance.now() - began)
+    this.#log.info({ tookMs }, 'the embedded database was opened anew, which gives its memory back')
   }
 
   /** An answer with a deadline, at which the thread is ended. */
@@ -169,7 +196,11 @@ export class StoreHost {
     this.#maintaining = true
     this.#enqueue('maintain', { load }, { signal: undefined })
       .then(
-        (report) => this.#report(report),
+        ({ did, problem, memoryBytes }) => {
+          if (did !== undefined) this.#log.debug({ did }, 'maintenance of the store')
+          if (problem !== undefined) this.#log.warn({ problem }, 'maintenance of the store')
+          this.#isTooLarge = this.#memory.look(memoryBytes, load)
+        },
         (error: unknown) => {
           if (this.#closing === undefined) this.#log.warn({ err: error }, 'maintenance of the store failed')
         },
@@ -177,11 +208,6 @@ export class StoreHost {
       .finally(() => {
         this.#maintaining = false
       })
-  }
-
-  #report({ did, problem }: MaintenanceReport): void {
-    if (did !== undefined) this.#log.debug({ did }, 'maintenance of the store')
-    if (problem !== undefined) this.#log.warn({ problem }, 'maintenance of the store')
   }
 
   async #close(): Promise<void> {

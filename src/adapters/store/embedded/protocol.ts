@@ -29,7 +29,10 @@ export interface Operations {
   trades: { readonly args: TradeQuery; readonly result: readonly StoredTrade[] }
   candles: { readonly args: CandleQuery; readonly result: readonly StoredCandle[] }
   query: { readonly args: ReadOnlyQuery; readonly result: SqlResult }
-  maintain: { readonly args: MaintenanceRequest; readonly result: MaintenanceReport }
+  maintain: {
+    readonly args: MaintenanceRequest
+    readonly result: MaintenanceReport & { readonly memoryBytes: number }
+  }
   close: { readonly args: undefined; readonly result: undefined }
 }
 

@@ -47,7 +47,10 @@ function handlersOf(engine: Engine): Handlers {
     trades: (query) => trades(engine, query),
     candles: (query) => candles(engine, query),
     query: (query) => readOnlyQuery(engine, query),
-    maintain: ({ load }) => maintenance.step(load),
+    maintain: async ({ load }) => ({
+      ...(await maintenance.step(load)),
+      memoryBytes: engine.memoryBytes,
+    }),
     async close() {
       await maintenance.finish()
       await engine.close()
