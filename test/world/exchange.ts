@@ -31,6 +31,8 @@ export class Exchange {
   readonly markets: readonly Market[]
   readonly ledger: Trade[] = []
   readonly handed: Handed[] = []
+  /** By market, since when somebody has watched it first, in microseconds. */
+  readonly watchedSince = new Map<string, number>()
   readonly #around: Surroundings
   readonly #feeds = new Set<Feed>()
   #isTrading = false
@@ -180,6 +182,8 @@ export class Feed {
   }
 
   #repeat(market: string): void {
+    const { watchedSince } = this.#exchange
+    if (!watchedSince.has(market)) watchedSince.set(market, this.#micros())
     for (const event of this.#exchange.lastTrades(market)) this.#arrive({ channel: 'trade', event })
   }
 

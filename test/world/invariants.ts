@@ -1,9 +1,9 @@
-import { marketKey, shardOf, type Trade } from '../../src/domain/events.ts'
+import { marketKey, shardOf } from '../../src/domain/events.ts'
 import { matchesMarket } from '../../src/domain/routing.ts'
 import type { Application } from './application.ts'
 import type { readFixed } from './evidence.ts'
 import { type DynamicRecord, type FixedRecord, readDynamic } from './evidence.ts'
-import type { Handed } from './exchange.ts'
+import type { Exchange, Handed } from './exchange.ts'
 import type { Gift } from './groups.ts'
 import type { MemoryBroker } from './memory-broker.ts'
 import type { MemoryTopic } from './memory-log.ts'
@@ -14,8 +14,11 @@ import type { Violation } from './violations.ts'
 
 type Fixed = ReturnType<typeof readFixed>
 
-/** R5, R6: no trade twice, and none is missing that no gap covers, between the first and the last published of its market. */
-export function checkTrades(ledger: readonly Trade[], fixed: Fixed): Violation[] {
+/** R5, R6: no trade twice, and since its market is watched none is missing that no gap covers, up to the last published one. */
+export function checkTrades(
+  { ledger, watchedSince }: Pick<Exchange, 'ledger' | 'watchedSince'>,
+  fixed: Fixed,
+): Violation[] {
   const violations: Violation[] = []
   const published = new Map<string, Map<string, FixedRecord<'trade'>>>()
   for (const record of fixed.trade) {
@@ -30,11 +33,13 @@ export function checkTrades(ledger: readonly Trade[], fixed: Fixed): Violation[]
   }
   for (const [market, trades] of Map.groupBy(ledger, marketKey)) {
     const ofMarket = published.get(market) ?? new Map()
-    const first = trades.findIndex(({ id }) => ofMarket.has(id))
+    const since = watchedSince.get(market) ?? Number.POSITIVE_INFINITY
+    const first = trades.findIndex(({ id, ts }) => ts >= since || ofMarket.has(id))
     const last = trades.findLastIndex(({ id }) => ofMarket.has(id))
     const gaps = fixed.status.filter(
       ({ event, market: about }) => event.state === 'gap' && (event.symbol === undefined || about === market),
     )
+    if (first < 0 || last < 0) continue
     for (const { id, ts } of trades.slice(first, last)) {
       const isFlagged = gaps.some(({ event: { from = 0, to = 0 } }) => from <= ts && ts <= to)
       if (!ofMarket.has(id) && !isFlagged)

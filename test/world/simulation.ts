@@ -229,7 +229,7 @@ export class Simulation {
     const { partitions } = config.topics
     const { handed } = exchange
     return [
-      ...checkTrades(exchange.ledger, fixed),
+      ...checkTrades(exchange, fixed),
       ...checkKept(
         { handed, gifts: groups.gifts, takeOvers: broker.takeOvers, partitions, killed: this.killed },
         fixed,

@@ -164,7 +164,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
         gaps.resumeMarket(key)
         kept.delete(key)
       } else if (item.resumed) {
-        gaps.resume(lastTimes(shards.values()), item.cause)
+        gaps.resume(lastTimes(shards.values(), gaps.isFirst), item.cause)
         kept.clear()
       }
       addStatus(item.status)
@@ -195,11 +195,11 @@ function gapEvents({ source, nowMicros }: BatchParts, { exchange, symbol }: Mark
 }
 
 /**
- * Per shard from when on trades may be missing: the last trade of any market of any of them, which came over the same connection;
- * -1 where there is nothing to go by.
+ * Per shard from when on trades may be missing: the last trade of any market of any of them, which came over the same connection. Where
+ * there has been none, since the shard had its first owner; -1 where there is nothing to go by.
  */
-function lastTimes(shards: Iterable<Shard>): Map<number, number> {
+function lastTimes(shards: Iterable<Shard>, isFirst: boolean): Map<number, number> {
   const owned = [...shards]
   const last = Math.max(-1, ...owned.map((shard) => shard.lastTradeTs))
-  return new Map(owned.map(({ k }) => [k, last]))
+  return new Map(owned.map((shard) => [shard.k, last < 0 ? shard.ownedSince(isFirst) : last]))
 }

@@ -33,8 +33,16 @@ export class GapWatch {
   readonly #markets = new Map<string, Market>()
   /** Why events of shards that came since the last interruption may have been missed. */
   readonly #shardCauses = new Map<number, GapCause>()
-  /** Per shard: time of the last trade of any market at the last interruption, -1 where there was none. */
+  /**
+   * Per shard: since when trades may be missing of markets that have had none yet: the time of the last trade of any market at the first
+   * interruption, -1 where there was nothing to go by. Further ones end no gap that is due since an earlier one.
+   */
   readonly #lastTs = new Map<number, number>()
+
+  /** Whether the source has not been there yet. */
+  get isFirst(): boolean {
+    return this.#interruption === 0
+  }
 
   /** Events of all markets may have been missed; `lastTs` of each shard that is owned. The first time it is a restart. */
   resume(lastTs: ReadonlyMap<number, number>, cause: GapCause = 'reconnect'): void {
@@ -45,12 +53,12 @@ export class GapWatch {
       market.isRepeated = false
       market.isTorn = false
     }
-    for (const [k, ts] of lastTs) this.#lastTs.set(k, ts)
+    for (const [k, ts] of lastTs) this.#keepFirst(k, ts)
   }
 
   /** Events of the markets of one shard may have been missed: it was another process's, or nobody's. */
   resumeShard(k: number, isOfShard: (market: string) => boolean, lastTs: number): void {
-    this.#lastTs.set(k, lastTs)
+    this.#keepFirst(k, lastTs)
     const cause = this.#interruption === 0 ? 'restart' : 'takeover'
     this.#shardCauses.set(k, cause)
     for (const [key, market] of this.#markets) if (isOfShard(key)) interrupt(market, cause)
@@ -123,6 +131,11 @@ export class GapWatch {
     if (market.named !== undefined && !isBeyond(named.id, market.named)) return undefined
     market.named = named.id
     return { from: last.ts, to: named.ts, filled: false, cause: 'source' }
+  }
+
+  #keepFirst(k: number, ts: number): void {
+    const known = this.#lastTs.get(k) ?? -1
+    if (known < 0 || (ts >= 0 && ts < known)) this.#lastTs.set(k, ts)
   }
 
   /** A market that is not known yet has had an interruption in any case: its shard came, or nobody watched it. */

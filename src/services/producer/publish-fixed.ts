@@ -112,7 +112,8 @@ export function createFixedPublisher(
     const { shard } = taken
     const isOfShard = isOf(shard.k)
     settleLanded(taken)
-    gaps.resumeShard(shard.k, isOfShard, shard.lastTradeTs)
+    const last = shard.lastTradeTs
+    gaps.resumeShard(shard.k, isOfShard, last < 0 ? shard.ownedSince(true) : last)
     for (const market of markets) kept.add(marketKey(market))
     if (attempt === undefined) return
     // What was in hand is judged anew, by what the owner in between has published.

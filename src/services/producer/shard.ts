@@ -46,6 +46,8 @@ export class Shard {
   readonly changed = new Set<string>()
   /** Markets that were asked for since `forgetMarkets` was last called. */
   readonly #asked = new Set<string>()
+  /** When the shard was first taken over, by the broker's clock, as far as the log tells: in microseconds. */
+  readonly #takenAt = { own: Number.POSITIVE_INFINITY, others: Number.POSITIVE_INFINITY }
   /** Whether the windows know trades that are not acknowledged yet: a checkpoint must not hold such. */
   isAhead = false
   readonly headers: RecordHeaders
@@ -95,6 +97,22 @@ export class Shard {
     let last = -1
     for (const window of this.windows.values()) last = Math.max(last, window.last?.ts ?? -1)
     return last
+  }
+
+  /** Takes note of an owner that the log tells of: whether it was this process, and since when, in microseconds. */
+  noteOwner(isOwn: boolean, ts: number): void {
+    const whose = isOwn ? 'own' : 'others'
+    this.#takenAt[whose] = Math.min(this.#takenAt[whose], ts)
+  }
+
+  /**
+   * Since when trades may be missing where none was ever published: the first owner may have got some. -1 where nobody can miss any: at
+   * the first start (`isFirst`) of a shard that had no owner before.
+   */
+  ownedSince(isFirst: boolean): number {
+    const { own, others } = this.#takenAt
+    const since = isFirst && others === Number.POSITIVE_INFINITY ? others : Math.min(own, others)
+    return since === Number.POSITIVE_INFINITY ? -1 : since
   }
 
   /** Takes note of a trade that is about to be published; its window may take so many bytes. */

@@ -138,7 +138,10 @@ async function readTails(
   const ranges = [...taking.values()].flatMap(({ shard }) =>
     CHANNELS.map((channel) => {
       const { derivedTo, marker } = shard.tails[channel]
-      const offset = hasLatestValue(channel) ? Math.max(0, derivedTo - LATEST_BACK) : derivedTo
+      // Where there has been no trade yet, who owned the shard first is to be seen: there are markers only.
+      const isWhole = channel === 'trade' && shard.windows.size === 0
+      const back = isWhole ? derivedTo : hasLatestValue(channel) ? LATEST_BACK : 0
+      const offset = Math.max(0, derivedTo - back)
       return { topic: topics[channel], partition: shard.k, offset, end: marker + 1 }
     }),
   )
@@ -191,10 +194,16 @@ function isOthers({ epoch, claimed }: FormerOwnership, other: number): boolean {
   return other > epoch && !claimed.has(other)
 }
 
+function isOwn({ shard, former }: Taking, epoch: number): boolean {
+  return epoch === shard.epoch || epoch === former?.epoch || former?.claimed.has(epoch) === true
+}
+
 function takeRecord({ log }: ProducerParts, taking: Taking, channel: Channel, record: StoredRecord): void {
   const { shard, former, landed, memories } = taking
   const { epoch = -1 } = record.headers
   if (epoch > shard.epoch) taking.isFenced = true
+  if (channel === 'trade' && epoch >= 0 && epoch <= shard.epoch)
+    shard.noteOwner(isOwn(taking, epoch), record.timestamp * 1_000)
   if (former && isOthers(former, epoch)) taking.isInterrupted = true
   const isDerived = record.offset < (shard.restored.positions[channel] ?? 0)
   const memory = isDerived ? memories[channel].before : memories[channel].after

@@ -1,5 +1,4 @@
 import type { StreamRecord } from '../../../src/control/records.ts'
-import { marketKey, shardOf } from '../../../src/domain/events.ts'
 import { byMarket, type LedgerTrade, marketOf, tradeKey } from '../ledger.ts'
 import type { Evidence, FlaggedGap, PublishedTrade } from './evidence.ts'
 
@@ -59,10 +58,7 @@ export function checkRows(evidence: Evidence, span = ALL): string[] {
   ]
 }
 
-/** The default number of partitions, which these platforms have. */
-const SHARDS = 4
-
-/** Missing trades that a gap should cover by now: none before the first trade that a shard ever published, where no gap can begin. */
+/** Missing trades that a gap should cover by now. */
 function owed(evidence: Evidence, { calm, until }: Span): LedgerTrade[] {
   const published = byMarket(evidence.published.map(({ trade }) => trade))
   const emitted = byMarket(evidence.emitted)
@@ -72,12 +68,8 @@ function owed(evidence: Evidence, { calm, until }: Span): LedgerTrade[] {
   )
   const isQuiet = (market: string): boolean =>
     !times(emitted.get(market)).some((ts) => calm <= ts && ts <= until)
-  const first = new Map<number, number>()
-  for (const { partition, trade } of evidence.published)
-    first.set(partition, Math.min(first.get(partition) ?? Number.POSITIVE_INFINITY, trade.ts))
   return missingTrades(evidence).filter((trade) => {
     const market = marketOf(trade)
-    if (trade.ts < (first.get(shardOf(marketKey(trade), SHARDS)) ?? Number.POSITIVE_INFINITY)) return false
     if (trade.ts > until) return false
     return trade.ts < (last.get(market) ?? 0) || !isQuiet(market)
   })
