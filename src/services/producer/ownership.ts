@@ -55,7 +55,7 @@ export interface ShardOwnership {
 export async function joinShards(parts: ProducerParts, signal: AbortSignal): Promise<ShardOwnership> {
   const { broker, names, registry, topics, now, log } = parts
   const shards = new Map<number, Shard>()
-  const routes = new Routes(registry, now)
+  const routes = new Routes(registry, now, shards)
   /**
    * Shards that are in doubt: they were this process's, and are again as soon as they are taken over anew, or the group gives them to
    * another. However long that takes, what is in hand is kept, and the source goes on delivering into its queue.

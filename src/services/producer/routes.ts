@@ -49,6 +49,7 @@ export class Routes {
   readonly aside = new Set<Route>()
   readonly #registry: Registry
   readonly #now: () => number
+  readonly #shards: ReadonlyMap<number, Shard>
   readonly #passed = new PassedOverStreams()
   /** Fixed partitions that could not be read for streams that are behind: since how often, and until when they rest. */
   readonly #resting = new Map<string, { readonly failures: number; readonly until: number }>()
@@ -56,10 +57,11 @@ export class Routes {
   #asideRetryAt = 0
   #asideAttempts = 0
 
-  /** `now`: milliseconds. */
-  constructor(registry: Registry, now: () => number) {
+  /** `now`: milliseconds. `shards`: those that are owned at present; others may be in doubt, and nothing of them is helped on. */
+  constructor(registry: Registry, now: () => number, shards: ReadonlyMap<number, Shard>) {
     this.#registry = registry
     this.#now = now
+    this.#shards = shards
   }
 
   /** Streams that got ready before this offset of the registry are in the table. */
@@ -188,9 +190,10 @@ export class Routes {
   }
 
   #canGoOn({ channel, progress }: Route): boolean {
-    if (this.#resting.size === 0) return true
-    for (const [k, { behind, latestDue }] of progress)
+    for (const [k, { behind, latestDue }] of progress) {
+      if (!this.#shards.has(k)) continue
       if (behind === undefined ? latestDue : !this.isResting(k, channel)) return true
+    }
     return false
   }
 

@@ -135,3 +135,33 @@ test('a read that fails while a stream catches up is no failure of the step, and
   assert.deepEqual(await idsIn('app.one'), ids(0, 6))
   assert.deepEqual(await idsIn('app.two'), ids(0, 6))
 })
+
+test('a stream that is behind on a shard in doubt calls for no step until the shard is owned again', async (t) => {
+  const world = await setUp(t)
+  const { services, mine, announce, idsIn, derive, clock } = world
+  await announce('app.one', ['*'], 0)
+  await announce('app.two', ['*'], 0)
+  await services.publishFixed(trades('A-A', ...ids(0, 2)), NEVER)
+  await derive()
+  let isBad = true
+  refuse(world, 'app.one', () => isBad)
+  await services.publishFixed(trades('A-A', ...ids(2, 4)), NEVER)
+  await step(world)
+  isBad = false
+  mine.beforePublish = async () => {}
+  // The broker is away, and nobody knows whose the shard is.
+  await mine.lose()
+  const waiting = trades('A-A', ...ids(4, 6))
+  await assert.rejects(services.publishFixed(waiting, NEVER), {
+    code: 'BROKER_UNAVAILABLE',
+  })
+  clock.skippedMs += 60_000
+  const { dynamicWaiting } = await services.publishDynamic(NEVER)
+  assert.equal(dynamicWaiting, false, 'nothing can be done for it')
+  await mine.find()
+  await services.publishFixed(waiting, NEVER)
+  clock.skippedMs += 60_000
+  await derive()
+  assert.deepEqual(await idsIn('app.one'), ids(0, 6))
+  assert.deepEqual(await idsIn('app.two'), ids(0, 6))
+})
