@@ -58,11 +58,14 @@ export async function interrupt(child: ChildProcess): Promise<number | null> {
   return code
 }
 
+/** Long enough for a machine that has much else to do; who waits in vain waits no longer. */
+const LONGEST_MS = 60_000
+
 /** Waits until a condition holds; says what was waited for where it does not within the deadline. */
 export async function until(
   what: string,
   holds: () => Promise<boolean> | boolean,
-  withinMs = 30_000,
+  withinMs = LONGEST_MS,
 ): Promise<void> {
   const deadline = Date.now() + withinMs
   while (!(await holds())) {
