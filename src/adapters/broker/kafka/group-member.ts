@@ -27,8 +27,8 @@ const ANY_EPOCH = -1
  * One member of a classic consumer group, from joining to leaving, over every outage. It goes on with what it keeps while the
  * group is distributed anew, and gives up what it loses before another gets it. When the group may have given the member up,
  * because nothing was heard of it for a session, what it has is in doubt until it is heard again, or in again: then it asks for the
- * same, and gets it unless another has it by now. What others had it leaves alone for one session more: they were away as it was, and
- * come back as it does.
+ * same, and gets it unless another has it by now. A leader that was away itself gives nobody what no member asks for, for one
+ * session more: those who had that were away as it was, and come back as it does.
  */
 export class KafkaGroupMember implements GroupMember {
   readonly #cluster: Cluster
@@ -47,7 +47,7 @@ export class KafkaGroupMember implements GroupMember {
   #doubtedAt: number | undefined
   /** When the last request was sent that the group has answered (performance.now). */
   #heardAt = performance.now()
-  /** Until then what it is given besides what it has is left to who had it (performance.now). */
+  /** Until then it gives, as the leader, only what members ask for (performance.now). */
   #settledAt = 0
   /** After so long without an answer the partitions are in doubt. */
   #unheardMs: number
@@ -166,35 +166,32 @@ export class KafkaGroupMember implements GroupMember {
   /** One generation: joins, works with its partitions, and gives up what it loses. */
   async #takePart(): Promise<'again' | 'rejoin'> {
     const { signal } = this.#closing
-    const wasAway = this.#session.wasMember && performance.now() - this.#heardAt > this.#sessionMs / 2
+    const [startedAt, wasMember] = [performance.now(), this.#session.wasMember]
+    if (wasMember && startedAt - this.#heardAt > this.#sessionMs / 2)
+      this.#settledAt = startedAt + this.#sessionMs
     // The group waits for others, and for those that are dead until their session ends; the member counts as alive meanwhile.
     this.#unheardMs = JOIN_ANSWER_MS
-    const result = await this.#session.join(this.#owned, signal).finally(() => {
+    const result = await this.#session.join(this.#owned, startedAt < this.#settledAt, signal).finally(() => {
       this.#unheardMs = this.#sessionMs
     })
     if (typeof result === 'string') return this.#obey(result)
     this.#heardAt = performance.now()
-    if (wasAway) this.#settledAt = this.#heardAt + this.#sessionMs
     this.#joined.resolve()
-    const given = new Set(result.map(placeKey))
-    const loses = this.#owned.some((place) => !given.has(placeKey(place)))
-    const had = new Set(this.#owned.map(placeKey))
-    this.#owned =
-      this.#heardAt < this.#settledAt ? result.filter((place) => had.has(placeKey(place))) : result
+    const { given, hasRest } = result
+    const kept = new Set(given.map(placeKey))
+    const loses = this.#owned.some((place) => !kept.has(placeKey(place)))
+    this.#owned = given
     this.#doubtedAt = undefined
-    const told = this.#teller.tell(this.#owned)
+    const told = this.#teller.tell(given)
     const revoked = loses ? Promise.race([told, pause(REVOKE_MS, signal)]) : undefined
-    return this.#beat(result, revoked)
+    return this.#beat(revoked, hasRest ? this.#settledAt : Infinity)
   }
 
   /**
-   * Heartbeats until the group is distributed anew, or until what was lost is given up so that others can have it. What was left to
-   * others is taken once they had their time.
+   * Heartbeats until the group is distributed anew, until what was lost is given up so that others can have it, or until what nobody
+   * asked for is to be given too (`restAt`, performance.now).
    */
-  async #beat(
-    given: readonly TopicPartition[],
-    revoked: Promise<unknown> | undefined,
-  ): Promise<'again' | 'rejoin'> {
+  async #beat(revoked: Promise<unknown> | undefined, restAt: number): Promise<'again' | 'rejoin'> {
     const { signal } = this.#closing
     let isRevoked = false
     const revoking = revoked?.then(() => {
@@ -202,7 +199,8 @@ export class KafkaGroupMember implements GroupMember {
     })
     for (let failures = 0; !signal.aborted; ) {
       await Promise.race([pause(HEARTBEAT_MS, signal), ...(revoking === undefined ? [] : [revoking])])
-      if (signal.aborted || isRevoked || this.#session.identity === undefined) break
+      if (signal.aborted || isRevoked || performance.now() >= restAt || this.#session.identity === undefined)
+        break
       try {
         const sentAt = performance.now()
         const verdict = await this.#session.heartbeat(signal)
@@ -210,7 +208,6 @@ export class KafkaGroupMember implements GroupMember {
           this.#heardAt = sentAt
           failures = 0
           this.#believeAgain(sentAt)
-          if (this.#owned.length < given.length && sentAt >= this.#settledAt) this.#take(given)
         } else if (verdict !== 'again') return this.#obey(verdict)
       } catch (thrown) {
         if (signal.aborted) break
@@ -221,11 +218,6 @@ export class KafkaGroupMember implements GroupMember {
       }
     }
     return 'rejoin'
-  }
-
-  #take(given: readonly TopicPartition[]): void {
-    this.#owned = given
-    void this.#teller.tell(given)
   }
 
   #obey(verdict: 'again' | 'rejoin' | 'lost'): 'again' | 'rejoin' {

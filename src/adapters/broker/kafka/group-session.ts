@@ -7,6 +7,7 @@ import {
 import { assignPartitions, type Subscriber, type TopicPartition } from './assign-partitions.ts'
 import type { Answer, Cluster } from './cluster.ts'
 import { errorOfCode } from './error-table.ts'
+import { placeKey } from './offsets.ts'
 
 /** How long the others wait for a member that does not come to a new distribution. */
 export const REBALANCE_MS = 10_000
@@ -45,6 +46,13 @@ export type Verdict =
   /** The group does not know the member any more: it has nothing. */
   | 'lost'
 
+/** What a member has in the generation that it has joined. */
+interface Joined {
+  readonly given: readonly TopicPartition[]
+  /** As the leader: what no member has was given to nobody. */
+  readonly hasRest: boolean
+}
+
 /** One member's conversation with the coordinator of its group. */
 export class GroupSession {
   readonly #cluster: Cluster
@@ -75,11 +83,12 @@ export class GroupSession {
     return this.#lastGeneration > 0
   }
 
-  /** Joins, or joins again; gives the member's partitions from now on, or what else to do. */
+  /** Joins, or joins again. As the leader it gives with `onlyOwned` nobody what no member has. */
   async join(
     owned: readonly TopicPartition[],
+    onlyOwned: boolean,
     signal: AbortSignal,
-  ): Promise<readonly TopicPartition[] | Exclude<Verdict, 'ok'>> {
+  ): Promise<Joined | Exclude<Verdict, 'ok'>> {
     const node = await this.#find(signal)
     if (node === undefined) return 'again'
     const metadata = encodeConsumerProtocolSubscription({
@@ -97,7 +106,7 @@ export class GroupSession {
     )
     if (joined.errorCode === CODE.memberIdRequired) {
       this.#memberId = joined.memberId
-      return this.join(owned, signal)
+      return this.join(owned, onlyOwned, signal)
     }
     const verdict = this.#judge(joined.errorCode)
     if (verdict !== 'ok') return verdict
@@ -105,7 +114,14 @@ export class GroupSession {
     this.#generation = joined.generationId
     this.#lastGeneration = joined.generationId
     const isLeader = joined.leader === joined.memberId
-    const assignments = isLeader ? await this.#distribute(joined.members, signal) : []
+    const assigned = isLeader ? await this.#distribute(joined.members, onlyOwned, signal) : undefined
+    const assignments = [...(assigned?.shares ?? [])].map(([memberId, own]) => ({
+      memberId,
+      assignment: encodeConsumerProtocolAssignment({
+        version: ASSIGNMENT_VERSION,
+        assignedPartitions: grouped(own),
+      }),
+    }))
     const synced = await this.#cluster.request(
       'syncGroup',
       node,
@@ -113,9 +129,9 @@ export class GroupSession {
       signal,
     )
     const outcome = this.#judge(synced.errorCode)
-    return outcome === 'ok'
-      ? flat(decodeConsumerProtocolAssignment(synced.assignment).assignedPartitions)
-      : outcome
+    if (outcome !== 'ok') return outcome
+    const given = flat(decodeConsumerProtocolAssignment(synced.assignment).assignedPartitions)
+    return { given, hasRest: assigned?.hasRest ?? false }
   }
 
   async heartbeat(signal: AbortSignal): Promise<Verdict> {
@@ -161,8 +177,8 @@ export class GroupSession {
     return this.#coordinator
   }
 
-  /** As the leader: who gets what. */
-  async #distribute(members: Answer<'joinGroup'>['members'], signal: AbortSignal) {
+  /** As the leader: who gets what, and whether something is left that no member has. */
+  async #distribute(members: Answer<'joinGroup'>['members'], onlyOwned: boolean, signal: AbortSignal) {
     const subscribers = members.map(({ memberId: id, metadata }): Subscriber => {
       const { topics, ownedPartitions, generationId } = decodeConsumerProtocolSubscription(metadata)
       return { id, topics, owned: flat(ownedPartitions), generation: generationId }
@@ -170,13 +186,14 @@ export class GroupSession {
     const names = new Set(subscribers.flatMap(({ topics }) => topics))
     const states = await this.#cluster.topics([...names], signal)
     const counts = new Map([...states].map(([name, { leaders }]) => [name, leaders.length]))
-    return [...assignPartitions(subscribers, counts)].map(([memberId, own]) => ({
-      memberId,
-      assignment: encodeConsumerProtocolAssignment({
-        version: ASSIGNMENT_VERSION,
-        assignedPartitions: grouped(own),
-      }),
-    }))
+    const shares = assignPartitions(subscribers, counts)
+    if (!onlyOwned) return { shares, hasRest: false }
+    const owned = new Set(subscribers.flatMap((each) => each.owned.map(placeKey)))
+    const isOwned = (place: TopicPartition): boolean => owned.has(placeKey(place))
+    return {
+      shares: new Map([...shares].map(([id, own]) => [id, own.filter(isOwned)])),
+      hasRest: [...shares.values()].some((own) => !own.every(isOwned)),
+    }
   }
 
   /** Raises BROKER_FORBIDDEN, BROKER_UNSUPPORTED. */
