@@ -271,6 +271,14 @@ export const ERROR_KINDS = {
     remedy:
       'Nothing: it is written in smaller parts. To spare these, raise max_locks_per_transaction of the server, or store.chunkInterval.',
   },
+  STORE_JOBS_FAILING: {
+    retryable: true,
+    status: 503,
+    meaning:
+      'Background jobs of the database fail: candles are not refreshed, chunks are not compressed, or old rows are not removed.',
+    remedy:
+      'Cure what the message of the job names, or let the platform do the work: store.jobs: platform (docs/storage.md).',
+  },
   STORE_UNAUTHORIZED: {
     retryable: false,
     status: 503,

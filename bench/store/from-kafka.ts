@@ -111,6 +111,7 @@ class Watch {
       },
       trades: (query, signal) => inner.trades(query, signal),
       candles: (query, signal) => inner.candles(query, signal),
+      tendJobs: (signal) => inner.tendJobs(signal),
       ping: (signal) => inner.ping(signal),
       query: (sql, options, signal) => inner.query(sql, options, signal),
       close: () => inner.close(),

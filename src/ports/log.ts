@@ -50,6 +50,7 @@ export type CounterName =
 export type GaugeName =
   | 'alerts'
   | 'consumer_lag_records'
+  | 'store_jobs_failing'
   | 'source_way'
   | 'streams'
   | 'sockets'

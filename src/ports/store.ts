@@ -97,6 +97,13 @@ export interface SqlResult {
   readonly rows: readonly Readonly<Record<string, unknown>>[]
 }
 
+/** Work on old rows that goes on by itself: candles are refreshed, chunks compressed and removed. */
+export interface StoreJob {
+  readonly name: string
+  /** Why it failed the last time, in the database's own words; undefined where it did not. */
+  readonly failure: string | undefined
+}
+
 /** TimescaleDB, on a server or embedded. A lost connection rejects with STORE_UNAVAILABLE; a later call may succeed. */
 export interface Store {
   /** How many `write` calls may run at the same time, each for partitions of its own; further ones wait. */
@@ -119,6 +126,11 @@ export interface Store {
     options: { readonly maxRows: number; readonly timeoutMs: number },
     signal: AbortSignal,
   ): Promise<SqlResult>
+  /**
+   * Says how the background work fares, and does first what is due where nobody else does it; that may take as long as it
+   * takes. Called again and again by who writes.
+   */
+  tendJobs(signal: AbortSignal): Promise<readonly StoreJob[]>
   /** Resolves when the server answers, whatever else it is doing; at once where it is a part of this process. */
   ping(signal: AbortSignal): Promise<void>
   close(): Promise<void>

@@ -51,6 +51,7 @@ export function meterStore(store: Store, meter: Meter): Store {
     trades: (query, signal) => counted(store.trades(query, signal)),
     candles: (query, signal) => counted(store.candles(query, signal)),
     query: (sql, options, signal) => counted(store.query(sql, options, signal)),
+    tendJobs: (signal) => counted(store.tendJobs(signal)),
     ping: (signal) => store.ping(signal),
     close: () => store.close(),
   }

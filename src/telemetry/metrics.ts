@@ -96,6 +96,10 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
 /** Every gauge. */
 export const GAUGES: Readonly<Record<GaugeName, Metric>> = {
   alerts: { help: 'Alerts that last.', labels: [] },
+  store_jobs_failing: {
+    help: 'Background jobs of the database (refreshing candles, compressing, removing) that failed the last time.',
+    labels: [],
+  },
   consumer_lag_records: {
     help: 'Records between a consumer and the end of its partition.',
     labels: ['topic', 'partition'],

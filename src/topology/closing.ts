@@ -12,6 +12,7 @@ const LEAST_MS = 300
 const ORDER = [
   'run file',
   'gauges',
+  'store jobs',
   'source',
   'producer',
   'consumer-fixed',

@@ -251,6 +251,7 @@ export class MemoryStore implements Store {
   migrate = untouched
   claim = untouched
   write = untouched
+  tendJobs = untouched
   ping = untouched
   close = untouched
 }

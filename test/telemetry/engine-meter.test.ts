@@ -66,6 +66,7 @@ test('failures of the store are counted by code, but not what only the caller di
   const failing: Store = {
     ...{ lanes: 3, migrate: fail, claim: fail, write: fail, trades: fail, candles: fail, query: fail },
     ping: fail,
+    tendJobs: fail,
     close: async () => {},
   }
   const store = meterStore(failing, meter)

@@ -6,7 +6,7 @@ import type { MemoryStore } from './memory-store.ts'
 /** The database as one process sees it: what the platform asks it by SQL is not there. */
 export function createPortStore(inner: MemoryStore, around: Surroundings, host: Host): Store {
   const link = new Link(around, host, 'store')
-  const port: Pick<Store, 'lanes' | 'migrate' | 'claim' | 'write' | 'ping' | 'close'> = {
+  const port: Pick<Store, 'lanes' | 'migrate' | 'claim' | 'write' | 'tendJobs' | 'ping' | 'close'> = {
     lanes: inner.lanes,
     migrate: (signal) => link.call('migrate', () => inner.migrate(), signal),
     claim: (targets, signal) =>
@@ -22,6 +22,7 @@ export function createPortStore(inner: MemoryStore, around: Surroundings, host: 
         signal,
         { mayBeLate: true },
       ),
+    tendJobs: async () => [],
     ping: (signal) => link.call('ping', async () => {}, signal),
     close: async () => {},
   }

@@ -68,6 +68,7 @@ function storeOf(host: StoreHost, longestQueryMs: number): Store {
       const options = { signal, timeoutMs: timeoutMs + QUERY_GRACE_MS, timedOut: () => timedOut(timeoutMs) }
       return host.call('query', { sql, maxRows, timeoutMs }, options)
     },
+    tendJobs: async () => host.jobs(),
     ping: async () => {},
     close: () => host.close(),
   }

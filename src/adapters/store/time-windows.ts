@@ -62,7 +62,7 @@ export async function readInWindows<T>(
 }
 
 /** The time that there are rows in, and where no window may reach across. */
-interface Extent extends TimeWindow {
+export interface Extent extends TimeWindow {
   /** Rising. */
   readonly cuts: readonly number[]
 }
@@ -82,7 +82,7 @@ function extentOf(
 }
 
 /** By the lists of TimescaleDB's catalog: `timescaledb_information.chunks` takes 60 ms where there are a thousand chunks. */
-async function chunkExtent(
+export async function chunkExtent(
   session: SqlSession,
   tables: readonly ChunkedTable[],
   { low, high }: TimeWindow,

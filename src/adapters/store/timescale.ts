@@ -4,12 +4,14 @@ import { SERVER_CHUNKS } from './chunk-interval.ts'
 import { isCrowded } from './database-errors.ts'
 import { candles, trades } from './market-queries.ts'
 import { migrate } from './migrate.ts'
+import { PlatformJobs } from './platform-jobs.ts'
 import { readOnlyQuery } from './read-only-query.ts'
 import { parseAddress } from './timescale/address.ts'
 import { claimFromZombies } from './timescale/claims.ts'
 import { createExtension } from './timescale/extension.ts'
 import { PgSession } from './timescale/pg-session.ts'
 import { onPrimary } from './timescale/primary.ts'
+import { serverJobs } from './timescale/server-jobs.ts'
 import { SessionPool } from './timescale/session-pool.ts'
 import type { TimescaleSettings } from './timescale/settings.ts'
 import { advancedClaims, planWrite, write } from './write.ts'
@@ -23,8 +25,8 @@ const QUERIES = 4
 const CONTROLS = 2
 /** What the answer may take beyond the time that the server itself keeps. */
 const GRACE_MS = 5_000
-/** Migrations move rows that are there already; the signal ends them. */
-const MIGRATION_MS = 24 * 3_600_000
+/** Migrations move rows that are there already, and jobs of the platform catch up with years; the signal ends them. */
+const UNLIMITED_MS = 24 * 3_600_000
 
 /**
  * Opens the store on a PostgreSQL server, with TimescaleDB or without. One attempt: it connects, logs in and checks versions.
@@ -46,13 +48,14 @@ export async function openTimescaleStore(settings: TimescaleSettings, signal: Ab
   const controls = new SessionPool({ size: CONTROLS, open, useMs })
   const queries = new SessionPool({ size: QUERIES, open: openForQueries, useMs })
   const pings = new SessionPool({ size: 1, open, useMs })
-  const migrations = new SessionPool({ size: 1, open: openUnlimited, useMs: MIGRATION_MS })
+  const unlimited = new SessionPool({ size: 1, open: openUnlimited, useMs: UNLIMITED_MS })
   const policies = {
     chunkIntervalMs: settings.chunkIntervalMs ?? SERVER_CHUNKS,
     columnstoreAfterMs: settings.columnstoreAfterMs || undefined,
     retentionMs: settings.retentionMs || undefined,
     jobs: settings.jobs ?? 'server',
   }
+  const platformJobs = new PlatformJobs(policies)
   try {
     await writes.use(signal, (session) => detectCapabilities(session))
     if (settings.queries !== undefined) await queries.use(signal, (session) => session.rows('select 1'))
@@ -63,16 +66,20 @@ export async function openTimescaleStore(settings: TimescaleSettings, signal: Ab
   }
   return {
     lanes,
-    migrate: (stop) => migrations.use(stop, (session) => migrate(session, policies, createExtension)),
+    migrate: (stop) => unlimited.use(stop, (session) => migrate(session, policies, createExtension)),
     claim: (targets, stop) => claimFromZombies(controls, targets, stop, log),
     write: (parts, stop) => writeParts(writes, parts, stop),
     trades: (query, stop) => queries.use(stop, (session) => trades(session, query)),
     candles: (query, stop) => queries.use(stop, (session) => candles(session, query)),
     query: (sql, limits, stop) =>
       queries.use(stop, (session) => readOnlyQuery(session, { sql, ...limits }), limits.timeoutMs + GRACE_MS),
+    tendJobs: (stop) =>
+      policies.jobs === 'platform'
+        ? unlimited.use(stop, (session) => platformJobs.tend(session))
+        : controls.use(stop, serverJobs),
     ping: (stop) => ping(pings, stop),
     async close() {
-      await Promise.all([writes, controls, queries, pings, migrations].map((pool) => pool.close()))
+      await Promise.all([writes, controls, queries, pings, unlimited].map((pool) => pool.close()))
     },
   }
 }

@@ -2,6 +2,7 @@ import { createConsumerFixedServices } from '../../services/consumer-fixed/consu
 import { startConsumerFixed } from '../actors.ts'
 import type { StoreFoundation } from '../foundation.ts'
 import { clockMicros } from '../sources.ts'
+import { tendStoreJobs } from '../store-jobs.ts'
 import { watchedConsumerFixed } from '../watched-services.ts'
 
 /** Starts the role consumer-fixed: fixed topics into the database. */
@@ -29,6 +30,8 @@ export async function startConsumerFixedRole(
     signal,
   )
   roster.add(startConsumerFixed(actorParts, watchedConsumerFixed(services, brokerWatch, storeWatch)))
+  const jobs = tendStoreJobs({ store, alerts: actorParts.alerts, log, meter })
+  started.add('store jobs', () => jobs.close())
   started.add('consumer-fixed', async (stop) => {
     await services.drain(stop)
     roster.remove('consumer-fixed')

@@ -1,6 +1,7 @@
 import { startInterval, startTimer, type Timer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
+import type { StoreJob } from '../../../ports/store.ts'
 import { LoadMeter } from './load-meter.ts'
 import { MemoryWatch } from './memory-watch.ts'
 import type { OperationName, Operations, WorkerSettings } from './protocol.ts'
@@ -40,6 +41,8 @@ export class StoreHost {
   readonly #load = new LoadMeter()
   readonly #memory = new MemoryWatch()
   readonly #ticks: Timer
+  /** What each task of maintenance came to the last time. */
+  readonly #jobs = new Map<string, string | undefined>()
   #settings: WorkerSettings
   #thread: Thread
   #reopenedAt = Number.NEGATIVE_INFINITY
@@ -70,6 +73,11 @@ export class StoreHost {
     if (this.#closing !== undefined)
       return Promise.reject(new TapelineError('SHUTTING_DOWN', 'The store is closed.'))
     return this.#enqueue(operation, args, options)
+  }
+
+  /** How maintenance fares. */
+  jobs(): readonly StoreJob[] {
+    return [...this.#jobs].map(([name, failure]) => ({ name, failure }))
   }
 
   /** Lets what runs end, writes a checkpoint and closes the database, within five seconds. Waiting calls are refused. */
@@ -196,7 +204,8 @@ export class StoreHost {
     this.#maintaining = true
     this.#enqueue('maintain', { load }, { signal: undefined })
       .then(
-        ({ did, problem, memoryBytes }) => {
+        ({ task, failed, did, problem, memoryBytes }) => {
+          if (task !== undefined) this.#jobs.set(task, failed ? problem : undefined)
           if (did !== undefined) this.#log.debug({ did }, 'maintenance of the store')
           if (problem !== undefined) this.#log.warn({ problem }, 'maintenance of the store')
           this.#isTooLarge = this.#memory.look(memoryBytes, load)

@@ -81,11 +81,16 @@ export class Maintenance {
     try {
       const report = await this.#run(task, settings, load)
       if (report.did === undefined) this.#rest(task, REST_MS[task])
-      return report
+      return { ...report, task }
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error
       this.#rest(task, FAILED_MS)
-      return { did: undefined, problem: `${task} failed: ${error.message} (${error.sqlState})` }
+      return {
+        task,
+        failed: true,
+        did: undefined,
+        problem: `${task} failed: ${error.message} (${error.sqlState})`,
+      }
     }
   }
 

@@ -45,6 +45,9 @@ export interface MaintenanceRequest {
 
 /** What one step of maintenance did, and what a person should know about it. */
 export interface MaintenanceReport {
+  /** What was tried, and whether the database refused; undefined where nothing was due. */
+  readonly task?: string
+  readonly failed?: true
   readonly did: string | undefined
   readonly problem: string | undefined
 }

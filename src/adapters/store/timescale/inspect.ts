@@ -5,6 +5,7 @@ import { records, type SqlSession } from '../session.ts'
 import { type Address, nameOf, parseAddress } from './address.ts'
 import { extensionState } from './extension.ts'
 import { PgSession } from './pg-session.ts'
+import { serverJobs } from './server-jobs.ts'
 import type { TimescaleSettings } from './settings.ts'
 
 /** What one look at the server came to, for `doctor`; `fail` is what keeps the platform from running. */
@@ -40,7 +41,7 @@ export async function inspectTimescale(
     const rights = await rightsFinding(session)
     findings.push(rights)
     return rights.status === 'ok'
-      ? [...findings, await schemaFinding(session), ...(await jobFindings(session))]
+      ? [...findings, await schemaFinding(session), ...(await jobFindings(session, settings))]
       : findings
   } catch (error) {
     signal.throwIfAborted()
@@ -206,27 +207,33 @@ async function schemaFinding(session: SqlSession): Promise<ServerFinding> {
   return { check, status: 'ok', detail }
 }
 
-/** How TimescaleDB's own jobs fare: those that failed last time, and whether there are workers for them. */
-async function jobFindings(session: SqlSession): Promise<ServerFinding[]> {
+/** How TimescaleDB's own jobs fare: those that failed last time, with what they said, and whether there are workers for them. */
+async function jobFindings(session: SqlSession, { jobs: who }: TimescaleSettings): Promise<ServerFinding[]> {
   const check = 'store jobs'
   const { has } = await detectCapabilities(session)
   if (!has.has('community')) return []
-  const jobs = records(
-    await session.rows(`
-      select j.job_id as id, j.proc_name as does, j.hypertable_name as on, s.last_run_status as status,
-        current_setting('timescaledb.max_background_workers')::int as workers
-      from timescaledb_information.jobs j left join timescaledb_information.job_stats s using (job_id)
-      where j.hypertable_schema = current_schema order by j.job_id`),
-  )
-  const failed = jobs.filter(({ status }) => status === 'Failed')
+  const jobs = await serverJobs(session)
+  if (who === 'platform') {
+    const detail = `the platform does the work of jobs itself; ${jobs.length} are left on the server until its next start`
+    return [
+      {
+        check,
+        status: 'ok',
+        detail: jobs.length === 0 ? 'the platform does the work of jobs itself' : detail,
+      },
+    ]
+  }
+  const failed = jobs.filter(({ failure }) => failure !== undefined)
   if (failed.length > 0) {
-    const names = failed.map(({ id, does, on }) => `${does} on ${on} (${id})`).join(', ')
-    const remedy =
-      'select * from timescaledb_information.job_errors order by start_time desc limit 5 says why.'
+    const names = failed.map(({ id, name, failure }) => `${name} (${id}): ${failure}`).join('; ')
+    const remedy = 'Cure what they say, or let the platform do their work: store.jobs: platform.'
     return [{ check, status: 'warn', detail: `failed last time: ${names}`, remedy }]
   }
-  const workers = Number(jobs[0]?.['workers'] ?? Number.POSITIVE_INFINITY)
-  if (workers < 2) {
+  const { workers } = await only(
+    session,
+    `select current_setting('timescaledb.max_background_workers', true) as workers`,
+  )
+  if (jobs.length > 0 && Number(workers ?? Number.POSITIVE_INFINITY) < 2) {
     const remedy = 'Set timescaledb.max_background_workers to 8 or more: one of them is the scheduler.'
     return [
       { check, status: 'warn', detail: `${workers} background workers for ${jobs.length} jobs`, remedy },
