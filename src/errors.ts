@@ -436,8 +436,8 @@ export const ERROR_KINDS = {
   CURSOR_INVALID: {
     retryable: false,
     status: 400,
-    meaning: 'A cursor is not one that this platform made, or belongs to another stream.',
-    remedy: 'Use a cursor of the same stream unchanged, or subscribe without one.',
+    meaning: 'A cursor is not one that this platform made, or belongs to another stream or question.',
+    remedy: 'Use a cursor of the same stream or question unchanged, or begin without one.',
   },
   ACTOR_UNKNOWN: {
     retryable: false,

@@ -110,6 +110,7 @@ class Watch {
         return claims
       },
       trades: (query, signal) => inner.trades(query, signal),
+      quotes: (query, signal) => inner.quotes(query, signal),
       candles: (query, signal) => inner.candles(query, signal),
       tendJobs: (signal) => inner.tendJobs(signal),
       ping: (signal) => inner.ping(signal),

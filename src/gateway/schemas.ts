@@ -1,10 +1,8 @@
 import { z } from 'zod'
 import { CHANNELS, INTERVALS } from '../domain/events.ts'
+import { rowSchema, STORED_ROWS } from '../domain/stored-rows.ts'
 
 /** What the routes answer, for the types of their handlers and for the API description. Times are ISO 8601 in UTC. */
-
-const symbolText = z.string().describe('BASE-QUOTE for spot markets, such as BTC-USD.')
-const exchangeText = z.string().describe('Our lower-case name; cccagg is the aggregate of CryptoCompare.')
 
 export const streamSchema = z
   .object({
@@ -95,45 +93,21 @@ export const recordsSchema = z
   })
   .meta({ id: 'Records' })
 
+const nextRows = z
+  .string()
+  .nullable()
+  .describe('Goes on with cursor, and the other parameters as they were; null: there are no more.')
+
 export const tradesSchema = z
-  .object({
-    trades: z
-      .array(
-        z.object({
-          exchange: exchangeText,
-          symbol: symbolText,
-          id: z.string(),
-          side: z.string().describe("The taker's: buy, sell or unknown."),
-          price: z.number(),
-          size: z.number(),
-          ts: z.string().describe('Event time.'),
-          recvTs: z.string().describe('When it was received.'),
-        }),
-      )
-      .readonly(),
-  })
+  .object({ trades: z.array(rowSchema(STORED_ROWS.trade.columns)).readonly(), next: nextRows })
   .meta({ id: 'Trades' })
 
+export const quotesSchema = z
+  .object({ quotes: z.array(rowSchema(STORED_ROWS.quote.columns)).readonly(), next: nextRows })
+  .meta({ id: 'Quotes' })
+
 export const candlesSchema = z
-  .object({
-    candles: z
-      .array(
-        z.object({
-          exchange: exchangeText,
-          symbol: symbolText,
-          interval: z.string(),
-          open: z.number(),
-          high: z.number(),
-          low: z.number(),
-          close: z.number(),
-          volume: z.number(),
-          trades: z.number().nullable(),
-          ts: z.string().describe('Start of the interval.'),
-          origin: z.enum(['trades', 'source']),
-        }),
-      )
-      .readonly(),
-  })
+  .object({ candles: z.array(rowSchema(STORED_ROWS.candle.columns)).readonly(), next: nextRows })
   .meta({ id: 'Candles' })
 
 export const intervalSchema = z.enum(INTERVALS)

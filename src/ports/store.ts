@@ -1,6 +1,8 @@
 import type { Interval } from '../domain/events.ts'
 import type { ReaderMemory } from '../domain/reader-rules.ts'
+import type { RowOrder, RowPosition } from '../domain/row-cursor.ts'
 import type { StoredChannel } from '../domain/rows.ts'
+import type { StoredRow } from '../domain/stored-rows.ts'
 
 export interface ClaimTarget {
   readonly topic: string
@@ -46,48 +48,23 @@ export interface MigrationReport {
   readonly missing: readonly string[]
 }
 
-export interface TradeQuery {
+/** Rows of one market in a range of time. */
+export interface RowQuery {
   readonly exchange?: string
   readonly symbol: string
   /** Microseconds, both ends included. */
   readonly from?: number
   readonly to?: number
+  /** Without one the newest that match are read, and given with the oldest first. */
+  readonly order?: RowOrder
+  /** Only what lies behind it in the order of the read. */
+  readonly after?: RowPosition
   readonly limit: number
 }
 
-export interface StoredTrade {
-  readonly exchange: string
-  readonly symbol: string
-  readonly id: string
-  readonly side: string
-  readonly price: number
-  readonly size: number
-  /** ISO 8601 UTC with microseconds. */
-  readonly ts: string
-  readonly recvTs: string
-}
-
-export interface CandleQuery {
-  readonly exchange?: string
-  readonly symbol: string
+/** Candles computed from trades, or as the source says. */
+export interface CandleQuery extends RowQuery {
   readonly interval: Interval
-  readonly origin: 'trades' | 'source'
-  readonly from?: number
-  readonly to?: number
-  readonly limit: number
-}
-
-export interface StoredCandle {
-  readonly exchange: string
-  readonly symbol: string
-  readonly interval: string
-  readonly open: number
-  readonly high: number
-  readonly low: number
-  readonly close: number
-  readonly volume: number
-  readonly trades: number | null
-  readonly ts: string
   readonly origin: 'trades' | 'source'
 }
 
@@ -118,8 +95,9 @@ export interface Store {
    * without `back` (nothing was written), STORE_UNAVAILABLE or TIMEOUT (the outcome is unknown: claim again to learn it).
    */
   write(writes: readonly PartitionWrite[], signal: AbortSignal): Promise<readonly Claim[]>
-  trades(query: TradeQuery, signal: AbortSignal): Promise<readonly StoredTrade[]>
-  candles(query: CandleQuery, signal: AbortSignal): Promise<readonly StoredCandle[]>
+  trades(query: RowQuery, signal: AbortSignal): Promise<readonly StoredRow<'trade'>[]>
+  quotes(query: RowQuery, signal: AbortSignal): Promise<readonly StoredRow<'quote'>[]>
+  candles(query: CandleQuery, signal: AbortSignal): Promise<readonly StoredRow<'candle'>[]>
   /** One read-only statement. Raises SQL_INVALID, SQL_READ_ONLY, SQL_TOO_LARGE, TIMEOUT. */
   query(
     sql: string,

@@ -49,6 +49,7 @@ export function meterStore(store: Store, meter: Meter): Store {
     claim: (targets, signal) => counted(store.claim(targets, signal)),
     write: (writes, signal) => counted(store.write(writes, signal)),
     trades: (query, signal) => counted(store.trades(query, signal)),
+    quotes: (query, signal) => counted(store.quotes(query, signal)),
     candles: (query, signal) => counted(store.candles(query, signal)),
     query: (sql, options, signal) => counted(store.query(sql, options, signal)),
     tendJobs: (signal) => counted(store.tendJobs(signal)),

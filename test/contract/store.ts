@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { Store } from '../../src/ports/store.ts'
 import { deadline } from './store-fixtures.ts'
+import { describePages } from './store-pages.ts'
 import { describeQueries } from './store-queries.ts'
 import { describeWrites } from './store-writes.ts'
 
@@ -36,6 +37,7 @@ export function describeStore(
     })
     describeWrites(store)
     describeQueries(store)
+    describePages(store)
     test('close ends once, and nothing works after it', async () => {
       await store().close()
       await store().close()

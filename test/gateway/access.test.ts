@@ -60,6 +60,7 @@ describe('API keys', () => {
       '/v1/alerts',
       '/v1/topics',
       '/v1/trades?symbol=X',
+      '/v1/quotes?symbol=X',
       '/metrics',
       '/nothing',
     ]) {

@@ -12,7 +12,7 @@ import type {
 } from '../../src/ports/broker.ts'
 import type { DeadLetterContent, DeadLetterFilter, DeadLetters } from '../../src/ports/dead-letters.ts'
 import type { Delivery } from '../../src/ports/delivery.ts'
-import type { CandleQuery, Store, TradeQuery } from '../../src/ports/store.ts'
+import type { CandleQuery, RowQuery, Store } from '../../src/ports/store.ts'
 import type { Lease, StreamDesk } from '../../src/ports/streams.ts'
 import type { AppEndpoint } from '../../src/ports/transport.ts'
 import { createLog } from '../../src/telemetry/log.ts'
@@ -225,14 +225,21 @@ export class MemoryBroker implements Broker {
 /** Remembers what was asked, and gives what the test put in. */
 export class MemoryStore implements Store {
   readonly lanes = 1
-  readonly asked: (TradeQuery | CandleQuery | string)[] = []
+  readonly asked: (RowQuery | CandleQuery | string)[] = []
   onQuery: (sql: string, signal: AbortSignal) => Promise<void> = async () => {}
 
-  async trades(query: TradeQuery) {
+  async trades(query: RowQuery) {
     this.asked.push(query)
     const { symbol } = query
     const [ts, recvTs] = ['2026-01-01T00:00:00.000001Z', '2026-01-01T00:00:00.000002Z']
     return [{ exchange: 'kraken', symbol, id: '7', side: 'buy', price: 1.5, size: 2, ts, recvTs }]
+  }
+
+  async quotes(query: RowQuery) {
+    this.asked.push(query)
+    const [ts, recvTs] = ['2026-01-01T00:00:00.000001Z', '2026-01-01T00:00:00.000002Z']
+    const sizes = { bidSize: 3, askSize: null, last: null, volume24h: null }
+    return [{ exchange: 'kraken', symbol: query.symbol, bid: 1.5, ask: 2, ...sizes, ts, recvTs }]
   }
 
   async candles(query: CandleQuery) {

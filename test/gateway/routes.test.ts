@@ -202,7 +202,7 @@ describe('GET /v1/trades and /v1/candles', () => {
         exchange: 'kraken',
         from: 1_767_225_600_000_001,
         to: 1_767_225_600_000_002,
-        limit: 5,
+        limit: 6,
       },
     ])
     assert.deepEqual(answer.json(), {
@@ -218,6 +218,7 @@ describe('GET /v1/trades and /v1/candles', () => {
           recvTs: '2026-01-01T00:00:00.000002Z',
         },
       ],
+      next: null,
     })
   })
 
@@ -244,11 +245,51 @@ describe('GET /v1/trades and /v1/candles', () => {
     const answer = await call(`${url}/v1/candles?symbol=BTC-USD`)
     await call(`${url}/v1/candles?symbol=BTC-USD&interval=1h&origin=source`)
     assert.deepEqual(store.asked, [
-      { symbol: 'BTC-USD', interval: '1m', origin: 'trades', limit: 1000 },
-      { symbol: 'BTC-USD', interval: '1h', origin: 'source', limit: 1000 },
+      { symbol: 'BTC-USD', interval: '1m', origin: 'trades', limit: 1001 },
+      { symbol: 'BTC-USD', interval: '1h', origin: 'source', limit: 1001 },
     ])
     const { candles } = answer.json() as { candles: Record<string, unknown>[] }
     assert.deepEqual([candles[0]?.['interval'], candles[0]?.['close']], ['1m', 2])
+  })
+
+  test('quotes are read as trades are, with null for what is absent', async (t) => {
+    const { url, store } = await startPlatform(t)
+    const answer = await call(`${url}/v1/quotes?symbol=btc-usd&order=desc&limit=2`)
+    assert.equal(answer.status, 200, answer.text)
+    assert.deepEqual(store.asked, [{ symbol: 'BTC-USD', order: 'desc', limit: 3 }])
+    const [quote] = answer.json()['quotes'] as Record<string, unknown>[]
+    assert.deepEqual([quote?.['bid'], quote?.['askSize'], quote?.['volume24h']], [1.5, null, null])
+  })
+
+  test('a page says where the next one is, in both directions, and a cursor is of one question', async (t) => {
+    const { url, store } = await startPlatform(t)
+    for (const order of ['asc', 'desc', undefined] as const) {
+      const way = order === undefined ? '' : `&order=${order}`
+      store.trades = async (query) => {
+        store.asked.push(query)
+        const ids = order === undefined ? ['7', '8'] : ['8', '7']
+        const [ts, recvTs] = ['2026-01-01T00:00:00.000001Z', '2026-01-01T00:00:00.000002Z']
+        const rest = { exchange: 'kraken', symbol: query.symbol, side: 'buy', price: 1.5, size: 2 }
+        return ids.map((id) => ({ ...rest, id, ts, recvTs }))
+      }
+      const first = (await call(`${url}/v1/trades?symbol=X&limit=1${way}`)).json()
+      assert.deepEqual(
+        (first['trades'] as { id: string }[]).map(({ id }) => id),
+        ['8'],
+      )
+      const next = String(first['next'])
+      await call(`${url}/v1/trades?symbol=X&limit=1${way}&cursor=${next}`)
+      const key = ['2026-01-01T00:00:00.000001Z', '8', '2026-01-01T00:00:00.000002Z', 'kraken', 1.5, 2, 'buy']
+      const after = { key, given: 1 }
+      assert.deepEqual(store.asked.at(-1), { symbol: 'X', limit: 2, after, ...(order && { order }) })
+      for (const path of [
+        `trades?symbol=Y&cursor=${next}`,
+        `quotes?symbol=X&cursor=${next}`,
+        `trades?symbol=X&cursor=${next}A`,
+        'trades?symbol=X&cursor=',
+      ])
+        assertProblem(await call(`${url}/v1/${path}`), 'CURSOR_INVALID', path)
+    }
   })
 
   test('refuse bad parameters by name', async (t) => {
@@ -269,6 +310,8 @@ describe('GET /v1/trades and /v1/candles', () => {
       ['trades', 'symbols', 'symbol=X&symbols=Y'],
       ['trades', 'symbol', 'symbol=X&symbol=Y'],
       ['trades', '__proto__', 'symbol=X&__proto__=1'],
+      ['trades', 'order', 'symbol=X&order=up'],
+      ['quotes', 'interval', 'symbol=X&interval=1m'],
       ['candles', 'interval', 'symbol=X&interval=2m'],
       ['candles', 'origin', 'symbol=X&origin=me'],
     ] as const

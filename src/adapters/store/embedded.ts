@@ -62,6 +62,7 @@ function storeOf(host: StoreHost, longestQueryMs: number): Store {
     claim: (targets, signal) => host.call('claim', targets, { signal }),
     write: (writes, signal) => write(host, writes, signal),
     trades: (query, signal) => host.call('trades', query, { signal }),
+    quotes: (query, signal) => host.call('quotes', query, { signal }),
     candles: (query, signal) => host.call('candles', query, { signal }),
     query(sql, { maxRows, timeoutMs: wantedMs }, signal) {
       const timeoutMs = Math.min(wantedMs, longestQueryMs)

@@ -1,115 +1,154 @@
 import { z } from 'zod'
-import { isoMicros } from '../../domain/time.ts'
-import type { CandleQuery, StoredCandle, StoredTrade, TradeQuery } from '../../ports/store.ts'
+import { type RowPosition, rowsBehind } from '../../domain/row-cursor.ts'
+import {
+  columnsOf,
+  type RowChannel,
+  rowSchema,
+  STORED_ROWS,
+  type StoredRow,
+} from '../../domain/stored-rows.ts'
+import { isoMicros, parseIsoMicros } from '../../domain/time.ts'
+import type { CandleQuery, RowQuery } from '../../ports/store.ts'
 import { bucketMicros, computedCandles, sourceCandles } from './candle-sources.ts'
 import { readError } from './database-errors.ts'
-import type { SqlParameter, SqlSession } from './session.ts'
+import { behindOrAt, orderBy } from './row-order.ts'
+import { literal, type SqlParameter, type SqlSession } from './session.ts'
 import { hypertableId, type Layout, readInWindows, type TimeWindow } from './time-windows.ts'
 import { readRows } from './values.ts'
 
 /** The time that the first window of trades spans: enough for a busy market, whose rows then need not all be sorted. */
 const FIRST_MICROS = 3_600_000_000
 
-const TradeRow = z.object({
-  exchange: z.string(),
-  symbol: z.string(),
-  id: z.string(),
-  side: z.string(),
-  price: z.number(),
-  size: z.number(),
-  ts: z.string(),
-  recvTs: z.string(),
-})
+/** Where the rows of a channel are read. */
+interface RowSource {
+  /** A statement for the rows that match, with the channel's columns under the names of answers, in any order. */
+  readonly select: (where: string) => string
+  /** The column that bounds in time are for. */
+  readonly time: string
+  readonly layout: Layout
+  /** The time that the first window spans, and what windows begin and end at a multiple of; microseconds. */
+  readonly first: number
+  readonly unit: number
+}
 
-/** Trades of one time, latest first: by the value of ids that are digits, these before others, which are in the order of arrival. */
-const LATEST_FIRST = `ts desc, (id = '' or translate(id, '0123456789', '') <> '') desc,
-  case when translate(id, '0123456789', '') = '' then lpad(id, 128, '0') end collate "C" desc, recv_ts desc,
-  id collate "C" desc, exchange desc`
+const ROWS: { readonly [C in RowChannel]: z.ZodType<StoredRow<C>[]> } = {
+  trade: z.array(rowSchema(STORED_ROWS.trade.columns)),
+  quote: z.array(rowSchema(STORED_ROWS.quote.columns)),
+  candle: z.array(rowSchema(STORED_ROWS.candle.columns)),
+}
 
-/** The newest trades that match, oldest first. Those of the same time are in the order in which they count for candles. */
-export function trades(session: SqlSession, query: TradeQuery): Promise<readonly StoredTrade[]> {
-  return asReadErrors(async () => {
-    const { symbol, from, to, limit } = query
-    const id = await hypertableId(session, 'trades')
-    const layout: Layout =
-      id === undefined
-        ? { kind: 'plain', rows: 'trades where symbol = $1', symbol }
-        : { kind: 'chunks', of: [{ id }] }
-    const wanted = { from, to, order: 'newest', limit, first: FIRST_MICROS, unit: 1 } as const
-    const rows = await readInWindows(session, layout, wanted, (window, most) => {
-      const { where, parameters } = conditions(query, 'ts', window)
-      const sql = `select exchange, symbol, id, side, price, size, ts, recv_ts as "recvTs" from trades
-        where ${where} order by ${LATEST_FIRST} limit ${most}`
-      return parsed(session, sql, parameters, TradeRow)
-    })
-    return rows.reverse()
+/** The trades that match. Those of the same time are in the order in which they count for candles. */
+export function trades(session: SqlSession, query: RowQuery): Promise<readonly StoredRow<'trade'>[]> {
+  return read(session, 'trade', query, () => tableSource(session, 'trade', 'trades', query))
+}
+
+/** The quotes that match. */
+export function quotes(session: SqlSession, query: RowQuery): Promise<readonly StoredRow<'quote'>[]> {
+  return read(session, 'quote', query, () => tableSource(session, 'quote', 'quotes', query))
+}
+
+/** The candles that match: computed from trades, or as the source says. */
+export function candles(session: SqlSession, query: CandleQuery): Promise<readonly StoredRow<'candle'>[]> {
+  const { interval, origin, symbol, limit } = query
+  return read(session, 'candle', query, async () => {
+    const source = await (origin === 'trades' ? computedCandles : sourceCandles)(session, interval, symbol)
+    const select = (where: string) =>
+      `select exchange, symbol, ${literal(interval)} as "interval", open, high, low, close, volume, trades, bucket as ts,
+         ${literal(origin)} as origin
+       from (${source.select(where)}) c`
+    return { ...source, select, first: bucketMicros(interval) * limit }
   })
 }
 
-const CandleRow = z.object({
-  exchange: z.string(),
-  symbol: z.string(),
-  open: z.number(),
-  high: z.number(),
-  low: z.number(),
-  close: z.number(),
-  volume: z.number(),
-  trades: z.number().nullable(),
-  ts: z.string(),
-})
+/** A table whose columns are those of the channel, in the database's spelling. */
+async function tableSource(
+  session: SqlSession,
+  channel: 'trade' | 'quote',
+  table: string,
+  { symbol }: RowQuery,
+): Promise<RowSource> {
+  const id = await hypertableId(session, table)
+  const layout: Layout =
+    id === undefined
+      ? { kind: 'plain', rows: `${table} where symbol = $1`, symbol }
+      : { kind: 'chunks', of: [{ id }] }
+  const columns = columnsOf(channel).map(([name]) => `${inDatabase(name)} as "${name}"`)
+  return {
+    select: (where) => `select ${columns.join(', ')} from ${table} where ${where}`,
+    time: 'ts',
+    layout,
+    first: FIRST_MICROS,
+    unit: 1,
+  }
+}
 
-/** The newest candles that match, oldest first: computed from trades, or as the source says. */
-export function candles(session: SqlSession, query: CandleQuery): Promise<readonly StoredCandle[]> {
-  return asReadErrors(async () => {
-    const { interval, origin, symbol, from, to, limit } = query
-    const { select, time, unit, layout } =
-      origin === 'trades'
-        ? await computedCandles(session, interval, symbol)
-        : await sourceCandles(session, interval, symbol)
+/** `volume24h` is `volume_24h`. */
+function inDatabase(name: string): string {
+  return name.replace(/[A-Z]|\d+/g, (part) => `_${part.toLowerCase()}`)
+}
+
+/**
+ * The rows of a channel that match, at most `limit`, in the order of the query; without one those at the newer end, with the
+ * oldest first.
+ */
+async function read<C extends RowChannel>(
+  session: SqlSession,
+  channel: C,
+  query: RowQuery,
+  findSource: () => Promise<RowSource>,
+): Promise<readonly StoredRow<C>[]> {
+  const { after, limit } = query
+  const order = query.order ?? 'desc'
+  try {
+    const { select, time, layout, first, unit } = await findSource()
+    const { from, to } = bounds(query)
     const wanted = {
       from: from === undefined ? undefined : Math.ceil(from / unit) * unit,
       to: to === undefined ? undefined : Math.floor(to / unit) * unit + unit - 1,
-      order: 'newest' as const,
-      limit,
-      first: bucketMicros(interval) * limit,
+      order: order === 'asc' ? ('oldest' as const) : ('newest' as const),
+      // The position's own rows come again, and are left out below.
+      limit: limit + (after?.given ?? 0),
+      first,
       unit,
     }
-    const rows = await readInWindows(session, layout, wanted, (window, most) => {
+    const found = await readInWindows(session, layout, wanted, async (window, most) => {
       const { where, parameters } = conditions(query, time, window)
-      const sql = `select exchange, symbol, open, high, low, close, volume, trades, bucket as ts
-        from (${select(where)}) c order by bucket desc, exchange desc limit ${most}`
-      return parsed(session, sql, parameters, CandleRow)
+      const behind = after === undefined ? '' : `where ${behindOrAt(channel, after, order, parameters)}`
+      const sql = `select * from (${select(where)}) r ${behind} order by ${orderBy(channel, order)} limit ${most}`
+      return ROWS[channel].parse(readRows(await session.rows(sql, parameters)).rows)
     })
-    return rows.reverse().map((row) => ({ ...row, interval, origin }))
-  })
+    const rows = after === undefined ? found : rowsBehind(channel, found, after)
+    const page = rows.slice(0, limit)
+    return query.order === undefined ? page.reverse() : page
+  } catch (error) {
+    throw readError(error)
+  }
+}
+
+/** The time that the rows lie in: what was asked for, from the position on. */
+function bounds({ from, to, order, after }: RowQuery): { readonly from?: number; readonly to?: number } {
+  const at = after === undefined ? undefined : timeOf(after)
+  const range = { ...(from !== undefined && { from }), ...(to !== undefined && { to }) }
+  if (at === undefined) return range
+  return order === 'asc'
+    ? { ...range, from: Math.max(at, from ?? at) }
+    : { ...range, to: Math.min(at, to ?? at) }
+}
+
+/** The time of a position, which is the first of every key. */
+function timeOf({ key }: RowPosition): number | undefined {
+  return parseIsoMicros(String(key[0]))
 }
 
 /** The market, and the window. */
 function conditions(
-  { symbol, exchange }: Pick<TradeQuery, 'symbol' | 'exchange'>,
+  { symbol, exchange }: Pick<RowQuery, 'symbol' | 'exchange'>,
   time: string,
   { low, high }: TimeWindow,
-): { readonly where: string; readonly parameters: readonly SqlParameter[] } {
+): { readonly where: string; readonly parameters: SqlParameter[] } {
   const parameters = [symbol, isoMicros(low), isoMicros(high)]
   const where = `symbol = $1 and ${time} >= $2 and ${time} < $3`
   return exchange === undefined
     ? { where, parameters }
     : { where: `${where} and exchange = $4`, parameters: [...parameters, exchange] }
-}
-
-async function parsed<T>(
-  session: SqlSession,
-  sql: string,
-  parameters: readonly SqlParameter[],
-  row: z.ZodType<T>,
-): Promise<T[]> {
-  return z.array(row).parse(readRows(await session.rows(sql, parameters)).rows)
-}
-
-async function asReadErrors<T>(read: () => Promise<T>): Promise<T> {
-  try {
-    return await read()
-  } catch (error) {
-    throw readError(error)
-  }
 }

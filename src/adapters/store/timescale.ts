@@ -2,7 +2,7 @@ import type { PartitionWrite, Store } from '../../ports/store.ts'
 import { detectCapabilities } from './capabilities.ts'
 import { SERVER_CHUNKS } from './chunk-interval.ts'
 import { isCrowded } from './database-errors.ts'
-import { candles, trades } from './market-queries.ts'
+import { candles, quotes, trades } from './market-queries.ts'
 import { migrate } from './migrate.ts'
 import { PlatformJobs } from './platform-jobs.ts'
 import { readOnlyQuery } from './read-only-query.ts'
@@ -70,6 +70,7 @@ export async function openTimescaleStore(settings: TimescaleSettings, signal: Ab
     claim: (targets, stop) => claimFromZombies(controls, targets, stop, log),
     write: (parts, stop) => writeParts(writes, parts, stop),
     trades: (query, stop) => queries.use(stop, (session) => trades(session, query)),
+    quotes: (query, stop) => queries.use(stop, (session) => quotes(session, query)),
     candles: (query, stop) => queries.use(stop, (session) => candles(session, query)),
     query: (sql, limits, stop) =>
       queries.use(stop, (session) => readOnlyQuery(session, { sql, ...limits }), limits.timeoutMs + GRACE_MS),

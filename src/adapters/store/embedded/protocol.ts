@@ -1,13 +1,12 @@
+import type { StoredRow } from '../../../domain/stored-rows.ts'
 import { type ErrorCode, TapelineError } from '../../../errors.ts'
 import type {
   CandleQuery,
   Claim,
   ClaimTarget,
   MigrationReport,
+  RowQuery,
   SqlResult,
-  StoredCandle,
-  StoredTrade,
-  TradeQuery,
 } from '../../../ports/store.ts'
 import type { PolicySettings } from '../policies.ts'
 import type { ReadOnlyQuery } from '../read-only-query.ts'
@@ -26,8 +25,9 @@ export interface Operations {
   migrate: { readonly args: undefined; readonly result: MigrationReport }
   claim: { readonly args: readonly ClaimTarget[]; readonly result: readonly Claim[] }
   write: { readonly args: WritePlan; readonly result: undefined }
-  trades: { readonly args: TradeQuery; readonly result: readonly StoredTrade[] }
-  candles: { readonly args: CandleQuery; readonly result: readonly StoredCandle[] }
+  trades: { readonly args: RowQuery; readonly result: readonly StoredRow<'trade'>[] }
+  quotes: { readonly args: RowQuery; readonly result: readonly StoredRow<'quote'>[] }
+  candles: { readonly args: CandleQuery; readonly result: readonly StoredRow<'candle'>[] }
   query: { readonly args: ReadOnlyQuery; readonly result: SqlResult }
   maintain: {
     readonly args: MaintenanceRequest

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { toTapelineError } from '../../../errors.ts'
-import { candles, trades } from '../market-queries.ts'
+import { candles, quotes, trades } from '../market-queries.ts'
 import { migrate } from '../migrate.ts'
 import { claim } from '../offsets.ts'
 import { readOnlyQuery } from '../read-only-query.ts'
@@ -45,6 +45,7 @@ function handlersOf(engine: Engine): Handlers {
       maintenance.wrote(plan.rows)
     },
     trades: (query) => trades(engine, query),
+    quotes: (query) => quotes(engine, query),
     candles: (query) => candles(engine, query),
     query: (query) => readOnlyQuery(engine, query),
     maintain: async ({ load }) => ({
