@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command: Comman
   streams: () => import('./cli/streams.ts'),
   tail: () => import('./cli/tail.ts'),
   sql: () => import('./cli/sql.ts'),
+  export: () => import('./cli/export.ts'),
   actors: () => import('./cli/actors.ts'),
   'dead-letters': () => import('./cli/dead-letters.ts'),
   replay: () => import('./cli/replay.ts'),

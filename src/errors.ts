@@ -58,6 +58,12 @@ export const ERROR_KINDS = {
     meaning: 'The command needs a running platform and found none.',
     remedy: 'Start one with npm start, or name its folder with --data.',
   },
+  FILE_UNWRITABLE: {
+    retryable: false,
+    status: 500,
+    meaning: 'A file that a command was told to write cannot be written.',
+    remedy: 'Make room on the disk, look at the rights of the folder, or name another file.',
+  },
   PORT_IN_USE: {
     retryable: false,
     status: 500,

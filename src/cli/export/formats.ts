@@ -1,0 +1,131 @@
+import { stringify } from 'csv-stringify/sync'
+import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
+import { type Column, type ColumnKind, columnsOf, type RowChannel } from '../../domain/stored-rows.ts'
+import { parseIsoMicros } from '../../domain/time.ts'
+import { VERSION } from '../../version.ts'
+import type { Output } from './output.ts'
+
+export type Row = Readonly<Record<string, unknown>>
+
+/** Writes rows to an output in one format. */
+interface RowWriter {
+  write(rows: readonly Row[]): Promise<void>
+  /** What stands behind the last row. The output is not finished by it. */
+  end(): Promise<void>
+}
+
+type Format = (channel: RowChannel, output: Output) => RowWriter
+
+/** Each format by its name, which is also how files of it end. */
+export const FORMATS = { csv, ndjson, parquet } as const satisfies Readonly<Record<string, Format>>
+export type FormatName = keyof typeof FORMATS
+
+/** A line of names, then a line a row. What is absent is empty; numbers have the digits that give the same double again. */
+function csv(channel: RowChannel, output: Output): RowWriter {
+  const columns = columnsOf(channel).map(([name]) => name)
+  const lines = (rows: readonly Row[], header: boolean) =>
+    Buffer.from(stringify([...rows], { columns, header, record_delimiter: 'unix' }))
+  let isBegun = false
+  const begin = async (): Promise<void> => {
+    if (!isBegun) await output.write(lines([], true))
+    isBegun = true
+  }
+  return {
+    async write(rows) {
+      await begin()
+      if (rows.length > 0) await output.write(lines(rows, false))
+    },
+    end: begin,
+  }
+}
+
+/** A JSON object a line, as in answers of the API. */
+function ndjson(_channel: RowChannel, output: Output): RowWriter {
+  return {
+    async write(rows) {
+      if (rows.length > 0)
+        await output.write(Buffer.from(rows.map((row) => `${JSON.stringify(row)}\n`).join('')))
+    },
+    end: async () => {},
+  }
+}
+
+/** Rows that lie together in a Parquet file, and in memory before they are written. */
+const GROUP_ROWS = 50_000
+
+/** Times are microseconds in UTC, prices and sizes the doubles that they are. */
+function parquet(channel: RowChannel, output: Output): RowWriter {
+  const columns = columnsOf(channel)
+  const bytes = new FlushedBytes(output)
+  const root = { name: 'root', num_children: columns.length }
+  const elements = columns.map(([name, { kind, schema }]) => ({
+    name,
+    ...PARQUET[kind].element,
+    repetition_type: schema.safeParse(null).success ? ('OPTIONAL' as const) : ('REQUIRED' as const),
+  }))
+  const writer = new ParquetWriter({
+    writer: bytes,
+    schema: [root, ...elements],
+    createdBy: `tapeline ${VERSION}`,
+  })
+  let waiting: Row[] = []
+  const writeGroup = async (): Promise<void> => {
+    const columnData = columns.map(([name, column]) => ({
+      name,
+      data: waiting.map((row) => toParquet(column, row[name])),
+    }))
+    waiting = []
+    await writer.write({ columnData, rowGroupSize: GROUP_ROWS })
+  }
+  return {
+    async write(rows) {
+      waiting.push(...rows)
+      if (waiting.length >= GROUP_ROWS) await writeGroup()
+    },
+    async end() {
+      if (waiting.length > 0) await writeGroup()
+      await writer.finish()
+    },
+  }
+}
+
+const PARQUET = {
+  text: {
+    element: { type: 'BYTE_ARRAY', converted_type: 'UTF8', logical_type: { type: 'STRING' } },
+    from: (value) => value,
+  },
+  number: { element: { type: 'DOUBLE' }, from: (value) => value },
+  count: { element: { type: 'INT64' }, from: (value) => BigInt(value as number) },
+  time: {
+    element: {
+      type: 'INT64',
+      converted_type: 'TIMESTAMP_MICROS',
+      logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MICROS' },
+    },
+    from: (value) => BigInt(parseIsoMicros(value as string) ?? 0),
+  },
+} as const satisfies Readonly<Record<ColumnKind, { element: object; from: (value: unknown) => unknown }>>
+
+function toParquet({ kind }: Column, value: unknown): unknown {
+  return value === null || value === undefined ? null : PARQUET[kind].from(value)
+}
+
+/** Bytes of one group of rows at a time: the library asks for the flush behind each, and waits for it. */
+class FlushedBytes extends ByteWriter {
+  readonly #output: Output
+
+  constructor(output: Output) {
+    super()
+    this.#output = output
+  }
+
+  async flush(): Promise<void> {
+    const bytes = this.getBytes()
+    if (bytes.length > 0) await this.#output.write(bytes)
+    this.index = 0
+  }
+
+  override finish(): Promise<void> {
+    return this.flush()
+  }
+}
