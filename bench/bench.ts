@@ -7,6 +7,9 @@ export interface BenchOptions {
   readonly database?: string | undefined
   /** The psql of the baseline. */
   readonly psql: string
+  /** A file of statements, and how many minutes the memory is watched after them. */
+  readonly sql?: string | undefined
+  readonly minutes?: number | undefined
 }
 
 /** One entry of the table in `run.ts`. */

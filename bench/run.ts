@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   'embedded-store': () => import('./embedded-store/bench.ts'),
   'embedded-broker': () => import('./embedded-broker/bench.ts'),
   delivery: () => import('./delivery/bench.ts'),
+  rest: () => import('./rest/bench.ts'),
 }
 
 const USAGE = `Usage: npm run bench -- [NAME ...] [--records N] [--kafka HOST:PORT] [--database URL] [--psql PROGRAM]
@@ -20,6 +21,8 @@ const USAGE = `Usage: npm run bench -- [NAME ...] [--records N] [--kafka HOST:PO
   --kafka SERVERS  store, broker, latency: HOST:PORT with commas, instead of a Kafka that is started for the run
   --database URL   store, latency: postgres://USER@HOST:PORT/NAME, instead of a PostgreSQL that is started for the run
   --psql PROGRAM   store: the psql of the baseline (default: psql)
+  --sql FILE       rest: statements, one a line, instead of some heavy ones
+  --minutes N      rest: how long the memory is watched afterwards (default: 10)
 
 bench/README.md says how to read the results.`
 
@@ -29,21 +32,26 @@ const { values, positionals } = parseArgs({
     kafka: { type: 'string' },
     database: { type: 'string' },
     psql: { type: 'string', default: 'psql' },
+    sql: { type: 'string' },
+    minutes: { type: 'string' },
     help: { type: 'boolean' },
   },
   allowPositionals: true,
 })
 const names = positionals.length > 0 ? positionals : Object.keys(BENCHES)
-const records = values.records === undefined ? undefined : Number(values.records)
+const numberOf = (text: string | undefined): number | undefined =>
+  text === undefined ? undefined : Number(text)
+const records = numberOf(values.records)
+const minutes = numberOf(values.minutes)
 
 if (values.help) {
   console.log(USAGE)
-} else if (!names.every((name) => Object.hasOwn(BENCHES, name)) || !isCount(records)) {
+} else if (!names.every((name) => Object.hasOwn(BENCHES, name)) || !isCount(records) || !isCount(minutes)) {
   console.error(USAGE)
   process.exitCode = 2
 } else {
   console.log(describeMachine())
-  for (const name of names) await runBench(name, { ...values, records })
+  for (const name of names) await runBench(name, { ...values, records, minutes })
 }
 
 function isCount(value: number | undefined): boolean {

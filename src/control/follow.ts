@@ -4,7 +4,7 @@ import type { Broker, Reader, StoredRecord, UndecodableBatch } from '../ports/br
 import type { Log } from '../ports/log.ts'
 import { withDeadline } from './deadline.ts'
 
-const POLL = { maxRecords: 2_000, waitMs: 500 } as const
+const POLL = { maxRecords: 2_000, waitMs: 2_000 } as const
 const RETRY_MS = 200
 /** How long opening a reader, or closing one, may take. */
 const OPEN_MS = 10_000

@@ -204,7 +204,7 @@ export interface Broker {
   takeOver(transactionalId: string, signal: AbortSignal): Promise<TransactionalWriter>
   openReader(signal: AbortSignal): Promise<Reader>
   joinGroup(options: GroupOptions, signal: AbortSignal): Promise<GroupMember>
-  /** Resolves when a server of it answers, whichever; at once where it is a part of this process. Nothing waits for it. */
+  /** Resolves when a server of it answers, whichever; at once where one has answered something within the last half second. Nothing waits for it. */
   ping(signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }

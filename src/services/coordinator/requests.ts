@@ -27,7 +27,7 @@ import { createLostTopics } from './lost-topics.ts'
 const MOST_REQUESTS = 200
 /** So many leases that nobody reads end in one transaction; the others follow in the next look. */
 const MOST_EXPIRED = 1_000
-const POLL_MS = 200
+const POLL_MS = 500
 /** How long one look at the control topic may take, with all that it ends. */
 const LOOK_MS = 15_000
 const CLOSE_MS = 2_000

@@ -1,4 +1,5 @@
 import { withDeadline } from '../../control/deadline.ts'
+import { CHANNELS } from '../../domain/events.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
 import type { OutgoingRecord } from '../../ports/broker.ts'
 import { createSerializer } from '../serialize.ts'
@@ -9,6 +10,13 @@ import type { Shard } from './shard.ts'
 
 const EVERY_MS = 1_000
 /**
+ * Where few records have come since the one before, a checkpoint waits so long. Each one names the last trades of every market that has traded
+ * since: at some trades a second that is many times the trades themselves, and whoever takes over reads it all, as far as it is not compacted.
+ */
+const FEW_EVERY_MS = 5_000
+/** So many are few: no more than is read before the checkpoint anyway, for the latest values of markets. */
+const FEW_RECORDS = 1_000
+/**
  * A checkpoint that says the same as the one before is left out for so long. Whoever takes over from an older one reads dynamic topics
  * from an earlier time on, that is more than it needs, and derives from the same place (R4).
  */
@@ -18,7 +26,7 @@ const WRITE_TIMEOUT_MS = 10_000
 const LAST_WRITE_MS = 1_000
 
 export interface CheckpointWriter {
-  /** Starts writing the checkpoints of all shards, if a second has passed since the last time and that one is written. */
+  /** Starts writing the checkpoints that are due, if a second has passed since the last time and that one is written. */
   writeIfDue(): void
   /** Writes the checkpoint of a shard as it is at the moment of the call: it is about to go. */
   writeLast(shard: Shard): Promise<void>
@@ -30,6 +38,8 @@ export interface CheckpointWriter {
 interface Written {
   readonly state: string
   readonly at: number
+  /** How many records of the fixed topics lie before it. */
+  readonly position: number
   /** How many further records it has. */
   readonly parts: number
 }
@@ -61,21 +71,34 @@ export function createCheckpointWriter(
     return turn(work)
   }
 
-  /** The checkpoint of a shard as it is at this moment; undefined where there is nothing to say. The shard must be owned. */
-  const take = (shard: Shard): Taken | undefined => {
+  /** Whether a checkpoint can wait for the sake of what it costs; the last one can only where it would say nothing new. */
+  const canWait = (
+    former: Written,
+    state: string,
+    position: number,
+    shard: Shard,
+    isLast: boolean,
+  ): boolean => {
+    const age = now() - former.at
+    if (former.state === state && shard.changed.size === 0) return age < UNCHANGED_EVERY_MS
+    return !isLast && position - former.position < FEW_RECORDS && age < FEW_EVERY_MS
+  }
+
+  /** The checkpoint of a shard as it is at this moment; undefined where it can wait. The shard must be owned. */
+  const take = (shard: Shard, isLast: boolean): Taken | undefined => {
     // Its windows know trades that may never be published: whoever restored them would take these for published.
     if (shard.isAhead) return undefined
     const at = now()
     const left = { behind: routes.behind(shard.k), passedOver: routes.passedOver(shard.k) }
     const state = JSON.stringify(checkpointState(shard, routes.appliedOffset, left))
     const former = written.get(shard)
-    if (former?.state === state && shard.changed.size === 0 && at - former.at < UNCHANGED_EVERY_MS)
-      return undefined
+    const position = CHANNELS.reduce((sum, channel) => sum + shard.tails[channel].derivedTo, 0)
+    if (former && canWait(former, state, position, shard, isLast)) return undefined
     const formerParts = former?.parts ?? shard.restored.parts ?? 0
     const { records, parts } = checkpointRecords(shard, at, routes.appliedOffset, left, formerParts)
     const changed = [...shard.changed]
     shard.changed.clear()
-    return { records, changed, state, at, parts }
+    return { records, changed, state, at, position, parts }
   }
 
   const write = async (
@@ -97,12 +120,12 @@ export function createCheckpointWriter(
     }
   }
 
-  const writeAll = async (signal: AbortSignal): Promise<void> => {
+  const writeAll = async (isLast: boolean, signal: AbortSignal): Promise<void> => {
     await Promise.all(
       [...shards.values()].map((shard) =>
         inTurn(shard, async () => {
           // What is known of a shard that went meanwhile is gone with it.
-          const taken = shards.get(shard.k) === shard ? take(shard) : undefined
+          const taken = shards.get(shard.k) === shard ? take(shard, isLast) : undefined
           if (taken) await write(shard, taken, signal)
         }),
       ),
@@ -113,12 +136,14 @@ export function createCheckpointWriter(
     writeIfDue() {
       if (writing !== undefined || stop.signal.aborted || now() - lastAt < EVERY_MS) return
       lastAt = now()
-      writing = withDeadline(stop.signal, WRITE_TIMEOUT_MS, writeAll).finally(() => {
-        writing = undefined
-      })
+      writing = withDeadline(stop.signal, WRITE_TIMEOUT_MS, (deadline) => writeAll(false, deadline)).finally(
+        () => {
+          writing = undefined
+        },
+      )
     },
     async writeLast(shard) {
-      const taken = stop.signal.aborted ? undefined : take(shard)
+      const taken = stop.signal.aborted ? undefined : take(shard, true)
       if (taken === undefined) return
       await withDeadline(stop.signal, LAST_WRITE_MS, (deadline) =>
         inTurn(shard, () => write(shard, taken, deadline)),
@@ -126,7 +151,7 @@ export function createCheckpointWriter(
     },
     async close(signal) {
       await writing
-      await writeAll(signal)
+      await writeAll(true, signal)
       stop.abort()
     },
   }

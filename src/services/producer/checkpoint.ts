@@ -57,7 +57,7 @@ const partSchema = z.object({
 
 type Part = Pick<Checkpoint, 'behind' | 'passedOver'>
 
-/** How far a shard is derived (R4); written about once a second, together with the ids of R5. */
+/** How far a shard is derived (R4); written every few seconds, together with the ids of R5. */
 export type Checkpoint = z.infer<typeof checkpointSchema>
 
 const intervals = z.array(z.tuple([z.number(), z.number()]))

@@ -219,6 +219,34 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     await Promise.all(readers.map((each) => each.close(deadline())))
   })
 
+  test('partitions that are added while a fetch waits are read soon, and nothing of the others is lost or comes twice', async (t) => {
+    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const [quiet, ...added] = await Promise.all(Array.from({ length: 6 }, () => makeTopic(broker)))
+    assert.ok(quiet)
+    for (const topic of added) await publish(broker, topic, topic)
+    const reader = await broker.openReader(deadline())
+    await reader.assign([{ topic: quiet, partition: 0, offset: 0 }], deadline())
+    const seen: (string | null)[] = []
+    const waits: number[] = []
+    const expected: string[] = []
+    for (const [n, topic] of added.entries()) {
+      // The fetch of what is quiet is held by the broker.
+      assert.deepEqual(await reader.poll({ maxRecords: 10, waitMs: 200 }, deadline()), [])
+      const addedAt = performance.now()
+      await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
+      const writing = n % 2 === 0 ? undefined : publish(broker, quiet, `quiet ${n}`)
+      expected.push(topic, ...(writing === undefined ? [] : [`quiet ${n}`]))
+      while (seen.length < expected.length) {
+        seen.push(...recordsOf(await reader.poll({ maxRecords: 10, waitMs: 1_000 }, deadline())).map(textOf))
+        if (seen.at(-1) === topic) waits.push(performance.now() - addedAt)
+      }
+      await writing
+    }
+    assert.deepEqual(seen.toSorted(), expected.toSorted())
+    t.diagnostic(`they came after ${waits.map(Math.round).join(', ')} ms`)
+    await reader.close(deadline())
+  })
+
   test('the broker is killed and comes back: reading goes on where it was', async (t) => {
     const broker = await openKafkaFor(t, kafka.server.bootstrap)
     const topic = await makeTopic(broker)

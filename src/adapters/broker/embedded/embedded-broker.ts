@@ -26,6 +26,8 @@ import { encodeBatches } from './record-batch.ts'
 const MAX_RECORD_BYTES = 1024 * 1024
 /** Enough, with its value, for a record that shares its key and headers with others; the buffer grows where it is not. */
 const RECORD_OVERHEAD_BYTES = 24
+/** A log that has answered something so lately need not be asked whether it is there. */
+const LATELY_MS = 400
 
 export interface EmbeddedBrokerOptions {
   readonly channel: Channel
@@ -147,6 +149,8 @@ export class EmbeddedBroker implements Broker {
   }
 
   async ping(signal: AbortSignal): Promise<void> {
+    const { isAlive, refusing, answeredAt } = this.#client
+    if (isAlive && !refusing && performance.now() - answeredAt < LATELY_MS) return
     await this.#client.call('describeTopics', { names: [] }, { signal })
   }
 

@@ -42,6 +42,7 @@ export class LogClient {
   #triedAt = Number.NEGATIVE_INFINITY
   #lives = 1
   #lastId = 0
+  #answeredAt = Number.NEGATIVE_INFINITY
   /** Why no more requests are taken. */
   #refusal: TapelineError | undefined
 
@@ -59,6 +60,11 @@ export class LogClient {
   /** How often the log has been opened: readers of a former life have to begin again. */
   get lives(): number {
     return this.#lives
+  }
+
+  /** When the log last answered anything (performance.now). */
+  get answeredAt(): number {
+    return this.#answeredAt
   }
 
   /** Whether the log is closed or gone. */
@@ -186,6 +192,7 @@ export class LogClient {
   }
 
   #receive(reply: Reply): void {
+    this.#answeredAt = performance.now()
     const pending = this.#pending.get(reply.id)
     if (pending === undefined) return
     this.#pending.delete(reply.id)

@@ -154,9 +154,14 @@ export class Cluster {
       connection = await this.#connection(to)
       const { async: send } = negotiate(name, await this.#spoken(connection))
       const call = send as (connection: Connection, ...args: unknown[]) => Promise<unknown>
-      return (await call(connection, ...args)) as Answer<N>
+      const answer = (await call(connection, ...args)) as Answer<N>
+      this.#view.answeredAt = performance.now()
+      return answer
     } catch (error) {
-      if (error instanceof ResponseError && 'response' in error) return error['response'] as Answer<N>
+      if (error instanceof ResponseError && 'response' in error) {
+        this.#view.answeredAt = performance.now()
+        return error['response'] as Answer<N>
+      }
       if (this.#closed) throw closed()
       if (connection !== undefined) {
         this.#unanswered.set(addressKey(connection), performance.now())

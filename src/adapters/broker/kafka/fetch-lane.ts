@@ -1,3 +1,4 @@
+import type { Timer } from '../../../async/timers.ts'
 import type { FetchAnswer, FetchRequest } from './fetch-request.ts'
 import type { LeaderEpochs } from './leader-epochs.ts'
 
@@ -13,6 +14,15 @@ export interface Assigned {
   readonly epochs: LeaderEpochs
   /** Since when nothing came although there was something (performance.now). */
   behindSince: number | undefined
+}
+
+/** A fetch under way. */
+export interface FetchWait {
+  /** Since when (performance.now). */
+  readonly since: number
+  /** Cuts it off later. */
+  cut: Timer | undefined
+  isCut: boolean
 }
 
 /** Codes of a session that the broker does not know any more, or otherwise. Source: https://kafka.apache.org/protocol#protocol_error_codes */
@@ -34,6 +44,8 @@ export class FetchLane {
   readonly #changed = new Set<Assigned>()
   /** Those of which is to be asked whether the leader's log still holds what was fetched. */
   readonly unchecked = new Set<Assigned>()
+  /** The fetch under way, if there is one. */
+  wait: FetchWait | undefined
   #removed: Assigned[] = []
   /** What the broker has, as its answers name it. */
   readonly #sent = new Map<string, Assigned>()

@@ -1,17 +1,20 @@
+import { startTimer } from '../../../async/timers.ts'
 import type { TapelineError } from '../../../errors.ts'
 import { Cluster } from './cluster.ts'
 import { errorOfCode } from './error-table.ts'
 import { brokerError } from './errors.ts'
-import { type Assigned, FetchLane } from './fetch-lane.ts'
-import { FETCH_BY_ID, type FetchedPartition } from './fetch-request.ts'
+import { type Assigned, FetchLane, type FetchWait } from './fetch-lane.ts'
+import { FETCH_BY_ID, type FetchAnswer, type FetchedPartition, type FetchRequest } from './fetch-request.ts'
 import type { EpochEnd } from './leader-epochs.ts'
 import { epochEnds, placeKey } from './offsets.ts'
 import { pause } from './pause.ts'
 import type { KafkaSettings } from './settings.ts'
 import type { TopicView } from './topic-view.ts'
 
-/** How long a broker holds a fetch that finds nothing; a partition that is added waits so long at most. */
-const FETCH_WAIT_MS = 100
+/** How long a broker holds a fetch that finds nothing: with nothing to read, each costs more than all else that a process does. */
+const FETCH_WAIT_MS = 1_000
+/** A partition that is added meanwhile waits so long at most: then the fetch is cut off, and asked anew with it. */
+const ADDED_WAIT_MS = 100
 const MAX_FETCH_BYTES = 8 * 1024 * 1024
 const MAX_PARTITION_BYTES = 1024 * 1024
 const FIRST_PAUSE_MS = 50
@@ -40,7 +43,9 @@ export interface FetchListener {
 
 /** Keeps one fetch under way to each broker that leads something, from positions of its own, without a group. */
 export class Fetcher {
+  /** For all but the fetches, behind which an answer would have to wait. */
   readonly cluster: Cluster
+  readonly #fetches: Cluster
   readonly #log: KafkaSettings['log']
   readonly #listener: FetchListener
   readonly #assigned = new Map<string, Assigned>()
@@ -55,6 +60,7 @@ export class Fetcher {
 
   constructor(settings: KafkaSettings, view: TopicView, listener: FetchListener) {
     this.cluster = new Cluster(settings, view)
+    this.#fetches = new Cluster(settings, view)
     this.#log = settings.log
     this.#listener = listener
   }
@@ -102,7 +108,7 @@ export class Fetcher {
   async close(): Promise<void> {
     this.#closing.abort()
     this.#room?.resolve()
-    await this.cluster.close()
+    await Promise.all([this.cluster.close(), this.#fetches.close()])
   }
 
   #place(assigned: Assigned): void {
@@ -121,6 +127,20 @@ export class Fetcher {
     this.#laneOf.set(assigned, lane)
     assigned.leaderEpoch = state?.epochs[assigned.partition] ?? UNKNOWN_EPOCH
     lane.add(assigned)
+    this.#hurry(leader, lane)
+  }
+
+  /** A fetch that does not know of what was added is cut off, if it still waits then. */
+  #hurry(leader: number, lane: FetchLane): void {
+    const { wait } = lane
+    if (wait === undefined || wait.cut !== undefined) return
+    wait.cut = startTimer(
+      () => {
+        wait.isCut = true
+        void this.#fetches.drop(leader)
+      },
+      Math.max(0, wait.since + ADDED_WAIT_MS - performance.now()),
+    )
   }
 
   #displace(assigned: Assigned): void {
@@ -172,7 +192,7 @@ export class Fetcher {
   }
 
   async #fetchAll(leader: number, onAnswer: () => void): Promise<void> {
-    const lane = new FetchLane((await this.cluster.version('fetch', leader)) >= FETCH_BY_ID)
+    const lane = new FetchLane((await this.#fetches.version('fetch', leader)) >= FETCH_BY_ID)
     this.#lanes.set(leader, lane)
     this.wake()
     while (!this.#closing.signal.aborted && lane.members.size > 0) {
@@ -198,8 +218,8 @@ export class Fetcher {
       maxBytes: MAX_FETCH_BYTES,
       maxPartitionBytes: MAX_PARTITION_BYTES,
     }
-    const answer = await this.cluster.request('fetch', leader, [{ ...limits, ...change }])
-    if (!lane.answered(answer)) return
+    const answer = await this.#ask(leader, lane, { ...limits, ...change })
+    if (answer === undefined || !lane.answered(answer)) return
     if (answer.errorCode !== 0) throw errorOfCode(answer.errorCode, 'a fetch was refused')
     this.#listener.onAnswer()
     for (const { topic, partitions } of answer.topics) {
@@ -211,6 +231,23 @@ export class Fetcher {
         if (part.errorCode === 0) this.#take(found, part, lane)
         else this.#trouble(found, part.errorCode)
       }
+    }
+  }
+
+  /** Undefined where the fetch was cut off for the sake of what was added. */
+  async #ask(leader: number, lane: FetchLane, request: FetchRequest): Promise<FetchAnswer | undefined> {
+    const wait: FetchWait = { since: performance.now(), cut: undefined, isCut: false }
+    lane.wait = wait
+    try {
+      return await this.#fetches.request('fetch', leader, [request])
+    } catch (error) {
+      if (!wait.isCut || this.#closing.signal.aborted) throw error
+      // The broker may have taken the request in: what it knows of the session is another thing now.
+      lane.reset()
+      return undefined
+    } finally {
+      wait.cut?.stop()
+      lane.wait = undefined
     }
   }
 
@@ -280,7 +317,7 @@ export class Fetcher {
     }
     const names = new Set([...this.#unplaced].map(({ topic }) => topic))
     try {
-      await this.cluster.topics([...names])
+      await this.#fetches.topics([...names])
     } catch (thrown) {
       if (!this.#closing.signal.aborted) this.#listener.onFailure(brokerError(thrown, 'reading failed'))
     }

@@ -43,8 +43,13 @@ const LEADER_NOT_AVAILABLE = 5
 const TOPIC_AUTHORIZATION_FAILED = 29
 const NO_ID = '00000000-0000-0000-0000-000000000000'
 
-/** What brokers have said of topics, for all parts of a client: what one learns of a topic that is gone, all know. */
+/**
+ * What brokers have said of topics, and when they last said anything, for all parts of a client: what one learns of a topic that is
+ * gone, all know.
+ */
 export class TopicView {
+  /** When a broker last answered whatever it was asked (performance.now). */
+  answeredAt = Number.NEGATIVE_INFINITY
   readonly #topics: UsedLately<TopicState>
 
   constructor(now?: () => number) {
