@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { interrupt, startCommand, untilReady } from '../../test/e2e/platform-process.ts'
 
 /** What a process has used, by its own metrics. */
@@ -18,6 +20,7 @@ export interface RunningDemo {
 }
 
 const MOST_OUTPUT = 4_000
+const READY_MS = 120_000
 
 /** Starts it on a folder, and waits until it is ready. */
 export async function startDemo(folder: string): Promise<RunningDemo> {
@@ -27,9 +30,13 @@ export async function startDemo(folder: string): Promise<RunningDemo> {
     stream?.on('data', (chunk: Buffer) => {
       output = (output + chunk.toString()).slice(-MOST_OUTPUT)
     })
-  await untilReady(child, folder, () => output)
-  const [api] = /http:\/\/\S+/.exec(/API and page: .*/.exec(output)?.[0] ?? '') ?? []
-  if (api === undefined) throw new Error(`it does not say where its API is: ${output}`)
+  try {
+    await untilReady(child, folder, () => output, READY_MS)
+  } catch (error) {
+    child.kill('SIGKILL')
+    throw error
+  }
+  const { api } = JSON.parse(await readFile(join(folder, 'run.json'), 'utf8')) as { readonly api: string }
   return {
     async usage() {
       const text = await (await fetch(`${api}/metrics`)).text()
