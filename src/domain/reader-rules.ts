@@ -26,7 +26,8 @@ export function copyMemory(memory: ReaderMemory): ReaderMemory {
 
 /**
  * Whether a record counts, updating the memory: a record of a lower epoch after one of a higher epoch does not, nor does
- * a position that is not higher than the last of its fixed partition. Markers raise the epoch and never count.
+ * a position that is not higher than the last of its fixed partition. Markers raise the epoch and never count; one with a position says that
+ * its fixed partition begins anew: what comes next of it counts, whatever its position.
  */
 export function counts(memory: ReaderMemory, headers: RecordHeaders): boolean {
   const { shard, epoch, position } = headers
@@ -35,6 +36,8 @@ export function counts(memory: ReaderMemory, headers: RecordHeaders): boolean {
     if (highest !== undefined && epoch < highest) return false
     memory.epochs[shard] = epoch
   }
+  if (headers.kind === 'marker' && position !== undefined)
+    delete memory.positions[position.topic]?.[position.partition]
   if (headers.kind !== 'event') return false
   if (position !== undefined) {
     const n = position.n ?? 0

@@ -13,8 +13,8 @@ export interface Position {
  * What every record carries besides key and value.
  *
  * `v` is the schema version of the value. `shard` and `epoch` say who wrote it (R8): a record whose epoch is lower than
- * that of an earlier record or marker of the same shard counts for no reader. A `marker` has no value: an owner writes it
- * when it takes over. Control and registry records have no shard.
+ * that of an earlier record or marker of the same shard counts for no reader. A `marker` without a value is written by an owner that
+ * takes over; one with a value, in a dynamic topic, says why records are missing in front of it. Control and registry records have no shard.
  */
 export interface RecordHeaders {
   readonly v: number

@@ -19,12 +19,17 @@ const RATE = 200
 const OPEN_MS = 60_000
 /** As Prometheus and Kubernetes ask. */
 const ASK_EVERY_MS = 15_000
+/** As parts of the time: when snapshots are taken. */
+const SETTLED = 0.3
+const NEAR_END = 0.9
 const PROBE = new URL('memory-probe.ts', import.meta.url).href
 
 export interface IdleOptions {
   readonly forMs: number
   readonly sampleEveryMs: number
   readonly seed: number
+  /** Folder for a heap snapshot of each process once it has settled, and one near the end; those weigh about 80 MB each. */
+  readonly snapshots?: string
   /** Told every sample. */
   readonly onSample: (name: string, sample: MemorySample) => void
 }
@@ -34,7 +39,7 @@ export interface IdleOptions {
  * seconds: some trades first, then none. Gives what each process used meanwhile.
  */
 export async function runIdle(
-  { forMs, sampleEveryMs, seed, onSample }: IdleOptions,
+  { forMs, sampleEveryMs, seed, snapshots, onSample }: IdleOptions,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, readonly MemorySample[]>> {
   const cluster = await openCluster({
@@ -44,6 +49,10 @@ export async function runIdle(
       TAPELINE_TEST_SAMPLES: samplesOf(folder, name),
       TAPELINE_TEST_SAMPLE_MS: String(sampleEveryMs),
       TAPELINE_LOG_LEVEL: 'info',
+      ...(snapshots !== undefined && {
+        TAPELINE_TEST_SNAPSHOTS: join(snapshots, name),
+        TAPELINE_TEST_SNAPSHOTS_AT: [forMs * SETTLED, forMs * NEAR_END].map((ms) => ms / 1_000).join(),
+      }),
     }),
   })
   const clients: { close(): unknown }[] = []

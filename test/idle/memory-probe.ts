@@ -1,4 +1,5 @@
 import { appendFileSync } from 'node:fs'
+import { getHeapSpaceStatistics, writeHeapSnapshot } from 'node:v8'
 import { isMainThread } from 'node:worker_threads'
 import { usedHeap } from '../collected-heap.ts'
 import type { MemorySample } from './memory-samples.ts'
@@ -7,16 +8,35 @@ import type { MemorySample } from './memory-samples.ts'
 
 const file = process.env['TAPELINE_TEST_SAMPLES']
 const everyMs = Number(process.env['TAPELINE_TEST_SAMPLE_MS'])
+const snapshots = process.env['TAPELINE_TEST_SNAPSHOTS']
+/** In seconds since the start of the process. */
+const snapshotsAt = (process.env['TAPELINE_TEST_SNAPSHOTS_AT'] ?? '').split(',').map(Number)
+
+/** Of bytecode and of compiled functions. */
+function codeBytes(): number {
+  return getHeapSpaceStatistics()
+    .filter(({ space_name: name }) => name.startsWith('code') || name.startsWith('trusted'))
+    .reduce((sum, { space_used_size: bytes }) => sum + bytes, 0)
+}
 
 if (isMainThread && file !== undefined) {
   let probing = 0
   setInterval(async () => {
     const cpu = cpuSeconds() - probing
-    const heap = await usedHeap()
-    const { rss, external } = process.memoryUsage()
+    const used = await usedHeap()
+    const { rss, external, heapTotal: reserved } = process.memoryUsage()
+    const code = codeBytes()
     const handles = process.getActiveResourcesInfo().length
-    const sample: MemorySample = { at: process.uptime(), cpu, heap, rss, external, handles }
+    const sample: MemorySample = {
+      ...{ at: process.uptime(), cpu, heap: used - code, code, reserved },
+      ...{ rss, external, handles },
+    }
     appendFileSync(file, `${JSON.stringify(sample)}\n`)
+    const [at] = snapshotsAt
+    if (snapshots !== undefined && at !== undefined && sample.at >= at) {
+      snapshotsAt.shift()
+      writeHeapSnapshot(`${snapshots}-${Math.round(sample.at)}.heapsnapshot`)
+    }
     probing = cpuSeconds() - cpu
   }, everyMs).unref()
 }

@@ -8,7 +8,16 @@ function growthOfHeap(heapAt: (minute: number) => number): number | undefined {
   const samples = Array.from(
     { length: HOUR },
     (_, minute): MemorySample => ({
-      ...{ at: minute * 60, cpu: 0, heap: heapAt(minute), rss: 1, external: 1, handles: 1 },
+      ...{
+        at: minute * 60,
+        cpu: 0,
+        heap: heapAt(minute),
+        code: 1,
+        reserved: 1,
+        rss: 1,
+        external: 1,
+        handles: 1,
+      },
     }),
   )
   return trends(samples).find(({ measure }) => measure === 'heap')?.growth
@@ -28,7 +37,16 @@ test('the processor time of the start is not that of an idle process', () => {
   const samples = Array.from(
     { length: HOUR },
     (_, minute): MemorySample => ({
-      ...{ at: minute * 60, cpu: 5 + minute * 0.6, heap: 1, rss: 1, external: 1, handles: 1 },
+      ...{
+        at: minute * 60,
+        cpu: 5 + minute * 0.6,
+        heap: 1,
+        code: 1,
+        reserved: 1,
+        rss: 1,
+        external: 1,
+        handles: 1,
+      },
     }),
   )
   assert.ok(Math.abs(coresUsed(samples) - 0.01) < 1e-9, `${coresUsed(samples)}`)

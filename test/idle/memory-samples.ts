@@ -6,8 +6,12 @@ export interface MemorySample {
   readonly at: number
   /** Seconds of CPU since its start, without what taking samples took. */
   readonly cpu: number
-  /** Bytes of the heap in use, after garbage was collected. */
+  /** Bytes of the heap in use, after garbage was collected, without code. */
   readonly heap: number
+  /** Bytes of code: it grows for as long as functions are found to be worth compiling. */
+  readonly code: number
+  /** Bytes that V8 has taken for its heap, used or not. */
+  readonly reserved: number
   /** Bytes of memory that the process has. */
   readonly rss: number
   /** Bytes outside of the heap that objects hold, such as buffers. */
@@ -16,7 +20,7 @@ export interface MemorySample {
   readonly handles: number
 }
 
-const MEASURES = ['heap', 'rss', 'external', 'handles'] as const
+const MEASURES = ['heap', 'code', 'reserved', 'rss', 'external', 'handles'] as const
 
 export type Measure = (typeof MEASURES)[number]
 

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { kafkaMissing } from '../servers/kafka.ts'
 import { postgresMissing } from '../servers/postgres.ts'
@@ -5,7 +6,7 @@ import { runIdle } from './idle.ts'
 import { coresUsed, type Trend, trends } from './memory-samples.ts'
 
 const HELP = `
-Usage: npm run idle -- [--minutes N] [--every SECONDS] [--seed S]
+Usage: npm run idle -- [--minutes N] [--every SECONDS] [--seed S] [--snapshots DIR]
 
 Runs each role in a process of its own on a real Kafka and PostgreSQL, with applications that are connected. After 2,000
 trades nothing comes any more. Every process writes down from time to time what it uses once garbage is collected.
@@ -15,6 +16,7 @@ sixth beside that of the last. Nor may a process use more than 1.5 % of a core. 
   --minutes N       how long (default: 60)
   --every SECONDS   how far apart samples are (default: 60)
   --seed S          decides the markets (default: 1)
+  --snapshots DIR   write two heap snapshots of each process there, to see what grows; that itself takes memory
 `
 
 const SIGINT_CODE = 130
@@ -29,6 +31,7 @@ async function main(): Promise<number> {
       minutes: { type: 'string', default: '60' },
       every: { type: 'string', default: '60' },
       seed: { type: 'string', default: '1' },
+      snapshots: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   })
@@ -49,10 +52,13 @@ async function main(): Promise<number> {
         forMs: positive('minutes', values.minutes) * 60_000,
         sampleEveryMs: positive('every', values.every) * 1_000,
         seed: positive('seed', values.seed),
-        onSample: (name, { at, cpu, heap, rss, external, handles }) =>
+        ...(values.snapshots !== undefined && { snapshots: resolve(values.snapshots) }),
+        onSample: (name, { at, cpu, handles, ...bytes }) => {
+          const shown = Object.entries(bytes).map(([measure, value]) => `${measure} ${megabytes(value)}`)
           console.log(
-            `${(at / 60).toFixed(1).padStart(6)} min  ${name.padEnd(12)} cpu ${cpu.toFixed(2).padStart(6)} s  heap ${megabytes(heap)}  rss ${megabytes(rss)}  external ${megabytes(external)}  ${handles} handles`,
-          ),
+            `${(at / 60).toFixed(1).padStart(6)} min  ${name.padEnd(12)} cpu ${cpu.toFixed(2).padStart(6)} s  ${shown.join('  ')}  ${handles} handles`,
+          )
+        },
       },
       ended.signal,
     )

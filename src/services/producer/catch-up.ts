@@ -204,6 +204,8 @@ async function readPiece(
   return group.flatMap(({ route, progress, behind }): Part[] => {
     if (behind >= end && end < goal) return []
     const latest = progress.latestDue ? latestOf(route, shard, progress, parts.topics) : []
+    const { anew } = progress
+    const beginning = anew === undefined ? [] : [anewMarker(shard, parts.topics[channel], behind, anew)]
     const markers = reached
       .filter(({ to }) => to > behind)
       .map(({ from: first, to, why }) => holeMarker(shard, Math.max(first, behind), to, why))
@@ -213,12 +215,14 @@ async function readPiece(
         route,
         // A hole stands in front of the first record behind it.
         records: [
+          ...beginning,
           ...latest,
           ...[...markers, ...(derived.get(route) ?? [])].toSorted((a, b) => a.offset - b.offset),
         ],
         done() {
           progress.behind = next < goal ? next : undefined
           progress.latestDue = false
+          progress.anew = undefined
         },
       },
     ]
@@ -292,6 +296,13 @@ async function readPublished(
     },
   )
   return { records: found, holes }
+}
+
+/** A marker with a body and a position: offsets come a second time, so readers forget how far they were (`reader-rules.ts`). */
+function anewMarker(shard: Shard, topic: string, offset: number, reason: string): DerivedRecord {
+  const value = new TextEncoder().encode(JSON.stringify({ reset: reason }))
+  const headers = { ...shard.markerHeaders, position: { topic, partition: shard.k, offset } }
+  return { shard, offset, record: { key: null, value, headers } }
 }
 
 /** A marker with a body: readers answer it with `reset`, since what lies between is gone for good (R4). */

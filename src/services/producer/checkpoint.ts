@@ -27,6 +27,16 @@ const passedOverSchema = z.object({
 /** How far a stream is that its shard's owner did not understand, for one who does (R23). */
 export type PassedOver = z.infer<typeof passedOverSchema>
 
+const logSchema = z.object({
+  /** Identity of the topic. */
+  id: z.string(),
+  /** Streams that got ready before this offset of the registry have starts in a former topic of the name. */
+  since: z.number().int(),
+})
+
+/** A fixed topic among all that ever had its name. */
+export type FixedLog = z.infer<typeof logSchema>
+
 const behindSchema = z.record(z.string(), z.number().int())
 const passedOverStreams = z.record(z.string(), passedOverSchema)
 
@@ -40,6 +50,8 @@ const checkpointSchema = z.object({
   positions: positionsSchema,
   /** Per channel: the highest epoch before the position; records of a lower one behind it count for nobody. */
   epochs: z.partialRecord(z.enum(CHANNELS), z.number().int()),
+  /** Per channel: the topic that the position is one of. Left out by versions that did not know. */
+  logs: z.partialRecord(z.enum(CHANNELS), logSchema).optional(),
   /** Per stream: everything before is derived into it. */
   behind: behindSchema,
   /** Per stream that the owner did not understand; left out where there is none. */
@@ -111,6 +123,7 @@ export function checkpointState(
     registryOffset,
     positions: positions as Record<Channel, number>,
     epochs: epochs as Record<Channel, number>,
+    logs: shard.logs,
     behind: { ...behind },
     ...(passedOver && { passedOver }),
   }

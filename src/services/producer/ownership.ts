@@ -3,6 +3,7 @@ import { CHANNELS, type Channel } from '../../domain/events.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { GroupMember } from '../../ports/broker.ts'
 import { Assignment } from '../assignment.ts'
+import type { LostEnds } from './lost-logs.ts'
 import type { ProducerParts } from './parts.ts'
 import { Routes } from './routes.ts'
 import type { Shard } from './shard.ts'
@@ -42,6 +43,8 @@ export interface ShardOwnership {
   ensure(signal: AbortSignal): Promise<void>
   /** The outcome of a write is unknown: the shards are taken over anew before the next one (R3). */
   doubt(ks: Iterable<number>): void
+  /** A log has lost its end from an offset on, or was made anew: taking the shard over tells what is there. */
+  loseEnd(k: number, channel: Channel, offset: number): void
   /**
    * The broker refuses what this process writes as the shard's owner. As a rule another one has taken it over; it may also have been a
    * take-over of this one's own that came late. What is in hand is kept until the group gives the shard away, or the log tells who wrote.
@@ -61,6 +64,8 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
    * another. However long that takes, what is in hand is kept, and the source goes on delivering into its queue.
    */
   const former = new Map<number, FormerOwnership>()
+  /** Of shards whose logs have lost their ends since they were taken over. */
+  const lostEnds = new Map<number, LostEnds>()
   /** In which generation of the assignment each shard was taken over. */
   const takenIn = new Map<number, number>()
   const assignment = new Assignment(now)
@@ -87,6 +92,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
   /** The shard goes: nothing of it is derived or fetched here any more. */
   const leave = (k: number): Shard | undefined => {
     former.delete(k)
+    lostEnds.delete(k)
     routes.leaveShard(k)
     listener.left(k)
     return release(k)
@@ -116,9 +122,19 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
     for (const k of ks) {
       const shard = release(k)
       if (shard === undefined) continue
-      former.set(k, { epoch: shard.epoch, expected: expectedOffsets(shard), claimed: new Set() })
+      const expected = expectedOffsets(shard)
+      former.set(k, {
+        ...{ epoch: shard.epoch, expected, claimed: new Set() },
+        lostFrom: lostEnds.get(k) ?? {},
+      })
       void closeWriter(shard)
     }
+  }
+
+  const loseEnd = (k: number, channel: Channel, offset: number): void => {
+    log.error({ shard: k, topic: topics[channel], offset }, 'a fixed topic is shorter than it was')
+    lostEnds.set(k, { ...lostEnds.get(k), [channel]: offset })
+    doubt([k])
   }
 
   const refused = (k: number): void => {
@@ -185,6 +201,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
       const { shard } = each
       const isResumed = !former.has(shard.k) || each.isInterrupted
       former.delete(shard.k)
+      lostEnds.delete(shard.k)
       // The group may have moved on in the meantime; in doubt the shard is kept.
       if (!isAssigned(shard.k) && !assignment.isInDoubt) {
         void closeWriter(shard)
@@ -217,6 +234,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
       routes.sync(shards.values())
     },
     doubt,
+    loseEnd,
     refused,
     yieldTo,
     async close() {

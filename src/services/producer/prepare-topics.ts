@@ -1,11 +1,12 @@
 import { withDeadline } from '../../control/deadline.ts'
 import { type ReadRange, readRanges } from '../../control/read-range.ts'
 import { presenceOf } from '../../control/topic-presence.ts'
+import type { Channel } from '../../domain/events.ts'
 import { counts, emptyMemory } from '../../domain/reader-rules.ts'
 import type { OutgoingRecord, TopicDescription } from '../../ports/broker.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
-import type { Route } from './routes.ts'
+import { type Route, startOf } from './routes.ts'
 import type { Shard } from './shard.ts'
 
 /** How long one publish to dynamic topics may take: so long may one that cannot be written hold up the fixed ones (R3). */
@@ -36,7 +37,7 @@ export function beginPreparationStep(): PreparationStep {
 interface Prepared {
   /** The markers that are still to be written in front of the records. */
   readonly markers: ReadonlyMap<Route, readonly OutgoingRecord[]>
-  /** Streams for which the step had no time: nothing may be written into their topics yet. */
+  /** Streams for which the step had no time, or that have to begin anew: nothing may be written into their topics yet. */
   readonly late: readonly Route[]
   /** Streams whose topic the broker does not show, or shows under another identity. */
   readonly missing: readonly Route[]
@@ -61,7 +62,7 @@ export async function prepareTopics(
       (shard) => route.progress.get(shard.k)?.prepared === false,
     )
     if (unprepared.length === 0) continue
-    const old = unprepared.filter((shard) => (route.start[shard.k] ?? 0) <= shard.tails[route.channel].marker)
+    const old = unprepared.filter((shard) => startOf(route, shard) <= shard.tails[route.channel].marker)
     if (old.length > 0) toRead.push({ route, shards: unprepared })
     else markers.set(route, unprepared.map(markerOf))
   }
@@ -86,6 +87,7 @@ async function readInChunks(
   signal: AbortSignal,
 ): Promise<Pick<Prepared, 'late' | 'missing'>> {
   const missing: Route[] = []
+  const anew: Route[] = []
   let read = 0
   while (read < topics.length && step.mayRead()) {
     const asked = topics.slice(read, read + CHUNK_TOPICS)
@@ -105,9 +107,9 @@ async function readInChunks(
       chunk.push({ ...each, from })
       records += (description.offsets[0]?.end ?? 0) - from
     }
-    if (chunk.length > 0) await readHeld(parts, chunk, signal)
+    if (chunk.length > 0) anew.push(...(await readHeld(parts, chunk, signal)))
   }
-  return { late: topics.slice(read).map(({ route }) => route), missing }
+  return { late: [...topics.slice(read).map(({ route }) => route), ...anew], missing }
 }
 
 async function describeTopics(
@@ -135,11 +137,14 @@ async function startOfReading(
   return Math.max(offsets[0]?.earliest ?? 0, since - SLACK_RECORDS)
 }
 
+/** Reads what topics hold; gives the streams that have to begin anew. */
 async function readHeld(
-  { broker, topics }: ProducerParts,
+  parts: ProducerParts,
   chunk: readonly (HeldTopic & { readonly from: number })[],
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly Route[]> {
+  const { broker, topics } = parts
+  const anew = new Set<Route>()
   const entries = chunk.map(({ route, shards }) => ({
     ...{ topic: route.topic, topicId: route.topicId, partition: 0, shared: true as const },
     records: shards.map(markerOf),
@@ -161,11 +166,33 @@ async function readHeld(
     signal,
   )
   for (const { route, shards } of chunk) {
-    for (const { k } of shards) {
-      const progress = route.progress.get(k)
+    for (const shard of shards) {
+      const progress = route.progress.get(shard.k)
       if (progress === undefined) continue
-      progress.held = memories.get(route.topic)?.positions[topics[route.channel]]?.[k]?.[0] ?? -1
+      const held = memories.get(route.topic)?.positions[topics[route.channel]]?.[shard.k]?.[0] ?? -1
+      const next = firstNew(shard, route.channel)
+      if (!progress.isRead && progress.anew === undefined && held >= next) {
+        progress.anew = `partition ${shard.k} of ${topics[route.channel]} has lost its end: the stream held ${held}, and it went on at ${next}`
+        progress.behind = next
+        parts.log.error(
+          { topic: route.topic, shard: shard.k, code: 'OFFSET_OUT_OF_RANGE' },
+          'a stream begins anew: the fixed topic has lost its end',
+        )
+        anew.add(route)
+      }
+      progress.isRead = true
+      progress.held = progress.anew === undefined ? held : -1
       progress.prepared = true
     }
   }
+  return [...anew]
+}
+
+/**
+ * The first offset of a fixed partition that no former owner can have derived. Where a stream holds it all the same, the log has lost its end, and its
+ * offsets come a second time.
+ */
+function firstNew({ tails, lost }: Shard, channel: Channel): number {
+  const found = lost.get(channel)
+  return found?.code === 'OFFSET_OUT_OF_RANGE' ? found.at : tails[channel].marker
 }

@@ -166,6 +166,12 @@ export function createFixedPublisher(
   const accept = ({ shard, channel, baseOffset, events }: Sent): boolean => {
     const tail = shard.tails[channel]
     if (shards.get(shard.k) !== shard) return false
+    if (baseOffset < tail.expected) {
+      // They lie in the log: it has lost what was before, or is another one. Nobody else wrote.
+      tail.expected = baseOffset + events.length
+      ownership.loseEnd(shard.k, channel, baseOffset)
+      return true
+    }
     if (baseOffset !== tail.expected) {
       ownership.yieldTo(shard.k)
       return false

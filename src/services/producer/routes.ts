@@ -17,6 +17,10 @@ export interface Progress {
   prepared: boolean
   /** The highest fixed offset that the topic holds of this shard. */
   held: number
+  /** Why the stream begins anew, with a `reset`; undefined once its readers are told. */
+  anew: string | undefined
+  /** Whether what its topic holds was read by this owner. */
+  isRead: boolean
   /** Whether the stream still has to begin with the latest known values (R11). */
   latestDue: boolean
   /** When it was last derived, where not at the checkpoint: what the topic holds is looked for from there on. */
@@ -226,6 +230,16 @@ export class Routes {
   }
 }
 
+/** The fixed offset of a shard from which on a stream wants something, in the log of now. */
+export function startOf({ channel, start, readyOffset }: Route, { k, logs, lost }: Shard): number {
+  if (readyOffset < logs[channel].since) return 0
+  const own = start[k] ?? 0
+  const found = lost.get(channel)
+  return found?.code === 'OFFSET_OUT_OF_RANGE' && readyOffset < found.registryOffset
+    ? Math.min(own, found.at)
+    : own
+}
+
 function restKey(shard: number, channel: Channel): string {
   return `${shard}:${channel}`
 }
@@ -253,14 +267,22 @@ function placeOn(shard: Shard, route: Route, isAside: boolean, passed: PassedOve
   const covered = passed
     ? passed.positions[route.channel] !== undefined
     : route.readyOffset < restored.registryOffset
-  const start = route.start[shard.k] ?? 0
+  const start = startOf(route, shard)
+  const lost = shard.lost.get(route.channel)
   const positions = passed?.positions ?? restored.positions
   const checkpointed = (passed ? undefined : restored.behind[route.id]) ?? positions[route.channel] ?? 0
+  if (lost?.code === 'TOPIC_REPLACED' && covered) {
+    const next = restored.positions[route.channel] ?? 0
+    const isNew = { notBefore: next, behind: next, anew: lost.reason, latestDue: false }
+    return { ...isNew, prepared: false, isRead: false, held: -1, derivedAt: passed?.at }
+  }
   const next = covered ? Math.max(start, checkpointed) : start
   return {
     notBefore: next,
     behind: isAside || next < Math.max(tail.derivedTo, tail.chosenTo) ? next : undefined,
+    anew: undefined,
     prepared: false,
+    isRead: false,
     held: -1,
     latestDue: !covered && hasLatestValue(route.channel),
     derivedAt: passed?.at,

@@ -3,7 +3,7 @@ import { decodeEvent, EVENT_VERSION } from '../../domain/event-codec.ts'
 import { CHANNELS, type Channel, type Trade } from '../../domain/events.ts'
 import type { RecordHeaders } from '../../domain/record.ts'
 import { TradeWindow } from '../../domain/trade-window.ts'
-import type { Checkpoint } from './checkpoint.ts'
+import type { Checkpoint, FixedLog } from './checkpoint.ts'
 
 /** Stands among the markets for all that were forgotten; no market has a name without a colon. */
 const FORGOTTEN_MARKETS = '*'
@@ -34,6 +34,17 @@ export interface Tail {
   lookedTo: number
 }
 
+/** What happened to a partition of a fixed topic, so that positions of before do not hold any more. */
+export type LostLog =
+  | { readonly code: 'TOPIC_REPLACED'; readonly reason: string }
+  /** It has lost its end from `at` on. Streams that got ready before an offset of the registry may have starts in what was lost. */
+  | {
+      readonly code: 'OFFSET_OUT_OF_RANGE'
+      readonly reason: string
+      readonly at: number
+      readonly registryOffset: number
+    }
+
 /** A shard that this process owns: partition k of every fixed topic, under one epoch. */
 export class Shard {
   readonly k: number
@@ -42,6 +53,10 @@ export class Shard {
   readonly restored: Checkpoint
   readonly tails: Record<Channel, Tail>
   readonly windows: Map<string, TradeWindow>
+  /** The fixed topics that its positions are of. */
+  readonly logs: Readonly<Record<Channel, FixedLog>>
+  /** The fixed topics that are not what they were at the checkpoint. */
+  readonly lost: ReadonlyMap<Channel, LostLog>
   /** Markets whose window has changed since it was last written with a checkpoint. */
   readonly changed = new Set<string>()
   /** Markets that were asked for since `forgetMarkets` was last called. */
@@ -60,11 +75,15 @@ export class Shard {
     restored: Checkpoint,
     markers: Record<Channel, number>,
     windows: Map<string, TradeWindow>,
+    logs: Readonly<Record<Channel, FixedLog>>,
+    lost: ReadonlyMap<Channel, LostLog> = new Map(),
   ) {
     this.k = k
     this.ownership = ownership
     this.restored = restored
     this.windows = windows
+    this.logs = logs
+    this.lost = lost
     this.tails = Object.fromEntries(
       CHANNELS.map((channel): [Channel, Tail] => {
         const marker = markers[channel]

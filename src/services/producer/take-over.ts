@@ -7,6 +7,7 @@ import { counts, emptyMemory, type ReaderMemory } from '../../domain/reader-rule
 import { toTapelineError } from '../../errors.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
 import { CheckpointReader } from './checkpoint.ts'
+import { judgeLogs, type LostEnds } from './lost-logs.ts'
 import type { ProducerParts } from './parts.ts'
 import { Shard, type Tail } from './shard.ts'
 
@@ -16,6 +17,8 @@ export interface FormerOwnership {
   readonly expected: Readonly<Record<Channel, number>>
   /** The epochs that this process has claimed since, in take-overs that were interrupted: no other owner's. */
   readonly claimed: Set<number>
+  /** Per channel whose log has lost its end meanwhile: the first offset that it lost. */
+  readonly lostFrom: LostEnds
 }
 
 export interface TakenShard {
@@ -126,12 +129,15 @@ async function readTails(
     closeQuietly(ownership)
   }
   if (owners.size === 0) return { taking: [], unreadable }
+  const described = await broker.describeTopics(Object.values(topics), signal)
+  const shown = new Map(described.map((topic) => [topic.name, topic]))
   const markers = await writeMarkers(parts, owners, signal)
   const taking = new Map<number, Taking>()
   for (const [k, ownership] of owners) {
     const { checkpoint, windows } = checkpoints.get(k) ?? new CheckpointReader()
-    const shard = new Shard(k, ownership, checkpoint, markers.get(k) as Record<Channel, number>, windows)
-    taking.set(k, beginTaking(shard, former.get(k)))
+    const { restored, logs, lost } = judgeLogs(parts, k, checkpoint, shown, former.get(k)?.lostFrom ?? {})
+    const ofShard = markers.get(k) as Record<Channel, number>
+    taking.set(k, beginTaking(new Shard(k, ownership, restored, ofShard, windows, logs, lost), former.get(k)))
   }
 
   const channelOf = new Map(CHANNELS.map((channel) => [topics[channel], channel]))
@@ -173,7 +179,7 @@ async function readTails(
 }
 
 function beginTaking(shard: Shard, former: FormerOwnership | undefined): Taking {
-  const { k, restored } = shard
+  const { k, restored, lost } = shard
   const epochAt = (channel: Channel): number => restored.epochs[channel] ?? -1
   const memories = Object.fromEntries(
     CHANNELS.map((channel) => [
@@ -184,7 +190,10 @@ function beginTaking(shard: Shard, former: FormerOwnership | undefined): Taking 
   return {
     ...{ shard, former, memories, landed: { trade: 0, quote: 0, candle: 0, book: 0, status: 0 } },
     // A checkpoint of a later owner: what that one wrote may lie before it, and is not read.
-    isInterrupted: former !== undefined && CHANNELS.some((channel) => isOthers(former, epochAt(channel))),
+    // What landed in a log that is not what it was cannot be told by offsets: it is judged by what the windows know.
+    isInterrupted:
+      former !== undefined &&
+      (lost.size > 0 || CHANNELS.some((channel) => isOthers(former, epochAt(channel)))),
     isFenced: false,
   }
 }

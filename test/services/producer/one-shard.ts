@@ -6,11 +6,11 @@ import { registryEntry } from '../../../src/control/records.ts'
 import { openRegistry } from '../../../src/control/registry.ts'
 import { ensureTopics, findTopic } from '../../../src/control/topics.ts'
 import type { Channel, Trade } from '../../../src/domain/events.ts'
-import type { StoredRecord } from '../../../src/ports/broker.ts'
+import type { Broker, StoredRecord } from '../../../src/ports/broker.ts'
 import type { Log, Meter } from '../../../src/ports/log.ts'
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
 import { NAMES } from '../../names.ts'
-import { quietAlerts, quietLog, quietMeter } from '../../quiet.ts'
+import { quietLog, quietMeter } from '../../quiet.ts'
 import { disturb } from '../disturbances.ts'
 import { ProcessBroker } from '../process-broker.ts'
 import { idleSource } from './idle-source.ts'
@@ -35,9 +35,9 @@ export const trades = (symbol: string, ...ids: string[]) => ({
   }),
 })
 
-/** A producer that owns the only shard, over a broker whose publishes can be watched. */
-export async function setUp(t: TestContext, folder = ':memory:') {
-  const broker = await openEmbeddedBroker({ folder })
+/** A producer that owns the only shard, over a broker whose publishes can be watched: one of its own, or one that is given. */
+export async function setUp(t: TestContext, on: string | Broker = ':memory:') {
+  const broker = typeof on === 'string' ? await openEmbeddedBroker({ folder: on }) : on
   await ensureTopics(
     broker,
     { names: NAMES, partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 },
@@ -49,6 +49,7 @@ export async function setUp(t: TestContext, folder = ':memory:') {
   const mine = new ProcessBroker(broker)
   const state = disturb(mine)
   const clock = { skippedMs: 0 }
+  const alerts: Record<string, string> = {}
   const counts = new Map<string, Record<string, number>>()
   const meter: Meter = {
     ...quietMeter,
@@ -62,7 +63,14 @@ export async function setUp(t: TestContext, folder = ':memory:') {
   const log: Log = { ...quietLog, warn: (fields) => warnings.push({ ...fields }), child: () => log }
   const services = await createProducerServices(
     {
-      alerts: quietAlerts,
+      alerts: {
+        raise(id, code) {
+          alerts[id] = code
+        },
+        clear(id) {
+          delete alerts[id]
+        },
+      },
       names: NAMES,
       ...{ source: idleSource, markets: [], registry, bus, instance: 'producer', topics: TOPICS },
       broker: mine,
@@ -77,10 +85,17 @@ export async function setUp(t: TestContext, folder = ':memory:') {
     },
     NEVER,
   )
-  t.after(async () => {
+  let isEnded = false
+  const end = async (): Promise<void> => {
+    if (isEnded) return
+    isEnded = true
     await services.close(NEVER)
+    await leader.writer.close()
     await registry.close()
     await bus.close()
+  }
+  t.after(async () => {
+    await end()
     await broker.close()
   })
 
@@ -131,6 +146,18 @@ export async function setUp(t: TestContext, folder = ':memory:') {
     while ((await services.publishDynamic(NEVER)).dynamicWaiting);
   }
   return {
+    ...{ end, alerts },
+    /** It ends without a word: no last checkpoint. */
+    async crash() {
+      await mine.kill()
+      isEnded = true
+      t.after(async () => {
+        mine.bury()
+        await services.close(NEVER).catch(() => undefined)
+        await registry.close()
+        await bus.close()
+      })
+    },
     ...{ broker, registry, services, mine, state, clock, warnings, announce, endOfTrades, idsIn, derive },
     /** What a counter came to, by its label. */
     counted: (name: string) => counts.get(name),

@@ -49,7 +49,7 @@ test('a market without a trade for 90 days leaves the checkpoint, and its repeat
   for (const record of await recordsOf(world, NAMES.checkpoints)) reader.take(record)
   assert.deepEqual([...reader.unreadable], [])
   assert.equal(reader.windows.has('x:OLD-USD'), false)
-  const next = new Shard(0, {} as never, reader.checkpoint, MARKERS, reader.windows)
+  const next = new Shard(0, {} as never, reader.checkpoint, MARKERS, reader.windows, {} as never)
   const event = (n: number): Trade => trades('OLD-USD', '1', '2', '3').items[n]?.event as Trade
   for (const n of [0, 1, 2]) assert.equal(next.window('x:OLD-USD').judge(event(n)), 'maybe')
   const fresh = { ...event(0), id: '4', ts: Date.now() * 1000 }

@@ -1,0 +1,62 @@
+import { CHANNELS, type Channel } from '../../domain/events.ts'
+import type { TopicDescription } from '../../ports/broker.ts'
+import type { Checkpoint, FixedLog } from './checkpoint.ts'
+import type { ProducerParts } from './parts.ts'
+import type { LostLog } from './shard.ts'
+
+/** Per channel whose log has lost its end: the first offset that it lost. */
+export type LostEnds = Readonly<Partial<Record<Channel, number>>>
+
+interface JudgedLogs {
+  /** The checkpoint, with positions that hold in the logs of now. */
+  readonly restored: Checkpoint
+  readonly logs: Readonly<Record<Channel, FixedLog>>
+  readonly lost: ReadonlyMap<Channel, LostLog>
+}
+
+/**
+ * Compares the positions of a checkpoint with the fixed topics as the broker shows them. One that somebody made anew is read from its beginning, and one
+ * that is shorter than it was (it lost its end in a power failure) from there. Both are told. Streams begin anew, with a `reset`, where they hold
+ * positions that come a second time: those of a topic that was made anew at once, the others when what they hold is read.
+ */
+export function judgeLogs(
+  { topics, registry, alerts, log }: ProducerParts,
+  k: number,
+  checkpoint: Checkpoint,
+  shown: ReadonlyMap<string, TopicDescription>,
+  lostFrom: LostEnds,
+): JudgedLogs {
+  const positions = { ...checkpoint.positions }
+  const epochs = { ...checkpoint.epochs }
+  const lost = new Map<Channel, LostLog>()
+  const tell = (channel: Channel, found: LostLog): void => {
+    const topic = topics[channel]
+    lost.set(channel, found)
+    log.error({ shard: k, topic, code: found.code }, found.reason)
+    alerts.raise(`lost:${topic}:${k}`, found.code, found.reason)
+  }
+  const judge = (channel: Channel): FixedLog => {
+    const topic = topics[channel]
+    const { id = '', offsets = [] } = shown.get(topic) ?? {}
+    const { earliest = 0, end = 0 } = offsets[k] ?? {}
+    const known = checkpoint.logs?.[channel] ?? { id, since: 0 }
+    const position = positions[channel] ?? 0
+    if (known.id !== id) {
+      const reason = `${topic} was deleted and made anew by somebody else: what partition ${k} held up to ${position - 1} is gone`
+      tell(channel, { code: 'TOPIC_REPLACED', reason })
+      positions[channel] = earliest
+      delete epochs[channel]
+      return { id, since: registry.view.nextOffset }
+    }
+    const at = Math.min(lostFrom[channel] ?? position, end)
+    if (at < position || lostFrom[channel] !== undefined) {
+      const reason = `partition ${k} of ${topic} has lost its end: it went on at ${at}`
+      tell(channel, { code: 'OFFSET_OUT_OF_RANGE', reason, at, registryOffset: registry.view.nextOffset })
+      positions[channel] = Math.min(position, at)
+    }
+    return known
+  }
+  const logs = Object.fromEntries(CHANNELS.map((channel) => [channel, judge(channel)]))
+  const restored = { ...checkpoint, positions, epochs }
+  return { restored, logs: logs as Record<Channel, FixedLog>, lost }
+}

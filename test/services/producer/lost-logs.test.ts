@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { readRanges } from '../../../src/control/read-range.ts'
+import { findTopic } from '../../../src/control/topics.ts'
+import type { Trade } from '../../../src/domain/events.ts'
+import { emptyMemory } from '../../../src/domain/reader-rules.ts'
+import { toTopicBatches } from '../../../src/services/consumer-dynamic/topic-batches.ts'
+import { MemoryBroker } from '../../world/memory-broker.ts'
+import { NEVER, setUp, trades } from './one-shard.ts'
+
+const TRADES = 'market.trades'
+
+const ids = (from: number, to: number): string[] =>
+  Array.from({ length: to - from }, (_, i) => `t${from + i}`)
+
+/** Producers one after the other, each the only one, over a log that may be another one than it was. */
+function setUpLog(t: TestContext) {
+  const broker = new MemoryBroker(Date.now)
+  t.after(() => broker.close())
+  const start = () => setUp(t, broker)
+  const partition = () => broker.topics.get(TRADES)?.partition(0)
+
+  return {
+    ...{ broker, start },
+    /** Somebody deletes the fixed topic and makes it anew. */
+    async makeAnew(): Promise<void> {
+      const [topic] = await broker.describeTopics([TRADES], NEVER)
+      assert.ok(topic)
+      await broker.deleteTopics([topic], NEVER)
+      await broker.createTopics([{ name: TRADES, partitions: 1, retentionMs: 1e9 }], NEVER)
+    },
+    /** The fixed topic loses so many records at its end. */
+    loseEnd(records: number): void {
+      partition()?.cut((partition()?.end ?? 0) - records)
+    },
+    end: (): number => partition()?.end ?? 0,
+    /** What an application gets of a topic that it has read from its beginning: trades, and `reset`. */
+    async got(topic: string): Promise<string[]> {
+      const description = await findTopic(broker, topic, NEVER)
+      const { end = 0 } = description?.offsets[0] ?? {}
+      const found: string[] = []
+      const memory = emptyMemory()
+      await readRanges(
+        broker,
+        [{ topic, partition: 0, offset: 0, end }],
+        (fetch) => {
+          for (const { events, reset } of toTopicBatches(fetch, 0, memory)) {
+            for (const { value } of events)
+              found.push((JSON.parse(Buffer.from(value).toString()) as Trade).id)
+            if (reset !== null) found.push('reset')
+          }
+        },
+        NEVER,
+      )
+      return found
+    },
+  }
+}
+
+type Producer = Awaited<ReturnType<ReturnType<typeof setUpLog>['start']>>
+
+async function trade({ services, derive }: Producer, from: number, to: number): Promise<void> {
+  await services.publishFixed(trades('A-B', ...ids(from, to)), NEVER)
+  await derive()
+}
+
+test('a fixed topic that others made anew while no producer ran: streams begin anew with a reset, and it is told', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce('app.one', ['*'], 0)
+  await trade(first, 0, 50)
+  await first.end()
+  await log.makeAnew()
+
+  const second = await log.start()
+  await trade(second, 50, 55)
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 55)])
+  assert.deepEqual(second.alerts, { 'lost:market.trades:0': 'TOPIC_REPLACED' })
+  await second.announce('app.two', ['*'], log.end())
+  await trade(second, 55, 60)
+  await second.end()
+
+  const third = await log.start()
+  await trade(third, 60, 65)
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 65)])
+  assert.deepEqual(await log.got('app.two'), ids(55, 65))
+  assert.deepEqual(third.alerts, {}, 'once')
+})
+
+test('a stream whose start lay far in a topic that others made anew goes on in the new one', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await trade(first, 0, 500)
+  await first.announce('app.late', ['*'], log.end())
+  await trade(first, 500, 501)
+  await first.end()
+  await log.makeAnew()
+  const second = await log.start()
+  await trade(second, 501, 511)
+  await second.end()
+  const third = await log.start()
+  await trade(third, 511, 521)
+  assert.deepEqual(await log.got('app.late'), ['t500', 'reset', ...ids(501, 521)])
+})
+
+test('a fixed topic that others make anew under a running producer: nothing in hand is dropped or repeated', async (t) => {
+  const log = setUpLog(t)
+  const producer = await log.start()
+  await producer.announce('app.one', ['*'], 0)
+  await trade(producer, 0, 50)
+  await log.makeAnew()
+  await trade(producer, 50, 60)
+  await trade(producer, 60, 70)
+  assert.deepEqual(await producer.idsIn(TRADES), ids(50, 70))
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 70)])
+  assert.deepEqual(producer.services.shards(), [0])
+  assert.deepEqual(producer.alerts, { 'lost:market.trades:0': 'TOPIC_REPLACED' })
+})
+
+test('a fixed topic that lost its end under a running producer: what is in hand is published, and streams are told', async (t) => {
+  const log = setUpLog(t)
+  const producer = await log.start()
+  await producer.announce('app.one', ['*'], 0)
+  await trade(producer, 0, 50)
+  log.loseEnd(10)
+  await trade(producer, 50, 55)
+  await trade(producer, 55, 75)
+  assert.deepEqual(await producer.idsIn(TRADES), [...ids(0, 40), ...ids(50, 75)])
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 75)])
+  assert.deepEqual(producer.alerts, { 'lost:market.trades:0': 'OFFSET_OUT_OF_RANGE' })
+})
+
+for (const { lost, what } of [
+  { lost: 30, what: 'more than the checkpoint had' },
+  { lost: 5, what: 'only what came after the checkpoint' },
+])
+  test(`a fixed topic that lost its end while no producer ran, ${what}`, async (t) => {
+    const log = setUpLog(t)
+    const first = await log.start()
+    await first.announce('app.one', ['*'], 0)
+    await trade(first, 0, 30)
+    // The last checkpoint is of before these.
+    await first.services.publishFixed({ items: [] }, NEVER)
+    first.clock.skippedMs += 2_000
+    await first.services.publishFixed({ items: [] }, NEVER)
+    await trade(first, 30, 50)
+    await first.crash()
+    log.loseEnd(lost)
+    const second = await log.start()
+    await trade(second, 50, 60)
+    await trade(second, 60, 100)
+    assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 100)])
+  })
