@@ -27,6 +27,7 @@ export interface Waiting {
 const PASSES: Partial<Record<ErrorCode, (names: ServerNames) => string | undefined>> = {
   BROKER_UNAVAILABLE: ({ broker }) => broker,
   STORE_UNAVAILABLE: ({ store }) => store,
+  STORE_FULL: ({ store }) => store,
   TIMEOUT: ({ broker, store }) => [broker, store].filter(Boolean).join(' or ') || undefined,
 }
 

@@ -45,6 +45,8 @@ export class StoreHost {
   readonly #jobs = new Map<string, string | undefined>()
   #settings: WorkerSettings
   #thread: Thread
+  /** Why the thread has ended, or does not open. */
+  #endedBy: unknown
   #reopenedAt = Number.NEGATIVE_INFINITY
   #serving: Promise<void> | undefined
   #maintaining = false
@@ -115,6 +117,7 @@ export class StoreHost {
             // The thread answers an operation with its own kind of result (`worker.ts`).
             resolve(result as Operations[K]['result'])
           } catch (error) {
+            if (thread.ended) this.#endedBy = error
             reject(error)
           } finally {
             signal?.removeEventListener('abort', onAbort)
@@ -147,7 +150,7 @@ export class StoreHost {
   async #reopen(): Promise<void> {
     if (!this.#thread.ended) return
     if (performance.now() - this.#reopenedAt < REOPEN_MS)
-      throw unavailable('The embedded database has ended.')
+      throw this.#endedBy ?? unavailable('The embedded database has ended.')
     this.#log.warn({}, 'the embedded database has ended; opening it again')
     await this.#openThread()
     this.#memory.reopened()
@@ -156,6 +159,10 @@ export class StoreHost {
   async #openThread(): Promise<void> {
     try {
       this.#thread = await openThread(this.#settings)
+      this.#endedBy = undefined
+    } catch (error) {
+      this.#endedBy = error
+      throw error
     } finally {
       // From the end of the attempt on: on a busy machine one takes longer than the pause.
       this.#reopenedAt = performance.now()

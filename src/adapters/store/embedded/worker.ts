@@ -6,6 +6,7 @@ import { claim } from '../offsets.ts'
 import { readOnlyQuery } from '../read-only-query.ts'
 import { SessionLostError } from '../session.ts'
 import { write } from '../write.ts'
+import { fullOr } from './disk.ts'
 import { type Engine, openEngine } from './engine.ts'
 import { prepareFolder } from './folder.ts'
 import { Maintenance } from './maintenance.ts'
@@ -77,7 +78,8 @@ async function answer(engine: Engine, handlers: Handlers, request: Request): Pro
   } catch (error) {
     const ended = error instanceof SessionLostError || engine.lost
     const coded = toTapelineError(error, ended ? 'STORE_UNAVAILABLE' : 'INTERNAL')
-    send({ kind: ended ? 'ended' : 'failed', id, error: errorMessage(coded) })
+    const told = ended ? await fullOr(settings.folder, coded) : coded
+    send({ kind: ended ? 'ended' : 'failed', id, error: errorMessage(told) })
   }
 }
 
@@ -89,5 +91,6 @@ try {
   port.on('message', (request: Request) => void answer(engine, handlers, request))
   send({ kind: 'opened' })
 } catch (error) {
-  send({ kind: 'unopened', error: errorMessage(toTapelineError(error, 'STORE_UNAVAILABLE')) })
+  const coded = toTapelineError(error, 'STORE_UNAVAILABLE')
+  send({ kind: 'unopened', error: errorMessage(await fullOr(settings.folder, coded)) })
 }
