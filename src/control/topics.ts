@@ -54,7 +54,10 @@ async function refuseForeign(
     isDynamicName(names, name),
   )
   const taken = fixed ?? dynamic?.name
-  if (taken !== undefined)
+  if (taken === undefined) return
+  // Another process of this platform may have begun it since the first look.
+  const [begun] = await broker.describeTopics([names.registry], signal)
+  if (begun === undefined)
     throw new TapelineError('PREFIX_TAKEN', `${taken} is in use, but there is no ${names.registry}`)
 }
 

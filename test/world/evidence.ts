@@ -4,6 +4,7 @@ import { counts, emptyMemory } from '../../src/domain/reader-rules.ts'
 import type { StoredRecord } from '../../src/ports/broker.ts'
 import type { MemoryBroker } from './memory-broker.ts'
 import type { MemoryTopic } from './memory-log.ts'
+import type { MemoryStore } from './memory-store.ts'
 
 /** A record of a fixed topic that counts, decoded. */
 export interface FixedRecord<C extends Channel = Channel> {
@@ -62,10 +63,34 @@ export function readDynamic(topic: MemoryTopic): DynamicRecord[] {
   }))
 }
 
-/** The reasons of markers that say that what should lie before them is gone. */
-export function holesIn(topic: MemoryTopic): number {
+/** Records of a partition that are gone for good, as somebody was told: both ends are gone. */
+export interface Hole {
+  readonly place: string
+  readonly from: number
+  readonly to: number
+}
+
+/** What the markers in a dynamic topic tell of fixed records that are gone, by shard; and where they lie. */
+export function holesIn(topic: MemoryTopic): (Hole & { readonly at: number })[] {
   const records = topic.partitions[0]?.archive ?? []
-  return records.filter(({ headers, value }) => headers.kind === 'marker' && value !== null).length
+  return records.flatMap(({ headers, value, offset }) => {
+    if (headers.kind !== 'marker' || value === null) return []
+    const told = /fixed records (\d+) to (\d+) of shard (\d+) are gone/.exec(Buffer.from(value).toString())
+    return told ? [{ place: `${told[3]}`, from: Number(told[1]), to: Number(told[2]), at: offset }] : []
+  })
+}
+
+/** What the table `status` tells of fixed records that were gone before they were stored, by `topic:partition`. */
+export function holesInRows(store: MemoryStore): Hole[] {
+  return (store.rows.get('status') ?? []).flatMap((row) => {
+    const told = /retention removed offsets (\d+) to (\d+) of (\S+) before they were stored/.exec(row)
+    return told ? [{ place: `${told[3]}`, from: Number(told[1]), to: Number(told[2]) }] : []
+  })
+}
+
+/** Whether a record lies in one of these holes. */
+export function isGone(holes: readonly Hole[], where: string, offset: number): boolean {
+  return holes.some(({ place, from, to }) => place === where && from <= offset && offset <= to)
 }
 
 function counted(records: readonly StoredRecord[]): StoredRecord[] {

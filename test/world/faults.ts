@@ -12,6 +12,9 @@ interface FaultKind {
   readonly begin: (simulation: Simulation, random: Random) => (() => void) | undefined
 }
 
+/** A topic keeps a record for so long at least. */
+const SHORTEST_KEPT_MS = 5_000
+
 /** All that can go wrong in a world. */
 export const FAULTS = {
   storm: {
@@ -177,6 +180,18 @@ export const FAULTS = {
       for (const name of [NAMES.registry, NAMES.checkpoints])
         for (const partition of broker.topics.get(name)?.partitions ?? [])
           partition.compact(partition.end - Math.floor(random() * 20))
+      return () => {}
+    },
+  },
+  retention: {
+    what: 'retention removes all but the last seconds of fixed and dynamic topics',
+    weight: 1,
+    lasts: [0, 0],
+    begin({ world: { broker, clock } }, random) {
+      for (const { spec, partitions } of broker.topics.values())
+        if ((spec.name.startsWith('market.') || isOfStream(spec.name)) && random() < 0.5)
+          for (const partition of partitions)
+            partition.removeOlder(clock.now - SHORTEST_KEPT_MS - random() * 20_000)
       return () => {}
     },
   },

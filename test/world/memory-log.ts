@@ -61,6 +61,11 @@ export class MemoryPartition {
     this.records = this.records.filter((record) => record.offset >= this.earliest)
   }
 
+  /** Retention removes what is older than a time, in milliseconds. */
+  removeOlder(than: number): void {
+    this.removeBefore(this.records.find(({ timestamp }) => timestamp >= than)?.offset ?? this.end)
+  }
+
   /** The log loses its end, as in a power failure. */
   cut(end: number): void {
     this.end = Math.max(this.earliest, Math.min(end, this.end))

@@ -309,5 +309,6 @@ function anewMarker(shard: Shard, topic: string, offset: number, reason: string)
 function holeMarker(shard: Shard, from: number, to: number, why: string): DerivedRecord {
   const reason = `fixed records ${from} to ${to - 1} of shard ${shard.k} are gone: ${why}`
   const value = new TextEncoder().encode(JSON.stringify({ reset: reason }))
-  return { shard, offset: to, record: { key: null, value, headers: shard.markerHeaders } }
+  // A topic that holds the last of them, or more, misses nothing of them.
+  return { shard, offset: to - 1, record: { key: null, value, headers: shard.markerHeaders } }
 }

@@ -148,3 +148,20 @@ test('a platform does not begin where another one has what its prefixes name; wi
 })
 
 const MARKER = { key: null, value: null, headers: { v: 1, kind: 'marker', shard: 0, epoch: 0 } } as const
+
+test('a process that looked before another one began the platform, and goes on later, takes its part', async (t) => {
+  const world = await setUp(t)
+  const { broker } = world
+  const leader = await world.start('leader')
+  await leader.desk.request({ leaseId: 'l', app: 'a', ...tradesOf('A-USD') }, NEVER)
+  let looks = 0
+  const late = Object.assign(Object.create(broker) as Broker, {
+    describeTopics: async (...call: Parameters<Broker['describeTopics']>) =>
+      looks++ === 0 ? [] : broker.describeTopics(...call),
+    listTopics: broker.listTopics.bind(broker),
+    createTopics: broker.createTopics.bind(broker),
+  })
+  const settings = { names: NAMES, partitions: 2, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
+  const topics = await ensureTopics(late, settings, NEVER)
+  assert.ok(topics.has(NAMES.registry))
+})
