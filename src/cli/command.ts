@@ -1,12 +1,17 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { TapelineError } from '../errors.ts'
+import type { Painted } from './paint.ts'
 
 /** Where a command writes, and what ends it early. */
 export interface Terminal {
   /** What a program or a person asked for: standard output. */
-  print(text: string): void
+  print(...parts: readonly (string | Painted)[]): void
+  /** The same of many lines, as fast as its reader takes them. Rejects when `signal` aborts. */
+  printLines(lines: Iterable<string>): Promise<void>
   /** Progress, hints and warnings: standard error. */
-  note(text: string): void
+  note(...parts: readonly (string | Painted)[]): void
+  /** The width of the terminal that is printed to; undefined where it is none. */
+  readonly columns: number | undefined
   /** Aborted by Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal
 }
@@ -16,6 +21,10 @@ export type Flags = Readonly<Record<string, string | boolean | readonly (string 
 
 export interface Command {
   readonly name: string
+  /** Whether it runs until Ctrl-C with a log on standard error, where all is of one format then. */
+  readonly runsPlatform?: true
+  /** What may stand behind it, such as `list`. */
+  readonly subcommands?: readonly string[]
   /** One line for the list of commands. */
   readonly summary: string
   /** The words and flags it takes, for `--help`. */

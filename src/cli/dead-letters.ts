@@ -12,7 +12,7 @@ import {
   textFlag,
 } from './command.ts'
 import { runSubcommand } from './subcommand.ts'
-import { formatTable, plainText } from './table.ts'
+import { plainText, printTable } from './table.ts'
 import { timeFlag } from './time-flag.ts'
 
 const HELP = `
@@ -21,9 +21,9 @@ Usage: tapeline dead-letters [list] [--topic T] [--code C] [--since T] [--state 
        tapeline dead-letters replay ID [ID ...] [--json]
        tapeline dead-letters replay --all [--topic T] [--code C] [--since T] [--limit N] [--json]
 
-Records that could not be stored: lists the newest of them, shows what one held, and has them enter again once the
-cause is cured. An ID is topic:partition:offset of the refused record. A replay may be asked for as often as you like: a
-row is never stored twice. It fails (exit code 1) unless every letter was replayed.
+Records that could not be stored: lists the newest of them, shows what one held, and has them enter again
+once the cause is cured. An ID is topic:partition:offset of the refused record. A replay may be asked for
+as often as you like: a row is never stored twice. It fails (exit code 1) unless every letter was replayed.
 
   --topic T    only those of a topic, such as market.trades
   --code C     only those refused for this reason, such as EVENT_INVALID
@@ -55,6 +55,7 @@ export const command: Command = {
     all: { type: 'boolean' },
     json: { type: 'boolean' },
   },
+  subcommands: ['list', 'show', 'replay'],
   run: (flags, words, terminal) => runSubcommand({ list, show, replay }, 'list', flags, words, terminal),
 }
 
@@ -80,7 +81,7 @@ async function list(flags: Flags, words: readonly string[], terminal: Terminal):
   }
   const { deadLetters, total } = answer
   if (deadLetters.length === 0) terminal.note('There are no such dead letters.')
-  else terminal.print(tableOf(deadLetters))
+  else await printLetters(terminal, deadLetters)
   if (total > deadLetters.length) terminal.note(`These are the newest ${deadLetters.length} of ${total}.`)
   return 0
 }
@@ -195,11 +196,12 @@ function refuseFlags(flags: Flags, names: readonly string[], why: string): void 
   if (given !== undefined) throw new TapelineError('USAGE', `--${given} ${why}`)
 }
 
-function tableOf(letters: Page['deadLetters']): string {
+async function printLetters(terminal: Terminal, letters: Page['deadLetters']): Promise<void> {
   const rows = letters.map(({ id, code, refusedAt, size, replayedAt, reason }) => [
-    ...[id, code, refusedAt, String(size), replayedAt === null ? 'open' : 'replayed', reason.slice(0, 100)],
+    ...[id, code, refusedAt, String(size), replayedAt === null ? 'open' : 'replayed', reason],
   ])
-  return formatTable(['ID', 'CODE', 'REFUSED', 'BYTES', 'STATE', 'REASON'], rows)
+  const columns = ['ID', 'CODE', 'REFUSED', 'BYTES', 'STATE', 'REASON']
+  await printTable(terminal, columns, rows, (row) => row, { hasIds: true })
 }
 
 function linesOf(letter: z.output<typeof deadLetterContentSchema>): string {

@@ -10,7 +10,7 @@ import { type Platform, startPlatform } from '../topology.ts'
 import { type Command, countFlag, type Flags, type Terminal, textFlag } from './command.ts'
 import { type Application, startApplication } from './demo/application.ts'
 import {
-  openLog,
+  openPlatformLog,
   PLATFORM_OPTIONS,
   platformSettings,
   untilAborted,
@@ -50,6 +50,7 @@ const SECONDS_TO_EXIT = 10
 
 export const command: Command = {
   name: 'demo',
+  runsPlatform: true,
   summary: 'run everything in one process on simulated markets (npm start)',
   help: HELP,
   options: {
@@ -115,7 +116,7 @@ async function runPlatform(
   terminal: Terminal,
 ): Promise<number> {
   const { config, ownKey } = withOwnKey(configured)
-  const log: Log = openLog(config.log.level)
+  const log: Log = openPlatformLog(config.log.level)
   // Opening a new database takes seconds of both cores: latencies are counted from a while after that.
   let countedFrom = Number.POSITIVE_INFINITY
   let application: Application | undefined

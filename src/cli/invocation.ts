@@ -3,6 +3,10 @@ import { type Flags, textFlag } from './command.ts'
 /** How the user types our commands: in the checkout through npm, which brings the right Node. */
 const TAPELINE = import.meta.url.endsWith('.ts') ? 'npm run -s tapeline --' : 'tapeline'
 
+/** The name of the program before a command or a flag; not where `tapeline` is the name of something else. */
+const COMMAND_IN_TEXT =
+  /\btapeline(?= (COMMAND|--help|[a-z-]+ --help|actors|completion|dead-letters|demo|docs|doctor|graph|help|migrate|replay|simulate|sql|streams|tail|up)\b)/g
+
 const PLAIN_WORD = /^[\w@%+=:,./-]+$/
 
 /** A command to type, with the flags that led to this platform. */
@@ -18,6 +22,11 @@ export function invocation(words: readonly string[], flags: Flags = {}): string 
           ...(data === undefined ? [] : ['--data', data]),
         ]
   return [TAPELINE, ...[...words, ...target].map(quoted)].join(' ')
+}
+
+/** A text with the commands in it as the user types them. */
+export function inCheckout(text: string): string {
+  return text.replace(COMMAND_IN_TEXT, TAPELINE)
 }
 
 /** A word as a shell takes it. */

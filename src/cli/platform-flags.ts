@@ -1,7 +1,7 @@
 import type { ConfigInput } from '../config.ts'
 import { ROLES } from '../config-schema.ts'
 import type { Log } from '../ports/log.ts'
-import { createLog } from '../telemetry/log.ts'
+import { createLog, type LogLevel, logFormat } from '../telemetry/log.ts'
 import { countFlag, type Flags, textFlag } from './command.ts'
 
 /** Flags of every command that runs a platform. */
@@ -39,9 +39,14 @@ export const WITHIN_THIS_PROCESS = {
   store: { kind: 'embedded' },
 } as const satisfies ConfigInput
 
-/** The log of a command: readable on a terminal, JSON lines otherwise. */
-export function openLog(level: 'debug' | 'info' | 'warn' | 'error' | 'silent'): Log {
-  return createLog({ level, pretty: process.stderr.isTTY === true })
+/** The log of a command that runs a platform: readable on a terminal, JSON lines otherwise. */
+export function openPlatformLog(level: LogLevel): Log {
+  return createLog({ level, pretty: logFormat() === 'pretty' })
+}
+
+/** The log of a command that somebody waits for: always readable, as all that it notes on standard error. */
+export function openLog(level: LogLevel): Log {
+  return createLog({ level, pretty: true })
 }
 
 /** Resolves when the signal aborts. */

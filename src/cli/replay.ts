@@ -13,7 +13,7 @@ import {
   type Terminal,
   textFlag,
 } from './command.ts'
-import { openLog, PLATFORM_OPTIONS, platformSettings, WITHIN_THIS_PROCESS } from './platform-flags.ts'
+import { openPlatformLog, PLATFORM_OPTIONS, platformSettings, WITHIN_THIS_PROCESS } from './platform-flags.ts'
 import { describeCapture } from './replay/contents.ts'
 import { countedSource, noCounts, type ReplayCounts } from './replay/counted-source.ts'
 
@@ -43,6 +43,7 @@ const STATUS_EVERY_MS = 10_000
 
 export const command: Command = {
   name: 'replay',
+  runsPlatform: true,
   summary: 'run the platform on recorded frames',
   help: HELP,
   options: {
@@ -66,7 +67,7 @@ export const command: Command = {
     const platform = await startPlatform(
       config,
       {
-        log: openLog(config.log.level),
+        log: openPlatformLog(config.log.level),
         trace: textFlag(flags, 'trace'),
         source: (log) => countedSource(createReplaySource({ path, speed, log, ...skewOf(config) }), counts),
       },

@@ -4,7 +4,7 @@ import { parseModes } from '../simulator/misbehaviour.ts'
 import { type Simulator, type SimulatorStats, startSimulator } from '../simulator/simulator.ts'
 import { type Command, countFlag, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
 import { invocation } from './invocation.ts'
-import { openLog, untilAborted } from './platform-flags.ts'
+import { openPlatformLog, untilAborted } from './platform-flags.ts'
 
 const HELP = `
 Usage: tapeline simulate [--host H] [--port P] [--seed S] [--rate R] [--events N] [--exit]
@@ -38,6 +38,7 @@ const STATUS_EVERY_MS = 10_000
 
 export const command: Command = {
   name: 'simulate',
+  runsPlatform: true,
   summary: 'run the CryptoCompare simulator alone',
   help: HELP,
   options: {
@@ -70,7 +71,7 @@ export const command: Command = {
       ledger: textFlag(flags, 'ledger'),
       misbehave: parseModes(textFlag(flags, 'misbehave') ?? ''),
       heartbeatSeconds: secondsFlag(flags, 'heartbeat'),
-      log: openLog('warn'),
+      log: openPlatformLog('warn'),
     })
     try {
       introduce(simulator, flags, terminal)

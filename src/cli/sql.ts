@@ -5,14 +5,16 @@ import { openStoreAlone } from '../topology/engines.ts'
 import { type ApiClient, TARGET_HELP, TARGET_OPTIONS, targetConfig, throughPlatformOr } from './api-client.ts'
 import { type Command, countFlag, expectWords, type Flags } from './command.ts'
 import { openLog } from './platform-flags.ts'
-import { formatTable } from './table.ts'
+import { printTable } from './table.ts'
 
 const HELP = `
 Usage: tapeline sql "SELECT ..." [--json] [--max-rows N] [--data DIR] [--config FILE] [--api URL]
 
 Runs one read-only statement on the database: through the platform while one runs, else on the server
-that the configuration names, or the data folder itself. Tables: trades, quotes, candles, status, and the views candles_1m, candles_5m, candles_15m,
-candles_1h, candles_4h, candles_1d. Times are UTC with microseconds; integers beyond 2^53 are text.
+that the configuration names, or the data folder itself. Tables: trades, quotes, candles, status, and the
+views candles_1m, candles_5m, candles_15m, candles_1h, candles_4h, candles_1d. Times are UTC with
+microseconds; integers beyond 2^53 are text. Cells that are wider than the terminal are cut (without one
+after 200 characters): --json prints all.
 
   --json          print one JSON array of row objects
   --max-rows N    refuse an answer with more rows (default: 100000, at most 1000000)
@@ -42,7 +44,8 @@ export const command: Command = {
       terminal.print(JSON.stringify(result.rows))
       return 0
     }
-    terminal.print(tableOf(result))
+    const { columns, rows } = result
+    await printTable(terminal, columns, rows, (row) => columns.map((column) => cellOf(row[column])))
     terminal.note(result.rows.length === 1 ? '1 row' : `${result.rows.length} rows`)
     return 0
   },
@@ -91,13 +94,6 @@ async function queryStore(
   } finally {
     await close()
   }
-}
-
-function tableOf({ columns, rows }: SqlResult): string {
-  return formatTable(
-    columns,
-    rows.map((row) => columns.map((column) => cellOf(row[column]))),
-  )
 }
 
 function cellOf(value: unknown): string {

@@ -16,7 +16,7 @@ import { type Command, expectWords, type Flags, type Terminal, textFlag } from '
 import { invocation } from './invocation.ts'
 import { openLog } from './platform-flags.ts'
 import { runSubcommand } from './subcommand.ts'
-import { formatTable } from './table.ts'
+import { printTable } from './table.ts'
 
 const HELP = `
 Usage: tapeline streams [list] [--json]
@@ -74,6 +74,7 @@ export const command: Command = {
     remove: { type: 'string' },
     json: { type: 'boolean' },
   },
+  subcommands: ['list', 'create', 'show', 'delete', 'topics'],
   run: (flags, words, terminal) =>
     runSubcommand({ list, create, show, delete: remove, topics }, 'list', flags, words, terminal),
 }
@@ -82,7 +83,7 @@ async function list(flags: Flags, words: readonly string[], terminal: Terminal):
   expectWords(words, '', 0)
   const answer = await requirePlatform(flags).call('/v1/streams', streamsSchema, terminal.signal)
   if (flags['json']) terminal.print(JSON.stringify(answer))
-  else if (answer.streams.length > 0) terminal.print(tableOf(answer.streams))
+  else if (answer.streams.length > 0) await printStreams(terminal, answer.streams)
   else terminal.note(`There are no streams. ${exampleOf(flags)}`)
   return 0
 }
@@ -142,7 +143,10 @@ async function topics(flags: Flags, words: readonly string[], terminal: Terminal
     const kept = compacted ? 'last of each key' : retentionMs === undefined ? 'for ever' : ageOf(retentionMs)
     return [name, String(partitions), String(earliest), String(end), kept]
   })
-  if (rows.length > 0) terminal.print(formatTable(['TOPIC', 'PARTITIONS', 'EARLIEST', 'END', 'KEPT'], rows))
+  if (rows.length > 0)
+    await printTable(terminal, ['TOPIC', 'PARTITIONS', 'EARLIEST', 'END', 'KEPT'], rows, (row) => row, {
+      hasIds: true,
+    })
   else if (flags['unknown']) terminal.note('Every dynamic topic belongs to a stream.')
   else terminal.note(`There are no dynamic topics. ${exampleOf(flags)}`)
   return 0
@@ -210,7 +214,7 @@ function describe({ spec }: Stream): string {
   return `${spec.channel} of ${spec.symbols.join(', ')} on ${where}`
 }
 
-function tableOf(streams: readonly Stream[]): string {
+async function printStreams(terminal: Terminal, streams: readonly Stream[]): Promise<void> {
   const now = Date.now()
   const rows = streams.map(({ id, app, topic, spec, ttl, standing, lastReadAt }) => [
     id,
@@ -222,10 +226,8 @@ function tableOf(streams: readonly Stream[]): string {
     standing ? 'standing' : ttl === 0 ? 'until deleted' : ageOf(ttl * 1000),
     lastReadAt === null ? 'never' : agoOf(now - Date.parse(lastReadAt)),
   ])
-  return formatTable(
-    ['STREAM', 'CHANNEL', 'SYMBOLS', 'EXCHANGES', 'TOPIC', 'APPLICATION', 'TTL', 'LAST READ'],
-    rows,
-  )
+  const columns = ['STREAM', 'CHANNEL', 'SYMBOLS', 'EXCHANGES', 'TOPIC', 'APPLICATION', 'TTL', 'LAST READ']
+  await printTable(terminal, columns, rows, (row) => row, { hasIds: true })
 }
 
 function linesOf(stream: Stream): string {

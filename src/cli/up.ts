@@ -5,7 +5,7 @@ import { needsStore } from '../topology/engines/roles.ts'
 import { serverNames } from '../topology/engines/servers.ts'
 import { type Platform, startPlatform } from '../topology.ts'
 import { type Command, type Flags, textFlag } from './command.ts'
-import { openLog, PLATFORM_OPTIONS, platformSettings, untilAborted } from './platform-flags.ts'
+import { openPlatformLog, PLATFORM_OPTIONS, platformSettings, untilAborted } from './platform-flags.ts'
 
 const HELP = `
 Usage: tapeline up [--config FILE] [--roles ROLE,...] [--kafka HOST:PORT,...] [--database URL]
@@ -66,6 +66,7 @@ export function processSettings(flags: Flags): ConfigInput {
 
 export const command: Command = {
   name: 'up',
+  runsPlatform: true,
   summary: 'run the platform as the configuration says',
   help: HELP,
   options: {
@@ -87,7 +88,7 @@ export const command: Command = {
         source: sourceSettings(flags),
       },
     })
-    const log = openLog(config.log.level)
+    const log = openPlatformLog(config.log.level)
     const platform = await startUnlessEnded(config, log, textFlag(flags, 'trace'), terminal.signal)
     if (platform === undefined) return 0
     try {

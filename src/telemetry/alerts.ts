@@ -18,7 +18,7 @@ interface AlertOptions {
   readonly now?: () => number
 }
 
-/** Alerts that are logged as they come (warn) and go (info), and counted by code. */
+/** Alerts that are logged as they come and go, and counted by code. */
 export function createAlerts({ log, meter, now = Date.now }: AlertOptions): Alerts {
   const alerts = new Map<string, Alert>()
   return {
@@ -34,7 +34,7 @@ export function createAlerts({ log, meter, now = Date.now }: AlertOptions): Aler
       const former = alerts.get(id)
       if (former === undefined) return
       alerts.delete(id)
-      log.info({ alert: id, code: former.code, since: former.since }, 'alert is over')
+      log.warn({ alert: id, code: former.code, since: former.since }, 'alert is over')
       meter.gauge('alerts', alerts.size)
     },
     list: () => [...alerts.values()],

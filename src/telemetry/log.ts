@@ -9,6 +9,11 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 
 const STDERR = 2
 
+/** How a log is written to standard error: for people on a terminal, for programs elsewhere. One format for all of a process's lines. */
+export function logFormat(): 'pretty' | 'json' {
+  return process.stderr.isTTY === true ? 'pretty' : 'json'
+}
+
 interface LogOptions {
   /** The lowest level that is written; `silent` writes nothing. */
   readonly level: LogLevel

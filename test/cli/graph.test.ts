@@ -6,18 +6,13 @@ import { describe, test } from 'node:test'
 import { readFlags } from '../../src/cli/command.ts'
 import { command } from '../../src/cli/graph.ts'
 import { diagramFiles } from '../../src/diagram/files.ts'
+import { recordingTerminal } from './recording-terminal.ts'
 
 async function graph(...args: string[]): Promise<string> {
   const { flags, words } = readFlags(command, args)
-  const printed: string[] = []
-  const signal = new AbortController().signal
-  const code = await command.run(flags, words, {
-    print: (text) => printed.push(text),
-    note: () => {},
-    signal,
-  })
-  assert.equal(code, 0)
-  return printed.join('\n')
+  const terminal = recordingTerminal()
+  assert.equal(await command.run(flags, words, terminal), 0)
+  return terminal.printed.join('\n')
 }
 
 const usage = { code: 'USAGE' }

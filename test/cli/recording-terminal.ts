@@ -1,4 +1,5 @@
 import type { Terminal } from '../../src/cli/command.ts'
+import type { Painted } from '../../src/cli/paint.ts'
 
 /** A terminal that keeps what is written to it. */
 export interface RecordingTerminal extends Terminal {
@@ -18,8 +19,14 @@ export function recordingTerminal(): RecordingTerminal {
     printed,
     noted,
     signal: stop.signal,
-    print: (text) => printed.push(...text.split('\n')),
-    note: (text) => noted.push(text),
+    columns: undefined,
+    print: (...parts) => printed.push(...textOf(parts).split('\n')),
+    printLines: async (lines) => void printed.push(...lines),
+    note: (...parts) => noted.push(textOf(parts)),
     interrupt: () => stop.abort(),
   }
+}
+
+function textOf(parts: readonly (string | Painted)[]): string {
+  return parts.map((part) => (typeof part === 'string' ? part : part.text)).join('')
 }

@@ -71,6 +71,8 @@ describe('tapeline demo --exit', () => {
     const { code, stdout, stderr } = await demo('1')
     assert.equal(code, 0, stdout + stderr)
     assert.match(stdout, new RegExp(`stored +${EVENTS}\\ndelivered +${EVENTS}\\nduplicates +0`))
+    for (const line of stderr.trim().split('\n'))
+      assert.match(line, /^\{"level":"/, 'standard error is a log')
     assert.match(stdout, /^latency .*: p50 [\d.]+ ms.* \(\d+ samples\)$/m, 'latencies with their samples')
     await assertStored(['1'])
   })

@@ -11,7 +11,7 @@ test('up ends where the API may not be served, and leaves nothing running', {
   const folder = await makeFolder()
   const flags = ['--live', '--host', '0.0.0.0', '--port', '0', '--data', folder.path]
   const { code, stderr } = await runCommand(['up', ...flags], { TAPELINE_API_KEYS: '' })
-  assert.match(stderr, /^PUBLIC_WITHOUT_KEYS: /m)
+  assert.match(stderr, /^\{.*"code":"PUBLIC_WITHOUT_KEYS"/m)
   assert.equal(code, 1)
   await folder.remove()
 })

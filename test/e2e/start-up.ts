@@ -104,10 +104,16 @@ export async function assertRefused({ args, environment = {}, code, says, findin
   }
   assert.equal(up.code, 1, up.stderr)
   assert.equal(up.stdout, '')
-  const [first = '', remedy = ''] = up.stderr.split('\n').filter((line) => !line.startsWith('{'))
-  assert.match(first, new RegExp(`^${code}: .+`), up.stderr)
-  assert.match(first, says)
-  assert.match(remedy, /\w{3,}/, 'a remedy')
+  // All of it is a log: no line is of another format.
+  const lines = up.stderr
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Readonly<Record<string, string>>)
+  const last = lines.at(-1)
+  assert.equal(last?.['level'], 'error', up.stderr)
+  assert.equal(last?.['code'], code, up.stderr)
+  assert.match(`${code}: ${last?.['msg']}`, says)
+  assert.match(last?.['remedy'] ?? '', /\w{3,}/, 'a remedy')
 
   assert.equal(doctor.code, 1, doctor.stdout + doctor.stderr)
   const { ok, findings } = JSON.parse(doctor.stdout) as Report

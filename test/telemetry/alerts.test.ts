@@ -73,7 +73,7 @@ describe('createAlerts', () => {
       lines.map(({ level, alert }) => [level, alert]),
       [
         ['warn', 'producer'],
-        ['info', 'producer'],
+        ['warn', 'producer'],
       ],
     )
     assert.match(await meter.render(), /^tapeline_alerts 0$/m)

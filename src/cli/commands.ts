@@ -1,0 +1,28 @@
+import type { Command } from './command.ts'
+
+/**
+ * Each command by its name, in the order of the overview. Only the one that is called is loaded: all of them together take
+ * half a second.
+ */
+export const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
+  demo: () => import('./demo.ts'),
+  up: () => import('./up.ts'),
+  simulate: () => import('./simulate.ts'),
+  streams: () => import('./streams.ts'),
+  tail: () => import('./tail.ts'),
+  sql: () => import('./sql.ts'),
+  export: () => import('./export.ts'),
+  actors: () => import('./actors.ts'),
+  'dead-letters': () => import('./dead-letters.ts'),
+  replay: () => import('./replay.ts'),
+  migrate: () => import('./migrate.ts'),
+  doctor: () => import('./doctor.ts'),
+  graph: () => import('./graph.ts'),
+  docs: () => import('./docs.ts'),
+  completion: async () => ({ command: (await import('./completion.ts')).completionCommand(loadCommands) }),
+}
+
+/** All commands, loaded. */
+export async function loadCommands(): Promise<readonly Command[]> {
+  return (await Promise.all(Object.values(COMMANDS).map((load) => load()))).map(({ command }) => command)
+}
