@@ -98,9 +98,14 @@ function isSettings(value: unknown): value is Settings {
 
 const DEFAULT_FILE = 'tapeline.yaml'
 
+/** The file that the configuration is read from; undefined where there is none. */
+export function configFile(named: string | undefined): string | undefined {
+  return named ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined)
+}
+
 function readFile(file: string | undefined): Settings {
-  if (file === undefined && !existsSync(DEFAULT_FILE)) return {}
-  const path = file ?? DEFAULT_FILE
+  const path = configFile(file)
+  if (path === undefined) return {}
   try {
     const settings: unknown = parseYaml(readFileSync(path, 'utf8'), { logLevel: 'error' }) ?? {}
     if (isSettings(settings)) return settings

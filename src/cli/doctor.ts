@@ -1,4 +1,4 @@
-import { type Config, loadConfig } from '../config.ts'
+import { type Config, configFile, loadConfig } from '../config.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import { healthSchema } from '../gateway/schemas.ts'
 import type { Log } from '../ports/log.ts'
@@ -70,7 +70,8 @@ export const command: Command = {
 
 async function examine(flags: Flags, signal: AbortSignal): Promise<Finding[]> {
   const config = readConfig(flags)
-  if (config instanceof TapelineError) return [checkNode(), ...configFindings(config)]
+  if (config instanceof TapelineError)
+    return [checkNode(), ...configFindings(config, configFile(textFlag(flags, 'config')))]
   const run = await findRun(config, signal)
   const client = run && connectTo(run.api)
   const isSourceNamed = flags['live'] === true || flags['simulator'] !== undefined
@@ -78,16 +79,17 @@ async function examine(flags: Flags, signal: AbortSignal): Promise<Finding[]> {
   const [folder, engines, source, port, platform] = await Promise.all([
     usesFolder(config) ? checkFolder(config).catch((error: unknown) => [failure('data folder', error)]) : [],
     checkEngines(config, run, log, signal),
-    config.roles.includes('producer')
-      ? checkSource(config, { isCertain: run === undefined || isSourceNamed }, signal)
+    // A platform that runs was given its source by its own flags, such as a demo: it says itself how that is.
+    config.roles.includes('producer') && (isSourceNamed || !run?.roles.includes('producer'))
+      ? checkSource(config, signal)
       : [],
     checkPort(config, run),
     client ? checkPlatform(client, { hasGateway: run.roles.includes('gateway') }, signal) : [],
   ])
-  const named = textFlag(flags, 'config')
+  const file = configFile(textFlag(flags, 'config'))
   return [
     checkNode(),
-    ok('configuration', `valid${named === undefined ? '' : `: ${named}`}`),
+    ok('configuration', file === undefined ? 'valid: no file, only environment and flags' : `valid: ${file}`),
     ...folder,
     ...engines,
     ...source,
@@ -111,7 +113,7 @@ async function checkEngines(
   const gateway = run?.roles.includes('gateway') ? connectTo(run.api) : undefined
   const [broker, store, folder] = await Promise.all([
     isKafka ? checkKafka(config, log, signal) : [],
-    isTimescale ? checkTimescale(config, log, signal) : [],
+    isTimescale && needsStore(config) ? checkTimescale(config, log, signal) : [],
     // A platform without a gateway holds the folder and tells nobody what is in it.
     isFree && (run === undefined || gateway) ? checkEmbedded(config, embedded, gateway, log, signal) : [],
   ])
@@ -141,10 +143,11 @@ function readConfig(flags: Flags): Config | TapelineError {
   }
 }
 
-function configFindings(error: TapelineError): Finding[] {
+function configFindings(error: TapelineError, file: string | undefined): Finding[] {
   if (error.fields.length === 0) return [failure('configuration', error)]
+  const read = file === undefined ? '' : ` (read: ${file})`
   return error.fields.map(({ field, message, remedy }) =>
-    fail('configuration', `${field} ${message}`, remedy),
+    fail('configuration', `${field} ${message}${read}`, remedy),
   )
 }
 

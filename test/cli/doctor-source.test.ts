@@ -12,7 +12,7 @@ async function findings(service: Service): Promise<string> {
     environment: { CRYPTOCOMPARE_API_KEY: KEY },
     flags: { source: { url: service.url, restUrl: service.restUrl } },
   })
-  const found = await checkSource(config, { isCertain: true }, AbortSignal.timeout(15_000))
+  const found = await checkSource(config, AbortSignal.timeout(15_000))
   return found.map(({ check, status, detail }) => `${status} ${check}: ${detail}`).join('\n')
 }
 

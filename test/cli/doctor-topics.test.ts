@@ -50,6 +50,14 @@ describe('topics of a Kafka broker', () => {
     assert.equal(only([]).status, 'ok')
   })
 
+  test('more copies than there are brokers cannot be made', () => {
+    const three = loadConfig({ environment: {}, flags: { broker: { replication: 3 } } })
+    const [finding] = topicFindings(three, [], 1)
+    assert.equal(finding?.status, 'fail')
+    assert.match(finding?.detail ?? '', /broker\.replication asks for 3 copies, and there is 1 broker/)
+    assert.equal(topicFindings(three, [], 3)[0]?.status, 'ok')
+  })
+
   test('others are none of ours', () => {
     const foreign = { ...made()[0], name: 'orders', replication: 1, minInsyncReplicas: 2 } as KafkaTopic
     assert.equal(only([...made(), foreign]).status, 'ok')

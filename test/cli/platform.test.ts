@@ -201,6 +201,10 @@ describe('while the platform runs', () => {
     const { actors } = await json<{
       actors: { id: string; machine: string; state: string; restarts: number }[]
     }>('actors')
+    const table = (await tapeline('actors')).stdout
+    assert.match(table, /^producer +producer +\w+ +shards 0-3 /m)
+    assert.match(table, /^coordinator +coordinator +\w+ +leads /m)
+    assert.match(table, /^consumer-fixed +consumerFixed +\w+ +\d+ partitions /m)
     const machines = new Map(actors.map(({ id, machine }) => [id, machine]))
     assert.equal(machines.get('producer'), 'producer')
     assert.equal(machines.get('coordinator'), 'coordinator')
@@ -238,6 +242,12 @@ describe('while the platform runs', () => {
     })
     assert.match(detail(findings, 'store'), /TimescaleDB \S+ is loaded on PostgreSQL \S+, licence timescale/)
     assert.match(detail(findings, 'platform'), new RegExp(await platform.api()))
+  })
+
+  test('doctor asks a platform that runs how its source is, and not the service that is configured here', async () => {
+    const { stdout } = await tapeline('doctor', '--port', '0')
+    assert.match(stdout, /^ok +source +the running platform has \d+ markets, by websocket$/m)
+    assert.doesNotMatch(stdout, /CRYPTOCOMPARE|cryptocompare/)
   })
 
   test('migrate leaves a running platform alone', async () => {

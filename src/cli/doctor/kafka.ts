@@ -1,6 +1,5 @@
 import type { inspectKafka, KafkaInspection } from '../../adapters/broker/kafka.ts'
 import type { Config } from '../../config.ts'
-import { ROLES } from '../../config-schema.ts'
 import { isWithin, platformNames } from '../../control/names.ts'
 import { requiredTopics } from '../../control/topics.ts'
 import { ERROR_KINDS } from '../../errors.ts'
@@ -20,7 +19,7 @@ export async function checkKafka(config: Config, log: Log, signal: AbortSignal):
   try {
     const settings = kafkaSettings(config, log)
     const { inspectKafka } = await import('../../adapters/broker/kafka.ts')
-    const found = await inspectKafka(settings, allUses(config), signal)
+    const found = await inspectKafka(settings, usesOfRoles(config), signal)
     return [
       serverFinding(config, found),
       rightsFinding(found),
@@ -33,14 +32,18 @@ export async function checkKafka(config: Config, log: Log, signal: AbortSignal):
   }
 }
 
-/** What the platform does on a broker with any role: the same user mostly has all. */
-function allUses({ topics }: Config): Parameters<typeof inspectKafka>[1] {
+/** What the roles of this process do on a broker, and the topics of all. */
+function usesOfRoles({ roles, topics }: Config): Parameters<typeof inspectKafka>[1] {
   const names = platformNames(topics)
   const { partitions, retention, deadLetterRetention } = topics
   const retentions = { retentionMs: retention, deadLetterRetentionMs: deadLetterRetention }
+  const uses = usesOf(roles, topics)
+  const letters = roles.includes('consumer-fixed') ? [names.deadLetters] : []
   return {
-    ...usesOf(ROLES, topics),
-    topics: requiredTopics({ names, partitions, ...retentions }).map(({ name }) => name),
+    ...uses,
+    // Every process says on the control topic that it is there.
+    topics: [...new Set([...uses.topics, names.control, ...letters])],
+    shown: requiredTopics({ names, partitions, ...retentions }).map(({ name }) => name),
     clock: { topic: names.registry, transactionalId: names.doctorId },
   }
 }

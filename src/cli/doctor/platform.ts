@@ -1,6 +1,10 @@
+import { z } from 'zod'
 import { actorsSchema, alertsSchema, readinessSchema, topicsSchema } from '../../gateway/schemas.ts'
+import type { PlacedActor } from '../../ports/actors.ts'
 import type { ApiClient } from '../api-client.ts'
 import { type Finding, fail, failure, ok, warn } from './finding.ts'
+
+const sourceSchema = z.object({ way: z.string(), markets: z.number() })
 
 /** How long each answer may take. */
 const timeoutMs = 2_000
@@ -29,6 +33,7 @@ export async function checkPlatform(
       const detail = `${errorInfo.code} in ${errorInfo.step}, attempt ${errorInfo.attempt}: ${errorInfo.message}`
       findings.push(warn(id, detail, 'It goes on trying by itself; docs/errors.md explains the code.'))
     }
+    findings.push(...actors.flatMap(sourceFinding))
     const { alerts } = await client.call('/v1/alerts', alertsSchema, signal, { timeoutMs })
     for (const { id, code, message, since } of alerts) {
       findings.push(
@@ -39,6 +44,18 @@ export async function checkPlatform(
   } catch (error) {
     return [failure('platform', error)]
   }
+}
+
+/** How the source of a producer of this process is, as it says itself: it may have been given another one than is configured here. */
+function sourceFinding({ id, machine, context }: PlacedActor): Finding[] {
+  if (machine !== 'producer' || id.includes('@')) return []
+  const { success, data: source } = sourceSchema.safeParse(context['source'])
+  if (!success) return []
+  const { way, markets } = source
+  const detail = `the running platform has ${markets} markets, ${way === 'none' ? 'and no way delivers' : `by ${way}`}`
+  return [
+    way === 'none' ? warn('source', detail, 'Its alerts and tapeline actors say why.') : ok('source', detail),
+  ]
 }
 
 /** Topics that look like the platform's and belong to no stream: it leaves them to a person. */

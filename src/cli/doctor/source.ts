@@ -18,18 +18,9 @@ const NETWORK = 'Check the network, a firewall and the address; a platform goes 
 const KEY =
   'Set CRYPTOCOMPARE_API_KEY; or use Coinbase without a key (--live); or a simulator (--simulator URL). npm start needs none.'
 
-/**
- * Whether the source can be reached: its key, and for each address the name, the port and the WebSocket. Where it is not certain
- * that this is the source in use, since a running platform was given its own by flags, nothing fails.
- */
-export async function checkSource(
-  config: Config,
-  { isCertain }: { readonly isCertain: boolean },
-  signal: AbortSignal,
-): Promise<Finding[]> {
-  const findings = await checkConfigured(config, signal).catch((error: unknown) => [failure('source', error)])
-  if (isCertain) return findings
-  return findings.map((finding) => (finding.status === 'fail' ? { ...finding, status: 'warn' } : finding))
+/** Whether the source can be reached: its key, and for each address the name, the port and the WebSocket. */
+export function checkSource(config: Config, signal: AbortSignal): Promise<Finding[]> {
+  return checkConfigured(config, signal).catch((error: unknown) => [failure('source', error)])
 }
 
 async function checkConfigured(config: Config, signal: AbortSignal): Promise<Finding[]> {

@@ -29,6 +29,7 @@ export function topicFindings(
   })
   const dynamic = topics.filter(({ name }) => name.startsWith(names.dynamic))
   const findings = [
+    ...replicationFinding(config, brokers),
     ...there.flatMap(({ spec, topic }) => settingFindings(spec, topic)),
     ...copiesFindings([...there.map(({ topic }) => topic), ...dynamic], brokers),
   ]
@@ -36,6 +37,20 @@ export function topicFindings(
   const missing = specs.length - there.length
   const rest = missing === 0 ? '' : `, ${missing} will be made at the start`
   return [ok(CHECK, `${there.length} as configured, ${dynamic.length} dynamic${rest}`)]
+}
+
+/** The copies that the configuration asks for each topic that is made, where the cluster has too few brokers for them. */
+function replicationFinding({ broker: { replication } }: Config, brokers: number): Finding[] {
+  if (replication <= brokers) return []
+  const there = brokers === 1 ? 'there is 1 broker' : `there are ${brokers} brokers`
+  const detail = `broker.replication asks for ${replication} copies, and ${there}: no topic can be made`
+  return [
+    fail(
+      CHECK,
+      detail,
+      `Set broker.replication to ${brokers} or less (0 leaves it to the broker), or start more brokers.`,
+    ),
+  ]
 }
 
 function settingFindings(spec: TopicSpec, topic: KafkaTopic): Finding[] {

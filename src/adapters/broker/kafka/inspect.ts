@@ -38,6 +38,13 @@ export interface KafkaInspection {
   readonly clockDifferenceMs: number | undefined
 }
 
+/** What is looked at besides what is used. */
+interface LookedAt {
+  readonly clock: ClockUse
+  /** Topics whose settings are told, though this user need not write there. */
+  readonly shown?: readonly string[]
+}
+
 /**
  * Looks at a broker without changing anything that others see. Brokers tell their clock nowhere: a record is written to the
  * clock topic in a transaction that is then aborted, so that no reader sees it, and the acknowledgement has its time.
@@ -45,7 +52,7 @@ export interface KafkaInspection {
  */
 export function inspectKafka(
   settings: KafkaSettings,
-  uses: KafkaUses & { readonly clock: ClockUse },
+  uses: KafkaUses & LookedAt,
   signal: AbortSignal,
 ): Promise<KafkaInspection> {
   return look(settings, signal, (link, version) => inspect(link, version, uses, settings))
@@ -87,13 +94,15 @@ function rightsOf({ topics }: SeenCluster): Map<string, number> {
 async function inspect(
   link: InspectionLink,
   version: string,
-  uses: KafkaUses & { readonly clock: ClockUse },
+  uses: KafkaUses & LookedAt,
   settings: KafkaSettings,
 ): Promise<KafkaInspection> {
   const cluster = await link.cluster()
   const names = cluster.topics.map(({ name }) => name ?? '')
   const ours = names.filter(
-    (name) => uses.topics.includes(name) || uses.prefixes.some((prefix) => name.startsWith(prefix)),
+    (name) =>
+      [...uses.topics, ...(uses.shown ?? [])].includes(name) ||
+      uses.prefixes.some((prefix) => name.startsWith(prefix)),
   )
   const configs = await topicConfigs(link, ours)
   const topics = cluster.topics.flatMap(({ name, partitions }): KafkaTopic[] => {
