@@ -5,6 +5,8 @@ import type { Registry } from './registry.ts'
 export interface ReadTimes {
   /** In milliseconds since the epoch; undefined where nobody has read it since this process listens. */
   lastReadAt(leaseId: string): number | undefined
+  /** Somebody reads it here now: a reader may come and go between two heartbeats. */
+  note(leaseId: string): void
 }
 
 /** Follows the heartbeats. Only leases that exist are kept. */
@@ -14,12 +16,12 @@ export function followReadTimes(
   now: () => number = Date.now,
 ): ReadTimes {
   const times = new Map<string, number>()
-  bus.on('HEARTBEAT', ({ reading }) => {
-    const moment = now()
-    for (const id of reading) if (registry.view.leaseRecord(id) !== undefined) times.set(id, moment)
-  })
+  const note = (leaseId: string): void => {
+    if (registry.view.leaseRecord(leaseId) !== undefined) times.set(leaseId, now())
+  }
+  bus.on('HEARTBEAT', ({ reading }) => reading.forEach(note))
   registry.watch((change) => {
     if (change.kind === 'ended') times.delete(change.leaseId)
   })
-  return { lastReadAt: (leaseId) => times.get(leaseId) }
+  return { lastReadAt: (leaseId) => times.get(leaseId), note }
 }

@@ -76,6 +76,7 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
       return lease
     },
     lastReadAt: (leaseId) => readTimes.lastReadAt(leaseId),
+    noteRead: (leaseId) => readTimes.note(leaseId),
     reading: (source) => membership.reading(source),
     watch: (listener) => registry.watch(listener),
   }

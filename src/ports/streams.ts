@@ -49,6 +49,8 @@ export interface StreamDesk {
    * since this process listens.
    */
   lastReadAt(leaseId: string): number | undefined
+  /** Tells that a lease has a reader here at this moment. */
+  noteRead(leaseId: string): void
   /** Tells which leases have readers here, so that their time to live does not run. */
   reading(leaseIds: () => Iterable<string>): void
   /** Calls back on each change until the returned function is called. */

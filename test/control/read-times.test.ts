@@ -10,7 +10,7 @@ test('a lease was last read when somebody last said so; one that is unknown or g
   let change: Parameters<Registry['watch']>[0] = () => {}
   let moment = 1_000
   const leases = new Set(['read', 'unread'])
-  const { lastReadAt } = followReadTimes(
+  const { lastReadAt, note } = followReadTimes(
     { on: ((_kind, listener) => (say = listener as typeof say)) as ControlBus['on'] },
     {
       view: { leaseRecord: (id: string) => (leases.has(id) ? {} : undefined) } as Registry['view'],
@@ -29,6 +29,10 @@ test('a lease was last read when somebody last said so; one that is unknown or g
   moment = 5_000
   heartbeat()
   assert.deepEqual(['read', 'unread', 'of another platform'].map(lastReadAt), [3_000, undefined, undefined])
+  moment = 6_000
+  note('read')
+  note('of another platform')
+  assert.deepEqual(['read', 'of another platform'].map(lastReadAt), [6_000, undefined])
   change({ kind: 'ended', leaseId: 'read', topic: 'app.1', reason: 'deleted' })
   assert.equal(lastReadAt('read'), undefined)
 })

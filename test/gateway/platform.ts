@@ -67,6 +67,7 @@ export class MemoryDesk implements StreamDesk {
     return this.read.get(id)
   }
 
+  noteRead = untouched
   reading = untouched
   watch = untouched
 }

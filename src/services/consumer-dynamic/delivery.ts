@@ -131,6 +131,7 @@ function openConnection(
     if (!subscription) return
     subscriptions.delete(leaseId)
     application.remove(subscription)
+    desk.noteRead(leaseId)
   }
 
   const begin = (leaseId: string, lease: Lease | undefined, cursorText: string | undefined): void => {
@@ -145,6 +146,7 @@ function openConnection(
     const subscription = new Subscription(endpoint, lease, beginning)
     subscriptions.set(leaseId, subscription)
     application.add(subscription)
+    desk.noteRead(leaseId)
   }
 
   /** A stream that is not known here may have been made through another process just now. */
