@@ -4,6 +4,8 @@ import { loadCommands } from './commands.ts'
 
 /** A flag, or a word, with what it means behind two blanks; and the further lines of what a flag means. */
 const FLAG = /^ {2}(--\S.*?|[A-Z]+)(?: {2,})(\S.*)$/
+/** A line is at most so wide. */
+const WIDTH = 110
 const FURTHER = /^ {6,}(\S.*)$/
 
 /** The help of a command, with what its flags mean in one column, wherever the parts of it came from. */
@@ -21,7 +23,15 @@ export function helpOf({ help }: Command): string {
     isFlag = further !== undefined
     return further === undefined ? line : `${' '.repeat(column)}${further}`
   })
-  return aligned.join('\n')
+  return aligned.flatMap((line) => wrapped(line, FLAG.test(line) ? column : undefined)).join('\n')
+}
+
+/** A line in lines of a width that is read well; further ones begin where its text does. */
+function wrapped(line: string, column = line.length - line.trimStart().length): readonly string[] {
+  if (line.length <= WIDTH) return [line]
+  const at = line.lastIndexOf(' ', WIDTH)
+  if (at <= column) return [line]
+  return [line.slice(0, at), ...wrapped(' '.repeat(column) + line.slice(at + 1), column)]
 }
 
 /** The list of commands. */
