@@ -49,6 +49,8 @@ export class KafkaGroupMember implements GroupMember {
   #heardAt = performance.now()
   /** Until then it gives, as the leader, only what members ask for (performance.now). */
   #settledAt = 0
+  /** Whether it has left something to those who may come back. */
+  #hasRest = false
   /** After so long without an answer the partitions are in doubt. */
   #unheardMs: number
   readonly #sessionMs: number
@@ -166,8 +168,10 @@ export class KafkaGroupMember implements GroupMember {
   /** One generation: joins, works with its partitions, and gives up what it loses. */
   async #takePart(): Promise<'again' | 'rejoin'> {
     const { signal } = this.#closing
-    const [startedAt, wasMember] = [performance.now(), this.#session.wasMember]
-    if (wasMember && startedAt - this.#heardAt > this.#sessionMs / 2)
+    const startedAt = performance.now()
+    // While something waits already, a broker that is merely slow does not make it wait for ever.
+    const awayMs = this.#hasRest ? this.#sessionMs : this.#sessionMs / 2
+    if (this.#session.wasMember && startedAt - this.#heardAt > awayMs)
       this.#settledAt = startedAt + this.#sessionMs
     // The group waits for others, and for those that are dead until their session ends; the member counts as alive meanwhile.
     this.#unheardMs = JOIN_ANSWER_MS
@@ -178,6 +182,7 @@ export class KafkaGroupMember implements GroupMember {
     this.#heardAt = performance.now()
     this.#joined.resolve()
     const { given, hasRest } = result
+    this.#hasRest = hasRest
     const kept = new Set(given.map(placeKey))
     const loses = this.#owned.some((place) => !kept.has(placeKey(place)))
     this.#owned = given
