@@ -45,8 +45,8 @@ export class StoreHost {
   readonly #jobs = new Map<string, string | undefined>()
   #settings: WorkerSettings
   #thread: Thread
-  /** Why the thread has ended, or does not open. */
-  #endedBy: unknown
+  /** Why the thread has ended, or does not open, where it is for want of room. */
+  #full: TapelineError | undefined
   #reopenedAt = Number.NEGATIVE_INFINITY
   #serving: Promise<void> | undefined
   #maintaining = false
@@ -117,7 +117,7 @@ export class StoreHost {
             // The thread answers an operation with its own kind of result (`worker.ts`).
             resolve(result as Operations[K]['result'])
           } catch (error) {
-            if (thread.ended) this.#endedBy = error
+            if (thread.ended) this.#full = fullIn(error)
             reject(error)
           } finally {
             signal?.removeEventListener('abort', onAbort)
@@ -150,7 +150,7 @@ export class StoreHost {
   async #reopen(): Promise<void> {
     if (!this.#thread.ended) return
     if (performance.now() - this.#reopenedAt < REOPEN_MS)
-      throw this.#endedBy ?? unavailable('The embedded database has ended.')
+      throw this.#full ?? unavailable('The embedded database has ended.')
     this.#log.warn({}, 'the embedded database has ended; opening it again')
     await this.#openThread()
     this.#memory.reopened()
@@ -159,9 +159,9 @@ export class StoreHost {
   async #openThread(): Promise<void> {
     try {
       this.#thread = await openThread(this.#settings)
-      this.#endedBy = undefined
+      this.#full = undefined
     } catch (error) {
-      this.#endedBy = error
+      this.#full = fullIn(error)
       throw error
     } finally {
       // From the end of the attempt on: on a busy machine one takes longer than the pause.
@@ -246,4 +246,8 @@ export class StoreHost {
       await this.#thread.terminate()
     }
   }
+}
+
+function fullIn(error: unknown): TapelineError | undefined {
+  return error instanceof TapelineError && error.code === 'STORE_FULL' ? error : undefined
 }
