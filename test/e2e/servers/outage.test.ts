@@ -12,8 +12,9 @@ import { checkClient, checkRows, checkStream, missingTrades } from './checks.ts'
 import { type Cluster, openCluster, startAll } from './cluster.ts'
 import { drain } from './drain.ts'
 import type { Evidence } from './evidence.ts'
-import { alertsAt, ownActors, shardsOf, storedUpTo } from './operations-view.ts'
+import { alertsAt, ownActors, shardsOf } from './operations-view.ts'
 import { ResumingClient } from './resuming-client.ts'
+import { untilAllStored, untilStored } from './stored.ts'
 
 const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
 /** Trades a second, and how long each server is away; the whole check: 500, and 60 s and 300 s. */
@@ -66,11 +67,10 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
       const shares = await Promise.all(PRODUCERS.map((name) => shardsOf(cluster, name)))
       return shares.every((share) => share === PARTITIONS / PRODUCERS.length)
     })
-    const since = Date.now()
-    await until('the trades of both are stored', async () => (await storedUpTo(cluster)) > since)
+    await untilStored(cluster)
     settled = Date.now() * 1_000
     await until('most markets have traded', async () => (await emittedSince()).length >= 10 * RATE)
-    await untilAllStored()
+    await untilAllStored(cluster, settled, BACK_WITHIN_MS)
   })
   after(async () => {
     await client?.close()
@@ -84,17 +84,6 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
   /** What the ledger holds of the time that counts. */
   const emittedSince = async (): Promise<readonly LedgerTrade[]> =>
     (await readLedger(cluster.ledger)).filter(({ ts }) => ts >= settled)
-
-  /** Waits until every trade that the ledger holds by now is stored. */
-  const untilAllStored = async (withinMs = BACK_WITHIN_MS): Promise<void> => {
-    const emitted = (await emittedSince()).length
-    const count = `select count(*) as n from trades where ts >= to_timestamp(${settled} / 1000000.0)`
-    await until(
-      'everything that was emitted is stored',
-      async () => Number((await cluster.sql<{ n: string }>(count))[0]?.n) >= emitted,
-      withinMs,
-    )
-  }
 
   const readyz = async (name: Name): Promise<{ status: number; text: string }> => {
     const response = await fetch(`${await cluster.process(name).api()}/readyz`)
@@ -177,7 +166,7 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
     const back = Date.now()
     await Promise.all(names.map((name) => untilOver(name, code)))
     t.diagnostic(`all well ${((Date.now() - back) / 1_000).toFixed(1)} s after it was back`)
-    await untilAllStored(BACK_WITHIN_MS + OUTAGE_MS)
+    await untilAllStored(cluster, settled, BACK_WITHIN_MS + OUTAGE_MS)
     t.diagnostic(`all stored ${((Date.now() - back) / 1_000).toFixed(1)} s after it was back`)
     passed++
   }
@@ -217,7 +206,7 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
   test('after all that nothing is missing, twice or out of order, and there is no gap', async () => {
     // Then the ledger is complete, and what it holds is to come.
     await cluster.simulator.stop()
-    await untilAllStored()
+    await untilAllStored(cluster, settled, BACK_WITHIN_MS)
     const evidence = await drain(cluster, [client])
     assert.deepEqual(
       [

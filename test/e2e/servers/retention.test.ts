@@ -12,8 +12,11 @@ import { missingTrades } from './checks.ts'
 import { type Cluster, openCluster, startAll } from './cluster.ts'
 import { drain } from './drain.ts'
 import { gatherEvidence } from './evidence.ts'
-import { alertsAt, storedUpTo } from './operations-view.ts'
+import { alertsAt } from './operations-view.ts'
+import { untilStored } from './stored.ts'
 
+/** How soon later trades are stored once all is well. */
+const STORED_WITHIN_MS = 40_000
 const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
 const PARTITIONS = 4
 /** The partition that loses records: that of binance:BTC-USDT, the busiest market. */
@@ -31,16 +34,11 @@ describe(
         roles: { rest: 'producer,coordinator,gateway', consumer: 'consumer-fixed' },
       })
       await startAll(cluster)
-      await untilStored()
+      await untilStored(cluster, STORED_WITHIN_MS)
     })
     after(async () => {
       await cluster?.close()
     })
-
-    const untilStored = async (): Promise<void> => {
-      const since = Date.now()
-      await until('later trades are stored', async () => (await storedUpTo(cluster)) > since, 40_000)
-    }
 
     test('a gap and an alert, and the consumer goes on with what is left', async () => {
       await cluster.process('consumer').kill()
@@ -67,7 +65,7 @@ describe(
         ...['--bootstrap-server', cluster.kafka.bootstrap, '--offset-json-file', file],
       ])
       await cluster.process('consumer').start()
-      await untilStored()
+      await untilStored(cluster, STORED_WITHIN_MS)
       const detail = `retention removed offsets ${stored} to ${end - 1} of market.trades:${LOST} before they were stored`
       const gaps = await cluster.sql<{ detail: string }>(
         `select detail from status where source = 'tapeline' and state = 'gap'`,

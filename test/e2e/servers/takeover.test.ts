@@ -11,8 +11,9 @@ import { checkClient, checkRows, checkStream } from './checks.ts'
 import { type Cluster, openCluster, startAll } from './cluster.ts'
 import { drain } from './drain.ts'
 import { beginBacklog, writersWaitingForRows } from './held-write.ts'
-import { alertsAt, allActors, describeGroup, leads, shardsOf, storedUpTo } from './operations-view.ts'
+import { alertsAt, allActors, describeGroup, leads, shardsOf } from './operations-view.ts'
 import { ResumingClient } from './resuming-client.ts'
+import { untilStored } from './stored.ts'
 
 const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
 /** Trades a second; the whole checks of issue 4: 5000, 20 s and 60 s. */
@@ -54,7 +55,7 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
     const apis = GATEWAYS.map((name) => cluster.api(name))
     client = new ResumingClient('client', apis, { channel: 'trade', symbols: ['*'] })
     await client.open(AbortSignal.timeout(30_000))
-    await untilStored()
+    await untilStored(cluster, TAKEN_OVER_MS)
   })
   after(async () => {
     await client?.close()
@@ -63,11 +64,6 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
     await cluster?.close({ keep: !isWell })
   })
 
-  /** Waits until trades of after now are stored, of all shards. */
-  const untilStored = async (withinMs = TAKEN_OVER_MS): Promise<void> => {
-    const since = Date.now()
-    await until('later trades are stored', async () => (await storedUpTo(cluster)) > since, withinMs)
-  }
   /** Stops a process until others have done its work for a while, and lets it go on. */
   const freeze = async (name: string, meanwhile: () => Promise<void>): Promise<void> => {
     const since = Date.now()
@@ -99,9 +95,9 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
       JSON.stringify(trades),
     )
     t.diagnostic(`lag of market.trades: ${trades.map(({ lag }) => lag).join(', ')}`)
-    await untilStored()
+    await untilStored(cluster, TAKEN_OVER_MS)
     assert.equal(await cluster.process('consumer-2').stop(), 0)
-    await untilStored()
+    await untilStored(cluster, TAKEN_OVER_MS)
     group = await describeGroup(cluster, NAMES.groups.consumersFixed)
     assert.equal(membersOf().size, 1)
     passed++
@@ -195,7 +191,7 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
         async () => (await shardsOf(cluster, 'producer-2')) === PARTITIONS,
         TAKEN_OVER_MS,
       )
-      await untilStored()
+      await untilStored(cluster, TAKEN_OVER_MS)
     })
     await until(
       'both have shards again',
@@ -205,13 +201,13 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
       },
       TAKEN_OVER_MS,
     )
-    await untilStored()
+    await untilStored(cluster, TAKEN_OVER_MS)
     passed++
   })
 
   test('a fixed consumer that stood still in the middle of a write: the rest of that write is refused', async () => {
     await cluster.process('consumer-2').start()
-    await untilStored()
+    await untilStored(cluster, TAKEN_OVER_MS)
     const link = cluster.databaseLink('consumer-1')
     const backlog = await beginBacklog(cluster)
     const behind = (await cluster.simulator.stats()).emitted + BACKLOG
@@ -220,7 +216,7 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
     await backlog.release()
     await until('it is in the middle of a write', async () => (await writersWaitingForRows(cluster)) > 0)
     await freeze('consumer-1', async () => {
-      await untilStored()
+      await untilStored(cluster, TAKEN_OVER_MS)
       // The other consumer may be seen in the middle of a write too, but not for long.
       await until(
         'its transaction was ended',
@@ -229,7 +225,7 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
       )
     })
     link.resume()
-    await untilStored()
+    await untilStored(cluster, TAKEN_OVER_MS)
     passed++
   })
 
@@ -251,7 +247,7 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
     await until('applications get events all the time', () => client.count > count + RATE / 10)
     await cluster.postgres.restart()
     const back = Date.now()
-    await untilStored(60_000)
+    await untilStored(cluster, 60_000)
     t.diagnostic(`caught up ${Date.now() - back} ms after the database was back`)
     await until('the alert is cleared', async () => (await alertsAt(cluster, 'gateway-1')).length === 0)
     await until('no machine is in error', async () =>
@@ -262,9 +258,9 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
 
   test('after all that: rows, topics and what the application got are what they should be', async () => {
     const calm = Date.now()
-    await untilStored()
+    await untilStored(cluster, TAKEN_OVER_MS)
     const end = Date.now()
-    await untilStored()
+    await untilStored(cluster, TAKEN_OVER_MS)
     const evidence = await drain(cluster, [client])
     assert.deepEqual(
       [
