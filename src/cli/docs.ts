@@ -5,6 +5,7 @@ import type { Command } from './command.ts'
 import { unknownCitations } from './docs/citations.ts'
 import { configurationPage, configurationSchema } from './docs/configuration-page.ts'
 import { errorsPage } from './docs/errors-page.ts'
+import { recipesNotebook } from './docs/notebook.ts'
 
 /** Gives generated pages and pictures by their path below `docs/`. */
 type Generator = () => Promise<ReadonlyMap<string, string>>
@@ -14,6 +15,7 @@ const GENERATORS: readonly Generator[] = [
   async () => new Map([['errors.md', errorsPage()]]),
   async () => new Map([['configuration.md', configurationPage()]]),
   async () => new Map([['tapeline.schema.json', configurationSchema()]]),
+  async () => new Map([['recipes.ipynb', recipesNotebook()]]),
 ]
 
 const ROOT = new URL('../../', import.meta.url)
@@ -23,7 +25,7 @@ const HELP = `
 Usage: tapeline docs [--check]
 
 Writes the parts of docs/ that follow from the code: the diagrams of the machines, the lists of errors and
-settings, the schema of the configuration file. Names what code and pages cite and nobody finds: rules that
+settings, the schema of the configuration file; and the notebook of the page of recipes. Names what code and pages cite and nobody finds: rules that
 docs/rules.md does not have, files that are not there.
 
   --check   write nothing; exit with 1 and name the files that are out of date

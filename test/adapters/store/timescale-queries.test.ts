@@ -38,6 +38,8 @@ describe('queries under a login of their own', requireServer(postgresMissing()),
     await reader.connect()
     try {
       await assert.rejects(reader.query('create temporary table mine (a int)'), { code: '25006' })
+      await assert.rejects(reader.query('insert into trades select * from trades'), { code: '25006' })
+      await reader.query('set default_transaction_read_only = off')
       await assert.rejects(reader.query('insert into trades select * from trades'), { code: '42501' })
     } finally {
       await reader.end()
