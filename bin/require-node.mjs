@@ -9,15 +9,34 @@ export const isCheckout = existsSync(new URL('../src/cli.ts', import.meta.url))
 export function requireNode() {
   const [major, minor] = process.versions.node.split('.').map(Number)
   if (major > 24 || (major === 24 && minor >= 15)) return
-  const remedy = isCheckout
-    ? 'Run "npm ci" with install scripts (they bring Node 24), then start everything through npm:\n' +
-      '  npm start, npm test, npm run -s tapeline -- COMMAND\n' +
-      'After an install with --ignore-scripts run "npm rebuild node", or install Node 24 yourself.'
-    : 'Install Node 24.15 or newer and run it again.'
+  const tooOld = `NODE_TOO_OLD: tapeline needs Node 24.15 or newer, this is ${process.versions.node}.`
   process.stderr.write(
-    `NODE_TOO_OLD: tapeline needs Node 24.15 or newer, this is ${process.versions.node}.\n${remedy}\n`,
+    `${tooOld}\n${isCheckout ? remedyInCheckout() : 'Install Node 24.15 or newer and run this again.'}\n`,
   )
   process.exit(1)
+}
+
+/** Bare `node` is the system's own; npm runs the one that the checkout has. */
+function remedyInCheckout() {
+  const isInstalled = existsSync(new URL('../node_modules/node/bin/node', import.meta.url))
+  if (isInstalled)
+    return `This checkout has its own, which npm runs. Run instead:\n  ${sameThroughNpm(process.argv)}`
+  const isPackage = existsSync(new URL('../node_modules', import.meta.url))
+  return isPackage
+    ? 'Node 24 is missing in node_modules, as after an install with --ignore-scripts. Run "npm rebuild node", then:\n' +
+        `  ${sameThroughNpm(process.argv)}`
+    : `Run "npm ci", which brings Node 24, then:\n  ${sameThroughNpm(process.argv)}`
+}
+
+/** What was run, with the Node of the checkout; its flags are not repeated, since a secret may be among them. */
+function sameThroughNpm([, script = '', command = '--help', ...flags]) {
+  if (!script.endsWith('tapeline.mjs')) return 'npm start, npm test, or npm run -s tapeline -- COMMAND'
+  const same =
+    command === 'demo'
+      ? 'npm start'
+      : `npm run -s tapeline -- ${/^[a-z-]+$/.test(command) ? command : 'COMMAND'}`
+  if (flags.length === 0) return same
+  return command === 'demo' ? `${same} -- FLAGS, with the same flags` : `${same} FLAGS, with the same flags`
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) requireNode()

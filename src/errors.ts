@@ -20,7 +20,7 @@ export const ERROR_KINDS = {
     status: 500,
     meaning: 'The running Node is older than the platform needs.',
     remedy:
-      'In the checkout run through npm (npm start, npm run -s tapeline -- ...), which brings its own Node 24.',
+      'In the checkout run npm ci once, then everything through npm, which takes the Node 24 of the checkout: npm start, npm run -s tapeline -- COMMAND.',
   },
   USAGE: {
     retryable: false,
@@ -38,7 +38,8 @@ export const ERROR_KINDS = {
     retryable: false,
     status: 500,
     meaning: 'The number of partitions differs from the one the data was first written with.',
-    remedy: 'Set topics.partitions back to the former number, or start with a new data folder.',
+    remedy:
+      'Set topics.partitions back to the former number. For another one start anew: embedded with another folder (--data), on a broker with other topics.prefix, topics.dynamicPrefix and topics.controlPrefix.',
   },
   DATA_FOLDER_LOCKED: {
     retryable: false,
@@ -86,7 +87,8 @@ export const ERROR_KINDS = {
     retryable: true,
     status: 504,
     meaning: 'A wait reached its deadline.',
-    remedy: 'Nothing to do: it is tried again. If it lasts, look at the load and at tapeline actors.',
+    remedy:
+      'The platform tries its own work again by itself; ask again yourself, or for less. If it lasts, look at the load and at tapeline actors.',
   },
   SHUTTING_DOWN: {
     retryable: true,
@@ -105,7 +107,7 @@ export const ERROR_KINDS = {
     retryable: true,
     status: 502,
     meaning: 'The source refused the key.',
-    remedy: 'Check CRYPTOCOMPARE_API_KEY.',
+    remedy: 'Check CRYPTOCOMPARE_API_KEY. A source that takes no key may refuse the address of this machine.',
   },
   SOURCE_RATE_LIMITED: {
     retryable: true,
@@ -154,9 +156,17 @@ export const ERROR_KINDS = {
   BROKER_UNAUTHORIZED: {
     retryable: false,
     status: 503,
-    meaning: 'The broker refused the login.',
+    meaning: 'The broker refused the user or the password.',
     remedy:
       'Check broker.sasl and broker.username, and the password in TAPELINE_BROKER_PASSWORD or broker.passwordFile.',
+  },
+  BROKER_LOGIN_MISMATCH: {
+    retryable: false,
+    status: 503,
+    meaning:
+      'The listener of the broker takes no login, wants one, or wants one of another kind than broker.sasl. User and password were not looked at.',
+    remedy:
+      'Set broker.sasl to what the listener takes, or name the port of another one in broker.bootstrap.',
   },
   BROKER_FORBIDDEN: {
     retryable: false,
@@ -310,13 +320,17 @@ export const ERROR_KINDS = {
     meaning: 'The name of the database server has no address.',
     remedy: 'Correct the host in store.url.',
   },
+  STORE_DATABASE_UNKNOWN: {
+    retryable: false,
+    status: 503,
+    meaning: 'The server has no database of this name.',
+    remedy: 'Create the database, or correct its name in store.url.',
+  },
   STORE_UNSUPPORTED: {
     retryable: false,
     status: 503,
-    meaning:
-      'The database, PostgreSQL or TimescaleDB, has a version that the platform does not support, or does not exist.',
-    remedy:
-      'Use PostgreSQL 15 to 18, with TimescaleDB 2.20 or newer or without it, and a database that exists.',
+    meaning: 'PostgreSQL or TimescaleDB has a version that the platform does not support, or is not loaded.',
+    remedy: 'Use PostgreSQL 15 to 18, with TimescaleDB 2.20 or newer or without it.',
   },
   MIGRATION_MISMATCH: {
     retryable: false,
@@ -340,7 +354,8 @@ export const ERROR_KINDS = {
   SQL_TOO_LARGE: {
     retryable: false,
     status: 413,
-    meaning: 'The answer has more rows than this way in returns.',
+    meaning:
+      'The answer is larger than this way in returns, or its statement needs more memory or disk than there is.',
     remedy: 'Add a limit, or aggregate.',
   },
 

@@ -1,4 +1,4 @@
-import { TapelineError, toTapelineError } from '../errors.ts'
+import { ERROR_KINDS, TapelineError, toTapelineError } from '../errors.ts'
 import type { Broker, TopicDescription, TopicSpec } from '../ports/broker.ts'
 import type { PlatformNames } from './names.ts'
 
@@ -61,6 +61,12 @@ async function refuseForeign(
     throw new TapelineError('PREFIX_TAKEN', `${taken} is in use, but there is no ${names.registry}`)
 }
 
+/** What to do where the topics have so many partitions, and the configuration says another number. */
+export function partitionsRemedy(former: number): string {
+  const { remedy } = ERROR_KINDS.PARTITIONS_CHANGED
+  return remedy.replace('back to the former number', `to ${former}`)
+}
+
 /** How often topics that another process makes at the same time are looked at again. */
 const ROUNDS = 5
 
@@ -86,6 +92,7 @@ export async function ensureTopics(
       throw new TapelineError(
         'PARTITIONS_CHANGED',
         `${spec.name} has ${topic.partitions} partitions, but the configuration says ${spec.partitions}`,
+        { remedy: partitionsRemedy(topic.partitions) },
       )
     }
   }

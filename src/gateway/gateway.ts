@@ -1,9 +1,8 @@
 import { randomInt } from 'node:crypto'
 import { ulid } from '../domain/ulid.ts'
-import { TapelineError } from '../errors.ts'
-import { createGuard, isLoopbackHost } from './guard.ts'
-import { type Listening, listen, refuseUnusableKeys } from './listening.ts'
-import type { ApiKey, GatewayOptions } from './options.ts'
+import { createGuard } from './guard.ts'
+import { type Listening, listen, refuseUnsafe } from './listening.ts'
+import type { GatewayOptions } from './options.ts'
 import { createPage } from './page.ts'
 import { registerDeadLetters } from './routes/dead-letters.ts'
 import { registerDocs } from './routes/docs.ts'
@@ -49,16 +48,6 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     sockets,
   })
-}
-
-function refuseUnsafe(host: string, keys: readonly ApiKey[]): void {
-  if (keys.length === 0 && !isLoopbackHost(host)) {
-    throw new TapelineError(
-      'PUBLIC_WITHOUT_KEYS',
-      `${host} is not a loopback address, and no API keys are configured`,
-    )
-  }
-  refuseUnusableKeys(keys)
 }
 
 function registerPage(app: GatewayServer, info: { readonly version: string }): void {

@@ -1,6 +1,8 @@
-import type { AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { startTimer } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
+import { isLoopbackHost } from './guard.ts'
 import type { ApiKey } from './options.ts'
 import type { GatewayServer } from './server.ts'
 
@@ -57,6 +59,33 @@ export async function listen(
       return closed
     },
   }
+}
+
+/**
+ * Whether an address can be listened on, without a server: whoever opens servers and databases first need not open them in vain. Raises
+ * what `listen` does.
+ */
+export async function refuseTaken({ host, port }: Pick<ListenOptions, 'host' | 'port'>): Promise<void> {
+  const server = createServer()
+  try {
+    server.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port, exclusive: true })
+    await once(server, 'listening')
+  } catch (error) {
+    throw listenError(error, host, port)
+  }
+  server.close()
+  await once(server, 'close')
+}
+
+/** Raises PUBLIC_WITHOUT_KEYS, and CONFIG_INVALID like `refuseUnusableKeys`. */
+export function refuseUnsafe(host: string, keys: readonly ApiKey[]): void {
+  if (keys.length === 0 && !isLoopbackHost(host)) {
+    throw new TapelineError(
+      'PUBLIC_WITHOUT_KEYS',
+      `${host} is not a loopback address, and no API keys are configured`,
+    )
+  }
+  refuseUnusableKeys(keys)
 }
 
 /** Raises CONFIG_INVALID for a key without a name or with nothing that could be sent. */

@@ -3,6 +3,7 @@ import type { Config } from '../config.ts'
 import type { Broker } from '../ports/broker.ts'
 import type { Log } from '../ports/log.ts'
 import type { Store } from '../ports/store.ts'
+import { refuseUnusableAddress } from './address.ts'
 import {
   lockFolder,
   openFolderBroker,
@@ -23,7 +24,7 @@ export interface Engines {
 
 /**
  * Opens what the roles of this process need. An embedded engine locks the data folder until all is closed; a server that cannot
- * be reached yet is waited for. Raises CONFIG_INVALID, DATA_FOLDER_LOCKED, DATA_FOLDER_UNUSABLE, and of the BROKER_ and STORE_
+ * be reached yet is waited for. Raises CONFIG_INVALID, PUBLIC_WITHOUT_KEYS, PORT_IN_USE, DATA_FOLDER_LOCKED, DATA_FOLDER_UNUSABLE, and of the BROKER_ and STORE_
  * codes what only a person can cure.
  */
 export async function openEngines(
@@ -34,6 +35,13 @@ export async function openEngines(
 ): Promise<Engines> {
   refuseLonelyRoles(config)
   const lock = usesFolder(config) ? lockFolder(config.data) : undefined
+  try {
+    // Behind the lock, which says more where the same platform runs already, and before a database is made in vain.
+    await refuseUnusableAddress(config)
+  } catch (error) {
+    lock?.release()
+    throw error
+  }
   // What one cannot open for good ends the wait for the other.
   const failed = new AbortController()
   const stop = AbortSignal.any([signal, failed.signal])

@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { makeFolder, runCommand } from './platform-process.ts'
 
@@ -14,4 +18,22 @@ test('up ends where the API may not be served, and leaves nothing running', {
   assert.match(stderr, /^\{.*"code":"PUBLIC_WITHOUT_KEYS"/m)
   assert.equal(code, 1)
   await folder.remove()
+})
+
+test('up on a port that is taken says so before it makes a database or waits for a server', {
+  timeout: END_WITHIN_MS,
+}, async (t) => {
+  const folder = await makeFolder()
+  t.after(() => folder.remove())
+  const other = createServer().listen(0, '127.0.0.1')
+  t.after(() => other.close())
+  await once(other, 'listening')
+  const flags = ['--live', '--port', String((other.address() as AddressInfo).port), '--data', folder.path]
+  const servers = ['--kafka', '127.0.0.1:1', '--database', 'postgres://u@127.0.0.1:1/x']
+  for (const where of [[], servers]) {
+    const { code, stderr } = await runCommand(['up', ...flags, ...where])
+    assert.match(stderr, /^PORT_IN_USE: /)
+    assert.equal(code, 1)
+  }
+  assert.deepEqual(await readdir(join(folder.path, 'store')), [], 'no database')
 })

@@ -89,6 +89,16 @@ describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () =>
       finding: ['broker', /BROKER_TLS_FAILED/],
     }))
 
+  test('a login where the listener takes none', () =>
+    assertRefused({
+      args: [...ROLES, '--kafka', plain.bootstrap, ...data()],
+      environment: login({ TAPELINE_BROKER_TLS: 'false' }),
+      code: 'BROKER_LOGIN_MISMATCH',
+      says: /login/,
+      remedy: /broker\.sasl/,
+      finding: ['broker', /BROKER_LOGIN_MISMATCH/],
+    }))
+
   test('a certificate of another authority', () =>
     assertRefused({
       args: [...ROLES, '--kafka', server.bootstrap, ...data()],
@@ -130,6 +140,7 @@ describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () =>
       environment: login({ TAPELINE_TOPICS_PARTITIONS: '8' }),
       code: 'PARTITIONS_CHANGED',
       says: /4 partitions.* 8/,
+      remedy: /topics\.partitions to 4.*topics\.prefix/,
       finding: ['broker topics', /has 4 partitions, the configuration says 8/],
     })
   })

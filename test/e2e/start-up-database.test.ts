@@ -128,9 +128,10 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
     assertRefused({
       args: ['--database', server.url.replace(/\/postgres$/, '/nothing'), ...data()],
       environment: withTls,
-      code: 'STORE_UNSUPPORTED',
+      code: 'STORE_DATABASE_UNKNOWN',
       says: /"nothing" does not exist/,
-      finding: ['store', /STORE_UNSUPPORTED/],
+      remedy: /Create the database/,
+      finding: ['store', /STORE_DATABASE_UNKNOWN/],
     }))
 
   test('a version of TimescaleDB that is too old', async (t) => {

@@ -77,6 +77,8 @@ export interface Refusal {
   readonly code: string
   /** What both say about it. */
   readonly says: RegExp
+  /** What both say to do. */
+  readonly remedy?: RegExp
   /** The check of `doctor` that fails, and what it says. */
   readonly finding: readonly [check: string, detail: RegExp]
 }
@@ -93,7 +95,8 @@ export interface Report {
 }
 
 /** `up` and `doctor` each end in time with exit code 1, what is wrong and the remedy, without a stack or a secret. */
-export async function assertRefused({ args, environment = {}, code, says, finding }: Refusal): Promise<void> {
+export async function assertRefused(refusal: Refusal): Promise<void> {
+  const { args, environment = {}, code, says, remedy: does = /\w{3,}/, finding } = refusal
   const [up, doctor] = await Promise.all([
     ended(['up', '--port', '0', '--simulator', 'http://127.0.0.1:1', ...args], environment),
     ended(['doctor', '--json', '--port', '0', '--simulator', 'http://127.0.0.1:1', ...args], environment),
@@ -113,14 +116,15 @@ export async function assertRefused({ args, environment = {}, code, says, findin
   assert.equal(last?.['level'], 'error', up.stderr)
   assert.equal(last?.['code'], code, up.stderr)
   assert.match(`${code}: ${last?.['msg']}`, says)
-  assert.match(last?.['remedy'] ?? '', /\w{3,}/, 'a remedy')
+  assert.match(last?.['remedy'] ?? '', does, 'a remedy')
 
   assert.equal(doctor.code, 1, doctor.stdout + doctor.stderr)
   const { ok, findings } = JSON.parse(doctor.stdout) as Report
   assert.equal(ok, false)
   const [check, detail] = finding
-  const failed = findings.find((each) => each.check === check)
+  const [failed, ...more] = findings.filter((each) => each.check === check)
+  assert.deepEqual(more, [], 'said once')
   assert.equal(failed?.status, 'fail', doctor.stdout)
   assert.match(failed?.detail ?? '', detail)
-  assert.match(failed?.remedy ?? '', /\w{3,}/, 'a remedy')
+  assert.match(failed?.remedy ?? '', does, 'a remedy')
 }

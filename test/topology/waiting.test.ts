@@ -46,6 +46,7 @@ describe('waiting for servers', () => {
 
   const FOR_A_PERSON: readonly ErrorCode[] = [
     'BROKER_UNAUTHORIZED',
+    'BROKER_LOGIN_MISMATCH',
     'BROKER_FORBIDDEN',
     'BROKER_TLS_FAILED',
     'BROKER_HOST_UNKNOWN',
@@ -54,6 +55,7 @@ describe('waiting for servers', () => {
     'STORE_FORBIDDEN',
     'STORE_TLS_FAILED',
     'STORE_HOST_UNKNOWN',
+    'STORE_DATABASE_UNKNOWN',
     'STORE_UNSUPPORTED',
     'MIGRATION_MISMATCH',
     'PARTITIONS_CHANGED',

@@ -63,7 +63,12 @@ export const CLASSES: Readonly<Record<string, Meaning>> = {
   '38': statement('external routine'),
   '39': statement('external routine invocation'),
   '3B': statement('savepoint'),
-  '3D': forbidden('no such database'),
+  '3D': {
+    write: 'STORE_DATABASE_UNKNOWN',
+    own: 'STORE_DATABASE_UNKNOWN',
+    query: 'SQL_INVALID',
+    reason: 'no such database',
+  },
   '3F': forbidden('no schema to work in'),
   '40': passes('a conflict between transactions, or a deadlock'),
   '42': statement('syntax, or a name that does not exist'),

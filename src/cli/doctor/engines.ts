@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { hasStore } from '../../adapters/store/embedded/folder.ts'
 import type { Config } from '../../config.ts'
+import { partitionsRemedy } from '../../control/topics.ts'
 import { fixedTopic } from '../../domain/events.ts'
-import { ERROR_KINDS, TapelineError } from '../../errors.ts'
+import { TapelineError } from '../../errors.ts'
 import { sqlResultSchema, topicsSchema } from '../../gateway/schemas.ts'
 import type { Log } from '../../ports/log.ts'
 import type { SqlResult } from '../../ports/store.ts'
@@ -83,7 +84,7 @@ function topicsFinding({ topics: settings }: Config, topics: readonly Topic[]): 
   const trades = topics.find(({ name }) => name === fixedTopic(settings.prefix, 'trade'))
   if (trades && trades.partitions !== settings.partitions) {
     const detail = `${trades.name} has ${trades.partitions} partitions, the configuration says ${settings.partitions}`
-    return fail('broker', detail, ERROR_KINDS.PARTITIONS_CHANGED.remedy)
+    return fail('broker', detail, partitionsRemedy(trades.partitions))
   }
   const records = topics
     .flatMap(({ offsets }) => offsets)

@@ -1,11 +1,11 @@
 import { constants, existsSync } from 'node:fs'
 import { access, statfs } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { dirname, resolve } from 'node:path'
 import { lockDataFolder } from '../../adapters/broker/embedded/lock.ts'
 import type { Config } from '../../config.ts'
 import { ERROR_KINDS, toTapelineError } from '../../errors.ts'
 import { isLoopbackHost } from '../../gateway/guard.ts'
+import { refuseTaken } from '../../gateway/listening.ts'
 import type { RunFile } from '../../topology/run-file.ts'
 import { type Finding, fail, failure, ok, warn } from './finding.ts'
 
@@ -80,23 +80,12 @@ export async function checkPort(config: Config, run: RunFile | undefined): Promi
     )
   }
   if (run && Number(new URL(run.api).port) === port) return ok('port', `${port} is the running platform's`)
-  const problem = await listenProblem(host, port)
-  if (problem === undefined && port === 0) return ok('port', 'any that is free')
-  if (problem === undefined) return ok('port', `${host}:${port} is free`)
-  const detail = `cannot listen on ${host}:${port} (${problem})`
-  if (problem === 'EADDRINUSE') return fail('port', detail, ERROR_KINDS.PORT_IN_USE.remedy)
-  return fail(
-    'port',
-    detail,
-    'Choose another address with --host or gateway.host, or another port with --port.',
-  )
-}
-
-/** Why an address cannot be listened on, by the system's name of it; undefined where it can. */
-function listenProblem(host: string, port: number): Promise<string | undefined> {
-  const server = createServer()
-  return new Promise((done) => {
-    server.once('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message))
-    server.listen({ host, port, exclusive: true }, () => server.close(() => done(undefined)))
-  })
+  try {
+    await refuseTaken({ host, port })
+    return ok('port', port === 0 ? 'any that is free' : `${host}:${port} is free`)
+  } catch (error) {
+    const { code, message } = toTapelineError(error)
+    const other = 'Choose another address with --host or gateway.host, or another port with --port.'
+    return fail('port', message, code === 'PORT_IN_USE' ? ERROR_KINDS.PORT_IN_USE.remedy : other)
+  }
 }

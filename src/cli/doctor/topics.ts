@@ -1,8 +1,7 @@
 import type { KafkaTopic } from '../../adapters/broker/kafka.ts'
 import type { Config } from '../../config.ts'
 import { platformNames } from '../../control/names.ts'
-import { requiredTopics } from '../../control/topics.ts'
-import { ERROR_KINDS } from '../../errors.ts'
+import { partitionsRemedy, requiredTopics } from '../../control/topics.ts'
 import type { TopicSpec } from '../../ports/broker.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
 
@@ -30,6 +29,7 @@ export function topicFindings(
   const dynamic = topics.filter(({ name }) => name.startsWith(names.dynamic))
   const findings = [
     ...replicationFinding(config, brokers),
+    ...partitionFindings(there),
     ...there.flatMap(({ spec, topic }) => settingFindings(spec, topic)),
     ...copiesFindings([...there.map(({ topic }) => topic), ...dynamic], brokers),
   ]
@@ -53,13 +53,27 @@ function replicationFinding({ broker: { replication } }: Config, brokers: number
   ]
 }
 
+interface Topic {
+  readonly spec: TopicSpec
+  readonly topic: KafkaTopic
+}
+
+/** Those that have the same number, where the configuration says another, are told together. */
+function partitionFindings(there: readonly Topic[]): Finding[] {
+  const other = there.filter(({ spec, topic }) => topic.partitions !== spec.partitions)
+  const alike = Map.groupBy(other, ({ spec, topic }) => `${topic.partitions}/${spec.partitions}`)
+  return [...alike.values()].flatMap(([first, ...more]) => {
+    if (first === undefined) return []
+    const { spec, topic } = first
+    const others = more.length === 0 ? '' : `, like ${more.map((each) => each.spec.name).join(', ')},`
+    const detail = `${spec.name}${others} has ${topic.partitions} partitions, the configuration says ${spec.partitions}`
+    return [fail(CHECK, detail, partitionsRemedy(topic.partitions))]
+  })
+}
+
 function settingFindings(spec: TopicSpec, topic: KafkaTopic): Finding[] {
   const { name } = spec
   const findings: Finding[] = []
-  if (topic.partitions !== spec.partitions) {
-    const detail = `${name} has ${topic.partitions} partitions, the configuration says ${spec.partitions}`
-    findings.push(fail(CHECK, detail, ERROR_KINDS.PARTITIONS_CHANGED.remedy))
-  }
   const isCompacted = spec.compacted === true
   if (topic.compacted !== isCompacted) {
     const policy = isCompacted ? 'compact' : 'delete'

@@ -74,7 +74,10 @@ for (const mechanism of ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const) {
       test('what is wrong is told, without any secret', async () => {
         await refused(settings('not-the-secret'), 'BROKER_UNAUTHORIZED')
         const { sasl: _sasl, ...withoutLogin } = settings()
-        await refused(withoutLogin, 'BROKER_UNAUTHORIZED')
+        await refused(withoutLogin, 'BROKER_LOGIN_MISMATCH')
+        const kind = mechanism === 'PLAIN' ? 'SCRAM-SHA-512' : 'PLAIN'
+        const other = { mechanism: kind, username: 'tapeline', password: PASSWORD } as const
+        await refused({ ...settings(), sasl: other }, 'BROKER_LOGIN_MISMATCH')
         const { tls: _tls, ...plain } = settings()
         if (withTls) {
           await refused({ ...plain, tls: {} }, 'BROKER_TLS_FAILED')

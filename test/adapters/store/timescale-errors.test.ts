@@ -87,7 +87,7 @@ describe('logging in', requireServer(postgresMissing()), () => {
     const elsewhere = `${server.url.slice(0, server.url.lastIndexOf('/'))}/elsewhere`
     const error = await refused(
       { ...settings, url: elsewhere, password: SECRET },
-      'STORE_UNSUPPORTED',
+      'STORE_DATABASE_UNKNOWN',
       /elsewhere/,
     )
     assert.match(error.remedy, /database/)

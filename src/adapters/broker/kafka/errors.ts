@@ -28,18 +28,19 @@ const BY_LIBRARY: Readonly<Record<string, ErrorCode>> = {
 const LIBRARY_USE = 'PLT_KFK_USER'
 const BY_TEXT: readonly (readonly [RegExp, ErrorCode])[] = [
   [/^Broker requires TLS/, 'BROKER_TLS_FAILED'],
-  [/^SASL mechanism/, 'BROKER_UNAUTHORIZED'],
+  [/^SASL mechanism/, 'BROKER_LOGIN_MISMATCH'],
 ]
 
 /**
  * Gives an error of the library a code of ours. Errors come nested: several in one, one as the cause of another; the first
- * that has a meaning decides. What has none is BROKER_UNAVAILABLE: a connection that broke, a leader that moved, a request
+ * that has a meaning decides, and what the broker says before what the library says. What has none is BROKER_UNAVAILABLE: a connection that broke, a leader that moved, a request
  * without an answer.
  */
 export function brokerError(thrown: unknown, what: string): TapelineError {
   if (thrown instanceof TapelineError) return thrown
   const all = flatten(thrown)
-  const known = first(all, codeOf) ?? 'BROKER_UNAVAILABLE'
+  // What the broker itself says is more than what the library makes of it.
+  const known = first(all, codeOfBroker) ?? first(all, codeOfClient) ?? 'BROKER_UNAVAILABLE'
   // A broker that refuses a login says so. One that closes the connection in the middle of it may just be stopping.
   const isCut = known === 'BROKER_UNAUTHORIZED' && all.some(isClosed) && !all.some(protocolCode)
   const code = isCut ? 'BROKER_UNAVAILABLE' : known
@@ -62,9 +63,12 @@ function protocolCode(error: Error): string | undefined {
   return 'apiId' in error && typeof error.apiId === 'string' ? error.apiId : undefined
 }
 
-function codeOf(error: Error): ErrorCode | undefined {
-  const protocol = codeOfProtocolError(protocolCode(error) ?? '')
-  if (protocol !== undefined && protocol !== 'BROKER_UNAVAILABLE') return protocol
+function codeOfBroker(error: Error): ErrorCode | undefined {
+  const code = codeOfProtocolError(protocolCode(error) ?? '')
+  return code === 'BROKER_UNAVAILABLE' ? undefined : code
+}
+
+function codeOfClient(error: Error): ErrorCode | undefined {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   if (OF_TLS.some((beginning) => code.startsWith(beginning))) return 'BROKER_TLS_FAILED'
   const known = BY_SYSTEM[code] ?? BY_LIBRARY[code]

@@ -17,7 +17,7 @@ const ILLEGAL_SASL_STATE = 34
 export async function explainClosed(error: TapelineError, settings: KafkaSettings): Promise<TapelineError> {
   if (error.code !== 'BROKER_UNAVAILABLE') return error
   const { bootstrap, tls, sasl } = settings
-  const failure = (code: 'BROKER_TLS_FAILED' | 'BROKER_UNAUTHORIZED', message: string): TapelineError =>
+  const failure = (code: 'BROKER_TLS_FAILED' | 'BROKER_LOGIN_MISMATCH', message: string): TapelineError =>
     new TapelineError(code, message, { cause: error })
   for (const server of bootstrap) {
     const address = parseAddress(server)
@@ -29,7 +29,9 @@ export async function explainClosed(error: TapelineError, settings: KafkaSetting
     const answer = tls === undefined ? plain : encrypted
     const wantsLogin = answer !== undefined && answer !== 'silent' && answer !== ILLEGAL_SASL_STATE
     if (sasl === undefined && wantsLogin)
-      return failure('BROKER_UNAUTHORIZED', `${server} wants a login, and broker.sasl is none`)
+      return failure('BROKER_LOGIN_MISMATCH', `${server} wants a login, and broker.sasl is none`)
+    if (sasl !== undefined && answer === ILLEGAL_SASL_STATE)
+      return failure('BROKER_LOGIN_MISMATCH', `${server} takes no login: broker.sasl must be none`)
   }
   return error
 }

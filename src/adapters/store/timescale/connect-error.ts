@@ -13,7 +13,7 @@ const SYSTEM_CODES: Readonly<Record<string, ErrorCode>> = {
   '42501': 'STORE_FORBIDDEN',
   '3F000': 'STORE_FORBIDDEN',
   // invalid_catalog_name
-  '3D000': 'STORE_UNSUPPORTED',
+  '3D000': 'STORE_DATABASE_UNKNOWN',
 }
 
 /** What Node calls the failures of a handshake or a certificate: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
@@ -26,19 +26,13 @@ const WORDS: readonly (readonly [RegExp, ErrorCode])[] = [
   [/client password must be|^SASL:/, 'STORE_UNAUTHORIZED'],
 ]
 
-const REMEDIES: Readonly<Record<string, string>> = {
-  '3D000': 'Create the database, or correct its name in store.url.',
-}
-
 /** What kept a connection from coming about, with its code. No message holds a secret. */
 export function connectError(thrown: unknown, address: Address): TapelineError {
   if (thrown instanceof TapelineError) return thrown
   const code = codeOf(thrown)
   const kind = kindOf(code, messageOf(thrown))
-  const remedy = REMEDIES[code]
   return new TapelineError(kind, `The database at ${nameOf(address)}: ${described(thrown)}.`, {
     cause: thrown,
-    ...(remedy === undefined ? {} : { remedy }),
   })
 }
 
