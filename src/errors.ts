@@ -257,8 +257,9 @@ export const ERROR_KINDS = {
   RECORD_TOO_LARGE: {
     retryable: false,
     status: 413,
-    meaning: 'A record is larger than the broker takes.',
-    remedy: 'Records are limited to 1 MiB.',
+    meaning: 'A record is larger than the broker takes. It is set aside, and the others go on.',
+    remedy:
+      'The platform takes records of 1 MiB. Where a topic takes less, raise its max.message.bytes and segment.bytes, or message.max.bytes of the broker.',
   },
   FENCED: {
     retryable: false,
@@ -527,6 +528,8 @@ interface ErrorDetails {
   readonly fields?: readonly FieldError[]
   /** The partitions an error is about, for FENCED. */
   readonly partitions?: readonly { readonly topic: string; readonly partition: number }[]
+  /** The values of the records that an error is about, for RECORD_TOO_LARGE. */
+  readonly values?: readonly (Uint8Array | null)[]
 }
 
 /** The one error class: a stable code, whether trying again makes sense, and what the user can do. */
@@ -536,6 +539,8 @@ export class TapelineError extends Error {
   readonly remedy: string
   readonly fields: readonly FieldError[]
   readonly partitions: readonly { readonly topic: string; readonly partition: number }[]
+  /** Private, so that no log repeats them. */
+  readonly #values: readonly (Uint8Array | null)[]
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -543,6 +548,11 @@ export class TapelineError extends Error {
     this.remedy = details.remedy ?? ERROR_KINDS[code].remedy
     this.fields = details.fields ?? []
     this.partitions = details.partitions ?? []
+    this.#values = details.values ?? []
+  }
+
+  get values(): readonly (Uint8Array | null)[] {
+    return this.#values
   }
 
   get retryable(): boolean {

@@ -1,4 +1,5 @@
 import { startInterval } from '../async/timers.ts'
+import type { Offer } from '../domain/offer.ts'
 import { toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { ControlBus } from './bus.ts'
@@ -22,6 +23,8 @@ interface Member {
   readonly reading: readonly string[] | undefined
   /** What it last said of itself; undefined of this process. */
   readonly report?: ProcessReport | undefined
+  /** What the source of a producer gives; undefined where it does not say. */
+  readonly offer?: Offer | undefined
   readonly lastSeen: number
 }
 
@@ -33,6 +36,8 @@ export interface Membership {
   reading(source: () => Iterable<string>): void
   /** Who tells what the others may know of this process; asked at once, and at each heartbeat. */
   report(source: () => ProcessReport): void
+  /** Who tells what the source of this process gives; asked at each heartbeat. */
+  offer(source: () => Offer): void
   close(): void
 }
 
@@ -48,6 +53,7 @@ export function joinMembership(
   const readHere = (): string[] => [...new Set(sources.flatMap((source) => [...source()]))]
 
   let reportOfThis: (() => ProcessReport) | undefined
+  let offerOfThis: (() => Offer) | undefined
 
   /** What the parts of a heartbeat have told so far, by process. */
   const begun = new Map<string, { readonly reading: string[]; parts: number }>()
@@ -66,7 +72,8 @@ export function joinMembership(
   const stop = bus.on('HEARTBEAT', (heartbeat) => {
     const { instance, roles, part } = heartbeat
     const report = part === 0 ? heartbeat.report : members.get(instance)?.report
-    members.set(instance, { instance, roles, reading: gather(heartbeat), report, lastSeen: now() })
+    const offer = part === 0 ? heartbeat.offer : members.get(instance)?.offer
+    members.set(instance, { instance, roles, reading: gather(heartbeat), report, offer, lastSeen: now() })
   })
   const stopUnreadable = bus.onUnreadable(({ kind, instance }) => {
     if (kind !== 'HEARTBEAT' || instance === undefined) return
@@ -77,7 +84,10 @@ export function joinMembership(
     for (const [part, reading] of pieces.entries()) {
       const author = { v: CONTROL_VERSION, kind: 'HEARTBEAT', instance: me.instance } as const
       const report = part === 0 ? reportOfThis?.() : undefined
-      await bus.send([{ ...author, roles: [...me.roles], reading, part, parts: pieces.length, report }])
+      const offer = part === 0 ? wireOffer(offerOfThis?.()) : undefined
+      await bus.send([
+        { ...author, roles: [...me.roles], reading, part, parts: pieces.length, report, offer },
+      ])
     }
   }
 
@@ -109,7 +119,8 @@ export function joinMembership(
         members.delete(instance)
         begun.delete(instance)
       }
-      const self = { instance: me.instance, roles: me.roles, reading: readHere(), lastSeen: now() }
+      const offer = offerOfThis?.()
+      const self = { instance: me.instance, roles: me.roles, reading: readHere(), offer, lastSeen: now() }
       return [self, ...[...members.values()].filter((member) => member.instance !== me.instance)]
     },
     reading(source) {
@@ -119,12 +130,26 @@ export function joinMembership(
       reportOfThis = source
       beat()
     },
+    offer(source) {
+      offerOfThis = source
+      beat()
+    },
     close() {
       timer.stop()
       stop()
       stopUnreadable()
     },
   }
+}
+
+/** Of a source with more markets the heartbeat names none: it is sent every two seconds. */
+const MOST_MARKETS = 1_000
+
+function wireOffer(offer: Offer | undefined): Heartbeat['offer'] {
+  if (offer === undefined) return undefined
+  const { channels, markets = [] } = offer
+  const isNamed = offer.markets !== undefined && markets.length <= MOST_MARKETS
+  return { channels: [...channels], ...(isNamed && { markets: [...markets] }) }
 }
 
 /** Texts in lists of at most so many bytes; at least one list. */

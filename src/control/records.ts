@@ -23,6 +23,11 @@ const specSchema = z.strictObject({
   exchanges: z.array(z.string()),
 })
 
+const offerSchema = z.object({
+  channels: z.array(z.enum(CHANNELS)),
+  markets: z.array(z.string()).optional(),
+})
+
 const author = { v: z.literal(CONTROL_VERSION), instance: z.string(), epoch: z.number().int() }
 
 const registryRecordSchema = z.discriminatedUnion('kind', [
@@ -121,6 +126,8 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
     parts: z.number().int().default(1),
     /** Left out by versions that did not have it, and where it is of another shape: who reads which lease counts all the same. */
     report: processReportSchema.optional().catch(undefined),
+    /** What the source of a producer gives; only in the first part. */
+    offer: offerSchema.optional().catch(undefined),
   }),
   /** Asks the process `target` to send RESET to one of its actors; answered by a REPLY. */
   z.object({

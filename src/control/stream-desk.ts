@@ -1,3 +1,5 @@
+import { type StreamWarning, warningsOf } from '../domain/offer.ts'
+import { specKey } from '../domain/stream-spec.ts'
 import { TapelineError } from '../errors.ts'
 import type { Lease, StreamDesk } from '../ports/streams.ts'
 import { ask } from './ask.ts'
@@ -11,6 +13,8 @@ import type { Registry } from './registry.ts'
 const REPLY_WAIT_MS = 10_000
 /** How long looking up a stream that is not known here may take. */
 const REGISTRY_WAIT_MS = 2_000
+/** Lists of thousands of streams are asked for every few seconds: so long their warnings stand. */
+const WARNINGS_MS = 2_000
 
 interface DeskParts {
   readonly instance: string
@@ -29,6 +33,9 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
     const withheld = view.withheld(leaseId)
     if (withheld) throw new TapelineError('UPGRADE_NEEDED', withheld.reason)
   }
+
+  const warnings = new Map<string, readonly StreamWarning[]>()
+  let warnedAt = Number.NEGATIVE_INFINITY
 
   return {
     async request({ leaseId, app, spec, ttlMs }, signal) {
@@ -77,6 +84,22 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
     },
     lastReadAt: (leaseId) => readTimes.lastReadAt(leaseId),
     noteRead: (leaseId) => readTimes.note(leaseId),
+    warnings(spec) {
+      if (performance.now() - warnedAt > WARNINGS_MS) {
+        warnings.clear()
+        warnedAt = performance.now()
+      }
+      const key = specKey(spec)
+      const known = warnings.get(key)
+      if (known !== undefined) return known
+      const producers = membership.live().filter(({ roles }) => roles.includes('producer'))
+      const found = warningsOf(
+        spec,
+        producers.map(({ offer }) => offer),
+      )
+      warnings.set(key, found)
+      return found
+    },
     reading: (source) => membership.reading(source),
     watch: (listener) => registry.watch(listener),
   }

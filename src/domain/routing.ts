@@ -2,7 +2,7 @@ import type { Channel } from './events.ts'
 import type { StreamSpec } from './stream-spec.ts'
 
 /** A glob over symbols as a test: `*` stands for any run of characters, everything else for itself. */
-function symbolMatcher(glob: string): (symbol: string) => boolean {
+export function symbolMatcher(glob: string): (symbol: string) => boolean {
   if (!glob.includes('*')) return (symbol) => symbol === glob
   const pieces = glob.split('*')
   const head = pieces[0] as string

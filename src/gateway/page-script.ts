@@ -56,14 +56,21 @@ function showActors(actors) {
 
 function showStreams(streams, rates) {
   const heads = ['stream', 'application', 'channel', 'symbols', 'exchanges'].map((head) => plain(head))
-  fill('streams', [...heads, plain('records/s', 'number')], streams.map((stream) => [
+  fill('streams', [...heads, plain('records/s', 'number'), plain('warnings')], streams.map((stream) => [
     { text: stream.id, title: 'topic ' + stream.topic },
     plain(stream.app, 'soft'),
     plain(stream.spec.channel),
     { text: shorten(stream.spec.symbols), title: stream.spec.symbols.join(' ') },
     plain(shorten(stream.spec.exchanges) || 'all'),
     number(rates.get(stream.topic) ?? 0),
+    warningsOf(stream.warnings ?? []),
   ]))
+}
+
+function warningsOf(warnings) {
+  const lines = warnings.map(({ value, message, near }) => value + ': ' + message + (near.length > 0 ? '; near to it: ' + near.join(', ') : ''))
+  const more = lines.length > 1 ? ' and ' + (lines.length - 1) + ' more' : ''
+  return { text: lines.length > 0 ? lines[0] + more : '', title: lines.join('\\n'), look: 'bad' }
 }
 
 function shorten(names) {

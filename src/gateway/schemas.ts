@@ -26,6 +26,20 @@ export const streamSchema = z
       ),
     standing: z.boolean().describe('Whether the configuration asked for it.'),
     websocket: z.string().describe('Where to subscribe.'),
+    warnings: z
+      .array(
+        z.object({
+          field: z.enum(['channel', 'exchanges', 'symbols']),
+          value: z.string().describe('What was asked for.'),
+          message: z.string().describe('What is unknown about it.'),
+          near: z.array(z.string()).readonly().describe('What is given at present and looks like it.'),
+        }),
+      )
+      .readonly()
+      .optional()
+      .describe(
+        'What of the request no producer gives at present: until that changes nothing comes for it. Left out where all is given.',
+      ),
     cursor: z
       .string()
       .optional()

@@ -195,7 +195,8 @@ export interface Broker {
    * Appends records: ordered, without duplicates, acknowledged when durable. One call in flight per broker client at most is
    * sent; further calls wait. Acks in the order of the entries. Raises TOPIC_UNKNOWN, RECORD_TOO_LARGE, INPUT_INVALID for a
    * record without a key in a compacted topic (nothing was written; TOPIC_UNKNOWN names in `partitions` those that the broker does
-   * not show), BROKER_UNAVAILABLE or TIMEOUT (the outcome is unknown; the error names in `partitions` those that are known to have
+   * not show; RECORD_TOO_LARGE names in `values` the record, which is not stored, nor is anything that follows it in its partition: what is in
+   * front of it, and other partitions, may be), BROKER_UNAVAILABLE or TIMEOUT (the outcome is unknown; the error names in `partitions` those that are known to have
    * failed). A partition that cannot be written must not keep later
    * calls for others waiting for longer than its caller does.
    */

@@ -1,3 +1,4 @@
+import type { StreamWarning } from '../domain/offer.ts'
 import type { StreamRequest, StreamSpec } from '../domain/stream-spec.ts'
 
 /** A lease: one application's right to a stream, whose topic may be shared with others (R13). */
@@ -51,6 +52,8 @@ export interface StreamDesk {
   lastReadAt(leaseId: string): number | undefined
   /** Tells that a lease has a reader here at this moment. */
   noteRead(leaseId: string): void
+  /** What of a spec no producer gives at present; empty where that is not known. At most some seconds old. */
+  warnings(spec: StreamSpec): readonly StreamWarning[]
   /** Tells which leases have readers here, so that their time to live does not run. */
   reading(leaseIds: () => Iterable<string>): void
   /** Calls back on each change until the returned function is called. */

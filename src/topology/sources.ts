@@ -1,6 +1,8 @@
 import { createCoinbaseSource } from '../adapters/source/coinbase.ts'
 import { createCryptoCompareSource } from '../adapters/source/cryptocompare.ts'
 import type { Config } from '../config.ts'
+import { marketKey } from '../domain/events.ts'
+import type { Offer } from '../domain/offer.ts'
 import { TapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { Market, Source } from '../ports/source.ts'
@@ -55,6 +57,15 @@ export function createSource(config: Config, log: Log): ChosenSource {
     case 'cryptocompare':
       return { source: openSource(config, log), markets }
   }
+}
+
+/** What the source gives: of its markets, those that its service does not refuse. */
+export function offerOf({ source, markets }: ChosenSource, config: Config): Offer {
+  const refused = new Set(source.health().without.map(marketKey))
+  const names = markets.map(marketKey).filter((market) => !refused.has(market))
+  const { kind, channels } = config.source
+  const given = channels.filter((channel) => kind !== 'coinbase' || channel !== 'candle')
+  return { channels: [...given, 'status'], markets: names }
 }
 
 /** Opens it without markets: it connects when it is asked for the first. */

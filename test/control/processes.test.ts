@@ -183,3 +183,17 @@ test('a process that reads 100,000 leases is heard of with all of them, and thos
   there.membership.report(() => ({ actors: [], alerts: [] }))
   await until('the others are left', () => readThere().length === 2)
 })
+
+test('what the source of one process gives, another knows from its heartbeat; one with too many markets names none', async (t) => {
+  const { join } = await setUp(t)
+  const [producer, gateway] = [await join('producer', []), await join('gateway', [])]
+  const offerOf = () => gateway.membership.live().find(({ instance }) => instance === 'producer')?.offer
+  const channels = ['trade', 'status'] as const
+  producer.membership.offer(() => ({ channels, markets: ['kraken:BTC-USD'] }))
+  await until('the offer is known', () => offerOf() !== undefined)
+  assert.deepEqual(offerOf(), { channels, markets: ['kraken:BTC-USD'] })
+  const markets = Array.from({ length: 1_001 }, (_, i) => `kraken:X${i}-USD`)
+  producer.membership.offer(() => ({ channels, markets }))
+  await until('it names none', () => offerOf()?.markets === undefined)
+  assert.deepEqual(offerOf(), { channels })
+})

@@ -32,7 +32,7 @@ test('up on a port that is taken says so before it makes a database or waits for
   const servers = ['--kafka', '127.0.0.1:1', '--database', 'postgres://u@127.0.0.1:1/x']
   for (const where of [[], servers]) {
     const { code, stderr } = await runCommand(['up', ...flags, ...where])
-    assert.match(stderr, /^PORT_IN_USE: /)
+    assert.match(stderr, /^\{.*"code":"PORT_IN_USE"/m)
     assert.equal(code, 1)
   }
   assert.deepEqual(await readdir(join(folder.path, 'store')), [], 'no database')

@@ -1,5 +1,6 @@
 import type { TestContext } from 'node:test'
 import { createWebSocketEndpoint } from '../../src/adapters/transport/websocket.ts'
+import type { StreamWarning } from '../../src/domain/offer.ts'
 import { TapelineError } from '../../src/errors.ts'
 import { type Gateway, type GatewayOptions, startGateway } from '../../src/gateway/gateway.ts'
 import type { ActorDirectory, PlacedActor, PlacedAlert } from '../../src/ports/actors.ts'
@@ -68,6 +69,12 @@ export class MemoryDesk implements StreamDesk {
   }
 
   noteRead = untouched
+  readonly missing: StreamWarning[] = []
+
+  warnings(): readonly StreamWarning[] {
+    return this.missing
+  }
+
   reading = untouched
   watch = untouched
 }

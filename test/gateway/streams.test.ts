@@ -35,6 +35,22 @@ describe('/v1/streams', () => {
     assert.deepEqual(listed.json(), { streams: [answer.json()] })
   })
 
+  test('what no source gives is in the warnings, in every answer', async (t) => {
+    const { url, desk } = await startPlatform(t)
+    const warning = {
+      field: 'symbols',
+      value: 'BCT-USD',
+      message: 'no source has this market',
+      near: ['BTC-USD'],
+    } as const
+    desk.missing.push(warning)
+    const answer = await post(`${url}/v1/streams`, { channel: 'trade', symbols: ['BCT-USD'] })
+    assert.equal(answer.status, 201)
+    assert.deepEqual(answer.json()['warnings'], [warning])
+    const shown = await call(`${url}${answer.headers['location']}`)
+    assert.deepEqual(shown.json(), answer.json())
+  })
+
   test('every POST gets an id of its own', async (t) => {
     const { url } = await startPlatform(t)
     const body = { channel: 'trade', symbols: ['*'] }

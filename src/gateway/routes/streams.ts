@@ -25,7 +25,7 @@ export function registerStreams(app: GatewayServer, { desk, newLeaseId }: Stream
       operationId: 'createStream',
       summary: 'Ask for a stream',
       description:
-        'Answers when it can be read. Equal requests share one topic; each gets a lease of its own.',
+        'Answers when it can be read. Equal requests share one topic; each gets a lease of its own. What no source gives at present is in `warnings`, and may come later.',
       tags,
       body: streamRequestSchema,
       response: { 201: streamSchema },
@@ -130,6 +130,7 @@ const BODY_ERRORS = ['INPUT_INVALID', 'BODY_NOT_JSON', 'BODY_TOO_LARGE', 'MEDIA_
 function viewOf(desk: StreamDesk, lease: Lease, request: FastifyRequest): z.output<typeof streamSchema> {
   const { id, app, topic, spec, ttlMs, createdAt, standing } = lease
   const lastReadAt = desk.lastReadAt(id)
+  const warnings = desk.warnings(spec)
   return {
     id,
     app,
@@ -140,6 +141,7 @@ function viewOf(desk: StreamDesk, lease: Lease, request: FastifyRequest): z.outp
     lastReadAt: lastReadAt === undefined ? null : new Date(lastReadAt).toISOString(),
     standing,
     websocket: socketAddress(request),
+    ...(warnings.length > 0 && { warnings }),
   }
 }
 

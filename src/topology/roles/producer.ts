@@ -5,7 +5,7 @@ import { createProducerServices } from '../../services/producer/producer.ts'
 import { startProducer } from '../actors.ts'
 import { type Foundation, newId } from '../foundation.ts'
 import { watchMarkets } from '../market-alert.ts'
-import type { ChosenSource } from '../sources.ts'
+import { type ChosenSource, offerOf } from '../sources.ts'
 import { watchedProducer } from '../watched-services.ts'
 
 /**
@@ -14,14 +14,16 @@ import { watchedProducer } from '../watched-services.ts'
  */
 export async function startProducerRole(
   foundation: Foundation,
-  { source, markets }: ChosenSource,
+  chosen: ChosenSource,
   signal: AbortSignal,
 ): Promise<() => readonly number[]> {
+  const { source, markets } = chosen
   const {
     config,
     broker,
     registry,
     bus,
+    membership,
     names,
     instance,
     roster,
@@ -56,6 +58,8 @@ export async function startProducerRole(
     },
     signal,
   )
+  // A source that knows by itself what it gives says nothing of it beforehand.
+  if (chosen.markets.length > 0) membership.offer(() => offerOf(chosen, config))
   const details = (): object => ({
     shards: services.shards(),
     topicsAside: services.topicsAside(),

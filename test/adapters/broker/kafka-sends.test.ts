@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { Admin } from '@platformatic/kafka'
+import { TapelineError } from '../../../src/errors.ts'
 import type { Broker } from '../../../src/ports/broker.ts'
 import {
   deadline,
@@ -180,6 +181,58 @@ describe('sending to Kafka', requireServer(kafkaMissing()), () => {
       [0, 1, 'RECORD_TOO_LARGE', 2, 3],
     )
     assert.deepEqual((await readToEnd(broker, topic)).map(textOf), ['a', 'b', 'c', 'd'])
+  })
+
+  /** A topic that takes less than the platform would like to write at once. */
+  async function makeSmallTopic(broker: Broker): Promise<string> {
+    const topic = uniqueName('small')
+    const admin = new Admin({ clientId: 'setup', bootstrapBrokers: [kafka.server.bootstrap] })
+    const configs = [{ name: 'max.message.bytes', value: '20000' }]
+    await admin.createTopics({ topics: [topic], partitions: 1, replicas: 1, configs })
+    await admin.close()
+    await until('it is there', async () => (await broker.listTopics(topic, deadline())).length === 1)
+    return topic
+  }
+
+  test('a batch larger than the topic takes goes in smaller ones, in order; a record that alone is larger is named', async (t) => {
+    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const topic = await makeSmallTopic(broker)
+    const texts = Array.from({ length: 300 }, (_, i) => `${i}:${'x'.repeat(5_000)}`)
+    const publish = (own: readonly string[]) =>
+      broker.publish([{ topic, partition: 0, records: own.map((text) => textRecord(text)) }], deadline())
+    const acks = await Promise.all([publish(texts.slice(0, 200)), publish(texts.slice(200))])
+    assert.deepEqual(
+      acks.flat().map(({ baseOffset }) => baseOffset),
+      [0, 200],
+    )
+    assert.deepEqual((await readToEnd(broker, topic)).map(textOf), texts)
+    const large = textRecord('y'.repeat(30_000))
+    const entry = { topic, partition: 0, records: [textRecord('before'), large, textRecord('after')] }
+    await assert.rejects(broker.publish([entry], deadline()), (error) => {
+      assert.ok(error instanceof TapelineError)
+      assert.equal(error.code, 'RECORD_TOO_LARGE')
+      assert.deepEqual(error.partitions, [{ topic, partition: 0 }])
+      assert.ok(error.values.length === 1 && error.values[0] === large.value, 'it names the record')
+      assert.match(error.message, /30000 bytes/)
+      return true
+    })
+    const after = (await readToEnd(broker, topic)).slice(texts.length).map(textOf)
+    assert.deepEqual(after, ['before'], 'what is in front of it, and nothing behind it')
+    const [ack] = await publish(['next'])
+    assert.equal(ack?.baseOffset, texts.length + 1)
+  })
+
+  test('a transaction that is too large for one batch goes in several, and is all there or not at all', async (t) => {
+    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const topic = await makeSmallTopic(broker)
+    const writer = await broker.takeOver(uniqueName('id'), deadline())
+    const texts = Array.from({ length: 50 }, (_, i) => `${i}:${'x'.repeat(5_000)}`)
+    const commit = (own: readonly string[]) =>
+      writer.commit([{ topic, partition: 0, records: own.map((text) => textRecord(text)) }], deadline())
+    await commit(texts)
+    await assert.rejects(commit(['a', 'y'.repeat(30_000)]), { code: 'RECORD_TOO_LARGE' })
+    await commit(['after'])
+    assert.deepEqual((await readToEnd(broker, topic)).map(textOf), [...texts, 'after'])
   })
 
   test('records of many topics go in few requests, in order', async (t) => {

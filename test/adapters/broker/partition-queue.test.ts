@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PartitionQueue } from '../../../src/adapters/broker/kafka/partition-queue.ts'
 import type { BatchOutcome } from '../../../src/adapters/broker/kafka/produce-outcome.ts'
+import { outcomeOf } from '../../../src/adapters/broker/kafka/produce-outcome.ts'
 import { SendCall } from '../../../src/adapters/broker/kafka/send-call.ts'
 import { TapelineError } from '../../../src/errors.ts'
 import { textRecord } from '../../contract/broker-fixtures.ts'
@@ -136,3 +137,33 @@ test('a writer in between is told: the records of a call no longer follow each o
   call.stored(0, 7, 1)
   await assert.rejects(call.result, { code: 'BROKER_UNAVAILABLE', message: /another writer/ })
 })
+
+for (const [errorCode, name] of [
+  [10, 'MESSAGE_TOO_LARGE'],
+  [18, 'RECORD_LIST_TOO_LARGE'],
+] as const) {
+  test(`${name}: the batch goes in halves under the same numbers, and only the record that alone is too large fails`, async () => {
+    const part = { index: 0, errorCode, baseOffset: -1n, logAppendTimeMs: -1n }
+    const refused = outcomeOf('t', 0, { responses: [{ name: 't', partitionResponses: [part] }] })
+    const queue = newQueue()
+    const [first, second] = [add(queue, 'a', 'b', 'c', 'd'), add(queue, 'large')]
+    const sizes: number[] = []
+    let stores = 0
+    for (let round = 0; !queue.isIdle && round < 20; round++) {
+      const bytes = queue.seal(FIRST)
+      const count = countOf(bytes) ?? 0
+      sizes.push(count)
+      assert.equal(sequenceOf(bytes), stores, 'what was refused has used no number')
+      const isTooLarge = count > 2 || bytes?.includes('large') === true
+      queue.settle(isTooLarge ? refused : stored(stores), 0)
+      if (!isTooLarge) stores += count
+    }
+    assert.deepEqual(await first.result, [{ topic: 't', partition: 0, baseOffset: 0 }])
+    await assert.rejects(second.result, { code: 'RECORD_TOO_LARGE' })
+    assert.ok(sizes[0] === 5 && stores === 4 && queue.isIdle, `${sizes}`)
+    const next = add(queue, 'next')
+    queue.seal(FIRST)
+    queue.settle(stored(4), 0)
+    assert.equal((await next.result)[0]?.baseOffset, 4)
+  })
+}

@@ -205,11 +205,14 @@ export class EmbeddedBroker implements Broker {
 /** About how many bytes the entries take. Raises RECORD_TOO_LARGE. */
 function measure(entries: readonly PartitionRecords[]): number {
   let total = 0
-  for (const { topic, records } of entries) {
+  for (const { topic, partition, records } of entries) {
     for (const { key, value } of records) {
       const bytes = (value?.length ?? 0) + (key?.length ?? 0)
       if (bytes > MAX_RECORD_BYTES) {
-        throw new TapelineError('RECORD_TOO_LARGE', `A record for ${topic} has ${bytes} bytes.`)
+        throw new TapelineError('RECORD_TOO_LARGE', `A record for ${topic} has ${bytes} bytes.`, {
+          partitions: [{ topic, partition }],
+          values: [value],
+        })
       }
       total += bytes + RECORD_OVERHEAD_BYTES
     }

@@ -1,7 +1,8 @@
+import type { TapelineError } from '../../../errors.ts'
 import type { OutgoingRecord } from '../../../ports/broker.ts'
 import { afterDoubt, type BatchOutcome } from './produce-outcome.ts'
 import { encodeBatch } from './record-encoder.ts'
-import { MAX_BATCH_BYTES } from './record-sizes.ts'
+import { cut, MAX_BATCH_BYTES, tooLarge } from './record-sizes.ts'
 import type { SendCall } from './send-call.ts'
 import type { KafkaSettings } from './settings.ts'
 
@@ -28,6 +29,9 @@ interface Sealed {
   isInDoubt: boolean
 }
 
+/** How long a topic counts as one that takes smaller batches only; then a large one is tried again. */
+const SMALL_MS = 600_000
+
 /** 31 bits, then from 0 again. Source: https://kafka.apache.org/documentation/#recordbatch */
 const SEQUENCES = 2 ** 31
 
@@ -47,6 +51,9 @@ export class PartitionQueue {
   #sequence = 0
   /** The next batch has one part only: the batch before was refused for one of its parts. */
   #alone = 0
+  /** What one batch may take: less once the broker has refused one as too large. */
+  #mostBytes = MAX_BATCH_BYTES
+  #smallSince = Number.NEGATIVE_INFINITY
   /** When something was last stored, or began to wait (performance.now). */
   progressAt = 0
   /** How often in a row the batch under way was not stored. */
@@ -134,7 +141,7 @@ export class PartitionQueue {
         sealed.isInDoubt = true
         return false
       case 'refused':
-        this.#refuse(sealed, outcome.error)
+        this.#refuse(sealed, outcome.error, now)
         return false
       case 'out-of-sequence':
         sealed.isInDoubt = false
@@ -161,6 +168,7 @@ export class PartitionQueue {
     this.failures = 0
     this.absence = undefined
     this.progressAt = now
+    if (now - this.#smallSince > SMALL_MS) this.#mostBytes = MAX_BATCH_BYTES
     let offset = baseOffset
     for (const { call, entry, records } of sealed.parts) {
       call.stored(entry, offset, records.length)
@@ -168,17 +176,28 @@ export class PartitionQueue {
     }
   }
 
-  /** Nothing was stored. Of several parts it may be the fault of one: then each goes alone. */
-  #refuse(sealed: Sealed, error: unknown): void {
+  /** Nothing was stored. Of several parts it may be the fault of one: then each goes alone. A batch that is too large goes in halves. */
+  #refuse(sealed: Sealed, error: TapelineError, now: number): void {
     this.#sealed = undefined
     this.failures = 0
-    if (sealed.parts.length === 1) {
-      this.#alone = Math.max(0, this.#alone - 1)
-      for (const { call } of sealed.parts) if (!call.settled) call.fail(error)
+    const isTooLarge = error.code === 'RECORD_TOO_LARGE'
+    if (isTooLarge && sealed.count > 1) {
+      const bytes = sealed.parts.reduce((sum, part) => sum + part.bytes, 0)
+      this.#mostBytes = Math.ceil(bytes / 2)
+      this.#smallSince = now
+      this.#waiting.unshift(...sealed.parts)
       return
     }
-    this.#alone = sealed.parts.length
-    this.#waiting.unshift(...sealed.parts)
+    const [part, ...others] = sealed.parts
+    if (others.length > 0) {
+      this.#alone = sealed.parts.length
+      this.#waiting.unshift(...sealed.parts)
+      return
+    }
+    this.#alone = Math.max(0, this.#alone - 1)
+    const [record] = part?.records ?? []
+    const reason = isTooLarge && record !== undefined ? tooLarge(this, record, error.message) : error
+    if (part?.call.settled === false) part.call.fail(reason)
   }
 
   #end(sealed: Sealed, error: unknown): void {
@@ -195,13 +214,21 @@ export class PartitionQueue {
   }
 
   #takeParts(): Part[] {
+    const [first] = this.#waiting
+    if (first !== undefined && first.bytes > this.#mostBytes) this.#divide(first)
     let count = 0
     let bytes = 0
     for (const part of this.#waiting) {
-      if (count > 0 && (this.#alone > 0 || bytes + part.bytes > MAX_BATCH_BYTES)) break
+      if (count > 0 && (this.#alone > 0 || bytes + part.bytes > this.#mostBytes)) break
       bytes += part.bytes
       count++
     }
     return this.#waiting.splice(0, count)
+  }
+
+  #divide(part: Part): void {
+    const pieces = cut(part.records, this.#mostBytes).map((piece): Part => ({ ...part, ...piece }))
+    part.call.divide(pieces.length)
+    this.#waiting.splice(0, 1, ...pieces)
   }
 }

@@ -25,6 +25,11 @@ export class SendCall {
     return this.#settled
   }
 
+  /** A part has become several. */
+  divide(parts: number): void {
+    this.#missing += parts - 1
+  }
+
   /** Takes note of where a part of an entry was stored, and tells the caller when all are. */
   stored(entry: number, baseOffset: number, count: number): void {
     const at = this.#offsets[entry]

@@ -33,10 +33,13 @@ const NOT_ATTEMPTED = 55
 /** A transaction failed, for a reason that is told to the caller. */
 export class TransactionError extends Error {
   readonly reason: TapelineError
+  /** Where batches of several records were too large: how large they may be in the next attempt, in bytes. */
+  readonly mostBytes: number | undefined
 
-  constructor(reason: TapelineError) {
+  constructor(reason: TapelineError, mostBytes?: number) {
     super(reason.message, { cause: reason })
     this.reason = reason
+    this.mostBytes = mostBytes
   }
 }
 
@@ -207,19 +210,24 @@ export class KafkaTransaction {
       batches,
       ({ topic, partition }) => this.#cluster.known(topic)?.leaders[partition] ?? -1,
     )
-    const refusals: TapelineError[] = []
+    const refusals: { readonly batch: SentBatch; readonly error: TapelineError }[] = []
     await Promise.all(
       [...byLeader].map(async ([leader, own]) => {
         if (leader === -1) return
         const outcomes = await this.#sendTo(leader, own, signal)
         for (const batch of own) {
           const error = this.#settle(batch, outcomes(batch), offsets)
-          if (error !== undefined) refusals.push(error)
+          if (error !== undefined) refusals.push({ batch, error })
         }
       }),
     )
     const [first] = refusals
-    if (first !== undefined) throw new TransactionError(first)
+    if (first === undefined) return
+    const isDivisible = refusals.every(
+      ({ batch, error }) => error.code === 'RECORD_TOO_LARGE' && batch.count > 1,
+    )
+    const half = Math.ceil(Math.min(...refusals.map(({ batch }) => batch.bytes.length)) / 2)
+    throw new TransactionError(first.error, isDivisible ? half : undefined)
   }
 
   /** What has become of a batch; gives why it never will be stored, where that is so. */

@@ -5,7 +5,7 @@ import { abortReason } from '../abort-reason.ts'
 import type { Cluster } from './cluster.ts'
 import { brokerError } from './errors.ts'
 import { listOffsets, OFFSET_AT, placeKey } from './offsets.ts'
-import { cut, measure } from './record-sizes.ts'
+import { cut, MAX_BATCH_BYTES, measure } from './record-sizes.ts'
 import type { KafkaSettings } from './settings.ts'
 import { requirePlace } from './topic-view.ts'
 import { KafkaTransaction, TransactionError } from './transaction.ts'
@@ -32,6 +32,8 @@ export async function takeOver(
   const transaction = await KafkaTransaction.takeOver(cluster, transactionalId, settings.compression, signal)
   /** Why nothing can be committed any more. */
   let end: TapelineError | undefined
+  /** What one batch may take: less once the broker has refused one as too large. */
+  let mostBytes = MAX_BATCH_BYTES
   let inTurn: Promise<unknown> = Promise.resolve()
 
   const write = async (
@@ -40,12 +42,16 @@ export async function takeOver(
   ): Promise<readonly PartitionAck[]> => {
     try {
       await transaction.add(entries, stop)
-      const acks = await sendAll(transaction, entries, stop)
+      const acks = await sendAll(transaction, entries, mostBytes, stop)
       await transaction.end(true, stop)
       return acks
     } catch (thrown) {
       end = await giveUp(transaction, thrown)
       if (stop.aborted) throw abortReason(stop)
+      if (end === undefined && thrown instanceof TransactionError && thrown.mostBytes !== undefined) {
+        mostBytes = thrown.mostBytes
+        return write(entries, stop)
+      }
       throw thrown instanceof TransactionError ? thrown.reason : brokerError(thrown, 'the transaction failed')
     }
   }
@@ -84,11 +90,12 @@ export async function takeOver(
 async function sendAll(
   transaction: KafkaTransaction,
   entries: readonly PartitionRecords[],
+  mostBytes: number,
   signal: AbortSignal,
 ): Promise<readonly PartitionAck[]> {
   const lanes = Map.groupBy(
     entries.flatMap(({ topic, partition, records }, entry) =>
-      cut(records).map((piece) => ({ topic, partition, entry, records: piece.records })),
+      cut(records, mostBytes).map((piece) => ({ topic, partition, entry, records: piece.records })),
     ),
     placeKey,
   )

@@ -1,0 +1,128 @@
+import type { Channel } from './events.ts'
+import { symbolMatcher } from './routing.ts'
+import type { StreamSpec } from './stream-spec.ts'
+
+/** What a producer's source gives at present. */
+export interface Offer {
+  readonly channels: readonly Channel[]
+  /** EXCHANGE:SYMBOL of each market; undefined where the source does not know it beforehand. */
+  readonly markets?: readonly string[] | undefined
+}
+
+/** Something that a stream asks for and nobody gives at present. It is none of its errors: a market may come later. */
+export interface StreamWarning {
+  readonly field: 'channel' | 'exchanges' | 'symbols'
+  readonly value: string
+  readonly message: string
+  /** What is given and looks like it; empty where nothing does. */
+  readonly near: readonly string[]
+}
+
+const MOST_NEAR = 3
+const MOST_WARNINGS = 20
+
+/**
+ * What of a spec no producer gives. `offers` has one for each producer that is there, undefined for one that does not say what it
+ * gives: then nothing is known to be missing.
+ */
+export function warningsOf(spec: StreamSpec, offers: readonly (Offer | undefined)[]): StreamWarning[] {
+  const known = offers.filter((offer) => offer !== undefined)
+  if (known.length < offers.length) return []
+  if (known.length === 0) {
+    const message = 'no producer is there at present: nothing comes until one runs'
+    return [{ field: 'channel', value: spec.channel, message, near: [] }]
+  }
+  // A status is the platform's own, and names also what is no market.
+  if (spec.channel === 'status') return []
+  return [...channelWarnings(spec, known), ...marketWarnings(spec, known)].slice(0, MOST_WARNINGS)
+}
+
+function channelWarnings({ channel }: StreamSpec, offers: readonly Offer[]): StreamWarning[] {
+  const given = [...new Set(offers.flatMap(({ channels }) => channels))].sort()
+  if (given.includes(channel)) return []
+  const message = `no source gives this at present; what is given: ${given.join(', ')}`
+  return [{ field: 'channel', value: channel, message, near: [] }]
+}
+
+function marketWarnings({ exchanges, symbols }: StreamSpec, offers: readonly Offer[]): StreamWarning[] {
+  if (offers.some(({ markets }) => markets === undefined)) return []
+  const markets = offers.flatMap((offer) => offer.markets ?? []).map(partsOf)
+  const names = [...new Set(markets.map(({ exchange }) => exchange))]
+  const missing = exchanges.filter((exchange) => !names.includes(exchange))
+  const unknown = missing.map((value): StreamWarning => {
+    return { field: 'exchanges', value, message: 'no source has this exchange', near: nearest(value, names) }
+  })
+  const asked = missing.length === exchanges.length ? [] : exchanges
+  const within = markets.filter(({ exchange }) => asked.length === 0 || asked.includes(exchange))
+  return [...unknown, ...symbols.flatMap((glob) => symbolWarning(glob, within, markets) ?? [])]
+}
+
+interface MarketName {
+  readonly exchange: string
+  readonly symbol: string
+}
+
+function partsOf(market: string): MarketName {
+  const colon = market.indexOf(':')
+  return { exchange: market.slice(0, colon), symbol: market.slice(colon + 1) }
+}
+
+function symbolWarning(
+  glob: string,
+  within: readonly MarketName[],
+  all: readonly MarketName[],
+): StreamWarning | undefined {
+  const matches = symbolMatcher(glob)
+  if (within.some(({ symbol }) => matches(symbol))) return undefined
+  const elsewhere = [...new Set(all.filter(({ symbol }) => matches(symbol)).map(({ exchange }) => exchange))]
+  const warning = { field: 'symbols', value: glob } as const
+  if (elsewhere.length > 0) {
+    const message = `no exchange that was asked for has it, but ${elsewhere.slice(0, MOST_NEAR).join(', ')}`
+    return { ...warning, message, near: [] }
+  }
+  const message = glob.includes('*') ? 'no market matches it at present' : 'no source has this market'
+  return { ...warning, message, near: nearest(glob, globsLike(glob, all)) }
+}
+
+/** The names to compare with: of `BTC-*` and `*-USD` what stands at the star does not count. */
+function globsLike(glob: string, markets: readonly MarketName[]): string[] {
+  const symbols = markets.map(({ symbol }) => symbol)
+  const like = glob.endsWith('-*')
+    ? symbols.map((symbol) => `${symbol.slice(0, symbol.lastIndexOf('-'))}-*`)
+    : glob.startsWith('*-')
+      ? symbols.map((symbol) => `*-${symbol.slice(symbol.lastIndexOf('-') + 1)}`)
+      : symbols
+  return [...new Set(like)]
+}
+
+/** The names that differ in about a third of their letters at most, the nearest first. */
+function nearest(name: string, names: readonly string[]): string[] {
+  const most = Math.max(1, Math.floor(name.length / 3))
+  return names
+    .map((other) => ({ other, distance: editDistance(name, other) }))
+    .filter(({ distance }) => distance <= most)
+    .sort((a, b) => a.distance - b.distance || (a.other < b.other ? -1 : 1))
+    .slice(0, MOST_NEAR)
+    .map(({ other }) => other)
+}
+
+/** How many letters have to be changed, added, left out, or exchanged with the next one. */
+function editDistance(from: string, to: string): number {
+  const rows = [Array.from({ length: to.length + 1 }, (_, i) => i)]
+  const at = (row: number, column: number): number => rows[row]?.[column] ?? Number.POSITIVE_INFINITY
+  for (let i = 1; i <= from.length; i++) {
+    const row = [i]
+    rows.push(row)
+    for (let j = 1; j <= to.length; j++) {
+      const isSame = from[i - 1] === to[j - 1]
+      const isSwapped = from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]
+      row[j] = Math.min(
+        at(i - 1, j) + 1,
+        at(i, j - 1) + 1,
+        at(i - 1, j - 1) + (isSame ? 0 : 1),
+        isSwapped ? at(i - 2, j - 2) + 1 : Number.POSITIVE_INFINITY,
+      )
+    }
+  }
+  return at(from.length, to.length)
+}
