@@ -92,7 +92,7 @@ describe('the script of the first page', () => {
     assert.deepEqual(actor?.slice(0, 3), ['producer-0', 'producer', 'error'])
     assert.equal(actor?.at(-1), 'SOURCE_UNAVAILABLE: no way delivers')
     assert.deepEqual(page.byId('streams').rows(), [
-      ['s1', '<img src=x onerror=alert(1)>', 'trade', '*', 'all', '0'],
+      ['s1', '<img src=x onerror=alert(1)>', 'trade', '*', 'all', '0', ''],
     ])
     assert.deepEqual(page.byId('topics').rows(), [['app.s1', '1', '2', '0']])
 
