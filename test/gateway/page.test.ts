@@ -105,9 +105,10 @@ describe('the script of the first page', () => {
       since: new Date().toISOString(),
     })
     platform.checks.push({ name: 'store', ok: false, detail: 'no answer' })
+    desk.missing.push({ field: 'symbols', value: 'BCT-*', message: 'no market', near: ['BTC-*'] })
     await page.refresh(2000)
     assert.deepEqual(page.byId('topics').rows(), [['app.s1', '1', '102', '50']])
-    assert.equal(page.byId('streams').rows()[0]?.at(-1), '50')
+    assert.deepEqual(page.byId('streams').rows()[0]?.slice(-2), ['50', 'BCT-*: no market; near to it: BTC-*'])
     assert.deepEqual(page.byId('alerts').rows()[0]?.slice(0, 3), ['store', 'STORE_UNAVAILABLE', 'no answer'])
     assert.equal(page.byId('alerts-section').hidden, false)
     assert.equal(page.byId('ready').textContent, 'not ready')
