@@ -153,6 +153,13 @@ export const ERROR_KINDS = {
     meaning: 'The broker does not answer.',
     remedy: 'Check the broker; the platform goes on trying by itself.',
   },
+  BROKER_FULL: {
+    retryable: true,
+    status: 503,
+    meaning: 'The embedded broker has no room on the disk of its data folder.',
+    remedy:
+      'Make room, or set topics.retention; the platform goes on by itself as soon as there is some. What arrives meanwhile is kept up to 200,000 events.',
+  },
   BROKER_UNAUTHORIZED: {
     retryable: false,
     status: 503,

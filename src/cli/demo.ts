@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { delay } from '../async/timers.ts'
 import { type Config, loadConfig } from '../config.ts'
+import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import { DEFAULT_MARKETS } from '../simulator/markets.ts'
 import type { Simulator } from '../simulator/simulator.ts'
@@ -186,6 +187,17 @@ async function countTrades(platform: Platform, signal: AbortSignal): Promise<num
   return Number(rows[0]?.['n'] ?? 0)
 }
 
+/** How many trades are stored; the error instead where the database is away, full or slow, which passes by itself. */
+async function countIfAnswered(platform: Platform, signal: AbortSignal): Promise<number | TapelineError> {
+  try {
+    return await countTrades(platform, signal)
+  } catch (thrown) {
+    const error = toTapelineError(thrown)
+    if (signal.aborted || !error.retryable || error.code === 'INTERNAL') throw thrown
+    return error
+  }
+}
+
 async function showStatus(
   platform: Platform,
   application: Application | undefined,
@@ -198,8 +210,12 @@ async function showStatus(
       untilAborted(terminal.signal),
     ])
     if (terminal.signal.aborted) return
-    const stored = (await countTrades(platform, terminal.signal)) - storedBefore
-    terminal.note(`${stored} trades stored, ${application?.delivered ?? 0} delivered since the start`)
+    const counted = await countIfAnswered(platform, terminal.signal)
+    const stored =
+      counted instanceof TapelineError
+        ? `the database does not answer (${counted.code}), it is tried again`
+        : `${counted - storedBefore} trades stored`
+    terminal.note(`${stored}, ${application?.delivered ?? 0} delivered since the start`)
   }
 }
 
@@ -216,8 +232,9 @@ async function untilComplete(
   let stored = 0
   while (!terminal.signal.aborted) {
     // Counting rows holds up the one database session, so it waits until all have been delivered.
-    if (application.delivered >= wanted)
-      stored = (await countTrades(platform, terminal.signal)) - storedBefore
+    const counted =
+      application.delivered >= wanted ? await countIfAnswered(platform, terminal.signal) : undefined
+    if (typeof counted === 'number') stored = counted - storedBefore
     if (stored >= wanted && application.delivered >= wanted) break
     const progress = stored + application.delivered
     if (progress !== known) progressAt = clockMicros()

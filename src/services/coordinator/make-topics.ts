@@ -153,7 +153,8 @@ export async function makeTopics(
     return new Map(topics.map((topic) => [topic.name, topic]))
   } catch (error) {
     const { code } = toTapelineError(error)
-    if (isAbort(error) || code === 'BROKER_UNAVAILABLE' || code === 'TIMEOUT') throw error
+    if (isAbort(error) || code === 'BROKER_UNAVAILABLE' || code === 'BROKER_FULL' || code === 'TIMEOUT')
+      throw error
   }
   const outcome = new Map<string, TopicDescription | TapelineError>()
   for (const spec of specs) {

@@ -6,7 +6,7 @@ import { type LogFile, openDatabase } from './database.ts'
 import { FetchSession, type PollReplies } from './fetch-session.ts'
 import { LogCleaner } from './log-cleaner.ts'
 import type { Operation, Operations, Reply, Request, RequestOf } from './protocol.ts'
-import { isSqliteError } from './sqlite-errors.ts'
+import { sqliteCode } from './sqlite-errors.ts'
 import { TopicCatalog } from './topic-catalog.ts'
 
 /** Sends a reply to the caller; buffers in `transfer` are handed over, not copied. */
@@ -180,10 +180,7 @@ export class LogServer {
   }
 
   #fail(id: number, thrown: unknown): void {
-    const { code, message, partitions } = toTapelineError(
-      thrown,
-      isSqliteError(thrown) ? 'BROKER_UNAVAILABLE' : 'INTERNAL',
-    )
+    const { code, message, partitions } = toTapelineError(thrown, sqliteCode(thrown) ?? 'INTERNAL')
     this.#send({ id, error: { code, message, partitions } }, [])
   }
 }

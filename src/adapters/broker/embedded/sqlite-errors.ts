@@ -1,6 +1,9 @@
 /** SQLITE_BUSY: another connection holds the lock. https://sqlite.org/rescode.html */
 const SQLITE_BUSY = 5
 
+/** SQLITE_FULL: the disk has no room. */
+const SQLITE_FULL = 13
+
 /** Whether SQLite itself raised the error, rather than a defect of ours. */
 export function isSqliteError(error: unknown): error is Error & { readonly errcode: number } {
   return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number'
@@ -9,4 +12,10 @@ export function isSqliteError(error: unknown): error is Error & { readonly errco
 /** Whether another process holds the database. */
 export function isBusy(error: unknown): boolean {
   return isSqliteError(error) && (error.errcode & 0xff) === SQLITE_BUSY
+}
+
+/** The code of ours for what SQLite raised; undefined where something else did. */
+export function sqliteCode(error: unknown): 'BROKER_FULL' | 'BROKER_UNAVAILABLE' | undefined {
+  if (!isSqliteError(error)) return undefined
+  return (error.errcode & 0xff) === SQLITE_FULL ? 'BROKER_FULL' : 'BROKER_UNAVAILABLE'
 }
