@@ -1,3 +1,5 @@
+import { eachHost } from './domain/host-list.ts'
+
 /** The address of a database without its password, and the password. */
 export interface DatabaseAddress {
   readonly url: string
@@ -26,8 +28,24 @@ const PARAMETERS: Readonly<Record<string, string>> = {
 
 const ENCODE = 'In a user, password or database write % as %25, # as %23, / as %2F, ? as %3F, @ as %40.'
 
-/** Reads `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or says what is wrong with it. */
+/**
+ * Reads `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or says what is wrong with it. There may be several hosts, with commas or blanks
+ * between them; in the answer these are commas.
+ */
 export function splitAddress(text: string): DatabaseAddress | AddressProblem {
+  const read = eachHost(text).map(splitOne)
+  const urls: string[] = []
+  for (const each of read) {
+    if ('message' in each) return each
+    urls.push(each.url)
+  }
+  const [first, ...others] = read
+  if (first === undefined || 'message' in first || others.length === 0) return first ?? splitOne(text)
+  const hosts = urls.map((url) => new URL(url).host).join(',')
+  return { ...first, url: first.url.replace(/@[^@/]*/, `@${hosts}`) }
+}
+
+function splitOne(text: string): DatabaseAddress | AddressProblem {
   const url = URL.parse(text.trim())
   const [, port] = /:(\d+)(?:\/[^@]*)?$/.exec(text.trim()) ?? []
   if (url?.port === '0' || (url === null && Number(port) > 65_535))
@@ -35,7 +53,7 @@ export function splitAddress(text: string): DatabaseAddress | AddressProblem {
   if (url === null)
     return {
       message: 'is not an address',
-      remedy: `Write postgres://USER@HOST:PORT/DATABASE. ${ENCODE}`,
+      remedy: `Write postgres://USER@HOST:PORT/DATABASE, of several hosts HOST:PORT,HOST:PORT. ${ENCODE}`,
     }
   // What stands behind a bare ?, # or / of a password seems to be a parameter, a fragment or the database.
   if (url.hash !== '' || url.pathname.includes('@') || url.pathname.slice(1).includes('/'))

@@ -270,7 +270,9 @@ export const configSchema = z.strictObject({
         .string()
         .regex(/^postgres(ql)?:\/\//, 'is not an address such as postgres://tapeline@db.internal:5432/market')
         .default('postgres://postgres@127.0.0.1:5432/postgres')
-        .describe('Timescale: address of the database, with the user; a password only in the environment.'),
+        .describe(
+          'Timescale: address of the database, with the user; a password only in the environment. It may have several hosts, HOST:PORT,HOST:PORT: the first that takes writes.',
+        ),
       passwordFile: file('Timescale: file with the password; or set TAPELINE_STORE_PASSWORD.'),
       queryUrl: z
         .string()

@@ -406,6 +406,15 @@ describe('secrets', () => {
     assert.equal(over.storePassword, undefined, 'it is of the other address')
   })
 
+  test('the address may have several hosts, with blanks between them', () => {
+    const environment = { TAPELINE_STORE_URL: 'postgres://u:p%40ss@one:5433, two ,[::1]:5434/market' }
+    const { store, storePassword } = load({ yaml: servers, environment })
+    assert.equal(store.url, 'postgres://u@one:5433,two,[::1]:5434/market')
+    assert.equal(storePassword, 'p@ss')
+    const { message } = refusal({ yaml: 'store: {url: "postgres://u@one,two:0/market"}' })
+    assert.match(message, /port/)
+  })
+
   test('a password in the file or in --database is refused, also where the environment has the same', () => {
     const url = 'postgres://u:same@db/x'
     const environment = { TAPELINE_STORE_URL: 'postgres://u:same@db/y' }

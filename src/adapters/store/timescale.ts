@@ -6,9 +6,9 @@ import { candles, quotes, trades } from './market-queries.ts'
 import { migrate } from './migrate.ts'
 import { PlatformJobs } from './platform-jobs.ts'
 import { readOnlyQuery } from './read-only-query.ts'
-import { parseAddress } from './timescale/address.ts'
 import { claimFromZombies } from './timescale/claims.ts'
 import { createExtension } from './timescale/extension.ts'
+import { HostList } from './timescale/hosts.ts'
 import { PgSession } from './timescale/pg-session.ts'
 import { onPrimary } from './timescale/primary.ts'
 import { serverJobs } from './timescale/server-jobs.ts'
@@ -34,15 +34,16 @@ const UNLIMITED_MS = 24 * 3_600_000
  * CONFIG_INVALID.
  *
  * Writes, claims and queries have connections of their own, so that none waits for another kind. A connection that breaks is
- * replaced at the next use, looking the host's name up again; several hosts in one address are not supported.
+ * replaced at the next use, looking the host's name up again. Of several hosts in the address it is the first that takes writes.
  */
 export async function openTimescaleStore(settings: TimescaleSettings, signal: AbortSignal): Promise<Store> {
   const { lanes, statementTimeoutMs, log } = settings
-  const address = parseAddress(settings.url)
-  const open = (stop: AbortSignal) => PgSession.open({ ...settings, address }, stop)
-  const openUnlimited = (stop: AbortSignal) =>
-    PgSession.open({ ...settings, address, statementTimeoutMs: 0 }, stop)
-  const openForQueries = queryOpener(settings)
+  const hosts = new HostList(settings.url)
+  const openWith = (statementTimeoutMs: number) => (stop: AbortSignal) =>
+    hosts.open((address, end) => PgSession.open({ ...settings, address, statementTimeoutMs }, end), stop)
+  const open = openWith(statementTimeoutMs)
+  const openUnlimited = openWith(0)
+  const openForQueries = queryOpener(settings, hosts)
   const useMs = statementTimeoutMs + GRACE_MS
   const writes = new SessionPool({ size: lanes, open, useMs })
   const controls = new SessionPool({ size: CONTROLS, open, useMs })
@@ -94,12 +95,19 @@ async function ping(pool: SessionPool, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Opens sessions for queries: under their own login where there is one. */
-function queryOpener(settings: TimescaleSettings): (signal: AbortSignal) => Promise<PgSession> {
+/** Opens sessions for queries: under their own login where there is one, else where writes go. */
+function queryOpener(
+  settings: TimescaleSettings,
+  hosts: HostList,
+): (signal: AbortSignal) => Promise<PgSession> {
   const { password, queries, ...shared } = settings
   const login = queries ?? { url: settings.url, ...(password !== undefined && { password }) }
-  const address = parseAddress(login.url)
-  return (signal) => PgSession.open({ ...shared, ...login, address, readsOnly: true }, signal)
+  const own = queries === undefined ? hosts : new HostList(login.url)
+  return (signal) =>
+    own.open(
+      (address, stop) => PgSession.open({ ...shared, ...login, address, readsOnly: true }, stop),
+      signal,
+    )
 }
 
 async function writeParts(

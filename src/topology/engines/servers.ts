@@ -13,10 +13,10 @@ const ATTEMPT_MS = 8_000
 
 /** The servers that a configuration names, as people know them; undefined for an engine within this process. */
 export function serverNames({ broker, store }: Config): ServerNames {
-  const { host, pathname } = new URL(store.url)
+  const database = store.url.replace(/^[a-z]+:\/\/([^/]*@)?/i, '')
   return {
     broker: broker.kind === 'kafka' ? `the broker at ${broker.bootstrap.join(',')}` : undefined,
-    store: store.kind === 'timescale' ? `the database at ${host}${pathname}` : undefined,
+    store: store.kind === 'timescale' ? `the database at ${database}` : undefined,
   }
 }
 

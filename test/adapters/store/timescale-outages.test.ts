@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { openTimescaleStore } from '../../../src/adapters/store/timescale.ts'
+import { inspectTimescale, openTimescaleStore } from '../../../src/adapters/store/timescale.ts'
 import { toTapelineError } from '../../../src/errors.ts'
 import type { Store } from '../../../src/ports/store.ts'
 import {
@@ -23,7 +23,7 @@ import {
 } from '../../contract/store-fixtures.ts'
 import { SEED } from '../../seed.ts'
 import { requireServer } from '../../servers/availability.ts'
-import { postgresMissing } from '../../servers/postgres.ts'
+import { type PostgresServer, postgresMissing } from '../../servers/postgres.ts'
 import { query } from './psql.ts'
 import { openStore, settingsFor, temporaryServer } from './timescale-server.ts'
 
@@ -198,5 +198,25 @@ describe('outages of the database server', requireServer(postgresMissing()), () 
       code: 'STORE_UNAVAILABLE',
       message: /standby/,
     })
+  })
+
+  test('of several hosts it is the first that takes writes, also after a failover', async (t) => {
+    const [one, two] = [await temporaryServer(t), await temporaryServer(t)]
+    await one.stop()
+    await writeFile(join(one.data, 'standby.signal'), '')
+    await one.restart()
+    const url = `postgres://postgres@127.0.0.1:1, 127.0.0.1:${one.port}, ,127.0.0.1:${two.port}/postgres`
+    const store = await openStore(t, url)
+    await store.migrate(deadline())
+    const tables = async (server: PostgresServer) =>
+      (await query(server, "select count(*) as n from pg_class where relname = 'trades'"))[0]?.['n']
+    assert.deepEqual([await tables(one), await tables(two)], ['0', '1'], 'the standby is passed over')
+    await query(one, 'select pg_promote()')
+    await two.stop()
+    await untilThere(() => store.migrate(deadline()))
+    assert.equal(await tables(one), '1', 'the new primary is found')
+    await two.restart()
+    const findings = await inspectTimescale(settingsFor(url), deadline())
+    assert.match(findings[0]?.detail ?? '', new RegExp(`127.0.0.1:${one.port}`))
   })
 })

@@ -1,3 +1,4 @@
+import { eachHost } from '../../../domain/host-list.ts'
 import { TapelineError } from '../../../errors.ts'
 
 /** Where the database is, and who asks. */
@@ -6,6 +7,11 @@ export interface Address {
   readonly port: number
   readonly user: string
   readonly database: string
+}
+
+/** Each host of `postgres://USER@HOST:PORT,HOST:PORT/DATABASE`. Raises CONFIG_INVALID. */
+export function parseAddresses(text: string): readonly Address[] {
+  return eachHost(text).map(parseAddress)
 }
 
 /**

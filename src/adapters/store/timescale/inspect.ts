@@ -2,8 +2,9 @@ import { detectCapabilities } from '../capabilities.ts'
 import { readError } from '../database-errors.ts'
 import { MIGRATIONS } from '../migrations/index.ts'
 import { records, type SqlSession } from '../session.ts'
-import { type Address, nameOf, parseAddress } from './address.ts'
+import { type Address, nameOf } from './address.ts'
 import { extensionState } from './extension.ts'
+import { HostList } from './hosts.ts'
 import { PgSession } from './pg-session.ts'
 import { serverJobs } from './server-jobs.ts'
 import type { TimescaleSettings } from './settings.ts'
@@ -30,8 +31,10 @@ export async function inspectTimescale(
   settings: TimescaleSettings,
   signal: AbortSignal,
 ): Promise<readonly ServerFinding[]> {
-  const address = parseAddress(settings.url)
-  const session = await PgSession.open({ ...settings, address }, signal)
+  const { session, address } = await new HostList(settings.url).open(
+    async (address, stop) => ({ address, session: await PgSession.open({ ...settings, address }, stop) }),
+    signal,
+  )
   const cut = () => session.abort()
   signal.addEventListener('abort', cut, { once: true })
   try {
@@ -103,8 +106,13 @@ async function queriesFinding(settings: TimescaleSettings, signal: AbortSignal):
     const remedy = 'Make a user who may only read these tables, and set store.queryUrl: docs/storage.md.'
     return { check, status: 'warn', detail, remedy }
   }
-  const address = parseAddress(queries.url)
-  const session = await PgSession.open({ ...shared, ...queries, address, readsOnly: true }, signal)
+  const { session, address } = await new HostList(queries.url).open(
+    async (address, stop) => ({
+      address,
+      session: await PgSession.open({ ...shared, ...queries, address, readsOnly: true }, stop),
+    }),
+    signal,
+  )
   try {
     const row = await only(
       session,
