@@ -20,7 +20,7 @@ export type { KafkaSettings } from './kafka/settings.ts'
 /** A server that does not answer a ping for so long has its connection closed, and another one is asked. */
 const PING_MS = 2_000
 /** Who has answered something else so lately need not be asked: at rest such questions would be a good part of all that is sent. */
-const LATELY_MS = 400
+const LATELY_MS = 250
 
 /**
  * Connects to Apache Kafka or Redpanda: one attempt. Each reader, writer and group member has connections of its own.

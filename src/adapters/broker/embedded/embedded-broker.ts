@@ -27,7 +27,7 @@ const MAX_RECORD_BYTES = 1024 * 1024
 /** Enough, with its value, for a record that shares its key and headers with others; the buffer grows where it is not. */
 const RECORD_OVERHEAD_BYTES = 24
 /** A log that has answered something so lately need not be asked whether it is there. */
-const LATELY_MS = 400
+const LATELY_MS = 250
 
 export interface EmbeddedBrokerOptions {
   readonly channel: Channel
