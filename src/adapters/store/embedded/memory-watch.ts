@@ -2,7 +2,7 @@ import type { MaintenanceRequest } from './protocol.ts'
 
 /** What the database may have grown by since it was opened before that is worth a second's pause. */
 const WORTHWHILE_BYTES = 128 * 1024 * 1024
-/** How many looks long, one a second, it has had little to do and has not grown. */
+/** How many looks long, one a second, it has not been busy and has not grown. */
 const QUIET_LOOKS = 60
 /** So many looks lie between two times: who asks for much again and again is not made to wait again and again. */
 const APART_LOOKS = 600
@@ -22,7 +22,7 @@ export class MemoryWatch {
   look(bytes: number, load: MaintenanceRequest['load']): boolean {
     this.#looks++
     this.#opened ??= bytes
-    if (load !== 'idle' || bytes > this.#largest) this.#quiet = 0
+    if (load === 'busy' || bytes > this.#largest) this.#quiet = 0
     else this.#quiet++
     this.#largest = Math.max(this.#largest, bytes)
     const isLarge = bytes - this.#opened >= WORTHWHILE_BYTES
