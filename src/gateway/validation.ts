@@ -1,7 +1,7 @@
 import type { FastifySchemaCompiler } from 'fastify'
 import { z } from 'zod'
 import { issueWords } from '../domain/issue-words.ts'
-import { MOMENT_FORMS, parseMoment, type RangeEnd } from '../domain/moment.ts'
+import { parseMoment, type RangeEnd } from '../domain/moment.ts'
 import { type FieldError, TapelineError } from '../errors.ts'
 import { excerpt } from './problem.ts'
 
@@ -26,7 +26,7 @@ export function timeSchema(end: RangeEnd) {
   return z.string().transform((text, context) => {
     const micros = parseMoment(text.replace(LOST_PLUS, '+'), end, Date.now())
     if (micros !== undefined) return micros
-    context.addIssue(`is not ${MOMENT_FORMS}`)
+    context.addIssue('is no time')
     return z.NEVER
   })
 }
