@@ -17,6 +17,8 @@ export interface Claim extends ClaimTarget {
   readonly nextOffset: number
   /** The epochs seen up to `nextOffset`. */
   readonly memory: ReaderMemory
+  /** Where another topic had this name before: up to which offset the partition of that one is stored. */
+  readonly formerOffset?: number
 }
 
 /** Rows of one table, encoded as binary COPY tuples (`domain/copy-binary.ts`). */

@@ -44,6 +44,8 @@ export function describeWrites(store: () => Store): void {
     await store().write([writeOf(former, 5)], deadline())
     const [anew] = await store().claim([{ topic, topicId: unique('id'), partition: 0 }], deadline())
     assert.equal(anew?.nextOffset, 0)
+    assert.equal(former.formerOffset, undefined)
+    assert.equal(anew?.formerOffset, 5, 'it tells how far the former one is stored')
   })
 
   test('claims follow each other without being claimed again, and offsets beyond 2^32 are kept', async () => {

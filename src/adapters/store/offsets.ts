@@ -25,7 +25,10 @@ const CLAIM = `
   order by topic_id, partition
   on conflict (topic_id, partition) do update
     set fence = tapeline_offsets.fence + 1, topic = excluded.topic, claimed_at = now()
-  returning topic, topic_id, partition, next_offset, fence, memory`
+  returning topic, topic_id, partition, next_offset, fence, memory, (
+    select max(former.next_offset) from tapeline_offsets former
+    where former.topic = tapeline_offsets.topic and former.partition = tapeline_offsets.partition
+      and former.topic_id <> tapeline_offsets.topic_id) as former_offset`
 
 /** Raises the fence of each partition (R8). The claims come in the order of the targets. */
 export async function claim(session: SqlSession, targets: readonly ClaimTarget[]): Promise<readonly Claim[]> {
@@ -41,6 +44,7 @@ export async function claim(session: SqlSession, targets: readonly ClaimTarget[]
 }
 
 function readClaim(row: Record<string, string | null>): Claim {
+  const former = row['former_offset'] ?? null
   return {
     topic: row['topic'] ?? '',
     topicId: row['topic_id'] ?? '',
@@ -48,6 +52,7 @@ function readClaim(row: Record<string, string | null>): Claim {
     fence: Number(row['fence']),
     nextOffset: Number(row['next_offset']),
     memory: Memory.parse(JSON.parse(row['memory'] ?? '')),
+    ...(former !== null && { formerOffset: Number(former) }),
   }
 }
 

@@ -173,7 +173,7 @@ export class Preparation {
       next: claim.nextOffset,
       memory: copyMemory(claim.memory),
       encoder: new SegmentEncoder(channel, this.#parts.memory),
-      gaps: [],
+      gaps: replacedTopic(claim, this.#parts),
       isTorn: false,
     }
     this.#partitions.set(key, rows)
@@ -233,6 +233,16 @@ function missingRecords(fetch: FixedFetch & { kind: 'truncated' }, parts: Prepar
   parts.log.error({ topic, partition, position, earliest, code: 'OFFSET_OUT_OF_RANGE' }, detail)
   parts.raiseAlert(`retention:${topic}:${partition}`, 'OFFSET_OUT_OF_RANGE', detail)
   return gap(detail, parts, 'retention')
+}
+
+/** Nothing of the topic is stored yet, and another one had its name before: what was not stored of that one is lost. */
+function replacedTopic(claim: Claim, parts: PreparationParts): RowSegment[] {
+  const { topic, partition, nextOffset, formerOffset } = claim
+  if (formerOffset === undefined || nextOffset > 0) return []
+  const detail = `${topic} was made anew: partition ${partition} of the former one is stored up to ${formerOffset - 1}, and what came after is lost`
+  parts.log.error({ topic, partition, formerOffset, code: 'TOPIC_REPLACED' }, detail)
+  parts.raiseAlert(`replaced:${topic}:${partition}`, 'TOPIC_REPLACED', detail)
+  return [gap(detail, parts, 'retention')]
 }
 
 function gap(detail: string, { nowMicros }: PreparationParts, cause?: GapCause): RowSegment {

@@ -98,3 +98,34 @@ test('whatever a log loses and gets again, each write tells by its offset alone 
     { numRuns: 300 },
   )
 })
+
+test('the first records of a topic that was made anew come with a gap, and are told', () => {
+  const alerts: string[][] = []
+  const parts = { ...PARTS, raiseAlert: (...alert: string[]) => alerts.push(alert) }
+  const log = new ShrinkingLog()
+  log.grow(3)
+  const store = (claim: Claim): PartitionWrite | undefined => {
+    const fetch = log.read(claim.nextOffset, 3)
+    return prepareFetches(fetch ? [fetch] : [], parts, () => claim).writes[0]
+  }
+  const claim: Claim = { ...PLACE, fence: 1, nextOffset: 0, memory: emptyMemory(), formerOffset: 70 }
+  const first = store(claim)
+  assert.deepEqual(
+    first?.segments.map(({ channel, rows }) => [channel, rows]),
+    [
+      ['status', 1],
+      ['trade', 3],
+    ],
+  )
+  assert.deepEqual(
+    alerts.map(([id, code]) => [id, code]),
+    [['replaced:market.trades:0', 'TOPIC_REPLACED']],
+  )
+  log.grow(2)
+  const second = store({ ...claim, nextOffset: 3 })
+  assert.deepEqual(
+    second?.segments.map(({ channel, rows }) => [channel, rows]),
+    [['trade', 2]],
+    'once',
+  )
+})
