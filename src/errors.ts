@@ -225,7 +225,8 @@ export const ERROR_KINDS = {
     retryable: true,
     status: 503,
     meaning: 'Somebody else deleted a topic of the platform and made another one of the same name.',
-    remedy: 'Nothing is read from it or written to it. Find out who did it; ask for the stream again.',
+    remedy:
+      'Find out who did it. The topic of a stream is not used any more: ask for the stream again. A fixed topic is: what was not stored of the former one is lost.',
   },
   TOPIC_IN_USE: {
     retryable: false,
@@ -237,7 +238,7 @@ export const ERROR_KINDS = {
     retryable: false,
     status: 409,
     meaning:
-      'Topics of these names are in use, but this platform has no registry on the broker: they belong to another one.',
+      'Topics of these names are in use, but the registry of this platform knows nothing of them: they belong to another one.',
     remedy:
       'Choose other topics.prefix, topics.dynamicPrefix and topics.controlPrefix: docs/kafka.md#a-broker-that-is-shared.',
   },

@@ -61,7 +61,13 @@ const registryRecordSchema = z.discriminatedUnion('kind', [
   /** The claim of a shard or of the leadership; its offset is the epoch (R8). */
   z.object({ ...author, kind: z.literal('claim'), transactionalId: z.string(), at: z.number() }),
   /** The leader's position in `tapeline.control`, written with the results. */
-  z.object({ ...author, kind: z.literal('leader'), controlOffset: z.number().int() }),
+  z.object({
+    ...author,
+    kind: z.literal('leader'),
+    controlOffset: z.number().int(),
+    /** The prefix of the fixed topics that this platform publishes to. Left out by versions that did not tell. */
+    prefix: z.string().optional(),
+  }),
 ])
 
 export type RegistryRecord = z.infer<typeof registryRecordSchema>

@@ -32,6 +32,7 @@ export class RegistryView {
   readonly #unreadable = new Map<string, Unreadable>()
   #leaderEpoch = -1
   #controlOffset = 0
+  #prefix: string | undefined
   #nextOffset = 0
   readonly #leaderId: string
 
@@ -48,6 +49,11 @@ export class RegistryView {
   /** The highest epoch of a leader: what a leader of a lower one says does not count (R9). */
   get leaderEpoch(): number {
     return this.#leaderEpoch
+  }
+
+  /** The prefix of the fixed topics that the platform publishes to, as its last leader had it; undefined where none told. */
+  get prefix(): string | undefined {
+    return this.#prefix
   }
 
   /** The leader's position in `tapeline.control`. */
@@ -100,8 +106,10 @@ export class RegistryView {
     }
     if (record.epoch < this.#leaderEpoch) return
     this.#leaderEpoch = record.epoch
-    if (record.kind === 'leader') this.#controlOffset = record.controlOffset
-    else if (record.kind === 'stream') this.#setStream({ ...record, offset })
+    if (record.kind === 'leader') {
+      this.#controlOffset = record.controlOffset
+      this.#prefix = record.prefix ?? this.#prefix
+    } else if (record.kind === 'stream') this.#setStream({ ...record, offset })
     else this.#setLease(record)
   }
 

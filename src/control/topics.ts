@@ -39,6 +39,11 @@ export function isDynamicName({ dynamic }: PlatformNames, name: string): boolean
   return name.startsWith(dynamic) && /^[0-9a-hjkmnp-tv-z]{26}$/.test(name.slice(dynamic.length))
 }
 
+/** Whether nobody ever wrote to a topic. */
+function isUnused(topic: TopicDescription | undefined): boolean {
+  return topic === undefined || topic.offsets.every(({ end }) => end === 0)
+}
+
 /**
  * A platform without a registry has published nothing yet: what is in use under its prefixes is another one's. Two that publish to
  * the same topics would take each other's records for a zombie's. Raises PREFIX_TAKEN.
@@ -49,16 +54,38 @@ async function refuseForeign(
   known: ReadonlyMap<string, TopicDescription>,
   signal: AbortSignal,
 ): Promise<void> {
-  const fixed = Object.values(names.fixed).find((name) => known.get(name)?.offsets.some(({ end }) => end > 0))
+  const fixed = topicInUse(names, known)
   const dynamic = (await broker.listTopics(names.dynamic, signal)).find(({ name }) =>
     isDynamicName(names, name),
   )
   const taken = fixed ?? dynamic?.name
   if (taken === undefined) return
   // Another process of this platform may have begun it since the first look.
-  const [begun] = await broker.describeTopics([names.registry], signal)
-  if (begun === undefined)
-    throw new TapelineError('PREFIX_TAKEN', `${taken} is in use, but there is no ${names.registry}`)
+  if (isUnused(await findTopic(broker, names.registry, signal)))
+    throw new TapelineError(
+      'PREFIX_TAKEN',
+      `${taken} is in use, but nothing was ever written to ${names.registry}`,
+    )
+}
+
+/**
+ * Refuses a platform that published to other fixed topics until now, where those of its new prefix are in use: they are another
+ * platform's. Raises PREFIX_TAKEN.
+ */
+export function refuseShared(
+  names: PlatformNames,
+  formerPrefix: string | undefined,
+  known: ReadonlyMap<string, TopicDescription>,
+): void {
+  if (formerPrefix === undefined || formerPrefix === names.prefix) return
+  const taken = topicInUse(names, known)
+  if (taken === undefined) return
+  const former = `this platform publishes under ${formerPrefix} until now, by ${names.registry}`
+  throw new TapelineError('PREFIX_TAKEN', `${taken} is in use, but ${former}`)
+}
+
+function topicInUse(names: PlatformNames, known: ReadonlyMap<string, TopicDescription>): string | undefined {
+  return Object.values(names.fixed).find((name) => known.get(name)?.offsets.some(({ end }) => end > 0))
 }
 
 /** What to do where the topics have so many partitions, and the configuration says another number. */
@@ -83,7 +110,7 @@ export async function ensureTopics(
   const required = requiredTopics(settings)
   const names = required.map(({ name }) => name)
   const known = new Map((await broker.describeTopics(names, signal)).map((topic) => [topic.name, topic]))
-  if (!known.has(settings.names.registry)) await refuseForeign(broker, settings.names, known, signal)
+  if (isUnused(known.get(settings.names.registry))) await refuseForeign(broker, settings.names, known, signal)
   const missing: TopicSpec[] = []
   for (const spec of required) {
     const topic = known.get(spec.name)

@@ -5,7 +5,7 @@ import { joinMembership, type Membership } from '../control/membership.ts'
 import { type PlatformNames, platformNames } from '../control/names.ts'
 import { joinProcesses, type Processes } from '../control/processes.ts'
 import { openRegistry, type Registry } from '../control/registry.ts'
-import { ensureTopics } from '../control/topics.ts'
+import { ensureTopics, refuseShared } from '../control/topics.ts'
 import { ulid } from '../domain/ulid.ts'
 import { TapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
@@ -103,10 +103,11 @@ export async function layOn(
   const names = platformNames(config.topics)
   const { partitions, retention, deadLetterRetention } = config.topics
   const retentions = { retentionMs: retention, deadLetterRetentionMs: deadLetterRetention }
-  await ensureTopics(broker, { names, partitions, ...retentions }, signal)
+  const topics = await ensureTopics(broker, { names, partitions, ...retentions }, signal)
   await mayStart()
 
   const registry = await openRegistry(broker, names, log, signal)
+  refuseShared(names, registry.view.prefix, topics)
   registry.watchUnreadable((unreadable) => {
     const [first] = unreadable.values()
     if (first === undefined) alerts.clear('registry')

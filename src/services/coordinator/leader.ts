@@ -16,7 +16,10 @@ import type { Log } from '../../ports/log.ts'
 type Body<R> = R extends RegistryRecord ? Omit<R, 'v' | 'instance' | 'epoch'> : never
 
 /** What the leader writes to the registry, without what every record carries. */
-export type RegistryBody = Body<StreamRecord> | Body<LeaseRecord> | Body<RegistryRecord & { kind: 'leader' }>
+export type RegistryBody =
+  | Body<StreamRecord>
+  | Body<LeaseRecord>
+  | Omit<Body<RegistryRecord & { kind: 'leader' }>, 'prefix'>
 
 /** The leadership among coordinators: the one writer of the registry (R8, R9). */
 export interface Leader {
@@ -70,6 +73,32 @@ export function createLeader({ broker, names, registry, instance, now, log }: Le
     ownership = undefined
   }
 
+  const write: Leader['write'] = async (records, removed, signal) => {
+    const { writer, epoch } = held()
+    const entries = [
+      ...records.map((body) =>
+        registryEntry({
+          ...body,
+          ...(body.kind === 'leader' && { prefix: names.prefix }),
+          ...{ v: CONTROL_VERSION, instance, epoch },
+        } as RegistryRecord),
+      ),
+      ...removed.map(registryTombstone),
+    ]
+    try {
+      const [ack] = await writer.commit([{ topic: names.registry, partition: 0, records: entries }], signal)
+      const end = (ack?.baseOffset ?? 0) + entries.length
+      await registry.reached(end, signal)
+      return end
+    } catch (error) {
+      // Whatever went wrong, what was written is unknown: claiming again settles it.
+      resign()
+      if (!isAbort(error))
+        log.warn({ code: toTapelineError(error).code }, 'the registry was not written; leading again')
+      throw error
+    }
+  }
+
   return {
     get leading() {
       return ownership !== undefined
@@ -91,29 +120,11 @@ export function createLeader({ broker, names, registry, instance, now, log }: Le
       }
       ownership = claimed
       term++
+      const { prefix, controlOffset } = registry.view
+      if (prefix !== names.prefix) await write([{ kind: 'leader', controlOffset }], [], signal)
       log.info({ epoch: claimed.epoch }, 'leading the coordinators')
     },
     resign,
-    async write(records, removed, signal) {
-      const { writer, epoch } = held()
-      const entries = [
-        ...records.map((body) =>
-          registryEntry({ ...body, v: CONTROL_VERSION, instance, epoch } as RegistryRecord),
-        ),
-        ...removed.map(registryTombstone),
-      ]
-      try {
-        const [ack] = await writer.commit([{ topic: names.registry, partition: 0, records: entries }], signal)
-        const end = (ack?.baseOffset ?? 0) + entries.length
-        await registry.reached(end, signal)
-        return end
-      } catch (error) {
-        // Whatever went wrong, what was written is unknown: claiming again settles it.
-        resign()
-        if (!isAbort(error))
-          log.warn({ code: toTapelineError(error).code }, 'the registry was not written; leading again')
-        throw error
-      }
-    },
+    write,
   }
 }

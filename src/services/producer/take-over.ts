@@ -4,7 +4,7 @@ import { findTopic } from '../../control/topics.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import { CHANNELS, type Channel, hasLatestValue, marketKey, type Trade } from '../../domain/events.ts'
 import { counts, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
-import { toTapelineError } from '../../errors.ts'
+import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
 import { CheckpointReader } from './checkpoint.ts'
 import { judgeLogs, type LostEnds } from './lost-logs.ts'
@@ -47,6 +47,8 @@ interface Taking {
   >
   isInterrupted: boolean
   isFenced: boolean
+  /** The highest epoch of a record that was read. */
+  highest: number
 }
 
 /** How far before the checkpoint a topic is read for the latest known values of its markets (R11). */
@@ -70,6 +72,7 @@ export async function takeOverShards(
     const fenced = await claimAll(parts, ks, owners, former, signal)
     const { taking, unreadable } = await readTails(parts, owners, former, signal)
     const lost = taking.filter(({ isFenced }) => isFenced)
+    await refuseForeignEpochs(parts, lost, signal)
     for (const { shard } of lost) closeQuietly(shard.ownership)
     return {
       taken: taking.filter(({ isFenced }) => !isFenced),
@@ -80,6 +83,27 @@ export async function takeOverShards(
     for (const ownership of owners.values()) closeQuietly(ownership)
     throw error
   }
+}
+
+/**
+ * An epoch is the offset of a claim in the registry: one beyond its end was claimed in another registry, by another platform, or before the registry was
+ * made anew. What this one publishes would count for no reader. Raises PREFIX_TAKEN.
+ */
+async function refuseForeignEpochs(
+  { broker, names, topics }: ProducerParts,
+  fenced: readonly Taking[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (fenced.length === 0) return
+  const registry = await findTopic(broker, names.registry, signal)
+  const end = registry?.offsets[0]?.end ?? 0
+  const found = fenced.find(({ highest }) => highest >= end)
+  if (found === undefined) return
+  const what = `partition ${found.shard.k} of the topics ${Object.values(topics).join(', ')} has records of epoch ${found.highest}`
+  throw new TapelineError(
+    'PREFIX_TAKEN',
+    `${what}, but ${names.registry} ends at ${end}: it gave no such epoch`,
+  )
 }
 
 function closeQuietly({ writer }: Ownership): void {
@@ -194,7 +218,7 @@ function beginTaking(shard: Shard, former: FormerOwnership | undefined): Taking 
     isInterrupted:
       former !== undefined &&
       (lost.size > 0 || CHANNELS.some((channel) => isOthers(former, epochAt(channel)))),
-    isFenced: false,
+    ...{ isFenced: false, highest: -1 },
   }
 }
 
@@ -211,6 +235,7 @@ function takeRecord({ log }: ProducerParts, taking: Taking, channel: Channel, re
   const { shard, former, landed, memories } = taking
   const { epoch = -1 } = record.headers
   if (epoch > shard.epoch) taking.isFenced = true
+  taking.highest = Math.max(taking.highest, epoch)
   if (channel === 'trade' && epoch >= 0 && epoch <= shard.epoch)
     shard.noteOwner(isOwn(taking, epoch), record.timestamp * 1_000)
   if (former && isOthers(former, epoch)) taking.isInterrupted = true

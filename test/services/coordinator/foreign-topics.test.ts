@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { claimOwnership } from '../../../src/control/claim.ts'
-import { platformNames, type TopicPrefixes } from '../../../src/control/names.ts'
+import { type PlatformNames, platformNames, type TopicPrefixes } from '../../../src/control/names.ts'
 import { type RegistryRecord, registryEntry } from '../../../src/control/records.ts'
+import { openRegistry } from '../../../src/control/registry.ts'
 import { createTopicDesk } from '../../../src/control/topic-desk.ts'
-import { ensureTopics } from '../../../src/control/topics.ts'
+import { ensureTopics, refuseShared } from '../../../src/control/topics.ts'
 import type { Broker } from '../../../src/ports/broker.ts'
 import { NAMES } from '../../names.ts'
+import { quietLog } from '../../quiet.ts'
+import { MemoryBroker } from '../../world/memory-broker.ts'
 import { until } from '../until.ts'
 import { NEVER, setUp, tradesOf } from './offices.ts'
 
@@ -145,6 +148,45 @@ test('a platform does not begin where another one has what its prefixes name; wi
   await begin(second)
   assert.equal((await world.broker.describeTopics([lease.topic], NEVER)).length, 1)
   assert.equal(first.leader.leading, true)
+})
+
+test('a platform that is given the prefix of another one is refused, and goes on under its own', async (t) => {
+  const world = await setUp(t)
+  const first = await world.start('leader')
+  await until('the leader leads', () => first.leader.leading)
+  const theirs = platformNames({ prefix: 'theirs', dynamicPrefix: 'app', controlPrefix: 'tapeline' })
+  const settings = { partitions: 2, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
+  const begin = async (names: PlatformNames): Promise<void> => {
+    const topics = await ensureTopics(world.broker, { names, ...settings }, NEVER)
+    const registry = await openRegistry(world.broker, names, quietLog, NEVER)
+    t.after(() => registry.close())
+    refuseShared(names, registry.view.prefix, topics)
+  }
+  await begin(theirs)
+  await world.broker.publish(
+    [{ topic: theirs.fixed.quote, partition: 1, shared: true, records: [MARKER] }],
+    NEVER,
+  )
+  await assert.rejects(begin(theirs), {
+    code: 'PREFIX_TAKEN',
+    message:
+      'theirs.quotes is in use, but this platform publishes under market until now, by tapeline.registry',
+  })
+  await begin(NAMES)
+})
+
+test('a registry that was emptied or made anew beside fixed topics in use is refused', async (t) => {
+  const broker = new MemoryBroker(Date.now)
+  t.after(() => broker.close())
+  const begin = () =>
+    ensureTopics(broker, { names: NAMES, partitions: 2, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }, NEVER)
+  await begin()
+  await begin()
+  await broker.publish([{ topic: NAMES.fixed.trade, partition: 0, records: [MARKER] }], NEVER)
+  await assert.rejects(begin(), {
+    code: 'PREFIX_TAKEN',
+    message: 'market.trades is in use, but nothing was ever written to tapeline.registry',
+  })
 })
 
 const MARKER = { key: null, value: null, headers: { v: 1, kind: 'marker', shard: 0, epoch: 0 } } as const

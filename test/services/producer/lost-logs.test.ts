@@ -151,3 +151,22 @@ for (const { lost, what } of [
     await trade(second, 60, 100)
     assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 100)])
   })
+
+test('a fixed topic that holds epochs which the registry never gave is not published to, and it is told', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await trade(first, 0, 5)
+  await first.end()
+  const headers = { v: 1, kind: 'marker', shard: 0, epoch: 9_999 } as const
+  await log.broker.publish(
+    [{ topic: TRADES, partition: 0, records: [{ key: null, value: null, headers }] }],
+    NEVER,
+  )
+  const second = await log.start()
+  await assert.rejects(second.services.publishFixed(trades('A-B', ...ids(5, 6)), NEVER), {
+    code: 'PREFIX_TAKEN',
+    message:
+      /partition 0 of .* has records of epoch 9999, but tapeline.registry ends at \d+: it gave no such epoch/,
+  })
+  assert.deepEqual(await second.idsIn(TRADES), ids(0, 5))
+})
