@@ -1,3 +1,4 @@
+import { encodeEvent } from '../../domain/event-codec.ts'
 import {
   CHANNELS,
   type Channel,
@@ -81,6 +82,50 @@ export function createFixedPublisher(
     )
   }
 
+  /** The gap that a trade leaves which its topic does not take (R6); it is told before what follows in the attempt. */
+  const flagMissing = (k: number, { exchange, symbol, ts }: Trade): void => {
+    const detail = 'a trade was larger than its topic takes, and was left out'
+    const [phase] = attempt?.phases ?? []
+    if (phase === undefined) return
+    meter.count('gaps_total')
+    const nowMicros = now() * 1000
+    const common = { source: source.name, exchange, symbol, from: ts, to: ts, ts: nowMicros }
+    const event: EventOf['status'] = { ...common, state: 'gap', detail }
+    const ofShard = phase.get(k) ?? {}
+    phase.set(k, ofShard)
+    ofShard.status ??= []
+    ofShard.status.push({
+      channel: 'status',
+      event,
+      market: marketKey(event),
+      value: encodeEvent(event),
+      reentering: false,
+    })
+  }
+
+  /**
+   * Takes out of a phase what its topic refuses as too large. It is certain not to be stored, so that what landed in front of it is
+   * still the beginning of what is in hand. Gives whether there was any.
+   */
+  const setAside = (phase: ShardEvents, values: readonly (Uint8Array | null)[]): boolean => {
+    const refused = new Set(values)
+    let isAny = false
+    for (const [k, ofShard] of phase) {
+      for (const channel of CHANNELS) {
+        const events = ofShard[channel] ?? []
+        const large = events.filter(({ value }) => refused.has(value))
+        if (large.length === 0) continue
+        isAny = true
+        ofShard[channel] = events.filter(({ value }) => !refused.has(value))
+        for (const { event, value } of large) {
+          noteOversized({ channel, event } as MarketEvent, value.length)
+          if (channel === 'trade') flagMissing(k, event as Trade)
+        }
+      }
+    }
+    return isAny
+  }
+
   const isOf =
     (k: number) =>
     (market: string): boolean =>
@@ -147,7 +192,10 @@ export function createFixedPublisher(
       return acknowledged.filter((each) => accept(each))
     } catch (error) {
       // Even a refusal that wrote nothing is handled so: it is rare, and one way is easier to be sure of than two.
+      const isSetAside =
+        error instanceof TapelineError && error.code === 'RECORD_TOO_LARGE' && setAside(phase, error.values)
       ownership.doubt(new Set(sends.map(({ shard }) => shard.k)))
+      if (isSetAside) return []
       throw toTapelineError(error, 'BROKER_UNAVAILABLE')
     }
   }

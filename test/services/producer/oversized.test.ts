@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { TapelineError } from '../../../src/errors.ts'
 import type { SourceItem } from '../../../src/ports/source.ts'
 import { NEVER, setUp, trades } from './one-shard.ts'
 
@@ -39,4 +40,37 @@ test('an event that no record takes is left out and counted, and stops nothing b
     ['status'],
     'one a minute',
   )
+})
+
+test('a trade that its topic does not take is set aside with a gap; what is in front of it and behind it is there once', async (t) => {
+  const world = await setUp(t)
+  const { services, counted, mine, broker } = world
+  await services.publishFixed(trades('A-B', 't0'), NEVER)
+  let refusals = 0
+  mine.beforePublish = async (entries) => {
+    for (const entry of entries) {
+      const at = entry.records.findIndex(({ value }) => value && Buffer.from(value).includes('"large'))
+      const record = entry.records[at]
+      if (record === undefined) continue
+      refusals++
+      const before = { ...entry, records: entry.records.slice(0, at) }
+      if (at > 0) await broker.publish([before], NEVER)
+      throw new TapelineError('RECORD_TOO_LARGE', 'larger than the topic takes', { values: [record.value] })
+    }
+  }
+  await services.publishFixed(trades('A-B', 't1', 't2', 'large-1', 't3', 'large-2', 't4'), NEVER)
+  await services.publishFixed(trades('A-B', 't5'), NEVER)
+
+  assert.deepEqual(await world.idsIn('market.trades'), ['t0', 't1', 't2', 't3', 't4', 't5'])
+  assert.equal(refusals, 2, 'each is asked for once')
+  assert.deepEqual(counted('oversized_events_total'), { trade: 2 })
+  const reader = await broker.openReader(NEVER)
+  await reader.assign([{ topic: 'market.status', partition: 0, offset: 0 }], NEVER)
+  const found = await reader.poll({ maxRecords: 100, waitMs: 0 }, NEVER)
+  await reader.close(NEVER)
+  const events = found.flatMap((fetch) => (fetch.kind === 'records' ? fetch.records : []))
+  const gaps = events.filter(
+    ({ value }) => value && /larger than its topic takes/.test(String(Buffer.from(value))),
+  )
+  assert.equal(gaps.length, 2)
 })
