@@ -1,4 +1,5 @@
 import { letterEntry } from '../../control/dead-letter-records.ts'
+import { toTapelineError } from '../../errors.ts'
 import type { Broker, OutgoingRecord } from '../../ports/broker.ts'
 import type { Rejected } from './prepare.ts'
 
@@ -18,10 +19,19 @@ export async function writeDeadLetters(
   signal: AbortSignal,
 ): Promise<void> {
   if (rejected.length === 0) return
-  await broker.publish([{ topic, partition: 0, records: rejected.map(deadLetter) }], signal)
+  for (let mostBytes = MOST_BYTES; ; mostBytes = Math.floor(mostBytes / 8)) {
+    const records = rejected.map((each) => deadLetter(each, mostBytes))
+    try {
+      await broker.publish([{ topic, partition: 0, records }], signal)
+      return
+    } catch (error) {
+      // The topic takes less than ours do: a shorter letter says at least where the record lies.
+      if (mostBytes === 0 || toTapelineError(error).code !== 'RECORD_TOO_LARGE') throw error
+    }
+  }
 }
 
-function deadLetter({ topic, partition, record, error }: Rejected): OutgoingRecord {
+function deadLetter({ topic, partition, record, error }: Rejected, mostBytes: number): OutgoingRecord {
   const value = record.value ?? new Uint8Array()
   return letterEntry({
     topic,
@@ -34,6 +44,6 @@ function deadLetter({ topic, partition, record, error }: Rejected): OutgoingReco
     reason: error.message.slice(0, LONGEST_TEXT),
     fields: error.fields.map(({ field, message }) => ({ field, message })),
     size: value.length,
-    bytes: Buffer.from(value.subarray(0, MOST_BYTES)).toString('base64'),
+    bytes: Buffer.from(value.subarray(0, mostBytes)).toString('base64'),
   })
 }
