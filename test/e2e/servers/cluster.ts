@@ -71,7 +71,7 @@ export interface Cluster {
 
 /** How long a query of a test may take. */
 const QUERY_MS = 60_000
-const READY_MS = 60_000
+const READY_MS = 120_000
 
 /** Starts servers and simulator, and no process yet: `startAll` does that. */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
