@@ -9,6 +9,7 @@ import { readOnlyQuery } from './read-only-query.ts'
 import { claimFromZombies } from './timescale/claims.ts'
 import { createExtension } from './timescale/extension.ts'
 import { HostList } from './timescale/hosts.ts'
+import { withLockAdvice } from './timescale/locks.ts'
 import { PgSession } from './timescale/pg-session.ts'
 import { onPrimary } from './timescale/primary.ts'
 import { serverJobs } from './timescale/server-jobs.ts'
@@ -74,7 +75,11 @@ export async function openTimescaleStore(settings: TimescaleSettings, signal: Ab
     quotes: (query, stop) => queries.use(stop, (session) => quotes(session, query)),
     candles: (query, stop) => queries.use(stop, (session) => candles(session, query)),
     query: (sql, limits, stop) =>
-      queries.use(stop, (session) => readOnlyQuery(session, { sql, ...limits }), limits.timeoutMs + GRACE_MS),
+      queries.use(
+        stop,
+        (session) => withLockAdvice(session, () => readOnlyQuery(session, { sql, ...limits })),
+        limits.timeoutMs + GRACE_MS,
+      ),
     tendJobs: (stop) =>
       policies.jobs === 'platform'
         ? unlimited.use(stop, (session) => platformJobs.tend(session))
@@ -118,6 +123,8 @@ async function writeParts(
   signal.throwIfAborted()
   if (parts.length === 0) return []
   const plan = planWrite(parts)
-  await pool.use(signal, (session) => onPrimary(session, () => write(session, plan)))
+  await pool.use(signal, (session) =>
+    onPrimary(session, () => withLockAdvice(session, () => write(session, plan))),
+  )
   return advancedClaims(plan)
 }

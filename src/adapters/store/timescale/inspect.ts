@@ -5,6 +5,7 @@ import { records, type SqlSession } from '../session.ts'
 import { type Address, nameOf } from './address.ts'
 import { extensionState } from './extension.ts'
 import { HostList } from './hosts.ts'
+import { lockBudget, lockRemedy } from './locks.ts'
 import { PgSession } from './pg-session.ts'
 import { serverJobs } from './server-jobs.ts'
 import type { TimescaleSettings } from './settings.ts'
@@ -44,7 +45,12 @@ export async function inspectTimescale(
     const rights = await rightsFinding(session)
     findings.push(rights)
     return rights.status === 'ok'
-      ? [...findings, await schemaFinding(session), ...(await jobFindings(session, settings))]
+      ? [
+          ...findings,
+          await schemaFinding(session),
+          await locksFinding(session),
+          ...(await jobFindings(session, settings)),
+        ]
       : findings
   } catch (error) {
     signal.throwIfAborted()
@@ -213,6 +219,15 @@ async function schemaFinding(session: SqlSession): Promise<ServerFinding> {
   const detail =
     Number(last) < due ? 'older than this version: brought up to date at the start' : 'up to date'
   return { check, status: 'ok', detail }
+}
+
+/** A statement over everything locks each chunk, and all statements share the locks. */
+async function locksFinding(session: SqlSession): Promise<ServerFinding> {
+  const check = 'store locks'
+  const budget = await lockBudget(session)
+  const detail = `${budget.total} locks (max_locks_per_transaction = ${budget.current}); the largest table has ${budget.chunks} chunks`
+  const remedy = lockRemedy(budget)
+  return remedy === undefined ? { check, status: 'ok', detail } : { check, status: 'warn', detail, remedy }
 }
 
 /** How TimescaleDB's own jobs fare: those that failed last time, with what they said, and whether there are workers for them. */
