@@ -19,9 +19,10 @@ Usage: tapeline export --symbol SYMBOL [--exchange NAME] [--from TIME] [--to TIM
                        [--interval I] [--origin O] [--format FORMAT] [--out FILE] [--force]
                        [--data DIR] [--config FILE] [--api URL]
 
-Writes the stored rows of a symbol into a file, from the oldest on: through the platform while one runs, else from the server
-that the configuration names, or the data folder itself. However many there are, only some are in memory. The file
-appears under its name once it is whole. A platform that goes away meanwhile is waited for.
+Writes the stored rows of a symbol into a file, from the oldest on: through the platform while one runs,
+else from the server that the configuration names, or the data folder itself. However many there are,
+only some are in memory. The file appears under its name once it is whole. A platform that goes away
+meanwhile is waited for.
 
   --symbol SYMBOL     such as BTC-USD
   --exchange NAME     such as coinbase (default: all)

@@ -5,7 +5,7 @@ const SQLITE_BUSY = 5
 const SQLITE_FULL = 13
 
 /** Whether SQLite itself raised the error, rather than a defect of ours. */
-export function isSqliteError(error: unknown): error is Error & { readonly errcode: number } {
+function isSqliteError(error: unknown): error is Error & { readonly errcode: number } {
   return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number'
 }
 
