@@ -74,12 +74,15 @@ export function findPlatform(flags: Flags, kind: 'gateway' | 'any' = 'gateway'):
   return connectTo(run.api)
 }
 
-/** Like findPlatform, but raises NOT_RUNNING where there is none. */
-export function requirePlatform(flags: Flags, kind: 'gateway' | 'any' = 'gateway'): ApiClient {
+/** Like findPlatform, but raises NOT_RUNNING where there is none; `why` says what it is needed for. */
+export function requirePlatform(flags: Flags, kind: 'gateway' | 'any' = 'gateway', why = ''): ApiClient {
   const client = findPlatform(flags, kind)
   if (client) return client
   const what = kind === 'gateway' ? 'no platform with the role gateway' : 'no platform'
-  throw new TapelineError('NOT_RUNNING', `${what} runs on the data folder ${dataFolder(flags)}`)
+  throw new TapelineError(
+    'NOT_RUNNING',
+    `${what} runs on the data folder ${dataFolder(flags)}${why && `: ${why}`}`,
+  )
 }
 
 /**

@@ -126,15 +126,16 @@ async function remove(flags: Flags, words: readonly string[], terminal: Terminal
   return 0
 }
 
+const ONLY_WHILE_RUNNING = 'only a running one knows which topics belong to no stream'
+
 async function topics(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
   expectWords(words, '', 0)
   const unwanted = textFlag(flags, 'remove')
   if (unwanted !== undefined) return removeTopic(flags, unwanted, terminal)
   const path = `/v1/topics${flags['unknown'] ? '?unknown=true' : flags['all'] ? '?all=true' : ''}`
   const ask = (client: ApiClient) => client.call(path, topicsSchema, terminal.signal)
-  // Only a platform that runs knows which topics belong to no stream.
   const answer = flags['unknown']
-    ? await ask(requirePlatform(flags))
+    ? await ask(requirePlatform(flags, 'gateway', ONLY_WHILE_RUNNING))
     : await throughPlatformOr(flags, ask, () => listTopics(flags, terminal.signal))
   if (flags['json']) {
     terminal.print(JSON.stringify(answer))
@@ -155,7 +156,8 @@ async function topics(flags: Flags, words: readonly string[], terminal: Terminal
 
 async function removeTopic(flags: Flags, name: string, terminal: Terminal): Promise<number> {
   const path = `/v1/topics/${encodeURIComponent(name)}`
-  await requirePlatform(flags).call(path, z.undefined(), terminal.signal, { method: 'DELETE' })
+  const client = requirePlatform(flags, 'gateway', ONLY_WHILE_RUNNING)
+  await client.call(path, z.undefined(), terminal.signal, { method: 'DELETE' })
   terminal.print(flags['json'] ? JSON.stringify({ removed: name }) : `${name} is removed`)
   return 0
 }

@@ -90,7 +90,7 @@ export function decodeCursor(text: string, fixedTopic: string): Cursor {
     case JSON_ARRAY:
       return readFirstVersion(bytes, fixedTopic)
     default:
-      throw invalid('its version is not known')
+      throw invalid(`it is of version ${bytes[0] ?? 'none'}, and this process reads up to ${CURSOR_VERSION}`)
   }
 }
 
