@@ -32,10 +32,14 @@ async function timed<T>(
   limitMs = Number.POSITIVE_INFINITY,
 ): Promise<T> {
   const began = performance.now()
+  const cpu = process.cpuUsage()
   const result = await work()
   const tookMs = performance.now() - began
+  const { user, system } = process.cpuUsage(cpu)
   if (tookMs > limitMs) isSlow = true
-  process.stdout.write(`${what.padEnd(44)} ${tookMs.toFixed(0).padStart(8)} ms\n`)
+  process.stdout.write(
+    `${what.padEnd(44)} ${tookMs.toFixed(0).padStart(8)} ms, ${((user + system) / 1000).toFixed(0).padStart(7)} ms of CPU\n`,
+  )
   return result
 }
 
