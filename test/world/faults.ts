@@ -184,16 +184,16 @@ export const FAULTS = {
     },
   },
   retention: {
-    what: 'retention removes all but the last seconds of fixed and dynamic topics',
+    what: 'retention removes all but the last seconds of the fixed topics',
     weight: 1,
     lasts: [0, 0],
-    begin({ world: { broker, clock } }, random) {
-      for (const { spec, partitions } of broker.topics.values())
-        if ((spec.name.startsWith('market.') || isOfStream(spec.name)) && random() < 0.5)
-          for (const partition of partitions)
-            partition.removeOlder(clock.now - SHORTEST_KEPT_MS - random() * 20_000)
-      return () => {}
-    },
+    begin: (simulation, random) => removeOld(simulation, random, (name) => name.startsWith('market.')),
+  },
+  expiry: {
+    what: 'retention removes all but the last seconds of dynamic topics',
+    weight: 1,
+    lasts: [0, 0],
+    begin: (simulation, random) => removeOld(simulation, random, isOfStream),
   },
   others: {
     what: 'somebody else deletes the topic of a stream, and may make it anew',
@@ -261,6 +261,18 @@ export function chooseFault(names: readonly FaultName[], random: Random): FaultN
     if (left < 0) return name
   }
   return names.at(-1)
+}
+
+function removeOld(
+  { world: { broker, clock } }: Simulation,
+  random: Random,
+  isMeant: (name: string) => boolean,
+): () => void {
+  for (const { spec, partitions } of broker.topics.values())
+    if (isMeant(spec.name) && random() < 0.5)
+      for (const partition of partitions)
+        partition.removeOlder(clock.now - SHORTEST_KEPT_MS - random() * 20_000)
+  return () => {}
 }
 
 /** Whether a name is that of a stream's topic: those of others that look like it are no ULID. */

@@ -52,6 +52,8 @@ const checkpointSchema = z.object({
   epochs: z.partialRecord(z.enum(CHANNELS), z.number().int()),
   /** Per channel: the topic that the position is one of. Left out by versions that did not know. */
   logs: z.partialRecord(z.enum(CHANNELS), logSchema).optional(),
+  /** Since when the shard has had an owner, by the broker's clock, in microseconds; left out where it is not known. */
+  ownedSince: z.number().optional(),
   /** Per stream: everything before is derived into it. */
   behind: behindSchema,
   /** Per stream that the owner did not understand; left out where there is none. */
@@ -118,6 +120,7 @@ export function checkpointState(
 ): Omit<Checkpoint, 'at'> {
   const positions = Object.fromEntries(CHANNELS.map((channel) => [channel, shard.tails[channel].derivedTo]))
   const epochs = Object.fromEntries(CHANNELS.map((channel) => [channel, shard.epochBefore(channel)]))
+  const ownedSince = shard.ownedSince(false)
   return {
     v: CHECKPOINT_VERSION,
     registryOffset,
@@ -125,6 +128,7 @@ export function checkpointState(
     epochs: epochs as Record<Channel, number>,
     logs: shard.logs,
     behind: { ...behind },
+    ...(ownedSince >= 0 && { ownedSince }),
     ...(passedOver && { passedOver }),
   }
 }

@@ -168,10 +168,7 @@ async function readTails(
   const ranges = [...taking.values()].flatMap(({ shard }) =>
     CHANNELS.map((channel) => {
       const { derivedTo, marker } = shard.tails[channel]
-      // Where there has been no trade yet, who owned the shard first is to be seen: there are markers only.
-      const isWhole = channel === 'trade' && shard.windows.size === 0
-      const back = isWhole ? derivedTo : hasLatestValue(channel) ? LATEST_BACK : 0
-      const offset = Math.max(0, derivedTo - back)
+      const offset = hasLatestValue(channel) ? Math.max(0, derivedTo - LATEST_BACK) : derivedTo
       return { topic: topics[channel], partition: shard.k, offset, end: marker + 1 }
     }),
   )
@@ -211,15 +208,14 @@ function beginTaking(shard: Shard, former: FormerOwnership | undefined): Taking 
       { before: emptyMemory(), after: { ...emptyMemory(), epochs: { [k]: epochAt(channel) } } },
     ]),
   ) as Taking['memories']
-  return {
-    ...{ shard, former, memories, landed: { trade: 0, quote: 0, candle: 0, book: 0, status: 0 } },
-    // A checkpoint of a later owner: what that one wrote may lie before it, and is not read.
-    // What landed in a log that is not what it was cannot be told by offsets: it is judged by what the windows know.
-    isInterrupted:
-      former !== undefined &&
-      (lost.size > 0 || CHANNELS.some((channel) => isOthers(former, epochAt(channel)))),
-    ...{ isFenced: false, highest: -1 },
-  }
+  // A checkpoint of a later owner: what that one wrote may lie before it, and is not read.
+  // What landed in a log that is not what it was cannot be told by offsets: it is judged by what the windows know.
+  const isInterrupted =
+    former !== undefined && (lost.size > 0 || CHANNELS.some((channel) => isOthers(former, epochAt(channel))))
+  const { ownedSince } = restored
+  if (ownedSince !== undefined) shard.noteOwner(former !== undefined && !isInterrupted, ownedSince)
+  const landed = { trade: 0, quote: 0, candle: 0, book: 0, status: 0 }
+  return { shard, former, memories, landed, isInterrupted, isFenced: false, highest: -1 }
 }
 
 /** Whether an epoch is that of an owner after this process, and none that it claimed itself. */

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Status, Trade } from '../../../src/domain/events.ts'
 import type { SourceItem } from '../../../src/ports/source.ts'
 import { NAMES } from '../../names.ts'
+import { until } from '../until.ts'
 import { NEVER, setUp } from './successors.ts'
 
 const nowMicros = (): number => Date.now() * 1_000
@@ -27,6 +28,17 @@ async function publish(
   await delay(5)
   await services.publishFixed({ items: items.map((item) => item()) }, NEVER)
 }
+
+/** A checkpoint says that all is derived, also the marker of the first owner. */
+const untilCheckpointed = (
+  { broker }: Awaited<ReturnType<typeof setUp>>,
+  goOn: () => Promise<void>,
+): Promise<void> =>
+  until('a second checkpoint is written', async () => {
+    await goOn()
+    const [topic] = await broker.describeTopics([NAMES.checkpoints], NEVER)
+    return (topic?.offsets[0]?.end ?? 0) > 1
+  })
 
 async function gapsIn({ counted }: Awaited<ReturnType<typeof setUp>>): Promise<Status[]> {
   const all = (await counted(NAMES.fixed.status)) as Status[]
@@ -58,6 +70,23 @@ test('what the first owner of a shard got and did not publish lies in a gap', as
     assert.ok(before - 1_000 <= from && from <= lost, 'it begins when the shard had its first owner')
     assert.ok(lost <= to)
   }
+})
+
+test('what the first owner lost lies in a gap also after its marker was read in a checkpoint only', async (t) => {
+  const world = await setUp(t)
+  const first = await world.start('first')
+  await publish(first, connected)
+  await first.services.publishDynamic(NEVER)
+  await untilCheckpointed(world, async () => {
+    world.passTime(2_000)
+    await publish(first)
+  })
+  await first.mine.freeze()
+  const lost = nowMicros()
+  const second = await world.start('second')
+  await publish(second, connected, () => trade('1'))
+  const [gap] = await gapsIn(world)
+  assert.ok((gap?.from ?? Number.POSITIVE_INFINITY) <= lost)
 })
 
 test('a new platform has no gap before its first trades, and one from its beginning on after a reconnect that came first', async (t) => {
