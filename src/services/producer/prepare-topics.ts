@@ -169,9 +169,12 @@ async function readHeld(
     for (const shard of shards) {
       const progress = route.progress.get(shard.k)
       if (progress === undefined) continue
-      const held = memories.get(route.topic)?.positions[topics[route.channel]]?.[shard.k]?.[0] ?? -1
+      const { positions, epochs } = memories.get(route.topic) ?? emptyMemory()
+      const held = positions[topics[route.channel]]?.[shard.k]?.[0] ?? -1
+      // What a later owner has derived is no sign of a loss: this one is a zombie.
+      const isLatest = (epochs[shard.k] ?? -1) <= shard.epoch
       const next = firstNew(shard, route.channel)
-      if (!progress.isRead && progress.anew === undefined && held >= next) {
+      if (!progress.isRead && isLatest && progress.anew === undefined && held >= next) {
         progress.anew = `partition ${shard.k} of ${topics[route.channel]} has lost its end: the stream held ${held}, and it went on at ${next}`
         progress.behind = next
         parts.log.error(
