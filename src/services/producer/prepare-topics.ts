@@ -156,12 +156,23 @@ async function readHeld(
     return { topic: route.topic, partition: 0, offset: Math.min(from, end), end }
   })
   const memories = new Map(chunk.map(({ route }) => [route.topic, emptyMemory()]))
+  const ownEpochs = new Map(chunk.flatMap(({ shards }) => shards.map(({ k, epoch }) => [k, epoch] as const)))
+  /** By topic and fixed partition: the last position that a former owner derived. */
+  const heldBefore = new Map<string, number>()
   await readRanges(
     broker,
     ranges,
     ({ topic, records }) => {
       const memory = memories.get(topic)
-      if (memory) for (const { headers } of records) counts(memory, headers)
+      if (memory === undefined) return
+      for (const { headers } of records) {
+        const isCounted = counts(memory, headers)
+        const { position, epoch = -1 } = headers
+        if (!isCounted || position === undefined) continue
+        // What this owner has derived itself, in a step of unknown outcome, tells nothing of the log before it.
+        if (epoch < (ownEpochs.get(position.partition) ?? -1))
+          heldBefore.set(`${topic}:${position.topic}:${position.partition}`, position.offset)
+      }
     },
     signal,
   )
@@ -173,8 +184,9 @@ async function readHeld(
       const held = positions[topics[route.channel]]?.[shard.k]?.[0] ?? -1
       // What a later owner has derived is no sign of a loss: this one is a zombie.
       const isLatest = (epochs[shard.k] ?? -1) <= shard.epoch
+      const before = heldBefore.get(`${route.topic}:${topics[route.channel]}:${shard.k}`) ?? -1
       const next = firstNew(shard, route.channel)
-      if (!progress.isRead && isLatest && progress.anew === undefined && held >= next) {
+      if (!progress.isRead && isLatest && progress.anew === undefined && before >= next) {
         progress.anew = `partition ${shard.k} of ${topics[route.channel]} has lost its end: the stream held ${held}, and it went on at ${next}`
         progress.behind = next
         parts.log.error(
