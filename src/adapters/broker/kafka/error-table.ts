@@ -208,6 +208,12 @@ export function codeOfProtocolError(name: string): ErrorCode | undefined {
   return BY_NAME.get(name)?.code
 }
 
+/** Why a login was not even looked at, by the name of the error; undefined for any other. */
+export function loginMismatch(name: string): string | undefined {
+  const known = BY_NAME.get(name)
+  return known?.code === 'BROKER_LOGIN_MISMATCH' ? known.reason : undefined
+}
+
 /** Whether asking again never helps. */
 export function isRefusal(number: number): boolean {
   return PROTOCOL_ERRORS.get(number)?.verdict === 'refused'

@@ -1,6 +1,6 @@
 import { MultipleErrors } from '@platformatic/kafka'
 import { type ErrorCode, TapelineError } from '../../../errors.ts'
-import { codeOfProtocolError } from './error-table.ts'
+import { codeOfProtocolError, loginMismatch } from './error-table.ts'
 
 /** What the system and TLS say. */
 const BY_SYSTEM: Readonly<Record<string, ErrorCode>> = {
@@ -44,7 +44,9 @@ export function brokerError(thrown: unknown, what: string): TapelineError {
   // A broker that refuses a login says so. One that closes the connection in the middle of it may just be stopping.
   const isCut = known === 'BROKER_UNAUTHORIZED' && all.some(isClosed) && !all.some(protocolCode)
   const code = isCut ? 'BROKER_UNAVAILABLE' : known
-  const reason = all.at(-1)?.message ?? String(thrown)
+  const said = all.at(-1)?.message ?? String(thrown)
+  const mismatch = first(all, (error) => loginMismatch(protocolCode(error) ?? ''))
+  const reason = mismatch === undefined ? said : `${mismatch} (${said})`
   return new TapelineError(code, `${what}: ${reason}`, { cause: thrown })
 }
 
