@@ -1,11 +1,12 @@
 import { claimOwnership, type Ownership } from '../../control/claim.ts'
 import { readRanges } from '../../control/read-range.ts'
+import { presenceError } from '../../control/topic-presence.ts'
 import { findTopic } from '../../control/topics.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import { CHANNELS, type Channel, hasLatestValue, marketKey, type Trade } from '../../domain/events.ts'
 import { counts, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
-import type { StoredRecord } from '../../ports/broker.ts'
+import type { StoredRecord, TopicDescription } from '../../ports/broker.ts'
 import { CheckpointReader } from './checkpoint.ts'
 import { judgeLogs, type LostEnds } from './lost-logs.ts'
 import type { ProducerParts } from './parts.ts'
@@ -140,7 +141,7 @@ async function readTails(
   former: ReadonlyMap<number, FormerOwnership>,
   signal: AbortSignal,
 ): Promise<{ readonly taking: readonly Taking[]; readonly unreadable: ReadonlyMap<number, string> }> {
-  const { broker, topics } = parts
+  const { topics, broker } = parts
   const unreadable = new Map<number, string>()
   const checkpoints = await readCheckpoints(parts, [...owners.keys()], signal)
   for (const [k, reader] of checkpoints) {
@@ -153,8 +154,7 @@ async function readTails(
     closeQuietly(ownership)
   }
   if (owners.size === 0) return { taking: [], unreadable }
-  const described = await broker.describeTopics(Object.values(topics), signal)
-  const shown = new Map(described.map((topic) => [topic.name, topic]))
+  const shown = await describeFixedTopics(parts, signal)
   const markers = await writeMarkers(parts, owners, signal)
   const taking = new Map<number, Taking>()
   for (const [k, ownership] of owners) {
@@ -197,6 +197,19 @@ async function readTails(
   )
   for (const { shard } of taking.values()) for (const channel of CHANNELS) limitPending(shard.tails[channel])
   return { taking: [...taking.values()], unreadable }
+}
+
+/** All fixed topics. What the broker does not show, or not whole, is away, and nobody concludes anything from it. Raises TOPIC_MISSING. */
+async function describeFixedTopics(
+  { broker, topics, partitions }: ProducerParts,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, TopicDescription>> {
+  const names = Object.values(topics)
+  const shown = new Map((await broker.describeTopics(names, signal)).map((topic) => [topic.name, topic]))
+  const missing = names.find((name) => (shown.get(name)?.offsets.length ?? 0) < partitions)
+  const error = missing === undefined ? undefined : presenceError(missing, 'away')
+  if (error) throw error
+  return shown
 }
 
 function beginTaking(shard: Shard, former: FormerOwnership | undefined): Taking {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { readRanges } from '../../../src/control/read-range.ts'
 import { findTopic } from '../../../src/control/topics.ts'
-import type { Trade } from '../../../src/domain/events.ts'
+import { CHANNELS, type Trade } from '../../../src/domain/events.ts'
 import { emptyMemory } from '../../../src/domain/reader-rules.ts'
 import { toTopicBatches } from '../../../src/services/consumer-dynamic/topic-batches.ts'
 import { MemoryBroker } from '../../world/memory-broker.ts'
@@ -128,6 +128,33 @@ test('a fixed topic that lost its end under a running producer: what is in hand 
   assert.deepEqual(await producer.idsIn(TRADES), [...ids(0, 40), ...ids(50, 75)])
   assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 75)])
   assert.deepEqual(producer.alerts, { 'lost:market.trades:0': 'OFFSET_OUT_OF_RANGE' })
+})
+
+test('a fixed topic that the broker does not show is away: the take-over waits, and no stream is told of a loss', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce('app.one', ['*'], 0)
+  await trade(first, 0, 50)
+  await first.end()
+
+  const { broker } = log
+  const describe = broker.describeTopics.bind(broker)
+  let hidden = false
+  t.mock.method(broker, 'describeTopics', async (names: readonly string[], signal: AbortSignal) => {
+    const shown = await describe(names, signal)
+    const isTakeOver = names.length === CHANNELS.length
+    return hidden && isTakeOver ? shown.filter(({ name }) => name !== TRADES) : shown
+  })
+  hidden = true
+  const second = await log.start()
+  await assert.rejects(second.services.publishFixed(trades('A-B', ...ids(50, 55)), NEVER), {
+    code: 'TOPIC_MISSING',
+  })
+  hidden = false
+  await trade(second, 50, 55)
+  assert.deepEqual(await second.idsIn(TRADES), ids(0, 55))
+  assert.deepEqual(await log.got('app.one'), ids(0, 55))
+  assert.deepEqual(second.alerts, {})
 })
 
 for (const { lost, what } of [
