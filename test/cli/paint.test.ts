@@ -10,7 +10,8 @@ function line(t: TestContext, isTTY: boolean, environment: Readonly<Record<strin
   t.after(() => {
     process.env = kept
   })
-  const { FORCE_COLOR: _forced, NO_COLOR: _none, ...rest } = kept
+  // What a terminal can show is also judged by the service that builds.
+  const { FORCE_COLOR: _forced, NO_COLOR: _none, CI: _ci, ...rest } = kept
   process.env = { ...rest, TERM: 'xterm', ...environment }
   const stream = { isTTY, writable: true, getColorDepth: WriteStream.prototype.getColorDepth }
   const parts = [painted('red', 'FAIL'), ' of \u001b[31mdata']

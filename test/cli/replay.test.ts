@@ -145,7 +145,7 @@ describe('what cannot be replayed', () => {
     for (const file of [join(folder.path, 'none'), empty, prose]) {
       const { code, stderr } = await runCommand(['replay', file, '--data', join(folder.path, 'unused')])
       assert.equal(code, 1)
-      assert.match(stderr, new RegExp(`^CAPTURE_INVALID: .*${file}`))
+      assert.match(stderr, new RegExp(`"code":"CAPTURE_INVALID".*${file}`))
     }
     assert.equal(existsSync(join(folder.path, 'unused')), false, 'no folder is made')
   })
@@ -169,6 +169,6 @@ describe('what cannot be replayed', () => {
     await writeFile(file, frames.join(''))
     const { code, stderr } = await runCommand(['replay', file, '--data', data, '--exit'])
     assert.equal(code, 1, stderr)
-    assert.match(stderr, /Nothing in .*orders-only .*: it holds 3 received frames: 2 open, 1 done\.$/m)
+    assert.match(stderr, /Nothing in .*orders-only .*: it holds 3 received frames: 2 open, 1 done\./)
   })
 })

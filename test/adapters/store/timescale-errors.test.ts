@@ -200,6 +200,7 @@ describe('looking at a server', requireServer(postgresMissing()), () => {
       'store queries': 'warn',
       'store rights': 'ok',
       'store schema': 'ok',
+      'store locks': 'ok',
     })
     assert.match(before[0]?.detail ?? '', /PostgreSQL \d+.* as postgres, not encrypted/)
     for (const { check, status, remedy } of before) assert.equal(remedy === undefined, status === 'ok', check)
