@@ -86,11 +86,12 @@ describe('tapeline simulate', () => {
     assert.equal((await readLedger(ledger)).length, 200)
   })
 
-  test('says where it is and how to use it; a port that is taken is an error', async () => {
+  test('says where it is and how to use it; a port that is taken is an error', async (t) => {
     const first = await simulate()
+    t.after(() => first.process.kill('SIGKILL'))
     const second = startCommand(['simulate', '--port', String(first.port)])
     const [errors] = (await once(second.stderr as NodeJS.ReadableStream, 'data')) as [Buffer]
-    assert.match(String(errors), /^PORT_IN_USE: /)
+    assert.match(String(errors), /"code":"PORT_IN_USE"/)
     assert.deepEqual(await once(second, 'close'), [1, null])
     first.process.kill('SIGINT')
     assert.deepEqual(await first.closed, [0, null])
