@@ -24,18 +24,20 @@ export function copyMemory(memory: ReaderMemory): ReaderMemory {
   return { epochs: { ...memory.epochs }, positions }
 }
 
+/** Whether an owner wrote the record that others have followed since: nothing that it says counts. */
+export function isOfFormerOwner({ epochs }: ReaderMemory, { shard, epoch }: RecordHeaders): boolean {
+  return shard !== undefined && epoch !== undefined && epoch < (epochs[shard] ?? -1)
+}
+
 /**
  * Whether a record counts, updating the memory: a record of a lower epoch after one of a higher epoch does not, nor does
  * a position that is not higher than the last of its fixed partition. Markers raise the epoch and never count; one with a position says that
  * its fixed partition begins anew: what comes next of it counts, whatever its position.
  */
 export function counts(memory: ReaderMemory, headers: RecordHeaders): boolean {
+  if (isOfFormerOwner(memory, headers)) return false
   const { shard, epoch, position } = headers
-  if (shard !== undefined && epoch !== undefined) {
-    const highest = memory.epochs[shard]
-    if (highest !== undefined && epoch < highest) return false
-    memory.epochs[shard] = epoch
-  }
+  if (shard !== undefined && epoch !== undefined) memory.epochs[shard] = epoch
   if (headers.kind === 'marker' && position !== undefined)
     delete memory.positions[position.topic]?.[position.partition]
   if (headers.kind !== 'event') return false

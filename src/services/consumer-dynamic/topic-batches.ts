@@ -1,4 +1,4 @@
-import { copyMemory, counts, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { copyMemory, counts, isOfFormerOwner, type ReaderMemory } from '../../domain/reader-rules.ts'
 import type { PartitionFetch, StoredRecord } from '../../ports/broker.ts'
 import type { StreamBatch } from '../../ports/pipeline.ts'
 
@@ -25,7 +25,7 @@ export function toTopicBatches(
   }
   for (const record of fetch.records) {
     if (record.offset < from) continue
-    const reset = isOfFormerOwner(memory, record) ? null : resetReason(record)
+    const reset = isOfFormerOwner(memory, record.headers) ? null : resetReason(record)
     if (reset !== null && events.length > 0) cut(record.offset, null)
     if (counts(memory, record.headers) && record.value !== null)
       events.push({ offset: record.offset, value: record.value })
@@ -34,11 +34,6 @@ export function toTopicBatches(
   }
   if (start < fetch.nextOffset) cut(fetch.nextOffset, null)
   return batches
-}
-
-/** What a former owner says does not count: neither its records nor its holes (R8). */
-function isOfFormerOwner({ epochs }: ReaderMemory, { headers: { shard, epoch } }: StoredRecord): boolean {
-  return shard !== undefined && epoch !== undefined && epoch < (epochs[shard] ?? -1)
 }
 
 /** A marker with a body says that what should lie before it is gone for good. */
