@@ -1,5 +1,8 @@
-import { ROW_BYTES } from './embedded/refresh.ts'
+import { KEPT_NAMES } from './policies.ts'
 import { records, type SqlSession } from './session.ts'
+
+/** What a row of trades or quotes takes in its table, about. */
+export const ROW_BYTES = 110
 
 /** A chunk with about how many rows it has. */
 interface Chunk {
@@ -20,7 +23,7 @@ export async function compressNextChunk(
     `select format('%I.%I', chunk_schema, chunk_name) as chunk,
        pg_relation_size(format('%I.%I', chunk_schema, chunk_name)::regclass) as bytes
      from timescaledb_information.chunks
-     where hypertable_schema = current_schema and hypertable_name in ('trades', 'quotes')
+     where hypertable_schema = current_schema and hypertable_name in (${KEPT_NAMES})
        and not is_compressed and range_end <= to_timestamp($1::double precision / 1000)
      order by range_end`,
     [before],

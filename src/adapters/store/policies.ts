@@ -15,7 +15,8 @@ export interface PolicySettings {
 
 /** The tables that fill fast. */
 export const KEPT_TABLES = ['trades', 'quotes'] as const
-const KEPT_NAMES = KEPT_TABLES.map((table) => `'${table}'`).join(', ')
+/** The same as a list in SQL. */
+export const KEPT_NAMES = KEPT_TABLES.map((table) => `'${table}'`).join(', ')
 
 const DAY_MS = 86_400_000
 

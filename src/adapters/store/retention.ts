@@ -1,8 +1,6 @@
 import { KEPT_TABLES } from './policies.ts'
 import { records, type SqlSession } from './session.ts'
-
-/** How many chunks one statement removes: each takes some locks, of which the database has a few thousand. */
-const CHUNKS_AT_ONCE = 64
+import { MOST_CHUNKS } from './time-windows.ts'
 
 /**
  * Removes the oldest chunks of trades or quotes whose events are all older than a time (milliseconds), as many as one statement may.
@@ -15,7 +13,7 @@ export async function dropOldestChunks(session: SqlSession, before: number): Pro
          select range_end from timescaledb_information.chunks
          where hypertable_schema = current_schema and hypertable_name = '${table}'
            and range_end <= to_timestamp($1::double precision / 1000)
-         order by range_end limit ${CHUNKS_AT_ONCE}) c`,
+         order by range_end limit ${MOST_CHUNKS}) c`,
       [before],
     )
     const [row] = records(found)

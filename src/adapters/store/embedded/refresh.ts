@@ -1,11 +1,9 @@
 import { isoMicros } from '../../../domain/time.ts'
+import { ROW_BYTES } from '../columnstore.ts'
 import { AGGREGATES } from '../policies.ts'
 import { records, type SqlSession } from '../session.ts'
 
 type Aggregate = (typeof AGGREGATES)[number]
-
-/** What a row of trades or quotes takes in its table, about. */
-export const ROW_BYTES = 110
 
 export interface RefreshLimits {
   /** Milliseconds since the epoch. */

@@ -78,11 +78,11 @@ begin
   end loop;
 end $$;`
 
-/** 2000-01-03 is where `time_bucket` counts from; for these widths every midnight in UTC does. */
-function asView(interval: Interval): string {
+/** A view over trades. 2000-01-03 is where `time_bucket` counts from; for these widths every midnight in UTC does. */
+export function asView(interval: string, width: string): string {
   return `
 create or replace view candles_${interval} as
-select exchange, symbol, date_bin(interval '${WIDTHS[interval]}', ts, timestamptz '2000-01-03 00:00:00+00') as bucket,
+select exchange, symbol, date_bin(interval '${width}', ts, timestamptz '2000-01-03 00:00:00+00') as bucket,
   (array_agg(price order by ${ARRIVAL_ORDER}))[1] as open, max(price) as high, min(price) as low,
   (array_agg(price order by ${ARRIVAL_ORDER} desc))[1] as close,
   sum(size) as volume, count(*) as trades
@@ -105,5 +105,7 @@ ${overCandles('5m', '1m')}
 ${overCandles('1h', '5m')}
 ${overCandles('1d', '1h')}
 ${REPLACE}`,
-  substitute: (['1m', '5m', '1h', '1d'] as const).map(asView).join(''),
+  substitute: (['1m', '5m', '1h', '1d'] as const)
+    .map((interval) => asView(interval, WIDTHS[interval]))
+    .join(''),
 }

@@ -1,4 +1,4 @@
-import { ARRIVAL_ORDER } from './0008-candle-order.ts'
+import { asView } from './0008-candle-order.ts'
 import type { Migration } from './migration.ts'
 
 /** Each with the interval whose candles it is computed from. */
@@ -48,18 +48,6 @@ begin
 end $$;`
 }
 
-/** As the substitute of migration 8. */
-function asView({ interval, width }: Wider): string {
-  return `
-create or replace view candles_${interval} as
-select exchange, symbol, date_bin(interval '${width}', ts, timestamptz '2000-01-03 00:00:00+00') as bucket,
-  (array_agg(price order by ${ARRIVAL_ORDER}))[1] as open, max(price) as high, min(price) as low,
-  (array_agg(price order by ${ARRIVAL_ORDER} desc))[1] as close,
-  sum(size) as volume, count(*) as trades
-from trades
-group by 1, 2, 3;`
-}
-
 /**
  * Candles of 15 minutes and 4 hours, as those of the other intervals. Nothing that is there changes, so a platform that runs meanwhile
  * goes on; the aggregates begin empty and are filled step by step. Behind a query that holds the tables for longer than 30 s it gives up.
@@ -73,5 +61,5 @@ set local lock_timeout = '30s';
 drop view if exists candles_15m, candles_4h;
 ${WIDER.map(overCandles).join('')}
 ${WIDER.map(asUnion).join('')}`,
-  substitute: WIDER.map(asView).join(''),
+  substitute: WIDER.map(({ interval, width }) => asView(interval, width)).join(''),
 }
