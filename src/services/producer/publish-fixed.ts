@@ -20,6 +20,7 @@ import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import { createQuietMarkets } from './quiet-markets.ts'
 import type { Routes } from './routes.ts'
+import { createSampledWarning } from './sampled-warning.ts'
 import type { Shard } from './shard.ts'
 import type { TakenShard } from './take-over.ts'
 
@@ -36,7 +37,6 @@ export interface FixedPublisher {
   leave(k: number): void
 }
 
-const LOG_EVERY_MS = 60_000
 /** So many characters of a name are logged. */
 const SHOWN = 200
 
@@ -55,29 +55,22 @@ export function createFixedPublisher(
   const quietMarkets = createQuietMarkets(shards, gaps, now)
   const kept = new Set<string>()
   let attempt: PublishAttempt | undefined
-  let conflicts = 0
-  let conflictLoggedAt = Number.NEGATIVE_INFINITY
-  let oversized = 0
-  let oversizedLoggedAt = Number.NEGATIVE_INFINITY
+  const warnOfConflict = createSampledWarning(parts)
+  const warnOfOversized = createSampledWarning(parts)
 
   const noteConflict = ({ exchange, symbol, id, price, size, ts }: Trade): void => {
-    conflicts++
     meter.count('trade_conflicts_total')
-    if (now() - conflictLoggedAt < LOG_EVERY_MS) return
-    conflictLoggedAt = now()
-    log.warn(
-      { market: `${exchange}:${symbol}`, id, price, size, ts, conflicts },
+    warnOfConflict(
+      (conflicts) => ({ market: `${exchange}:${symbol}`, id, price, size, ts, conflicts }),
       'another trade has the id of this one; both are kept, further ones are counted and shown once a minute',
     )
   }
 
   const noteOversized = ({ channel, event }: MarketEvent, bytes: number): void => {
-    oversized++
     meter.count('oversized_events_total', 1, { channel })
-    if (now() - oversizedLoggedAt < LOG_EVERY_MS) return
-    oversizedLoggedAt = now()
-    log.warn(
-      { code: 'RECORD_TOO_LARGE', channel, market: marketKey(event).slice(0, SHOWN), bytes, oversized },
+    const market = marketKey(event).slice(0, SHOWN)
+    warnOfOversized(
+      (oversized) => ({ code: 'RECORD_TOO_LARGE', channel, market, bytes, oversized }),
       'left out an event that is too large for a record; further ones are counted and shown once a minute',
     )
   }
