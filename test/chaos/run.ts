@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { numberFlag, runTool } from '../servers/command-line.ts'
 import { kafkaMissing } from '../servers/kafka.ts'
 import { postgresMissing } from '../servers/postgres.ts'
 import { runChaos } from './chaos.ts'
@@ -23,9 +24,7 @@ swapped; the logs of all processes are kept then.
   --postgres DIR   folder with the programs of another PostgreSQL (default: the one that npm ci brings)
 `
 
-const SIGINT_CODE = 130
-
-async function main(): Promise<number> {
+async function main(ended: AbortSignal): Promise<number> {
   const { values } = parseArgs({
     options: {
       minutes: { type: 'string', default: '2' },
@@ -47,28 +46,21 @@ async function main(): Promise<number> {
     console.error(missing)
     return 1
   }
-  const ended = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => ended.abort())
-  try {
-    const { violations } = await runChaos(
-      {
-        seed: positive('seed', values.seed, 0),
-        forMs: positive('minutes', values.minutes) * 60_000,
-        everyMs: positive('every', values.every) * 1_000,
-        rate: positive('rate', values.rate),
-        brokers: oneOf('brokers', values.brokers, [1, 3]),
-        platforms: oneOf('platforms', values.platforms, [1, 2]),
-        ...(values.postgres !== undefined && { postgresBinaries: values.postgres }),
-        print: (line) => console.log(line),
-      },
-      ended.signal,
-    )
-    console.log(violations.length === 0 ? 'all is well' : `${violations.length} violations`)
-    return violations.length === 0 ? 0 : 1
-  } catch (error) {
-    if (ended.signal.aborted) return SIGINT_CODE
-    throw error
-  }
+  const { violations } = await runChaos(
+    {
+      seed: numberFlag('seed', values.seed, 0),
+      forMs: numberFlag('minutes', values.minutes) * 60_000,
+      everyMs: numberFlag('every', values.every) * 1_000,
+      rate: numberFlag('rate', values.rate),
+      brokers: oneOf('brokers', values.brokers, [1, 3]),
+      platforms: oneOf('platforms', values.platforms, [1, 2]),
+      ...(values.postgres !== undefined && { postgresBinaries: values.postgres }),
+      print: (line) => console.log(line),
+    },
+    ended,
+  )
+  console.log(violations.length === 0 ? 'all is well' : `${violations.length} violations`)
+  return violations.length === 0 ? 0 : 1
 }
 
 function oneOf<T extends number>(name: string, text: string, known: readonly T[]): T {
@@ -78,14 +70,4 @@ function oneOf<T extends number>(name: string, text: string, known: readonly T[]
   return found
 }
 
-function positive(name: string, text: string, least = Number.MIN_VALUE): number {
-  const value = Number(text)
-  if (text.trim() === '' || !(value >= least) || !Number.isFinite(value))
-    throw new Error(`--${name} takes a number, not ${JSON.stringify(text)}`)
-  return value
-}
-
-process.exitCode = await main().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error)
-  return 1
-})
+await runTool(main)

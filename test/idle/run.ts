@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { numberFlag, runTool } from '../servers/command-line.ts'
 import { kafkaMissing } from '../servers/kafka.ts'
 import { postgresMissing } from '../servers/postgres.ts'
 import { runIdle } from './idle.ts'
@@ -19,13 +20,12 @@ sixth beside that of the last. Nor may a process use more than 1.5 % of a core. 
   --snapshots DIR   write two heap snapshots of each process there, to see what grows; that itself takes memory
 `
 
-const SIGINT_CODE = 130
 const MOST_GROWTH = 0.02
 const MOST_CORES = 0.015
 /** Of these two growth is a failure; the others help to find what grows. */
 const JUDGED: readonly string[] = ['heap', 'rss']
 
-async function main(): Promise<number> {
+async function main(ended: AbortSignal): Promise<number> {
   const { values } = parseArgs({
     options: {
       minutes: { type: 'string', default: '60' },
@@ -44,43 +44,36 @@ async function main(): Promise<number> {
     console.error(missing)
     return 1
   }
-  const ended = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => ended.abort())
-  try {
-    const samples = await runIdle(
-      {
-        forMs: positive('minutes', values.minutes) * 60_000,
-        sampleEveryMs: positive('every', values.every) * 1_000,
-        seed: positive('seed', values.seed),
-        ...(values.snapshots !== undefined && { snapshots: resolve(values.snapshots) }),
-        onSample: (name, { at, cpu, handles, ...bytes }) => {
-          const shown = Object.entries(bytes).map(([measure, value]) => `${measure} ${megabytes(value)}`)
-          console.log(
-            `${(at / 60).toFixed(1).padStart(6)} min  ${name.padEnd(12)} cpu ${cpu.toFixed(2).padStart(6)} s  ${shown.join('  ')}  ${handles} handles`,
-          )
-        },
+  const samples = await runIdle(
+    {
+      forMs: numberFlag('minutes', values.minutes) * 60_000,
+      sampleEveryMs: numberFlag('every', values.every) * 1_000,
+      seed: numberFlag('seed', values.seed),
+      ...(values.snapshots !== undefined && { snapshots: resolve(values.snapshots) }),
+      onSample: (name, { at, cpu, handles, ...bytes }) => {
+        const shown = Object.entries(bytes).map(([measure, value]) => `${measure} ${megabytes(value)}`)
+        console.log(
+          `${(at / 60).toFixed(1).padStart(6)} min  ${name.padEnd(12)} cpu ${cpu.toFixed(2).padStart(6)} s  ${shown.join('  ')}  ${handles} handles`,
+        )
       },
-      ended.signal,
+    },
+    ended,
+  )
+  let isGood = true
+  for (const [name, ofProcess] of samples) {
+    const cores = coresUsed(ofProcess)
+    const isBusy = cores > MOST_CORES
+    if (isBusy) isGood = false
+    console.log(
+      `${isBusy ? 'BUSY  ' : 'idle  '} ${name.padEnd(12)} cpu       ${(cores * 100).toFixed(2)} % of a core`,
     )
-    let isGood = true
-    for (const [name, ofProcess] of samples) {
-      const cores = coresUsed(ofProcess)
-      const isBusy = cores > MOST_CORES
-      if (isBusy) isGood = false
-      console.log(
-        `${isBusy ? 'BUSY  ' : 'idle  '} ${name.padEnd(12)} cpu       ${(cores * 100).toFixed(2)} % of a core`,
-      )
-      for (const trend of trends(ofProcess)) {
-        const isBad = JUDGED.includes(trend.measure) && trend.growth > MOST_GROWTH
-        if (isBad) isGood = false
-        console.log(`${isBad ? 'GROWS ' : 'level '} ${name.padEnd(12)} ${describe(trend)}`)
-      }
+    for (const trend of trends(ofProcess)) {
+      const isBad = JUDGED.includes(trend.measure) && trend.growth > MOST_GROWTH
+      if (isBad) isGood = false
+      console.log(`${isBad ? 'GROWS ' : 'level '} ${name.padEnd(12)} ${describe(trend)}`)
     }
-    return isGood ? 0 : 1
-  } catch (error) {
-    if (ended.signal.aborted) return SIGINT_CODE
-    throw error
   }
+  return isGood ? 0 : 1
 }
 
 function describe({ measure, first, last, growth }: Trend): string {
@@ -90,14 +83,4 @@ function describe({ measure, first, last, growth }: Trend): string {
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(2).padStart(7)} MB`
 
-function positive(name: string, text: string): number {
-  const value = Number(text)
-  if (text.trim() === '' || !(value > 0) || !Number.isFinite(value))
-    throw new Error(`--${name} takes a number above 0, not ${JSON.stringify(text)}`)
-  return value
-}
-
-process.exitCode = await main().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error)
-  return 1
-})
+await runTool(main)
