@@ -1,15 +1,11 @@
 import { test } from 'node:test'
-import { openEmbeddedBroker } from '../../src/adapters/broker/embedded.ts'
 import { openControlBus } from '../../src/control/bus.ts'
 import type { RegistryRecord } from '../../src/control/records.ts'
-import type { Registry } from '../../src/control/registry.ts'
-import { RegistryView } from '../../src/control/registry-view.ts'
-import { ensureTopics } from '../../src/control/topics.ts'
 import { createProducerServices } from '../../src/services/producer/producer.ts'
 import { NAMES } from '../names.ts'
 import { quietAlerts, quietLog, quietMeter } from '../quiet.ts'
 import { idleSource } from '../services/producer/idle-source.ts'
-import { trades } from '../services/producer/one-shard.ts'
+import { openBareLog, trades } from '../services/producer/one-shard.ts'
 import { assertLevel } from './level.ts'
 
 /** In each round, of which there are two at least. */
@@ -22,12 +18,7 @@ const NEVER = new AbortController().signal
 const author = { v: 1, instance: 'leader', epoch: 1, createdAt: 0 } as const
 
 test('a producer keeps nothing of idle turns, nor of streams that were made, written and deleted', async (t) => {
-  const broker = await openEmbeddedBroker({ folder: ':memory:' })
-  t.after(() => broker.close())
-  const settings = { names: NAMES, partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
-  await ensureTopics(broker, settings, NEVER)
-  const view = new RegistryView(NAMES.leaderId)
-  const registry = { view, reached: async () => {}, watch: () => () => {} } as unknown as Registry
+  const { broker, view, registry } = await openBareLog(t)
   const bus = await openControlBus(broker, NAMES, registry, quietLog, NEVER)
   t.after(() => bus.close())
   // A checkpoint is due in each turn.

@@ -30,8 +30,6 @@ export function unknownCitations(root: string): readonly string[] {
 
 function filesBelow(path: string): readonly string[] {
   if (!statSync(path).isDirectory()) return [path]
-  return readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
-    if (entry.isDirectory()) return filesBelow(join(path, entry.name))
-    return /\.(ts|md)$/.test(entry.name) ? [join(path, entry.name)] : []
-  })
+  const names = readdirSync(path, { recursive: true, encoding: 'utf8' })
+  return names.filter((name) => /\.(ts|md)$/.test(name)).map((name) => join(path, name))
 }

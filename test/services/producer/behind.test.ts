@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { TapelineError } from '../../../src/errors.ts'
 import { NEVER, setUp, trades } from './one-shard.ts'
 
@@ -20,6 +20,22 @@ function refuse({ mine }: World, topic: string, isRefused: () => boolean): void 
     const partitions = [{ topic, partition: 0 }]
     throw new TapelineError('BROKER_UNAVAILABLE', 'no leader', { partitions })
   }
+}
+
+/** Two streams of all trades, of which app.one could not be written for the last two, and can be again. */
+async function setUpOneBehind(t: TestContext) {
+  const world = await setUp(t)
+  const { services, announce, derive } = world
+  await announce('app.one', ['*'], 0)
+  await announce('app.two', ['*'], 0)
+  await services.publishFixed(trades('A-A', ...ids(0, 2)), NEVER)
+  await derive()
+  let isBad = true
+  refuse(world, 'app.one', () => isBad)
+  await services.publishFixed(trades('A-A', ...ids(2, 4)), NEVER)
+  await step(world)
+  isBad = false
+  return world
 }
 
 test('a stream whose topic the broker does not show for a while misses nothing, and keeps no other waiting', async (t) => {
@@ -106,17 +122,8 @@ test('a stream that was set aside for an hour makes no other wait that is a litt
 })
 
 test('a read that fails while a stream catches up is no failure of the step, and is tried again', async (t) => {
-  const world = await setUp(t)
-  const { services, mine, announce, idsIn, derive, clock } = world
-  await announce('app.one', ['*'], 0)
-  await announce('app.two', ['*'], 0)
-  await services.publishFixed(trades('A-A', ...ids(0, 2)), NEVER)
-  await derive()
-  let isBad = true
-  refuse(world, 'app.one', () => isBad)
-  await services.publishFixed(trades('A-A', ...ids(2, 4)), NEVER)
-  await step(world)
-  isBad = false
+  const world = await setUpOneBehind(t)
+  const { services, mine, idsIn, derive, clock } = world
   clock.skippedMs += 60_000
   const { openReader } = mine
   let refused = 0
@@ -137,17 +144,8 @@ test('a read that fails while a stream catches up is no failure of the step, and
 })
 
 test('a stream that is behind on a shard in doubt calls for no step until the shard is owned again', async (t) => {
-  const world = await setUp(t)
-  const { services, mine, announce, idsIn, derive, clock } = world
-  await announce('app.one', ['*'], 0)
-  await announce('app.two', ['*'], 0)
-  await services.publishFixed(trades('A-A', ...ids(0, 2)), NEVER)
-  await derive()
-  let isBad = true
-  refuse(world, 'app.one', () => isBad)
-  await services.publishFixed(trades('A-A', ...ids(2, 4)), NEVER)
-  await step(world)
-  isBad = false
+  const world = await setUpOneBehind(t)
+  const { services, mine, idsIn, derive, clock } = world
   mine.beforePublish = async () => {}
   // The broker is away, and nobody knows whose the shard is.
   await mine.lose()

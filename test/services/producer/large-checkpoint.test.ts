@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
 import { openControlBus } from '../../../src/control/bus.ts'
 import { readRanges } from '../../../src/control/read-range.ts'
-import type { Registry } from '../../../src/control/registry.ts'
-import { RegistryView } from '../../../src/control/registry-view.ts'
-import { ensureTopics, findTopic } from '../../../src/control/topics.ts'
+import { findTopic } from '../../../src/control/topics.ts'
 import type { StoredRecord } from '../../../src/ports/broker.ts'
 import type { Log } from '../../../src/ports/log.ts'
 import { CheckpointReader } from '../../../src/services/producer/checkpoint.ts'
@@ -13,19 +10,14 @@ import { createProducerServices } from '../../../src/services/producer/producer.
 import { NAMES } from '../../names.ts'
 import { quietAlerts, quietLog, quietMeter } from '../../quiet.ts'
 import { idleSource } from './idle-source.ts'
-import { NEVER, trades } from './one-shard.ts'
+import { NEVER, openBareLog, trades } from './one-shard.ts'
 
 /** Too many for one record: about 45 bytes each. */
 const STREAMS = 30_000
 
 /** Producers one after the other over one broker, and very many streams whose topics the broker does not show. */
 async function setUp(t: TestContext) {
-  const broker = await openEmbeddedBroker({ folder: ':memory:' })
-  t.after(() => broker.close())
-  const settings = { names: NAMES, partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
-  await ensureTopics(broker, settings, NEVER)
-  const view = new RegistryView(NAMES.leaderId)
-  const registry = { view, reached: async () => {}, watch: () => () => {} } as unknown as Registry
+  const { broker, view, registry } = await openBareLog(t)
   const warnings: string[] = []
   const log: Log = { ...quietLog, warn: (_fields, text) => warnings.push(text), child: () => log }
 

@@ -3,7 +3,8 @@ import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
 import { openControlBus } from '../../../src/control/bus.ts'
 import { claimOwnership } from '../../../src/control/claim.ts'
 import { registryEntry } from '../../../src/control/records.ts'
-import { openRegistry } from '../../../src/control/registry.ts'
+import { openRegistry, type Registry } from '../../../src/control/registry.ts'
+import { RegistryView } from '../../../src/control/registry-view.ts'
 import { ensureTopics, findTopic } from '../../../src/control/topics.ts'
 import type { Channel, Trade } from '../../../src/domain/events.ts'
 import type { Broker, StoredRecord } from '../../../src/ports/broker.ts'
@@ -17,6 +18,7 @@ import { idleSource } from './idle-source.ts'
 
 export const NEVER = new AbortController().signal
 const TOPICS = NAMES.fixed
+const SETTINGS = { names: NAMES, partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
 const LEADER = { v: 1, instance: 'test', kind: 'stream', state: 'ready' } as const
 
 export const trades = (symbol: string, ...ids: string[]) => ({
@@ -35,14 +37,20 @@ export const trades = (symbol: string, ...ids: string[]) => ({
   }),
 })
 
+/** A broker with the topics of a platform of one shard, and a registry without a leader: what is in its view, a test applies. */
+export async function openBareLog(t: TestContext) {
+  const broker = await openEmbeddedBroker({ folder: ':memory:' })
+  t.after(() => broker.close())
+  await ensureTopics(broker, SETTINGS, NEVER)
+  const view = new RegistryView(NAMES.leaderId)
+  const registry = { view, reached: async () => {}, watch: () => () => {} } as unknown as Registry
+  return { broker, view, registry }
+}
+
 /** A producer that owns the only shard, over a broker whose publishes can be watched: one of its own, or one that is given. */
 export async function setUp(t: TestContext, on: string | Broker = ':memory:') {
   const broker = typeof on === 'string' ? await openEmbeddedBroker({ folder: on }) : on
-  await ensureTopics(
-    broker,
-    { names: NAMES, partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 },
-    NEVER,
-  )
+  await ensureTopics(broker, SETTINGS, NEVER)
   const leader = await claimOwnership(broker, NAMES, NAMES.leaderId, 'test', 0, NEVER)
   const registry = await openRegistry(broker, NAMES, quietLog, NEVER)
   const bus = await openControlBus(broker, NAMES, registry, quietLog, NEVER)
