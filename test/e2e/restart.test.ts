@@ -75,7 +75,7 @@ describe('stopping and starting again', () => {
   const assertSameStreams = async (): Promise<void> => {
     const { streams } = await platform.get<{ streams: Stream[] }>('/v1/streams')
     const byId = (a: Stream, b: Stream): number => a.id.localeCompare(b.id)
-    assert.deepEqual(streams.sort(byId).map(withoutAddress), made.sort(byId).map(withoutAddress))
+    assert.deepEqual(streams.toSorted(byId).map(withoutAddress), made.toSorted(byId).map(withoutAddress))
   }
 
   test('a second process on the same folder says that it is locked, and disturbs nothing', async () => {
