@@ -219,6 +219,7 @@ async function serverOf(prepared: Prepared): Promise<KafkaServer> {
   const { id, heap, folder, paths, port, behindProxy, ca, bootstrap, format } = prepared
   const lines: string[] = []
   let { properties } = prepared
+  const isBehindProxy = String(properties['listeners']).includes('PROXY:')
   let life:
     | { readonly child: ChildProcess; readonly guard: Guard; readonly ended: Promise<unknown> }
     | undefined
@@ -234,7 +235,8 @@ async function serverOf(prepared: Prepared): Promise<KafkaServer> {
       lines.splice(0, lines.length - LOG_LINES)
     })
     life = { child, guard: guard(child.pid, folder), ended }
-    await listening(child, port, () => lines.slice(-20).join('\n'))
+    const ports = isBehindProxy ? [port, behindProxy] : [port]
+    for (const each of ports) await listening(child, each, () => lines.slice(-20).join('\n'))
   }
 
   const end = async (signal: 'SIGKILL' | 'SIGTERM'): Promise<void> => {
