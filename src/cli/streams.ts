@@ -15,6 +15,7 @@ import {
 import { type Command, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
 import { invocation } from './invocation.ts'
 import { openLog } from './platform-flags.ts'
+import { warningLines } from './stream-warnings.ts'
 import { runSubcommand } from './subcommand.ts'
 import { printTable } from './table.ts'
 
@@ -100,7 +101,7 @@ async function create(flags: Flags, words: readonly string[], terminal: Terminal
     return 0
   }
   terminal.print(stream.id)
-  for (const line of warningLines(stream)) terminal.note(`Warning: ${line}`)
+  for (const line of warningLines(stream.warnings)) terminal.note(`Warning: ${line}`)
   terminal.note(
     `${describe(stream)}, in the topic ${stream.topic}. Read it:\n  ${invocation(['tail', stream.id], flags)}`,
   )
@@ -217,13 +218,6 @@ function describe({ spec }: Stream): string {
   return `${spec.channel} of ${spec.symbols.join(', ')} on ${where}`
 }
 
-function warningLines({ warnings = [] }: Stream): string[] {
-  return warnings.map(({ field, value, message, near }) => {
-    const like = near.length === 0 ? '' : `; near to it: ${near.join(', ')}`
-    return `${field} ${value}: ${message}${like}`
-  })
-}
-
 async function printStreams(terminal: Terminal, streams: readonly Stream[]): Promise<void> {
   const now = Date.now()
   const rows = streams.map(({ id, app, topic, spec, ttl, standing, lastReadAt }) => [
@@ -255,7 +249,7 @@ function linesOf(stream: Stream): string {
     created: createdAt,
     'last read': lastReadAt ?? 'never since this process started',
     websocket,
-    ...Object.fromEntries(warningLines(stream).map((line, i) => [`warning ${i + 1}`, line])),
+    ...Object.fromEntries(warningLines(stream.warnings).map((line, i) => [`warning ${i + 1}`, line])),
   }
   return Object.entries(fields)
     .map(([name, value]) => `${name.padEnd(13)} ${value}`)

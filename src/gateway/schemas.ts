@@ -4,6 +4,18 @@ import { rowSchema, STORED_ROWS } from '../domain/stored-rows.ts'
 
 /** What the routes answer, for the types of their handlers and for the API description. Times are ISO 8601 in UTC. */
 
+/** What of a stream no producer gives at present. */
+export const streamWarningsSchema = z
+  .array(
+    z.object({
+      field: z.enum(['channel', 'exchanges', 'symbols']),
+      value: z.string().describe('What was asked for.'),
+      message: z.string().describe('What is unknown about it.'),
+      near: z.array(z.string()).readonly().describe('What is given at present and looks like it.'),
+    }),
+  )
+  .readonly()
+
 export const streamSchema = z
   .object({
     id: z.string().describe('Id of the lease: what a WebSocket subscribes to.'),
@@ -26,16 +38,7 @@ export const streamSchema = z
       ),
     standing: z.boolean().describe('Whether the configuration asked for it.'),
     websocket: z.string().describe('Where to subscribe.'),
-    warnings: z
-      .array(
-        z.object({
-          field: z.enum(['channel', 'exchanges', 'symbols']),
-          value: z.string().describe('What was asked for.'),
-          message: z.string().describe('What is unknown about it.'),
-          near: z.array(z.string()).readonly().describe('What is given at present and looks like it.'),
-        }),
-      )
-      .readonly()
+    warnings: streamWarningsSchema
       .optional()
       .describe(
         'What of the request no producer gives at present: until that changes nothing comes for it. Left out where all is given.',

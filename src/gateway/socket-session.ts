@@ -1,4 +1,5 @@
 import type { WebSocket } from 'ws'
+import type { StreamWarning } from '../domain/offer.ts'
 import type { StreamRequest } from '../domain/stream-spec.ts'
 import { TapelineError } from '../errors.ts'
 import type { Connection, Delivery } from '../ports/delivery.ts'
@@ -174,12 +175,12 @@ export class SocketSession {
     })
   }
 
-  /** Keeps account of what Delivery says. An error leaves a stream that is read already as it is. */
-  #follow(message: AppMessage): void {
+  /** Keeps account of what Delivery says; gives what is sent. An error leaves a stream that is read already as it is. */
+  #follow(message: AppMessage): AppMessage {
     switch (message.op) {
       case 'subscribed':
         if (this.#streams.has(message.stream)) this.#streams.set(message.stream, 'read')
-        break
+        return { ...message, ...this.#warningsOf(message.stream) }
       case 'end':
         this.#streams.delete(message.stream)
         break
@@ -191,11 +192,19 @@ export class SocketSession {
       case 'reset':
         break
     }
+    return message
+  }
+
+  /** Why a stream may be silent. */
+  #warningsOf(stream: string): { readonly warnings?: readonly StreamWarning[] } {
+    const lease = this.#desk.get(stream)
+    const warnings = lease === undefined ? [] : this.#desk.warnings(lease.spec)
+    return warnings.length > 0 ? { warnings } : {}
   }
 }
 
-/** The same endpoint, with a look at every message (not at data) that goes out. */
-function watched(endpoint: AppEndpoint, onMessage: (message: AppMessage) => void): AppEndpoint {
+/** The same endpoint, where every message (not data) passes by on its way out. */
+function watched(endpoint: AppEndpoint, onMessage: (message: AppMessage) => AppMessage): AppEndpoint {
   return {
     id: endpoint.id,
     get pendingBytes() {
@@ -205,8 +214,7 @@ function watched(endpoint: AppEndpoint, onMessage: (message: AppMessage) => void
       return endpoint.closed
     },
     send(message) {
-      onMessage(message)
-      endpoint.send(message)
+      endpoint.send(onMessage(message))
     },
     sendEncoded: (bytes) => endpoint.sendEncoded(bytes),
     drained: (bytes, signal) => endpoint.drained(bytes, signal),

@@ -91,7 +91,7 @@ const PROTOCOL = `JSON text frames.
 To the server: \`{"op":"subscribe","stream":ID,"cursor":CURSOR?}\`, \`{"op":"subscribe","spec":{...},"ttl":TTL?}\`,
 \`{"op":"unsubscribe","stream":ID}\`.
 
-From the server: \`{"op":"subscribed","stream","topic","cursor"}\`, \`{"op":"data","stream","cursor","events":[...]}\`,
+From the server: \`{"op":"subscribed","stream","topic","cursor","warnings?"}\`, \`{"op":"data","stream","cursor","events":[...]}\`,
 \`{"op":"reset","stream","reason","cursor"}\`, \`{"op":"end","stream","reason"}\`,
 \`{"op":"error","code","message","remedy","errors?"}\`.
 

@@ -1,8 +1,16 @@
+import type { StreamWarning } from '../domain/offer.ts'
 import type { FieldError } from '../errors.ts'
 
 /** A message for an application about one stream, in the order in which it must arrive. */
 export type AppMessage =
-  | { readonly op: 'subscribed'; readonly stream: string; readonly topic: string; readonly cursor: string }
+  | {
+      readonly op: 'subscribed'
+      readonly stream: string
+      readonly topic: string
+      readonly cursor: string
+      /** What of the stream no producer gives at present; left out where all is given. */
+      readonly warnings?: readonly StreamWarning[]
+    }
   | { readonly op: 'reset'; readonly stream: string; readonly reason: string; readonly cursor: string }
   | { readonly op: 'end'; readonly stream: string; readonly reason: string }
   | {

@@ -74,6 +74,21 @@ describe('tail of a stream', () => {
     assert.match(terminal.noted.join('\n'), /waiting for the platform.*back.*has ended: deleted/s)
   })
 
+  test('what no source gives is said once, before anything comes', async (t) => {
+    const { address } = await gateway(t, (socket, _, connection) => {
+      const warnings = [
+        { field: 'symbols', value: 'BCT-USD', message: 'no source has it', near: ['BTC-USD'] },
+      ]
+      send(socket, { op: 'subscribed', topic: 'app.t', cursor: 'c0', warnings })
+      if (connection === 1) socket.close(1001)
+      else send(socket, { op: 'end', reason: 'deleted' })
+    })
+    const terminal = recordingTerminal()
+    await follow(terminal, address)
+    const said = terminal.noted.filter((line) => line.startsWith('Warning'))
+    assert.deepEqual(said, ['Warning: symbols BCT-USD: no source has it; near to it: BTC-USD'])
+  })
+
   test('a cut before the first event goes on from where the subscription began', async (t) => {
     const { asked, address } = await gateway(t, (socket, _, connection) => {
       send(socket, { op: 'subscribed', topic: 'app.t', cursor: 'begin' })

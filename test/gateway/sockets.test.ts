@@ -43,6 +43,25 @@ describe('WebSocket: subscribe and unsubscribe', () => {
     assert.deepEqual(desk.ended, [])
   })
 
+  test('what no source gives is in the warnings of subscribed, of a new stream and of one that is resumed', async (t) => {
+    const { url, desk } = await startPlatform(t)
+    const warning = {
+      ...({ field: 'symbols', value: 'BCT-USD' } as const),
+      ...{ message: 'no source has this market', near: ['BTC-USD'] },
+    }
+    desk.missing.push(warning)
+    const client = await openSocket(t, `${url}/v1/ws`)
+    client.send({ op: 'subscribe', spec: { channel: 'trade', symbols: ['BCT-USD'] } })
+    const { stream, warnings, cursor } = await client.next()
+    assert.deepEqual(warnings, [warning])
+    const resuming = await openSocket(t, `${url}/v1/ws`)
+    resuming.send({ op: 'subscribe', stream, cursor })
+    assert.deepEqual((await resuming.next())['warnings'], [warning])
+    desk.missing.length = 0
+    resuming.send({ op: 'subscribe', stream, cursor })
+    assert.equal('warnings' in (await resuming.next()), false)
+  })
+
   test('each socket has a connection and an endpoint of its own; the gauge counts them', async (t) => {
     const { url, delivery, metrics } = await startPlatform(t)
     const clients = await Promise.all([1, 2, 3].map(() => openSocket(t, `${url}/v1/ws`)))

@@ -2,8 +2,10 @@ import { WebSocket } from 'ws'
 import { z } from 'zod'
 import { startTimer } from '../../async/timers.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
+import { streamWarningsSchema } from '../../gateway/schemas.ts'
 import { type ApiClient, answeredError, problemError } from '../api-client.ts'
 import type { Terminal } from '../command.ts'
+import { warningLines } from '../stream-warnings.ts'
 import type { EventPrinter } from './event-printer.ts'
 import { createOutage } from './outage.ts'
 
@@ -12,7 +14,11 @@ const CONNECT_MS = 10_000
 const SILENCE_MS = 60_000
 
 const messageSchema = z.discriminatedUnion('op', [
-  z.object({ op: z.literal('subscribed'), cursor: z.string() }),
+  z.object({
+    op: z.literal('subscribed'),
+    cursor: z.string(),
+    warnings: streamWarningsSchema.optional(),
+  }),
   z.object({ op: z.literal('data'), cursor: z.string(), events: z.array(z.unknown()) }),
   z.object({ op: z.literal('reset'), reason: z.string(), cursor: z.string() }),
   z.object({ op: z.literal('end'), reason: z.string() }),
@@ -75,6 +81,9 @@ async function readConnection(
     switch (message.op) {
       case 'subscribed':
         progress.cursor ??= message.cursor
+        // Once: what is said again after each cut says nothing new.
+        if (!progress.subscribed)
+          for (const line of warningLines(message.warnings)) terminal.note(`Warning: ${line}`)
         progress.subscribed = true
         onSubscribed()
         break
