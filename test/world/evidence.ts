@@ -16,6 +16,8 @@ export interface FixedRecord<C extends Channel = Channel> {
   readonly text: string
   /** When it was published. */
   readonly at: number
+  /** Whether retention has removed it since. */
+  readonly isGone: boolean
 }
 
 /** A record of a dynamic topic that counts. */
@@ -34,21 +36,21 @@ export function readFixed(broker: MemoryBroker): { readonly [C in Channel]: read
   return Object.fromEntries(
     CHANNELS.map((channel) => {
       const topic = broker.topics.get(fixedTopic('market', channel))
-      const records = (topic?.partitions ?? []).flatMap(({ number, archive }) =>
-        counted(archive).map((record) => decodeFixed(channel, number, record)),
+      const records = (topic?.partitions ?? []).flatMap(({ number, archive, earliest }) =>
+        counted(archive).map((record) => decodeFixed(channel, number, earliest, record)),
       )
       return [channel, records]
     }),
   ) as unknown as { [C in Channel]: FixedRecord<C>[] }
 }
 
-function decodeFixed(channel: Channel, shard: number, record: StoredRecord): FixedRecord {
+function decodeFixed(channel: Channel, shard: number, earliest: number, record: StoredRecord): FixedRecord {
   const { offset, value, headers } = record
   const bytes = value ?? new Uint8Array()
   const event = decodeEvent(channel, bytes, headers.v)
   return {
     ...{ shard, offset, event, market: marketKey(event), reentering: headers.reentering === true },
-    ...{ text: normal(bytes), at: record.timestamp },
+    ...{ text: normal(bytes), at: record.timestamp, isGone: offset < earliest },
   }
 }
 

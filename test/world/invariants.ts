@@ -22,7 +22,7 @@ import type { Violation } from './violations.ts'
 
 type Fixed = ReturnType<typeof readFixed>
 
-/** R5, R6: no trade twice, and since its market is watched none is missing that no gap covers, up to the last published one. */
+/** R5, R6: no trade twice, unless the first is gone and the second says that it may be a repeat; and since its market is watched none is missing that no gap covers, up to the last published one. */
 export function checkTrades(
   { ledger, watchedSince }: Pick<Exchange, 'ledger' | 'watchedSince'>,
   fixed: Fixed,
@@ -32,10 +32,13 @@ export function checkTrades(
   for (const record of fixed.trade) {
     const ofMarket = published.get(record.market) ?? new Map()
     published.set(record.market, ofMarket)
-    if (ofMarket.has(record.event.id) && !record.reentering)
+    const former = ofMarket.get(record.event.id)
+    // Of what is gone nobody can know: the repeat has to say so.
+    const mayRepeat = record.reentering || (former?.isGone && record.event.maybe)
+    if (former !== undefined && !mayRepeat)
       violations.push({
         promise: 'trade twice',
-        detail: `${record.market} ${record.event.id} at ${record.shard}:${ofMarket.get(record.event.id)?.offset} and ${record.offset}`,
+        detail: `${record.market} ${record.event.id} at ${record.shard}:${former.offset} and ${record.offset}`,
       })
     ofMarket.set(record.event.id, record)
   }
@@ -120,6 +123,16 @@ function isAlone(
   return !owners.some((each) => each.at > at && each.host !== host)
 }
 
+/** The store leaves out trades that may be repeats, and are. */
+function withoutRepeats(records: readonly FixedRecord<'trade'>[]): FixedRecord<'trade'>[] {
+  const known = new Set<string>()
+  return records.filter(({ market, event: { id, maybe } }) => {
+    const isRepeat = maybe === true && known.has(`${market} ${id}`)
+    known.add(`${market} ${id}`)
+    return !isRepeat
+  })
+}
+
 /** R6: the rows are what counts in the fixed topics, each once, but for what a gap says that retention has removed. */
 export function checkRows(store: MemoryStore, fixed: Fixed): Violation[] {
   const holes = holesInRows(store)
@@ -128,7 +141,9 @@ export function checkRows(store: MemoryStore, fixed: Fixed): Violation[] {
       ({ shard, offset }) => !isGone(holes, `${NAMES.fixed[channel]}:${shard}`, offset),
     )
   const expected = {
-    trade: kept('trade').map(({ event: { exchange, symbol, id } }) => `${exchange} ${symbol} ${id}`),
+    trade: withoutRepeats(kept('trade')).map(
+      ({ event: { exchange, symbol, id } }) => `${exchange} ${symbol} ${id}`,
+    ),
     quote: kept('quote').map(({ event: { exchange, symbol, bid } }) => `${exchange} ${symbol} ${bid}`),
   }
   return (['trade', 'quote'] as const).flatMap((channel): Violation[] => {

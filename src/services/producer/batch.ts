@@ -136,7 +136,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
       return
     }
     const window = shard.window(key)
-    const verdict = window.judge(trade)
+    const verdict = shard.judge(key, trade)
     if (enters) {
       // What was published before may be missing in the database all the same: the store leaves out what it has (R6).
       if (verdict !== 'duplicate') shard.rememberAhead(key, trade, share)

@@ -54,6 +54,8 @@ const checkpointSchema = z.object({
   logs: z.partialRecord(z.enum(CHANNELS), logSchema).optional(),
   /** Since when the shard has had an owner, by the broker's clock, in microseconds; left out where it is not known. */
   ownedSince: z.number().optional(),
+  /** Trades of up to this event time, in microseconds, may have been published though nothing shows it (R5); left out where there are none. */
+  unknownTo: z.number().optional(),
   /** Per stream: everything before is derived into it. */
   behind: behindSchema,
   /** Per stream that the owner did not understand; left out where there is none. */
@@ -129,6 +131,7 @@ export function checkpointState(
     logs: shard.logs,
     behind: { ...behind },
     ...(ownedSince >= 0 && { ownedSince }),
+    ...(shard.unknownTo >= 0 && { unknownTo: shard.unknownTo }),
     ...(passedOver && { passedOver }),
   }
 }

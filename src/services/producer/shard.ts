@@ -2,11 +2,15 @@ import type { Ownership } from '../../control/claim.ts'
 import { decodeEvent, EVENT_VERSION } from '../../domain/event-codec.ts'
 import { CHANNELS, type Channel, type Trade } from '../../domain/events.ts'
 import type { RecordHeaders } from '../../domain/record.ts'
-import { TradeWindow } from '../../domain/trade-window.ts'
+import { finerTimes } from '../../domain/trade-identity.ts'
+import { TradeWindow, type Verdict } from '../../domain/trade-window.ts'
 import type { Checkpoint, FixedLog } from './checkpoint.ts'
 
 /** Stands among the markets for all that were forgotten; no market has a name without a colon. */
 const FORGOTTEN_MARKETS = '*'
+
+/** How far the time of a trade may lie after the broker's time at which it was published, in microseconds: clocks differ. */
+const MOST_SKEW = 60_000_000
 
 /** A record of a fixed topic, as far as deriving needs it. */
 export interface PublishedRecord {
@@ -65,6 +69,7 @@ export class Shard {
   readonly #takenAt = { own: Number.POSITIVE_INFINITY, others: Number.POSITIVE_INFINITY }
   /** Whether the windows know trades that are not acknowledged yet: a checkpoint must not hold such. */
   isAhead = false
+  #unknownTo: number
   readonly headers: RecordHeaders
   readonly reentering: RecordHeaders
   readonly markerHeaders: RecordHeaders
@@ -84,6 +89,7 @@ export class Shard {
     this.windows = windows
     this.logs = logs
     this.lost = lost
+    this.#unknownTo = restored.unknownTo ?? -1
     this.tails = Object.fromEntries(
       CHANNELS.map((channel): [Channel, Tail] => {
         const marker = markers[channel]
@@ -132,6 +138,23 @@ export class Shard {
     const { own, others } = this.#takenAt
     const since = isFirst && others === Number.POSITIVE_INFINITY ? others : Math.min(own, others)
     return since === Number.POSITIVE_INFINITY ? -1 : since
+  }
+
+  /** Trades of up to this event time, in microseconds, may have been published though no window knows them; -1 where there are none. */
+  get unknownTo(): number {
+    return this.#unknownTo
+  }
+
+  /** Records of trades are gone that nobody has read, published before `ts` by the broker's clock: microseconds. */
+  missTrades(ts: number): void {
+    this.#unknownTo = Math.max(this.#unknownTo, ts + MOST_SKEW)
+  }
+
+  /** Whether a trade was published before (R5). */
+  judge(market: string, trade: Trade): Verdict {
+    const verdict = this.window(market).judge(trade)
+    const [earliest] = finerTimes(trade.ts)
+    return verdict !== 'duplicate' && earliest <= this.#unknownTo ? 'maybe' : verdict
   }
 
   /** Takes note of a trade that is about to be published; its window may take so many bytes. */

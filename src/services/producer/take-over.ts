@@ -48,6 +48,8 @@ interface Taking {
   >
   isInterrupted: boolean
   isFenced: boolean
+  /** Trades before this offset are gone that nobody has read; undefined where there are none, or it is known up to when they were published. */
+  goneBefore: number | undefined
   /** The highest epoch of a record that was read. */
   highest: number
 }
@@ -179,6 +181,7 @@ async function readTails(
     if (channel === undefined || entry === undefined) return
     const tail = entry.shard.tails[channel]
     if (behind <= tail.derivedTo) return
+    if (channel === 'trade') entry.goneBefore = behind
     tail.pending = []
     tail.derivedTo = behind
   }
@@ -195,7 +198,10 @@ async function readTails(
     (topic, partition, earliest) => leaveHole(topic, partition, earliest),
     ({ topic, partition, nextOffset }) => leaveHole(topic, partition, nextOffset),
   )
-  for (const { shard } of taking.values()) for (const channel of CHANNELS) limitPending(shard.tails[channel])
+  for (const { shard, goneBefore } of taking.values()) {
+    for (const channel of CHANNELS) limitPending(shard.tails[channel])
+    if (goneBefore !== undefined) shard.missTrades(parts.now() * 1_000)
+  }
   return { taking: [...taking.values()], unreadable }
 }
 
@@ -228,7 +234,23 @@ function beginTaking(shard: Shard, former: FormerOwnership | undefined): Taking 
   const { ownedSince } = restored
   if (ownedSince !== undefined) shard.noteOwner(former !== undefined && !isInterrupted, ownedSince)
   const landed = { trade: 0, quote: 0, candle: 0, book: 0, status: 0 }
-  return { shard, former, memories, landed, isInterrupted, isFenced: false, highest: -1 }
+  return {
+    shard,
+    former,
+    memories,
+    landed,
+    isInterrupted,
+    isFenced: false,
+    goneBefore: goneIn(shard),
+    highest: -1,
+  }
+}
+
+/** Where the topic of trades begins anew, or has lost its end. */
+function goneIn({ lost, restored }: Shard): number | undefined {
+  const found = lost.get('trade')
+  if (found === undefined) return undefined
+  return found.code === 'TOPIC_REPLACED' ? (restored.positions.trade ?? 0) : found.at
 }
 
 /** Whether an epoch is that of an owner after this process, and none that it claimed itself. */
@@ -245,8 +267,14 @@ function takeRecord({ log }: ProducerParts, taking: Taking, channel: Channel, re
   const { epoch = -1 } = record.headers
   if (epoch > shard.epoch) taking.isFenced = true
   taking.highest = Math.max(taking.highest, epoch)
-  if (channel === 'trade' && epoch >= 0 && epoch <= shard.epoch)
-    shard.noteOwner(isOwn(taking, epoch), record.timestamp * 1_000)
+  if (channel === 'trade') {
+    if (epoch >= 0 && epoch <= shard.epoch) shard.noteOwner(isOwn(taking, epoch), record.timestamp * 1_000)
+    // What lay in front of it was published before.
+    if (taking.goneBefore !== undefined && record.offset >= taking.goneBefore) {
+      shard.missTrades(record.timestamp * 1_000)
+      taking.goneBefore = undefined
+    }
+  }
   if (former && isOthers(former, epoch)) taking.isInterrupted = true
   const isDerived = record.offset < (shard.restored.positions[channel] ?? 0)
   const memory = isDerived ? memories[channel].before : memories[channel].after

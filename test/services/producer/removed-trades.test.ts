@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import type { Trade } from '../../../src/domain/events.ts'
+import type { SourceBatch } from '../../../src/ports/source.ts'
+import { MemoryBroker } from '../../world/memory-broker.ts'
+import { NEVER, setUp } from './one-shard.ts'
+
+const TRADES = 'market.trades'
+/** More than the clocks of an exchange and of the broker may differ. */
+const LATER = 61_000_000
+
+type Producer = Awaited<ReturnType<typeof setUp>>
+
+/** Producers one after the other, each the only one, over a log that loses records. */
+function setUpLog(t: TestContext) {
+  t.mock.timers.enable({ apis: ['Date'], now: Date.UTC(2026, 10, 20, 12) })
+  const broker = new MemoryBroker(Date.now)
+  t.after(() => broker.close())
+  const begin = Date.now() * 1_000
+  const partition = () => broker.topics.get(TRADES)?.partition(0)
+  const batch = (symbol: string, ids: readonly number[], after: number): SourceBatch => ({
+    items: ids.map((id) => {
+      const ts = begin + after + id
+      const what = { id: `${id}`, side: 'buy', price: 1, size: 1, ts, recvTs: ts } as const
+      return { channel: 'trade', event: { exchange: 'x', symbol, ...what } }
+    }),
+  })
+  return {
+    broker,
+    start: () => setUp(t, broker),
+    /** Publishes trades whose ids are those given, so many microseconds after the begin. */
+    publish: ({ services }: Producer, symbol: string, ids: readonly number[], after = 0) =>
+      services.publishFixed(batch(symbol, ids, after), NEVER),
+    /** Its checkpoint is written: what comes next is behind it. */
+    async checkpoint({ services, clock }: Producer): Promise<void> {
+      await services.publishFixed({ items: [] }, NEVER)
+      clock.skippedMs += 2_000
+      await services.publishFixed({ items: [] }, NEVER)
+    },
+    end: (): number => partition()?.end ?? 0,
+    remove: (before: number) => partition()?.removeBefore(before),
+    /** What was ever published: a `?` stands behind what may be a repeat. */
+    published: (): string[] =>
+      (partition()?.archive ?? []).flatMap(({ value }) => {
+        if (value === null) return []
+        const { symbol, id, maybe } = JSON.parse(Buffer.from(value).toString()) as Trade
+        return `${symbol} ${id}${maybe ? '?' : ''}`
+      }),
+  }
+}
+
+test('trades that retention removed behind the checkpoint may be repeats when they come again, and no later ones', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await log.publish(first, 'A-B', [1, 2, 3])
+  await log.checkpoint(first)
+  await log.publish(first, 'A-B', [4, 5])
+  await log.publish(first, 'C-D', [6])
+  await first.crash()
+  log.remove(log.end())
+
+  const second = await log.start()
+  await log.publish(second, 'A-B', [2, 3, 4, 5])
+  await log.publish(second, 'C-D', [6])
+  await log.publish(second, 'A-B', [7], LATER)
+  const before = ['A-B 1', 'A-B 2', 'A-B 3', 'A-B 4', 'A-B 5', 'C-D 6']
+  const again = ['A-B 4?', 'A-B 5?', 'C-D 6?', 'A-B 7']
+  assert.deepEqual(log.published(), [...before, ...again])
+  await second.end()
+
+  const third = await log.start()
+  await log.publish(third, 'A-B', [4, 7])
+  await log.publish(third, 'A-B', [7], LATER)
+  await log.publish(third, 'A-B', [8])
+  await log.publish(third, 'E-F', [9])
+  await log.publish(third, 'E-F', [10], LATER)
+  assert.deepEqual(log.published().slice(before.length + again.length), [
+    'A-B 7?',
+    'A-B 8?',
+    'E-F 9?',
+    'E-F 10',
+  ])
+})
+
+test('a record behind what is gone says up to when trades may be missing', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await log.checkpoint(first)
+  await log.publish(first, 'A-B', [1, 2])
+  const behind = log.end()
+  await log.publish(first, 'A-B', [3])
+  await first.crash()
+  log.remove(behind)
+  t.mock.timers.tick(3_600_000)
+
+  const second = await log.start()
+  await log.publish(second, 'A-B', [1, 2, 3])
+  await log.publish(second, 'A-B', [4], LATER)
+  assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 3', 'A-B 1?', 'A-B 2?', 'A-B 4'])
+})
+
+test('a take-over of a log that holds all behind the checkpoint doubts nothing', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await log.checkpoint(first)
+  await log.publish(first, 'A-B', [1, 2])
+  await first.crash()
+  const second = await log.start()
+  await log.publish(second, 'A-B', [1, 2, 3])
+  assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 3'])
+})
+
+test('trades of a fixed topic that others made anew may be repeats when they come again', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await log.publish(first, 'A-B', [1])
+  await log.checkpoint(first)
+  await log.publish(first, 'A-B', [2])
+  await first.crash()
+  const [topic] = await log.broker.describeTopics([TRADES], NEVER)
+  assert.ok(topic)
+  await log.broker.deleteTopics([topic], NEVER)
+  await log.broker.createTopics([{ name: TRADES, partitions: 1, retentionMs: 1e9 }], NEVER)
+
+  const second = await log.start()
+  await log.publish(second, 'A-B', [1, 2])
+  await log.publish(second, 'A-B', [3], LATER)
+  assert.deepEqual(log.published(), ['A-B 2?', 'A-B 3'])
+})
+
+test('trades at the end that a fixed topic lost may be repeats when they come again', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await log.publish(first, 'A-B', [1])
+  await log.checkpoint(first)
+  await log.publish(first, 'A-B', [2, 3])
+  log.broker.topics
+    .get(TRADES)
+    ?.partition(0)
+    ?.cut(log.end() - 1)
+  await log.publish(first, 'A-B', [4])
+  await log.publish(first, 'A-B', [2, 3, 4])
+  await log.publish(first, 'A-B', [5], LATER)
+  assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 3', 'A-B 4', 'A-B 3?', 'A-B 5'])
+})
