@@ -17,6 +17,12 @@ export interface TopicIdentity {
   readonly id: string
 }
 
+/** One partition of a topic. */
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
 export interface TopicDescription extends TopicIdentity {
   readonly partitions: number
   readonly compacted: boolean
@@ -123,10 +129,7 @@ export interface PollOptions {
 export interface Reader {
   /** Adds partitions, or moves those it reads already. Raises TOPIC_UNKNOWN. May be called during a poll, which then sees it. */
   assign(positions: readonly ReadPosition[], signal: AbortSignal): Promise<void>
-  unassign(
-    partitions: readonly { readonly topic: string; readonly partition: number }[],
-    signal: AbortSignal,
-  ): Promise<void>
+  unassign(partitions: readonly TopicPartition[], signal: AbortSignal): Promise<void>
   /** What has arrived since the positions, advancing them; empty after `waitMs`. No partition starves another. */
   poll(options: PollOptions, signal: AbortSignal): Promise<readonly PartitionFetch[]>
   /** Closes the reader. An abort ends the wait alone, without an error: it closes all the same. */
@@ -153,9 +156,7 @@ export interface GroupOptions {
   readonly group: string
   readonly topics: readonly string[]
   /** Called with all partitions that this member has from now on, in order, never twice at once, when they have changed. */
-  readonly onAssignment: (
-    partitions: readonly { readonly topic: string; readonly partition: number }[],
-  ) => Promise<void>
+  readonly onAssignment: (partitions: readonly TopicPartition[]) => Promise<void>
   /**
    * Called when the group may have given the member's partitions to others: it was not heard of for a session, as when the broker is away,
    * or it says that it does not know the member any more. The member asks for what it had, and `onAssignment` tells what it has then, also

@@ -4,7 +4,6 @@ import { TapelineError } from '../../errors.ts'
 import type { TopicIdentity } from '../../ports/broker.ts'
 import type { TopicBatch } from '../../ports/pipeline.ts'
 import { createSerializer } from '../serialize.ts'
-import { joinCoordinators } from './candidacy.ts'
 import { makeRequestedTopics, makeTopics } from './make-topics.ts'
 import { tellActors } from './notify.ts'
 import { type CoordinatorParts, createRequestQueue, endingStream } from './requests.ts'
@@ -28,8 +27,8 @@ export async function createCoordinatorServices(
 ): Promise<CoordinatorServices> {
   const { broker, registry, leader, settings, log } = parts
   const { view } = registry
-  const candidacy = await joinCoordinators(parts, signal)
-  const queue = createRequestQueue(parts, candidacy)
+  await leader.join(signal)
+  const queue = createRequestQueue(parts)
   const inTurn = createSerializer()
   /** Streams that the registry has as ready and that nobody was told of yet, also where answering who asked for them failed. */
   const untold = new Set<string>()
@@ -84,7 +83,7 @@ export async function createCoordinatorServices(
   const lead = (stop: AbortSignal, work: (deadline: AbortSignal) => Promise<void>): Promise<void> =>
     inTurn(() =>
       withDeadline(stop, STEP_MS, async (deadline) => {
-        if (await queue.resume(deadline)) await candidacy.asLeader(() => work(deadline))
+        if (await queue.resume(deadline)) await work(deadline)
       }),
     )
 
@@ -96,7 +95,7 @@ export async function createCoordinatorServices(
     deleteTopics: (batch, stop) => lead(stop, (deadline) => deleteTopics(batch, deadline)),
     async close() {
       await queue.close()
-      await candidacy.leave()
+      await leader.leave()
     },
   }
 }

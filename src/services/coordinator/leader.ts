@@ -12,6 +12,7 @@ import type { Registry } from '../../control/registry.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
+import { type Claim, Holding } from '../holding/holding.ts'
 
 type Body<R> = R extends RegistryRecord ? Omit<R, 'v' | 'instance' | 'epoch'> : never
 
@@ -21,26 +22,31 @@ export type RegistryBody =
   | Body<LeaseRecord>
   | Omit<Body<RegistryRecord & { kind: 'leader' }>, 'prefix'>
 
-/** The leadership among coordinators: the one writer of the registry (R8, R9). */
+/** The leadership among coordinators: who holds the registry's one partition is its one writer (R7, R8, R9). */
 export interface Leader {
   /** Whether this process leads at present. */
   readonly leading: boolean
   /** Rises each time this process begins to lead. */
   readonly term: number
   readonly epoch: number
-  /** Takes the leadership over where it is not held, and reads the registry to its end. Raises FENCED where another did so just now. */
-  lead(signal: AbortSignal): Promise<void>
-  /** Leads no longer. */
-  resign(): void
+  /** Joins the coordinators. */
+  join(signal: AbortSignal): Promise<void>
+  /**
+   * Leads where the group gives the leadership to this process: takes it over where it is not held, and reads the registry to its end. Gives
+   * whether it leads. Raises FENCED where another process has just taken the leadership over, and UPGRADE_NEEDED where this one does not understand the registry (R23).
+   */
+  lead(signal: AbortSignal): Promise<boolean>
   /**
    * Writes records and tombstones in one transaction; resolves with the registry's offset behind them, when the view of this
-   * process holds them. Raises FENCED where another process leads now, which ends this leadership.
+   * process holds them. A failure ends this leadership; FENCED says that another process leads now.
    */
   write(
     records: readonly RegistryBody[],
     removed: readonly RegistryRecord[],
     signal: AbortSignal,
   ): Promise<number>
+  /** Leads no longer, and leaves the coordinators. */
+  leave(): Promise<void>
 }
 
 interface LeaderParts {
@@ -53,13 +59,9 @@ interface LeaderParts {
 }
 
 export function createLeader({ broker, names, registry, instance, now, log }: LeaderParts): Leader {
-  let ownership: Ownership | undefined
+  /** The registry has one partition. */
+  const office = 0
   let term = 0
-
-  const held = (): Ownership => {
-    if (ownership === undefined) throw new TapelineError('FENCED', 'this process does not lead')
-    return ownership
-  }
 
   const close = ({ writer }: Ownership): void => {
     writer.close().catch((error: unknown) => {
@@ -67,10 +69,17 @@ export function createLeader({ broker, names, registry, instance, now, log }: Le
     })
   }
 
-  const resign = (): void => {
-    if (ownership === undefined) return
-    close(ownership)
-    ownership = undefined
+  const holding = new Holding<number, Ownership>({
+    ...{ broker, group: names.groups.coordinators, topics: [names.registry], now },
+    keyOf: ({ partition }) => partition,
+    remember: () => undefined,
+    release: close,
+  })
+
+  const held = (): Ownership => {
+    const ownership = holding.held.get(office)
+    if (ownership === undefined) throw new TapelineError('FENCED', 'this process does not lead')
+    return ownership
   }
 
   const write: Leader['write'] = async (records, removed, signal) => {
@@ -91,17 +100,36 @@ export function createLeader({ broker, names, registry, instance, now, log }: Le
       await registry.reached(end, signal)
       return end
     } catch (error) {
+      const { code } = toTapelineError(error)
+      if (code === 'FENCED') holding.yield(office)
       // Whatever went wrong, what was written is unknown: claiming again settles it.
-      resign()
-      if (!isAbort(error))
-        log.warn({ code: toTapelineError(error).code }, 'the registry was not written; leading again')
+      else holding.doubt(office)
+      if (!isAbort(error)) log.warn({ code }, 'the registry was not written; leading again')
       throw error
     }
   }
 
+  const takeOver = async ({ signal, succeed }: Claim<number, Ownership>): Promise<void> => {
+    const claimed = await claimOwnership(broker, names, names.leaderId, instance, now(), signal)
+    try {
+      await registry.reached(claimed.epoch + 1, signal)
+    } catch (error) {
+      close(claimed)
+      throw error
+    }
+    if (!succeed(office, claimed)) {
+      close(claimed)
+      return
+    }
+    term++
+    const { prefix, controlOffset } = registry.view
+    if (prefix !== names.prefix) await write([{ kind: 'leader', controlOffset }], [], signal)
+    log.info({ epoch: claimed.epoch }, 'leading the coordinators')
+  }
+
   return {
     get leading() {
-      return ownership !== undefined
+      return holding.held.has(office)
     },
     get term() {
       return term
@@ -109,22 +137,19 @@ export function createLeader({ broker, names, registry, instance, now, log }: Le
     get epoch() {
       return held().epoch
     },
+    join: (signal) => holding.join(signal),
     async lead(signal) {
-      if (ownership !== undefined) return
-      const claimed = await claimOwnership(broker, names, names.leaderId, instance, now(), signal)
-      try {
-        await registry.reached(claimed.epoch + 1, signal)
-      } catch (error) {
-        close(claimed)
-        throw error
+      const [unreadable] = registry.view.unreadable.values()
+      if (unreadable !== undefined) {
+        // The leadership goes to processes that understand all that the registry holds (R23).
+        await holding.leave()
+        throw new TapelineError('UPGRADE_NEEDED', `this process must not lead: ${unreadable.reason}`)
       }
-      ownership = claimed
-      term++
-      const { prefix, controlOffset } = registry.view
-      if (prefix !== names.prefix) await write([{ kind: 'leader', controlOffset }], [], signal)
-      log.info({ epoch: claimed.epoch }, 'leading the coordinators')
+      await holding.join(signal)
+      await holding.claim(signal, takeOver)
+      return holding.held.has(office)
     },
-    resign,
     write,
+    leave: () => holding.leave(),
   }
 }

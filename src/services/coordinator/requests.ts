@@ -19,7 +19,6 @@ import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, Reader } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 import type { TopicBatch } from '../../ports/pipeline.ts'
-import type { Candidacy } from './candidacy.ts'
 import type { Leader, RegistryBody } from './leader.ts'
 import { createLeaseClock } from './lease-clock.ts'
 import { createLostTopics } from './lost-topics.ts'
@@ -86,7 +85,7 @@ export interface RequestQueue {
 }
 
 /** The coordinator's in-tray: requests from the control topic, leases that run out, topics whose grace is over. */
-export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy): RequestQueue {
+export function createRequestQueue(parts: CoordinatorParts): RequestQueue {
   const { broker, names, registry, bus, membership, leader, instance, settings, now, newId, log } = parts
   const { view } = registry
   const clock = createLeaseClock(view, now)
@@ -270,14 +269,14 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
 
   /** Looks for a batch to work on; gives whether this process leads. */
   const look = async (signal: AbortSignal): Promise<boolean> => {
-    if (!(await candidacy.lead(signal))) {
+    if (!(await leader.lead(signal))) {
       lostTopics.rest()
       finish()
       return false
     }
     if (inHand !== undefined && leader.term !== term) await giveUp()
     await begin(signal)
-    inHand ??= unfinished() ?? (await candidacy.asLeader(() => pollOrRewind(signal)))
+    inHand ??= unfinished() ?? (await pollOrRewind(signal))
     return true
   }
 
@@ -291,7 +290,7 @@ export function createRequestQueue(parts: CoordinatorParts, candidacy: Candidacy
       throw signal.reason
     },
     async resume(signal) {
-      if (!(await candidacy.lead(signal))) finish()
+      if (!(await leader.lead(signal))) finish()
       else if (inHand !== undefined && leader.term !== term) await giveUp()
       return inHand !== undefined
     },

@@ -1,0 +1,238 @@
+import { TapelineError, toTapelineError } from '../../errors.ts'
+import type { Broker, GroupMember, ReadPosition, TopicPartition } from '../../ports/broker.ts'
+import { givenAnew, type Hold, isDue, NO_REST, UNOWNED } from './hold.ts'
+
+/**
+ * How long a partition that another process took is left to it while the group goes on giving it to this one. A process that
+ * was stopped hears within seconds that the group has moved on; where it does not hear so, the other one was the stale one.
+ */
+const REST_MS = 10_000
+
+interface HoldingOptions<Key, Value, Former> {
+  readonly broker: Pick<Broker, 'joinGroup'>
+  readonly group: string
+  readonly topics: readonly string[]
+  readonly keyOf: (partition: TopicPartition) => Key
+  /** Milliseconds. */
+  readonly now: () => number
+  /** What is to be known of a value while its partition is in doubt. */
+  readonly remember: (value: Value) => Former
+  /**
+   * Called when a value is about to be held no longer: ends what belongs to it. Where the next state is `unowned`, the group waits for the
+   * promise before it gives the partition to another process.
+   */
+  readonly release: (value: Value, next: Hold<Value, Former>['state']) => Promise<void> | void
+  /** Called when nothing of a partition is this process's any more, not even in doubt. */
+  readonly left?: (partition: TopicPartition, next: 'unowned' | 'yielded') => void
+  /** Called when the group has said what it gives. */
+  readonly assigned?: () => void
+  /** With it, what is held is kept while nobody knows what the group gives, as while the broker is away; without it, the group takes it. */
+  readonly outlastsOutages?: true
+}
+
+/** A claim under way. What it tells nothing of is claimed again. */
+export interface Claim<Key, Value> {
+  readonly partitions: readonly TopicPartition[]
+  /** Also aborts when the group may have given the partitions to others. */
+  readonly signal: AbortSignal
+  /** The partition is held from now on. Gives false where the group has moved on: the value is then the caller's to close. */
+  readonly succeed: (key: Key, value: Value) => boolean
+  /** Another process took it in between. What is in doubt stays so: the group, or a later claim, tells whose it is. */
+  readonly refuse: (key: Key) => void
+  /** Another process is to have it. */
+  readonly yield: (key: Key) => void
+}
+
+/**
+ * The partitions that a group gives to this process, and how it stands to each. The group alone does not say who may write: whoever holds a
+ * partition has claimed it, so that a former owner's writes are refused (R8).
+ */
+export class Holding<Key, Value, Former = undefined> {
+  readonly #options: HoldingOptions<Key, Value, Former>
+  #member: GroupMember | undefined
+  #given: ReadonlyMap<Key, TopicPartition> = new Map()
+  /** Of every partition that the group gives. */
+  readonly #holds = new Map<Key, Hold<Value, Former>>()
+  /** The values among them. */
+  readonly #held = new Map<Key, Value>()
+  /** Rises each time the group gives. */
+  #generation = 0
+  /** Nobody knows what the group gives until it says so again: nothing is claimed. */
+  #isGroupAway = false
+  #claiming = new AbortController()
+
+  constructor(options: HoldingOptions<Key, Value, Former>) {
+    this.#options = options
+  }
+
+  /** Joins the group, where this process is not in it. */
+  async join(signal: AbortSignal): Promise<void> {
+    const { broker, group, topics, outlastsOutages } = this.#options
+    this.#member ??= await broker.joinGroup(
+      {
+        ...{ group, topics, onAssignment: (partitions) => this.#assign(partitions) },
+        ...(outlastsOutages && { onDoubt: () => this.#suspend() }),
+      },
+      signal,
+    )
+  }
+
+  get held(): ReadonlyMap<Key, Value> {
+    return this.#held
+  }
+
+  /** What is known of the partitions that are in doubt. */
+  get doubted(): ReadonlyMap<Key, Former> {
+    const doubted = new Map<Key, Former>()
+    for (const [key, hold] of this.#holds) if (hold.state === 'doubted') doubted.set(key, hold.former)
+    return doubted
+  }
+
+  /** What is to be claimed now. */
+  get due(): readonly TopicPartition[] {
+    if (this.#isGroupAway) return []
+    const now = this.#options.now()
+    return [...this.#given].flatMap(([key, partition]) => (isDue(this.#hold(key), now) ? partition : []))
+  }
+
+  /** Whether the group gives it to this process, and no other one has just taken it. */
+  has(key: Key): boolean {
+    const hold = this.#hold(key)
+    return !this.#isGroupAway && (hold.state === 'held' || isDue(hold, this.#options.now()))
+  }
+
+  /**
+   * Claims what is due; one claim at a time. Resolves at once where nothing is. Raises what `work` raises; FENCED of it refuses all that is
+   * claimed.
+   */
+  async claim(signal: AbortSignal, work: (claim: Claim<Key, Value>) => Promise<void>): Promise<void> {
+    const partitions = this.due
+    if (partitions.length === 0) return
+    const generation = this.#generation
+    const succeed = (key: Key, value: Value): boolean => {
+      if (this.#hold(key).state === 'unowned') return false
+      this.#move(key, { state: 'held', value, claimedIn: generation })
+      return true
+    }
+    const yieldIt = (key: Key): void => this.#yield(key, generation)
+    const refuse = (key: Key): void => {
+      const hold = this.#hold(key)
+      if (hold.state !== 'doubted') yieldIt(key)
+      else this.#move(key, { ...hold, restsUntil: this.#endOfRest(generation) })
+    }
+    this.#claiming = new AbortController()
+    const either = AbortSignal.any([signal, this.#claiming.signal])
+    try {
+      await work({ partitions, signal: either, succeed, refuse, yield: yieldIt })
+    } catch (error) {
+      if (toTapelineError(error).code === 'FENCED') partitions.map(this.#options.keyOf).forEach(refuse)
+      throw error
+    }
+  }
+
+  /** A write has brought what is held on. */
+  advance(key: Key, value: Value): void {
+    const hold = this.#hold(key)
+    if (hold.state !== 'held') return
+    this.#holds.set(key, { ...hold, value })
+    this.#held.set(key, value)
+  }
+
+  /** What became of a write is unknown: what is held is claimed anew before the next one. */
+  doubt(key: Key, former?: Former): void {
+    const hold = this.#hold(key)
+    if (hold.state !== 'held') return
+    this.#move(key, {
+      state: 'doubted',
+      former: former ?? this.#options.remember(hold.value),
+      restsUntil: NO_REST,
+    })
+  }
+
+  /**
+   * The broker refuses a write of what is held. As a rule another process has claimed it; it may also have been a claim of this one's own
+   * that came late. It is doubted, and rests until the group or a later claim tells whose it is.
+   */
+  refuse(key: Key): void {
+    const hold = this.#hold(key)
+    if (hold.state !== 'held') return
+    const restsUntil = this.#endOfRest(hold.claimedIn)
+    this.#move(key, { state: 'doubted', former: this.#options.remember(hold.value), restsUntil })
+  }
+
+  /** Another process has what is held: this one claims it again only if the group gives it once more, or still gives it after a while. */
+  yield(key: Key): void {
+    const hold = this.#hold(key)
+    if (hold.state === 'held') this.#yield(key, hold.claimedIn)
+  }
+
+  /** Tells the usual tools how far this process is. */
+  async commit(positions: readonly ReadPosition[], signal: AbortSignal): Promise<void> {
+    await this.#member?.commit(positions, signal)
+  }
+
+  /** Leaves the group, and lets go of all that is held. */
+  async leave(): Promise<void> {
+    const member = this.#member
+    this.#member = undefined
+    const released = [...this.#held.values()].map((value) => this.#options.release(value, 'unowned'))
+    this.#given = new Map()
+    this.#holds.clear()
+    this.#held.clear()
+    await member?.leave()
+    await Promise.all(released)
+  }
+
+  async #assign(partitions: readonly TopicPartition[]): Promise<void> {
+    const wasAway = this.#isGroupAway
+    const given = new Map(partitions.map((each) => [this.#options.keyOf(each), each]))
+    const lost = [...this.#given.keys()].filter((key) => !given.has(key))
+    const released = lost.map((key) => this.#move(key, UNOWNED))
+    this.#given = given
+    this.#generation++
+    this.#isGroupAway = false
+    for (const key of given.keys()) {
+      // What is kept may have been another's for a while: claiming it tells.
+      if (wasAway) this.doubt(key)
+      this.#holds.set(key, givenAnew(this.#hold(key)))
+    }
+    await Promise.all(released)
+    this.#options.assigned?.()
+  }
+
+  #suspend(): void {
+    this.#isGroupAway = true
+    // What others may have by now is not taken from them.
+    this.#claiming.abort(
+      new TapelineError('BROKER_UNAVAILABLE', 'the group may have given the partitions to others'),
+    )
+  }
+
+  #yield(key: Key, claimedIn: number): void {
+    if (this.#hold(key).state === 'unowned') return
+    this.#move(key, { state: 'yielded', restsUntil: this.#endOfRest(claimedIn) })
+  }
+
+  /** A refusal of a claim that is older than the present assignment is no reason to rest. */
+  #endOfRest(claimedIn: number): number {
+    return claimedIn === this.#generation ? this.#options.now() + REST_MS : NO_REST
+  }
+
+  #hold(key: Key): Hold<Value, Former> {
+    return this.#holds.get(key) ?? UNOWNED
+  }
+
+  /** Every change of state. Resolves when what was held is released. */
+  async #move(key: Key, next: Hold<Value, Former>): Promise<void> {
+    const hold = this.#hold(key)
+    const partition = this.#given.get(key)
+    const released = hold.state === 'held' ? this.#options.release(hold.value, next.state) : undefined
+    if (next.state === 'unowned') this.#holds.delete(key)
+    else this.#holds.set(key, next)
+    if (next.state === 'held') this.#held.set(key, next.value)
+    else this.#held.delete(key)
+    if (partition && (next.state === 'unowned' || next.state === 'yielded'))
+      this.#options.left?.(partition, next.state)
+    await released
+  }
+}
