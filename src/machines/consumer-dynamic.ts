@@ -1,5 +1,4 @@
-import { and, assign, fromPromise, raise, setup } from 'xstate'
-import type { ErrorInfo } from '../ports/actors.ts'
+import { and, assign, fromPromise, setup } from 'xstate'
 import type { DeliveryResult, DynamicBatch } from '../ports/pipeline.ts'
 import {
   applyChanges,
@@ -9,17 +8,28 @@ import {
   rememberChange,
   resubscribed,
 } from './consumer-dynamic-context.ts'
-import {
-  backOffMs,
-  type MachineInput,
-  recordFailure,
-  unprovided,
-  untilAlertMs,
-  untilHealthyMs,
-} from './failure.ts'
-import { isRaised, outcome } from './outcomes.ts'
+import { type MachineInput, unprovided } from './failure.ts'
+import { errorState, failIn, failureOf, invokeFor, recoverFrom, recoverInTime, retryIn } from './step.ts'
 
 type Step = 'subscribing' | 'consuming' | 'processingMessage' | 'interactingWithApp'
+
+const services = {
+  /** Has the shared reader read these topics for this application; with none it resolves at once. */
+  subscribeTopicService: fromPromise<void, { topics: readonly string[] }>(unprovided),
+  /** Waits for records of the topics; gives the batch in hand again until it is delivered. */
+  receiveMessageService: fromPromise<DynamicBatch, { topics: readonly string[] }>(unprovided),
+  /** Applies the rules of readers and encodes each batch once. */
+  processMessageService: fromPromise<void, { message: DynamicBatch }>(unprovided),
+  /** Hands the encoded batches to the application's endpoints. */
+  interactWithAppService: fromPromise<DeliveryResult, { message: DynamicBatch }>(unprovided),
+}
+
+const invoke = invokeFor<ConsumerDynamicContext, ConsumerDynamicEvent, typeof services>()
+
+const failure = failureOf<ConsumerDynamicContext, ConsumerDynamicEvent, Step>({
+  remember: (errorInfo) => ({ errorInfo }),
+  retry: { type: 'RETRY' },
+})
 
 const base = setup({
   types: {} as {
@@ -27,48 +37,15 @@ const base = setup({
     events: ConsumerDynamicEvent
     input: MachineInput<ConsumerDynamicContext>
   },
-  actors: {
-    /** Has the shared reader read these topics for this application; with none it resolves at once. */
-    subscribeTopicService: fromPromise<void, { topics: readonly string[] }>(unprovided),
-    /** Waits for records of the topics; gives the batch in hand again until it is delivered. */
-    receiveMessageService: fromPromise<DynamicBatch, { topics: readonly string[] }>(unprovided),
-    /** Applies the rules of readers and encodes each batch once. */
-    processMessageService: fromPromise<void, { message: DynamicBatch }>(unprovided),
-    /** Hands the encoded batches to the application's endpoints. */
-    interactWithAppService: fromPromise<DeliveryResult, { message: DynamicBatch }>(unprovided),
-  },
-  actions: {
-    /** Tells that a failure lasts, again at each further attempt, or that it is over; provided. */
-    raiseAlert: (_, _params: { errorInfo: ErrorInfo | null }) => {},
-    clearAlert: () => {},
-  },
+  actors: services,
+  ...failure,
   guards: {
-    isRaised,
-    failedIn: ({ context }, params: { step: Step }) => context.errorInfo?.step === params.step,
+    ...failure.guards,
     hasTopics: ({ context }) => applyChanges(context.currentTopics, context.waiting).length > 0,
     keepsTopics: ({ context, event }) =>
       event.type === 'UNSUBSCRIBE_FROM_TOPIC' && context.currentTopics.some((topic) => topic !== event.topic),
   },
-  delays: {
-    backOff: ({ context }) => backOffMs(context.errorInfo?.attempt ?? 1, context.settings.random),
-    untilAlert: ({ context }) => untilAlertMs(context.errorInfo, context.settings),
-    healthy: ({ context }) => untilHealthyMs(context.errorInfo),
-  },
 })
-
-const failIn = (step: Step) =>
-  base.assign({
-    errorInfo: ({ context, event }) =>
-      recordFailure(context.errorInfo, step, 'error' in event ? event.error : undefined, context.settings),
-  })
-
-/** The failure of this step is over. Failures of other steps stay until theirs succeed. */
-const recoverFrom = (step: Step) =>
-  base.enqueueActions(({ context, enqueue }) => {
-    if (context.errorInfo?.step !== step) return
-    enqueue.assign({ errorInfo: null })
-    enqueue('clearAlert')
-  })
 
 const remember = {
   SUBSCRIBE_TO_TOPIC: {
@@ -94,11 +71,8 @@ const serveWhenIdle = base.enqueueActions(({ context, enqueue }) => {
   const wanted = context.waiting.filter(({ change }) => change === 'subscribe')
   enqueue.assign({ currentTopics: [], waiting: wanted })
   if (wanted.length > 0) enqueue.raise({ type: 'SUBSCRIBE_TO_TOPIC' })
-  else if (context.errorInfo !== null) {
-    // What failed is no longer wanted: it would stay reported for ever.
-    enqueue.assign({ errorInfo: null })
-    enqueue('clearAlert')
-  }
+  // What failed is no longer wanted: it would stay reported for ever.
+  else enqueue('recover')
 })
 
 /** What was asked for in the meantime, by the same events as if it were asked now: topics are left first, one at a time. */
@@ -136,6 +110,10 @@ const takeTopics = base.assign({
 
 const resubscribe = base.assign(({ context }) => resubscribed(context))
 
+const inHand = ({ currentMessage }: ConsumerDynamicContext): { message: DynamicBatch } => ({
+  message: currentMessage ?? { fetches: [] },
+})
+
 /**
  * The dynamic consumer: stands for one application. It reads dynamic topics, prepares what came and hands it to the
  * application's endpoints. It is the contract's `consumerDynamicActor`.
@@ -164,14 +142,12 @@ export const consumerDynamicMachine = base.createMachine({
       description: 'Subscribing to a new dynamic topic',
       meta: { label: 'Subscribing' },
       entry: leaveOutUnsubscribed,
-      invoke: {
+      invoke: invoke({
         src: 'subscribeTopicService',
-        input: ({ context }) => ({ topics: context.subscribing }),
-        onDone: { actions: raise(() => outcome({ type: 'SUBSCRIBE_SUCCESS' })) },
-        onError: {
-          actions: raise(({ event }) => outcome({ type: 'SUBSCRIBE_FAILURE', error: event.error })),
-        },
-      },
+        input: ({ subscribing }) => ({ topics: subscribing }),
+        done: () => ({ type: 'SUBSCRIBE_SUCCESS' }),
+        failed: (error) => ({ type: 'SUBSCRIBE_FAILURE', error }),
+      }),
       on: {
         ...remember,
         SUBSCRIBE_SUCCESS: {
@@ -179,27 +155,20 @@ export const consumerDynamicMachine = base.createMachine({
           target: 'consuming',
           actions: [takeTopics, recoverFrom('subscribing')],
         },
-        SUBSCRIBE_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('subscribing') },
+        SUBSCRIBE_FAILURE: failIn('subscribing'),
       },
     },
     consuming: {
       description: 'Actively consuming messages from dynamic topics',
       meta: { label: 'Consuming' },
       entry: serveWhenConsuming,
-      invoke: {
+      invoke: invoke({
         src: 'receiveMessageService',
-        input: ({ context }) => ({ topics: context.currentTopics }),
-        onDone: {
-          actions: raise(({ event }) => outcome({ type: 'MESSAGE_RECEIVED', message: event.output })),
-        },
-        onError: { actions: raise(({ event }) => outcome({ type: 'RECEIVE_FAILURE', error: event.error })) },
-      },
-      after: {
-        healthy: {
-          guard: { type: 'failedIn', params: { step: 'consuming' } },
-          actions: recoverFrom('consuming'),
-        },
-      },
+        input: ({ currentTopics }) => ({ topics: currentTopics }),
+        done: (message) => ({ type: 'MESSAGE_RECEIVED', message }),
+        failed: (error) => ({ type: 'RECEIVE_FAILURE', error }),
+      }),
+      after: recoverInTime('consuming'),
       on: {
         MESSAGE_RECEIVED: {
           guard: 'isRaised',
@@ -229,23 +198,21 @@ export const consumerDynamicMachine = base.createMachine({
           },
         ],
         RECEIVE_FAILURE: {
-          guard: 'isRaised',
-          target: 'error',
+          ...failIn('consuming'),
           description:
             'Topics cannot be read while the broker is away; without this edge that would go unseen.',
-          actions: failIn('consuming'),
         },
       },
     },
     processingMessage: {
       description: 'Processing the consumed message',
       meta: { label: 'Processing Message' },
-      invoke: {
+      invoke: invoke({
         src: 'processMessageService',
-        input: ({ context }) => ({ message: context.currentMessage ?? { fetches: [] } }),
-        onDone: { actions: raise(() => outcome({ type: 'PROCESS_SUCCESS' })) },
-        onError: { actions: raise(({ event }) => outcome({ type: 'PROCESS_FAILURE', error: event.error })) },
-      },
+        input: inHand,
+        done: () => ({ type: 'PROCESS_SUCCESS' }),
+        failed: (error) => ({ type: 'PROCESS_FAILURE', error }),
+      }),
       on: {
         ...remember,
         PROCESS_SUCCESS: {
@@ -253,20 +220,18 @@ export const consumerDynamicMachine = base.createMachine({
           target: 'interactingWithApp',
           actions: recoverFrom('processingMessage'),
         },
-        PROCESS_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('processingMessage') },
+        PROCESS_FAILURE: failIn('processingMessage'),
       },
     },
     interactingWithApp: {
       description: 'Interacting with application services based on the message',
       meta: { label: 'Interacting with App' },
-      invoke: {
+      invoke: invoke({
         src: 'interactWithAppService',
-        input: ({ context }) => ({ message: context.currentMessage ?? { fetches: [] } }),
-        onDone: {
-          actions: raise(({ event }) => outcome({ type: 'INTERACT_SUCCESS', result: event.output })),
-        },
-        onError: { actions: raise(({ event }) => outcome({ type: 'INTERACT_FAILURE', error: event.error })) },
-      },
+        input: inHand,
+        done: (result) => ({ type: 'INTERACT_SUCCESS', result }),
+        failed: (error) => ({ type: 'INTERACT_FAILURE', error }),
+      }),
       on: {
         ...remember,
         INTERACT_SUCCESS: [
@@ -288,27 +253,14 @@ export const consumerDynamicMachine = base.createMachine({
             ],
           },
         ],
-        INTERACT_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('interactingWithApp') },
+        INTERACT_FAILURE: failIn('interactingWithApp'),
       },
     },
     error: {
-      description: 'Handling any errors during operations',
-      meta: { label: 'Error' },
-      after: {
-        backOff: { actions: raise({ type: 'RETRY' }) },
-        untilAlert: {
-          actions: { type: 'raiseAlert', params: ({ context }) => ({ errorInfo: context.errorInfo }) },
-        },
-      },
+      ...errorState,
       on: {
         ...remember,
-        RETRY: (['subscribing', 'consuming', 'processingMessage', 'interactingWithApp'] as const).map(
-          (step) => ({
-            guard: { type: 'failedIn', params: { step } } as const,
-            target: step,
-            description: 'A failed step is done again after a back-off, with the batch in hand.',
-          }),
-        ),
+        RETRY: retryIn('subscribing', 'consuming', 'processingMessage', 'interactingWithApp'),
         RESET: { target: 'idle', actions: resubscribe },
       },
     },

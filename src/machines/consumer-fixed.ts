@@ -1,16 +1,8 @@
-import { assign, fromPromise, raise, setup } from 'xstate'
+import { assign, fromPromise, setup } from 'xstate'
 import type { ErrorInfo } from '../ports/actors.ts'
 import type { FixedBatch, PreparedBatch } from '../ports/pipeline.ts'
-import {
-  backOffMs,
-  type MachineInput,
-  type MachineSettings,
-  recordFailure,
-  unprovided,
-  untilAlertMs,
-  untilHealthyMs,
-} from './failure.ts'
-import { isRaised, outcome } from './outcomes.ts'
+import { type MachineInput, type MachineSettings, unprovided } from './failure.ts'
+import { errorState, failIn, failureOf, invokeFor, recoverFrom, recoverInTime, retryIn } from './step.ts'
 
 type Step = 'idle' | 'processingMessage' | 'writingToDB'
 
@@ -33,55 +25,28 @@ type ConsumerFixedEvent =
   | { readonly type: 'RETRY' }
   | { readonly type: 'RESET' }
 
+const services = {
+  /** Waits for records of the fixed topics; gives the batch in hand again until it is written. */
+  receiveMessageService: fromPromise<FixedBatch, undefined>(unprovided),
+  /** Decodes and checks a batch, writes dead letters, encodes rows. */
+  processMessageService: fromPromise<PreparedBatch, { message: FixedBatch }>(unprovided),
+  /** Writes rows and offsets in one fenced transaction. */
+  writeToDBService: fromPromise<void, { record: PreparedBatch }>(unprovided),
+}
+
+const invoke = invokeFor<ConsumerFixedContext, ConsumerFixedEvent, typeof services>()
+
 const base = setup({
   types: {} as {
     context: ConsumerFixedContext
     events: ConsumerFixedEvent
     input: MachineInput<ConsumerFixedContext>
   },
-  actors: {
-    /** Waits for records of the fixed topics; gives the batch in hand again until it is written. */
-    receiveMessageService: fromPromise<FixedBatch, undefined>(unprovided),
-    /** Decodes and checks a batch, writes dead letters, encodes rows. */
-    processMessageService: fromPromise<PreparedBatch, { message: FixedBatch }>(unprovided),
-    /** Writes rows and offsets in one fenced transaction. */
-    writeToDBService: fromPromise<void, { record: PreparedBatch }>(unprovided),
-  },
-  actions: {
-    /** Tells that a failure lasts, again at each further attempt, or that it is over; provided. */
-    raiseAlert: (_, _params: { errorInfo: ErrorInfo | null }) => {},
-    clearAlert: () => {},
-  },
-  guards: {
-    isRaised,
-    failedIn: ({ context }, params: { step: Step }) => context.errorInfo?.step === params.step,
-  },
-  delays: {
-    backOff: ({ context }) => backOffMs(context.errorInfo?.attempt ?? 1, context.settings.random),
-    untilAlert: ({ context }) => untilAlertMs(context.errorInfo, context.settings),
-    healthy: ({ context }) => untilHealthyMs(context.errorInfo),
-  },
-})
-
-const failIn = (step: Step) =>
-  base.assign({
-    errorInfo: ({ context, event }) =>
-      recordFailure(context.errorInfo, step, 'error' in event ? event.error : undefined, context.settings),
-  })
-
-/** The failure of this step is over. Failures of other steps stay until theirs succeed. */
-const recoverFrom = (step: Step) =>
-  base.enqueueActions(({ context, enqueue }) => {
-    if (context.errorInfo?.step !== step) return
-    enqueue.assign({ errorInfo: null })
-    enqueue('clearAlert')
-  })
-
-/** The batch in hand is done: whatever failed on the way is over. */
-const recover = base.enqueueActions(({ context, enqueue }) => {
-  if (context.errorInfo === null) return
-  enqueue.assign({ errorInfo: null })
-  enqueue('clearAlert')
+  actors: services,
+  ...failureOf<ConsumerFixedContext, ConsumerFixedEvent, Step>({
+    remember: (errorInfo) => ({ errorInfo }),
+    retry: { type: 'RETRY' },
+  }),
 })
 
 /**
@@ -108,17 +73,13 @@ export const consumerFixedMachine = base.createMachine({
     idle: {
       description: 'Awaiting messages',
       meta: { label: 'Idle' },
-      invoke: {
+      invoke: invoke({
         src: 'receiveMessageService',
-        input: undefined,
-        onDone: {
-          actions: raise(({ event }) => outcome({ type: 'MESSAGE_RECEIVED', message: event.output })),
-        },
-        onError: { actions: raise(({ event }) => outcome({ type: 'RECEIVE_FAILURE', error: event.error })) },
-      },
-      after: {
-        healthy: { guard: { type: 'failedIn', params: { step: 'idle' } }, actions: recoverFrom('idle') },
-      },
+        input: () => undefined,
+        done: (message) => ({ type: 'MESSAGE_RECEIVED', message }),
+        failed: (error) => ({ type: 'RECEIVE_FAILURE', error }),
+      }),
+      after: recoverInTime('idle'),
       on: {
         MESSAGE_RECEIVED: {
           guard: 'isRaised',
@@ -126,67 +87,51 @@ export const consumerFixedMachine = base.createMachine({
           actions: [assign({ currentMessage: ({ event }) => event.message }), recoverFrom('idle')],
         },
         RECEIVE_FAILURE: {
-          guard: 'isRaised',
-          target: 'error',
+          ...failIn('idle'),
           description:
             'Messages cannot be read while the broker is away; without this edge that would go unseen.',
-          actions: failIn('idle'),
         },
       },
     },
     processingMessage: {
       description: 'Actively processing a received message',
       meta: { label: 'Processing Message' },
-      invoke: {
+      invoke: invoke({
         src: 'processMessageService',
-        input: ({ context }) => ({ message: context.currentMessage ?? { fetches: [], records: 0 } }),
-        onDone: { actions: raise(({ event }) => outcome({ type: 'PROCESS_SUCCESS', record: event.output })) },
-        onError: { actions: raise(({ event }) => outcome({ type: 'PROCESS_FAILURE', error: event.error })) },
-      },
+        input: ({ currentMessage }) => ({ message: currentMessage ?? { fetches: [], records: 0 } }),
+        done: (record) => ({ type: 'PROCESS_SUCCESS', record }),
+        failed: (error) => ({ type: 'PROCESS_FAILURE', error }),
+      }),
       on: {
         PROCESS_SUCCESS: {
           guard: 'isRaised',
           target: 'writingToDB',
           actions: [assign({ dbRecord: ({ event }) => event.record }), recoverFrom('processingMessage')],
         },
-        PROCESS_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('processingMessage') },
+        PROCESS_FAILURE: failIn('processingMessage'),
       },
     },
     writingToDB: {
       description: 'Writing the processed data to the database',
       meta: { label: 'Writing to DB' },
-      invoke: {
+      invoke: invoke({
         src: 'writeToDBService',
-        input: ({ context }) => ({ record: context.dbRecord ?? { writes: [], rows: 0 } }),
-        onDone: { actions: raise(() => outcome({ type: 'WRITE_SUCCESS' })) },
-        onError: { actions: raise(({ event }) => outcome({ type: 'WRITE_FAILURE', error: event.error })) },
-      },
+        input: ({ dbRecord }) => ({ record: dbRecord ?? { writes: [], rows: 0 } }),
+        done: () => ({ type: 'WRITE_SUCCESS' }),
+        failed: (error) => ({ type: 'WRITE_FAILURE', error }),
+      }),
       on: {
         WRITE_SUCCESS: {
           guard: 'isRaised',
           target: 'idle',
-          actions: [assign({ currentMessage: null, dbRecord: null }), recover],
+          actions: [assign({ currentMessage: null, dbRecord: null }), 'recover'],
         },
-        WRITE_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('writingToDB') },
+        WRITE_FAILURE: failIn('writingToDB'),
       },
     },
     error: {
-      description: 'Handling any errors during operations',
-      meta: { label: 'Error' },
-      after: {
-        backOff: { actions: raise({ type: 'RETRY' }) },
-        untilAlert: {
-          actions: { type: 'raiseAlert', params: ({ context }) => ({ errorInfo: context.errorInfo }) },
-        },
-      },
-      on: {
-        RETRY: (['idle', 'processingMessage', 'writingToDB'] as const).map((step) => ({
-          guard: { type: 'failedIn', params: { step } } as const,
-          target: step,
-          description: 'A failed step is done again after a back-off, with the batch in hand.',
-        })),
-        RESET: 'idle',
-      },
+      ...errorState,
+      on: { RETRY: retryIn('idle', 'processingMessage', 'writingToDB'), RESET: 'idle' },
     },
   },
 })

@@ -1,16 +1,8 @@
-import { and, assign, fromPromise, raise, setup } from 'xstate'
+import { and, assign, fromPromise, setup } from 'xstate'
 import type { ErrorInfo } from '../ports/actors.ts'
 import type { TopicBatch, TopicRequest } from '../ports/pipeline.ts'
-import {
-  backOffMs,
-  type MachineInput,
-  type MachineSettings,
-  recordFailure,
-  unprovided,
-  untilAlertMs,
-  untilHealthyMs,
-} from './failure.ts'
-import { isRaised, outcome } from './outcomes.ts'
+import { type MachineInput, type MachineSettings, unprovided } from './failure.ts'
+import { errorState, failIn, failureOf, invokeFor, recoverFrom, recoverInTime, retryIn } from './step.ts'
 
 type Step = 'active' | 'processingCreateTopic' | 'processingDeleteTopic' | 'notifyingActors'
 
@@ -37,64 +29,39 @@ type CoordinatorEvent =
   | { readonly type: 'RETRY' }
   | { readonly type: 'RESET' }
 
+const services = {
+  /** Waits for requests, or for topics whose grace is over; ends leases on the way. */
+  receiveRequestsService: fromPromise<TopicBatch, undefined>(unprovided),
+  /** Makes the topics of a batch and answers each request by itself. */
+  createTopicService: fromPromise<void, { batch: TopicBatch }>(unprovided),
+  /** Tells producers and consumers, and waits at most 200 ms for their acknowledgement. */
+  notifyActorsService: fromPromise<void, { batch: TopicBatch }>(unprovided),
+  /** Deletes the topics of a batch. */
+  deleteTopicService: fromPromise<void, { batch: TopicBatch }>(unprovided),
+}
+
+const invoke = invokeFor<CoordinatorContext, CoordinatorEvent, typeof services>()
+
+const failure = failureOf<CoordinatorContext, CoordinatorEvent, Step>({
+  remember: (errorInfo) => ({ errorInfo }),
+  retry: { type: 'RETRY' },
+})
+
 const base = setup({
   types: {} as {
     context: CoordinatorContext
     events: CoordinatorEvent
     input: MachineInput<CoordinatorContext>
   },
-  actors: {
-    /** Waits for requests, or for topics whose grace is over; ends leases on the way. */
-    receiveRequestsService: fromPromise<TopicBatch, undefined>(unprovided),
-    /** Makes the topics of a batch and answers each request by itself. */
-    createTopicService: fromPromise<void, { batch: TopicBatch }>(unprovided),
-    /** Tells producers and consumers, and waits at most 200 ms for their acknowledgement. */
-    notifyActorsService: fromPromise<void, { batch: TopicBatch }>(unprovided),
-    /** Deletes the topics of a batch. */
-    deleteTopicService: fromPromise<void, { batch: TopicBatch }>(unprovided),
-  },
-  actions: {
-    /** Tells that a failure lasts, again at each further attempt, or that it is over; provided. */
-    raiseAlert: (_, _params: { errorInfo: ErrorInfo | null }) => {},
-    clearAlert: () => {},
-  },
-  guards: {
-    isRaised,
-    failedIn: ({ context }, params: { step: Step }) => context.errorInfo?.step === params.step,
-    isDeleting: ({ context }) => context.pendingTopic?.kind === 'delete',
-  },
-  delays: {
-    backOff: ({ context }) => backOffMs(context.errorInfo?.attempt ?? 1, context.settings.random),
-    untilAlert: ({ context }) => untilAlertMs(context.errorInfo, context.settings),
-    healthy: ({ context }) => untilHealthyMs(context.errorInfo),
-  },
-})
-
-const failIn = (step: Step) =>
-  base.assign({
-    errorInfo: ({ context, event }) =>
-      recordFailure(context.errorInfo, step, 'error' in event ? event.error : undefined, context.settings),
-  })
-
-/** The failure of this step is over. Failures of other steps stay until theirs succeed. */
-const recoverFrom = (step: Step) =>
-  base.enqueueActions(({ context, enqueue }) => {
-    if (context.errorInfo?.step !== step) return
-    enqueue.assign({ errorInfo: null })
-    enqueue('clearAlert')
-  })
-
-/** The batch in hand is done: whatever failed on the way is over. */
-const recover = base.enqueueActions(({ context, enqueue }) => {
-  if (context.errorInfo === null) return
-  enqueue.assign({ errorInfo: null })
-  enqueue('clearAlert')
+  actors: services,
+  ...failure,
+  guards: { ...failure.guards, isDeleting: ({ context }) => context.pendingTopic?.kind === 'delete' },
 })
 
 const finish = base.assign({ pendingTopic: null })
 
-const inHand = (context: CoordinatorContext): { batch: TopicBatch } => ({
-  batch: context.pendingTopic ?? { kind: 'create', requests: [] },
+const inHand = ({ pendingTopic }: CoordinatorContext): { batch: TopicBatch } => ({
+  batch: pendingTopic ?? { kind: 'create', requests: [] },
 })
 
 /**
@@ -120,21 +87,16 @@ export const coordinatorMachine = base.createMachine({
     active: {
       description: 'Ready to handle topic management commands',
       meta: { label: 'Active' },
-      invoke: {
+      invoke: invoke({
         src: 'receiveRequestsService',
-        input: undefined,
-        onDone: {
-          actions: raise(({ event }) =>
-            event.output.kind === 'create'
-              ? { type: 'REQUEST_CREATE_TOPIC', requests: event.output.requests }
-              : { type: 'REQUEST_DELETE_TOPIC', requests: event.output.requests },
-          ),
-        },
-        onError: { actions: raise(({ event }) => outcome({ type: 'RECEIVE_FAILURE', error: event.error })) },
-      },
-      after: {
-        healthy: { guard: { type: 'failedIn', params: { step: 'active' } }, actions: recoverFrom('active') },
-      },
+        input: () => undefined,
+        done: (batch) =>
+          batch.kind === 'create'
+            ? { type: 'REQUEST_CREATE_TOPIC', requests: batch.requests }
+            : { type: 'REQUEST_DELETE_TOPIC', requests: batch.requests },
+        failed: (error) => ({ type: 'RECEIVE_FAILURE', error }),
+      }),
+      after: recoverInTime('active'),
       on: {
         REQUEST_CREATE_TOPIC: {
           target: 'processingCreateTopic',
@@ -152,47 +114,39 @@ export const coordinatorMachine = base.createMachine({
           ],
         },
         RECEIVE_FAILURE: {
-          guard: 'isRaised',
-          target: 'error',
+          ...failIn('active'),
           description:
             'Requests cannot be read while the broker is away; without this edge that would go unseen.',
-          actions: failIn('active'),
         },
       },
     },
     processingCreateTopic: {
       description: 'Handling requests to create a new dynamic topic',
       meta: { label: 'Processing Create Topic' },
-      invoke: {
+      invoke: invoke({
         src: 'createTopicService',
-        input: ({ context }) => inHand(context),
-        onDone: { actions: raise(() => outcome({ type: 'CREATE_TOPIC_SUCCESS' })) },
-        onError: {
-          actions: raise(({ event }) => outcome({ type: 'CREATE_TOPIC_FAILURE', error: event.error })),
-        },
-      },
+        input: inHand,
+        done: () => ({ type: 'CREATE_TOPIC_SUCCESS' }),
+        failed: (error) => ({ type: 'CREATE_TOPIC_FAILURE', error }),
+      }),
       on: {
         CREATE_TOPIC_SUCCESS: {
           guard: 'isRaised',
           target: 'notifyingActors',
           actions: recoverFrom('processingCreateTopic'),
         },
-        CREATE_TOPIC_FAILURE: {
-          guard: 'isRaised',
-          target: 'error',
-          actions: failIn('processingCreateTopic'),
-        },
+        CREATE_TOPIC_FAILURE: failIn('processingCreateTopic'),
       },
     },
     notifyingActors: {
       description: 'Informing Producer and Consumers about the new topic',
       meta: { label: 'Notifying Actors' },
-      invoke: {
+      invoke: invoke({
         src: 'notifyActorsService',
-        input: ({ context }) => inHand(context),
-        onDone: { actions: raise(() => outcome({ type: 'NOTIFY_SUCCESS' })) },
-        onError: { actions: raise(({ event }) => outcome({ type: 'NOTIFY_FAILURE', error: event.error })) },
-      },
+        input: inHand,
+        done: () => ({ type: 'NOTIFY_SUCCESS' }),
+        failed: (error) => ({ type: 'NOTIFY_FAILURE', error }),
+      }),
       on: {
         NOTIFY_SUCCESS: [
           {
@@ -201,54 +155,37 @@ export const coordinatorMachine = base.createMachine({
             description: 'Nobody writes or reads the topic any more: now it can be deleted.',
             actions: recoverFrom('notifyingActors'),
           },
-          { guard: 'isRaised', target: 'active', actions: [finish, recover] },
+          { guard: 'isRaised', target: 'active', actions: [finish, 'recover'] },
         ],
-        NOTIFY_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('notifyingActors') },
+        NOTIFY_FAILURE: failIn('notifyingActors'),
       },
     },
     processingDeleteTopic: {
       description: 'Deleting dynamic topics that nobody wants any more',
       meta: { label: 'Processing Delete Topic' },
-      invoke: {
+      invoke: invoke({
         src: 'deleteTopicService',
-        input: ({ context }) => inHand(context),
-        onDone: { actions: raise(() => outcome({ type: 'DELETE_TOPIC_SUCCESS' })) },
-        onError: {
-          actions: raise(({ event }) => outcome({ type: 'DELETE_TOPIC_FAILURE', error: event.error })),
-        },
-      },
+        input: inHand,
+        done: () => ({ type: 'DELETE_TOPIC_SUCCESS' }),
+        failed: (error) => ({ type: 'DELETE_TOPIC_FAILURE', error }),
+      }),
       on: {
         DELETE_TOPIC_SUCCESS: {
           guard: 'isRaised',
           target: 'active',
           description: 'The topics are gone.',
-          actions: [finish, recover],
+          actions: [finish, 'recover'],
         },
         DELETE_TOPIC_FAILURE: {
-          guard: 'isRaised',
-          target: 'error',
+          ...failIn('processingDeleteTopic'),
           description: 'Topics could not be deleted; like every failure it is seen and tried again.',
-          actions: failIn('processingDeleteTopic'),
         },
       },
     },
     error: {
-      description: 'Handling any errors during operations',
-      meta: { label: 'Error' },
-      after: {
-        backOff: { actions: raise({ type: 'RETRY' }) },
-        untilAlert: {
-          actions: { type: 'raiseAlert', params: ({ context }) => ({ errorInfo: context.errorInfo }) },
-        },
-      },
+      ...errorState,
       on: {
-        RETRY: (['active', 'processingCreateTopic', 'processingDeleteTopic', 'notifyingActors'] as const).map(
-          (step) => ({
-            guard: { type: 'failedIn', params: { step } } as const,
-            target: step,
-            description: 'A failed step is done again after a back-off, with the batch in hand.',
-          }),
-        ),
+        RETRY: retryIn('active', 'processingCreateTopic', 'processingDeleteTopic', 'notifyingActors'),
         RESET: 'active',
       },
     },

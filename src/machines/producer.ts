@@ -1,16 +1,7 @@
 import { assign, fromPromise, raise, setup } from 'xstate'
-import type { ErrorInfo } from '../ports/actors.ts'
 import type { ProducerNotification, PublishOutcome, TopicAnswer } from '../ports/pipeline.ts'
 import type { SourceBatch } from '../ports/source.ts'
-import {
-  backOffMs,
-  type MachineInput,
-  recordFailure,
-  SHORTEST_BACK_OFF_MS,
-  unprovided,
-  untilAlertMs,
-} from './failure.ts'
-import { isRaised, outcome } from './outcomes.ts'
+import { type MachineInput, SHORTEST_BACK_OFF_MS, unprovided } from './failure.ts'
 import {
   afterPublish,
   beginProducing,
@@ -25,62 +16,53 @@ import {
   restTopic,
   settleTopic,
 } from './producer-context.ts'
+import { errorState, failIn, failureOf, invokeFor, recoverFrom, retryIn } from './step.ts'
 
 type Step = 'fetchingData' | 'publishingFixed' | 'publishingDynamic' | 'creatingTopic'
 
 /** How long a fetch waits for data when nothing else is to be done: short, so that commands are served soon. */
 const FETCH_WAIT_MS = 50
 
+const services = {
+  /** The next batch of the source; empty after `waitMs`. */
+  fetchDataService: fromPromise<SourceBatch, { waitMs: number }>(unprovided),
+  /** Publishes a batch to the fixed topics; resolves when it is acknowledged. */
+  publishFixedService: fromPromise<PublishOutcome, { data: SourceBatch }>(unprovided),
+  /** Derives what the fixed topics hold into the dynamic topics. */
+  publishDynamicService: fromPromise<PublishOutcome, undefined>(unprovided),
+  /** Sends CREATE_TOPIC_REQUEST for a standing stream and waits at most 1 s for the reply. */
+  createTopicService: fromPromise<TopicAnswer, { topicName: string }>(unprovided),
+}
+
+const invoke = invokeFor<ProducerContext, ProducerEvent, typeof services>()
+
+const failure = failureOf<ProducerContext, ProducerEvent, Step>({
+  remember: (errorInfo) => ({ errorInfo }),
+  retry: { type: 'RETRY' },
+})
+
 const base = setup({
   types: {} as { context: ProducerContext; events: ProducerEvent; input: MachineInput<ProducerContext> },
-  actors: {
-    /** The next batch of the source; empty after `waitMs`. */
-    fetchDataService: fromPromise<SourceBatch, { waitMs: number }>(unprovided),
-    /** Publishes a batch to the fixed topics; resolves when it is acknowledged. */
-    publishFixedService: fromPromise<PublishOutcome, { data: SourceBatch }>(unprovided),
-    /** Derives what the fixed topics hold into the dynamic topics. */
-    publishDynamicService: fromPromise<PublishOutcome, undefined>(unprovided),
-    /** Sends CREATE_TOPIC_REQUEST for a standing stream and waits at most 1 s for the reply. */
-    createTopicService: fromPromise<TopicAnswer, { topicName: string }>(unprovided),
-  },
+  actors: services,
   actions: {
+    ...failure.actions,
     /** Changes the routing table and acknowledges (R11); provided. */
     applyNotification: (_, _params: { notification: ProducerNotification }) => {},
-    /** Tells that a failure lasts, again at each further attempt, or that it is over; provided. */
-    raiseAlert: (_, _params: { errorInfo: ErrorInfo | null }) => {},
-    clearAlert: () => {},
     /** Reports a command that could not be remembered; provided. */
     reportRefused: (_, _params: { event: ProducerEvent['type'] }) => {},
   },
   guards: {
-    isRaised,
+    ...failure.guards,
     hasRoom: ({ context, event }) => hasRoom(context, event),
-    failedIn: ({ context }, params: { step: Step }) => context.errorInfo?.step === params.step,
     isLeftForLater: ({ context }) => isLeftForLater(context),
     isServableWithoutSource: ({ context }) => isServableWithoutSource(context),
   },
   delays: {
-    backOff: ({ context }) => {
-      if (isLeftForLater(context)) return SHORTEST_BACK_OFF_MS
-      return backOffMs(context.errorInfo?.attempt ?? 1, context.settings.random)
-    },
-    untilAlert: ({ context }) => untilAlertMs(context.errorInfo, context.settings),
+    ...failure.delays,
+    backOff: ({ context }) =>
+      isLeftForLater(context) ? SHORTEST_BACK_OFF_MS : failure.delays.backOff({ context }),
   },
 })
-
-const failIn = (step: Step) =>
-  base.assign({
-    errorInfo: ({ context, event }) =>
-      recordFailure(context.errorInfo, step, 'error' in event ? event.error : undefined, context.settings),
-  })
-
-/** The failure of this step is over. Failures of other steps stay until theirs succeed. */
-const recoverFrom = (step: Step) =>
-  base.enqueueActions(({ context, enqueue }) => {
-    if (context.errorInfo?.step !== step) return
-    enqueue.assign({ errorInfo: null })
-    enqueue('clearAlert')
-  })
 
 const takePublished = base.assign(({ context, event }) => ({
   currentData: null,
@@ -163,14 +145,14 @@ export const producerMachine = base.createMachine({
     fetchingData: {
       description: 'Retrieving data from external sources',
       meta: { label: 'Fetching Data' },
-      invoke: {
+      invoke: invoke({
         src: 'fetchDataService',
-        input: ({ context }) => ({
+        input: (context) => ({
           waitMs: context.waiting.dynamic || isCommandDue(context) ? 0 : FETCH_WAIT_MS,
         }),
-        onDone: { actions: raise(({ event }) => outcome({ type: 'DATA_READY', data: event.output })) },
-        onError: { actions: raise(({ event }) => outcome({ type: 'FETCH_FAILURE', error: event.error })) },
-      },
+        done: (data) => ({ type: 'DATA_READY', data }),
+        failed: (error) => ({ type: 'FETCH_FAILURE', error }),
+      }),
       on: {
         ...commands,
         DATA_READY: {
@@ -184,30 +166,23 @@ export const producerMachine = base.createMachine({
             recoverFrom('fetchingData'),
           ],
         },
-        FETCH_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('fetchingData') },
+        FETCH_FAILURE: failIn('fetchingData'),
       },
     },
     publishingFixed: {
       description: 'Publishing data to fixed topics',
       meta: { label: 'Publishing to Fixed Topics' },
-      invoke: {
+      invoke: invoke({
         src: 'publishFixedService',
-        input: ({ context }) => ({ data: context.currentData ?? { items: [] } }),
-        onDone: {
-          actions: raise(({ context, event }) =>
-            event.output.dynamicWaiting || context.waiting.dynamic || isCommandDue(context)
-              ? outcome({
-                  type: 'PUBLISH_SUCCESS',
-                  completed: {
-                    ...event.output,
-                    dynamicWaiting: event.output.dynamicWaiting || context.waiting.dynamic,
-                  },
-                })
-              : outcome({ type: 'FETCH_DATA', completed: event.output }),
-          ),
+        input: ({ currentData }) => ({ data: currentData ?? { items: [] } }),
+        done(outcome, context) {
+          const dynamicWaiting = outcome.dynamicWaiting || context.waiting.dynamic
+          return dynamicWaiting || isCommandDue(context)
+            ? { type: 'PUBLISH_SUCCESS', completed: { ...outcome, dynamicWaiting } }
+            : { type: 'FETCH_DATA', completed: outcome }
         },
-        onError: { actions: raise(({ event }) => outcome({ type: 'PUBLISH_FAILURE', error: event.error })) },
-      },
+        failed: (error) => ({ type: 'PUBLISH_FAILURE', error }),
+      }),
       on: {
         ...commands,
         FETCH_DATA: {
@@ -220,25 +195,22 @@ export const producerMachine = base.createMachine({
           target: 'idle',
           actions: [takePublished, recoverFrom('publishingFixed')],
         },
-        PUBLISH_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('publishingFixed') },
+        PUBLISH_FAILURE: failIn('publishingFixed'),
       },
     },
     publishingDynamic: {
       description: 'Publishing data to dynamic topics',
       meta: { label: 'Publishing to Dynamic Topics' },
       entry: assign({ waiting: ({ context }) => ({ ...context.waiting, dynamic: false }) }),
-      invoke: {
+      invoke: invoke({
         src: 'publishDynamicService',
-        input: undefined,
-        onDone: {
-          actions: raise(({ context, event }) =>
-            isCommandDue(context)
-              ? outcome({ type: 'PUBLISH_SUCCESS', completed: event.output })
-              : outcome({ type: 'FETCH_DATA', completed: event.output }),
-          ),
-        },
-        onError: { actions: raise(({ event }) => outcome({ type: 'PUBLISH_FAILURE', error: event.error })) },
-      },
+        input: () => undefined,
+        done: (completed, context) => ({
+          type: isCommandDue(context) ? 'PUBLISH_SUCCESS' : 'FETCH_DATA',
+          completed,
+        }),
+        failed: (error) => ({ type: 'PUBLISH_FAILURE', error }),
+      }),
       on: {
         ...commands,
         FETCH_DATA: {
@@ -251,22 +223,18 @@ export const producerMachine = base.createMachine({
           target: 'idle',
           actions: [takeDerived, recoverFrom('publishingDynamic')],
         },
-        PUBLISH_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('publishingDynamic') },
+        PUBLISH_FAILURE: failIn('publishingDynamic'),
       },
     },
     creatingTopic: {
       description: 'Handling dynamic topic creation requests',
       meta: { label: 'Creating Dynamic Topic' },
-      invoke: {
+      invoke: invoke({
         src: 'createTopicService',
-        input: ({ context }) => ({ topicName: context.newTopicName ?? '' }),
-        onDone: {
-          actions: raise(({ event }) => outcome({ type: 'CREATE_TOPIC_SUCCESS', answer: event.output })),
-        },
-        onError: {
-          actions: raise(({ event }) => outcome({ type: 'CREATE_TOPIC_FAILURE', error: event.error })),
-        },
-      },
+        input: ({ newTopicName }) => ({ topicName: newTopicName ?? '' }),
+        done: (answer) => ({ type: 'CREATE_TOPIC_SUCCESS', answer }),
+        failed: (error) => ({ type: 'CREATE_TOPIC_FAILURE', error }),
+      }),
       on: {
         ...commands,
         CREATE_TOPIC_SUCCESS: {
@@ -283,18 +251,11 @@ export const producerMachine = base.createMachine({
             recoverFrom('creatingTopic'),
           ],
         },
-        CREATE_TOPIC_FAILURE: { guard: 'isRaised', target: 'error', actions: failIn('creatingTopic') },
+        CREATE_TOPIC_FAILURE: failIn('creatingTopic'),
       },
     },
     error: {
-      description: 'Handling any errors during operations',
-      meta: { label: 'Error' },
-      after: {
-        backOff: { actions: raise({ type: 'RETRY' }) },
-        untilAlert: {
-          actions: { type: 'raiseAlert', params: ({ context }) => ({ errorInfo: context.errorInfo }) },
-        },
-      },
+      ...errorState,
       on: {
         ...commands,
         NOTIFY_PRODUCER: { actions: [...acceptNotification, raise({ type: 'PUBLISH_DYNAMIC' })] },
@@ -321,13 +282,7 @@ export const producerMachine = base.createMachine({
             target: 'idle',
             description: 'A source that is away does not keep commands waiting.',
           },
-          ...(['fetchingData', 'publishingFixed', 'publishingDynamic', 'creatingTopic'] as const).map(
-            (step) => ({
-              guard: { type: 'failedIn', params: { step } } as const,
-              target: step,
-              description: 'A failed step is done again after a back-off, with the batch in hand.',
-            }),
-          ),
+          ...retryIn('fetchingData', 'publishingFixed', 'publishingDynamic', 'creatingTopic'),
         ],
         RESET: { target: 'idle', actions: remember },
       },
