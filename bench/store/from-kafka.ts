@@ -101,6 +101,7 @@ class Watch {
   store(inner: Store): Store {
     return {
       lanes: inner.lanes,
+      chunkMicros: inner.chunkMicros,
       migrate: (signal) => inner.migrate(signal),
       claim: (targets, signal) => inner.claim(targets, signal),
       write: async (writes, signal) => {

@@ -22,6 +22,8 @@ export class TupleWriter {
   #view: DataView
   #length = 0
   #rows = 0
+  #rowStart = 0
+  #eventTime = 0
 
   /** `initial` is memory to begin with, or how many bytes of it. */
   constructor(initial: Buffer | number = 64 * 1024) {
@@ -33,7 +35,22 @@ export class TupleWriter {
     return this.#rows
   }
 
+  /** How many bytes are written, and how many were before the last row. */
+  get length(): number {
+    return this.#length
+  }
+
+  get rowStart(): number {
+    return this.#rowStart
+  }
+
+  /** The `eventTime` of the last row, in microseconds since the Unix epoch. */
+  get time(): number {
+    return this.#eventTime
+  }
+
   startRow(fields: number): void {
+    this.#rowStart = this.#length
     this.#reserve(2)
     this.#view.setInt16(this.#length, fields)
     this.#length += 2
@@ -80,6 +97,12 @@ export class TupleWriter {
       this.#null()
       return
     }
+    this.#bigint(micros - POSTGRES_EPOCH)
+  }
+
+  /** As `timestamp`, of the column by which the rows of the table lie in chunks. */
+  eventTime(micros: number): void {
+    this.#eventTime = micros
     this.#bigint(micros - POSTGRES_EPOCH)
   }
 

@@ -27,7 +27,7 @@ export const TABLES: { readonly [C in StoredChannel]: Table<C> } = {
       to.text(trade.side)
       to.double(trade.price)
       to.double(trade.size)
-      to.timestamp(trade.ts)
+      to.eventTime(trade.ts)
       to.timestamp(trade.recvTs)
     },
   },
@@ -55,7 +55,7 @@ export const TABLES: { readonly [C in StoredChannel]: Table<C> } = {
       to.double(quote.askSize)
       to.double(quote.last)
       to.double(quote.volume24h)
-      to.timestamp(quote.ts)
+      to.eventTime(quote.ts)
       to.timestamp(quote.recvTs)
     },
   },
@@ -85,7 +85,7 @@ export const TABLES: { readonly [C in StoredChannel]: Table<C> } = {
       to.double(candle.close)
       to.double(candle.volume)
       to.integer(candle.trades)
-      to.timestamp(candle.ts)
+      to.eventTime(candle.ts)
       to.boolean(candle.closed)
     },
   },
@@ -101,7 +101,7 @@ export const TABLES: { readonly [C in StoredChannel]: Table<C> } = {
       to.timestamp(status.from)
       to.timestamp(status.to)
       to.text(status.detail)
-      to.timestamp(status.ts)
+      to.eventTime(status.ts)
       to.text(status.cause)
     },
   },

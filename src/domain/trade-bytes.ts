@@ -67,7 +67,7 @@ export function writeTradeBytes(to: TupleWriter, value: Uint8Array): boolean {
   to.asciiBytes(value, side, sideEnd)
   to.double(doubleIn(value, price, priceEnd))
   to.double(doubleIn(value, size, sizeEnd))
-  to.timestamp(tsMicros)
+  to.eventTime(tsMicros)
   to.timestamp(recvMicros)
   return true
 }

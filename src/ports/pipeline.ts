@@ -53,9 +53,28 @@ export interface FixedBatch {
   readonly records: number
 }
 
-/** A fixed batch decoded, checked and encoded, ready for one transaction. */
+/** Which chunks of its table rows lie in: as numbers that rise with time. */
+export interface ChunkSpread {
+  /** How many of those that are written straight into the table. */
+  readonly direct: number
+  /** Between which those that enter again are looked up; `low` is above `high` where there are none. */
+  readonly low: number
+  readonly high: number
+}
+
+/** Rows of a partition from where the part before ends up to `newOffset`, few enough chunks for one transaction. */
+export interface WritePart extends Omit<PartitionWrite, 'claim'> {
+  readonly chunks: ChunkSpread
+}
+
+/** The rows of one partition, and the same in parts that are written one after another: nearly always one. */
+export interface PreparedWrite extends PartitionWrite {
+  readonly parts: readonly WritePart[]
+}
+
+/** A fixed batch decoded, checked and encoded, ready to be written. */
 export interface PreparedBatch {
-  readonly writes: readonly PartitionWrite[]
+  readonly writes: readonly PreparedWrite[]
   readonly rows: number
 }
 

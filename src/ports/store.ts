@@ -87,6 +87,8 @@ export interface StoreJob {
 export interface Store {
   /** How many `write` calls may run at the same time, each for partitions of its own; further ones wait. */
   readonly lanes: number
+  /** The event time that one chunk of a table spans at the least, in microseconds: one transaction should not touch many. */
+  readonly chunkMicros: number
   /** Brings the schema up to date. Raises MIGRATION_MISMATCH, STORE_FORBIDDEN, STORE_UNSUPPORTED. */
   migrate(signal: AbortSignal): Promise<MigrationReport>
   /** Raises a fence for each partition: earlier claims can write no more (R8). */

@@ -45,6 +45,7 @@ export function meterStore(store: Store, meter: Meter): Store {
   const counted = countingErrors(meter, 'store_errors_total', STORE_FAULTS)
   return {
     lanes: store.lanes,
+    chunkMicros: store.chunkMicros,
     migrate: (signal) => counted(store.migrate(signal)),
     claim: (targets, signal) => counted(store.claim(targets, signal)),
     write: (writes, signal) => counted(store.write(writes, signal)),

@@ -233,6 +233,7 @@ export class MemoryBroker implements Broker {
 /** Remembers what was asked, and gives what the test put in. */
 export class MemoryStore implements Store {
   readonly lanes = 1
+  readonly chunkMicros = 3_600_000_000
   readonly asked: (RowQuery | CandleQuery | string)[] = []
   onQuery: (sql: string, signal: AbortSignal) => Promise<void> = async () => {}
 

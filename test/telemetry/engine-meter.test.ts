@@ -64,7 +64,7 @@ test('failures of the store are counted by code, but not what only the caller di
     throw thrown
   }
   const failing: Store = {
-    ...{ lanes: 3, migrate: fail, claim: fail, write: fail, query: fail },
+    ...{ lanes: 3, chunkMicros: 1, migrate: fail, claim: fail, write: fail, query: fail },
     ...{ trades: fail, quotes: fail, candles: fail },
     ping: fail,
     tendJobs: fail,

@@ -3,7 +3,7 @@ import type { StoredChannel } from '../../src/domain/rows.ts'
 import { TapelineError } from '../../src/errors.ts'
 import type { Claim, ClaimTarget, PartitionWrite, Store } from '../../src/ports/store.ts'
 
-type WrittenStore = Pick<Store, 'lanes' | 'migrate' | 'claim' | 'write' | 'close'>
+type WrittenStore = Pick<Store, 'lanes' | 'chunkMicros' | 'migrate' | 'claim' | 'write' | 'close'>
 
 interface Stored {
   fence: number
@@ -17,6 +17,7 @@ export type RowKey = string
 /** A database in memory, with fences: what the platform writes of it, and nothing to ask by SQL. */
 export class MemoryStore implements WrittenStore {
   readonly lanes = 2
+  readonly chunkMicros = 3_600_000_000
   readonly rows = new Map<StoredChannel, RowKey[]>()
   readonly #offsets = new Map<string, Stored>()
 

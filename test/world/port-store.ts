@@ -6,8 +6,12 @@ import type { MemoryStore } from './memory-store.ts'
 /** The database as one process sees it: what the platform asks it by SQL is not there. */
 export function createPortStore(inner: MemoryStore, around: Surroundings, host: Host): Store {
   const link = new Link(around, host, 'store')
-  const port: Pick<Store, 'lanes' | 'migrate' | 'claim' | 'write' | 'tendJobs' | 'ping' | 'close'> = {
+  const port: Pick<
+    Store,
+    'lanes' | 'chunkMicros' | 'migrate' | 'claim' | 'write' | 'tendJobs' | 'ping' | 'close'
+  > = {
     lanes: inner.lanes,
+    chunkMicros: inner.chunkMicros,
     migrate: (signal) => link.call('migrate', () => inner.migrate(), signal),
     claim: (targets, signal) =>
       link.call(

@@ -40,15 +40,20 @@ export function chooseInterval(
   { current, bytesPerMs }: Measured,
   retentionMs: number | undefined,
 ): number {
-  const [shortest] = lengths
   const longest = retentionMs === undefined ? Number.POSITIVE_INFINITY : retentionMs / CHUNKS_OF_RETENTION
   const fits = lengths.filter((length) => length <= longest)
-  if (bytesPerMs === undefined) return fits.includes(current) ? current : (fits[0] ?? shortestOf(longest))
-  return fits.findLast((length) => length * bytesPerMs <= mostBytes) ?? fits[0] ?? shortestOf(longest)
+  const shortest = shortestInterval(lengths, retentionMs)
+  if (bytesPerMs === undefined) return fits.includes(current) ? current : shortest
+  return fits.findLast((length) => length * bytesPerMs <= mostBytes) ?? shortest
+}
 
-  function shortestOf(most: number): number {
-    return Math.min(shortest, Math.max(HOUR_MS, most))
-  }
+/** The length of the shortest chunks that are made, in milliseconds. */
+export function shortestInterval(
+  [shortest]: ChunkChoice['lengths'],
+  retentionMs: number | undefined,
+): number {
+  if (retentionMs === undefined) return shortest
+  return Math.min(shortest, Math.max(HOUR_MS, retentionMs / CHUNKS_OF_RETENTION))
 }
 
 /** The length of chunks of each table, and how fast it fills, where there is enough to tell. */

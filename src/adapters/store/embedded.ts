@@ -5,6 +5,7 @@ import type { PartitionWrite, Store } from '../../ports/store.ts'
 import { EMBEDDED_CHUNKS } from './chunk-interval.ts'
 import { hasStore } from './embedded/folder.ts'
 import { StoreHost } from './embedded/host.ts'
+import { leastChunkMicros } from './policies.ts'
 import { timedOut } from './read-only-query.ts'
 import { advancedClaims, planWrite } from './write.ts'
 
@@ -52,12 +53,14 @@ export async function openEmbeddedStore(settings: EmbeddedStoreSettings): Promis
     retentionMs: settings.retentionMs || undefined,
     jobs: 'server',
   } as const
-  return storeOf(await StoreHost.open({ folder, policies, maintained: false }, log), longestQueryMs)
+  const host = await StoreHost.open({ folder, policies, maintained: false }, log)
+  return storeOf(host, longestQueryMs, leastChunkMicros(policies))
 }
 
-function storeOf(host: StoreHost, longestQueryMs: number): Store {
+function storeOf(host: StoreHost, longestQueryMs: number, chunkMicros: number): Store {
   return {
     lanes: 1,
+    chunkMicros,
     migrate: (signal) => host.call('migrate', undefined, { signal }),
     claim: (targets, signal) => host.call('claim', targets, { signal }),
     write: (writes, signal) => write(host, writes, signal),

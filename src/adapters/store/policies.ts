@@ -1,4 +1,4 @@
-import { type ChunkChoice, chooseInterval, measureTables } from './chunk-interval.ts'
+import { type ChunkChoice, chooseInterval, measureTables, shortestInterval } from './chunk-interval.ts'
 import { records, type SqlSession } from './session.ts'
 
 /** How trades and quotes are kept; all in milliseconds. Candles and status are few and stay as they are. */
@@ -11,6 +11,15 @@ export interface PolicySettings {
   readonly retentionMs: number | undefined
   /** Who refreshes, compresses and removes: jobs of the database, or the platform by statements of its own. */
   readonly jobs: 'server' | 'platform'
+}
+
+/** The event time in microseconds that a chunk of trades and quotes spans at the least; those of other tables are longer. */
+export function leastChunkMicros({
+  chunkIntervalMs,
+  retentionMs,
+}: Pick<PolicySettings, 'chunkIntervalMs' | 'retentionMs'>): number {
+  if (typeof chunkIntervalMs === 'number') return chunkIntervalMs * 1000
+  return shortestInterval(chunkIntervalMs.lengths, retentionMs) * 1000
 }
 
 /** The tables that fill fast. */

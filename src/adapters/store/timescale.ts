@@ -5,6 +5,7 @@ import { isCrowded } from './database-errors.ts'
 import { candles, quotes, trades } from './market-queries.ts'
 import { migrate } from './migrate.ts'
 import { PlatformJobs } from './platform-jobs.ts'
+import { leastChunkMicros } from './policies.ts'
 import { readOnlyQuery } from './read-only-query.ts'
 import { claimFromZombies } from './timescale/claims.ts'
 import { createExtension } from './timescale/extension.ts'
@@ -68,6 +69,7 @@ export async function openTimescaleStore(settings: TimescaleSettings, signal: Ab
   }
   return {
     lanes,
+    chunkMicros: leastChunkMicros(policies),
     migrate: (stop) => unlimited.use(stop, (session) => migrate(session, policies, createExtension)),
     claim: (targets, stop) => claimFromZombies(controls, targets, stop, log),
     write: (parts, stop) => writeParts(writes, parts, stop),

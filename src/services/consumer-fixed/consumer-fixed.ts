@@ -1,7 +1,6 @@
 import { delay } from '../../async/timers.ts'
-import { withDeadline } from '../../control/deadline.ts'
 import { TupleMemory } from '../../domain/tuple-memory.ts'
-import type { FixedBatch, FixedFetch, PreparedBatch } from '../../ports/pipeline.ts'
+import type { FixedBatch, FixedFetch, PreparedBatch, PreparedWrite } from '../../ports/pipeline.ts'
 import type { PartitionWrite } from '../../ports/store.ts'
 import { partitionKey } from '../assignment.ts'
 import { createSerializer } from '../serialize.ts'
@@ -14,8 +13,6 @@ import { createReadAhead } from './read-ahead.ts'
 import { storeInParts } from './store-in-parts.ts'
 import { writeInLanes } from './write-lanes.ts'
 
-/** How long one write may take before its outcome counts as unknown. */
-const WRITE_TIMEOUT_MS = 60_000
 const LOOK_EVERY_MS = 20
 
 /** The services of the fixed consumer's machine. */
@@ -44,7 +41,7 @@ export async function createConsumerFixedServices(
   signal: AbortSignal,
 ): Promise<ConsumerFixedServices> {
   const memory = new TupleMemory()
-  const parts = { ...given, memory }
+  const parts = { ...given, memory, chunkMicros: given.store.chunkMicros }
   const { broker, names, duringBroker, store, maxRecords, nowMicros, log, meter } = parts
   const inTurn = createSerializer()
   const claims = await joinFixedTopics(parts, signal)
@@ -84,9 +81,9 @@ export async function createConsumerFixedServices(
    * Brings writes level with the claims as they are: what the database has by now leaves the batch, the rest goes under the
    * present claim. Where it stands in the middle of a part, or before it, the log is read again from there.
    */
-  const settle = async (writes: readonly PartitionWrite[], stop: AbortSignal): Promise<PartitionWrite[]> => {
+  const settle = async (writes: readonly PreparedWrite[], stop: AbortSignal): Promise<PreparedWrite[]> => {
     await claims.ensure(stop)
-    const open: PartitionWrite[] = []
+    const open: PreparedWrite[] = []
     for (const write of writes) {
       const claim = claims.get(write.claim.topic, write.claim.partition)
       if (claim === undefined) continue
@@ -155,7 +152,7 @@ export async function createConsumerFixedServices(
         const started = nowMicros()
         isWriting = true
         try {
-          await withDeadline(stop, WRITE_TIMEOUT_MS, (deadline) => write(record, deadline))
+          await write(record, stop)
         } finally {
           isWriting = false
         }

@@ -1,16 +1,15 @@
 import { TupleWriter } from '../../domain/copy-binary.ts'
-import { decodeEvent, EVENT_VERSION } from '../../domain/event-codec.ts'
-import type { EventOf, GapCause } from '../../domain/events.ts'
+import type { GapCause } from '../../domain/events.ts'
 import { copyMemory, counts, type ReaderMemory } from '../../domain/reader-rules.ts'
-import { type StoredChannel, TABLES } from '../../domain/rows.ts'
-import { writeTradeBytes } from '../../domain/trade-bytes.ts'
+import type { StoredChannel } from '../../domain/rows.ts'
 import type { TupleMemory } from '../../domain/tuple-memory.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
-import type { FixedFetch, PreparedBatch } from '../../ports/pipeline.ts'
+import type { FixedFetch, PreparedBatch, PreparedWrite } from '../../ports/pipeline.ts'
 import type { Claim, PartitionWrite, RowSegment } from '../../ports/store.ts'
 import { type AssignedPartition, partitionKey } from '../assignment.ts'
 import type { ConsumerFixedParts } from './parts.ts'
+import { SegmentEncoder, writeRow } from './segment-encoder.ts'
 
 /** A record that cannot be stored, and why. */
 export interface Rejected extends AssignedPartition {
@@ -31,6 +30,8 @@ export interface PreparationParts
   extends Pick<ConsumerFixedParts, 'topics' | 'nowMicros' | 'raiseAlert' | 'log'> {
   /** Where rows are written into; whoever has stored them gives it back. */
   readonly memory: TupleMemory
+  /** The event time that a chunk spans at the least. */
+  readonly chunkMicros: number
 }
 
 /** Decodes, checks and encodes what was polled: one write for each partition that this process holds a claim for. */
@@ -50,7 +51,6 @@ const UNKNOWN_VERSION = 0
 /** What is prepared of one partition. */
 interface PartitionRows {
   readonly claim: Claim
-  readonly channel: StoredChannel
   /** Everything before is in the rows. */
   next: number
   readonly memory: ReaderMemory
@@ -150,11 +150,15 @@ export class Preparation {
   }
 
   finish(): Prepared {
-    const writes: PartitionWrite[] = []
+    const writes: PreparedWrite[] = []
     for (const { claim, next: newOffset, memory, encoder, gaps } of this.#partitions.values()) {
       if (newOffset === claim.nextOffset) continue
       const back = newOffset < claim.nextOffset && { back: true as const }
-      writes.push({ claim, newOffset, memory, segments: [...gaps, ...encoder.finish()], ...back })
+      const { segments, parts } = encoder.finish(newOffset, gaps)
+      writes.push({
+        ...{ claim, newOffset, memory, segments, ...back },
+        parts: parts.map((part) => ({ ...part, ...back })),
+      })
     }
     const rows = writes.reduce((sum, write) => sum + rowsOf(write), 0)
     return { writes, rows, rejected: this.#rejected, torn: this.#torn }
@@ -167,12 +171,13 @@ export class Preparation {
     const claim = this.#claimOf(topic, partition)
     const channel = this.#channels.get(topic)
     if (claim === undefined || channel === undefined) return undefined
+    const { memory, chunkMicros } = this.#parts
+    const reader = copyMemory(claim.memory)
     const rows: PartitionRows = {
       claim,
-      channel,
       next: claim.nextOffset,
-      memory: copyMemory(claim.memory),
-      encoder: new SegmentEncoder(channel, this.#parts.memory),
+      memory: reader,
+      encoder: new SegmentEncoder({ channel, memory, reader, chunkMicros }),
       gaps: replacedTopic(claim, this.#parts),
       isTorn: false,
     }
@@ -184,43 +189,6 @@ export class Preparation {
 /** How many rows a write has. */
 export function rowsOf({ segments }: PartitionWrite): number {
   return segments.reduce((sum, segment) => sum + segment.rows, 0)
-}
-
-/** Encodes the records of one partition: those that enter again apart from the others. */
-class SegmentEncoder {
-  readonly #channel: StoredChannel
-  readonly #memory: TupleMemory
-  readonly #first: TupleWriter
-  readonly #again = new TupleWriter(1024)
-
-  constructor(channel: StoredChannel, memory: TupleMemory) {
-    this.#channel = channel
-    this.#memory = memory
-    this.#first = memory.writer()
-  }
-
-  /** Raises what `decodeEvent` raises; nothing is written then. */
-  add({ headers }: StoredRecord, value: Uint8Array): void {
-    const to = headers.reentering === true ? this.#again : this.#first
-    if (this.#channel === 'trade' && headers.v === EVENT_VERSION && writeTradeBytes(to, value)) return
-    const event = decodeEvent(this.#channel, value, headers.v)
-    // What may be a repeat is looked up like what enters again.
-    writeRow('maybe' in event && event.maybe ? this.#again : to, this.#channel, event)
-  }
-
-  finish(): RowSegment[] {
-    return [this.#segment(this.#first, false), this.#segment(this.#again, true)].filter(
-      ({ rows }) => rows > 0,
-    )
-  }
-
-  #segment(writer: TupleWriter, reentering: boolean): RowSegment {
-    return { channel: this.#channel, tuples: this.#memory.finish(writer), rows: writer.rows, reentering }
-  }
-}
-
-function writeRow<C extends StoredChannel>(to: TupleWriter, channel: C, event: EventOf[C]): void {
-  TABLES[channel].write(to, event)
 }
 
 /** Retention has passed what was not stored yet: a gap and an alert, and on from the earliest record (R8). */

@@ -1,9 +1,15 @@
+import { withDeadline } from '../../control/deadline.ts'
 import { type TapelineError, toTapelineError } from '../../errors.ts'
-import type { PartitionWrite, Store } from '../../ports/store.ts'
+import type { PreparedWrite, WritePart } from '../../ports/pipeline.ts'
+import type { Claim, PartitionWrite, Store } from '../../ports/store.ts'
 import { type AssignedPartition, partitionKey } from '../assignment.ts'
+import { chunkCount, joinSpreads, MOST_CHUNKS, NO_CHUNKS } from './chunk-spread.ts'
 import type { Claims } from './claims.ts'
 import { rowsOf } from './prepare.ts'
 import { isForParts } from './store-in-parts.ts'
+
+/** How long one transaction may take before its outcome counts as unknown. */
+const WRITE_TIMEOUT_MS = 60_000
 
 /** A partition that was not written, since the database refuses a row that was to go with it, or so many rows at once. */
 interface Refused extends AssignedPartition {
@@ -11,37 +17,64 @@ interface Refused extends AssignedPartition {
 }
 
 /**
- * Writes partitions over the lanes of the store, each lane one transaction with an outcome of its own: what a lane has
- * acknowledged is not written again when another one fails. Gives the partitions of a lane of which the database refuses a row, or
- * so many at once; of these nothing is written. Raises what a lane raised, once all lanes have ended.
+ * Writes partitions over the lanes of the store, each lane by transactions of its own: what is acknowledged is not written again when
+ * something else fails. A lane is one transaction, and several only where the rows lie in more chunks than one should touch. Gives the
+ * partitions of which the database refuses a row, or so many at once; of these a part at most is written. Raises what a lane raised,
+ * once all lanes have ended.
  */
 export async function writeInLanes(
   store: Pick<Store, 'lanes' | 'write'>,
   claims: Pick<Claims, 'advance' | 'doubt' | 'yieldTo'>,
-  writes: readonly PartitionWrite[],
+  writes: readonly PreparedWrite[],
   signal: AbortSignal,
 ): Promise<readonly Refused[]> {
   const refused: Refused[] = []
 
-  const writeLane = async (lane: readonly PartitionWrite[]): Promise<void> => {
-    if (lane.length === 0) return
+  const writeLane = async (lane: readonly PreparedWrite[]): Promise<void> => {
+    /** The claims of what is still to be written, and those that the database has moved on. */
+    const open = new Map(lane.map(({ claim }) => [keyOf(claim), claim]))
+    const advanced = new Map<string, Claim>()
+    const leave = (partitions: readonly AssignedPartition[]): void => {
+      for (const each of partitions) open.delete(keyOf(each))
+    }
+
+    const writeOne = async (transaction: Transaction): Promise<void> => {
+      const parts = transaction.flatMap(({ key, part }): PartitionWrite[] => {
+        const claim = open.get(key)
+        return claim === undefined ? [] : [{ ...part, claim }]
+      })
+      if (parts.length === 0) return
+      try {
+        const moved = await withDeadline(signal, WRITE_TIMEOUT_MS, (stop) => store.write(parts, stop))
+        for (const claim of moved) {
+          open.set(keyOf(claim), claim)
+          advanced.set(keyOf(claim), claim)
+        }
+      } catch (error) {
+        const failure = toTapelineError(error, 'STORE_UNAVAILABLE')
+        const partitions = parts.map(({ claim }) => claim)
+        if (isForParts(failure)) {
+          refused.push(...partitions.map(({ topic, partition }) => ({ topic, partition, error: failure })))
+          leave(partitions)
+          return
+        }
+        const lost = failure.partitions
+        if (failure.code !== 'FENCED' || lost.length === 0) {
+          claims.doubt(partitions)
+          throw failure
+        }
+        // Nothing was written: what is fenced leaves the batch, the rest goes on under the claims it has.
+        claims.yieldTo(lost)
+        leave(lost)
+        await writeOne(transaction)
+      }
+    }
+
     try {
-      claims.advance(await store.write(lane, signal))
-    } catch (error) {
-      const failure = toTapelineError(error, 'STORE_UNAVAILABLE')
-      const partitions = lane.map(({ claim }) => claim)
-      if (isForParts(failure)) {
-        refused.push(...partitions.map(({ topic, partition }) => ({ topic, partition, error: failure })))
-        return
-      }
-      const lost = new Set(failure.partitions.map(({ topic, partition }) => partitionKey(topic, partition)))
-      if (failure.code !== 'FENCED' || lost.size === 0) {
-        claims.doubt(partitions)
-        throw failure
-      }
-      // Nothing was written: what is fenced leaves the batch, the rest goes on under the claims it has.
-      claims.yieldTo(failure.partitions)
-      await writeLane(lane.filter(({ claim }) => !lost.has(partitionKey(claim.topic, claim.partition))))
+      for (const transaction of transactionsOf(lane)) await writeOne(transaction)
+    } finally {
+      // Only now: until then what is read ahead follows the whole of a partition, not a part of it.
+      claims.advance([...advanced.values()])
     }
   }
 
@@ -50,9 +83,41 @@ export async function writeInLanes(
   return refused
 }
 
+function keyOf({ topic, partition }: AssignedPartition): string {
+  return partitionKey(topic, partition)
+}
+
+/** Parts of several partitions that are written together. */
+type Transaction = { readonly key: string; readonly part: WritePart }[]
+
+/** Puts parts together as long as they lie in few chunks: the first of each partition, then what comes behind these. */
+function transactionsOf(lane: readonly PreparedWrite[]): Transaction[] {
+  const transactions: Transaction[] = []
+  const rounds = Math.max(0, ...lane.map(({ parts }) => parts.length))
+  for (let round = 0; round < rounds; round++) {
+    let chunks = NO_CHUNKS
+    let current: Transaction | undefined
+    for (const { claim, parts } of lane) {
+      const part = parts[round]
+      if (part === undefined) continue
+      const key = keyOf(claim)
+      const joined = joinSpreads(chunks, part.chunks)
+      if (current !== undefined && chunkCount(joined) <= MOST_CHUNKS) {
+        current.push({ key, part })
+        chunks = joined
+      } else {
+        current = [{ key, part }]
+        transactions.push(current)
+        chunks = part.chunks
+      }
+    }
+  }
+  return transactions
+}
+
 /** Spreads partitions over lanes so that these have about as many rows each: the largest first, to the emptiest lane. */
-function spread(writes: readonly PartitionWrite[], count: number): PartitionWrite[][] {
-  const lanes = Array.from({ length: count }, () => ({ rows: 0, writes: [] as PartitionWrite[] }))
+function spread(writes: readonly PreparedWrite[], count: number): PreparedWrite[][] {
+  const lanes = Array.from({ length: count }, () => ({ rows: 0, writes: [] as PreparedWrite[] }))
   for (const write of writes.toSorted((a, b) => rowsOf(b) - rowsOf(a))) {
     const emptiest = lanes.reduce((least, lane) => (lane.rows < least.rows ? lane : least))
     emptiest.rows += rowsOf(write) + 1

@@ -4,7 +4,7 @@ import { TapelineError } from '../../../src/errors.ts'
 import type { Claim, ClaimTarget, PartitionWrite, Store } from '../../../src/ports/store.ts'
 
 /** The part of a store that the fixed consumer uses. */
-type WrittenStore = Pick<Store, 'lanes' | 'claim' | 'write'>
+type WrittenStore = Pick<Store, 'lanes' | 'chunkMicros' | 'claim' | 'write'>
 
 interface Stored {
   fence: number
@@ -18,6 +18,7 @@ interface Stored {
  */
 export class FencedStore implements WrittenStore {
   readonly lanes: number
+  readonly chunkMicros = 3_600_000_000
   readonly tradeIds: string[] = []
   readonly details: string[] = []
   readonly offsets = new Map<string, Stored>()
@@ -77,6 +78,7 @@ export class FencedStore implements WrittenStore {
     let atOnce = 0
     const mine: WrittenStore = {
       lanes: this.lanes,
+      chunkMicros: this.chunkMicros,
       claim: (targets) => this.claim(targets),
       write: async (writes) => {
         for (const { claim } of writes) {

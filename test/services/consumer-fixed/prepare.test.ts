@@ -18,6 +18,7 @@ const PARTS = {
   raiseAlert() {},
   log: quietLog,
   memory: new TupleMemory(),
+  chunkMicros: 3_600_000_000,
 }
 
 /** A log that may lose its end and grow again: each record is told apart by the life of its offset. */

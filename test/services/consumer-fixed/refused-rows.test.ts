@@ -27,8 +27,9 @@ const trade = (n: number, id: string): Trade => ({
 })
 
 /** A database of one partition that refuses rows with certain ids; it keeps the bytes of the rows that it takes. */
-class StrictStore implements Pick<Store, 'lanes' | 'claim' | 'write'> {
+class StrictStore implements Pick<Store, 'lanes' | 'chunkMicros' | 'claim' | 'write'> {
   readonly lanes = 1
+  readonly chunkMicros = 3_600_000_000
   readonly rows: Buffer[] = []
   nextOffset = 0
   writes = 0
@@ -87,7 +88,7 @@ async function consumer(t: TestContext, ids: readonly string[], refused: readonl
       names: NAMES,
       ...parts,
       duringBroker,
-      store: store as Pick<Store, 'lanes' | 'claim' | 'write'> as Store,
+      store: store as Pick<Store, 'lanes' | 'chunkMicros' | 'claim' | 'write'> as Store,
       log: quietLog,
       meter: quietMeter,
     },

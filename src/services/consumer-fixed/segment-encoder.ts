@@ -1,0 +1,138 @@
+import { TupleWriter } from '../../domain/copy-binary.ts'
+import { decodeEvent, EVENT_VERSION } from '../../domain/event-codec.ts'
+import type { EventOf } from '../../domain/events.ts'
+import { copyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { type StoredChannel, TABLES } from '../../domain/rows.ts'
+import { writeTradeBytes } from '../../domain/trade-bytes.ts'
+import type { TupleMemory } from '../../domain/tuple-memory.ts'
+import type { StoredRecord } from '../../ports/broker.ts'
+import type { ChunkSpread, WritePart } from '../../ports/pipeline.ts'
+import type { RowSegment } from '../../ports/store.ts'
+import { chunkCount, joinSpreads, MOST_CHUNKS, NO_CHUNKS } from './chunk-spread.ts'
+
+/** What the rows of a partition are encoded for. */
+interface EncoderParts {
+  readonly channel: StoredChannel
+  readonly memory: TupleMemory
+  /** What a reader remembers behind the last record. */
+  readonly reader: ReaderMemory
+  /** The event time that a chunk of the table spans at the least. */
+  readonly chunkMicros: number
+}
+
+/** How much of a writer's rows lies before a place. */
+interface Filled {
+  readonly bytes: number
+  readonly rows: number
+}
+
+/** Where a part ends: what stands behind it is for the next one. */
+interface Cut {
+  readonly offset: number
+  readonly reader: ReaderMemory
+  readonly first: Filled
+  readonly again: Filled
+  readonly chunks: ChunkSpread
+}
+
+const NOTHING: Filled = { bytes: 0, rows: 0 }
+
+/**
+ * Encodes the records of one partition: those that enter again apart from the others. What lies in more chunks than a transaction
+ * should touch is cut into parts.
+ */
+export class SegmentEncoder {
+  readonly #parts: EncoderParts
+  readonly #first: TupleWriter
+  readonly #again = new TupleWriter(1024)
+  readonly #cuts: Cut[] = []
+  /** Those of the part that is being filled. */
+  readonly #chunks = new Set<number>()
+  #spread = NO_CHUNKS
+  /** That of the last row that does not enter again: nearly always also the next one's. */
+  #chunk = Number.NaN
+
+  constructor(parts: EncoderParts) {
+    this.#parts = parts
+    this.#first = parts.memory.writer()
+  }
+
+  /** Raises what `decodeEvent` raises; nothing is written then. */
+  add({ headers, offset }: StoredRecord, value: Uint8Array): void {
+    const { channel, chunkMicros } = this.#parts
+    let to = headers.reentering === true ? this.#again : this.#first
+    if (channel !== 'trade' || headers.v !== EVENT_VERSION || !writeTradeBytes(to, value)) {
+      const event = decodeEvent(channel, value, headers.v)
+      // What may be a repeat is looked up like what enters again.
+      if ('maybe' in event && event.maybe) to = this.#again
+      writeRow(to, channel, event)
+    }
+    const chunk = Math.floor(to.time / chunkMicros)
+    if (to === this.#again || chunk !== this.#chunk) this.#place(to, chunk, offset)
+  }
+
+  /** What was encoded, and the same in parts; `before` are rows of another table that go with the first. */
+  finish(
+    newOffset: number,
+    before: readonly RowSegment[],
+  ): { readonly segments: readonly RowSegment[]; readonly parts: readonly WritePart[] } {
+    const { reader } = this.#parts
+    const end: Cut = {
+      ...{ offset: newOffset, reader, chunks: this.#spread },
+      ...{ first: filled(this.#first), again: filled(this.#again) },
+    }
+    const first = this.#segment(this.#first, false)
+    const again = this.#segment(this.#again, true)
+    const parts = [...this.#cuts, end].map((cut, i): WritePart => {
+      const former = this.#cuts[i - 1]
+      const rows = [
+        piece(first, former?.first ?? NOTHING, cut.first),
+        piece(again, former?.again ?? NOTHING, cut.again),
+      ].filter((segment) => segment.rows > 0)
+      const segments = i === 0 ? [...before, ...rows] : rows
+      return { newOffset: cut.offset, memory: cut.reader, segments, chunks: cut.chunks }
+    })
+    return { segments: [...before, first, again].filter(({ rows }) => rows > 0), parts }
+  }
+
+  /** Takes note of the last row's chunk. Where that is one too many for the part, the row begins the next one. */
+  #place(to: TupleWriter, chunk: number, offset: number): void {
+    const lookedUp = to === this.#again
+    const isNew = !lookedUp && !this.#chunks.has(chunk)
+    const own = lookedUp ? { direct: 0, low: chunk, high: chunk } : { ...NO_CHUNKS, direct: isNew ? 1 : 0 }
+    const joined = joinSpreads(this.#spread, own)
+    const isCut = this.#spread !== NO_CHUNKS && chunkCount(joined) > MOST_CHUNKS
+    if (isCut) this.#cut(to, offset)
+    this.#spread = isCut ? own : joined
+    if (lookedUp) return
+    this.#chunks.add(chunk)
+    this.#chunk = chunk
+  }
+
+  #cut(to: TupleWriter, offset: number): void {
+    const other = to === this.#first ? this.#again : this.#first
+    const [before, whole] = [{ bytes: to.rowStart, rows: to.rows - 1 }, filled(other)]
+    const [first, again] = to === this.#first ? [before, whole] : [whole, before]
+    this.#cuts.push({ offset, reader: copyMemory(this.#parts.reader), first, again, chunks: this.#spread })
+    this.#chunks.clear()
+    this.#chunk = Number.NaN
+  }
+
+  #segment(writer: TupleWriter, reentering: boolean): RowSegment {
+    const { channel, memory } = this.#parts
+    return { channel, tuples: memory.finish(writer), rows: writer.rows, reentering }
+  }
+}
+
+function filled({ length, rows }: TupleWriter): Filled {
+  return { bytes: length, rows }
+}
+
+function piece(segment: RowSegment, from: Filled, to: Filled): RowSegment {
+  return { ...segment, tuples: segment.tuples.subarray(from.bytes, to.bytes), rows: to.rows - from.rows }
+}
+
+/** Writes an event as a row of its table. */
+export function writeRow<C extends StoredChannel>(to: TupleWriter, channel: C, event: EventOf[C]): void {
+  TABLES[channel].write(to, event)
+}
