@@ -1,4 +1,4 @@
-import type { InspectionEvent } from 'xstate'
+import type { AnyMachineSnapshot, AnyStateMachine, InspectionEvent } from 'xstate'
 import type { ActorReport } from '../ports/actors.ts'
 import type { Log, Meter } from '../ports/log.ts'
 
@@ -35,21 +35,20 @@ export function observeTransitions(observed: ObservedActor): (inspected: Inspect
   let hasFailed = false
   return (inspected) => {
     if (inspected.type !== '@xstate.microstep') return
-    const [taken] = inspected._transitions
-    const target = taken?.target?.[0]
-    if (target === undefined || (taken?.source === target && !taken.reenter)) return
-    // A transition of the root leaves whatever state the machine is in.
-    const source = taken?.source.parent ? taken.source : taken?.source.initial.target[0]
-    const from = state ?? source?.key ?? ''
-    state = target.key
+    // Machines alone take microsteps.
+    const { machine: taking, value: to } = inspected.snapshot as AnyMachineSnapshot
+    const from = state ?? initialOf(taking)
+    const event = inspected.event.type
+    state = to
+    if (from === to && !isReentered(taking, to, event)) return
     try {
       onTransition({
         ts: Math.round(now() * 1000),
         actor,
         machine,
         from,
-        event: inspected.event.type,
-        to: target.key,
+        event,
+        to,
       })
     } catch (error) {
       if (hasFailed) return
@@ -57,6 +56,22 @@ export function observeTransitions(observed: ObservedActor): (inspected: Inspect
       log.error({ actor, err: error }, 'a transition could not be recorded; further ones may be missing too')
     }
   }
+}
+
+function initialOf({ root }: AnyStateMachine): string {
+  return root.initial.target[0]?.key ?? ''
+}
+
+/**
+ * Whether an event that leads from a state to itself enters it anew: by `reenter`, or by the root, which leaves every state. An event
+ * does the same in one state whatever its guards say.
+ */
+function isReentered({ root }: AnyStateMachine, state: string, event: string): boolean {
+  const leadsBack = (target: readonly { readonly key: string }[] | undefined): boolean =>
+    target?.[0]?.key === state
+  const own = root.states[state]?.transitions.get(event)
+  if (own !== undefined) return own.some(({ target, reenter }) => reenter && leadsBack(target))
+  return (root.transitions.get(event) ?? []).some(({ target }) => leadsBack(target))
 }
 
 /** What becomes of each transition: logged at debug, counted, and written to the trace if there is one (R20). */

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { createActor, raise, setup } from 'xstate'
+import { type AnyStateMachine, type AnyStateNode, createActor, raise, setup } from 'xstate'
+import { consumerDynamicMachine } from '../../src/machines/consumer-dynamic.ts'
+import { consumerFixedMachine } from '../../src/machines/consumer-fixed.ts'
+import { coordinatorMachine } from '../../src/machines/coordinator.ts'
+import { producerMachine } from '../../src/machines/producer.ts'
 import type { Log, Meter } from '../../src/ports/log.ts'
 import { observeTransitions, recordTransitions, type Transition } from '../../src/telemetry/transitions.ts'
 
@@ -82,6 +86,20 @@ describe('observed transitions', () => {
     assert.deepEqual(reports, [{ actor: 'a1', err: failure }])
   })
 })
+
+for (const { root, id } of [
+  producerMachine,
+  coordinatorMachine,
+  consumerFixedMachine,
+  consumerDynamicMachine,
+] satisfies AnyStateMachine[])
+  test(`${id}: no event both enters a state anew and is handled there in place`, () => {
+    for (const node of Object.values<AnyStateNode>(root.states))
+      for (const [event, transitions] of node.transitions) {
+        const back = transitions.filter(({ target }) => target === undefined || target[0] === node)
+        assert.equal(new Set(back.map(({ reenter }) => reenter)).size <= 1, true, `${node.key} ${event}`)
+      }
+  })
 
 test('a recorded transition is logged, counted and traced', () => {
   const noted: unknown[] = []
