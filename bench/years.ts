@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openEngine } from '../src/adapters/store/embedded/engine.ts'
+import { compileProgram, openEngine } from '../src/adapters/store/embedded/engine.ts'
 import { candles, trades } from '../src/adapters/store/market-queries.ts'
 import { migrate } from '../src/adapters/store/migrate.ts'
 import { PlatformJobs } from '../src/adapters/store/platform-jobs.ts'
@@ -17,7 +17,7 @@ const MARKETS = 100
 const LIMIT_MS = 200
 
 const folder = await mkdtemp(join(tmpdir(), 'tapeline-years-'))
-const engine = await openEngine(join(folder, 'pg'), true)
+const engine = await openEngine(await compileProgram(), join(folder, 'pg'), true)
 const policies = {
   chunkIntervalMs: DAY_MS,
   columnstoreAfterMs: DAY_MS,

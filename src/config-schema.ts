@@ -207,7 +207,10 @@ export const configSchema = z.strictObject({
   consumerFixed: z
     .strictObject({
       maxRows: count(100, 100_000, 20_000, 'The most records of one transaction.'),
-      linger: duration('50ms', 'How long a small batch gathers more rows before it is written.'),
+      linger: chosenDuration(
+        'How long a small batch gathers more rows before it is written. By default 250ms for the embedded database, 50ms for a server.',
+        0,
+      ),
     })
     .prefault({}),
   broker: z

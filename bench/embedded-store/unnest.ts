@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
-import { openEngine } from '../../src/adapters/store/embedded/engine.ts'
+import { compileProgram, openEngine } from '../../src/adapters/store/embedded/engine.ts'
 import { migrate } from '../../src/adapters/store/migrate.ts'
 
 // The baseline of the store: the same engine, the same tables, in a thread of its own, and the usual way to insert many rows
@@ -9,7 +9,7 @@ import { migrate } from '../../src/adapters/store/migrate.ts'
 const port = parentPort
 if (port === null) throw new Error('This file runs in a worker thread.')
 const HOUR_MS = 3_600_000
-const engine = await openEngine(join(String(workerData), 'unnest'), true)
+const engine = await openEngine(await compileProgram(), join(String(workerData), 'unnest'), true)
 await migrate(engine, {
   chunkIntervalMs: HOUR_MS,
   columnstoreAfterMs: 6 * HOUR_MS,

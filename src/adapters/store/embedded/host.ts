@@ -54,9 +54,9 @@ export class StoreHost {
   #closing: Promise<void> | undefined
 
   private constructor(settings: WorkerSettings, log: Log, thread: Thread) {
-    this.#settings = settings
     this.#log = log
     this.#thread = thread
+    this.#settings = { ...settings, program: thread.program }
     this.#ticks = startInterval(() => this.#maintain(), TICK_MS)
     this.#ticks.unref()
   }

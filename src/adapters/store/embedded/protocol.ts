@@ -12,12 +12,17 @@ import type { PolicySettings } from '../policies.ts'
 import type { ReadOnlyQuery } from '../read-only-query.ts'
 import type { WritePlan } from '../write.ts'
 
+/** A WebAssembly.Module: what travels between threads is a reference. */
+export type Program = object
+
 /** What the worker is started with. */
 export interface WorkerSettings {
   readonly folder: string
   readonly policies: PolicySettings
   /** Maintenance is wanted at once: an earlier thread has brought the schema up to date. */
   readonly maintained: boolean
+  /** The database's program, where an earlier thread has compiled it. */
+  readonly program?: Program
 }
 
 /** What the worker can be asked, with what travels each way. */
@@ -65,7 +70,7 @@ export interface ErrorMessage {
 }
 
 export type Reply =
-  | { readonly kind: 'opened' }
+  | { readonly kind: 'opened'; readonly program: Program }
   | { readonly kind: 'unopened'; readonly error: ErrorMessage }
   | { readonly kind: 'done'; readonly id: number; readonly result: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly error: ErrorMessage }

@@ -1,7 +1,14 @@
 import { Worker } from 'node:worker_threads'
 import { startTimer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
-import { errorOf, type OperationName, type Operations, type Reply, type WorkerSettings } from './protocol.ts'
+import {
+  errorOf,
+  type OperationName,
+  type Operations,
+  type Program,
+  type Reply,
+  type WorkerSettings,
+} from './protocol.ts'
 
 /** This file is TypeScript in the checkout and JavaScript in the package; the worker beside it is of the same kind. */
 const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
@@ -16,13 +23,16 @@ interface Asked {
 
 /** One life of the worker thread that holds the database. It is asked one thing at a time. */
 export class Thread {
+  /** The database's program as it runs here, for the next thread. */
+  readonly program: Program
   readonly #worker: Worker
   #asked: Asked | undefined
   #lastId = 0
   #ended = false
 
-  constructor(worker: Worker) {
+  constructor(worker: Worker, program: Program) {
     this.#worker = worker
+    this.program = program
     worker.on('message', (reply: Reply) => this.#receive(reply))
     worker.on('error', (error: Error) => this.#end(`The embedded database has ended: ${error.message}`))
     worker.on('exit', () => this.#end('The embedded database has ended.'))
@@ -77,7 +87,8 @@ export async function openThread(settings: WorkerSettings): Promise<Thread> {
   try {
     const reply = await firstReply(worker)
     if (reply.kind === 'unopened') throw errorOf(reply.error)
-    return new Thread(worker)
+    if (reply.kind !== 'opened') throw new Error('it answered before it was asked')
+    return new Thread(worker, reply.program)
   } catch (error) {
     await worker.terminate()
     if (error instanceof TapelineError) throw error

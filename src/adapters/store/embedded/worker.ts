@@ -7,7 +7,7 @@ import { readOnlyQuery } from '../read-only-query.ts'
 import { SessionLostError } from '../session.ts'
 import { write } from '../write.ts'
 import { fullOr } from './disk.ts'
-import { type Engine, openEngine } from './engine.ts'
+import { compileProgram, type Engine, openEngine } from './engine.ts'
 import { prepareFolder } from './folder.ts'
 import { Maintenance } from './maintenance.ts'
 import {
@@ -85,11 +85,12 @@ async function answer(engine: Engine, handlers: Handlers, request: Request): Pro
 
 try {
   const { directory, isNew, complete } = await prepareFolder(settings.folder)
-  const engine = await openEngine(directory, isNew)
+  const program = settings.program ?? (await compileProgram())
+  const engine = await openEngine(program, directory, isNew)
   if (isNew) await complete()
   const handlers = handlersOf(engine)
   port.on('message', (request: Request) => void answer(engine, handlers, request))
-  send({ kind: 'opened' })
+  send({ kind: 'opened', program })
 } catch (error) {
   const coded = toTapelineError(error, 'STORE_UNAVAILABLE')
   send({ kind: 'unopened', error: errorMessage(await fullOr(settings.folder, coded)) })
