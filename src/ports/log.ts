@@ -35,6 +35,7 @@ export type CounterName =
   | 'maybe_repeated_total'
   | 'trade_conflicts_total'
   | 'oversized_events_total'
+  | 'oversized_derived_total'
   | 'gaps_total'
   | 'derived_records_total'
   | 'stored_rows_total'

@@ -68,6 +68,10 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
     help: 'Events of a source that are too large for a record, left out.',
     labels: ['channel'],
   },
+  oversized_derived_total: {
+    help: 'Records left out of streams whose topic takes less; their readers get reset.',
+    labels: ['channel'],
+  },
   gaps_total: { help: 'Gaps in the data of a market or a source, flagged.', labels: [] },
   derived_records_total: { help: 'Records derived into dynamic topics.', labels: [] },
   stored_rows_total: { help: 'Rows written to the database.', labels: [] },

@@ -6,6 +6,7 @@ import type { OutgoingRecord, PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
 import { createCatchUp } from './catch-up.ts'
 import { addLatest, type Derivation, type DerivedRecord, deriveLive } from './derive.ts'
+import { createOversizedRecords } from './oversized.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import {
@@ -40,6 +41,7 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
   const { broker, registry, topics, log, meter, now } = parts
   const { shards, routes } = ownership
   const catchUp = createCatchUp(parts, ownership)
+  const oversized = createOversizedRecords(parts)
   /** Some topic could not be written, and it is not known which. */
   let isSeparate = false
 
@@ -52,7 +54,10 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
     const entries: PartitionRecords[] = []
     let records = 0
     for (const [route, derived] of derivation) {
-      const fresh = derived.filter((record) => isMissing(route, record))
+      const fresh = oversized.without(
+        route,
+        derived.filter((record) => isMissing(route, record)),
+      )
       const begin = markers.get(route) ?? []
       if (fresh.length + begin.length === 0) continue
       records += fresh.length
@@ -155,8 +160,21 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
         ownership.doubt([...shards.keys()])
         throw toTapelineError(error, 'BROKER_UNAVAILABLE')
       }
+      noteOversized(error, derivation)
       fallBehind(error, derivation, nextOf)
       return undefined
+    }
+  }
+
+  /** A record that its topic refuses as too large is left out when the stream goes on. */
+  const noteOversized = (error: unknown, derivation: Derivation): void => {
+    const { code, partitions, values } = toTapelineError(error)
+    if (code !== 'RECORD_TOO_LARGE') return
+    const named = new Set(partitions.map(({ topic }) => topic))
+    const refused = new Set(values)
+    for (const [route, derived] of derivation) {
+      const large = derived.filter(({ record }) => record.value !== null && refused.has(record.value))
+      if (named.has(route.topic) && large.length > 0) oversized.refused(route, large)
     }
   }
 
@@ -236,6 +254,7 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
       }
       if (!hasFailed) isSeparate = false
       for (const route of [...routes.unsettled]) routes.settle(route)
+      oversized.settle()
       const written = [...live.keys()].map((route) => route.topic)
       return { topics: written, records, dynamicWaiting: isDerivationDue(shards.values(), routes) }
     },

@@ -74,3 +74,45 @@ test('a trade that its topic does not take is set aside with a gap; what is in f
   )
   assert.equal(gaps.length, 2)
 })
+
+test('a record that the topic of a stream does not take is left out of it with a reset, and stops neither it nor another', async (t) => {
+  const world = await setUp(t)
+  const { services, counted, mine, announce, idsIn, derive, clock, alerts } = world
+  await announce('app.small', ['*'], 0)
+  await announce('app.other', ['*'], 0)
+  let refusals = 0
+  mine.beforePublish = async (entries) => {
+    for (const { topic, records } of entries) {
+      const large = records.find(({ value }) => value && value.length > 200)
+      if (topic !== 'app.small' || large === undefined) continue
+      refusals++
+      const partitions = [{ topic, partition: 0 }]
+      throw new TapelineError('RECORD_TOO_LARGE', 'larger than it takes', {
+        partitions,
+        values: [large.value],
+      })
+    }
+  }
+  const large = (id: string): string => id + 'x'.repeat(120)
+  const all = ['t0', large('t1'), large('t2'), 't3', large('t4'), 't5']
+  await services.publishFixed(trades('A-B', ...all), NEVER)
+  await services.publishDynamic(NEVER)
+  clock.skippedMs += 2_000
+  await derive()
+  const told = async (topic: string): Promise<string[]> =>
+    (await idsIn(topic)).map((each) => /^fixed (.*) of shard 0 left out/.exec(each)?.[1] ?? each.slice(0, 2))
+  assert.deepEqual(await told('app.other'), ['t0', 't1', 't2', 't3', 't4', 't5'])
+  assert.deepEqual(await told('app.small'), ['t0', 'records 2 to 3', 't3', 'record 5', 't5'])
+  assert.equal(services.topicsAside(), 0)
+  assert.equal(refusals, 1, 'what is as large is not tried')
+  assert.deepEqual(counted('oversized_derived_total'), { trade: 3 })
+  assert.deepEqual(alerts, { oversized: 'RECORD_TOO_LARGE' })
+
+  // The topic takes more by now.
+  mine.beforePublish = async () => undefined
+  clock.skippedMs += 600_000
+  await services.publishFixed(trades('A-B', large('t6')), NEVER)
+  await derive()
+  assert.equal((await told('app.small')).at(-1), 't6')
+  assert.deepEqual(alerts, {})
+})

@@ -1,0 +1,92 @@
+import type { DerivedRecord } from './derive.ts'
+import type { ProducerParts } from './parts.ts'
+import type { Route } from './routes.ts'
+import { createSampledWarning } from './sampled-warning.ts'
+
+/** So long a topic is taken not to bear more than it refused; then it is asked again. It is longer than a topic that is set aside rests. */
+const LIMIT_MS = 60_000
+/** So long after the last refusal the alert stands. */
+const ALERT_MS = 600_000
+const ALERT = 'oversized'
+
+/** Records that the topic of a stream does not take, since they are too large for it. */
+export interface OversizedRecords {
+  /** Takes note of records that were refused. */
+  refused(route: Route, records: readonly DerivedRecord[]): void
+  /** What is published of records: for those that are too large a marker, which readers answer with `reset` (R4). */
+  without(route: Route, records: readonly DerivedRecord[]): readonly DerivedRecord[]
+  /** Ends the alert when nothing has been refused for a while. */
+  settle(): void
+}
+
+export function createOversizedRecords({
+  alerts,
+  log,
+  meter,
+  now,
+}: Pick<ProducerParts, 'alerts' | 'log' | 'meter' | 'now'>): OversizedRecords {
+  /** By stream: the size of what was refused, of several the smallest. */
+  const limits = new Map<Route, { readonly bytes: number; readonly at: number }>()
+  const warn = createSampledWarning({ log, now })
+
+  const limitOf = (route: Route): number => {
+    const limit = limits.get(route)
+    return limit !== undefined && now() - limit.at < LIMIT_MS ? limit.bytes : Number.POSITIVE_INFINITY
+  }
+
+  return {
+    refused(route, records) {
+      const bytes = Math.min(limitOf(route), ...records.map(sizeOf))
+      limits.set(route, { bytes, at: now() })
+      const more = limits.size > 1 ? `, and of ${limits.size - 1} more` : ''
+      const message = `records of ${bytes} bytes are larger than the topic ${route.topic} takes${more}: they are left out of its stream`
+      alerts.raise(ALERT, 'RECORD_TOO_LARGE', message)
+    },
+    without(route, records) {
+      const limit = limitOf(route)
+      if (limit === Number.POSITIVE_INFINITY) return records
+      const kept: DerivedRecord[] = []
+      let hole: { readonly from: number; readonly last: DerivedRecord } | undefined
+      const close = (): void => {
+        if (hole !== undefined) kept.push(markerOf(hole.from, hole.last))
+        hole = undefined
+      }
+      for (const record of records) {
+        const isLarge = record.record.value !== null && sizeOf(record) >= limit
+        if (!isLarge || hole?.last.shard !== record.shard) close()
+        if (!isLarge) {
+          kept.push(record)
+          continue
+        }
+        hole = { from: hole?.from ?? record.offset, last: record }
+        meter.count('oversized_derived_total', 1, { channel: route.channel })
+        warn(
+          (oversized) => ({
+            ...{ code: 'RECORD_TOO_LARGE', topic: route.topic, shard: record.shard.k },
+            ...{ offset: record.offset, bytes: sizeOf(record), oversized },
+          }),
+          'left a record out of a stream, whose topic takes less; further ones are counted and shown once a minute',
+        )
+      }
+      close()
+      return kept
+    },
+    settle() {
+      if (limits.size === 0) return
+      for (const [route, { at }] of limits) if (now() - at >= ALERT_MS) limits.delete(route)
+      if (limits.size === 0) alerts.clear(ALERT)
+    },
+  }
+}
+
+function sizeOf({ record: { key, value } }: DerivedRecord): number {
+  return (value?.length ?? 0) + Buffer.byteLength(key ?? '')
+}
+
+/** A marker with a body: readers answer it with `reset`. */
+function markerOf(from: number, { shard, offset }: DerivedRecord): DerivedRecord {
+  const what = from === offset ? `record ${from}` : `records ${from} to ${offset}`
+  const reason = `fixed ${what} of shard ${shard.k} left out: larger than the stream's topic takes`
+  const value = new TextEncoder().encode(JSON.stringify({ reset: reason }))
+  return { shard, offset, record: { key: null, value, headers: shard.markerHeaders } }
+}
