@@ -2,11 +2,11 @@ import { delay } from '../../async/timers.ts'
 import { TupleMemory } from '../../domain/tuple-memory.ts'
 import type { FixedBatch, FixedFetch, PreparedBatch, PreparedWrite } from '../../ports/pipeline.ts'
 import type { PartitionWrite } from '../../ports/store.ts'
-import { partitionKey } from '../assignment.ts'
 import { createSerializer } from '../serialize.ts'
 import { untilAborted } from '../until-aborted.ts'
 import { joinFixedTopics } from './claims.ts'
 import { writeDeadLetters } from './dead-letters.ts'
+import { partitionKey } from './partition-key.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 import { type Prepared, prepareFetches, type Rejected } from './prepare.ts'
 import { createReadAhead } from './read-ahead.ts'
@@ -119,9 +119,9 @@ export async function createConsumerFixedServices(
     const open = await settle(record.writes, stop)
     ahead.begin()
     const refused = await writeInLanes(store, claims, open, stop)
-    const keys = new Set(refused.map(({ topic, partition }) => partitionKey(topic, partition)))
+    const keys = new Set(refused.map(partitionKey))
     for (const fetch of inHand?.message.fetches ?? []) {
-      if (keys.has(partitionKey(fetch.topic, fetch.partition))) await storePart(fetch, stop)
+      if (keys.has(partitionKey(fetch))) await storePart(fetch, stop)
     }
   }
 

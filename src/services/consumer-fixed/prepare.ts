@@ -4,15 +4,15 @@ import { copyMemory, counts, type ReaderMemory } from '../../domain/reader-rules
 import type { StoredChannel } from '../../domain/rows.ts'
 import type { TupleMemory } from '../../domain/tuple-memory.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
-import type { StoredRecord } from '../../ports/broker.ts'
+import type { StoredRecord, TopicPartition } from '../../ports/broker.ts'
 import type { FixedFetch, PreparedBatch, PreparedWrite } from '../../ports/pipeline.ts'
 import type { Claim, PartitionWrite, RowSegment } from '../../ports/store.ts'
-import { type AssignedPartition, partitionKey } from '../assignment.ts'
+import { partitionKey } from './partition-key.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 import { SegmentEncoder, writeRow } from './segment-encoder.ts'
 
 /** A record that cannot be stored, and why. */
-export interface Rejected extends AssignedPartition {
+export interface Rejected extends TopicPartition {
   readonly record: StoredRecord
   readonly error: TapelineError
 }
@@ -20,7 +20,7 @@ export interface Rejected extends AssignedPartition {
 export interface Prepared extends PreparedBatch {
   readonly rejected: readonly Rejected[]
   /** Partitions of which something lies between the claim and what was read: it must be read again from the claim. */
-  readonly torn: readonly AssignedPartition[]
+  readonly torn: readonly TopicPartition[]
 }
 
 /** The claim that a partition's rows are prepared for; undefined where this process holds none. */
@@ -67,7 +67,7 @@ export class Preparation {
   readonly #channels: ReadonlyMap<string, StoredChannel>
   readonly #partitions = new Map<string, PartitionRows>()
   readonly #rejected: Rejected[] = []
-  readonly #torn: AssignedPartition[] = []
+  readonly #torn: TopicPartition[] = []
 
   constructor(parts: PreparationParts, claimOf: ClaimOf) {
     this.#parts = parts
@@ -144,7 +144,7 @@ export class Preparation {
   }
 
   /** What comes behind this place of the batch is left out, and read again from the claim. */
-  #tear(rows: PartitionRows, { topic, partition }: AssignedPartition): void {
+  #tear(rows: PartitionRows, { topic, partition }: TopicPartition): void {
     rows.isTorn = true
     this.#torn.push({ topic, partition })
   }
@@ -165,7 +165,7 @@ export class Preparation {
   }
 
   #rowsOf({ topic, partition }: FixedFetch): PartitionRows | undefined {
-    const key = partitionKey(topic, partition)
+    const key = partitionKey({ topic, partition })
     const known = this.#partitions.get(key)
     if (known) return known
     const claim = this.#claimOf(topic, partition)

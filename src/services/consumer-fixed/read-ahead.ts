@@ -1,9 +1,9 @@
 import { delay } from '../../async/timers.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { FixedBatch, FixedFetch } from '../../ports/pipeline.ts'
-import { partitionKey } from '../assignment.ts'
 import { untilAborted } from '../until-aborted.ts'
 import type { Claims } from './claims.ts'
+import { partitionKey } from './partition-key.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 import { type ClaimOf, Preparation, type PreparationParts, type Prepared } from './prepare.ts'
 
@@ -61,7 +61,7 @@ export function createReadAhead(
         preparation.add(fetch)
         if (fetch.kind === 'truncated') continue
         if (fetch.kind === 'records') records += fetch.records.length
-        left.set(partitionKey(fetch.topic, fetch.partition), fetch.endOffset - fetch.nextOffset)
+        left.set(partitionKey(fetch), fetch.endOffset - fetch.nextOffset)
       }
       return polled.length > 0
     }

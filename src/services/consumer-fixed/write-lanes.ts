@@ -1,10 +1,11 @@
 import { withDeadline } from '../../control/deadline.ts'
 import { type TapelineError, toTapelineError } from '../../errors.ts'
+import type { TopicPartition } from '../../ports/broker.ts'
 import type { PreparedWrite, WritePart } from '../../ports/pipeline.ts'
 import type { Claim, PartitionWrite, Store } from '../../ports/store.ts'
-import { type AssignedPartition, partitionKey } from '../assignment.ts'
 import { chunkCount, joinSpreads, MOST_CHUNKS, NO_CHUNKS } from './chunk-spread.ts'
 import type { Claims } from './claims.ts'
+import { partitionKey } from './partition-key.ts'
 import { rowsOf } from './prepare.ts'
 import { isForParts } from './store-in-parts.ts'
 
@@ -12,7 +13,7 @@ import { isForParts } from './store-in-parts.ts'
 const WRITE_TIMEOUT_MS = 60_000
 
 /** A partition that was not written, since the database refuses a row that was to go with it, or so many rows at once. */
-interface Refused extends AssignedPartition {
+interface Refused extends TopicPartition {
   readonly error: TapelineError
 }
 
@@ -32,10 +33,10 @@ export async function writeInLanes(
 
   const writeLane = async (lane: readonly PreparedWrite[]): Promise<void> => {
     /** The claims of what is still to be written, and those that the database has moved on. */
-    const open = new Map(lane.map(({ claim }) => [keyOf(claim), claim]))
+    const open = new Map(lane.map(({ claim }) => [partitionKey(claim), claim]))
     const advanced = new Map<string, Claim>()
-    const leave = (partitions: readonly AssignedPartition[]): void => {
-      for (const each of partitions) open.delete(keyOf(each))
+    const leave = (partitions: readonly TopicPartition[]): void => {
+      for (const each of partitions) open.delete(partitionKey(each))
     }
 
     const writeOne = async (transaction: Transaction): Promise<void> => {
@@ -47,8 +48,8 @@ export async function writeInLanes(
       try {
         const moved = await withDeadline(signal, WRITE_TIMEOUT_MS, (stop) => store.write(parts, stop))
         for (const claim of moved) {
-          open.set(keyOf(claim), claim)
-          advanced.set(keyOf(claim), claim)
+          open.set(partitionKey(claim), claim)
+          advanced.set(partitionKey(claim), claim)
         }
       } catch (error) {
         const failure = toTapelineError(error, 'STORE_UNAVAILABLE')
@@ -83,10 +84,6 @@ export async function writeInLanes(
   return refused
 }
 
-function keyOf({ topic, partition }: AssignedPartition): string {
-  return partitionKey(topic, partition)
-}
-
 /** Parts of several partitions that are written together. */
 type Transaction = { readonly key: string; readonly part: WritePart }[]
 
@@ -100,7 +97,7 @@ function transactionsOf(lane: readonly PreparedWrite[]): Transaction[] {
     for (const { claim, parts } of lane) {
       const part = parts[round]
       if (part === undefined) continue
-      const key = keyOf(claim)
+      const key = partitionKey(claim)
       const joined = joinSpreads(chunks, part.chunks)
       if (current !== undefined && chunkCount(joined) <= MOST_CHUNKS) {
         current.push({ key, part })

@@ -12,7 +12,7 @@ import type { Registry } from '../../control/registry.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
-import { type Claim, Holding } from '../holding/holding.ts'
+import { type Claiming, Holding } from '../holding/holding.ts'
 
 type Body<R> = R extends RegistryRecord ? Omit<R, 'v' | 'instance' | 'epoch'> : never
 
@@ -109,7 +109,7 @@ export function createLeader({ broker, names, registry, instance, now, log }: Le
     }
   }
 
-  const takeOver = async ({ signal, succeed }: Claim<number, Ownership>): Promise<void> => {
+  const takeOver = async ({ signal, succeed }: Claiming<number, Ownership>): Promise<void> => {
     const claimed = await claimOwnership(broker, names, names.leaderId, instance, now(), signal)
     try {
       await registry.reached(claimed.epoch + 1, signal)

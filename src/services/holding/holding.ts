@@ -31,7 +31,7 @@ interface HoldingOptions<Key, Value, Former> {
 }
 
 /** A claim under way. What it tells nothing of is claimed again. */
-export interface Claim<Key, Value> {
+export interface Claiming<Key, Value> {
   readonly partitions: readonly TopicPartition[]
   /** Also aborts when the group may have given the partitions to others. */
   readonly signal: AbortSignal
@@ -105,7 +105,7 @@ export class Holding<Key, Value, Former = undefined> {
    * Claims what is due; one claim at a time. Resolves at once where nothing is. Raises what `work` raises; FENCED of it refuses all that is
    * claimed.
    */
-  async claim(signal: AbortSignal, work: (claim: Claim<Key, Value>) => Promise<void>): Promise<void> {
+  async claim(signal: AbortSignal, work: (claim: Claiming<Key, Value>) => Promise<void>): Promise<void> {
     const partitions = this.due
     if (partitions.length === 0) return
     const generation = this.#generation

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TapelineError } from '../../../src/errors.ts'
 import type { GroupOptions } from '../../../src/ports/broker.ts'
-import { type Claim, Holding } from '../../../src/services/holding/holding.ts'
+import { type Claiming, Holding } from '../../../src/services/holding/holding.ts'
 
 const NEVER = new AbortController().signal
 const TOPIC = 't'
@@ -33,11 +33,11 @@ async function setUp(outlastsOutages?: true) {
       group?.onAssignment(partitions.map((partition) => ({ topic: TOPIC, partition }))),
     doubtGroup: () => group?.onDoubt?.(),
     due: () => holding.due.map(({ partition }) => partition),
-    claim: (work: (claim: Claim<number, number>) => void = succeedAll) =>
+    claim: (work: (claim: Claiming<number, number>) => void = succeedAll) =>
       holding.claim(NEVER, async (claim) => work(claim)),
   }
 
-  function succeedAll({ partitions, succeed }: Claim<number, number>): void {
+  function succeedAll({ partitions, succeed }: Claiming<number, number>): void {
     claims++
     for (const { partition } of partitions) succeed(partition, claims)
   }

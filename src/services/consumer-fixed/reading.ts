@@ -1,0 +1,112 @@
+import { delay } from '../../async/timers.ts'
+import { toTapelineError } from '../../errors.ts'
+import type { PollOptions, Reader, TopicPartition } from '../../ports/broker.ts'
+import type { FixedFetch } from '../../ports/pipeline.ts'
+import type { Claim } from '../../ports/store.ts'
+import { partitionKey } from './partition-key.ts'
+import type { ConsumerFixedParts } from './parts.ts'
+
+const CLOSE_MS = 2_000
+
+/** The reader of the claimed partitions, and where it stands in each. */
+export interface Reading {
+  /** Reads a partition from its claim on. */
+  start(claim: Claim): void
+  stop(partition: TopicPartition): void
+  poll(options: PollOptions, signal: AbortSignal): Promise<readonly FixedFetch[]>
+  close(): Promise<void>
+}
+
+/** `lose` hears of a topic that is gone. */
+export function createReading(
+  { broker, log, meter }: ConsumerFixedParts,
+  lose: (topic: string) => void,
+): Reading {
+  let reader: Reader | undefined
+  const positions = new Map<string, { readonly topic: string; readonly partition: number; offset: number }>()
+  /** Partitions in which the reader stands elsewhere than it should. */
+  const moved = new Set<string>()
+  let dropped: TopicPartition[] = []
+
+  /** Puts the reader where it should be. */
+  const settle = async (signal: AbortSignal): Promise<Reader> => {
+    reader ??= await broker.openReader(signal)
+    const gone = dropped
+    dropped = []
+    if (gone.length > 0) await reader.unassign(gone, signal)
+    const targets = [...moved].flatMap((key) => positions.get(key) ?? [])
+    for (const [topic, own] of Map.groupBy(targets, (target) => target.topic)) {
+      try {
+        await reader.assign(
+          own.map((target) => ({ ...target })),
+          signal,
+        )
+      } catch (error) {
+        // One that is gone holds up no other.
+        if (toTapelineError(error).code !== 'TOPIC_UNKNOWN') throw error
+        lose(topic)
+      }
+    }
+    moved.clear()
+    return reader
+  }
+
+  /** After a poll that failed nobody knows where the reader stands: a new one begins where the last good poll ended. */
+  const discard = async (): Promise<void> => {
+    const former = reader
+    reader = undefined
+    dropped = []
+    for (const key of positions.keys()) moved.add(key)
+    await former?.close(AbortSignal.timeout(CLOSE_MS)).catch((error: unknown) => {
+      log.debug({ code: toTapelineError(error).code }, 'a reader did not close')
+    })
+  }
+
+  return {
+    start(claim) {
+      const { topic, partition, nextOffset } = claim
+      const key = partitionKey(claim)
+      positions.set(key, { topic, partition, offset: nextOffset })
+      moved.add(key)
+      dropped = dropped.filter((each) => partitionKey(each) !== key)
+    },
+    stop({ topic, partition }) {
+      const key = partitionKey({ topic, partition })
+      if (positions.delete(key)) dropped.push({ topic, partition })
+      moved.delete(key)
+    },
+    async poll(options, signal) {
+      const result: FixedFetch[] = []
+      if (positions.size === 0) {
+        await delay(options.waitMs, signal)
+        return result
+      }
+      try {
+        const before = new Map(positions)
+        const current = await settle(signal)
+        for (const fetch of await current.poll(options, signal)) {
+          if (fetch.kind === 'deleted') {
+            lose(fetch.topic)
+            continue
+          }
+          const key = partitionKey(fetch)
+          const position = positions.get(key)
+          // Given up during the poll, or claimed anew: what was read belongs to the former position.
+          if (position === undefined || before.get(key) !== position) continue
+          result.push({ ...fetch, from: position.offset })
+          position.offset = fetch.kind === 'truncated' ? fetch.earliest : fetch.nextOffset
+          if (fetch.kind === 'truncated') continue
+          const labels = { topic: fetch.topic, partition: String(fetch.partition) }
+          meter.gauge('consumer_lag_records', fetch.endOffset - fetch.nextOffset, labels)
+        }
+      } catch (error) {
+        await discard()
+        throw error
+      }
+      return result
+    },
+    async close() {
+      await reader?.close(AbortSignal.timeout(CLOSE_MS))
+    },
+  }
+}
