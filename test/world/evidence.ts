@@ -44,6 +44,36 @@ export function readFixed(broker: MemoryBroker): { readonly [C in Channel]: read
   ) as unknown as { [C in Channel]: FixedRecord<C>[] }
 }
 
+/** What lay in the ends that fixed topics have lost, whether it counted or not; and which offsets came a second time there. */
+export function readLost(broker: MemoryBroker): LostFixed {
+  const records = { trade: [], quote: [], candle: [], book: [], status: [] }
+  const ranges = new Map<string, { readonly from: number; readonly to: number }[]>()
+  for (const channel of CHANNELS)
+    for (const { number, earliest, lostEnds } of broker.topics.get(fixedTopic('market', channel))
+      ?.partitions ?? []) {
+      if (lostEnds.length > 0) ranges.set(placeOf(channel, number), lostEnds)
+      for (const record of lostEnds.flatMap((lost) => lost.records))
+        if (record.headers.kind === 'event' && record.value !== null)
+          (records[channel] as FixedRecord[]).push(decodeFixed(channel, number, earliest, record))
+    }
+  return {
+    records,
+    isAgain: (channel, shard, offset) =>
+      ranges.get(placeOf(channel, shard))?.some(({ from, to }) => from <= offset && offset < to) ?? false,
+  }
+}
+
+/** What fixed topics have lost with their ends. */
+export interface LostFixed {
+  readonly records: { readonly [C in Channel]: readonly FixedRecord<C>[] }
+  /** Whether an offset was given once before, to what was lost. */
+  isAgain(channel: Channel, shard: number, offset: number): boolean
+}
+
+function placeOf(channel: Channel, shard: number): string {
+  return `${channel}:${shard}`
+}
+
 function decodeFixed(channel: Channel, shard: number, earliest: number, record: StoredRecord): FixedRecord {
   const { offset, value, headers } = record
   const bytes = value ?? new Uint8Array()
@@ -65,6 +95,31 @@ export function readDynamic(topic: MemoryTopic): DynamicRecord[] {
   }))
 }
 
+/**
+ * What a stream holds of a fixed partition, as who reads it from its beginning counts it: where that partition begins anew, what the
+ * stream has of it from there on comes again.
+ */
+export function readDerived(topic: MemoryTopic, shard: number): DynamicRecord[] {
+  const byOffset = new Map(readDynamic(topic).map((record) => [record.offset, record]))
+  let found: DynamicRecord[] = []
+  for (const { offset, headers } of topic.partitions[0]?.archive ?? []) {
+    const record = byOffset.get(offset)
+    if (record?.shard === shard) found.push(record)
+    const { kind, position } = headers
+    if (kind === 'marker' && position?.partition === shard)
+      found = found.filter(({ cause }) => cause < position.offset)
+  }
+  return found
+}
+
+/** Behind which places of a dynamic topic its readers are told `reset`. */
+export function resetsIn(topic: MemoryTopic): number[] {
+  const records = topic.partitions[0]?.archive ?? []
+  return records.flatMap(({ headers, value, offset }) =>
+    headers.kind === 'marker' && value !== null ? [offset + 1] : [],
+  )
+}
+
 /** Records of a partition that are gone for good, as somebody was told: both ends are gone. */
 export interface Hole {
   readonly place: string
@@ -72,13 +127,13 @@ export interface Hole {
   readonly to: number
 }
 
-/** What the markers in a dynamic topic tell of fixed records that are gone, by shard; and where they lie. */
-export function holesIn(topic: MemoryTopic): (Hole & { readonly at: number })[] {
+/** What the markers in a dynamic topic tell of fixed records that are gone, by shard. */
+export function holesIn(topic: MemoryTopic): Hole[] {
   const records = topic.partitions[0]?.archive ?? []
-  return records.flatMap(({ headers, value, offset }) => {
+  return records.flatMap(({ headers, value }) => {
     if (headers.kind !== 'marker' || value === null) return []
     const told = /fixed records (\d+) to (\d+) of shard (\d+) are gone/.exec(Buffer.from(value).toString())
-    return told ? [{ place: `${told[3]}`, from: Number(told[1]), to: Number(told[2]), at: offset }] : []
+    return told ? [{ place: `${told[3]}`, from: Number(told[1]), to: Number(told[2]) }] : []
   })
 }
 

@@ -15,6 +15,9 @@ interface FaultKind {
 /** A topic keeps a record for so long at least. */
 const SHORTEST_KEPT_MS = 5_000
 
+/** So many records a partition loses at its end. */
+const MOST_LOST = 60
+
 /** All that can go wrong in a world. */
 export const FAULTS = {
   storm: {
@@ -195,6 +198,18 @@ export const FAULTS = {
     lasts: [0, 0],
     begin: (simulation, random) => removeOld(simulation, random, isOfStream),
   },
+  truncation: {
+    what: 'fixed topics lose their ends, as under a leader that has not all copies, and grow again',
+    weight: 1,
+    lasts: [0, 0],
+    begin: (simulation, random) => loseEnds(simulation, random, (name) => name.startsWith('market.')),
+  },
+  shortening: {
+    what: 'topics of streams lose their ends, and grow again',
+    weight: 1,
+    lasts: [0, 0],
+    begin: (simulation, random) => loseEnds(simulation, random, isOfStream),
+  },
   others: {
     what: 'somebody else deletes the topic of a stream, and may make it anew',
     weight: 1,
@@ -272,6 +287,19 @@ function removeOld(
     if (isMeant(spec.name) && random() < 0.5)
       for (const partition of partitions)
         partition.removeOlder(clock.now - SHORTEST_KEPT_MS - random() * 20_000)
+  return () => {}
+}
+
+/** Most partitions lose few records, some many. */
+function loseEnds(
+  { world: { broker } }: Simulation,
+  random: Random,
+  isMeant: (name: string) => boolean,
+): () => void {
+  for (const { spec, partitions } of broker.topics.values())
+    if (isMeant(spec.name) && random() < 0.5)
+      for (const partition of partitions)
+        if (random() < 0.7) partition.cut(partition.end - Math.ceil(random() ** 3 * MOST_LOST))
   return () => {}
 }
 

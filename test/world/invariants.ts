@@ -1,15 +1,16 @@
-import { marketKey, shardOf } from '../../src/domain/events.ts'
+import { marketKey, type Quote, shardOf, type Trade } from '../../src/domain/events.ts'
 import { matchesMarket } from '../../src/domain/routing.ts'
 import type { Application } from './application.ts'
 import type { readFixed } from './evidence.ts'
 import {
-  type DynamicRecord,
   type FixedRecord,
-  type Hole,
   holesIn,
   holesInRows,
   isGone,
+  type LostFixed,
+  readDerived,
   readDynamic,
+  resetsIn,
 } from './evidence.ts'
 import type { Exchange, Handed } from './exchange.ts'
 import type { Gift } from './groups.ts'
@@ -26,6 +27,7 @@ type Fixed = ReturnType<typeof readFixed>
 export function checkTrades(
   { ledger, watchedSince }: Pick<Exchange, 'ledger' | 'watchedSince'>,
   fixed: Fixed,
+  lost: LostFixed,
 ): Violation[] {
   const violations: Violation[] = []
   const published = new Map<string, Map<string, FixedRecord<'trade'>>>()
@@ -42,18 +44,20 @@ export function checkTrades(
       })
     ofMarket.set(record.event.id, record)
   }
+  const lostIds = new Set(lost.records.trade.map(({ event }) => event.id))
   for (const [market, trades] of Map.groupBy(ledger, marketKey)) {
     const ofMarket = published.get(market) ?? new Map()
     const since = watchedSince.get(market) ?? Number.POSITIVE_INFINITY
     const first = trades.findIndex(({ id, ts }) => ts >= since || ofMarket.has(id))
     const last = trades.findLastIndex(({ id }) => ofMarket.has(id))
-    const gaps = fixed.status.filter(
+    // A gap that was told may lie in an end that was lost.
+    const gaps = [...fixed.status, ...lost.records.status].filter(
       ({ event, market: about }) => event.state === 'gap' && (event.symbol === undefined || about === market),
     )
     if (first < 0 || last < 0) continue
     for (const { id, ts } of trades.slice(first, last)) {
       const isFlagged = gaps.some(({ event: { from = 0, to = 0 } }) => from <= ts && ts <= to)
-      if (!ofMarket.has(id) && !isFlagged)
+      if (!ofMarket.has(id) && !isFlagged && !lostIds.has(id))
         violations.push({
           promise: 'trade lost',
           detail: `${market} ${id} of ${ts} is missing, and no gap says so`,
@@ -82,10 +86,11 @@ export function checkKept(
     readonly killed: ReadonlySet<string>
   },
   fixed: Fixed,
+  lost: LostFixed,
 ): Violation[] {
   const published = new Set([
-    ...fixed.trade.map(({ event }) => `trade ${event.id}`),
-    ...fixed.quote.map(({ event }) => `quote ${event.bid}`),
+    ...[...fixed.trade, ...lost.records.trade].map(({ event }) => `trade ${event.id}`),
+    ...[...fixed.quote, ...lost.records.quote].map(({ event }) => `quote ${event.bid}`),
   ])
   const perShard = Array.from({ length: partitions }, (_, k) => ({
     given: gifts.filter(
@@ -124,68 +129,104 @@ function isAlone(
 }
 
 /** The store leaves out trades that may be repeats, and are. */
-function withoutRepeats(records: readonly FixedRecord<'trade'>[]): FixedRecord<'trade'>[] {
+function withoutRepeats(records: readonly FixedRecord[]): FixedRecord[] {
   const known = new Set<string>()
-  return records.filter(({ market, event: { id, maybe } }) => {
+  return records.filter(({ market, event }) => {
+    const { id, maybe } = event as Trade
     const isRepeat = maybe === true && known.has(`${market} ${id}`)
     known.add(`${market} ${id}`)
     return !isRepeat
   })
 }
 
-/** R6: the rows are what counts in the fixed topics, each once, but for what a gap says that retention has removed. */
-export function checkRows(store: MemoryStore, fixed: Fixed): Violation[] {
+/**
+ * R6: the rows are what counts in the fixed topics, each once, but for what a gap says that retention has removed. What a topic has lost with
+ * its end may have been stored before; what came in its place is missing where the consumer began anew meanwhile, beyond it.
+ */
+export function checkRows(store: MemoryStore, fixed: Fixed, lost: LostFixed): Violation[] {
   const holes = holesInRows(store)
-  const kept = <C extends 'trade' | 'quote'>(channel: C): readonly FixedRecord<C>[] =>
-    (fixed[channel] as readonly FixedRecord<C>[]).filter(
+  return (['trade', 'quote'] as const).flatMap((channel): Violation[] => {
+    const records: readonly FixedRecord[] = fixed[channel]
+    const kept = records.filter(
       ({ shard, offset }) => !isGone(holes, `${NAMES.fixed[channel]}:${shard}`, offset),
     )
-  const expected = {
-    trade: withoutRepeats(kept('trade')).map(
-      ({ event: { exchange, symbol, id } }) => `${exchange} ${symbol} ${id}`,
-    ),
-    quote: kept('quote').map(({ event: { exchange, symbol, bid } }) => `${exchange} ${symbol} ${bid}`),
-  }
-  return (['trade', 'quote'] as const).flatMap((channel): Violation[] => {
-    const { missing, extra } = difference(expected[channel], store.rows.get(channel) ?? [])
-    if (missing.length + extra.length === 0) return []
+    const mayMiss = new Set(
+      kept.filter(({ shard, offset }) => lost.isAgain(channel, shard, offset)).map(rowOf),
+    )
+    const mayHave = new Set((lost.records[channel] as readonly FixedRecord[]).map(rowOf))
+    const expected = withoutRepeats(kept).map(rowOf)
+    const found = store.rows.get(channel) ?? []
+    const { missing, extra } = difference(expected, found)
+    const [lacks, has] = [
+      missing.filter((row) => !mayMiss.has(row)),
+      extra.filter((row) => !mayHave.has(row)),
+    ]
+    const twice = extra.filter((row) => mayHave.has(row) && found.indexOf(row) !== found.lastIndexOf(row))
+    if (lacks.length + has.length + twice.length === 0) return []
     return [
       {
         promise: 'rows',
-        detail: `${channel}: missing ${some(missing)}; too many ${some(extra)}`,
+        detail: `${channel}: missing ${some(lacks)}; too many ${some(has)}; stored again ${some(twice)}`,
       },
     ]
   })
 }
 
+/** As the database in memory tells rows apart. */
+function rowOf({ event }: FixedRecord): string {
+  const { exchange, symbol, id, bid } = event as Trade & Quote
+  return `${exchange} ${symbol} ${id ?? bid}`
+}
+
 /** R4: each dynamic topic holds the matching fixed records from its stream's start on, each once, in order. */
-export function checkDynamic(registered: Registered, broker: MemoryBroker, fixed: Fixed): Violation[] {
+export function checkDynamic(
+  registered: Registered,
+  broker: MemoryBroker,
+  fixed: Fixed,
+  lost: LostFixed,
+): Violation[] {
   return [...registered.streams.values()].flatMap((stream): Violation[] => {
     const topic = topicById(broker, stream.topicId)
     if (topic === undefined || broker.takenAway.has(topic.id)) return []
-    const found = readDynamic(topic)
-    const holes = holesIn(topic)
     const shards = new Set(fixed[stream.spec.channel].map(({ shard }) => shard))
-    return [...shards].flatMap((shard) => checkShard(stream, shard, fixed, found, holes))
+    return [...shards].flatMap((shard) => checkShard(stream, shard, topic, fixed, lost))
   })
 }
 
 function checkShard(
   stream: RegisteredStream,
   shard: number,
+  topic: MemoryTopic,
   fixed: Fixed,
-  found: readonly DynamicRecord[],
-  holes: readonly Hole[],
+  lost: LostFixed,
 ): Violation[] {
+  const { channel } = stream.spec
   const start = stream.start[shard] ?? 0
+  const holes = holesIn(topic)
+  const nameOf = ({ offset, text }: { readonly offset: number; readonly text: string }): string =>
+    `${offset} ${text}`
+  // A start in an end that was lost: what came in its place may be derived as well.
+  const mayHave = new Set([
+    ...(lost.records[channel] as readonly FixedRecord[])
+      .filter((record) => record.shard === shard)
+      .map(nameOf),
+    ...wanted(stream, fixed)
+      .filter((record) => record.shard === shard && record.offset < start)
+      .filter(({ offset }) => lost.isAgain(channel, shard, offset))
+      .map(nameOf),
+  ])
   const expected = wanted(stream, fixed)
     .filter((record) => record.shard === shard && record.offset >= start)
     .filter(({ offset }) => !isGone(holes, `${shard}`, offset))
-    .map(({ offset, text }) => `${offset} ${text}`)
-  const derived = found
-    .filter(({ shard: of, cause }) => !isGone(holes, `${of}`, cause))
-    .filter(({ shard: of, cause, at }) => of === shard && cause >= start && at <= (stream.endedAt ?? at))
-    .map(({ cause, text }) => `${cause} ${text}`)
+    .map(nameOf)
+  const derived = readDerived(topic, shard)
+    .filter(({ cause }) => !isGone(holes, `${shard}`, cause))
+    .filter(({ at }) => at <= (stream.endedAt ?? at))
+    .map(({ cause, text }) => ({ cause, name: nameOf({ offset: cause, text }) }))
+    .filter(
+      ({ cause, name }) => (cause >= start || lost.isAgain(channel, shard, cause)) && !mayHave.has(name),
+    )
+    .map(({ name }) => name)
   const problem = compareLists(expected, derived, stream.state === 'ready')
   return problem === undefined
     ? []
@@ -233,8 +274,7 @@ export function checkApplication(application: Application, broker: MemoryBroker)
       const before = parts[i - 1]?.topicId ?? part.topicId
       const isTaken = broker.takenAway.has(before) || broker.takenAway.has(part.topicId)
       const isHole =
-        part.offset <= (topic.partitions[0]?.earliest ?? 0) ||
-        holesIn(topic).some(({ at }) => at + 1 === part.offset)
+        part.offset <= (topic.partitions[0]?.earliest ?? 0) || resetsIn(topic).includes(part.offset)
       const reset =
         part.reset === undefined || isTaken || isHole ? [] : [violation(`it was told reset: ${part.reset}`)]
       return [...reset, ...(problem === undefined ? [] : [violation(`from ${part.offset} on: ${problem}`)])]

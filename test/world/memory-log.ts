@@ -7,6 +7,14 @@ export interface PartitionWatcher {
   readonly onDeleted: () => void
 }
 
+/** An end that a partition has lost: a leader without it went on. */
+export interface LostEnd {
+  /** The first offset that was lost, and the end until then. */
+  readonly from: number
+  readonly to: number
+  readonly records: readonly StoredRecord[]
+}
+
 /** One partition of a log in memory. Offsets may have holes, as those of Kafka have: control records, compaction. */
 export class MemoryPartition {
   readonly number: number
@@ -14,8 +22,9 @@ export class MemoryPartition {
   end = 0
   /** What can be read. */
   records: StoredRecord[] = []
-  /** All that was ever appended. */
-  readonly archive: StoredRecord[] = []
+  /** All that was ever appended, but for ends that were lost. */
+  archive: StoredRecord[] = []
+  readonly lostEnds: LostEnd[] = []
   readonly watchers = new Set<PartitionWatcher>()
   #lastTimestamp = 0
 
@@ -68,9 +77,24 @@ export class MemoryPartition {
 
   /** The log loses its end, as in a power failure. */
   cut(end: number): void {
-    this.end = Math.max(this.earliest, Math.min(end, this.end))
-    this.records = this.records.filter((record) => record.offset < this.end)
+    const to = this.end
+    this.end = Math.max(this.earliest, Math.min(end, to))
+    if (this.end === to) return
+    const isLost = ({ offset }: StoredRecord): boolean => offset >= this.end
+    const records = this.archive.filter(isLost)
+    this.lostEnds.push({ from: this.end, to, records })
+    this.records = this.records.filter((record) => !isLost(record))
+    this.archive = this.archive.filter((record) => !isLost(record))
     this.#notify()
+  }
+
+  /**
+   * The first offset from which the log differs from what it was when it had lost so many ends; undefined where that is the same before a
+   * position.
+   */
+  divergence(lostEnds: number, position: number): number | undefined {
+    const from = Math.min(...this.lostEnds.slice(lostEnds).map((lost) => lost.from))
+    return from < position ? from : undefined
   }
 
   /** Keeps the last record of each key before an offset, tombstones too: they stay for a day. */

@@ -10,10 +10,17 @@ interface Position {
   readonly partition: MemoryPartition
   readonly watcher: PartitionWatcher
   offset: number
+  /**
+   * How many ends the log had lost when it was last read from here: what has changed since shows, as the leaders' epochs tell it. Undefined
+   * while nothing was read.
+   */
+  lostEnds: number | undefined
 }
 
+type Standing = Pick<Position, 'offset' | 'lostEnds'>
+
 interface Taken {
-  readonly positions: { readonly position: Position; readonly from: number; readonly to: number }[]
+  readonly positions: { readonly position: Position; readonly before: Standing; readonly to: number }[]
   readonly deleted: readonly string[]
 }
 
@@ -47,7 +54,7 @@ export class MemoryReader implements Reader {
     const found = positions.map(({ topic: name, partition: number, offset }): Position => {
       const topic = this.#find(name)
       const watcher = { onAppended: () => this.#wake?.(), onDeleted: () => this.#delete(name) }
-      return { topic, partition: topic.partition(number), watcher, offset }
+      return { topic, partition: topic.partition(number), watcher, offset, lostEnds: undefined }
     })
     this.#leave(positions)
     for (const position of found) {
@@ -79,7 +86,8 @@ export class MemoryReader implements Reader {
   /** The answer of the last poll was lost: the next one gives it again, of what is still read from there. */
   putBack(): void {
     const { positions, deleted } = this.#taken
-    for (const { position, from, to } of positions) if (position.offset === to) position.offset = from
+    for (const { position, before, to } of positions)
+      if (position.offset === to) Object.assign(position, before)
     for (const topic of deleted) this.#deleted.add(topic)
     this.#taken = NOTHING
   }
@@ -108,12 +116,14 @@ export class MemoryReader implements Reader {
     let records = 0
     for (const [key, position] of [...this.#positions]) {
       if (records >= maxRecords) break
-      const { topic, partition, offset } = position
+      const { topic, partition, offset, lostEnds } = position
       const place = { topic: topic.spec.name, partition: partition.number }
-      if (offset < partition.earliest || offset > partition.end) {
-        position.offset = offset < partition.earliest ? partition.earliest : partition.end
-        positions.push({ position, from: offset, to: position.offset })
-        fetches.push({ kind: 'truncated', ...place, position: offset, earliest: position.offset })
+      const moved = movedTo(position)
+      if (moved !== undefined) {
+        position.offset = moved
+        if (lostEnds !== undefined) position.lostEnds = partition.lostEnds.length
+        positions.push({ position, before: { offset, lostEnds }, to: moved })
+        fetches.push({ kind: 'truncated', ...place, position: offset, earliest: moved })
         continue
       }
       if (offset === partition.end) continue
@@ -121,7 +131,8 @@ export class MemoryReader implements Reader {
       const last = found.at(-1)
       const isAll = last === undefined || partition.from(last.offset + 1, 1).length === 0
       position.offset = isAll ? partition.end : last.offset + 1
-      positions.push({ position, from: offset, to: position.offset })
+      position.lostEnds = partition.lostEnds.length
+      positions.push({ position, before: { offset, lostEnds }, to: position.offset })
       records += found.length
       fetches.push({
         kind: 'records',
@@ -176,6 +187,15 @@ export class MemoryReader implements Reader {
   #refuseWhenClosed(): void {
     if (this.#isClosed) throw closed()
   }
+}
+
+/** Where reading goes on instead: retention has passed the position, the log ends before it, or differs from what was read. */
+function movedTo({ partition, offset, lostEnds }: Position): number | undefined {
+  const { earliest, end } = partition
+  const differs = lostEnds === undefined ? undefined : partition.divergence(lostEnds, offset)
+  if (differs !== undefined) return Math.max(earliest, differs)
+  if (offset < earliest) return earliest
+  return offset > end ? end : undefined
 }
 
 function closed(): TapelineError {

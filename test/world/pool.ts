@@ -63,7 +63,8 @@ class Lane {
       const onAbort = (): void => settle(undefined)
       const look = (): void => {
         const now = Atomics.load(this.#steps, 0)
-        if (now !== steps) [steps, since] = [now, performance.now()]
+        // Before its first step a thread that has just begun is reading the code.
+        if (now !== steps || now === 0) [steps, since] = [now, performance.now()]
         if (performance.now() - since < SPINNING_MS) return
         void this.close()
         const detail = 'something runs for ever, and waits for nothing: the process would hang'

@@ -3,7 +3,7 @@ import { exponential, type Random, seededRandom } from '../../src/simulator/rand
 import { quietLog } from '../quiet.ts'
 import { Application, type Gateway } from './application.ts'
 import { Host, type VirtualClock } from './clock.ts'
-import { readFixed } from './evidence.ts'
+import { readFixed, readLost } from './evidence.ts'
 import { EXCHANGE, Exchange } from './exchange.ts'
 import { chooseFault, FAULTS, type FaultName } from './faults.ts'
 import { Groups } from './groups.ts'
@@ -225,19 +225,21 @@ export class Simulation {
   #check(): Violation[] {
     const { broker, store, exchange, groups, config, clock } = this.world
     const fixed = readFixed(broker)
+    const lost = readLost(broker)
     const registered = readRegistry(broker)
     const { partitions } = config.topics
     const { handed } = exchange
     return [
-      ...checkTrades(exchange, fixed),
+      ...checkTrades(exchange, fixed, lost),
       ...checkKept(
         { handed, gifts: groups.gifts, takeOvers: broker.takeOvers, partitions, killed: this.killed },
         fixed,
+        lost,
       ),
       ...this.watch.violations,
       ...this.watch.checkPace(handed, broker.takeOvers, fixed.trade),
-      ...checkRows(store, fixed),
-      ...checkDynamic(registered, broker, fixed),
+      ...checkRows(store, fixed, lost),
+      ...checkDynamic(registered, broker, fixed, lost),
       ...this.applications.flatMap((application) => checkApplication(application, broker)),
       ...checkRegistry(registered, broker, this.#foreign),
       ...checkActors(this.processes),

@@ -14,8 +14,15 @@ interface JudgedLogs {
   readonly lost: ReadonlyMap<Channel, LostLog>
 }
 
+/** What an owner that was this process itself knows of the logs: how far each was acknowledged, and which have lost their ends since. */
+interface KnownEnds {
+  readonly expected: Readonly<Record<Channel, number>>
+  readonly lostFrom: LostEnds
+}
+
 /**
- * Compares the positions of a checkpoint with the fixed topics as the broker shows them. One that somebody made anew is read from its beginning, and one
+ * Compares the positions of a checkpoint, and what was acknowledged to this process itself, with the fixed topics as the broker shows them, and
+ * with where the own markers lie. One that somebody made anew is read from its beginning, and one
  * that is shorter than it was (it lost its end in a power failure) from there. Both are told. Streams begin anew, with a `reset`, where they hold
  * positions that come a second time: those of a topic that was made anew at once, the others when what they hold is read.
  */
@@ -24,7 +31,8 @@ export function judgeLogs(
   k: number,
   checkpoint: Checkpoint,
   shown: ReadonlyMap<string, TopicDescription>,
-  lostFrom: LostEnds,
+  markers: Readonly<Record<Channel, number>>,
+  former: KnownEnds | undefined,
 ): JudgedLogs {
   const positions = { ...checkpoint.positions }
   const epochs = { ...checkpoint.epochs }
@@ -48,8 +56,10 @@ export function judgeLogs(
       delete epochs[channel]
       return { id, since: registry.view.nextOffset }
     }
-    const at = Math.min(lostFrom[channel] ?? position, end)
-    if (at < position || lostFrom[channel] !== undefined) {
+    const reached = Math.max(position, former?.expected[channel] ?? 0)
+    const lostFrom = former?.lostFrom[channel]
+    const at = Math.min(lostFrom ?? reached, end, markers[channel])
+    if (at < reached || lostFrom !== undefined) {
       const reason = `partition ${k} of ${topic} has lost its end: it went on at ${at}`
       tell(channel, { code: 'OFFSET_OUT_OF_RANGE', reason, at, registryOffset: registry.view.nextOffset })
       positions[channel] = Math.min(position, at)

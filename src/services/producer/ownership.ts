@@ -133,7 +133,11 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
 
   const loseEnd = (k: number, channel: Channel, offset: number): void => {
     log.error({ shard: k, topic: topics[channel], offset }, 'a fixed topic is shorter than it was')
-    lostEnds.set(k, { ...lostEnds.get(k), [channel]: offset })
+    const lostFrom = { ...lostEnds.get(k), [channel]: offset }
+    const inDoubt = former.get(k)
+    if (inDoubt !== undefined) former.set(k, { ...inDoubt, lostFrom })
+    else if (!shards.has(k)) return
+    lostEnds.set(k, lostFrom)
     doubt([k])
   }
 

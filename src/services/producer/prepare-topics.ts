@@ -45,7 +45,7 @@ interface Prepared {
 
 /**
  * Prepares dynamic topics for the first records of this owner (R8): a marker of each shard, and what the topic holds already. A
- * stream that started behind this owner's own marker cannot hold anything of it, so its topic need not be read and its marker
+ * stream that this owner was there before cannot hold anything of others that counts, so its topic need not be read and its marker
  * travels with its records.
  */
 export async function prepareTopics(
@@ -62,11 +62,18 @@ export async function prepareTopics(
       (shard) => route.progress.get(shard.k)?.prepared === false,
     )
     if (unprepared.length === 0) continue
-    const old = unprepared.filter((shard) => startOf(route, shard) <= shard.tails[route.channel].marker)
-    if (old.length > 0) toRead.push({ route, shards: unprepared })
+    if (unprepared.some((shard) => mayHold(route, shard))) toRead.push({ route, shards: unprepared })
     else markers.set(route, unprepared.map(markerOf))
   }
   return { markers, ...(await readInChunks(parts, toRead, step, signal)) }
+}
+
+/**
+ * Whether a topic may hold records of a shard: its stream started before this owner's marker, or was there before this owner. Then it starts
+ * behind the marker all the same where the fixed topic has lost its end.
+ */
+function mayHold(route: Route, shard: Shard): boolean {
+  return startOf(route, shard) <= shard.tails[route.channel].marker || route.readyOffset < shard.epoch
 }
 
 function markerOf(shard: Shard): OutgoingRecord {

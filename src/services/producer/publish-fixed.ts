@@ -206,13 +206,13 @@ export function createFixedPublisher(
   /** Whether an acknowledgement begins where this owner must go on; any other means that a new owner came first (R8). */
   const accept = ({ shard, channel, baseOffset, events }: Sent): boolean => {
     const tail = shard.tails[channel]
-    if (shards.get(shard.k) !== shard) return false
     if (baseOffset < tail.expected) {
-      // They lie in the log: it has lost what was before, or is another one. Nobody else wrote.
+      // They lie in the log: it has lost what was before, or is another one. Nobody else wrote. Other channels may have told so just now.
       tail.expected = baseOffset + events.length
       ownership.loseEnd(shard.k, channel, baseOffset)
       return true
     }
+    if (shards.get(shard.k) !== shard) return false
     if (baseOffset !== tail.expected) {
       ownership.yieldTo(shard.k)
       return false

@@ -161,8 +161,8 @@ async function readTails(
   const taking = new Map<number, Taking>()
   for (const [k, ownership] of owners) {
     const { checkpoint, windows } = checkpoints.get(k) ?? new CheckpointReader()
-    const { restored, logs, lost } = judgeLogs(parts, k, checkpoint, shown, former.get(k)?.lostFrom ?? {})
     const ofShard = markers.get(k) as Record<Channel, number>
+    const { restored, logs, lost } = judgeLogs(parts, k, checkpoint, shown, ofShard, former.get(k))
     taking.set(k, beginTaking(new Shard(k, ownership, restored, ofShard, windows, logs, lost), former.get(k)))
   }
 

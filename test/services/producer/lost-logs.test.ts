@@ -2,9 +2,12 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { readRanges } from '../../../src/control/read-range.ts'
 import { findTopic } from '../../../src/control/topics.ts'
-import { CHANNELS, type Trade } from '../../../src/domain/events.ts'
+import { CHANNELS, type Quote, type Trade } from '../../../src/domain/events.ts'
 import { emptyMemory } from '../../../src/domain/reader-rules.ts'
+import { TapelineError } from '../../../src/errors.ts'
+import type { SourceBatch } from '../../../src/ports/source.ts'
 import { toTopicBatches } from '../../../src/services/consumer-dynamic/topic-batches.ts'
+import { NAMES } from '../../names.ts'
 import { MemoryBroker } from '../../world/memory-broker.ts'
 import { NEVER, setUp, trades } from './one-shard.ts'
 
@@ -13,12 +16,15 @@ const TRADES = 'market.trades'
 const ids = (from: number, to: number): string[] =>
   Array.from({ length: to - from }, (_, i) => `t${from + i}`)
 
+/** A trade's id, or a quote's bid. */
+const nameOf = ({ id, bid }: Partial<Trade & Quote>): string => id ?? String(bid)
+
 /** Producers one after the other, each the only one, over a log that may be another one than it was. */
 function setUpLog(t: TestContext) {
   const broker = new MemoryBroker(Date.now)
   t.after(() => broker.close())
   const start = () => setUp(t, broker)
-  const partition = () => broker.topics.get(TRADES)?.partition(0)
+  const partition = (topic: string) => broker.topics.get(topic)?.partition(0)
 
   return {
     ...{ broker, start },
@@ -29,11 +35,11 @@ function setUpLog(t: TestContext) {
       await broker.deleteTopics([topic], NEVER)
       await broker.createTopics([{ name: TRADES, partitions: 1, retentionMs: 1e9 }], NEVER)
     },
-    /** The fixed topic loses so many records at its end. */
-    loseEnd(records: number): void {
-      partition()?.cut((partition()?.end ?? 0) - records)
+    /** A fixed topic loses so many records at its end. */
+    loseEnd(records: number, topic = TRADES): void {
+      partition(topic)?.cut((partition(topic)?.end ?? 0) - records)
     },
-    end: (): number => partition()?.end ?? 0,
+    end: (): number => partition(TRADES)?.end ?? 0,
     /** What an application gets of a topic that it has read from its beginning: trades, and `reset`. */
     async got(topic: string): Promise<string[]> {
       const description = await findTopic(broker, topic, NEVER)
@@ -45,8 +51,7 @@ function setUpLog(t: TestContext) {
         [{ topic, partition: 0, offset: 0, end }],
         (fetch) => {
           for (const { events, reset } of toTopicBatches(fetch, 0, memory)) {
-            for (const { value } of events)
-              found.push((JSON.parse(Buffer.from(value).toString()) as Trade).id)
+            for (const { value } of events) found.push(nameOf(JSON.parse(Buffer.from(value).toString())))
             if (reset !== null) found.push('reset')
           }
         },
@@ -126,6 +131,67 @@ test('a fixed topic that lost its end under a running producer: what is in hand 
   await trade(producer, 50, 55)
   await trade(producer, 55, 75)
   assert.deepEqual(await producer.idsIn(TRADES), [...ids(0, 40), ...ids(50, 75)])
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 75)])
+  assert.deepEqual(producer.alerts, { 'lost:market.trades:0': 'OFFSET_OUT_OF_RANGE' })
+})
+
+/** Trades and quotes in one batch, with the same numbers. */
+const both = (from: number, to: number): SourceBatch => ({
+  items: [
+    ...trades('A-B', ...ids(from, to)).items,
+    ...ids(from, to).map((_, i) => {
+      const event = { exchange: 'x', symbol: 'A-B', bid: from + i, ask: 1e9, ts: 1_000 + i, recvTs: 1_000 }
+      return { channel: 'quote' as const, event }
+    }),
+  ],
+})
+
+test('two fixed topics that lost their ends at once: the streams of both are told', async (t) => {
+  const log = setUpLog(t)
+  const producer = await log.start()
+  await producer.announce('app.trades', ['*'], 0)
+  await producer.announce('app.quotes', ['*'], 0, 'quote')
+  const publish = async (from: number, to: number): Promise<void> => {
+    await producer.services.publishFixed(both(from, to), NEVER)
+    await producer.derive()
+  }
+  await publish(0, 50)
+  log.loseEnd(10)
+  log.loseEnd(10, NAMES.fixed.quote)
+  await publish(50, 55)
+  await publish(55, 75)
+  assert.deepEqual(await log.got('app.trades'), [...ids(0, 50), 'reset', ...ids(50, 75)])
+  const bids = (from: number, to: number): string[] => ids(from, to).map((id) => id.slice(1))
+  assert.deepEqual(await log.got('app.quotes'), [...bids(0, 50), 'reset', ...bids(50, 75)])
+})
+
+test('a fixed topic that lost all that it had before any checkpoint: streams that held some of it are told', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await trade(first, 0, 0)
+  await first.announce('app.one', ['*'], log.end())
+  await trade(first, 0, 3)
+  await first.crash()
+  log.loseEnd(log.end())
+  const second = await log.start()
+  await trade(second, 3, 10)
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 3), 'reset', ...ids(3, 10)])
+})
+
+test('a topic that lost its end unseen until its shard is taken over for another reason: its streams are told', async (t) => {
+  const log = setUpLog(t)
+  const producer = await log.start()
+  await producer.announce('app.one', ['*'], 0)
+  await trade(producer, 0, 50)
+  log.loseEnd(10)
+  // Quotes alone fail: the shard is taken over before any trade is published again.
+  producer.before(NAMES.fixed.quote, async () => {
+    throw new TapelineError('BROKER_UNAVAILABLE', 'away for a moment')
+  })
+  const quotes = { items: both(0, 1).items.filter(({ channel }) => channel === 'quote') }
+  await assert.rejects(producer.services.publishFixed(quotes, NEVER))
+  await producer.services.publishFixed(quotes, NEVER)
+  await trade(producer, 50, 75)
   assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 75)])
   assert.deepEqual(producer.alerts, { 'lost:market.trades:0': 'OFFSET_OUT_OF_RANGE' })
 })
