@@ -63,7 +63,8 @@ export async function createCoordinatorServices(
     if (batch.kind === 'create') {
       const ready = [...untold].filter((id) => view.stream(id)?.state === 'ready')
       if (ready.length > 0) await tellActors(parts, 'ready', ready, stop)
-      for (const id of ready) untold.delete(id)
+      // Who is not ready any more has ended meanwhile, and its end is told.
+      untold.clear()
       queue.finish()
       return
     }
