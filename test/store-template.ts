@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { constants, cp, mkdtemp, rename, rm } from 'node:fs/promises'
+import { constants, cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -8,29 +7,23 @@ import { ENGINE } from '../src/adapters/store/embedded/folder.ts'
 import { openEmbeddedStore } from '../src/adapters/store/embedded.ts'
 import { checksum } from '../src/adapters/store/migrate.ts'
 import { MIGRATIONS } from '../src/adapters/store/migrations/index.ts'
+import { madeOnce } from './made-once.ts'
 import { quietLog } from './quiet.ts'
 
 /**
  * A migrated store, made once a user and kept between runs: making one takes seconds, copying it a moment. Whatever goes
- * into it is part of its name. It is made aside and renamed, so that nobody sees half of one.
+ * into it is part of its name.
  */
 async function template(): Promise<string> {
   const key = createHash('sha256')
     .update([ENGINE, ...MIGRATIONS.map(checksum)].join())
     .digest('hex')
   const folder = join(tmpdir(), `tapeline-store-${userInfo().username}-${key.slice(0, 16)}`)
-  if (existsSync(folder)) return folder
-  const aside = await mkdtemp(`${folder}-`)
-  const store = await openEmbeddedStore({ folder: aside, log: quietLog })
-  await store.migrate(AbortSignal.timeout(60_000))
-  await store.close()
-  try {
-    await rename(aside, folder)
-  } catch (error) {
-    await rm(aside, { recursive: true, force: true })
-    if (!existsSync(folder)) throw error
-  }
-  return folder
+  return madeOnce(folder, async (aside) => {
+    const store = await openEmbeddedStore({ folder: aside, log: quietLog })
+    await store.migrate(AbortSignal.timeout(60_000))
+    await store.close()
+  })
 }
 
 /** Fills a folder that does not exist yet with a migrated, empty embedded store. */

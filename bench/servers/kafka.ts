@@ -49,6 +49,6 @@ export async function openKafkaToMeasure(servers: string | undefined): Promise<K
 
 function startTestServer(): ReturnType<typeof startKafka> {
   const missing = kafkaMissing()
-  if (missing === undefined) return startKafka()
+  if (missing === undefined) return startKafka({ measured: true })
   throw new TapelineError('BROKER_UNAVAILABLE', missing, { remedy: 'Or name servers with --kafka.' })
 }

@@ -1,8 +1,9 @@
 import { execFile, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { madeOnce } from '../made-once.ts'
 
 const run = promisify(execFile)
 
@@ -33,19 +34,11 @@ export function kafkaMissing(): string | undefined {
 /** The class path of a set of jars, which Maven downloads where it is not there yet. */
 export async function classPath(set: JarSet): Promise<string> {
   const { pom, folder } = JARS[set]
-  if (!existsSync(folder)) await download(pom, folder)
-  return join(folder, '*')
+  mkdirSync(cache, { recursive: true })
+  return join(await madeOnce(folder, (aside) => download(pom, aside)), '*')
 }
 
-/** Into a folder of its own first: two processes may download at once, and either may be killed. */
-async function download(pom: string, folder: string): Promise<void> {
-  mkdirSync(cache, { recursive: true })
-  const part = mkdtempSync(`${folder}-part-`)
-  try {
-    const goal = ['dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${part}`]
-    await run('mvn', ['-B', '-q', '-f', pom, ...goal], { timeout: DOWNLOAD_MS })
-    if (!existsSync(folder)) renameSync(part, folder)
-  } finally {
-    rmSync(part, { recursive: true, force: true })
-  }
+async function download(pom: string, aside: string): Promise<void> {
+  const goal = ['dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${aside}`]
+  await run('mvn', ['-B', '-q', '-f', pom, ...goal], { timeout: DOWNLOAD_MS })
 }

@@ -1,7 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -9,6 +8,15 @@ import { promisify } from 'node:util'
 import { freePort } from './free-port.ts'
 import { type Guard, guard } from './guard.ts'
 import { classPath } from './kafka-jars.ts'
+import {
+  accepts,
+  formatData,
+  javaArguments,
+  type KafkaPrograms,
+  kafkaPrograms,
+  QUICK,
+  writeLogging,
+} from './kafka-java.ts'
 import { type KafkaLogin, loginProperties, prepareLogin } from './kafka-login.ts'
 
 export { kafkaMissing } from './kafka-jars.ts'
@@ -26,6 +34,8 @@ export interface KafkaOptions extends KafkaLogin {
   readonly proxy?: number
   /** One of several brokers, which are all controllers; by default the only one. */
   readonly member?: KafkaMember
+  /** For a measurement: its code is made as fast as can be, which takes processor time at first. */
+  readonly measured?: true
 }
 
 interface KafkaMember {
@@ -66,7 +76,7 @@ export interface KafkaServer {
   readonly close: () => Promise<void>
 }
 
-const START_MS = 60_000
+const START_MS = 120_000
 const LOG_LINES = 200
 const CLUSTER_ID = 'tapelineAAAAAAAAAAAAAA'
 
@@ -101,36 +111,16 @@ const PROPERTIES = {
   'controlled.shutdown.enable': 'false',
 }
 
-const LOGGING = `status=error
-appender.err.type=Console
-appender.err.name=err
-appender.err.target=SYSTEM_ERR
-appender.err.layout.type=PatternLayout
-appender.err.layout.pattern=%p %m%n
-rootLogger.level=warn
-rootLogger.appenderRef.err.ref=err
-`
-
-/** One of several is small, and its code is not made as fast as can be: making it would take the others' time. */
-const HEAP = { alone: ['-Xmx512m'], amongOthers: ['-Xmx256m', '-XX:TieredStopAtLevel=1'] } as const
-
-const java = (heap: readonly string[], paths: string, folder: string, ...args: string[]): string[] => [
-  '-Xms128m',
-  ...heap,
-  '-XX:+UseSerialGC',
-  `-Dlog4j2.configurationFile=${join(folder, 'log4j2.properties')}`,
-  '-cp',
-  paths,
-  ...args,
-]
+/** One of several is small. */
+const HEAP = { alone: '-Xmx512m', amongOthers: '-Xmx256m' } as const
 
 /** Starts Kafka on a new, empty data folder and ports that were free. It ends with this process. */
 export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServer> {
   const folder = await mkdtemp(join(tmpdir(), 'tapeline-kafka-'))
   try {
-    const paths = await classPath('broker')
+    const programs = await kafkaPrograms(PROPERTIES, CLUSTER_ID)
     const [port, ownControllerPort, behindProxy] = [await freePort(), await freePort(), await freePort()]
-    await writeFile(join(folder, 'log4j2.properties'), LOGGING)
+    await writeLogging(folder)
     const ca = await prepareLogin(folder, options)
     const advertised = options.advertised ?? { host: '127.0.0.1', port }
     const member = options.member ?? {
@@ -151,20 +141,28 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
       ...loginProperties(folder, options),
       ...options.properties,
     }
-    const tool = ['kafka.tools.StorageTool', 'format', '-t', options.clusterId ?? CLUSTER_ID, '-c']
-    const heap = options.member === undefined ? HEAP.alone : HEAP.amongOthers
-    const format = java(
-      heap,
-      paths,
-      folder,
-      ...tool,
+    const clusterId = options.clusterId ?? CLUSTER_ID
+    const flags = [
+      options.member === undefined ? HEAP.alone : HEAP.amongOthers,
+      ...(options.measured ? [] : QUICK),
+    ]
+    const users = scramUsers(options)
+    const tool = [
+      'kafka.tools.StorageTool',
+      'format',
+      '-t',
+      clusterId,
+      '-c',
       join(folder, 'server.properties'),
-      ...scramUsers(options),
-    )
+    ]
+    const data = join(folder, 'data')
     return await serverOf({
-      ...{ id: member.id, heap, folder, paths, port, behindProxy, ca, properties },
+      ...{ id: member.id, programs, flags, folder, data, port, behindProxy, ca, properties },
       bootstrap: `${advertised.host}:${advertised.port}`,
-      format: async () => void (await run('java', format)),
+      format: async () => {
+        if (users.length === 0) await formatData(programs, data, member.id, clusterId)
+        else await run('java', javaArguments(folder, programs, QUICK, ...tool, ...users))
+      },
     })
   } catch (error) {
     await rm(folder, { recursive: true, force: true })
@@ -203,9 +201,11 @@ function writeProperties(folder: string, properties: Readonly<Record<string, str
 
 interface Prepared {
   readonly id: number
-  readonly heap: readonly string[]
+  readonly programs: KafkaPrograms
+  /** Of its JVM. */
+  readonly flags: readonly string[]
   readonly folder: string
-  readonly paths: string
+  readonly data: string
   readonly port: number
   readonly behindProxy: number
   readonly ca: string
@@ -216,7 +216,7 @@ interface Prepared {
 }
 
 async function serverOf(prepared: Prepared): Promise<KafkaServer> {
-  const { id, heap, folder, paths, port, behindProxy, ca, bootstrap, format } = prepared
+  const { id, programs, flags, folder, data, port, behindProxy, ca, bootstrap, format } = prepared
   const lines: string[] = []
   let { properties } = prepared
   const isBehindProxy = String(properties['listeners']).includes('PROXY:')
@@ -226,7 +226,7 @@ async function serverOf(prepared: Prepared): Promise<KafkaServer> {
 
   const start = async (): Promise<void> => {
     await writeProperties(folder, properties)
-    const args = java(heap, paths, folder, 'kafka.Kafka', join(folder, 'server.properties'))
+    const args = javaArguments(folder, programs, flags, 'kafka.Kafka', join(folder, 'server.properties'))
     const child = spawn('java', args, { detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
     const ended = once(child, 'exit')
     if (child.pid === undefined) throw (await once(child, 'error'))[0]
@@ -249,7 +249,6 @@ async function serverOf(prepared: Prepared): Promise<KafkaServer> {
     await ended
   }
 
-  const data = join(folder, 'data')
   await writeProperties(folder, properties)
   await format()
   await start()
@@ -293,17 +292,6 @@ async function listening(child: ChildProcess, port: number, log: () => string): 
   }
 }
 
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
-}
-
 /** Runs one of Kafka's own tools, such as `org.apache.kafka.tools.ConsumerGroupCommand`; gives what it printed. */
 export async function kafkaTool(
   className: string,
@@ -311,9 +299,13 @@ export async function kafkaTool(
   timeoutMs = 120_000,
 ): Promise<string> {
   const paths = await classPath('tools')
-  const { stdout } = await run('java', ['-Xmx512m', '-XX:+UseSerialGC', '-cp', paths, className, ...args], {
-    timeout: timeoutMs,
-    maxBuffer: 16 * 1024 * 1024,
-  })
+  const { stdout } = await run(
+    'java',
+    ['-Xmx512m', '-XX:+UseSerialGC', ...QUICK, '-cp', paths, className, ...args],
+    {
+      timeout: timeoutMs,
+      maxBuffer: 16 * 1024 * 1024,
+    },
+  )
   return stdout
 }
