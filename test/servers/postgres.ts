@@ -7,7 +7,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { freePort } from './free-port.ts'
 import { type Guard, guard } from './guard.ts'
-import { type Binaries, binaries, makeCertificate, OWNER, own } from './postgres-files.ts'
+import {
+  type Binaries,
+  binaries,
+  copyData,
+  initialiseData,
+  makeCertificate,
+  OWNER,
+  own,
+} from './postgres-files.ts'
 
 export { debianBinaries, postgresMissing } from './postgres-files.ts'
 
@@ -66,17 +74,15 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   }
 }
 
-async function initialise(folder: string, { initdb }: Binaries, options: PostgresOptions): Promise<string> {
+async function initialise(folder: string, programs: Binaries, options: PostgresOptions): Promise<string> {
   const data = join(folder, 'data')
-  const login = ['-U', 'postgres', '-A', options.password === undefined ? 'trust' : 'scram-sha-256']
-  if (options.password !== undefined) {
+  if (options.password === undefined) await copyData(programs, data)
+  else {
     const file = join(folder, 'password')
     await writeFile(file, options.password)
     await own(file)
-    login.push('--pwfile', file)
+    await initialiseData(programs, data, ['-A', 'scram-sha-256', '--pwfile', file])
   }
-  const args = ['-D', data, ...login, '--no-sync', '--no-locale', '-E', 'UTF8']
-  await run(initdb, args, { ...OWNER, cwd: tmpdir() })
   if (options.tls === undefined) return ''
   if (options.tls === 'required') {
     const method = options.password === undefined ? 'trust' : 'scram-sha-256'

@@ -77,7 +77,7 @@ describe('gaps of a market', () => {
 
   test('a later trade that the source names is a gap once, until a later one is named', () => {
     const name = (id: string, second: number) =>
-      watch.name(MARKET, SHARD, window, { ...trade(id, second), id, ts: NOON + second * SECOND })
+      watch.name(MARKET, SHARD, window, { channel: 'last-trade', ...trade(id, second) })
     assert.equal(name('9', 1), undefined, 'nothing of it was published')
     publish('10', 1)
     assert.equal(name('10', 2), undefined)
