@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { constants, cp, mkdtemp, rm } from 'node:fs/promises'
+import { cpSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -26,9 +27,12 @@ async function template(): Promise<string> {
   })
 }
 
-/** Fills a folder that does not exist yet with a migrated, empty embedded store. */
+/**
+ * Fills a folder that does not exist yet with a migrated, empty embedded store. Its thousand files are copied in one call: file by file
+ * it takes ten times the processor time.
+ */
 export async function copyStoreTemplate(to: string): Promise<void> {
-  await cp(await template(), to, { recursive: true, mode: constants.COPYFILE_FICLONE })
+  cpSync(await template(), to, { recursive: true })
 }
 
 /** A migrated, empty embedded store in a folder of its own, for several tests. */
