@@ -5,6 +5,7 @@ import { openEmbeddedBroker } from '../../src/adapters/broker/embedded.ts'
 import type { OutgoingRecord } from '../../src/ports/broker.ts'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
+import { copyStoreTemplate } from '../store-template.ts'
 import { parseTail } from './ledger.ts'
 import { makeFolder, PlatformProcess, runCommand, until } from './platform-process.ts'
 
@@ -97,6 +98,7 @@ describe('records that cannot be stored', () => {
   before(async () => {
     folder = await makeFolder()
     data = join(folder.path, 'data')
+    await copyStoreTemplate(join(data, 'store'))
     simulator = await startSimulatorThread({ seed: 1, rate: 100 })
     platform = new PlatformProcess(data, ['--simulator', simulator.url])
     await platform.start()

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
+import { copyStoreTemplate } from '../store-template.ts'
 import {
   byMarket,
   type LedgerTrade,
@@ -23,6 +24,7 @@ test(`kill -9 at ${KILLS} moments: no duplicate, no loss outside flagged gaps, w
   const ledger = join(folder.path, 'ledger')
   const simulator = await startSimulatorThread({ seed: SEED, rate: 400, ledger })
   const data = join(folder.path, 'data')
+  await copyStoreTemplate(join(data, 'store'))
   const platform = new PlatformProcess(data, ['--simulator', simulator.url])
   after(async () => {
     await platform.kill()

@@ -8,6 +8,7 @@ import { writeDeadLetters } from '../../src/services/consumer-fixed/dead-letters
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
 import { NAMES } from '../names.ts'
+import { copyStoreTemplate } from '../store-template.ts'
 import { makeFolder, PlatformProcess, runCommand, until } from './platform-process.ts'
 
 const DAY_MS = 86_400_000
@@ -45,6 +46,7 @@ describe('dead letters of a running platform', () => {
   before(async () => {
     folder = await makeFolder()
     data = join(folder.path, 'data')
+    await copyStoreTemplate(join(data, 'store'))
     await bury()
     simulator = await startSimulatorThread({ seed: 1, rate: 100 })
     platform = new PlatformProcess(data, ['--simulator', simulator.url])

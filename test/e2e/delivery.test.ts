@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
+import { copyStoreTemplate } from '../store-template.ts'
 import { byMarket, type LedgerTrade, readLedger, tradeKey } from './ledger.ts'
 import { makeFolder, PlatformProcess, until } from './platform-process.ts'
 import { StreamClient } from './stream-client.ts'
@@ -25,6 +26,7 @@ describe(`delivery over WebSocket (seed ${SEED})`, () => {
 
   before(async () => {
     folder = await makeFolder()
+    await copyStoreTemplate(join(folder.path, 'data', 'store'))
     simulator = await startSimulatorThread({ seed: SEED, rate: RATE, ledger: join(folder.path, 'ledger') })
     platform = new PlatformProcess(join(folder.path, 'data'), ['--simulator', simulator.url])
     await platform.start()

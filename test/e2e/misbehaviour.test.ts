@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { actorsSchema } from '../../src/gateway/schemas.ts'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
+import { copyStoreTemplate } from '../store-template.ts'
 import { missedOutsideGaps, readLedger, storedTrades, tradeKey, untilSettled } from './ledger.ts'
 import { makeFolder, PlatformProcess, runCommand, until } from './platform-process.ts'
 import { assertDrawn, readTrace } from './trace.ts'
@@ -44,6 +45,7 @@ describe('a source that misbehaves', () => {
   before(async () => {
     folder = await makeFolder()
     data = join(folder.path, 'data')
+    await copyStoreTemplate(join(data, 'store'))
     simulator = await startSimulatorThread({ seed: 1, rate: RATE, ledger: ledger() })
     platform = new PlatformProcess(data, ['--simulator', simulator.url, '--trace', trace()], TIMING)
     await platform.start()

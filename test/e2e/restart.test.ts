@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
+import { copyStoreTemplate } from '../store-template.ts'
 import { byMarket, type LedgerTrade, readLedger, storedTrades, tradeKey } from './ledger.ts'
 import {
   interrupt,
@@ -36,6 +37,7 @@ describe('stopping and starting again', () => {
   before(async () => {
     folder = await makeFolder()
     data = join(folder.path, 'data')
+    await copyStoreTemplate(join(data, 'store'))
     simulator = await startSimulatorThread({ seed: 1, rate: 400, ledger: join(folder.path, 'ledger') })
     platform = new PlatformProcess(data, ['--simulator', simulator.url])
     await platform.start()

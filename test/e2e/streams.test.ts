@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
+import { copyStoreTemplate } from '../store-template.ts'
 import { BAD_BODIES, body } from './bad-bodies.ts'
 import { makeFolder, PlatformProcess, until } from './platform-process.ts'
 import { StreamClient } from './stream-client.ts'
@@ -49,6 +50,7 @@ describe('streams', () => {
 
   before(async () => {
     folder = await makeFolder()
+    await copyStoreTemplate(join(folder.path, 'data', 'store'))
     config = join(folder.path, 'tapeline.yaml')
     await writeFile(config, configuration('BTC-*'))
     simulator = await startSimulatorThread({ seed: 1, rate: 200 })
