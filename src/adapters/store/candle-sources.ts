@@ -1,4 +1,5 @@
 import type { CandleQuery } from '../../ports/store.ts'
+import { marketDays } from './market-days.ts'
 import { ARRIVAL_ORDER } from './migrations/0008-candle-order.ts'
 import { AGGREGATES } from './policies.ts'
 import { records, type SqlSession } from './session.ts'
@@ -42,14 +43,16 @@ export async function computedCandles(
   if (finest === undefined || own === undefined)
     return overTrades(interval, { kind: 'chunks', of: [{ id: trades }] })
   const former = aggregates.filter(({ view }) => view.startsWith('former_'))
+  // Candles of a former version outlast their trades.
+  const known = former.length > 0 ? {} : { days: () => marketDays(session, trades, symbol) }
   if (finest.unread > MOST_CHUNKS) {
-    const layout: Layout = { kind: 'chunks', of: [{ id: trades }, finest, ...former] }
+    const layout: Layout = { kind: 'chunks', of: [{ id: trades }, finest, ...former], ...known }
     return interval === '1m' ? overView(interval, layout) : overMinutes(interval, layout)
   }
   const above = own.watermark
   const finer = aggregates.filter((each) => each !== own && !former.includes(each))
   const rest: ChunkedTable[] = [{ id: trades }, ...finer].map(({ id }) => ({ id, above }))
-  return overView(interval, { kind: 'chunks', of: [own, ...former, ...rest] })
+  return overView(interval, { kind: 'chunks', of: [own, ...former, ...rest], ...known })
 }
 
 /** The candles of an interval as a source says them. */

@@ -11,6 +11,7 @@ import { isoMicros, parseIsoMicros } from '../../domain/time.ts'
 import type { CandleQuery, RowQuery } from '../../ports/store.ts'
 import { bucketMicros, computedCandles, sourceCandles } from './candle-sources.ts'
 import { readError } from './database-errors.ts'
+import { marketDays } from './market-days.ts'
 import { behindOrAt, orderBy } from './row-order.ts'
 import { literal, type SqlParameter, type SqlSession } from './session.ts'
 import { hypertableId, type Layout, readInWindows, type TimeWindow } from './time-windows.ts'
@@ -71,7 +72,11 @@ async function tableSource(
   const layout: Layout =
     id === undefined
       ? { kind: 'plain', rows: `${table} where symbol = $1`, symbol }
-      : { kind: 'chunks', of: [{ id }] }
+      : {
+          kind: 'chunks',
+          of: [{ id }],
+          ...(channel === 'trade' && { days: () => marketDays(session, id, symbol) }),
+        }
   const columns = columnsOf(channel).map(([name]) => `${inDatabase(name)} as "${name}"`)
   return {
     select: (where) => `select ${columns.join(', ')} from ${table} where ${where}`,

@@ -1,3 +1,4 @@
+import type { MarketDays } from './market-days.ts'
 import { records, type SqlSession } from './session.ts'
 
 /** A span of event time in microseconds; `high` is not in it. */
@@ -21,7 +22,12 @@ export interface WindowedRead {
 
 /** Where the rows lie: in chunks of hypertables, or in one plain table, as `TABLE where TERMS` with the symbol for `$1`. */
 export type Layout =
-  | { readonly kind: 'chunks'; readonly of: readonly ChunkedTable[] }
+  | {
+      readonly kind: 'chunks'
+      readonly of: readonly ChunkedTable[]
+      /** Tells where there may be rows, where that is known: asked only where there are many chunks. */
+      readonly days?: () => Promise<MarketDays | undefined>
+    }
   | { readonly kind: 'plain'; readonly rows: string; readonly symbol: string }
 
 /** A hypertable by its id in TimescaleDB's catalog, as far as its chunks end above a time (microseconds). */
@@ -54,7 +60,8 @@ export async function readInWindows<T>(
   const extent = await extentOf(session, layout, wanted)
   if (extent === undefined) return []
   const rows: T[] = []
-  for (const window of windowsOf(extent, wanted, now)) {
+  const days = layout.kind === 'chunks' && extent.cuts.length > 1 ? layout.days : undefined
+  for await (const window of windowsOf(extent, wanted, now, days)) {
     rows.push(...(await read(window, wanted.limit - rows.length)))
     if (rows.length >= wanted.limit) break
   }
@@ -134,33 +141,58 @@ async function plainExtent(
   return extent.low < extent.high ? extent : undefined
 }
 
-function* windowsOf(extent: Extent, wanted: WindowedRead, now: number): Generator<TimeWindow> {
-  const { unit, order } = wanted
-  const low = Math.floor(extent.low / unit) * unit
-  const high = Math.ceil(extent.high / unit) * unit
-  const cuts = extent.cuts.map((cut) => Math.floor(cut / unit) * unit)
-  let span = Math.ceil(wanted.first / unit) * unit
+/**
+ * The windows from one end to the other. Behind the first, which suffices where markets are busy, each begins where there may be
+ * rows at all.
+ */
+async function* windowsOf(
+  extent: Extent,
+  { unit, order, first }: WindowedRead,
+  now: number,
+  openDays: (() => Promise<MarketDays | undefined>) | undefined,
+): AsyncGenerator<TimeWindow> {
+  const floor = (time: number): number => Math.floor(time / unit) * unit
+  const ceil = (time: number): number => Math.ceil(time / unit) * unit
+  const [low, high] = [floor(extent.low), ceil(extent.high)]
+  const cuts = extent.cuts.map(floor)
+  let span = ceil(first)
+  let opening: Promise<MarketDays | undefined> | undefined
+  const days = (): typeof opening => (opening ??= openDays?.())
   if (order === 'oldest') {
     for (let at = low; at < high; span *= GROWTH) {
       const end = Math.min(at + span, cuts.find((cut) => cut > at) ?? high, high)
       yield { low: at, high: end }
       at = end
+      const known = at < high ? await days() : undefined
+      if (known !== undefined) at = Math.max(at, floor((await known.after(at)) ?? high))
     }
     return
   }
   // The newest chunk reaches into the future, where there is hardly anything.
-  let from = Math.min(high, Math.max(low, Math.ceil(now / unit) * unit))
+  let from = Math.min(high, Math.max(low, ceil(now)))
   for (let at = high; at > low; span *= GROWTH) {
     const cut = cuts.findLast((each) => each < at) ?? low
-    const end = Math.max(Math.min(from, at) - span, cut, low)
-    yield { low: end, high: at }
-    at = end
-    from = end
+    const start = Math.max(Math.min(from, at) - span, cut, low)
+    yield { low: start, high: at }
+    at = start
+    const known = at > low ? await days() : undefined
+    if (known !== undefined) at = Math.min(at, ceil((await known.before(at)) ?? low))
+    from = at
   }
 }
 
+/** Those of hypertables, by connection: a table that is one stays one. */
+const IDS = new WeakMap<SqlSession, Map<string, string>>()
+
 /** The id of a hypertable of this schema; undefined for a plain table, and where there is no TimescaleDB. */
 export async function hypertableId(session: SqlSession, table: string): Promise<string | undefined> {
+  const known = IDS.get(session) ?? new Map<string, string>()
+  const id = known.get(table) ?? (await lookUpHypertable(session, table))
+  if (id !== undefined) IDS.set(session, known.set(table, id))
+  return id
+}
+
+async function lookUpHypertable(session: SqlSession, table: string): Promise<string | undefined> {
   const found = await session.rows(
     `select to_regclass('_timescaledb_catalog.dimension_slice') is not null as has`,
   )

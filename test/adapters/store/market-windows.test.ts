@@ -34,10 +34,16 @@ after(async () => {
 })
 
 /** The session, and the most chunks that one statement of it is planned over. */
-function watched(): { readonly session: SqlSession; readonly most: () => number } {
+function watched(): {
+  readonly session: SqlSession
+  readonly most: () => number
+  readonly statements: () => number
+} {
   let most = 0
+  let statements = 0
   const session: SqlSession = {
     rows: async (sql, parameters) => {
+      statements++
       if (/ from (trades|candles_)/.test(sql)) {
         const { rows } = await engine.rows(`explain ${sql}`, parameters)
         const chunks = new Set(rows.flatMap(([line]) => line?.match(/_hyper_\d+_\d+_chunk\b/g) ?? []))
@@ -50,7 +56,7 @@ function watched(): { readonly session: SqlSession; readonly most: () => number 
     rollback: () => engine.rollback(),
     transaction: (steps) => engine.transaction(steps),
   }
-  return { session, most: () => most }
+  return { session, most: () => most, statements: () => statements }
 }
 
 const INTERVALS = ['1m', '5m', '15m', '1h', '4h', '1d'] as const
@@ -64,7 +70,13 @@ async function compare(times: number): Promise<void> {
     const from = random() < 0.5 ? START + Math.floor(random() * HOURS * 7) * HOUR : undefined
     const to = random() < 0.5 ? START + Math.floor(random() * HOURS * 7 * 60) * (HOUR / 60) : undefined
     const limit = [1, 5, 50, 2000][Math.floor(random() * 4)] ?? 1
-    const market = { symbol, limit, ...(exchange && { exchange }), ...(from && { from }), ...(to && { to }) }
+    const isForward = random() < 0.4
+    const market = {
+      ...{ symbol, limit, ...(exchange && { exchange }), ...(from && { from }), ...(to && { to }) },
+      ...(isForward && { order: 'asc' as const }),
+    }
+    const order = isForward ? 'asc' : 'desc'
+    const inOrder = <T>(rows: T[]): T[] => (isForward ? rows : rows.reverse())
     const where = (time: string) =>
       [
         `symbol = '${symbol}'`,
@@ -75,20 +87,22 @@ async function compare(times: number): Promise<void> {
     const about = JSON.stringify(market)
     const { session, most } = watched()
     const { rows } = await engine.rows(
-      `select id from trades where ${where('ts')} order by ts desc limit ${limit}`,
+      `select id from trades where ${where('ts')} order by ts ${order} limit ${limit}`,
     )
     const found = await trades(session, market)
-    assert.deepEqual(found.map(({ id }) => id).reverse(), rows.flat(), about)
+    assert.deepEqual(inOrder(found.map(({ id }) => id)), rows.flat(), about)
     const interval = INTERVALS[i % INTERVALS.length] ?? '1m'
     const computed = await engine.rows(
       `select extract(epoch from bucket)::bigint * 1000, exchange, trades, open, close from candles_${interval}
-       where ${where('bucket')} order by bucket desc, exchange desc limit ${limit}`,
+       where ${where('bucket')} order by bucket ${order}, exchange ${order} limit ${limit}`,
     )
     const read = await candles(session, { ...market, interval, origin: 'trades' })
     assert.deepEqual(
-      read
-        .map((each) => [Date.parse(each.ts), each.exchange, each.trades, each.open, each.close].map(String))
-        .reverse(),
+      inOrder(
+        read.map((each) =>
+          [Date.parse(each.ts), each.exchange, each.trades, each.open, each.close].map(String),
+        ),
+      ),
       computed.rows,
       `${interval} ${about}`,
     )
@@ -109,4 +123,26 @@ test('so do they once the candles are materialised, halfway and wholly', async (
       )
     await compare(8)
   }
+})
+
+test('a market that nobody has, or that has been quiet for long, is told from the candles of a day', async () => {
+  for (const symbol of ['NONE', 'ENDED']) {
+    for (const order of ['asc', 'desc'] as const) {
+      const { session, statements } = watched()
+      assert.deepEqual(await trades(session, { symbol, limit: 10, order }), [])
+      const asked = statements()
+      assert.ok(asked <= 8, `${asked} statements for the trades of ${symbol}`)
+    }
+  }
+  await engine.execute(`
+    insert into trades values ('kraken', 'ENDED', 'late', 'buy', 1, 1, timestamptz '2016-01-02 00:10:00+00', now())`)
+  const { session } = watched()
+  const late = async () => (await trades(session, { symbol: 'ENDED', limit: 10 })).map(({ id }) => id)
+  assert.deepEqual(await late(), ['late'], 'a trade that came after its day was computed')
+  for (const { view } of AGGREGATES)
+    await engine.execute(
+      `call refresh_continuous_aggregate('${view}', null, timestamptz '2017-01-01 00:00:00+00')`,
+    )
+  for (const order of ['asc', 'desc'] as const)
+    assert.equal((await trades(session, { symbol: 'ENDED', limit: 10, order })).length, 1, 'and once it is')
 })
