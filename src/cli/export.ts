@@ -1,30 +1,38 @@
-import { extname } from 'node:path'
 import { INTERVALS } from '../domain/events.ts'
-import { exchangeSchema, symbolSchema } from '../domain/market-names.ts'
 import { MOMENT_FORMS } from '../domain/moment.ts'
-import { type RowChannel, STORED_ROWS } from '../domain/stored-rows.ts'
+import { symbolMatcher } from '../domain/routing.ts'
 import { isAbort, TapelineError, toTapelineError } from '../errors.ts'
 import { openStoreAlone } from '../topology/engines.ts'
 import { TARGET_HELP, TARGET_OPTIONS, targetConfig, throughPlatformOr } from './api-client.ts'
-import { type Command, choiceFlag, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
-import { FORMATS, type FormatName, type Row } from './export/formats.ts'
-import { fileOutput, type Output, streamOutput } from './export/output.ts'
-import { type Pages, platformPages, type Selection, storePages } from './export/pages.ts'
+import { type Command, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
+import { FORMATS, type Row } from './export/formats.ts'
+import { type Journal, openJournal } from './export/journal.ts'
+import { fileOutput, streamOutput } from './export/output.ts'
+import {
+  firstPlace,
+  type Pages,
+  type Place,
+  pagesOf,
+  platformRows,
+  type RowSource,
+  storedRows,
+} from './export/pages.ts'
+import { formatOf, type Selection, selectionOf, symbolsOf } from './export/selection.ts'
 import { openLog } from './platform-flags.ts'
 import { createOutage } from './tail/outage.ts'
-import { timeFlag } from './time-flag.ts'
 
 const HELP = `
-Usage: tapeline export --symbol SYMBOL [--exchange NAME] [--from TIME] [--to TIME] [--channel CHANNEL]
-                       [--interval I] [--origin O] [--format FORMAT] [--out FILE] [--force]
-                       [--data DIR] [--config FILE] [--api URL]
+Usage: tapeline export --symbol SYMBOL[,SYMBOL...] [--exchange NAME] [--from TIME] [--to TIME]
+                       [--channel CHANNEL] [--interval I] [--origin O] [--format FORMAT]
+                       [--out FILE] [--force] [--resume] [--data DIR] [--config FILE] [--api URL]
 
-Writes the stored rows of a symbol into a file, from the oldest on: through the platform while one runs,
-else from the server that the configuration names, or the data folder itself. However many there are,
-only some are in memory. The file appears under its name once it is whole. A platform that goes away
-meanwhile is waited for.
+Writes the stored rows of symbols into a file, symbol after symbol, each from the oldest on: through the
+platform while one runs, else from the server that the configuration names, or the data folder itself.
+However many there are, only some are in memory. The file appears under its name once it is whole. A
+platform that goes away meanwhile is waited for.
 
-  --symbol SYMBOL     such as BTC-USD
+  --symbol SYMBOLS    such as BTC-USD, several with commas; a glob such as 'ETH-*' takes what is stored
+                      (through a platform with keys it needs an operator's)
   --exchange NAME     such as coinbase (default: all)
   --from, --to TIME   ${MOMENT_FORMS.replace('a time such as ', '')
     .replace(', a number', ',\n                      a number')
@@ -35,15 +43,15 @@ meanwhile is waited for.
   --format FORMAT     csv, ndjson or parquet (default: as FILE ends, else csv)
   --out FILE          where to; without it csv and ndjson go to standard output
   --force             replace a file that is there
+  --resume            keep what is written when it is interrupted, in FILE.part; the same command goes on there
 ${TARGET_HELP}
 
 Examples:
   tapeline export --symbol BTC-USD --from 2026-11-24 --to 2026-11-24 --out btc.parquet
   tapeline export --symbol BTC-USD --exchange coinbase --from 1h > btc.csv
+  tapeline export --symbol 'BTC-*,ETH-USD' --from 2020-01-01 --out years.parquet --resume
   tapeline export --symbol ETH-USD --channel candle --interval 15m --out eth-15m.csv
 `
-
-const CHANNELS = Object.keys(STORED_ROWS) as RowChannel[]
 
 export const command: Command = {
   name: 'export',
@@ -51,7 +59,7 @@ export const command: Command = {
   help: HELP,
   options: {
     ...TARGET_OPTIONS,
-    symbol: { type: 'string' },
+    symbol: { type: 'string', multiple: true },
     exchange: { type: 'string' },
     from: { type: 'string' },
     to: { type: 'string' },
@@ -61,73 +69,94 @@ export const command: Command = {
     format: { type: 'string' },
     out: { type: 'string' },
     force: { type: 'boolean' },
+    resume: { type: 'boolean' },
   },
   async run(flags, words, terminal) {
     expectWords(words, '', 0)
+    const wanted = symbolsOf(flags)
     const selection = selectionOf(flags)
     const out = textFlag(flags, 'out')
-    const format = formatOf(flags, out)
-    const output =
-      out === undefined ? streamOutput(process.stdout) : await fileOutput(out, flags['force'] === true)
+    if (flags['resume'] === true && out === undefined)
+      throw new TapelineError('USAGE', '--resume needs --out FILE')
+    const target = await openTarget(flags, selection, out)
     try {
-      const rows = await exportRows(flags, selection, format, output, terminal)
-      await output.finish()
+      const rows = await exportRows(flags, wanted, target, terminal)
+      await target.finish()
       terminal.note(
         `${rows.toLocaleString('en')} ${rows === 1 ? 'row' : 'rows'}${out === undefined ? '' : ` in ${out}`}`,
       )
       return 0
     } catch (error) {
-      await output.abandon()
+      const kept = await target.abandon()
+      if (kept !== undefined) terminal.note(`${kept} rows are kept: the same command goes on behind them`)
       throw error
     }
   },
 }
 
-/** What the flags choose. Raises USAGE. */
-function selectionOf(flags: Flags): Selection {
-  const channel = choiceFlag(flags, 'channel', CHANNELS) ?? 'trade'
-  const symbol = nameFlag(flags, 'symbol', symbolSchema)
-  if (symbol === undefined) throw new TapelineError('USAGE', '--symbol is missing')
-  const exchange = nameFlag(flags, 'exchange', exchangeSchema)
-  const [from, to] = [timeFlag(flags, 'from', 'first'), timeFlag(flags, 'to', 'last')]
-  if (from !== undefined && to !== undefined && from > to)
-    throw new TapelineError('USAGE', '--from lies after --to')
-  const interval = choiceFlag(flags, 'interval', INTERVALS)
-  const origin = choiceFlag(flags, 'origin', ['trades', 'source'])
-  if (channel !== 'candle' && (interval ?? origin) !== undefined)
-    throw new TapelineError('USAGE', '--interval and --origin go with --channel candle')
+type Former = NonNullable<Journal['former']>
+
+/** Where rows go. */
+interface Target {
+  readonly selection: Selection
+  /** What an export with the same flags has done already. */
+  readonly former: Former | undefined
+  begin(symbols: readonly string[]): Promise<void>
+  write(rows: readonly Row[], next: Place | undefined): Promise<void>
+  finish(): Promise<void>
+  /** Gives how many rows are kept for another time. */
+  abandon(): Promise<number | undefined>
+}
+
+async function openTarget(flags: Flags, selection: Selection, out: string | undefined): Promise<Target> {
+  const format = formatOf(flags, out)
+  const replace = flags['force'] === true
+  const { channel } = selection
+  if (out !== undefined && flags['resume'] === true) {
+    const journal = await openJournal(out, { channel, format, asked: askedFor(flags), replace })
+    let rows = journal.former?.rows ?? 0
+    return {
+      selection: journal.former?.selection ?? selection,
+      former: journal.former,
+      begin: (symbols) => journal.begin({ selection, symbols }),
+      async write(page, next) {
+        await journal.write(page, next)
+        rows += page.length
+      },
+      finish: () => journal.finish(),
+      async abandon() {
+        await journal.close()
+        return rows
+      },
+    }
+  }
+  const output = out === undefined ? streamOutput(process.stdout) : await fileOutput(out, replace)
+  const writer = FORMATS[format](channel, output)
   return {
-    channel,
-    symbol,
-    ...(exchange !== undefined && { exchange }),
-    ...(from !== undefined && { from }),
-    ...(to !== undefined && { to }),
-    ...(interval !== undefined && { interval }),
-    ...(origin !== undefined && { origin }),
+    selection,
+    former: undefined,
+    begin: async () => {},
+    write: (rows) => writer.write(rows),
+    async finish() {
+      await writer.end()
+      await output.finish()
+    },
+    async abandon() {
+      await output.abandon()
+      return undefined
+    },
   }
 }
 
-/** A flag that takes the name of a market or an exchange. Raises USAGE. */
-function nameFlag(flags: Flags, name: string, schema: typeof symbolSchema): string | undefined {
-  const text = textFlag(flags, name)
-  if (text === undefined) return undefined
-  const parsed = schema.safeParse(text)
-  if (parsed.success) return parsed.data
-  throw new TapelineError('USAGE', `--${name} ${JSON.stringify(text)} ${parsed.error.issues[0]?.message}`)
-}
-
-/** Raises USAGE. */
-function formatOf(flags: Flags, out: string | undefined): FormatName {
-  const names = Object.keys(FORMATS) as FormatName[]
-  const ending = extname(out ?? '').slice(1)
-  const format = choiceFlag(flags, 'format', names) ?? names.find((name) => name === ending) ?? 'csv'
-  if (format === 'parquet' && out === undefined)
-    throw new TapelineError('USAGE', '--format parquet needs --out FILE')
-  return format
+/** The flags that decide what stands in the file, as they were given. */
+function askedFor(flags: Flags): string {
+  const names = ['symbol', 'exchange', 'from', 'to', 'channel', 'interval', 'origin', 'format']
+  return names.flatMap((name) => (flags[name] === undefined ? [] : [`--${name} ${flags[name]}`])).join(' ')
 }
 
 interface Opened {
   readonly pages: Pages
+  readonly symbols: readonly string[]
   /** The first page is read already: what cannot be read at all fails before anything is written. */
   readonly first: readonly Row[] | undefined
   close(): Promise<void>
@@ -136,32 +165,40 @@ interface Opened {
 /** Gives the number of rows. */
 async function exportRows(
   flags: Flags,
-  selection: Selection,
-  format: FormatName,
-  output: Output,
+  wanted: readonly string[],
+  target: Target,
   terminal: Terminal,
 ): Promise<number> {
-  const { pages, first, close } = await openPages(flags, selection, terminal.signal)
+  const { former } = target
+  const { pages, symbols, first, close } = await openPages(flags, wanted, target, terminal.signal)
   try {
-    const writer = FORMATS[format](selection.channel, output)
-    const progress = createProgress(terminal)
-    let count = 0
+    let count = former?.rows ?? 0
+    if (former === undefined) await target.begin(symbols)
+    else terminal.note(`going on behind ${count.toLocaleString('en')} rows`)
+    const progress = createProgress(terminal, symbols)
     for (let rows = first; rows !== undefined; rows = await nextPage(pages, terminal)) {
-      await writer.write(rows)
+      await target.write(rows, pages.place)
       count += rows.length
       progress(count, rows.at(-1))
     }
-    await writer.end()
     return count
   } finally {
     await close()
   }
 }
 
-function openPages(flags: Flags, selection: Selection, signal: AbortSignal): Promise<Opened> {
-  const opened = async (pages: Pages, close: () => Promise<void>): Promise<Opened> => {
+function openPages(
+  flags: Flags,
+  wanted: readonly string[],
+  { selection, former }: Target,
+  signal: AbortSignal,
+): Promise<Opened> {
+  const opened = async (source: RowSource, close: () => Promise<void>): Promise<Opened> => {
     try {
-      return { pages, first: await pages.next(signal), close }
+      const symbols = former?.symbols ?? (await matching(source, wanted, signal))
+      const start = former === undefined ? firstPlace(symbols) : former.place
+      const pages = pagesOf(source, symbols, start)
+      return { pages, symbols, first: await pages.next(signal), close }
     } catch (error) {
       await close()
       throw error
@@ -169,13 +206,28 @@ function openPages(flags: Flags, selection: Selection, signal: AbortSignal): Pro
   }
   return throughPlatformOr(
     flags,
-    (client) => opened(platformPages(client, selection), async () => {}),
+    (client) => opened(platformRows(client, selection), async () => {}),
     async () => {
       const config = targetConfig(flags)
       const alone = await openStoreAlone(config, openLog(config.log.level), signal, { mustExist: true })
-      return opened(storePages(alone.store, selection), () => alone.close())
+      return opened(storedRows(alone.store, selection), () => alone.close())
     },
   )
+}
+
+/** The symbols as they are named, and those that are stored and match a glob. Raises USAGE where none is. */
+async function matching(
+  source: RowSource,
+  wanted: readonly string[],
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const globs = wanted.filter((each) => each.includes('*'))
+  if (globs.length === 0) return wanted
+  const tests = globs.map(symbolMatcher)
+  const found = (await source.symbols(signal)).filter((symbol) => tests.some((matches) => matches(symbol)))
+  const symbols = [...new Set([...wanted.filter((each) => !each.includes('*')), ...found])].toSorted()
+  if (symbols.length > 0) return symbols
+  throw new TapelineError('USAGE', `--symbol ${wanted.join()}: no symbol that is stored matches`)
 }
 
 /** How long an export waits for a platform that was there when it began. */
@@ -200,11 +252,17 @@ async function nextPage(pages: Pages, terminal: Terminal): Promise<readonly Row[
 const PROGRESS_MS = 2_000
 
 /** Says how far the export is, every two seconds. */
-function createProgress(terminal: Terminal): (count: number, last: Row | undefined) => void {
+function createProgress(
+  terminal: Terminal,
+  symbols: readonly string[],
+): (count: number, last: Row | undefined) => void {
   let next = performance.now() + PROGRESS_MS
   return (count, last) => {
-    if (performance.now() < next) return
+    if (performance.now() < next || last === undefined) return
     next = performance.now() + PROGRESS_MS
-    terminal.note(`${count.toLocaleString('en')} rows, up to ${String(last?.['ts'] ?? '')}`)
+    const symbol = String(last['symbol'])
+    const which =
+      symbols.length > 1 ? ` of ${symbol} (${symbols.indexOf(symbol) + 1} of ${symbols.length})` : ''
+    terminal.note(`${count.toLocaleString('en')} rows, up to ${String(last['ts'])}${which}`)
   }
 }

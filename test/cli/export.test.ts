@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -50,6 +59,9 @@ describe('tapeline export', () => {
     const { code, noted } = await run({ data, out })
     assert.equal(code, 0)
     assert.equal(noted.at(-1), `6 rows in ${out}`)
+    const all = join(data, 'all.ndjson')
+    await run({ data, symbol: 'btc*,NONE-USD', from: '2026-01-01', out: all })
+    assert.deepEqual(linesOf(all), linesOf(out))
     assert.deepEqual(
       linesOf(out).map((line) => JSON.parse(line)),
       ODD,
@@ -177,9 +189,78 @@ describe('tapeline export', () => {
     assert.ok(!existsSync(join(folder, 'none')))
   })
 
+  test('several symbols and globs are one file, symbol after symbol', async (t) => {
+    const out = join(temporaryFolder(t), 'rows.csv')
+    const stored = ['BTC-EUR', 'BTC-USD', 'ETH-USD', 'XRP-USD']
+    const api = await serve(t, (query, _, path) => {
+      if (path === '/v1/sql') return { columns: ['symbol'], rows: stored.map((symbol) => ({ symbol })) }
+      const symbol = query.get('symbol') ?? ''
+      const next = query.has('cursor') ? null : 'on'
+      return { trades: [{ ...row(next === null ? 2 : 1), symbol }], next }
+    })
+    const exported = async (symbol: string): Promise<string[]> => {
+      await run({ api, symbol, out, force: true })
+      return linesOf(out)
+        .slice(1)
+        .map((line) => line.split(',').slice(1, 3).join(' '))
+    }
+    assert.deepEqual(await exported('eth-usd,NEW-USD'), [
+      ...['ETH-USD 1', 'ETH-USD 2', 'NEW-USD 1', 'NEW-USD 2'],
+    ])
+    assert.deepEqual(await exported('*-EUR,ETH-*,BTC-EUR'), [
+      ...['BTC-EUR 1', 'BTC-EUR 2', 'ETH-USD 1', 'ETH-USD 2'],
+    ])
+    await assert.rejects(run({ api, symbol: 'DOGE*', out, force: true }), {
+      code: 'USAGE',
+      message: /DOGE\*: no symbol/,
+    })
+  })
+
+  for (const format of ['csv', 'ndjson', 'parquet']) {
+    test(`--resume goes on where an export in ${format} was interrupted`, async (t) => {
+      const folder = temporaryFolder(t)
+      const [out, whole] = [join(folder, `rows.${format}`), join(folder, `whole.${format}`)]
+      let terminal = recordingTerminal()
+      let stopAt = 4
+      const asked: string[] = []
+      const api = await serve(t, (query) => {
+        const [symbol, page] = [query.get('symbol') ?? '', Number(query.get('cursor') ?? 0)]
+        asked.push(`${symbol} ${page}`)
+        if (asked.length === stopAt) terminal.interrupt()
+        return { trades: [{ ...row(page), symbol }], next: page === 2 ? null : String(page + 1) }
+      })
+      const flags = { api, symbol: 'A-USD,B-USD', from: '3000d' }
+      await run({ ...flags, out: whole })
+      asked.length = 0
+      for (;;) {
+        terminal = recordingTerminal()
+        const ended = await run({ ...flags, out, resume: true }, terminal).catch((error: Error) => error)
+        if (!(ended instanceof Error)) break
+        assert.equal(ended.name, 'AbortError')
+        assert.match(terminal.noted.at(-1) ?? '', /rows are kept/)
+        // As a process leaves it that is killed in the middle of a page.
+        appendFileSync(`${out}.part`, 'half a row')
+        await assert.rejects(run({ ...flags, symbol: 'A-USD', out, resume: true }), {
+          code: 'USAGE',
+          message: /other flags: --symbol A-USD,B-USD/,
+        })
+        stopAt = asked.length + 2
+        if (stopAt > 8) stopAt = 0
+      }
+      assert.match(terminal.noted.join(), /going on behind \d rows/)
+      const pages = ['A-USD 0', 'A-USD 1', 'A-USD 2', 'B-USD 0', 'B-USD 1', 'B-USD 2']
+      assert.deepEqual([...new Set(asked)], pages)
+      assert.ok(asked.length < 12, 'what is kept is not asked for again')
+      assert.deepEqual(readFileSync(out), readFileSync(whole))
+      assert.deepEqual(readdirSync(folder).toSorted(), [`rows.${format}`, `whole.${format}`])
+    })
+  }
+
   test('wrong usage is told before anything is asked for', async () => {
-    const wrong: readonly (readonly [flags: Readonly<Record<string, string>>, message: RegExp])[] = [
-      [{ symbol: 'BTC-*' }, /--symbol "BTC-\*" is not a symbol/],
+    const wrong: readonly (readonly [flags: Readonly<Record<string, string | boolean>>, message: RegExp])[] = [
+      [{ symbol: 'BTC USD' }, /--symbol "BTC USD" is not a symbol or a glob/],
+      [{ symbol: 'BTC-USD,' }, /--symbol "" is not/],
+      [{ resume: true }, /--resume needs --out/],
       [{ exchange: 'no exchange' }, /--exchange/],
       [{ from: 'yesterday' }, /--from takes a time such as/],
       [{ from: '12345' }, /--from takes/],
@@ -226,11 +307,12 @@ function row(id: number): Record<string, unknown> {
 /** What answers like a platform; undefined: its database is away. */
 async function serve(
   t: TestContext,
-  answer: (query: URLSearchParams, attempt: number) => object | undefined,
+  answer: (query: URLSearchParams, attempt: number, path: string) => object | undefined,
 ): Promise<string> {
   let attempt = 0
   const server = createServer((request, response) => {
-    const body = answer(new URL(request.url ?? '', 'http://x').searchParams, attempt++)
+    const { searchParams, pathname } = new URL(request.url ?? '', 'http://x')
+    const body = answer(searchParams, attempt++, pathname)
     const away = {
       type: '',
       title: '',

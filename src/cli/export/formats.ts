@@ -8,27 +8,28 @@ import type { Output } from './output.ts'
 export type Row = Readonly<Record<string, unknown>>
 
 /** Writes rows to an output in one format. */
-interface RowWriter {
+export interface RowWriter {
   write(rows: readonly Row[]): Promise<void>
   /** What stands behind the last row. The output is not finished by it. */
   end(): Promise<void>
 }
 
-type Format = (channel: RowChannel, output: Output) => RowWriter
+/** `isBegun`: the output goes on behind rows that are there. */
+type Format = (channel: RowChannel, output: Pick<Output, 'write'>, isBegun?: boolean) => RowWriter
 
 /** Each format by its name, which is also how files of it end. */
 export const FORMATS = { csv, ndjson, parquet } as const satisfies Readonly<Record<string, Format>>
 export type FormatName = keyof typeof FORMATS
 
 /** A line of names, then a line a row. What is absent is empty; numbers have the digits that give the same double again. */
-function csv(channel: RowChannel, output: Output): RowWriter {
+function csv(channel: RowChannel, output: Pick<Output, 'write'>, isBegun = false): RowWriter {
   const columns = columnsOf(channel).map(([name]) => name)
   const lines = (rows: readonly Row[], header: boolean) =>
     Buffer.from(stringify([...rows], { columns, header, record_delimiter: 'unix' }))
-  let isBegun = false
+  let hasHeader = isBegun
   const begin = async (): Promise<void> => {
-    if (!isBegun) await output.write(lines([], true))
-    isBegun = true
+    if (!hasHeader) await output.write(lines([], true))
+    hasHeader = true
   }
   return {
     async write(rows) {
@@ -40,7 +41,7 @@ function csv(channel: RowChannel, output: Output): RowWriter {
 }
 
 /** A JSON object a line, as in answers of the API. */
-function ndjson(_channel: RowChannel, output: Output): RowWriter {
+function ndjson(_channel: RowChannel, output: Pick<Output, 'write'>): RowWriter {
   return {
     async write(rows) {
       if (rows.length > 0)
@@ -54,7 +55,7 @@ function ndjson(_channel: RowChannel, output: Output): RowWriter {
 const GROUP_ROWS = 50_000
 
 /** Times are microseconds in UTC, prices and sizes the doubles that they are. */
-function parquet(channel: RowChannel, output: Output): RowWriter {
+function parquet(channel: RowChannel, output: Pick<Output, 'write'>): RowWriter {
   const columns = columnsOf(channel)
   const bytes = new FlushedBytes(output)
   const root = { name: 'root', num_children: columns.length }
@@ -112,9 +113,9 @@ function toParquet({ kind }: Column, value: unknown): unknown {
 
 /** Bytes of one group of rows at a time: the library asks for the flush behind each, and waits for it. */
 class FlushedBytes extends ByteWriter {
-  readonly #output: Output
+  readonly #output: Pick<Output, 'write'>
 
-  constructor(output: Output) {
+  constructor(output: Pick<Output, 'write'>) {
     super()
     this.#output = output
   }

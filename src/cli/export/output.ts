@@ -53,7 +53,8 @@ export async function fileOutput(path: string, replace: boolean): Promise<Output
   }
 }
 
-function refuseExisting(path: string, replace: boolean): void {
+/** Raises USAGE where there is something under the name that may not be replaced. */
+export function refuseExisting(path: string, replace: boolean): void {
   if (!existsSync(path)) return
   if (!statSync(path).isFile()) {
     throw new TapelineError('USAGE', `--out ${path} is no file`, {
@@ -66,7 +67,8 @@ function refuseExisting(path: string, replace: boolean): void {
   })
 }
 
-function unwritable(path: string, error: unknown): never {
+/** Raises FILE_UNWRITABLE for what a file system said. */
+export function unwritable(path: string, error: unknown): never {
   const why = error instanceof Error ? error.message : String(error)
   throw new TapelineError('FILE_UNWRITABLE', `${path} cannot be written: ${why}`, { cause: error })
 }

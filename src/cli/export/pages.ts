@@ -1,67 +1,83 @@
-import { pageOf, type RowPosition } from '../../domain/row-cursor.ts'
+import { decodeRowCursor, encodeRowCursor, pageOf } from '../../domain/row-cursor.ts'
 import type { RowChannel } from '../../domain/stored-rows.ts'
 import { parseIsoMicros } from '../../domain/time.ts'
-import { candlesSchema, quotesSchema, tradesSchema } from '../../gateway/schemas.ts'
-import type { CandleQuery, RowQuery, Store } from '../../ports/store.ts'
+import { candlesSchema, quotesSchema, sqlResultSchema, tradesSchema } from '../../gateway/schemas.ts'
+import type { RowQuery, SqlResult, Store } from '../../ports/store.ts'
 import type { ApiClient } from '../api-client.ts'
 import type { Row } from './formats.ts'
+import type { Selection } from './selection.ts'
 
-/** What is exported; times are ISO 8601, both ends included. Interval and origin are of candles. */
-export interface Selection {
-  readonly channel: RowChannel
+/** Where an export stands: at a page of a symbol's rows; without a cursor at its first. */
+export interface Place {
   readonly symbol: string
-  readonly exchange?: string
-  readonly from?: string
-  readonly to?: string
-  readonly interval?: CandleQuery['interval']
-  readonly origin?: CandleQuery['origin']
+  readonly cursor?: string | undefined
 }
 
-/** Rows from the oldest on, page by page. A page that could not be read is read by the next call. */
+/** What can be exported of a platform or a store. A cursor of one is good for the other. */
+export interface RowSource {
+  /** Rows of a symbol from the oldest on, and where the next ones are; undefined: there are no more. */
+  page(
+    place: Place,
+    signal: AbortSignal,
+  ): Promise<{ readonly rows: readonly Row[]; readonly next: string | undefined }>
+  /** The symbols of which anything is stored, in order. */
+  symbols(signal: AbortSignal): Promise<readonly string[]>
+}
+
+/** Rows of one symbol after another, page by page. A page that could not be read is read by the next call. */
 export interface Pages {
   /** Undefined behind the last. */
   next(signal: AbortSignal): Promise<readonly Row[] | undefined>
+  /** The page that `next` reads; undefined behind the last. */
+  readonly place: Place | undefined
 }
 
 const PAGE_ROWS = 10_000
 
-interface FoundPage<Place> {
-  readonly rows: readonly Row[]
-  /** Where the next one is; undefined: there is none. */
-  readonly next: Place | undefined
-}
-
-/** Pages that each tell where the next one is. */
-function pagesBy<Place>(
-  read: (place: Place | undefined, signal: AbortSignal) => Promise<FoundPage<Place>>,
-): Pages {
-  let place: Place | undefined
-  let isOver = false
+/** The pages of some symbols, from a place on; without one there are none. */
+export function pagesOf(source: RowSource, symbols: readonly string[], start: Place | undefined): Pages {
+  let place = start
   return {
+    get place() {
+      return place
+    },
     async next(signal) {
-      if (isOver) return undefined
-      const { rows, next } = await read(place, signal)
-      place = next
-      isOver = next === undefined
+      if (place === undefined) return undefined
+      const { symbol } = place
+      const { rows, next } = await source.page(place, signal)
+      const following = symbols[symbols.indexOf(symbol) + 1]
+      if (next !== undefined) place = { symbol, cursor: next }
+      else place = following === undefined ? undefined : { symbol: following }
       return rows
     },
   }
 }
 
+/** Where an export of some symbols begins. */
+export function firstPlace([symbol]: readonly string[]): Place | undefined {
+  return symbol === undefined ? undefined : { symbol }
+}
+
 /** The rows that a platform has, over its API. */
-export function platformPages(client: ApiClient, selection: Selection): Pages {
+export function platformRows(client: ApiClient, selection: Selection): RowSource {
   const { channel, ...parameters } = selection
-  return pagesBy<string>(async (cursor, signal) => {
-    const query = {
-      ...parameters,
-      order: 'asc',
-      limit: String(PAGE_ROWS),
-      ...(cursor !== undefined && { cursor }),
-    }
-    const search = new URLSearchParams(query)
-    const { rows, next } = await ask(client, channel, search, signal)
-    return { rows, next: next ?? undefined }
-  })
+  return {
+    async page({ symbol, cursor }, signal) {
+      const search = new URLSearchParams({
+        symbol,
+        ...parameters,
+        order: 'asc',
+        limit: String(PAGE_ROWS),
+        ...(cursor !== undefined && { cursor }),
+      })
+      const { rows, next } = await ask(client, channel, search, signal)
+      return { rows, next: next ?? undefined }
+    },
+    async symbols(signal) {
+      const body = { sql: symbolsStatement(selection), maxRows: MOST_SYMBOLS }
+      return symbolsIn(await client.call('/v1/sql', sqlResultSchema, signal, { method: 'POST', body }))
+    },
+  }
 }
 
 async function ask(
@@ -87,10 +103,9 @@ async function ask(
 }
 
 /** The rows that a store has. */
-export function storePages(store: Store, selection: Selection): Pages {
-  const { channel, symbol, exchange, from, to, interval = '1m', origin = 'trades' } = selection
-  const market: Omit<RowQuery, 'limit'> = {
-    symbol,
+export function storedRows(store: Store, selection: Selection): RowSource {
+  const { channel, exchange, from, to, interval = '1m', origin = 'trades' } = selection
+  const market: Omit<RowQuery, 'limit' | 'symbol'> = {
     order: 'asc',
     ...(exchange !== undefined && { exchange }),
     ...bound('from', from),
@@ -106,10 +121,46 @@ export function storePages(store: Store, selection: Selection): Pages {
         return store.candles({ ...query, interval, origin }, signal)
     }
   }
-  return pagesBy<RowPosition>(async (after, signal) => {
-    const found = await read({ ...market, limit: PAGE_ROWS + 1, ...(after && { after }) }, signal)
-    return pageOf(channel, found, { limit: PAGE_ROWS, order: 'asc', after })
-  })
+  return {
+    async page({ symbol, cursor }, signal) {
+      // As the API's own: an export may go on by either way.
+      const scope = channel === 'candle' ? `candle:${symbol}:${interval}:${origin}` : `${channel}:${symbol}`
+      const after = cursor === undefined ? undefined : decodeRowCursor(cursor, channel, scope)
+      const query = { ...market, symbol, limit: PAGE_ROWS + 1, ...(after && { after }) }
+      const found = await read(query, signal)
+      const { rows, next } = pageOf(channel, found, { limit: PAGE_ROWS, order: 'asc', after })
+      return { rows, next: next && encodeRowCursor(scope, next) }
+    },
+    async symbols(signal) {
+      const limits = { maxRows: MOST_SYMBOLS, timeoutMs: SYMBOLS_MS }
+      return symbolsIn(await store.query(symbolsStatement(selection), limits, signal))
+    },
+  }
+}
+
+const MOST_SYMBOLS = 100_000
+const SYMBOLS_MS = 60_000
+
+/** From one symbol to the next by the index: there may be any number of rows. Computed candles may outlast their trades. */
+function symbolsStatement({ channel, origin = 'trades', from, to }: Selection): string {
+  const isComputed = channel === 'candle' && origin === 'trades'
+  if (isComputed) return 'select distinct symbol from candles_1d order by 1'
+  const table = { trade: 'trades', quote: 'quotes', candle: 'candles' }[channel]
+  const bounds = [
+    ...(from === undefined ? [] : [`ts >= '${from}'`]),
+    ...(to === undefined ? [] : [`ts <= '${to}'`]),
+  ]
+  const first = (where: readonly string[]): string => {
+    const all = [...where, ...bounds]
+    return `(select symbol from ${table} ${all.length === 0 ? '' : `where ${all.join(' and ')}`} order by symbol limit 1)`
+  }
+  return `with recursive found as (
+    ${first([])} union all select ${first(['symbol > found.symbol'])} from found where symbol is not null
+  ) select symbol from found where symbol is not null`
+}
+
+function symbolsIn({ rows }: SqlResult): string[] {
+  return rows.map(({ symbol }) => String(symbol)).toSorted()
 }
 
 function bound<Name extends 'from' | 'to'>(
