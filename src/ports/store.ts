@@ -39,6 +39,11 @@ export interface PartitionWrite {
   readonly newOffset: number
   readonly memory: ReaderMemory
   readonly segments: readonly RowSegment[]
+  /**
+   * Between which event times (microseconds, `to` not included) the rows lie, where these are many chunks: few rows of a long time, whose
+   * chunks may be longer than those of what comes now.
+   */
+  readonly times?: { readonly from: number; readonly to: number }
   /** The log has become shorter than what was stored of it: `newOffset` may lie below the claim's. */
   readonly back?: true
 }

@@ -257,19 +257,20 @@ describe('tapeline export', () => {
   }
 
   test('wrong usage is told before anything is asked for', async () => {
-    const wrong: readonly (readonly [flags: Readonly<Record<string, string | boolean>>, message: RegExp])[] = [
-      [{ symbol: 'BTC USD' }, /--symbol "BTC USD" is not a symbol or a glob/],
-      [{ symbol: 'BTC-USD,' }, /--symbol "" is not/],
-      [{ resume: true }, /--resume needs --out/],
-      [{ exchange: 'no exchange' }, /--exchange/],
-      [{ from: 'yesterday' }, /--from takes a time such as/],
-      [{ from: '12345' }, /--from takes/],
-      [{ from: '2026-01-02', to: '2026-01-01' }, /--from lies after --to/],
-      [{ channel: 'book' }, /--channel takes trade or quote or candle/],
-      [{ interval: '1h' }, /go with --channel candle/],
-      [{ format: 'xml' }, /--format takes csv or ndjson or parquet/],
-      [{ format: 'parquet' }, /needs --out/],
-    ]
+    const wrong: readonly (readonly [flags: Readonly<Record<string, string | boolean>>, message: RegExp])[] =
+      [
+        [{ symbol: 'BTC USD' }, /--symbol "BTC USD" is not a symbol or a glob/],
+        [{ symbol: 'BTC-USD,' }, /--symbol "" is not/],
+        [{ resume: true }, /--resume needs --out/],
+        [{ exchange: 'no exchange' }, /--exchange/],
+        [{ from: 'yesterday' }, /--from takes a time such as/],
+        [{ from: '12345' }, /--from takes/],
+        [{ from: '2026-01-02', to: '2026-01-01' }, /--from lies after --to/],
+        [{ channel: 'book' }, /--channel takes trade or quote or candle/],
+        [{ interval: '1h' }, /go with --channel candle/],
+        [{ format: 'xml' }, /--format takes csv or ndjson or parquet/],
+        [{ format: 'parquet' }, /needs --out/],
+      ]
     for (const [flags, message] of wrong)
       await assert.rejects(run({ api: 'http://127.0.0.1:1', ...flags }), { code: 'USAGE', message })
     await assert.rejects(run({ api: 'http://127.0.0.1:1' }), { code: 'NOT_RUNNING' })

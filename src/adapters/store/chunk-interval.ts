@@ -47,6 +47,14 @@ export function chooseInterval(
   return fits.findLast((length) => length * bytesPerMs <= mostBytes) ?? shortest
 }
 
+/** Other rows of the same time may come later, from other markets. */
+const SHARE_OF_SPARSE = 0.1
+
+/** The length of chunks for rows of the past in milliseconds, by the rate of those of one write; undefined where they are too many for any. */
+export function chooseSparse({ lengths, mostBytes }: ChunkChoice, bytesPerMs: number): number | undefined {
+  return lengths.findLast((length) => length * bytesPerMs <= mostBytes * SHARE_OF_SPARSE)
+}
+
 /** The length of the shortest chunks that are made, in milliseconds. */
 export function shortestInterval(
   [shortest]: ChunkChoice['lengths'],

@@ -40,6 +40,16 @@ export interface WritePlan {
   readonly advances: readonly Advance[]
   readonly copies: readonly (Omit<Route, 'reentering'> & { readonly pieces: readonly Uint8Array[] })[]
   readonly rows: number
+  /** Of tables of which all rows lie in many chunks. */
+  readonly sparse: readonly SparseRows[]
+}
+
+/** Rows that go straight into a table, few for the event time that they span (microseconds). */
+export interface SparseRows {
+  readonly table: string
+  readonly rows: number
+  readonly from: number
+  readonly to: number
 }
 
 /** Gathers the rows of all partitions by route. The bytes are those of the segments, which nobody changes. */
@@ -54,7 +64,30 @@ export function planWrite(writes: readonly PartitionWrite[]): WritePlan {
       return own.length === 0 ? [] : [{ ...route, pieces: copyStream(own.map(({ tuples }) => tuples)) }]
     }),
     rows: segments.reduce((sum, segment) => sum + segment.rows, 0),
+    sparse: ROUTES.flatMap((route) => sparseRows(writes, route)),
   }
+}
+
+function sparseRows(
+  writes: readonly PartitionWrite[],
+  { channel, reentering, into, move }: Route,
+): SparseRows[] {
+  const own = writes.flatMap(({ segments, times }) =>
+    segments
+      .filter((each) => each.channel === channel && each.reentering === reentering && each.rows > 0)
+      .map(({ rows }) => ({ rows, times })),
+  )
+  if (move !== undefined || own.length === 0) return []
+  const times = own.flatMap((each) => each.times ?? [])
+  if (times.length < own.length) return []
+  return [
+    {
+      table: into,
+      rows: own.reduce((sum, { rows }) => sum + rows, 0),
+      from: Math.min(...times.map(({ from }) => from)),
+      to: Math.max(...times.map(({ to }) => to)),
+    },
+  ]
 }
 
 /** The claims that the next write needs, once a plan is written. */
@@ -62,16 +95,23 @@ export function advancedClaims(plan: WritePlan): readonly Claim[] {
   return plan.advances.map(({ claim, next, memory }) => ({ ...claim, nextOffset: next, memory }))
 }
 
+/** Statements in front of the rows of a transaction, and behind them. */
+export interface Around {
+  readonly before: string
+  readonly after: string
+}
+
 /**
  * Writes a plan in one transaction, or nothing. The offsets come first, so that a fenced writer fails before it copies.
  * Raises FENCED, OFFSET_GOES_BACK, EVENT_INVALID (a row that its table does not take), STORE_UNAVAILABLE.
  */
-export async function write(session: SqlSession, plan: WritePlan): Promise<void> {
-  const steps: TransactionStep[] = [{ sql: advanceStatement(plan.advances) }]
+export async function write(session: SqlSession, plan: WritePlan, around?: Around): Promise<void> {
+  const steps: TransactionStep[] = [{ sql: `${advanceStatement(plan.advances)} ${around?.before ?? ''}` }]
   for (const { channel, into, move, pieces } of plan.copies) {
     steps.push({ into, columns: TABLES[channel].columns, pieces })
     if (move !== undefined) steps.push({ sql: move })
   }
+  if (around !== undefined) steps.push({ sql: around.after })
   try {
     await session.transaction(steps)
   } catch (error) {

@@ -7,7 +7,7 @@ import { writeTradeBytes } from '../../domain/trade-bytes.ts'
 import type { TupleMemory } from '../../domain/tuple-memory.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
 import type { ChunkSpread, WritePart } from '../../ports/pipeline.ts'
-import type { RowSegment } from '../../ports/store.ts'
+import type { PartitionWrite, RowSegment } from '../../ports/store.ts'
 import { chunkCount, joinSpreads, MOST_CHUNKS, NO_CHUNKS } from './chunk-spread.ts'
 
 /** What the rows of a partition are encoded for. */
@@ -33,7 +33,11 @@ interface Cut {
   readonly first: Filled
   readonly again: Filled
   readonly chunks: ChunkSpread
+  readonly times: PartitionWrite['times']
 }
+
+/** So many of one batch are of the past, not of what comes now. */
+const MANY_CHUNKS = 16
 
 const NOTHING: Filled = { bytes: 0, rows: 0 }
 
@@ -78,7 +82,7 @@ export class SegmentEncoder {
   ): { readonly segments: readonly RowSegment[]; readonly parts: readonly WritePart[] } {
     const { reader } = this.#parts
     const end: Cut = {
-      ...{ offset: newOffset, reader, chunks: this.#spread },
+      ...{ offset: newOffset, reader, chunks: this.#spread, times: this.#times() },
       ...{ first: filled(this.#first), again: filled(this.#again) },
     }
     const first = this.#segment(this.#first, false)
@@ -90,7 +94,8 @@ export class SegmentEncoder {
         piece(again, former?.again ?? NOTHING, cut.again),
       ].filter((segment) => segment.rows > 0)
       const segments = i === 0 ? [...before, ...rows] : rows
-      return { newOffset: cut.offset, memory: cut.reader, segments, chunks: cut.chunks }
+      const { offset, reader, chunks, times } = cut
+      return { newOffset: offset, memory: reader, segments, chunks, ...(times && { times }) }
     })
     return { segments: [...before, first, again].filter(({ rows }) => rows > 0), parts }
   }
@@ -113,9 +118,20 @@ export class SegmentEncoder {
     const other = to === this.#first ? this.#again : this.#first
     const [before, whole] = [{ bytes: to.rowStart, rows: to.rows - 1 }, filled(other)]
     const [first, again] = to === this.#first ? [before, whole] : [whole, before]
-    this.#cuts.push({ offset, reader: copyMemory(this.#parts.reader), first, again, chunks: this.#spread })
+    const reader = copyMemory(this.#parts.reader)
+    this.#cuts.push({ offset, reader, first, again, chunks: this.#spread, times: this.#times() })
     this.#chunks.clear()
     this.#chunk = Number.NaN
+  }
+
+  /** Of the part that is being filled, where it is of a long time. */
+  #times(): PartitionWrite['times'] {
+    if (this.#chunks.size < MANY_CHUNKS) return undefined
+    const { chunkMicros } = this.#parts
+    return {
+      from: Math.min(...this.#chunks) * chunkMicros,
+      to: (Math.max(...this.#chunks) + 1) * chunkMicros,
+    }
   }
 
   #segment(writer: TupleWriter, reentering: boolean): RowSegment {

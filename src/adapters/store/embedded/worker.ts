@@ -18,6 +18,7 @@ import {
   type Request,
   type WorkerSettings,
 } from './protocol.ts'
+import { longerChunks } from './sparse-chunks.ts'
 
 /**
  * The thread that holds the database. It does one thing at a time, in the order of the requests; whoever started it sends
@@ -42,7 +43,7 @@ function handlersOf(engine: Engine): Handlers {
     },
     claim: (targets) => claim(engine, targets),
     async write(plan) {
-      await write(engine, plan)
+      await write(engine, plan, await longerChunks(engine, plan, settings.policies))
       maintenance.wrote(plan.rows)
     },
     trades: (query) => trades(engine, query),
