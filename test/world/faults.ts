@@ -12,8 +12,9 @@ interface FaultKind {
   readonly begin: (simulation: Simulation, random: Random) => (() => void) | undefined
 }
 
-/** A topic keeps a record for so long at least. */
+/** Fixed topics keep a record for so long at least, and those of streams, as they were made. */
 const SHORTEST_KEPT_MS = 5_000
+const STREAM_KEPT_MS = 10_000
 
 /** So many records a partition loses at its end. */
 const MOST_LOST = 60
@@ -190,13 +191,14 @@ export const FAULTS = {
     what: 'retention removes all but the last seconds of the fixed topics',
     weight: 1,
     lasts: [0, 0],
-    begin: (simulation, random) => removeOld(simulation, random, (name) => name.startsWith('market.')),
+    begin: (simulation, random) =>
+      removeOld(simulation, random, SHORTEST_KEPT_MS, (name) => name.startsWith('market.')),
   },
   expiry: {
     what: 'retention removes all but the last seconds of dynamic topics',
     weight: 1,
     lasts: [0, 0],
-    begin: (simulation, random) => removeOld(simulation, random, isOfStream),
+    begin: (simulation, random) => removeOld(simulation, random, STREAM_KEPT_MS, isOfStream),
   },
   truncation: {
     what: 'fixed topics lose their ends, as under a leader that has not all copies, and grow again',
@@ -281,12 +283,12 @@ export function chooseFault(names: readonly FaultName[], random: Random): FaultN
 function removeOld(
   { world: { broker, clock } }: Simulation,
   random: Random,
+  keptMs: number,
   isMeant: (name: string) => boolean,
 ): () => void {
   for (const { spec, partitions } of broker.topics.values())
     if (isMeant(spec.name) && random() < 0.5)
-      for (const partition of partitions)
-        partition.removeOlder(clock.now - SHORTEST_KEPT_MS - random() * 20_000)
+      for (const partition of partitions) partition.removeOlder(clock.now - keptMs - random() * 20_000)
   return () => {}
 }
 

@@ -130,7 +130,7 @@ export function worldConfig(partitions: number): Config {
     environment: {},
     flags: {
       topics: { partitions },
-      streams: { grace: '3s' },
+      streams: { grace: '3s', retention: '10s' },
       alerts: { after: '20s' },
       producer: { linger: '5ms' },
       consumerFixed: { linger: '20ms' },

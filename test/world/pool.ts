@@ -3,8 +3,13 @@ import type { FaultName } from './faults.ts'
 import type { Promised } from './violations.ts'
 import type { WorldResult } from './world.ts'
 
-/** Code that has not come to rest after so long never does: it waits for nothing, and lets nothing else happen. */
+/**
+ * Code that has not come to rest after so long never does: it waits for nothing, and lets nothing else happen. Counted is what the processor
+ * worked for it: on a machine that is busy with others minutes may pass without a step.
+ */
 const SPINNING_MS = 20_000
+/** A world that waits for something real stands still without any work. */
+const STANDING_MS = 600_000
 const LOOK_MS = 1_000
 
 interface PoolOptions {
@@ -41,10 +46,13 @@ async function runLane(seeds: Iterator<number>, options: PoolOptions, signal: Ab
 class Lane {
   readonly #worker: Worker
   readonly #steps = new Int32Array(new SharedArrayBuffer(4))
+  readonly #spinningMs: number
   /** Whether it had to be ended. */
   isOver = false
 
-  constructor({ faults, ignored }: PoolOptions) {
+  constructor({ faults, ignored, workers }: PoolOptions) {
+    // Only the work of all threads together is known at once.
+    this.#spinningMs = SPINNING_MS * workers
     const workerData = { faults, ignored, steps: this.#steps.buffer }
     this.#worker = new Worker(new URL('./seed-worker.ts', import.meta.url), { workerData })
   }
@@ -52,7 +60,7 @@ class Lane {
   /** Runs one world; undefined where the signal aborts. */
   run(seed: number, signal: AbortSignal): Promise<WorldResult | undefined> {
     return new Promise((resolve, reject) => {
-      let [steps, since] = [-1, performance.now()]
+      let [steps, since, workedSince] = [-1, performance.now(), workedMs()]
       const settle = (result: WorldResult | undefined): void => {
         clearInterval(timer)
         signal.removeEventListener('abort', onAbort)
@@ -63,9 +71,8 @@ class Lane {
       const onAbort = (): void => settle(undefined)
       const look = (): void => {
         const now = Atomics.load(this.#steps, 0)
-        // Before its first step a thread that has just begun is reading the code.
-        if (now !== steps || now === 0) [steps, since] = [now, performance.now()]
-        if (performance.now() - since < SPINNING_MS) return
+        if (now !== steps) [steps, since, workedSince] = [now, performance.now(), workedMs()]
+        if (workedMs() - workedSince < this.#spinningMs && performance.now() - since < STANDING_MS) return
         void this.close()
         const detail = 'something runs for ever, and waits for nothing: the process would hang'
         settle({ seed, violations: [{ promise: 'spins', detail }], digest: '', virtualMs: 0 })
@@ -82,4 +89,10 @@ class Lane {
     this.isOver = true
     await this.#worker.terminate()
   }
+}
+
+/** How long the processor has worked for this process, in milliseconds. */
+function workedMs(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1_000
 }

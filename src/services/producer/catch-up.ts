@@ -7,7 +7,7 @@ import { toTapelineError } from '../../errors.ts'
 import { type Derivation, type DerivedRecord, derivedRecord, latestOf } from './derive.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
-import type { Progress, Route, Routes } from './routes.ts'
+import type { Anew, Progress, Route, Routes } from './routes.ts'
 import type { PublishedRecord, Shard } from './shard.ts'
 
 /** How many fixed records one piece covers at most: small, so that the fixed topics never wait long for it (R3). */
@@ -204,25 +204,23 @@ async function readPiece(
   return group.flatMap(({ route, progress, behind }): Part[] => {
     if (behind >= end && end < goal) return []
     const latest = progress.latestDue ? latestOf(route, shard, progress, parts.topics) : []
+    const own = derived.get(route) ?? []
     const { anew } = progress
-    const beginning = anew === undefined ? [] : [anewMarker(shard, parts.topics[channel], behind, anew)]
+    const next = Math.max(end, ...reached.map(({ to }) => to))
+    const isAnew = anew !== undefined && isTold(anew, [...latest, ...own])
+    const beginning = isAnew ? [anewMarker(shard, parts.topics[channel], behind, anew.reason)] : []
     const markers = reached
       .filter(({ to }) => to > behind)
       .map(({ from: first, to, why }) => holeMarker(shard, Math.max(first, behind), to, why))
-    const next = Math.max(end, ...reached.map(({ to }) => to))
     return [
       {
         route,
         // A hole stands in front of the first record behind it.
-        records: [
-          ...beginning,
-          ...latest,
-          ...[...markers, ...(derived.get(route) ?? [])].toSorted((a, b) => a.offset - b.offset),
-        ],
+        records: [...beginning, ...latest, ...[...markers, ...own].toSorted((a, b) => a.offset - b.offset)],
         done() {
           progress.behind = next < goal ? next : undefined
           progress.latestDue = false
-          progress.anew = undefined
+          if (isAnew || next >= (anew?.before ?? 0)) progress.anew = undefined
         },
       },
     ]
@@ -296,6 +294,11 @@ async function readPublished(
     },
   )
   return { records: found, holes }
+}
+
+/** Whether readers have to be told before these records that a stream begins anew. */
+function isTold({ before }: Anew, records: readonly DerivedRecord[]): boolean {
+  return before === undefined || records.some(({ offset }) => offset < before)
 }
 
 /** A marker with a body and a position: offsets come a second time, so readers forget how far they were (`reader-rules.ts`). */

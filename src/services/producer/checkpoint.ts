@@ -24,7 +24,10 @@ const passedOverSchema = z.object({
   positions: positionsSchema,
 })
 
-/** How far a stream is that its shard's owner did not understand, for one who does (R23). */
+/**
+ * How far a stream is that its shard's owner did not understand, for one who does (R23); also where the owner did not get to know what its topic
+ * holds.
+ */
 export type PassedOver = z.infer<typeof passedOverSchema>
 
 const logSchema = z.object({
@@ -58,7 +61,7 @@ const checkpointSchema = z.object({
   unknownTo: z.number().optional(),
   /** Per stream: everything before is derived into it. */
   behind: behindSchema,
-  /** Per stream that the owner did not understand; left out where there is none. */
+  /** Per stream that the owner did not understand, or whose topic it could not look into; left out where there is none. */
   passedOver: passedOverStreams.optional(),
   /** How many further records hold the rest of the streams; left out where there is none. */
   parts: z.number().int().optional(),

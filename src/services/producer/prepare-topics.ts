@@ -6,13 +6,11 @@ import { counts, emptyMemory } from '../../domain/reader-rules.ts'
 import type { OutgoingRecord, TopicDescription } from '../../ports/broker.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
-import { type Route, startOf } from './routes.ts'
+import { knownAt, type Progress, type Route, SLACK_MS, startOf } from './routes.ts'
 import type { Shard } from './shard.ts'
 
 /** How long one publish to dynamic topics may take: so long may one that cannot be written hold up the fixed ones (R3). */
 export const SEND_TIMEOUT_MS = 5_000
-/** How much earlier than the checkpoint's time a dynamic topic is read for what it holds (R4). */
-const SLACK_MS = 60_000
 /** And how many records before that, to learn the epochs that count there. */
 const SLACK_RECORDS = 2_000
 /** How many records are read in one go: what was read up to there is kept when a deadline ends the rest. */
@@ -46,7 +44,7 @@ interface Prepared {
 /**
  * Prepares dynamic topics for the first records of this owner (R8): a marker of each shard, and what the topic holds already. A
  * stream that this owner was there before cannot hold anything of others that counts, so its topic need not be read and its marker
- * travels with its records.
+ * travels with its records, unless this owner does not know what became of its own.
  */
 export async function prepareTopics(
   parts: ProducerParts,
@@ -69,10 +67,11 @@ export async function prepareTopics(
 }
 
 /**
- * Whether a topic may hold records of a shard: its stream started before this owner's marker, or was there before this owner. Then it starts
- * behind the marker all the same where the fixed topic has lost its end.
+ * Whether a topic may hold records of a shard: its stream started before this owner's marker, or was there before this owner, or this owner does
+ * not know what became of its own. Where the fixed topic has lost its end one of before starts behind the marker all the same.
  */
 function mayHold(route: Route, shard: Shard): boolean {
+  if (route.progress.get(shard.k)?.sentAt !== undefined) return true
   return startOf(route, shard) <= shard.tails[route.channel].marker || route.readyOffset < shard.epoch
 }
 
@@ -84,6 +83,12 @@ function markerOf(shard: Shard): OutgoingRecord {
 interface HeldTopic {
   readonly route: Route
   readonly shards: readonly Shard[]
+}
+
+interface ReadTopic extends HeldTopic {
+  readonly from: number
+  /** The shards of which retention may have removed records that nobody knows of. */
+  readonly expired: ReadonlySet<Shard>
 }
 
 /** Reads what topics hold, as many as the step has time for; gives the streams of the others. */
@@ -99,7 +104,7 @@ async function readInChunks(
   while (read < topics.length && step.mayRead()) {
     const asked = topics.slice(read, read + CHUNK_TOPICS)
     const described = await describeTopics(parts, asked, signal)
-    const chunk: (HeldTopic & { readonly from: number })[] = []
+    const chunk: ReadTopic[] = []
     let records = 0
     for (const each of asked) {
       if (records >= CHUNK_RECORDS) break
@@ -111,7 +116,7 @@ async function readInChunks(
         continue
       }
       const from = await startOfReading(parts, each, description, signal)
-      chunk.push({ ...each, from })
+      chunk.push({ ...each, from, expired: await expiredIn(parts, each, description, signal) })
       records += (description.offsets[0]?.end ?? 0) - from
     }
     if (chunk.length > 0) anew.push(...(await readHeld(parts, chunk, signal)))
@@ -138,16 +143,49 @@ async function startOfReading(
   signal: AbortSignal,
 ): Promise<number> {
   const oldest = Math.min(
-    ...shards.map((shard) => route.progress.get(shard.k)?.derivedAt ?? shard.restored.at),
+    ...ownProgress(route, shards).map(({ shard, progress }) => knownAt(progress, shard)),
   )
   const since = await broker.offsetAt(route.topic, 0, Math.max(0, oldest - SLACK_MS), signal)
   return Math.max(offsets[0]?.earliest ?? 0, since - SLACK_RECORDS)
 }
 
+function ownProgress(
+  route: Route,
+  shards: readonly Shard[],
+): { readonly shard: Shard; readonly progress: Progress }[] {
+  return shards.flatMap((shard) => {
+    const progress = route.progress.get(shard.k)
+    return progress === undefined ? [] : [{ shard, progress }]
+  })
+}
+
+/**
+ * The shards of which a topic may have held records after it was last known what it holds, and retention has removed them: it keeps records
+ * for less time than that is ago, and all that it holds is younger. Where it holds any of the shard, the highest tells all the same.
+ */
+async function expiredIn(
+  { broker, now }: ProducerParts,
+  { route, shards }: HeldTopic,
+  { offsets, retentionMs = Number.POSITIVE_INFINITY }: TopicDescription,
+  signal: AbortSignal,
+): Promise<ReadonlySet<Shard>> {
+  const earliest = offsets[0]?.earliest ?? 0
+  const expired = new Set<Shard>()
+  if (earliest === 0) return expired
+  for (const { shard, progress } of ownProgress(route, shards)) {
+    const at = knownAt(progress, shard)
+    const isKnown = progress.isRead && progress.sentAt === undefined
+    if (isKnown || now() - at < retentionMs - SLACK_MS) continue
+    const since = await broker.offsetAt(route.topic, 0, Math.max(0, at - SLACK_MS), signal)
+    if (since <= earliest) expired.add(shard)
+  }
+  return expired
+}
+
 /** Reads what topics hold; gives the streams that have to begin anew. */
 async function readHeld(
   parts: ProducerParts,
-  chunk: readonly (HeldTopic & { readonly from: number })[],
+  chunk: readonly ReadTopic[],
   signal: AbortSignal,
 ): Promise<readonly Route[]> {
   const { broker, topics } = parts
@@ -183,10 +221,8 @@ async function readHeld(
     },
     signal,
   )
-  for (const { route, shards } of chunk) {
-    for (const shard of shards) {
-      const progress = route.progress.get(shard.k)
-      if (progress === undefined) continue
+  for (const { route, shards, expired } of chunk) {
+    for (const { shard, progress } of ownProgress(route, shards)) {
       const { positions, epochs } = memories.get(route.topic) ?? emptyMemory()
       const held = positions[topics[route.channel]]?.[shard.k]?.[0] ?? -1
       // What a later owner has derived is no sign of a loss: this one is a zombie.
@@ -194,7 +230,8 @@ async function readHeld(
       const before = heldBefore.get(`${route.topic}:${topics[route.channel]}:${shard.k}`) ?? -1
       const next = firstNew(shard, route.channel)
       if (!progress.isRead && isLatest && progress.anew === undefined && before >= next) {
-        progress.anew = `partition ${shard.k} of ${topics[route.channel]} has lost its end: the stream held ${held}, and it went on at ${next}`
+        const reason = `partition ${shard.k} of ${topics[route.channel]} has lost its end: the stream held ${held}, and it went on at ${next}`
+        progress.anew = { reason }
         progress.behind = next
         parts.log.error(
           { topic: route.topic, shard: shard.k, code: 'OFFSET_OUT_OF_RANGE' },
@@ -202,6 +239,14 @@ async function readHeld(
         )
         anew.add(route)
       }
+      if (expired.has(shard) && held < 0 && isLatest && progress.anew === undefined) {
+        const { marker, derivedTo } = shard.tails[route.channel]
+        const reason = `what the stream held of shard ${shard.k} is gone: retention removed it before it was known how far it was`
+        const before = progress.sentAt === undefined ? marker : derivedTo
+        progress.anew = { reason, before, since: knownAt(progress, shard) }
+        anew.add(route)
+      }
+      progress.sentAt = undefined
       progress.isRead = true
       progress.held = progress.anew === undefined ? held : -1
       progress.prepared = true

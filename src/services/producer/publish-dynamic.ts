@@ -133,6 +133,7 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
     signal: AbortSignal,
   ): Promise<Delivered | undefined> => {
     const late = new Set<Route>()
+    let isSent = false
     const leaveOut = async (refused: readonly Route[]): Promise<void> => {
       for (const route of refused) late.add(route)
       if (refused.length > 0) await passOver(refused, derivation, nextOf, signal)
@@ -148,6 +149,7 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
       await leaveOut(prepared.missing)
       while (true) {
         try {
+          isSent = true
           return { records: await send(derivation, prepared.markers, signal), late }
         } catch (error) {
           const refused = refusedTopics(error, derivation)
@@ -161,7 +163,7 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
         throw toTapelineError(error, 'BROKER_UNAVAILABLE')
       }
       noteOversized(error, derivation)
-      fallBehind(error, derivation, nextOf)
+      fallBehind(error, derivation, nextOf, isSent)
       return undefined
     }
   }
@@ -192,12 +194,17 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
    * What became of a derivation is unknown. Its streams go on from their own positions, after what their topics hold is read;
    * those that are known to have failed rest first. Where none is known, they go on one by one.
    */
-  const fallBehind = (error: unknown, derivation: Derivation, nextOf: (tail: Tail) => number): void => {
+  const fallBehind = (
+    error: unknown,
+    derivation: Derivation,
+    nextOf: (tail: Tail) => number,
+    isSent: boolean,
+  ): void => {
     const { code, message, partitions } = toTapelineError(error, 'BROKER_UNAVAILABLE')
     const failed = new Set(partitions.map(({ topic }) => topic))
     if (failed.size === 0 && derivation.size > 1) isSeparate = true
     for (const [route, derived] of derivation) {
-      leaveBehind(route, derived, nextOf)
+      leaveBehind(route, derived, nextOf, isSent)
       if (!failed.has(route.topic) && derivation.size > 1) continue
       routes.setAside(route)
       log.warn({ topic: route.topic, code, reason: message }, 'a topic cannot be written; it is set aside')
@@ -208,12 +215,15 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
     route: Route,
     derived: readonly DerivedRecord[],
     nextOf: (tail: Tail) => number,
-  ): void =>
-    routes.fallBehind(route, (k) => {
+    isSent = false,
+  ): void => {
+    const next = (k: number): number | undefined => {
       const shard = shards.get(k)
       const first = derived.find((record) => record.shard === shard && isLive(route, record))
       return shard && (first?.offset ?? nextOf(shard.tails[route.channel]))
-    })
+    }
+    routes.fallBehind(route, next, isSent)
+  }
 
   const settleLive = (marks: ReadonlyMap<Tail, number>): void => {
     for (const [tail, upTo] of marks) {

@@ -7,6 +7,15 @@ import type { PassedOver } from './checkpoint.ts'
 import { PassedOverStreams } from './passed-over.ts'
 import type { Shard } from './shard.ts'
 
+/** A stream begins anew, with a `reset`: what it has in its topic does not count for what comes. */
+export interface Anew {
+  readonly reason: string
+  /** Only records before this fixed offset may come a second time: where there are none the readers need not be told. */
+  readonly before?: number
+  /** When it was last known what the topic holds, where that is why; milliseconds. */
+  readonly since?: number
+}
+
 /** How far a stream is, of one shard. */
 export interface Progress {
   /** Nothing before this fixed offset is derived for the stream. */
@@ -17,14 +26,16 @@ export interface Progress {
   prepared: boolean
   /** The highest fixed offset that the topic holds of this shard. */
   held: number
-  /** Why the stream begins anew, with a `reset`; undefined once its readers are told. */
-  anew: string | undefined
+  /** Whether the stream begins anew; undefined once its readers are told. */
+  anew: Anew | undefined
   /** Whether what its topic holds was read by this owner. */
   isRead: boolean
   /** Whether the stream still has to begin with the latest known values (R11). */
   latestDue: boolean
   /** When it was last derived, where not at the checkpoint: what the topic holds is looked for from there on. */
   readonly derivedAt: number | undefined
+  /** When this owner sent something of which it is not known since whether the topic holds it; milliseconds. */
+  sentAt: number | undefined
 }
 
 /** A stream that is derived: its topic, what it wants, and how far it is of each shard. */
@@ -41,6 +52,8 @@ export interface Route {
   readonly progress: Map<number, Progress>
 }
 
+/** How much earlier than it was last known a dynamic topic is read for what it holds (R4). */
+export const SLACK_MS = 60_000
 /** The longest rest of topics that cannot be written. */
 const LONGEST_ASIDE_MS = 30_000
 
@@ -98,9 +111,29 @@ export class Routes {
       this.#passed.add(shard, { id, offset, route: this.table.get(id) }, this.#now())
   }
 
-  /** How far each stream is that is not understood, of one shard; undefined where there is none. */
+  /**
+   * How far each stream is, of one shard, that is not understood, or for which it was not known for long what its topic holds; undefined where there
+   * is none.
+   */
   passedOver(shard: number): Record<string, PassedOver> | undefined {
-    return this.#passed.of(shard)
+    const unknown = this.#unknown(shard)
+    const passed = this.#passed.of(shard)
+    return passed === undefined && Object.keys(unknown).length === 0 ? undefined : { ...unknown, ...passed }
+  }
+
+  /** The streams that are behind, and of which it is not known what their topics hold: the next owner has to look from then on. */
+  #unknown(k: number): Record<string, PassedOver> {
+    const shard = this.#shards.get(k)
+    const found: Record<string, PassedOver> = {}
+    for (const { id, channel, progress } of shard === undefined ? [] : this.unsettled) {
+      const own = progress.get(k)
+      if (shard === undefined || own?.behind === undefined) continue
+      const isKnown = own.isRead && own.sentAt === undefined && own.anew?.since === undefined
+      const at = own.anew?.since ?? knownAt(own, shard)
+      if (isKnown || this.#now() - at < SLACK_MS) continue
+      found[id] = { at, positions: own.latestDue ? {} : { [channel]: own.behind } }
+    }
+    return found
   }
 
   /** Places all streams on a shard that was taken over. */
@@ -128,12 +161,13 @@ export class Routes {
 
   /**
    * The outcome of a step for a stream is unknown: it derives on its own from `next` of each shard, after it has read what its
-   * topic holds.
+   * topic holds. `isSent`: whether anything was.
    */
-  fallBehind(route: Route, next: (shard: number) => number | undefined): void {
+  fallBehind(route: Route, next: (shard: number) => number | undefined, isSent: boolean): void {
     for (const [k, progress] of route.progress) {
       progress.behind ??= next(k)
       progress.prepared = false
+      if (isSent) progress.sentAt ??= this.#now()
     }
     this.unsettled.add(route)
   }
@@ -230,6 +264,11 @@ export class Routes {
   }
 }
 
+/** When it was last known what the topic of a stream holds of a shard: milliseconds. */
+export function knownAt({ sentAt, derivedAt }: Progress, { restored }: Shard): number {
+  return sentAt ?? derivedAt ?? restored.at
+}
+
 /** The fixed offset of a shard from which on a stream wants something, in the log of now. */
 export function startOf({ channel, start, readyOffset }: Route, { k, logs, lost }: Shard): number {
   if (readyOffset < logs[channel].since) return 0
@@ -273,8 +312,8 @@ function placeOn(shard: Shard, route: Route, isAside: boolean, passed: PassedOve
   const checkpointed = (passed ? undefined : restored.behind[route.id]) ?? positions[route.channel] ?? 0
   if (lost?.code === 'TOPIC_REPLACED' && covered) {
     const next = restored.positions[route.channel] ?? 0
-    const isNew = { notBefore: next, behind: next, anew: lost.reason, latestDue: false }
-    return { ...isNew, prepared: false, isRead: false, held: -1, derivedAt: passed?.at }
+    const isNew = { notBefore: next, behind: next, anew: { reason: lost.reason }, latestDue: false }
+    return { ...isNew, prepared: false, isRead: false, held: -1, derivedAt: passed?.at, sentAt: undefined }
   }
   const next = covered ? Math.max(start, checkpointed) : start
   return {
@@ -286,5 +325,6 @@ function placeOn(shard: Shard, route: Route, isAside: boolean, passed: PassedOve
     held: -1,
     latestDue: !covered && hasLatestValue(route.channel),
     derivedAt: passed?.at,
+    sentAt: undefined,
   }
 }

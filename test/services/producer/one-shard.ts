@@ -114,7 +114,7 @@ export async function setUp(t: TestContext, on: string | Broker = ':memory:') {
     start: number,
     channel: Channel = 'trade',
   ): Promise<void> => {
-    const [topic] = await broker.createTopics([{ name, partitions: 1 }], NEVER)
+    const [topic] = await broker.createTopics([{ name, partitions: 1, retentionMs: 1e9 }], NEVER)
     const spec = { channel, symbols: [...symbols], exchanges: [] }
     const record = registryEntry({
       ...{ ...LEADER, epoch: leader.epoch, id: name, topic: name, topicId: topic?.id ?? '' },

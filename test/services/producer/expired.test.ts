@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { TapelineError } from '../../../src/errors.ts'
+import { MemoryBroker } from '../../world/memory-broker.ts'
+import { NEVER, setUp, trades } from './one-shard.ts'
+
+const STREAM = 'app.one'
+/** Longer than the topics of these streams keep records. */
+const LONG_MS = 2e9
+const GONE = /^what the stream held of shard 0 is gone: retention removed it/
+
+type Producer = Awaited<ReturnType<typeof setUp>>
+
+const ids = (from: number, to: number): string[] =>
+  Array.from({ length: to - from }, (_, i) => `t${from + i}`)
+
+/** Producers one after the other, each the only one, over topics that lose what is old. */
+function setUpLog(t: TestContext) {
+  const broker = new MemoryBroker(Date.now)
+  t.after(() => broker.close())
+  const partition = () => broker.topics.get(STREAM)?.partition(0)
+  return {
+    start: () => setUp(t, broker),
+    /** Retention removes all of the stream but so many records. */
+    expire: (but = 0) => partition()?.removeBefore((partition()?.end ?? 0) - but),
+  }
+}
+
+async function trade({ services, derive }: Producer, from: number, to: number): Promise<void> {
+  await services.publishFixed(trades('A-B', ...ids(from, to)), NEVER)
+  await derive()
+}
+
+const quotes = (...bids: number[]) => ({
+  items: bids.map((bid) => {
+    const event = { exchange: 'x', symbol: `S${bid}-USD`, id: `q${bid}`, bid, bidSize: 1, ask: 9, askSize: 1 }
+    return { channel: 'quote' as const, event: { ...event, ts: 1_000, recvTs: 1_000 } }
+  }),
+})
+
+/** Its checkpoint is written: what comes next is behind it. */
+async function checkpoint({ services, clock }: Producer): Promise<void> {
+  await services.publishFixed({ items: [] }, NEVER)
+  clock.skippedMs += 6_000
+  await services.publishFixed({ items: [] }, NEVER)
+}
+
+/** What a reader of the stream gets that comes now; where it is told of a loss there is a `reset`. */
+async function read({ idsIn }: Producer): Promise<string[]> {
+  const found = await idsIn(STREAM)
+  return found.map((each) => (GONE.test(each) ? 'reset' : each))
+}
+
+test('what was derived behind the checkpoint and is gone from the stream comes again, and readers are told before', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce(STREAM, ['*'], 0)
+  await trade(first, 0, 10)
+  await checkpoint(first)
+  await trade(first, 10, 20)
+  await first.crash()
+  log.expire()
+  const second = await log.start()
+  second.clock.skippedMs = LONG_MS
+  await trade(second, 20, 25)
+  assert.deepEqual(await read(second), ['reset', ...ids(10, 25)])
+  await trade(second, 25, 30)
+  await second.end()
+  const third = await log.start()
+  third.clock.skippedMs = LONG_MS
+  await trade(third, 30, 35)
+  assert.deepEqual(await read(third), ['reset', ...ids(10, 35)], 'once')
+})
+
+test('an owner that cannot write the stream leaves word of the loss to the next one', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce(STREAM, ['*'], 0)
+  await trade(first, 0, 10)
+  await checkpoint(first)
+  await trade(first, 10, 20)
+  await first.crash()
+  log.expire()
+  const second = await log.start()
+  second.clock.skippedMs = LONG_MS
+  second.mine.beforePublish = async (entries) => {
+    const isMeant = entries.some(
+      ({ topic, records }) => topic === STREAM && records.some(({ value }) => value),
+    )
+    if (isMeant)
+      throw new TapelineError('BROKER_UNAVAILABLE', 'no leader', {
+        partitions: [{ topic: STREAM, partition: 0 }],
+      })
+  }
+  await second.services.publishFixed(trades('A-B', ...ids(20, 25)), NEVER)
+  for (let step = 0; step < 3; step++) await second.services.publishDynamic(NEVER)
+  await checkpoint(second)
+  await second.crash()
+  log.expire()
+  const third = await log.start()
+  third.clock.skippedMs = LONG_MS + 20_000
+  await trade(third, 25, 30)
+  assert.deepEqual(await read(third), ['reset', ...ids(10, 30)])
+})
+
+for (const { what, derived, left, awayMs } of [
+  { what: 'of which nothing came behind the checkpoint', derived: 10, left: 0, awayMs: LONG_MS },
+  { what: 'that holds the last of it', derived: 20, left: 1, awayMs: LONG_MS },
+])
+  test(`a stream ${what} goes on without a word`, async (t) => {
+    const log = setUpLog(t)
+    const first = await log.start()
+    await first.announce(STREAM, ['*'], 0)
+    await trade(first, 0, 10)
+    await checkpoint(first)
+    if (derived > 10) await trade(first, 10, derived)
+    await first.crash()
+    log.expire(left)
+    const second = await log.start()
+    second.clock.skippedMs = awayMs
+    await trade(second, derived, 25)
+    assert.deepEqual(await read(second), [...ids(derived - left, derived), ...ids(derived, 25)])
+  })
+
+test('an emptied stream whose checkpoint is younger than its records would be goes on without a word', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce(STREAM, ['*'], 0)
+  await trade(first, 0, 10)
+  log.expire()
+  await checkpoint(first)
+  await first.services.publishFixed(trades('A-B', ...ids(10, 15)), NEVER)
+  await first.crash()
+  const second = await log.start()
+  await trade(second, 15, 20)
+  assert.deepEqual(await read(second), ids(10, 20))
+})
+
+test('latest values with which a stream began, and which are gone from it, come again behind the reset', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.services.publishFixed(quotes(1, 2), NEVER)
+  await checkpoint(first)
+  await first.announce(STREAM, ['*'], 2, 'quote')
+  await first.services.publishFixed(quotes(3), NEVER)
+  await first.derive()
+  assert.deepEqual(await read(first), ['q1', 'q2', 'q3'])
+  await first.crash()
+  log.expire()
+  const second = await log.start()
+  second.clock.skippedMs = LONG_MS
+  await second.services.publishFixed(quotes(4), NEVER)
+  await second.derive()
+  assert.deepEqual(await read(second), ['reset', 'q1', 'q2', 'q3', 'q4'])
+})
+
+for (const start of [0, 10])
+  test(`what was sent without an answer and is gone when its topic can be written again comes again, from ${start}`, async (t) => {
+    const log = setUpLog(t)
+    const producer = await log.start()
+    const { mine, services, clock } = producer
+    if (start === 0) await producer.announce(STREAM, ['*'], 0)
+    await trade(producer, 0, 10)
+    if (start > 0) await producer.announce(STREAM, ['*'], await producer.endOfTrades())
+    await trade(producer, 10, 15)
+    await services.publishFixed(trades('A-B', ...ids(15, 20)), NEVER)
+    const { publish } = mine
+    let isBad = true
+    mine.publish = async (entries, signal) => {
+      const isMeant = entries.some(({ topic }) => topic === STREAM)
+      if (!isMeant) return publish(entries, signal)
+      if (!isBad) return publish(entries, signal)
+      isBad = false
+      await publish(entries, signal)
+      throw new TapelineError('BROKER_UNAVAILABLE', 'no answer', {
+        partitions: [{ topic: STREAM, partition: 0 }],
+      })
+    }
+    await services.publishDynamic(NEVER)
+    assert.deepEqual(await read(producer), ids(start, 20))
+    log.expire()
+    clock.skippedMs += LONG_MS
+    await trade(producer, 20, 25)
+    assert.deepEqual(await read(producer), ['reset', ...ids(15, 25)])
+  })
