@@ -1,10 +1,10 @@
 #!/usr/bin/env node
+import { boundMemory } from './bounded-memory.mjs'
 import { isCheckout, requireNode } from './require-node.mjs'
-import { boundYoungGeneration } from './young-generation.mjs'
 
 requireNode()
 const args = process.argv.slice(2)
-boundYoungGeneration(args)
+boundMemory(args)
 const entry = new URL(isCheckout ? '../src/cli.ts' : '../dist/cli.js', import.meta.url)
 const { main } = await import(entry.href)
 await main(args)

@@ -23,12 +23,15 @@ export function main(words) {
     for (let n = 0; n < 400_000; n++) kept.push({ n })
   }
   const named = process.execArgv.filter((flag) => flag.includes('semi-space'))
-  console.log(JSON.stringify({ pid: process.pid, words, named, first, last: young() }))
+  const allocator = process.env.MALLOC_ARENA_MAX ?? ''
+  console.log(JSON.stringify({ allocator, pid: process.pid, words, named, first, last: young() }))
   process.exitCode = 3
 }
 `
 
 interface Told {
+  /** How many areas the allocator may have; empty where nobody says. */
+  readonly allocator: string
   readonly pid: number
   readonly words: readonly string[]
   readonly named: readonly string[]
@@ -62,7 +65,8 @@ const HALF = 16 * 1024 * 1024
 test('a platform has all memory for new objects from its start, and takes no more later', async (t) => {
   if (process.execve === undefined) return t.skip('Windows cannot replace a process')
   for (const command of ['up', 'demo']) {
-    const { first, last } = await launch(t, [command, '--roles', 'gateway'])
+    const { first, last, allocator } = await launch(t, [command, '--roles', 'gateway'])
+    assert.equal(allocator, process.env['MALLOC_ARENA_MAX'] ?? '2')
     assert.equal(first, HALF)
     assert.ok(last <= 2 * HALF, `${last} bytes`)
   }
