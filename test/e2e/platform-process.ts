@@ -74,12 +74,15 @@ export async function until(
   }
 }
 
+/** A start loads and opens everything: on a busy machine it takes longer than any other wait. */
+const START_MS = 120_000
+
 /** Waits until the platform of a process says that it is ready; `output` is told where it ends before. */
 export async function untilReady(
   child: ChildProcess,
   folder: string,
   output: () => string,
-  withinMs?: number,
+  withinMs = START_MS,
 ): Promise<void> {
   await until(
     'the platform is ready',
