@@ -61,9 +61,9 @@ export async function createConsumerFixedServices(
   })
 
   /** Whether a batch that was prepared ahead follows the claims as they are: else it is prepared anew. */
-  const isCurrent = ({ writes, torn }: Prepared): boolean =>
+  const isCurrent = ({ basis, torn }: Prepared): boolean =>
     torn.length === 0 &&
-    writes.every(({ claim }) => {
+    basis.every((claim) => {
       const current = claims.get(claim.topic, claim.partition)
       return current === undefined || current.nextOffset === claim.nextOffset
     })

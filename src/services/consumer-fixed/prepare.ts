@@ -18,6 +18,8 @@ export interface Rejected extends TopicPartition {
 }
 
 export interface Prepared extends PreparedBatch {
+  /** The claim of each partition that anything was read of, as it was taken to be: also where nothing is to be written under it. */
+  readonly basis: readonly Claim[]
   readonly rejected: readonly Rejected[]
   /** Partitions of which something lies between the claim and what was read: it must be read again from the claim. */
   readonly torn: readonly TopicPartition[]
@@ -161,7 +163,8 @@ export class Preparation {
       })
     }
     const rows = writes.reduce((sum, write) => sum + rowsOf(write), 0)
-    return { writes, rows, rejected: this.#rejected, torn: this.#torn }
+    const basis = [...this.#partitions.values()].map(({ claim }) => claim)
+    return { writes, rows, basis, rejected: this.#rejected, torn: this.#torn }
   }
 
   #rowsOf({ topic, partition }: FixedFetch): PartitionRows | undefined {
