@@ -13,14 +13,20 @@
 export type Hold<Value, Former> =
   | { readonly state: 'unowned' }
   | { readonly state: 'claiming' }
-  /** `claimedIn`: the generation of the assignment in which it was claimed. */
-  | { readonly state: 'held'; readonly value: Value; readonly claimedIn: number }
+  | Held<Value>
   /** `former`: what is still known of the value that was held. */
   | { readonly state: 'doubted'; readonly former: Former; readonly restsUntil: number }
   | { readonly state: 'yielded'; readonly restsUntil: number }
 
+export interface Held<Value> {
+  readonly state: 'held'
+  readonly value: Value
+  /** The generation of the assignment in which it was claimed. */
+  readonly claimedIn: number
+}
+
 export const UNOWNED = { state: 'unowned' } as const
-export const CLAIMING = { state: 'claiming' } as const
+const CLAIMING = { state: 'claiming' } as const
 
 /** A time that is always past: nothing rests until then. */
 export const NO_REST = Number.NEGATIVE_INFINITY

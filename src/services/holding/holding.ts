@@ -1,6 +1,6 @@
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, GroupMember, ReadPosition, TopicPartition } from '../../ports/broker.ts'
-import { givenAnew, type Hold, isDue, NO_REST, UNOWNED } from './hold.ts'
+import { givenAnew, type Held, type Hold, isDue, NO_REST, UNOWNED } from './hold.ts'
 
 /**
  * How long a partition that another process took is left to it while the group goes on giving it to this one. A process that
@@ -108,17 +108,18 @@ export class Holding<Key, Value, Former = undefined> {
   async claim(signal: AbortSignal, work: (claim: Claiming<Key, Value>) => Promise<void>): Promise<void> {
     const partitions = this.due
     if (partitions.length === 0) return
-    const generation = this.#generation
+    const claimedIn = this.#generation
     const succeed = (key: Key, value: Value): boolean => {
-      if (this.#hold(key).state === 'unowned') return false
-      this.#move(key, { state: 'held', value, claimedIn: generation })
-      return true
+      this.#move(key, { state: 'held', value, claimedIn })
+      return this.#given.has(key)
     }
-    const yieldIt = (key: Key): void => this.#yield(key, generation)
+    const yieldIt = (key: Key): void => {
+      this.#move(key, { state: 'yielded', restsUntil: this.#endOfRest(claimedIn) })
+    }
     const refuse = (key: Key): void => {
       const hold = this.#hold(key)
       if (hold.state !== 'doubted') yieldIt(key)
-      else this.#move(key, { ...hold, restsUntil: this.#endOfRest(generation) })
+      else this.#move(key, { ...hold, restsUntil: this.#endOfRest(claimedIn) })
     }
     this.#claiming = new AbortController()
     const either = AbortSignal.any([signal, this.#claiming.signal])
@@ -132,21 +133,17 @@ export class Holding<Key, Value, Former = undefined> {
 
   /** A write has brought what is held on. */
   advance(key: Key, value: Value): void {
-    const hold = this.#hold(key)
-    if (hold.state !== 'held') return
-    this.#holds.set(key, { ...hold, value })
-    this.#held.set(key, value)
+    this.#moveHeld(key, (hold) => ({ ...hold, value }))
   }
 
-  /** What became of a write is unknown: what is held is claimed anew before the next one. */
+  /** What became of a write is unknown: what is held is claimed anew before the next one. `former` also adds to what is in doubt already. */
   doubt(key: Key, former?: Former): void {
     const hold = this.#hold(key)
-    if (hold.state !== 'held') return
-    this.#move(key, {
-      state: 'doubted',
-      former: former ?? this.#options.remember(hold.value),
-      restsUntil: NO_REST,
-    })
+    if (hold.state === 'doubted' && former !== undefined) this.#move(key, { ...hold, former })
+    this.#moveHeld(key, ({ value }) => ({
+      ...{ state: 'doubted', restsUntil: NO_REST },
+      former: former ?? this.#options.remember(value),
+    }))
   }
 
   /**
@@ -154,16 +151,15 @@ export class Holding<Key, Value, Former = undefined> {
    * that came late. It is doubted, and rests until the group or a later claim tells whose it is.
    */
   refuse(key: Key): void {
-    const hold = this.#hold(key)
-    if (hold.state !== 'held') return
-    const restsUntil = this.#endOfRest(hold.claimedIn)
-    this.#move(key, { state: 'doubted', former: this.#options.remember(hold.value), restsUntil })
+    this.#moveHeld(key, ({ value, claimedIn }) => ({
+      ...{ state: 'doubted', restsUntil: this.#endOfRest(claimedIn) },
+      former: this.#options.remember(value),
+    }))
   }
 
   /** Another process has what is held: this one claims it again only if the group gives it once more, or still gives it after a while. */
   yield(key: Key): void {
-    const hold = this.#hold(key)
-    if (hold.state === 'held') this.#yield(key, hold.claimedIn)
+    this.#moveHeld(key, ({ claimedIn }) => ({ state: 'yielded', restsUntil: this.#endOfRest(claimedIn) }))
   }
 
   /** Tells the usual tools how far this process is. */
@@ -188,6 +184,7 @@ export class Holding<Key, Value, Former = undefined> {
     const given = new Map(partitions.map((each) => [this.#options.keyOf(each), each]))
     const lost = [...this.#given.keys()].filter((key) => !given.has(key))
     const released = lost.map((key) => this.#move(key, UNOWNED))
+    for (const key of lost) this.#holds.delete(key)
     this.#given = given
     this.#generation++
     this.#isGroupAway = false
@@ -208,11 +205,6 @@ export class Holding<Key, Value, Former = undefined> {
     )
   }
 
-  #yield(key: Key, claimedIn: number): void {
-    if (this.#hold(key).state === 'unowned') return
-    this.#move(key, { state: 'yielded', restsUntil: this.#endOfRest(claimedIn) })
-  }
-
   /** A refusal of a claim that is older than the present assignment is no reason to rest. */
   #endOfRest(claimedIn: number): number {
     return claimedIn === this.#generation ? this.#options.now() + REST_MS : NO_REST
@@ -222,17 +214,22 @@ export class Holding<Key, Value, Former = undefined> {
     return this.#holds.get(key) ?? UNOWNED
   }
 
-  /** Every change of state. Resolves when what was held is released. */
+  #moveHeld(key: Key, next: (hold: Held<Value>) => Hold<Value, Former>): void {
+    const hold = this.#hold(key)
+    if (hold.state === 'held') this.#move(key, next(hold))
+  }
+
+  /** Every change of state, of what the group gives. Resolves when what was held is released. */
   async #move(key: Key, next: Hold<Value, Former>): Promise<void> {
     const hold = this.#hold(key)
     const partition = this.#given.get(key)
-    const released = hold.state === 'held' ? this.#options.release(hold.value, next.state) : undefined
-    if (next.state === 'unowned') this.#holds.delete(key)
-    else this.#holds.set(key, next)
+    if (partition === undefined) return
+    const isReleased = hold.state === 'held' && next.state !== 'held'
+    const released = isReleased ? this.#options.release(hold.value, next.state) : undefined
+    this.#holds.set(key, next)
     if (next.state === 'held') this.#held.set(key, next.value)
     else this.#held.delete(key)
-    if (partition && (next.state === 'unowned' || next.state === 'yielded'))
-      this.#options.left?.(partition, next.state)
+    if (next.state === 'unowned' || next.state === 'yielded') this.#options.left?.(partition, next.state)
     await released
   }
 }

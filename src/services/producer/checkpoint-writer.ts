@@ -56,7 +56,7 @@ interface Taken extends Written {
  */
 export function createCheckpointWriter(
   { names, now, log }: ProducerParts,
-  { shards, routes, doubt, refused }: ShardOwnership,
+  { shards, routes, doubt, refuse }: ShardOwnership,
 ): CheckpointWriter {
   const stop = new AbortController()
   const written = new WeakMap<Shard, Written>()
@@ -115,7 +115,7 @@ export function createCheckpointWriter(
       const { code } = toTapelineError(error)
       log.warn({ shard: shard.k, code }, 'a checkpoint was not written')
       if (shards.get(shard.k) !== shard) return
-      if (code === 'FENCED') refused(shard.k)
+      if (code === 'FENCED') refuse(shard.k)
       else doubt([shard.k])
     }
   }

@@ -62,9 +62,9 @@ export async function createProducerServices(
   const subscriptions = createMarketSubscriptions(parts.source, parts.markets, parts.partitions)
   let onAssigned = (): void => {}
   ownership.listen({
-    taken(taken, isResumed) {
+    taken(taken, mayHaveMissed) {
       const { k } = taken.shard
-      if (isResumed) fixed.resume(taken, subscriptions.renew(k))
+      if (mayHaveMissed) fixed.resume(taken, subscriptions.renew(k))
       else {
         fixed.reconcile(taken)
         subscriptions.follow(k)

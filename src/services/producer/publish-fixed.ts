@@ -214,7 +214,7 @@ export function createFixedPublisher(
     }
     if (shards.get(shard.k) !== shard) return false
     if (baseOffset !== tail.expected) {
-      ownership.yieldTo(shard.k)
+      ownership.yield(shard.k)
       return false
     }
     tail.expected += events.length
