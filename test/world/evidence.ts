@@ -112,6 +112,13 @@ export function readDerived(topic: MemoryTopic, shard: number): DynamicRecord[] 
   return found
 }
 
+/** From which fixed offset of a shard on a stream says last that it begins anew; -1 where it never did. */
+export function anewFrom(topic: MemoryTopic, shard: number): number {
+  const markers = topic.partitions[0]?.archive.filter(({ headers }) => headers.kind === 'marker') ?? []
+  const positions = markers.flatMap(({ headers: { position } }) => position ?? [])
+  return positions.findLast(({ partition }) => partition === shard)?.offset ?? -1
+}
+
 /** Behind which places of a dynamic topic its readers are told `reset`. */
 export function resetsIn(topic: MemoryTopic): number[] {
   const records = topic.partitions[0]?.archive ?? []

@@ -3,6 +3,7 @@ import { matchesMarket } from '../../src/domain/routing.ts'
 import type { Application } from './application.ts'
 import type { readFixed } from './evidence.ts'
 import {
+  anewFrom,
   type FixedRecord,
   holesIn,
   holesInRows,
@@ -205,13 +206,14 @@ function checkShard(
   const holes = holesIn(topic)
   const nameOf = ({ offset, text }: { readonly offset: number; readonly text: string }): string =>
     `${offset} ${text}`
-  // A start in an end that was lost: what came in its place may be derived as well.
+  // What came in the place of an end that was lost may be left out before the place where the stream begins anew, and before its start.
+  const begins = Math.max(start, anewFrom(topic, shard))
   const mayHave = new Set([
     ...(lost.records[channel] as readonly FixedRecord[])
       .filter((record) => record.shard === shard)
       .map(nameOf),
     ...wanted(stream, fixed)
-      .filter((record) => record.shard === shard && record.offset < start)
+      .filter((record) => record.shard === shard && record.offset < begins)
       .filter(({ offset }) => lost.isAgain(channel, shard, offset))
       .map(nameOf),
   ])
@@ -219,6 +221,7 @@ function checkShard(
     .filter((record) => record.shard === shard && record.offset >= start)
     .filter(({ offset }) => !isGone(holes, `${shard}`, offset))
     .map(nameOf)
+    .filter((name) => !mayHave.has(name))
   const derived = readDerived(topic, shard)
     .filter(({ cause }) => !isGone(holes, `${shard}`, cause))
     .filter(({ at }) => at <= (stream.endedAt ?? at))

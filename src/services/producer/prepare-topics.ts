@@ -202,8 +202,8 @@ async function readHeld(
   })
   const memories = new Map(chunk.map(({ route }) => [route.topic, emptyMemory()]))
   const ownEpochs = new Map(chunk.flatMap(({ shards }) => shards.map(({ k, epoch }) => [k, epoch] as const)))
-  /** By topic and fixed partition: the last position that a former owner derived. */
-  const heldBefore = new Map<string, number>()
+  /** By topic and fixed partition: the last position that a former owner derived, and under which epoch. */
+  const heldBefore = new Map<string, { readonly offset: number; readonly epoch: number }>()
   await readRanges(
     broker,
     ranges,
@@ -216,7 +216,10 @@ async function readHeld(
         if (!isCounted || position === undefined) continue
         // What this owner has derived itself, in a step of unknown outcome, tells nothing of the log before it.
         if (epoch < (ownEpochs.get(position.partition) ?? -1))
-          heldBefore.set(`${topic}:${position.topic}:${position.partition}`, position.offset)
+          heldBefore.set(`${topic}:${position.topic}:${position.partition}`, {
+            offset: position.offset,
+            epoch,
+          })
       }
     },
     signal,
@@ -227,9 +230,9 @@ async function readHeld(
       const held = positions[topics[route.channel]]?.[shard.k]?.[0] ?? -1
       // What a later owner has derived is no sign of a loss: this one is a zombie.
       const isLatest = (epochs[shard.k] ?? -1) <= shard.epoch
-      const before = heldBefore.get(`${route.topic}:${topics[route.channel]}:${shard.k}`) ?? -1
-      const next = firstNew(shard, route.channel)
-      if (!progress.isRead && isLatest && progress.anew === undefined && before >= next) {
+      const before = heldBefore.get(`${route.topic}:${topics[route.channel]}:${shard.k}`)
+      const next = firstNew(shard, route.channel, before?.epoch ?? -1)
+      if (!progress.isRead && isLatest && progress.anew === undefined && (before?.offset ?? -1) >= next) {
         const reason = `partition ${shard.k} of ${topics[route.channel]} has lost its end: the stream held ${held}, and it went on at ${next}`
         progress.anew = { reason }
         progress.behind = next
@@ -256,10 +259,12 @@ async function readHeld(
 }
 
 /**
- * The first offset of a fixed partition that no former owner can have derived. Where a stream holds it all the same, the log has lost its end, and its
- * offsets come a second time.
+ * The first offset of a fixed partition that an owner of an epoch cannot have derived: a later one begins there, or before. Where a stream holds it
+ * all the same, the log has lost its end, and its offsets come a second time.
  */
-function firstNew({ tails, lost }: Shard, channel: Channel): number {
+function firstNew({ tails, lost }: Shard, channel: Channel, epoch: number): number {
+  const { marker, owners } = tails[channel]
+  const later = owners.find((owner) => owner.epoch > epoch)?.offset ?? marker
   const found = lost.get(channel)
-  return found?.code === 'OFFSET_OUT_OF_RANGE' ? found.at : tails[channel].marker
+  return found?.code === 'OFFSET_OUT_OF_RANGE' ? Math.min(found.at, later) : later
 }

@@ -24,6 +24,8 @@ export interface PublishedRecord {
 export interface Tail {
   /** Where this owner's marker lies; what is behind it was published under this epoch or is not ours. */
   readonly marker: number
+  /** Where owners begin, each of a higher epoch than the one before, as far as the take-over has read. */
+  readonly owners: { readonly epoch: number; readonly offset: number }[]
   /** The offset that the next acknowledgement must begin at (R8). */
   expected: number
   /** Everything before is derived into every stream that is not behind, and acknowledged. */
@@ -96,7 +98,8 @@ export class Shard {
         const derivedTo = restored.positions[channel] ?? 0
         const expected = marker + 1
         const latest = new Map<string, PublishedRecord>()
-        return [channel, { marker, expected, derivedTo, pending: [], chosenTo: 0, latest, lookedTo: 0 }]
+        const nothing = { owners: [], pending: [], chosenTo: 0, latest, lookedTo: 0 }
+        return [channel, { marker, expected, derivedTo, ...nothing }]
       }),
     ) as Record<Channel, Tail>
     this.headers = { v: EVENT_VERSION, kind: 'event', shard: k, epoch: ownership.epoch }

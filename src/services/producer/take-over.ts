@@ -267,6 +267,8 @@ function takeRecord({ log }: ProducerParts, taking: Taking, channel: Channel, re
   const { epoch = -1 } = record.headers
   if (epoch > shard.epoch) taking.isFenced = true
   taking.highest = Math.max(taking.highest, epoch)
+  const { owners } = shard.tails[channel]
+  if (epoch > (owners.at(-1)?.epoch ?? -1)) owners.push({ epoch, offset: record.offset })
   if (channel === 'trade') {
     if (epoch >= 0 && epoch <= shard.epoch) shard.noteOwner(isOwn(taking, epoch), record.timestamp * 1_000)
     // What lay in front of it was published before.

@@ -178,6 +178,21 @@ test('a fixed topic that lost all that it had before any checkpoint: streams tha
   assert.deepEqual(await log.got('app.one'), [...ids(0, 3), 'reset', ...ids(3, 10)])
 })
 
+test('a fixed topic that lost its end and has grown beyond it before any stream was told: the next owner tells them', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce('app.one', ['*'], 0)
+  await trade(first, 0, 50)
+  await first.crash()
+  log.loseEnd(10)
+  const second = await log.start()
+  await second.services.publishFixed(trades('A-B', ...ids(50, 80)), NEVER)
+  await second.crash()
+  const third = await log.start()
+  await trade(third, 80, 90)
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 90)])
+})
+
 test('a topic that lost its end unseen until its shard is taken over for another reason: its streams are told', async (t) => {
   const log = setUpLog(t)
   const producer = await log.start()
