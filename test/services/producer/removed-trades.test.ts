@@ -39,7 +39,7 @@ function setUpLog(t: TestContext) {
     },
     end: (): number => partition()?.end ?? 0,
     remove: (before: number) => partition()?.removeBefore(before),
-    /** What was ever published: a `?` stands behind what may be a repeat. */
+    /** What was ever published, but for an end that was lost: a `?` stands behind what may be a repeat. */
     published: (): string[] =>
       (partition()?.archive ?? []).flatMap(({ value }) => {
         if (value === null) return []
@@ -141,5 +141,5 @@ test('trades at the end that a fixed topic lost may be repeats when they come ag
   await log.publish(first, 'A-B', [4])
   await log.publish(first, 'A-B', [2, 3, 4])
   await log.publish(first, 'A-B', [5], LATER)
-  assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 3', 'A-B 4', 'A-B 3?', 'A-B 5'])
+  assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 4', 'A-B 3?', 'A-B 5'])
 })
