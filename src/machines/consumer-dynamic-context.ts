@@ -1,12 +1,12 @@
 import type { ErrorInfo } from '../ports/actors.ts'
-import type { DeliveryResult, DynamicBatch } from '../ports/pipeline.ts'
+import type { Carried, DeliveryResult, DynamicBatch } from '../ports/pipeline.ts'
 import type { MachineInput, MachineSettings } from './failure.ts'
 
 export interface ConsumerDynamicContext {
   /** The dynamic topics it reads. */
   readonly currentTopics: readonly string[]
   /** The batch in hand, as received. */
-  readonly currentMessage: DynamicBatch | null
+  readonly currentMessage: Carried<DynamicBatch> | null
   /** What the last delivery came to. */
   readonly appInteractionResult: DeliveryResult | null
   readonly errorInfo: ErrorInfo | null
@@ -28,7 +28,7 @@ export type ConsumerDynamicEvent =
   | { readonly type: 'UNSUBSCRIBE_FROM_TOPIC'; readonly topic: string }
   | { readonly type: 'SUBSCRIBE_SUCCESS' }
   | { readonly type: 'SUBSCRIBE_FAILURE'; readonly error: unknown }
-  | { readonly type: 'MESSAGE_RECEIVED'; readonly message: DynamicBatch }
+  | { readonly type: 'MESSAGE_RECEIVED'; readonly message: Carried<DynamicBatch> }
   | { readonly type: 'RECEIVE_FAILURE'; readonly error: unknown }
   | { readonly type: 'PROCESS_SUCCESS' }
   | { readonly type: 'PROCESS_FAILURE'; readonly error: unknown }

@@ -1,5 +1,5 @@
 import { and, assign, fromPromise, setup } from 'xstate'
-import type { DeliveryResult, DynamicBatch } from '../ports/pipeline.ts'
+import type { Carried, DeliveryResult, DynamicBatch } from '../ports/pipeline.ts'
 import {
   applyChanges,
   beginConsuming,
@@ -17,11 +17,14 @@ const services = {
   /** Has the shared reader read these topics for this application; with none it resolves at once. */
   subscribeTopicService: fromPromise<void, { topics: readonly string[] }>(unprovided),
   /** Waits for records of the topics; gives the batch in hand again until it is delivered. */
-  receiveMessageService: fromPromise<DynamicBatch, { topics: readonly string[] }>(unprovided),
-  /** Applies the rules of readers and encodes each batch once. */
-  processMessageService: fromPromise<void, { message: DynamicBatch }>(unprovided),
+  receiveMessageService: fromPromise<Carried<DynamicBatch>, { topics: readonly string[] }>(unprovided),
+  /**
+   * Encodes each batch once for all endpoints. The rules of readers are applied before: the shared reader does it once for all
+   * applications.
+   */
+  processMessageService: fromPromise<void, { message: Carried<DynamicBatch> }>(unprovided),
   /** Hands the encoded batches to the application's endpoints. */
-  interactWithAppService: fromPromise<DeliveryResult, { message: DynamicBatch }>(unprovided),
+  interactWithAppService: fromPromise<DeliveryResult, { message: Carried<DynamicBatch> }>(unprovided),
 }
 
 const invoke = invokeFor<ConsumerDynamicContext, ConsumerDynamicEvent, typeof services>()
@@ -110,8 +113,8 @@ const takeTopics = base.assign({
 
 const resubscribe = base.assign(({ context }) => resubscribed(context))
 
-const inHand = ({ currentMessage }: ConsumerDynamicContext): { message: DynamicBatch } => ({
-  message: currentMessage ?? { fetches: [] },
+const inHand = ({ currentMessage }: ConsumerDynamicContext): { message: Carried<DynamicBatch> } => ({
+  message: currentMessage ?? { fetches: [], done: () => {} },
 })
 
 /**

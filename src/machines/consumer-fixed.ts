@@ -1,6 +1,6 @@
 import { assign, fromPromise, setup } from 'xstate'
 import type { ErrorInfo } from '../ports/actors.ts'
-import type { FixedBatch, PreparedBatch } from '../ports/pipeline.ts'
+import type { Carried, FixedBatch, PreparedBatch } from '../ports/pipeline.ts'
 import { type MachineInput, type MachineSettings, unprovided } from './failure.ts'
 import { errorState, failIn, failureOf, invokeFor, recoverFrom, recoverInTime, retryIn } from './step.ts'
 
@@ -8,16 +8,16 @@ type Step = 'idle' | 'processingMessage' | 'writingToDB'
 
 export interface ConsumerFixedContext {
   /** The batch in hand, as polled. */
-  readonly currentMessage: FixedBatch | null
+  readonly currentMessage: Carried<FixedBatch> | null
   /** The batch in hand, ready for the database. */
-  readonly dbRecord: PreparedBatch | null
+  readonly dbRecord: Carried<PreparedBatch> | null
   readonly errorInfo: ErrorInfo | null
   readonly settings: MachineSettings
 }
 
 type ConsumerFixedEvent =
-  | { readonly type: 'MESSAGE_RECEIVED'; readonly message: FixedBatch }
-  | { readonly type: 'PROCESS_SUCCESS'; readonly record: PreparedBatch }
+  | { readonly type: 'MESSAGE_RECEIVED'; readonly message: Carried<FixedBatch> }
+  | { readonly type: 'PROCESS_SUCCESS'; readonly record: Carried<PreparedBatch> }
   | { readonly type: 'PROCESS_FAILURE'; readonly error: unknown }
   | { readonly type: 'WRITE_SUCCESS' }
   | { readonly type: 'WRITE_FAILURE'; readonly error: unknown }
@@ -27,12 +27,22 @@ type ConsumerFixedEvent =
 
 const services = {
   /** Waits for records of the fixed topics; gives the batch in hand again until it is written. */
-  receiveMessageService: fromPromise<FixedBatch, undefined>(unprovided),
-  /** Decodes and checks a batch, writes dead letters, encodes rows. */
-  processMessageService: fromPromise<PreparedBatch, { message: FixedBatch }>(unprovided),
+  receiveMessageService: fromPromise<Carried<FixedBatch>, undefined>(unprovided),
+  /**
+   * Has a batch decoded, checked and encoded by the claims as they are, and writes dead letters. Where the claims stayed as they
+   * were, that was done while the batch was read, beside the write of the one before.
+   */
+  processMessageService: fromPromise<Carried<PreparedBatch>, { message: Carried<FixedBatch> }>(unprovided),
   /** Writes rows and offsets in one fenced transaction. */
-  writeToDBService: fromPromise<void, { record: PreparedBatch }>(unprovided),
+  writeToDBService: fromPromise<void, { record: Carried<PreparedBatch> }>(unprovided),
 }
+
+/** Stands in where a step that needs a batch has none, which no way through the machine leads to. */
+const NO_MESSAGE: Carried<FixedBatch> = {
+  ...{ fetches: [], records: 0, done: () => {} },
+  prepared: { writes: [], rows: 0, basis: [], rejected: [], torn: [] },
+}
+const NO_RECORD: Carried<PreparedBatch> = { fetches: [], writes: [], rows: 0, done: () => {} }
 
 const invoke = invokeFor<ConsumerFixedContext, ConsumerFixedEvent, typeof services>()
 
@@ -98,7 +108,7 @@ export const consumerFixedMachine = base.createMachine({
       meta: { label: 'Processing Message' },
       invoke: invoke({
         src: 'processMessageService',
-        input: ({ currentMessage }) => ({ message: currentMessage ?? { fetches: [], records: 0 } }),
+        input: ({ currentMessage }) => ({ message: currentMessage ?? NO_MESSAGE }),
         done: (record) => ({ type: 'PROCESS_SUCCESS', record }),
         failed: (error) => ({ type: 'PROCESS_FAILURE', error }),
       }),
@@ -116,7 +126,7 @@ export const consumerFixedMachine = base.createMachine({
       meta: { label: 'Writing to DB' },
       invoke: invoke({
         src: 'writeToDBService',
-        input: ({ dbRecord }) => ({ record: dbRecord ?? { writes: [], rows: 0 } }),
+        input: ({ dbRecord }) => ({ record: dbRecord ?? NO_RECORD }),
         done: () => ({ type: 'WRITE_SUCCESS' }),
         failed: (error) => ({ type: 'WRITE_FAILURE', error }),
       }),

@@ -1,6 +1,6 @@
-import { and, assign, fromPromise, setup } from 'xstate'
+import { and, fromPromise, setup } from 'xstate'
 import type { ErrorInfo } from '../ports/actors.ts'
-import type { TopicBatch, TopicRequest } from '../ports/pipeline.ts'
+import type { Carried, TopicBatch } from '../ports/pipeline.ts'
 import { type MachineInput, type MachineSettings, unprovided } from './failure.ts'
 import { errorState, failIn, failureOf, invokeFor, recoverFrom, recoverInTime, retryIn } from './step.ts'
 
@@ -8,17 +8,13 @@ type Step = 'active' | 'processingCreateTopic' | 'processingDeleteTopic' | 'noti
 
 export interface CoordinatorContext {
   /** The batch of requests in hand (R10). */
-  readonly pendingTopic: TopicBatch | null
+  readonly pendingTopic: Carried<TopicBatch> | null
   readonly errorInfo: ErrorInfo | null
   readonly settings: MachineSettings
 }
 
 type CoordinatorEvent =
-  | { readonly type: 'REQUEST_CREATE_TOPIC'; readonly requests: readonly TopicRequest[] }
-  | {
-      readonly type: 'REQUEST_DELETE_TOPIC'
-      readonly requests: (TopicBatch & { kind: 'delete' })['requests']
-    }
+  | { readonly type: 'REQUEST_CREATE_TOPIC' | 'REQUEST_DELETE_TOPIC'; readonly batch: Carried<TopicBatch> }
   | { readonly type: 'CREATE_TOPIC_SUCCESS' }
   | { readonly type: 'CREATE_TOPIC_FAILURE'; readonly error: unknown }
   | { readonly type: 'DELETE_TOPIC_SUCCESS' }
@@ -31,13 +27,13 @@ type CoordinatorEvent =
 
 const services = {
   /** Waits for requests, or for topics whose grace is over; ends leases on the way. */
-  receiveRequestsService: fromPromise<TopicBatch, undefined>(unprovided),
+  receiveRequestsService: fromPromise<Carried<TopicBatch>, undefined>(unprovided),
   /** Makes the topics of a batch and answers each request by itself. */
-  createTopicService: fromPromise<void, { batch: TopicBatch }>(unprovided),
+  createTopicService: fromPromise<void, { batch: Carried<TopicBatch> }>(unprovided),
   /** Tells producers and consumers, and waits at most 200 ms for their acknowledgement. */
-  notifyActorsService: fromPromise<void, { batch: TopicBatch }>(unprovided),
+  notifyActorsService: fromPromise<void, { batch: Carried<TopicBatch> }>(unprovided),
   /** Deletes the topics of a batch. */
-  deleteTopicService: fromPromise<void, { batch: TopicBatch }>(unprovided),
+  deleteTopicService: fromPromise<void, { batch: Carried<TopicBatch> }>(unprovided),
 }
 
 const invoke = invokeFor<CoordinatorContext, CoordinatorEvent, typeof services>()
@@ -58,10 +54,14 @@ const base = setup({
   guards: { ...failure.guards, isDeleting: ({ context }) => context.pendingTopic?.kind === 'delete' },
 })
 
+const take = base.assign({
+  pendingTopic: ({ context, event }) => ('batch' in event ? event.batch : context.pendingTopic),
+})
+
 const finish = base.assign({ pendingTopic: null })
 
-const inHand = ({ pendingTopic }: CoordinatorContext): { batch: TopicBatch } => ({
-  batch: pendingTopic ?? { kind: 'create', requests: [] },
+const inHand = ({ pendingTopic }: CoordinatorContext): { batch: Carried<TopicBatch> } => ({
+  batch: pendingTopic ?? { kind: 'create', requests: [], controlOffset: 0, done: () => {} },
 })
 
 /**
@@ -90,28 +90,22 @@ export const coordinatorMachine = base.createMachine({
       invoke: invoke({
         src: 'receiveRequestsService',
         input: () => undefined,
-        done: (batch) =>
-          batch.kind === 'create'
-            ? { type: 'REQUEST_CREATE_TOPIC', requests: batch.requests }
-            : { type: 'REQUEST_DELETE_TOPIC', requests: batch.requests },
+        done: (batch) => ({
+          type: batch.kind === 'create' ? 'REQUEST_CREATE_TOPIC' : 'REQUEST_DELETE_TOPIC',
+          batch,
+        }),
         failed: (error) => ({ type: 'RECEIVE_FAILURE', error }),
       }),
       after: recoverInTime('active'),
       on: {
         REQUEST_CREATE_TOPIC: {
           target: 'processingCreateTopic',
-          actions: [
-            assign({ pendingTopic: ({ event }) => ({ kind: 'create', requests: event.requests }) }),
-            recoverFrom('active'),
-          ],
+          actions: [take, recoverFrom('active')],
         },
         REQUEST_DELETE_TOPIC: {
           target: 'notifyingActors',
           description: 'Producers drop the route before the topic goes.',
-          actions: [
-            assign({ pendingTopic: ({ event }) => ({ kind: 'delete', requests: event.requests }) }),
-            recoverFrom('active'),
-          ],
+          actions: [take, recoverFrom('active')],
         },
         RECEIVE_FAILURE: {
           ...failIn('active'),

@@ -1,9 +1,16 @@
 import type { ReaderMemory } from '../domain/reader-rules.ts'
 import type { StreamSpec } from '../domain/stream-spec.ts'
-import type { PartitionFetch } from './broker.ts'
-import type { PartitionWrite } from './store.ts'
+import type { TapelineError } from '../errors.ts'
+import type { PartitionFetch, StoredRecord, TopicPartition } from './broker.ts'
+import type { Claim, PartitionWrite } from './store.ts'
 
 /** What the machines have in hand: batches and the outcomes of their steps. */
+
+/**
+ * A batch on its way through a machine, with its way home: the last step that works on it calls `done`. Until then whoever gave it
+ * gives the same batch again, so that a RESET loses nothing.
+ */
+export type Carried<T> = T & { readonly done: () => void }
 
 /** What a publish step came to. */
 export interface PublishOutcome {
@@ -34,23 +41,49 @@ export interface TopicRequest {
   readonly spec: StreamSpec
   readonly requestId: string
   readonly leaseId: string
+  readonly app: string
+  readonly ttlMs: number
+  readonly standing: boolean
+}
+
+/** Requests of one kind, with the position in the control topic behind them. */
+interface Requests<Kind, Request> {
+  readonly kind: Kind
+  readonly requests: readonly Request[]
+  readonly controlOffset: number
 }
 
 /** What the coordinator's cycle works on. */
 export type TopicBatch =
-  | { readonly kind: 'create'; readonly requests: readonly TopicRequest[] }
-  | {
-      readonly kind: 'delete'
-      readonly requests: readonly { readonly topicName: string; readonly streamId: string }[]
-    }
+  | Requests<'create', TopicRequest>
+  | Requests<'delete', { readonly topicName: string; readonly streamId: string }>
 
 /** What a poll found in a partition of a fixed topic, with the offset that it was read from: what lies before is not in it. */
 export type FixedFetch = Exclude<PartitionFetch, { kind: 'deleted' }> & { readonly from: number }
 
-/** Records of fixed topics, as polled. */
+/** Records of fixed topics, as polled, with what was decoded and encoded of them while they were read. */
 export interface FixedBatch {
   readonly fetches: readonly FixedFetch[]
   readonly records: number
+  /** Made anew by whoever finds that the claims have changed since. */
+  prepared: Prepared
+}
+
+/** What becomes of polled records. */
+export interface Prepared {
+  readonly writes: readonly PreparedWrite[]
+  readonly rows: number
+  /** The claim of each partition that anything was read of, as it was taken to be: also where nothing is to be written under it. */
+  readonly basis: readonly Claim[]
+  readonly rejected: readonly Rejected[]
+  /** Partitions of which something lies between the claim and what was read: it must be read again from the claim. */
+  readonly torn: readonly TopicPartition[]
+}
+
+/** A record that cannot be stored, and why. */
+export interface Rejected extends TopicPartition {
+  readonly record: StoredRecord
+  readonly error: TapelineError
 }
 
 /** Which chunks of its table rows lie in: as numbers that rise with time. */
@@ -72,11 +105,8 @@ export interface PreparedWrite extends PartitionWrite {
   readonly parts: readonly WritePart[]
 }
 
-/** A fixed batch decoded, checked and encoded, ready to be written. */
-export interface PreparedBatch {
-  readonly writes: readonly PreparedWrite[]
-  readonly rows: number
-}
+/** A fixed batch ready to be written, with what was polled: where the database refuses a row, that is stored in parts. */
+export interface PreparedBatch extends Pick<Prepared, 'writes' | 'rows'>, Pick<FixedBatch, 'fetches'> {}
 
 /** Records of one dynamic topic that count, in order, with what a reader remembers behind them. */
 export interface StreamBatch {

@@ -79,7 +79,7 @@ export function startCoordinator(parts: ActorParts, services: CoordinatorService
     machine: coordinatorMachine.provide({
       actors: {
         receiveRequestsService: fromPromise(({ signal }) => services.receiveRequests(signal)),
-        createTopicService: fromPromise(({ signal }) => services.createTopics(signal)),
+        createTopicService: fromPromise(({ input, signal }) => services.createTopics(input.batch, signal)),
         notifyActorsService: fromPromise(({ input, signal }) => services.notifyActors(input.batch, signal)),
         deleteTopicService: fromPromise(({ input, signal }) => services.deleteTopics(input.batch, signal)),
       },

@@ -25,7 +25,7 @@ export function watchedCoordinator(services: CoordinatorServices, broker: Watch)
   return {
     ...services,
     receiveRequests: (signal) => broker.during(signal, (stop) => services.receiveRequests(stop)),
-    createTopics: (signal) => broker.during(signal, (stop) => services.createTopics(stop)),
+    createTopics: (batch, signal) => broker.during(signal, (stop) => services.createTopics(batch, stop)),
     notifyActors: (batch, signal) => broker.during(signal, (stop) => services.notifyActors(batch, stop)),
     deleteTopics: (batch, signal) => broker.during(signal, (stop) => services.deleteTopics(batch, stop)),
   }

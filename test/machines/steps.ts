@@ -4,6 +4,7 @@ import type { MachineName } from '../../src/diagram/graph.ts'
 import type { ConsumerDynamicEvent } from '../../src/machines/consumer-dynamic-context.ts'
 import type { ProducerEvent } from '../../src/machines/producer-context.ts'
 import type {
+  Carried,
   DeliveryResult,
   DynamicBatch,
   FixedBatch,
@@ -88,14 +89,30 @@ export const published: Step = done('publishFixedService', outcome())
 export const publishedForStreams: Step = done('publishFixedService', outcome(true))
 export const derived: Step = done('publishDynamicService', outcome())
 
+/** Machines carry the way home of a batch; the services at its end go it. */
+const settled = (): void => {}
+
 const spec = { channel: 'trade', symbols: ['BTC-*'], exchanges: [] } as const
 export const CREATE = {
   kind: 'create',
-  requests: [{ topicName: 'app.1', partitions: 1, spec, requestId: 'r', leaseId: 'l' }],
-} as const satisfies TopicBatch
-export const DELETE: TopicBatch = { kind: 'delete', requests: [{ topicName: 'app.1', streamId: 's' }] }
+  requests: [
+    {
+      ...{ topicName: 'app.1', partitions: 1, spec, requestId: 'r', leaseId: 'l' },
+      ...{ app: 'a', ttlMs: 0, standing: false },
+    },
+  ],
+  ...{ controlOffset: 0, done: settled },
+} as const satisfies Carried<TopicBatch>
+export const DELETE: Carried<TopicBatch> = {
+  kind: 'delete',
+  requests: [{ topicName: 'app.1', streamId: 's' }],
+  ...{ controlOffset: 0, done: settled },
+}
 
-export const FIXED: FixedBatch = { fetches: [], records: 1 }
-export const PREPARED: PreparedBatch = { writes: [], rows: 1 }
-export const DYNAMIC: DynamicBatch = { fetches: [] }
+export const FIXED: Carried<FixedBatch> = {
+  ...{ fetches: [], records: 1, done: settled },
+  prepared: { writes: [], rows: 1, basis: [], rejected: [], torn: [] },
+}
+export const PREPARED: Carried<PreparedBatch> = { fetches: [], writes: [], rows: 1, done: settled }
+export const DYNAMIC: Carried<DynamicBatch> = { fetches: [], done: settled }
 export const DELIVERED: DeliveryResult = { endpoints: 1, events: 1 }

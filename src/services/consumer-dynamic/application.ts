@@ -1,7 +1,7 @@
 import { toTapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
-import type { DeliveryResult, DynamicBatch, StreamBatch } from '../../ports/pipeline.ts'
+import type { Carried, DeliveryResult, DynamicBatch, StreamBatch } from '../../ports/pipeline.ts'
 import { createSerializer } from '../serialize.ts'
 import { catchUp } from './catch-up.ts'
 import { wholeBody } from './data-frame.ts'
@@ -12,9 +12,10 @@ import type { TopicFeed, TopicHub, TopicListener } from './topic-hub.ts'
 /** The services of one application's consumerDynamic machine. */
 export interface ConsumerDynamicServices {
   subscribeTopics(topics: readonly string[], signal: AbortSignal): Promise<void>
-  receiveMessage(topics: readonly string[], signal: AbortSignal): Promise<DynamicBatch>
+  receiveMessage(topics: readonly string[], signal: AbortSignal): Promise<Carried<DynamicBatch>>
+  /** Joins the body of each batch once for all endpoints, ahead of its delivery. */
   processMessage(message: DynamicBatch): Promise<void>
-  interactWithApp(message: DynamicBatch): Promise<DeliveryResult>
+  interactWithApp(message: Carried<DynamicBatch>): Promise<DeliveryResult>
 }
 
 /** The running machine of one application. */
@@ -138,7 +139,7 @@ export function createApplication(app: string, parts: ApplicationParts): Applica
           }
           observeLatency(batch)
         }
-        inbox.taken()
+        message.done()
         meter.count('delivered_events_total', events)
         return { endpoints: endpoints.size, events }
       }),

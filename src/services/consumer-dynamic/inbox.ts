@@ -1,4 +1,5 @@
-import type { DynamicBatch, StreamBatch } from '../../ports/pipeline.ts'
+import type { Carried, DynamicBatch, StreamBatch } from '../../ports/pipeline.ts'
+import { createHand } from '../hand.ts'
 
 /** Events that may wait for one application; beyond it new batches are left to the catch-up reader. */
 const MOST_EVENTS = 50_000
@@ -8,16 +9,15 @@ const MOST_EVENTS_A_CYCLE = 10_000
 /** What the shared reader brought for one application and the machine has not delivered yet. Bounded. */
 export interface Inbox {
   push(batch: StreamBatch): void
-  /** Waits for batches; gives those in hand again until they are `taken`. */
-  receive(signal: AbortSignal): Promise<DynamicBatch>
-  taken(): void
+  /** Waits for batches; gives those in hand again until they are done. */
+  receive(signal: AbortSignal): Promise<Carried<DynamicBatch>>
 }
 
 /** `onOverflow` hears of each batch that found no room: its topic's subscriptions must read it from the log. */
 export function createInbox(onOverflow: (batch: StreamBatch) => void): Inbox {
   let waiting: StreamBatch[] = []
   let events = 0
-  let inHand: DynamicBatch | undefined
+  const hand = createHand<DynamicBatch>()
   let wake: (() => void) | undefined
 
   const take = (): DynamicBatch => {
@@ -42,15 +42,12 @@ export function createInbox(onOverflow: (batch: StreamBatch) => void): Inbox {
       wake?.()
     },
     async receive(signal) {
-      while (inHand === undefined) {
+      for (;;) {
+        if (hand.held !== undefined) return hand.held
         signal.throwIfAborted()
-        if (waiting.length > 0) inHand = take()
-        else await arrival(signal)
+        if (waiting.length > 0) return hand.give(take())
+        await arrival(signal)
       }
-      return inHand
-    },
-    taken() {
-      inHand = undefined
     },
   }
 

@@ -1,14 +1,23 @@
 import { delay } from '../../async/timers.ts'
 import { TupleMemory } from '../../domain/tuple-memory.ts'
-import type { FixedBatch, FixedFetch, PreparedBatch, PreparedWrite } from '../../ports/pipeline.ts'
+import type {
+  Carried,
+  FixedBatch,
+  FixedFetch,
+  Prepared,
+  PreparedBatch,
+  PreparedWrite,
+  Rejected,
+} from '../../ports/pipeline.ts'
 import type { PartitionWrite } from '../../ports/store.ts'
+import { createHand } from '../hand.ts'
 import { createSerializer } from '../serialize.ts'
 import { untilAborted } from '../until-aborted.ts'
 import { joinFixedTopics } from './claims.ts'
 import { writeDeadLetters } from './dead-letters.ts'
 import { partitionKey } from './partition-key.ts'
 import type { ConsumerFixedParts } from './parts.ts'
-import { type Prepared, prepareFetches, type Rejected } from './prepare.ts'
+import { prepareFetches } from './prepare.ts'
 import { createReadAhead } from './read-ahead.ts'
 import { storeInParts } from './store-in-parts.ts'
 import { writeInLanes } from './write-lanes.ts'
@@ -17,9 +26,11 @@ const LOOK_EVERY_MS = 20
 
 /** The services of the fixed consumer's machine. */
 export interface ConsumerFixedServices {
-  receiveMessage(signal: AbortSignal): Promise<FixedBatch>
-  processMessage(message: FixedBatch, signal: AbortSignal): Promise<PreparedBatch>
-  writeToDB(record: PreparedBatch, signal: AbortSignal): Promise<void>
+  /** Waits for the next batch. What it can decode, check and encode it does while it reads. */
+  receiveMessage(signal: AbortSignal): Promise<Carried<FixedBatch>>
+  /** Prepares anew what the claims have overtaken since it was read, and writes dead letters. */
+  processMessage(message: Carried<FixedBatch>, signal: AbortSignal): Promise<Carried<PreparedBatch>>
+  writeToDB(record: Carried<PreparedBatch>, signal: AbortSignal): Promise<void>
   /** How many partitions this process stores. */
   partitions(): number
   /**
@@ -28,12 +39,6 @@ export interface ConsumerFixedServices {
    */
   drain(signal: AbortSignal): Promise<void>
   close(signal: AbortSignal): Promise<void>
-}
-
-/** The batch that was handed out and is not written yet. */
-interface Held {
-  readonly message: FixedBatch
-  prepared: Prepared
 }
 
 export async function createConsumerFixedServices(
@@ -45,14 +50,14 @@ export async function createConsumerFixedServices(
   const { broker, names, duringBroker, store, maxRecords, nowMicros, log, meter } = parts
   const inTurn = createSerializer()
   const claims = await joinFixedTopics(parts, signal)
-  let inHand: Held | undefined
+  const hand = createHand<FixedBatch>()
   let isWriting = false
 
   const ahead = createReadAhead(parts, {
     claims,
     claimOf(topic, partition) {
       const claim = claims.get(topic, partition)
-      const written = inHand?.prepared.writes.find((write) => isOf(write, topic, partition))
+      const written = hand.held?.prepared.writes.find((write) => isOf(write, topic, partition))
       if (claim === undefined || written === undefined || written.claim.nextOffset !== claim.nextOffset)
         return claim
       return { ...claim, nextOffset: written.newOffset, memory: written.memory }
@@ -69,12 +74,10 @@ export async function createConsumerFixedServices(
     })
 
   const prepare = (message: FixedBatch): Prepared => {
-    const held = inHand?.message === message ? inHand : undefined
-    if (held && isCurrent(held.prepared)) return held.prepared
-    const prepared = prepareFetches(message.fetches, parts, claims.get)
-    if (held) held.prepared = prepared
-    claims.doubt(prepared.torn)
-    return prepared
+    if (isCurrent(message.prepared)) return message.prepared
+    message.prepared = prepareFetches(message.fetches, parts, claims.get)
+    claims.doubt(message.prepared.torn)
+    return message.prepared
   }
 
   /**
@@ -120,17 +123,13 @@ export async function createConsumerFixedServices(
     ahead.begin()
     const refused = await writeInLanes(store, claims, open, stop)
     const keys = new Set(refused.map(partitionKey))
-    for (const fetch of inHand?.message.fetches ?? []) {
+    for (const fetch of record.fetches) {
       if (keys.has(partitionKey(fetch))) await storePart(fetch, stop)
     }
   }
 
   return {
-    receiveMessage: (stop) =>
-      inTurn(async () => {
-        inHand ??= { ...(await ahead.take(stop)) }
-        return inHand.message
-      }),
+    receiveMessage: (stop) => inTurn(async () => hand.held ?? hand.give(await ahead.take(stop))),
 
     processMessage: (message, stop) =>
       inTurn(async () => {
@@ -144,7 +143,7 @@ export async function createConsumerFixedServices(
           meter.count('dead_letters_total', rejected.length)
           await setApart(rejected, stop)
         }
-        return { writes, rows }
+        return { writes, rows, fetches: message.fetches, done: message.done }
       }),
 
     writeToDB: (record, stop) =>
@@ -156,7 +155,7 @@ export async function createConsumerFixedServices(
         } finally {
           isWriting = false
         }
-        inHand = undefined
+        record.done()
         for (const { segments } of record.writes) {
           for (const { tuples } of segments) memory.release(tuples)
         }

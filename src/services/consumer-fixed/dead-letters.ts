@@ -1,7 +1,7 @@
 import { letterEntry } from '../../control/dead-letter-records.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { Broker, OutgoingRecord } from '../../ports/broker.ts'
-import type { Rejected } from './prepare.ts'
+import type { Rejected } from '../../ports/pipeline.ts'
 
 /** A reason, or a key, longer than this is cut: it may be, or quote, whatever was in the record. */
 const LONGEST_TEXT = 1_000

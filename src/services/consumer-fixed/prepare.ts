@@ -4,26 +4,12 @@ import { copyMemory, counts, type ReaderMemory } from '../../domain/reader-rules
 import type { StoredChannel } from '../../domain/rows.ts'
 import type { TupleMemory } from '../../domain/tuple-memory.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
-import type { StoredRecord, TopicPartition } from '../../ports/broker.ts'
-import type { FixedFetch, PreparedBatch, PreparedWrite } from '../../ports/pipeline.ts'
+import type { TopicPartition } from '../../ports/broker.ts'
+import type { FixedFetch, Prepared, PreparedWrite, Rejected } from '../../ports/pipeline.ts'
 import type { Claim, PartitionWrite, RowSegment } from '../../ports/store.ts'
 import { partitionKey } from './partition-key.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 import { SegmentEncoder, writeRow } from './segment-encoder.ts'
-
-/** A record that cannot be stored, and why. */
-export interface Rejected extends TopicPartition {
-  readonly record: StoredRecord
-  readonly error: TapelineError
-}
-
-export interface Prepared extends PreparedBatch {
-  /** The claim of each partition that anything was read of, as it was taken to be: also where nothing is to be written under it. */
-  readonly basis: readonly Claim[]
-  readonly rejected: readonly Rejected[]
-  /** Partitions of which something lies between the claim and what was read: it must be read again from the claim. */
-  readonly torn: readonly TopicPartition[]
-}
 
 /** The claim that a partition's rows are prepared for; undefined where this process holds none. */
 export type ClaimOf = (topic: string, partition: number) => Claim | undefined

@@ -5,19 +5,13 @@ import { untilAborted } from '../until-aborted.ts'
 import type { Claims } from './claims.ts'
 import { partitionKey } from './partition-key.ts'
 import type { ConsumerFixedParts } from './parts.ts'
-import { type ClaimOf, Preparation, type PreparationParts, type Prepared } from './prepare.ts'
+import { type ClaimOf, Preparation, type PreparationParts } from './prepare.ts'
 
 const POLL_MS = 500
 /** How long one look for more lasts while the batch before is being written. */
 const MORE_MS = 20
 /** How long what lies in the log already may take to come before a smaller batch goes on without it. */
 const BEHIND_MS = 100
-
-/** A batch as it was read, and what was prepared of it on the way. */
-interface ReadBatch {
-  readonly message: FixedBatch
-  readonly prepared: Prepared
-}
 
 /**
  * Reads and prepares the next batch while the one before is being written: storing is then as fast as the slower of both, not
@@ -27,7 +21,7 @@ export interface ReadAhead {
   /** Begins to read the next batch, where none is read or held. */
   begin(): void
   /** Waits for the next batch. An abort leaves it for the next call. Raises what reading raised. */
-  take(signal: AbortSignal): Promise<ReadBatch>
+  take(signal: AbortSignal): Promise<FixedBatch>
   close(): void
 }
 
@@ -45,9 +39,9 @@ export function createReadAhead(
 ): ReadAhead {
   const { maxRecords, lingerMs, log } = parts
   const stop = new AbortController()
-  let next: Promise<ReadBatch> | undefined
+  let next: Promise<FixedBatch> | undefined
 
-  const read = async (): Promise<ReadBatch> => {
+  const read = async (): Promise<FixedBatch> => {
     const preparation = new Preparation(parts, claimOf)
     const fetches: FixedFetch[] = []
     let records = 0
@@ -84,7 +78,7 @@ export function createReadAhead(
     await gatherMore().catch((error: unknown) =>
       log.debug({ code: toTapelineError(error).code }, 'no more could be read for the batch'),
     )
-    return { message: { fetches, records }, prepared: preparation.finish() }
+    return { fetches, records, prepared: preparation.finish() }
   }
 
   const begin = (): void => {

@@ -2,7 +2,7 @@ import { withDeadline } from '../../control/deadline.ts'
 import type { StreamRecord } from '../../control/records.ts'
 import { TapelineError } from '../../errors.ts'
 import type { TopicIdentity } from '../../ports/broker.ts'
-import type { TopicBatch } from '../../ports/pipeline.ts'
+import type { Carried, TopicBatch } from '../../ports/pipeline.ts'
 import { createSerializer } from '../serialize.ts'
 import { makeRequestedTopics, makeTopics } from './make-topics.ts'
 import { tellActors } from './notify.ts'
@@ -13,10 +13,10 @@ const STEP_MS = 30_000
 
 /** The services of the coordinator machine. */
 export interface CoordinatorServices {
-  receiveRequests(signal: AbortSignal): Promise<TopicBatch>
-  createTopics(signal: AbortSignal): Promise<void>
-  notifyActors(batch: TopicBatch, signal: AbortSignal): Promise<void>
-  deleteTopics(batch: TopicBatch, signal: AbortSignal): Promise<void>
+  receiveRequests(signal: AbortSignal): Promise<Carried<TopicBatch>>
+  createTopics(batch: TopicBatch, signal: AbortSignal): Promise<void>
+  notifyActors(batch: Carried<TopicBatch>, signal: AbortSignal): Promise<void>
+  deleteTopics(batch: Carried<TopicBatch>, signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }
 
@@ -32,6 +32,8 @@ export async function createCoordinatorServices(
   const inTurn = createSerializer()
   /** Streams that the registry has as ready and that nobody was told of yet, also where answering who asked for them failed. */
   const untold = new Set<string>()
+
+  const answers = { reply: queue.reply, onReady: (streamId: string) => untold.add(streamId) }
 
   /** Marks streams as ending: producers drop the route when they see it. */
   const markEnding = async (streamIds: readonly string[], stop: AbortSignal): Promise<void> => {
@@ -59,13 +61,13 @@ export async function createCoordinatorServices(
     })
   }
 
-  const notifyActors = async (batch: TopicBatch, stop: AbortSignal): Promise<void> => {
+  const notifyActors = async (batch: Carried<TopicBatch>, stop: AbortSignal): Promise<void> => {
     if (batch.kind === 'create') {
       const ready = [...untold].filter((id) => view.stream(id)?.state === 'ready')
       if (ready.length > 0) await tellActors(parts, 'ready', ready, stop)
       // Who is not ready any more has ended meanwhile, and its end is told.
       untold.clear()
-      queue.finish()
+      batch.done()
       return
     }
     const ended = batch.requests.map(({ streamId }) => streamId)
@@ -73,11 +75,11 @@ export async function createCoordinatorServices(
     await tellActors(parts, 'ended', ended, stop)
   }
 
-  const deleteTopics = async (batch: TopicBatch, stop: AbortSignal): Promise<void> => {
+  const deleteTopics = async (batch: Carried<TopicBatch>, stop: AbortSignal): Promise<void> => {
     const streams = batch.requests.flatMap(({ topicName }) => view.stream(topicName) ?? [])
     await broker.deleteTopics(await identities(streams, stop), stop)
-    await leader.write([{ kind: 'leader', controlOffset: queue.controlOffset }], streams, stop)
-    queue.finish()
+    await leader.write([{ kind: 'leader', controlOffset: batch.controlOffset }], streams, stop)
+    batch.done()
   }
 
   /** One step at a time, and only as the leader. The steps of a batch that was given up have nothing left to do. */
@@ -90,8 +92,10 @@ export async function createCoordinatorServices(
 
   return {
     receiveRequests: (stop) => inTurn(() => queue.receive(stop)),
-    createTopics: (stop) =>
-      lead(stop, (deadline) => makeRequestedTopics(parts, queue, (id) => untold.add(id), deadline)),
+    createTopics: (batch, stop) =>
+      lead(stop, async (deadline) => {
+        if (batch.kind === 'create') await makeRequestedTopics(parts, batch, answers, deadline)
+      }),
     notifyActors: (batch, stop) => lead(stop, (deadline) => notifyActors(batch, deadline)),
     deleteTopics: (batch, stop) => lead(stop, (deadline) => deleteTopics(batch, deadline)),
     async close() {

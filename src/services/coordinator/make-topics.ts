@@ -1,17 +1,22 @@
-import type { StreamRecord } from '../../control/records.ts'
 import { findTopic } from '../../control/topics.ts'
+import type { StreamSpec } from '../../domain/stream-spec.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, TopicDescription, TopicSpec } from '../../ports/broker.ts'
+import type { TopicBatch, TopicRequest } from '../../ports/pipeline.ts'
 import type { RegistryBody } from './leader.ts'
-import type { CoordinatorParts, ReadRequest, RequestQueue } from './requests.ts'
-
-type Spec = StreamRecord['spec']
+import type { CoordinatorParts, RequestQueue } from './requests.ts'
 
 /** A record of the registry has at most 1 MiB, and holds more than the spec. */
 const MOST_SPEC_BYTES = 512 * 1024
 
 /** What became of each topic by its name: made, or why not. */
 type Outcome = ReadonlyMap<string, TopicDescription | TapelineError>
+
+/** Who hears of what became of requests. */
+interface Answers extends Pick<RequestQueue, 'reply'> {
+  /** A stream got ready. */
+  readonly onReady: (streamId: string) => void
+}
 
 /**
  * Makes the topics of the requests in hand, tells which streams got ready, and answers each request by itself. The registry comes
@@ -20,18 +25,18 @@ type Outcome = ReadonlyMap<string, TopicDescription | TapelineError>
  */
 export async function makeRequestedTopics(
   parts: CoordinatorParts,
-  queue: RequestQueue,
-  onReady: (streamId: string) => void,
+  { requests, controlOffset }: TopicBatch & { readonly kind: 'create' },
+  { reply, onReady }: Answers,
   signal: AbortSignal,
 ): Promise<void> {
   const { broker, registry, leader, settings, log } = parts
   const { view } = registry
-  const [small, large] = bySize(queue.requests())
+  const [small, large] = bySize(requests)
   const accepted = withinLimits(parts, small)
   const refused = small.filter((request) => !accepted.includes(request))
-  const fresh = new Map<string, Spec>()
-  for (const { topicName, record } of accepted) {
-    if (view.streamOf(record.spec)?.state !== 'ready') fresh.set(topicName, record.spec)
+  const fresh = new Map<string, StreamSpec>()
+  for (const { topicName, spec } of accepted) {
+    if (view.streamOf(spec)?.state !== 'ready') fresh.set(topicName, spec)
   }
 
   const creating = [...fresh].map(([name, spec]) => streamBody(parts, name, spec, 'creating', '', []))
@@ -52,19 +57,19 @@ export async function makeRequestedTopics(
   const abandoned = [...failed].flatMap(([name, { retryable }]) =>
     retryable ? [] : (view.stream(name) ?? []),
   )
-  const position = { kind: 'leader', controlOffset: queue.controlOffset } as const
+  const position = { kind: 'leader', controlOffset } as const
   const offset = await leader.write([...ready, ...leases, position], abandoned, signal)
   for (const name of fresh.keys()) if (!failed.has(name)) onReady(name)
 
-  await queue.reply(requestIds(answered), offset, null)
+  await reply(requestIds(answered), offset, null)
   const limit = `the application has ${settings.maxPerApplication} streams already`
-  await queue.reply(requestIds(refused), offset, new TapelineError('STREAM_LIMIT', limit))
+  await reply(requestIds(refused), offset, new TapelineError('STREAM_LIMIT', limit))
   const size = `what the stream asks for is larger than ${MOST_SPEC_BYTES / 1024} KiB`
-  await queue.reply(requestIds(large), offset, new TapelineError('RECORD_TOO_LARGE', size))
+  await reply(requestIds(large), offset, new TapelineError('RECORD_TOO_LARGE', size))
   for (const [name, error] of failed) {
     log.warn({ topic: name, reason: error.message }, 'a dynamic topic could not be made')
     const asked = accepted.filter(({ topicName }) => topicName === name)
-    await queue.reply(requestIds(asked), offset, asTold(error))
+    await reply(requestIds(asked), offset, asTold(error))
   }
 }
 
@@ -75,26 +80,26 @@ function asTold(error: TapelineError): TapelineError {
 }
 
 /** The requests that the registry can hold, and those that are too large: written, they would fail the whole batch for ever. */
-function bySize(requests: readonly ReadRequest[]): [ReadRequest[], ReadRequest[]] {
-  const isLarge = ({ record: { spec } }: ReadRequest): boolean =>
+function bySize(requests: readonly TopicRequest[]): [TopicRequest[], TopicRequest[]] {
+  const isLarge = ({ spec }: TopicRequest): boolean =>
     Buffer.byteLength(JSON.stringify(spec)) > MOST_SPEC_BYTES
   return [requests.filter((request) => !isLarge(request)), requests.filter(isLarge)]
 }
 
-function requestIds(requests: readonly ReadRequest[]): string[] {
-  return requests.map(({ record }) => record.requestId)
+function requestIds(requests: readonly TopicRequest[]): string[] {
+  return requests.map(({ requestId }) => requestId)
 }
 
 /** The requests within the limit of their application; those before it in the batch count too. */
 function withinLimits(
   { registry, settings }: CoordinatorParts,
-  requests: readonly ReadRequest[],
-): ReadRequest[] {
+  requests: readonly TopicRequest[],
+): TopicRequest[] {
   const { view } = registry
   const streams = Map.groupBy(view.leases(), ({ app }) => app)
   const counts = new Map([...streams].map(([app, leases]) => [app, leases.length]))
   const asked = new Set<string>()
-  return requests.filter(({ record: { app, leaseId, standing } }) => {
+  return requests.filter(({ app, leaseId, standing }) => {
     if (standing || view.leaseRecord(leaseId) || asked.has(leaseId)) return true
     const count = counts.get(app) ?? 0
     if (count >= settings.maxPerApplication) return false
@@ -107,24 +112,24 @@ function withinLimits(
 function streamBody(
   { now }: CoordinatorParts,
   name: string,
-  spec: Spec,
+  spec: StreamSpec,
   state: 'creating' | 'ready',
   topicId: string,
   start: number[],
 ): RegistryBody {
-  return { kind: 'stream', id: name, state, topic: name, topicId, spec, start, createdAt: now() }
+  const copied = { ...spec, symbols: [...spec.symbols], exchanges: [...spec.exchanges] }
+  return { kind: 'stream', id: name, state, topic: name, topicId, spec: copied, start, createdAt: now() }
 }
 
 /** The lease of a request; undefined where it is there already: asking again is harmless. */
 function leaseBody(
   { registry, now }: CoordinatorParts,
-  { record, topicName }: ReadRequest,
+  { topicName, spec, leaseId, app, ttlMs, standing }: TopicRequest,
   opensTopic: boolean,
 ): RegistryBody | undefined {
   const { view } = registry
-  const { leaseId, app, ttlMs, standing } = record
   if (view.leaseRecord(leaseId)) return undefined
-  const streamId = view.streamOf(record.spec)?.id ?? topicName
+  const streamId = view.streamOf(spec)?.id ?? topicName
   return {
     kind: 'lease',
     id: leaseId,
@@ -170,10 +175,10 @@ export async function makeTopics(
 /** The ends of the fixed topic of each channel that is asked for: nothing before is derived for a stream that starts now (R4). */
 async function fixedEnds(
   { broker, names }: CoordinatorParts,
-  specs: readonly Spec[],
+  specs: readonly StreamSpec[],
   signal: AbortSignal,
-): Promise<(channel: Spec['channel']) => number[]> {
-  const ends = new Map<Spec['channel'], number[]>()
+): Promise<(channel: StreamSpec['channel']) => number[]> {
+  const ends = new Map<StreamSpec['channel'], number[]>()
   for (const { channel } of specs) {
     if (ends.has(channel)) continue
     const name = names.fixed[channel]

@@ -18,7 +18,8 @@ import { specKey } from '../../domain/stream-spec.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, Reader } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
-import type { TopicBatch } from '../../ports/pipeline.ts'
+import type { Carried, TopicBatch, TopicRequest } from '../../ports/pipeline.ts'
+import { createHand } from '../hand.ts'
 import type { Leader, RegistryBody } from './leader.ts'
 import { createLeaseClock } from './lease-clock.ts'
 import { createLostTopics } from './lost-topics.ts'
@@ -60,26 +61,14 @@ interface CoordinatorSettings {
   readonly retentionMs: number
 }
 
-/** A request as it was read, with the topic that is to serve it. */
-export interface ReadRequest {
-  readonly record: ControlRecordOf<'CREATE_TOPIC_REQUEST'>
-  readonly topicName: string
-}
-
 export interface RequestQueue {
-  /** Waits until this process leads and topics are to be made or deleted. Gives the batch in hand again until it is finished. */
-  receive(signal: AbortSignal): Promise<TopicBatch>
+  /** Waits until this process leads and topics are to be made or deleted. Gives the batch in hand again until it is done. */
+  receive(signal: AbortSignal): Promise<Carried<TopicBatch>>
   /**
    * Makes sure that this process leads. Gives whether the batch in hand is still to be worked on: one that was received before
    * another process may have led is given up, since what it asks for may be done, and undone, by now.
    */
   resume(signal: AbortSignal): Promise<boolean>
-  /** The requests behind a batch of creations. */
-  requests(): readonly ReadRequest[]
-  /** The position in the control topic behind the batch in hand. */
-  readonly controlOffset: number
-  /** The batch in hand is done. */
-  finish(): void
   reply(requestIds: readonly string[], registryOffset: number, error: TapelineError | null): Promise<void>
   close(): Promise<void>
 }
@@ -93,8 +82,8 @@ export function createRequestQueue(parts: CoordinatorParts): RequestQueue {
   /** The term of the leadership that the reader and the batch in hand belong to. */
   let term = 0
   let reader: Reader | undefined
-  let inHand: TopicBatch | undefined
-  let requests: readonly ReadRequest[] = []
+  const hand = createHand<TopicBatch>()
+  /** Where the reader stands in the control topic. */
   let controlOffset = 0
 
   const reply: RequestQueue['reply'] = async (requestIds, registryOffset, error) => {
@@ -107,11 +96,6 @@ export function createRequestQueue(parts: CoordinatorParts): RequestQueue {
         ...{ requestId, registryOffset, failure },
       })),
     )
-  }
-
-  const finish = (): void => {
-    inHand = undefined
-    requests = []
   }
 
   const closeReader = async (): Promise<void> => {
@@ -139,7 +123,8 @@ export function createRequestQueue(parts: CoordinatorParts): RequestQueue {
   const unfinished = (): TopicBatch | undefined => {
     const ending = [...view.streams()].filter(({ state }) => state === 'ending').slice(0, MOST_REQUESTS)
     if (ending.length === 0) return undefined
-    return { kind: 'delete', requests: ending.map(({ topic, id }) => ({ topicName: topic, streamId: id })) }
+    const requests = ending.map(({ topic, id }) => ({ topicName: topic, streamId: id }))
+    return { kind: 'delete', requests, controlOffset }
   }
 
   /** The leases that have readers; undefined while some process does not say so that it is understood. */
@@ -176,7 +161,7 @@ export function createRequestQueue(parts: CoordinatorParts): RequestQueue {
     if (creations.length > 0) return take(creations)
     if (await endLost(signal)) return unfinished()
     const requests = clock.abandoned(settings.graceMs).slice(0, MOST_REQUESTS)
-    return requests.length > 0 ? { kind: 'delete', requests } : undefined
+    return requests.length > 0 ? { kind: 'delete', requests, controlOffset } : undefined
   }
 
   /** Ends streams whose topics somebody else has removed: their leases, so that who reads them asks again, and then gets a new topic. */
@@ -206,22 +191,13 @@ export function createRequestQueue(parts: CoordinatorParts): RequestQueue {
 
   const take = (creations: readonly ControlRecordOf<'CREATE_TOPIC_REQUEST'>[]): TopicBatch => {
     const fresh = new Map<string, string>()
-    requests = creations.map((record) => {
-      const key = specKey(record.spec)
-      const topicName = view.streamOf(record.spec)?.topic ?? fresh.get(key) ?? `${names.dynamic}${newId()}`
+    const requests = creations.map(({ spec, requestId, leaseId, app, ttlMs, standing }): TopicRequest => {
+      const key = specKey(spec)
+      const topicName = view.streamOf(spec)?.topic ?? fresh.get(key) ?? `${names.dynamic}${newId()}`
       fresh.set(key, topicName)
-      return { record, topicName }
+      return { topicName, partitions: 1, spec, requestId, leaseId, app, ttlMs, standing }
     })
-    return {
-      kind: 'create',
-      requests: requests.map(({ record, topicName }) => ({
-        topicName,
-        partitions: 1,
-        spec: record.spec,
-        requestId: record.requestId,
-        leaseId: record.leaseId,
-      })),
-    }
+    return { kind: 'create', requests, controlOffset }
   }
 
   /** Ends what applications gave up and what nobody has read for its time to live; answers the former. */
@@ -256,27 +232,29 @@ export function createRequestQueue(parts: CoordinatorParts): RequestQueue {
 
   /** Answers the requests of a batch that is given up: what it made stands in the registry, the rest is read, or asked, again. */
   const giveUp = async (): Promise<void> => {
-    const givenUp = requests
-    const isCovered = view.controlOffset >= controlOffset
-    finish()
-    if (!isCovered) return
-    const has = ({ record }: ReadRequest): boolean => view.leaseRecord(record.leaseId) !== undefined
-    const idsOf = (some: readonly ReadRequest[]): string[] => some.map(({ record }) => record.requestId)
-    await reply(idsOf(givenUp.filter(has)), view.nextOffset, null)
+    const givenUp = hand.held
+    hand.drop()
+    if (givenUp?.kind !== 'create' || view.controlOffset < givenUp.controlOffset) return
+    const has = ({ leaseId }: TopicRequest): boolean => view.leaseRecord(leaseId) !== undefined
+    const idsOf = (some: readonly TopicRequest[]): string[] => some.map(({ requestId }) => requestId)
+    const { requests } = givenUp
+    await reply(idsOf(requests.filter(has)), view.nextOffset, null)
     const changed = new TapelineError('CONTROL_UNAVAILABLE', 'the leader changed before the request was done')
-    await reply(idsOf(givenUp.filter((request) => !has(request))), view.nextOffset, changed)
+    await reply(idsOf(requests.filter((request) => !has(request))), view.nextOffset, changed)
   }
 
   /** Looks for a batch to work on; gives whether this process leads. */
   const look = async (signal: AbortSignal): Promise<boolean> => {
     if (!(await leader.lead(signal))) {
       lostTopics.rest()
-      finish()
+      hand.drop()
       return false
     }
-    if (inHand !== undefined && leader.term !== term) await giveUp()
+    if (hand.held !== undefined && leader.term !== term) await giveUp()
     await begin(signal)
-    inHand ??= unfinished() ?? (await pollOrRewind(signal))
+    if (hand.held !== undefined) return true
+    const batch = unfinished() ?? (await pollOrRewind(signal))
+    if (batch !== undefined) hand.give(batch)
     return true
   }
 
@@ -284,21 +262,16 @@ export function createRequestQueue(parts: CoordinatorParts): RequestQueue {
     async receive(signal) {
       while (!signal.aborted) {
         const leads = await withDeadline(signal, LOOK_MS, look)
-        if (inHand) return inHand
+        if (hand.held) return hand.held
         if (!leads) await delay(FOLLOW_MS, signal)
       }
       throw signal.reason
     },
     async resume(signal) {
-      if (!(await leader.lead(signal))) finish()
-      else if (inHand !== undefined && leader.term !== term) await giveUp()
-      return inHand !== undefined
+      if (!(await leader.lead(signal))) hand.drop()
+      else if (hand.held !== undefined && leader.term !== term) await giveUp()
+      return hand.held !== undefined
     },
-    requests: () => requests,
-    get controlOffset() {
-      return controlOffset
-    },
-    finish,
     reply,
     close: closeReader,
   }

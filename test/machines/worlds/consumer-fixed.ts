@@ -3,6 +3,7 @@ import type { AnyEventObject } from 'xstate'
 import type { ConsumerFixedContext } from '../../../src/machines/consumer-fixed.ts'
 import type { FixedBatch, PreparedBatch } from '../../../src/ports/pipeline.ts'
 import type { Call } from '../bench.ts'
+import { FIXED, PREPARED } from '../steps.ts'
 import type { World } from './world.ts'
 
 /** A broker and a database: a batch is given again until it is written. */
@@ -20,11 +21,11 @@ export class ConsumerFixedWorld implements World<ConsumerFixedContext> {
   answer({ service, input }: Call): unknown {
     switch (service) {
       case 'receiveMessageService':
-        this.#inHand ??= { fetches: [], records: this.#serial++ }
+        this.#inHand ??= { ...FIXED, records: this.#serial++ }
         return this.#inHand
       case 'processMessageService':
         assert.equal(input['message'], this.#inHand)
-        this.#prepared = { writes: [], rows: this.#inHand?.records ?? -1 }
+        this.#prepared = { ...PREPARED, rows: this.#inHand?.records ?? -1 }
         return this.#prepared
       default:
         assert.equal(input['record'], this.#prepared, 'what is written is what was prepared last')

@@ -38,8 +38,8 @@ export class CoordinatorWorld implements World<CoordinatorContext> {
 
   #nextBatch(isDelete: boolean): TopicBatch {
     const topicName = `app.${this.#serial++}`
-    if (isDelete) return { kind: 'delete', requests: [{ topicName, streamId: 's' }] }
-    return { kind: 'create', requests: CREATE.requests.map((request) => ({ ...request, topicName })) }
+    if (isDelete) return { kind: 'delete', requests: [{ topicName, streamId: 's' }], controlOffset: 0 }
+    return { ...CREATE, requests: CREATE.requests.map((request) => ({ ...request, topicName })) }
   }
 
   check({ pendingTopic }: CoordinatorContext): void {
