@@ -3,7 +3,7 @@ import { CHANNELS, type Channel, type EventOf, fixedTopic, marketKey } from '../
 import { counts, emptyMemory } from '../../src/domain/reader-rules.ts'
 import type { StoredRecord } from '../../src/ports/broker.ts'
 import type { MemoryBroker } from './memory-broker.ts'
-import type { MemoryTopic } from './memory-log.ts'
+import type { MemoryPartition, MemoryTopic, RottenBatch } from './memory-log.ts'
 import type { MemoryStore } from './memory-store.ts'
 
 /** A record of a fixed topic that counts, decoded. */
@@ -16,7 +16,7 @@ export interface FixedRecord<C extends Channel = Channel> {
   readonly text: string
   /** When it was published. */
   readonly at: number
-  /** Whether retention has removed it since. */
+  /** Whether retention has removed it since, or it has become rotten. */
   readonly isGone: boolean
 }
 
@@ -36,8 +36,8 @@ export function readFixed(broker: MemoryBroker): { readonly [C in Channel]: read
   return Object.fromEntries(
     CHANNELS.map((channel) => {
       const topic = broker.topics.get(fixedTopic('market', channel))
-      const records = (topic?.partitions ?? []).flatMap(({ number, archive, earliest }) =>
-        counted(archive).map((record) => decodeFixed(channel, number, earliest, record)),
+      const records = (topic?.partitions ?? []).flatMap((partition) =>
+        counted(partition.archive).map((record) => decodeFixed(channel, partition, record)),
       )
       return [channel, records]
     }),
@@ -49,12 +49,12 @@ export function readLost(broker: MemoryBroker): LostFixed {
   const records = { trade: [], quote: [], candle: [], book: [], status: [] }
   const ranges = new Map<string, { readonly from: number; readonly to: number }[]>()
   for (const channel of CHANNELS)
-    for (const { number, earliest, lostEnds } of broker.topics.get(fixedTopic('market', channel))
-      ?.partitions ?? []) {
+    for (const partition of broker.topics.get(fixedTopic('market', channel))?.partitions ?? []) {
+      const { number, lostEnds } = partition
       if (lostEnds.length > 0) ranges.set(placeOf(channel, number), lostEnds)
       for (const record of lostEnds.flatMap((lost) => lost.records))
         if (record.headers.kind === 'event' && record.value !== null)
-          (records[channel] as FixedRecord[]).push(decodeFixed(channel, number, earliest, record))
+          (records[channel] as FixedRecord[]).push(decodeFixed(channel, partition, record))
     }
   return {
     records,
@@ -74,19 +74,30 @@ function placeOf(channel: Channel, shard: number): string {
   return `${channel}:${shard}`
 }
 
-function decodeFixed(channel: Channel, shard: number, earliest: number, record: StoredRecord): FixedRecord {
+function decodeFixed(channel: Channel, partition: MemoryPartition, record: StoredRecord): FixedRecord {
+  const { number: shard, earliest, rotten } = partition
   const { offset, value, headers } = record
   const bytes = value ?? new Uint8Array()
   const event = decodeEvent(channel, bytes, headers.v)
   return {
     ...{ shard, offset, event, market: marketKey(event), reentering: headers.reentering === true },
-    ...{ text: normal(bytes), at: record.timestamp, isGone: offset < earliest },
+    ...{ text: normal(bytes), at: record.timestamp, isGone: offset < earliest || isRotten(rotten, offset) },
   }
 }
 
-/** What counts in a dynamic topic. */
+/** What counts in a dynamic topic, also of what has become rotten since. */
 export function readDynamic(topic: MemoryTopic): DynamicRecord[] {
-  return counted(topic.partitions[0]?.archive ?? []).map(({ offset, headers, value, timestamp }) => ({
+  return decodeDynamic(topic.partitions[0]?.archive ?? [])
+}
+
+/** What counts in a dynamic topic for who has read nothing of what is rotten: what was derived again in its place. */
+export function readUnrotten(topic: MemoryTopic): DynamicRecord[] {
+  const { archive = [], rotten = [] } = topic.partitions[0] ?? {}
+  return decodeDynamic(archive.filter(({ offset }) => !isRotten(rotten, offset)))
+}
+
+function decodeDynamic(records: readonly StoredRecord[]): DynamicRecord[] {
+  return counted(records).map(({ offset, headers, value, timestamp }) => ({
     ...{ offset, at: timestamp },
     shard: headers.position?.partition ?? -1,
     cause: headers.position?.offset ?? -1,
@@ -121,10 +132,9 @@ export function anewFrom(topic: MemoryTopic, shard: number): number {
 
 /** Behind which places of a dynamic topic its readers are told `reset`. */
 export function resetsIn(topic: MemoryTopic): number[] {
-  const records = topic.partitions[0]?.archive ?? []
-  return records.flatMap(({ headers, value, offset }) =>
-    headers.kind === 'marker' && value !== null ? [offset + 1] : [],
-  )
+  const { archive = [], rotten = [] } = topic.partitions[0] ?? {}
+  const told = archive.filter(({ headers, value }) => headers.kind === 'marker' && value !== null)
+  return [...told.map(({ offset }) => offset + 1), ...rotten.map(({ to }) => to)]
 }
 
 /** Records of a partition that are gone for good, as somebody was told: both ends are gone. */
@@ -132,6 +142,8 @@ export interface Hole {
   readonly place: string
   readonly from: number
   readonly to: number
+  /** Whether it is told that they cannot be read. */
+  readonly isRotten: boolean
 }
 
 /** What the markers in a dynamic topic tell of fixed records that are gone, by shard. */
@@ -139,22 +151,32 @@ export function holesIn(topic: MemoryTopic): Hole[] {
   const records = topic.partitions[0]?.archive ?? []
   return records.flatMap(({ headers, value }) => {
     if (headers.kind !== 'marker' || value === null) return []
-    const told = /fixed records (\d+) to (\d+) of shard (\d+) are gone/.exec(Buffer.from(value).toString())
-    return told ? [{ place: `${told[3]}`, from: Number(told[1]), to: Number(told[2]) }] : []
+    const told = /fixed records (\d+) to (\d+) of shard (\d+) are gone: (they cannot)?/.exec(
+      `${Buffer.from(value)}`,
+    )
+    return told ? [holeOf(told)] : []
   })
 }
 
-/** What the table `status` tells of fixed records that were gone before they were stored, by `topic:partition`. */
+/** What the table `status` tells of fixed records that were gone, or rotten, before they were stored, by `topic:partition`. */
 export function holesInRows(store: MemoryStore): Hole[] {
   return (store.rows.get('status') ?? []).flatMap((row) => {
-    const told = /retention removed offsets (\d+) to (\d+) of (\S+) before they were stored/.exec(row)
-    return told ? [{ place: `${told[3]}`, from: Number(told[1]), to: Number(told[2]) }] : []
+    const told = /offsets (\d+) to (\d+) of (\S+) (?:before they were stored|(cannot be read))/.exec(row)
+    return told ? [holeOf(told)] : []
   })
+}
+
+function holeOf([, from, to, place = '', rotten]: RegExpExecArray): Hole {
+  return { place, from: Number(from), to: Number(to), isRotten: rotten !== undefined }
 }
 
 /** Whether a record lies in one of these holes. */
 export function isGone(holes: readonly Hole[], where: string, offset: number): boolean {
   return holes.some(({ place, from, to }) => place === where && from <= offset && offset <= to)
+}
+
+function isRotten(rotten: readonly RottenBatch[], at: number): boolean {
+  return rotten.some(({ from, to }) => from <= at && at < to)
 }
 
 function counted(records: readonly StoredRecord[]): StoredRecord[] {

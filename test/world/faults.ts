@@ -18,6 +18,8 @@ const STREAM_KEPT_MS = 10_000
 
 /** So many records a partition loses at its end. */
 const MOST_LOST = 60
+/** The last batches, of which one may rot. */
+const ROTTING = 8
 
 /** All that can go wrong in a world. */
 export const FAULTS = {
@@ -211,6 +213,22 @@ export const FAULTS = {
     weight: 1,
     lasts: [0, 0],
     begin: (simulation, random) => loseEnds(simulation, random, isOfStream),
+  },
+  rot: {
+    what: 'batches of fixed topics, or of streams, cannot be read any more, or never could',
+    weight: 2,
+    lasts: [0, 0],
+    begin({ world: { broker } }, random) {
+      // The registry is left out: who cannot read a part of it stands back from leading until a person mends it, so that no world would come to rest.
+      const isMeant = random() < 0.5 ? isOfStream : (name: string) => name.startsWith('market.')
+      const topics = [...broker.topics.values()].filter(({ spec }) => isMeant(spec.name))
+      for (const partition of topics.flatMap(({ partitions }) => partitions)) {
+        if (random() < 0.6) continue
+        if (random() < 0.5) partition.rotNext()
+        else partition.rot(Math.floor(random() * ROTTING))
+      }
+      return () => {}
+    },
   },
   others: {
     what: 'somebody else deletes the topic of a stream, and may make it anew',

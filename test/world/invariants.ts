@@ -1,9 +1,11 @@
+import { decodeDeadLetter } from '../../src/control/dead-letter-records.ts'
 import { marketKey, type Quote, shardOf, type Trade } from '../../src/domain/events.ts'
 import { matchesMarket } from '../../src/domain/routing.ts'
 import type { Application } from './application.ts'
 import type { readFixed } from './evidence.ts'
 import {
   anewFrom,
+  type DynamicRecord,
   type FixedRecord,
   holesIn,
   holesInRows,
@@ -11,6 +13,7 @@ import {
   type LostFixed,
   readDerived,
   readDynamic,
+  readUnrotten,
   resetsIn,
 } from './evidence.ts'
 import type { Exchange, Handed } from './exchange.ts'
@@ -173,6 +176,24 @@ export function checkRows(store: MemoryStore, fixed: Fixed, lost: LostFixed): Vi
   })
 }
 
+/** R3, R14: what could not be read and was not stored before lies in a dead letter, with all its bytes. */
+export function checkLetters(store: MemoryStore, broker: MemoryBroker): Violation[] {
+  const records = broker.topics.get(NAMES.deadLetters)?.partitions[0]?.archive ?? []
+  const letters = new Map(records.map((record) => [record.key, decodeDeadLetter(record)]))
+  return holesInRows(store).flatMap(({ place, from, to, isRotten }): Violation[] => {
+    if (!isRotten) return []
+    const [topic = '', partition] = place.split(':')
+    const lies = broker.topics.get(topic)?.partition(Number(partition)).rotten ?? []
+    const rotten = lies.find((batch) => batch.from <= from && to < batch.to)
+    const letter = letters.get(`${place}:${from}`)
+    const bytes = letter && 'bytes' in letter ? letter.bytes : undefined
+    if (rotten !== undefined && Buffer.from(rotten.bytes).toString('base64') === bytes) return []
+    const what =
+      rotten === undefined ? 'is not rotten' : bytes === undefined ? 'has no letter' : 'has other bytes'
+    return [{ promise: 'dead letter', detail: `${from} to ${to} of ${place} ${what}` }]
+  })
+}
+
 /** As the database in memory tells rows apart. */
 function rowOf({ event }: FixedRecord): string {
   const { exchange, symbol, id, bid } = event as Trade & Quote
@@ -267,13 +288,16 @@ export function checkApplication(application: Application, broker: MemoryBroker)
     ...parts.flatMap((part, i): Violation[] => {
       const topic = topicById(broker, part.topicId)
       if (topic === undefined) return [violation(`its topic ${part.topicId} never was`)]
-      const expected = readDynamic(topic).filter(({ offset }) => offset >= part.offset)
       const isWhole = ending === 'live' && i === parts.length - 1
-      const problem = compareLists(
-        expected.map(({ text }) => text),
-        part.events,
-        isWhole,
-      )
+      const compare = (records: readonly DynamicRecord[]): string | undefined => {
+        const expected = records.filter(({ offset }) => offset >= part.offset)
+        return compareLists(
+          expected.map(({ text }) => text),
+          part.events,
+          isWhole,
+        )
+      }
+      const problem = compare(readDynamic(topic)) && compare(readUnrotten(topic))
       const before = parts[i - 1]?.topicId ?? part.topicId
       const isTaken = broker.takenAway.has(before) || broker.takenAway.has(part.topicId)
       const isHole =

@@ -15,6 +15,14 @@ export interface LostEnd {
   readonly records: readonly StoredRecord[]
 }
 
+/** A batch whose bytes on the disk are not what was written: no reader can make anything of it. */
+export interface RottenBatch {
+  readonly from: number
+  /** The first offset behind it. */
+  readonly to: number
+  readonly bytes: Uint8Array
+}
+
 /** One partition of a log in memory. Offsets may have holes, as those of Kafka have: control records, compaction. */
 export class MemoryPartition {
   readonly number: number
@@ -25,8 +33,12 @@ export class MemoryPartition {
   /** All that was ever appended, but for ends that were lost. */
   archive: StoredRecord[] = []
   readonly lostEnds: LostEnd[] = []
+  rotten: readonly RottenBatch[] = []
   readonly watchers = new Set<PartitionWatcher>()
   #lastTimestamp = 0
+  /** Where batches of events begin and end: nothing of other kinds rots. */
+  #batches: Pick<RottenBatch, 'from' | 'to'>[] = []
+  #rotsNext = false
 
   constructor(number: number) {
     this.number = number
@@ -42,8 +54,32 @@ export class MemoryPartition {
       this.records.push(record)
       this.archive.push(record)
     }
+    if (records.length > 0 && records.every(({ headers }) => headers.kind === 'event')) {
+      this.#batches.push({ from: baseOffset, to: this.end })
+      if (this.#rotsNext) this.rot(0)
+      this.#rotsNext = false
+    }
     if (records.length > 0) this.#notify()
     return baseOffset
+  }
+
+  /** The bytes of a batch are spoilt: the last one, or so many before it. Who has read it has read it. */
+  rot(back: number): void {
+    const batch = this.#batches.at(-1 - back)
+    if (batch === undefined || this.rotten.some(({ from }) => from === batch.from)) return
+    const values = this.archive.filter(({ offset }) => batch.from <= offset && offset < batch.to)
+    const bytes = Buffer.concat(values.map(({ value }) => value ?? new Uint8Array()))
+    this.rotten = [...this.rotten, { ...batch, bytes }].toSorted((a, b) => a.from - b.from)
+  }
+
+  /** The next batch of events comes to the disk spoilt: nobody ever reads it. */
+  rotNext(): void {
+    this.#rotsNext = true
+  }
+
+  /** What is rotten at an offset or behind it. */
+  rottenFrom(offset: number): RottenBatch | undefined {
+    return this.rotten.find(({ to }) => to > offset)
   }
 
   /** What a transaction leaves behind its records. */
@@ -52,7 +88,7 @@ export class MemoryPartition {
     this.#notify()
   }
 
-  /** Records from an offset on, as far as they were not removed. */
+  /** Records from an offset on, as far as they were not removed; none where it is rotten, nor behind such a place. */
   from(offset: number, most: number): readonly StoredRecord[] {
     let low = 0
     let high = this.records.length
@@ -61,7 +97,8 @@ export class MemoryPartition {
       if ((this.records[middle]?.offset ?? 0) < offset) low = middle + 1
       else high = middle
     }
-    return this.records.slice(low, low + most)
+    const { from = this.end } = this.rottenFrom(offset) ?? {}
+    return this.records.slice(low, low + most).filter((record) => record.offset < from)
   }
 
   /** Retention removes what lies before an offset. */
@@ -85,6 +122,8 @@ export class MemoryPartition {
     this.lostEnds.push({ from: this.end, to, records })
     this.records = this.records.filter((record) => !isLost(record))
     this.archive = this.archive.filter((record) => !isLost(record))
+    this.#batches = this.#batches.filter(({ to: behind }) => behind <= this.end)
+    this.rotten = this.rotten.filter(({ to: behind }) => behind <= this.end)
     this.#notify()
   }
 

@@ -127,10 +127,19 @@ export class MemoryReader implements Reader {
         continue
       }
       if (offset === partition.end) continue
+      const rotten = partition.rottenFrom(offset)
+      if (rotten !== undefined && rotten.from <= offset) {
+        const { to: nextOffset, bytes } = rotten
+        position.offset = nextOffset
+        positions.push({ position, before: { offset, lostEnds }, to: nextOffset })
+        const where = { ...place, topicId: topic.id, offset, nextOffset, endOffset: partition.end }
+        fetches.push({ kind: 'undecodable', ...where, bytes, reason: 'its checksum is wrong' })
+        continue
+      }
       const found = partition.from(offset, Math.min(TURN_RECORDS, maxRecords - records))
       const last = found.at(-1)
       const isAll = last === undefined || partition.from(last.offset + 1, 1).length === 0
-      position.offset = isAll ? partition.end : last.offset + 1
+      position.offset = isAll ? (rotten?.from ?? partition.end) : last.offset + 1
       position.lostEnds = partition.lostEnds.length
       positions.push({ position, before: { offset, lostEnds }, to: position.offset })
       records += found.length

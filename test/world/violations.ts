@@ -4,6 +4,7 @@ export type Promised =
   | 'trade twice'
   | 'item dropped'
   | 'rows'
+  | 'dead letter'
   | 'dynamic topic'
   | 'application'
   | 'registry'
