@@ -1,3 +1,5 @@
+import { onAbort } from './abort.ts'
+
 /** The longest wait that Node's own timers can hold: a longer one would end after 1 ms. */
 const LONGEST_MS = 2 ** 31 - 1
 
@@ -53,20 +55,20 @@ export function startInterval(run: () => void, ms: number): Timer {
 /** Waits so many milliseconds. Rejects with the signal's reason where that aborts first; nothing stays behind then. */
 export function delay(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) {
-      reject(signal.reason)
-      return
-    }
-    const onAbort = (): void => {
-      timer.stop()
-      reject(signal?.reason)
-    }
     const timer = startTimer(() => {
-      signal?.removeEventListener('abort', onAbort)
+      off()
       resolve()
     }, ms)
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const off = onAbort(signal, () => {
+      timer.stop()
+      reject(signal?.reason)
+    })
   })
+}
+
+/** Waits so long, or until the signal aborts: whoever waits looks at the signal afterwards. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, signal).catch(() => undefined)
 }
 
 /** A signal that aborts with a TimeoutError after so many milliseconds; more than 24 days are cut to that. */

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { whenAborted } from '../async/abort.ts'
 import { delay } from '../async/timers.ts'
 import { type Config, loadConfig } from '../config.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
@@ -10,13 +11,7 @@ import { clockMicros } from '../topology/sources.ts'
 import { type Platform, startPlatform } from '../topology.ts'
 import { type Command, countFlag, type Flags, type Terminal, textFlag } from './command.ts'
 import { type Application, startApplication } from './demo/application.ts'
-import {
-  openPlatformLog,
-  PLATFORM_OPTIONS,
-  platformSettings,
-  untilAborted,
-  WITHIN_THIS_PROCESS,
-} from './platform-flags.ts'
+import { openPlatformLog, PLATFORM_OPTIONS, platformSettings, WITHIN_THIS_PROCESS } from './platform-flags.ts'
 import { sourceSettings } from './up.ts'
 
 const HELP = `
@@ -207,7 +202,7 @@ async function showStatus(
   while (!terminal.signal.aborted) {
     await Promise.race([
       delay(STATUS_EVERY_MS, terminal.signal).catch(() => undefined),
-      untilAborted(terminal.signal),
+      whenAborted(terminal.signal),
     ])
     if (terminal.signal.aborted) return
     const counted = await countIfAnswered(platform, terminal.signal)

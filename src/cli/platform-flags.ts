@@ -48,11 +48,3 @@ export function openPlatformLog(level: LogLevel): Log {
 export function openLog(level: LogLevel): Log {
   return createLog({ level, pretty: true })
 }
-
-/** Resolves when the signal aborts. */
-export function untilAborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve()
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true })
-  })
-}

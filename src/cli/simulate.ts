@@ -1,10 +1,11 @@
+import { whenAborted } from '../async/abort.ts'
 import { startInterval } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
 import { parseModes } from '../simulator/misbehaviour.ts'
 import { type Simulator, type SimulatorStats, startSimulator } from '../simulator/simulator.ts'
 import { type Command, countFlag, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
 import { invocation } from './invocation.ts'
-import { openPlatformLog, untilAborted } from './platform-flags.ts'
+import { openPlatformLog } from './platform-flags.ts'
 
 const HELP = `
 Usage: tapeline simulate [--host H] [--port P] [--seed S] [--rate R] [--events N] [--exit]
@@ -121,7 +122,7 @@ async function untilOver(simulator: Simulator, exits: boolean, terminal: Termina
     simulator.stats().then((stats) => terminal.note(statusLine(stats)))
   }, STATUS_EVERY_MS)
   try {
-    const stopped = untilAborted(terminal.signal)
+    const stopped = whenAborted(terminal.signal)
     // A failing ledger ends it either way; without --exit the end of the trades does not.
     await Promise.race([stopped, exits ? simulator.done : simulator.done.then(() => stopped)])
   } finally {

@@ -1,3 +1,4 @@
+import { whenAborted } from '../async/abort.ts'
 import { type Config, type ConfigInput, loadConfig } from '../config.ts'
 import { TapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
@@ -5,7 +6,7 @@ import { needsStore } from '../topology/engines/roles.ts'
 import { serverNames } from '../topology/engines/servers.ts'
 import { type Platform, startPlatform } from '../topology.ts'
 import { type Command, type Flags, textFlag } from './command.ts'
-import { openPlatformLog, PLATFORM_OPTIONS, platformSettings, untilAborted } from './platform-flags.ts'
+import { openPlatformLog, PLATFORM_OPTIONS, platformSettings } from './platform-flags.ts'
 
 const HELP = `
 Usage: tapeline up [--config FILE] [--roles ROLE,...] [--kafka HOST:PORT,...] [--database URL]
@@ -93,7 +94,7 @@ export const command: Command = {
     if (platform === undefined) return 0
     try {
       terminal.print(introduction(config, platform))
-      await untilAborted(terminal.signal)
+      await whenAborted(terminal.signal)
       terminal.note('stopping ...')
     } finally {
       await platform.close()

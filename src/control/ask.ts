@@ -1,6 +1,6 @@
+import { withDeadline } from '../async/deadline.ts'
 import { ERROR_KINDS, type ErrorCode, TapelineError } from '../errors.ts'
 import type { ControlBus } from './bus.ts'
-import { withDeadline } from './deadline.ts'
 import type { ControlRecordOf } from './records.ts'
 
 type Request = ControlRecordOf<'CREATE_TOPIC_REQUEST' | 'END_LEASE_REQUEST' | 'RESET_ACTOR'>

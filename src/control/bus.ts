@@ -1,7 +1,8 @@
+import { onAbort } from '../async/abort.ts'
+import { withDeadline } from '../async/deadline.ts'
 import { toTapelineError } from '../errors.ts'
 import type { Broker } from '../ports/broker.ts'
 import type { Log } from '../ports/log.ts'
-import { withDeadline } from './deadline.ts'
 import { followTopic } from './follow.ts'
 import type { PlatformNames } from './names.ts'
 import {
@@ -122,19 +123,14 @@ export async function openControlBus(
       return new Promise((resolve, reject) => {
         const stop = on(kind, (record) => {
           if (!fits(record)) return
-          end()
+          stop()
+          off()
           resolve(record)
         })
-        const onAbort = (): void => {
-          end()
-          reject(waitSignal.reason)
-        }
-        const end = (): void => {
+        const off = onAbort(waitSignal, () => {
           stop()
-          waitSignal.removeEventListener('abort', onAbort)
-        }
-        if (waitSignal.aborted) onAbort()
-        else waitSignal.addEventListener('abort', onAbort, { once: true })
+          reject(waitSignal.reason)
+        })
       })
     },
     onUnreadable(listener) {

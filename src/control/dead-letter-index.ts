@@ -1,10 +1,10 @@
+import { withDeadline } from '../async/deadline.ts'
 import { formatPosition } from '../domain/record.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Broker, StoredRecord } from '../ports/broker.ts'
 import type { DeadLetter, DeadLetterFilter } from '../ports/dead-letters.ts'
 import type { Log } from '../ports/log.ts'
 import { decodeDeadLetter } from './dead-letter-records.ts'
-import { withDeadline } from './deadline.ts'
 import { readRanges } from './read-range.ts'
 import { findTopic } from './topics.ts'
 

@@ -1,3 +1,5 @@
+import { onAbort } from '../async/abort.ts'
+import { withDeadline } from '../async/deadline.ts'
 import { TapelineError } from '../errors.ts'
 import type { Broker } from '../ports/broker.ts'
 import type { DeadLetterContent, DeadLetters, ReplayResult } from '../ports/dead-letters.ts'
@@ -5,7 +7,6 @@ import type { Log } from '../ports/log.ts'
 import type { ControlBus } from './bus.ts'
 import { DeadLetterIndex, type IndexedLetter } from './dead-letter-index.ts'
 import { type LetterRecord, readLetters } from './dead-letter-records.ts'
-import { withDeadline } from './deadline.ts'
 import type { Membership } from './membership.ts'
 import type { PlatformNames } from './names.ts'
 import { CONTROL_VERSION } from './records.ts'
@@ -45,7 +46,7 @@ export function createDeadLetterDesk(parts: DeskParts): DeadLetters {
     })
     try {
       await withDeadline(signal, answerMs, async (deadline) => {
-        deadline.addEventListener('abort', () => answered.resolve(), { once: true })
+        onAbort(deadline, answered.resolve)
         await bus.send(
           [
             {

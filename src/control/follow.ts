@@ -1,8 +1,9 @@
+import { onAbort } from '../async/abort.ts'
+import { withDeadline } from '../async/deadline.ts'
 import { delay } from '../async/timers.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Broker, Reader, StoredRecord, UndecodableBatch } from '../ports/broker.ts'
 import type { Log } from '../ports/log.ts'
-import { withDeadline } from './deadline.ts'
 
 const POLL = { maxRecords: 2_000, waitMs: 2_000 } as const
 const RETRY_MS = 200
@@ -115,21 +116,19 @@ export async function followTopic(
     },
     reached(offset, signal) {
       if (nextOffset >= offset) return Promise.resolve()
-      if (signal.aborted) return Promise.reject(signal.reason)
       return new Promise((resolve, reject) => {
         const waiter = {
           offset,
           resolve: () => {
-            signal.removeEventListener('abort', onAbort)
+            off()
             resolve()
           },
         }
-        const onAbort = (): void => {
+        waiting.add(waiter)
+        const off = onAbort(signal, () => {
           waiting.delete(waiter)
           reject(signal.reason)
-        }
-        signal.addEventListener('abort', onAbort, { once: true })
-        waiting.add(waiter)
+        })
       })
     },
     async close() {

@@ -1,4 +1,5 @@
-import { delay, startTimer } from '../async/timers.ts'
+import { onAbort } from '../async/abort.ts'
+import { delay, pause, startTimer } from '../async/timers.ts'
 import { type ErrorCode, TapelineError, toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { Alerts } from './alerts.ts'
@@ -70,8 +71,7 @@ export function watchForOutage({ name, code, ping, log }: WatchedServer): Outage
   const ask = async (): Promise<void> => {
     const since = performance.now()
     const question = new AbortController()
-    const onClose = (): void => question.abort(closing.signal.reason)
-    closing.signal.addEventListener('abort', onClose, { once: true })
+    const off = onAbort(closing.signal, () => question.abort(closing.signal.reason))
     let isAnswered = false
     const answer = ping(question.signal).then(() => {
       isAnswered = true
@@ -86,14 +86,14 @@ export function watchForOutage({ name, code, ping, log }: WatchedServer): Outage
       if (!closing.signal.aborted) onSilence(since, error)
     } finally {
       question.abort()
-      closing.signal.removeEventListener('abort', onClose)
+      off()
     }
   }
 
   const run = async (): Promise<void> => {
     while (!closing.signal.aborted) {
       await ask()
-      await delay(EVERY_MS, closing.signal).catch(() => undefined)
+      await pause(EVERY_MS, closing.signal)
     }
   }
   const running = run()
@@ -114,8 +114,7 @@ export function watchForOutage({ name, code, ping, log }: WatchedServer): Outage
       const either = new AbortController()
       const away = Promise.withResolvers<never>()
       away.promise.catch(() => undefined)
-      const onAbort = (): void => either.abort(signal.reason)
-      signal.addEventListener('abort', onAbort, { once: true })
+      const off = onAbort(signal, () => either.abort(signal.reason))
       const unlisten = listen((begun) => {
         if (begun === undefined) return
         either.abort(begun)
@@ -125,7 +124,7 @@ export function watchForOutage({ name, code, ping, log }: WatchedServer): Outage
         return await Promise.race([work(either.signal), away.promise])
       } finally {
         unlisten()
-        signal.removeEventListener('abort', onAbort)
+        off()
       }
     },
     async close() {

@@ -1,3 +1,4 @@
+import { whenAborted } from '../async/abort.ts'
 import { deadlineAfter } from '../async/timers.ts'
 import { toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
@@ -66,11 +67,8 @@ export class StartedParts {
     withinMs: number,
   ): Promise<void> {
     const deadline = deadlineAfter(withinMs)
-    const late = new Promise<void>((resolve) => {
-      deadline.addEventListener('abort', () => resolve(), { once: true })
-    })
     try {
-      await Promise.race([close(deadline), late])
+      await Promise.race([close(deadline), whenAborted(deadline)])
       if (deadline.aborted) this.#log.warn({ part: name }, 'did not close in time')
     } catch (error) {
       this.#log.warn({ part: name, code: toTapelineError(error).code }, 'did not close cleanly')

@@ -1,3 +1,4 @@
+import { onAbort } from '../../async/abort.ts'
 import { abortReason } from './abort-reason.ts'
 
 /** So many bytes may be on their way to the log and not yet acknowledged. */
@@ -19,18 +20,17 @@ export class SendWindow {
       return undefined
     }
     return new Promise((resolve, reject) => {
-      const abort = () => {
-        this.#waiting.splice(this.#waiting.indexOf(sender), 1)
-        reject(abortReason(signal))
-        this.#admit()
-      }
       const admit = () => {
-        signal.removeEventListener('abort', abort)
+        off()
         resolve()
       }
       const sender = { bytes, admit }
       this.#waiting.push(sender)
-      signal.addEventListener('abort', abort, { once: true })
+      const off = onAbort(signal, () => {
+        this.#waiting.splice(this.#waiting.indexOf(sender), 1)
+        reject(abortReason(signal))
+        this.#admit()
+      })
     })
   }
 

@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws'
+import { onAbort } from '../../async/abort.ts'
 import type { AppEndpoint, AppMessage } from '../../ports/transport.ts'
 
 interface Waiter {
@@ -46,18 +47,21 @@ export function createWebSocketEndpoint(socket: WebSocket, id: string): AppEndpo
     send: (message: AppMessage) => sendBytes(Buffer.from(JSON.stringify(message))),
     sendEncoded: sendBytes,
     drained(bytes, signal) {
-      if (signal.aborted) return Promise.reject(signal.reason)
       if (isClosed() || isBelow(bytes)) return Promise.resolve()
       return new Promise((resolve, reject) => {
-        const settle = (end: () => void) => {
-          waiters.delete(waiter)
-          signal.removeEventListener('abort', onAbort)
-          end()
+        const waiter = {
+          bytes,
+          resolve: () => {
+            waiters.delete(waiter)
+            off()
+            resolve()
+          },
         }
-        const onAbort = () => settle(() => reject(signal.reason))
-        const waiter = { bytes, resolve: () => settle(resolve) }
         waiters.add(waiter)
-        signal.addEventListener('abort', onAbort, { once: true })
+        const off = onAbort(signal, () => {
+          waiters.delete(waiter)
+          reject(signal.reason)
+        })
       })
     },
   }

@@ -6,6 +6,7 @@ import { CRYPTOCOMPARE_REST, CRYPTOCOMPARE_WEBSOCKET } from '../../adapters/sour
 import { parseAddress } from '../../adapters/source/feed/address.ts'
 import { parseObject } from '../../adapters/source/feed/text.ts'
 import { readBody, redactor, shownWords, wordsOfBody } from '../../adapters/source/feed/words.ts'
+import { untilAborted } from '../../async/abort.ts'
 import type { Config } from '../../config.ts'
 import { type Finding, fail, failure, ok, warn } from './finding.ts'
 
@@ -137,16 +138,9 @@ async function firstMessage(url: URL, signal: AbortSignal): Promise<string | und
 }
 
 /** Rejects when the step takes too long. */
-async function within<T>(step: Promise<T>, signal: AbortSignal): Promise<T> {
+function within<T>(step: Promise<T>, signal: AbortSignal): Promise<T> {
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(STEP_MS)])
-  const late = Promise.withResolvers<never>()
-  const expire = (): void => late.reject(new Error(`no answer within ${STEP_MS / 1000} s`))
-  deadline.addEventListener('abort', expire)
-  try {
-    return await Promise.race([step, late.promise])
-  } finally {
-    deadline.removeEventListener('abort', expire)
-  }
+  return untilAborted(step, deadline, () => new Error(`no answer within ${STEP_MS / 1000} s`))
 }
 
 function shown(error: unknown, key: string): string {

@@ -1,5 +1,6 @@
 import { WebSocket } from 'ws'
 import { z } from 'zod'
+import { onAbort } from '../../async/abort.ts'
 import { startTimer } from '../../async/timers.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import { streamWarningsSchema } from '../../gateway/schemas.ts'
@@ -108,7 +109,7 @@ async function readConnection(
   }
 
   let socket: WebSocket | undefined
-  terminal.signal.addEventListener('abort', stop)
+  const off = onAbort(terminal.signal, stop)
   try {
     socket = openSocket(reading.connect(), {
       hello: () => ({ op: 'subscribe', stream, ...(progress.cursor && { cursor: progress.cursor }) }),
@@ -119,7 +120,7 @@ async function readConnection(
   } catch (error) {
     return { cut: toTapelineError(error) }
   } finally {
-    terminal.signal.removeEventListener('abort', stop)
+    off()
     socket?.terminate()
   }
 }

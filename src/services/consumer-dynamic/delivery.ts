@@ -1,5 +1,5 @@
+import { withDeadline } from '../../async/deadline.ts'
 import type { ControlBus } from '../../control/bus.ts'
-import { withDeadline } from '../../control/deadline.ts'
 import type { PlatformNames } from '../../control/names.ts'
 import { CONTROL_VERSION } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'

@@ -1,3 +1,4 @@
+import { onAbort } from '../../async/abort.ts'
 import type { Carried, DynamicBatch, StreamBatch } from '../../ports/pipeline.ts'
 import { createHand } from '../hand.ts'
 
@@ -53,13 +54,15 @@ export function createInbox(onOverflow: (batch: StreamBatch) => void): Inbox {
 
   function arrival(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      const done = (): void => {
+      const end = (): void => {
         wake = undefined
-        signal.removeEventListener('abort', done)
         resolve()
       }
-      wake = done
-      signal.addEventListener('abort', done, { once: true })
+      const off = onAbort(signal, end)
+      wake = () => {
+        off()
+        end()
+      }
     })
   }
 }

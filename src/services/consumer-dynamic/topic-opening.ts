@@ -1,5 +1,7 @@
+import { onAbort } from '../../async/abort.ts'
+import { doubled } from '../../async/back-off.ts'
+import { withDeadline } from '../../async/deadline.ts'
 import { delay } from '../../async/timers.ts'
-import { withDeadline } from '../../control/deadline.ts'
 import { presenceError, presenceOf } from '../../control/topic-presence.ts'
 import { type TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, Reader, TopicDescription } from '../../ports/broker.ts'
@@ -82,7 +84,7 @@ export function createTopicOpening({
     const { topic } = each.followed
     each.isUnderWay = false
     each.isAgain = false
-    each.retryAt = performance.now() + Math.min(LONGEST_REST_MS, SHORTEST_REST_MS * 2 ** each.failures)
+    each.retryAt = performance.now() + doubled(SHORTEST_REST_MS, LONGEST_REST_MS, each.failures)
     if (each.failures++ === 0)
       log.warn({ topic, code: failure.code, reason: failure.message }, 'a dynamic topic cannot be read yet')
     settle(each, failure)
@@ -234,16 +236,14 @@ export function createTopicOpening({
         return signal.aborted ? Promise.reject(signal.reason) : Promise.resolve(undefined)
       return new Promise((resolve, reject) => {
         const listener = (failure: TapelineError | undefined): void => {
-          signal.removeEventListener('abort', onAbort)
+          off()
           resolve(failure)
         }
-        const onAbort = (): void => {
+        each.listeners.add(listener)
+        const off = onAbort(signal, () => {
           each.listeners.delete(listener)
           reject(signal.reason)
-        }
-        if (signal.aborted) return onAbort()
-        each.listeners.add(listener)
-        signal.addEventListener('abort', onAbort, { once: true })
+        })
       })
     },
     async close() {

@@ -1,11 +1,12 @@
-import { withDeadline } from '../../control/deadline.ts'
+import { withAbort } from '../../async/abort.ts'
+import { withDeadline } from '../../async/deadline.ts'
+import { createSerializer } from '../../async/serialize.ts'
 import { findTopic } from '../../control/topics.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { PollOptions, TopicPartition } from '../../ports/broker.ts'
 import type { FixedFetch } from '../../ports/pipeline.ts'
 import type { Claim, ClaimTarget } from '../../ports/store.ts'
 import { type Claiming, Holding } from '../holding/holding.ts'
-import { createSerializer } from '../serialize.ts'
 import { partitionKey } from './partition-key.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 import { createReading } from './reading.ts'
@@ -121,19 +122,17 @@ export async function joinFixedTopics(parts: ConsumerFixedParts, signal: AbortSi
         stop.throwIfAborted()
         commitIfDue()
         await holding.claim(stop, claimInStore)
-        const ending = new AbortController()
-        const onAbort = (): void => ending.abort(stop.reason)
-        stop.addEventListener('abort', onAbort, { once: true })
-        polling = ending
-        try {
-          return await reading.poll(options, ending.signal)
-        } catch (error) {
-          if (stop.aborted || !ending.signal.aborted) throw error
-          return []
-        } finally {
-          polling = undefined
-          stop.removeEventListener('abort', onAbort)
-        }
+        return withAbort(stop, async (ending) => {
+          polling = ending
+          try {
+            return await reading.poll(options, ending.signal)
+          } catch (error) {
+            if (stop.aborted || !ending.signal.aborted) throw error
+            return []
+          } finally {
+            polling = undefined
+          }
+        })
       }),
     get: (topic, partition) => holding.held.get(partitionKey({ topic, partition })),
     advance(advanced) {

@@ -1,3 +1,5 @@
+import { untilAborted } from '../../async/abort.ts'
+import { createSerializer } from '../../async/serialize.ts'
 import { delay } from '../../async/timers.ts'
 import { TupleMemory } from '../../domain/tuple-memory.ts'
 import type {
@@ -11,8 +13,6 @@ import type {
 } from '../../ports/pipeline.ts'
 import type { PartitionWrite } from '../../ports/store.ts'
 import { createHand } from '../hand.ts'
-import { createSerializer } from '../serialize.ts'
-import { untilAborted } from '../until-aborted.ts'
 import { joinFixedTopics } from './claims.ts'
 import { writeDeadLetters } from './dead-letters.ts'
 import { partitionKey } from './partition-key.ts'

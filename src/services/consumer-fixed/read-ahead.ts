@@ -1,7 +1,7 @@
+import { untilAborted } from '../../async/abort.ts'
 import { delay } from '../../async/timers.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { FixedBatch, FixedFetch } from '../../ports/pipeline.ts'
-import { untilAborted } from '../until-aborted.ts'
 import type { Claims } from './claims.ts'
 import { partitionKey } from './partition-key.ts'
 import type { ConsumerFixedParts } from './parts.ts'

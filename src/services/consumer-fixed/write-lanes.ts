@@ -1,4 +1,4 @@
-import { withDeadline } from '../../control/deadline.ts'
+import { withDeadline } from '../../async/deadline.ts'
 import { type TapelineError, toTapelineError } from '../../errors.ts'
 import type { TopicPartition } from '../../ports/broker.ts'
 import type { PreparedWrite, WritePart } from '../../ports/pipeline.ts'

@@ -1,4 +1,4 @@
-import { withDeadline } from '../../control/deadline.ts'
+import { withDeadline } from '../../async/deadline.ts'
 import { CONTROL_VERSION } from '../../control/records.ts'
 import type { CoordinatorParts } from './requests.ts'
 

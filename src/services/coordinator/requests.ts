@@ -1,6 +1,6 @@
+import { withDeadline } from '../../async/deadline.ts'
 import { delay } from '../../async/timers.ts'
 import type { ControlBus } from '../../control/bus.ts'
-import { withDeadline } from '../../control/deadline.ts'
 import type { Membership } from '../../control/membership.ts'
 import type { PlatformNames } from '../../control/names.ts'
 import {

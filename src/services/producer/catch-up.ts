@@ -1,4 +1,4 @@
-import { withDeadline } from '../../control/deadline.ts'
+import { withDeadline } from '../../async/deadline.ts'
 import { readRanges } from '../../control/read-range.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import type { Channel } from '../../domain/events.ts'

@@ -1,4 +1,4 @@
-import { withDeadline } from '../../control/deadline.ts'
+import { withDeadline } from '../../async/deadline.ts'
 import { CHANNELS, type Channel } from '../../domain/events.ts'
 import { toTapelineError } from '../../errors.ts'
 import { type Claiming, Holding } from '../holding/holding.ts'

@@ -1,4 +1,4 @@
-import { withDeadline } from '../../control/deadline.ts'
+import { withDeadline } from '../../async/deadline.ts'
 import { type ReadRange, readRanges } from '../../control/read-range.ts'
 import { presenceOf } from '../../control/topic-presence.ts'
 import type { Channel } from '../../domain/events.ts'

@@ -1,10 +1,10 @@
-import { withDeadline } from '../../control/deadline.ts'
+import { onAbort, untilAborted } from '../../async/abort.ts'
+import { withDeadline } from '../../async/deadline.ts'
+import { createSerializer } from '../../async/serialize.ts'
 import { CONTROL_VERSION } from '../../control/records.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { ProducerNotification, PublishOutcome, TopicAnswer } from '../../ports/pipeline.ts'
 import type { SourceBatch } from '../../ports/source.ts'
-import { createSerializer } from '../serialize.ts'
-import { untilAborted } from '../until-aborted.ts'
 import { createCheckpointWriter } from './checkpoint-writer.ts'
 import { createSourceFetch } from './fetch.ts'
 import { createMarketSubscriptions } from './market-subscriptions.ts'
@@ -109,7 +109,7 @@ export async function createProducerServices(
     drain: (stop) =>
       new Promise((resolve) => {
         drained = resolve
-        stop.addEventListener('abort', () => resolve(), { once: true })
+        onAbort(stop, resolve)
       }),
     publishFixed: (data, stop) =>
       inTurn(() =>

@@ -1,4 +1,4 @@
-import { withDeadline } from '../../control/deadline.ts'
+import { withDeadline } from '../../async/deadline.ts'
 import { presenceError, streamPresence } from '../../control/topic-presence.ts'
 import { findTopic } from '../../control/topics.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'

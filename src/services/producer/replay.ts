@@ -1,5 +1,5 @@
+import { withDeadline } from '../../async/deadline.ts'
 import { type LetterRecord, readLetters, replayedEntry } from '../../control/dead-letter-records.ts'
-import { withDeadline } from '../../control/deadline.ts'
 import { CONTROL_VERSION, type ControlRecordOf } from '../../control/records.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import { type Channel, type MarketEvent, marketKey, shardOf } from '../../domain/events.ts'

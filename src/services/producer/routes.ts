@@ -1,3 +1,4 @@
+import { doubled } from '../../async/back-off.ts'
 import type { Registry } from '../../control/registry.ts'
 import type { StreamEntry } from '../../control/registry-view.ts'
 import { type Channel, hasLatestValue } from '../../domain/events.ts'
@@ -54,7 +55,8 @@ export interface Route {
 
 /** How much earlier than it was last known a dynamic topic is read for what it holds (R4). */
 export const SLACK_MS = 60_000
-/** The longest rest of topics that cannot be written. */
+/** The first rest of topics that cannot be written, and the longest. */
+const FIRST_ASIDE_MS = 500
 const LONGEST_ASIDE_MS = 30_000
 
 /** The streams that this process derives, kept level with the registry. */
@@ -175,7 +177,7 @@ export class Routes {
   /** The topic cannot be written: it rests, for all such topics together from 1 s to 30 s, so that it seldom holds up others. */
   setAside(route: Route): void {
     this.#asideAttempts = Math.min(this.#asideAttempts + 1, 6)
-    this.#asideRetryAt = this.#now() + Math.min(LONGEST_ASIDE_MS, 500 * 2 ** this.#asideAttempts)
+    this.#asideRetryAt = this.#now() + doubled(FIRST_ASIDE_MS, LONGEST_ASIDE_MS, this.#asideAttempts)
     // At the end of the line: those that may work again by now come first.
     this.aside.delete(route)
     this.aside.add(route)
@@ -194,7 +196,7 @@ export class Routes {
     const failures = Math.min((this.#resting.get(key)?.failures ?? 0) + 1, 6)
     this.#resting.set(key, {
       failures,
-      until: this.#now() + Math.min(LONGEST_ASIDE_MS, 500 * 2 ** failures),
+      until: this.#now() + doubled(FIRST_ASIDE_MS, LONGEST_ASIDE_MS, failures),
     })
   }
 

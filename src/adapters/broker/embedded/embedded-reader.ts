@@ -1,3 +1,4 @@
+import { untilAborted, untilDone } from '../../../async/abort.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type {
   PartitionFetch,
@@ -8,7 +9,7 @@ import type {
   UndecodableBatch,
 } from '../../../ports/broker.ts'
 import type { Log } from '../../../ports/log.ts'
-import { untilAborted, untilDone } from '../until-aborted.ts'
+import { abortReason } from '../abort-reason.ts'
 import type { LogClient } from './log-client.ts'
 import type { EncodedFetch } from './protocol.ts'
 import { decodeBatch } from './record-batch.ts'
@@ -59,7 +60,7 @@ export class EmbeddedReader implements Reader {
     const { fetches, data } = await this.#client.call(
       'poll',
       { session: this.#session, maxRecords, waitMs },
-      { signal, onAbort: (poll) => this.#client.cancelPoll(this.#session, poll) },
+      { signal, onAborted: (poll) => this.#client.cancelPoll(this.#session, poll) },
     )
     const decoded = fetches.flatMap((fetch) => decodeFetch(fetch, data))
     for (const fetch of decoded) this.#follow(fetch)
@@ -99,7 +100,7 @@ export class EmbeddedReader implements Reader {
     this.#restoring ??= this.#restore().finally(() => {
       this.#restoring = undefined
     })
-    await untilAborted(this.#restoring, signal)
+    await untilAborted(this.#restoring, signal, abortReason)
     this.#assertOpen()
   }
 

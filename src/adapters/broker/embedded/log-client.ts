@@ -1,8 +1,8 @@
+import { onAbort, untilAborted } from '../../../async/abort.ts'
 import { startTimer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
 import { abortReason } from '../abort-reason.ts'
-import { untilAborted } from '../until-aborted.ts'
 import type { Channel } from './channel.ts'
 import type { Operation, Operations, Reply, RequestOf } from './protocol.ts'
 
@@ -22,7 +22,7 @@ interface CallOptions {
   /** The log is done with the request, or gone. */
   readonly onDone?: () => void
   /** The signal ended the wait; the log may still work on the request. */
-  readonly onAbort?: (id: number) => void
+  readonly onAborted?: (id: number) => void
 }
 
 /** A log that hangs is ended after so long. */
@@ -110,7 +110,7 @@ export class LogClient {
     this.#opening ??= this.#openAgain().finally(() => {
       this.#opening = undefined
     })
-    await (signal === undefined ? this.#opening : untilAborted(this.#opening, signal))
+    await (signal === undefined ? this.#opening : untilAborted(this.#opening, signal, abortReason))
     if (this.#channel === undefined) throw this.#refusal ?? ended(undefined)
     return this.#channel
   }
@@ -143,21 +143,20 @@ export class LogClient {
     channel: Channel,
     op: O,
     request: Operations[O]['request'],
-    { signal, transfer = [], onDone, onAbort }: CallOptions,
+    { signal, transfer = [], onDone, onAborted }: CallOptions,
   ): Promise<Operations[O]['reply']> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId
-      const abort = () => {
+      const off = onAbort(signal, () => {
         reject(abortReason(signal))
-        onAbort?.(id)
-      }
-      signal?.addEventListener('abort', abort, { once: true })
+        onAborted?.(id)
+      })
       this.#pending.set(id, {
         op,
         resolve: (value) => resolve(value as Operations[O]['reply']),
         reject,
         done: () => {
-          signal?.removeEventListener('abort', abort)
+          off()
           onDone?.()
         },
       })

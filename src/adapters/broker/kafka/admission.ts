@@ -1,7 +1,7 @@
+import { pause } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { PartitionRecords } from '../../../ports/broker.ts'
 import type { Cluster } from './cluster.ts'
-import { pause } from './pause.ts'
 import { persist } from './persist.ts'
 import { isPlace } from './topic-view.ts'
 

@@ -1,8 +1,8 @@
 import { type Connection, ConnectionPool, ResponseError } from '@platformatic/kafka'
+import { untilAborted } from '../../../async/abort.ts'
 import { startTimer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import { abortReason } from '../abort-reason.ts'
-import { untilAborted } from '../until-aborted.ts'
 import { brokerError } from './errors.ts'
 import {
   type ApiVersions,
@@ -119,7 +119,7 @@ export class Cluster {
     if (signal?.aborted) throw abortReason(signal)
     if (this.#closed) throw closed()
     const answer = this.#send(name, to, args)
-    return signal === undefined ? answer : untilAborted(answer, signal)
+    return signal === undefined ? answer : untilAborted(answer, signal, abortReason)
   }
 
   /** The version of a request that a broker is spoken to with. */

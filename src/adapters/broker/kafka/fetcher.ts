@@ -1,4 +1,5 @@
-import { startTimer } from '../../../async/timers.ts'
+import { doubled } from '../../../async/back-off.ts'
+import { pause, startTimer } from '../../../async/timers.ts'
 import type { TapelineError } from '../../../errors.ts'
 import { Cluster } from './cluster.ts'
 import { errorOfCode } from './error-table.ts'
@@ -7,7 +8,6 @@ import { type Assigned, FetchLane, type FetchWait } from './fetch-lane.ts'
 import { FETCH_BY_ID, type FetchAnswer, type FetchedPartition, type FetchRequest } from './fetch-request.ts'
 import type { EpochEnd } from './leader-epochs.ts'
 import { epochEnds, placeKey } from './offsets.ts'
-import { pause } from './pause.ts'
 import type { KafkaSettings } from './settings.ts'
 import type { TopicView } from './topic-view.ts'
 
@@ -169,10 +169,7 @@ export class Fetcher {
         if (this.#closing.signal.aborted) break
         failures++
         this.#listener.onFailure(brokerError(thrown, 'reading failed'))
-        await pause(
-          Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(10, failures - 1)),
-          this.#closing.signal,
-        )
+        await pause(doubled(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, failures - 1), this.#closing.signal)
         await this.#leave(leader)
         if (![...this.#unplaced].some((each) => this.#isLedBy(each, leader))) break
       }

@@ -1,4 +1,6 @@
-import { startInterval, type Timer } from '../../../async/timers.ts'
+import { onAbort } from '../../../async/abort.ts'
+import { doubled } from '../../../async/back-off.ts'
+import { pause, startInterval, type Timer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { GroupMember, GroupOptions, ReadPosition } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
@@ -8,7 +10,6 @@ import { Cluster } from './cluster.ts'
 import { brokerError } from './errors.ts'
 import { GroupSession, REBALANCE_MS } from './group-session.ts'
 import { placeKey } from './offsets.ts'
-import { pause } from './pause.ts'
 import type { KafkaSettings } from './settings.ts'
 import type { TopicView } from './topic-view.ts'
 
@@ -72,16 +73,14 @@ export class KafkaGroupMember implements GroupMember {
 
   /** Resolves when the group has taken the member in. Where it will not, or the signal aborts, the member is ended. */
   async ready(signal: AbortSignal): Promise<void> {
-    const onAbort = (): void => this.#joined.reject(abortReason(signal))
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
+    const off = onAbort(signal, () => this.#joined.reject(abortReason(signal)))
     try {
       await this.#joined.promise
     } catch (error) {
       await this.leave()
       throw error
     } finally {
-      signal.removeEventListener('abort', onAbort)
+      off()
     }
   }
 
@@ -160,7 +159,7 @@ export class KafkaGroupMember implements GroupMember {
           )
       }
       failures++
-      const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(5, failures - 1))
+      const pauseMs = doubled(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, failures - 1)
       await pause(pauseMs, signal)
     }
   }

@@ -1,4 +1,5 @@
-import { delay, startInterval, type Timer } from '../../../async/timers.ts'
+import { onAbort } from '../../../async/abort.ts'
+import { delay, pause, startInterval, type Timer } from '../../../async/timers.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type { PartitionAck, PartitionRecords } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
@@ -9,7 +10,6 @@ import { errorOfCode } from './error-table.ts'
 import { brokerError } from './errors.ts'
 import { placeKey } from './offsets.ts'
 import { PartitionQueue, type ProducerIdentity } from './partition-queue.ts'
-import { pause } from './pause.ts'
 import { pauseAfter, persist } from './persist.ts'
 import { type BatchOutcome, outcomeOf, unanswered } from './produce-outcome.ts'
 import type { EncodedBatch } from './produce-request.ts'
@@ -109,12 +109,11 @@ export class IdempotentSender {
     const admission = this.#admission.enter(entries, signal)
     if (admission !== undefined) await admission
     const call = this.#enqueue(entries)
-    const onAbort = (): void => call.fail(abortReason(signal))
-    signal.addEventListener('abort', onAbort, { once: true })
+    const off = onAbort(signal, () => call.fail(abortReason(signal)))
     try {
       return await call.result
     } finally {
-      signal.removeEventListener('abort', onAbort)
+      off()
     }
   }
 

@@ -1,13 +1,14 @@
+import { doubled } from '../../../async/back-off.ts'
+import { pause } from '../../../async/timers.ts'
 import { abortReason } from '../abort-reason.ts'
 import { brokerError } from './errors.ts'
-import { pause } from './pause.ts'
 
 const FIRST_PAUSE_MS = 20
 const LONGEST_PAUSE_MS = 500
 
 /** A pause that grows with each failure in a row, in milliseconds. */
 export function pauseAfter(failures: number): number {
-  return Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(10, Math.max(0, failures - 1)))
+  return doubled(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, failures - 1)
 }
 
 interface PersistOptions {

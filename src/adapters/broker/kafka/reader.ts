@@ -1,4 +1,5 @@
-import { delay, startTimer } from '../../../async/timers.ts'
+import { onAbort, untilDone } from '../../../async/abort.ts'
+import { delay, pause, startTimer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type {
   PartitionFetch,
@@ -8,7 +9,6 @@ import type {
   UndecodableBatch,
 } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
-import { untilDone } from '../until-aborted.ts'
 import { errorOfCode, isRefusal } from './error-table.ts'
 import { brokerError } from './errors.ts'
 import type { Assigned } from './fetch-lane.ts'
@@ -17,7 +17,6 @@ import { FetchedBatches } from './fetched-batches.ts'
 import { Fetcher } from './fetcher.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
 import { listOffsets, OFFSET_AT, placeKey } from './offsets.ts'
-import { pause } from './pause.ts'
 import { ReadBuffer } from './read-buffer.ts'
 import type { KafkaSettings } from './settings.ts'
 import type { TopicView } from './topic-view.ts'
@@ -192,13 +191,15 @@ export class KafkaReader implements Reader {
     return new Promise((resolve) => {
       const end = (): void => {
         timer.stop()
-        signal.removeEventListener('abort', end)
         this.#tellPoll = () => undefined
         resolve()
       }
-      const timer = startTimer(end, withinMs)
-      signal.addEventListener('abort', end, { once: true })
-      this.#tellPoll = end
+      const timer = startTimer(() => this.#tellPoll(), withinMs)
+      const off = onAbort(signal, end)
+      this.#tellPoll = () => {
+        off()
+        end()
+      }
     })
   }
 

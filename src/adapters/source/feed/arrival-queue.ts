@@ -1,3 +1,4 @@
+import { onAbort } from '../../../async/abort.ts'
 import { startTimer } from '../../../async/timers.ts'
 import { marketKey, type Quote } from '../../../domain/events.ts'
 import { TapelineError } from '../../../errors.ts'
@@ -138,21 +139,20 @@ export class ArrivalQueue {
     return new Promise((resolve, reject) => {
       const settle = () => {
         timer.stop()
-        signal.removeEventListener('abort', abort)
         this.#wake = undefined
       }
       const wake = () => {
         settle()
+        off()
         resolve()
       }
-      const abort = () => {
-        settle()
-        reject(signal.reason)
-      }
       const timer = startTimer(wake, ms)
-      signal.addEventListener('abort', abort, { once: true })
       this.#wakeAt = count
       this.#wake = wake
+      const off = onAbort(signal, () => {
+        settle()
+        reject(signal.reason)
+      })
     })
   }
 

@@ -1,3 +1,4 @@
+import { doubled } from '../../../async/back-off.ts'
 /** How soon a lost connection is tried again. */
 export interface ReconnectTiming {
   /** The shortest wait between two connects, in milliseconds. */
@@ -46,8 +47,8 @@ export class ReconnectPacer {
   /** Milliseconds until the next connect may begin after one that ended. */
   delayMs(rateLimited: boolean): number {
     const { firstMs, maxMs } = this.#timing
-    const span = Math.min(maxMs, firstMs * 2 ** this.#attempt)
-    this.#attempt = Math.min(this.#attempt + 1, 30)
+    const span = doubled(firstMs, maxMs, this.#attempt)
+    this.#attempt++
     const backOff = rateLimited ? maxMs : Math.min(maxMs, firstMs + (Math.random() * span) / 2)
     return Math.ceil(Math.max(backOff, this.#minuteLimit()))
   }

@@ -1,3 +1,4 @@
+import { onAbort } from '../../../async/abort.ts'
 import { startInterval, startTimer, type Timer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
@@ -99,15 +100,10 @@ export class StoreHost {
       return Promise.reject(unavailable(`${MAX_WAITING} calls of the store wait already.`))
     }
     return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        const at = this.#waiting.indexOf(call)
-        if (at >= 0) this.#waiting.splice(at, 1)
-        reject(signal?.reason)
-      }
       const call: Call = {
         operation,
         reject: (error) => {
-          signal?.removeEventListener('abort', onAbort)
+          off()
           reject(error)
         },
         serve: async (thread) => {
@@ -120,12 +116,16 @@ export class StoreHost {
             if (thread.ended) this.#full = fullIn(error)
             reject(error)
           } finally {
-            signal?.removeEventListener('abort', onAbort)
+            off()
           }
         },
       }
-      signal?.addEventListener('abort', onAbort, { once: true })
       this.#waiting.push(call)
+      const off = onAbort(signal, () => {
+        const at = this.#waiting.indexOf(call)
+        if (at >= 0) this.#waiting.splice(at, 1)
+        reject(signal?.reason)
+      })
       this.#serving ??= this.#serve()
     })
   }

@@ -1,3 +1,4 @@
+import { onAbort } from '../../../async/abort.ts'
 import { detectCapabilities } from '../capabilities.ts'
 import { readError } from '../database-errors.ts'
 import { MIGRATIONS } from '../migrations/index.ts'
@@ -36,8 +37,7 @@ export async function inspectTimescale(
     async (address, stop) => ({ address, session: await PgSession.open({ ...settings, address }, stop) }),
     signal,
   )
-  const cut = () => session.abort()
-  signal.addEventListener('abort', cut, { once: true })
+  const off = onAbort(signal, () => session.abort())
   try {
     const findings = [await serverFinding(session, address), await clockFinding(session)]
     findings.push(await connectionsFinding(session, settings.lanes), await extensionFinding(session))
@@ -56,7 +56,7 @@ export async function inspectTimescale(
     signal.throwIfAborted()
     throw readError(error)
   } finally {
-    signal.removeEventListener('abort', cut)
+    off()
     await session.close()
   }
 }

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { onAbort } from '../../../async/abort.ts'
 import { startTimer } from '../../../async/timers.ts'
 import { answerTooLarge } from '../read-only-query.ts'
 import {
@@ -80,7 +81,7 @@ export class PgSession implements SqlSession {
     const session = new PgSession(new pg.Client(clientConfig(settings)), address)
     const cut = () => session.abort()
     signal.throwIfAborted()
-    signal.addEventListener('abort', cut, { once: true })
+    const off = onAbort(signal, cut)
     const timer = startTimer(cut, CONNECT_MS)
     try {
       await session.#client.connect()
@@ -95,7 +96,7 @@ export class PgSession implements SqlSession {
       throw connectError(error, address)
     } finally {
       timer.stop()
-      signal.removeEventListener('abort', cut)
+      off()
     }
   }
 

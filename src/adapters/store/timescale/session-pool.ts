@@ -1,3 +1,4 @@
+import { onAbort } from '../../../async/abort.ts'
 import { startTimer, type Timer } from '../../../async/timers.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import { SessionLostError } from '../session.ts'
@@ -76,9 +77,8 @@ export class SessionPool {
       isLate = true
       cut()
     }, useMs)
-    signal.addEventListener('abort', cut, { once: true })
+    const off = onAbort(signal, cut)
     try {
-      if (signal.aborted) cut()
       return await work(session)
     } catch (error) {
       signal.throwIfAborted()
@@ -89,7 +89,7 @@ export class SessionPool {
       throw error instanceof SessionLostError ? toTapelineError(error, 'STORE_UNAVAILABLE') : error
     } finally {
       timer.stop()
-      signal.removeEventListener('abort', cut)
+      off()
     }
   }
 
@@ -104,22 +104,21 @@ export class SessionPool {
       return Promise.reject(new TapelineError('STORE_UNAVAILABLE', message))
     }
     return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
-        reject(signal.reason)
-      }
       const waiter: Waiter = {
         grant: () => {
-          signal.removeEventListener('abort', onAbort)
+          off()
           resolve()
         },
         refuse: (error) => {
-          signal.removeEventListener('abort', onAbort)
+          off()
           reject(error)
         },
       }
-      signal.addEventListener('abort', onAbort, { once: true })
       this.#waiting.push(waiter)
+      const off = onAbort(signal, () => {
+        this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
+        reject(signal.reason)
+      })
     })
   }
 
