@@ -3,25 +3,15 @@ import { fixedTopic } from '../../src/domain/events.ts'
 import { parseStreamRequest, type StreamRequest } from '../../src/domain/stream-spec.ts'
 import { toTapelineError } from '../../src/errors.ts'
 import { beginningOf } from '../../src/gateway/beginning.ts'
-import type { Connection } from '../../src/ports/delivery.ts'
 import type { Lease } from '../../src/ports/streams.ts'
-import type { AppEndpoint, AppMessage } from '../../src/ports/transport.ts'
-import { type Host, runAs } from './clock.ts'
+import type { AppMessage } from '../../src/ports/transport.ts'
 import type { Surroundings } from './link.ts'
-import type { Door } from './platform-process.ts'
+import { openSocketWire, type SocketWire } from './socket-wire.ts'
+import { type Gateway, LATENCY_MS, openDirectWire, type Wire } from './wire.ts'
 
-const LATENCY_MS = 1
 const RETRY_MS = 700
 /** How long an application waits for an answer before it asks again, perhaps somewhere else. */
 const ANSWER_MS = 20_000
-/** What one message takes from the socket of a slow application, in milliseconds. */
-const SLOW_MS = 20
-
-/** A gateway as applications find it. */
-export interface Gateway {
-  readonly host: Host
-  readonly door: Door
-}
 
 /** What an application got of its stream in one piece: from a cursor on, until it was told `reset`. */
 export interface Part {
@@ -34,6 +24,22 @@ export interface Part {
   cursor: string
 }
 
+/** The stream that it has. */
+export interface Held extends Pick<Lease, 'id' | 'topicId'> {
+  /** The cursor of its beginning, where it is known. */
+  readonly beginning: string | undefined
+}
+
+interface Data {
+  readonly op: 'data'
+  readonly stream: string
+  readonly cursor: string
+  readonly events: readonly unknown[]
+}
+
+/** How it speaks to gateways: by calls, or on a socket; there it may ask for its stream by a spec. */
+export type Protocol = 'none' | 'id' | 'spec'
+
 type Ending = 'live' | 'deleting' | 'deleted' | 'told'
 
 /** One application with one stream: asks for it, reads it over any gateway, resumes by cursor, and may give it up. */
@@ -42,20 +48,22 @@ export class Application {
   readonly request: StreamRequest
   readonly parts: Part[] = []
   readonly complaints: string[] = []
-  lease: Lease | undefined
+  lease: Held | undefined
   ending: Ending = 'live'
   readonly #around: Surroundings
   readonly #gateways: () => readonly Gateway[]
   /** The identities of topics that somebody else has deleted. */
   readonly #takenAway: ReadonlySet<string>
   readonly #isSlow: boolean
-  #connected:
-    | {
-        readonly host: Host
-        readonly connection: Connection
-        readonly endpoint: AppEndpoint & { closed: boolean }
-      }
-    | undefined
+  readonly #protocol: Protocol
+  #wire: Wire | undefined
+  #connectedAt = 0
+  /** Whether it was told on its connection that it is subscribed. */
+  #isReading = false
+  /** Whether it has left its stream, and keeps the connection. */
+  #hasLeft = false
+  /** Whether it has ever left its stream on this connection. */
+  #isBack = false
   /** How often it has asked for a new stream in the place of one whose topic was gone. */
   #asked = 0
   /** Whether nothing is known of its present stream yet. */
@@ -67,6 +75,7 @@ export class Application {
     gateways: () => readonly Gateway[],
     takenAway: ReadonlySet<string>,
     name: string,
+    protocol: Protocol,
     request: {
       readonly channel: 'trade' | 'quote' | 'status'
       readonly symbols: readonly string[]
@@ -77,6 +86,7 @@ export class Application {
     this.#gateways = gateways
     this.#takenAway = takenAway
     this.name = name
+    this.#protocol = protocol
     this.#isSlow = around.random() < 0.2
     this.request = parseStreamRequest(request)
   }
@@ -86,19 +96,20 @@ export class Application {
     return this.#isNew ? undefined : this.parts.at(-1)?.cursor
   }
 
-  get isConnected(): boolean {
-    return this.#connected !== undefined
-  }
-
   /** Lives until it is stopped. */
   async run(): Promise<void> {
     const { clock } = this.#around
     while (!this.#isOver) {
-      if (this.lease === undefined) await this.#ask(`lease-${this.name}-${this.#asked}`)
-      else if (this.ending === 'deleting') await this.#giveUp(this.lease.id)
-      else if (this.ending === 'live' && this.#isCut()) this.#connect(this.lease)
+      if (this.lease !== undefined) await this.#goOn(this.lease)
+      else if (this.#protocol === 'spec') this.#askBySpec()
+      else await this.#ask(`lease-${this.name}-${this.#asked}`)
       await clock.pass(RETRY_MS * (0.5 + this.#around.random()))
     }
+  }
+
+  async #goOn(lease: Held): Promise<void> {
+    if (this.ending === 'deleting') await this.#giveUp(lease.id)
+    else if (this.ending === 'live' && (this.#isCut() || this.#hasLeft)) this.#read(lease)
   }
 
   stop(): void {
@@ -110,30 +121,45 @@ export class Application {
     if (this.lease !== undefined && this.ending === 'live') this.ending = 'deleting'
   }
 
+  /** It reads no longer, for a moment: its connection breaks, or it leaves the stream. */
+  pause(): void {
+    const { lease, ending } = this
+    const mayLeave = this.#isReading && this.#wire?.leave !== undefined && ending === 'live'
+    if (!mayLeave || lease === undefined || this.#around.random() < 0.5) {
+      this.disconnect()
+      return
+    }
+    this.#wire?.leave?.(lease.id)
+    this.#isReading = false
+    this.#hasLeft = true
+    this.#isBack = true
+  }
+
   /** Its connection breaks. */
   disconnect(): void {
-    const connected = this.#connected
-    this.#connected = undefined
-    if (connected === undefined) return
-    connected.endpoint.closed = true
-    this.#around.clock.after(connected.host, LATENCY_MS, () => connected.connection.close())
+    this.#wire?.hangUp()
+    this.#wire = undefined
+    this.#isReading = false
+    this.#hasLeft = false
+    this.#isBack = false
   }
 
   #isCut(): boolean {
-    const { host } = this.#connected ?? {}
-    if (host?.state === 'dead') this.#connected = undefined
-    return this.#connected === undefined
+    if (this.#wire?.host.state === 'dead') this.disconnect()
+    return this.#wire === undefined
   }
 
   /** Asks for the stream under one id until it has it: asking again gives the same lease. */
   async #ask(leaseId: string): Promise<void> {
     const app = this.name
-    const lease = await this.#call(({ door }) =>
+    const found = await this.#call(({ door }) =>
       door.desk.request({ leaseId, app, ...this.request }, AbortSignal.timeout(10_000)),
     )
-    if (!('lease' in lease)) return
-    this.lease = lease.lease
-    this.#around.trace.add(app, `has ${lease.lease?.topic}`)
+    if (!('lease' in found)) return
+    const { lease } = found
+    if (lease !== undefined)
+      this.lease = { id: lease.id, topicId: lease.topicId, beginning: beginningOf(lease) }
+    this.#around.trace.add(app, `has ${lease?.topic}`)
   }
 
   async #giveUp(leaseId: string): Promise<void> {
@@ -175,67 +201,61 @@ export class Application {
     })
   }
 
-  #connect(lease: Lease): void {
-    const { clock, random, trace } = this.#around
+  /** Connects to any gateway; undefined where there is none. */
+  #connect(): Wire | undefined {
     const gateways = this.#gateways()
-    const gateway = gateways[Math.floor(random() * gateways.length)]
-    if (gateway === undefined) return
-    const { host, door } = gateway
-    const endpoint = this.#endpoint(host)
-    const cursor = this.cursor ?? beginningOf(lease)
-    trace.add(
-      this.name,
-      `connects to ${host.name} ${cursor === undefined ? 'without a cursor' : `from ${this.#decode(cursor)?.offset}`}`,
-    )
-    const connection = runAs(host, () => door.delivery.connect(this.name, endpoint))
-    this.#connected = { host, connection, endpoint }
-    clock.after(host, LATENCY_MS, () => connection.subscribe(lease.id, cursor))
+    const gateway = gateways[Math.floor(this.#around.random() * gateways.length)]
+    if (gateway === undefined) return undefined
+    let wire: Wire | undefined
+    const { name } = this
+    const reader = {
+      ...{ name, isSlow: this.#isSlow },
+      receive: (text: string): void => {
+        if (this.#wire === wire) this.#receive(text)
+      },
+    }
+    if (this.#protocol === 'none') wire = openDirectWire(this.#around, gateway, reader)
+    else
+      wire = openSocketWire(this.#around, gateway, reader, () => {
+        if (this.#wire === wire) this.#wire = undefined
+      })
+    this.#wire = wire
+    this.#connectedAt = this.#around.clock.now
+    return wire
   }
 
-  #endpoint(host: Host): AppEndpoint & { closed: boolean } {
-    const { clock, random } = this.#around
-    let arrival = 0
-    let pendingBytes = 0
-    const isSlow = this.#isSlow
-    const waiting = new Set<() => void>()
-    const deliver = (bytes: number, receive: () => void): void => {
-      pendingBytes += bytes
-      arrival = Math.max(arrival, clock.now) + (isSlow ? SLOW_MS : 0) + random() * LATENCY_MS
-      clock.after(undefined, arrival - clock.now, () => {
-        pendingBytes -= bytes
-        for (const wake of waiting) clock.after(host, 0, wake)
-        if (this.#connected?.endpoint === endpoint) receive()
-      })
+  #read({ id, beginning }: Held): void {
+    const wire = this.#wire ?? this.#connect()
+    if (wire === undefined) return
+    this.#hasLeft = false
+    const cursor = this.cursor ?? beginning
+    const from = cursor === undefined ? 'without a cursor' : `from ${this.#decode(cursor)?.offset}`
+    this.#around.trace.add(this.name, `subscribes at ${wire.host.name} ${from}`)
+    wire.subscribe(id, cursor)
+  }
+
+  /** Asks for a stream and reads it in one message. Who gets no answer asks anew, for another lease. */
+  #askBySpec(): void {
+    if (this.#wire !== undefined && this.#around.clock.now - this.#connectedAt > ANSWER_MS) this.disconnect()
+    if (!this.#isCut()) return
+    const wire = this.#connect()
+    if (wire === undefined || !('request' in wire)) return
+    this.#around.trace.add(this.name, `asks ${wire.host.name} by its spec`)
+    const { channel, symbols } = this.request.spec
+    ;(wire as SocketWire).request({ channel, symbols }, 0)
+  }
+
+  #receive(text: string): void {
+    const message = JSON.parse(text) as AppMessage | Data
+    if ('stream' in message && this.lease !== undefined && message.stream !== this.lease.id)
+      this.complaints.push(`message: it got ${message.op} of ${message.stream}, and reads ${this.lease.id}`)
+    // What was on its way when it left the stream comes again.
+    if (!this.#isReading && (message.op === 'data' || message.op === 'reset')) {
+      if (!this.#isBack) this.complaints.push(`message: it got ${message.op} before it was subscribed`)
+      return
     }
-    const endpoint = {
-      id: `${this.name}-${clock.now}`,
-      closed: false,
-      get pendingBytes() {
-        return pendingBytes
-      },
-      send: (message: AppMessage) => deliver(100, () => this.#take(message)),
-      sendEncoded: (bytes: Uint8Array) => {
-        const text = Buffer.from(bytes).toString()
-        deliver(bytes.length, () => this.#takeData(text))
-      },
-      drained: (below: number, signal: AbortSignal) =>
-        new Promise<void>((resolve, reject) => {
-          const look = (): void => {
-            if (pendingBytes >= below && !endpoint.closed) return
-            waiting.delete(look)
-            signal.removeEventListener('abort', onAbort)
-            resolve()
-          }
-          const onAbort = (): void => {
-            waiting.delete(look)
-            reject(signal.reason)
-          }
-          waiting.add(look)
-          signal.addEventListener('abort', onAbort, { once: true })
-          look()
-        }),
-    }
-    return endpoint
+    if (message.op === 'data') this.#takeData(message)
+    else this.#take(message)
   }
 
   #take(message: AppMessage): void {
@@ -245,6 +265,8 @@ export class Application {
     )
     switch (message.op) {
       case 'subscribed':
+        this.#isReading = true
+        if (this.lease === undefined) this.#have(message)
         if (this.#isNew) this.#begin(message.cursor, undefined)
         break
       case 'reset':
@@ -252,11 +274,16 @@ export class Application {
         if (this.#isTopicGone()) this.#askAnew()
         break
       case 'end':
+        // In the place of `subscribed`: the stream was lost before it was read.
+        if (this.lease === undefined && this.#takenAway.size > 0) {
+          this.disconnect()
+          break
+        }
         if (this.ending === 'live' && this.#isTopicGone()) {
           this.#askAnew()
           break
         }
-        this.#connected = undefined
+        this.disconnect()
         if (this.ending === 'live')
           this.complaints.push(`ended: its stream ended without its doing: ${message.reason}`)
         this.ending = 'told'
@@ -270,8 +297,7 @@ export class Application {
     }
   }
 
-  #takeData(text: string): void {
-    const { cursor, events } = JSON.parse(text) as { cursor: string; events: unknown[] }
+  #takeData({ cursor, events }: Data): void {
     const part = this.parts.at(-1)
     if (part === undefined) {
       this.complaints.push('data: it got events before it was told that it is subscribed')
@@ -279,6 +305,13 @@ export class Application {
     }
     part.events.push(...events.map((event) => JSON.stringify(event)))
     part.cursor = cursor
+  }
+
+  /** A stream that it asked for by its spec has been made. */
+  #have({ stream, topic, cursor }: AppMessage & { readonly op: 'subscribed' }): void {
+    const { topicId = '' } = this.#decode(cursor) ?? {}
+    this.lease = { id: stream, topicId, beginning: undefined }
+    this.#around.trace.add(this.name, `has ${topic}`)
   }
 
   /** Whether somebody else has deleted the topic of its stream. */

@@ -90,10 +90,10 @@ export function readDynamic(topic: MemoryTopic): DynamicRecord[] {
   return decodeDynamic(topic.partitions[0]?.archive ?? [])
 }
 
-/** What counts in a dynamic topic for who has read nothing of what is rotten: what was derived again in its place. */
-export function readUnrotten(topic: MemoryTopic): DynamicRecord[] {
+/** What counts in a dynamic topic for who reads it from an offset on, and has read nothing of what is rotten before: also what was derived again in its place. */
+export function readUnrotten(topic: MemoryTopic, from: number): DynamicRecord[] {
   const { archive = [], rotten = [] } = topic.partitions[0] ?? {}
-  return decodeDynamic(archive.filter(({ offset }) => !isRotten(rotten, offset)))
+  return decodeDynamic(archive.filter(({ offset }) => offset >= from || !isRotten(rotten, offset)))
 }
 
 function decodeDynamic(records: readonly StoredRecord[]): DynamicRecord[] {

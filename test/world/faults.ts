@@ -262,12 +262,12 @@ export const FAULTS = {
     },
   },
   reader: {
-    what: 'an application loses its connection',
+    what: 'an application loses its connection, or leaves its stream and comes back',
     weight: 3,
     lasts: [0, 0],
     begin(simulation, random) {
       const { applications } = simulation
-      applications[Math.floor(random() * applications.length)]?.disconnect()
+      applications[Math.floor(random() * applications.length)]?.pause()
       return () => {}
     },
   },

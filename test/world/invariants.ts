@@ -297,7 +297,7 @@ export function checkApplication(application: Application, broker: MemoryBroker)
           isWhole,
         )
       }
-      const problem = compare(readDynamic(topic)) && compare(readUnrotten(topic))
+      const problem = compare(readDynamic(topic)) && compare(readUnrotten(topic, part.offset))
       const before = parts[i - 1]?.topicId ?? part.topicId
       const isTaken = broker.takenAway.has(before) || broker.takenAway.has(part.topicId)
       const isHole =

@@ -26,12 +26,21 @@ export function checkLevels(
   broker: MemoryBroker,
   clock: VirtualClock,
 ): Violation[] {
-  return processes.flatMap(({ host }): Violation[] => {
+  return processes.flatMap(({ host, running }): Violation[] => {
+    const deaf = [...(running?.door?.sockets ?? [])].filter(({ isHeard }) => !isHeard).length
     const timers = clock.pending(host)
     const readers = [...broker.readers].filter((reader) => reader.host === host).length
     return [
       ...(timers > MOST_TIMERS
         ? [{ promise: 'leak', detail: `${host.name} has ${timers} timers` } as const]
+        : []),
+      ...(deaf > 0
+        ? [
+            {
+              promise: 'leak',
+              detail: `${host.name} keeps ${deaf} sockets of applications that are gone`,
+            } as const,
+          ]
         : []),
       ...(readers > MOST_READERS
         ? [{ promise: 'leak', detail: `${host.name} has ${readers} readers` } as const]

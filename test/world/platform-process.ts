@@ -42,6 +42,8 @@ export interface World extends Surroundings {
 export interface Door {
   readonly desk: StreamDesk
   readonly delivery: Delivery
+  /** The open WebSockets. */
+  readonly sockets: Set<{ readonly isHeard: boolean }>
 }
 
 /** What runs in a process that has started. */
@@ -169,5 +171,5 @@ async function openDoor(foundation: StoreFoundation): Promise<Door> {
     unalert()
     await delivery.close()
   })
-  return { desk, delivery }
+  return { desk, delivery, sockets: new Set() }
 }

@@ -1,7 +1,7 @@
 import type { Market } from '../../src/ports/source.ts'
 import { exponential, type Random, seededRandom } from '../../src/simulator/random.ts'
 import { quietLog } from '../quiet.ts'
-import { Application, type Gateway } from './application.ts'
+import { Application } from './application.ts'
 import { Host, type VirtualClock } from './clock.ts'
 import { readFixed, readLost } from './evidence.ts'
 import { EXCHANGE, Exchange } from './exchange.ts'
@@ -26,6 +26,7 @@ import type { Trace } from './trace.ts'
 import type { Promised, Violation } from './violations.ts'
 import { Watch } from './watch.ts'
 import { Weather } from './weather.ts'
+import type { Gateway } from './wire.ts'
 
 /** Which roles run together in a process: each layout has every role at least once. */
 const LAYOUTS: readonly (readonly (readonly Role[])[])[] = [
@@ -134,11 +135,15 @@ export class Simulation {
     const name = `app${this.applications.length}`
     const channel = (['trade', 'trade', 'quote', 'status'] as const)[Math.floor(random() * 4)] ?? 'trade'
     const symbols = some.length === 0 || channel === 'status' ? ['*'] : some
+    // One of each world at least speaks as those outside do.
+    const isOutside = this.applications.length === 0 || random() < 0.3
+    const protocol = isOutside ? (random() < 0.5 ? 'id' : 'spec') : 'none'
     const application = new Application(
       this.world,
       () => this.#gateways(),
       this.world.broker.takenAway,
       name,
+      protocol,
       {
         channel,
         symbols,
