@@ -1,6 +1,5 @@
 import type { ErrorInfo } from '../ports/actors.ts'
-import type { ProducerNotification, PublishOutcome, TopicAnswer } from '../ports/pipeline.ts'
-import type { SourceBatch } from '../ports/source.ts'
+import type { FetchedBatch, ProducerNotification, PublishOutcome, TopicAnswer } from '../ports/pipeline.ts'
 import type { MachineInput, MachineSettings } from './failure.ts'
 
 /** What came from outside in the middle of a step, to be served from `idle` (R2). */
@@ -10,7 +9,7 @@ interface Waiting {
   /** Dynamic topics wait for records. */
   readonly dynamic: boolean
   readonly topics: readonly WaitingTopic[]
-  readonly batches: readonly SourceBatch[]
+  readonly batches: readonly FetchedBatch[]
 }
 
 /** A standing stream to ask the coordinator for. */
@@ -24,7 +23,7 @@ interface WaitingTopic {
 
 export interface ProducerContext {
   /** The batch in hand: fetched and not yet acknowledged by the fixed topics. */
-  readonly currentData: SourceBatch | null
+  readonly currentData: FetchedBatch | null
   /** The topics of the step at hand, or of the last one. */
   readonly targetTopic: readonly string[]
   /** The standing stream that is being asked for. */
@@ -37,10 +36,10 @@ export interface ProducerContext {
 export type ProducerEvent =
   /** `completed` is set when it is the outcome of a publish; without it, it is a command from outside. */
   | { readonly type: 'FETCH_DATA'; readonly completed?: PublishOutcome }
-  | { readonly type: 'DATA_READY'; readonly data: SourceBatch }
+  | { readonly type: 'DATA_READY'; readonly data: FetchedBatch }
   | { readonly type: 'FETCH_FAILURE'; readonly error: unknown }
   /** With `data`, publishes that batch; without, the one in hand. */
-  | { readonly type: 'PUBLISH_FIXED'; readonly data?: SourceBatch }
+  | { readonly type: 'PUBLISH_FIXED'; readonly data?: FetchedBatch }
   | { readonly type: 'PUBLISH_DYNAMIC' }
   | { readonly type: 'PUBLISH_SUCCESS'; readonly completed: PublishOutcome }
   | { readonly type: 'PUBLISH_FAILURE'; readonly error: unknown }

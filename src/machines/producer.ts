@@ -1,6 +1,5 @@
 import { assign, fromPromise, raise, setup } from 'xstate'
-import type { ProducerNotification, PublishOutcome, TopicAnswer } from '../ports/pipeline.ts'
-import type { SourceBatch } from '../ports/source.ts'
+import type { FetchedBatch, ProducerNotification, PublishOutcome, TopicAnswer } from '../ports/pipeline.ts'
 import { type MachineInput, SHORTEST_BACK_OFF_MS, unprovided } from './failure.ts'
 import {
   afterPublish,
@@ -25,9 +24,9 @@ const FETCH_WAIT_MS = 50
 
 const services = {
   /** The next batch of the source; empty after `waitMs`. */
-  fetchDataService: fromPromise<SourceBatch, { waitMs: number }>(unprovided),
+  fetchDataService: fromPromise<FetchedBatch, { waitMs: number }>(unprovided),
   /** Publishes a batch to the fixed topics; resolves when it is acknowledged. */
-  publishFixedService: fromPromise<PublishOutcome, { data: SourceBatch }>(unprovided),
+  publishFixedService: fromPromise<PublishOutcome, { data: FetchedBatch }>(unprovided),
   /** Derives what the fixed topics hold into the dynamic topics. */
   publishDynamicService: fromPromise<PublishOutcome, undefined>(unprovided),
   /** Sends CREATE_TOPIC_REQUEST for a standing stream and waits at most 1 s for the reply. */

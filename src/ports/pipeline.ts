@@ -2,6 +2,7 @@ import type { ReaderMemory } from '../domain/reader-rules.ts'
 import type { StreamSpec } from '../domain/stream-spec.ts'
 import type { TapelineError } from '../errors.ts'
 import type { PartitionFetch, StoredRecord, TopicPartition } from './broker.ts'
+import type { SourceBatch } from './source.ts'
 import type { Claim, PartitionWrite } from './store.ts'
 
 /** What the machines have in hand: batches and the outcomes of their steps. */
@@ -11,6 +12,9 @@ import type { Claim, PartitionWrite } from './store.ts'
  * gives the same batch again, so that a RESET loses nothing.
  */
 export type Carried<T> = T & { readonly done: () => void }
+
+/** A batch on its way into the fixed topics; one that nobody keeps for its publisher has no way home. */
+export type FetchedBatch = SourceBatch & Partial<Pick<Carried<SourceBatch>, 'done'>>
 
 /** What a publish step came to. */
 export interface PublishOutcome {

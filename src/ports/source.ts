@@ -31,7 +31,10 @@ export interface LastTradeNamed extends Market {
   readonly ts: number
 }
 
-export type SourceItem = MarketEvent | ConnectionChange | LastTradeNamed
+/** An event that may enter again, and whoever has it do so hears when it lies in its topic for good. */
+export type ReenteringEvent = MarketEvent & { readonly published?: () => void }
+
+export type SourceItem = ReenteringEvent | ConnectionChange | LastTradeNamed
 
 export interface SourceBatch {
   /** In the order of arrival. May be empty: nothing arrived within the wait. */

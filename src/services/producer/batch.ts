@@ -11,9 +11,11 @@ import {
   type Trade,
 } from '../../domain/events.ts'
 import type { Meter } from '../../ports/log.ts'
-import type { LastTradeNamed, Market, SourceBatch } from '../../ports/source.ts'
+import type { LastTradeNamed, Market, ReenteringEvent, SourceBatch } from '../../ports/source.ts'
 import type { Gap, GapWatch } from './gap-watch.ts'
 import type { Shard } from './shard.ts'
+
+type TradeItem = ReenteringEvent & { readonly channel: 'trade' }
 
 /** An event on its way into a fixed topic. */
 export interface OutgoingEvent {
@@ -22,6 +24,8 @@ export interface OutgoingEvent {
   readonly market: string
   readonly value: Uint8Array
   readonly reentering: boolean
+  /** Called when it lies in its topic for good. */
+  readonly published: (() => void) | undefined
 }
 
 /** The events of one shard, channel by channel, that still wait for their acknowledgement. */
@@ -77,7 +81,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
       ? k
       : Math.min(...shards.keys())
   }
-  const add = (item: MarketEvent, reentering: boolean): void => {
+  const add = (item: ReenteringEvent): void => {
     const key = marketKey(item.event)
     const k = placeOf(key, item)
     if (!shards.has(k)) return
@@ -96,7 +100,8 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
       event: item.event,
       market: key,
       value,
-      reentering,
+      reentering: item.reentering === true,
+      published: item.published,
     })
   }
   /** Whether the owner in between has published a later value. */
@@ -109,7 +114,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
     // A candle has the time of its beginning over all its life.
     return event.ts < ts || (channel === 'quote' && event.ts === ts)
   }
-  const addStatus = (event: Status): void => add({ channel: 'status', event }, false)
+  const addStatus = (event: Status): void => add({ channel: 'status', event })
 
   const windows = [...shards.values()].reduce((sum, shard) => sum + shard.windows.size, 1)
   const share = Math.min(MOST_WINDOW_BYTES, WINDOWS_BYTES / windows)
@@ -126,7 +131,8 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
     if (shard !== undefined) addGap(named, gaps.name(key, shard.k, shard.window(key), named))
   }
 
-  const addTrade = (trade: Trade, enters: boolean, follows: string | undefined): void => {
+  const addTrade = (item: TradeItem): void => {
+    const { event: trade, follows } = item
     const key = marketKey(trade)
     const shard = shards.get(shardOf(key, partitions))
     if (shard === undefined) return
@@ -137,11 +143,11 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
     }
     const window = shard.window(key)
     const verdict = shard.judge(key, trade)
-    if (enters) {
+    if (item.reentering === true) {
       // What was published before may be missing in the database all the same: the store leaves out what it has (R6).
       if (verdict !== 'duplicate') shard.rememberAhead(key, trade, share)
       meter.count('reentering_total')
-      add({ channel: 'trade', event: trade }, true)
+      add(item)
       return
     }
     if (verdict === 'duplicate') {
@@ -154,7 +160,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
     if (verdict === 'maybe') meter.count('maybe_repeated_total')
     addGap(trade, gaps.close(key, shard.k, window, trade, follows))
     shard.rememberAhead(key, trade, share)
-    add({ channel: 'trade', event: verdict === 'maybe' ? { ...trade, maybe: true } : trade }, false)
+    add({ channel: 'trade', event: verdict === 'maybe' ? { ...trade, maybe: true } : trade })
   }
 
   for (const item of data.items) {
@@ -169,8 +175,8 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
       }
       addStatus(item.status)
     } else if (item.channel === 'last-trade') nameLast(item)
-    else if (item.channel === 'trade') addTrade(item.event, item.reentering === true, item.follows)
-    else if (!isOutdated(item)) add(item, item.reentering === true)
+    else if (item.channel === 'trade') addTrade(item)
+    else if (!isOutdated(item)) add(item)
   }
   return { data, phases: [status, market] }
 }

@@ -1,5 +1,7 @@
 import { delay } from '../../async/timers.ts'
+import type { Carried } from '../../ports/pipeline.ts'
 import type { SourceBatch } from '../../ports/source.ts'
+import { createHand } from '../hand.ts'
 import type { ProducerParts } from './parts.ts'
 
 /** The most events of one batch: under load batches grow to this, and machines cost little (R1, R12). */
@@ -12,29 +14,28 @@ const LOOK_EVERY_MS = 200
 
 export interface SourceFetch {
   /** `maySend` is whether there are shards to publish to, and the streams that must not miss anything: else the source waits. */
-  next(waitMs: number, maySend: boolean, signal: AbortSignal): Promise<SourceBatch>
-  /** The batch is published: the next call asks the source again. */
-  taken(batch: SourceBatch): void
+  next(waitMs: number, maySend: boolean, signal: AbortSignal): Promise<Carried<SourceBatch>>
   /** Calls back when a source that failed delivers again. */
   onBack(listener: () => void): void
   close(): void
 }
 
 /**
- * Pulls from the source, keeping each batch until it is published: a fetch that was aborted in between loses nothing. After a
- * failure it goes on looking by itself, so that nobody has to wait for a back-off when the source is back.
+ * Pulls from the source, keeping each batch until it is done, that is published: a fetch that was aborted in between loses nothing.
+ * After a failure it goes on looking by itself, so that nobody has to wait for a back-off when the source is back.
  */
 export function createSourceFetch({ source, lingerMs }: ProducerParts): SourceFetch {
-  let inHand: SourceBatch | undefined
+  const hand = createHand<SourceBatch>()
   let listener = (): void => {}
   let looking: { readonly stop: AbortController; readonly done: Promise<void> } | undefined
 
   const look = async (signal: AbortSignal): Promise<void> => {
-    while (inHand === undefined) {
+    while (hand.held === undefined) {
       await delay(LOOK_EVERY_MS, signal)
-      inHand = await source
+      const batch = await source
         .next({ maxItems: MOST_ITEMS, lingerMs: 0, waitMs: 0 }, signal)
         .catch(() => undefined)
+      if (batch !== undefined) hand.give(batch)
     }
     listener()
   }
@@ -59,18 +60,14 @@ export function createSourceFetch({ source, lingerMs }: ProducerParts): SourceFe
       await endLooking()
       if (!maySend) {
         await delay(LOOK_AGAIN_MS, signal)
-        return { items: [] }
+        return { items: [], done: () => {} }
       }
       try {
-        inHand ??= await source.next({ maxItems: MOST_ITEMS, lingerMs, waitMs }, signal)
-        return inHand
+        return hand.held ?? hand.give(await source.next({ maxItems: MOST_ITEMS, lingerMs, waitMs }, signal))
       } catch (error) {
         if (!signal.aborted) beginToLook()
         throw error
       }
-    },
-    taken(batch) {
-      if (batch === inHand) inHand = undefined
     },
     onBack(given) {
       listener = given

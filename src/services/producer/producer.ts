@@ -3,8 +3,7 @@ import { withDeadline } from '../../async/deadline.ts'
 import { createSerializer } from '../../async/serialize.ts'
 import { CONTROL_VERSION } from '../../control/records.ts'
 import { toTapelineError } from '../../errors.ts'
-import type { ProducerNotification, PublishOutcome, TopicAnswer } from '../../ports/pipeline.ts'
-import type { SourceBatch } from '../../ports/source.ts'
+import type { FetchedBatch, ProducerNotification, PublishOutcome, TopicAnswer } from '../../ports/pipeline.ts'
 import { createCheckpointWriter } from './checkpoint-writer.ts'
 import { createSourceFetch } from './fetch.ts'
 import { createMarketSubscriptions } from './market-subscriptions.ts'
@@ -17,8 +16,8 @@ import { createStandingStreams } from './standing.ts'
 
 /** The services of the producer machine. */
 export interface ProducerServices {
-  fetchData(waitMs: number, signal: AbortSignal): Promise<SourceBatch>
-  publishFixed(data: SourceBatch, signal: AbortSignal): Promise<PublishOutcome>
+  fetchData(waitMs: number, signal: AbortSignal): Promise<FetchedBatch>
+  publishFixed(data: FetchedBatch, signal: AbortSignal): Promise<PublishOutcome>
   publishDynamic(signal: AbortSignal): Promise<PublishOutcome>
   createTopic(topicName: string, signal: AbortSignal): Promise<TopicAnswer>
   /** Takes note of streams that are ready or ended, and acknowledges (R11). */
@@ -26,7 +25,7 @@ export interface ProducerServices {
   /** Calls back with what the coordinator tells, once the registry of this process shows it. */
   onNotification(listener: (notification: ProducerNotification) => void): () => void
   /** Calls back with batches of dead letters that are to be published again, each marked as entering again. */
-  onReplay(listener: (batch: SourceBatch) => void): () => void
+  onReplay(listener: (batch: FetchedBatch) => void): () => void
   /** Calls back when a source that had failed delivers again: nobody need wait for the end of a back-off. */
   onSourceBack(listener: () => void): void
   /** Calls when the group has said which shards are this process's: a step that failed for want of them may be tried at once; one listener. */
@@ -55,7 +54,7 @@ export async function createProducerServices(
   const ownership = await joinShards(parts, signal)
   const source = createSourceFetch(parts)
   const replay = createReplay(parts, ownership)
-  const fixed = createFixedPublisher(parts, ownership, replay.published)
+  const fixed = createFixedPublisher(parts, ownership)
   const dynamic = createDynamicPublisher(parts, ownership)
   const checkpoints = createCheckpointWriter(parts, ownership)
   const standing = createStandingStreams(parts)
@@ -115,8 +114,7 @@ export async function createProducerServices(
       inTurn(() =>
         ownShards(stop, PUBLISH_TIMEOUT_MS, async (deadline) => {
           const outcome = await fixed.publish(data, deadline)
-          source.taken(data)
-          replay.settle(data)
+          data.done?.()
           checkpoints.writeIfDue()
           return outcome
         }),

@@ -41,14 +41,9 @@ export interface FixedPublisher {
 const SHOWN = 200
 
 /**
- * Publishes batches to the fixed topics; a batch whose attempt failed goes on where the failure left it. `onPublished` hears
- * of events that lie in their topic for good.
+ * Publishes batches to the fixed topics; a batch whose attempt failed goes on where the failure left it.
  */
-export function createFixedPublisher(
-  parts: ProducerParts,
-  ownership: ShardOwnership,
-  onPublished: (events: readonly OutgoingEvent[]) => void,
-): FixedPublisher {
+export function createFixedPublisher(parts: ProducerParts, ownership: ShardOwnership): FixedPublisher {
   const { broker, source, partitions, topics, meter, log, now } = parts
   const { shards, routes } = ownership
   const gaps = new GapWatch()
@@ -93,6 +88,7 @@ export function createFixedPublisher(
       market: marketKey(event),
       value: encodeEvent(event),
       reentering: false,
+      published: undefined,
     })
   }
 
@@ -137,7 +133,7 @@ export function createFixedPublisher(
   const settleLanded = ({ shard, landed }: TakenShard) =>
     (attempt?.phases ?? []).map((phase) => {
       const ofShard = phase.get(shard.k) ?? {}
-      for (const channel of CHANNELS) onPublished(ofShard[channel]?.splice(0, landed[channel]) ?? [])
+      for (const channel of CHANNELS) tellPublished(ofShard[channel]?.splice(0, landed[channel]) ?? [])
       return ofShard
     })
 
@@ -257,7 +253,7 @@ export function createFixedPublisher(
       const written = new Set<string>()
       let records = 0
       const take = ({ channel, events }: Sent): void => {
-        onPublished(events)
+        tellPublished(events)
         written.add(topics[channel])
         records += events.length
         meter.count('published_records_total', events.length, { channel })
@@ -276,6 +272,10 @@ export function createFixedPublisher(
       return { topics: [...written], records, dynamicWaiting: isDerivationDue(shards.values(), routes) }
     },
   }
+}
+
+function tellPublished(events: readonly OutgoingEvent[]): void {
+  for (const { published } of events) published?.()
 }
 
 function suspension(): TapelineError {

@@ -4,8 +4,8 @@ import { CONTROL_VERSION, type ControlRecordOf } from '../../control/records.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import { type Channel, type MarketEvent, marketKey, shardOf } from '../../domain/events.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
-import type { SourceBatch } from '../../ports/source.ts'
-import type { OutgoingEvent } from './batch.ts'
+import type { FetchedBatch } from '../../ports/pipeline.ts'
+import type { ReenteringEvent } from '../../ports/source.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 
@@ -23,11 +23,7 @@ type Result = ControlRecordOf<'REPLAY_RESULT'>['results'][number]
  */
 export interface Replay {
   /** Calls back with each batch to be published, from now on. */
-  listen(onBatch: (batch: SourceBatch) => void): () => void
-  /** Events that lie in their fixed topic for good. */
-  published(events: readonly OutgoingEvent[]): void
-  /** All of a batch that could be published is. */
-  settle(batch: SourceBatch): void
+  listen(onBatch: (batch: FetchedBatch) => void): () => void
   close(): Promise<void>
 }
 
@@ -35,20 +31,14 @@ export interface Replay {
 interface OpenLetter {
   readonly id: string
   readonly letter: LetterRecord
-  readonly event: MarketEvent['event']
   isPublished: boolean
-}
-
-interface OpenBatch {
-  readonly requestId: string
-  readonly letters: readonly OpenLetter[]
 }
 
 export function createReplay(parts: ProducerParts, ownership: ShardOwnership): Replay {
   const { broker, names, bus, instance, partitions, topics, now, log, meter } = parts
   const channels = new Map(Object.entries(topics).map(([channel, topic]) => [topic, channel as Channel]))
-  const open = new Map<SourceBatch, OpenBatch>()
-  const byEvent = new Map<object, OpenLetter>()
+  /** Batches whose way home nobody went yet. */
+  let open = 0
   const stop = new AbortController()
   const working = new Set<Promise<void>>()
 
@@ -74,6 +64,28 @@ export function createReplay(parts: ProducerParts, ownership: ShardOwnership): R
     await bus.send([{ ...author, kind: 'REPLAY_RESULT', requestId, results: [...results] }], signal)
   }
 
+  /** The way home of a batch, when all of it that could be published is. */
+  const wayHome = (requestId: string, letters: readonly OpenLetter[]): (() => void) => {
+    let isOpen = true
+    open++
+    return () => {
+      if (!isOpen) return
+      isOpen = false
+      open--
+      // The others were of shards that another producer owns by now: it is asked the next time.
+      const done = letters.filter(({ isPublished }) => isPublished)
+      if (done.length === 0) return
+      begin(async (signal) => {
+        const notes = done.map(({ letter: { topic, partition, offset } }) =>
+          replayedEntry({ topic, partition, offset, replayedAt: now(), instance }),
+        )
+        await broker.publish([{ topic: names.deadLetters, partition: 0, records: notes }], signal)
+        const results = done.map(({ id }) => ({ id, outcome: 'replayed' as const }))
+        await answer(requestId, results, signal)
+      })
+    }
+  }
+
   /** Reads the event of a letter by the present rules. Raises EVENT_UNDECODABLE, EVENT_INVALID, TOPIC_UNKNOWN, RECORD_TOO_LARGE. */
   const eventOf = (letter: LetterRecord): MarketEvent => {
     const channel = channels.get(letter.topic)
@@ -88,7 +100,7 @@ export function createReplay(parts: ProducerParts, ownership: ShardOwnership): R
 
   const take = async (
     { requestId, letters }: ControlRecordOf<'REPLAY_REQUEST'>,
-    onBatch: (batch: SourceBatch) => void,
+    onBatch: (batch: FetchedBatch) => void,
     signal: AbortSignal,
   ): Promise<void> => {
     const bodies = await readLetters(
@@ -98,14 +110,22 @@ export function createReplay(parts: ProducerParts, ownership: ShardOwnership): R
       signal,
     )
     const refused: Result[] = []
-    const taken: { readonly item: MarketEvent; readonly letter: OpenLetter }[] = []
+    const items: ReenteringEvent[] = []
+    const taken: OpenLetter[] = []
     for (const { id, at } of letters) {
       const letter = bodies.get(at)
       if (letter === undefined) continue
       try {
         const item = eventOf(letter)
         if (!ownership.isAssigned(shardOf(marketKey(item.event), partitions))) continue
-        taken.push({ item, letter: { id, letter, event: item.event, isPublished: false } })
+        const onItsWay: OpenLetter = { id, letter, isPublished: false }
+        taken.push(onItsWay)
+        items.push({
+          ...item,
+          published() {
+            onItsWay.isPublished = true
+          },
+        })
       } catch (error) {
         // It has no market to go by, so the owner of the place where it lay speaks.
         if (!ownership.isAssigned(letter.partition % partitions)) continue
@@ -113,13 +133,10 @@ export function createReplay(parts: ProducerParts, ownership: ShardOwnership): R
         refused.push({ id, outcome: 'still-refused', code, reason: message })
       }
     }
-    if (taken.length > 0 && open.size >= MOST_OPEN) {
+    if (taken.length > 0 && open >= MOST_OPEN) {
       log.warn({ letters: taken.length }, 'too many replays wait; one was not taken')
     } else if (taken.length > 0) {
-      const batch = { items: taken.map(({ item }) => item) }
-      open.set(batch, { requestId, letters: taken.map(({ letter }) => letter) })
-      for (const { letter } of taken) byEvent.set(letter.event, letter)
-      onBatch(batch)
+      onBatch({ items, done: wayHome(requestId, taken) })
     }
     await answer(requestId, refused, signal)
   }
@@ -127,30 +144,6 @@ export function createReplay(parts: ProducerParts, ownership: ShardOwnership): R
   return {
     listen(onBatch) {
       return bus.on('REPLAY_REQUEST', (request) => begin((signal) => take(request, onBatch, signal)))
-    },
-    published(events) {
-      if (byEvent.size === 0) return
-      for (const { event } of events) {
-        const letter = byEvent.get(event)
-        if (letter) letter.isPublished = true
-      }
-    },
-    settle(batch) {
-      const settled = open.get(batch)
-      if (settled === undefined) return
-      open.delete(batch)
-      for (const { event } of settled.letters) byEvent.delete(event)
-      // The others were of shards that another producer owns by now: it is asked the next time.
-      const done = settled.letters.filter(({ isPublished }) => isPublished)
-      if (done.length === 0) return
-      begin(async (signal) => {
-        const notes = done.map(({ letter: { topic, partition, offset } }) =>
-          replayedEntry({ topic, partition, offset, replayedAt: now(), instance }),
-        )
-        await broker.publish([{ topic: names.deadLetters, partition: 0, records: notes }], signal)
-        const results = done.map(({ id }) => ({ id, outcome: 'replayed' as const }))
-        await answer(settled.requestId, results, signal)
-      })
     },
     async close() {
       // Notes of what was published come before the end; requests that are still read are given up with their deadline.
