@@ -45,7 +45,7 @@ export interface WritePlan {
 }
 
 /** Rows that go straight into a table, few for the event time that they span (microseconds). */
-export interface SparseRows {
+interface SparseRows {
   readonly table: string
   readonly rows: number
   readonly from: number

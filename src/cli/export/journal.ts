@@ -25,7 +25,7 @@ const stateSchema = z.object({
 type State = z.output<typeof stateSchema>
 
 /** What a journal is begun with, where there is none to go on with. */
-export interface Beginning {
+interface Beginning {
   readonly selection: Selection
   readonly symbols: readonly string[]
 }
