@@ -1,17 +1,14 @@
 import { decodeCursor } from '../../src/domain/cursor.ts'
 import { fixedTopic } from '../../src/domain/events.ts'
 import { parseStreamRequest, type StreamRequest } from '../../src/domain/stream-spec.ts'
-import { toTapelineError } from '../../src/errors.ts'
 import { beginningOf } from '../../src/gateway/beginning.ts'
 import type { Lease } from '../../src/ports/streams.ts'
 import type { AppMessage } from '../../src/ports/transport.ts'
 import type { Surroundings } from './link.ts'
-import { openSocketWire, type SocketWire } from './socket-wire.ts'
-import { type Gateway, LATENCY_MS, openDirectWire, type Wire } from './wire.ts'
+import { openSocketWire } from './socket-wire.ts'
+import { ANSWER_MS, callGateway, type Gateway, openDirectWire, type Wire } from './wire.ts'
 
 const RETRY_MS = 700
-/** How long an application waits for an answer before it asks again, perhaps somewhere else. */
-const ANSWER_MS = 20_000
 
 /** What an application got of its stream in one piece: from a cursor on, until it was told `reset`. */
 export interface Part {
@@ -152,7 +149,7 @@ export class Application {
   /** Asks for the stream under one id until it has it: asking again gives the same lease. */
   async #ask(leaseId: string): Promise<void> {
     const app = this.name
-    const found = await this.#call(({ door }) =>
+    const found = await callGateway(this.#around, this.#gateways(), ({ door }) =>
       door.desk.request({ leaseId, app, ...this.request }, AbortSignal.timeout(10_000)),
     )
     if (!('lease' in found)) return
@@ -163,7 +160,7 @@ export class Application {
   }
 
   async #giveUp(leaseId: string): Promise<void> {
-    const outcome = await this.#call(async ({ door }) => {
+    const outcome = await callGateway(this.#around, this.#gateways(), async ({ door }) => {
       await door.desk.end(leaseId, this.name, AbortSignal.timeout(10_000))
       return undefined
     })
@@ -174,31 +171,6 @@ export class Application {
       this.ending = 'deleted'
       this.disconnect()
     }
-  }
-
-  /** Calls any gateway; a failure is an answer as well. */
-  #call(
-    work: (gateway: Gateway) => Promise<Lease | undefined>,
-  ): Promise<{ readonly lease: Lease | undefined } | { readonly code: string }> {
-    const { clock, random } = this.#around
-    const gateways = this.#gateways()
-    const gateway = gateways[Math.floor(random() * gateways.length)]
-    return new Promise((resolve) => {
-      const late = clock.after(undefined, ANSWER_MS, () => resolve({ code: 'no answer' }))
-      const answer = (how: { readonly lease: Lease | undefined } | { readonly code: string }): void => {
-        clock.after(undefined, LATENCY_MS, () => {
-          late.cancel()
-          resolve(how)
-        })
-      }
-      if (gateway === undefined) return answer({ code: 'no gateway' })
-      clock.after(gateway.host, LATENCY_MS, () => {
-        work(gateway).then(
-          (lease) => answer({ lease }),
-          (error: unknown) => answer({ code: toTapelineError(error, 'TIMEOUT').code }),
-        )
-      })
-    })
   }
 
   /** Connects to any gateway; undefined where there is none. */
@@ -217,7 +189,7 @@ export class Application {
     if (this.#protocol === 'none') wire = openDirectWire(this.#around, gateway, reader)
     else
       wire = openSocketWire(this.#around, gateway, reader, () => {
-        if (this.#wire === wire) this.#wire = undefined
+        if (this.#wire === wire) this.disconnect()
       })
     this.#wire = wire
     this.#connectedAt = this.#around.clock.now
@@ -239,10 +211,10 @@ export class Application {
     if (this.#wire !== undefined && this.#around.clock.now - this.#connectedAt > ANSWER_MS) this.disconnect()
     if (!this.#isCut()) return
     const wire = this.#connect()
-    if (wire === undefined || !('request' in wire)) return
+    if (wire === undefined) return
     this.#around.trace.add(this.name, `asks ${wire.host.name} by its spec`)
     const { channel, symbols } = this.request.spec
-    ;(wire as SocketWire).request({ channel, symbols }, 0)
+    wire.request?.({ channel, symbols }, 0)
   }
 
   #receive(text: string): void {

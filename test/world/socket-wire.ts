@@ -13,12 +13,6 @@ const PING_MS = 20_000
 /** Close code: the other end went without a word. Source: RFC 6455, section 7.4.1. */
 const ABNORMAL = 1006
 
-/** An application's connection by the protocol of the gateway. */
-export interface SocketWire extends Wire {
-  /** Asks for a new stream, and reads it. */
-  request(spec: object, ttl: number): void
-}
-
 /** The gateway's end of a WebSocket, as far as sessions use it; it ends where the application's begins. */
 class WorldSocket extends EventEmitter {
   readyState: number = WebSocket.OPEN
@@ -68,13 +62,13 @@ class WorldSocket extends EventEmitter {
   }
 }
 
-/** Connects as the gateway takes a WebSocket; `onEnd`: the gateway has ended it. */
+/** A connection by the protocol of the gateway, which takes it as a WebSocket; `onEnd`: the gateway has ended it. */
 export function openSocketWire(
   around: Surroundings,
   { host, door }: Gateway,
   reader: Reader,
   onEnd: () => void,
-): SocketWire {
+): Wire {
   const { clock, random } = around
   const socket = new WorldSocket(around, host, reader, onEnd)
   runAs(host, () => {

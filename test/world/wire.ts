@@ -1,3 +1,5 @@
+import { toTapelineError } from '../../src/errors.ts'
+import type { Lease } from '../../src/ports/streams.ts'
 import type { Host } from './clock.ts'
 import { runAs } from './clock.ts'
 import type { Surroundings } from './link.ts'
@@ -5,6 +7,8 @@ import type { Door } from './platform-process.ts'
 
 /** How long a message to or from an application travels, in milliseconds. */
 export const LATENCY_MS = 1
+/** How long an application waits for an answer before it asks again, perhaps somewhere else. */
+export const ANSWER_MS = 20_000
 /** What one message takes from the connection of a slow application, in milliseconds. */
 const SLOW_MS = 20
 
@@ -19,6 +23,8 @@ export interface Wire {
   readonly host: Host
   /** Reads a stream, from a cursor where there is one. */
   subscribe(stream: string, cursor: string | undefined): void
+  /** Asks for a new stream and reads it, where that can be said on its connection. */
+  request?(spec: object, ttl: number): void
   /** Reads a stream no longer, where that can be said on its connection. */
   leave?(stream: string): void
   /** The application goes away. Nothing reaches it from then on. */
@@ -120,4 +126,29 @@ export function openDirectWire(around: Surroundings, { host, door }: Gateway, re
       clock.after(host, LATENCY_MS, () => connection.close())
     },
   }
+}
+
+/** Calls any of the gateways; a failure is an answer as well. */
+export function callGateway(
+  { clock, random }: Surroundings,
+  gateways: readonly Gateway[],
+  work: (gateway: Gateway) => Promise<Lease | undefined>,
+): Promise<{ readonly lease: Lease | undefined } | { readonly code: string }> {
+  const gateway = gateways[Math.floor(random() * gateways.length)]
+  return new Promise((resolve) => {
+    const late = clock.after(undefined, ANSWER_MS, () => resolve({ code: 'no answer' }))
+    const answer = (how: { readonly lease: Lease | undefined } | { readonly code: string }): void => {
+      clock.after(undefined, LATENCY_MS, () => {
+        late.cancel()
+        resolve(how)
+      })
+    }
+    if (gateway === undefined) return answer({ code: 'no gateway' })
+    clock.after(gateway.host, LATENCY_MS, () => {
+      work(gateway).then(
+        (lease) => answer({ lease }),
+        (error: unknown) => answer({ code: toTapelineError(error, 'TIMEOUT').code }),
+      )
+    })
+  })
 }
