@@ -196,7 +196,14 @@ async function readTails(
     },
     signal,
     (topic, partition, earliest) => leaveHole(topic, partition, earliest),
-    ({ topic, partition, nextOffset }) => leaveHole(topic, partition, nextOffset),
+    ({ topic, partition, nextOffset }) => {
+      leaveHole(topic, partition, nextOffset)
+      const channel = channelOf.get(topic)
+      const entry = taking.get(partition)
+      if (channel === undefined || entry?.former === undefined) return
+      // What this process has in hand may lie in it, and others may have read it: it is judged anew.
+      if (nextOffset > entry.former.expected[channel]) entry.isInterrupted = true
+    },
   )
   for (const { shard, goneBefore } of taking.values()) {
     for (const channel of CHANNELS) limitPending(shard.tails[channel])

@@ -9,6 +9,7 @@ import { ensureTopics, findTopic } from '../../../src/control/topics.ts'
 import type { Channel, Trade } from '../../../src/domain/events.ts'
 import type { Broker, StoredRecord } from '../../../src/ports/broker.ts'
 import type { Log, Meter } from '../../../src/ports/log.ts'
+import type { Market } from '../../../src/ports/source.ts'
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
 import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
@@ -48,7 +49,11 @@ export async function openBareLog(t: TestContext) {
 }
 
 /** A producer that owns the only shard, over a broker whose publishes can be watched: one of its own, or one that is given. */
-export async function setUp(t: TestContext, on: string | Broker = ':memory:') {
+export async function setUp(
+  t: TestContext,
+  on: string | Broker = ':memory:',
+  markets: readonly Market[] = [],
+) {
   const broker = typeof on === 'string' ? await openEmbeddedBroker({ folder: on }) : on
   await ensureTopics(broker, SETTINGS, NEVER)
   const leader = await claimOwnership(broker, NAMES, NAMES.leaderId, 'test', 0, NEVER)
@@ -80,7 +85,7 @@ export async function setUp(t: TestContext, on: string | Broker = ':memory:') {
         },
       },
       names: NAMES,
-      ...{ source: idleSource, markets: [], registry, bus, instance: 'producer', topics: TOPICS },
+      ...{ source: idleSource, markets, registry, bus, instance: 'producer', topics: TOPICS },
       broker: mine,
       ...{
         partitions: 1,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { Trade } from '../../../src/domain/events.ts'
-import type { SourceBatch } from '../../../src/ports/source.ts'
+import { TapelineError } from '../../../src/errors.ts'
+import type { Market, SourceBatch } from '../../../src/ports/source.ts'
 import { MemoryBroker } from '../../world/memory-broker.ts'
 import { NEVER, setUp } from './one-shard.ts'
 
@@ -27,7 +28,7 @@ function setUpLog(t: TestContext) {
   })
   return {
     broker,
-    start: () => setUp(t, broker),
+    start: (markets: readonly Market[] = []) => setUp(t, broker, markets),
     /** Publishes trades whose ids are those given, so many microseconds after the begin. */
     publish: ({ services }: Producer, symbol: string, ids: readonly number[], after = 0) =>
       services.publishFixed(batch(symbol, ids, after), NEVER),
@@ -38,6 +39,17 @@ function setUpLog(t: TestContext) {
       await services.publishFixed({ items: [] }, NEVER)
     },
     end: (): number => partition()?.end ?? 0,
+    /** The next batch gets into the log, is spoilt there, and its answer is lost. */
+    loseAnswerAndRot(): void {
+      const { publish } = broker
+      broker.publish = async (entries, signal) => {
+        broker.publish = publish
+        await broker.publish(entries, signal)
+        partition()?.rot(0)
+        throw new TapelineError('BROKER_UNAVAILABLE', 'the answer was lost')
+      }
+    },
+    batch,
     remove: (before: number) => partition()?.removeBefore(before),
     /** What was ever published, but for an end that was lost: a `?` stands behind what may be a repeat. */
     published: (): string[] =>
@@ -142,4 +154,16 @@ test('trades at the end that a fixed topic lost may be repeats when they come ag
   await log.publish(first, 'A-B', [2, 3, 4])
   await log.publish(first, 'A-B', [5], LATER)
   assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 4', 'A-B 3?', 'A-B 5'])
+})
+
+test('trades in hand that may lie in a batch which nobody can read may be repeats', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start([{ exchange: 'x', symbol: 'A-B' }])
+  await log.publish(first, 'A-B', [1])
+  const inHand = log.batch('A-B', [2, 3], 0)
+  log.loseAnswerAndRot()
+  await assert.rejects(first.services.publishFixed(inHand, NEVER), { code: 'BROKER_UNAVAILABLE' })
+  await first.services.publishFixed(inHand, NEVER)
+  await log.publish(first, 'A-B', [4], LATER)
+  assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 3', 'A-B 2?', 'A-B 3?', 'A-B 4'])
 })
