@@ -107,12 +107,16 @@ describe('five processes on empty servers', requireServer(kafkaMissing() ?? post
   })
 
   test('doctor finds everything well while they run', async () => {
-    const { code, stdout, stderr } = await runCommand(
-      ['doctor', '--json', '--data', data, '--port', '0', '--simulator', simulator.url],
-      environment(),
-    )
-    assert.equal(code, 0, stdout + stderr)
-    const { findings } = JSON.parse(stdout) as { findings: { check: string; status: string }[] }
+    const doctor = () =>
+      runCommand(
+        ['doctor', '--json', '--data', data, '--port', '0', '--simulator', simulator.url],
+        environment(),
+      )
+    // Its questions have seconds, which a busy machine may take: what is not well stays so.
+    let found = await doctor()
+    for (let again = 0; found.code !== 0 && again < 3; again++) found = await doctor()
+    assert.equal(found.code, 0, found.stdout + found.stderr)
+    const { findings } = JSON.parse(found.stdout) as { findings: { check: string; status: string }[] }
     const checks = findings.map(({ check }) => check)
     for (const check of ['broker', 'broker topics', 'store', 'platform'])
       assert.ok(checks.includes(check), check)

@@ -7,7 +7,7 @@ import { type Finding, fail, failure, ok, warn } from './finding.ts'
 const sourceSchema = z.object({ way: z.string(), markets: z.number() })
 
 /** How long each answer may take. */
-const timeoutMs = 2_000
+const timeoutMs = 4_000
 
 /** Whether the running platform is ready, and what it has to say. */
 export async function checkPlatform(
