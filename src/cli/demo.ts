@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { whenAborted } from '../async/abort.ts'
-import { delay } from '../async/timers.ts'
+import { pause } from '../async/timers.ts'
 import { type Config, loadConfig } from '../config.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
@@ -200,10 +199,7 @@ async function showStatus(
   terminal: Terminal,
 ): Promise<void> {
   while (!terminal.signal.aborted) {
-    await Promise.race([
-      delay(STATUS_EVERY_MS, terminal.signal).catch(() => undefined),
-      whenAborted(terminal.signal),
-    ])
+    await pause(STATUS_EVERY_MS, terminal.signal)
     if (terminal.signal.aborted) return
     const counted = await countIfAnswered(platform, terminal.signal)
     const stored =
@@ -235,7 +231,7 @@ async function untilComplete(
     if (progress !== known) progressAt = clockMicros()
     known = progress
     if (clockMicros() - progressAt > PATIENCE_MS * 1000) break
-    await delay(100, terminal.signal).catch(() => undefined)
+    await pause(100, terminal.signal)
   }
   return stored
 }

@@ -1,6 +1,6 @@
 import { readCapture } from '../adapters/source/feed/capture.ts'
 import { createReplaySource } from '../adapters/source/replay.ts'
-import { delay } from '../async/timers.ts'
+import { pause } from '../async/timers.ts'
 import { type Config, loadConfig } from '../config.ts'
 import { TapelineError } from '../errors.ts'
 import { type Platform, startPlatform } from '../topology.ts'
@@ -127,7 +127,7 @@ async function untilOver(
       shownAt = performance.now()
       terminal.note(describe(counts))
     }
-    await delay(CHECK_EVERY_MS, terminal.signal).catch(() => undefined)
+    await pause(CHECK_EVERY_MS, terminal.signal)
   }
 }
 

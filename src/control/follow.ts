@@ -1,6 +1,6 @@
 import { onAbort } from '../async/abort.ts'
 import { withDeadline } from '../async/deadline.ts'
-import { delay } from '../async/timers.ts'
+import { pause } from '../async/timers.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Broker, Reader, StoredRecord, UndecodableBatch } from '../ports/broker.ts'
 import type { Log } from '../ports/log.ts'
@@ -96,7 +96,7 @@ export async function followTopic(
         isAway = true
         // A reader goes on by itself when its broker is back, and a new one would not know that it is away.
         if (!retryable) await closeQuietly()
-        await delay(RETRY_MS, stop.signal).catch(() => undefined)
+        await pause(RETRY_MS, stop.signal)
       }
     }
   }

@@ -1,4 +1,4 @@
-import { delay } from '../async/timers.ts'
+import { pause } from '../async/timers.ts'
 import { isAbort, toTapelineError } from '../errors.ts'
 import type { Log, Meter } from '../ports/log.ts'
 import type { Store } from '../ports/store.ts'
@@ -52,7 +52,7 @@ export function tendStoreJobs(
         if (!isAbort(error))
           log.debug({ code: toTapelineError(error).code }, 'the jobs of the database were not seen')
       }
-      await delay(everyMs, closing.signal).catch(() => undefined)
+      await pause(everyMs, closing.signal)
     }
   }
 

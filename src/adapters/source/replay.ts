@@ -1,4 +1,4 @@
-import { delay } from '../../async/timers.ts'
+import { pause } from '../../async/timers.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { Log } from '../../ports/log.ts'
 import type {
@@ -148,7 +148,7 @@ class ReplaySource implements Source {
     const due = this.#clock.wall + (line.ts - this.#clock.recorded) / 1000
     for (let wait = due - performance.now(); wait > 0; wait = due - performance.now()) {
       const { signal } = this.#stop
-      await delay(wait, signal).catch(() => undefined)
+      await pause(wait, signal)
       if (signal.aborted) return
     }
   }

@@ -1,4 +1,4 @@
-import { delay } from '../../async/timers.ts'
+import { pause } from '../../async/timers.ts'
 import type { TapelineError } from '../../errors.ts'
 import type { Terminal } from '../command.ts'
 
@@ -23,7 +23,7 @@ export function createOutage(terminal: Terminal): Outage {
       isAway = true
       const ms = longest / 2 + (Math.random() * longest) / 2
       longest = Math.min(LONGEST_MS, longest * 2)
-      await delay(ms, signal).catch(() => undefined)
+      await pause(ms, signal)
     },
     over() {
       if (isAway) terminal.note('the platform is back')

@@ -1,6 +1,6 @@
 import { doubled } from '../../async/back-off.ts'
 import { withDeadline } from '../../async/deadline.ts'
-import { delay } from '../../async/timers.ts'
+import { pause } from '../../async/timers.ts'
 import { presenceError, presenceOf } from '../../control/topic-presence.ts'
 import { findTopic } from '../../control/topics.ts'
 import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
@@ -43,7 +43,7 @@ export async function catchUp(subscription: Subscription, parts: CatchUpParts): 
       if (failures === 0)
         log.warn({ stream: subscription.lease.id, code }, 'catching up failed, trying again')
       const restMs = doubled(SHORTEST_REST_MS, LONGEST_REST_MS, failures++)
-      await delay(restMs, subscription.ended).catch(() => undefined)
+      await pause(restMs, subscription.ended)
     }
   }
 }

@@ -1,4 +1,4 @@
-import { deadlineAfter, delay } from '../../async/timers.ts'
+import { deadlineAfter, pause } from '../../async/timers.ts'
 import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, PartitionFetch, Reader } from '../../ports/broker.ts'
@@ -146,7 +146,7 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
       } catch (error) {
         if (stop.signal.aborted) return
         report('dynamic topics cannot be read, trying again')(error)
-        await delay(RETRY_MS, stop.signal).catch(() => undefined)
+        await pause(RETRY_MS, stop.signal)
         await reopen().catch(report('no reader can be opened yet'))
       }
     }

@@ -1,4 +1,4 @@
-import { delay } from '../../../async/timers.ts'
+import { pause } from '../../../async/timers.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
 import type { Fallback, Outlet } from '../feed/feed-protocol.ts'
@@ -102,7 +102,7 @@ export class RestPolling implements Fallback {
       if (signal.aborted) return
       if (!idle) this.#judge(failure, changed)
       const wait = Math.max(this.#options.pollEveryMs, this.#options.client.pausedMs)
-      await delay(wait, signal).catch(() => undefined)
+      await pause(wait, signal)
     }
   }
 
