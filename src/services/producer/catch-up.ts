@@ -4,7 +4,7 @@ import { decodeEvent } from '../../domain/event-codec.ts'
 import type { Channel } from '../../domain/events.ts'
 import { counts, emptyMemory } from '../../domain/reader-rules.ts'
 import { toTapelineError } from '../../errors.ts'
-import { type Derivation, type DerivedRecord, derivedRecord, latestOf } from './derive.ts'
+import { type Derivation, type DerivedRecord, derivedRecord, latestOf, resetMarker } from './derive.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import type { Anew, Progress, Route, Routes } from './routes.ts'
@@ -303,15 +303,12 @@ function isTold({ before }: Anew, records: readonly DerivedRecord[]): boolean {
 
 /** A marker with a body and a position: offsets come a second time, so readers forget how far they were (`reader-rules.ts`). */
 function anewMarker(shard: Shard, topic: string, offset: number, reason: string): DerivedRecord {
-  const value = new TextEncoder().encode(JSON.stringify({ reset: reason }))
-  const headers = { ...shard.markerHeaders, position: { topic, partition: shard.k, offset } }
-  return { shard, offset, record: { key: null, value, headers } }
+  return resetMarker(shard, offset, reason, { topic, partition: shard.k, offset })
 }
 
 /** A marker with a body: readers answer it with `reset`, since what lies between is gone for good (R4). */
 function holeMarker(shard: Shard, from: number, to: number, why: string): DerivedRecord {
   const reason = `fixed records ${from} to ${to - 1} of shard ${shard.k} are gone: ${why}`
-  const value = new TextEncoder().encode(JSON.stringify({ reset: reason }))
   // A topic that holds the last of them, or more, misses nothing of them.
-  return { shard, offset: to - 1, record: { key: null, value, headers: shard.markerHeaders } }
+  return resetMarker(shard, to - 1, reason)
 }

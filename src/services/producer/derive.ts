@@ -1,4 +1,5 @@
 import type { Channel } from '../../domain/events.ts'
+import type { Position } from '../../domain/record.ts'
 import { matchesMarket } from '../../domain/routing.ts'
 import type { OutgoingRecord } from '../../ports/broker.ts'
 import type { Progress, Route, Routes } from './routes.ts'
@@ -85,4 +86,16 @@ function add(derivation: Derivation, route: Route, record: DerivedRecord): void 
   const records = derivation.get(route)
   if (records) records.push(record)
   else derivation.set(route, [record])
+}
+
+/** A marker with a body, in front of which records are missing: readers answer it with `reset`. */
+export function resetMarker(
+  shard: Shard,
+  offset: number,
+  reason: string,
+  position?: Position,
+): DerivedRecord {
+  const value = new TextEncoder().encode(JSON.stringify({ reset: reason }))
+  const headers = { ...shard.markerHeaders, ...(position && { position }) }
+  return { shard, offset, record: { key: null, value, headers } }
 }

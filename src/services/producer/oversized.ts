@@ -1,4 +1,4 @@
-import type { DerivedRecord } from './derive.ts'
+import { type DerivedRecord, resetMarker } from './derive.ts'
 import type { ProducerParts } from './parts.ts'
 import type { Route } from './routes.ts'
 import { createSampledWarning } from './sampled-warning.ts'
@@ -87,6 +87,5 @@ function sizeOf({ record: { key, value } }: DerivedRecord): number {
 function markerOf(from: number, { shard, offset }: DerivedRecord): DerivedRecord {
   const what = from === offset ? `record ${from}` : `records ${from} to ${offset}`
   const reason = `fixed ${what} of shard ${shard.k} left out: larger than the stream's topic takes`
-  const value = new TextEncoder().encode(JSON.stringify({ reset: reason }))
-  return { shard, offset, record: { key: null, value, headers: shard.markerHeaders } }
+  return resetMarker(shard, offset, reason)
 }

@@ -176,8 +176,7 @@ export class Routes {
 
   /** The topic cannot be written: it rests, for all such topics together from 1 s to 30 s, so that it seldom holds up others. */
   setAside(route: Route): void {
-    this.#asideAttempts = Math.min(this.#asideAttempts + 1, 6)
-    this.#asideRetryAt = this.#now() + doubled(FIRST_ASIDE_MS, LONGEST_ASIDE_MS, this.#asideAttempts)
+    this.#asideRetryAt = this.#now() + doubled(FIRST_ASIDE_MS, LONGEST_ASIDE_MS, ++this.#asideAttempts)
     // At the end of the line: those that may work again by now come first.
     this.aside.delete(route)
     this.aside.add(route)
@@ -193,7 +192,7 @@ export class Routes {
   /** What a fixed partition holds could not be read: it rests from 1 s to 30 s, and the streams with it that are behind there. */
   rest(shard: number, channel: Channel): void {
     const key = restKey(shard, channel)
-    const failures = Math.min((this.#resting.get(key)?.failures ?? 0) + 1, 6)
+    const failures = (this.#resting.get(key)?.failures ?? 0) + 1
     this.#resting.set(key, {
       failures,
       until: this.#now() + doubled(FIRST_ASIDE_MS, LONGEST_ASIDE_MS, failures),

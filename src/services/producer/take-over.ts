@@ -167,6 +167,10 @@ async function readTails(
   }
 
   const channelOf = new Map(CHANNELS.map((channel) => [topics[channel], channel]))
+  const find = (topic: string, partition: number) => ({
+    channel: channelOf.get(topic),
+    entry: taking.get(partition),
+  })
   const ranges = [...taking.values()].flatMap(({ shard }) =>
     CHANNELS.map((channel) => {
       const { derivedTo, marker } = shard.tails[channel]
@@ -176,8 +180,7 @@ async function readTails(
   )
   /** Streams that the checkpoint had further back are behind now, and find the hole when they read on. */
   const leaveHole = (topic: string, partition: number, behind: number): void => {
-    const channel = channelOf.get(topic)
-    const entry = taking.get(partition)
+    const { channel, entry } = find(topic, partition)
     if (channel === undefined || entry === undefined) return
     const tail = entry.shard.tails[channel]
     if (behind <= tail.derivedTo) return
@@ -189,8 +192,7 @@ async function readTails(
     broker,
     ranges,
     (fetch) => {
-      const channel = channelOf.get(fetch.topic)
-      const entry = taking.get(fetch.partition)
+      const { channel, entry } = find(fetch.topic, fetch.partition)
       if (channel === undefined || entry === undefined) return
       for (const record of fetch.records) takeRecord(parts, entry, channel, record)
     },
@@ -198,8 +200,7 @@ async function readTails(
     (topic, partition, earliest) => leaveHole(topic, partition, earliest),
     ({ topic, partition, nextOffset }) => {
       leaveHole(topic, partition, nextOffset)
-      const channel = channelOf.get(topic)
-      const entry = taking.get(partition)
+      const { channel, entry } = find(topic, partition)
       if (channel === undefined || entry?.former === undefined) return
       // What this process has in hand may lie in it, and others may have read it: it is judged anew.
       if (nextOffset > entry.former.expected[channel]) entry.isInterrupted = true
