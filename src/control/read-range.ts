@@ -1,3 +1,4 @@
+import { partitionKey } from '../domain/record.ts'
 import { TapelineError } from '../errors.ts'
 import type { Broker, PartitionFetch, ReadPosition, UndecodableBatch } from '../ports/broker.ts'
 
@@ -23,30 +24,27 @@ export async function readRanges(
   onTruncated?: (topic: string, partition: number, earliest: number) => void,
   onUndecodable?: (batch: UndecodableBatch) => void,
 ): Promise<void> {
-  const key = (topic: string, partition: number): string => `${topic}:${partition}`
   const open = new Map(
-    ranges
-      .filter(({ offset, end }) => offset < end)
-      .map((range) => [key(range.topic, range.partition), range.end]),
+    ranges.filter(({ offset, end }) => offset < end).map((range) => [partitionKey(range), range.end]),
   )
   if (open.size === 0) return
   const reader = await broker.openReader(signal)
   const advance = async (fetch: { readonly topic: string; readonly partition: number }, to: number) => {
-    const place = key(fetch.topic, fetch.partition)
+    const place = partitionKey(fetch)
     if (to < (open.get(place) ?? 0)) return
     open.delete(place)
     await reader.unassign([fetch], signal)
   }
   try {
     await reader.assign(
-      ranges.filter((range) => open.has(key(range.topic, range.partition))),
+      ranges.filter((range) => open.has(partitionKey(range))),
       signal,
     )
     while (open.size > 0) {
       for (const fetch of await reader.poll(POLL, signal)) {
         if (fetch.kind === 'deleted')
           throw new TapelineError('TOPIC_UNKNOWN', `the topic ${fetch.topic} is gone`)
-        const end = open.get(key(fetch.topic, fetch.partition))
+        const end = open.get(partitionKey(fetch))
         if (end === undefined) continue
         switch (fetch.kind) {
           case 'records':

@@ -26,6 +26,11 @@ export interface RecordHeaders {
   readonly reentering?: true
 }
 
+/** A partition in a Map. */
+export function partitionKey({ topic, partition }: Pick<Position, 'topic' | 'partition'>): string {
+  return `${topic}:${partition}`
+}
+
 export function formatPosition(position: Position): string {
   const { topic, partition, offset, n } = position
   return n === undefined ? `${topic}:${partition}:${offset}` : `${topic}:${partition}:${offset}:${n}`

@@ -1,3 +1,4 @@
+import { partitionKey } from '../../domain/record.ts'
 import { TapelineError } from '../../errors.ts'
 import type { Broker, PartitionRecords, Reader, TransactionalWriter } from '../../ports/broker.ts'
 import { abortReason } from './abort-reason.ts'
@@ -6,7 +7,7 @@ import { brokerError } from './kafka/errors.ts'
 import { explainClosed } from './kafka/explain-closed.ts'
 import { KafkaGroupMember } from './kafka/group-member.ts'
 import { IdempotentSender } from './kafka/idempotent-sender.ts'
-import { listOffsets, OFFSET_AT, placeKey } from './kafka/offsets.ts'
+import { listOffsets, OFFSET_AT } from './kafka/offsets.ts'
 import { KafkaReader } from './kafka/reader.ts'
 import type { KafkaSettings } from './kafka/settings.ts'
 import { requirePlace, TopicView } from './kafka/topic-view.ts'
@@ -92,7 +93,7 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
       const place = { topic, partition }
       requirePlace(await cluster.topic(topic, signal), place)
       const ask = async (at: bigint): Promise<number> => {
-        const found = (await listOffsets(cluster, [place], at, signal)).get(placeKey(place))
+        const found = (await listOffsets(cluster, [place], at, signal)).get(partitionKey(place))
         if (found === undefined) throw new TapelineError('TOPIC_UNKNOWN', `the topic ${topic} is gone`)
         return found
       }

@@ -1,6 +1,7 @@
 import { untilAborted } from '../../async/abort.ts'
 import { createSerializer } from '../../async/serialize.ts'
 import { delay } from '../../async/timers.ts'
+import { partitionKey } from '../../domain/record.ts'
 import { TupleMemory } from '../../domain/tuple-memory.ts'
 import type {
   Carried,
@@ -15,7 +16,6 @@ import type { PartitionWrite } from '../../ports/store.ts'
 import { createHand } from '../hand.ts'
 import { joinFixedTopics } from './claims.ts'
 import { writeDeadLetters } from './dead-letters.ts'
-import { partitionKey } from './partition-key.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 import { prepareFetches } from './prepare.ts'
 import { createReadAhead } from './read-ahead.ts'

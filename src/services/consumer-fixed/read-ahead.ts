@@ -1,9 +1,9 @@
 import { untilAborted } from '../../async/abort.ts'
 import { delay } from '../../async/timers.ts'
+import { partitionKey } from '../../domain/record.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { FixedBatch, FixedFetch } from '../../ports/pipeline.ts'
 import type { Claims } from './claims.ts'
-import { partitionKey } from './partition-key.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 import { type ClaimOf, Preparation, type PreparationParts } from './prepare.ts'
 

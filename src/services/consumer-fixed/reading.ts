@@ -1,9 +1,9 @@
 import { delay } from '../../async/timers.ts'
+import { partitionKey } from '../../domain/record.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { PollOptions, Reader, TopicPartition } from '../../ports/broker.ts'
 import type { FixedFetch } from '../../ports/pipeline.ts'
 import type { Claim } from '../../ports/store.ts'
-import { partitionKey } from './partition-key.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 
 const CLOSE_MS = 2_000

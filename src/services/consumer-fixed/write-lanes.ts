@@ -1,11 +1,11 @@
 import { withDeadline } from '../../async/deadline.ts'
+import { partitionKey } from '../../domain/record.ts'
 import { type TapelineError, toTapelineError } from '../../errors.ts'
 import type { TopicPartition } from '../../ports/broker.ts'
 import type { PreparedWrite, WritePart } from '../../ports/pipeline.ts'
 import type { Claim, PartitionWrite, Store } from '../../ports/store.ts'
 import { chunkCount, joinSpreads, MOST_CHUNKS, NO_CHUNKS } from './chunk-spread.ts'
 import type { Claims } from './claims.ts'
-import { partitionKey } from './partition-key.ts'
 import { rowsOf } from './prepare.ts'
 import { isForParts } from './store-in-parts.ts'
 

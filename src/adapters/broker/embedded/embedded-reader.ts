@@ -1,4 +1,5 @@
 import { untilAborted, untilDone } from '../../../async/abort.ts'
+import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type {
   PartitionFetch,
@@ -41,7 +42,7 @@ export class EmbeddedReader implements Reader {
   async assign(positions: readonly ReadPosition[], signal: AbortSignal): Promise<void> {
     await this.#opened(signal)
     await this.#client.call('assign', { session: this.#session, positions }, { signal })
-    for (const position of positions) this.#positions.set(keyOf(position), { ...position })
+    for (const position of positions) this.#positions.set(partitionKey(position), { ...position })
   }
 
   async unassign(
@@ -50,7 +51,7 @@ export class EmbeddedReader implements Reader {
   ): Promise<void> {
     await this.#opened(signal)
     await this.#client.call('unassign', { session: this.#session, partitions }, { signal })
-    for (const partition of partitions) this.#positions.delete(keyOf(partition))
+    for (const partition of partitions) this.#positions.delete(partitionKey(partition))
   }
 
   async poll({ maxRecords, waitMs }: PollOptions, signal: AbortSignal): Promise<readonly PartitionFetch[]> {
@@ -89,7 +90,7 @@ export class EmbeddedReader implements Reader {
     if (fetch.kind === 'undecodable') this.#report(fetch)
     const { topic, partition } = fetch
     const offset = fetch.kind === 'truncated' ? fetch.earliest : fetch.nextOffset
-    const key = keyOf(fetch)
+    const key = partitionKey(fetch)
     if (this.#positions.has(key)) this.#positions.set(key, { topic, partition, offset })
   }
 
@@ -113,7 +114,7 @@ export class EmbeddedReader implements Reader {
         await this.#client.call('assign', { session: this.#session, positions: [position] })
       } catch (error) {
         if (toTapelineError(error).code !== 'TOPIC_UNKNOWN') throw error
-        this.#positions.delete(keyOf(position))
+        this.#positions.delete(partitionKey(position))
         if (!this.#gone.includes(position.topic)) this.#gone.push(position.topic)
       }
     }
@@ -130,10 +131,6 @@ export class EmbeddedReader implements Reader {
   #assertOpen(): void {
     if (this.#closing !== undefined) throw new TapelineError('SHUTTING_DOWN', 'The reader is closed.')
   }
-}
-
-function keyOf({ topic, partition }: { readonly topic: string; readonly partition: number }): string {
-  return `${topic}:${partition}`
 }
 
 /** What was fetched of one partition: records, in parts where a batch in between cannot be decoded. */

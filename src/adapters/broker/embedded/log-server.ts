@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import { BatchAppender } from './batch-appender.ts'
 import { BatchStore } from './batch-store.ts'
@@ -95,8 +96,10 @@ export class LogServer {
         return null
       }
       case 'unassign': {
-        const dropped = new Set(request.partitions.map(({ topic, partition }) => `${topic}:${partition}`))
-        this.#session(request.session).unassign(({ topic, number }) => dropped.has(`${topic.name}:${number}`))
+        const dropped = new Set(request.partitions.map(partitionKey))
+        this.#session(request.session).unassign(({ topic: { name: topic }, number: partition }) =>
+          dropped.has(partitionKey({ topic, partition })),
+        )
         return null
       }
       case 'closeSession':

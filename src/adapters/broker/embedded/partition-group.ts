@@ -1,4 +1,5 @@
 import { delay } from '../../../async/timers.ts'
+import { partitionKey } from '../../../domain/record.ts'
 import type { GroupOptions } from '../../../ports/broker.ts'
 
 type TopicPartition = Parameters<GroupOptions['onAssignment']>[0][number]
@@ -116,8 +117,8 @@ export class PartitionGroupMember {
 
   /** Those of its partitions that are among these. */
   kept(partitions: readonly TopicPartition[]): TopicPartition[] {
-    const wanted = new Set(partitions.map(({ topic, partition }) => `${topic}:${partition}`))
-    return this.#partitions.filter(({ topic, partition }) => wanted.has(`${topic}:${partition}`))
+    const wanted = new Set(partitions.map(partitionKey))
+    return this.#partitions.filter((partition) => wanted.has(partitionKey(partition)))
   }
 
   /** Resolves when the member has been told. While it is busy with an earlier assignment, only the last one counts. */

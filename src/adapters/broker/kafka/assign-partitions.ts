@@ -1,3 +1,4 @@
+import { partitionKey } from '../../../domain/record.ts'
 /** A partition of a topic. */
 export interface TopicPartition {
   readonly topic: string
@@ -32,22 +33,18 @@ export function assignPartitions(
       const holder =
         readers.find(({ id }) => id === holderOf[partition]) ?? readers[partition % readers.length]
       if (holder === undefined) continue
-      const owner = ownerOf.get(keyOf({ topic, partition }))
+      const owner = ownerOf.get(partitionKey({ topic, partition }))
       if (owner === undefined || owner === holder.id) assigned.get(holder.id)?.push({ topic, partition })
     }
   }
   return assigned
 }
 
-function keyOf({ topic, partition }: TopicPartition): string {
-  return `${topic}:${partition}`
-}
-
 /** Which member has each partition. */
 function currentOwners(members: readonly Subscriber[]): ReadonlyMap<string, string> {
   const owners = new Map<string, string>()
   for (const { id, owned, topics } of members.toSorted((a, b) => a.generation - b.generation)) {
-    for (const place of owned) if (topics.includes(place.topic)) owners.set(keyOf(place), id)
+    for (const place of owned) if (topics.includes(place.topic)) owners.set(partitionKey(place), id)
   }
   return owners
 }

@@ -1,4 +1,5 @@
 import type { Timer } from '../../../async/timers.ts'
+import { partitionKey } from '../../../domain/record.ts'
 import type { FetchAnswer, FetchRequest } from './fetch-request.ts'
 import type { LeaderEpochs } from './leader-epochs.ts'
 
@@ -111,7 +112,7 @@ export class FetchLane {
 
   /** What an answer is about. */
   find(topic: string, partition: number): Assigned | undefined {
-    return this.#sent.get(`${topic}:${partition}`)
+    return this.#sent.get(partitionKey({ topic, partition }))
   }
 
   /** The next request opens a session with all positions, in the place of this one. */

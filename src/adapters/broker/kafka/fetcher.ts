@@ -1,5 +1,6 @@
 import { doubled } from '../../../async/back-off.ts'
 import { pause, startTimer } from '../../../async/timers.ts'
+import { partitionKey } from '../../../domain/record.ts'
 import type { TapelineError } from '../../../errors.ts'
 import { Cluster } from './cluster.ts'
 import { errorOfCode } from './error-table.ts'
@@ -7,7 +8,7 @@ import { brokerError } from './errors.ts'
 import { type Assigned, FetchLane, type FetchWait } from './fetch-lane.ts'
 import { FETCH_BY_ID, type FetchAnswer, type FetchedPartition, type FetchRequest } from './fetch-request.ts'
 import type { EpochEnd } from './leader-epochs.ts'
-import { epochEnds, placeKey } from './offsets.ts'
+import { epochEnds } from './offsets.ts'
 import type { KafkaSettings } from './settings.ts'
 import type { TopicView } from './topic-view.ts'
 
@@ -75,17 +76,17 @@ export class Fetcher {
   }
 
   isCurrent(assigned: Assigned): boolean {
-    return this.#assigned.get(placeKey(assigned)) === assigned
+    return this.#assigned.get(partitionKey(assigned)) === assigned
   }
 
   add(assigned: Assigned): void {
     this.remove(assigned)
-    this.#assigned.set(placeKey(assigned), assigned)
+    this.#assigned.set(partitionKey(assigned), assigned)
     this.#unplaced.add(assigned)
   }
 
   remove(place: { readonly topic: string; readonly partition: number }): void {
-    const key = placeKey(place)
+    const key = partitionKey(place)
     const former = this.#assigned.get(key)
     if (former === undefined) return
     this.#assigned.delete(key)
@@ -254,7 +255,7 @@ export class Fetcher {
     const ends = await epochEnds(this.cluster, leader, asked)
     for (const each of asked) {
       if (!lane.unchecked.delete(each)) continue
-      const end = ends.get(placeKey(each))
+      const end = ends.get(partitionKey(each))
       if (end === undefined) continue
       if (end.errorCode === 0) this.#compare(each, end)
       else this.#trouble(each, end.errorCode)

@@ -1,6 +1,7 @@
 import { onAbort } from '../../../async/abort.ts'
 import { doubled } from '../../../async/back-off.ts'
 import { pause, startInterval, type Timer } from '../../../async/timers.ts'
+import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { GroupMember, GroupOptions, ReadPosition } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
@@ -9,7 +10,6 @@ import { AssignmentTeller } from './assignment-teller.ts'
 import { Cluster } from './cluster.ts'
 import { brokerError } from './errors.ts'
 import { GroupSession, REBALANCE_MS } from './group-session.ts'
-import { placeKey } from './offsets.ts'
 import type { KafkaSettings } from './settings.ts'
 import type { TopicView } from './topic-view.ts'
 
@@ -88,8 +88,8 @@ export class KafkaGroupMember implements GroupMember {
   async commit(positions: readonly ReadPosition[], signal: AbortSignal): Promise<void> {
     if (signal.aborted) throw abortReason(signal)
     const identity = this.#session.identity
-    const owned = new Set(this.#owned.map(placeKey))
-    const own = positions.filter((position) => owned.has(placeKey(position)))
+    const owned = new Set(this.#owned.map(partitionKey))
+    const own = positions.filter((position) => owned.has(partitionKey(position)))
     if (identity === undefined || own.length === 0) return
     const topics = [...Map.groupBy(own, ({ topic }) => topic)].map(([name, places]) => ({
       name,
@@ -182,8 +182,8 @@ export class KafkaGroupMember implements GroupMember {
     this.#joined.resolve()
     const { given, hasRest } = result
     this.#hasRest = hasRest
-    const kept = new Set(given.map(placeKey))
-    const loses = this.#owned.some((place) => !kept.has(placeKey(place)))
+    const kept = new Set(given.map(partitionKey))
+    const loses = this.#owned.some((place) => !kept.has(partitionKey(place)))
     this.#owned = given
     this.#doubtedAt = undefined
     const told = this.#teller.tell(given)

@@ -4,10 +4,10 @@ import {
   encodeConsumerProtocolAssignment,
   encodeConsumerProtocolSubscription,
 } from '@platformatic/kafka'
+import { partitionKey } from '../../../domain/record.ts'
 import { assignPartitions, type Subscriber, type TopicPartition } from './assign-partitions.ts'
 import type { Answer, Cluster } from './cluster.ts'
 import { errorOfCode } from './error-table.ts'
-import { placeKey } from './offsets.ts'
 
 /** How long the others wait for a member that does not come to a new distribution. */
 export const REBALANCE_MS = 10_000
@@ -188,8 +188,8 @@ export class GroupSession {
     const counts = new Map([...states].map(([name, { leaders }]) => [name, leaders.length]))
     const shares = assignPartitions(subscribers, counts)
     if (!onlyOwned) return { shares, hasRest: false }
-    const owned = new Set(subscribers.flatMap((each) => each.owned.map(placeKey)))
-    const isOwned = (place: TopicPartition): boolean => owned.has(placeKey(place))
+    const owned = new Set(subscribers.flatMap((each) => each.owned.map(partitionKey)))
+    const isOwned = (place: TopicPartition): boolean => owned.has(partitionKey(place))
     return {
       shares: new Map([...shares].map(([id, own]) => [id, own.filter(isOwned)])),
       hasRest: [...shares.values()].some((own) => !own.every(isOwned)),

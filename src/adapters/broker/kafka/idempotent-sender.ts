@@ -1,5 +1,6 @@
 import { onAbort } from '../../../async/abort.ts'
 import { delay, pause, startInterval, type Timer } from '../../../async/timers.ts'
+import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type { PartitionAck, PartitionRecords } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
@@ -8,7 +9,6 @@ import { Admission } from './admission.ts'
 import { Cluster } from './cluster.ts'
 import { errorOfCode } from './error-table.ts'
 import { brokerError } from './errors.ts'
-import { placeKey } from './offsets.ts'
 import { PartitionQueue, type ProducerIdentity } from './partition-queue.ts'
 import { pauseAfter, persist } from './persist.ts'
 import { type BatchOutcome, outcomeOf, unanswered } from './produce-outcome.ts'
@@ -132,7 +132,7 @@ export class IdempotentSender {
   }
 
   #queue(topic: string, partition: number): PartitionQueue {
-    const key = placeKey({ topic, partition })
+    const key = partitionKey({ topic, partition })
     const known = this.#queues.get(key)
     const { id } = requirePlace(this.#cluster.known(topic), { topic, partition })
     if (known !== undefined && (known.topicId === id || !known.isIdle)) return known
@@ -269,7 +269,7 @@ export class IdempotentSender {
       // Were it there all the same, its next batch must not have the number of one that is in doubt.
       if (queue.isInDoubt) this.#identity = undefined
       queue.abandon((call) => goneError(queue, call))
-      this.#queues.delete(placeKey(queue))
+      this.#queues.delete(partitionKey(queue))
       return
     }
     queue.dropAbandoned()

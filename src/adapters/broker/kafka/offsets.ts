@@ -1,4 +1,5 @@
 import { delay } from '../../../async/timers.ts'
+import { partitionKey } from '../../../domain/record.ts'
 import type { Cluster } from './cluster.ts'
 import { errorOfCode, isRefusal } from './error-table.ts'
 import type { Assigned } from './fetch-lane.ts'
@@ -19,11 +20,6 @@ interface Place {
   readonly partition: number
 }
 
-/** A partition in a Map. */
-export function placeKey({ topic, partition }: Place): string {
-  return `${topic}:${partition}`
-}
-
 /** All partitions of topics. */
 export function placesOf(states: Iterable<TopicState>): Place[] {
   return [...states].flatMap(({ name, leaders }) =>
@@ -32,7 +28,7 @@ export function placesOf(states: Iterable<TopicState>): Place[] {
 }
 
 /**
- * An offset of each partition, by `placeKey`: by a time in milliseconds, or one of `OFFSET_AT`; -1 where no record is so late.
+ * An offset of each partition, by `partitionKey`: by a time in milliseconds, or one of `OFFSET_AT`; -1 where no record is so late.
  * One request to each broker; a partition without a leader is waited for. Those of topics that are gone are left out.
  */
 export async function listOffsets(
@@ -50,7 +46,7 @@ export async function listOffsets(
     await Promise.all(
       [...byLeader].map(([leader, own]) => askLeader(cluster, leader, own, at, signal, offsets)),
     )
-    missing = missing.filter((place) => !offsets.has(placeKey(place)))
+    missing = missing.filter((place) => !offsets.has(partitionKey(place)))
     if (missing.length === 0) break
     await delay(LOOK_AGAIN_MS, signal)
     const found = await cluster.topics([...new Set(missing.map(({ topic }) => topic))], signal)
@@ -80,13 +76,13 @@ async function askLeader(
   for (const { name: topic, partitions } of answer.topics) {
     for (const { partitionIndex: partition, errorCode, offset } of partitions) {
       if (isRefusal(errorCode)) throw errorOfCode(errorCode, `offsets of the topic ${topic} cannot be read`)
-      if (errorCode === 0) offsets.set(placeKey({ topic, partition }), Number(offset))
+      if (errorCode === 0) offsets.set(partitionKey({ topic, partition }), Number(offset))
     }
   }
 }
 
 /**
- * The end of the last fetched epoch of each partition in the log of its leader, by `placeKey`, with the protocol's error code; those
+ * The end of the last fetched epoch of each partition in the log of its leader, by `partitionKey`, with the protocol's error code; those
  * that the leader says nothing of are left out.
  */
 export async function epochEnds(
@@ -106,7 +102,7 @@ export async function epochEnds(
   return new Map(
     answer.topics.flatMap(({ topic, partitions }) =>
       partitions.map(({ partition, errorCode, leaderEpoch, endOffset }) => [
-        placeKey({ topic, partition }),
+        partitionKey({ topic, partition }),
         { errorCode, epoch: leaderEpoch, endOffset: Number(endOffset) },
       ]),
     ),

@@ -1,5 +1,6 @@
 import { onAbort, untilDone } from '../../../async/abort.ts'
 import { delay, pause, startTimer } from '../../../async/timers.ts'
+import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError } from '../../../errors.ts'
 import type {
   PartitionFetch,
@@ -16,7 +17,7 @@ import type { FetchedPartition } from './fetch-request.ts'
 import { FetchedBatches } from './fetched-batches.ts'
 import { Fetcher } from './fetcher.ts'
 import { LeaderEpochs } from './leader-epochs.ts'
-import { listOffsets, OFFSET_AT, placeKey } from './offsets.ts'
+import { listOffsets, OFFSET_AT } from './offsets.ts'
 import { ReadBuffer } from './read-buffer.ts'
 import type { KafkaSettings } from './settings.ts'
 import type { TopicView } from './topic-view.ts'
@@ -155,7 +156,7 @@ export class KafkaReader implements Reader {
 
   #forget(place: { readonly topic: string; readonly partition: number }): void {
     this.#fetcher.remove(place)
-    this.#buffer.drop(placeKey(place), place.topic)
+    this.#buffer.drop(partitionKey(place), place.topic)
   }
 
   #keep(each: Assigned, part: FetchedPartition): void {
@@ -169,7 +170,14 @@ export class KafkaReader implements Reader {
     this.#missingSince.delete(each)
     const { topic, topicId, partition } = each
     const { bytes, lastStableOffset: endOffset } = part
-    this.#buffer.add(placeKey(each), { topic, topicId, partition, batches, bytes: bytes.length, endOffset })
+    this.#buffer.add(partitionKey(each), {
+      topic,
+      topicId,
+      partition,
+      batches,
+      bytes: bytes.length,
+      endOffset,
+    })
     this.#tellPoll()
   }
 
@@ -242,7 +250,7 @@ export class KafkaReader implements Reader {
       listOffsets(cluster, lost, OFFSET_AT.end, closing),
     ])
     for (const each of lost) {
-      const [first, last] = [earliest.get(placeKey(each)), end.get(placeKey(each))]
+      const [first, last] = [earliest.get(partitionKey(each)), end.get(partitionKey(each))]
       this.#fetcher.restore(each)
       if (!this.#fetcher.isCurrent(each) || first === undefined || last === undefined) continue
       const position = each.offset
@@ -257,7 +265,7 @@ export class KafkaReader implements Reader {
     const { topic, partition, offset: position } = each
     each.epochs.cut(earliest)
     this.#fetcher.add({ ...each, offset: earliest, behindSince: undefined })
-    this.#buffer.tell(placeKey(each), { kind: 'truncated', topic, partition, position, earliest })
+    this.#buffer.tell(partitionKey(each), { kind: 'truncated', topic, partition, position, earliest })
     this.#tellPoll()
   }
 

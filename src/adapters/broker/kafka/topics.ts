@@ -1,9 +1,10 @@
 import { delay } from '../../../async/timers.ts'
+import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { TopicDescription, TopicIdentity, TopicSpec } from '../../../ports/broker.ts'
 import type { Cluster } from './cluster.ts'
 import { errorOfCode } from './error-table.ts'
-import { listOffsets, OFFSET_AT, placeKey, placesOf } from './offsets.ts'
+import { listOffsets, OFFSET_AT, placesOf } from './offsets.ts'
 import { MAX_MESSAGE_BYTES } from './record-sizes.ts'
 import { BROKER_WAIT_MS } from './settings.ts'
 import type { TopicState, TopicView } from './topic-view.ts'
@@ -139,7 +140,7 @@ export class Topics {
     return states.flatMap(({ name, id, leaders }) => {
       const config = this.#configs.get(id)
       const offsets = leaders.flatMap((_, partition) => {
-        const key = placeKey({ topic: name, partition })
+        const key = partitionKey({ topic: name, partition })
         const [first, last] = [earliest.get(key), end.get(key)]
         return first === undefined || last === undefined ? [] : [{ earliest: first, end: last }]
       })

@@ -1,11 +1,11 @@
 import { delay } from '../../../async/timers.ts'
+import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { OutgoingRecord, PartitionRecords } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
 import type { Cluster } from './cluster.ts'
 import { errorOfCode, isRefusal } from './error-table.ts'
 import { brokerError } from './errors.ts'
-import { placeKey } from './offsets.ts'
 import { persist } from './persist.ts'
 import { afterDoubt, type BatchOutcome, outcomeOf, unanswered } from './produce-outcome.ts'
 import type { EncodedBatch } from './produce-request.ts'
@@ -195,7 +195,7 @@ export class KafkaTransaction {
     const identity = {
       producerId: this.#producerId,
       producerEpoch: this.#producerEpoch,
-      sequence: this.#sequences.get(placeKey({ topic, partition })) ?? 0,
+      sequence: this.#sequences.get(partitionKey({ topic, partition })) ?? 0,
       transactional: true,
     }
     return { topic, partition, bytes: encodeBatch(records, identity, this.#compression) }
@@ -260,7 +260,7 @@ export class KafkaTransaction {
 
   /** The number is used, also where the transaction is aborted: a later batch of the same one would be taken for this. */
   #moveOn(batch: SentBatch): void {
-    const key = placeKey(batch)
+    const key = partitionKey(batch)
     this.#sequences.set(key, ((this.#sequences.get(key) ?? 0) + batch.count) % 2 ** 31)
   }
 

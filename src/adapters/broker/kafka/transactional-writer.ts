@@ -1,10 +1,11 @@
 import { delay, startTimer } from '../../../async/timers.ts'
+import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { PartitionAck, PartitionRecords, TransactionalWriter } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
 import type { Cluster } from './cluster.ts'
 import { brokerError } from './errors.ts'
-import { listOffsets, OFFSET_AT, placeKey } from './offsets.ts'
+import { listOffsets, OFFSET_AT } from './offsets.ts'
 import { cut, MAX_BATCH_BYTES, measure } from './record-sizes.ts'
 import type { KafkaSettings } from './settings.ts'
 import { requirePlace } from './topic-view.ts'
@@ -97,7 +98,7 @@ async function sendAll(
     entries.flatMap(({ topic, partition, records }, entry) =>
       cut(records, mostBytes).map((piece) => ({ topic, partition, entry, records: piece.records })),
     ),
-    placeKey,
+    partitionKey,
   )
   const bases = entries.map(() => -1)
   for (let round = 0; ; round++) {
@@ -154,7 +155,8 @@ async function untilVisible(
   try {
     for (;;) {
       const ends = await listOffsets(cluster, acks, OFFSET_AT.end, late)
-      if (acks.every((ack) => (ends.get(placeKey(ack)) ?? Number.POSITIVE_INFINITY) > ack.baseOffset)) return
+      if (acks.every((ack) => (ends.get(partitionKey(ack)) ?? Number.POSITIVE_INFINITY) > ack.baseOffset))
+        return
       await delay(LOOK_AGAIN_MS, late)
     }
   } catch {
