@@ -34,7 +34,7 @@ interface ReadAheadParts {
 }
 
 export function createReadAhead(
-  parts: ConsumerFixedParts & PreparationParts,
+  parts: Pick<ConsumerFixedParts, 'maxRecords' | 'lingerMs'> & PreparationParts,
   { claims, claimOf, isWriting }: ReadAheadParts,
 ): ReadAhead {
   const { maxRecords, lingerMs, log } = parts

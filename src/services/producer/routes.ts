@@ -66,7 +66,7 @@ export class Routes {
   readonly unsettled = new Set<Route>()
   /** Streams whose topic alone cannot be written (R3): behind, and tried again one at a time. */
   readonly aside = new Set<Route>()
-  readonly #registry: Registry
+  readonly #registry: Pick<Registry, 'view'>
   readonly #now: () => number
   readonly #shards: ReadonlyMap<number, Shard>
   readonly #passed = new PassedOverStreams()
@@ -77,7 +77,7 @@ export class Routes {
   #asideAttempts = 0
 
   /** `now`: milliseconds. `shards`: those that are owned at present; others may be in doubt, and nothing of them is helped on. */
-  constructor(registry: Registry, now: () => number, shards: ReadonlyMap<number, Shard>) {
+  constructor(registry: Pick<Registry, 'view'>, now: () => number, shards: ReadonlyMap<number, Shard>) {
     this.#registry = registry
     this.#now = now
     this.#shards = shards

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { OutgoingRecord } from '../../../src/ports/broker.ts'
+import { learnMemories } from '../../../src/services/consumer-dynamic/learn-memory.ts'
+import { MemoryBroker } from '../../world/memory-broker.ts'
+
+const NEVER = new AbortController().signal
+const FIXED = 'market.trades'
+
+const event = (shard: number, epoch: number, offset: number): OutgoingRecord => ({
+  ...{ key: 'k', value: Buffer.from('{}') },
+  headers: { v: 1, kind: 'event', shard, epoch, position: { topic: FIXED, partition: shard, offset } },
+})
+
+async function brokerOf(topics: Readonly<Record<string, readonly OutgoingRecord[]>>) {
+  const broker = new MemoryBroker(Date.now)
+  const names = Object.keys(topics)
+  await broker.createTopics(
+    names.map((name) => ({ name, partitions: 1 })),
+    NEVER,
+  )
+  for (const [topic, records] of Object.entries(topics))
+    if (records.length > 0) await broker.publish([{ topic, partition: 0, records }], NEVER)
+  return broker
+}
+
+test('a reader that begins at an end remembers the epochs and positions in front of it', async () => {
+  const broker = await brokerOf({
+    one: [event(0, 3, 10), event(1, 4, 20), event(0, 3, 11), event(0, 2, 12), event(0, 3, 99)],
+    none: [],
+  })
+  const memories = await learnMemories(
+    broker,
+    new Map([
+      ['one', 4],
+      ['none', 0],
+    ]),
+    NEVER,
+  )
+  assert.deepEqual(memories.get('one'), {
+    epochs: { 0: 3, 1: 4 },
+    positions: { [FIXED]: { 0: [11, 0], 1: [20, 0] } },
+  })
+  assert.deepEqual(memories.get('none'), { epochs: {}, positions: {} })
+})
+
+test('only what lies closely in front of the end is read', async () => {
+  const records = Array.from({ length: 3_000 }, (_, i) => event(i < 900 ? 7 : 0, 1, i))
+  const memory = (
+    await learnMemories(await brokerOf({ one: records }), new Map([['one', 3_000]]), NEVER)
+  ).get('one')
+  assert.deepEqual(memory, { epochs: { 0: 1 }, positions: { [FIXED]: { 0: [2_999, 0] } } })
+})
+
+test('a topic that is not there is an error', async () => {
+  await assert.rejects(learnMemories(await brokerOf({}), new Map([['gone', 5]]), NEVER), {
+    code: 'TOPIC_UNKNOWN',
+  })
+})
