@@ -35,6 +35,11 @@ const logSchema = z.object({
   id: z.string(),
   /** Streams that got ready before this offset of the registry have starts in a former topic of the name. */
   since: z.number().int(),
+  /**
+   * Where owners begin, while streams are behind: epoch and offset, both rising. What the topic of such a stream holds at or behind the begin of a
+   * later owner is of a log that is gone. Left out where no stream is behind, and by versions that did not know.
+   */
+  owners: z.array(z.tuple([z.number().int(), z.number().int()])).optional(),
 })
 
 /** A fixed topic among all that ever had its name. */
@@ -131,12 +136,20 @@ export function checkpointState(
     registryOffset,
     positions: positions as Record<Channel, number>,
     epochs: epochs as Record<Channel, number>,
-    logs: shard.logs,
+    logs: logsOf(shard, Object.keys(behind).length > 0),
     behind: { ...behind },
     ...(ownedSince >= 0 && { ownedSince }),
     ...(shard.unknownTo >= 0 && { unknownTo: shard.unknownTo }),
     ...(passedOver && { passedOver }),
   }
+}
+
+function logsOf(shard: Shard, isAnyBehind: boolean): Record<Channel, FixedLog> {
+  const logs = CHANNELS.map((channel) => {
+    const { id, since } = shard.logs[channel]
+    return [channel, isAnyBehind ? { id, since, owners: shard.ownersOf(channel) } : { id, since }]
+  })
+  return Object.fromEntries(logs) as Record<Channel, FixedLog>
 }
 
 /** The records of one checkpoint of a shard, as they stand now: its positions, and the ids of the markets that changed. */

@@ -63,6 +63,8 @@ export function judgeLogs(
       const reason = `partition ${k} of ${topic} has lost its end: it went on at ${at}`
       tell(channel, { code: 'OFFSET_OUT_OF_RANGE', reason, at, registryOffset: registry.view.nextOffset })
       positions[channel] = Math.min(position, at)
+      const { owners, ...rest } = known
+      return owners === undefined ? rest : { ...rest, owners: owners.filter(([, offset]) => offset < at) }
     }
     return known
   }

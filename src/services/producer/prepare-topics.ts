@@ -2,7 +2,7 @@ import { withDeadline } from '../../async/deadline.ts'
 import { type ReadRange, readRanges } from '../../control/read-range.ts'
 import { presenceOf } from '../../control/topic-presence.ts'
 import type { Channel } from '../../domain/events.ts'
-import { counts, emptyMemory } from '../../domain/reader-rules.ts'
+import { counts, emptyMemory, isOfFormerOwner } from '../../domain/reader-rules.ts'
 import type { OutgoingRecord, TopicDescription } from '../../ports/broker.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
@@ -211,15 +211,16 @@ async function readHeld(
       const memory = memories.get(topic)
       if (memory === undefined) return
       for (const { headers } of records) {
+        const isFormer = isOfFormerOwner(memory, headers)
         const isCounted = counts(memory, headers)
-        const { position, epoch = -1 } = headers
-        if (!isCounted || position === undefined) continue
+        const { kind, position, epoch = -1 } = headers
+        if (position === undefined || isFormer) continue
+        const place = `${topic}:${position.topic}:${position.partition}`
+        // Readers are told already that what came before does not count.
+        if (kind === 'marker') heldBefore.delete(place)
         // What this owner has derived itself, in a step of unknown outcome, tells nothing of the log before it.
-        if (epoch < (ownEpochs.get(position.partition) ?? -1))
-          heldBefore.set(`${topic}:${position.topic}:${position.partition}`, {
-            offset: position.offset,
-            epoch,
-          })
+        if (isCounted && epoch < (ownEpochs.get(position.partition) ?? -1))
+          heldBefore.set(place, { offset: position.offset, epoch })
       }
     },
     signal,

@@ -310,7 +310,9 @@ function placeOn(shard: Shard, route: Route, isAside: boolean, passed: PassedOve
   const start = startOf(route, shard)
   const lost = shard.lost.get(route.channel)
   const positions = passed?.positions ?? restored.positions
-  const checkpointed = (passed ? undefined : restored.behind[route.id]) ?? positions[route.channel] ?? 0
+  const wasAt = (passed ? undefined : restored.behind[route.id]) ?? positions[route.channel] ?? 0
+  // What came in the place of a lost end is new to a stream that has nothing of that end.
+  const checkpointed = lost?.code === 'OFFSET_OUT_OF_RANGE' ? Math.min(wasAt, lost.at) : wasAt
   if (lost?.code === 'TOPIC_REPLACED' && covered) {
     const next = restored.positions[route.channel] ?? 0
     const isNew = { notBefore: next, behind: next, anew: { reason: lost.reason }, latestDue: false }

@@ -24,7 +24,7 @@ export interface PublishedRecord {
 export interface Tail {
   /** Where this owner's marker lies; what is behind it was published under this epoch or is not ours. */
   readonly marker: number
-  /** Where owners begin, each of a higher epoch than the one before, as far as the take-over has read. */
+  /** Where owners begin, each of a higher epoch than the one before, as far as the take-over has read, or its checkpoint says. */
   readonly owners: { readonly epoch: number; readonly offset: number }[]
   /** The offset that the next acknowledgement must begin at (R8). */
   expected: number
@@ -98,7 +98,8 @@ export class Shard {
         const derivedTo = restored.positions[channel] ?? 0
         const expected = marker + 1
         const latest = new Map<string, PublishedRecord>()
-        const nothing = { owners: [], pending: [], chosenTo: 0, latest, lookedTo: 0 }
+        const owners = (logs[channel].owners ?? []).map(([epoch, offset]) => ({ epoch, offset }))
+        const nothing = { owners, pending: [], chosenTo: 0, latest, lookedTo: 0 }
         return [channel, { marker, expected, derivedTo, ...nothing }]
       }),
     ) as Record<Channel, Tail>
@@ -118,6 +119,16 @@ export class Shard {
   epochBefore(channel: Channel): number {
     const { derivedTo, marker } = this.tails[channel]
     return derivedTo > marker ? this.epoch : (this.restored.epochs[channel] ?? -1)
+  }
+
+  /** Where owners begin, this one where the log went on that has lost its end, or is another one: epoch and offset. */
+  ownersOf(channel: Channel): [epoch: number, offset: number][] {
+    const found = this.lost.get(channel)
+    const wentOnAt = found === undefined ? Number.POSITIVE_INFINITY : 'at' in found ? found.at : 0
+    return this.tails[channel].owners.map(({ epoch, offset }) => [
+      epoch,
+      epoch === this.epoch ? Math.min(offset, wentOnAt) : offset,
+    ])
   }
 
   /** The time of the last trade of any market; -1 where there is none. */

@@ -1,73 +1,10 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
-import { readRanges } from '../../../src/control/read-range.ts'
-import { findTopic } from '../../../src/control/topics.ts'
-import { CHANNELS, type Quote, type Trade } from '../../../src/domain/events.ts'
-import { emptyMemory } from '../../../src/domain/reader-rules.ts'
+import { test } from 'node:test'
+import { CHANNELS } from '../../../src/domain/events.ts'
 import { TapelineError } from '../../../src/errors.ts'
-import type { SourceBatch } from '../../../src/ports/source.ts'
-import { toTopicBatches } from '../../../src/services/consumer-dynamic/topic-batches.ts'
 import { NAMES } from '../../names.ts'
-import { MemoryBroker } from '../../world/memory-broker.ts'
-import { NEVER, setUp, trades } from './one-shard.ts'
-
-const TRADES = 'market.trades'
-
-const ids = (from: number, to: number): string[] =>
-  Array.from({ length: to - from }, (_, i) => `t${from + i}`)
-
-/** A trade's id, or a quote's bid. */
-const nameOf = ({ id, bid }: Partial<Trade & Quote>): string => id ?? String(bid)
-
-/** Producers one after the other, each the only one, over a log that may be another one than it was. */
-function setUpLog(t: TestContext) {
-  const broker = new MemoryBroker(Date.now)
-  t.after(() => broker.close())
-  const start = () => setUp(t, broker)
-  const partition = (topic: string) => broker.topics.get(topic)?.partition(0)
-
-  return {
-    ...{ broker, start },
-    /** Somebody deletes the fixed topic and makes it anew. */
-    async makeAnew(): Promise<void> {
-      const [topic] = await broker.describeTopics([TRADES], NEVER)
-      assert.ok(topic)
-      await broker.deleteTopics([topic], NEVER)
-      await broker.createTopics([{ name: TRADES, partitions: 1, retentionMs: 1e9 }], NEVER)
-    },
-    /** A fixed topic loses so many records at its end. */
-    loseEnd(records: number, topic = TRADES): void {
-      partition(topic)?.cut((partition(topic)?.end ?? 0) - records)
-    },
-    end: (): number => partition(TRADES)?.end ?? 0,
-    /** What an application gets of a topic that it has read from its beginning: trades, and `reset`. */
-    async got(topic: string): Promise<string[]> {
-      const description = await findTopic(broker, topic, NEVER)
-      const { end = 0 } = description?.offsets[0] ?? {}
-      const found: string[] = []
-      const memory = emptyMemory()
-      await readRanges(
-        broker,
-        [{ topic, partition: 0, offset: 0, end }],
-        (fetch) => {
-          for (const { events, reset } of toTopicBatches(fetch, 0, memory)) {
-            for (const { value } of events) found.push(nameOf(JSON.parse(Buffer.from(value).toString())))
-            if (reset !== null) found.push('reset')
-          }
-        },
-        NEVER,
-      )
-      return found
-    },
-  }
-}
-
-type Producer = Awaited<ReturnType<ReturnType<typeof setUpLog>['start']>>
-
-async function trade({ services, derive }: Producer, from: number, to: number): Promise<void> {
-  await services.publishFixed(trades('A-B', ...ids(from, to)), NEVER)
-  await derive()
-}
+import { both, ids, setUpLog, TRADES, trade } from './losing-log.ts'
+import { NEVER, trades } from './one-shard.ts'
 
 test('a fixed topic that others made anew while no producer ran: streams begin anew with a reset, and it is told', async (t) => {
   const log = setUpLog(t)
@@ -133,17 +70,6 @@ test('a fixed topic that lost its end under a running producer: what is in hand 
   assert.deepEqual(await producer.idsIn(TRADES), [...ids(0, 40), ...ids(50, 75)])
   assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 75)])
   assert.deepEqual(producer.alerts, { 'lost:market.trades:0': 'OFFSET_OUT_OF_RANGE' })
-})
-
-/** Trades and quotes in one batch, with the same numbers. */
-const both = (from: number, to: number): SourceBatch => ({
-  items: [
-    ...trades('A-B', ...ids(from, to)).items,
-    ...ids(from, to).map((_, i) => {
-      const event = { exchange: 'x', symbol: 'A-B', bid: from + i, ask: 1e9, ts: 1_000 + i, recvTs: 1_000 }
-      return { channel: 'quote' as const, event }
-    }),
-  ],
 })
 
 test('two fixed topics that lost their ends at once: the streams of both are told', async (t) => {

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { checkpoint, ids, refuseWrites, setUpLog, trade } from './losing-log.ts'
+import { NEVER, trades } from './one-shard.ts'
+
+/** What the second owner leaves to the third: a stream that it could not write, and a checkpoint. */
+for (const { what, lose } of [
+  { what: 'that others made anew', lose: (log: ReturnType<typeof setUpLog>) => log.makeAnew() },
+  { what: 'that lost its end', lose: async (log: ReturnType<typeof setUpLog>) => log.loseEnd(10) },
+])
+  test(`a fixed topic ${what}, and a stream that could not be told before the next checkpoint: the next owner tells it`, async (t) => {
+    const log = setUpLog(t)
+    const first = await log.start()
+    await first.announce('app.one', ['*'], 0)
+    await trade(first, 0, 50)
+    await first.end()
+    await lose(log)
+    const second = await log.start()
+    refuseWrites(second, 'app.one', () => true)
+    await second.services.publishFixed(trades('A-B', ...ids(50, 110)), NEVER)
+    for (let step = 0; step < 3; step++) await second.services.publishDynamic(NEVER)
+    await checkpoint(second)
+    await second.crash()
+    const third = await log.start()
+    await trade(third, 110, 120)
+    assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 120)])
+    await trade(third, 120, 125)
+    await third.end()
+    const fourth = await log.start()
+    await trade(fourth, 125, 130)
+    assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 130)], 'once')
+  })
+
+test('a stream that was behind, and had nothing of what a fixed topic lost, gets what came in its place', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce('app.one', ['A-B'], 0)
+  await trade(first, 0, 10)
+  await first.services.publishFixed(trades('C-D', ...ids(10, 40)), NEVER)
+  await first.derive()
+  refuseWrites(first, 'app.one', () => true)
+  await first.services.publishFixed(trades('A-B', ...ids(40, 50)), NEVER)
+  for (let step = 0; step < 3; step++) await first.services.publishDynamic(NEVER)
+  await checkpoint(first)
+  await first.crash()
+  log.loseEnd(20)
+  const second = await log.start()
+  await trade(second, 50, 60)
+  await trade(second, 60, 90)
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 10), ...ids(50, 90)])
+})
