@@ -65,13 +65,17 @@ export interface Book {
   readonly recvTs: number
 }
 
-export const STATUS_STATES = ['connected', 'disconnected', 'stale', 'gap', 'recovered'] as const
+export const STATUS_STATES = ['connected', 'disconnected', 'stale', 'overflow', 'gap', 'recovered'] as const
 export type StatusState = (typeof STATUS_STATES)[number]
 
 /**
- * Why something may be missing. `restart`: the producer was away; `reconnect`: the source; `overflow`: nobody took what the source
- * delivered; `takeover`: another process owned the shard; `retention`: records were removed before they were stored; `source`: the source
- * itself shows a hole (R29).
+ * Why something may be missing.
+ * - `restart`: the producer was away.
+ * - `reconnect`: the source was away.
+ * - `overflow`: what the source delivered found no room, in the producer's queue or in its topic.
+ * - `takeover`: another process owned the shard.
+ * - `retention`: the log lost records before they were stored: retention or a person removed them, or nobody can read them.
+ * - `source`: the source itself shows a hole (R29).
  */
 export const GAP_CAUSES = ['restart', 'reconnect', 'overflow', 'takeover', 'retention', 'source'] as const
 export type GapCause = (typeof GAP_CAUSES)[number]

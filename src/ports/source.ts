@@ -7,16 +7,14 @@ export interface Market {
 }
 
 /**
- * Something about the connection, as a value in the stream of events, at the place where it happened.
- *
- * `connected`, `disconnected`, `stale`, `recovered`: published as status events. A connection that was away may have missed
- * trades: the producer, which knows the last trade published, makes the gap of each market from `resumed`.
+ * Something about the connection, as a value in the stream of events, at the place where it happened. Its status is published.
+ * The source says where it may have missed trades. The producer makes the gap of each market, since it knows the last trade published.
  */
 export interface ConnectionChange {
   readonly channel: 'connection'
   readonly status: Status
-  /** Set where events may have been missed before the events that follow: of one market where `status` names a symbol. */
-  readonly resumed?: true
+  /** The source may have missed events before those that follow: of one market where `status` names a symbol. */
+  readonly mayHaveMissed?: true
   /** Why, where it was not the connection. */
   readonly cause?: GapCause
 }

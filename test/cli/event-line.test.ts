@@ -45,6 +45,11 @@ const EVENTS: readonly (readonly [kind: string, event: object, line: string])[] 
     `${time} cryptocompare kraken BTC-EUR: gap from ${time} to 2021-04-17T16:43:30.244076Z  away`,
   ],
   [
+    'gap with its cause',
+    { source: 'replay', ...market, state: 'gap', from: ts, to: ts, detail: 'away', ts, cause: 'restart' },
+    `${time} replay kraken BTC-EUR: gap from ${time} to ${time} (restart)  away`,
+  ],
+  [
     'status of a source',
     { source: 'replay', exchange: '', state: 'connected', detail: 'opened', ts },
     `${time} replay: connected  opened`,

@@ -92,8 +92,8 @@ export function describeSource(name: string, { open, way, finite, idsRise }: Sou
       const [first] = await pullTrades(source, 1)
       assert.ok(first?.channel === 'connection', 'the first item is a connection change')
       assert.deepEqual(
-        { state: first.status.state, source: first.status.source, resumed: first.resumed },
-        { state: 'connected', source: source.name, resumed: true },
+        { state: first.status.state, source: first.status.source, mayHaveMissed: first.mayHaveMissed },
+        { state: 'connected', source: source.name, mayHaveMissed: true },
       )
       checkEvent('status', first.status)
     })

@@ -19,7 +19,7 @@ test('markets that nobody trades any more leave nothing in windows, checkpoints 
   let listed = 0
   const season = (): void => {
     const ts = now * 1000
-    gaps.resume(new Map([[0, ts]]))
+    gaps.interrupt(new Map([[0, ts]]))
     for (let n = 0; n < MARKETS; n++) {
       const symbol = `FUTURE-${listed++}`
       const trade: Trade = {
@@ -30,7 +30,7 @@ test('markets that nobody trades any more leave nothing in windows, checkpoints 
       gaps.close(market, 0, shard.window(market), trade)
       shard.rememberAhead(market, trade)
     }
-    gaps.resume(new Map([[0, ts]]))
+    gaps.interrupt(new Map([[0, ts]]))
     // Those that were traded since one look are looked at by the next but one.
     for (const days of [1, 100, 1]) {
       now += days * DAY_MS + 1

@@ -187,9 +187,9 @@ export async function runTakeovers(
           detail: '',
           ts: clock * 1000,
         } as const
-        const resumed = isNew ? [{ channel: 'connection', status, resumed: true } as const] : []
+        const opening = isNew ? [{ channel: 'connection', status, mayHaveMissed: true } as const] : []
         isNew = false
-        return { items: [...resumed, ...items] }
+        return { items: [...opening, ...items] }
       },
       get ended() {
         return position >= TRADES

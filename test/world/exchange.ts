@@ -1,8 +1,15 @@
 import { ArrivalQueue } from '../../src/adapters/source/feed/arrival-queue.ts'
-import { marketResumed, status } from '../../src/adapters/source/feed/status.ts'
-import { type MarketEvent, marketKey, type Quote, type Trade } from '../../src/domain/events.ts'
+import { marketSubscribed, status } from '../../src/adapters/source/feed/status.ts'
+import {
+  type GapCause,
+  type MarketEvent,
+  marketKey,
+  type Quote,
+  type StatusState,
+  type Trade,
+} from '../../src/domain/events.ts'
 import { TapelineError } from '../../src/errors.ts'
-import type { Market, Source, SourceItem } from '../../src/ports/source.ts'
+import type { ConnectionChange, Market, Source, SourceItem } from '../../src/ports/source.ts'
 import { exponential } from '../../src/simulator/random.ts'
 import { type Host, runAs } from './clock.ts'
 import type { Surroundings } from './link.ts'
@@ -137,7 +144,7 @@ export class Feed {
     this.#onClosed = onClosed
     this.#queue = new ArrivalQueue({
       capacity: QUEUE_CAPACITY,
-      hole: (dropped) => this.#change('recovered', `${dropped} items were dropped`),
+      hole: (dropped) => this.#change('overflow', `${dropped} items were dropped`, 'overflow'),
     })
     this.source = this.#createSource()
   }
@@ -177,7 +184,7 @@ export class Feed {
     this.#connection++
     this.#unread = 0
     this.#queue.fail(undefined)
-    this.#queue.push({ ...this.#change('connected', 'a new connection'), resumed: true })
+    this.#queue.push({ ...this.#change('connected', 'a new connection'), mayHaveMissed: true })
     for (const market of this.#wanted.keys()) this.#repeat(market)
   }
 
@@ -208,13 +215,9 @@ export class Feed {
     this.#queue.fail(undefined)
   }
 
-  #change(state: 'connected' | 'disconnected' | 'recovered', detail: string) {
+  #change(state: StatusState, detail: string, cause?: GapCause): ConnectionChange {
     const about = status(EXCHANGE, this.#micros(), state, detail)
-    return {
-      channel: 'connection',
-      status: about,
-      ...(state === 'recovered' && { resumed: true as const }),
-    } as const
+    return { channel: 'connection', status: about, ...(cause && { mayHaveMissed: true, cause }) }
   }
 
   #micros(): number {
@@ -228,7 +231,7 @@ export class Feed {
         if (this.#wanted.has(key)) continue
         this.#wanted.set(key, market)
         if (!this.#isConnected) continue
-        this.#queue.push(marketResumed(EXCHANGE, this.#micros(), market))
+        this.#queue.push(marketSubscribed(EXCHANGE, this.#micros(), market))
         this.#repeat(key)
       }
       if (!this.#isConnected) this.#connectLater()

@@ -32,7 +32,7 @@ export interface CoinbaseOptions {
   readonly staleAfterMs?: number
   /** How far after its arrival the time of an event may lie. */
   readonly maxSkewMs?: number
-  /** How many items are held while nobody pulls; the newest are dropped beyond it, with a `resumed` item at the hole. */
+  /** How many items are held while nobody pulls; the newest are dropped beyond it, with an `overflow` change at the hole. */
   readonly queueCapacity?: number
   readonly log: Log
   /** Microseconds since the epoch. */

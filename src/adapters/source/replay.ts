@@ -1,4 +1,5 @@
 import { pause } from '../../async/timers.ts'
+import type { StatusState } from '../../domain/events.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { Log } from '../../ports/log.ts'
 import type {
@@ -66,7 +67,7 @@ class ReplaySource implements Source {
     this.#queue = new ArrivalQueue({
       capacity: Number.POSITIVE_INFINITY,
       hole: (dropped) => ({
-        ...this.#resumed(`${dropped} items were dropped`, this.#lastTs),
+        ...this.#mayHaveMissed('overflow', `${dropped} items were dropped`, this.#lastTs),
         cause: 'overflow',
       }),
     })
@@ -205,11 +206,11 @@ class ReplaySource implements Source {
     this.#reader.opened()
     this.#sequences.ended()
     this.#opened = true
-    this.#queue.push(this.#resumed(detail, ts))
+    this.#queue.push(this.#mayHaveMissed('connected', detail, ts))
   }
 
-  #resumed(detail: string, ts: number): ConnectionChange {
-    return { channel: 'connection', status: status(NAME, ts, 'connected', detail), resumed: true }
+  #mayHaveMissed(state: StatusState, detail: string, ts: number): ConnectionChange {
+    return { channel: 'connection', status: status(NAME, ts, state, detail), mayHaveMissed: true }
   }
 
   #wants(symbol: string): boolean {

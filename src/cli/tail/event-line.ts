@@ -39,13 +39,13 @@ function bookLine({ ts, exchange, symbol, snapshot, bids, asks }: Book): string 
   return `${market(ts, exchange, symbol)} ${kind} ${bids.length} bids, ${asks.length} asks  ${best.filter(Boolean).join('  ')}`
 }
 
-function statusLine({ ts, source, exchange, symbol, state, from, to, detail }: Status): string {
+function statusLine({ ts, source, exchange, symbol, state, from, to, detail, cause }: Status): string {
   const where = [exchange, symbol].filter(Boolean).join(' ')
   const range =
     from === undefined && to === undefined
       ? ''
       : ` from ${from === undefined ? '?' : isoMicros(from)} to ${to === undefined ? '?' : isoMicros(to)}`
-  return `${isoMicros(ts)} ${source}${where ? ` ${where}` : ''}: ${state}${range}  ${detail}`
+  return `${isoMicros(ts)} ${source}${where ? ` ${where}` : ''}: ${state}${range}${cause ? ` (${cause})` : ''}  ${detail}`
 }
 
 function market(ts: number, exchange: string, symbol: string): string {

@@ -1,5 +1,4 @@
 import { TupleWriter } from '../../domain/copy-binary.ts'
-import type { GapCause } from '../../domain/events.ts'
 import { copyMemory, counts, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { partitionKey } from '../../domain/record.ts'
 import type { StoredChannel } from '../../domain/rows.ts'
@@ -189,7 +188,7 @@ function missingRecords(fetch: FixedFetch & { kind: 'truncated' }, parts: Prepar
       : `${topic}:${partition} ends at ${earliest}, but the database has stored up to ${position}: the log is shorter than it was`
   parts.log.error({ topic, partition, position, earliest, code: 'OFFSET_OUT_OF_RANGE' }, detail)
   parts.raiseAlert(`retention:${topic}:${partition}`, 'OFFSET_OUT_OF_RANGE', detail)
-  return gap(detail, parts, 'retention')
+  return gap(detail, parts)
 }
 
 /** Nothing of the topic is stored yet, and another one had its name before: what was not stored of that one is lost. */
@@ -199,14 +198,13 @@ function replacedTopic(claim: Claim, parts: PreparationParts): RowSegment[] {
   const detail = `${topic} was made anew: partition ${partition} of the former one is stored up to ${formerOffset - 1}, and what came after is lost`
   parts.log.error({ topic, partition, formerOffset, code: 'TOPIC_REPLACED' }, detail)
   parts.raiseAlert(`replaced:${topic}:${partition}`, 'TOPIC_REPLACED', detail)
-  return [gap(detail, parts, 'retention')]
+  return [gap(detail, parts)]
 }
 
-function gap(detail: string, { nowMicros }: PreparationParts, cause?: GapCause): RowSegment {
+/** The log lost records before they were stored. */
+function gap(detail: string, { nowMicros }: PreparationParts): RowSegment {
   const to = new TupleWriter(1024)
-  writeRow(to, 'status', {
-    ...{ source: 'tapeline', exchange: '', state: 'gap', detail, ts: nowMicros() },
-    ...(cause && { cause }),
-  } as const)
+  const common = { source: 'tapeline', exchange: '', detail, ts: nowMicros() }
+  writeRow(to, 'status', { ...common, state: 'gap', cause: 'retention' })
   return { channel: 'status', tuples: to.finish(), rows: to.rows, reentering: false }
 }

@@ -165,12 +165,12 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
 
   for (const item of data.items) {
     if (item.channel === 'connection') {
-      if (item.resumed && item.status.symbol !== undefined) {
+      if (item.mayHaveMissed && item.status.symbol !== undefined) {
         const key = marketKey(item.status)
-        gaps.resumeMarket(key)
+        gaps.interruptMarket(key)
         kept.delete(key)
-      } else if (item.resumed) {
-        gaps.resume(lastTimes(shards.values(), gaps.isFirst), item.cause)
+      } else if (item.mayHaveMissed) {
+        gaps.interrupt(lastTimes(shards.values(), gaps.isFirst), item.cause)
         kept.clear()
       }
       addStatus(item.status)
@@ -185,7 +185,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
 const DETAILS: Readonly<Record<GapCause, string>> = {
   restart: 'the producer was away between these trades',
   reconnect: 'the source was away between these trades',
-  overflow: 'nobody took what the source delivered between these trades',
+  overflow: 'the queue of the source was full between these trades',
   takeover: 'another process owned the shard between these trades',
   retention: 'records between these trades were removed before they were published',
   source: 'the source itself shows that trades between these two are missing',

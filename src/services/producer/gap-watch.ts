@@ -45,7 +45,7 @@ export class GapWatch {
   }
 
   /** Events of all markets may have been missed; `lastTs` of each shard that is owned. The first time it is a restart. */
-  resume(lastTs: ReadonlyMap<number, number>, cause: GapCause = 'reconnect'): void {
+  interrupt(lastTs: ReadonlyMap<number, number>, cause: GapCause = 'reconnect'): void {
     this.#cause = this.#interruption === 0 ? 'restart' : cause
     this.#interruption++
     this.#shardCauses.clear()
@@ -57,7 +57,7 @@ export class GapWatch {
   }
 
   /** Events of the markets of one shard may have been missed: it was another process's, or nobody's. */
-  resumeShard(k: number, isOfShard: (market: string) => boolean, lastTs: number): void {
+  interruptShard(k: number, isOfShard: (market: string) => boolean, lastTs: number): void {
     this.#keepFirst(k, lastTs)
     const cause = this.#interruption === 0 ? 'restart' : 'takeover'
     this.#shardCauses.set(k, cause)
@@ -65,7 +65,7 @@ export class GapWatch {
   }
 
   /** Events of one market may have been missed: it was subscribed to while the connection stood. */
-  resumeMarket(key: string): void {
+  interruptMarket(key: string): void {
     const market = this.#markets.get(key)
     if (market !== undefined) interrupt(market, market.seen < 0 ? market.cause : 'reconnect')
   }

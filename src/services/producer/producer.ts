@@ -63,7 +63,7 @@ export async function createProducerServices(
   ownership.listen({
     taken(taken, mayHaveMissed) {
       const { k } = taken.shard
-      if (mayHaveMissed) fixed.resume(taken, subscriptions.renew(k))
+      if (mayHaveMissed) fixed.interrupt(taken, subscriptions.renew(k))
       else {
         fixed.reconcile(taken)
         subscriptions.follow(k)

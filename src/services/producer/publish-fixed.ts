@@ -32,7 +32,7 @@ export interface FixedPublisher {
    * A shard was taken over that others may have had, whose markets were subscribed to anew: of what the source had sent before, in hand
    * and in its queue, only trades that follow the last published ones count. The gap says what is missing.
    */
-  resume(taken: TakenShard, markets: readonly Market[]): void
+  interrupt(taken: TakenShard, markets: readonly Market[]): void
   /** The shard is another process's now. */
   leave(k: number): void
 }
@@ -78,7 +78,7 @@ export function createFixedPublisher(parts: ProducerParts, ownership: ShardOwner
     meter.count('gaps_total')
     const nowMicros = now() * 1000
     const common = { source: source.name, exchange, symbol, from: ts, to: ts, ts: nowMicros }
-    const event: EventOf['status'] = { ...common, state: 'gap', detail }
+    const event: EventOf['status'] = { ...common, state: 'gap', cause: 'overflow', detail }
     const ofShard = phase.get(k) ?? {}
     phase.set(k, ofShard)
     ofShard.status ??= []
@@ -142,12 +142,12 @@ export function createFixedPublisher(parts: ProducerParts, ownership: ShardOwner
       for (const { event, market } of trade) taken.shard.rememberAhead(market, event as EventOf['trade'])
   }
 
-  const resume: FixedPublisher['resume'] = (taken, markets) => {
+  const interrupt: FixedPublisher['interrupt'] = (taken, markets) => {
     const { shard } = taken
     const isOfShard = isOf(shard.k)
     settleLanded(taken)
     const last = shard.lastTradeTs
-    gaps.resumeShard(shard.k, isOfShard, last < 0 ? shard.ownedSince(true) : last)
+    gaps.interruptShard(shard.k, isOfShard, last < 0 ? shard.ownedSince(true) : last)
     for (const market of markets) kept.add(marketKey(market))
     if (attempt === undefined) return
     // What was in hand is judged anew, by what the owner in between has published.
@@ -239,7 +239,7 @@ export function createFixedPublisher(parts: ProducerParts, ownership: ShardOwner
 
   return {
     reconcile,
-    resume,
+    interrupt,
     leave(k) {
       gaps.forget(isOf(k))
       for (const market of kept) if (isOf(k)(market)) kept.delete(market)

@@ -89,8 +89,11 @@ describe('CryptoCompare: the connection', () => {
     assert.equal(source.health().counters.dropped, 401)
     service.send(trade(600))
     const items = await pull(source, 'the next trade', (all) => eventsOf(all, 'trade').length > 0)
-    assert.deepEqual(changesOf(items), ['recovered+'])
-    assert.equal(items[0]?.channel, 'connection')
+    assert.deepEqual(changesOf(items), ['overflow+'])
+    const [hole] = items
+    assert.ok(hole?.channel === 'connection')
+    assert.equal(hole.cause, 'overflow')
+    assert.match(hole.status.detail, /the full queue dropped 401 items here/)
   })
 
   test('the key is in the address of the upgrade and in a header of REST, and nowhere else', async (t) => {

@@ -437,8 +437,8 @@ describe('CryptoCompare: markets at run time', () => {
     const added = await pull(source, 'a trade of ETH arrives', (items) => eventsOf(items, 'trade').length > 0)
     const about = added.flatMap((item) => (item.channel === 'connection' ? [item] : []))
     assert.deepEqual(
-      about.map(({ resumed, status: { symbol, state } }) => ({ resumed, symbol, state })),
-      [{ resumed: true, symbol: 'ETH-USD', state: 'connected' }],
+      about.map(({ mayHaveMissed, status: { symbol, state } }) => ({ mayHaveMissed, symbol, state })),
+      [{ mayHaveMissed: true, symbol: 'ETH-USD', state: 'connected' }],
     )
     assert.equal(source.health().markets, 2)
     source.unsubscribe([ETH])

@@ -138,7 +138,7 @@ describe('who is accused: Coinbase', () => {
     const items = await pull(source, 'its trade', (all) => eventsOf(all, 'trade').length === 1)
     const [about] = items.flatMap((item) => (item.channel === 'connection' ? [item] : []))
     assert.deepEqual(
-      [about?.status.symbol, about?.status.state, about?.resumed],
+      [about?.status.symbol, about?.status.state, about?.mayHaveMissed],
       ['GONE-USD', 'connected', true],
     )
     assert.deepEqual(source.health().without, [])

@@ -73,7 +73,7 @@ export function eventsOf<C extends SourceItem['channel']>(items: readonly Source
 /** The states of connection changes, with `+` where events may have been missed. */
 export function changesOf(items: readonly SourceItem[]): string[] {
   return items.flatMap((item) =>
-    item.channel === 'connection' ? [`${item.status.state}${item.resumed ? '+' : ''}`] : [],
+    item.channel === 'connection' ? [`${item.status.state}${item.mayHaveMissed ? '+' : ''}`] : [],
   )
 }
 

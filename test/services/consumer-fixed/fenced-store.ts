@@ -13,7 +13,7 @@ interface Stored {
 }
 
 /**
- * A database with fences in memory, shared by processes. It keeps the ids of trades and the details of status events, and
+ * A database with fences in memory, shared by processes. It keeps the ids of trades and the details and causes of status events, and
  * checks what a real one could not: that no partition is in two writes of one process at once.
  */
 export class FencedStore implements WrittenStore {
@@ -21,6 +21,7 @@ export class FencedStore implements WrittenStore {
   readonly chunkMicros = 3_600_000_000
   readonly tradeIds: string[] = []
   readonly details: string[] = []
+  readonly causes: string[] = []
   readonly offsets = new Map<string, Stored>()
   /** Every transaction: its partitions, and how many rows. */
   readonly transactions: { readonly partitions: readonly string[]; readonly rows: number }[] = []
@@ -64,7 +65,9 @@ export class FencedStore implements WrittenStore {
         const texts = [...firstTexts(segment.tuples)]
         assert.equal(texts.length, segment.rows)
         if (segment.channel === 'trade') this.tradeIds.push(...texts.map((row) => row[2] ?? ''))
-        if (segment.channel === 'status') this.details.push(...texts.map((row) => row[6] ?? ''))
+        if (segment.channel !== 'status') continue
+        this.details.push(...texts.map((row) => row[6] ?? ''))
+        this.causes.push(...texts.map((row) => row[8] ?? ''))
       }
     }
     this.transactions.push({ partitions: writes.map(({ claim }) => keyOf(claim)), rows })

@@ -173,6 +173,7 @@ test('retention passes the stored offset while nobody stores: a gap and an alert
   )
   const gaps = world.store.details.filter((detail) => detail.includes('retention removed'))
   assert.equal(gaps.length, PARTITIONS, gaps.join('\n'))
+  assert.deepEqual([...new Set(world.store.causes)], ['retention'])
   assert.equal(second.alerts.list().filter(({ code }) => code === 'OFFSET_OUT_OF_RANGE').length, PARTITIONS)
 })
 
@@ -188,6 +189,7 @@ test('a log that lost its end is followed from its end: what is written there ag
   const before = world.published.splice(0)
   await world.start()
   await until('the gaps are there', () => world.store.details.length === PARTITIONS)
+  assert.deepEqual([...new Set(world.store.causes)], ['retention'])
   await world.publish(40)
   const after = world.published.splice(0)
   await until('new trades are stored', () => after.every((id) => world.store.tradeIds.includes(id)))

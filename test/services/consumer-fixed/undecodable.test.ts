@@ -25,6 +25,7 @@ test('a batch that nobody can read is one dead letter and one gap, and everythin
   const place = `${ack.baseOffset} to ${ack.baseOffset + 2} of ${TOPICS.trade}:1`
   assert.equal(world.store.details.length, 1)
   assert.match(world.store.details[0] ?? '', new RegExp(`offsets ${place} cannot be read`))
+  assert.deepEqual(world.store.causes, ['retention'])
   const alerts = first.alerts.list().map(({ id, code }) => [id, code])
   assert.deepEqual(alerts, [[`undecodable:${TOPICS.trade}:1`, 'BATCH_UNDECODABLE']])
 

@@ -88,7 +88,7 @@ function quote(second: number, change: Partial<Quote> = {}): SourceItem & { chan
 
 function connected(change: Partial<Status> = {}): SourceItem {
   const status = { source: 'test', exchange: '', state: 'connected', detail: '', ts: 0, ...change } as const
-  return { channel: 'connection', status, resumed: true }
+  return { channel: 'connection', status, mayHaveMissed: true }
 }
 
 describe('a batch of the source', () => {

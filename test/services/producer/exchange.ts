@@ -1,5 +1,5 @@
 import { ArrivalQueue } from '../../../src/adapters/source/feed/arrival-queue.ts'
-import { marketResumed, status } from '../../../src/adapters/source/feed/status.ts'
+import { marketSubscribed, status } from '../../../src/adapters/source/feed/status.ts'
 import { marketKey, type Trade } from '../../../src/domain/events.ts'
 import type { TapelineError } from '../../../src/errors.ts'
 import type { Market, Source } from '../../../src/ports/source.ts'
@@ -37,11 +37,11 @@ export class Exchange {
 
   connect(capacity = 100_000) {
     const now = (): number => this.#clock
-    const change = (state: 'connected' | 'recovered', detail: string) =>
-      ({ channel: 'connection', status: status('x', now(), state, detail), resumed: true }) as const
+    const change = (state: 'connected' | 'overflow', detail: string) =>
+      ({ channel: 'connection', status: status('x', now(), state, detail), mayHaveMissed: true }) as const
     const queue = new ArrivalQueue({
       capacity,
-      hole: (dropped) => change('recovered', `${dropped} items were dropped`),
+      hole: (dropped) => ({ ...change('overflow', `${dropped} items were dropped`), cause: 'overflow' }),
     })
     const connection: Connection = { markets: new Set(), queue }
     this.#connections.add(connection)
@@ -52,7 +52,7 @@ export class Exchange {
       next: async (options, signal) => ({ items: await queue.next(options, signal) }),
       subscribe: (markets) => {
         for (const market of markets) {
-          if (isConnected) queue.push(marketResumed('x', now(), market))
+          if (isConnected) queue.push(marketSubscribed('x', now(), market))
           else queue.push(change('connected', 'a new connection'))
           isConnected = true
           connection.markets.add(marketKey(market))
@@ -85,6 +85,8 @@ export class Exchange {
       source,
       /** What the source rejects with while it holds nothing; undefined when it delivers again. */
       fail: (error: TapelineError | undefined) => queue.fail(error),
+      /** The connection breaks and stands again, with all markets. */
+      reconnect: () => queue.push(change('connected', 'a new connection')),
       /** The process is gone: nothing is sent to it any more. */
       cut: () => void this.#connections.delete(connection),
     }

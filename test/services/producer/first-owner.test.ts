@@ -17,7 +17,7 @@ const trade = (id: string, ts = nowMicros(), symbol = 'A-USD'): SourceItem => ({
 /** The source has a new connection: what was sent in between did not come. */
 const connected = (): SourceItem => {
   const about = { source: 'x', exchange: '', state: 'connected', detail: '', ts: nowMicros() } as const
-  return { channel: 'connection', status: about, resumed: true }
+  return { channel: 'connection', status: about, mayHaveMissed: true }
 }
 
 /** Publishes what a source gave, later than all that came before. */

@@ -22,7 +22,7 @@ describe('gaps of a market', () => {
   beforeEach(() => {
     watch = new GapWatch()
     window = new TradeWindow()
-    watch.resume(new Map())
+    watch.interrupt(new Map())
   })
 
   /** The gap in front of a trade that is published, in seconds: from, to, whether it is filled, its cause. */
@@ -43,25 +43,25 @@ describe('gaps of a market', () => {
 
   test('the first trade after an interruption ends one, with its cause; the next has none', () => {
     publish('a', 1)
-    watch.resume(new Map([[SHARD, NOON + SECOND]]), 'overflow')
+    watch.interrupt(new Map([[SHARD, NOON + SECOND]]), 'overflow')
     assert.deepEqual(publish('b', 5), [1, 5, false, 'overflow'])
     assert.equal(publish('c', 6), undefined)
   })
 
   test('it is filled where the source repeats the last trade published, or gives the next id', () => {
     publish('10', 1)
-    watch.resume(new Map([[SHARD, NOON + SECOND]]))
+    watch.interrupt(new Map([[SHARD, NOON + SECOND]]))
     repeat('10', 1)
     assert.deepEqual(publish('15', 5), [1, 5, true, 'reconnect'])
-    watch.resume(new Map([[SHARD, NOON + 5 * SECOND]]))
+    watch.interrupt(new Map([[SHARD, NOON + 5 * SECOND]]))
     assert.deepEqual(publish('16', 7), [5, 7, true, 'reconnect'])
-    watch.resume(new Map([[SHARD, NOON + 7 * SECOND]]))
+    watch.interrupt(new Map([[SHARD, NOON + 7 * SECOND]]))
     assert.deepEqual(publish('18', 8), [7, 8, false, 'reconnect'])
   })
 
   test('a trade older than the last one does not end it, and what it shows to be missing stays missing', () => {
     publish('10', 5)
-    watch.resume(new Map([[SHARD, NOON + 5 * SECOND]]))
+    watch.interrupt(new Map([[SHARD, NOON + 5 * SECOND]]))
     assert.equal(publish('12', 4), undefined)
     repeat('12', 4)
     assert.deepEqual(publish('13', 6), [5, 6, false, 'reconnect'])
@@ -69,7 +69,7 @@ describe('gaps of a market', () => {
 
   test('what the source says a trade follows decides', () => {
     publish('10', 1)
-    watch.resume(new Map([[SHARD, NOON + SECOND]]))
+    watch.interrupt(new Map([[SHARD, NOON + SECOND]]))
     assert.deepEqual(publish('20', 2, '10'), [1, 2, true, 'reconnect'], 'nothing lies between')
     assert.deepEqual(publish('40', 3, '30'), [2, 3, false, 'source'], 'also without an interruption')
     assert.equal(publish('50', 4, '40'), undefined)
@@ -88,7 +88,7 @@ describe('gaps of a market', () => {
 
   test('a shard that came from another process says so, for markets known and new', () => {
     publish('a', 1)
-    watch.resumeShard(SHARD, (market) => market === MARKET, NOON + 2 * SECOND)
+    watch.interruptShard(SHARD, (market) => market === MARKET, NOON + 2 * SECOND)
     assert.deepEqual(publish('b', 5), [1, 5, false, 'takeover'])
     const other = watch.close('kraken:ETH-USD', SHARD, new TradeWindow(), trade('x', 7))
     assert.deepEqual([other?.from, other?.cause], [NOON + 2 * SECOND, 'takeover'])

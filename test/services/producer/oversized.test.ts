@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Status } from '../../../src/domain/events.ts'
 import { TapelineError } from '../../../src/errors.ts'
 import type { SourceItem } from '../../../src/ports/source.ts'
 import { NEVER, setUp, trades } from './one-shard.ts'
+import { bodyOf } from './producers.ts'
 
 const HUGE = 'x'.repeat(1_200_000)
 
@@ -73,6 +75,7 @@ test('a trade that its topic does not take is set aside with a gap; what is in f
     ({ value }) => value && /larger than its topic takes/.test(String(Buffer.from(value))),
   )
   assert.equal(gaps.length, 2)
+  for (const gap of gaps) assert.equal(bodyOf<Status>(gap).cause, 'overflow')
 })
 
 test('a record that the topic of a stream does not take is left out of it with a reset, and stops neither it nor another', async (t) => {

@@ -13,7 +13,7 @@ import { ArrivalQueue } from './arrival-queue.ts'
 import type { Fallback, FeedProtocol, MarketsChange, Outlet } from './feed-protocol.ts'
 import { Link, type LinkOptions } from './link.ts'
 import { Refusals } from './refusals.ts'
-import { marketResumed, status } from './status.ts'
+import { marketSubscribed, status } from './status.ts'
 import { Tally } from './tally.ts'
 import { Watchdog } from './watchdog.ts'
 
@@ -61,11 +61,7 @@ export class LiveSource implements Source {
     this.#queue = new ArrivalQueue({
       capacity: options.queueCapacity,
       hole: (dropped) => ({
-        ...this.#change(
-          'recovered',
-          `nobody pulled: ${dropped} items were dropped here at the queue's bound`,
-          true,
-        ),
+        ...this.#change('overflow', `nobody pulled: the full queue dropped ${dropped} items here`, true),
         cause: 'overflow',
       }),
     })
@@ -153,7 +149,7 @@ export class LiveSource implements Source {
   #apply(change: MarketsChange): void {
     if (this.#link.delivering) {
       for (const market of change.added)
-        this.#queue.push(marketResumed(this.name, this.#options.now(), market))
+        this.#queue.push(marketSubscribed(this.name, this.#options.now(), market))
     }
     for (const frame of change.send) this.#link.send(frame)
   }
@@ -275,9 +271,9 @@ export class LiveSource implements Source {
     return new TapelineError(code, `${first.message}; ${second.message}`)
   }
 
-  #change(state: StatusState, detail: string, resumed?: true): ConnectionChange {
+  #change(state: StatusState, detail: string, mayHaveMissed?: true): ConnectionChange {
     const about = status(this.name, this.#options.now(), state, detail)
-    return { channel: 'connection', status: about, ...(resumed && { resumed }) }
+    return { channel: 'connection', status: about, ...(mayHaveMissed && { mayHaveMissed }) }
   }
 }
 

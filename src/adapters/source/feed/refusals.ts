@@ -1,6 +1,6 @@
 import { type Countdown, startTimer } from '../../../async/timers.ts'
 import type { Market, MarketWithoutData, SourceItem } from '../../../ports/source.ts'
-import { marketRefused, marketResumed } from './status.ts'
+import { marketRefused, marketSubscribed } from './status.ts'
 
 /** Services answer for each channel by itself: what they refuse of one market within this time is one refusal. */
 const GATHER_MS = 500
@@ -69,7 +69,7 @@ export class Refusals {
     this.forget(market)
     if (refusal.why === undefined) return
     const { source, note, now } = this.#options
-    note(marketResumed(source, now(), market))
+    note(marketSubscribed(source, now(), market))
   }
 
   /** Nobody asks for the market any more. */

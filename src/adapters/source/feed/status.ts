@@ -31,7 +31,7 @@ export function marketRefused(source: string, ts: number, market: Market, why: s
  * A market that is delivered from here on by a connection that was open before: what was missed concerns this market alone, and
  * the status names it.
  */
-export function marketResumed(source: string, ts: number, market: Market): ConnectionChange {
+export function marketSubscribed(source: string, ts: number, market: Market): ConnectionChange {
   const about = status(source, ts, 'connected', 'subscribed', market)
-  return { channel: 'connection', status: about, resumed: true }
+  return { channel: 'connection', status: about, mayHaveMissed: true }
 }

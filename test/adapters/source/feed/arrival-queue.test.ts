@@ -5,9 +5,9 @@ import { TapelineError } from '../../../../src/errors.ts'
 import type { ConnectionChange, NextOptions, SourceItem } from '../../../../src/ports/source.ts'
 import { SEED } from '../../../seed.ts'
 
-function change(detail: string, resumed?: true): ConnectionChange {
-  const status = { source: 'test', exchange: '', state: 'recovered', detail, ts: 0 } as const
-  return { channel: 'connection', status, ...(resumed && { resumed }) }
+function change(detail: string, mayHaveMissed?: true): ConnectionChange {
+  const status = { source: 'test', exchange: '', state: 'overflow', detail, ts: 0 } as const
+  return { channel: 'connection', status, ...(mayHaveMissed && { mayHaveMissed }) }
 }
 
 function item(id: number): SourceItem {
@@ -187,7 +187,7 @@ describe('the arrival queue', () => {
     queue.push(item(7))
     const rest = await next(queue)
     assert.deepEqual(shown(rest), ['3', 'hole of 2', '6'])
-    assert.equal(rest[1]?.channel === 'connection' && rest[1].resumed, true)
+    assert.equal(rest[1]?.channel === 'connection' && rest[1].mayHaveMissed, true)
     queue.push(item(8))
     assert.deepEqual(shown(await next(queue)), ['hole of 1', '8'])
     assert.equal(queue.dropped, 3)
