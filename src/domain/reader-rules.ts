@@ -24,17 +24,17 @@ export function copyMemory(memory: ReaderMemory): ReaderMemory {
   return { epochs: { ...memory.epochs }, positions }
 }
 
-/** Whether an owner wrote the record that others have followed since: nothing that it says counts. */
+/** Whether a former owner wrote the record: another one has followed, and nothing of the former counts. */
 export function isOfFormerOwner({ epochs }: ReaderMemory, { shard, epoch }: RecordHeaders): boolean {
   return shard !== undefined && epoch !== undefined && epoch < (epochs[shard] ?? -1)
 }
 
 /**
- * Whether a record counts, updating the memory: a record of a lower epoch after one of a higher epoch does not, nor does
- * a position that is not higher than the last of its fixed partition. Markers raise the epoch and never count; one with a position says that
- * its fixed partition begins anew: what comes next of it counts, whatever its position.
+ * Takes a record into the memory, and gives whether the record counts. One of a lower epoch behind a higher one does not count. Nor does one
+ * whose position is not higher than the last of its fixed partition. A marker raises the epoch and never counts. A marker with a position
+ * says that its fixed partition begins anew: the next record of the partition counts, whatever its position.
  */
-export function counts(memory: ReaderMemory, headers: RecordHeaders): boolean {
+export function admit(memory: ReaderMemory, headers: RecordHeaders): boolean {
   if (isOfFormerOwner(memory, headers)) return false
   const { shard, epoch, position } = headers
   if (shard !== undefined && epoch !== undefined) memory.epochs[shard] = epoch

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { shardOf } from '../../src/domain/events.ts'
 import { parseMoment } from '../../src/domain/moment.ts'
-import { counts, emptyMemory } from '../../src/domain/reader-rules.ts'
+import { admit, emptyMemory } from '../../src/domain/reader-rules.ts'
 import { formatPosition, parsePosition, type RecordHeaders } from '../../src/domain/record.ts'
 import { isoMicros, parseDuration, parseIsoMicros } from '../../src/domain/time.ts'
 import { ulid } from '../../src/domain/ulid.ts'
@@ -18,17 +18,17 @@ const record = (epoch: number, offset?: number, kind: RecordHeaders['kind'] = 'e
 describe('the rules of readers', () => {
   test('a lower epoch after a higher one counts for nobody, a marker raises the epoch and never counts', () => {
     const memory = emptyMemory()
-    assert.equal(counts(memory, record(1)), true)
-    assert.equal(counts(memory, record(3, undefined, 'marker')), false)
-    assert.equal(counts(memory, record(1)), false)
-    assert.equal(counts(memory, record(3)), true)
-    assert.equal(counts(memory, { ...record(1), shard: 1 }), true, 'each shard has its own epochs')
+    assert.equal(admit(memory, record(1)), true)
+    assert.equal(admit(memory, record(3, undefined, 'marker')), false)
+    assert.equal(admit(memory, record(1)), false)
+    assert.equal(admit(memory, record(3)), true)
+    assert.equal(admit(memory, { ...record(1), shard: 1 }), true, 'each shard has its own epochs')
   })
 
   test('a position that does not rise is dropped', () => {
     const memory = emptyMemory()
     assert.deepEqual(
-      [5, 5, 4, 6, 6, 9].map((offset) => counts(memory, record(1, offset))),
+      [5, 5, 4, 6, 6, 9].map((offset) => admit(memory, record(1, offset))),
       [true, false, false, true, false, true],
     )
   })

@@ -1,5 +1,5 @@
 import type { Status, Trade } from '../../src/domain/events.ts'
-import { counts, emptyMemory } from '../../src/domain/reader-rules.ts'
+import { admit, emptyMemory } from '../../src/domain/reader-rules.ts'
 import type { Broker, StoredRecord } from '../../src/ports/broker.ts'
 
 const NEVER = new AbortController().signal
@@ -41,7 +41,7 @@ export function compare(
 
 function counted(records: readonly StoredRecord[]): StoredRecord[] {
   const memory = emptyMemory()
-  return records.filter((record) => counts(memory, record.headers))
+  return records.filter((record) => admit(memory, record.headers))
 }
 
 /** All records of a topic of one partition. */

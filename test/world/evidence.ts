@@ -1,6 +1,6 @@
 import { decodeEvent } from '../../src/domain/event-codec.ts'
 import { CHANNELS, type Channel, type EventOf, fixedTopic, marketKey } from '../../src/domain/events.ts'
-import { counts, emptyMemory } from '../../src/domain/reader-rules.ts'
+import { admit, emptyMemory } from '../../src/domain/reader-rules.ts'
 import type { StoredRecord } from '../../src/ports/broker.ts'
 import type { MemoryBroker } from './memory-broker.ts'
 import type { MemoryPartition, MemoryTopic, RottenBatch } from './memory-log.ts'
@@ -181,7 +181,7 @@ function isRotten(rotten: readonly RottenBatch[], at: number): boolean {
 
 function counted(records: readonly StoredRecord[]): StoredRecord[] {
   const memory = emptyMemory()
-  return records.filter((record) => counts(memory, record.headers) && record.value !== null)
+  return records.filter((record) => admit(memory, record.headers) && record.value !== null)
 }
 
 /** The JSON of an event as an application prints it again. */

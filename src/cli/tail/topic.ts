@@ -1,4 +1,4 @@
-import { counts, emptyMemory } from '../../domain/reader-rules.ts'
+import { admit, emptyMemory } from '../../domain/reader-rules.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { Terminal } from '../command.ts'
 import type { EventPrinter } from './event-printer.ts'
@@ -95,7 +95,7 @@ function partitionOf(
             if (record.offset >= end) return []
             // What parts of the platform write for each other is no event; it is shown with its place and key.
             if (record.headers.kind === 'control') return [controlOf(record)]
-            return counts(memory, record.headers) && record.value !== null ? eventOf(record, terminal) : []
+            return admit(memory, record.headers) && record.value !== null ? eventOf(record, terminal) : []
           }),
         )
         for (const { from: first, to, reason } of page.undecodable ?? [])

@@ -1,5 +1,5 @@
 import { readRanges } from '../../control/read-range.ts'
-import { counts, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { admit, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import type { Broker } from '../../ports/broker.ts'
 
 /** How many records in front of a place tell the epochs and positions that count there. */
@@ -20,7 +20,7 @@ export async function learnMemories(
     })),
     ({ topic, records }) => {
       const memory = memories.get(topic)
-      if (memory) for (const { headers } of records) counts(memory, headers)
+      if (memory) for (const { headers } of records) admit(memory, headers)
     },
     signal,
   )

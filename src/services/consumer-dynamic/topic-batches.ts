@@ -1,4 +1,4 @@
-import { copyMemory, counts, isOfFormerOwner, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { admit, copyMemory, isOfFormerOwner, type ReaderMemory } from '../../domain/reader-rules.ts'
 import type { PartitionFetch, StoredRecord } from '../../ports/broker.ts'
 import type { StreamBatch } from '../../ports/pipeline.ts'
 
@@ -27,7 +27,7 @@ export function toTopicBatches(
     if (record.offset < from) continue
     const reset = isOfFormerOwner(memory, record.headers) ? null : resetReason(record)
     if (reset !== null && events.length > 0) cut(record.offset, null)
-    if (counts(memory, record.headers) && record.value !== null)
+    if (admit(memory, record.headers) && record.value !== null)
       events.push({ offset: record.offset, value: record.value })
     if (reset !== null) cut(record.offset + 1, reset)
     else if (events.length >= MOST_EVENTS) cut(record.offset + 1, null)

@@ -1,5 +1,5 @@
 import { TupleWriter } from '../../domain/copy-binary.ts'
-import { copyMemory, counts, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { admit, copyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { partitionKey } from '../../domain/record.ts'
 import type { StoredChannel } from '../../domain/rows.ts'
 import type { TupleMemory } from '../../domain/tuple-memory.ts'
@@ -86,7 +86,7 @@ export class Preparation {
   #addRecords(rows: PartitionRows, fetch: FixedFetch & { kind: 'records' }): void {
     const { next, memory, encoder } = rows
     for (const record of fetch.records) {
-      if (record.offset < next || !counts(memory, record.headers) || record.value === null) continue
+      if (record.offset < next || !admit(memory, record.headers) || record.value === null) continue
       try {
         encoder.add(record, record.value)
       } catch (thrown) {

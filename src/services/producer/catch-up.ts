@@ -2,7 +2,7 @@ import { withDeadline } from '../../async/deadline.ts'
 import { readRanges } from '../../control/read-range.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import type { Channel } from '../../domain/events.ts'
-import { counts, emptyMemory } from '../../domain/reader-rules.ts'
+import { admit, emptyMemory } from '../../domain/reader-rules.ts'
 import { toTapelineError } from '../../errors.ts'
 import { type Derivation, type DerivedRecord, derivedRecord, latestOf, resetMarker } from './derive.ts'
 import type { ShardOwnership } from './ownership.ts'
@@ -276,7 +276,7 @@ async function readPublished(
     [{ topic, partition: k, offset: Math.max(0, from - EPOCH_SLACK), end }],
     ({ records }) => {
       for (const { headers, offset, value } of records) {
-        if (!counts(memory, headers) || value === null || offset < from || headers.reentering) continue
+        if (!admit(memory, headers) || value === null || offset < from || headers.reentering) continue
         try {
           const { exchange, symbol = '' } = decodeEvent(channel, value, headers.v)
           found.push({ offset, exchange, symbol, value })

@@ -2,7 +2,7 @@ import { withDeadline } from '../../async/deadline.ts'
 import { type ReadRange, readRanges } from '../../control/read-range.ts'
 import { presenceOf } from '../../control/topic-presence.ts'
 import type { Channel } from '../../domain/events.ts'
-import { counts, emptyMemory, isOfFormerOwner } from '../../domain/reader-rules.ts'
+import { admit, emptyMemory, isOfFormerOwner } from '../../domain/reader-rules.ts'
 import type { OutgoingRecord, TopicDescription } from '../../ports/broker.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
@@ -22,14 +22,14 @@ const STEP_MS = 2_000
 
 /** What a step has left for preparing streams. */
 export interface PreparationStep {
-  /** Whether more may be read; the first chunk always may. */
-  mayRead(): boolean
+  /** Begins the next chunk; gives false where the step has no time left for it. The first one always begins. */
+  beginChunk(): boolean
 }
 
 export function beginPreparationStep(): PreparationStep {
   const end = performance.now() + STEP_MS
   let chunks = 0
-  return { mayRead: () => chunks++ === 0 || performance.now() < end }
+  return { beginChunk: () => chunks++ === 0 || performance.now() < end }
 }
 
 interface Prepared {
@@ -101,7 +101,7 @@ async function readInChunks(
   const missing: Route[] = []
   const anew: Route[] = []
   let read = 0
-  while (read < topics.length && step.mayRead()) {
+  while (read < topics.length && step.beginChunk()) {
     const asked = topics.slice(read, read + CHUNK_TOPICS)
     const described = await describeTopics(parts, asked, signal)
     const chunk: ReadTopic[] = []
@@ -212,7 +212,7 @@ async function readHeld(
       if (memory === undefined) return
       for (const { headers } of records) {
         const isFormer = isOfFormerOwner(memory, headers)
-        const isCounted = counts(memory, headers)
+        const isCounted = admit(memory, headers)
         const { kind, position, epoch = -1 } = headers
         if (position === undefined || isFormer) continue
         const place = `${topic}:${position.topic}:${position.partition}`

@@ -4,7 +4,7 @@ import { presenceError } from '../../control/topic-presence.ts'
 import { findTopic } from '../../control/topics.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import { CHANNELS, type Channel, hasLatestValue, marketKey, type Trade } from '../../domain/events.ts'
-import { counts, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { admit, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { StoredRecord, TopicDescription } from '../../ports/broker.ts'
 import { CheckpointReader } from './checkpoint.ts'
@@ -288,7 +288,7 @@ function takeRecord({ log }: ProducerParts, taking: Taking, channel: Channel, re
   if (former && isOthers(former, epoch)) taking.isInterrupted = true
   const isDerived = record.offset < (shard.restored.positions[channel] ?? 0)
   const memory = isDerived ? memories[channel].before : memories[channel].after
-  if (!counts(memory, record.headers) || record.value === null) return
+  if (!admit(memory, record.headers) || record.value === null) return
   if (former && epoch === former.epoch && record.offset >= former.expected[channel]) landed[channel]++
   try {
     const event = decodeEvent(channel, record.value, record.headers.v)

@@ -1,7 +1,7 @@
 import { readRanges } from '../../../src/control/read-range.ts'
 import { decodeRegistry, type LeaseRecord, type StreamRecord } from '../../../src/control/records.ts'
 import { findTopic } from '../../../src/control/topics.ts'
-import { counts, emptyMemory, type ReaderMemory } from '../../../src/domain/reader-rules.ts'
+import { admit, emptyMemory, type ReaderMemory } from '../../../src/domain/reader-rules.ts'
 import type { RecordHeaders } from '../../../src/domain/record.ts'
 import type { Broker, StoredRecord } from '../../../src/ports/broker.ts'
 import { type LedgerTrade, readLedger } from '../ledger.ts'
@@ -110,7 +110,7 @@ async function readTrades(broker: Broker, topic: string): Promise<PublishedTrade
   const isThere = await readAll(broker, topic, (partition, { offset, headers, value }) => {
     const memory = memories.get(partition) ?? emptyMemory()
     memories.set(partition, memory)
-    if (!counts(memory, headers) || value === null) return
+    if (!admit(memory, headers) || value === null) return
     trades.push({ partition, offset, headers, trade: JSON.parse(decoder.decode(value)) as LedgerTrade })
   })
   return isThere ? trades : undefined

@@ -8,7 +8,7 @@ import { registryEntry } from '../../../src/control/records.ts'
 import { openRegistry } from '../../../src/control/registry.ts'
 import { ensureTopics, findTopic } from '../../../src/control/topics.ts'
 import { marketKey, type Status, type Trade } from '../../../src/domain/events.ts'
-import { counts, emptyMemory } from '../../../src/domain/reader-rules.ts'
+import { admit, emptyMemory } from '../../../src/domain/reader-rules.ts'
 import type { StoredRecord } from '../../../src/ports/broker.ts'
 import type { Meter } from '../../../src/ports/log.ts'
 import type { Source } from '../../../src/ports/source.ts'
@@ -147,7 +147,7 @@ export async function setUp(t: TestContext, streams: readonly string[] = ['app.a
       ({ partition, records: read }) => {
         const memory = memories.get(partition) ?? emptyMemory()
         memories.set(partition, memory)
-        for (const record of read) if (counts(memory, record.headers)) found.push({ ...record, partition })
+        for (const record of read) if (admit(memory, record.headers)) found.push({ ...record, partition })
       },
       NEVER,
     )

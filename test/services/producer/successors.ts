@@ -3,7 +3,7 @@ import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
 import { openControlBus } from '../../../src/control/bus.ts'
 import { openRegistry } from '../../../src/control/registry.ts'
 import { ensureTopics } from '../../../src/control/topics.ts'
-import { counts, emptyMemory } from '../../../src/domain/reader-rules.ts'
+import { admit, emptyMemory } from '../../../src/domain/reader-rules.ts'
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
 import { NAMES } from '../../names.ts'
 import { quietAlerts, quietLog, quietMeter } from '../../quiet.ts'
@@ -62,7 +62,7 @@ export async function setUp(t: TestContext) {
     for (const fetch of await reader.poll({ maxRecords: 1_000, waitMs: 0 }, NEVER)) {
       if (fetch.kind !== 'records') continue
       for (const { headers, value } of fetch.records)
-        if (counts(memory, headers) && value) bodies.push(JSON.parse(Buffer.from(value).toString()))
+        if (admit(memory, headers) && value) bodies.push(JSON.parse(Buffer.from(value).toString()))
     }
     await reader.close(AbortSignal.timeout(30_000))
     return bodies

@@ -108,7 +108,7 @@ export class FetchedBatches {
     const lastOffset = lastOffsetOf(this.#bytes, start)
     const before = into.length
     try {
-      if (this.#counts(start, lastOffset) && lastOffset >= this.nextOffset)
+      if (this.#admit(start, lastOffset) && lastOffset >= this.nextOffset)
         decodeRecords(this.#bytes, start, end, this.nextOffset, this.#headers, into)
     } catch (thrown) {
       into.length = before
@@ -128,8 +128,8 @@ export class FetchedBatches {
     return { offset, nextOffset, bytes: this.#bytes.subarray(start, end), reason }
   }
 
-  /** Follows which producers are in an aborted transaction; false for what no reader sees. */
-  #counts(start: number, lastOffset: number): boolean {
+  /** Takes note of aborted transactions, and gives whether readers see the batch. */
+  #admit(start: number, lastOffset: number): boolean {
     const attributes = this.#bytes.readInt16BE(start + AT.attributes)
     for (
       let next = this.#starting[0];
