@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { FEED_CHANNELS, type SourceKind } from './adapters/source/feed/source-kind.ts'
+import { SOURCE_NAMES, SOURCES } from './adapters/source/index.ts'
 import { listenHost, serverAddress, webAddress } from './config-network.ts'
 import { isWithin } from './control/names.ts'
 import { parseMarket } from './domain/market-names.ts'
@@ -30,6 +32,12 @@ const sourceDuration = (meaning: string) =>
     })
     .optional()
     .describe(meaning)
+
+/** What each source does where a wait is not set, for its description. */
+const usualOf = (wait: keyof SourceKind['usual']): string =>
+  Object.values(SOURCES)
+    .map(({ title, usual }) => `${title}: ${usual[wait] / 1_000}s`)
+    .join('; ')
 
 /** A duration that is chosen at each start where it is not set. */
 const chosenDuration = (meaning: string, leastMs: number) =>
@@ -116,10 +124,7 @@ export const configSchema = z.strictObject({
     .describe('What this process does.'),
   source: z
     .strictObject({
-      kind: z
-        .enum(['cryptocompare', 'coinbase'])
-        .default('cryptocompare')
-        .describe('Where the data comes from.'),
+      kind: z.enum(SOURCE_NAMES).default('cryptocompare').describe('Where the data comes from.'),
       url: webAddress('ws')
         .optional()
         .describe('Address of the WebSocket, where it is not the service itself.'),
@@ -127,12 +132,10 @@ export const configSchema = z.strictObject({
       markets: list(market)
         .default(DEFAULT_MARKETS)
         .describe('Markets to subscribe to, EXCHANGE:BASE-QUOTE.'),
-      channels: list(z.enum(['trade', 'quote', 'candle']))
+      channels: list(z.enum(FEED_CHANNELS))
         .default(['trade', 'quote'])
         .describe('Which kinds of events to subscribe to.'),
-      reconnect: sourceDuration(
-        'The shortest wait between two connects (CryptoCompare: 5s, its own rule; Coinbase: 1s).',
-      ),
+      reconnect: sourceDuration(`The shortest wait between two connects (${usualOf('reconnect')}).`),
       reconnectMax: sourceDuration(
         'The longest wait between two connects, and the wait after a refusal for too many calls (60s).',
       ),
@@ -140,7 +143,7 @@ export const configSchema = z.strictObject({
         'How long a new connection has until it delivers, and a REST call may take (10s).',
       ),
       staleAfter: sourceDuration(
-        'Silence, without even a heartbeat, after which a connection counts as dead (CryptoCompare: 135s; Coinbase: 10s).',
+        `Silence, without even a heartbeat, after which a connection counts as dead (${usualOf('staleAfter')}).`,
       ),
       fallbackAfter: sourceDuration(
         'How long the WebSocket may be down before REST polling begins, or the source counts as failed (10s).',

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { parse as parseYaml, YAMLParseError } from 'yaml'
 import type { z } from 'zod'
+import { SOURCE_NAMES, SOURCES, type SourceName } from './adapters/source/index.ts'
 import { type DatabaseAddress, splitAddress } from './config-address.ts'
 import { configSchema, entriesOf, environmentName, settingPaths } from './config-schema.ts'
 import { issueWords } from './domain/issue-words.ts'
@@ -10,8 +11,8 @@ import { type FieldError, TapelineError } from './errors.ts'
 type ParsedConfig = z.output<typeof configSchema>
 
 export interface Config extends ParsedConfig {
-  /** From CRYPTOCOMPARE_API_KEY only. */
-  readonly cryptoCompareKey: string | undefined
+  /** The keys of sources by their kinds, from the environment only. */
+  readonly sourceKeys: Readonly<Partial<Record<SourceName, string>>>
   /** From TAPELINE_BROKER_PASSWORD or broker.passwordFile; undefined with the embedded broker. */
   readonly brokerPassword: string | undefined
   /**
@@ -51,7 +52,7 @@ export function loadConfig({ file, environment, flags = {} }: ConfigSources): Co
   return {
     ...parsed.data,
     store: { ...store, url, queryUrl: queries?.url },
-    cryptoCompareKey: readKey(environment),
+    sourceKeys: readSourceKeys(environment),
     brokerPassword: isKafka
       ? readPassword('broker', 'passwordFile', broker.passwordFile, environment)
       : undefined,
@@ -186,14 +187,19 @@ function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason'
 }
 
-/** The key of CryptoCompare, without blanks round it; with one inside it is none. Raises CONFIG_INVALID. */
-function readKey(environment: ConfigSources['environment']): string | undefined {
-  const key = environment['CRYPTOCOMPARE_API_KEY']?.trim()
-  if (!key) return undefined
-  if (!/\s/.test(key)) return key
-  const remedy = 'Set it to the key alone.'
-  const message = 'has blanks or line breaks inside'
-  throw invalid([{ field: 'CRYPTOCOMPARE_API_KEY', value: NOT_SHOWN, message, remedy }])
+/** The keys that are set, without blanks round them; with one inside it is none. Raises CONFIG_INVALID. */
+function readSourceKeys(environment: ConfigSources['environment']): Config['sourceKeys'] {
+  const keys: Partial<Record<SourceName, string>> = {}
+  for (const name of SOURCE_NAMES) {
+    const field = SOURCES[name].key?.variable
+    const key = field && environment[field]?.trim()
+    if (!field || !key) continue
+    const remedy = 'Set it to the key alone.'
+    const message = 'has blanks or line breaks inside'
+    if (/\s/.test(key)) throw invalid([{ field, value: NOT_SHOWN, message, remedy }])
+    keys[name] = key
+  }
+  return keys
 }
 
 function parseApiKeys(text: string | undefined): Config['apiKeys'] {

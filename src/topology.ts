@@ -92,7 +92,7 @@ async function start(
   if (has('gateway')) await onServing?.(api)
   if (has('producer')) {
     const given = options.source?.(log)
-    const chosen = given ? { source: given, markets: [] } : createSource(config, log)
+    const chosen = given ? { source: given, markets: [] } : await createSource(config, log)
     source = chosen.source
     shards = await startProducerRole(foundation, chosen, signal)
   }

@@ -78,7 +78,7 @@ describe('where settings come from', () => {
     assert.equal(config.gateway.port, 8080)
     assert.deepEqual(config.roles, ['producer', 'coordinator', 'consumer-fixed', 'gateway'])
     assert.deepEqual(config.streams.standing, {})
-    assert.equal(config.cryptoCompareKey, undefined)
+    assert.deepEqual(config.sourceKeys, {})
     assert.deepEqual(config.apiKeys, [])
   })
 
@@ -327,12 +327,12 @@ describe('secrets', () => {
   })
 
   test("CryptoCompare's key comes from the environment", () => {
-    assert.equal(load({ environment: { CRYPTOCOMPARE_API_KEY: 'k' } }).cryptoCompareKey, 'k')
-    assert.equal(load({ environment: { CRYPTOCOMPARE_API_KEY: '' } }).cryptoCompareKey, undefined)
+    assert.equal(load({ environment: { CRYPTOCOMPARE_API_KEY: 'k' } }).sourceKeys.cryptocompare, 'k')
+    assert.equal(load({ environment: { CRYPTOCOMPARE_API_KEY: '' } }).sourceKeys.cryptocompare, undefined)
   })
 
   test('blanks and a line break round it are not a part of it', () => {
-    assert.equal(load({ environment: { CRYPTOCOMPARE_API_KEY: ' k\r\n' } }).cryptoCompareKey, 'k')
+    assert.equal(load({ environment: { CRYPTOCOMPARE_API_KEY: ' k\r\n' } }).sourceKeys.cryptocompare, 'k')
     const environment = { TAPELINE_BROKER_PASSWORD: 'a pw \n', TAPELINE_STORE_PASSWORD: 'pw\r\n' }
     const config = load({ yaml: servers, environment })
     assert.deepEqual([config.brokerPassword, config.storePassword], ['a pw ', 'pw'])
@@ -438,7 +438,7 @@ describe('secrets', () => {
     { environment: { TAPELINE_API_KEYS: SECRET } },
     { environment: { TAPELINE_API_KEYS: `desk:${SECRET},short:key` } },
     { environment: { TAPELINE_API_KEYS: `Upper:${SECRET}` } },
-    { yaml: `cryptoCompareKey: ${SECRET}` },
+    { yaml: `sourceKeys: ${SECRET}` },
     { yaml: `gateway: {apiKeys: [{name: desk, key: ${SECRET}}]}` },
     { yaml: 'log: {level: loud}', environment: { CRYPTOCOMPARE_API_KEY: SECRET } },
     { yaml: `store: {url: "postgres://u:${SECRET}@db/x"}` },

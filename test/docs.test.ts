@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { SOURCES } from '../src/adapters/source/index.ts'
 import { unknownCitations } from '../src/cli/docs/citations.ts'
 import { COUNTERS, GAUGES, TIMERS } from '../src/telemetry/metrics.ts'
 
@@ -50,6 +51,22 @@ describe('the pages', () => {
     for (const page of pages.filter((path) => path.includes('/docs/') && !path.endsWith('index.md'))) {
       const name = relative(join(ROOT, 'docs'), page).replace(/^decisions\/(?!README)/, '')
       assert.ok(index.includes(`(${name})`), name)
+    }
+  })
+
+  test('each source has its place on the page that it names, and a row in the table there', () => {
+    for (const [kind, { name, page, channels, key }] of Object.entries(SOURCES)) {
+      assert.equal(name, kind)
+      const [path = '', anchor = ''] = page.split('#')
+      const file = join(ROOT, 'docs', path)
+      assert.ok(anchorsOf(file).has(anchor), page)
+      const row = prose(file)
+        .split('\n')
+        .find((line) => line.startsWith(`| \`${kind}\` |`))
+      const [, , keyed, ...given] = row?.split('|').map((cell) => cell.trim()) ?? []
+      assert.equal(keyed, key ? 'yes' : 'no', `${kind}: key`)
+      const gives = (['trade', 'quote', 'candle'] as const).filter((_, column) => given[column] !== 'no')
+      assert.deepEqual(gives, channels, kind)
     }
   })
 

@@ -14,7 +14,7 @@ const SECRET_FIELDS = new Set([
   'brokerpassword',
   'storepassword',
   'querypassword',
-  'cryptocomparekey',
+  'sourcekeys',
   'passphrase',
   'secret',
   'token',

@@ -1,5 +1,5 @@
-import { createCoinbaseSource } from '../adapters/source/coinbase.ts'
-import { createCryptoCompareSource } from '../adapters/source/cryptocompare.ts'
+import { openSource } from '../adapters/source/feed/open-source.ts'
+import { SOURCES } from '../adapters/source/index.ts'
 import type { Config } from '../config.ts'
 import { marketKey } from '../domain/events.ts'
 import type { Offer } from '../domain/offer.ts'
@@ -27,17 +27,6 @@ function toMarket(text: string): Market {
   return { exchange: exchange.toLowerCase(), symbol }
 }
 
-/** What sources call the feed of a channel. */
-const FEEDS = { trade: 'trades', quote: 'quotes', candle: 'candles' } as const
-
-/** The settings that are set; what is left out, the source decides by the rules of its service. */
-function given<K extends string>(
-  settings: Readonly<Record<K, number | undefined>>,
-): Partial<Record<K, number>> {
-  const set = Object.entries(settings).filter(([, value]) => value !== undefined)
-  return Object.fromEntries(set) as Partial<Record<K, number>>
-}
-
 /** A source, and the markets that it is to be asked for: each by the producer that owns its shard. */
 export interface ChosenSource {
   readonly source: Source
@@ -45,72 +34,38 @@ export interface ChosenSource {
   readonly markets: readonly Market[]
 }
 
-/** The source that the configuration names. Raises CONFIG_INVALID where it lacks what it needs. */
-export function createSource(config: Config, log: Log): ChosenSource {
-  const markets = config.source.markets.map(toMarket)
-  switch (config.source.kind) {
-    case 'coinbase':
-      return {
-        source: openSource(config, log),
-        markets: markets.filter(({ exchange }) => exchange === 'coinbase'),
-      }
-    case 'cryptocompare':
-      return { source: openSource(config, log), markets }
+/** The source that the configuration names, without markets as yet. Raises CONFIG_INVALID where it lacks what it needs. */
+export async function createSource(config: Config, log: Log): Promise<ChosenSource> {
+  const kind = SOURCES[config.source.kind]
+  const apiKey = sourceKey(config)
+  if (kind.key && !apiKey) {
+    const { variable, remedy } = kind.key
+    const lack = `the source ${kind.name} needs a key, and ${variable} is not set`
+    throw new TapelineError('CONFIG_INVALID', lack, { remedy })
   }
+  const exchanges = config.source.markets.map((market) => market.slice(0, market.indexOf(':')))
+  const options = { settings: config.source, exchanges, log, now: clockMicros }
+  const source = await openSource(kind, { ...options, ...(apiKey !== undefined && { apiKey }) })
+  const markets = config.source.markets.map(toMarket)
+  return { source, markets: markets.filter(({ exchange }) => kind.exchanges?.includes(exchange) ?? true) }
+}
+
+/**
+ * The key for the source: empty where one is needed and not there, undefined where none is needed. Another server than the
+ * service's own takes any.
+ */
+export function sourceKey({ source, sourceKeys }: Config): string | undefined {
+  if (SOURCES[source.kind].key === undefined) return undefined
+  return sourceKeys[source.kind] ?? (source.url === undefined ? '' : 'simulator')
 }
 
 /** What the source gives: of its markets, those that its service does not refuse. */
 export function offerOf({ source, markets }: ChosenSource, config: Config): Offer {
   const refused = new Set(source.health().without.map(marketKey))
   const names = markets.map(marketKey).filter((market) => !refused.has(market))
-  const { kind, channels } = config.source
-  const given = channels.filter((channel) => kind !== 'coinbase' || channel !== 'candle')
-  return { channels: [...given, 'status'], markets: names }
-}
-
-/** Opens it without markets: it connects when it is asked for the first. */
-function openSource(config: Config, log: Log): Source {
-  const { kind, url, restUrl, channels } = config.source
-  const { reconnect, reconnectMax, timeout, staleAfter, fallbackAfter, pollEvery, maxSkew } = config.source
-  const timing = {
-    reconnect: given({ firstMs: reconnect, maxMs: reconnectMax }),
-    ...given({ timeoutMs: timeout, staleAfterMs: staleAfter, maxSkewMs: maxSkew }),
+  const { channels } = SOURCES[config.source.kind]
+  return {
+    channels: [...config.source.channels.filter((channel) => channels.includes(channel)), 'status'],
+    markets: names,
   }
-  switch (kind) {
-    case 'coinbase':
-      return createCoinbaseSource({
-        ...(url === undefined ? {} : { url }),
-        markets: [],
-        channels: channels.filter((channel) => channel !== 'candle').map((channel) => FEEDS[channel]),
-        ...timing,
-        ...given({ downAfterMs: fallbackAfter }),
-        log,
-        now: clockMicros,
-      })
-    case 'cryptocompare':
-      if (config.cryptoCompareKey === undefined && url === undefined) throw missingKey()
-      return createCryptoCompareSource({
-        ...(url === undefined ? {} : { url }),
-        ...(restUrl === undefined ? {} : { restUrl }),
-        apiKey: config.cryptoCompareKey ?? 'simulator',
-        markets: [],
-        channels: channels.map((channel) => FEEDS[channel]),
-        exchanges: config.source.markets.map((market) => market.slice(0, market.indexOf(':'))),
-        ...timing,
-        ...given({ fallbackAfterMs: fallbackAfter, pollEveryMs: pollEvery }),
-        log,
-        now: clockMicros,
-      })
-  }
-}
-
-function missingKey(): TapelineError {
-  return new TapelineError(
-    'CONFIG_INVALID',
-    'the source cryptocompare needs a key, and CRYPTOCOMPARE_API_KEY is not set',
-    {
-      remedy:
-        'Set CRYPTOCOMPARE_API_KEY; or use Coinbase without a key (--live); or a simulator (tapeline simulate, then --simulator URL).',
-    },
-  )
 }

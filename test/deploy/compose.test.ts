@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { z } from 'zod'
-import { CRYPTOCOMPARE_REST, CRYPTOCOMPARE_WEBSOCKET } from '../../src/adapters/source/cryptocompare.ts'
+import { cryptocompare } from '../../src/adapters/source/cryptocompare/source.ts'
 import { command as simulate } from '../../src/cli/simulate.ts'
 import { type Config, loadConfig } from '../../src/config.ts'
 import { ROLES } from '../../src/config-schema.ts'
@@ -156,8 +156,8 @@ describe('compose.yaml', () => {
     assert.equal(simulated.source.restUrl, 'http://simulator:8089')
     const real = configOf('tapeline', { ...SECRETS, CRYPTOCOMPARE_API_KEY: 'mine' })
     assert.deepEqual(
-      [real.source.url, real.source.restUrl, real.cryptoCompareKey],
-      [CRYPTOCOMPARE_WEBSOCKET, CRYPTOCOMPARE_REST, 'mine'],
+      [real.source.url, real.source.restUrl, real.sourceKeys.cryptocompare],
+      [cryptocompare.socket, cryptocompare.rest, 'mine'],
     )
   })
 

@@ -52,7 +52,7 @@ async function comeAndGo(
 
 test('Coinbase: markets that are not asked for any more leave nothing, not even where ids skip or are refused', async () => {
   const protocol = new CoinbaseProtocol({
-    channels: ['trades', 'quotes'],
+    channels: ['trade', 'quote'],
     outlet: quietOutlet(),
     redact: (text) => text,
   })
@@ -75,7 +75,7 @@ test('CryptoCompare: markets that are not asked for any more leave nothing, howe
   const outlet = quietOutlet()
   const names = new ExchangeNames([])
   const protocol = new CryptoCompareProtocol({
-    subscriptions: new Subscriptions(['trades', 'quotes', 'candles'], names, outlet),
+    subscriptions: new Subscriptions(['trade', 'quote', 'candle'], names, outlet),
     directory: { ask: () => false, close: ignore } as never,
     ...{ outlet, redact: (text: string) => text },
   })

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import { SOURCES } from '../../adapters/source/index.ts'
 import { configJsonSchema, configSchema, environmentName, settingPaths } from '../../config-schema.ts'
 
 /** The example that a user copies to `tapeline.yaml`; a test loads it. */
@@ -63,8 +64,18 @@ password in the configuration file or in \`--database\` is refused.
 |---|---|
 | \`TAPELINE_BROKER_PASSWORD\` | The password of \`broker.username\`. Or a file: \`broker.passwordFile\`. |
 | \`TAPELINE_STORE_PASSWORD\` | The password of the user in \`store.url\`. Or a file: \`store.passwordFile\`. \`TAPELINE_STORE_URL\` may have it too. |
-| \`CRYPTOCOMPARE_API_KEY\` | The key for the source \`cryptocompare\`. Not needed where \`source.url\` or \`--simulator\` names another server. |
+${sourceKeys()}
 | \`TAPELINE_API_KEYS\` | Who may call the API: \`NAME:KEY\`, more of them with commas. A name has lower-case letters, digits and \`-\`; a key has at least 8 characters and no space or comma. The name is the application; \`admin\` may do everything. Without keys the API answers this machine only. See [api.md](api.md#keys-and-who-may-call). |`
+
+function sourceKeys(): string {
+  const keys = Object.entries(SOURCES).flatMap(([name, { key }]) => (key ? [{ name, ...key }] : []))
+  return keys
+    .map(
+      ({ name, variable }) =>
+        `| \`${variable}\` | The key for the source \`${name}\`. Not needed where \`source.url\` or \`--simulator\` names another server. |`,
+    )
+    .join('\n')
+}
 
 /** `docs/configuration.md`: every setting by section, with its environment variable, values, default and meaning. */
 export function configurationPage(): string {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import type { WebSocket } from 'ws'
-import { type CoinbaseOptions, createCoinbaseSource } from '../../../src/adapters/source/coinbase.ts'
+import { coinbase } from '../../../src/adapters/source/coinbase/source.ts'
 import { checkEvent } from '../../../src/domain/event-codec.ts'
+import { type Opening, openOn } from './opened.ts'
 import { Service, sendFrame } from './service.ts'
-import { changesOf, eventsOf, failureOf, nowMicros, pull, recordingLog, until } from './waiting.ts'
+import { changesOf, eventsOf, failureOf, pull, until } from './waiting.ts'
 
 /** Recorded frames. */
 const MATCH = {
@@ -52,31 +53,15 @@ function answer(frame: Record<string, unknown>, socket: WebSocket): void {
   }
 }
 
-async function start(t: TestContext, symbols: readonly string[], changes: Partial<CoinbaseOptions> = {}) {
+async function start(t: TestContext, symbols: readonly string[], changes: Opening = {}) {
   const service = await Service.start(t, {
     received: answer,
   })
-  return { service, ...open(t, service, symbols, changes) }
+  return { service, ...(await open(t, service, symbols, changes)) }
 }
 
-function open(
-  t: TestContext,
-  service: Service,
-  symbols: readonly string[],
-  changes: Partial<CoinbaseOptions>,
-) {
-  const log = recordingLog()
-  const source = createCoinbaseSource({
-    url: service.url,
-    markets: symbols.map(market),
-    channels: ['trades', 'quotes'],
-    reconnect: { firstMs: 5, maxMs: 40 },
-    log,
-    now: nowMicros,
-    ...changes,
-  })
-  t.after(() => source.close())
-  return { source, log }
+function open(t: TestContext, service: Service, symbols: readonly string[], changes: Opening = {}) {
+  return openOn(t, coinbase, service, { markets: symbols.map(market), ...changes })
 }
 
 describe('Coinbase', () => {
@@ -218,7 +203,7 @@ describe('Coinbase', () => {
   })
 
   test('heartbeats of a quiet market keep the connection; silence makes it stale', async (t) => {
-    const { service, source } = await start(t, ['BTC-USD'], { staleAfterMs: 120 })
+    const { service, source } = await start(t, ['BTC-USD'], { staleAfter: 120 })
     await pull(source, 'it connects', (all) => changesOf(all).length === 1)
     const beat = {
       type: 'heartbeat',
@@ -259,7 +244,7 @@ describe('Coinbase', () => {
   })
 
   test('without a fallback next rejects when the service is away for too long, and recovers', async (t) => {
-    const { service, source } = await start(t, ['SKL-BTC'], { downAfterMs: 60 })
+    const { service, source } = await start(t, ['SKL-BTC'], { fallbackAfter: 60 })
     await pull(source, 'it connects', (all) => changesOf(all).length === 1)
     await service.stop()
     const error = await failureOf(source)
@@ -274,7 +259,7 @@ describe('Coinbase', () => {
     const service = await Service.start(t, {
       connected: (socket) => sendFrame(socket, { type: 'error', message: 'rate limit exceeded' }),
     })
-    const { source } = open(t, service, ['BTC-USD'], {})
+    const { source } = await open(t, service, ['BTC-USD'], {})
     assert.equal((await failureOf(source)).code, 'SOURCE_RATE_LIMITED')
   })
 })

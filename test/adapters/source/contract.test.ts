@@ -1,12 +1,13 @@
 import type { TestContext } from 'node:test'
-import { createCoinbaseSource } from '../../../src/adapters/source/coinbase.ts'
+import { coinbase } from '../../../src/adapters/source/coinbase/source.ts'
 import { createReplaySource } from '../../../src/adapters/source/replay.ts'
 import { isoMicros } from '../../../src/domain/time.ts'
 import { describeSource, type ScriptLine } from '../../contract/source.ts'
 import { writeCapture } from './captures.ts'
-import { openSource } from './cryptocompare-fixtures.ts'
+import { openCryptoCompare } from './cryptocompare-fixtures.ts'
+import { openOn } from './opened.ts'
 import { Service, sendFrame } from './service.ts'
-import { nowMicros, recordingLog } from './waiting.ts'
+import { recordingLog } from './waiting.ts'
 
 const GARBAGE = 'no frame of any protocol'
 
@@ -83,7 +84,7 @@ describeSource('cryptocompare', {
   open: async (t, { markets, lines }) => {
     const isSubscribe = (asked: object) => 'action' in asked && asked.action === 'SubAdd'
     const service = await playing(t, lines, { isSubscribe, frame: cryptoCompareFrame })
-    return openSource(t, service, { markets, channels: ['trades', 'quotes'] }).source
+    return (await openCryptoCompare(t, service, { markets, channels: ['trade', 'quote'] })).source
   },
 })
 
@@ -93,16 +94,7 @@ describeSource('coinbase', {
   idsRise: true,
   open: async (t, { markets, lines }) => {
     const service = await playing(t, lines, { isSubscribe: () => true, frame: coinbaseFrame })
-    const source = createCoinbaseSource({
-      url: service.url,
-      markets,
-      channels: ['trades', 'quotes'],
-      reconnect: { firstMs: 5, maxMs: 40 },
-      log: recordingLog(),
-      now: nowMicros,
-    })
-    t.after(() => source.close())
-    return source
+    return (await openOn(t, coinbase, service, { markets })).source
   },
 })
 

@@ -1,11 +1,8 @@
 import type { TestContext } from 'node:test'
-import {
-  type CryptoCompareOptions,
-  createCryptoCompareSource,
-} from '../../../src/adapters/source/cryptocompare.ts'
-import type { Market, Source } from '../../../src/ports/source.ts'
+import { cryptocompare } from '../../../src/adapters/source/cryptocompare/source.ts'
+import type { Market } from '../../../src/ports/source.ts'
+import { type Opening, openOn } from './opened.ts'
 import { Service, sendFrame } from './service.ts'
-import { nowMicros, recordingLog } from './waiting.ts'
 
 export const API_KEY = 'k3y-that-must-not-be-seen'
 
@@ -70,26 +67,10 @@ const COMPLETE = { TYPE: '16', MESSAGE: 'SUBSCRIBECOMPLETE' }
 const GONE = { TYPE: '17', MESSAGE: 'UNSUBSCRIBECOMPLETE' }
 
 /** Times for tests in which a way goes down. */
-export const QUICK = { timeoutMs: 500, fallbackAfterMs: 60 } as const
+export const QUICK = { timeout: 500, fallbackAfter: 60 } as const
 
-/** A source on a service that connects again quickly; it is closed at the end of the test. */
-export function openSource(t: TestContext, service: Service, changes: Partial<CryptoCompareOptions> = {}) {
-  const log = recordingLog()
-  const source: Source = createCryptoCompareSource({
-    url: service.url,
-    restUrl: service.restUrl,
-    apiKey: API_KEY,
-    markets: [BTC],
-    channels: ['trades', 'quotes', 'candles'],
-    reconnect: { firstMs: 5, maxMs: 40 },
-    timeoutMs: 10_000,
-    fallbackAfterMs: 10_000,
-    staleAfterMs: 10_000,
-    pollEveryMs: 10,
-    log,
-    now: nowMicros,
-    ...changes,
-  })
-  t.after(() => source.close())
-  return { source, log }
+/** CryptoCompare's source on a service that connects again quickly; it is closed at the end of the test. */
+export function openCryptoCompare(t: TestContext, service: Service, changes: Opening = {}) {
+  const usual = { apiKey: API_KEY, markets: [BTC], pollEvery: 10, staleAfter: 10_000 }
+  return openOn(t, cryptocompare, service, { ...usual, ...changes })
 }

@@ -6,7 +6,7 @@ import {
   ETH,
   HEARTBEAT,
   INDEX,
-  openSource,
+  openCryptoCompare,
   QUICK,
   startService,
   trade,
@@ -46,7 +46,7 @@ function assertSecret(log: RecordingLog, ...others: readonly unknown[]): void {
 describe('CryptoCompare: the connection', () => {
   test('every connect after which something may have been missed is marked, in its place', async (t) => {
     const service = await startService(t)
-    const { source } = openSource(t, service)
+    const { source } = await openCryptoCompare(t, service)
     await pull(source, 'the first connect', (all) => changesOf(all).length === 1)
     service.send(trade(1))
     await until('the trade is counted', () => source.health().counters.frames > 5)
@@ -67,7 +67,7 @@ describe('CryptoCompare: the connection', () => {
 
   test('a connection without heartbeat and data is stale; one with heartbeats alone is not', async (t) => {
     const service = await startService(t)
-    const { source } = openSource(t, service, { staleAfterMs: 120 })
+    const { source } = await openCryptoCompare(t, service, { staleAfter: 120 })
     await pull(source, 'it connects', (all) => changesOf(all).length === 1)
     const beats = setInterval(() => service.send(HEARTBEAT), 20)
     t.after(() => clearInterval(beats))
@@ -80,7 +80,7 @@ describe('CryptoCompare: the connection', () => {
 
   test('while nobody pulls memory is bounded, and the hole is marked where it is', async (t) => {
     const service = await startService(t)
-    const { source } = openSource(t, service, { queueCapacity: 100, channels: ['trades'] })
+    const { source } = await openCryptoCompare(t, service, { queueCapacity: 100, channels: ['trade'] })
     await until('it connects', () => source.health().way === 'websocket')
     service.send(...Array.from({ length: 500 }, (_, id) => trade(id)))
     await until('all frames came', () => source.health().counters.frames >= 502)
@@ -111,7 +111,7 @@ describe('CryptoCompare: the connection', () => {
       status: 401,
       body: { Data: {}, Err: { type: 2, message: `key ${API_KEY} is unknown`, http_status_code: 401 } },
     })
-    const { source, log } = openSource(t, service, QUICK)
+    const { source, log } = await openCryptoCompare(t, service, QUICK)
     const error = await failureOf(source)
     assert.equal(error.code, 'SOURCE_UNAUTHORIZED')
     assert.match(error.message, /websocket: UNAUTHORIZED.*; rest: refused with HTTP 401: key/)
@@ -127,8 +127,8 @@ describe('CryptoCompare: the connection', () => {
   ] as const) {
     test(`${name} is refused without showing it`, async (t) => {
       const service = await startService(t)
-      assert.throws(
-        () => openSource(t, service, { url: text }),
+      await assert.rejects(
+        () => openCryptoCompare(t, service, { url: text }),
         (error: Error & { code?: string }) =>
           error.code === 'CONFIG_INVALID' && !error.message.includes(API_KEY),
       )
@@ -138,7 +138,7 @@ describe('CryptoCompare: the connection', () => {
   test('close ends sockets and calls at once, also while nothing answers, and may be called again', async (t) => {
     const service = await startService(t)
     service.behaviour.hang = true
-    const { source } = openSource(t, service, { timeoutMs: 60_000, fallbackAfterMs: 1 })
+    const { source } = await openCryptoCompare(t, service, { timeout: 60_000, fallbackAfter: 1 })
     await until('both ways hang', () => service.upgrades.length > 0 && service.calls.length > 0)
     const pending = source.next({ maxItems: 1, lingerMs: 0, waitMs: 60_000 }, AbortSignal.timeout(60_000))
     await source.close()
@@ -189,7 +189,7 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
       const { connected, received } = service.behaviour
       service.behaviour.rest = rising()
       misbehave(service)
-      const { source } = openSource(t, service, { ...QUICK, timeoutMs: 100 })
+      const { source } = await openCryptoCompare(t, service, { ...QUICK, timeout: 100 })
       const polled = await pull(source, 'quotes by REST', (all) => eventsOf(all, 'quote').length >= 3)
       assert.deepEqual(changesOf(polled.slice(0, 1)), ['connected'], 'what is polled comes after the change')
       assert.equal(changesOf(polled).length, 1)
@@ -220,7 +220,11 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
             BTC: { USD: { ...ticker(1), BID: 'no number' } },
             ETH: { USD: 'no ticker' as unknown as object },
           })
-    const { source } = openSource(t, service, { ...QUICK, markets: [BTC, ETH, INDEX], channels: ['quotes'] })
+    const { source } = await openCryptoCompare(t, service, {
+      ...QUICK,
+      markets: [BTC, ETH, INDEX],
+      channels: ['quote'],
+    })
     const items = await pull(source, 'several rounds', () => service.calls.length >= 8)
     assert.deepEqual(
       eventsOf(items, 'quote').map(({ exchange, symbol, last }) => ({ exchange, symbol, last })),
@@ -240,7 +244,7 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
     service.behaviour.refuse = 503
     let price = 1
     service.behaviour.rest = () => raw({ BTC: { USD: ticker(price++) }, ETH: { USD: ticker(price++) } })
-    const { source } = openSource(t, service, { ...QUICK, channels: ['quotes'] })
+    const { source } = await openCryptoCompare(t, service, { ...QUICK, channels: ['quote'] })
     await pull(source, 'quotes of BTC', (all) => eventsOf(all, 'quote').length > 0)
     source.subscribe([ETH])
     await pull(source, 'quotes of ETH', (all) =>
@@ -266,7 +270,11 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
       }
       return raw(Object.fromEntries(bases.map((base) => [base, { USD: ticker(base.length) }])))
     }
-    const { source } = openSource(t, service, { ...QUICK, markets: [BTC, doge, ETH], channels: ['quotes'] })
+    const { source } = await openCryptoCompare(t, service, {
+      ...QUICK,
+      markets: [BTC, doge, ETH],
+      channels: ['quote'],
+    })
     const items = await pull(
       source,
       'both known markets',
@@ -292,7 +300,7 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
     const limit = { calls_made: { second: 30, minute: 40 }, max_calls: { second: 20, minute: 300 } }
     service.behaviour.rest = () =>
       failed(99, 'You are over your rate limit please upgrade your account!', limit)
-    const { source } = openSource(t, service, { ...QUICK, channels: ['quotes'] })
+    const { source } = await openCryptoCompare(t, service, { ...QUICK, channels: ['quote'] })
     const error = await failureOf(source)
     assert.equal(error.code, 'SOURCE_RATE_LIMITED')
     assert.equal(service.calls.length, 1)
@@ -304,7 +312,7 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
     const service = await startService(t)
     service.behaviour.refuse = 503
     service.behaviour.rest = rising()
-    const { source } = openSource(t, service, { ...QUICK, channels: ['quotes'] })
+    const { source } = await openCryptoCompare(t, service, { ...QUICK, channels: ['quote'] })
     await pull(source, 'quotes by REST', (all) => eventsOf(all, 'quote').length > 0)
     const limit = { calls_made: { second: 1, minute: 301 }, max_calls: { second: 20, minute: 300 } }
     service.behaviour.rest = () =>
@@ -324,7 +332,7 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
         'X-RateLimit-Reset-All': '300, 1;window=1, 30;window=60',
       },
     })
-    const { source } = openSource(t, service, { ...QUICK, channels: ['quotes'] })
+    const { source } = await openCryptoCompare(t, service, { ...QUICK, channels: ['quote'] })
     await pull(source, 'the first quote', (all) => eventsOf(all, 'quote').length === 1)
     const calls = service.calls.length
     const { items } = await source.next({ maxItems: 9, lingerMs: 0, waitMs: 200 }, AbortSignal.timeout(5_000))
@@ -342,9 +350,9 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
       const rows = [minute - 120, minute - 60, minute].map(row)
       return { body: { ...NO_HISTORY, Data: { Aggregated: false, Data: rows } } }
     }
-    const { source } = openSource(t, service, {
+    const { source } = await openCryptoCompare(t, service, {
       ...QUICK,
-      channels: ['candles'],
+      channels: ['candle'],
       now: () => minute * 1_000_000,
     })
     const first = await pull(source, 'two candles', (all) => eventsOf(all, 'candle').length === 2)
@@ -363,7 +371,7 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
 
   test('next rejects only while neither way delivers, and goes on when one does', async (t) => {
     const service = await startService(t)
-    const { source, log } = openSource(t, service, QUICK)
+    const { source, log } = await openCryptoCompare(t, service, QUICK)
     await pull(source, 'it connects', (all) => changesOf(all).length === 1)
     await service.stop()
     const error = await failureOf(source)
@@ -379,7 +387,7 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
 
   test('what arrived before both ways went down can still be pulled', async (t) => {
     const service = await startService(t)
-    const { source } = openSource(t, service, QUICK)
+    const { source } = await openCryptoCompare(t, service, QUICK)
     await pull(source, 'it connects', (all) => changesOf(all).length === 1)
     service.send(trade(1))
     await until('the trade arrived', () => source.health().counters.frames >= 6)
@@ -392,7 +400,7 @@ describe('CryptoCompare: REST while the WebSocket is down', () => {
 
   test('trades alone have no second way: the failure of the WebSocket is told', async (t) => {
     const service = await Service.start(t, { refuse: 401 })
-    const { source } = openSource(t, service, { channels: ['trades'] })
+    const { source } = await openCryptoCompare(t, service, { channels: ['trade'] })
     assert.equal((await failureOf(source)).code, 'SOURCE_UNAUTHORIZED')
     assert.equal(service.calls.length, 0)
   })

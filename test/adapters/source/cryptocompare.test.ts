@@ -6,7 +6,7 @@ import {
   ETH,
   HEARTBEAT,
   INDEX,
-  openSource,
+  openCryptoCompare,
   startService,
   TRADE,
   trade,
@@ -35,7 +35,7 @@ const END = {
 /** Sends frames and an end mark, and gives what arrived before the mark. */
 async function through(t: Parameters<typeof startService>[0], frames: readonly unknown[], changes = {}) {
   const service = await startService(t)
-  const opened = openSource(t, service, changes)
+  const opened = await openCryptoCompare(t, service, changes)
   await subscribed(service)
   service.send(...frames, END)
   const items = await pull(opened.source, 'the end mark arrives', (all) =>
@@ -387,7 +387,7 @@ describe('CryptoCompare: control messages', () => {
     const odd = ['BTCUSD', 'BTC~X-USD', '-USD']
     const { statuses, service } = await through(t, [], {
       markets: [...odd.map((symbol) => ({ exchange: 'coinbase', symbol })), BTC],
-      channels: ['trades'],
+      channels: ['trade'],
     })
     assert.deepEqual(
       statuses.map(({ symbol }) => symbol),
@@ -400,7 +400,7 @@ describe('CryptoCompare: control messages', () => {
     const many = Array.from({ length: 602 }, (_, i) => ({ exchange: 'kraken', symbol: `A${i}-USD` }))
     const { statuses, service, source } = await through(t, [], {
       markets: [BTC, ...many],
-      channels: ['trades'],
+      channels: ['trade'],
     })
     const first = service.received[0]?.['subs'] as string[]
     assert.equal(first.length, 600)
@@ -455,7 +455,7 @@ describe('CryptoCompare: markets at run time', () => {
 
   test('without a market nothing connects; with the last one gone the connection ends, and that is no failure', async (t) => {
     const service = await startService(t)
-    const { source } = openSource(t, service, { markets: [] })
+    const { source } = await openCryptoCompare(t, service, { markets: [] })
     assert.deepEqual(
       (await source.next({ maxItems: 1, lingerMs: 0, waitMs: 100 }, AbortSignal.timeout(5_000))).items,
       [],
@@ -495,7 +495,7 @@ describe('CryptoCompare: garbage', () => {
     const service = await startService(t)
     service.behaviour.connected = (socket) => sendFrame(socket, 'garbage')
     service.behaviour.received = () => undefined
-    const { source } = openSource(t, service, { channels: ['trades'], timeoutMs: 30 })
+    const { source } = await openCryptoCompare(t, service, { channels: ['trade'], timeout: 30 })
     await pull(
       source,
       'no connection is announced',

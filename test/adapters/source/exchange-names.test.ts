@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { BTC, openSource, startService, trade } from './cryptocompare-fixtures.ts'
+import { BTC, openCryptoCompare, startService, trade } from './cryptocompare-fixtures.ts'
 import { sendFrame } from './service.ts'
 import { changesOf, eventsOf, pull, until } from './waiting.ts'
 
@@ -23,9 +23,9 @@ describe("CryptoCompare's names of exchanges", () => {
       ...{ newplace: 'newplace', oddplace: 'OddPlace', cccagg: 'CCCAGG' },
     }
     const service = await startService(t)
-    openSource(t, service, {
+    openCryptoCompare(t, service, {
       markets: Object.keys(names).map((exchange) => ({ exchange, symbol: 'BTC-USD' })),
-      channels: ['quotes'],
+      channels: ['quote'],
       exchanges: ['OddPlace', 'KRAKEN'],
     })
     await until('all are asked for', () => service.received.length > 0)
@@ -49,9 +49,9 @@ describe("CryptoCompare's names of exchanges", () => {
       await refused.promise
       return list('Coinbase', 'KraKen')
     }
-    const { source } = openSource(t, service, {
+    const { source } = await openCryptoCompare(t, service, {
       markets: [BTC, { exchange: 'kraken', symbol: 'BTC-USD' }],
-      channels: ['trades'],
+      channels: ['trade'],
     })
     await until('both were refused', () => source.health().counters.frames >= 3)
     assert.deepEqual(source.health().without, [])
@@ -72,7 +72,7 @@ describe("CryptoCompare's names of exchanges", () => {
   test('frames find their market under the new name and under the one before', async (t) => {
     const service = await startService(t)
     service.behaviour.exchanges = () => list('COINBASE')
-    const { source } = openSource(t, service, { channels: ['trades'] })
+    const { source } = await openCryptoCompare(t, service, { channels: ['trade'] })
     await service.asked('the listed name', (frame) => String(frame['subs']) === '0~COINBASE~BTC~USD')
     await pull(source, 'it connects', (all) => changesOf(all).length > 0)
     service.send(trade(1, { M: 'COINBASE' }), trade(2, { M: 'Coinbase' }))
@@ -94,7 +94,7 @@ describe("CryptoCompare's names of exchanges", () => {
       await listed.promise
       return list('Coinbase')
     }
-    const { source } = openSource(t, service, { channels: ['trades'] })
+    const { source } = await openCryptoCompare(t, service, { channels: ['trade'] })
     await until('it was refused', () => source.health().counters.frames >= 2)
     service.cut()
     await until('it was refused on the next connection', () => source.health().counters.frames >= 4)
@@ -107,7 +107,7 @@ describe("CryptoCompare's names of exchanges", () => {
   test('a list that does not come is asked for once a minute at most, and stops nothing', async (t) => {
     const service = await startService(t)
     service.behaviour.exchanges = () => ({ status: 503, body: 'no list' })
-    const { source } = openSource(t, service, { channels: ['trades'] })
+    const { source } = await openCryptoCompare(t, service, { channels: ['trade'] })
     for (let round = 1; round <= 3; round++) {
       await pull(source, 'it connects', (all) => changesOf(all).includes('connected+'))
       service.cut()

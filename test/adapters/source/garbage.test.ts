@@ -2,12 +2,21 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { WebSocket } from 'ws'
-import { createCoinbaseSource } from '../../../src/adapters/source/coinbase.ts'
+import { coinbase } from '../../../src/adapters/source/coinbase/source.ts'
 import { checkEvent } from '../../../src/domain/event-codec.ts'
 import type { Source, SourceItem } from '../../../src/ports/source.ts'
-import { BTC, ETH, HEARTBEAT, openSource, startService, TRADE, WELCOME } from './cryptocompare-fixtures.ts'
+import {
+  BTC,
+  ETH,
+  HEARTBEAT,
+  openCryptoCompare,
+  startService,
+  TRADE,
+  WELCOME,
+} from './cryptocompare-fixtures.ts'
+import { openOn } from './opened.ts'
 import { Service, sendFrame } from './service.ts'
-import { eventsOf, nowMicros, recordingLog, until } from './waiting.ts'
+import { eventsOf, until } from './waiting.ts'
 
 const FRAMES = 10_000
 
@@ -119,7 +128,7 @@ describe('random frames', () => {
       },
     ]
     const service = await startService(t)
-    const { source } = openSource(t, service, { markets: [BTC, ETH] })
+    const { source } = await openCryptoCompare(t, service, { markets: [BTC, ETH] })
     const sent = randomFrames(valid, seed)
     const items = await feed(source, service, sent, { ...TRADE, ID: 'last' }, 'last')
     assertValid(items)
@@ -141,14 +150,8 @@ describe('random frames', () => {
     ]
     const confirm = (_: unknown, socket: WebSocket) => sendFrame(socket, valid[3])
     const service = await Service.start(t, { received: confirm })
-    const source = createCoinbaseSource({
-      url: service.url,
-      markets: [{ exchange: 'coinbase', symbol: product_id }],
-      channels: ['trades', 'quotes'],
-      log: recordingLog(),
-      now: nowMicros,
-    })
-    t.after(() => source.close())
+    const markets = [{ exchange: 'coinbase', symbol: product_id }]
+    const { source } = await openOn(t, coinbase, service, { markets, reconnect: 1_000 })
     const items = await feed(
       source,
       service,

@@ -1,21 +1,22 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
-import { type CoinbaseOptions, createCoinbaseSource } from '../../../src/adapters/source/coinbase.ts'
+import { coinbase } from '../../../src/adapters/source/coinbase/source.ts'
 import type { Source } from '../../../src/ports/source.ts'
-import { API_KEY, BTC, ETH, openSource, startService, trade } from './cryptocompare-fixtures.ts'
+import { API_KEY, BTC, ETH, openCryptoCompare, startService, trade } from './cryptocompare-fixtures.ts'
+import { type Opening, openOn } from './opened.ts'
 import { Service, sendFrame } from './service.ts'
-import { changesOf, eventsOf, failureOf, nowMicros, pull, recordingLog, until } from './waiting.ts'
+import { changesOf, eventsOf, failureOf, pull, until } from './waiting.ts'
 
 function product(symbol: string) {
   return { exchange: 'coinbase', symbol }
 }
 
 /** A Coinbase that answers the first subscribe with these frames, and no other. */
-async function coinbase(
+async function refusing(
   t: TestContext,
   symbols: readonly string[],
   answers: readonly unknown[],
-  changes: Partial<CoinbaseOptions> = {},
+  changes: Opening = {},
 ) {
   let isAnswered = false
   const service = await Service.start(t, {
@@ -25,18 +26,8 @@ async function coinbase(
       for (const frame of answers) sendFrame(socket, frame)
     },
   })
-  const log = recordingLog()
-  const source = createCoinbaseSource({
-    url: service.url,
-    markets: symbols.map(product),
-    channels: ['trades', 'quotes'],
-    reconnect: { firstMs: 5, maxMs: 60_000 },
-    log,
-    now: nowMicros,
-    ...changes,
-  })
-  t.after(() => source.close())
-  return { service, source, log }
+  const markets = symbols.map(product)
+  return { service, ...(await openOn(t, coinbase, service, { markets, reconnectMax: 60_000, ...changes })) }
 }
 
 function failed(reason: string) {
@@ -64,7 +55,7 @@ describe('who is accused: Coinbase', () => {
     const error = failed('OLDA-USD is delisted')
     const trades = [1, 2, 3].map((id) => match('KEEP-USD', id))
     const answers = [error, error, error, subscriptions('KEEP-USD'), ...trades]
-    const { service, source } = await coinbase(t, ['OLDA-USD', 'KEEP-USD'], answers)
+    const { service, source } = await refusing(t, ['OLDA-USD', 'KEEP-USD'], answers)
     assert.deepEqual(await reports(source, 3), [
       'OLDA-USD disconnected MARKET_UNKNOWN: Failed to subscribe: OLDA-USD is delisted',
     ])
@@ -81,13 +72,13 @@ describe('who is accused: Coinbase', () => {
 
   test('a product that the answer to its subscribe leaves out is reported, once', async (t) => {
     const answers = [subscriptions('KEEP-USD'), subscriptions('KEEP-USD'), match('KEEP-USD', 1)]
-    const { source } = await coinbase(t, ['KEEP-USD', 'LOST-USD', 'GONE-USD'], answers)
+    const { source } = await refusing(t, ['KEEP-USD', 'LOST-USD', 'GONE-USD'], answers)
     const why = 'disconnected MARKET_UNKNOWN: the answer `subscriptions` does not name it'
     assert.deepEqual(await reports(source, 1), [`LOST-USD ${why}`, `GONE-USD ${why}`])
   })
 
   test('answers are matched by what they name, whatever their order', async (t) => {
-    const { service, source } = await coinbase(t, ['KEEP-USD'], [subscriptions('KEEP-USD')])
+    const { service, source } = await refusing(t, ['KEEP-USD'], [subscriptions('KEEP-USD')])
     await pull(source, 'it connects', (all) => changesOf(all).length === 1)
     source.subscribe([product('ONE-USD')])
     source.subscribe([product('TWO-USD')])
@@ -106,7 +97,7 @@ describe('who is accused: Coinbase', () => {
   })
 
   test('a subscribe of which nothing was taken is reported a moment later', async (t) => {
-    const { service, source } = await coinbase(t, ['KEEP-USD'], [subscriptions('KEEP-USD')])
+    const { service, source } = await refusing(t, ['KEEP-USD'], [subscriptions('KEEP-USD')])
     await pull(source, 'it connects', (all) => changesOf(all).length === 1)
     source.subscribe([product('LOST-USD'), product('LATE-USD')])
     await until('it is asked for', () => service.received.length === 2)
@@ -120,8 +111,9 @@ describe('who is accused: Coinbase', () => {
 
   test('a market that stops being listed while it runs is reported once, also over a reconnect; its return is told', async (t) => {
     const first = [subscriptions('KEEP-USD', 'GONE-USD'), match('KEEP-USD', 1)]
-    const { service, source } = await coinbase(t, ['KEEP-USD', 'GONE-USD'], first, {
-      reconnect: { firstMs: 5, maxMs: 20 },
+    const { service, source } = await refusing(t, ['KEEP-USD', 'GONE-USD'], first, {
+      reconnect: 5,
+      reconnectMax: 20,
     })
     assert.deepEqual(await reports(source, 1), [])
     service.send(failed('GONE-USD is delisted'), failed('GONE-USD is delisted'), match('KEEP-USD', 2))
@@ -151,7 +143,7 @@ describe('who is accused: Coinbase', () => {
     test(`a general refusal accuses nobody and is the error of the producer: ${reason}`, async (t) => {
       const error = failed(reason)
       const answers = [error, error, error]
-      const { service, source } = await coinbase(t, ['ONE-USD', 'TWO-USD'], answers, { timeoutMs: 100 })
+      const { service, source } = await refusing(t, ['ONE-USD', 'TWO-USD'], answers, { timeout: 100 })
       const failure = await failureOf(source)
       assert.deepEqual([failure.code, failure.message], [code, `websocket: Failed to subscribe: ${reason}`])
       await until('the connection had its time', () => service.sockets.length === 0)
@@ -170,16 +162,11 @@ describe('the words of a service', () => {
         socket.close(1000, 'this host\u202e name\u0000 is\nretired')
       },
     })
-    const log = recordingLog()
-    const source = createCoinbaseSource({
-      url: service.url,
+    const { source, log } = await openOn(t, coinbase, service, {
       markets: [product('KEEP-USD')],
-      channels: ['trades'],
-      reconnect: { firstMs: 5, maxMs: 20 },
-      log,
-      now: nowMicros,
+      channels: ['trade'],
+      reconnectMax: 20,
     })
-    t.after(() => source.close())
     const words = 'closed by the other side (1000): this host name is retired'
     const failure = await failureOf(source)
     assert.equal(failure.message, `websocket: ${words}`)
@@ -198,7 +185,7 @@ describe('the words of a service', () => {
   ] as const) {
     test(`a refused upgrade says what its body says: ${name}`, async (t) => {
       const service = await Service.start(t, { refuse: 403, refusal: body })
-      const { source } = openSource(t, service, { channels: ['trades'] })
+      const { source } = await openCryptoCompare(t, service, { channels: ['trade'] })
       const { code, message } = await failureOf(source)
       assert.equal(code, 'SOURCE_UNAUTHORIZED')
       assert.equal(message, `websocket: refused with HTTP 403${words === undefined ? '' : `: ${words}`}`)
@@ -211,7 +198,7 @@ describe('the words of a service', () => {
     const service = await Service.start(t, { refuse: 400, refusal: body })
     const url = new URL(service.url)
     url.searchParams.set('token', secret)
-    const { source, log } = await coinbase(t, ['ONE-USD'], [], { url: url.href })
+    const { source, log } = await refusing(t, ['ONE-USD'], [], { url: url.href })
     await until('it failed', () => source.health().failure !== undefined)
     const shown = JSON.stringify([source.health(), log.lines])
     assert.ok(!shown.includes('p4ss'), shown)
@@ -229,7 +216,7 @@ describe('who is accused: CryptoCompare', () => {
 
   test('one refused channel is named; the market is not called unknown', async (t) => {
     const service = await startService(t)
-    const { source } = openSource(t, service, { channels: ['trades', 'candles'] })
+    const { source } = await openCryptoCompare(t, service, { channels: ['trade', 'candle'] })
     await pull(source, 'it connects', (all) => changesOf(all).length === 1)
     service.send(refused('24~Coinbase~BTC~USD~m'), refused('24~Coinbase~BTC~USD~m'), trade(1))
     const items = await pull(source, 'a report', (all) => eventsOf(all, 'status').length > 0)
@@ -242,7 +229,7 @@ describe('who is accused: CryptoCompare', () => {
 
   test('a market of which every channel is refused is unknown, and reported once; the others go on', async (t) => {
     const service = await startService(t)
-    const { source } = openSource(t, service, { markets: [BTC, ETH] })
+    const { source } = await openCryptoCompare(t, service, { markets: [BTC, ETH] })
     await pull(source, 'it connects', (all) => changesOf(all).length === 1)
     const subs = ['0~Coinbase~ETH~USD', '2~Coinbase~ETH~USD', '24~Coinbase~ETH~USD~m']
     service.send(...subs.map(refused), ...subs.map(refused), trade(1))
@@ -261,7 +248,7 @@ describe('who is accused: CryptoCompare', () => {
         INFO: 'the key has expired',
       })
     service.behaviour.rest = () => ({ status: 503, body: {} })
-    const { source } = openSource(t, service, { channels: ['quotes'] })
+    const { source } = await openCryptoCompare(t, service, { channels: ['quote'] })
     const { code, message } = await failureOf(source)
     assert.equal(code, 'SOURCE_UNAUTHORIZED')
     assert.match(message, /INVALID_PARAMETER: the key has expired \(api_key\); rest: refused with HTTP 503/)
@@ -280,10 +267,10 @@ describe('who is accused: CryptoCompare', () => {
       service.behaviour.rest = () => ({
         body: { Response: 'Error', Message, HasWarning: false, Type: 1, Data: {} },
       })
-      const { source } = openSource(t, service, {
-        channels: ['quotes', 'candles'],
+      const { source } = await openCryptoCompare(t, service, {
+        channels: ['quote', 'candle'],
         markets: [BTC, ETH],
-        timeoutMs: 100,
+        timeout: 400,
       })
       const { code, message } = await failureOf(source)
       assert.equal(code, Message.startsWith('Something') ? 'SOURCE_STALE' : 'SOURCE_UNAUTHORIZED')

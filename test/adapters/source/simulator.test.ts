@@ -3,24 +3,18 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import {
-  type CryptoCompareOptions,
-  createCryptoCompareSource,
-} from '../../../src/adapters/source/cryptocompare.ts'
+import { cryptocompare } from '../../../src/adapters/source/cryptocompare/source.ts'
 import { checkEvent } from '../../../src/domain/event-codec.ts'
 import type { Trade } from '../../../src/domain/events.ts'
 import { type SimulatorOptions, startSimulator } from '../../../src/simulator/simulator.ts'
 import { API_KEY } from './cryptocompare-fixtures.ts'
-import { changesOf, eventsOf, failureOf, nowMicros, pull, recordingLog } from './waiting.ts'
+import { type Opening, openOn } from './opened.ts'
+import { changesOf, eventsOf, failureOf, pull } from './waiting.ts'
 
 const MARKETS = ['coinbase:BTC-USD', 'kraken:ETH-USD']
 
 /** A simulator and a source on it. */
-async function start(
-  t: TestContext,
-  simulated: Partial<SimulatorOptions> = {},
-  changes: Partial<CryptoCompareOptions> = {},
-) {
+async function start(t: TestContext, simulated: Partial<SimulatorOptions> = {}, changes: Opening = {}) {
   const simulator = await startSimulator({
     seed: 1,
     rate: 500,
@@ -29,24 +23,16 @@ async function start(
     ...simulated,
   })
   t.after(() => simulator.close())
-  const source = createCryptoCompareSource({
-    url: simulator.websocketUrl,
-    restUrl: simulator.url,
+  const service = { url: simulator.websocketUrl, restUrl: simulator.url }
+  const { source } = await openOn(t, cryptocompare, service, {
     apiKey: API_KEY,
     markets: MARKETS.map((name) => {
       const [exchange = '', symbol = ''] = name.split(':')
       return { exchange, symbol }
     }),
-    channels: ['trades', 'quotes', 'candles'],
-    reconnect: { firstMs: 20, maxMs: 100 },
-    timeoutMs: 300,
-    fallbackAfterMs: 100,
-    pollEveryMs: 50,
-    log: recordingLog(),
-    now: nowMicros,
+    ...{ reconnect: 20, reconnectMax: 100, timeout: 300, fallbackAfter: 100, pollEvery: 50 },
     ...changes,
   })
-  t.after(() => source.close())
   return { simulator, source }
 }
 
@@ -61,7 +47,7 @@ describe('CryptoCompare against the simulator', () => {
     const ledger = join(folder, 'ledger')
     const misbehave = ['duplicate', 'out-of-order', 'garbage']
     // A connection that is slow to begin must not be given up: what it misses is not repeated.
-    const patient = { timeoutMs: 10_000, fallbackAfterMs: 10_000 }
+    const patient = { timeout: 10_000, fallbackAfter: 10_000 }
     const { simulator, source } = await start(t, { ledger, events: 1_000, rate: 5_000, misbehave }, patient)
     const ids = new Set<string>()
     const items = await pull(source, 'all trades arrive', (all) => {
@@ -110,7 +96,7 @@ describe('CryptoCompare against the simulator', () => {
     ['429', 'SOURCE_RATE_LIMITED'],
   ] as const) {
     test(`${mode}: next rejects with ${code}, and trades come again when it is over`, async (t) => {
-      const changes = { staleAfterMs: 200, channels: ['trades'] } as const
+      const changes = { staleAfter: 200, channels: ['trade'] } as const
       const { simulator, source } = await start(t, { heartbeatSeconds: 0.05 }, changes)
       await connected(source)
       await simulator.misbehave([mode])
@@ -122,7 +108,7 @@ describe('CryptoCompare against the simulator', () => {
     })
 
     test(`ws-${mode}: quotes come by REST, and by WebSocket again when it is over`, async (t) => {
-      const { simulator, source } = await start(t, { heartbeatSeconds: 0.05 }, { staleAfterMs: 200 })
+      const { simulator, source } = await start(t, { heartbeatSeconds: 0.05 }, { staleAfter: 200 })
       await connected(source)
       await simulator.misbehave([`ws-${mode}`])
       await pull(source, 'REST delivers', () => source.health().way === 'rest')

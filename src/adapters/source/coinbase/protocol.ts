@@ -2,14 +2,13 @@ import { type Countdown, startTimer, type Timer } from '../../../async/timers.ts
 import { canonicalSymbol } from '../../../domain/market-names.ts'
 import type { Market } from '../../../ports/source.ts'
 import type { FeedProtocol, FrameMeaning, MarketsChange, Outlet } from '../feed/feed-protocol.ts'
+import type { FeedChannel } from '../feed/source-kind.ts'
 import { readFrameText } from '../feed/text.ts'
 import { TradeSequences } from '../feed/trade-sequence.ts'
 import { refusalInWords, shownWords } from '../feed/words.ts'
 import { type CoinbaseFrame, CoinbaseReader, EXCHANGE } from './frames.ts'
 
-export type CoinbaseChannel = 'trades' | 'quotes'
-
-const CHANNEL_NAMES: Readonly<Record<CoinbaseChannel, string>> = { trades: 'matches', quotes: 'ticker' }
+const CHANNEL_NAMES: Readonly<Partial<Record<FeedChannel, string>>> = { trade: 'matches', quote: 'ticker' }
 
 /** How long after an answer that names none of them the products of a subscribe may still be named, or sent. */
 const SETTLE_MS = 2_000
@@ -20,7 +19,7 @@ const OMITTED = 'MARKET_UNKNOWN: the answer `subscriptions` does not name it'
 const WAKE_MS = 1_000
 
 interface ProtocolOptions {
-  readonly channels: readonly CoinbaseChannel[]
+  readonly channels: readonly FeedChannel[]
   readonly outlet: Outlet
   /** Takes secrets out of what the service says. */
   readonly redact: (text: string) => string
@@ -52,7 +51,7 @@ export class CoinbaseProtocol implements FeedProtocol {
 
   constructor(options: ProtocolOptions) {
     this.#options = options
-    this.#channels = [...options.channels.map((channel) => CHANNEL_NAMES[channel]), 'heartbeat']
+    this.#channels = [...options.channels.flatMap((channel) => CHANNEL_NAMES[channel] ?? []), 'heartbeat']
     const { tally, maxSkewMs } = options.outlet
     this.#reader = new CoinbaseReader((symbol) => this.#symbols.has(symbol), tally, maxSkewMs)
     // What is passed on after the end of a connection proves nothing about the next one.

@@ -2,8 +2,9 @@ import { pause } from '../../../async/timers.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
 import type { Fallback, Outlet } from '../feed/feed-protocol.ts'
+import type { FeedChannel } from '../feed/source-kind.ts'
 import type { Prices, RestClient } from './rest-client.ts'
-import type { CryptoCompareChannel, Subscriptions, WantedMarket } from './subscriptions.ts'
+import type { Subscriptions, WantedMarket } from './subscriptions.ts'
 
 const MINUTE_US = 60_000_000
 
@@ -22,7 +23,7 @@ const UNKNOWN_MS = 600_000
 
 const NOTHING_KNOWN = new TapelineError('SOURCE_UNAVAILABLE', 'rest: none of the markets is known')
 
-type PolledChannel = 'quote' | 'candle'
+type PolledChannel = Exclude<FeedChannel, 'trade'>
 
 /** Whether the service gave what was asked for. */
 type Call = (signal: AbortSignal) => Promise<boolean>
@@ -30,7 +31,7 @@ type Call = (signal: AbortSignal) => Promise<boolean>
 interface RestPollingOptions {
   readonly client: RestClient
   readonly subscriptions: Subscriptions
-  readonly channels: readonly CryptoCompareChannel[]
+  readonly channels: readonly FeedChannel[]
   readonly outlet: Outlet
   readonly pollEveryMs: number
   readonly log: Log
@@ -44,7 +45,7 @@ interface RestPollingOptions {
  */
 export class RestPolling implements Fallback {
   readonly #options: RestPollingOptions
-  readonly #channels: PolledChannel[] = []
+  readonly #channels: readonly PolledChannel[]
   /** Exchanges that must be asked for each quote currency alone: not all of their bases trade in all quotes. */
   readonly #byQuote = new Set<string>()
   /** When the service did not know a market of a channel, in milliseconds of the process. */
@@ -61,8 +62,7 @@ export class RestPolling implements Fallback {
 
   constructor(options: RestPollingOptions) {
     this.#options = options
-    if (options.channels.includes('quotes')) this.#channels.push('quote')
-    if (options.channels.includes('candles')) this.#channels.push('candle')
+    this.#channels = options.channels.filter((channel) => channel !== 'trade')
   }
 
   get delivering(): boolean {

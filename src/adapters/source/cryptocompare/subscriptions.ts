@@ -1,12 +1,11 @@
 import type { Market } from '../../../ports/source.ts'
 import type { Outlet } from '../feed/feed-protocol.ts'
+import type { FeedChannel } from '../feed/source-kind.ts'
 import { TradeOrder } from '../feed/trade-order.ts'
 import { CandleState } from './candles.ts'
 import { AGGREGATE, type ExchangeNames } from './exchange-names.ts'
 import { TickerState } from './tickers.ts'
 import { ContentOrdinals } from './trades.ts'
-
-export type CryptoCompareChannel = 'trades' | 'quotes' | 'candles'
 
 /** How many subscriptions the service takes on one socket (documented for a free key; its 429 may name another). */
 const MOST_SUBSCRIPTIONS = 600
@@ -38,7 +37,7 @@ export interface WantedMarket {
 
 /** Which markets are asked for, which of them have a place on the socket, and how frames find them. */
 export class Subscriptions {
-  readonly #channels: readonly CryptoCompareChannel[]
+  readonly #channels: readonly FeedChannel[]
   readonly #outlet: Outlet
   readonly #names: ExchangeNames
   readonly #wanted = new Map<string, WantedMarket>()
@@ -48,7 +47,7 @@ export class Subscriptions {
   #held: (() => void)[] | undefined
   #limit = MOST_SUBSCRIPTIONS
 
-  constructor(channels: readonly CryptoCompareChannel[], names: ExchangeNames, outlet: Outlet) {
+  constructor(channels: readonly FeedChannel[], names: ExchangeNames, outlet: Outlet) {
     this.#channels = channels
     this.#names = names
     this.#outlet = outlet
@@ -241,13 +240,13 @@ function canonical(market: Market): Market {
   return { exchange: market.exchange.toLowerCase(), symbol: market.symbol.toUpperCase() }
 }
 
-function subscription(channel: CryptoCompareChannel, isAggregate: boolean, pair: string): readonly string[] {
+function subscription(channel: FeedChannel, isAggregate: boolean, pair: string): readonly string[] {
   switch (channel) {
-    case 'trades':
+    case 'trade':
       return isAggregate ? [] : [`0~${pair}`]
-    case 'quotes':
+    case 'quote':
       return [`${isAggregate ? 5 : 2}~${pair}`]
-    case 'candles':
+    case 'candle':
       return [`24~${pair}~m`]
   }
 }

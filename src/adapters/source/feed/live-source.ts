@@ -20,7 +20,7 @@ import { Watchdog } from './watchdog.ts'
 /** What a service complains of is logged once in this time. */
 const COMPLAIN_EVERY_MS = 60_000
 
-export interface LiveSourceOptions {
+interface LiveSourceOptions {
   readonly name: string
   readonly link: Omit<LinkOptions, 'redact'>
   /** Silence of a delivering connection that makes it stale, in milliseconds. */
@@ -53,7 +53,7 @@ export class LiveSource implements Source {
   #fallbackAnnounced = false
   #closing: Promise<void> | undefined
 
-  constructor(options: LiveSourceOptions, markets: readonly Market[]) {
+  constructor(options: LiveSourceOptions) {
     this.name = options.name
     this.#options = options
     this.#log = options.log
@@ -99,7 +99,6 @@ export class LiveSource implements Source {
     })
     this.#protocol = protocol
     this.#fallback = fallback
-    this.subscribe(markets)
   }
 
   async next(options: NextOptions, signal: AbortSignal): Promise<SourceBatch> {

@@ -1,0 +1,17 @@
+import type { SourceKind } from '../feed/source-kind.ts'
+
+/** Coinbase Exchange's public WebSocket feed, without a key: trades and quotes. */
+export const coinbase: SourceKind = {
+  name: 'coinbase',
+  title: 'Coinbase',
+  page: 'sources.md#coinbase-exchange',
+  channels: ['trade', 'quote'],
+  exchanges: ['coinbase'],
+  socket: 'wss://ws-feed.exchange.coinbase.com',
+  // A heartbeat comes every second for each product; a service that is late by a few is not gone.
+  usual: { reconnect: 1_000, staleAfter: 10_000 },
+  async load() {
+    const { CoinbaseProtocol } = await import('./protocol.ts')
+    return (parts) => ({ protocol: new CoinbaseProtocol(parts) })
+  },
+}

@@ -1,0 +1,37 @@
+import type { Source } from '../../../ports/source.ts'
+import { QUEUE_CAPACITY } from './arrival-queue.ts'
+import { LiveSource } from './live-source.ts'
+import { addressesOf, type SourceKind, type SourceOptions, USUAL } from './source-kind.ts'
+import { redactor, secretsOf } from './words.ts'
+
+/** Opens a source without markets: it connects when it is asked for the first. Raises CONFIG_INVALID where an address is none. */
+export async function openSource(kind: SourceKind, options: SourceOptions): Promise<Source> {
+  const { settings, apiKey, exchanges, queueCapacity = QUEUE_CAPACITY, now } = options
+  const ways = await kind.load()
+  const { socket, rest } = addressesOf(kind, settings, apiKey)
+  const log = options.log.child({ source: kind.name })
+  const redact = redactor([apiKey ?? '', ...secretsOf(socket), ...(rest ? secretsOf(rest) : [])])
+  const timeoutMs = settings.timeout ?? USUAL.timeout
+  const parts = {
+    ...{ channels: settings.channels.filter((channel) => kind.channels.includes(channel)), rest, timeoutMs },
+    ...{ pollEveryMs: settings.pollEvery ?? USUAL.pollEvery, log, redact },
+    ...(apiKey !== undefined && { apiKey }),
+    ...(exchanges && { exchanges }),
+  }
+  return new LiveSource({
+    name: kind.name,
+    link: {
+      address: socket,
+      reconnect: {
+        firstMs: settings.reconnect ?? kind.usual.reconnect,
+        maxMs: settings.reconnectMax ?? USUAL.reconnectMax,
+      },
+      connectTimeoutMs: timeoutMs,
+      downAfterMs: settings.fallbackAfter ?? USUAL.fallbackAfter,
+    },
+    staleAfterMs: settings.staleAfter ?? kind.usual.staleAfter,
+    maxSkewMs: settings.maxSkew ?? USUAL.maxSkew,
+    ways: (outlet) => ways({ ...parts, outlet }),
+    ...{ queueCapacity, log, now, redact },
+  })
+}

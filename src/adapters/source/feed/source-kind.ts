@@ -1,0 +1,106 @@
+import type { Log } from '../../../ports/log.ts'
+import { parseAddress } from './address.ts'
+import { MAX_SKEW_MS } from './event-time.ts'
+import type { Fallback, FeedProtocol, Outlet } from './feed-protocol.ts'
+
+/** What a source may be asked for. */
+export const FEED_CHANNELS = ['trade', 'quote', 'candle'] as const
+export type FeedChannel = (typeof FEED_CHANNELS)[number]
+
+/** One service that data may come from, as the table of sources has it (`../index.ts`). */
+export interface SourceKind {
+  /** What the configuration, the log and status events call it. */
+  readonly name: string
+  /** What people call it. */
+  readonly title: string
+  /** The page about it, from `docs/` on, with the heading. */
+  readonly page: string
+  /** What it gives. */
+  readonly channels: readonly FeedChannel[]
+  /** The exchanges that it has; left out where it has many, which it knows best itself. */
+  readonly exchanges?: readonly string[]
+  /** The address of its WebSocket, without a key. */
+  readonly socket: string
+  /** The address of REST, where the source uses it. */
+  readonly rest?: string
+  /** Left out where it takes none. */
+  readonly key?: SourceKey
+  /** What holds where the configuration sets nothing, as it differs from service to service. Milliseconds. */
+  readonly usual: Readonly<Record<'reconnect' | 'staleAfter', number>>
+  /** Loads the code of the source, which only a platform that uses it needs. */
+  readonly load: () => Promise<Ways>
+  /** What its first message says to `tapeline doctor`; left out where it says nothing unless it is asked. */
+  readonly greeting?: (text: string, redact: (text: string) => string) => Greeting
+}
+
+/** How a service's frames are asked for and read, and what stands in while its WebSocket is down. */
+type Ways = (parts: SourceParts) => { readonly protocol: FeedProtocol; readonly fallback?: Fallback }
+
+/** The key that a service asks for. */
+export interface SourceKey {
+  /** The environment variable that has it. */
+  readonly variable: string
+  /** The parameter of the WebSocket's address that carries it. */
+  readonly parameter: string
+  /** What to do where there is none. */
+  readonly remedy: string
+}
+
+/** What comes of a look at a service; `detail` goes on from its name. */
+export type Greeting =
+  | { readonly status: 'ok'; readonly detail: string }
+  | { readonly status: 'warn' | 'fail'; readonly detail: string; readonly remedy: string }
+
+/** What holds for every service where the configuration sets nothing. Milliseconds. */
+export const USUAL = {
+  reconnectMax: 60_000,
+  timeout: 10_000,
+  fallbackAfter: 10_000,
+  pollEvery: 10_000,
+  maxSkew: MAX_SKEW_MS,
+} as const
+
+type Waits = keyof typeof USUAL | keyof SourceKind['usual']
+
+/** Settings as the configuration has them; waits are milliseconds. */
+export interface SourceSettings extends Readonly<Partial<Record<Waits, number | undefined>>> {
+  readonly url?: string | undefined
+  readonly restUrl?: string | undefined
+  readonly channels: readonly FeedChannel[]
+}
+
+export interface SourceOptions {
+  readonly settings: SourceSettings
+  /** Never logged and never part of an error. */
+  readonly apiKey?: string
+  /** Names of exchanges as the user wrote them: those that nobody knows are asked for like that. */
+  readonly exchanges?: readonly string[]
+  /** How many items are held while nobody pulls; the newest are dropped beyond it, with an `overflow` change at the hole. */
+  readonly queueCapacity?: number
+  readonly log: Log
+  /** Microseconds since the epoch. */
+  readonly now: () => number
+}
+
+/** What a service's protocol may need of the source that it is part of. */
+export interface SourceParts extends Pick<SourceOptions, 'apiKey' | 'exchanges' | 'log'> {
+  readonly outlet: Outlet
+  readonly channels: readonly FeedChannel[]
+  readonly rest: URL | undefined
+  readonly timeoutMs: number
+  readonly pollEveryMs: number
+  /** Takes secrets out of what the service says. */
+  readonly redact: (text: string) => string
+}
+
+/** The addresses of a source; its WebSocket's with the key. Raises CONFIG_INVALID where one is none. */
+export function addressesOf(
+  kind: SourceKind,
+  { url, restUrl }: Pick<SourceSettings, 'url' | 'restUrl'>,
+  apiKey: string | undefined,
+): { readonly socket: URL; readonly rest: URL | undefined } {
+  const socket = parseAddress('source.url', url ?? kind.socket, ['ws:', 'wss:'])
+  if (kind.key && apiKey) socket.searchParams.set(kind.key.parameter, apiKey)
+  const rest = kind.rest && parseAddress('source.restUrl', restUrl ?? kind.rest, ['http:', 'https:'])
+  return { socket, rest: rest || undefined }
+}
