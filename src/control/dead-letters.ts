@@ -2,7 +2,7 @@ import { onAbort } from '../async/abort.ts'
 import { withDeadline } from '../async/deadline.ts'
 import { TapelineError } from '../errors.ts'
 import type { Broker } from '../ports/broker.ts'
-import type { DeadLetterContent, DeadLetters, ReplayResult } from '../ports/dead-letters.ts'
+import type { DeadLetterContent, DeadLetters, ReentryResult } from '../ports/dead-letters.ts'
 import type { Log } from '../ports/log.ts'
 import type { ControlBus } from './bus.ts'
 import { DeadLetterIndex, type IndexedLetter } from './dead-letter-index.ts'
@@ -26,7 +26,7 @@ interface DeskParts {
   readonly answerMs?: number
 }
 
-/** The dead letters as this process sees them; producers replay them at its request, over the control topic. */
+/** The dead letters as this process sees them. It asks over the control topic that they enter again, and the producers publish them. */
 export function createDeadLetterDesk(parts: DeskParts): DeadLetters {
   const { broker, names, instance, bus, membership, newId, log, answerMs = 10_000 } = parts
   const index = new DeadLetterIndex(broker, names.deadLetters, log)
@@ -34,7 +34,7 @@ export function createDeadLetterDesk(parts: DeskParts): DeadLetters {
   /** Sends one request and gathers what producers answer, until every letter is answered or the time is over. */
   const request = async (
     letters: readonly IndexedLetter[],
-    answers: Map<string, ReplayResult>,
+    answers: Map<string, ReentryResult>,
     signal: AbortSignal,
   ): Promise<void> => {
     const requestId = newId()
@@ -63,11 +63,11 @@ export function createDeadLetterDesk(parts: DeskParts): DeadLetters {
     }
   }
 
-  const replayAll = async (
+  const reenterAll = async (
     letters: readonly IndexedLetter[],
     signal: AbortSignal,
-  ): Promise<ReadonlyMap<string, ReplayResult>> => {
-    const answers = new Map<string, ReplayResult>()
+  ): Promise<ReadonlyMap<string, ReentryResult>> => {
+    const answers = new Map<string, ReentryResult>()
     for (let i = 0; i < letters.length && !signal.aborted; i += LETTERS_A_REQUEST) {
       if (!membership.live().some(({ roles }) => roles.includes('producer'))) break
       await request(letters.slice(i, i + LETTERS_A_REQUEST), answers, signal)
@@ -92,24 +92,24 @@ export function createDeadLetterDesk(parts: DeskParts): DeadLetters {
       if (letter && body) return contentOf(letter, body)
       throw new TapelineError('DEAD_LETTER_UNKNOWN', `there is no dead letter ${id}`)
     },
-    async replay(ids, signal) {
+    async reenter(ids, signal) {
       await index.refresh()
       const letters = [...new Set(ids)].flatMap((id) => index.get(id) ?? [])
-      const answers = await replayAll(letters, signal)
+      const answers = await reenterAll(letters, signal)
       return ids.map((id) => answers.get(id) ?? (index.get(id) ? unanswered(id) : { id, outcome: 'unknown' }))
     },
-    async replayMatching(filter, { limit, from = 0 }, signal) {
+    async reenterMatching(filter, { limit, from = 0 }, signal) {
       await index.refresh()
       const waiting = index.matching(filter).filter(({ at }) => at >= from)
       const letters = waiting.slice(0, limit)
-      const answers = await replayAll(letters, signal)
+      const answers = await reenterAll(letters, signal)
       const results = letters.map(({ id }) => answers.get(id) ?? unanswered(id))
       return { results, next: waiting[limit]?.at ?? null }
     },
   }
 }
 
-function unanswered(id: string): ReplayResult {
+function unanswered(id: string): ReentryResult {
   return { id, outcome: 'not-owned', reason: 'no producer that owns its shard has answered' }
 }
 

@@ -112,7 +112,7 @@ export type MarketEvent = {
   [C in Channel]: {
     readonly channel: C
     readonly event: EventOf[C]
-    /** Set on records that enter again (backfill, replayed dead letters): the store leaves out those it has. */
+    /** Set on records that enter again (backfill, dead letters): the store leaves out those it has. */
     readonly reentering?: true
     /** Of a trade: the id of the one before it in its market, where the source tells. What skips is missing (R29). */
     readonly follows?: string

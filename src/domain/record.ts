@@ -22,7 +22,7 @@ export interface RecordHeaders {
   readonly shard?: number
   readonly epoch?: number
   readonly position?: Position
-  /** The record entered again (backfill, replayed dead letter): the store leaves it out if it has it (R6). */
+  /** The record entered again (backfill, dead letter): the store leaves it out if it has it (R6). */
   readonly reentering?: true
 }
 

@@ -35,18 +35,18 @@ export interface DeadLetterFilter {
   readonly code?: string | undefined
   /** Refused at or after, milliseconds since the epoch. */
   readonly since?: number | undefined
-  /** `open`: never replayed. Left out: both. */
+  /** `open`: it never entered again. Left out: both. */
   readonly state?: 'open' | 'replayed' | undefined
 }
 
 /**
- * What became of a letter that was to be replayed.
+ * What became of a letter that was to enter again.
  * - `replayed`: it lies in its fixed topic again, marked as entering again.
  * - `still-refused`: `code` and `reason` say why; it was not published.
  * - `unknown`: there is no such letter (any more).
  * - `not-owned`: no producer that owns its shard answered. Asking again is harmless.
  */
-export interface ReplayResult {
+export interface ReentryResult {
   readonly id: string
   readonly outcome: 'replayed' | 'still-refused' | 'unknown' | 'not-owned'
   readonly code?: string | undefined
@@ -71,11 +71,11 @@ export interface DeadLetters {
   /** Raises DEAD_LETTER_UNKNOWN. */
   get(id: string, signal: AbortSignal): Promise<DeadLetterContent>
   /** Has letters enter again, in the order given; a result for each. Asking twice never makes a second row. */
-  replay(ids: readonly string[], signal: AbortSignal): Promise<readonly ReplayResult[]>
+  reenter(ids: readonly string[], signal: AbortSignal): Promise<readonly ReentryResult[]>
   /** The same for those that fit the filter, the oldest first; go on with `next` as `from`. */
-  replayMatching(
+  reenterMatching(
     filter: DeadLetterFilter,
     page: { readonly limit: number; readonly from?: number | undefined },
     signal: AbortSignal,
-  ): Promise<{ readonly results: readonly ReplayResult[]; readonly next: number | null }>
+  ): Promise<{ readonly results: readonly ReentryResult[]; readonly next: number | null }>
 }

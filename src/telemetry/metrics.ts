@@ -53,7 +53,7 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
     labels: [],
   },
   reentering_total: {
-    help: 'Trades that entered again on purpose (replayed dead letters).',
+    help: 'Trades that entered again on purpose (dead letters).',
     labels: [],
   },
   maybe_repeated_total: {
@@ -77,7 +77,7 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
   stored_rows_total: { help: 'Rows written to the database.', labels: [] },
   dead_letters_total: { help: 'Records kept as dead letters.', labels: [] },
   dead_letters_replayed_total: {
-    help: 'Dead letters that this producer was asked to replay, by what became of them.',
+    help: 'Dead letters that this producer was asked to publish again, by what became of them.',
     labels: ['outcome'],
   },
   broker_errors_total: { help: 'Calls to the broker that failed, by code.', labels: ['code'] },

@@ -322,12 +322,12 @@ export class MemoryDeadLetters implements DeadLetters {
     return letter
   }
 
-  async replay(ids: readonly string[]) {
+  async reenter(ids: readonly string[]) {
     this.asked.push(ids)
     return ids.map((id) => ({ id, outcome: 'replayed' as const }))
   }
 
-  async replayMatching(filter: DeadLetterFilter, page: object) {
+  async reenterMatching(filter: DeadLetterFilter, page: object) {
     this.asked.push([filter, page])
     return { results: [], next: null }
   }

@@ -124,11 +124,11 @@ export function registerDeadLetters(app: GatewayServer, deadLetters: DeadLetters
       const signal = deadlineOf(reply, REPLAY_MS)
       if (ids === undefined) {
         if (all === undefined) throw unclear('ids', 'is missing, and so is all')
-        return deadLetters.replayMatching({ ...inMillis(filter), state: 'open' }, { limit, from }, signal)
+        return deadLetters.reenterMatching({ ...inMillis(filter), state: 'open' }, { limit, from }, signal)
       }
       const beside = Object.entries({ all, from, ...filter }).find(([, value]) => value !== undefined)
       if (beside) throw unclear(beside[0], 'goes with all, not with ids')
-      return { results: await deadLetters.replay(ids, signal), next: null }
+      return { results: await deadLetters.reenter(ids, signal), next: null }
     },
   })
 }

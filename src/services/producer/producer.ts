@@ -11,7 +11,7 @@ import { joinShards } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import { createDynamicPublisher } from './publish-dynamic.ts'
 import { createFixedPublisher } from './publish-fixed.ts'
-import { createReplay } from './replay.ts'
+import { createReentry } from './reentry.ts'
 import { createStandingStreams } from './standing.ts'
 
 /** The services of the producer machine. */
@@ -25,7 +25,7 @@ export interface ProducerServices {
   /** Calls back with what the coordinator tells, once the registry of this process shows it. */
   onNotification(listener: (notification: ProducerNotification) => void): () => void
   /** Calls back with batches of dead letters that are to be published again, each marked as entering again. */
-  onReplay(listener: (batch: FetchedBatch) => void): () => void
+  onReentry(listener: (batch: FetchedBatch) => void): () => void
   /** Calls back when a source that had failed delivers again: nobody need wait for the end of a back-off. */
   onSourceBack(listener: () => void): void
   /** Calls when the group has said which shards are this process's: a step that failed for want of them may be tried at once; one listener. */
@@ -53,7 +53,7 @@ export async function createProducerServices(
   const inTurn = createSerializer()
   const ownership = await joinShards(parts, signal)
   const source = createSourceFetch(parts)
-  const replay = createReplay(parts, ownership)
+  const reentry = createReentry(parts, ownership)
   const fixed = createFixedPublisher(parts, ownership)
   const dynamic = createDynamicPublisher(parts, ownership)
   const checkpoints = createCheckpointWriter(parts, ownership)
@@ -154,11 +154,11 @@ export async function createProducerServices(
     },
     topicsAside: () => ownership.routes.aside.size,
     shards: () => [...ownership.shards.keys()],
-    onReplay: (listener) => replay.listen(listener),
+    onReentry: (listener) => reentry.listen(listener),
     close: (stop) =>
       inTurn(async () => {
         source.close()
-        await replay.close()
+        await reentry.close()
         await checkpoints.close(stop)
         await ownership.close()
       }),

@@ -69,7 +69,7 @@ export async function startProducerRole(
   const unlisten = services.onNotification((notification) =>
     actor.send({ type: 'NOTIFY_PRODUCER', notification }),
   )
-  const unlistenReplay = services.onReplay((data) => actor.send({ type: 'PUBLISH_FIXED', data }))
+  const unlistenReentry = services.onReentry((data) => actor.send({ type: 'PUBLISH_FIXED', data }))
   services.onSourceBack(() => actor.send({ type: 'RETRY' }))
   services.onShardsAssigned(() => actor.send({ type: 'RETRY' }))
   const marketAlert = watchMarkets(source, actorParts.alerts)
@@ -83,7 +83,7 @@ export async function startProducerRole(
     marketAlert.stop()
     unwatch()
     unlisten()
-    unlistenReplay()
+    unlistenReentry()
     roster.remove('producer')
     await services.close(stop)
   })

@@ -94,7 +94,7 @@ export class Maintenance {
     }
   }
 
-  /** The last step before the database closes: what was written need not be replayed from the log at the next start. */
+  /** The last step before the database closes: the next start need not read what was written from its log again. */
   async finish(): Promise<void> {
     if (this.#writes > 0) await this.#checkpoint()
   }

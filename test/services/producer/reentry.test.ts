@@ -6,7 +6,7 @@ import type { Broker, StoredRecord } from '../../../src/ports/broker.ts'
 import type { SourceBatch } from '../../../src/ports/source.ts'
 import { writeDeadLetters } from '../../../src/services/consumer-fixed/dead-letters.ts'
 import { NAMES } from '../../names.ts'
-import { NEVER, PARTITIONS, SYMBOLS, setUp, TOPICS, trade, until } from './replay-world.ts'
+import { NEVER, PARTITIONS, SYMBOLS, setUp, TOPICS, trade, until } from './reentry-world.ts'
 
 const encoder = new TextEncoder()
 
@@ -25,7 +25,7 @@ test('each producer publishes the letters of its own shards, marked as entering 
     { value: JSON.stringify(trade(SYMBOLS[1], 'c')), partition: 0 },
   ])
   assert.deepEqual(
-    outcomes(await desk.replay(ids, NEVER)),
+    outcomes(await desk.reenter(ids, NEVER)),
     ids.map((id) => [id, 'replayed']),
   )
   const records = await published()
@@ -54,7 +54,7 @@ test('what is still refused is said with its code and not published; what nobody
     { value: `${good}${' '.repeat(600_000)}` },
   ])
   const nobody = 'market.trades:0:4711'
-  assert.deepEqual(outcomes(await desk.replay([...ids, nobody], NEVER)), [
+  assert.deepEqual(outcomes(await desk.reenter([...ids, nobody], NEVER)), [
     [ids[0], 'still-refused', 'EVENT_UNDECODABLE'],
     [ids[1], 'still-refused', 'EVENT_INVALID'],
     [ids[2], 'still-refused', 'EVENT_UNDECODABLE'],
@@ -80,7 +80,7 @@ test('a letter that the producer itself published before enters again all the sa
   await services.publishFixed({ items: [{ channel: 'trade', event }] }, NEVER)
   const [id = ''] = await bury([{ value: JSON.stringify(event) }])
   for (let times = 1; times <= 2; times++) {
-    assert.deepEqual(outcomes(await desk.replay([id], NEVER)), [[id, 'replayed']])
+    assert.deepEqual(outcomes(await desk.reenter([id], NEVER)), [[id, 'replayed']])
     const again = (await published()).filter(({ headers }) => headers.reentering === true)
     assert.equal(again.length, times)
   }
@@ -95,23 +95,23 @@ test('without a producer of its shard a letter is not owned, and no other is del
     { value: JSON.stringify(trade(SYMBOLS[1], 'b')) },
   ])
   assert.deepEqual(
-    outcomes(await desk.replay(ids, NEVER)),
+    outcomes(await desk.reenter(ids, NEVER)),
     ids.map((id) => [id, 'not-owned']),
     'nobody lives',
   )
   await produce('p', [1])
-  assert.deepEqual(outcomes(await desk.replay(ids, NEVER)), [
+  assert.deepEqual(outcomes(await desk.reenter(ids, NEVER)), [
     [ids[0], 'not-owned'],
     [ids[1], 'replayed'],
   ])
   assert.deepEqual(idsIn(await published()), ['b'])
 })
 
-test('a producer that lost the shard in between says nothing, and the new owner replays', async (t) => {
+test('a producer that lost the shard in between says nothing, and the new owner publishes the letters', async (t) => {
   const { desk, produce, bury, published } = await setUp(t, { answerMs: 300 })
   const zombie = await produce('zombie', [0, 1], { hold: true })
   const [id = ''] = await bury([{ value: JSON.stringify(trade(SYMBOLS[0], 'a')) }])
-  assert.deepEqual(outcomes(await desk.replay([id], NEVER)), [[id, 'not-owned']])
+  assert.deepEqual(outcomes(await desk.reenter([id], NEVER)), [[id, 'not-owned']])
   assert.equal(zombie.batches.length, 1)
 
   await produce('next', [0, 1], { hold: true })
@@ -120,7 +120,7 @@ test('a producer that lost the shard in between says nothing, and the new owner 
 
   // What the zombie wrote stands in the way of the next one, which does not know it yet.
   await produce('owner', [0, 1])
-  assert.deepEqual(outcomes(await desk.replay([id], NEVER)), [[id, 'replayed']])
+  assert.deepEqual(outcomes(await desk.reenter([id], NEVER)), [[id, 'replayed']])
   const epochs = (await published()).map(({ headers }) => headers.epoch ?? -1)
   const highest = Math.max(...epochs)
   assert.equal(epochs.filter((epoch) => epoch === highest).length, 1, 'the owner wrote it once')
@@ -138,14 +138,14 @@ test('an unknown outcome of the publish ends in one answer, and in one record mo
     openReader: (signal) => broker.openReader(signal),
     publish: async (entries, signal) => {
       const acks = await broker.publish(entries, signal)
-      const isReplay = entries.some(({ records }) => records.some(({ headers }) => headers.reentering))
-      if (!isReplay || failures-- <= 0) return acks
+      const isReentry = entries.some(({ records }) => records.some(({ headers }) => headers.reentering))
+      if (!isReentry || failures-- <= 0) return acks
       throw new TapelineError('BROKER_UNAVAILABLE', 'the answer was lost')
     },
   }
   const { services, batches } = await produce('p', [0, 1], { through: flaky, hold: true })
   const [id = ''] = await bury([{ value: JSON.stringify(trade(SYMBOLS[0], 'a')) }])
-  const replaying = desk.replay([id], NEVER)
+  const replaying = desk.reenter([id], NEVER)
   await until(() => batches.length === 1)
   const [batch] = batches as [SourceBatch]
   await assert.rejects(services.publishFixed(batch, NEVER), { code: 'BROKER_UNAVAILABLE' })
@@ -165,7 +165,7 @@ test('all that fit are replayed page by page, the oldest first, and none again',
   let from: number | null = 0
   let pages = 0
   while (from !== null) {
-    const answer: Awaited<ReturnType<typeof desk.replayMatching>> = await desk.replayMatching(
+    const answer: Awaited<ReturnType<typeof desk.reenterMatching>> = await desk.reenterMatching(
       { state: 'open', code: 'EVENT_INVALID' },
       { limit: 120, from },
       NEVER,
@@ -183,7 +183,7 @@ test('all that fit are replayed page by page, the oldest first, and none again',
     order,
     names.filter((_, i) => i % 50 !== 7),
   )
-  const again = await desk.replayMatching({ state: 'open' }, { limit: 500 }, NEVER)
+  const again = await desk.reenterMatching({ state: 'open' }, { limit: 500 }, NEVER)
   assert.deepEqual(new Set(again.results.map(({ outcome }) => outcome)), new Set(['still-refused']))
   assert.equal((await published()).length, 245)
 })

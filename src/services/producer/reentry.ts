@@ -21,7 +21,7 @@ type Result = ControlRecordOf<'REPLAY_RESULT'>['results'][number]
  * publishes what is good now as a batch of its machine's cycle, so that order, offsets, retries and take-over are those of all
  * data. Letters of shards that are not its own it leaves to the other producers.
  */
-export interface Replay {
+export interface Reentry {
   /** Calls back with each batch to be published, from now on. */
   listen(onBatch: (batch: FetchedBatch) => void): () => void
   close(): Promise<void>
@@ -34,7 +34,7 @@ interface OpenLetter {
   isPublished: boolean
 }
 
-export function createReplay(parts: ProducerParts, ownership: ShardOwnership): Replay {
+export function createReentry(parts: ProducerParts, ownership: ShardOwnership): Reentry {
   const { broker, names, bus, instance, partitions, topics, now, log, meter } = parts
   const channels = new Map(Object.entries(topics).map(([channel, topic]) => [topic, channel as Channel]))
   /** Batches whose way home nobody went yet. */
@@ -47,7 +47,7 @@ export function createReplay(parts: ProducerParts, ownership: ShardOwnership): R
     const running = withDeadline(stop.signal, STEP_MS, work)
       .catch((error: unknown) => {
         if (isAbort(error)) return
-        log.warn({ code: toTapelineError(error).code, err: error }, 'dead letters could not be replayed')
+        log.warn({ code: toTapelineError(error).code, err: error }, 'dead letters could not enter again')
       })
       .finally(() => working.delete(running))
     working.add(running)
@@ -134,7 +134,10 @@ export function createReplay(parts: ProducerParts, ownership: ShardOwnership): R
       }
     }
     if (taken.length > 0 && open >= MOST_OPEN) {
-      log.warn({ letters: taken.length }, 'too many replays wait; one was not taken')
+      log.warn(
+        { letters: taken.length },
+        'too many requests wait to have letters enter again; one was not taken',
+      )
     } else if (taken.length > 0) {
       onBatch({ items, done: wayHome(requestId, taken) })
     }

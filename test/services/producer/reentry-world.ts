@@ -107,7 +107,7 @@ export async function setUp(t: TestContext, { answerMs = 5_000 } = {}) {
     await services.publishFixed({ items: [] }, NEVER)
     const membership = joinMembership(bus, { instance: name, roles: ['producer'] }, Date.now, quietLog)
     const batches: SourceBatch[] = []
-    const unlisten = services.onReplay((batch) => {
+    const unlisten = services.onReentry((batch) => {
       batches.push(batch)
       if (!hold) void services.publishFixed(batch, NEVER).catch(() => undefined)
     })
