@@ -40,7 +40,7 @@ export interface PublishAttempt {
   readonly phases: readonly [status: ShardEvents, market: ShardEvents]
 }
 
-interface BatchParts {
+interface BatchContext {
   readonly source: string
   readonly partitions: number
   readonly shards: ReadonlyMap<number, Shard>
@@ -69,8 +69,8 @@ const WINDOWS_BYTES = 64 * 1024 * 1024
 const MOST_WINDOW_BYTES = 256 * 1024
 
 /** Sorts a batch by shard and channel, leaves out trades that were published before (R5) and adds the gaps (R6). */
-export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttempt {
-  const { partitions, shards, gaps, kept, meter } = parts
+export function prepareBatch(data: SourceBatch, context: BatchContext): PublishAttempt {
+  const { partitions, shards, gaps, kept, meter } = context
   const status: ShardEvents = new Map()
   const market: ShardEvents = new Map()
 
@@ -87,7 +87,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
     if (!shards.has(k)) return
     const value = encodeEvent(item.event)
     if (value.length > MOST_EVENT_BYTES) {
-      parts.onOversized(item, value.length)
+      context.onOversized(item, value.length)
       return
     }
     const events = item.channel === 'status' ? status : market
@@ -122,7 +122,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
   const addGap = (market: Market, gap: Gap | undefined): void => {
     if (gap === undefined) return
     meter.count('gaps_total')
-    for (const event of gapEvents(parts, market, gap)) addStatus(event)
+    for (const event of gapEvents(context, market, gap)) addStatus(event)
   }
 
   const nameLast = (named: LastTradeNamed): void => {
@@ -138,7 +138,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
     if (shard === undefined) return
     if (trade.id.length + key.length > MOST_CHARACTERS) {
       // What is refused moves no window and no gap (R28).
-      parts.onOversized({ channel: 'trade', event: trade }, encodeEvent(trade).length)
+      context.onOversized({ channel: 'trade', event: trade }, encodeEvent(trade).length)
       return
     }
     const window = shard.window(key)
@@ -156,7 +156,7 @@ export function prepareBatch(data: SourceBatch, parts: BatchParts): PublishAttem
       return
     }
     if (kept.has(key) && trade.ts < (window.last?.ts ?? -1)) return
-    if (verdict === 'conflict') parts.onConflict(trade)
+    if (verdict === 'conflict') context.onConflict(trade)
     if (verdict === 'maybe') meter.count('maybe_repeated_total')
     addGap(trade, gaps.close(key, shard.k, window, trade, follows))
     shard.rememberAhead(key, trade, share)
@@ -191,7 +191,7 @@ const DETAILS: Readonly<Record<GapCause, string>> = {
   source: 'the source itself shows that trades between these two are missing',
 }
 
-function gapEvents({ source, nowMicros }: BatchParts, { exchange, symbol }: Market, gap: Gap): Status[] {
+function gapEvents({ source, nowMicros }: BatchContext, { exchange, symbol }: Market, gap: Gap): Status[] {
   const { from, to, cause } = gap
   const common = { source, exchange, symbol, from, to, ts: nowMicros(), cause }
   const flagged = { ...common, state: 'gap', detail: DETAILS[cause] } as const

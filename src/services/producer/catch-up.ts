@@ -25,7 +25,7 @@ const RECORDS_TOGETHER = 10_000
 /** How far before a piece the log is read to learn the epochs that count there. */
 const EPOCH_SLACK = 1_000
 
-/** Parts of some streams that are published together; `done` takes note of those that were. */
+/** The shares of some streams, which are published together; `done` takes note of those that were. */
 interface CatchUpStep {
   readonly derivation: Derivation
   readonly routes: readonly Route[]
@@ -56,7 +56,7 @@ interface Piece {
 }
 
 /** What a piece gives for one of its streams. */
-interface Part {
+interface Share {
   readonly route: Route
   readonly records: readonly DerivedRecord[]
   done(): void
@@ -66,8 +66,8 @@ interface Part {
  * Derives for streams that are behind the others, by reading the fixed topics again: once for all that are at about the same place. One
  * that is far behind makes no other wait: those that were helped on go to the end of the line.
  */
-export function createCatchUp(parts: ProducerParts, { shards, routes }: ShardOwnership): CatchUp {
-  const { log } = parts
+export function createCatchUp(producer: ProducerParts, { shards, routes }: ShardOwnership): CatchUp {
+  const { log } = producer
 
   /** The streams to help on, by shard and channel, those that have waited the longest first. */
   const stragglers = (): Map<Shard, Map<Channel, Straggler[]>> => {
@@ -94,11 +94,11 @@ export function createCatchUp(parts: ProducerParts, { shards, routes }: ShardOwn
   const isUnprepared = ({ progress }: Route): boolean =>
     [...progress].some(([k, { prepared }]) => !prepared && shards.has(k))
 
-  const read = async (piece: Piece, signal: AbortSignal): Promise<readonly Part[]> => {
+  const read = async (piece: Piece, signal: AbortSignal): Promise<readonly Share[]> => {
     const { shard, channel } = piece
     try {
       const found = await withDeadline(signal, READ_MS, (deadline) =>
-        readPiece(parts, routes, piece, deadline),
+        readPiece(producer, routes, piece, deadline),
       )
       routes.wake(shard.k, channel)
       return found
@@ -107,7 +107,7 @@ export function createCatchUp(parts: ProducerParts, { shards, routes }: ShardOwn
       routes.rest(shard.k, channel)
       const { code } = toTapelineError(error)
       log.warn(
-        { topic: parts.topics[channel], partition: shard.k, code, streams: piece.group.length },
+        { topic: producer.topics[channel], partition: shard.k, code, streams: piece.group.length },
         'streams that are behind cannot go on for now: their fixed topic cannot be read',
       )
       return []
@@ -147,18 +147,18 @@ function inTurns<T>(lines: readonly (readonly T[])[]): T[] {
   return Array.from({ length: longest }, (_, i) => lines.flatMap((line) => line.slice(i, i + 1))).flat()
 }
 
-/** Puts parts together that are published in one go. */
-function together(parts: readonly Part[], isAlone: (route: Route) => boolean): CatchUpStep[] {
+/** Puts shares together that are published in one go. */
+function together(shares: readonly Share[], isAlone: (route: Route) => boolean): CatchUpStep[] {
   interface Open {
     readonly derivation: Derivation
-    readonly parts: Part[]
+    readonly shares: Share[]
     records: number
   }
   const steps: Open[] = []
   const alone = new Map<Route, Open>()
   let shared: Open | undefined
   const open = (): Open => {
-    const step = { derivation: new Map(), parts: [], records: 0 }
+    const step = { derivation: new Map(), shares: [], records: 0 }
     steps.push(step)
     return step
   }
@@ -171,44 +171,44 @@ function together(parts: readonly Part[], isAlone: (route: Route) => boolean): C
     alone.set(route, own)
     return own
   }
-  for (const part of parts) {
-    const { route, records } = part
+  for (const share of shares) {
+    const { route, records } = share
     const step = stepOf(route)
-    step.parts.push(part)
+    step.shares.push(share)
     step.records += records.length
     // A topic that could not be written is tried with its marker, though nothing may be missing there.
     if (records.length > 0 || alone.has(route))
       step.derivation.set(route, [...(step.derivation.get(route) ?? []), ...records])
   }
-  return steps.map(({ derivation, parts: own }) => ({
+  return steps.map(({ derivation, shares: own }) => ({
     derivation,
     routes: own.map(({ route }) => route),
     done(late) {
-      for (const part of own) if (!late.has(part.route)) part.done()
+      for (const share of own) if (!late.has(share.route)) share.done()
     },
   }))
 }
 
 /** Reads a piece of a fixed topic, and derives for all its streams. */
 async function readPiece(
-  parts: ProducerParts,
+  producer: ProducerParts,
   routes: Routes,
   { shard, channel, from, group }: Piece,
   signal: AbortSignal,
-): Promise<readonly Part[]> {
+): Promise<readonly Share[]> {
   const goal = shard.tails[channel].derivedTo
   const whole = Math.min(goal, from + PIECE)
-  const { records, holes } = await readPublished(parts, shard, channel, from, whole, signal)
-  const { derived, end } = deriveFor(parts, routes, { shard, channel, from, group }, records, whole)
+  const { records, holes } = await readPublished(producer, shard, channel, from, whole, signal)
+  const { derived, end } = deriveFor(producer, routes, { shard, channel, from, group }, records, whole)
   const reached = holes.filter((hole) => hole.from < end)
-  return group.flatMap(({ route, progress, behind }): Part[] => {
+  return group.flatMap(({ route, progress, behind }): Share[] => {
     if (behind >= end && end < goal) return []
-    const latest = progress.latestDue ? latestOf(route, shard, progress, parts.topics) : []
+    const latest = progress.latestDue ? latestOf(route, shard, progress, producer.topics) : []
     const own = derived.get(route) ?? []
     const { anew } = progress
     const next = Math.max(end, ...reached.map(({ to }) => to))
     const isAnew = anew !== undefined && isTold(anew, [...latest, ...own])
-    const beginning = isAnew ? [anewMarker(shard, parts.topics[channel], behind, anew.reason)] : []
+    const beginning = isAnew ? [anewMarker(shard, producer.topics[channel], behind, anew.reason)] : []
     const markers = reached
       .filter(({ to }) => to > behind)
       .map(({ from: first, to, why }) => holeMarker(shard, Math.max(first, behind), to, why))

@@ -41,7 +41,7 @@ interface Written {
   /** How many records of the fixed topics lie before it. */
   readonly position: number
   /** How many further records it has. */
-  readonly parts: number
+  readonly further: number
 }
 
 /** A checkpoint on its way, with the markets whose windows are in it. */
@@ -94,11 +94,11 @@ export function createCheckpointWriter(
     const former = written.get(shard)
     const position = CHANNELS.reduce((sum, channel) => sum + shard.tails[channel].derivedTo, 0)
     if (former && canWait(former, state, position, shard, isLast)) return undefined
-    const formerParts = former?.parts ?? shard.restored.parts ?? 0
-    const { records, parts } = checkpointRecords(shard, at, routes.appliedOffset, left, formerParts)
+    const formerFurther = former?.further ?? shard.restored.parts ?? 0
+    const { records, further } = checkpointRecords(shard, at, routes.appliedOffset, left, formerFurther)
     const changed = [...shard.changed]
     shard.changed.clear()
-    return { records, changed, state, at, position, parts }
+    return { records, changed, state, at, position, further }
   }
 
   const write = async (

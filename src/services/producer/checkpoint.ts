@@ -7,13 +7,13 @@ import type { OutgoingRecord, StoredRecord } from '../../ports/broker.ts'
 import type { Shard } from './shard.ts'
 
 const CHECKPOINT_VERSION = 1
-/** Of one in several records: whoever reads the first alone would take streams for level that are behind. */
-const VERSION_IN_PARTS = 2
+/** Of a checkpoint in several records: whoever reads the first alone would take streams for level that are behind. */
+const VERSION_OF_SEVERAL = 2
 const CHECKPOINT_KEY = 'checkpoint'
-const PART_PREFIX = 'checkpoint:'
+const FURTHER_PREFIX = 'checkpoint:'
 const MARKET_PREFIX = 'market:'
 /** So many bytes of streams go into one record, which has at most 1 MiB. */
-const MOST_PART_BYTES = 256 * 1024
+const MOST_STREAM_BYTES = 256 * 1024
 
 const positionsSchema = z.partialRecord(z.enum(CHANNELS), z.number().int())
 
@@ -49,7 +49,7 @@ const behindSchema = z.record(z.string(), z.number().int())
 const passedOverStreams = z.record(z.string(), passedOverSchema)
 
 const checkpointSchema = z.object({
-  v: z.literal([CHECKPOINT_VERSION, VERSION_IN_PARTS]),
+  v: z.literal([CHECKPOINT_VERSION, VERSION_OF_SEVERAL]),
   /** When, in milliseconds since the epoch; 0 where there was none. */
   at: z.number(),
   /** Streams that got ready before this offset of the registry are covered. */
@@ -73,13 +73,11 @@ const checkpointSchema = z.object({
 })
 
 /** More streams of a checkpoint than its first record takes. */
-const partSchema = z.object({
-  v: z.literal(VERSION_IN_PARTS),
+const furtherSchema = z.object({
+  v: z.literal(VERSION_OF_SEVERAL),
   behind: behindSchema,
   passedOver: passedOverStreams.optional(),
 })
-
-type Part = Pick<Checkpoint, 'behind' | 'passedOver'>
 
 /** How far a shard is derived (R4); written every few seconds, together with the ids of R5. */
 export type Checkpoint = z.infer<typeof checkpointSchema>
@@ -158,55 +156,55 @@ export function checkpointRecords(
   now: number,
   registryOffset: number,
   left: StreamsLeft,
-  formerParts: number,
-): { readonly records: OutgoingRecord[]; readonly parts: number } {
+  formerFurther: number,
+): { readonly records: OutgoingRecord[]; readonly further: number } {
   const { behind, passedOver, ...positions } = checkpointState(shard, registryOffset, left)
   const windows = [...shard.changed].map((market) => {
     const snapshot: WindowSnapshot | undefined = shard.windows.get(market)?.snapshot()
     return entry(`${MARKET_PREFIX}${market}`, snapshot ?? null)
   })
-  const [first, ...others] = inParts({ behind, passedOver })
-  const inSeveral = others.length > 0 && ({ v: VERSION_IN_PARTS, parts: others.length } as const)
+  const [first, ...others] = splitStreams({ behind, passedOver })
+  const inSeveral = others.length > 0 && ({ v: VERSION_OF_SEVERAL, parts: others.length } as const)
   const main: Checkpoint = { ...positions, at: now, behind: {}, ...first, ...inSeveral }
-  const further = others.map((part, i) => entry(partKey(i + 1), { v: VERSION_IN_PARTS, ...part }))
-  const gone = Array.from({ length: Math.max(0, formerParts - others.length) }, (_, i) =>
-    entry(partKey(others.length + i + 1), null),
+  const further = others.map((streams, i) => entry(furtherKey(i + 1), { v: VERSION_OF_SEVERAL, ...streams }))
+  const gone = Array.from({ length: Math.max(0, formerFurther - others.length) }, (_, i) =>
+    entry(furtherKey(others.length + i + 1), null),
   )
-  return { records: [...windows, ...further, ...gone, entry(CHECKPOINT_KEY, main)], parts: others.length }
+  return { records: [...windows, ...further, ...gone, entry(CHECKPOINT_KEY, main)], further: others.length }
 }
 
-const partKey = (number: number): string => `${PART_PREFIX}${number}`
+const furtherKey = (number: number): string => `${FURTHER_PREFIX}${number}`
 
-/** The streams of a checkpoint in parts that fit into a record; at least one. */
-function inParts({ behind, passedOver }: Part): Part[] {
-  let part: { behind: Record<string, number>; passedOver?: Record<string, PassedOver> } = { behind: {} }
+/** The streams of a checkpoint, split so that each portion fits into a record; at least one. */
+function splitStreams({ behind, passedOver }: StreamsLeft): StreamsLeft[] {
+  let portion: { behind: Record<string, number>; passedOver?: Record<string, PassedOver> } = { behind: {} }
   let bytes = 0
-  const parts = [part]
+  const portions = [portion]
   const makeRoom = (id: string, value: unknown): void => {
     const size = Buffer.byteLength(id) + JSON.stringify(value).length + 4
-    if (bytes > 0 && bytes + size > MOST_PART_BYTES) {
-      part = { behind: {} }
-      parts.push(part)
+    if (bytes > 0 && bytes + size > MOST_STREAM_BYTES) {
+      portion = { behind: {} }
+      portions.push(portion)
       bytes = 0
     }
     bytes += size
   }
   for (const [id, offset] of Object.entries(behind)) {
     makeRoom(id, offset)
-    part.behind[id] = offset
+    portion.behind[id] = offset
   }
   for (const [id, passed] of Object.entries(passedOver ?? {})) {
     makeRoom(id, passed)
-    part.passedOver ??= {}
-    part.passedOver[id] = passed
+    portion.passedOver ??= {}
+    portion.passedOver[id] = passed
   }
-  return parts
+  return portions
 }
 
 /** The last checkpoint and windows of a shard, folded from the records of its partition. */
 export class CheckpointReader {
   #checkpoint: Checkpoint = NO_CHECKPOINT
-  readonly #parts = new Map<string, Part>()
+  readonly #further = new Map<string, StreamsLeft>()
   readonly windows = new Map<string, TradeWindow>()
   readonly #unreadable = new Map<string, string>()
 
@@ -217,9 +215,9 @@ export class CheckpointReader {
     const whole = { ...this.#checkpoint, behind: { ...this.#checkpoint.behind } }
     const passedOver = { ...this.#checkpoint.passedOver }
     for (let number = 1; number <= count; number++) {
-      const part = this.#parts.get(partKey(number))
-      Object.assign(whole.behind, part?.behind)
-      Object.assign(passedOver, part?.passedOver)
+      const portion = this.#further.get(furtherKey(number))
+      Object.assign(whole.behind, portion?.behind)
+      Object.assign(passedOver, portion?.passedOver)
     }
     return Object.keys(passedOver).length === 0 ? whole : { ...whole, passedOver }
   }
@@ -228,8 +226,8 @@ export class CheckpointReader {
   get unreadable(): ReadonlyMap<string, string> {
     const found = new Map(this.#unreadable)
     for (let number = 1; number <= (this.#checkpoint.parts ?? 0); number++) {
-      const key = partKey(number)
-      if (!this.#parts.has(key) && !found.has(key)) found.set(key, 'it is not there')
+      const key = furtherKey(number)
+      if (!this.#further.has(key) && !found.has(key)) found.set(key, 'it is not there')
     }
     return found
   }
@@ -251,12 +249,12 @@ export class CheckpointReader {
 
   #remove(key: string): void {
     if (key.startsWith(MARKET_PREFIX)) this.windows.delete(key.slice(MARKET_PREFIX.length))
-    else this.#parts.delete(key)
+    else this.#further.delete(key)
   }
 
   #take(key: string, body: unknown): void {
     if (key === CHECKPOINT_KEY) this.#checkpoint = checkpointSchema.parse(body)
-    else if (key.startsWith(PART_PREFIX)) this.#parts.set(key, partSchema.parse(body))
+    else if (key.startsWith(FURTHER_PREFIX)) this.#further.set(key, furtherSchema.parse(body))
     else if (key.startsWith(MARKET_PREFIX)) {
       const window = windowSchema.parse(body)
       const market = key.slice(MARKET_PREFIX.length)
@@ -273,7 +271,7 @@ export class CheckpointReader {
 function reasonOf(error: unknown, text: string): string {
   if (error instanceof TapelineError) return error.message
   const [, version] = /"v":(\d+)/.exec(text) ?? []
-  return version !== undefined && Number(version) > VERSION_IN_PARTS
-    ? `it is of version ${version}, and this process knows up to ${VERSION_IN_PARTS}`
+  return version !== undefined && Number(version) > VERSION_OF_SEVERAL
+    ? `it is of version ${version}, and this process knows up to ${VERSION_OF_SEVERAL}`
     : 'it is of another shape'
 }

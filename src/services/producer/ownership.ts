@@ -50,8 +50,8 @@ export interface ShardOwnership {
   close(): Promise<void>
 }
 
-export async function joinShards(parts: ProducerParts, signal: AbortSignal): Promise<ShardOwnership> {
-  const { broker, names, registry, topics, now, log } = parts
+export async function joinShards(producer: ProducerParts, signal: AbortSignal): Promise<ShardOwnership> {
+  const { broker, names, registry, topics, now, log } = producer
   /** Shards with a checkpoint that is not understood. */
   const leftToNewer = new Set<number>()
   let listener: ShardListener = { taken() {}, async lost() {}, left() {}, assigned() {} }
@@ -64,7 +64,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
 
   /** The shard is another's, or understood by now. */
   const understand = (k: number): void => {
-    if (leftToNewer.delete(k)) parts.alerts.clear(`shard:${k}`)
+    if (leftToNewer.delete(k)) producer.alerts.clear(`shard:${k}`)
   }
 
   const holding = new Holding<number, Shard, FormerOwnership>({
@@ -93,7 +93,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
     const { taken, fenced, unreadable } = await withDeadline(
       claiming.signal,
       TAKE_OVER_TIMEOUT_MS,
-      (deadline) => takeOverShards(parts, ks, holding.doubted, deadline),
+      (deadline) => takeOverShards(producer, ks, holding.doubted, deadline),
     )
     for (const k of fenced) {
       warnOfRest(k)
@@ -102,7 +102,7 @@ export async function joinShards(parts: ProducerParts, signal: AbortSignal): Pro
     for (const [k, reason] of unreadable) {
       // A newer version owned the shard: it is left alone, and looked at again after a while (R23).
       leftToNewer.add(k)
-      parts.alerts.raise(`shard:${k}`, 'UPGRADE_NEEDED', reason)
+      producer.alerts.raise(`shard:${k}`, 'UPGRADE_NEEDED', reason)
       claiming.yield(k)
     }
     for (const each of taken) {

@@ -47,7 +47,7 @@ interface Prepared {
  * travels with its records, unless this owner does not know what became of its own.
  */
 export async function prepareTopics(
-  parts: ProducerParts,
+  producer: ProducerParts,
   ownership: ShardOwnership,
   wanted: readonly Route[],
   step: PreparationStep,
@@ -63,7 +63,7 @@ export async function prepareTopics(
     if (unprepared.some((shard) => mayHold(route, shard))) toRead.push({ route, shards: unprepared })
     else markers.set(route, unprepared.map(markerOf))
   }
-  return { markers, ...(await readInChunks(parts, toRead, step, signal)) }
+  return { markers, ...(await readInChunks(producer, toRead, step, signal)) }
 }
 
 /**
@@ -93,7 +93,7 @@ interface ReadTopic extends HeldTopic {
 
 /** Reads what topics hold, as many as the step has time for; gives the streams of the others. */
 async function readInChunks(
-  parts: ProducerParts,
+  producer: ProducerParts,
   topics: readonly HeldTopic[],
   step: PreparationStep,
   signal: AbortSignal,
@@ -103,7 +103,7 @@ async function readInChunks(
   let read = 0
   while (read < topics.length && step.beginChunk()) {
     const asked = topics.slice(read, read + CHUNK_TOPICS)
-    const described = await describeTopics(parts, asked, signal)
+    const described = await describeTopics(producer, asked, signal)
     const chunk: ReadTopic[] = []
     let records = 0
     for (const each of asked) {
@@ -115,11 +115,11 @@ async function readInChunks(
         missing.push(each.route)
         continue
       }
-      const from = await startOfReading(parts, each, description, signal)
-      chunk.push({ ...each, from, expired: await expiredIn(parts, each, description, signal) })
+      const from = await startOfReading(producer, each, description, signal)
+      chunk.push({ ...each, from, expired: await expiredIn(producer, each, description, signal) })
       records += (description.offsets[0]?.end ?? 0) - from
     }
-    if (chunk.length > 0) anew.push(...(await readHeld(parts, chunk, signal)))
+    if (chunk.length > 0) anew.push(...(await readHeld(producer, chunk, signal)))
   }
   return { late: [...topics.slice(read).map(({ route }) => route), ...anew], missing }
 }
@@ -184,11 +184,11 @@ async function expiredIn(
 
 /** Reads what topics hold; gives the streams that have to begin anew. */
 async function readHeld(
-  parts: ProducerParts,
+  producer: ProducerParts,
   chunk: readonly ReadTopic[],
   signal: AbortSignal,
 ): Promise<readonly Route[]> {
-  const { broker, topics } = parts
+  const { broker, topics } = producer
   const anew = new Set<Route>()
   const entries = chunk.map(({ route, shards }) => ({
     ...{ topic: route.topic, topicId: route.topicId, partition: 0, shared: true as const },
@@ -237,7 +237,7 @@ async function readHeld(
         const reason = `partition ${shard.k} of ${topics[route.channel]} has lost its end: the stream held ${held}, and it went on at ${next}`
         progress.anew = { reason }
         progress.behind = next
-        parts.log.error(
+        producer.log.error(
           { topic: route.topic, shard: shard.k, code: 'OFFSET_OUT_OF_RANGE' },
           'a stream begins anew: the fixed topic has lost its end',
         )

@@ -46,19 +46,19 @@ const PUBLISH_TIMEOUT_MS = 15_000
 const DERIVE_TIMEOUT_MS = 30_000
 
 export async function createProducerServices(
-  parts: ProducerParts,
+  producer: ProducerParts,
   signal: AbortSignal,
 ): Promise<ProducerServices> {
-  const { registry, bus, instance, log } = parts
+  const { registry, bus, instance, log } = producer
   const inTurn = createSerializer()
-  const ownership = await joinShards(parts, signal)
-  const source = createSourceFetch(parts)
-  const reentry = createReentry(parts, ownership)
-  const fixed = createFixedPublisher(parts, ownership)
-  const dynamic = createDynamicPublisher(parts, ownership)
-  const checkpoints = createCheckpointWriter(parts, ownership)
-  const standing = createStandingStreams(parts)
-  const subscriptions = createMarketSubscriptions(parts.source, parts.markets, parts.partitions)
+  const ownership = await joinShards(producer, signal)
+  const source = createSourceFetch(producer)
+  const reentry = createReentry(producer, ownership)
+  const fixed = createFixedPublisher(producer, ownership)
+  const dynamic = createDynamicPublisher(producer, ownership)
+  const checkpoints = createCheckpointWriter(producer, ownership)
+  const standing = createStandingStreams(producer)
+  const subscriptions = createMarketSubscriptions(producer.source, producer.markets, producer.partitions)
   let onAssigned = (): void => {}
   ownership.listen({
     taken(taken, mayHaveMissed) {

@@ -37,11 +37,11 @@ export interface DynamicPublisher {
  * Publishes to the dynamic topics what the fixed topics hold: each fixed record once, in order, for each stream (R4). A topic
  * that alone cannot be written is set aside, and derived on its own later (R3).
  */
-export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwnership): DynamicPublisher {
-  const { broker, registry, topics, log, meter, now } = parts
+export function createDynamicPublisher(producer: ProducerParts, ownership: ShardOwnership): DynamicPublisher {
+  const { broker, registry, topics, log, meter, now } = producer
   const { shards, routes } = ownership
-  const catchUp = createCatchUp(parts, ownership)
-  const oversized = createOversizedRecords(parts)
+  const catchUp = createCatchUp(producer, ownership)
+  const oversized = createOversizedRecords(producer)
   /** Some topic could not be written, and it is not known which. */
   let isSeparate = false
 
@@ -140,7 +140,7 @@ export function createDynamicPublisher(parts: ProducerParts, ownership: ShardOwn
     }
     try {
       if (derivation.size === 0) return { records: 0, late }
-      const prepared = await prepareTopics(parts, ownership, [...derivation.keys()], step, signal)
+      const prepared = await prepareTopics(producer, ownership, [...derivation.keys()], step, signal)
       for (const route of prepared.late) {
         late.add(route)
         leaveBehind(route, derivation.get(route) ?? [], nextOf)

@@ -43,15 +43,15 @@ const SHOWN = 200
 /**
  * Publishes batches to the fixed topics; a batch whose attempt failed goes on where the failure left it.
  */
-export function createFixedPublisher(parts: ProducerParts, ownership: ShardOwnership): FixedPublisher {
-  const { broker, source, partitions, topics, meter, log, now } = parts
+export function createFixedPublisher(producer: ProducerParts, ownership: ShardOwnership): FixedPublisher {
+  const { broker, source, partitions, topics, meter, log, now } = producer
   const { shards, routes } = ownership
   const gaps = new GapWatch()
   const quietMarkets = createQuietMarkets(shards, gaps, now)
   const kept = new Set<string>()
   let attempt: PublishAttempt | undefined
-  const warnOfConflict = createSampledWarning(parts)
-  const warnOfOversized = createSampledWarning(parts)
+  const warnOfConflict = createSampledWarning(producer)
+  const warnOfOversized = createSampledWarning(producer)
 
   const noteConflict = ({ exchange, symbol, id, price, size, ts }: Trade): void => {
     meter.count('trade_conflicts_total')

@@ -34,8 +34,8 @@ interface OpenLetter {
   isPublished: boolean
 }
 
-export function createReentry(parts: ProducerParts, ownership: ShardOwnership): Reentry {
-  const { broker, names, bus, instance, partitions, topics, now, log, meter } = parts
+export function createReentry(producer: ProducerParts, ownership: ShardOwnership): Reentry {
+  const { broker, names, bus, instance, partitions, topics, now, log, meter } = producer
   const channels = new Map(Object.entries(topics).map(([channel, topic]) => [topic, channel as Channel]))
   /** Batches whose way home nobody went yet. */
   let open = 0

@@ -18,7 +18,7 @@ const BEFORE_DATA_MS = 10_000
  * Asks the coordinator for the topic of a standing stream (CREATE_TOPIC_REQUEST). The stream's name is the id of its lease, and
  * a request without an answer keeps its id: asking again is harmless. A stream whose spec has changed is ended first.
  */
-export function createStandingStreams(parts: ProducerParts): {
+export function createStandingStreams(producer: ProducerParts): {
   create(name: string, signal: AbortSignal): Promise<TopicAnswer>
   /**
    * Whether data may go on: all standing streams stand, so that they miss nothing of it, or their topics have been waited for
@@ -26,7 +26,7 @@ export function createStandingStreams(parts: ProducerParts): {
    */
   stand(): boolean
 } {
-  const { registry, bus, instance, standing, newId, now, log } = parts
+  const { registry, bus, instance, standing, newId, now, log } = producer
   const open = new Map<string, string>()
   const missing = new Set(standing.keys())
   let firstAskedAt: number | undefined

@@ -65,17 +65,17 @@ const MOST_PENDING = 100_000
  * keeps no other.
  */
 export async function takeOverShards(
-  parts: ProducerParts,
+  producer: ProducerParts,
   ks: readonly number[],
   former: ReadonlyMap<number, FormerOwnership>,
   signal: AbortSignal,
 ): Promise<TakeOver> {
   const owners = new Map<number, Ownership>()
   try {
-    const fenced = await claimAll(parts, ks, owners, former, signal)
-    const { taking, unreadable } = await readTails(parts, owners, former, signal)
+    const fenced = await claimAll(producer, ks, owners, former, signal)
+    const { taking, unreadable } = await readTails(producer, owners, former, signal)
     const lost = taking.filter(({ isFenced }) => isFenced)
-    await refuseForeignEpochs(parts, lost, signal)
+    await refuseForeignEpochs(producer, lost, signal)
     for (const { shard } of lost) closeQuietly(shard.ownership)
     return {
       taken: taking.filter(({ isFenced }) => !isFenced),
@@ -138,31 +138,31 @@ async function claimAll(
 
 /** Reads the checkpoints, writes the markers, and reads what lies between. Shards whose checkpoint is not understood are let go. */
 async function readTails(
-  parts: ProducerParts,
+  producer: ProducerParts,
   owners: Map<number, Ownership>,
   former: ReadonlyMap<number, FormerOwnership>,
   signal: AbortSignal,
 ): Promise<{ readonly taking: readonly Taking[]; readonly unreadable: ReadonlyMap<number, string> }> {
-  const { topics, broker } = parts
+  const { topics, broker } = producer
   const unreadable = new Map<number, string>()
-  const checkpoints = await readCheckpoints(parts, [...owners.keys()], signal)
+  const checkpoints = await readCheckpoints(producer, [...owners.keys()], signal)
   for (const [k, reader] of checkpoints) {
     const [found] = reader.unreadable
     const ownership = owners.get(k)
     if (found === undefined || ownership === undefined) continue
     const [key, reason] = found
-    unreadable.set(k, `${key} of shard ${k} in ${parts.names.checkpoints} is not understood: ${reason}`)
+    unreadable.set(k, `${key} of shard ${k} in ${producer.names.checkpoints} is not understood: ${reason}`)
     owners.delete(k)
     closeQuietly(ownership)
   }
   if (owners.size === 0) return { taking: [], unreadable }
-  const shown = await describeFixedTopics(parts, signal)
-  const markers = await writeMarkers(parts, owners, signal)
+  const shown = await describeFixedTopics(producer, signal)
+  const markers = await writeMarkers(producer, owners, signal)
   const taking = new Map<number, Taking>()
   for (const [k, ownership] of owners) {
     const { checkpoint, windows } = checkpoints.get(k) ?? new CheckpointReader()
     const ofShard = markers.get(k) as Record<Channel, number>
-    const { restored, logs, lost } = judgeLogs(parts, k, checkpoint, shown, ofShard, former.get(k))
+    const { restored, logs, lost } = judgeLogs(producer, k, checkpoint, shown, ofShard, former.get(k))
     taking.set(k, beginTaking(new Shard(k, ownership, restored, ofShard, windows, logs, lost), former.get(k)))
   }
 
@@ -194,7 +194,7 @@ async function readTails(
     (fetch) => {
       const { channel, entry } = find(fetch.topic, fetch.partition)
       if (channel === undefined || entry === undefined) return
-      for (const record of fetch.records) takeRecord(parts, entry, channel, record)
+      for (const record of fetch.records) takeRecord(producer, entry, channel, record)
     },
     signal,
     (topic, partition, earliest) => leaveHole(topic, partition, earliest),
@@ -208,7 +208,7 @@ async function readTails(
   )
   for (const { shard, goneBefore } of taking.values()) {
     for (const channel of CHANNELS) limitPending(shard.tails[channel])
-    if (goneBefore !== undefined) shard.missTrades(parts.now() * 1_000)
+    if (goneBefore !== undefined) shard.missTrades(producer.now() * 1_000)
   }
   return { taking: [...taking.values()], unreadable }
 }
