@@ -99,17 +99,17 @@ export interface ChunkSpread {
   readonly high: number
 }
 
-/** Rows of a partition from where the part before ends up to `newOffset`, few enough chunks for one transaction. */
-export interface WritePart extends Omit<PartitionWrite, 'claim'> {
+/** Rows of a partition from where the slice before ends up to `newOffset`, few enough chunks for one transaction. */
+export interface WriteSlice extends Omit<PartitionWrite, 'claim'> {
   readonly chunks: ChunkSpread
 }
 
-/** The rows of one partition, and the same in parts that are written one after another: nearly always one. */
+/** The rows of one partition, and the same in slices that are written one after another: nearly always one. */
 export interface PreparedWrite extends PartitionWrite {
-  readonly parts: readonly WritePart[]
+  readonly slices: readonly WriteSlice[]
 }
 
-/** A fixed batch ready to be written, with what was polled: where the database refuses a row, that is stored in parts. */
+/** A fixed batch ready to be written, with what was polled: where the database refuses a row, that is stored in halves. */
 export interface PreparedBatch extends Pick<Prepared, 'writes' | 'rows'>, Pick<FixedBatch, 'fetches'> {}
 
 /** Records of one dynamic topic that count, in order, with what a reader remembers behind them. */

@@ -46,8 +46,8 @@ export interface Application {
   stop(): void
 }
 
-export function createApplication(app: string, parts: ApplicationParts): Application {
-  const { hub, log, meter, spawn, nowMicros } = parts
+export function createApplication(app: string, delivery: ApplicationParts): Application {
+  const { hub, log, meter, spawn, nowMicros } = delivery
   const inTurn = createSerializer()
   const byTopic = new Map<string, Set<Subscription>>()
   const inbox = createInbox((batch) => {
@@ -71,7 +71,7 @@ export function createApplication(app: string, parts: ApplicationParts): Applica
     if (subscription.state !== 'behind' || served.has(subscription)) return
     served.add(subscription)
     meter.count('delivery_catch_ups_total')
-    catchUp(subscription, parts)
+    catchUp(subscription, delivery)
       .catch((error: unknown) => {
         log.error({ stream: subscription.lease.id, code: toTapelineError(error).code }, 'catching up ended')
       })

@@ -31,12 +31,12 @@ interface CatchUpParts {
  * Serves a subscription from the log until it has got all that the shared reader handed out, at the pace of its socket. It ends
  * when the subscription is live, or over.
  */
-export async function catchUp(subscription: Subscription, parts: CatchUpParts): Promise<void> {
-  const { log } = parts
+export async function catchUp(subscription: Subscription, delivery: CatchUpParts): Promise<void> {
+  const { log } = delivery
   let failures = 0
   while (!subscription.ended.aborted && subscription.state === 'behind') {
     try {
-      await readOn(subscription, parts)
+      await readOn(subscription, delivery)
     } catch (error) {
       if (subscription.ended.aborted) return
       const { code } = toTapelineError(error)
@@ -49,12 +49,12 @@ export async function catchUp(subscription: Subscription, parts: CatchUpParts): 
 }
 
 /** Reads on until the subscription is live. Raises TOPIC_MISSING and TOPIC_REPLACED, which time or the registry ends. */
-async function readOn(subscription: Subscription, parts: CatchUpParts): Promise<void> {
-  const { broker, hub } = parts
+async function readOn(subscription: Subscription, delivery: CatchUpParts): Promise<void> {
+  const { broker, hub } = delivery
   const { ended } = subscription
   const { topic } = subscription.lease
   const feed = await hub.opened(topic, ended)
-  await withDeadline(ended, LOOK_MS, (deadline) => checkPlace(subscription, feed, parts, deadline))
+  await withDeadline(ended, LOOK_MS, (deadline) => checkPlace(subscription, feed, delivery, deadline))
   if (subscription.joinLive(feed)) return
   const { offset, memory: known } = subscription.behindFrom()
   const learned = known ?? (await learnMemories(broker, new Map([[topic, offset]]), ended)).get(topic)
@@ -70,18 +70,18 @@ async function readOn(subscription: Subscription, parts: CatchUpParts): Promise<
           case 'deleted':
             throw new TapelineError('TOPIC_MISSING', `the broker does not show the topic ${topic}`)
           case 'truncated':
-            reset(subscription, parts, fetch.earliest, GONE, memory)
+            reset(subscription, delivery, fetch.earliest, GONE, memory)
             break
           case 'undecodable':
-            reset(subscription, parts, fetch.nextOffset, UNREADABLE, memory)
+            reset(subscription, delivery, fetch.nextOffset, UNREADABLE, memory)
             break
           case 'records':
-            await serve(subscription, parts, fetch, memory)
+            await serve(subscription, delivery, fetch, memory)
         }
       }
     }
     if (feed.rewinds !== rewinds && subscription.nextOffset > feed.rewoundTo)
-      reset(subscription, parts, feed.rewoundTo, LOST_END, feed.memory)
+      reset(subscription, delivery, feed.rewoundTo, LOST_END, feed.memory)
   } finally {
     await reader.close(ended)
   }
@@ -112,21 +112,21 @@ async function serve(
 async function checkPlace(
   subscription: Subscription,
   feed: TopicFeed,
-  parts: CatchUpParts,
+  delivery: CatchUpParts,
   signal: AbortSignal,
 ): Promise<void> {
   const { topic, topicId } = subscription.lease
-  const shown = await findTopic(parts.broker, topic, signal)
+  const shown = await findTopic(delivery.broker, topic, signal)
   const presence = presenceOf({ topicId, isOver: false }, shown?.id)
   const { nextOffset } = subscription
   if (presence === 'replaced' && !subscription.knowsReplaced) {
     subscription.knowsReplaced = true
-    reset(subscription, parts, nextOffset, REPLACED, feed.memory)
+    reset(subscription, delivery, nextOffset, REPLACED, feed.memory)
   }
   const failure = presenceError(topic, presence)
   if (failure !== undefined) throw failure
   const end = shown?.offsets[0]?.end
-  if (end !== undefined && nextOffset > end) reset(subscription, parts, end, BEYOND, emptyMemory())
+  if (end !== undefined && nextOffset > end) reset(subscription, delivery, end, BEYOND, emptyMemory())
 }
 
 const REPLACED = 'the topic was deleted and made anew by somebody else'

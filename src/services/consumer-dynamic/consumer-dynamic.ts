@@ -29,8 +29,8 @@ export interface RunningDelivery extends Delivery {
 }
 
 /** Delivers dynamic topics to the endpoints of applications, one consumerDynamic machine an application. */
-export async function createDelivery(parts: DeliveryParts): Promise<RunningDelivery> {
-  const { broker, desk, bus, registry, instance, log } = parts
+export async function createDelivery(delivery: DeliveryParts): Promise<RunningDelivery> {
+  const { broker, desk, bus, registry, instance, log } = delivery
   const hub: TopicHub = await openTopicHub(broker, log)
   const applications = new Map<string, { application: Application; connections: number }>()
 
@@ -68,7 +68,7 @@ export async function createDelivery(parts: DeliveryParts): Promise<RunningDeliv
 
   const enter = (app: string): { application: Application; connections: number } => {
     const known = applications.get(app) ?? {
-      application: createApplication(app, { ...parts, hub }),
+      application: createApplication(app, { ...delivery, hub }),
       connections: 0,
     }
     known.connections++
@@ -79,7 +79,7 @@ export async function createDelivery(parts: DeliveryParts): Promise<RunningDeliv
   return {
     connect(app, endpoint) {
       const entry = enter(app)
-      const connection = openConnection(app, endpoint, entry.application, parts)
+      const connection = openConnection(app, endpoint, entry.application, delivery)
       return {
         ...connection,
         close() {

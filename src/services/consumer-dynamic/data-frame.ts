@@ -27,11 +27,11 @@ export function wholeBody(batch: StreamBatch): Buffer {
 }
 
 function joinBody({ events }: StreamBatch, from: number): Buffer {
-  const parts: Uint8Array[] = []
+  const pieces: Uint8Array[] = []
   for (const { offset, value } of events) {
     if (offset < from) continue
-    if (parts.length > 0) parts.push(COMMA)
-    parts.push(value)
+    if (pieces.length > 0) pieces.push(COMMA)
+    pieces.push(value)
   }
-  return Buffer.concat(parts)
+  return Buffer.concat(pieces)
 }

@@ -39,17 +39,17 @@ export interface Claims {
   close(signal: AbortSignal): Promise<void>
 }
 
-export async function joinFixedTopics(parts: ConsumerFixedParts, signal: AbortSignal): Promise<Claims> {
-  const { broker, names, store, nowMicros, log, meter } = parts
+export async function joinFixedTopics(consumer: ConsumerFixedParts, signal: AbortSignal): Promise<Claims> {
+  const { broker, names, store, nowMicros, log, meter } = consumer
   const nowMs = (): number => nowMicros() / 1_000
   const lose = (topic: string): void => {
     const detail = `the fixed topic ${topic} is gone: it is waited for, and what was not stored of it is lost`
     log.error({ topic, code: 'TOPIC_UNKNOWN' }, detail)
-    parts.raiseAlert(`gone:${topic}`, 'TOPIC_UNKNOWN', detail)
+    consumer.raiseAlert(`gone:${topic}`, 'TOPIC_UNKNOWN', detail)
     // They are claimed again once there is a topic of this name, under the identity that it has then.
     for (const [key, claim] of holding.held) if (claim.topic === topic) holding.doubt(key)
   }
-  const reading = createReading(parts, lose)
+  const reading = createReading(consumer, lose)
   const inTurn = createSerializer()
   /** Ends the poll under way, so that what was just claimed is read. */
   let polling: AbortController | undefined
@@ -58,7 +58,7 @@ export async function joinFixedTopics(parts: ConsumerFixedParts, signal: AbortSi
   let committing: Promise<void> | undefined
 
   const holding = new Holding<string, Claim>({
-    ...{ broker, group: names.groups.consumersFixed, topics: Object.values(parts.topics), now: nowMs },
+    ...{ broker, group: names.groups.consumersFixed, topics: Object.values(consumer.topics), now: nowMs },
     keyOf: partitionKey,
     remember: () => undefined,
     release: (claim) => reading.stop(claim),
@@ -115,7 +115,7 @@ export async function joinFixedTopics(parts: ConsumerFixedParts, signal: AbortSi
     ensure(stop) {
       if (holding.due.length === 0) return Promise.resolve()
       polling?.abort()
-      return parts.duringBroker(stop, (either) => inTurn(() => holding.claim(either, claimInStore)))
+      return consumer.duringBroker(stop, (either) => inTurn(() => holding.claim(either, claimInStore)))
     },
     poll: (options, stop) =>
       inTurn(async () => {

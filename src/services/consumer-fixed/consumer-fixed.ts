@@ -19,7 +19,7 @@ import { writeDeadLetters } from './dead-letters.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 import { prepareFetches } from './prepare.ts'
 import { createReadAhead } from './read-ahead.ts'
-import { storeInParts } from './store-in-parts.ts'
+import { storeInHalves } from './store-in-halves.ts'
 import { writeInLanes } from './write-lanes.ts'
 
 const LOOK_EVERY_MS = 20
@@ -46,14 +46,14 @@ export async function createConsumerFixedServices(
   signal: AbortSignal,
 ): Promise<ConsumerFixedServices> {
   const memory = new TupleMemory()
-  const parts = { ...given, memory, chunkMicros: given.store.chunkMicros }
-  const { broker, names, duringBroker, store, maxRecords, nowMicros, log, meter } = parts
+  const consumer = { ...given, memory, chunkMicros: given.store.chunkMicros }
+  const { broker, names, duringBroker, store, maxRecords, nowMicros, log, meter } = consumer
   const inTurn = createSerializer()
-  const claims = await joinFixedTopics(parts, signal)
+  const claims = await joinFixedTopics(consumer, signal)
   const hand = createHand<FixedBatch>()
   let isWriting = false
 
-  const ahead = createReadAhead(parts, {
+  const ahead = createReadAhead(consumer, {
     claims,
     claimOf(topic, partition) {
       const claim = claims.get(topic, partition)
@@ -75,14 +75,14 @@ export async function createConsumerFixedServices(
 
   const prepare = (message: FixedBatch): Prepared => {
     if (isCurrent(message.prepared)) return message.prepared
-    message.prepared = prepareFetches(message.fetches, parts, claims.get)
+    message.prepared = prepareFetches(message.fetches, consumer, claims.get)
     claims.doubt(message.prepared.torn)
     return message.prepared
   }
 
   /**
    * Brings writes level with the claims as they are: what the database has by now leaves the batch, the rest goes under the
-   * present claim. Where it stands in the middle of a part, or before it, the log is read again from there.
+   * present claim. Where it stands in the middle of a slice, or before it, the log is read again from there.
    */
   const settle = async (writes: readonly PreparedWrite[], stop: AbortSignal): Promise<PreparedWrite[]> => {
     await claims.ensure(stop)
@@ -101,10 +101,10 @@ export async function createConsumerFixedServices(
 
   /** Stores what was read of one partition without the records that the database refuses. */
   const storePart = (fetch: FixedFetch, stop: AbortSignal): Promise<void> =>
-    storeInParts(fetch, {
-      async store(part) {
+    storeInHalves(fetch, {
+      async store(half) {
         await claims.ensure(stop)
-        const { writes } = prepareFetches([part], parts, claims.get)
+        const { writes } = prepareFetches([half], consumer, claims.get)
         const [refused] = await writeInLanes(store, claims, await settle(writes, stop), stop)
         if (refused) throw refused.error
       },

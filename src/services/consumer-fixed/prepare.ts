@@ -24,10 +24,10 @@ export interface PreparationParts
 /** Decodes, checks and encodes what was polled: one write for each partition that this process holds a claim for. */
 export function prepareFetches(
   fetches: readonly FixedFetch[],
-  parts: PreparationParts,
+  consumer: PreparationParts,
   claimOf: ClaimOf,
 ): Prepared {
-  const preparation = new Preparation(parts, claimOf)
+  const preparation = new Preparation(consumer, claimOf)
   for (const fetch of fetches) preparation.add(fetch)
   return preparation.finish()
 }
@@ -49,18 +49,18 @@ interface PartitionRows {
 
 /** Prepares a batch poll by poll. */
 export class Preparation {
-  readonly #parts: PreparationParts
+  readonly #consumer: PreparationParts
   readonly #claimOf: ClaimOf
   readonly #channels: ReadonlyMap<string, StoredChannel>
   readonly #partitions = new Map<string, PartitionRows>()
   readonly #rejected: Rejected[] = []
   readonly #torn: TopicPartition[] = []
 
-  constructor(parts: PreparationParts, claimOf: ClaimOf) {
-    this.#parts = parts
+  constructor(consumer: PreparationParts, claimOf: ClaimOf) {
+    this.#consumer = consumer
     this.#claimOf = claimOf
     this.#channels = new Map(
-      Object.entries(parts.topics).map(([channel, topic]) => [topic, channel as StoredChannel]),
+      Object.entries(consumer.topics).map(([channel, topic]) => [topic, channel as StoredChannel]),
     )
   }
 
@@ -105,7 +105,7 @@ export class Preparation {
       this.#tear(rows, fetch)
       return
     }
-    rows.gaps.push(missingRecords(fetch, this.#parts))
+    rows.gaps.push(missingRecords(fetch, this.#consumer))
     rows.next = fetch.earliest
     if (isBack) this.#tear(rows, fetch)
   }
@@ -119,15 +119,15 @@ export class Preparation {
       topic,
       partition,
       record: {
-        ...{ offset, timestamp: Math.floor(this.#parts.nowMicros() / 1_000), key: null, value: bytes },
+        ...{ offset, timestamp: Math.floor(this.#consumer.nowMicros() / 1_000), key: null, value: bytes },
         headers: { v: UNKNOWN_VERSION, kind: 'event' },
       },
       error: new TapelineError('BATCH_UNDECODABLE', detail),
     })
-    rows.gaps.push(gap(detail, this.#parts))
+    rows.gaps.push(gap(detail, this.#consumer))
     rows.next = nextOffset
-    this.#parts.log.error({ topic, partition, offset, nextOffset, code: 'BATCH_UNDECODABLE' }, detail)
-    this.#parts.raiseAlert(`undecodable:${topic}:${partition}`, 'BATCH_UNDECODABLE', detail)
+    this.#consumer.log.error({ topic, partition, offset, nextOffset, code: 'BATCH_UNDECODABLE' }, detail)
+    this.#consumer.raiseAlert(`undecodable:${topic}:${partition}`, 'BATCH_UNDECODABLE', detail)
   }
 
   /** What comes behind this place of the batch is left out, and read again from the claim. */
@@ -141,10 +141,10 @@ export class Preparation {
     for (const { claim, next: newOffset, memory, encoder, gaps } of this.#partitions.values()) {
       if (newOffset === claim.nextOffset) continue
       const back = newOffset < claim.nextOffset && { back: true as const }
-      const { segments, parts } = encoder.finish(newOffset, gaps)
+      const { segments, slices } = encoder.finish(newOffset, gaps)
       writes.push({
         ...{ claim, newOffset, memory, segments, ...back },
-        parts: parts.map((part) => ({ ...part, ...back })),
+        slices: slices.map((slice) => ({ ...slice, ...back })),
       })
     }
     const rows = writes.reduce((sum, write) => sum + rowsOf(write), 0)
@@ -159,14 +159,14 @@ export class Preparation {
     const claim = this.#claimOf(topic, partition)
     const channel = this.#channels.get(topic)
     if (claim === undefined || channel === undefined) return undefined
-    const { memory, chunkMicros } = this.#parts
+    const { memory, chunkMicros } = this.#consumer
     const reader = copyMemory(claim.memory)
     const rows: PartitionRows = {
       claim,
       next: claim.nextOffset,
       memory: reader,
       encoder: new SegmentEncoder({ channel, memory, reader, chunkMicros }),
-      gaps: replacedTopic(claim, this.#parts),
+      gaps: replacedTopic(claim, this.#consumer),
       isTorn: false,
     }
     this.#partitions.set(key, rows)
@@ -180,25 +180,25 @@ export function rowsOf({ segments }: PartitionWrite): number {
 }
 
 /** Retention has passed what was not stored yet: a gap and an alert, and on from the earliest record (R8). */
-function missingRecords(fetch: FixedFetch & { kind: 'truncated' }, parts: PreparationParts): RowSegment {
+function missingRecords(fetch: FixedFetch & { kind: 'truncated' }, consumer: PreparationParts): RowSegment {
   const { topic, partition, position, earliest } = fetch
   const detail =
     earliest > position
       ? `retention removed offsets ${position} to ${earliest - 1} of ${topic}:${partition} before they were stored`
       : `${topic}:${partition} ends at ${earliest}, but the database has stored up to ${position}: the log is shorter than it was`
-  parts.log.error({ topic, partition, position, earliest, code: 'OFFSET_OUT_OF_RANGE' }, detail)
-  parts.raiseAlert(`retention:${topic}:${partition}`, 'OFFSET_OUT_OF_RANGE', detail)
-  return gap(detail, parts)
+  consumer.log.error({ topic, partition, position, earliest, code: 'OFFSET_OUT_OF_RANGE' }, detail)
+  consumer.raiseAlert(`retention:${topic}:${partition}`, 'OFFSET_OUT_OF_RANGE', detail)
+  return gap(detail, consumer)
 }
 
 /** Nothing of the topic is stored yet, and another one had its name before: what was not stored of that one is lost. */
-function replacedTopic(claim: Claim, parts: PreparationParts): RowSegment[] {
+function replacedTopic(claim: Claim, consumer: PreparationParts): RowSegment[] {
   const { topic, partition, nextOffset, formerOffset } = claim
   if (formerOffset === undefined || nextOffset > 0) return []
   const detail = `${topic} was made anew: partition ${partition} of the former one is stored up to ${formerOffset - 1}, and what came after is lost`
-  parts.log.error({ topic, partition, formerOffset, code: 'TOPIC_REPLACED' }, detail)
-  parts.raiseAlert(`replaced:${topic}:${partition}`, 'TOPIC_REPLACED', detail)
-  return [gap(detail, parts)]
+  consumer.log.error({ topic, partition, formerOffset, code: 'TOPIC_REPLACED' }, detail)
+  consumer.raiseAlert(`replaced:${topic}:${partition}`, 'TOPIC_REPLACED', detail)
+  return [gap(detail, consumer)]
 }
 
 /** The log lost records before they were stored. */

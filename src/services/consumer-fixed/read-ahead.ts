@@ -34,15 +34,15 @@ interface ReadAheadParts {
 }
 
 export function createReadAhead(
-  parts: Pick<ConsumerFixedParts, 'maxRecords' | 'lingerMs'> & PreparationParts,
+  consumer: Pick<ConsumerFixedParts, 'maxRecords' | 'lingerMs'> & PreparationParts,
   { claims, claimOf, isWriting }: ReadAheadParts,
 ): ReadAhead {
-  const { maxRecords, lingerMs, log } = parts
+  const { maxRecords, lingerMs, log } = consumer
   const stop = new AbortController()
   let next: Promise<FixedBatch> | undefined
 
   const read = async (): Promise<FixedBatch> => {
-    const preparation = new Preparation(parts, claimOf)
+    const preparation = new Preparation(consumer, claimOf)
     const fetches: FixedFetch[] = []
     let records = 0
     /** How much lies behind what was read, by partition, as far as the polls have told. */

@@ -6,12 +6,12 @@ import { type StoredChannel, TABLES } from '../../domain/rows.ts'
 import { writeTradeBytes } from '../../domain/trade-bytes.ts'
 import type { TupleMemory } from '../../domain/tuple-memory.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
-import type { ChunkSpread, WritePart } from '../../ports/pipeline.ts'
+import type { ChunkSpread, WriteSlice } from '../../ports/pipeline.ts'
 import type { PartitionWrite, RowSegment } from '../../ports/store.ts'
 import { chunkCount, joinSpreads, MOST_CHUNKS, NO_CHUNKS } from './chunk-spread.ts'
 
 /** What the rows of a partition are encoded for. */
-interface EncoderParts {
+interface EncoderOptions {
   readonly channel: StoredChannel
   readonly memory: TupleMemory
   /** What a reader remembers behind the last record. */
@@ -26,7 +26,7 @@ interface Filled {
   readonly rows: number
 }
 
-/** Where a part ends: what stands behind it is for the next one. */
+/** Where a slice ends: the next one begins there. */
 interface Cut {
   readonly offset: number
   readonly reader: ReaderMemory
@@ -43,27 +43,27 @@ const NOTHING: Filled = { bytes: 0, rows: 0 }
 
 /**
  * Encodes the records of one partition: those that enter again apart from the others. What lies in more chunks than a transaction
- * should touch is cut into parts.
+ * should touch is cut into slices.
  */
 export class SegmentEncoder {
-  readonly #parts: EncoderParts
+  readonly #options: EncoderOptions
   readonly #first: TupleWriter
   readonly #again = new TupleWriter(1024)
   readonly #cuts: Cut[] = []
-  /** Those of the part that is being filled. */
+  /** Those of the slice that is being filled. */
   readonly #chunks = new Set<number>()
   #spread = NO_CHUNKS
   /** That of the last row that does not enter again: nearly always also the next one's. */
   #chunk = Number.NaN
 
-  constructor(parts: EncoderParts) {
-    this.#parts = parts
-    this.#first = parts.memory.writer()
+  constructor(options: EncoderOptions) {
+    this.#options = options
+    this.#first = options.memory.writer()
   }
 
   /** Raises what `decodeEvent` raises; nothing is written then. */
   add({ headers, offset }: StoredRecord, value: Uint8Array): void {
-    const { channel, chunkMicros } = this.#parts
+    const { channel, chunkMicros } = this.#options
     let to = headers.reentering === true ? this.#again : this.#first
     if (channel !== 'trade' || headers.v !== EVENT_VERSION || !writeTradeBytes(to, value)) {
       const event = decodeEvent(channel, value, headers.v)
@@ -75,19 +75,19 @@ export class SegmentEncoder {
     if (to === this.#again || chunk !== this.#chunk) this.#place(to, chunk, offset)
   }
 
-  /** What was encoded, and the same in parts; `before` are rows of another table that go with the first. */
+  /** What was encoded, and the same in slices; `before` are rows of another table that go with the first. */
   finish(
     newOffset: number,
     before: readonly RowSegment[],
-  ): { readonly segments: readonly RowSegment[]; readonly parts: readonly WritePart[] } {
-    const { reader } = this.#parts
+  ): { readonly segments: readonly RowSegment[]; readonly slices: readonly WriteSlice[] } {
+    const { reader } = this.#options
     const end: Cut = {
       ...{ offset: newOffset, reader, chunks: this.#spread, times: this.#times() },
       ...{ first: filled(this.#first), again: filled(this.#again) },
     }
     const first = this.#segment(this.#first, false)
     const again = this.#segment(this.#again, true)
-    const parts = [...this.#cuts, end].map((cut, i): WritePart => {
+    const slices = [...this.#cuts, end].map((cut, i): WriteSlice => {
       const former = this.#cuts[i - 1]
       const rows = [
         piece(first, former?.first ?? NOTHING, cut.first),
@@ -97,10 +97,10 @@ export class SegmentEncoder {
       const { offset, reader, chunks, times } = cut
       return { newOffset: offset, memory: reader, segments, chunks, ...(times && { times }) }
     })
-    return { segments: [...before, first, again].filter(({ rows }) => rows > 0), parts }
+    return { segments: [...before, first, again].filter(({ rows }) => rows > 0), slices }
   }
 
-  /** Takes note of the last row's chunk. Where that is one too many for the part, the row begins the next one. */
+  /** Takes note of the last row's chunk. Where that is one too many for the slice, the row begins the next one. */
   #place(to: TupleWriter, chunk: number, offset: number): void {
     const lookedUp = to === this.#again
     const isNew = !lookedUp && !this.#chunks.has(chunk)
@@ -118,16 +118,16 @@ export class SegmentEncoder {
     const other = to === this.#first ? this.#again : this.#first
     const [before, whole] = [{ bytes: to.rowStart, rows: to.rows - 1 }, filled(other)]
     const [first, again] = to === this.#first ? [before, whole] : [whole, before]
-    const reader = copyMemory(this.#parts.reader)
+    const reader = copyMemory(this.#options.reader)
     this.#cuts.push({ offset, reader, first, again, chunks: this.#spread, times: this.#times() })
     this.#chunks.clear()
     this.#chunk = Number.NaN
   }
 
-  /** Of the part that is being filled, where it is of a long time. */
+  /** Of the slice that is being filled, where it is of a long time. */
   #times(): PartitionWrite['times'] {
     if (this.#chunks.size < MANY_CHUNKS) return undefined
-    const { chunkMicros } = this.#parts
+    const { chunkMicros } = this.#options
     return {
       from: Math.min(...this.#chunks) * chunkMicros,
       to: (Math.max(...this.#chunks) + 1) * chunkMicros,
@@ -135,7 +135,7 @@ export class SegmentEncoder {
   }
 
   #segment(writer: TupleWriter, reentering: boolean): RowSegment {
-    const { channel, memory } = this.#parts
+    const { channel, memory } = this.#options
     return { channel, tuples: memory.finish(writer), rows: writer.rows, reentering }
   }
 }

@@ -2,12 +2,12 @@ import { withDeadline } from '../../async/deadline.ts'
 import { partitionKey } from '../../domain/record.ts'
 import { type TapelineError, toTapelineError } from '../../errors.ts'
 import type { TopicPartition } from '../../ports/broker.ts'
-import type { PreparedWrite, WritePart } from '../../ports/pipeline.ts'
+import type { PreparedWrite, WriteSlice } from '../../ports/pipeline.ts'
 import type { Claim, PartitionWrite, Store } from '../../ports/store.ts'
 import { chunkCount, joinSpreads, MOST_CHUNKS, NO_CHUNKS } from './chunk-spread.ts'
 import type { Claims } from './claims.ts'
 import { rowsOf } from './prepare.ts'
-import { isForParts } from './store-in-parts.ts'
+import { isForHalves } from './store-in-halves.ts'
 
 /** How long one transaction may take before its outcome counts as unknown. */
 const WRITE_TIMEOUT_MS = 60_000
@@ -20,7 +20,7 @@ interface Refused extends TopicPartition {
 /**
  * Writes partitions over the lanes of the store, each lane by transactions of its own: what is acknowledged is not written again when
  * something else fails. A lane is one transaction, and several only where the rows lie in more chunks than one should touch. Gives the
- * partitions of which the database refuses a row, or so many at once; of these a part at most is written. Raises what a lane raised,
+ * partitions of which the database refuses a row, or so many at once; of these the first slices at most are written. Raises what a lane raised,
  * once all lanes have ended.
  */
 export async function writeInLanes(
@@ -40,21 +40,21 @@ export async function writeInLanes(
     }
 
     const writeOne = async (transaction: Transaction): Promise<void> => {
-      const parts = transaction.flatMap(({ key, part }): PartitionWrite[] => {
+      const slices = transaction.flatMap(({ key, slice }): PartitionWrite[] => {
         const claim = open.get(key)
-        return claim === undefined ? [] : [{ ...part, claim }]
+        return claim === undefined ? [] : [{ ...slice, claim }]
       })
-      if (parts.length === 0) return
+      if (slices.length === 0) return
       try {
-        const moved = await withDeadline(signal, WRITE_TIMEOUT_MS, (stop) => store.write(parts, stop))
+        const moved = await withDeadline(signal, WRITE_TIMEOUT_MS, (stop) => store.write(slices, stop))
         for (const claim of moved) {
           open.set(partitionKey(claim), claim)
           advanced.set(partitionKey(claim), claim)
         }
       } catch (error) {
         const failure = toTapelineError(error, 'STORE_UNAVAILABLE')
-        const partitions = parts.map(({ claim }) => claim)
-        if (isForParts(failure)) {
+        const partitions = slices.map(({ claim }) => claim)
+        if (isForHalves(failure)) {
           refused.push(...partitions.map(({ topic, partition }) => ({ topic, partition, error: failure })))
           leave(partitions)
           return
@@ -74,7 +74,7 @@ export async function writeInLanes(
     try {
       for (const transaction of transactionsOf(lane)) await writeOne(transaction)
     } finally {
-      // Only now: until then what is read ahead follows the whole of a partition, not a part of it.
+      // Only now: until then what is read ahead follows the whole of a partition, not a slice of it.
       claims.advance([...advanced.values()])
     }
   }
@@ -84,28 +84,28 @@ export async function writeInLanes(
   return refused
 }
 
-/** Parts of several partitions that are written together. */
-type Transaction = { readonly key: string; readonly part: WritePart }[]
+/** Slices of several partitions that are written together. */
+type Transaction = { readonly key: string; readonly slice: WriteSlice }[]
 
-/** Puts parts together as long as they lie in few chunks: the first of each partition, then what comes behind these. */
+/** Puts slices together as long as they lie in few chunks: the first of each partition, then the second of each, and so on. */
 function transactionsOf(lane: readonly PreparedWrite[]): Transaction[] {
   const transactions: Transaction[] = []
-  const rounds = Math.max(0, ...lane.map(({ parts }) => parts.length))
+  const rounds = Math.max(0, ...lane.map(({ slices }) => slices.length))
   for (let round = 0; round < rounds; round++) {
     let chunks = NO_CHUNKS
     let current: Transaction | undefined
-    for (const { claim, parts } of lane) {
-      const part = parts[round]
-      if (part === undefined) continue
+    for (const { claim, slices } of lane) {
+      const slice = slices[round]
+      if (slice === undefined) continue
       const key = partitionKey(claim)
-      const joined = joinSpreads(chunks, part.chunks)
+      const joined = joinSpreads(chunks, slice.chunks)
       if (current !== undefined && chunkCount(joined) <= MOST_CHUNKS) {
-        current.push({ key, part })
+        current.push({ key, slice })
         chunks = joined
       } else {
-        current = [{ key, part }]
+        current = [{ key, slice }]
         transactions.push(current)
-        chunks = part.chunks
+        chunks = slice.chunks
       }
     }
   }

@@ -22,13 +22,13 @@ export interface CoordinatorServices {
 
 /** Joins the coordinators; whoever is given the registry's one partition leads (R7). */
 export async function createCoordinatorServices(
-  parts: CoordinatorParts,
+  coordinator: CoordinatorParts,
   signal: AbortSignal,
 ): Promise<CoordinatorServices> {
-  const { broker, registry, leader, settings, log } = parts
+  const { broker, registry, leader, settings, log } = coordinator
   const { view } = registry
   await leader.join(signal)
-  const queue = createRequestQueue(parts)
+  const queue = createRequestQueue(coordinator)
   const inTurn = createSerializer()
   /** Streams that the registry has as ready and that nobody was told of yet, also where answering who asked for them failed. */
   const untold = new Set<string>()
@@ -64,7 +64,7 @@ export async function createCoordinatorServices(
   const notifyActors = async (batch: Carried<TopicBatch>, stop: AbortSignal): Promise<void> => {
     if (batch.kind === 'create') {
       const ready = [...untold].filter((id) => view.stream(id)?.state === 'ready')
-      if (ready.length > 0) await tellActors(parts, 'ready', ready, stop)
+      if (ready.length > 0) await tellActors(coordinator, 'ready', ready, stop)
       // Who is not ready any more has ended meanwhile, and its end is told.
       untold.clear()
       batch.done()
@@ -72,7 +72,7 @@ export async function createCoordinatorServices(
     }
     const ended = batch.requests.map(({ streamId }) => streamId)
     await markEnding(ended, stop)
-    await tellActors(parts, 'ended', ended, stop)
+    await tellActors(coordinator, 'ended', ended, stop)
   }
 
   const deleteTopics = async (batch: Carried<TopicBatch>, stop: AbortSignal): Promise<void> => {
@@ -94,7 +94,7 @@ export async function createCoordinatorServices(
     receiveRequests: (stop) => inTurn(() => queue.receive(stop)),
     createTopics: (batch, stop) =>
       lead(stop, async (deadline) => {
-        if (batch.kind === 'create') await makeRequestedTopics(parts, batch, answers, deadline)
+        if (batch.kind === 'create') await makeRequestedTopics(coordinator, batch, answers, deadline)
       }),
     notifyActors: (batch, stop) => lead(stop, (deadline) => notifyActors(batch, deadline)),
     deleteTopics: (batch, stop) => lead(stop, (deadline) => deleteTopics(batch, deadline)),

@@ -24,35 +24,37 @@ interface Answers extends Pick<RequestQueue, 'reply'> {
  * Doing it again after a failure gives the same topics and leases. A stream's id is the name of its topic.
  */
 export async function makeRequestedTopics(
-  parts: CoordinatorParts,
+  coordinator: CoordinatorParts,
   { requests, controlOffset }: TopicBatch & { readonly kind: 'create' },
   { reply, onReady }: Answers,
   signal: AbortSignal,
 ): Promise<void> {
-  const { broker, registry, leader, settings, log } = parts
+  const { broker, registry, leader, settings, log } = coordinator
   const { view } = registry
   const [small, large] = bySize(requests)
-  const accepted = withinLimits(parts, small)
+  const accepted = withinLimits(coordinator, small)
   const refused = small.filter((request) => !accepted.includes(request))
   const fresh = new Map<string, StreamSpec>()
   for (const { topicName, spec } of accepted) {
     if (view.streamOf(spec)?.state !== 'ready') fresh.set(topicName, spec)
   }
 
-  const creating = [...fresh].map(([name, spec]) => streamBody(parts, name, spec, 'creating', '', []))
+  const creating = [...fresh].map(([name, spec]) => streamBody(coordinator, name, spec, 'creating', '', []))
   if (creating.length > 0) await leader.write(creating, [], signal)
   const outcome = await makeTopics(broker, [...fresh.keys()], settings.retentionMs, signal)
-  const ends = await fixedEnds(parts, [...fresh.values()], signal)
+  const ends = await fixedEnds(coordinator, [...fresh.values()], signal)
 
   const failed = new Map<string, TapelineError>()
   const ready: RegistryBody[] = []
   for (const [name, spec] of fresh) {
     const topic = outcome.get(name) ?? new TapelineError('TOPIC_CREATION_FAILED', `${name} was not made`)
     if (topic instanceof TapelineError) failed.set(name, topic)
-    else ready.push(streamBody(parts, name, spec, 'ready', topic.id, ends(spec.channel)))
+    else ready.push(streamBody(coordinator, name, spec, 'ready', topic.id, ends(spec.channel)))
   }
   const answered = accepted.filter(({ topicName }) => !failed.has(topicName))
-  const leases = answered.flatMap((request) => leaseBody(parts, request, fresh.has(request.topicName)) ?? [])
+  const leases = answered.flatMap(
+    (request) => leaseBody(coordinator, request, fresh.has(request.topicName)) ?? [],
+  )
   // Where it is not known whether a topic was made, its record stays: without a lease it is removed after the grace.
   const abandoned = [...failed].flatMap(([name, { retryable }]) =>
     retryable ? [] : (view.stream(name) ?? []),

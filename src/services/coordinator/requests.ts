@@ -74,11 +74,12 @@ export interface RequestQueue {
 }
 
 /** The coordinator's in-tray: requests from the control topic, leases that run out, topics whose grace is over. */
-export function createRequestQueue(parts: CoordinatorParts): RequestQueue {
-  const { broker, names, registry, bus, membership, leader, instance, settings, now, newId, log } = parts
+export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue {
+  const { broker, names, registry, bus, membership, leader, instance, settings, now, newId, log } =
+    coordinator
   const { view } = registry
   const clock = createLeaseClock(view, now)
-  const lostTopics = createLostTopics(parts)
+  const lostTopics = createLostTopics(coordinator)
   /** The term of the leadership that the reader and the batch in hand belong to. */
   let term = 0
   let reader: Reader | undefined

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { TapelineError } from '../../../src/errors.ts'
 import type { FixedFetch } from '../../../src/ports/pipeline.ts'
-import { storeInParts } from '../../../src/services/consumer-fixed/store-in-parts.ts'
+import { storeInHalves } from '../../../src/services/consumer-fixed/store-in-halves.ts'
 import { SEED } from '../../seed.ts'
 
 /** Records 10, 11, ...; the fetch began before the first, and ends behind what follows the last. */
@@ -23,23 +23,23 @@ function setUp(refused: readonly number[], most = Number.POSITIVE_INFINITY) {
   const ends: number[] = []
   return {
     ...{ stored, rejected, ends },
-    parts: {
-      async store(part: FixedFetch) {
-        const offsets = part.kind === 'records' ? part.records.map(({ offset }) => offset) : []
+    halves: {
+      async store(half: FixedFetch) {
+        const offsets = half.kind === 'records' ? half.records.map(({ offset }) => offset) : []
         if (offsets.length > most) throw new TapelineError('STORE_WRITE_TOO_LARGE', 'too many rows')
         if (offsets.some((offset) => refused.includes(offset)))
           throw new TapelineError('EVENT_INVALID', 'a row is refused')
         stored.push(...offsets)
-        if (part.kind === 'records') ends.push(part.nextOffset)
+        if (half.kind === 'records') ends.push(half.nextOffset)
       },
-      async reject(_part: FixedFetch, { offset }: { readonly offset: number }) {
+      async reject(_half: FixedFetch, { offset }: { readonly offset: number }) {
         rejected.push(offset)
       },
     },
   }
 }
 
-describe('storing in parts', () => {
+describe('storing in halves', () => {
   test(`whatever the database refuses: each record is stored or set apart, once, in order, no offset left out (seed ${SEED})`, () =>
     fc.assert(
       fc.asyncProperty(
@@ -47,8 +47,8 @@ describe('storing in parts', () => {
         fc.array(fc.integer({ min: 10, max: 49 })),
         fc.integer({ min: 1, max: 40 }),
         async (count, refused, most) => {
-          const { stored, rejected, ends, parts } = setUp(refused, most)
-          await storeInParts(fetchOf(count), parts)
+          const { stored, rejected, ends, halves } = setUp(refused, most)
+          await storeInHalves(fetchOf(count), halves)
           const all = Array.from({ length: count }, (_, i) => 10 + i)
           assert.deepEqual(
             stored,
@@ -63,24 +63,24 @@ describe('storing in parts', () => {
             ends.toSorted((a, b) => a - b),
             'what is done grows',
           )
-          assert.equal(ends.at(-1), 12 + count, 'the last part ends where the fetch did')
+          assert.equal(ends.at(-1), 12 + count, 'the last half ends where the fetch did')
         },
       ),
       { seed: SEED },
     ))
 
   test('a write that fails for another reason fails as a whole', async () => {
-    const { rejected, parts } = setUp([])
+    const { rejected, halves } = setUp([])
     const store = async (): Promise<void> => {
       throw new TapelineError('STORE_UNAVAILABLE', 'away')
     }
-    await assert.rejects(storeInParts(fetchOf(4), { ...parts, store }), { code: 'STORE_UNAVAILABLE' })
+    await assert.rejects(storeInHalves(fetchOf(4), { ...halves, store }), { code: 'STORE_UNAVAILABLE' })
     assert.deepEqual(rejected, [])
   })
 
   test('a single record that is too large for a transaction is an error, not a dead letter', async () => {
-    const { rejected, parts } = setUp([], 0)
-    await assert.rejects(storeInParts(fetchOf(2), parts), { code: 'STORE_WRITE_TOO_LARGE' })
+    const { rejected, halves } = setUp([], 0)
+    await assert.rejects(storeInHalves(fetchOf(2), halves), { code: 'STORE_WRITE_TOO_LARGE' })
     assert.deepEqual(rejected, [])
   })
 })
