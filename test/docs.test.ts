@@ -87,12 +87,12 @@ describe('the pages', () => {
   test('a rule or a file that is cited and not there is named', (t) => {
     const root = mkdtempSync(join(tmpdir(), 'tapeline-citations-'))
     t.after(() => rmSync(root, { recursive: true }))
-    for (const folder of ['src', 'test', 'bench', 'docs']) mkdirSync(join(root, folder))
+    for (const folder of ['src', 'test', 'bench', 'examples', 'docs', 'deploy']) mkdirSync(join(root, folder))
     writeFileSync(join(root, 'docs/rules.md'), '**R1 Batches.** A batch.\n')
     // Written in two pieces, so that this file itself cites nothing unknown.
     writeFileSync(join(root, 'src/lag.ts'), `// Batches (R1), and more (${'R'}99).\n`)
     writeFileSync(join(root, 'README.md'), 'See `src/lag.ts`, `src/gone.ts` and `src/FOO/frames.ts`.\n')
-    writeFileSync(join(root, 'CONTRIBUTING.md'), '')
+    for (const page of ['CONTRIBUTING.md', 'CHANGELOG.md']) writeFileSync(join(root, page), '')
     assert.deepEqual(unknownCitations(root), [
       `src/lag.ts: docs/rules.md has no ${'R'}99`,
       'README.md: there is no src/gone.ts',

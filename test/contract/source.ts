@@ -35,24 +35,11 @@ export interface SourceUnderTest {
   /** Opens a source on a service that follows the script; all of it is gone when the test ends. */
   readonly open: (t: TestContext, script: Script) => Promise<Source>
   readonly way: 'websocket' | 'replay'
+  /** One that the source has. */
+  readonly exchange: string
   readonly finite: boolean
   /** Ids rise by one in each market, so that a late trade comes in its place. */
   readonly idsRise: boolean
-}
-
-const BTC: Market = { exchange: 'coinbase', symbol: 'BTC-USD' }
-const ETH: Market = { exchange: 'coinbase', symbol: 'ETH-USD' }
-
-function trade(id: number, market = BTC): Omit<Trade, 'recvTs'> {
-  const side = id % 2 === 0 ? 'buy' : 'sell'
-  return {
-    ...market,
-    id: String(id),
-    side,
-    price: 100 + id / 4,
-    size: 0.5,
-    ts: 1_753_190_418_654_000 + id * 1_000,
-  }
 }
 
 function next(source: Source, options: Partial<NextOptions> = {}, signal = AbortSignal.timeout(15_000)) {
@@ -83,7 +70,20 @@ function quotesOf(items: readonly SourceItem[]): Quote[] {
 }
 
 /** What every source promises; runs on each adapter. */
-export function describeSource(name: string, { open, way, finite, idsRise }: SourceUnderTest): void {
+export function describeSource(
+  name: string,
+  { open, way, exchange, finite, idsRise }: SourceUnderTest,
+): void {
+  const BTC: Market = { exchange, symbol: 'BTC-USD' }
+  const ETH: Market = { exchange, symbol: 'ETH-USD' }
+  const trade = (id: number, market = BTC): Omit<Trade, 'recvTs'> => ({
+    ...market,
+    id: String(id),
+    side: id % 2 === 0 ? 'buy' : 'sell',
+    price: 100 + id / 4,
+    size: 0.5,
+    ts: 1_753_190_418_654_000 + id * 1_000,
+  })
   const quiet = (lines: readonly ScriptLine[]): Script => ({ markets: [BTC, ETH], lines, after: 'silence' })
 
   describe(`source contract: ${name}`, () => {

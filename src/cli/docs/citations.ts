@@ -2,7 +2,12 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 
 /** Where people write: code, tests, pages. */
-const PLACES = ['src', 'test', 'bench', 'docs', 'README.md', 'CONTRIBUTING.md']
+const PLACES = [
+  ...['src', 'test', 'bench', 'examples', 'docs', 'deploy'],
+  ...['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'],
+]
+/** Files of the example stand in a tree of their own, as they will stand in this one. */
+const TREES = ['.', 'examples/source']
 /** A file by its path from the root. Capitals (FOO, NNNN) stand for what the reader chooses. */
 const NAMED =
   /`((?:src|test|bench|bin|docs|deploy|examples|clients)\/[a-z0-9_./-]+\.(?:ts|mjs|md|yaml|json|py))`/g
@@ -20,7 +25,9 @@ export function unknownCitations(root: string): readonly string[] {
     const cited = [...text.matchAll(/\bR\d{1,2}\b/g)].map(([rule]) => rule).filter((rule) => !rules.has(rule))
     const named = !path.endsWith('.md')
       ? []
-      : [...text.matchAll(NAMED)].map(([, file = '']) => file).filter((file) => !existsSync(join(root, file)))
+      : [...text.matchAll(NAMED)]
+          .map(([, file = '']) => file)
+          .filter((file) => !TREES.some((tree) => existsSync(join(root, tree, file))))
     return [
       ...[...new Set(cited)].map((rule) => `docs/rules.md has no ${rule}`),
       ...[...new Set(named)].map((file) => `there is no ${file}`),

@@ -1,28 +1,14 @@
-import type { TestContext } from 'node:test'
 import { coinbase } from '../../../src/adapters/source/coinbase/source.ts'
 import { createReplaySource } from '../../../src/adapters/source/replay.ts'
 import { isoMicros } from '../../../src/domain/time.ts'
-import { describeSource, type ScriptLine } from '../../contract/source.ts'
+import { describeSource } from '../../contract/source.ts'
 import { writeCapture } from './captures.ts'
 import { openCryptoCompare } from './cryptocompare-fixtures.ts'
 import { openOn } from './opened.ts'
-import { Service, sendFrame } from './service.ts'
+import { playing, type SentLine, written } from './playing.ts'
 import { recordingLog } from './waiting.ts'
 
-const GARBAGE = 'no frame of any protocol'
-
-type Framed = Exclude<ScriptLine, 'reconnect'>
-
-/** A trade whose id is one byte that is no UTF-8. */
-function spoilt(frame: object): Buffer {
-  return Buffer.from(JSON.stringify(frame).replace('SPOILT', '\xff'), 'latin1')
-}
-
-const ANY = { exchange: 'coinbase', symbol: 'BTC-USD', price: 1, size: 1, ts: 1_753_190_418_000_000 } as const
-
-function cryptoCompareFrame(line: Framed): unknown {
-  if (line === 'garbage') return GARBAGE
-  if (line === 'no-utf8') return spoilt(cryptoCompareFrame({ ...ANY, side: 'buy', id: 'SPOILT' }) as object)
+function cryptoCompareFrame(line: SentLine): object {
   const [base, quote] = line.symbol.split('-')
   const TS = Math.floor(line.ts / 1_000_000)
   if ('ticker' in line) {
@@ -37,9 +23,7 @@ function cryptoCompareFrame(line: Framed): unknown {
   return { ...names, F, ID: line.id, TS, TSNS, P: line.price, Q: line.size }
 }
 
-function coinbaseFrame(line: Framed): unknown {
-  if (line === 'garbage') return GARBAGE
-  if (line === 'no-utf8') return spoilt(coinbaseFrame({ ...ANY, side: 'buy', id: 'SPOILT' }) as object)
+function coinbaseFrame(line: SentLine): object {
   const time = isoMicros(line.ts)
   if ('ticker' in line) {
     const { bid, ask, last, volume24h } = line.ticker
@@ -59,26 +43,9 @@ function coinbaseFrame(line: Framed): unknown {
   }
 }
 
-/** A service that sends the lines of a script to whoever subscribes, each once; `reconnect` ends the connection. */
-function playing(
-  t: TestContext,
-  lines: readonly ScriptLine[],
-  { isSubscribe, frame }: { isSubscribe: (asked: object) => boolean; frame: (line: Framed) => unknown },
-): Promise<Service> {
-  const left = [...lines]
-  return Service.start(t, {
-    received: (asked, socket) => {
-      if (!isSubscribe(asked)) return
-      for (let line = left.shift(); line !== undefined; line = left.shift()) {
-        if (line === 'reconnect') return socket.close()
-        sendFrame(socket, frame(line))
-      }
-    },
-  })
-}
-
 describeSource('cryptocompare', {
   way: 'websocket',
+  exchange: 'coinbase',
   finite: false,
   idsRise: false,
   open: async (t, { markets, lines }) => {
@@ -90,6 +57,7 @@ describeSource('cryptocompare', {
 
 describeSource('coinbase', {
   way: 'websocket',
+  exchange: 'coinbase',
   finite: false,
   idsRise: true,
   open: async (t, { markets, lines }) => {
@@ -100,6 +68,7 @@ describeSource('coinbase', {
 
 describeSource('replay', {
   way: 'replay',
+  exchange: 'coinbase',
   finite: true,
   idsRise: true,
   open: async (t, { markets, lines, after }) => {
@@ -107,7 +76,7 @@ describeSource('replay', {
     const opened = `wss://example.org <-> ${at}`
     const recorded = lines.map((line) => {
       if (line === 'reconnect') return opened
-      const frame = coinbaseFrame(line)
+      const frame = written(line, coinbaseFrame)
       if (Buffer.isBuffer(frame)) return Buffer.concat([Buffer.from(`${at}: `), frame])
       return `${at}: ${typeof frame === 'string' ? frame : JSON.stringify(frame)}`
     })
