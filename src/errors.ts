@@ -527,6 +527,8 @@ export interface FieldError {
   readonly value: unknown
   readonly message: string
   readonly remedy: string
+  /** Where in the value, the first character being 1; of expressions. */
+  readonly position?: number
 }
 
 interface ErrorDetails {

@@ -21,7 +21,8 @@ import { printTable } from './table.ts'
 
 const HELP = `
 Usage: tapeline streams [list] [--json]
-       tapeline streams create --channel C --symbols S[,S] [--exchanges E[,E]] [--ttl T] [--json]
+       tapeline streams create --channel C --symbols S[,S] [--exchanges E[,E]] [--where W] [--fields F[,F]]
+                               [--ttl T] [--json]
        tapeline streams create '{"channel": ..., "symbols": [...]}' [--json]
        tapeline streams show ID [--json]
        tapeline streams delete ID [ID ...] [--json]
@@ -33,6 +34,8 @@ requests share one topic. topics lists the dynamic topics of the broker, also wh
   --channel C      trade, quote, candle, book or status
   --symbols S      symbols or globs with commas: BTC-USD, BTC-*, *
   --exchanges E    exchanges with commas, such as coinbase,kraken (default: all)
+  --where W        only events for which this is true: 'size >= 0.5 && side == "buy"'
+  --fields F       only these fields of an event, with commas; exchange, symbol and ts always come
   --ttl T          how long it lives without a reader: 90s, 30m, 1h; 0 until deleted (default: 1h)
   --all            the fixed and the internal topics as well
   --unknown        only those that look like the platform's and belong to no stream; it leaves them alone
@@ -58,7 +61,7 @@ const UNITS = [
   ['s', 1000],
 ] as const
 
-const REQUEST_FLAGS = ['channel', 'symbols', 'exchanges', 'ttl'] as const
+const REQUEST_FLAGS = ['channel', 'symbols', 'exchanges', 'where', 'fields', 'ttl'] as const
 
 export const command: Command = {
   name: 'streams',
@@ -69,6 +72,8 @@ export const command: Command = {
     channel: { type: 'string' },
     symbols: { type: 'string' },
     exchanges: { type: 'string' },
+    where: { type: 'string' },
+    fields: { type: 'string' },
     ttl: { type: 'string' },
     all: { type: 'boolean' },
     unknown: { type: 'boolean' },
@@ -183,13 +188,15 @@ function requestOf(flags: Flags, word: string | undefined): unknown {
     return parseBody(word)
   }
   if (given.length === 0) throw new TapelineError('USAGE', '--channel and --symbols are missing')
-  const { channel, symbols, exchanges, ttl } = Object.fromEntries(
+  const { channel, symbols, exchanges, where, fields, ttl } = Object.fromEntries(
     REQUEST_FLAGS.map((name) => [name, textFlag(flags, name)]),
   )
   return {
     ...(channel !== undefined && { channel }),
     ...(symbols !== undefined && { symbols: listOf(symbols) }),
     ...(exchanges !== undefined && { exchanges: listOf(exchanges) }),
+    ...(where !== undefined && { where }),
+    ...(fields !== undefined && { fields: listOf(fields) }),
     ...(ttl !== undefined && { ttl }),
   }
 }
@@ -214,8 +221,13 @@ function exampleOf(flags: Flags): string {
 }
 
 function describe({ spec }: Stream): string {
-  const where = spec.exchanges.length > 0 ? spec.exchanges.join(', ') : 'all exchanges'
-  return `${spec.channel} of ${spec.symbols.join(', ')} on ${where}`
+  const { channel, symbols, exchanges, where, fields } = spec
+  const markets = `${symbols.join(', ')} on ${exchanges.length > 0 ? exchanges.join(', ') : 'all exchanges'}`
+  return [
+    `${channel} of ${markets}`,
+    ...(where === undefined ? [] : [`where ${where}`]),
+    ...(fields === undefined ? [] : [`with ${fields.join(', ')} only`]),
+  ].join(', ')
 }
 
 async function printStreams(terminal: Terminal, streams: readonly Stream[]): Promise<void> {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { CHANNELS } from '../domain/events.ts'
 import type { RecordHeaders } from '../domain/record.ts'
+import { isKnownSpec } from '../domain/stream-spec.ts'
 import { TapelineError } from '../errors.ts'
 import type { OutgoingRecord } from '../ports/broker.ts'
 import { processReportSchema } from './process-report.ts'
@@ -10,25 +11,35 @@ export const TOPIC_REMOVED = 'somebody else removed its topic'
 
 /**
  * The JSON records of `tapeline.registry` (compacted, keyed) and `tapeline.control` (R9). Every record carries the lowest
- * version that may act on it (R23), the instance that wrote it and, where the leader wrote it, its epoch. This is the highest
- * version that this process acts on. A field that may be passed over is added without a new version; one that may not gets its
- * records, and only these, the version that brought it.
+ * version that may act on it (R23), the instance that wrote it and, where the leader wrote it, its epoch. A field that may be passed over
+ * is added without a new version; one that may not gets its records, and only these, the version that brought it. This is the version
+ * of all others.
  */
 export const CONTROL_VERSION = 1
+/** Brought filters and fields: a process that passes them over would publish more than was asked for. */
+const TAILORED_VERSION = 2
+/** The highest version that this process acts on. */
+const HIGHEST_VERSION = TAILORED_VERSION
 
 /** A field of a spec that is not known narrows it: passing it over would publish more than was asked for. */
-const specSchema = z.strictObject({
-  channel: z.enum(CHANNELS),
-  symbols: z.array(z.string()),
-  exchanges: z.array(z.string()),
-})
+const specSchema = z
+  .strictObject({
+    channel: z.enum(CHANNELS),
+    symbols: z.array(z.string()).readonly(),
+    exchanges: z.array(z.string()).readonly(),
+    where: z.string().exactOptional(),
+    fields: z.array(z.string()).readonly().exactOptional(),
+  })
+  .refine(isKnownSpec, 'asks for something that is not known here')
 
 const offerSchema = z.object({
   channels: z.array(z.enum(CHANNELS)),
   markets: z.array(z.string()).optional(),
 })
 
-const author = { v: z.literal(CONTROL_VERSION), instance: z.string(), epoch: z.number().int() }
+const version = z.literal([CONTROL_VERSION, TAILORED_VERSION])
+
+const author = { v: version, instance: z.string(), epoch: z.number().int() }
 
 const registryRecordSchema = z.discriminatedUnion('kind', [
   z.object({
@@ -81,7 +92,7 @@ const replayResultSchema = z.object({
   reason: z.string().optional(),
 })
 
-const member = { v: z.literal(CONTROL_VERSION), instance: z.string() }
+const member = { v: version, instance: z.string() }
 const notification = {
   notificationId: z.string(),
   epoch: z.number().int(),
@@ -181,7 +192,7 @@ function registryKey(record: RegistryRecord): string {
 }
 
 export function registryEntry(record: RegistryRecord): OutgoingRecord {
-  return { key: registryKey(record), value: encoder.encode(JSON.stringify(record)), headers: HEADERS }
+  return { key: registryKey(record), value: encode(record), headers: HEADERS }
 }
 
 /** Removes the key of a record at the next compaction. */
@@ -190,7 +201,12 @@ export function registryTombstone(record: RegistryRecord): OutgoingRecord {
 }
 
 export function controlEntry(record: ControlRecord): OutgoingRecord {
-  return { key: record.instance, value: encoder.encode(JSON.stringify(record)), headers: HEADERS }
+  return { key: record.instance, value: encode(record), headers: HEADERS }
+}
+
+function encode(record: RegistryRecord | ControlRecord): Uint8Array {
+  const isTailored = 'spec' in record && (record.spec.where ?? record.spec.fields) !== undefined
+  return encoder.encode(JSON.stringify(isTailored ? { ...record, v: TAILORED_VERSION } : record))
 }
 
 /** Reads a registry record. Raises UPGRADE_NEEDED where it is of a higher version, or of no shape that is known here. */
@@ -209,8 +225,8 @@ function decode<T>(schema: z.ZodType<T>, value: Uint8Array, what: string): T {
   } catch (error) {
     const { v } = readEnvelope(value)
     const reason =
-      v !== undefined && v > CONTROL_VERSION
-        ? `version ${v} may act on it, and this process has version ${CONTROL_VERSION}`
+      v !== undefined && v > HIGHEST_VERSION
+        ? `version ${v} may act on it, and this process has version ${HIGHEST_VERSION}`
         : describeIssues(error)
     throw new TapelineError('UPGRADE_NEEDED', `a ${what} record is not understood: ${reason}`, {
       cause: error,

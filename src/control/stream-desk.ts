@@ -49,7 +49,7 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
         spec,
         ttlMs,
       } as const
-      await askCoordinator(bus, { ...request, spec: copySpec(spec), standing: false }, registry, signal)
+      await askCoordinator(bus, { ...request, spec, standing: false }, registry, signal)
       const lease = view.lease(leaseId)
       if (!lease) refuseWithheld(leaseId)
       if (!lease) throw new TapelineError('STREAM_UNKNOWN', `the stream ${leaseId} ended before it was used`)
@@ -143,8 +143,4 @@ export async function askCoordinator(
     reply.catch(() => undefined)
     answered.abort()
   }
-}
-
-function copySpec(spec: Lease['spec']): ControlRecordOf<'CREATE_TOPIC_REQUEST'>['spec'] {
-  return { channel: spec.channel, symbols: [...spec.symbols], exchanges: [...spec.exchanges] }
 }

@@ -1,9 +1,11 @@
 import { z } from 'zod'
 import { type FieldError, TapelineError } from '../errors.ts'
+import { EVENT_FIELDS } from './event-fields.ts'
 import { CHANNELS, type Channel } from './events.ts'
 import { issueWords } from './issue-words.ts'
 import { exchangeSchema, globSchema } from './market-names.ts'
 import { parseDuration } from './time.ts'
+import { MOST_WHERE_CHARACTERS, parseWhere } from './where.ts'
 
 /** What an application asks for, in canonical form: lists sorted and without repeats, `*` for everything. */
 export interface StreamSpec {
@@ -12,6 +14,10 @@ export interface StreamSpec {
   readonly symbols: readonly string[]
   /** Exchanges; empty means all. */
   readonly exchanges: readonly string[]
+  /** Only events that this filter takes, in its canonical form; left out means all. */
+  readonly where?: string
+  /** Only these fields of an event, in the order of the data contract; left out means all. */
+  readonly fields?: readonly string[]
 }
 
 /** A request for a stream: its spec and how long its lease lives without a reader. */
@@ -25,9 +31,13 @@ const DEFAULT_TTL_MS = 3_600_000
 const SHORTEST_TTL_MS = 5_000
 const MOST_SYMBOLS = 500
 const MOST_EXCHANGES = 100
+const MOST_FIELDS = 32
 
 /** The fields that a later version will take, so that the message can say so. */
-const PLANNED = ['where', 'fields', 'every', 'interval', 'from']
+const PLANNED = ['every', 'interval', 'from']
+
+/** The fields that every event of a stream has, whatever was asked for. */
+const ALWAYS = ['exchange', 'symbol', 'ts']
 
 /** The body of `POST /v1/streams`, the spec of a WebSocket subscribe and an entry of `streams:` in the configuration. */
 export const streamRequestSchema = z.strictObject({
@@ -42,6 +52,16 @@ export const streamRequestSchema = z.strictObject({
     .max(MOST_EXCHANGES)
     .optional()
     .describe('Exchanges; left out means all.'),
+  where: z
+    .string()
+    .optional()
+    .describe('Only events for which this expression of CEL is true: size >= 0.5 && side == "buy".'),
+  fields: z
+    .array(z.string())
+    .min(1)
+    .max(MOST_FIELDS)
+    .optional()
+    .describe('Only these fields of an event; exchange, symbol and ts always come. Left out means all.'),
   ttl: z
     .union([z.number(), z.string()])
     .optional()
@@ -52,6 +72,8 @@ const REMEDIES: Record<string, string> = {
   channel: `Use one of ${CHANNELS.join(', ')}.`,
   symbols: `Give 1 to ${MOST_SYMBOLS} symbols such as BTC-USD, or globs such as BTC-*.`,
   exchanges: `Give up to ${MOST_EXCHANGES} names such as coinbase, or leave it out for all.`,
+  where: `Write it as size >= 0.5 && side == "buy", in up to ${MOST_WHERE_CHARACTERS} characters.`,
+  fields: 'Give a list of fields of the channel, or leave it out for all.',
   ttl: 'Use seconds or text such as 30s, 10m, 1h: 0 (until DELETE), or at least 5s.',
 }
 
@@ -63,24 +85,62 @@ export function parseStreamRequest(input: unknown): StreamRequest {
   const parsed = streamRequestSchema.safeParse(input, { error: issueWords })
   if (!parsed.success)
     throw invalidRequest(parsed.error.issues.flatMap((issue) => describeIssue(issue, input)))
-  const { channel, symbols, exchanges = [], ttl } = parsed.data
+  const { channel, symbols, exchanges = [], where, fields, ttl } = parsed.data
   const ttlMs = ttl === undefined ? DEFAULT_TTL_MS : parseDuration(ttl)
-  if (ttlMs === undefined || (ttlMs !== 0 && ttlMs < SHORTEST_TTL_MS)) {
-    throw invalidRequest([fieldError('ttl', ttl, 'is not an acceptable time to live')])
+  const faults: FieldError[] = []
+  if (ttlMs === undefined || (ttlMs !== 0 && ttlMs < SHORTEST_TTL_MS))
+    faults.push(fieldError('ttl', ttl, 'is not an acceptable time to live'))
+  const spec = {
+    channel,
+    symbols: canonicalSymbols(symbols),
+    exchanges: [...new Set(exchanges)].sort(),
+    ...(where !== undefined && canonicalWhere(channel, where, faults)),
+    ...(fields !== undefined && canonicalFields(channel, fields, faults)),
   }
-  return {
-    spec: {
-      channel,
-      symbols: canonicalSymbols(symbols),
-      exchanges: [...new Set(exchanges)].sort(),
-    },
-    ttlMs,
+  if (ttlMs === undefined || faults.length > 0) throw invalidRequest(faults)
+  return { spec, ttlMs }
+}
+
+function canonicalWhere(channel: Channel, where: string, faults: FieldError[]): Pick<StreamSpec, 'where'> {
+  const parsed = parseWhere(channel, where)
+  if ('text' in parsed) return { where: parsed.text }
+  const { message, position, remedy } = parsed
+  faults.push({
+    field: 'where',
+    value: where,
+    message: `at character ${position}: ${message}`,
+    remedy,
+    position,
+  })
+  return {}
+}
+
+/** The fields in the order of the data contract; those of all are none. */
+function canonicalFields(
+  channel: Channel,
+  fields: readonly string[],
+  faults: FieldError[],
+): Pick<StreamSpec, 'fields'> {
+  const known = Object.keys(EVENT_FIELDS[channel])
+  for (const [i, field] of fields.entries()) {
+    if (known.includes(field)) continue
+    const message = `is not a field of the channel ${channel}`
+    faults.push({ field: `fields.${i}`, value: field, message, remedy: `Use ${known.join(', ')}.` })
   }
+  const wanted = known.filter((field) => fields.includes(field) || ALWAYS.includes(field))
+  return wanted.length === known.length ? {} : { fields: wanted }
+}
+
+/** Whether this version can do all that a canonical spec asks for, which another version may have written. */
+export function isKnownSpec({ channel, where, fields = [] }: StreamSpec): boolean {
+  const isFilter = where === undefined || 'text' in parseWhere(channel, where)
+  return isFilter && fields.every((field) => Object.hasOwn(EVENT_FIELDS[channel], field))
 }
 
 /** The text whose equality means that two specs ask for the same. */
 export function specKey(spec: StreamSpec): string {
-  return JSON.stringify([spec.channel, spec.symbols, spec.exchanges])
+  const { channel, symbols, exchanges, where = null, fields = null } = spec
+  return JSON.stringify([channel, symbols, exchanges, where, fields])
 }
 
 function canonicalSymbols(symbols: readonly string[]): string[] {
@@ -120,7 +180,7 @@ function unknownField(field: string, value: unknown): FieldError {
     field,
     value,
     message: 'is not a known field',
-    remedy: 'Leave it out; known: channel, symbols, exchanges, ttl.',
+    remedy: 'Leave it out; known: channel, symbols, exchanges, where, fields, ttl.',
   }
 }
 

@@ -1,12 +1,4 @@
-import {
-  type Compiled,
-  isList,
-  isSame,
-  type ListType,
-  type Run,
-  type Type,
-  type Value,
-} from './where-types.ts'
+import { type Compiled, isSame, type ListType, type Run, type Type, type Value } from './where-types.ts'
 
 /** A function: what it takes, the receiver of `a.f(b)` first, what it gives, and how. */
 interface Signature {

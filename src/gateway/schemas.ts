@@ -26,6 +26,12 @@ export const streamSchema = z
         channel: z.enum(CHANNELS),
         symbols: z.array(z.string()).readonly(),
         exchanges: z.array(z.string()).readonly().describe('Empty: all.'),
+        where: z.string().exactOptional().describe('The filter; left out: all events.'),
+        fields: z
+          .array(z.string())
+          .readonly()
+          .exactOptional()
+          .describe('The fields that come; left out: all.'),
       })
       .describe('What was asked for, in canonical form.'),
     ttl: z.number().describe('Seconds that it lives without a reader; 0: until DELETE.'),

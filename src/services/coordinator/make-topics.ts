@@ -119,8 +119,7 @@ function streamBody(
   topicId: string,
   start: number[],
 ): RegistryBody {
-  const copied = { ...spec, symbols: [...spec.symbols], exchanges: [...spec.exchanges] }
-  return { kind: 'stream', id: name, state, topic: name, topicId, spec: copied, start, createdAt: now() }
+  return { kind: 'stream', id: name, state, topic: name, topicId, spec, start, createdAt: now() }
 }
 
 /** The lease of a request; undefined where it is there already: asking again is harmless. */

@@ -1,4 +1,4 @@
-import { decodeEvent, EVENT_VERSION, encodeEvent } from '../../domain/event-codec.ts'
+import { encodeEvent } from '../../domain/event-codec.ts'
 import {
   type Channel,
   type EventOf,
@@ -110,7 +110,7 @@ export function prepareBatch(data: SourceBatch, context: BatchContext): PublishA
     if (!hasLatestValue(channel) || !kept.has(key)) return false
     const latest = shards.get(shardOf(key, partitions))?.tails[channel].latest.get(key)
     if (latest === undefined) return false
-    const { ts } = decodeEvent(channel, latest.value, EVENT_VERSION)
+    const { ts } = latest.event
     // A candle has the time of its beginning over all its life.
     return event.ts < ts || (channel === 'quote' && event.ts === ts)
   }

@@ -1,10 +1,10 @@
 import { withDeadline } from '../../async/deadline.ts'
 import { readRanges } from '../../control/read-range.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
-import type { Channel } from '../../domain/events.ts'
+import { type Channel, marketKey } from '../../domain/events.ts'
 import { admit, emptyMemory } from '../../domain/reader-rules.ts'
 import { toTapelineError } from '../../errors.ts'
-import { type Derivation, type DerivedRecord, derivedRecord, latestOf, resetMarker } from './derive.ts'
+import { type Derivation, type DerivedRecord, deriveRecord, latestOf, resetMarker } from './derive.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import type { Anew, Progress, Route, Routes } from './routes.ts'
@@ -238,14 +238,18 @@ function deriveFor(
   const behind = new Map(group.map((straggler) => [straggler.route, straggler.behind]))
   const derived = new Map<Route, DerivedRecord[]>()
   let count = 0
+  const partition = { shard, fixedTopic: topics[channel] }
+  const give = (route: Route, record: DerivedRecord): void => {
+    const own = derived.get(route) ?? []
+    derived.set(route, own)
+    own.push(record)
+    count++
+  }
   for (const record of records) {
-    for (const route of routes.table.match(channel, record.exchange, record.symbol)) {
-      if (record.offset < (behind.get(route) ?? Number.POSITIVE_INFINITY)) continue
-      const own = derived.get(route) ?? []
-      derived.set(route, own)
-      own.push(derivedRecord(shard, topics[channel], record))
-      count++
-    }
+    const due = routes
+      .matching(channel, record.event)
+      .filter((route) => record.offset >= (behind.get(route) ?? Number.POSITIVE_INFINITY))
+    deriveRecord(partition, record, due, give)
     if (count >= DERIVED_A_PIECE) return { derived, end: Math.min(whole, record.offset + 1) }
   }
   return { derived, end: whole }
@@ -278,8 +282,8 @@ async function readPublished(
       for (const { headers, offset, value } of records) {
         if (!admit(memory, headers) || value === null || offset < from || headers.reentering) continue
         try {
-          const { exchange, symbol = '' } = decodeEvent(channel, value, headers.v)
-          found.push({ offset, exchange, symbol, value })
+          const event = decodeEvent(channel, value, headers.v)
+          found.push({ offset, market: marketKey(event), event, value })
         } catch (error) {
           log.warn({ topic, offset, code: toTapelineError(error).code }, 'a record cannot be derived')
         }

@@ -15,15 +15,33 @@ export interface DerivedRecord {
 /** What is derived in one step, by stream. */
 export type Derivation = Map<Route, DerivedRecord[]>
 
-/** The record of a dynamic topic that a fixed record causes. */
-export function derivedRecord(shard: Shard, fixedTopic: string, source: PublishedRecord): DerivedRecord {
-  const position = { topic: fixedTopic, partition: shard.k, offset: source.offset }
-  const record = {
-    key: `${source.exchange}:${source.symbol}`,
-    value: source.value,
-    headers: { ...shard.headers, position },
+/**
+ * Derives a fixed record for streams: each that wants it is given its record. What is the same for all streams is made once, whatever
+ * number of them takes it.
+ */
+export function deriveRecord(
+  { shard, fixedTopic }: FixedPartition,
+  source: PublishedRecord,
+  routes: Iterable<Route>,
+  give: (route: Route, derived: DerivedRecord) => void,
+): void {
+  const { offset, market: key, event, value } = source
+  let whole: DerivedRecord | undefined
+  for (const route of routes) {
+    if (!route.compiled.wants(event)) continue
+    if (whole === undefined) {
+      const headers = { ...shard.headers, position: { topic: fixedTopic, partition: shard.k, offset } }
+      whole = { shard, offset, record: { key, value, headers } }
+    }
+    const shaped = route.compiled.shape(event, value)
+    give(route, shaped === value ? whole : { shard, offset, record: { ...whole.record, value: shaped } })
   }
-  return { shard, offset: source.offset, record }
+}
+
+/** A partition of a fixed topic, of a shard that is owned. */
+interface FixedPartition {
+  readonly shard: Shard
+  readonly fixedTopic: string
 }
 
 /** Derives all that the fixed topics have in hand, for every stream that is level with them. */
@@ -33,19 +51,23 @@ export function deriveLive(
   topics: Readonly<Record<Channel, string>>,
 ): Derivation {
   const derivation: Derivation = new Map()
+  const give = (route: Route, derived: DerivedRecord): void => add(derivation, route, derived)
   for (const shard of shards) {
     for (const [channel, tail] of Object.entries(shard.tails) as [Channel, Shard['tails'][Channel]][]) {
+      const partition = { shard, fixedTopic: topics[channel] }
       for (const source of tail.pending) {
-        for (const route of routes.table.match(channel, source.exchange, source.symbol)) {
-          const progress = route.progress.get(shard.k)
-          if (progress === undefined || progress.behind !== undefined || source.offset < progress.notBefore)
-            continue
-          add(derivation, route, derivedRecord(shard, topics[channel], source))
-        }
+        const due = routes.matching(channel, source.event).filter((route) => isDue(route, shard, source))
+        deriveRecord(partition, source, due, give)
       }
     }
   }
   return derivation
+}
+
+/** Whether a stream that is level with the fixed topics begins at a record, or in front of it. */
+function isDue({ progress }: Route, { k }: Shard, { offset }: PublishedRecord): boolean {
+  const own = progress.get(k)
+  return own !== undefined && own.behind === undefined && offset >= own.notBefore
 }
 
 /** Puts the latest known values in front, for streams of quotes, candles or books that begin (R11). */
@@ -75,11 +97,14 @@ export function latestOf(
   { notBefore }: Progress,
   topics: Readonly<Record<Channel, string>>,
 ): DerivedRecord[] {
-  return [...shard.tails[route.channel].latest.values()]
-    .filter(({ offset }) => offset < notBefore)
-    .filter(({ exchange, symbol }) => matchesMarket(route.spec, route.channel, exchange, symbol))
-    .sort((a, b) => a.offset - b.offset)
-    .map((source) => derivedRecord(shard, topics[route.channel], source))
+  const partition = { shard, fixedTopic: topics[route.channel] }
+  const found: DerivedRecord[] = []
+  for (const source of shard.tails[route.channel].latest.values()) {
+    const { exchange, symbol = '' } = source.event
+    if (source.offset >= notBefore || !matchesMarket(route.spec, route.channel, exchange, symbol)) continue
+    deriveRecord(partition, source, [route], (_route, derived) => found.push(derived))
+  }
+  return found.sort((a, b) => a.offset - b.offset)
 }
 
 function add(derivation: Derivation, route: Route, record: DerivedRecord): void {

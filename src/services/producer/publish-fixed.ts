@@ -229,9 +229,9 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
     const tail = shard.tails[channel]
     events.forEach(({ event, market, value, reentering }, i) => {
       if (reentering) return
-      const record = { offset: base + i, exchange: event.exchange, symbol: event.symbol ?? '', value }
+      const record = { offset: base + i, market, event, value }
       if (hasLatestValue(channel)) tail.latest.set(market, record)
-      if (routes.table.match(channel, record.exchange, record.symbol).length > 0) tail.pending.push(record)
+      if (routes.matching(channel, event).length > 0) tail.pending.push(record)
       else tail.chosenTo = record.offset + 1
     })
     return tail.pending.length > 0

@@ -1,7 +1,8 @@
 import { doubled } from '../../async/back-off.ts'
 import type { Registry } from '../../control/registry.ts'
 import type { StreamEntry } from '../../control/registry-view.ts'
-import { type Channel, hasLatestValue } from '../../domain/events.ts'
+import { type CompiledSpec, compileSpec } from '../../domain/compiled-spec.ts'
+import { type Channel, type EventOf, hasLatestValue } from '../../domain/events.ts'
 import { RoutingTable } from '../../domain/routing.ts'
 import type { StreamSpec } from '../../domain/stream-spec.ts'
 import type { PassedOver } from './checkpoint.ts'
@@ -47,6 +48,8 @@ export interface Route {
   readonly topicId: string
   readonly channel: Channel
   readonly spec: StreamSpec
+  /** What it makes of the events of its markets. */
+  readonly compiled: CompiledSpec
   readonly start: readonly number[]
   /** Offset of the registry's record that made it ready. */
   readonly readyOffset: number
@@ -86,6 +89,11 @@ export class Routes {
   /** Streams that got ready before this offset of the registry are in the table. */
   get appliedOffset(): number {
     return this.#appliedOffset
+  }
+
+  /** The streams that ask for the market of an event. */
+  matching(channel: Channel, { exchange, symbol = '' }: EventOf[Channel]): readonly Route[] {
+    return this.table.match(channel, exchange, symbol)
   }
 
   /** Brings the table level with the registry: ready streams are routed, all others are not. */
@@ -291,6 +299,7 @@ function toRoute(stream: StreamEntry): Route {
     topicId: stream.topicId,
     channel: stream.spec.channel,
     spec: stream.spec,
+    compiled: compileSpec(stream.spec),
     start: stream.start,
     readyOffset: stream.offset,
     progress: new Map(),

@@ -1,6 +1,6 @@
 import type { Ownership } from '../../control/claim.ts'
-import { decodeEvent, EVENT_VERSION } from '../../domain/event-codec.ts'
-import { CHANNELS, type Channel, type Trade } from '../../domain/events.ts'
+import { EVENT_VERSION } from '../../domain/event-codec.ts'
+import { CHANNELS, type Channel, type EventOf, type Trade } from '../../domain/events.ts'
 import type { RecordHeaders } from '../../domain/record.ts'
 import { finerTimes } from '../../domain/trade-identity.ts'
 import { TradeWindow, type Verdict } from '../../domain/trade-window.ts'
@@ -15,8 +15,9 @@ const MOST_SKEW = 60_000_000
 /** A record of a fixed topic, as far as deriving needs it. */
 export interface PublishedRecord {
   readonly offset: number
-  readonly exchange: string
-  readonly symbol: string
+  /** The record's key. */
+  readonly market: string
+  readonly event: EventOf[Channel]
   readonly value: Uint8Array
 }
 
@@ -203,15 +204,14 @@ export class Shard {
     }
     if (this.changed.has(FORGOTTEN_MARKETS)) this.windows.set(FORGOTTEN_MARKETS, buried)
     this.#asked.clear()
-    for (const channel of CHANNELS) forgetLatest(channel, this.tails[channel], beforeTs)
+    for (const channel of CHANNELS) forgetLatest(this.tails[channel], beforeTs)
   }
 }
 
 /** Those that came since the last look stay, as old as they may say they are. */
-function forgetLatest(channel: Channel, tail: Tail, beforeTs: number): void {
-  for (const [market, { offset, value }] of tail.latest) {
-    const isQuiet = offset < tail.lookedTo && decodeEvent(channel, value, EVENT_VERSION).ts < beforeTs
-    if (isQuiet) tail.latest.delete(market)
+function forgetLatest(tail: Tail, beforeTs: number): void {
+  for (const [market, { offset, event }] of tail.latest) {
+    if (offset < tail.lookedTo && event.ts < beforeTs) tail.latest.delete(market)
   }
   tail.lookedTo = tail.expected
 }

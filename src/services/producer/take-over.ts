@@ -299,12 +299,7 @@ function takeRecord({ log }: ProducerParts, taking: Taking, channel: Channel, re
     }
     if (record.headers.reentering) return
     const tail = shard.tails[channel]
-    const published = {
-      offset: record.offset,
-      exchange: event.exchange,
-      symbol: event.symbol ?? '',
-      value: record.value,
-    }
+    const published = { offset: record.offset, market, event, value: record.value }
     if (!isDerived && tail.pending.length < MOST_PENDING) tail.pending.push(published)
     if (hasLatestValue(channel)) tail.latest.set(market, published)
   } catch (error) {
