@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { EVENT_FIELDS } from '../../src/domain/event-fields.ts'
 import { canonicalSymbol, parseMarket } from '../../src/domain/market-names.ts'
 import { matchesMarket, RoutingTable } from '../../src/domain/routing.ts'
 import { parseStreamRequest, type StreamSpec, specKey } from '../../src/domain/stream-spec.ts'
@@ -21,6 +22,33 @@ describe('stream specs', () => {
     })
     assert.equal(specKey(one.spec), specKey(other.spec))
     assert.deepEqual(parseStreamRequest({ channel: 'quote', symbols: ['A-B', '*'] }).spec.symbols, ['*'])
+  })
+
+  test('filters and fields that are written differently are one where they mean the same', () => {
+    const ask = (request: object) => parseStreamRequest({ channel: 'trade', symbols: ['*'], ...request }).spec
+    const key = (request: object): string => specKey(ask(request))
+    assert.equal(
+      key({ where: "side=='buy'&&(size>=.5e0)".replace('.5', '0.5') }),
+      key({ where: 'side == "buy" && size >= 0.5' }),
+    )
+    assert.equal(key({ fields: ['ts', 'price', 'price'] }), key({ fields: ['price'] }))
+    assert.deepEqual(ask({ fields: ['size', 'price'] }).fields, ['exchange', 'symbol', 'price', 'size', 'ts'])
+    assert.equal(key({ fields: Object.keys(EVENT_FIELDS.trade) }), key({}), 'all fields are no choice')
+    assert.notEqual(key({ where: 'size >= 1' }), key({ where: 'size > 1' }))
+    assert.notEqual(key({ where: 'size >= 1' }), key({}))
+  })
+
+  test('a mistake in a filter says where it is', () => {
+    const ask = () =>
+      parseStreamRequest({ channel: 'trade', symbols: ['*'], where: 'size > 1 && sides == "buy"' })
+    assert.throws(ask, (error: unknown) => {
+      assert.ok(error instanceof TapelineError)
+      const [{ field, message, position, remedy } = assert.fail()] = error.fields
+      assert.deepEqual([field, position], ['where', 13])
+      assert.equal(message, 'at character 13: sides is not a field of this channel')
+      assert.match(remedy, /side, price, size/)
+      return true
+    })
   })
 
   test('the time to live has a default, takes seconds and text, and 0 means for ever', () => {
@@ -46,7 +74,15 @@ describe('stream specs', () => {
       ['ttl', { ...good, ttl: -1 }],
       ['ttl', { ...good, ttl: 'soon' }],
       ['ttl', { ...good, ttl: 1 }],
-      ['where', { ...good, where: 'size > 1' }],
+      ['where', { ...good, where: 'bid > 1' }],
+      ['where', { ...good, where: 'size' }],
+      ['where', { ...good, where: '' }],
+      ['where', { ...good, where: 1 }],
+      ['where', { ...good, where: `side == "${'x'.repeat(1024)}"` }],
+      ['fields', { ...good, fields: [] }],
+      ['fields', { ...good, fields: 'price' }],
+      ['fields.1', { ...good, fields: ['price', 'bid'] }],
+      ['fields.0', { ...good, fields: ['constructor'], where: 'size > 1' }],
       ['every', { ...good, every: '250ms' }],
       ['nonsense', { ...good, nonsense: 1 }],
     ]

@@ -47,6 +47,7 @@ export const BAD_BODIES: readonly (readonly [
   ['a ttl that is no duration', body({ ttl: 'a while' }), 'INPUT_INVALID', 'ttl'],
   ['a ttl that is null', body({ ttl: null }), 'INPUT_INVALID', 'ttl'],
   ['an unknown field', body({ symbol: 'BTC-USD' }), 'INPUT_INVALID', 'symbol'],
-  ['a condition', body({ where: 'size > 1' }), 'INPUT_INVALID', 'where'],
+  ['a filter that is no yes or no', body({ where: 'size + 1' }), 'INPUT_INVALID', 'where'],
+  ['a field that no trade has', body({ fields: ['bid'] }), 'INPUT_INVALID', 'fields.0'],
   ['an interval', body({ interval: '1m' }), 'INPUT_INVALID', 'interval'],
 ]

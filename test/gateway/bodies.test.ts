@@ -117,9 +117,27 @@ const BAD_BODIES: readonly BadBody[] = [
   { what: 'an unknown field', body: { ...good, symbol: 'BTC-USD' }, code: 'INPUT_INVALID', field: 'symbol' },
   {
     what: 'a field of a later version',
-    body: { ...good, where: 'size > 1' },
+    body: { ...good, every: '1s' },
+    code: 'INPUT_INVALID',
+    field: 'every',
+  },
+  {
+    what: 'a filter with a mistake',
+    body: { ...good, where: 'size > "1"' },
     code: 'INPUT_INVALID',
     field: 'where',
+  },
+  {
+    what: 'a filter of 1 MB',
+    body: { ...good, where: `size > ${'1'.repeat(1_000_000)}` },
+    code: 'BODY_TOO_LARGE',
+    field: '(body)',
+  },
+  {
+    what: 'a field that the channel does not have',
+    body: { ...good, fields: ['price', '__proto__'] },
+    code: 'INPUT_INVALID',
+    field: 'fields.1',
   },
   {
     what: 'constructor',

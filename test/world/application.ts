@@ -77,6 +77,8 @@ export class Application {
       readonly channel: 'trade' | 'quote' | 'status'
       readonly symbols: readonly string[]
       readonly ttl: number
+      readonly where?: string
+      readonly fields?: readonly string[]
     },
   ) {
     this.#around = around
@@ -213,8 +215,8 @@ export class Application {
     const wire = this.#connect()
     if (wire === undefined) return
     this.#around.trace.add(this.name, `asks ${wire.host.name} by its spec`)
-    const { channel, symbols } = this.request.spec
-    wire.request?.({ channel, symbols }, 0)
+    const { exchanges: _all, ...spec } = this.request.spec
+    wire.request?.(spec, 0)
   }
 
   #receive(text: string): void {

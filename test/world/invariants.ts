@@ -23,6 +23,7 @@ import type { MemoryTopic } from './memory-log.ts'
 import type { MemoryStore } from './memory-store.ts'
 import { NAMES } from './names.ts'
 import type { Registered, RegisteredStream } from './registered.ts'
+import { tailored } from './tailored.ts'
 import type { Violation } from './violations.ts'
 
 type Fixed = ReturnType<typeof readFixed>
@@ -232,6 +233,7 @@ function checkShard(
   const mayHave = new Set([
     ...(lost.records[channel] as readonly FixedRecord[])
       .filter((record) => record.shard === shard)
+      .flatMap((record) => asked(stream, record) ?? [])
       .map(nameOf),
     ...wanted(stream, fixed)
       .filter((record) => record.shard === shard && record.offset < begins)
@@ -262,12 +264,18 @@ function checkShard(
       ]
 }
 
-function wanted({ spec }: RegisteredStream, fixed: Fixed): readonly FixedRecord[] {
-  const records: readonly FixedRecord[] = fixed[spec.channel]
-  return records.filter(
-    ({ event: { exchange, symbol = '' }, reentering }) =>
-      !reentering && matchesMarket(spec, spec.channel, exchange, symbol),
-  )
+function wanted(stream: RegisteredStream, fixed: Fixed): readonly FixedRecord[] {
+  const records: readonly FixedRecord[] = fixed[stream.spec.channel]
+  return records.flatMap((record) => asked(stream, record) ?? [])
+}
+
+/** A record as a stream asks for it; undefined where it does not. */
+function asked({ spec }: RegisteredStream, record: FixedRecord): FixedRecord | undefined {
+  const { event, reentering, text: whole } = record
+  const { exchange, symbol = '' } = event
+  if (reentering || !matchesMarket(spec, spec.channel, exchange, symbol)) return undefined
+  const text = tailored(spec, event, whole)
+  return text === undefined ? undefined : { ...record, text }
 }
 
 /** R6, R13: each application got exactly its dynamic topic from its cursor on, or was told. */

@@ -22,6 +22,7 @@ import type { MemoryTopic } from './memory-log.ts'
 import { MemoryStore } from './memory-store.ts'
 import { PlatformProcess, type Role, type World, worldConfig } from './platform-process.ts'
 import { readRegistry } from './registered.ts'
+import { anyWish } from './tailored.ts'
 import type { Trace } from './trace.ts'
 import type { Promised, Violation } from './violations.ts'
 import { Watch } from './watch.ts'
@@ -148,6 +149,7 @@ export class Simulation {
         channel,
         symbols,
         ttl: 0,
+        ...anyWish(channel, random),
       },
     )
     this.applications.push(application)

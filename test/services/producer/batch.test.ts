@@ -220,7 +220,7 @@ describe('what was sent for a former ownership', () => {
     prepare(trade('5', 5))
     const latest = quote(5).event
     shard?.tails.quote.latest.set(key, {
-      ...{ offset: 0, exchange: 'kraken', symbol: HERE, value: encodeEvent(latest) },
+      ...{ offset: 0, market: key, event: latest, value: encodeEvent(latest) },
     })
     kept.add(key)
     const { market } = prepare(trade('3', 3), trade('6', 6), quote(4), quote(5), quote(6))

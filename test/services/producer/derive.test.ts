@@ -4,7 +4,6 @@ import type { Channel } from '../../../src/domain/events.ts'
 import {
   addLatest,
   type DerivedRecord,
-  derivedRecord,
   deriveLive,
   resetMarker,
 } from '../../../src/services/producer/derive.ts'
@@ -16,13 +15,22 @@ import { ownedShard, published } from './shards.ts'
 /** What is derived, by stream: the bodies. */
 function bodies(derivation: ReadonlyMap<{ readonly id: string }, readonly DerivedRecord[]>) {
   return Object.fromEntries(
-    [...derivation].map(([{ id }, records]) => [id, records.map(({ record }) => String(record.value))]),
+    [...derivation].map(([{ id }, records]) => [
+      id,
+      records.map(({ record }) => Buffer.from(record.value ?? []).toString()),
+    ]),
   )
 }
 
 test('a derived record is the record that caused it, with its position and the owner that wrote it', () => {
   const shard = ownedShard({ k: 2, epoch: 7 })
-  const { record, offset } = derivedRecord(shard, 'market.trades', published(40, 'A-B'))
+  const routes = routesOf([shard], [{ id: 's', symbols: ['*'] }])
+  shard.tails.trade.pending.push(published(40, 'A-B'))
+  const [[{ record, offset } = assert.fail()] = assert.fail()] = deriveLive(
+    [shard],
+    routes,
+    NAMES.fixed,
+  ).values()
   assert.equal(offset, 40)
   assert.equal(record.key, 'kraken:A-B')
   assert.equal(String(record.value), 'A-B 40')
@@ -47,6 +55,26 @@ test('each stream gets in order what it asks for, of all shards, and nothing fro
   })
 })
 
+test('a stream gets only what its filter takes, and only the fields that it names', () => {
+  const shard = ownedShard()
+  const routes = routesOf(
+    [shard],
+    [
+      { id: 'large', symbols: ['*'], where: 'size >= 3' },
+      { id: 'short', symbols: ['*'], fields: ['exchange', 'symbol', 'size', 'ts'] },
+      { id: 'none', symbols: ['*'], where: 'side == "sell"' },
+    ],
+  )
+  shard.tails.trade.pending.push(published(2, 'A-B'), published(3, 'A-B'))
+  const derived = deriveLive([shard], routes, NAMES.fixed)
+  const short = (size: number): string => `{"exchange":"kraken","symbol":"A-B","size":${size},"ts":1}`
+  assert.deepEqual(bodies(derived), { large: ['A-B 3'], short: [short(2), short(3)] })
+  const offsets = [...derived.values()].map((records) =>
+    records.map(({ record }) => record.headers.position?.offset),
+  )
+  assert.deepEqual(offsets, [[2, 3], [3]], 'a position says what caused a record')
+})
+
 test('a stream that is behind on a shard gets nothing of it before it has caught up, and all of the others', () => {
   const shards = [ownedShard({ k: 0 }), ownedShard({ k: 1 })]
   const routes = routesOf(shards, [{ id: 's', symbols: ['*'] }])
@@ -69,7 +97,7 @@ test('a shard that a stream was not placed on derives nothing for it', () => {
 function beginning(channel: Channel, start = 9) {
   const shard = ownedShard()
   for (const record of [published(7, 'C-D'), published(3, 'A-B'), published(9, 'A-E')])
-    shard.tails[channel].latest.set(`kraken:${record.symbol}`, record)
+    shard.tails[channel].latest.set(record.market, record)
   shard.tails[channel].pending.push(published(10, 'A-B'))
   const routes = routesOf([shard], [{ id: 's', symbols: ['A-*', 'C-D'], channel, start: [start] }])
   const live = deriveLive([shard], routes, NAMES.fixed)

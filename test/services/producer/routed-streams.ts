@@ -9,6 +9,8 @@ export interface StreamOf {
   readonly id: string
   readonly symbols?: readonly string[]
   readonly channel?: Channel
+  readonly where?: string
+  readonly fields?: readonly string[]
   readonly state?: 'creating' | 'ready' | 'ending'
   /** Per shard: the fixed offset at which it starts. */
   readonly start?: readonly number[]
@@ -16,10 +18,11 @@ export interface StreamOf {
 
 /** A registry's record of a stream. */
 export function streamRecord(stream: StreamOf): StreamRecord {
-  const { id, symbols = ['*'], channel = 'trade', state = 'ready', start = [0, 0] } = stream
+  const { id, symbols = ['*'], channel = 'trade', state = 'ready', start = [0, 0], where, fields } = stream
+  const wish = { ...(where !== undefined && { where }), ...(fields !== undefined && { fields }) }
   return {
     ...{ v: 1, instance: 'i', epoch: 1, kind: 'stream', id, state, topic: `app.${id}`, topicId: 'T' },
-    ...{ spec: { channel, symbols: [...symbols], exchanges: [] }, start: [...start], createdAt: 0 },
+    ...{ spec: { channel, symbols, exchanges: [], ...wish }, start: [...start], createdAt: 0 },
   }
 }
 

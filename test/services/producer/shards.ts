@@ -1,4 +1,4 @@
-import { CHANNELS, type Channel } from '../../../src/domain/events.ts'
+import { CHANNELS, type Channel, marketKey } from '../../../src/domain/events.ts'
 import type { TradeWindow } from '../../../src/domain/trade-window.ts'
 import type { Checkpoint, FixedLog } from '../../../src/services/producer/checkpoint.ts'
 import { type LostLog, type PublishedRecord, Shard } from '../../../src/services/producer/shard.ts'
@@ -34,5 +34,7 @@ export function ownedShard({ k = 0, epoch = 1, checkpoint, windows, lost, log }:
 
 /** A record of a fixed topic. */
 export function published(offset: number, symbol: string): PublishedRecord {
-  return { offset, exchange: 'kraken', symbol, value: Buffer.from(`${symbol} ${offset}`) }
+  const trade = { id: String(offset), side: 'buy', price: 100, size: offset, ts: 1, recvTs: 1 } as const
+  const event = { exchange: 'kraken', symbol, ...trade }
+  return { offset, market: marketKey(event), event, value: Buffer.from(`${symbol} ${offset}`) }
 }

@@ -1,0 +1,53 @@
+import type { Channel, EventOf, Quote, Trade } from '../../src/domain/events.ts'
+import type { StreamSpec } from '../../src/domain/stream-spec.ts'
+
+/** A filter as an application writes it, what it means, and the fields to take. */
+interface Wish {
+  readonly where?: string
+  readonly takes: (event: EventOf[Channel]) => boolean
+  readonly fields?: readonly string[]
+}
+
+const all = (): boolean => true
+const isOdd = (value: number | undefined): boolean => (value ?? 0) % 2 === 1
+
+const WISHES: Readonly<Record<'trade' | 'quote' | 'status', readonly Wish[]>> = {
+  trade: [
+    { where: 'side == "buy"', takes: (event) => (event as Trade).side === 'buy' },
+    { takes: all, fields: ['exchange', 'symbol', 'id', 'ts'] },
+    {
+      where: 'double(id) % 2 == 1',
+      takes: (event) => isOdd(Number((event as Trade).id)),
+      fields: ['exchange', 'symbol', 'id', 'side', 'ts'],
+    },
+  ],
+  quote: [
+    { where: 'bid % 2 == 1', takes: (event) => isOdd((event as Quote).bid) },
+    { takes: all, fields: ['exchange', 'symbol', 'bid', 'ts'] },
+  ],
+  status: [],
+}
+
+/** What an application may ask for besides markets; nothing in most cases. */
+export function anyWish(
+  channel: 'trade' | 'quote' | 'status',
+  random: () => number,
+): Pick<Wish, 'where' | 'fields'> {
+  const wishes = WISHES[channel]
+  const { where, fields } = wishes[Math.floor(random() * wishes.length * 2)] ?? {}
+  return { ...(where !== undefined && { where }), ...(fields !== undefined && { fields }) }
+}
+
+/** What a stream makes of the text of an event, told by its wish and not by the platform's own functions; undefined where it does not take it. */
+export function tailored(spec: StreamSpec, event: EventOf[Channel], text: string): string | undefined {
+  if (spec.where === undefined && spec.fields === undefined) return text
+  const wish = Object.values(WISHES)
+    .flat()
+    .find(({ where, fields }) => where === spec.where && String(fields) === String(spec.fields))
+  if (wish === undefined) throw new Error(`nobody asked for ${JSON.stringify(spec)}`)
+  if (!wish.takes(event)) return undefined
+  const { fields } = wish
+  if (fields === undefined) return text
+  const whole = JSON.parse(text)
+  return JSON.stringify(Object.fromEntries(fields.map((field) => [field, whole[field]])))
+}
