@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { decodeControl, decodeRegistry } from '../../src/control/records.ts'
+import { controlEntry, decodeControl, decodeRegistry, registryEntry } from '../../src/control/records.ts'
 import { RegistryView } from '../../src/control/registry-view.ts'
 import { NAMES } from '../names.ts'
 
@@ -22,8 +22,10 @@ const isUpgrade = { code: 'UPGRADE_NEEDED', retryable: true }
 
 describe('records that this process does not understand', () => {
   const newer: Readonly<Record<string, unknown>> = {
-    'a higher version': { ...stream, v: 2 },
-    'an unknown field of a spec': { ...stream, spec: { ...spec, where: 'size > 1' } },
+    'a higher version': { ...stream, v: 3 },
+    'an unknown field of a spec': { ...stream, spec: { ...spec, colour: 'blue' } },
+    'a filter that this process cannot compile': { ...stream, spec: { ...spec, where: 'size.round() > 1' } },
+    'a field that this process does not have': { ...stream, spec: { ...spec, fields: ['venue'] } },
     'an unknown channel': { ...stream, spec: { ...spec, channel: 'funding' } },
     'an unknown state': { ...stream, state: 'moving' },
     'an unknown kind': { ...stream, kind: 'key' },
@@ -34,10 +36,27 @@ describe('records that this process does not understand', () => {
     test(`the registry: ${what}`, () => assert.throws(() => decodeRegistry(bytes(body)), isUpgrade))
   test('the registry: no JSON', () => assert.throws(() => decodeRegistry(Buffer.from([0xff, 0])), isUpgrade))
   test('the control topic', () => {
-    assert.throws(() => decodeControl(bytes({ ...request, v: 2 })), isUpgrade)
+    assert.throws(() => decodeControl(bytes({ ...request, v: 3 })), isUpgrade)
     assert.throws(() => decodeControl(bytes({ ...request, spec: { ...spec, every: '1s' } })), isUpgrade)
     assert.throws(() => decodeControl(bytes({ ...request, kind: 'PATCH_LEASE_REQUEST' })), isUpgrade)
   })
+
+  for (const [what, wish] of Object.entries({
+    'a filter': { where: 'size > 1' },
+    fields: { fields: ['exchange', 'symbol', 'price', 'ts'] },
+  }))
+    test(`${what}: records of such streams, and only these, are for processes that know it`, () => {
+      const versionOf = ({ value }: { value: Uint8Array | null }): unknown =>
+        JSON.parse(Buffer.from(value ?? []).toString()).v
+      const wished = { ...stream, spec: { ...spec, ...wish } }
+      const records = [stream, lease, wished].map((body) => registryEntry(decodeRegistry(bytes(body))))
+      assert.deepEqual(records.map(versionOf), [1, 1, 2])
+      const asked = [request, { ...request, spec: { ...spec, ...wish } }].map((body) =>
+        controlEntry(decodeControl(bytes(body))),
+      )
+      assert.deepEqual(asked.map(versionOf), [1, 2])
+      assert.deepEqual((decodeRegistry(records[2]?.value ?? bytes(0)) as { spec: object }).spec, wished.spec)
+    })
 
   test('a field that a newer version added beside the spec, without a new version, is passed over', () => {
     assert.deepEqual(decodeRegistry(bytes({ ...stream, colour: 'blue' })), stream)

@@ -59,7 +59,7 @@ test('a stream whose record is not understood: its leases are told why, the othe
   const lease = await ask(process, 'lease', 'B-USD')
   const told: unknown[] = []
   process.desk.watch((change) => told.push(change))
-  const spec = { channel: 'trade', symbols: ['B-USD'], exchanges: [], where: 'size > 1' }
+  const spec = { channel: 'trade', symbols: ['B-USD'], exchanges: [], colour: 'blue' }
   await write(world.broker, NAMES.registry, `stream:${lease.topic}`, {
     ...{ v: 1, kind: 'stream', instance: 'n', epoch: process.registry.view.leaderEpoch, id: lease.topic },
     ...{ state: 'ready', topic: lease.topic, topicId: lease.topicId, spec, start: [0, 0], createdAt: 0 },
@@ -86,7 +86,7 @@ test('a request that the leader does not understand is answered, and makes nothi
   )
   await write(world.broker, NAMES.control, 'newer', {
     ...{ v: 1, instance: 'newer', kind: 'CREATE_TOPIC_REQUEST', requestId: 'r1', leaseId: 'l1', app: 'a' },
-    ...{ spec: { ...tradesOf('B-USD').spec, where: 'size > 1' }, ttlMs: 0, standing: false },
+    ...{ spec: { ...tradesOf('B-USD').spec, colour: 'blue' }, ttlMs: 0, standing: false },
   })
   assert.equal((await replied).failure?.code, 'UPGRADE_NEEDED')
   await ask(process, 'second', 'A-USD')

@@ -43,7 +43,7 @@ async function setUpStream(t: TestContext) {
   return { ...world, write, ends, idsOf, trade }
 }
 
-const NEWER = { ...SPEC, where: 'size > 1' }
+const NEWER = { ...SPEC, colour: 'blue' }
 
 test('a stream that a producer does not understand gets nothing, and all that it missed from one who does', async (t) => {
   const world = await setUpStream(t)
