@@ -5,11 +5,11 @@ import type { Painted } from './paint.ts'
 /** Where a command writes, and what ends it early. */
 export interface Terminal {
   /** What a program or a person asked for: standard output. */
-  print(...parts: readonly (string | Painted)[]): void
+  print(...texts: readonly (string | Painted)[]): void
   /** The same of many lines, as fast as its reader takes them. Rejects when `signal` aborts. */
   printLines(lines: Iterable<string>): Promise<void>
   /** Progress, hints and warnings: standard error. */
-  note(...parts: readonly (string | Painted)[]): void
+  note(...texts: readonly (string | Painted)[]): void
   /** The width of the terminal that is printed to; undefined where it is none. */
   readonly columns: number | undefined
   /** Aborted by Ctrl-C and SIGTERM. */

@@ -18,13 +18,13 @@ export function painted(style: Style, text: string): Painted {
  * no colour comes from data.
  */
 export function paint(
-  parts: readonly (string | Painted)[],
+  texts: readonly (string | Painted)[],
   stream: NodeJS.WriteStream,
   shown: (text: string) => string,
 ): string {
-  return parts
-    .map((part) =>
-      typeof part === 'string' ? shown(part) : styleText(part.style, shown(part.text), { stream }),
+  return texts
+    .map((text) =>
+      typeof text === 'string' ? shown(text) : styleText(text.style, shown(text.text), { stream }),
     )
     .join('')
 }

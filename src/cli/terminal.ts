@@ -24,7 +24,7 @@ export function openTerminal(stop: AbortController): Terminal {
   process.stdout.on('error', () => process.exit(0))
   const { stdout, stderr } = process
   return {
-    print: (...parts) => stdout.write(`${paint(parts, stdout, visibleText)}\n`),
+    print: (...texts) => stdout.write(`${paint(texts, stdout, visibleText)}\n`),
     async printLines(lines) {
       let chunk = ''
       const write = async (): Promise<void> => {
@@ -38,7 +38,7 @@ export function openTerminal(stop: AbortController): Terminal {
       }
       await write()
     },
-    note: (...parts) => stderr.write(`${paint(parts, stderr, visibleText)}\n`),
+    note: (...texts) => stderr.write(`${paint(texts, stderr, visibleText)}\n`),
     columns: stdout.isTTY ? stdout.columns : undefined,
     signal: stop.signal,
   }
@@ -53,7 +53,7 @@ export function withNotesInLog(terminal: Terminal): Terminal {
   const log = createLog({ level: 'info' })
   return {
     ...terminal,
-    note: (...parts) =>
-      log.info({}, parts.map((part) => (typeof part === 'string' ? part : part.text)).join('')),
+    note: (...texts) =>
+      log.info({}, texts.map((part) => (typeof part === 'string' ? part : part.text)).join('')),
   }
 }

@@ -27,8 +27,8 @@ interface DeskParts {
 }
 
 /** The dead letters as this process sees them. It asks over the control topic that they enter again, and the producers publish them. */
-export function createDeadLetterDesk(parts: DeskParts): DeadLetters {
-  const { broker, names, instance, bus, membership, newId, log, answerMs = 10_000 } = parts
+export function createDeadLetterDesk(desk: DeskParts): DeadLetters {
+  const { broker, names, instance, bus, membership, newId, log, answerMs = 10_000 } = desk
   const index = new DeadLetterIndex(broker, names.deadLetters, log)
 
   /** Sends one request and gathers what producers answer, until every letter is answered or the time is over. */

@@ -55,16 +55,16 @@ export function joinMembership(
   let reportOfThis: (() => ProcessReport) | undefined
   let offerOfThis: (() => Offer) | undefined
 
-  /** What the parts of a heartbeat have told so far, by process. */
-  const begun = new Map<string, { readonly reading: string[]; parts: number }>()
-  /** All that a process reads, once the last part of its heartbeat is there; before that, what it said the last time. */
+  /** What the pieces of a heartbeat have told so far, by process. */
+  const begun = new Map<string, { readonly reading: string[]; pieces: number }>()
+  /** All that a process reads, once the last piece of its heartbeat is there; before that, what it said the last time. */
   const gather = ({ instance, reading, part, parts }: Heartbeat): readonly string[] | undefined => {
-    if (part === 0) begun.set(instance, { reading: [], parts: 0 })
+    if (part === 0) begun.set(instance, { reading: [], pieces: 0 })
     const gathered = begun.get(instance)
-    if (gathered?.parts !== part) return members.get(instance)?.reading
+    if (gathered?.pieces !== part) return members.get(instance)?.reading
     for (const id of reading) gathered.reading.push(id)
-    gathered.parts++
-    if (gathered.parts < parts) return members.get(instance)?.reading
+    gathered.pieces++
+    if (gathered.pieces < parts) return members.get(instance)?.reading
     begun.delete(instance)
     return gathered.reading
   }
@@ -93,7 +93,7 @@ export function joinMembership(
 
   let isBeating = false
   let isDue = false
-  /** One heartbeat after the other: the parts of two must not mix. */
+  /** One heartbeat after the other: the pieces of two must not mix. */
   const beat = (): void => {
     isDue = true
     if (isBeating) return

@@ -24,7 +24,7 @@ export interface Processes {
 }
 
 /** Tells the others about this process, serves their RESET_ACTOR, and gives the view of all. */
-export function joinProcesses(parts: {
+export function joinProcesses(process: {
   readonly own: OwnProcess
   readonly bus: ControlBus
   readonly membership: Membership
@@ -33,7 +33,7 @@ export function joinProcesses(parts: {
   /** How long another process has to answer a RESET_ACTOR, in milliseconds. */
   readonly answerMs?: number
 }): Processes {
-  const { own, bus, membership, newId, log, answerMs = 5_000 } = parts
+  const { own, bus, membership, newId, log, answerMs = 5_000 } = process
   membership.report(() => reportOf(own.actors(), own.alerts()))
 
   const others = () => membership.live().filter(({ instance }) => instance !== own.instance)

@@ -123,10 +123,10 @@ function drawnInCluster({ edges }: MachineGraph): readonly Edge[] {
 
 /** What the colours and lines of these edges mean. */
 function legend(edges: readonly Edge[]): string {
-  const parts = ['black: the contract', 'grey: added to it']
-  if (edges.some(isEverywhere)) parts.push('pale: RESET from every state')
-  if (edges.some(isLoop)) parts.push('dotted: FETCH_DATA loops')
-  return parts.join('  ·  ')
+  const legend = ['black: the contract', 'grey: added to it']
+  if (edges.some(isEverywhere)) legend.push('pale: RESET from every state')
+  if (edges.some(isLoop)) legend.push('dotted: FETCH_DATA loops')
+  return legend.join('  ·  ')
 }
 
 function messageEdge(graphs: Graphs, { from, to, label, color, style }: Message): string {

@@ -16,8 +16,8 @@ const TYPES: Readonly<Record<string, string>> = {
   date: 'a date',
 }
 
-/** What the parts of a sized value are called. */
-const PARTS: Readonly<Record<string, string>> = { string: 'characters', array: 'entries', set: 'entries' }
+/** In what a sized value is counted. */
+const UNITS: Readonly<Record<string, string>> = { string: 'characters', array: 'entries', set: 'entries' }
 
 /**
  * What is wrong with a value, as the rest of a sentence that begins with the name of its field: `must be at least 1`. The error map of
@@ -52,10 +52,10 @@ export function issueWords(issue: Issue): string {
 }
 
 function bound(origin: string, limit: number | bigint | Date, how: string): string {
-  const parts = PARTS[origin]
-  if (parts === undefined) return `must be ${how} ${limit}`
+  const unit = UNITS[origin]
+  if (unit === undefined) return `must be ${how} ${limit}`
   if (how === 'at least' && Number(limit) === 1) return 'is empty'
-  return `must have ${how} ${limit} ${parts}`
+  return `must have ${how} ${limit} ${unit}`
 }
 
 /** Of a value that fits none of several types, which these are. */

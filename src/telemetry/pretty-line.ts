@@ -8,14 +8,14 @@ const LEVEL_STYLES: Record<string, Style> = { debug: 'gray', info: 'green', warn
 export function prettyLine(line: string): string {
   const { level, time, msg, err, ...fields } = JSON.parse(line) as Record<string, unknown>
   const name = String(level)
-  const parts = [
+  const words = [
     paint('gray', String(time).slice(11, 23)),
     paint(LEVEL_STYLES[name] ?? 'white', name.toUpperCase().padEnd(5)),
     String(msg ?? ''),
     ...Object.entries(fields).map(([field, value]) => paint('gray', `${field}=${shown(value)}`)),
   ]
   const stack = isError(err) ? `\n${indented(err.stack ?? `${err.type}: ${err.message}`)}` : ''
-  return `${parts.join(' ')}${stack}\n`
+  return `${words.join(' ')}${stack}\n`
 }
 
 /** Colours are left out where standard error is no terminal, or NO_COLOR is set. */

@@ -39,11 +39,11 @@ function alertActions(id: string, alerts: Alerts) {
 }
 
 /** `details` adds to the context that is shown what the machine does not know. */
-export function startProducer(parts: ActorParts, services: ProducerServices, details: () => object) {
-  const { alerts, log } = parts
+export function startProducer(actorParts: ActorParts, services: ProducerServices, details: () => object) {
+  const { alerts, log } = actorParts
   const id = 'producer'
   return superviseActor({
-    ...parts,
+    ...actorParts,
     id,
     kind: 'producer',
     machine: producerMachine.provide({
@@ -70,10 +70,14 @@ export function startProducer(parts: ActorParts, services: ProducerServices, det
 }
 
 /** `details` adds to the context that is shown what the machine does not know. */
-export function startCoordinator(parts: ActorParts, services: CoordinatorServices, details: () => object) {
+export function startCoordinator(
+  actorParts: ActorParts,
+  services: CoordinatorServices,
+  details: () => object,
+) {
   const id = 'coordinator'
   return superviseActor({
-    ...parts,
+    ...actorParts,
     id,
     kind: 'coordinator',
     machine: coordinatorMachine.provide({
@@ -83,7 +87,7 @@ export function startCoordinator(parts: ActorParts, services: CoordinatorService
         notifyActorsService: fromPromise(({ input, signal }) => services.notifyActors(input.batch, signal)),
         deleteTopicService: fromPromise(({ input, signal }) => services.deleteTopics(input.batch, signal)),
       },
-      actions: alertActions(id, parts.alerts),
+      actions: alertActions(id, actorParts.alerts),
     }),
     summarise: ({ pendingTopic }) => ({
       pending: pendingTopic?.kind ?? null,
@@ -93,10 +97,10 @@ export function startCoordinator(parts: ActorParts, services: CoordinatorService
   })
 }
 
-export function startConsumerFixed(parts: ActorParts, services: ConsumerFixedServices) {
+export function startConsumerFixed(actorParts: ActorParts, services: ConsumerFixedServices) {
   const id = 'consumer-fixed'
   return superviseActor({
-    ...parts,
+    ...actorParts,
     id,
     kind: 'consumerFixed',
     machine: consumerFixedMachine.provide({
@@ -107,7 +111,7 @@ export function startConsumerFixed(parts: ActorParts, services: ConsumerFixedSer
         ),
         writeToDBService: fromPromise(({ input, signal }) => services.writeToDB(input.record, signal)),
       },
-      actions: alertActions(id, parts.alerts),
+      actions: alertActions(id, actorParts.alerts),
     }),
     summarise: ({ currentMessage, dbRecord }) => ({
       records: currentMessage?.records ?? 0,
@@ -117,10 +121,10 @@ export function startConsumerFixed(parts: ActorParts, services: ConsumerFixedSer
   })
 }
 
-function startConsumerDynamic(parts: ActorParts, app: string, services: ConsumerDynamicServices) {
+function startConsumerDynamic(actorParts: ActorParts, app: string, services: ConsumerDynamicServices) {
   const id = `consumer-dynamic:${app}`
   return superviseActor({
-    ...parts,
+    ...actorParts,
     id,
     kind: 'consumerDynamic',
     machine: consumerDynamicMachine.provide({
@@ -134,7 +138,7 @@ function startConsumerDynamic(parts: ActorParts, app: string, services: Consumer
         processMessageService: fromPromise(({ input }) => services.processMessage(input.message)),
         interactWithAppService: fromPromise(({ input }) => services.interactWithApp(input.message)),
       },
-      actions: alertActions(id, parts.alerts),
+      actions: alertActions(id, actorParts.alerts),
     }),
     summarise: ({ currentTopics, appInteractionResult }) => ({
       topics: currentTopics.length,
@@ -178,17 +182,17 @@ export class ActorRoster {
 
   /** Starts the machine of an application, and keeps it in the roster while it lives. */
   spawnConsumerDynamic(
-    parts: ActorParts,
+    actorParts: ActorParts,
     app: string,
     services: ConsumerDynamicServices,
   ): ConsumerDynamicActor {
-    const actor = this.add(startConsumerDynamic(parts, app, services))
+    const actor = this.add(startConsumerDynamic(actorParts, app, services))
     const { id } = actor.report()
     return {
       send: (event) => actor.send(event),
       stop: () => {
         this.remove(id)
-        parts.alerts.clear(id)
+        actorParts.alerts.clear(id)
       },
     }
   }

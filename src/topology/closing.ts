@@ -9,7 +9,7 @@ const TOTAL_MS = 9_000
 /** What is kept back for each part that is still to close: the engines come last, and must not be left out. */
 const LEAST_MS = 300
 
-/** In which order parts close: along the way of the data, then what they stand on. */
+/** The order of closing: along the way of the data, then what stands under it. */
 const ORDER = [
   'run file',
   'gauges',
@@ -32,7 +32,7 @@ type PartName = (typeof ORDER)[number]
 export class StartedParts {
   readonly #log: Log
   #isClosing = false
-  readonly #parts = new Map<PartName, (signal: AbortSignal) => Promise<void> | void>()
+  readonly #closings = new Map<PartName, (signal: AbortSignal) => Promise<void> | void>()
 
   constructor(log: Log) {
     this.#log = log
@@ -45,7 +45,7 @@ export class StartedParts {
 
   /** Takes note of a started part; its signal aborts when it has had its time. */
   add(name: PartName, close: (signal: AbortSignal) => Promise<void> | void): void {
-    this.#parts.set(name, close)
+    this.#closings.set(name, close)
   }
 
   /** Closes everything in order. A part that fails, or takes too long, is logged and does not keep the others. */
@@ -53,10 +53,10 @@ export class StartedParts {
     this.#isClosing = true
     const end = performance.now() + TOTAL_MS
     for (const name of ORDER) {
-      const close = this.#parts.get(name)
+      const close = this.#closings.get(name)
       if (close === undefined) continue
-      this.#parts.delete(name)
-      const left = end - performance.now() - LEAST_MS * this.#parts.size
+      this.#closings.delete(name)
+      const left = end - performance.now() - LEAST_MS * this.#closings.size
       await this.#closePart(name, close, Math.max(LEAST_MS, Math.min(CLOSE_MS, left)))
     }
   }

@@ -14,8 +14,8 @@ function line(t: TestContext, isTTY: boolean, environment: Readonly<Record<strin
   const { FORCE_COLOR: _forced, NO_COLOR: _none, CI: _ci, ...rest } = kept
   process.env = { ...rest, TERM: 'xterm', ...environment }
   const stream = { isTTY, writable: true, getColorDepth: WriteStream.prototype.getColorDepth }
-  const parts = [painted('red', 'FAIL'), ' of \u001b[31mdata']
-  return paint(parts, Object.setPrototypeOf(stream, WriteStream.prototype) as WriteStream, visibleText)
+  const texts = [painted('red', 'FAIL'), ' of \u001b[31mdata']
+  return paint(texts, Object.setPrototypeOf(stream, WriteStream.prototype) as WriteStream, visibleText)
 }
 
 const PLAIN = 'FAIL of \\u001b[31mdata'

@@ -20,13 +20,13 @@ export function recordingTerminal(): RecordingTerminal {
     noted,
     signal: stop.signal,
     columns: undefined,
-    print: (...parts) => printed.push(...textOf(parts).split('\n')),
+    print: (...texts) => printed.push(...textOf(texts).split('\n')),
     printLines: async (lines) => void printed.push(...lines),
-    note: (...parts) => noted.push(textOf(parts)),
+    note: (...texts) => noted.push(textOf(texts)),
     interrupt: () => stop.abort(),
   }
 }
 
-function textOf(parts: readonly (string | Painted)[]): string {
-  return parts.map((part) => (typeof part === 'string' ? part : part.text)).join('')
+function textOf(texts: readonly (string | Painted)[]): string {
+  return texts.map((part) => (typeof part === 'string' ? part : part.text)).join('')
 }

@@ -52,7 +52,7 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
   }
   const transactions = new Cluster(settings, view)
   const pings = new Cluster(settings, view, PING_MS)
-  const parts = new Set<Reader | TransactionalWriter>()
+  const opened = new Set<Reader | TransactionalWriter>()
   const members = new Set<KafkaGroupMember>()
   let closing: Promise<void> | undefined
 
@@ -63,7 +63,7 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
   const close = async (): Promise<void> => {
     await Promise.all([...members].map((member) => member.leave()))
     await Promise.all([senders.data.close(), senders.control.close()])
-    await Promise.all([...parts].map((part) => part.close(AbortSignal.timeout(CLOSE_MS))))
+    await Promise.all([...opened].map((each) => each.close(AbortSignal.timeout(CLOSE_MS))))
     await Promise.all([transactions.close(), pings.close(), cluster.close()])
   }
 
@@ -109,16 +109,16 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
     async takeOver(transactionalId, signal) {
       refuseClosed()
       const writer = await takeOver(settings, transactions, transactionalId, signal, (ended) =>
-        parts.delete(ended),
+        opened.delete(ended),
       )
-      parts.add(writer)
+      opened.add(writer)
       return writer
     },
     async openReader(signal) {
       refuseClosed()
       if (signal.aborted) throw abortReason(signal)
-      const reader = new KafkaReader(settings, view, (ended) => parts.delete(ended))
-      parts.add(reader)
+      const reader = new KafkaReader(settings, view, (ended) => opened.delete(ended))
+      opened.add(reader)
       return reader
     },
     async joinGroup(options, signal) {

@@ -72,7 +72,7 @@ export async function openTimescaleStore(settings: TimescaleSettings, signal: Ab
     chunkMicros: leastChunkMicros(policies),
     migrate: (stop) => unlimited.use(stop, (session) => migrate(session, policies, createExtension)),
     claim: (targets, stop) => claimFromZombies(controls, targets, stop, log),
-    write: (parts, stop) => writeParts(writes, parts, stop),
+    write: (partitionWrites, stop) => writePartitions(writes, partitionWrites, stop),
     trades: (query, stop) => queries.use(stop, (session) => trades(session, query)),
     quotes: (query, stop) => queries.use(stop, (session) => quotes(session, query)),
     candles: (query, stop) => queries.use(stop, (session) => candles(session, query)),
@@ -117,14 +117,14 @@ function queryOpener(
     )
 }
 
-async function writeParts(
+async function writePartitions(
   pool: SessionPool,
-  parts: readonly PartitionWrite[],
+  partitionWrites: readonly PartitionWrite[],
   signal: AbortSignal,
 ): ReturnType<Store['write']> {
   signal.throwIfAborted()
-  if (parts.length === 0) return []
-  const plan = planWrite(parts)
+  if (partitionWrites.length === 0) return []
+  const plan = planWrite(partitionWrites)
   await pool.use(signal, (session) =>
     onPrimary(session, () => withLockAdvice(session, () => write(session, plan))),
   )

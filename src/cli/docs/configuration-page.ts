@@ -80,8 +80,8 @@ function sourceKeys(): string {
 /** `docs/configuration.md`: every setting by section, with its environment variable, values, default and meaning. */
 export function configurationPage(): string {
   const sections = Map.groupBy(settingPaths(), (path) => (path.length > 1 ? path[0] : undefined))
-  const parts = [...sections].map(([name, paths]) => section(name, paths))
-  return `${[INTRODUCTION, ...parts, SECRETS, example()].join('\n\n')}\n`
+  const texts = [...sections].map(([name, paths]) => section(name, paths))
+  return `${[INTRODUCTION, ...texts, SECRETS, example()].join('\n\n')}\n`
 }
 
 /** `docs/tapeline.schema.json`: the JSON Schema of the file. */

@@ -23,8 +23,8 @@ function tradeLine({ ts, exchange, symbol, side, size, price, id }: Trade): stri
 }
 
 function quoteLine({ ts, exchange, symbol, bid, bidSize, ask, askSize, last }: Quote): string {
-  const parts = [sided('bid', bid, bidSize), sided('ask', ask, askSize), sided('last', last, undefined)]
-  return `${market(ts, exchange, symbol)} ${parts.filter(Boolean).join('  ')}`
+  const sides = [sided('bid', bid, bidSize), sided('ask', ask, askSize), sided('last', last, undefined)]
+  return `${market(ts, exchange, symbol)} ${sides.filter(Boolean).join('  ')}`
 }
 
 function candleLine(candle: Candle): string {

@@ -83,7 +83,7 @@ function readRecord({
 
 /** Topics of a broker, or of a data folder that nothing runs on. Each partition has a reader of its own. */
 export function brokerLog(log: LogReader): RecordLog & { close(): Promise<void> } {
-  const parts = new Map<string, { readonly reader: Reader; next: number | undefined }>()
+  const partitions = new Map<string, { readonly reader: Reader; next: number | undefined }>()
   const decoder = new TextDecoder()
 
   return {
@@ -94,20 +94,20 @@ export function brokerLog(log: LogReader): RecordLog & { close(): Promise<void> 
     },
     async read(position, waitMs, signal) {
       const key = `${position.topic}:${position.partition}`
-      const part = parts.get(key) ?? { reader: await log.openReader(signal), next: undefined }
-      parts.set(key, part)
-      const { reader } = part
-      if (part.next !== position.offset) await reader.assign([position], signal)
-      part.next = undefined
+      const known = partitions.get(key) ?? { reader: await log.openReader(signal), next: undefined }
+      partitions.set(key, known)
+      const { reader } = known
+      if (known.next !== position.offset) await reader.assign([position], signal)
+      known.next = undefined
       const [fetch, ...others] = await reader.poll({ maxRecords: PAGE_RECORDS, waitMs }, signal)
       if (fetch === undefined) {
-        part.next = position.offset
+        known.next = position.offset
         return { records: [], next: position.offset }
       }
       switch (fetch.kind) {
         case 'records':
           // What came behind it is read again.
-          part.next = others.length === 0 ? fetch.nextOffset : undefined
+          known.next = others.length === 0 ? fetch.nextOffset : undefined
           return {
             next: fetch.nextOffset,
             records: fetch.records.map(({ value, ...rest }) => ({
@@ -116,7 +116,7 @@ export function brokerLog(log: LogReader): RecordLog & { close(): Promise<void> 
             })),
           }
         case 'undecodable':
-          part.next = others.length === 0 ? fetch.nextOffset : undefined
+          known.next = others.length === 0 ? fetch.nextOffset : undefined
           return {
             next: fetch.nextOffset,
             records: [],
@@ -132,7 +132,7 @@ export function brokerLog(log: LogReader): RecordLog & { close(): Promise<void> 
       }
     },
     async close() {
-      for (const { reader } of parts.values()) await reader.close(AbortSignal.timeout(CLOSE_MS))
+      for (const { reader } of partitions.values()) await reader.close(AbortSignal.timeout(CLOSE_MS))
     },
   }
 }

@@ -72,7 +72,7 @@ test('what no request has stored is not sent when its caller has given up', () =
   assert.match(bytes?.toString('latin1') ?? '', /b/)
 })
 
-test('what is refused after doubt has an unknown outcome: its parts do not go again one by one', async () => {
+test('what is refused after doubt has an unknown outcome: its shares do not go again one by one', async () => {
   const queue = newQueue()
   const calls = [add(queue, 'a'), add(queue, 'b')]
   queue.seal(FIRST)

@@ -12,8 +12,8 @@ export interface ProducerIdentity {
   readonly epoch: number
 }
 
-/** A part of an entry of a call. */
-export interface Part {
+/** What one batch takes of an entry of a call. */
+export interface Share {
   readonly call: SendCall
   /** Which entry of the call. */
   readonly entry: number
@@ -22,7 +22,7 @@ export interface Part {
 }
 
 interface Sealed {
-  readonly parts: readonly Part[]
+  readonly shares: readonly Share[]
   readonly count: number
   readonly bytes: Buffer
   /** It may be stored: only the same bytes may be sent until that is known. */
@@ -45,11 +45,11 @@ export class PartitionQueue {
   /** The topic that the records are for: another one of its name is not. */
   readonly topicId: string
   readonly #compression: KafkaSettings['compression']
-  readonly #waiting: Part[] = []
+  readonly #waiting: Share[] = []
   #sealed: Sealed | undefined
   #identity: ProducerIdentity | undefined
   #sequence = 0
-  /** The next batch has one part only: the batch before was refused for one of its parts. */
+  /** The next batch has one share only: the batch before was refused for one of its shares. */
   #alone = 0
   /** What one batch may take: less once the broker has refused one as too large. */
   #mostBytes = MAX_BATCH_BYTES
@@ -83,13 +83,13 @@ export class PartitionQueue {
 
   /** The calls that wait for this partition. */
   get calls(): SendCall[] {
-    const parts = [...(this.#sealed?.parts ?? []), ...this.#waiting]
-    return [...new Set(parts.map(({ call }) => call))]
+    const shares = [...(this.#sealed?.shares ?? []), ...this.#waiting]
+    return [...new Set(shares.map(({ call }) => call))]
   }
 
-  add(part: Part, now: number): void {
+  add(share: Share, now: number): void {
     if (this.isIdle) this.progressAt = now
-    this.#waiting.push(part)
+    this.#waiting.push(share)
   }
 
   /** Drops what its callers have given up and what surely is not stored; they will not hear of it. */
@@ -103,13 +103,14 @@ export class PartitionQueue {
   seal(current: ProducerIdentity): Buffer | undefined {
     if (this.#sealed !== undefined) return this.#sealed.bytes
     this.dropAbandoned()
-    const parts = this.#takeParts()
-    if (parts.length === 0) return undefined
+    const shares = this.#takeShares()
+    if (shares.length === 0) return undefined
     if (this.#identity !== current) {
       this.#identity = current
       this.#sequence = 0
     }
-    const records = parts.length === 1 ? (parts[0]?.records ?? []) : parts.flatMap(({ records: own }) => own)
+    const records =
+      shares.length === 1 ? (shares[0]?.records ?? []) : shares.flatMap(({ records: own }) => own)
     const identity = {
       producerId: current.id,
       producerEpoch: current.epoch,
@@ -118,10 +119,10 @@ export class PartitionQueue {
     }
     try {
       const bytes = encodeBatch(records, identity, this.#compression)
-      this.#sealed = { parts, count: records.length, bytes, isInDoubt: false }
+      this.#sealed = { shares, count: records.length, bytes, isInDoubt: false }
       return bytes
     } catch (error) {
-      this.#waiting.unshift(...parts)
+      this.#waiting.unshift(...shares)
       throw error
     }
   }
@@ -156,9 +157,9 @@ export class PartitionQueue {
 
   /** Gives everything up that waits: the topic is gone, or nothing can be sent any more. */
   abandon(errorFor: (call: SendCall) => unknown): void {
-    const parts = [...(this.#sealed?.parts ?? []), ...this.#waiting.splice(0)]
+    const shares = [...(this.#sealed?.shares ?? []), ...this.#waiting.splice(0)]
     this.#sealed = undefined
-    for (const { call } of parts) if (!call.settled) call.fail(errorFor(call))
+    for (const { call } of shares) if (!call.settled) call.fail(errorFor(call))
   }
 
   #stored(sealed: Sealed, baseOffset: number, now: number): void {
@@ -170,65 +171,65 @@ export class PartitionQueue {
     this.progressAt = now
     if (now - this.#smallSince > SMALL_MS) this.#mostBytes = MAX_BATCH_BYTES
     let offset = baseOffset
-    for (const { call, entry, records } of sealed.parts) {
+    for (const { call, entry, records } of sealed.shares) {
       call.stored(entry, offset, records.length)
       offset += records.length
     }
   }
 
-  /** Nothing was stored. Of several parts it may be the fault of one: then each goes alone. A batch that is too large goes in halves. */
+  /** Nothing was stored. Of several shares it may be the fault of one: then each goes alone. A batch that is too large goes in halves. */
   #refuse(sealed: Sealed, error: TapelineError, now: number): void {
     this.#sealed = undefined
     this.failures = 0
     const isTooLarge = error.code === 'RECORD_TOO_LARGE'
     if (isTooLarge && sealed.count > 1) {
-      const bytes = sealed.parts.reduce((sum, part) => sum + part.bytes, 0)
+      const bytes = sealed.shares.reduce((sum, share) => sum + share.bytes, 0)
       this.#mostBytes = Math.ceil(bytes / 2)
       this.#smallSince = now
-      this.#waiting.unshift(...sealed.parts)
+      this.#waiting.unshift(...sealed.shares)
       return
     }
-    const [part, ...others] = sealed.parts
+    const [share, ...others] = sealed.shares
     if (others.length > 0) {
-      this.#alone = sealed.parts.length
-      this.#waiting.unshift(...sealed.parts)
+      this.#alone = sealed.shares.length
+      this.#waiting.unshift(...sealed.shares)
       return
     }
     this.#alone = Math.max(0, this.#alone - 1)
-    const [record] = part?.records ?? []
+    const [record] = share?.records ?? []
     const reason = isTooLarge && record !== undefined ? tooLarge(this, record, error.message) : error
-    if (part?.call.settled === false) part.call.fail(reason)
+    if (share?.call.settled === false) share.call.fail(reason)
   }
 
   #end(sealed: Sealed, error: unknown): void {
     this.#sealed = undefined
     this.failures = 0
-    for (const { call } of sealed.parts) if (!call.settled) call.fail(error)
+    for (const { call } of sealed.shares) if (!call.settled) call.fail(error)
   }
 
   /** A batch that surely is not stored can be put together anew. */
   #unseal(): void {
     if (this.#sealed === undefined || this.#sealed.isInDoubt || this.isSending) return
-    this.#waiting.unshift(...this.#sealed.parts)
+    this.#waiting.unshift(...this.#sealed.shares)
     this.#sealed = undefined
   }
 
-  #takeParts(): Part[] {
+  #takeShares(): Share[] {
     const [first] = this.#waiting
     if (first !== undefined && first.bytes > this.#mostBytes) this.#divide(first)
     let count = 0
     let bytes = 0
-    for (const part of this.#waiting) {
-      if (count > 0 && (this.#alone > 0 || bytes + part.bytes > this.#mostBytes)) break
-      bytes += part.bytes
+    for (const share of this.#waiting) {
+      if (count > 0 && (this.#alone > 0 || bytes + share.bytes > this.#mostBytes)) break
+      bytes += share.bytes
       count++
     }
     return this.#waiting.splice(0, count)
   }
 
-  #divide(part: Part): void {
-    const pieces = cut(part.records, this.#mostBytes).map((piece): Part => ({ ...part, ...piece }))
-    part.call.divide(pieces.length)
+  #divide(share: Share): void {
+    const pieces = cut(share.records, this.#mostBytes).map((piece): Share => ({ ...share, ...piece }))
+    share.call.divide(pieces.length)
     this.#waiting.splice(0, 1, ...pieces)
   }
 }

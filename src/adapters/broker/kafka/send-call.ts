@@ -1,23 +1,23 @@
 import { TapelineError } from '../../../errors.ts'
 import type { PartitionAck, PartitionRecords } from '../../../ports/broker.ts'
 
-/** One call of `publish`, and what has become of its parts. */
+/** One call of `publish`, and what has become of its shares. */
 export class SendCall {
   readonly entries: readonly PartitionRecords[]
   readonly result: Promise<readonly PartitionAck[]>
   readonly #settle = Promise.withResolvers<readonly PartitionAck[]>()
-  /** Where each entry begins, and where its next part must. */
+  /** Where each entry begins, and where its next share must. */
   readonly #offsets: { base: number; next: number }[]
   #missing: number
   #settled = false
 
-  /** `parts`: how many have to be stored. */
-  constructor(entries: readonly PartitionRecords[], parts: number) {
+  /** `shares`: how many have to be stored. */
+  constructor(entries: readonly PartitionRecords[], shares: number) {
     this.entries = entries
     this.result = this.#settle.promise
     this.#offsets = entries.map(() => ({ base: -1, next: -1 }))
-    this.#missing = parts
-    if (parts === 0) this.#succeed()
+    this.#missing = shares
+    if (shares === 0) this.#succeed()
   }
 
   /** Whether the caller has its answer, or has given up. */
@@ -25,12 +25,12 @@ export class SendCall {
     return this.#settled
   }
 
-  /** A part has become several. */
-  divide(parts: number): void {
-    this.#missing += parts - 1
+  /** A share has become several. */
+  divide(shares: number): void {
+    this.#missing += shares - 1
   }
 
-  /** Takes note of where a part of an entry was stored, and tells the caller when all are. */
+  /** Takes note of where a share of an entry was stored, and tells the caller when all are. */
   stored(entry: number, baseOffset: number, count: number): void {
     const at = this.#offsets[entry]
     if (at === undefined || this.#settled) return

@@ -12,6 +12,6 @@ export const coinbase: SourceKind = {
   usual: { reconnect: 1_000, staleAfter: 10_000 },
   async load() {
     const { CoinbaseProtocol } = await import('./protocol.ts')
-    return (parts) => ({ protocol: new CoinbaseProtocol(parts) })
+    return (source) => ({ protocol: new CoinbaseProtocol(source) })
   },
 }

@@ -207,8 +207,8 @@ export class CryptoCompareProtocol implements FeedProtocol {
   }
 
   #describe(message: Control): string {
-    const parts = [message.MESSAGE, message.INFO].filter((part) => part !== undefined)
-    return this.#shown(parts.join(': ')) || 'no reason given'
+    const words = [message.MESSAGE, message.INFO].filter((word) => word !== undefined)
+    return this.#shown(words.join(': ')) || 'no reason given'
   }
 
   #shown(words: string): string {

@@ -229,15 +229,15 @@ function isRefusal({ code }: TapelineError): boolean {
   return code === 'SOURCE_RATE_LIMITED' || code === 'SOURCE_UNAUTHORIZED'
 }
 
-/** Parts of a list of markets that each fit into one call. */
+/** A list of markets, cut into chunks that each fit into one call. */
 function chunks(markets: readonly WantedMarket[]): readonly (readonly WantedMarket[])[] {
-  const parts: WantedMarket[][] = []
+  const found: WantedMarket[][] = []
   for (const wanted of markets) {
-    const longer = [...(parts.at(-1) ?? []), wanted]
-    if (parts.length > 0 && fits(longer)) parts[parts.length - 1] = longer
-    else parts.push([wanted])
+    const longer = [...(found.at(-1) ?? []), wanted]
+    if (found.length > 0 && fits(longer)) found[found.length - 1] = longer
+    else found.push([wanted])
   }
-  return parts
+  return found
 }
 
 function fits(markets: readonly WantedMarket[]): boolean {

@@ -7,8 +7,8 @@ import { RestPolling } from './rest-polling.ts'
 import { Subscriptions } from './subscriptions.ts'
 
 /** How CryptoCompare is read. Not by REST where only trades are asked for: it has none. */
-export function ways(parts: SourceParts) {
-  const { channels, outlet, rest, apiKey, exchanges = [], timeoutMs, pollEveryMs, redact, log } = parts
+export function ways(source: SourceParts) {
+  const { channels, outlet, rest, apiKey, exchanges = [], timeoutMs, pollEveryMs, redact, log } = source
   // The kind names a REST host, so there is one.
   const client = new RestClient({ address: rest as URL, apiKey, timeoutMs, redact })
   const names = new ExchangeNames(exchanges)

@@ -12,7 +12,7 @@ export async function openSource(kind: SourceKind, options: SourceOptions): Prom
   const log = options.log.child({ source: kind.name })
   const redact = redactor([apiKey ?? '', ...secretsOf(socket), ...(rest ? secretsOf(rest) : [])])
   const timeoutMs = settings.timeout ?? USUAL.timeout
-  const parts = {
+  const sourceParts = {
     ...{ channels: settings.channels.filter((channel) => kind.channels.includes(channel)), rest, timeoutMs },
     ...{ pollEveryMs: settings.pollEvery ?? USUAL.pollEvery, log, redact },
     ...(apiKey !== undefined && { apiKey }),
@@ -31,7 +31,7 @@ export async function openSource(kind: SourceKind, options: SourceOptions): Prom
     },
     staleAfterMs: settings.staleAfter ?? kind.usual.staleAfter,
     maxSkewMs: settings.maxSkew ?? USUAL.maxSkew,
-    ways: (outlet) => ways({ ...parts, outlet }),
+    ways: (outlet) => ways({ ...sourceParts, outlet }),
     ...{ queueCapacity, log, now, redact },
   })
 }

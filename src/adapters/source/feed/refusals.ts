@@ -8,7 +8,7 @@ const GATHER_MS = 500
 interface Refusal {
   readonly market: Market
   /** What is refused: channels, or the whole market. */
-  readonly parts: Map<string, string>
+  readonly byChannel: Map<string, string>
   why: string | undefined
   timer: Countdown | undefined
 }
@@ -56,9 +56,9 @@ export class Refusals {
    */
   refuseChannel(market: Market, channel: string, of: number, words: string): void {
     const refusal = this.#of(market)
-    if (refusal.parts.has(channel)) return
-    refusal.parts.set(channel, words)
-    if (refusal.parts.size >= of) this.refuse(market, `MARKET_UNKNOWN: ${words}`)
+    if (refusal.byChannel.has(channel)) return
+    refusal.byChannel.set(channel, words)
+    if (refusal.byChannel.size >= of) this.refuse(market, `MARKET_UNKNOWN: ${words}`)
     else refusal.timer ??= startTimer(() => this.#reportChannels(refusal), GATHER_MS).unref()
   }
 
@@ -84,13 +84,18 @@ export class Refusals {
 
   #of(market: Market): Refusal {
     const known = this.#refused.get(keyOf(market))
-    const refusal = known ?? { market, parts: new Map<string, string>(), why: undefined, timer: undefined }
+    const refusal = known ?? {
+      market,
+      byChannel: new Map<string, string>(),
+      why: undefined,
+      timer: undefined,
+    }
     if (!known) this.#refused.set(keyOf(market), refusal)
     return refusal
   }
 
   #reportChannels(refusal: Refusal): void {
-    const told = [...refusal.parts].map(([channel, words]) => `${channel}: ${words}`)
+    const told = [...refusal.byChannel].map(([channel, words]) => `${channel}: ${words}`)
     this.#report(refusal, `CHANNEL_UNKNOWN: ${told.join('; ')}`)
   }
 

@@ -34,7 +34,7 @@ export interface SourceKind {
 }
 
 /** How a service's frames are asked for and read, and what stands in while its WebSocket is down. */
-type Ways = (parts: SourceParts) => { readonly protocol: FeedProtocol; readonly fallback?: Fallback }
+type Ways = (source: SourceParts) => { readonly protocol: FeedProtocol; readonly fallback?: Fallback }
 
 /** The key that a service asks for. */
 export interface SourceKey {
