@@ -1,6 +1,6 @@
 import { join } from 'node:path'
+import { TupleWriter } from '../../src/adapters/store/copy-binary.ts'
 import { openEmbeddedStore } from '../../src/adapters/store/embedded.ts'
-import { TupleWriter } from '../../src/domain/copy-binary.ts'
 import type { Trade } from '../../src/domain/events.ts'
 import { emptyMemory } from '../../src/domain/reader-rules.ts'
 import { TABLES } from '../../src/domain/rows.ts'

@@ -103,6 +103,7 @@ class Watch {
     return {
       lanes: inner.lanes,
       chunkMicros: inner.chunkMicros,
+      rowMemory: () => inner.rowMemory(),
       migrate: (signal) => inner.migrate(signal),
       claim: (targets, signal) => inner.claim(targets, signal),
       write: async (writes, signal) => {

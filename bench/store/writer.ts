@@ -1,4 +1,4 @@
-import { TupleWriter } from '../../src/domain/copy-binary.ts'
+import { TupleWriter } from '../../src/adapters/store/copy-binary.ts'
 import { emptyMemory } from '../../src/domain/reader-rules.ts'
 import { TABLES } from '../../src/domain/rows.ts'
 import type { Claim, RowSegment, Store } from '../../src/ports/store.ts'

@@ -1,5 +1,19 @@
-import type { TupleWriter } from './copy-binary.ts'
 import type { Channel, EventOf } from './events.ts'
+
+/** Takes rows value by value, in the order of their columns; undefined is null. Each kind of store encodes them in its own way. */
+export interface RowWriter {
+  startRow(columns: number): void
+  text(value: string | undefined): void
+  /** A text whose ASCII characters are the bytes of `source` from `start` to before `end`. */
+  asciiBytes(source: Uint8Array, start: number, end: number): void
+  double(value: number | undefined): void
+  integer(value: number | undefined): void
+  boolean(value: boolean): void
+  /** Microseconds since the Unix epoch. */
+  timestamp(micros: number | undefined): void
+  /** As `timestamp`, of the column by which the rows of the table lie in chunks. */
+  eventTime(micros: number): void
+}
 
 /** The tables that events are stored in. */
 type TableName = 'trades' | 'quotes' | 'candles' | 'status'
@@ -11,7 +25,7 @@ interface Table<C extends StoredChannel> {
   readonly name: TableName
   /** Columns in the order in which `write` writes them. */
   readonly columns: readonly string[]
-  readonly write: (to: TupleWriter, event: EventOf[C]) => void
+  readonly write: (to: RowWriter, event: EventOf[C]) => void
 }
 
 /** How each stored channel becomes rows of its table. */

@@ -1,4 +1,4 @@
-import type { TupleWriter } from './copy-binary.ts'
+import type { RowWriter } from './rows.ts'
 
 /**
  * Rows of trades straight from the bytes of their records. Nearly all records are trades, and nearly all of these stand as
@@ -37,7 +37,7 @@ const POWERS = Array.from({ length: MOST_DIGITS + 1 }, (_, n) => 10 ** n)
  * row; anything unusual (another order of fields, escapes, other than ASCII, exponents, signs) it leaves to `decodeEvent`,
  * and nothing is written.
  */
-export function writeTradeBytes(to: TupleWriter, value: Uint8Array): boolean {
+export function writeTradeBytes(to: RowWriter, value: Uint8Array): boolean {
   const exchange = after(value, 0, EXCHANGE)
   const exchangeEnd = textEnd(value, exchange, LONGEST_NAME)
   const symbol = after(value, exchangeEnd, SYMBOL)

@@ -1,7 +1,7 @@
 import type { Interval } from '../domain/events.ts'
 import type { ReaderMemory } from '../domain/reader-rules.ts'
 import type { RowOrder, RowPosition } from '../domain/row-cursor.ts'
-import type { StoredChannel } from '../domain/rows.ts'
+import type { RowWriter, StoredChannel } from '../domain/rows.ts'
 import type { StoredRow } from '../domain/stored-rows.ts'
 
 export interface ClaimTarget {
@@ -21,7 +21,31 @@ export interface Claim extends ClaimTarget {
   readonly formerOffset?: number
 }
 
-/** Rows of one table, encoded as binary COPY tuples (`domain/copy-binary.ts`). */
+/** Rows of one table as the store encodes them. Bytes from the beginning of one row to the beginning of another are rows too. */
+export interface RowBuffer extends RowWriter {
+  readonly rows: number
+  /** How many bytes are written, and how many were before the last row. */
+  readonly length: number
+  readonly rowStart: number
+  /** The `eventTime` of the last row. */
+  readonly time: number
+  /** The rows written so far; nobody may use the buffer afterwards. */
+  finish(): Uint8Array
+}
+
+/** Memory for the rows of one writer, which it uses again and again. */
+export interface RowMemory {
+  /** A buffer for the rows of a batch. */
+  buffer(): RowBuffer
+  /** A buffer for a few rows. */
+  smallBuffer(): RowBuffer
+  /** The rows in a buffer, which `release` gives back; nobody may use the buffer afterwards. */
+  finish(buffer: RowBuffer): Uint8Array
+  /** Takes back what `finish` gave: nobody may read it afterwards. What is not of this memory, or back already, is left alone. */
+  release(rows: Uint8Array): void
+}
+
+/** Rows of one table, from a buffer of the store. */
 export interface RowSegment {
   readonly channel: StoredChannel
   readonly tuples: Uint8Array
@@ -96,6 +120,7 @@ export interface Store {
   readonly chunkMicros: number
   /** Brings the schema up to date. Raises MIGRATION_MISMATCH, STORE_FORBIDDEN, STORE_UNSUPPORTED. */
   migrate(signal: AbortSignal): Promise<MigrationReport>
+  rowMemory(): RowMemory
   /** Raises a fence for each partition: earlier claims can write no more (R8). */
   claim(targets: readonly ClaimTarget[], signal: AbortSignal): Promise<readonly Claim[]>
   /**

@@ -46,6 +46,7 @@ export function meterStore(store: Store, meter: Meter): Store {
   return {
     lanes: store.lanes,
     chunkMicros: store.chunkMicros,
+    rowMemory: () => store.rowMemory(),
     migrate: (signal) => counted(store.migrate(signal)),
     claim: (targets, signal) => counted(store.claim(targets, signal)),
     write: (writes, signal) => counted(store.write(writes, signal)),

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { TupleWriter } from '../../src/domain/copy-binary.ts'
+import { TupleWriter } from '../../src/adapters/store/copy-binary.ts'
 import type { Candle, EventOf, Quote, Status, Trade } from '../../src/domain/events.ts'
 import { emptyMemory } from '../../src/domain/reader-rules.ts'
 import { type StoredChannel, TABLES } from '../../src/domain/rows.ts'

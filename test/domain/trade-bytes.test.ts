@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { TupleWriter } from '../../src/domain/copy-binary.ts'
+import { TupleWriter } from '../../src/adapters/store/copy-binary.ts'
 import { decodeEvent, encodeEvent } from '../../src/domain/event-codec.ts'
 import { TABLES } from '../../src/domain/rows.ts'
 import { writeTradeBytes } from '../../src/domain/trade-bytes.ts'

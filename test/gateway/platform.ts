@@ -1,4 +1,5 @@
 import type { TestContext } from 'node:test'
+import { TupleMemory } from '../../src/adapters/store/tuple-memory.ts'
 import { createWebSocketEndpoint } from '../../src/adapters/transport/websocket.ts'
 import type { StreamWarning } from '../../src/domain/offer.ts'
 import { TapelineError } from '../../src/errors.ts'
@@ -234,6 +235,7 @@ export class MemoryBroker implements Broker {
 export class MemoryStore implements Store {
   readonly lanes = 1
   readonly chunkMicros = 3_600_000_000
+  readonly rowMemory = () => new TupleMemory()
   readonly asked: (RowQuery | CandleQuery | string)[] = []
   onQuery: (sql: string, signal: AbortSignal) => Promise<void> = async () => {}
 

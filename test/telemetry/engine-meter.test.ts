@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openEmbeddedBroker } from '../../src/adapters/broker/embedded.ts'
+import { TupleMemory } from '../../src/adapters/store/tuple-memory.ts'
 import { TapelineError } from '../../src/errors.ts'
 import type { Store } from '../../src/ports/store.ts'
 import { meterBroker, meterStore } from '../../src/telemetry/engine-meter.ts'
@@ -66,6 +67,7 @@ test('failures of the store are counted by code, but not what only the caller di
   const failing: Store = {
     ...{ lanes: 3, chunkMicros: 1, migrate: fail, claim: fail, write: fail, query: fail },
     ...{ trades: fail, quotes: fail, candles: fail },
+    rowMemory: () => new TupleMemory(),
     ping: fail,
     tendJobs: fail,
     close: async () => {},

@@ -1,9 +1,13 @@
+import { TupleMemory } from '../../src/adapters/store/tuple-memory.ts'
 import { emptyMemory } from '../../src/domain/reader-rules.ts'
 import type { StoredChannel } from '../../src/domain/rows.ts'
 import { TapelineError } from '../../src/errors.ts'
-import type { Claim, ClaimTarget, PartitionWrite, Store } from '../../src/ports/store.ts'
+import type { Claim, ClaimTarget, PartitionWrite, RowMemory, Store } from '../../src/ports/store.ts'
 
-type WrittenStore = Pick<Store, 'lanes' | 'chunkMicros' | 'migrate' | 'claim' | 'write' | 'close'>
+type WrittenStore = Pick<
+  Store,
+  'lanes' | 'chunkMicros' | 'rowMemory' | 'migrate' | 'claim' | 'write' | 'close'
+>
 
 interface Stored {
   fence: number
@@ -20,6 +24,10 @@ export class MemoryStore implements WrittenStore {
   readonly chunkMicros = 3_600_000_000
   readonly rows = new Map<StoredChannel, RowKey[]>()
   readonly #offsets = new Map<string, Stored>()
+
+  rowMemory(): RowMemory {
+    return new TupleMemory()
+  }
 
   async migrate(): Promise<Awaited<ReturnType<Store['migrate']>>> {
     return { applied: [], current: 'memory', missing: [] }

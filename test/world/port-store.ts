@@ -8,10 +8,11 @@ export function createPortStore(inner: MemoryStore, around: Surroundings, host: 
   const link = new Link(around, host, 'store')
   const port: Pick<
     Store,
-    'lanes' | 'chunkMicros' | 'migrate' | 'claim' | 'write' | 'tendJobs' | 'ping' | 'close'
+    'lanes' | 'chunkMicros' | 'rowMemory' | 'migrate' | 'claim' | 'write' | 'tendJobs' | 'ping' | 'close'
   > = {
     lanes: inner.lanes,
     chunkMicros: inner.chunkMicros,
+    rowMemory: () => inner.rowMemory(),
     migrate: (signal) => link.call('migrate', () => inner.migrate(), signal),
     claim: (targets, signal) =>
       link.call(

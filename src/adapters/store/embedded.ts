@@ -1,12 +1,13 @@
-import { joinPieces } from '../../domain/copy-binary.ts'
 import { TapelineError } from '../../errors.ts'
 import type { Log } from '../../ports/log.ts'
 import type { PartitionWrite, Store } from '../../ports/store.ts'
 import { EMBEDDED_CHUNKS } from './chunk-interval.ts'
+import { joinPieces } from './copy-binary.ts'
 import { hasStore } from './embedded/folder.ts'
 import { StoreHost } from './embedded/host.ts'
 import { leastChunkMicros } from './policies.ts'
 import { timedOut } from './read-only-query.ts'
+import { TupleMemory } from './tuple-memory.ts'
 import { advancedClaims, planWrite } from './write.ts'
 
 export interface EmbeddedStoreSettings {
@@ -61,6 +62,7 @@ function storeOf(host: StoreHost, longestQueryMs: number, chunkMicros: number): 
   return {
     lanes: 1,
     chunkMicros,
+    rowMemory: () => new TupleMemory(),
     migrate: (signal) => host.call('migrate', undefined, { signal }),
     claim: (targets, signal) => host.call('claim', targets, { signal }),
     write: (writes, signal) => write(host, writes, signal),

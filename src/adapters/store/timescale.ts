@@ -16,6 +16,7 @@ import { onPrimary } from './timescale/primary.ts'
 import { serverJobs } from './timescale/server-jobs.ts'
 import { SessionPool } from './timescale/session-pool.ts'
 import type { TimescaleSettings } from './timescale/settings.ts'
+import { TupleMemory } from './tuple-memory.ts'
 import { advancedClaims, planWrite, write } from './write.ts'
 
 export { inspectTimescale } from './timescale/inspect.ts'
@@ -70,6 +71,7 @@ export async function openTimescaleStore(settings: TimescaleSettings, signal: Ab
   return {
     lanes,
     chunkMicros: leastChunkMicros(policies),
+    rowMemory: () => new TupleMemory(),
     migrate: (stop) => unlimited.use(stop, (session) => migrate(session, policies, createExtension)),
     claim: (targets, stop) => claimFromZombies(controls, targets, stop, log),
     write: (partitionWrites, stop) => writePartitions(writes, partitionWrites, stop),

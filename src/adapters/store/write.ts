@@ -1,6 +1,6 @@
-import { copyStream } from '../../domain/copy-binary.ts'
 import { type StoredChannel, TABLES } from '../../domain/rows.ts'
 import type { Claim, PartitionWrite } from '../../ports/store.ts'
+import { copyStream } from './copy-binary.ts'
 import { writeError } from './database-errors.ts'
 import { type Advance, advanceStatement } from './offsets.ts'
 import type { SqlSession, TransactionStep } from './session.ts'

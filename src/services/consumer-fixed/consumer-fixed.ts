@@ -2,7 +2,6 @@ import { untilAborted } from '../../async/abort.ts'
 import { createSerializer } from '../../async/serialize.ts'
 import { delay } from '../../async/timers.ts'
 import { partitionKey } from '../../domain/record.ts'
-import { TupleMemory } from '../../domain/tuple-memory.ts'
 import type {
   Carried,
   FixedBatch,
@@ -45,7 +44,7 @@ export async function createConsumerFixedServices(
   given: ConsumerFixedParts,
   signal: AbortSignal,
 ): Promise<ConsumerFixedServices> {
-  const memory = new TupleMemory()
+  const memory = given.store.rowMemory()
   const consumer = { ...given, memory, chunkMicros: given.store.chunkMicros }
   const { broker, names, duringBroker, store, maxRecords, nowMicros, log, meter } = consumer
   const inTurn = createSerializer()

@@ -1,12 +1,10 @@
-import { TupleWriter } from '../../domain/copy-binary.ts'
 import { admit, copyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { partitionKey } from '../../domain/record.ts'
 import type { StoredChannel } from '../../domain/rows.ts'
-import type { TupleMemory } from '../../domain/tuple-memory.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { TopicPartition } from '../../ports/broker.ts'
 import type { FixedFetch, Prepared, PreparedWrite, Rejected } from '../../ports/pipeline.ts'
-import type { Claim, PartitionWrite, RowSegment } from '../../ports/store.ts'
+import type { Claim, PartitionWrite, RowMemory, RowSegment } from '../../ports/store.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 import { SegmentEncoder, writeRow } from './segment-encoder.ts'
 
@@ -16,7 +14,7 @@ export type ClaimOf = (topic: string, partition: number) => Claim | undefined
 export interface PreparationParts
   extends Pick<ConsumerFixedParts, 'topics' | 'nowMicros' | 'raiseAlert' | 'log'> {
   /** Where rows are written into; whoever has stored them gives it back. */
-  readonly memory: TupleMemory
+  readonly memory: RowMemory
   /** The event time that a chunk spans at the least. */
   readonly chunkMicros: number
 }
@@ -202,8 +200,8 @@ function replacedTopic(claim: Claim, consumer: PreparationParts): RowSegment[] {
 }
 
 /** The log lost records before they were stored. */
-function gap(detail: string, { nowMicros }: PreparationParts): RowSegment {
-  const to = new TupleWriter(1024)
+function gap(detail: string, { memory, nowMicros }: PreparationParts): RowSegment {
+  const to = memory.smallBuffer()
   const common = { source: 'tapeline', exchange: '', detail, ts: nowMicros() }
   writeRow(to, 'status', { ...common, state: 'gap', cause: 'retention' })
   return { channel: 'status', tuples: to.finish(), rows: to.rows, reentering: false }

@@ -1,19 +1,17 @@
-import { TupleWriter } from '../../domain/copy-binary.ts'
 import { decodeEvent, EVENT_VERSION } from '../../domain/event-codec.ts'
 import type { EventOf } from '../../domain/events.ts'
 import { copyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
-import { type StoredChannel, TABLES } from '../../domain/rows.ts'
+import { type RowWriter, type StoredChannel, TABLES } from '../../domain/rows.ts'
 import { writeTradeBytes } from '../../domain/trade-bytes.ts'
-import type { TupleMemory } from '../../domain/tuple-memory.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
 import type { ChunkSpread, WriteSlice } from '../../ports/pipeline.ts'
-import type { PartitionWrite, RowSegment } from '../../ports/store.ts'
+import type { PartitionWrite, RowBuffer, RowMemory, RowSegment } from '../../ports/store.ts'
 import { chunkCount, joinSpreads, MOST_CHUNKS, NO_CHUNKS } from './chunk-spread.ts'
 
 /** What the rows of a partition are encoded for. */
 interface EncoderOptions {
   readonly channel: StoredChannel
-  readonly memory: TupleMemory
+  readonly memory: RowMemory
   /** What a reader remembers behind the last record. */
   readonly reader: ReaderMemory
   /** The event time that a chunk of the table spans at the least. */
@@ -47,8 +45,8 @@ const NOTHING: Filled = { bytes: 0, rows: 0 }
  */
 export class SegmentEncoder {
   readonly #options: EncoderOptions
-  readonly #first: TupleWriter
-  readonly #again = new TupleWriter(1024)
+  readonly #first: RowBuffer
+  readonly #again: RowBuffer
   readonly #cuts: Cut[] = []
   /** Those of the slice that is being filled. */
   readonly #chunks = new Set<number>()
@@ -58,7 +56,8 @@ export class SegmentEncoder {
 
   constructor(options: EncoderOptions) {
     this.#options = options
-    this.#first = options.memory.writer()
+    this.#first = options.memory.buffer()
+    this.#again = options.memory.smallBuffer()
   }
 
   /** Raises what `decodeEvent` raises; nothing is written then. */
@@ -101,7 +100,7 @@ export class SegmentEncoder {
   }
 
   /** Takes note of the last row's chunk. Where that is one too many for the slice, the row begins the next one. */
-  #place(to: TupleWriter, chunk: number, offset: number): void {
+  #place(to: RowBuffer, chunk: number, offset: number): void {
     const lookedUp = to === this.#again
     const isNew = !lookedUp && !this.#chunks.has(chunk)
     const own = lookedUp ? { direct: 0, low: chunk, high: chunk } : { ...NO_CHUNKS, direct: isNew ? 1 : 0 }
@@ -114,7 +113,7 @@ export class SegmentEncoder {
     this.#chunk = chunk
   }
 
-  #cut(to: TupleWriter, offset: number): void {
+  #cut(to: RowBuffer, offset: number): void {
     const other = to === this.#first ? this.#again : this.#first
     const [before, whole] = [{ bytes: to.rowStart, rows: to.rows - 1 }, filled(other)]
     const [first, again] = to === this.#first ? [before, whole] : [whole, before]
@@ -134,13 +133,13 @@ export class SegmentEncoder {
     }
   }
 
-  #segment(writer: TupleWriter, reentering: boolean): RowSegment {
+  #segment(buffer: RowBuffer, reentering: boolean): RowSegment {
     const { channel, memory } = this.#options
-    return { channel, tuples: memory.finish(writer), rows: writer.rows, reentering }
+    return { channel, tuples: memory.finish(buffer), rows: buffer.rows, reentering }
   }
 }
 
-function filled({ length, rows }: TupleWriter): Filled {
+function filled({ length, rows }: RowBuffer): Filled {
   return { bytes: length, rows }
 }
 
@@ -149,6 +148,6 @@ function piece(segment: RowSegment, from: Filled, to: Filled): RowSegment {
 }
 
 /** Writes an event as a row of its table. */
-export function writeRow<C extends StoredChannel>(to: TupleWriter, channel: C, event: EventOf[C]): void {
+export function writeRow<C extends StoredChannel>(to: RowWriter, channel: C, event: EventOf[C]): void {
   TABLES[channel].write(to, event)
 }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
+import { TupleMemory } from '../../../src/adapters/store/tuple-memory.ts'
 import { emptyMemory } from '../../../src/domain/reader-rules.ts'
 import { TapelineError } from '../../../src/errors.ts'
-import type { Claim, ClaimTarget, PartitionWrite, Store } from '../../../src/ports/store.ts'
+import type { Claim, ClaimTarget, PartitionWrite, RowMemory, Store } from '../../../src/ports/store.ts'
 
 /** The part of a store that the fixed consumer uses. */
-type WrittenStore = Pick<Store, 'lanes' | 'chunkMicros' | 'claim' | 'write'>
+type WrittenStore = Pick<Store, 'lanes' | 'chunkMicros' | 'rowMemory' | 'claim' | 'write'>
 
 interface Stored {
   fence: number
@@ -33,6 +34,10 @@ export class FencedStore implements WrittenStore {
 
   constructor(lanes = 2) {
     this.lanes = lanes
+  }
+
+  rowMemory(): RowMemory {
+    return new TupleMemory()
   }
 
   async claim(targets: readonly ClaimTarget[]): Promise<Claim[]> {
@@ -82,6 +87,7 @@ export class FencedStore implements WrittenStore {
     const mine: WrittenStore = {
       lanes: this.lanes,
       chunkMicros: this.chunkMicros,
+      rowMemory: () => this.rowMemory(),
       claim: (targets) => this.claim(targets),
       write: async (writes) => {
         for (const { claim } of writes) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { TupleMemory } from '../../../src/adapters/store/tuple-memory.ts'
 import { emptyMemory } from '../../../src/domain/reader-rules.ts'
-import { TupleMemory } from '../../../src/domain/tuple-memory.ts'
 import { TapelineError } from '../../../src/errors.ts'
 import type { PollOptions } from '../../../src/ports/broker.ts'
 import type { FixedFetch } from '../../../src/ports/pipeline.ts'

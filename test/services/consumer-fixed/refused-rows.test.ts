@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
+import { TupleMemory } from '../../../src/adapters/store/tuple-memory.ts'
 import { ensureTopics } from '../../../src/control/topics.ts'
 import { encodeEvent } from '../../../src/domain/event-codec.ts'
 import type { Trade } from '../../../src/domain/events.ts'
@@ -27,8 +28,9 @@ const trade = (n: number, id: string): Trade => ({
 })
 
 /** A database of one partition that refuses rows with certain ids; it keeps the bytes of the rows that it takes. */
-class StrictStore implements Pick<Store, 'lanes' | 'chunkMicros' | 'claim' | 'write'> {
+class StrictStore implements Pick<Store, 'lanes' | 'chunkMicros' | 'rowMemory' | 'claim' | 'write'> {
   readonly lanes = 1
+  readonly rowMemory = () => new TupleMemory()
   readonly chunkMicros = 3_600_000_000
   readonly rows: Buffer[] = []
   nextOffset = 0
@@ -88,7 +90,7 @@ async function consumer(t: TestContext, ids: readonly string[], refused: readonl
       names: NAMES,
       ...parts,
       duringBroker,
-      store: store as Pick<Store, 'lanes' | 'chunkMicros' | 'claim' | 'write'> as Store,
+      store: store as Pick<Store, 'lanes' | 'chunkMicros' | 'rowMemory' | 'claim' | 'write'> as Store,
       log: quietLog,
       meter: quietMeter,
     },

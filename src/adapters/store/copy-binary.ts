@@ -1,3 +1,5 @@
+import type { RowBuffer } from '../../ports/store.ts'
+
 /**
  * PostgreSQL's binary COPY format, as both store adapters send it.
  * Source: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
@@ -17,7 +19,7 @@ const SHORT = 32
  * Writes tuples into one growing buffer. A segment holds tuples only: `copyStream` puts the header and the trailer round any
  * number of segments, so that rows of several partitions travel in one COPY.
  */
-export class TupleWriter {
+export class TupleWriter implements RowBuffer {
   #bytes: Buffer
   #view: DataView
   #length = 0
@@ -35,7 +37,6 @@ export class TupleWriter {
     return this.#rows
   }
 
-  /** How many bytes are written, and how many were before the last row. */
   get length(): number {
     return this.#length
   }
@@ -44,7 +45,6 @@ export class TupleWriter {
     return this.#rowStart
   }
 
-  /** The `eventTime` of the last row, in microseconds since the Unix epoch. */
   get time(): number {
     return this.#eventTime
   }
@@ -69,7 +69,6 @@ export class TupleWriter {
     this.#length = start + written
   }
 
-  /** A text whose ASCII characters are the bytes of `source` from `start` to before `end`. */
   asciiBytes(source: Uint8Array, start: number, end: number): void {
     this.#reserve(4 + end - start)
     this.#view.setInt32(this.#length, end - start)
@@ -91,7 +90,7 @@ export class TupleWriter {
     this.#length += 12
   }
 
-  /** timestamptz from microseconds since the Unix epoch. */
+  /** timestamptz. */
   timestamp(micros: number | undefined): void {
     if (micros === undefined) {
       this.#null()
@@ -100,7 +99,6 @@ export class TupleWriter {
     this.#bigint(micros - POSTGRES_EPOCH)
   }
 
-  /** As `timestamp`, of the column by which the rows of the table lie in chunks. */
   eventTime(micros: number): void {
     this.#eventTime = micros
     this.#bigint(micros - POSTGRES_EPOCH)
@@ -125,7 +123,6 @@ export class TupleWriter {
     this.#length += 5
   }
 
-  /** The tuples written so far; the writer must not be used afterwards. */
   finish(): Uint8Array {
     return this.#bytes.subarray(0, this.#length)
   }
