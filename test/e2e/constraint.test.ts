@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { Client } from 'pg'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
+import { makeDatabase } from '../adapters/store/timescale-server.ts'
 import { requireServer } from '../servers/availability.ts'
-import { postgresMissing, startPostgres } from '../servers/postgres.ts'
+import { postgresMissing } from '../servers/postgres.ts'
 import { storedTrades, tradeKey, untilSettled } from './ledger.ts'
 import { makeFolder, PlatformProcess, runCommand, until } from './platform-process.ts'
 
@@ -17,7 +18,7 @@ test(
     const folder = await makeFolder()
     const data = join(folder.path, 'data')
     const ledger = join(folder.path, 'ledger')
-    const server = await startPostgres()
+    const server = await makeDatabase()
     const database = new Client(server.url)
     const simulator = await startSimulatorThread({ seed: 3, rate: 200, ledger })
     const platform = new PlatformProcess(data, ['--simulator', simulator.url, '--database', server.url])
@@ -25,7 +26,7 @@ test(
       await platform.kill()
       await simulator.close()
       await database.end()
-      await server.close()
+      await server.remove()
       await folder.remove()
     })
     await database.connect()

@@ -1,6 +1,6 @@
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { madeOnce } from '../made-once.ts'
@@ -26,7 +26,8 @@ const DOWNLOAD_MS = 300_000
  */
 export function kafkaMissing(): string | undefined {
   const programs = existsSync(JARS.broker.folder) ? ['java'] : ['java', 'mvn']
-  const missing = programs.filter((name) => spawnSync(name, ['-version'], { stdio: 'ignore' }).error)
+  const folders = (process.env['PATH'] ?? '').split(delimiter)
+  const missing = programs.filter((name) => !folders.some((folder) => existsSync(join(folder, name))))
   if (missing.length === 0) return undefined
   return `Kafka is not there: ${missing.join(' and ')} missing (Debian: apt-get install openjdk-17-jre-headless maven).`
 }

@@ -24,7 +24,7 @@ export function kafkaSettings(bootstrap: string, more: Partial<KafkaSettings> = 
 
 /** Changes one letter of a text that a partition holds, in the file of the log: the checksum of its batch is then wrong. */
 export async function spoilBatch(
-  { data }: KafkaServer,
+  { data }: Pick<KafkaServer, 'data'>,
   topic: string,
   partition: number,
   text: string,

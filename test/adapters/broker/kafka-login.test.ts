@@ -174,26 +174,3 @@ describe('a user of Kafka with exactly the rights of docs/kafka.md', requireServ
     )
   })
 })
-
-describe('compression on Kafka', requireServer(kafkaMissing()), () => {
-  let server: KafkaServer
-  before(async () => {
-    server = await startKafka()
-  })
-  after(() => server.close())
-
-  for (const compression of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const) {
-    test(`${compression}: records come back as they were, also in transactions`, async (t) => {
-      const broker = await openKafkaFor(t, server.bootstrap, { compression })
-      const topic = `compressed.${compression}`
-      await broker.createTopics([{ name: topic, partitions: 1 }], deadline())
-      const texts = Array.from({ length: 500 }, (_, i) => `record ${i} ${'x'.repeat(i % 50)}`)
-      const records = texts.map((text) => textRecord(text, 'key'))
-      await broker.publish([{ topic, partition: 0, records }], deadline())
-      const writer = await broker.takeOver(`id.${compression}`, deadline())
-      await writer.commit([{ topic, partition: 0, records }], deadline())
-      assert.deepEqual((await readToEnd(broker, topic)).map(textOf), [...texts, ...texts])
-      assert.deepEqual((await readToEnd(broker, topic, 0, 250)).length, 750)
-    })
-  }
-})

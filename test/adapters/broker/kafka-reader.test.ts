@@ -14,32 +14,18 @@ import {
 } from '../../contract/broker-fixtures.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { kafkaMissing } from '../../servers/kafka.ts'
-import { openKafkaFor, type ProxiedKafka, startProxiedKafka } from './kafka-fixtures.ts'
+import { type SharedKafka, shareKafka } from '../../servers/shared.ts'
+import { openKafkaFor } from './kafka-fixtures.ts'
 
 const POLL = { maxRecords: 1_000, waitMs: 1_000 }
-
-/** Polls over outages, of which polls tell, until so many records have come. */
-async function readThrough(reader: Reader, count: number): Promise<(string | null)[]> {
-  const texts: (string | null)[] = []
-  const signal = AbortSignal.timeout(60_000)
-  while (texts.length < count) {
-    try {
-      texts.push(...recordsOf(await reader.poll(POLL, signal)).map(textOf))
-    } catch (error) {
-      const { code } = error as { code?: string }
-      assert.equal(code, 'BROKER_UNAVAILABLE')
-    }
-  }
-  return texts
-}
 
 const publish = (broker: Broker, topic: string, ...texts: string[]) =>
   broker.publish([{ topic, partition: 0, records: texts.map((text) => textRecord(text)) }], deadline())
 
 describe('reading from Kafka', requireServer(kafkaMissing()), () => {
-  let kafka: ProxiedKafka
+  let kafka: SharedKafka
   before(async () => {
-    kafka = await startProxiedKafka()
+    kafka = await shareKafka()
   })
   after(() => kafka.close())
 
@@ -47,7 +33,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
   const foreignProducer = () =>
     new Producer({
       clientId: 'test',
-      bootstrapBrokers: [kafka.server.bootstrap],
+      bootstrapBrokers: [kafka.bootstrap],
       idempotent: true,
       transactionalId: uniqueName('id'),
       producerId: -1n,
@@ -57,7 +43,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     })
 
   test('control batches and aborted transactions are passed over, and the position goes beyond them', async (t) => {
-    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const broker = await openKafkaFor(t, kafka.bootstrap)
     const topic = await makeTopic(broker)
     const producer = foreignProducer()
     for (const [text, isKept] of [
@@ -90,7 +76,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
   })
 
   test('an open transaction is not read, and what follows it waits', async (t) => {
-    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const broker = await openKafkaFor(t, kafka.bootstrap)
     const topic = await makeTopic(broker)
     const producer = foreignProducer()
     await publish(broker, topic, 'before')
@@ -112,10 +98,10 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
   })
 
   test('retention that passes the position is told, and reading goes on from the earliest', async (t) => {
-    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const broker = await openKafkaFor(t, kafka.bootstrap)
     const topic = await makeTopic(broker)
     for (let n = 0; n < 10; n++) await publish(broker, topic, String(n))
-    const admin = new Admin({ clientId: 'setup', bootstrapBrokers: [kafka.server.bootstrap] })
+    const admin = new Admin({ clientId: 'setup', bootstrapBrokers: [kafka.bootstrap] })
     await admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition: 0, offset: 6n }] }] })
     await admin.close()
     const reader = await broker.openReader(deadline())
@@ -127,7 +113,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
   })
 
   test('a topic that is made again under its name is another one', async (t) => {
-    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const broker = await openKafkaFor(t, kafka.bootstrap)
     const topic = await makeTopic(broker)
     await publish(broker, topic, 'old')
     const reader = await broker.openReader(deadline())
@@ -149,7 +135,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
   })
 
   test('that a topic is gone is told behind all that was fetched of it', async (t) => {
-    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const broker = await openKafkaFor(t, kafka.bootstrap)
     const topic = await makeTopic(broker, 3)
     const positions = [0, 1, 2].map((partition) => ({ topic, partition, offset: 0 }))
     const [reader, witness] = [await broker.openReader(deadline()), await broker.openReader(deadline())]
@@ -172,7 +158,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
   })
 
   test('one reader reads hundreds of topics, and many readers the same one', async (t) => {
-    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const broker = await openKafkaFor(t, kafka.bootstrap)
     const prefix = uniqueName('many')
     const names = Array.from({ length: 300 }, (_, i) => `${prefix}.${i}`)
     await broker.createTopics(
@@ -217,10 +203,11 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
       [names[77]],
     )
     await Promise.all(readers.map((each) => each.close(deadline())))
+    await removeTopics(broker, names)
   })
 
   test('partitions that are added while a fetch waits are read soon, and nothing of the others is lost or comes twice', async (t) => {
-    const broker = await openKafkaFor(t, kafka.server.bootstrap)
+    const broker = await openKafkaFor(t, kafka.bootstrap)
     const [quiet, ...added] = await Promise.all(Array.from({ length: 6 }, () => makeTopic(broker)))
     assert.ok(quiet)
     for (const topic of added) await publish(broker, topic, topic)
@@ -244,85 +231,6 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     }
     assert.deepEqual(seen.toSorted(), expected.toSorted())
     t.diagnostic(`they came after ${waits.map(Math.round).join(', ')} ms`)
-    await reader.close(deadline())
-  })
-
-  test('the broker is killed and comes back: reading goes on where it was', async (t) => {
-    const broker = await openKafkaFor(t, kafka.server.bootstrap)
-    const topic = await makeTopic(broker)
-    const reader = await broker.openReader(deadline())
-    await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
-    await publish(broker, topic, '0', '1')
-    assert.deepEqual(await readThrough(reader, 2), ['0', '1'])
-    await kafka.server.kill()
-    await assert.rejects(
-      async () => {
-        for (;;) await reader.poll(POLL, deadline())
-      },
-      { code: 'BROKER_UNAVAILABLE' },
-    )
-    await kafka.server.restart()
-    await publish(broker, topic, '2', '3')
-    assert.deepEqual(await readThrough(reader, 2), ['2', '3'])
-    await reader.close(deadline())
-  })
-
-  test('connections that are cut, and one that stalls, are made anew', async (t) => {
-    const [direct, broker] = [
-      await openKafkaFor(t, kafka.server.bootstrap),
-      await openKafkaFor(t, kafka.through),
-    ]
-    const topic = await makeTopic(direct)
-    const reader = await broker.openReader(deadline())
-    await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
-    for (let round = 0; round < 5; round++) {
-      await publish(direct, topic, `${round}`)
-      kafka.proxy.cut()
-    }
-    assert.deepEqual(await readThrough(reader, 5), ['0', '1', '2', '3', '4'])
-    // What was in the stalled connection never comes; the bytes that do are those of new connections.
-    kafka.proxy.stall()
-    await publish(direct, topic, 'stalled')
-    await assert.rejects(
-      async () => {
-        for (;;) await reader.poll(POLL, deadline())
-      },
-      { code: 'BROKER_UNAVAILABLE' },
-    )
-    kafka.proxy.cut()
-    kafka.proxy.resume()
-    assert.deepEqual(await readThrough(reader, 1), ['stalled'])
-    await reader.close(deadline())
-  })
-
-  test('a broker that does not answer holds up nobody for longer than the signal says', async (t) => {
-    const [direct, broker] = [
-      await openKafkaFor(t, kafka.server.bootstrap),
-      await openKafkaFor(t, kafka.through),
-    ]
-    const topic = await makeTopic(direct)
-    const reader = await broker.openReader(deadline())
-    kafka.proxy.stall()
-    await assert.rejects(reader.assign([{ topic, partition: 0, offset: 0 }], AbortSignal.timeout(200)), {
-      code: 'TIMEOUT',
-    })
-    await reader.close(AbortSignal.timeout(200))
-    kafka.proxy.cut()
-    kafka.proxy.resume()
-  })
-
-  test('a paused broker is waited for', async (t) => {
-    const broker = await openKafkaFor(t, kafka.server.bootstrap)
-    const topic = await makeTopic(broker)
-    const reader = await broker.openReader(deadline())
-    await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
-    await publish(broker, topic, 'before')
-    assert.deepEqual(await readThrough(reader, 1), ['before'])
-    kafka.server.pause()
-    assert.deepEqual(await reader.poll({ maxRecords: 10, waitMs: 500 }, deadline()), [])
-    kafka.server.resume()
-    await publish(broker, topic, 'after')
-    assert.deepEqual(await readThrough(reader, 1), ['after'])
     await reader.close(deadline())
   })
 })

@@ -2,13 +2,14 @@ import { after, before, describe } from 'node:test'
 import { openKafkaBroker } from '../../../src/adapters/broker/kafka.ts'
 import { describeBroker } from '../../contract/broker.ts'
 import { requireServer } from '../../servers/availability.ts'
-import { type KafkaServer, kafkaMissing, startKafka } from '../../servers/kafka.ts'
+import { kafkaMissing } from '../../servers/kafka.ts'
+import { type SharedKafka, shareKafka } from '../../servers/shared.ts'
 import { kafkaSettings, spoilBatch } from './kafka-fixtures.ts'
 
 describe('the broker on Kafka', requireServer(kafkaMissing()), () => {
-  let server: KafkaServer
+  let server: SharedKafka
   before(async () => {
-    server = await startKafka()
+    server = await shareKafka()
   })
   after(() => server.close())
 

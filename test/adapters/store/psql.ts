@@ -3,9 +3,9 @@ import type { PostgresServer } from '../../servers/postgres.ts'
 
 /** Runs statements as the server's administrator, on a connection of their own; the rows of the last one. */
 export async function query(
-  { port }: PostgresServer,
+  { port, database: own = 'postgres' }: Pick<PostgresServer, 'port'> & { readonly database?: string },
   statements: string,
-  database = 'postgres',
+  database = own,
 ): Promise<Record<string, unknown>[]> {
   const client = new pg.Client({
     host: '127.0.0.1',

@@ -13,11 +13,14 @@ import {
   writeOf,
 } from '../../contract/store-fixtures.ts'
 import { requireServer } from '../../servers/availability.ts'
-import { type PostgresServer, postgresMissing } from '../../servers/postgres.ts'
+import { postgresMissing } from '../../servers/postgres.ts'
 import { query } from './psql.ts'
-import { openStore, settingsFor, temporaryServer } from './timescale-server.ts'
+import { type Database, openStore, settingsFor, temporaryDatabase } from './timescale-server.ts'
 
 const ENDLESS = 'select count(*) from pg_proc a, pg_proc b, pg_proc c, pg_proc d'
+
+/** The connections of a store to the database that is asked. */
+const OURS = "application_name = 'tapeline' and datname = current_database()"
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
   const end = deadline()
@@ -27,21 +30,18 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
   }
 }
 
-async function backends(server: PostgresServer, where = 'true'): Promise<number> {
-  const rows = await query(
-    server,
-    `select 1 from pg_stat_activity where application_name = 'tapeline' and ${where}`,
-  )
+async function backends(server: Database, where = 'true'): Promise<number> {
+  const rows = await query(server, `select 1 from pg_stat_activity where ${OURS} and ${where}`)
   return rows.length
 }
 
 /** Holds the row of a partition, as somebody in the middle of a transaction does, until it is let go. */
-async function hold(server: PostgresServer, topic: string): Promise<() => Promise<void>> {
+async function hold(server: Database, topic: string): Promise<() => Promise<void>> {
   const client = new pg.Client({
     host: '127.0.0.1',
     port: server.port,
     user: 'postgres',
-    database: 'postgres',
+    database: server.database,
   })
   await client.connect()
   await client.query('begin')
@@ -51,7 +51,7 @@ async function hold(server: PostgresServer, topic: string): Promise<() => Promis
 
 describe('connections to the database server', requireServer(postgresMissing()), () => {
   test('many processes that start at once migrate once', async (t) => {
-    const server = await temporaryServer(t)
+    const server = await temporaryDatabase(t)
     const stores = await Promise.all([1, 2, 3, 4, 5].map(() => openStore(t, server.url)))
     const reports = await Promise.all(stores.map((store) => store.migrate(deadline())))
     assert.equal(reports.filter(({ applied }) => applied.length > 0).length, 1)
@@ -59,7 +59,7 @@ describe('connections to the database server', requireServer(postgresMissing()),
   })
 
   test('lanes: a write that is held up does not hold up another, and one too many waits', async (t) => {
-    const server = await temporaryServer(t)
+    const server = await temporaryDatabase(t)
     const store = await openStore(t, server.url, { lanes: 2 })
     assert.equal(store.lanes, 2)
     await store.migrate(deadline())
@@ -92,7 +92,7 @@ describe('connections to the database server', requireServer(postgresMissing()),
   })
 
   test('a statement that takes too long is ended: TIMEOUT, nothing is written, and the claim holds', async (t) => {
-    const server = await temporaryServer(t)
+    const server = await temporaryDatabase(t)
     const store = await openStore(t, server.url, { statementTimeoutMs: 300 })
     await store.migrate(deadline())
     const claim = await claimOne(store, unique('topic'))
@@ -103,7 +103,7 @@ describe('connections to the database server', requireServer(postgresMissing()),
   })
 
   test('slow queries delay neither writes nor claims, and an abort ends them on the server too', async (t) => {
-    const server = await temporaryServer(t)
+    const server = await temporaryDatabase(t)
     const store = await openStore(t, server.url)
     await store.migrate(deadline())
     const abort = new AbortController()
@@ -127,15 +127,12 @@ describe('connections to the database server', requireServer(postgresMissing()),
   })
 
   test('connections that the server has ended are replaced', async (t) => {
-    const server = await temporaryServer(t)
+    const server = await temporaryDatabase(t)
     const store = await openStore(t, server.url)
     await store.migrate(deadline())
     const claim = await claimOne(store, unique('topic'))
     await store.trades({ symbol: 'none', limit: 1 }, deadline())
-    await query(
-      server,
-      "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'tapeline'",
-    )
+    await query(server, `select pg_terminate_backend(pid, 5000) from pg_stat_activity where ${OURS}`)
     await until(async () => (await backends(server)) === 0)
     // What the server said when it ended them has arrived: it was sent before they were gone.
     await delay(0)
@@ -144,7 +141,7 @@ describe('connections to the database server', requireServer(postgresMissing()),
   })
 
   test('close lets a write end, refuses those that wait, and leaves no connection', async (t) => {
-    const server = await temporaryServer(t)
+    const server = await temporaryDatabase(t)
     const store = await openTimescaleStore(settingsFor(server.url, { lanes: 1 }), deadline())
     await store.migrate(deadline())
     const claim = await claimOne(store, unique('topic'))

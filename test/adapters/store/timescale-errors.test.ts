@@ -12,7 +12,7 @@ import { requireServer } from '../../servers/availability.ts'
 import { fakeTimescale } from '../../servers/fake-extension.ts'
 import { postgresMissing } from '../../servers/postgres.ts'
 import { query } from './psql.ts'
-import { openStore, settingsFor, temporaryServer } from './timescale-server.ts'
+import { openStore, settingsFor, temporaryDatabase, temporaryServer } from './timescale-server.ts'
 
 const SECRET = 'correct horse battery staple'
 
@@ -94,7 +94,7 @@ describe('logging in', requireServer(postgresMissing()), () => {
   })
 
   test('TLS: demanded, not spoken, not trusted, trusted', async (t) => {
-    const [plain, server] = await Promise.all([temporaryServer(t), temporaryServer(t, { tls: 'required' })])
+    const [plain, server] = await Promise.all([temporaryDatabase(t), temporaryServer(t, { tls: 'required' })])
     await refused(settingsFor(plain.url, { tls: 'encrypt' }), 'STORE_TLS_FAILED', /does not support SSL/)
     await refused(settingsFor(server.url), 'STORE_TLS_FAILED', /no encryption/)
     await refused(settingsFor(server.url, { tls: 'verify' }), 'STORE_TLS_FAILED', /certificate/)
@@ -159,7 +159,7 @@ describe('versions', requireServer(postgresMissing()), () => {
       assert.equal(lines.length, 1)
       return lines[0] ?? ''
     }
-    const plain = await temporaryServer(t)
+    const plain = await temporaryDatabase(t)
     assert.match(
       await missing(plain.url),
       /^TimescaleDB is not installed on this server: all tables are plain/,

@@ -25,7 +25,7 @@ import { SEED } from '../../seed.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { type PostgresServer, postgresMissing } from '../../servers/postgres.ts'
 import { query } from './psql.ts'
-import { openStore, settingsFor, temporaryServer } from './timescale-server.ts'
+import { openStore, settingsFor, temporaryDatabase, temporaryServer } from './timescale-server.ts'
 
 const AWAY = ['STORE_UNAVAILABLE', 'TIMEOUT']
 
@@ -121,7 +121,7 @@ describe('outages of the database server', requireServer(postgresMissing()), () 
   })
 
   test('a process that stops in the middle of a write does not hold up the new owner, and writes nothing later', async (t) => {
-    const server = await temporaryServer(t)
+    const server = await temporaryDatabase(t)
     const store = await openStore(t, server.url)
     await store.migrate(deadline())
     const [symbol, topic] = [unique('S'), unique('topic')]
@@ -134,7 +134,7 @@ describe('outages of the database server', requireServer(postgresMissing()), () 
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
     await untilRow(
       server,
-      `select 1 from pg_stat_activity where query like 'begin_ select tapeline_advance%' and state = 'active'
+      `select 1 from pg_stat_activity where datname = current_database() and query like 'begin_ select tapeline_advance%' and state = 'active'
          and wait_event = 'ClientRead'`,
     )
     const claim = await claimOne(store, topic)

@@ -7,7 +7,7 @@ import { blocksOf } from '../../recipes.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { postgresMissing } from '../../servers/postgres.ts'
 import { query } from './psql.ts'
-import { openStore, settingsFor, temporaryServer } from './timescale-server.ts'
+import { openStore, settingsFor, temporaryDatabase, temporaryServer } from './timescale-server.ts'
 
 describe('queries under a login of their own', requireServer(postgresMissing()), () => {
   test('a role that may only read answers queries, and cannot write', async (t) => {
@@ -59,13 +59,13 @@ describe('queries under a login of their own', requireServer(postgresMissing()),
   })
 
   test('a login that is refused is told when the store is opened', async (t) => {
-    const server = await temporaryServer(t)
+    const server = await temporaryDatabase(t)
     const url = server.url.replace('postgres://postgres@', 'postgres://nobody-of-that-name@')
     await assert.rejects(openStore(t, server.url, { queries: { url } }), { code: 'STORE_UNAUTHORIZED' })
   })
 
   test('a statement waits for a lock no longer than two seconds', async (t) => {
-    const server = await temporaryServer(t)
+    const server = await temporaryDatabase(t)
     const store = await openStore(t, server.url)
     await store.migrate(deadline())
     const held = new pg.Client(server.url)

@@ -1,0 +1,55 @@
+import { Admin } from '@platformatic/kafka'
+import type { Broker, GroupMember } from '../../../src/ports/broker.ts'
+import { deadline } from '../../contract/broker-fixtures.ts'
+
+/** One member and all that it was given, call by call, and how often it was told that others may have that. */
+export interface Joined {
+  readonly member: GroupMember
+  readonly all: number[][]
+  readonly doubts: () => number
+  readonly last: () => number[]
+}
+
+export async function join(
+  broker: Broker,
+  group: string,
+  topic: string,
+  hearsDoubts = false,
+): Promise<Joined> {
+  const all: number[][] = []
+  let doubts = 0
+  const member = await broker.joinGroup(
+    {
+      group,
+      topics: [topic],
+      onAssignment: async (partitions) => {
+        all.push(partitions.map(({ partition }) => partition))
+      },
+      ...(hearsDoubts && {
+        onDoubt() {
+          doubts++
+        },
+      }),
+    },
+    deadline(),
+  )
+  return { member, all, doubts: () => doubts, last: () => all.at(-1) ?? [] }
+}
+
+/** All partitions that members have at present. */
+export const total = (...members: readonly Joined[]) =>
+  members.flatMap(({ last }) => last()).toSorted((a, b) => a - b)
+
+/** The position that a group has committed for partition 0 of a topic. */
+export async function committed(
+  bootstrap: string,
+  group: string,
+  topic: string,
+): Promise<number | undefined> {
+  const admin = new Admin({ clientId: 'test', bootstrapBrokers: [bootstrap] })
+  const groups = await admin.listConsumerGroupOffsets({ groups: [group] })
+  await admin.close()
+  const [found] = groups.flatMap(({ topics }) => topics.filter(({ name }) => name === topic))
+  const offset = found?.partitions.find(({ partitionIndex }) => partitionIndex === 0)?.committedOffset
+  return offset === undefined ? undefined : Number(offset)
+}
