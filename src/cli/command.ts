@@ -69,6 +69,13 @@ export function countFlag(flags: Flags, name: string, least = 0): number | undef
   return value
 }
 
+/** The flag `--port`. Raises USAGE. */
+export function portFlag(flags: Flags): number | undefined {
+  const port = countFlag(flags, 'port')
+  if (port === undefined || port <= 65_535) return port
+  throw new TapelineError('USAGE', `--port takes at most 65535, not ${port}`)
+}
+
 /** The text of a flag that takes one of a few words. Raises USAGE. */
 export function choiceFlag<Choice extends string>(
   flags: Flags,

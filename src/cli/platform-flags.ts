@@ -1,8 +1,11 @@
 import type { ConfigInput } from '../config.ts'
+import { listenHost } from '../config-network.ts'
 import { ROLES } from '../config-schema.ts'
+import { issueWords } from '../domain/issue-words.ts'
+import { TapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
-import { createLog, type LogLevel, logFormat } from '../telemetry/log.ts'
-import { countFlag, type Flags, textFlag } from './command.ts'
+import { createLog, LOG_LEVELS, type LogLevel, logFormat } from '../telemetry/log.ts'
+import { choiceFlag, type Flags, portFlag, textFlag } from './command.ts'
 
 /** Flags of every command that runs a platform. */
 export const PLATFORM_OPTIONS = {
@@ -13,20 +16,28 @@ export const PLATFORM_OPTIONS = {
   'log-level': { type: 'string' },
 } as const
 
-/** The settings that these flags stand for, over the file and the environment. */
+/** The settings that these flags stand for, over the file and the environment. Raises USAGE: what was typed is named, not the settings. */
 export function platformSettings(flags: Flags): ConfigInput {
-  const port = countFlag(flags, 'port')
+  const port = portFlag(flags)
   const data = textFlag(flags, 'data')
-  const host = textFlag(flags, 'host')
-  const level = textFlag(flags, 'log-level')
+  const host = hostFlag(flags)
+  const level = choiceFlag(flags, 'log-level', LOG_LEVELS)
   // A process has one of the two servers: that of the gateway, or without this role the one for operations.
   const address = { ...(port === undefined ? {} : { port }), ...(host === undefined ? {} : { host }) }
   return {
     ...(data === undefined ? {} : { data }),
     gateway: address,
     operations: address,
-    log: level === undefined ? {} : { level: level as NonNullable<ConfigInput['log']>['level'] },
+    log: level === undefined ? {} : { level },
   }
+}
+
+function hostFlag(flags: Flags): string | undefined {
+  const host = textFlag(flags, 'host')
+  if (host === undefined) return undefined
+  const [issue] = listenHost.safeParse(host, { error: issueWords }).error?.issues ?? []
+  if (issue === undefined) return host
+  throw new TapelineError('USAGE', `--host ${JSON.stringify(host)} ${issue.message}`)
 }
 
 /**

@@ -15,7 +15,10 @@ export function reportFailure(error: unknown, terminal: Terminal, command?: Comm
   const failure = toTapelineError(error)
   const { code, message, fields } = failure
   const exitCode = code === 'USAGE' ? 2 : 1
-  const remedy = inCheckout(remedyOnCommandLine(failure))
+  const general = remedyOnCommandLine(failure)
+  const remedy = inCheckout(
+    command ? general.replace('tapeline COMMAND', `tapeline ${command.name}`) : general,
+  )
   // A defect is the one case in which a stack says something to whoever reports it.
   const stack = code === 'INTERNAL' && error instanceof Error ? error.stack : undefined
   if (command?.runsPlatform && logFormat() === 'json') {

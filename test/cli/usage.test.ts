@@ -24,6 +24,10 @@ const WRONG: readonly (readonly [name: string, args: readonly string[], message:
   ['simulate', ['--rate', 'fast'], /--rate/],
   ['simulate', ['--rate', '0'], /--rate/],
   ['simulate', ['--port', '70000'], /--port/],
+  ['up', ['--port', '99999'], /^--port takes at most 65535, not 99999$/],
+  ['demo', ['--port', '99999'], /^--port takes at most 65535, not 99999$/],
+  ['up', ['--host', 'a b'], /^--host "a b" is not a host/],
+  ['up', ['--log-level', 'loud'], /^--log-level takes debug or /],
   ['simulate', ['--heartbeat', '-1'], /--heartbeat/],
   ['simulate', ['--misbehave', 'sulk'], /sulk/],
   ['simulate', ['--exit'], /--events/],
@@ -120,7 +124,7 @@ describe('usage', () => {
     assert.equal(help.stdout.trim(), helpOf(commandOf('tail')))
     assert.equal(flag.stdout, help.stdout)
     assert.match(version.stdout, /^\d+\.\d+\.\d+/)
-    assert.match(wrong.stderr, /^USAGE: .*\n.*npm run -s tapeline -- COMMAND --help/)
+    assert.match(wrong.stderr, /^USAGE: .*\n.*npm run -s tapeline -- tail --help/)
     assert.match(unknown.stderr, /^USAGE: .*"tale"/)
     assert.doesNotMatch(wrong.stderr, /^\s+at /m)
   })
