@@ -85,15 +85,33 @@ function decodeFixed(channel: Channel, partition: MemoryPartition, record: Store
   }
 }
 
+/** All that a dynamic topic has ever had: as it is now, and as it was before it lost its end, each time; the last first. */
+export function versionsOf(topic: MemoryTopic): (readonly StoredRecord[])[] {
+  const { archive = [], lostEnds = [] } = topic.partitions[0] ?? {}
+  const versions: (readonly StoredRecord[])[] = [archive]
+  for (const { from, records } of lostEnds.toReversed()) {
+    const later = versions.at(-1) ?? []
+    versions.push([...later.filter(({ offset }) => offset < from), ...records])
+  }
+  return versions
+}
+
 /** What counts in a dynamic topic, also of what has become rotten since. */
-export function readDynamic(topic: MemoryTopic): DynamicRecord[] {
-  return decodeDynamic(topic.partitions[0]?.archive ?? [])
+export function readDynamic(
+  topic: MemoryTopic,
+  records: readonly StoredRecord[] = topic.partitions[0]?.archive ?? [],
+): DynamicRecord[] {
+  return decodeDynamic(records)
 }
 
 /** What counts in a dynamic topic for who reads it from an offset on, and has read nothing of what is rotten before: also what was derived again in its place. */
-export function readUnrotten(topic: MemoryTopic, from: number): DynamicRecord[] {
-  const { archive = [], rotten = [] } = topic.partitions[0] ?? {}
-  return decodeDynamic(archive.filter(({ offset }) => offset >= from || !isRotten(rotten, offset)))
+export function readUnrotten(
+  topic: MemoryTopic,
+  from: number,
+  records: readonly StoredRecord[],
+): DynamicRecord[] {
+  const { rotten = [] } = topic.partitions[0] ?? {}
+  return decodeDynamic(records.filter(({ offset }) => offset >= from || !isRotten(rotten, offset)))
 }
 
 function decodeDynamic(records: readonly StoredRecord[]): DynamicRecord[] {
@@ -185,6 +203,6 @@ function counted(records: readonly StoredRecord[]): StoredRecord[] {
 }
 
 /** The JSON of an event as an application prints it again. */
-function normal(bytes: Uint8Array): string {
+export function normal(bytes: Uint8Array): string {
   return JSON.stringify(JSON.parse(Buffer.from(bytes).toString()))
 }

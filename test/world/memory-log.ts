@@ -34,6 +34,8 @@ export class MemoryPartition {
   archive: StoredRecord[] = []
   readonly lostEnds: LostEnd[] = []
   rotten: readonly RottenBatch[] = []
+  /** All that ever was, also in ends that were lost. */
+  readonly everRotten: RottenBatch[] = []
   readonly watchers = new Set<PartitionWatcher>()
   #lastTimestamp = 0
   /** Where batches of events begin and end: nothing of other kinds rots. */
@@ -69,7 +71,9 @@ export class MemoryPartition {
     if (batch === undefined || this.rotten.some(({ from }) => from === batch.from)) return
     const values = this.archive.filter(({ offset }) => batch.from <= offset && offset < batch.to)
     const bytes = Buffer.concat(values.map(({ value }) => value ?? new Uint8Array()))
-    this.rotten = [...this.rotten, { ...batch, bytes }].toSorted((a, b) => a.from - b.from)
+    const rotten = { ...batch, bytes }
+    this.everRotten.push(rotten)
+    this.rotten = [...this.rotten, rotten].toSorted((a, b) => a.from - b.from)
   }
 
   /** The next batch of events comes to the disk spoilt: nobody ever reads it. */

@@ -8,6 +8,7 @@ import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
 import { learnMemories } from './learn-memory.ts'
+import { FRONT_RECORDS, PlaceInFront } from './place-in-front.ts'
 import type { Subscription } from './subscription.ts'
 import { toTopicBatches } from './topic-batches.ts'
 import type { TopicFeed, TopicHub } from './topic-hub.ts'
@@ -54,28 +55,44 @@ async function readOn(subscription: Subscription, delivery: CatchUpParts): Promi
   const { ended } = subscription
   const { topic } = subscription.lease
   const feed = await hub.opened(topic, ended)
-  await withDeadline(ended, LOOK_MS, (deadline) => checkPlace(subscription, feed, delivery, deadline))
-  if (subscription.joinLive(feed)) return
+  const earliest = await withDeadline(ended, LOOK_MS, (deadline) =>
+    checkPlace(subscription, feed, delivery, deadline),
+  )
   const { offset, memory: known } = subscription.behindFrom()
-  const learned = known ?? (await learnMemories(broker, new Map([[topic, offset]]), ended)).get(topic)
-  const memory = learned ?? emptyMemory()
+  let memory = known ?? (await learn(subscription, delivery, offset))
+  const front = known && new PlaceInFront(known, offset)
+  const from = front === undefined ? offset : Math.max(Math.min(earliest, offset), offset - FRONT_RECORDS)
+  let isSure = from >= offset
   const reader = await broker.openReader(ended)
   try {
-    await reader.assign([{ topic, partition: 0, offset }], ended)
+    await reader.assign([{ topic, partition: 0, offset: from }], ended)
     const { rewinds } = feed
-    while (feed.rewinds === rewinds && !subscription.joinLive(feed)) {
+    while (feed.rewinds === rewinds && !(isSure && subscription.joinLive(feed))) {
       for (const fetch of await reader.poll(POLL, ended)) {
         // Only the registry ends a stream: what the broker shows of the topic decides how it goes on.
         switch (fetch.kind) {
           case 'deleted':
             throw new TapelineError('TOPIC_MISSING', `the broker does not show the topic ${topic}`)
           case 'truncated':
-            reset(subscription, delivery, fetch.earliest, GONE, memory)
+            // What was gone in front of the place is no loss.
+            if (fetch.earliest > subscription.nextOffset || fetch.earliest < fetch.position)
+              reset(subscription, delivery, fetch.earliest, GONE, memory)
+            isSure ||= fetch.earliest >= offset
             break
           case 'undecodable':
-            reset(subscription, delivery, fetch.nextOffset, UNREADABLE, memory)
+            if (fetch.nextOffset > subscription.nextOffset)
+              reset(subscription, delivery, fetch.nextOffset, UNREADABLE, memory)
+            isSure ||= fetch.nextOffset >= offset
             break
           case 'records':
+            front?.take(fetch.records)
+            if (!isSure && fetch.nextOffset >= offset) {
+              isSure = true
+              if (front?.isOther) {
+                memory = await learn(subscription, delivery, offset)
+                reset(subscription, delivery, offset, OTHER, memory)
+              }
+            }
             await serve(subscription, delivery, fetch, memory)
         }
       }
@@ -87,9 +104,23 @@ async function readOn(subscription: Subscription, delivery: CatchUpParts): Promi
   }
 }
 
+/** What a reader remembers at a place, from the log; who may have got what cannot be read in front of it is told. */
+async function learn(
+  subscription: Subscription,
+  delivery: CatchUpParts,
+  offset: number,
+): Promise<ReaderMemory> {
+  const { topic } = subscription.lease
+  const learned = await learnMemories(delivery, new Map([[topic, offset]]), subscription.ended)
+  const { memory = emptyMemory(), isRotten = false } = learned.get(topic) ?? {}
+  if (isRotten) reset(subscription, delivery, offset, UNREADABLE, memory)
+  return memory
+}
+
 const GONE = 'the history behind the cursor is gone: retention has removed it'
 const UNREADABLE = 'records in front of this place cannot be read'
 const LOST_END = 'the log lost its end'
+const OTHER = 'the log has lost its end, and others came in its place: what lies before this place may be new'
 const BEYOND =
   'the cursor lies beyond the end of the stream: its log has lost its end, or is not the one that it was made of'
 
@@ -108,13 +139,16 @@ async function serve(
   }
 }
 
-/** Looks whether the topic is still the one that the lease has, and whether it reaches as far as the application has read. */
+/**
+ * Looks whether the topic is still the one that the lease has, and whether it reaches as far as the application has read. Gives the earliest offset of
+ * its records.
+ */
 async function checkPlace(
   subscription: Subscription,
   feed: TopicFeed,
   delivery: CatchUpParts,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const { topic, topicId } = subscription.lease
   const shown = await findTopic(delivery.broker, topic, signal)
   const presence = presenceOf({ topicId, isOver: false }, shown?.id)
@@ -125,8 +159,9 @@ async function checkPlace(
   }
   const failure = presenceError(topic, presence)
   if (failure !== undefined) throw failure
-  const end = shown?.offsets[0]?.end
-  if (end !== undefined && nextOffset > end) reset(subscription, delivery, end, BEYOND, emptyMemory())
+  const { earliest = 0, end = nextOffset } = shown?.offsets[0] ?? {}
+  if (nextOffset > end) reset(subscription, delivery, end, BEYOND, emptyMemory())
+  return earliest
 }
 
 const REPLACED = 'the topic was deleted and made anew by somebody else'

@@ -4,6 +4,7 @@ import type { StreamBatch } from '../../ports/pipeline.ts'
 import type { Lease } from '../../ports/streams.ts'
 import type { AppEndpoint } from '../../ports/transport.ts'
 import { encodeDataFrame } from './data-frame.ts'
+import { isAhead } from './place-in-front.ts'
 import type { TopicFeed } from './topic-hub.ts'
 
 /** Bytes that may wait in a socket before it is left to the catch-up reader. */
@@ -67,7 +68,8 @@ export class Subscription {
     this.#next = offset
     this.#memory = memory && copyMemory(memory)
     // A cursor ahead of the shared reader is looked into by the catch-up reader too: it may be ahead of the log itself.
-    const isLevel = offset === feed.nextOffset && memory !== undefined && !feed.isReplaced
+    const isKnown = offset === feed.nextOffset && memory !== undefined && !isAhead(feed.memory, memory)
+    const isLevel = isKnown && !feed.isReplaced
     this.#state = isLevel ? 'live' : 'behind'
     const { id, topic } = this.lease
     const cursor = this.#cursorAt(offset, memory)

@@ -97,7 +97,8 @@ export function createTopicOpening({
   ): Promise<void> => {
     const fresh = ready.filter(({ each }) => !each.followed.isPlaced)
     const ends = new Map(fresh.map(({ description: { name, offsets } }) => [name, offsets[0]?.end ?? 0]))
-    const memories = await learnMemories(broker, ends, signal)
+    const learned = await learnMemories({ broker, log }, ends, signal)
+    const memories = new Map([...learned].map(([topic, { memory }]) => [topic, memory]))
     // What is read may arrive before the assignment is answered.
     for (const { each } of fresh) each.followed.begin(ends, memories)
     const current = reader()

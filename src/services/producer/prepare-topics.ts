@@ -1,17 +1,20 @@
 import { withDeadline } from '../../async/deadline.ts'
-import { type ReadRange, readRanges } from '../../control/read-range.ts'
 import { presenceOf } from '../../control/topic-presence.ts'
-import type { Channel } from '../../domain/events.ts'
-import { admit, emptyMemory, isOfFormerOwner } from '../../domain/reader-rules.ts'
 import type { OutgoingRecord, TopicDescription } from '../../ports/broker.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
-import { knownAt, type Progress, type Route, SLACK_MS, startOf } from './routes.ts'
+import {
+  type HeldTopic,
+  markerOf,
+  ownProgress,
+  type ReadTopic,
+  readHeld,
+  SEND_TIMEOUT_MS,
+} from './read-held.ts'
+import { knownAt, type Route, type Routes, SLACK_MS, startOf } from './routes.ts'
 import type { Shard } from './shard.ts'
 
-/** How long one publish to dynamic topics may take: so long may one that cannot be written hold up the fixed ones (R3). */
-export const SEND_TIMEOUT_MS = 5_000
-/** And how many records before that, to learn the epochs that count there. */
+/** How many records more are read than those that may tell something, to learn the epochs that count there. */
 const SLACK_RECORDS = 2_000
 /** How many records are read in one go: what was read up to there is kept when a deadline ends the rest. */
 const CHUNK_RECORDS = 50_000
@@ -63,7 +66,7 @@ export async function prepareTopics(
     if (unprepared.some((shard) => mayHold(route, shard))) toRead.push({ route, shards: unprepared })
     else markers.set(route, unprepared.map(markerOf))
   }
-  return { markers, ...(await readInChunks(producer, toRead, step, signal)) }
+  return { markers, ...(await readInChunks(producer, ownership.routes, toRead, step, signal)) }
 }
 
 /**
@@ -75,25 +78,10 @@ function mayHold(route: Route, shard: Shard): boolean {
   return startOf(route, shard) <= shard.tails[route.channel].marker || route.readyOffset < shard.epoch
 }
 
-function markerOf(shard: Shard): OutgoingRecord {
-  return { key: null, value: null, headers: shard.markerHeaders }
-}
-
-/** A topic that may hold records of these shards already. */
-interface HeldTopic {
-  readonly route: Route
-  readonly shards: readonly Shard[]
-}
-
-interface ReadTopic extends HeldTopic {
-  readonly from: number
-  /** The shards of which retention may have removed records that nobody knows of. */
-  readonly expired: ReadonlySet<Shard>
-}
-
 /** Reads what topics hold, as many as the step has time for; gives the streams of the others. */
 async function readInChunks(
   producer: ProducerParts,
+  routes: Routes,
   topics: readonly HeldTopic[],
   step: PreparationStep,
   signal: AbortSignal,
@@ -116,10 +104,12 @@ async function readInChunks(
         continue
       }
       const from = await startOfReading(producer, each, description, signal)
-      chunk.push({ ...each, from, expired: await expiredIn(producer, each, description, signal) })
+      const expired = await expiredIn(producer, each, description, signal)
+      const { offsets, retentionMs = Number.POSITIVE_INFINITY } = description
+      chunk.push({ ...each, from, earliest: offsets[0]?.earliest ?? 0, retentionMs, expired })
       records += (description.offsets[0]?.end ?? 0) - from
     }
-    if (chunk.length > 0) anew.push(...(await readHeld(producer, chunk, signal)))
+    if (chunk.length > 0) anew.push(...(await readHeld(producer, routes, chunk, signal)))
   }
   return { late: [...topics.slice(read).map(({ route }) => route), ...anew], missing }
 }
@@ -149,16 +139,6 @@ async function startOfReading(
   return Math.max(offsets[0]?.earliest ?? 0, since - SLACK_RECORDS)
 }
 
-function ownProgress(
-  route: Route,
-  shards: readonly Shard[],
-): { readonly shard: Shard; readonly progress: Progress }[] {
-  return shards.flatMap((shard) => {
-    const progress = route.progress.get(shard.k)
-    return progress === undefined ? [] : [{ shard, progress }]
-  })
-}
-
 /**
  * The shards of which a topic may have held records after it was last known what it holds, and retention has removed them: it keeps records
  * for less time than that is ago, and all that it holds is younger. Where it holds any of the shard, the highest tells all the same.
@@ -180,92 +160,4 @@ async function expiredIn(
     if (since <= earliest) expired.add(shard)
   }
   return expired
-}
-
-/** Reads what topics hold; gives the streams that have to begin anew. */
-async function readHeld(
-  producer: ProducerParts,
-  chunk: readonly ReadTopic[],
-  signal: AbortSignal,
-): Promise<readonly Route[]> {
-  const { broker, topics } = producer
-  const anew = new Set<Route>()
-  const entries = chunk.map(({ route, shards }) => ({
-    ...{ topic: route.topic, topicId: route.topicId, partition: 0, shared: true as const },
-    records: shards.map(markerOf),
-  }))
-  const acks = await withDeadline(signal, SEND_TIMEOUT_MS, (deadline) => broker.publish(entries, deadline))
-  const ranges = chunk.map(({ route, from }, i): ReadRange => {
-    // Up to the own marker: the first of them lies there, and what is behind it is of others, or not of before.
-    const end = (acks[i]?.baseOffset ?? 0) + 1
-    return { topic: route.topic, partition: 0, offset: Math.min(from, end), end }
-  })
-  const memories = new Map(chunk.map(({ route }) => [route.topic, emptyMemory()]))
-  const ownEpochs = new Map(chunk.flatMap(({ shards }) => shards.map(({ k, epoch }) => [k, epoch] as const)))
-  /** By topic and fixed partition: the last position that a former owner derived, and under which epoch. */
-  const heldBefore = new Map<string, { readonly offset: number; readonly epoch: number }>()
-  await readRanges(
-    broker,
-    ranges,
-    ({ topic, records }) => {
-      const memory = memories.get(topic)
-      if (memory === undefined) return
-      for (const { headers } of records) {
-        const isFormer = isOfFormerOwner(memory, headers)
-        const isCounted = admit(memory, headers)
-        const { kind, position, epoch = -1 } = headers
-        if (position === undefined || isFormer) continue
-        const place = `${topic}:${position.topic}:${position.partition}`
-        // Readers are told already that what came before does not count.
-        if (kind === 'marker') heldBefore.delete(place)
-        // What this owner has derived itself, in a step of unknown outcome, tells nothing of the log before it.
-        if (isCounted && epoch < (ownEpochs.get(position.partition) ?? -1))
-          heldBefore.set(place, { offset: position.offset, epoch })
-      }
-    },
-    signal,
-  )
-  for (const { route, shards, expired } of chunk) {
-    for (const { shard, progress } of ownProgress(route, shards)) {
-      const { positions, epochs } = memories.get(route.topic) ?? emptyMemory()
-      const held = positions[topics[route.channel]]?.[shard.k]?.[0] ?? -1
-      // What a later owner has derived is no sign of a loss: this one is a zombie.
-      const isLatest = (epochs[shard.k] ?? -1) <= shard.epoch
-      const before = heldBefore.get(`${route.topic}:${topics[route.channel]}:${shard.k}`)
-      const next = firstNew(shard, route.channel, before?.epoch ?? -1)
-      if (!progress.isRead && isLatest && progress.anew === undefined && (before?.offset ?? -1) >= next) {
-        const reason = `partition ${shard.k} of ${topics[route.channel]} has lost its end: the stream held ${held}, and it went on at ${next}`
-        progress.anew = { reason }
-        progress.behind = next
-        producer.log.error(
-          { topic: route.topic, shard: shard.k, code: 'OFFSET_OUT_OF_RANGE' },
-          'a stream begins anew: the fixed topic has lost its end',
-        )
-        anew.add(route)
-      }
-      if (expired.has(shard) && held < 0 && isLatest && progress.anew === undefined) {
-        const { marker, derivedTo } = shard.tails[route.channel]
-        const reason = `what the stream held of shard ${shard.k} is gone: retention removed it before it was known how far it was`
-        const before = progress.sentAt === undefined ? marker : derivedTo
-        progress.anew = { reason, before, since: knownAt(progress, shard) }
-        anew.add(route)
-      }
-      progress.sentAt = undefined
-      progress.isRead = true
-      progress.held = progress.anew === undefined ? held : -1
-      progress.prepared = true
-    }
-  }
-  return [...anew]
-}
-
-/**
- * The first offset of a fixed partition that an owner of an epoch cannot have derived: a later one begins there, or before. Where a stream holds it
- * all the same, the log has lost its end, and its offsets come a second time.
- */
-function firstNew({ tails, lost }: Shard, channel: Channel, epoch: number): number {
-  const { marker, owners } = tails[channel]
-  const later = owners.find((owner) => owner.epoch > epoch)?.offset ?? marker
-  const found = lost.get(channel)
-  return found?.code === 'OFFSET_OUT_OF_RANGE' ? Math.min(found.at, later) : later
 }

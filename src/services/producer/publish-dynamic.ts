@@ -9,13 +9,9 @@ import { addLatest, type Derivation, type DerivedRecord, deriveLive } from './de
 import { createOversizedRecords } from './oversized.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
-import {
-  beginPreparationStep,
-  type PreparationStep,
-  prepareTopics,
-  SEND_TIMEOUT_MS,
-} from './prepare-topics.ts'
+import { beginPreparationStep, type PreparationStep, prepareTopics } from './prepare-topics.ts'
 import { isDerivationDue } from './publish-fixed.ts'
+import { SEND_TIMEOUT_MS } from './read-held.ts'
 import type { Route } from './routes.ts'
 import type { Tail } from './shard.ts'
 
@@ -24,7 +20,10 @@ const LOOK_TIMEOUT_MS = 3_000
 
 interface Delivered {
   readonly records: number
-  /** Streams that nothing was published for: the step had no time to prepare them, or the broker does not show their topics. */
+  /**
+   * Streams that are behind still: the step had no time to prepare them, the broker does not show their topics, or these have lost their
+   * ends.
+   */
   readonly late: ReadonlySet<Route>
 }
 
@@ -45,13 +44,14 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
   /** Some topic could not be written, and it is not known which. */
   let isSeparate = false
 
-  /** Publishes a derivation; resolves when every topic has acknowledged it. */
+  /** Publishes a derivation; resolves when every topic has acknowledged it, and gives the streams whose topics had lost their ends before. */
   const send = async (
     derivation: Derivation,
     markers: ReadonlyMap<Route, readonly OutgoingRecord[]>,
     signal: AbortSignal,
-  ): Promise<number> => {
+  ): Promise<{ readonly records: number; readonly shortened: readonly Route[] }> => {
     const entries: PartitionRecords[] = []
+    const written: Route[] = []
     let records = 0
     for (const [route, derived] of derivation) {
       const fresh = oversized.without(
@@ -61,19 +61,25 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
       const begin = markers.get(route) ?? []
       if (fresh.length + begin.length === 0) continue
       records += fresh.length
+      written.push(route)
       entries.push({
         ...{ topic: route.topic, topicId: route.topicId, partition: 0, shared: true },
         records: [...begin, ...fresh.map(({ record }) => record)],
       })
     }
     const started = now()
-    if (entries.length > 0)
-      await withDeadline(signal, SEND_TIMEOUT_MS, (deadline) => broker.publish(entries, deadline))
+    const acks =
+      entries.length === 0
+        ? []
+        : await withDeadline(signal, SEND_TIMEOUT_MS, (deadline) => broker.publish(entries, deadline))
     meter.observe('broker_publish_seconds', (now() - started) / 1000, { topics: 'dynamic' })
     meter.count('derived_records_total', records)
     for (const route of derivation.keys())
       if (markers.has(route)) for (const progress of route.progress.values()) progress.prepared = true
-    return records
+    const shortened = written.filter((route, i) =>
+      routes.acknowledge(route, acks[i]?.baseOffset ?? route.end, entries[i]?.records.length ?? 0),
+    )
+    return { records, shortened }
   }
 
   /**
@@ -150,7 +156,12 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
       while (true) {
         try {
           isSent = true
-          return { records: await send(derivation, prepared.markers, signal), late }
+          const { records, shortened } = await send(derivation, prepared.markers, signal)
+          for (const route of shortened) {
+            late.add(route)
+            leaveBehind(route, derivation.get(route) ?? [], nextOf, isSent)
+          }
+          return { records, late }
         } catch (error) {
           const refused = refusedTopics(error, derivation)
           if (refused === undefined || refused.length === 0) throw error

@@ -2,7 +2,7 @@ import { doubled } from '../../async/back-off.ts'
 import type { Registry } from '../../control/registry.ts'
 import type { StreamEntry } from '../../control/registry-view.ts'
 import { type CompiledSpec, compileSpec } from '../../domain/compiled-spec.ts'
-import { type Channel, type EventOf, hasLatestValue } from '../../domain/events.ts'
+import { CHANNELS, type Channel, type EventOf, hasLatestValue } from '../../domain/events.ts'
 import { RoutingTable } from '../../domain/routing.ts'
 import type { StreamSpec } from '../../domain/stream-spec.ts'
 import type { PassedOver } from './checkpoint.ts'
@@ -32,10 +32,16 @@ export interface Progress {
   anew: Anew | undefined
   /** Whether what its topic holds was read by this owner. */
   isRead: boolean
+  /** Whether the shard's checkpoint covers the stream. */
+  readonly isCovered: boolean
   /** Whether the stream still has to begin with the latest known values (R11). */
   latestDue: boolean
   /** When it was last derived, where not at the checkpoint: what the topic holds is looked for from there on. */
   readonly derivedAt: number | undefined
+  /** The last fixed record before the checkpoint that the topic held then; undefined where none is known. */
+  last: { readonly offset: number; readonly at: number } | undefined
+  /** Where the topic went on after it had lost its end, while it is not known what it has lost. */
+  lostFrom: number | undefined
   /** When this owner sent something of which it is not known since whether the topic holds it; milliseconds. */
   sentAt: number | undefined
 }
@@ -54,6 +60,8 @@ export interface Route {
   /** Offset of the registry's record that made it ready. */
   readonly readyOffset: number
   readonly progress: Map<number, Progress>
+  /** What was acknowledged to this process lies before this offset of the topic: it ends there, or behind it. */
+  end: number
 }
 
 /** How much earlier than it was last known a dynamic topic is read for what it holds (R4). */
@@ -101,6 +109,8 @@ export class Routes {
     const { view } = this.#registry
     if (view.nextOffset === this.#appliedOffset) return
     const owned = [...shards]
+    /** Shards whose checkpoint covers a stream that is new here. */
+    const begun = new Set<number>()
     for (const shard of owned) this.#passOver(shard)
     for (const route of [...this.table.values()]) {
       if (view.stream(route.id)?.state !== 'ready') this.drop(route)
@@ -110,7 +120,9 @@ export class Routes {
       const route = toRoute(stream)
       for (const shard of owned) this.#place(route, shard)
       this.table.set(stream.id, route)
+      for (const [k, { isCovered }] of route.progress) if (isCovered) begun.add(k)
     }
+    for (const shard of owned) if (begun.has(shard.k)) this.#expectLast(shard)
     this.#passed.forgetOthers(new Set([...view.unreadableStreams()].map(({ id }) => id)))
     this.#appliedOffset = view.nextOffset
   }
@@ -150,6 +162,22 @@ export class Routes {
   placeAll(shard: Shard): void {
     this.#passOver(shard)
     for (const route of this.table.values()) this.#place(route, shard)
+    this.#expectLast(shard)
+  }
+
+  /** Takes note of what the topics of streams held at the checkpoint: one that does not hold it has lost its end. */
+  #expectLast(shard: Shard): void {
+    for (const channel of CHANNELS) {
+      const { before } = shard.tails[channel]
+      for (const { offset, at, event } of shard.lost.has(channel) ? [] : before.values())
+        for (const route of this.matching(channel, event)) {
+          if (!route.compiled.wants(event)) continue
+          const progress = route.progress.get(shard.k)
+          if (!progress?.isCovered || progress.isRead || this.#passed.get(shard, route.id)) continue
+          const isHeld = startOf(route, shard) <= offset && offset < progress.notBefore
+          if (isHeld && offset > (progress.last?.offset ?? -1)) progress.last = { offset, at }
+        }
+    }
   }
 
   /** Stops deriving a stream. */
@@ -180,6 +208,21 @@ export class Routes {
       if (isSent) progress.sentAt ??= this.#now()
     }
     this.unsettled.add(route)
+  }
+
+  /**
+   * Takes note of an acknowledgement of a stream's topic, of so many records. Gives whether the topic has lost its end before: then it has to be read
+   * for what it holds.
+   */
+  acknowledge(route: Route, baseOffset: number, records: number): boolean {
+    const hasLostEnd = baseOffset < route.end
+    route.end = baseOffset + records
+    if (!hasLostEnd) return false
+    for (const progress of route.progress.values()) {
+      progress.lostFrom = Math.min(progress.lostFrom ?? baseOffset, baseOffset)
+      progress.prepared = false
+    }
+    return true
   }
 
   /** The topic cannot be written: it rests, for all such topics together from 1 s to 30 s, so that it seldom holds up others. */
@@ -303,6 +346,7 @@ function toRoute(stream: StreamEntry): Route {
     start: stream.start,
     readyOffset: stream.offset,
     progress: new Map(),
+    end: 0,
   }
 }
 
@@ -325,18 +369,22 @@ function placeOn(shard: Shard, route: Route, isAside: boolean, passed: PassedOve
   if (lost?.code === 'TOPIC_REPLACED' && covered) {
     const next = restored.positions[route.channel] ?? 0
     const isNew = { notBefore: next, behind: next, anew: { reason: lost.reason }, latestDue: false }
-    return { ...isNew, prepared: false, isRead: false, held: -1, derivedAt: passed?.at, sentAt: undefined }
+    return { ...unread, ...isNew, derivedAt: passed?.at, isCovered: covered }
   }
   const next = covered ? Math.max(start, checkpointed) : start
   return {
     notBefore: next,
     behind: isAside || next < Math.max(tail.derivedTo, tail.chosenTo) ? next : undefined,
     anew: undefined,
-    prepared: false,
-    isRead: false,
-    held: -1,
     latestDue: !covered && hasLatestValue(route.channel),
     derivedAt: passed?.at,
-    sentAt: undefined,
+    isCovered: covered,
+    ...unread,
   }
 }
+
+/** What is known of a topic that was not looked into. */
+const unread = {
+  ...{ prepared: false, isRead: false, held: -1 },
+  ...{ last: undefined, lostFrom: undefined, sentAt: undefined },
+} as const

@@ -37,6 +37,10 @@ export interface Tail {
   chosenTo: number
   /** The latest record of each market, with which new streams of quotes, candles and books begin (R11). */
   readonly latest: Map<string, PublishedRecord>
+  /** Per market the last record in front of `derivedTo` at the take-over, and when it was published. */
+  readonly before: Map<string, Pick<PublishedRecord, 'offset' | 'event'> & { readonly at: number }>
+  /** The first record of the last minute before the checkpoint, as far as the take-over has read; undefined where there is none. */
+  recentFrom: number | undefined
   /** Where the topic ended when quiet markets were last looked for. */
   lookedTo: number
 }
@@ -100,7 +104,15 @@ export class Shard {
         const expected = marker + 1
         const latest = new Map<string, PublishedRecord>()
         const owners = (logs[channel].owners ?? []).map(([epoch, offset]) => ({ epoch, offset }))
-        const nothing = { owners, pending: [], chosenTo: 0, latest, lookedTo: 0 }
+        const nothing = {
+          owners,
+          pending: [],
+          chosenTo: 0,
+          latest,
+          before: new Map(),
+          recentFrom: undefined,
+          lookedTo: 0,
+        }
         return [channel, { marker, expected, derivedTo, ...nothing }]
       }),
     ) as Record<Channel, Tail>

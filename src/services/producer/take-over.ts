@@ -10,6 +10,7 @@ import type { StoredRecord, TopicDescription } from '../../ports/broker.ts'
 import { CheckpointReader } from './checkpoint.ts'
 import { judgeLogs, type LostEnds } from './lost-logs.ts'
 import type { ProducerParts } from './parts.ts'
+import { SLACK_MS } from './routes.ts'
 import { Shard, type Tail } from './shard.ts'
 
 /** What a former ownership of this process had sent and not seen acknowledged. */
@@ -54,7 +55,9 @@ interface Taking {
   highest: number
 }
 
-/** How far before the checkpoint a topic is read for the latest known values of its markets (R11). */
+/**
+ * How far before the checkpoint a topic is read for the latest known values of its markets (R11), and for what the topics of streams should hold.
+ */
 const LATEST_BACK = 1_000
 /** More than this is not kept in memory at a take-over. */
 const MOST_PENDING = 100_000
@@ -174,7 +177,7 @@ async function readTails(
   const ranges = [...taking.values()].flatMap(({ shard }) =>
     CHANNELS.map((channel) => {
       const { derivedTo, marker } = shard.tails[channel]
-      const offset = hasLatestValue(channel) ? Math.max(0, derivedTo - LATEST_BACK) : derivedTo
+      const offset = Math.max(0, derivedTo - LATEST_BACK)
       return { topic: topics[channel], partition: shard.k, offset, end: marker + 1 }
     }),
   )
@@ -293,13 +296,17 @@ function takeRecord({ log }: ProducerParts, taking: Taking, channel: Channel, re
   try {
     const event = decodeEvent(channel, record.value, record.headers.v)
     const market = marketKey(event)
-    if (channel === 'trade') {
+    if (channel === 'trade' && !isDerived) {
       shard.window(market).remember(event as Trade)
       shard.changed.add(market)
     }
     if (record.headers.reentering) return
     const tail = shard.tails[channel]
     const published = { offset: record.offset, market, event, value: record.value }
+    if (isDerived) {
+      tail.before.set(market, { offset: record.offset, at: record.timestamp, event })
+      if (record.timestamp >= shard.restored.at - SLACK_MS) tail.recentFrom ??= record.offset
+    }
     if (!isDerived && tail.pending.length < MOST_PENDING) tail.pending.push(published)
     if (hasLatestValue(channel)) tail.latest.set(market, published)
   } catch (error) {

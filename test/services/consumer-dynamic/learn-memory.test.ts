@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { OutgoingRecord } from '../../../src/ports/broker.ts'
 import { learnMemories } from '../../../src/services/consumer-dynamic/learn-memory.ts'
+import { quietLog } from '../../quiet.ts'
 import { MemoryBroker } from '../../world/memory-broker.ts'
 
 const NEVER = new AbortController().signal
@@ -30,7 +31,7 @@ test('a reader that begins at an end remembers the epochs and positions in front
     none: [],
   })
   const memories = await learnMemories(
-    broker,
+    { broker, log: quietLog },
     new Map([
       ['one', 4],
       ['none', 0],
@@ -38,22 +39,38 @@ test('a reader that begins at an end remembers the epochs and positions in front
     NEVER,
   )
   assert.deepEqual(memories.get('one'), {
-    epochs: { 0: 3, 1: 4 },
-    positions: { [FIXED]: { 0: [11, 0], 1: [20, 0] } },
+    memory: { epochs: { 0: 3, 1: 4 }, positions: { [FIXED]: { 0: [11, 0], 1: [20, 0] } } },
+    isRotten: false,
   })
-  assert.deepEqual(memories.get('none'), { epochs: {}, positions: {} })
+  assert.deepEqual(memories.get('none'), { memory: { epochs: {}, positions: {} }, isRotten: false })
 })
 
 test('only what lies closely in front of the end is read', async () => {
   const records = Array.from({ length: 3_000 }, (_, i) => event(i < 900 ? 7 : 0, 1, i))
-  const memory = (
-    await learnMemories(await brokerOf({ one: records }), new Map([['one', 3_000]]), NEVER)
-  ).get('one')
-  assert.deepEqual(memory, { epochs: { 0: 1 }, positions: { [FIXED]: { 0: [2_999, 0] } } })
+  const broker = await brokerOf({ one: records })
+  const learned = await learnMemories({ broker, log: quietLog }, new Map([['one', 3_000]]), NEVER)
+  assert.deepEqual(learned.get('one')?.memory, {
+    epochs: { 0: 1 },
+    positions: { [FIXED]: { 0: [2_999, 0] } },
+  })
 })
 
 test('a topic that is not there is an error', async () => {
-  await assert.rejects(learnMemories(await brokerOf({}), new Map([['gone', 5]]), NEVER), {
+  const broker = await brokerOf({})
+  await assert.rejects(learnMemories({ broker, log: quietLog }, new Map([['gone', 5]]), NEVER), {
     code: 'TOPIC_UNKNOWN',
   })
+})
+
+test('a batch that nobody can read is told with its offsets', async () => {
+  const broker = await brokerOf({ one: [event(0, 3, 10)] })
+  await broker.publish([{ topic: 'one', partition: 0, records: [event(0, 3, 11)] }], NEVER)
+  broker.topics.get('one')?.partition(0).rot(0)
+  const errors: object[] = []
+  const log = { ...quietLog, error: (fields: object) => errors.push(fields) }
+  const learned = await learnMemories({ broker, log }, new Map([['one', 2]]), NEVER)
+  assert.deepEqual(learned.get('one')?.isRotten, true)
+  assert.deepEqual(errors, [
+    { topic: 'one', offset: 1, nextOffset: 2, code: 'BATCH_UNDECODABLE', reason: 'its checksum is wrong' },
+  ])
 })

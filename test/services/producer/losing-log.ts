@@ -34,7 +34,7 @@ export function setUpLog(t: TestContext) {
       await broker.deleteTopics([topic], NEVER)
       await broker.createTopics([{ name: TRADES, partitions: 1, retentionMs: 1e9 }], NEVER)
     },
-    /** A fixed topic loses so many records at its end. */
+    /** A topic loses so many records at its end. */
     loseEnd(records: number, topic = TRADES): void {
       partition(topic)?.cut((partition(topic)?.end ?? 0) - records)
     },

@@ -13,6 +13,8 @@ type World = Awaited<ReturnType<typeof setUp>>
 
 const DAY = 86_400_000
 const MARKERS = { trade: 0, quote: 0, candle: 0, book: 0, status: 0 }
+const LOG = { id: 'topic', since: 0 }
+const LOGS = { trade: LOG, quote: LOG, candle: LOG, book: LOG, status: LOG }
 
 async function recordsOf({ mine }: World, name: string): Promise<StoredRecord[]> {
   const topic = await findTopic(mine, name, NEVER)
@@ -49,7 +51,7 @@ test('a market without a trade for 90 days leaves the checkpoint, and its repeat
   for (const record of await recordsOf(world, NAMES.checkpoints)) reader.take(record)
   assert.deepEqual([...reader.unreadable], [])
   assert.equal(reader.windows.has('x:OLD-USD'), false)
-  const next = new Shard(0, {} as never, reader.checkpoint, MARKERS, reader.windows, {} as never)
+  const next = new Shard(0, {} as never, reader.checkpoint, MARKERS, reader.windows, LOGS)
   const event = (n: number): Trade => trades('OLD-USD', '1', '2', '3').items[n]?.event as Trade
   for (const n of [0, 1, 2]) assert.equal(next.window('x:OLD-USD').judge(event(n)), 'maybe')
   const fresh = { ...event(0), id: '4', ts: Date.now() * 1000 }

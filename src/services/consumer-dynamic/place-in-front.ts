@@ -1,0 +1,39 @@
+import { admit, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import type { StoredRecord } from '../../ports/broker.ts'
+
+/** So many records in front of a place tell whether it is the one that a cursor means. */
+export const FRONT_RECORDS = 100
+
+/** Whether one memory knows a later record of some fixed partition than the other, of those that both know. */
+export function isAhead(one: ReaderMemory, other: ReaderMemory): boolean {
+  return Object.entries(one.positions).some(([topic, partitions]) =>
+    Object.entries(partitions).some(([partition, [offset, n]]) => {
+      const known = other.positions[topic]?.[Number(partition)]
+      return known !== undefined && (offset > known[0] || (offset === known[0] && n > known[1]))
+    }),
+  )
+}
+
+/**
+ * What lies in front of the place where an application goes on, beside what it remembers. Where there is a later record of a fixed partition than
+ * the last one that it got, the log is not the one that it has read: it has lost its end and has grown again.
+ */
+export class PlaceInFront {
+  readonly #remembered: ReaderMemory
+  readonly #offset: number
+  readonly #found: ReaderMemory
+
+  constructor(remembered: ReaderMemory, offset: number) {
+    this.#remembered = remembered
+    this.#offset = offset
+    this.#found = { ...emptyMemory(), epochs: { ...remembered.epochs } }
+  }
+
+  take(records: readonly StoredRecord[]): void {
+    for (const { offset, headers } of records) if (offset < this.#offset) admit(this.#found, headers)
+  }
+
+  get isOther(): boolean {
+    return isAhead(this.#found, this.#remembered)
+  }
+}

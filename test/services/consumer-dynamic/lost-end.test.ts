@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { emptyMemory, type ReaderMemory } from '../../../src/domain/reader-rules.ts'
+import type { AppEndpoint, AppMessage } from '../../../src/ports/transport.ts'
+import { catchUp } from '../../../src/services/consumer-dynamic/catch-up.ts'
+import { Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
+import { openTopicHub } from '../../../src/services/consumer-dynamic/topic-hub.ts'
+import { quietLog, quietMeter } from '../../quiet.ts'
+import { MemoryBroker } from '../../world/memory-broker.ts'
+
+const TOPIC = 'app.one'
+const FIXED = 'market.trades'
+const NEVER = new AbortController().signal
+
+/** The topic of a stream, and applications that go on in it by what a cursor says. */
+async function openLog(t: TestContext) {
+  const broker = new MemoryBroker(Date.now)
+  t.after(() => broker.close())
+  const [topic] = await broker.createTopics([{ name: TOPIC, partitions: 1 }], NEVER)
+  const topicId = topic?.id ?? ''
+  const partition = broker.topics.get(TOPIC)?.partition(0)
+  return {
+    partition,
+    /** Events of the fixed records from one to another. */
+    async publish(from: number, to: number): Promise<void> {
+      const records = Array.from({ length: to - from }, (_, i) => ({
+        key: 'x:A-B',
+        value: new TextEncoder().encode(String(from + i)),
+        headers: {
+          ...{ v: 1, kind: 'event' as const, shard: 0, epoch: 7 },
+          position: { topic: FIXED, partition: 0, offset: from + i },
+        },
+      }))
+      await broker.publish([{ topic: TOPIC, partition: 0, records }], NEVER)
+    },
+    /** What an application gets over a gateway that has just begun, until it is live. */
+    async goOn(offset: number, memory: ReaderMemory | undefined) {
+      const hub = await openTopicHub(broker, quietLog)
+      const messages: AppMessage[] = []
+      const got: number[] = []
+      const endpoint: AppEndpoint = {
+        ...{ id: 'e', pendingBytes: 0, closed: false, drained: async () => {} },
+        send: (message) => messages.push(message),
+        sendEncoded: (bytes) =>
+          got.push(...(JSON.parse(Buffer.from(bytes).toString()) as { events: number[] }).events),
+      }
+      hub.follow(TOPIC, topicId, { take() {}, begin() {} })
+      const feed = await hub.opened(TOPIC, NEVER)
+      const spec = { channel: 'trade' as const, symbols: ['*'], exchanges: [] }
+      const lease = { id: 'lease', app: 'local', spec, ttlMs: 0, topic: TOPIC, topicId, createdAt: 0 }
+      const subscription = new Subscription(
+        endpoint,
+        { ...lease, opensTopic: true, standing: false },
+        { offset, memory },
+      )
+      subscription.activate(feed)
+      await catchUp(subscription, { broker, hub, log: quietLog, meter: quietMeter })
+      await hub.close()
+      return { ops: messages.map(({ op }) => op), got }
+    },
+  }
+}
+
+/** What an application remembers that has got all up to a fixed record. */
+const upTo = (offset: number): ReaderMemory => ({
+  epochs: { 0: 7 },
+  positions: { [FIXED]: { 0: [offset, 0] } },
+})
+
+const numbers = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
+
+test('a log that has lost its end and has grown beyond a cursor: its application is told', async (t) => {
+  const log = await openLog(t)
+  await log.publish(0, 20)
+  log.partition?.cut(10)
+  await log.publish(20, 40)
+  const { ops, got } = await log.goOn(20, upTo(19))
+  assert.deepEqual(ops, ['subscribed', 'reset'])
+  assert.deepEqual(got, numbers(30, 40))
+})
+
+test('a log that has lost its end and has grown again exactly to a cursor: its application is told', async (t) => {
+  const log = await openLog(t)
+  await log.publish(0, 20)
+  log.partition?.cut(10)
+  await log.publish(20, 30)
+  assert.deepEqual(await log.goOn(20, upTo(19)), { ops: ['subscribed', 'reset'], got: [] })
+})
+
+for (const { what, offset, before } of [
+  { what: 'in the middle', offset: 150, before: 0 },
+  { what: 'at its end', offset: 300, before: 0 },
+  { what: 'of which only a part is left', offset: 150, before: 100 },
+  { what: 'whose next record is the first that is left', offset: 150, before: 150 },
+])
+  test(`a cursor in a log that lost nothing, ${what}, goes on without a word`, async (t) => {
+    const log = await openLog(t)
+    await log.publish(0, 300)
+    log.partition?.removeBefore(before)
+    const { ops, got } = await log.goOn(offset, upTo(offset - 1))
+    assert.deepEqual(ops, ['subscribed'])
+    assert.deepEqual(got, numbers(offset, 300))
+  })
+
+test('who goes on without a memory, behind records that nobody can read, is told', async (t) => {
+  const log = await openLog(t)
+  await log.publish(0, 10)
+  await log.publish(10, 20)
+  log.partition?.rot(0)
+  await log.publish(20, 30)
+  assert.deepEqual(await log.goOn(20, undefined), { ops: ['subscribed', 'reset'], got: numbers(20, 30) })
+  assert.deepEqual(await log.goOn(20, { ...emptyMemory() }), {
+    ops: ['subscribed'],
+    got: numbers(20, 30),
+  })
+})

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { checkpoint, ids, setUpLog, trade } from './losing-log.ts'
+import { NEVER, trades } from './one-shard.ts'
+
+test('the topic of a stream that lost its end under a running producer: readers are told, and get what was lost', async (t) => {
+  const log = setUpLog(t)
+  const producer = await log.start()
+  await producer.announce('app.one', ['*'], 0)
+  await trade(producer, 0, 50)
+  log.loseEnd(10, 'app.one')
+  await trade(producer, 50, 55)
+  await trade(producer, 55, 60)
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 40), ...ids(50, 55), 'reset', ...ids(40, 60)])
+})
+
+test('the topic of a stream that lost all that it had under a running producer', async (t) => {
+  const log = setUpLog(t)
+  const producer = await log.start()
+  await producer.announce('app.one', ['*'], 0)
+  await trade(producer, 0, 50)
+  log.loseEnd(1e9, 'app.one')
+  await trade(producer, 50, 55)
+  await trade(producer, 55, 60)
+  assert.deepEqual(await log.got('app.one'), [...ids(50, 55), 'reset', ...ids(0, 60)])
+})
+
+for (const lost of [10, 1e9])
+  test(`the topic of a stream that lost ${lost} records of before the checkpoint while no producer ran`, async (t) => {
+    const log = setUpLog(t)
+    const first = await log.start()
+    await first.announce('app.one', ['*'], 0)
+    await first.announce('app.other', ['*'], 0)
+    await trade(first, 0, 50)
+    await checkpoint(first)
+    await trade(first, 50, 52)
+    await first.crash()
+    log.loseEnd(lost, 'app.one')
+    const left = Math.max(0, 52 - lost)
+    const second = await log.start()
+    await trade(second, 52, 60)
+    await trade(second, 60, 65)
+    assert.deepEqual(await log.got('app.one'), [...ids(0, left), 'reset', ...ids(left, 65)])
+    assert.deepEqual(await log.got('app.other'), ids(0, 65), 'nothing is told of a stream that lost nothing')
+  })
+
+test('a stream that nothing came for lately is told nothing at a take-over', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce('app.quiet', ['A-B'], 0)
+  await trade(first, 0, 5)
+  await first.services.publishFixed(trades('C-D', ...ids(5, 2_005)), NEVER)
+  await first.derive()
+  await checkpoint(first)
+  await first.crash()
+  const second = await log.start()
+  await trade(second, 2_005, 2_010)
+  assert.deepEqual(await log.got('app.quiet'), [...ids(0, 5), ...ids(2_005, 2_010)])
+})
