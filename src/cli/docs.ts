@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { diagramFiles } from '../diagram/files.ts'
 import type { Command } from './command.ts'
+import { forbiddenImports } from './docs/arrows.ts'
 import { unknownCitations } from './docs/citations.ts'
 import { configurationPage, configurationSchema } from './docs/configuration-page.ts'
 import { errorsPage } from './docs/errors-page.ts'
@@ -26,7 +27,7 @@ Usage: tapeline docs [--check]
 
 Writes the parts of docs/ that follow from the code: the diagrams of the machines, the lists of errors and
 settings, the schema of the configuration file; and the notebook of the page of recipes. Names what code and pages cite and nobody finds: rules that
-docs/rules.md does not have, files that are not there.
+docs/rules.md does not have, files that are not there, imports against the arrows in CONTRIBUTING.md.
 
   --check   write nothing; exit with 1 and name the files that are out of date
 `
@@ -47,10 +48,11 @@ export const command: Command = {
     }
     for (const path of stale)
       terminal.print(`docs/${path} ${flags['check'] ? 'is out of date' : 'is written'}`)
-    const unknown = unknownCitations(fileURLToPath(ROOT))
-    for (const citation of unknown) terminal.print(citation)
+    const root = fileURLToPath(ROOT)
+    const wrong = [...unknownCitations(root), ...forbiddenImports(root)]
+    for (const each of wrong) terminal.print(each)
     if (flags['check'] && stale.length > 0) terminal.note('npm run docs brings them up to date.')
-    return unknown.length > 0 || (flags['check'] && stale.length > 0) ? 1 : 0
+    return wrong.length > 0 || (flags['check'] && stale.length > 0) ? 1 : 0
   },
 }
 
