@@ -1,11 +1,16 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { EMBEDDED_CHUNKS, SERVER_CHUNKS } from '../src/adapters/store/chunk-interval.ts'
+import { TupleWriter } from '../src/adapters/store/copy-binary.ts'
 import { compileProgram, openEngine } from '../src/adapters/store/embedded/engine.ts'
+import { Maintenance } from '../src/adapters/store/embedded/maintenance.ts'
+import { longerChunks } from '../src/adapters/store/embedded/sparse-chunks.ts'
 import { candles, trades } from '../src/adapters/store/market-queries.ts'
 import { migrate } from '../src/adapters/store/migrate.ts'
+import { claim as claimPartitions } from '../src/adapters/store/offsets.ts'
 import { PlatformJobs } from '../src/adapters/store/platform-jobs.ts'
 import { applyPolicies, type PolicySettings } from '../src/adapters/store/policies.ts'
 import { readOnlyQuery } from '../src/adapters/store/read-only-query.ts'
@@ -13,23 +18,30 @@ import { records, type SqlSession } from '../src/adapters/store/session.ts'
 import { parseAddress } from '../src/adapters/store/timescale/address.ts'
 import { createExtension } from '../src/adapters/store/timescale/extension.ts'
 import { PgSession } from '../src/adapters/store/timescale/pg-session.ts'
+import { advancedClaims, planWrite, write } from '../src/adapters/store/write.ts'
+import type { Trade } from '../src/domain/events.ts'
+import { emptyMemory } from '../src/domain/reader-rules.ts'
+import { TABLES } from '../src/domain/rows.ts'
 import { startPostgres } from '../test/servers/postgres.ts'
 import { describeLoad, describeMachine } from './machine.ts'
 
 // Years of quiet markets and a busy one: written, asked, materialised and compressed, asked again, and expired.
 
-const USAGE = `Usage: npx node bench/years.ts [--days N] [--markets N] [--busy-days N] [--chunk-hours N] [--on STORE] [--no-jobs]
+const USAGE = `Usage: npx node bench/years.ts [--days N] [--markets N] [--busy-days N] [--chunk-hours N] [--on STORE] [--folder DIR] [--no-jobs]
 
   --days N         of a trade a day of each quiet market (default: 3650)
   --markets N      quiet markets (default: 100)
   --busy-days N    of a trade every ten minutes of the busy one (default: 365)
-  --chunk-hours N  event time of a chunk (default: 24 embedded, as the platform chooses on a server)
+  --chunk-hours N  event time of a chunk (default: as the platform chooses)
   --on STORE       embedded, postgres (a plain one that is started for the run), or postgres://USER@HOST:PORT/NAME,
                    a database that is empty (default: embedded)
+  --folder DIR     keep the embedded store there; a run that was ended goes on with it
   --no-jobs        end once what was written is asked for`
 
 const LIMIT_MS = 200
 const DAY_MS = 86_400_000
+/** What the consumer writes in one transaction of such trades: as many hours as it takes chunks. */
+const BATCH_DAYS = 7
 
 const { values } = parseArgs({
   options: {
@@ -38,6 +50,7 @@ const { values } = parseArgs({
     'busy-days': { type: 'string', default: '365' },
     'chunk-hours': { type: 'string' },
     on: { type: 'string', default: 'embedded' },
+    folder: { type: 'string' },
     'no-jobs': { type: 'boolean', default: false },
     help: { type: 'boolean' },
   },
@@ -58,13 +71,16 @@ interface OpenStore {
 }
 
 async function openEmbedded(): Promise<OpenStore> {
-  const folder = await mkdtemp(join(tmpdir(), 'tapeline-years-'))
-  const session = await openEngine(await compileProgram(), join(folder, 'pg'), true)
+  const folder = values.folder ?? (await mkdtemp(join(tmpdir(), 'tapeline-years-')))
+  await mkdir(folder, { recursive: true })
+  const directory = join(folder, 'pg')
+  const session = await openEngine(await compileProgram(), directory, !existsSync(directory))
   return {
     session,
     async close() {
+      await session.execute('checkpoint')
       await session.close()
-      await rm(folder, { recursive: true, force: true })
+      if (values.folder === undefined) await rm(folder, { recursive: true, force: true })
     },
   }
 }
@@ -83,7 +99,7 @@ async function openServer(url: string): Promise<OpenStore> {
 }
 
 const isEmbedded = values.on === 'embedded'
-const hours = values['chunk-hours'] ?? (isEmbedded ? '24' : undefined)
+const hours = values['chunk-hours']
 const policies: PolicySettings = {
   chunkIntervalMs:
     hours === undefined ? (isEmbedded ? EMBEDDED_CHUNKS : SERVER_CHUNKS) : Number(hours) * 3_600_000,
@@ -128,24 +144,72 @@ async function ask(session: SqlSession, when: string): Promise<void> {
   }
 }
 
-async function writeQuiet(session: SqlSession): Promise<void> {
-  for (let from = 0; from < days; from += 50)
-    await session.execute(`
-      insert into trades select 'coinbase', 'M' || m || '-USD', d || '-' || m, 'buy', 1 + m, 1,
-        date_trunc('day', now()) - d * interval '1 day' - m * interval '10 minutes', now()
-      from generate_series(${from}, ${Math.min(from + 49, days - 1)}) d, generate_series(1, ${markets}) m`)
+/** So many days ago, in microseconds. */
+function midnight(ago: number): number {
+  return (Math.floor(Date.now() / DAY_MS) - ago) * DAY_MS * 1000
+}
+
+/** The trades of a day so many days ago, in the order of their times. */
+function tradesOf(ago: number): Trade[] {
+  const at = (symbol: string, minute: number): Trade => {
+    const ts = midnight(ago) + minute * 60_000_000
+    return {
+      ...{ exchange: 'coinbase', symbol, side: 'buy', price: 100, size: 1 },
+      id: `${ts}`,
+      ts,
+      recvTs: ts,
+    }
+  }
+  const quiet = Array.from({ length: markets }, (_, m) => at(`M${m}-USD`, (m * 10) % 1440))
+  const busy = ago > busyDays ? [] : Array.from({ length: 144 }, (_, i) => at('BUSY-USD', i * 10))
+  return [...quiet, ...busy].sort((a, b) => a.ts - b.ts)
+}
+
+/** As a backfill comes, the oldest first. A day is one offset, so that a run that was ended goes on where it was. */
+async function writeYears(session: SqlSession): Promise<void> {
+  const target = { topic: 'years', topicId: 'years', partition: 0 }
+  let [claim] = await claimPartitions(session, [target])
+  while (claim !== undefined && claim.nextOffset < days) {
+    const newOffset: number = Math.min(claim.nextOffset + BATCH_DAYS, days)
+    const writer = new TupleWriter()
+    for (let day = claim.nextOffset; day < newOffset; day++)
+      for (const trade of tradesOf(days - day)) TABLES.trade.write(writer, trade)
+    const times = { from: midnight(days - claim.nextOffset), to: midnight(days - newOffset) }
+    const segments = [
+      { channel: 'trade', tuples: writer.finish(), rows: writer.rows, reentering: false } as const,
+    ]
+    const plan = planWrite([{ claim, newOffset, memory: emptyMemory(), segments, times }])
+    await write(session, plan, isEmbedded ? await longerChunks(session, plan, policies) : undefined)
+    if (newOffset % 500 === 0) await session.execute('checkpoint')
+    ;[claim] = advancedClaims(plan)
+  }
+}
+
+/** All that is due, as the embedded store does it, or the platform for a server. */
+async function tend(session: SqlSession, settings: PolicySettings): Promise<void> {
+  if (!isEmbedded) {
+    await new PlatformJobs(settings).tend(session)
+    return
+  }
+  const maintenance = new Maintenance(session)
+  maintenance.begin(settings)
+  let steps = 0
+  let longestMs = 0
+  for (let isDue = true; isDue; steps++) {
+    const began = performance.now()
+    const { task, problem } = await maintenance.step('idle')
+    longestMs = Math.max(longestMs, performance.now() - began)
+    if (problem !== undefined) console.log(problem)
+    isDue = task !== undefined
+  }
+  console.log(`${steps} steps, the longest ${longestMs.toFixed(0)} ms`)
 }
 
 console.log(describeMachine())
 const { session, close } = await (isEmbedded ? openEmbedded() : openServer(values.on))
 try {
   await migrate(session, policies, isEmbedded ? undefined : createExtension)
-  await timed(`write ${days} days of ${markets} markets`, () => writeQuiet(session))
-  await timed('write a busy market', () =>
-    session.execute(`
-      insert into trades select 'coinbase', 'BUSY-USD', i::text, 'buy', 100, 1, now() - i * interval '10 minutes', now()
-      from generate_series(1, ${Math.min(days, busyDays) * 144}) i`),
-  )
+  await timed(`write ${days} days of ${markets} markets and a busy one`, () => writeYears(session))
   await session.execute('checkpoint; analyze trades')
   const counted = await session.rows(
     `select (select count(*) from pg_inherits where inhparent = 'trades'::regclass) as chunks, (select count(*) from trades) as rows`,
@@ -154,11 +218,11 @@ try {
   console.log(chunks === '0' ? `${rows} trades in a plain table` : `${rows} trades in ${chunks} chunks`)
   await ask(session, '(as written)')
   if (!values['no-jobs'] && chunks !== '0') {
-    await timed('refresh, compress', () => new PlatformJobs(policies).tend(session))
+    await timed('refresh, compress', () => tend(session, policies))
     await ask(session, '(compressed)')
     const expiring = { ...policies, columnstoreAfterMs: undefined, retentionMs: 365 * DAY_MS }
     await applyPolicies(session, expiring, true)
-    await timed('expire all but a year', () => new PlatformJobs(expiring).tend(session))
+    await timed('expire all but a year', () => tend(session, expiring))
     await ask(session, '(a year left)')
   }
 } finally {

@@ -1,11 +1,12 @@
 import type { CandleQuery } from '../../ports/store.ts'
-import { marketDays } from './market-days.ts'
+import { marketTimes } from './market-times.ts'
 import { ARRIVAL_ORDER } from './migrations/0008-candle-order.ts'
 import { AGGREGATES } from './policies.ts'
 import { records, type SqlSession } from './session.ts'
 import { type ChunkedTable, hypertableId, type Layout, MOST_CHUNKS, timeDimension } from './time-windows.ts'
 
 type Interval = CandleQuery['interval']
+type Market = Pick<CandleQuery, 'symbol' | 'exchange'>
 
 /** Where candles come from. */
 export interface CandleSource {
@@ -15,6 +16,8 @@ export interface CandleSource {
   readonly time: 'bucket' | 'ts'
   readonly unit: number
   readonly layout: Layout
+  /** Where windows above a time (microseconds) are read for less. */
+  readonly above?: { readonly low: number; readonly source: Omit<CandleSource, 'above'> }
 }
 
 /** How wide the candles of an interval are, in microseconds. */
@@ -27,13 +30,15 @@ export function bucketMicros(interval: Interval): number {
 /**
  * Where the candles that we compute are read: from the view of the interval, as long as its aggregates are about up to date. While
  * they are far behind the view cannot be bounded: no bound on the candles of a day reaches the trades below the candles of an
- * hour below them. Then they are put together from the view of a minute, whose bounds do; and from trades where there are no aggregates.
+ * hour below them. Then they are put together from the view of a minute, whose bounds do; and from trades where nothing is computed
+ * yet, or there are no aggregates.
  */
 export async function computedCandles(
   session: SqlSession,
   interval: Interval,
-  symbol: string,
+  market: Market,
 ): Promise<CandleSource> {
+  const { symbol } = market
   const trades = await hypertableId(session, 'trades')
   if (trades === undefined)
     return overTrades(interval, { kind: 'plain', rows: 'trades where symbol = $1', symbol })
@@ -44,10 +49,12 @@ export async function computedCandles(
     return overTrades(interval, { kind: 'chunks', of: [{ id: trades }] })
   const former = aggregates.filter(({ view }) => view.startsWith('former_'))
   // Candles of a former version outlast their trades.
-  const known = former.length > 0 ? {} : { days: () => marketDays(session, trades, symbol) }
+  const known = former.length > 0 ? {} : { times: () => marketTimes(session, trades, market) }
   if (finest.unread > MOST_CHUNKS) {
     const layout: Layout = { kind: 'chunks', of: [{ id: trades }, finest, ...former], ...known }
-    return interval === '1m' ? overView(interval, layout) : overMinutes(interval, layout)
+    if (interval === '1m') return overView(interval, layout)
+    const above = { low: Number(finest.watermark), source: overTrades(interval, layout) }
+    return { ...overMinutes(interval, layout), ...(former.length === 0 && { above }) }
   }
   const above = own.watermark
   const finer = aggregates.filter((each) => each !== own && !former.includes(each))
@@ -59,7 +66,7 @@ export async function computedCandles(
 export async function sourceCandles(
   session: SqlSession,
   interval: Interval,
-  symbol: string,
+  { symbol }: Market,
 ): Promise<CandleSource> {
   const id = await hypertableId(session, 'candles')
   return {

@@ -50,9 +50,16 @@ export function chooseInterval(
 /** Other rows of the same time may come later, from other markets. */
 const SHARE_OF_SPARSE = 0.1
 
-/** The length of chunks for rows of the past in milliseconds, by the rate of those of one write; undefined where they are too many for any. */
-export function chooseSparse({ lengths, mostBytes }: ChunkChoice, bytesPerMs: number): number | undefined {
-  return lengths.findLast((length) => length * bytesPerMs <= mostBytes * SHARE_OF_SPARSE)
+/**
+ * The length of chunks for rows of the past in milliseconds, by the rate of those of one write and how old the newest of them are;
+ * undefined where they are too many or too new for any.
+ */
+export function chooseSparse(
+  { lengths, mostBytes }: ChunkChoice,
+  bytesPerMs: number,
+  ageMs: number,
+): number | undefined {
+  return lengths.findLast((length) => length <= ageMs && length * bytesPerMs <= mostBytes * SHARE_OF_SPARSE)
 }
 
 /** The length of the shortest chunks that are made, in milliseconds. */

@@ -9,9 +9,9 @@ import {
 } from '../../domain/stored-rows.ts'
 import { isoMicros, parseIsoMicros } from '../../domain/time.ts'
 import type { CandleQuery, RowQuery } from '../../ports/store.ts'
-import { bucketMicros, computedCandles, sourceCandles } from './candle-sources.ts'
+import { bucketMicros, type CandleSource, computedCandles, sourceCandles } from './candle-sources.ts'
 import { readError } from './database-errors.ts'
-import { marketDays } from './market-days.ts'
+import { marketTimes } from './market-times.ts'
 import { behindOrAt, orderBy } from './row-order.ts'
 import { literal, type SqlParameter, type SqlSession } from './session.ts'
 import { hypertableId, type Layout, readInWindows, type TimeWindow } from './time-windows.ts'
@@ -20,12 +20,18 @@ import { readRows } from './values.ts'
 /** The time that the first window of trades spans: enough for a busy market, whose rows then need not all be sorted. */
 const FIRST_MICROS = 3_600_000_000
 
-/** Where the rows of a channel are read. */
-interface RowSource {
+/** How the rows of a window are read. */
+interface RowStatement {
   /** A statement for the rows that match, with the channel's columns under the names of answers, in any order. */
   readonly select: (where: string) => string
   /** The column that bounds in time are for. */
   readonly time: string
+}
+
+/** Where the rows of a channel are read. */
+interface RowSource extends RowStatement {
+  /** How windows above a time (microseconds) are read, where that costs less. */
+  readonly above?: RowStatement & { readonly low: number }
   readonly layout: Layout
   /** The time that the first window spans, and what windows begin and end at a multiple of; microseconds. */
   readonly first: number
@@ -50,14 +56,22 @@ export function quotes(session: SqlSession, query: RowQuery): Promise<readonly S
 
 /** The candles that match: computed from trades, or as the source says. */
 export function candles(session: SqlSession, query: CandleQuery): Promise<readonly StoredRow<'candle'>[]> {
-  const { interval, origin, symbol, limit } = query
+  const { interval, origin, limit } = query
   return read(session, 'candle', query, async () => {
-    const source = await (origin === 'trades' ? computedCandles : sourceCandles)(session, interval, symbol)
-    const select = (where: string) =>
-      `select exchange, symbol, ${literal(interval)} as "interval", open, high, low, close, volume, trades, bucket as ts,
+    const source = await (origin === 'trades' ? computedCandles : sourceCandles)(session, interval, query)
+    const asRows = ({ select, time }: Pick<CandleSource, 'select' | 'time'>): RowStatement => ({
+      time,
+      select: (where) =>
+        `select exchange, symbol, ${literal(interval)} as "interval", open, high, low, close, volume, trades, bucket as ts,
          ${literal(origin)} as origin
-       from (${source.select(where)}) c`
-    return { ...source, select, first: bucketMicros(interval) * limit }
+       from (${select(where)}) c`,
+    })
+    const { above, layout, unit } = source
+    return {
+      ...asRows(source),
+      ...(above && { above: { low: above.low, ...asRows(above.source) } }),
+      ...{ layout, unit, first: bucketMicros(interval) * limit },
+    }
   })
 }
 
@@ -66,8 +80,9 @@ async function tableSource(
   session: SqlSession,
   channel: 'trade' | 'quote',
   table: string,
-  { symbol }: RowQuery,
+  query: RowQuery,
 ): Promise<RowSource> {
+  const { symbol } = query
   const id = await hypertableId(session, table)
   const layout: Layout =
     id === undefined
@@ -75,7 +90,9 @@ async function tableSource(
       : {
           kind: 'chunks',
           of: [{ id }],
-          ...(channel === 'trade' && { days: () => marketDays(session, id, symbol) }),
+          ...(channel === 'trade' && {
+            times: () => marketTimes(session, id, query),
+          }),
         }
   const columns = columnsOf(channel).map(([name]) => `${inDatabase(name)} as "${name}"`)
   return {
@@ -105,7 +122,8 @@ async function read<C extends RowChannel>(
   const { after, limit } = query
   const order = query.order ?? 'desc'
   try {
-    const { select, time, layout, first, unit } = await findSource()
+    const source = await findSource()
+    const { layout, first, unit, above } = source
     const { from, to } = bounds(query)
     const wanted = {
       from: from === undefined ? undefined : Math.ceil(from / unit) * unit,
@@ -117,6 +135,7 @@ async function read<C extends RowChannel>(
       unit,
     }
     const found = await readInWindows(session, layout, wanted, async (window, most) => {
+      const { select, time } = above !== undefined && window.low >= above.low ? above : source
       const { where, parameters } = conditions(query, time, window)
       const behind = after === undefined ? '' : `where ${behindOrAt(channel, after, order, parameters)}`
       const sql = `select * from (${select(where)}) r ${behind} order by ${orderBy(channel, order)} limit ${most}`

@@ -1,4 +1,4 @@
-import type { MarketDays } from './market-days.ts'
+import type { MarketTimes } from './market-times.ts'
 import { records, type SqlSession } from './session.ts'
 
 /** A span of event time in microseconds; `high` is not in it. */
@@ -26,7 +26,7 @@ export type Layout =
       readonly kind: 'chunks'
       readonly of: readonly ChunkedTable[]
       /** Tells where there may be rows, where that is known: asked only where there are many chunks. */
-      readonly days?: () => Promise<MarketDays | undefined>
+      readonly times?: () => Promise<MarketTimes | undefined>
     }
   | { readonly kind: 'plain'; readonly rows: string; readonly symbol: string }
 
@@ -43,6 +43,8 @@ export interface ChunkedTable {
 export const MOST_CHUNKS = 64
 /** How much longer each window is than the one before, as far as `MOST_CHUNKS` lets it. */
 const GROWTH = 8
+/** How many times the rows that are missing a window is to have, since they do not lie evenly. */
+const MARGIN = 2
 /** What a bigint begins at: `'...'::bigint`, since the digits alone are too many before the sign is read. */
 const LEAST = '-9223372036854775808'
 
@@ -60,12 +62,22 @@ export async function readInWindows<T>(
   const extent = await extentOf(session, layout, wanted)
   if (extent === undefined) return []
   const rows: T[] = []
-  const days = layout.kind === 'chunks' && extent.cuts.length > 1 ? layout.days : undefined
-  for await (const window of windowsOf(extent, wanted, now, days)) {
-    rows.push(...(await read(window, wanted.limit - rows.length)))
-    if (rows.length >= wanted.limit) break
+  const times = layout.kind === 'chunks' && extent.cuts.length > 1 ? layout.times : undefined
+  const growth: Growth = { most: Number.POSITIVE_INFINITY }
+  for await (const window of windowsOf(extent, wanted, now, times, growth)) {
+    const found = await read(window, wanted.limit - rows.length)
+    rows.push(...found)
+    const missing = wanted.limit - rows.length
+    if (missing <= 0) break
+    const perRow = (window.high - window.low) / found.length
+    growth.most = perRow * missing * MARGIN
   }
   return rows
+}
+
+/** How long the next window may be: where rows are as dense as in the last one it has those that are missing, and no more than twice as many. */
+interface Growth {
+  most: number
 }
 
 /** The time that there are rows in, and where no window may reach across. */
@@ -149,33 +161,35 @@ async function* windowsOf(
   extent: Extent,
   { unit, order, first }: WindowedRead,
   now: number,
-  openDays: (() => Promise<MarketDays | undefined>) | undefined,
+  openTimes: (() => Promise<MarketTimes | undefined>) | undefined,
+  growth: Growth,
 ): AsyncGenerator<TimeWindow> {
   const floor = (time: number): number => Math.floor(time / unit) * unit
   const ceil = (time: number): number => Math.ceil(time / unit) * unit
   const [low, high] = [floor(extent.low), ceil(extent.high)]
   const cuts = extent.cuts.map(floor)
+  const longer = (span: number): number => ceil(Math.min(span * GROWTH, growth.most))
   let span = ceil(first)
-  let opening: Promise<MarketDays | undefined> | undefined
-  const days = (): typeof opening => (opening ??= openDays?.())
+  let opening: Promise<MarketTimes | undefined> | undefined
+  const times = (): typeof opening => (opening ??= openTimes?.())
   if (order === 'oldest') {
-    for (let at = low; at < high; span *= GROWTH) {
+    for (let at = low; at < high; span = longer(span)) {
       const end = Math.min(at + span, cuts.find((cut) => cut > at) ?? high, high)
       yield { low: at, high: end }
       at = end
-      const known = at < high ? await days() : undefined
+      const known = at < high ? await times() : undefined
       if (known !== undefined) at = Math.max(at, floor((await known.after(at)) ?? high))
     }
     return
   }
   // The newest chunk reaches into the future, where there is hardly anything.
   let from = Math.min(high, Math.max(low, ceil(now)))
-  for (let at = high; at > low; span *= GROWTH) {
+  for (let at = high; at > low; span = longer(span)) {
     const cut = cuts.findLast((each) => each < at) ?? low
     const start = Math.max(Math.min(from, at) - span, cut, low)
     yield { low: start, high: at }
     at = start
-    const known = at > low ? await days() : undefined
+    const known = at > low ? await times() : undefined
     if (known !== undefined) at = Math.min(at, ceil((await known.before(at)) ?? low))
     from = at
   }

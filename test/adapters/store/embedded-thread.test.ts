@@ -22,6 +22,8 @@ import { quietLog } from '../../quiet.ts'
 import { makeTemporaryStore } from '../../store-template.ts'
 import { openTemporaryStore } from './temporary.ts'
 
+const HOUR_MS = 3_600_000
+
 /** Nested so deep that the call stack of the database ends, and the database with it. */
 const DEADLY = `select ${'1+'.repeat(60_000)}1`
 
@@ -154,4 +156,25 @@ test('no query holds up the others for longer than it may, whatever time it asks
   const claim = await claimOne(store, unique('topic'))
   await store.write([writeOf(claim, 1, segment('trade', [trade({ symbol })]))], deadline())
   await ended
+})
+
+test('steps of maintenance follow one another while nobody asks for anything', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const store = await openTemporaryStore(t, { chunkIntervalMs: HOUR_MS })
+  const start = Date.UTC(2020, 0, 1) * 1000
+  const trades = Array.from({ length: 6 }, (_, i) => trade({ id: String(i), ts: start + i * HOUR_MS * 1000 }))
+  await storeRows(store, segment('trade', trades))
+  // The first of these seconds takes the first step; none comes after them. What was asked for before them counts for less with each.
+  t.mock.timers.tick(10_000)
+  await until(
+    store,
+    'all chunks are compressed',
+    `select count(*) = 6 from timescaledb_information.chunks where hypertable_name = 'trades' and is_compressed`,
+  )
+  await until(
+    store,
+    'all candles are computed',
+    `select bool_and(watermark > ${start}) from _timescaledb_catalog.continuous_aggs_watermark
+     join _timescaledb_catalog.continuous_agg using (mat_hypertable_id) where user_view_name like 'trade_candles_%'`,
+  )
 })

@@ -1,11 +1,11 @@
 import { onAbort } from '../../../async/abort.ts'
-import { startInterval, startTimer, type Timer } from '../../../async/timers.ts'
+import { pause, startInterval, startTimer, type Timer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
 import type { StoreJob } from '../../../ports/store.ts'
 import { LoadMeter } from './load-meter.ts'
 import { MemoryWatch } from './memory-watch.ts'
-import type { OperationName, Operations, WorkerSettings } from './protocol.ts'
+import type { MaintenanceRequest, OperationName, Operations, WorkerSettings } from './protocol.ts'
 import { openThread, type Thread, unavailable } from './thread.ts'
 
 /** Calls that may wait; one more is refused with STORE_UNAVAILABLE. */
@@ -44,6 +44,7 @@ export class StoreHost {
   readonly #ticks: Timer
   /** What each task of maintenance came to the last time. */
   readonly #jobs = new Map<string, string | undefined>()
+  readonly #stop = new AbortController()
   #settings: WorkerSettings
   #thread: Thread
   /** Why the thread has ended, or does not open, where it is for want of room. */
@@ -209,25 +210,40 @@ export class StoreHost {
     const load = this.#load.tick()
     if (this.#maintaining || this.#thread.ended) return
     this.#maintaining = true
-    this.#enqueue('maintain', { load }, { signal: undefined })
-      .then(
-        ({ task, failed, did, problem, memoryBytes }) => {
-          if (task !== undefined) this.#jobs.set(task, failed ? problem : undefined)
-          if (did !== undefined) this.#log.debug({ did }, 'maintenance of the store')
-          if (problem !== undefined) this.#log.warn({ problem }, 'maintenance of the store')
-          this.#isTooLarge = this.#memory.look(memoryBytes, load)
-        },
-        (error: unknown) => {
-          if (this.#closing === undefined) this.#log.warn({ err: error }, 'maintenance of the store failed')
-        },
-      )
-      .finally(() => {
-        this.#maintaining = false
-      })
+    void this.#takeSteps(load).finally(() => {
+      this.#maintaining = false
+    })
+  }
+
+  /** One step; and others where nobody else has asked for anything lately: half of the time is left to who does. Never rejects. */
+  async #takeSteps(load: MaintenanceRequest['load']): Promise<void> {
+    try {
+      const { memoryBytes, ...first } = await this.#step(load)
+      this.#isTooLarge = this.#memory.look(memoryBytes, load)
+      let { task, tookMs } = first
+      while (task !== undefined && this.#load.level === 'idle') {
+        await pause(tookMs, this.#stop.signal)
+        if (this.#closing !== undefined || this.#thread.ended) return
+        ;({ task, tookMs } = await this.#step('idle'))
+      }
+    } catch (error) {
+      if (this.#closing === undefined) this.#log.warn({ err: error }, 'maintenance of the store failed')
+    }
+  }
+
+  async #step(load: MaintenanceRequest['load']) {
+    const began = performance.now()
+    const report = await this.#enqueue('maintain', { load }, { signal: undefined })
+    const { task, failed, did, problem } = report
+    if (task !== undefined) this.#jobs.set(task, failed ? problem : undefined)
+    if (did !== undefined) this.#log.debug({ did }, 'maintenance of the store')
+    if (problem !== undefined) this.#log.warn({ problem }, 'maintenance of the store')
+    return { ...report, tookMs: performance.now() - began }
   }
 
   async #close(): Promise<void> {
     this.#ticks.stop()
+    this.#stop.abort()
     for (const call of this.#waiting.splice(0))
       call.reject(new TapelineError('SHUTTING_DOWN', 'The store is closing.'))
     let late = false

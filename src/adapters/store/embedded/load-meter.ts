@@ -13,6 +13,12 @@ export class LoadMeter {
     this.#workedMs += milliseconds
   }
 
+  /** By the last tick. */
+  get level(): MaintenanceRequest['load'] {
+    if (this.#share > BUSY) return 'busy'
+    return this.#share > LIGHT ? 'light' : 'idle'
+  }
+
   /** Half of the former value and half of what was measured since the last call. */
   tick(): MaintenanceRequest['load'] {
     const now = performance.now()
@@ -20,7 +26,6 @@ export class LoadMeter {
     this.#share = (this.#share + this.#workedMs / elapsed) / 2
     this.#workedMs = 0
     this.#tickedAt = now
-    if (this.#share > BUSY) return 'busy'
-    return this.#share > LIGHT ? 'light' : 'idle'
+    return this.level
   }
 }

@@ -2,6 +2,7 @@ import { isoMicros } from '../../../domain/time.ts'
 import { ROW_BYTES } from '../columnstore.ts'
 import { AGGREGATES } from '../policies.ts'
 import { records, type SqlSession } from '../session.ts'
+import { MOST_CHUNKS } from '../time-windows.ts'
 
 type Aggregate = (typeof AGGREGATES)[number]
 
@@ -43,11 +44,12 @@ export async function refreshNextWindow(
 /**
  * Changed ranges lie in three lists: those of the aggregate, which begin as everything there is; those of the table below
  * it that no refresh has looked at yet; and those that a refresh has taken up but not ended, because it failed or the
- * process was killed. Where they meet a chunk there is something to compute. Times are microseconds.
+ * process was killed. Where they meet a chunk there is something to compute. Times are microseconds. As many
+ * as one statement may touch: most chunks of a quiet market have few rows, and one step would do for many.
  *
  * `width` is the time that a chunk's rows spread over, which for the newest one ends now.
  */
-function firstChange(view: string): string {
+function firstChanges(view: string): string {
   return `
     with aggregate as (
       select mat_hypertable_id, raw_hypertable_id from _timescaledb_catalog.continuous_agg
@@ -75,7 +77,15 @@ function firstChange(view: string): string {
       least(range_end, $3::bigint) - range_start as width, pg_relation_size(name::regclass) as bytes
     from chunks join changed on low < range_end and high >= range_start
     where greatest(range_start, low, $2::bigint) < least($1::bigint, range_end) and high >= $2::bigint
-    order by 1 limit 1`
+    order by 1 limit ${MOST_CHUNKS}`
+}
+
+/** A changed range within one chunk, ends included. */
+interface Change {
+  readonly low: number
+  readonly high: number
+  /** About how many of the chunk's rows lie in a microsecond. */
+  readonly density: number
 }
 
 /** `later`: the next bucket is larger than the limit. */
@@ -88,15 +98,30 @@ async function nextWindow(
   const settled = floor((now - settledMs) * 1000, bucket)
   const oldest =
     view === 'trade_candles_1m' && retentionMs !== undefined ? ceil((now - retentionMs) * 1000, bucket) : 0
-  const [change] = records(await session.rows(firstChange(view), [settled, oldest, now * 1000]))
-  if (change === undefined) return 'none'
-  const [low, high, width, bytes] = ['low', 'high', 'width', 'bytes'].map((key) => Number(change[key]))
-  if (low === undefined || high === undefined || width === undefined || bytes === undefined) return 'none'
-  const rowsPerBucket = ((bytes / ROW_BYTES) * bucket) / width
+  const found = await session.rows(firstChanges(view), [settled, oldest, now * 1000])
+  const [first, ...others] = records(found).map((row): Change => {
+    const [low, high, width, bytes] = ['low', 'high', 'width', 'bytes'].map((key) => Number(row[key]))
+    return { low: low ?? 0, high: high ?? 0, density: (bytes ?? 0) / ROW_BYTES / (width || 1) }
+  })
+  if (first === undefined) return 'none'
+  const rowsPerBucket = first.density * bucket
   if (rowsPerBucket > maxRows && !largeBuckets) return 'later'
-  const buckets = Math.max(1, Math.floor(maxRows / Math.max(1, rowsPerBucket)))
-  const from = floor(low, bucket)
-  return { from, to: Math.min(ceil(high + 1, bucket), from + buckets * bucket, settled) }
+  const from = floor(first.low, bucket)
+  const endOf = ({ high }: Change): number => Math.min(ceil(high + 1, bucket), settled)
+  const most = Math.max(1, Math.floor(maxRows / Math.max(1, rowsPerBucket)))
+  let to = Math.min(endOf(first), from + most * bucket)
+  if (to < endOf(first)) return { from, to }
+  let rows = rowsOf(first)
+  for (const other of others) {
+    rows += rowsOf(other)
+    if (rows > maxRows) break
+    to = Math.max(to, endOf(other))
+  }
+  return { from, to }
+}
+
+function rowsOf({ low, high, density }: Change): number {
+  return (high + 1 - low) * density
 }
 
 function floor(value: number, unit: number): number {

@@ -22,8 +22,8 @@ export async function longerChunks(
   const changes = sparse.flatMap(({ table, rows, from, to }) => {
     const current = Number(records(found).find((row) => row['table'] === table)?.['current'])
     const bytesPerMs = (rows * ROW_BYTES * 1000) / (to - from)
-    const length = chooseSparse(chunkIntervalMs, bytesPerMs)
-    if (length === undefined || !(length > current) || to / 1000 + length > now) return []
+    const length = chooseSparse(chunkIntervalMs, bytesPerMs, now - to / 1000)
+    if (length === undefined || !(length > current)) return []
     return [{ table, length, current }]
   })
   if (changes.length === 0) return undefined

@@ -1,63 +1,66 @@
 import { isoMicros } from '../../domain/time.ts'
+import type { RowQuery } from '../../ports/store.ts'
 import { DatabaseError, literal, records, type SqlSession } from './session.ts'
 import { timeDimension } from './time-windows.ts'
 
-/** Where a market may have trades, as far as its candles of a day tell. Times are microseconds. */
-export interface MarketDays {
+/** Where a market may have trades, as far as its candles of an hour tell. Times are microseconds. */
+export interface MarketTimes {
   /** The end of the newest time below `at` that there may be trades in; undefined where there is none. */
   before(at: number): Promise<number | undefined>
   /** The beginning of the oldest time from `at` on that there may be trades in. */
   after(at: number): Promise<number | undefined>
 }
 
-/** A time that the candles of a day say nothing about, `high` not in it. */
+/** A time that the candles say nothing about, `high` not in it. */
 interface Unknown {
   readonly low: number
   readonly high: number
 }
 
-const DAY = 86_400_000_000
-/** The candles of a day, and those that they are computed from, up to trades. */
-const CHAIN = ['trade_candles_1m', 'trade_candles_5m', 'trade_candles_1h', 'trade_candles_1d']
-const DAYS_VIEW = 'trade_candles_1d'
+const HOUR = 3_600_000_000
+const VIEW = 'trade_candles_1h'
+/** The candles of an hour, and those that they are computed from, up to trades. */
+const CHAIN = ['trade_candles_1m', 'trade_candles_5m', VIEW]
 
 /**
- * What the candles of a day tell about a market: where it has none it has no trades, but for what has changed since they were
- * computed. TimescaleDB keeps lists of that, whoever wrote the rows. Undefined where there are no such candles, or where the lists are not as we know them.
+ * What the candles of an hour tell about a market: where it has none it has no trades, but for what has changed since they were
+ * computed. TimescaleDB keeps lists of that, whoever wrote the rows. Those of a day would do with fewer rows, but are computed hours later.
+ * Undefined where there are no such candles, or where the lists are not as we know them.
  */
-export async function marketDays(
+export async function marketTimes(
   session: SqlSession,
   trades: string,
-  symbol: string,
-): Promise<MarketDays | undefined> {
+  { symbol, exchange }: Pick<RowQuery, 'symbol' | 'exchange'>,
+): Promise<MarketTimes | undefined> {
   const unknown = await unknownTimes(session, trades).catch((error: unknown) => {
     if (error instanceof DatabaseError) return undefined
     throw error
   })
   if (unknown === undefined) return undefined
   const { settled, ranges } = unknown
-  const dayNear = async (where: string, order: 'asc' | 'desc'): Promise<number | undefined> => {
+  const market = exchange === undefined ? 'symbol = $1' : 'symbol = $1 and exchange = $2'
+  const hourNear = async (where: string, order: 'asc' | 'desc'): Promise<number | undefined> => {
     const found = await session.rows(
-      `select (extract(epoch from bucket) * 1000000)::bigint as day from ${DAYS_VIEW}
-       where symbol = $1 and bucket < ${moment(settled)} and ${where} order by bucket ${order} limit 1`,
-      [symbol],
+      `select (extract(epoch from bucket) * 1000000)::bigint as hour from ${VIEW}
+       where ${market} and bucket < ${moment(settled)} and ${where} order by bucket ${order} limit 1`,
+      exchange === undefined ? [symbol] : [symbol, exchange],
     )
-    const day = records(found)[0]?.['day']
-    return day == null ? undefined : Number(day)
+    const hour = records(found)[0]?.['hour']
+    return hour == null ? undefined : Number(hour)
   }
   return {
     async before(at) {
       if (ranges.some(({ low, high }) => low < at && at <= high)) return at
-      const day = await dayNear(`bucket < ${moment(at)}`, 'desc')
+      const hour = await hourNear(`bucket < ${moment(at)}`, 'desc')
       const ends = ranges.map(({ high }) => high).filter((high) => high <= at)
-      if (day !== undefined) ends.push(Math.min(at, day + DAY))
+      if (hour !== undefined) ends.push(Math.min(at, hour + HOUR))
       return ends.length === 0 ? undefined : Math.max(...ends)
     },
     async after(at) {
       if (ranges.some(({ low, high }) => low <= at && at < high)) return at
-      const day = await dayNear(`bucket > ${moment(at - DAY)}`, 'asc')
+      const hour = await hourNear(`bucket > ${moment(at - HOUR)}`, 'asc')
       const starts = ranges.map(({ low }) => low).filter((low) => low >= at)
-      if (day !== undefined) starts.push(Math.max(at, day))
+      if (hour !== undefined) starts.push(Math.max(at, hour))
       return starts.length === 0 ? undefined : Math.min(...starts)
     },
   }
@@ -68,7 +71,7 @@ function moment(micros: number): string {
   return `timestamptz ${literal(isoMicros(micros))}`
 }
 
-/** Up to where candles of a day are computed, and the times that lie above or have changed since, where there are chunks. */
+/** Up to where candles of an hour are computed, and the times that lie above or have changed since, where there are chunks. */
 async function unknownTimes(
   session: SqlSession,
   trades: string,
@@ -107,12 +110,14 @@ async function unknownTimes(
   const settled = Number(rows[0]?.['watermark'])
   if (Number(rows[0]?.['views']) !== CHAIN.length || !(settled > 0)) return undefined
   const ranges = rows.flatMap(({ low, high }) =>
-    // A day's candle that is to be computed anew may lack the trades of all of it.
-    low == null || high == null ? [] : [{ low: floorDay(Number(low)), high: floorDay(Number(high)) + DAY }],
+    // A candle that is to be computed anew may lack the trades of all of its hour.
+    low == null || high == null
+      ? []
+      : [{ low: floorHour(Number(low)), high: floorHour(Number(high)) + HOUR }],
   )
-  return { settled: floorDay(settled), ranges }
+  return { settled: floorHour(settled), ranges }
 }
 
-function floorDay(micros: number): number {
-  return Math.floor(micros / DAY) * DAY
+function floorHour(micros: number): number {
+  return Math.floor(micros / HOUR) * HOUR
 }
