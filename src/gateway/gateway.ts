@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { ulid } from '../domain/ulid.ts'
+import { registerEventStreams } from './event-streams.ts'
 import { createGuard } from './guard.ts'
 import { type Listening, listen, refuseUnsafe } from './listening.ts'
 import type { GatewayOptions } from './options.ts'
@@ -39,12 +40,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   registerOperations(app, options)
   registerPage(app, info)
   const sockets = registerSockets(app, { ...options, newId })
+  const eventStreams = registerEventStreams(app, { ...options, newId })
 
   return listen(app, {
     host,
     port,
     onClosing: () => {
       isClosing = true
+      eventStreams.close()
     },
     sockets,
   })

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import type { WebSocket } from 'ws'
 import type { ActorDirectory, PlacedAlert } from '../ports/actors.ts'
 import type { Broker } from '../ports/broker.ts'
@@ -52,4 +53,6 @@ export interface GatewayOptions {
   readonly meter: Meter
   /** Makes the endpoint of an accepted socket; the transport adapter's function. */
   readonly endpoint: (socket: WebSocket, id: string) => AppEndpoint
+  /** The same of an answer that is a stream of events. */
+  readonly eventEndpoint: (response: ServerResponse, id: string) => AppEndpoint
 }

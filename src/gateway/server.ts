@@ -45,6 +45,10 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Open without an API key. */
     readonly open?: true
+    /** Takes an API key in the query. */
+    readonly takesQueryKey?: true
+    /** Its answer ends with its client: how long it took says nothing. */
+    readonly isEndless?: true
     /** What the route may answer besides its results, for its description. */
     readonly errors?: readonly ErrorCode[]
   }
@@ -113,6 +117,7 @@ function hookRequests(app: GatewayServer, { identify, closing, log, meter }: Ser
   app.addHook('onResponse', async ({ method, routeOptions }, { statusCode, elapsedTime }) => {
     // The route's pattern, never the address: that may hold a key, and has no end of values.
     const route = routeOptions.url ?? '(none)'
+    if (routeOptions.config.isEndless && statusCode < 400) return
     const seconds = elapsedTime / 1000
     meter.observe('http_request_seconds', seconds, { method, route, status: String(statusCode) })
     log.debug({ method, route, status: statusCode, seconds }, 'request')
@@ -181,8 +186,9 @@ export function deadlineOf(reply: FastifyReply, millis: number = REQUEST_MS): Ab
 
 /** Who calls. On an open route a missing or wrong key makes nobody of the caller; the rules for pages hold everywhere. */
 function callerOf(request: FastifyRequest, identify: ServerOptions['identify']): Caller | null {
+  const takesKey = request.ws || request.routeOptions.config.takesQueryKey
   try {
-    return identify(request.raw, request.ws ? queryKeyOf(request) : undefined)
+    return identify(request.raw, takesKey ? queryKeyOf(request) : undefined)
   } catch (error) {
     const isOpen = request.routeOptions.config.open ?? request.routeOptions.url?.startsWith('/docs') ?? false
     if (isOpen && error instanceof TapelineError && error.code === 'UNAUTHORIZED') return null
@@ -190,7 +196,7 @@ function callerOf(request: FastifyRequest, identify: ServerOptions['identify']):
   }
 }
 
-/** Browsers cannot set headers on a WebSocket, so there the key may stand in the query. It is never logged. */
+/** Browsers cannot set headers on a WebSocket or a stream of events, so there the key may stand in the query. It is never logged. */
 function queryKeyOf({ query }: FastifyRequest): string | undefined {
   const key = typeof query === 'object' && query !== null && 'key' in query ? query.key : undefined
   return typeof key === 'string' ? key : undefined

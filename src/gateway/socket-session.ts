@@ -1,5 +1,4 @@
 import type { WebSocket } from 'ws'
-import type { StreamWarning } from '../domain/offer.ts'
 import type { StreamRequest } from '../domain/stream-spec.ts'
 import { TapelineError } from '../errors.ts'
 import type { Connection, Delivery } from '../ports/delivery.ts'
@@ -8,6 +7,7 @@ import type { AppEndpoint, AppMessage } from '../ports/transport.ts'
 import { beginningOf } from './beginning.ts'
 import { detailOf, errorOf, shownFields } from './problem.ts'
 import { parseSocketMessage, type SocketMessage } from './socket-message.ts'
+import { warningsOf } from './stream-warnings.ts'
 
 /** Streams that one socket may read or wait for. */
 const MOST_STREAMS = 1000
@@ -180,7 +180,7 @@ export class SocketSession {
     switch (message.op) {
       case 'subscribed':
         if (this.#streams.has(message.stream)) this.#streams.set(message.stream, 'read')
-        return { ...message, ...this.#warningsOf(message.stream) }
+        return { ...message, ...warningsOf(this.#desk, message.stream) }
       case 'end':
         this.#streams.delete(message.stream)
         break
@@ -193,13 +193,6 @@ export class SocketSession {
         break
     }
     return message
-  }
-
-  /** Why a stream may be silent. */
-  #warningsOf(stream: string): { readonly warnings?: readonly StreamWarning[] } {
-    const lease = this.#desk.get(stream)
-    const warnings = lease === undefined ? [] : this.#desk.warnings(lease.spec)
-    return warnings.length > 0 ? { warnings } : {}
   }
 }
 
@@ -216,7 +209,7 @@ function watched(endpoint: AppEndpoint, onMessage: (message: AppMessage) => AppM
     send(message) {
       endpoint.send(onMessage(message))
     },
-    sendEncoded: (bytes) => endpoint.sendEncoded(bytes),
+    sendEncoded: (bytes, cursor) => endpoint.sendEncoded(bytes, cursor),
     drained: (bytes, signal) => endpoint.drained(bytes, signal),
   }
 }

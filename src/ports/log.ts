@@ -55,6 +55,7 @@ export type GaugeName =
   | 'source_way'
   | 'streams'
   | 'sockets'
+  | 'event_streams'
   | 'processes'
   | 'partitions_assigned'
   | 'shards_owned'

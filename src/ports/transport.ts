@@ -24,14 +24,14 @@ export type AppMessage =
       readonly errors?: readonly FieldError[]
     }
 
-/** One connection to an application: a WebSocket now, SSE and webhooks later. */
+/** One connection to an application: a WebSocket, or server-sent events; webhooks later. */
 export interface AppEndpoint {
   readonly id: string
   /** Bytes handed over that the network has not taken yet. */
   readonly pendingBytes: number
   send(message: AppMessage): void
-  /** Sends an already encoded data message; the same bytes may go to many endpoints. */
-  sendEncoded(bytes: Uint8Array): void
+  /** Sends an already encoded data message, and says what cursor is in it; the same bytes may go to many endpoints. */
+  sendEncoded(bytes: Uint8Array, cursor: string): void
   /** Resolves when `pendingBytes` has fallen below `bytes`, or the endpoint has closed. */
   drained(bytes: number, signal: AbortSignal): Promise<void>
   readonly closed: boolean

@@ -118,6 +118,7 @@ export const GAUGES: Readonly<Record<GaugeName, Metric>> = {
   shards_owned: { help: 'Source shards that this process publishes.', labels: [] },
   leader: { help: 'Whether this process leads the coordinators: 1, else 0.', labels: [] },
   sockets: { help: 'Open WebSockets of applications.', labels: [] },
+  event_streams: { help: 'Streams that applications read as server-sent events.', labels: [] },
 }
 
 /** Every timer, a histogram of seconds. */

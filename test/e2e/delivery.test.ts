@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
+import { openEvents } from '../gateway/event-client.ts'
 import { copyStoreTemplate } from '../store-template.ts'
 import { byMarket, type LedgerTrade, readLedger, tradeKey } from './ledger.ts'
 import { makeFolder, PlatformProcess, until } from './platform-process.ts'
@@ -113,6 +114,45 @@ describe(`delivery over WebSocket (seed ${SEED})`, () => {
       ['subscribed'],
       'and no reset was needed',
     )
+  })
+
+  test('a client that filters, chooses fields and reads server-sent events has exactly what the ledger says, however often it is cut', async (t) => {
+    const wanted = {
+      ...BITCOIN,
+      where: 'side == "buy" && price * size >= 100',
+      fields: ['id', 'side', 'size'],
+    }
+    const { id, cursor } = await platform.post<{ id: string; cursor: string }>('/v1/streams', wanted)
+    const trades: LedgerTrade[] = []
+    let last = cursor
+    for (let cut = 0; cut < CUTS / 4; cut++) {
+      const client = await openEvents(t, `${api}/v1/streams/${id}/events`, { 'last-event-id': last })
+      for (let frames = 0; frames < 8; ) {
+        const event = (await client.next()) ?? assert.fail('the stream ended')
+        last = event.id ?? last
+        if (event.data['op'] !== 'data') continue
+        frames++
+        trades.push(...(event.data['events'] as LedgerTrade[]))
+      }
+      client.close()
+    }
+    assert.ok(trades.length > 100, `${trades.length} trades`)
+    for (const trade of trades)
+      assert.deepEqual(Object.keys(trade), ['exchange', 'symbol', 'id', 'side', 'size', 'ts'])
+    const accepted = ({ side, price, size }: LedgerTrade): boolean => side === 'buy' && price * size >= 100
+    let emitted: LedgerTrade[] = []
+    await until('the ledger has all that came', async () => {
+      emitted = await readLedger(join(folder.path, 'ledger'))
+      return trades.every((trade) =>
+        emitted.some((each) => each.id === trade.id && each.symbol === trade.symbol),
+      )
+    })
+    const ids = (of: readonly LedgerTrade[]): string[] => of.map((trade) => trade.id)
+    for (const [market, came] of byMarket(trades)) {
+      const all = ids(byMarket(emitted.filter(accepted)).get(market) ?? [])
+      const from = all.indexOf(came[0]?.id ?? '')
+      assert.deepEqual(ids(came), all.slice(from, from + came.length), market)
+    }
   })
 
   test('a cursor that is none, or of another stream, is refused and disturbs nothing', async () => {

@@ -29,6 +29,7 @@ const ROUTES = [
   ['/v1/sql', ['post']],
   ['/v1/streams', ['get', 'post']],
   ['/v1/streams/{id}', ['delete', 'get']],
+  ['/v1/streams/{id}/events', ['get']],
   ['/v1/topics', ['get']],
   ['/v1/topics/{name}', ['delete']],
   ['/v1/topics/{name}/records', ['get']],
@@ -105,7 +106,14 @@ describe('/docs', () => {
     const body = document.paths['/v1/streams']?.['post']?.requestBody?.content['application/json'] as {
       schema: { properties: Json; required: string[] }
     }
-    assert.deepEqual(Object.keys(body.schema.properties), ['channel', 'symbols', 'exchanges', 'ttl'])
+    assert.deepEqual(Object.keys(body.schema.properties), [
+      'channel',
+      'symbols',
+      'exchanges',
+      'where',
+      'fields',
+      'ttl',
+    ])
     assert.deepEqual(body.schema.required, ['channel', 'symbols'])
 
     const used = new Set(everyRef(document))

@@ -1,5 +1,6 @@
 import type { TestContext } from 'node:test'
 import { TupleMemory } from '../../src/adapters/store/tuple-memory.ts'
+import { createEventStreamEndpoint } from '../../src/adapters/transport/server-sent-events.ts'
 import { createWebSocketEndpoint } from '../../src/adapters/transport/websocket.ts'
 import type { StreamWarning } from '../../src/domain/offer.ts'
 import { TapelineError } from '../../src/errors.ts'
@@ -383,6 +384,7 @@ export async function startPlatform(
     log: createLog({ level: 'debug', sink: { write: (line) => logged.push(line) } }),
     meter,
     endpoint: createWebSocketEndpoint,
+    eventEndpoint: createEventStreamEndpoint,
     ...overrides,
   })
   context.after(() => gateway.close())

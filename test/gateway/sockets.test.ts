@@ -21,7 +21,10 @@ describe('WebSocket: subscribe and unsubscribe', () => {
     assert.deepEqual(await client.next(), { op: 'subscribed', stream: 's1', topic: 'app.s1', cursor: 'c7' })
     const [connection] = delivery.connections
     assert.equal(connection?.app, 'local')
-    connection.endpoint.sendEncoded(Buffer.from('{"op":"data","stream":"s1","cursor":"c8","events":[1]}'))
+    connection.endpoint.sendEncoded(
+      Buffer.from('{"op":"data","stream":"s1","cursor":"c8","events":[1]}'),
+      'c8',
+    )
     assert.deepEqual(await client.next(), { op: 'data', stream: 's1', cursor: 'c8', events: [1] })
     client.send({ op: 'unsubscribe', stream: 's1' })
     await until(() => connection.streams.size === 0)
@@ -253,7 +256,8 @@ describe('WebSocket: limits', () => {
     const connection = delivery.connections[0]
     client.socket.pause()
     const megabyte = Buffer.alloc(1 << 20, 'x')
-    while ((connection?.endpoint.pendingBytes ?? 0) <= 16 << 20) connection?.endpoint.sendEncoded(megabyte)
+    while ((connection?.endpoint.pendingBytes ?? 0) <= 16 << 20)
+      connection?.endpoint.sendEncoded(megabyte, 'c')
     client.send({ op: 'subscribe', stream: 's1' })
     await until(() => connection?.closed === true)
     assert.equal(connection?.streams.size, 0)

@@ -1,11 +1,6 @@
 import { WebSocket } from 'ws'
-import { onAbort } from '../../async/abort.ts'
 import type { AppEndpoint, AppMessage } from '../../ports/transport.ts'
-
-interface Waiter {
-  readonly bytes: number
-  readonly resolve: () => void
-}
+import { createDrain } from './drain.ts'
 
 /** Text, although the bytes are a Buffer: encoding once and sending bytes costs a third less than sending a string. */
 const TEXT_FRAME = { binary: false }
@@ -14,17 +9,11 @@ const TEXT_FRAME = { binary: false }
  * An open WebSocket as an endpoint: every message is one JSON text frame.
  *
  * What is sent after the socket began to close is dropped: `closed` says so, and a cursor resumes. `drained` wakes by the
- * write callbacks of the socket and never polls. The caller listens to the socket's `error` event.
+ * write callbacks of the socket. The caller listens to the socket's `error` event.
  */
 export function createWebSocketEndpoint(socket: WebSocket, id: string): AppEndpoint {
-  const waiters = new Set<Waiter>()
-
   const isClosed = () => socket.readyState !== WebSocket.OPEN
-  const isBelow = (bytes: number) => socket.bufferedAmount < bytes || socket.bufferedAmount === 0
-
-  const wake = () => {
-    for (const waiter of waiters) if (isClosed() || isBelow(waiter.bytes)) waiter.resolve()
-  }
+  const { drained, wake } = createDrain({ isClosed, pendingBytes: () => socket.bufferedAmount })
   socket.once('close', wake)
 
   // A write that failed has emptied the buffer without sending it: the `close` that follows wakes instead.
@@ -46,23 +35,6 @@ export function createWebSocketEndpoint(socket: WebSocket, id: string): AppEndpo
     },
     send: (message: AppMessage) => sendBytes(Buffer.from(JSON.stringify(message))),
     sendEncoded: sendBytes,
-    drained(bytes, signal) {
-      if (isClosed() || isBelow(bytes)) return Promise.resolve()
-      return new Promise((resolve, reject) => {
-        const waiter = {
-          bytes,
-          resolve: () => {
-            waiters.delete(waiter)
-            off()
-            resolve()
-          },
-        }
-        waiters.add(waiter)
-        const off = onAbort(signal, () => {
-          waiters.delete(waiter)
-          reject(signal.reason)
-        })
-      })
-    },
+    drained,
   }
 }

@@ -4,7 +4,7 @@ import type { Broker } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
 import type { Carried, DeliveryResult, DynamicBatch, StreamBatch } from '../../ports/pipeline.ts'
 import { catchUp } from './catch-up.ts'
-import { wholeBody } from './data-frame.ts'
+import { type DataFrame, wholeBody } from './data-frame.ts'
 import { createInbox } from './inbox.ts'
 import type { Subscription } from './subscription.ts'
 import type { TopicFeed, TopicHub, TopicListener } from './topic-hub.ts'
@@ -127,7 +127,7 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
         let events = 0
         const endpoints = new Set<string>()
         for (const batch of message.fetches) {
-          const shared = new Map<string, Buffer>()
+          const shared = new Map<string, DataFrame>()
           for (const subscription of byTopic.get(batch.topic) ?? []) {
             const delivered = subscription.deliver(batch, shared)
             if (delivered.kind === 'behind') serveBehind(subscription)

@@ -5,15 +5,22 @@ const COMMA = Buffer.from(',')
 const END = Buffer.from(']}')
 const bodies = new WeakMap<StreamBatch, Buffer>()
 
+/** A `data` message, and the cursor in it. */
+export interface DataFrame {
+  readonly bytes: Buffer
+  readonly cursor: string
+}
+
 /**
- * The bytes of a `data` message: the values of the records as they are, since they are JSON already, behind the stream's id and
+ * A `data` message: the values of the records as they are, since they are JSON already, behind the stream's id and
  * cursor. The body is joined once for all streams and sockets (R12). Events before `from` are left out.
  */
-export function encodeDataFrame(lease: string, batch: StreamBatch, from: number): Buffer {
+export function encodeDataFrame(lease: string, batch: StreamBatch, from: number): DataFrame {
   const { topicId, next: offset, after: memory } = batch
   const cursor = encodeCursor({ lease, topics: [{ topicId, offset, memory }] })
   const head = Buffer.from(`{"op":"data","stream":${JSON.stringify(lease)},"cursor":"${cursor}","events":[`)
-  return Buffer.concat([head, from > batch.from ? joinBody(batch, from) : wholeBody(batch), END])
+  const body = from > batch.from ? joinBody(batch, from) : wholeBody(batch)
+  return { bytes: Buffer.concat([head, body, END]), cursor }
 }
 
 /** Joins the body of a batch ahead of its delivery. */

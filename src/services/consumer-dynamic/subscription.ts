@@ -3,7 +3,7 @@ import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-
 import type { StreamBatch } from '../../ports/pipeline.ts'
 import type { Lease } from '../../ports/streams.ts'
 import type { AppEndpoint } from '../../ports/transport.ts'
-import { encodeDataFrame } from './data-frame.ts'
+import { type DataFrame, encodeDataFrame } from './data-frame.ts'
 import { isAhead } from './place-in-front.ts'
 import type { TopicFeed } from './topic-hub.ts'
 
@@ -84,7 +84,7 @@ export class Subscription {
   }
 
   /** Sends a live batch, as far as the endpoint has not got it. */
-  deliver(batch: StreamBatch, shared: Map<string, Buffer>): Delivered {
+  deliver(batch: StreamBatch, shared: Map<string, DataFrame>): Delivered {
     if (this.#state !== 'live') return { kind: 'sent', events: 0 }
     if (concernsAll(batch)) return { kind: 'sent', events: this.send(batch, shared) }
     if (batch.next <= this.#next) return { kind: 'sent', events: 0 }
@@ -96,7 +96,7 @@ export class Subscription {
   }
 
   /** Sends a batch as it is; `shared` keeps frames that other endpoints of the same lease can use as they are. */
-  send(batch: StreamBatch, shared: Map<string, Buffer>): number {
+  send(batch: StreamBatch, shared: Map<string, DataFrame>): number {
     const { id } = this.lease
     const from = this.#next
     if (batch.reset !== null) {
@@ -112,7 +112,7 @@ export class Subscription {
         ? encodeDataFrame(id, batch, from)
         : (shared.get(id) ?? encodeDataFrame(id, batch, batch.from))
     if (first === 0) shared.set(id, frame)
-    this.endpoint.sendEncoded(frame)
+    this.endpoint.sendEncoded(frame.bytes, frame.cursor)
     return batch.events.length - first
   }
 

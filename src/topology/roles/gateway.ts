@@ -1,3 +1,4 @@
+import { createEventStreamEndpoint } from '../../adapters/transport/server-sent-events.ts'
 import { createWebSocketEndpoint } from '../../adapters/transport/websocket.ts'
 import { createDeadLetterDesk } from '../../control/dead-letters.ts'
 import { createStreamDesk } from '../../control/stream-desk.ts'
@@ -51,6 +52,7 @@ export async function startGatewayRole(
     topics: createTopicDesk({ broker, names, registry }),
     deadLetters: createDeadLetterDesk({ instance, broker, names, bus, membership, newId, log }),
     endpoint: createWebSocketEndpoint,
+    eventEndpoint: createEventStreamEndpoint,
   })
   started.add('gateway', async () => {
     unalert()

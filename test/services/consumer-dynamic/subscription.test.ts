@@ -5,6 +5,7 @@ import { emptyMemory, type ReaderMemory } from '../../../src/domain/reader-rules
 import type { StreamBatch } from '../../../src/ports/pipeline.ts'
 import type { Lease } from '../../../src/ports/streams.ts'
 import type { AppMessage } from '../../../src/ports/transport.ts'
+import type { DataFrame } from '../../../src/services/consumer-dynamic/data-frame.ts'
 import { type Beginning, Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
 import type { TopicFeed } from '../../../src/services/consumer-dynamic/topic-hub.ts'
 
@@ -51,7 +52,7 @@ function setUp(beginning?: Beginning) {
   })
   return {
     ...{ subscription, endpoint, got, feed },
-    deliver: (each: StreamBatch, shared = new Map<string, Buffer>()) => subscription.deliver(each, shared),
+    deliver: (each: StreamBatch, shared = new Map<string, DataFrame>()) => subscription.deliver(each, shared),
     cursorAt: () => decodeCursor(cursor, FIXED).topics[0],
   }
 }
@@ -142,7 +143,7 @@ describe('a subscription', () => {
     const [one, two, late] = [setUp(), setUp(), setUp()]
     for (const { subscription, feed } of [one, two]) subscription.activate(feed(7))
     late.subscription.activate(late.feed(8))
-    const shared = new Map<string, Buffer>()
+    const shared = new Map<string, DataFrame>()
     for (const each of [one, two, late]) each.deliver(batch(7, 9, [7, 8]), shared)
     assert.deepEqual([one.got[1], two.got[1], late.got[1]], ['7,8', '7,8', '8'])
     assert.equal(shared.size, 1)

@@ -89,7 +89,7 @@ describe('batches of a dynamic topic', () => {
       [2, [{ n: 7 }]],
       [3, []],
     ] as const) {
-      const frame = JSON.parse(encodeDataFrame('a "lease"', batch, from).toString())
+      const frame = JSON.parse(encodeDataFrame('a "lease"', batch, from).bytes.toString())
       assert.deepEqual({ ...frame, cursor: '' }, { op: 'data', stream: 'a "lease"', cursor: '', events })
       const { lease, topics } = decodeCursor(frame.cursor, FIXED)
       assert.deepEqual([lease, topics], ['a "lease"', [{ topicId: 'id', offset: 3, memory: batch.after }]])
