@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { Admin } from '@platformatic/kafka'
 import type { TapelineError } from '../../../src/errors.ts'
 import { deadline, makeTopic, uniqueName, until } from '../../contract/broker-fixtures.ts'
 import { requireServer } from '../../servers/availability.ts'
-import { kafkaMissing, kafkaTool } from '../../servers/kafka.ts'
+import { kafkaMissing } from '../../servers/kafka.ts'
 import { type SharedKafka, shareKafka } from '../../servers/shared.ts'
 import { openKafkaFor } from './kafka-fixtures.ts'
-import { join, total } from './kafka-members.ts'
+import { committed, join, joinBehind, total } from './kafka-members.ts'
 
 describe('groups on Kafka', requireServer(kafkaMissing()), () => {
   let kafka: SharedKafka
@@ -89,22 +90,21 @@ describe('groups on Kafka', requireServer(kafkaMissing()), () => {
     await member.leave()
   })
 
-  test("Kafka's own tool shows members, positions and lag", async (t) => {
+  test("any client of Kafka sees a group's member, its partition and its position", async (t) => {
     const broker = await openKafkaFor(t, kafka.bootstrap)
-    const [topic, group] = [await makeTopic(broker, 1), uniqueName('group')]
-    const records = Array.from({ length: 10 }, (_, i) => ({
-      key: 'k',
-      value: Buffer.from(String(i)),
-      headers: { v: 1, kind: 'event' } as const,
-    }))
-    await broker.publish([{ topic, partition: 0, records }], deadline())
-    const { member, last } = await join(broker, group, topic)
-    await until('it has the partition', () => last().length === 1)
-    await member.commit([{ topic, partition: 0, offset: 7 }], deadline())
-    const args = ['--bootstrap-server', kafka.bootstrap, '--describe', '--group', group]
-    const output = await kafkaTool('org.apache.kafka.tools.consumer.group.ConsumerGroupCommand', args)
-    const line = output.split('\n').find((each) => each.includes(topic)) ?? output
-    assert.match(line, new RegExp(`${group}\\s+${topic}\\s+0\\s+7\\s+10\\s+3\\s+tapeline-test`))
+    const { member, group, topic } = await joinBehind(broker)
+    const admin = new Admin({ clientId: 'other', bootstrapBrokers: [kafka.bootstrap] })
+    t.after(() => admin.close())
+    const found = (await admin.describeGroups({ groups: [group] })).get(group)
+    assert.ok(found)
+    assert.deepEqual(
+      [...found.members.values()].map(({ clientId, assignments }) => [
+        clientId,
+        [...(assignments?.values() ?? [])],
+      ]),
+      [['tapeline-test', [{ topic, partitions: [0] }]]],
+    )
+    assert.equal(await committed(kafka.bootstrap, group, topic), 7)
     await member.leave()
   })
 })

@@ -1,6 +1,6 @@
 import { Admin } from '@platformatic/kafka'
 import type { Broker, GroupMember } from '../../../src/ports/broker.ts'
-import { deadline } from '../../contract/broker-fixtures.ts'
+import { deadline, makeTopic, textRecord, uniqueName, until } from '../../contract/broker-fixtures.ts'
 
 /** One member and all that it was given, call by call, and how often it was told that others may have that. */
 export interface Joined {
@@ -52,4 +52,17 @@ export async function committed(
   const [found] = groups.flatMap(({ topics }) => topics.filter(({ name }) => name === topic))
   const offset = found?.partitions.find(({ partitionIndex }) => partitionIndex === 0)?.committedOffset
   return offset === undefined ? undefined : Number(offset)
+}
+
+/** The only member of a group, which has committed position 7 of a partition with 10 records. */
+export async function joinBehind(
+  broker: Broker,
+): Promise<{ readonly member: GroupMember; readonly group: string; readonly topic: string }> {
+  const [topic, group] = [await makeTopic(broker, 1), uniqueName('group')]
+  const records = Array.from({ length: 10 }, (_, i) => textRecord(String(i), 'k'))
+  await broker.publish([{ topic, partition: 0, records }], deadline())
+  const { member, last } = await join(broker, group, topic)
+  await until('it has the partition', () => last().length === 1)
+  await member.commit([{ topic, partition: 0, offset: 7 }], deadline())
+  return { member, group, topic }
 }

@@ -1,6 +1,7 @@
 import type { TestContext } from 'node:test'
 import { openTimescaleStore, type TimescaleSettings } from '../../../src/adapters/store/timescale.ts'
 import type { Store } from '../../../src/ports/store.ts'
+import type { OpenStore } from '../../contract/store.ts'
 import { deadline, unique } from '../../contract/store-fixtures.ts'
 import { quietLog } from '../../quiet.ts'
 import { type PostgresOptions, type PostgresServer, startPostgres } from '../../servers/postgres.ts'
@@ -60,6 +61,18 @@ export async function temporaryDatabase(t: TestContext): Promise<Database> {
   const made = await makeDatabase()
   t.after(() => made.remove())
   return made
+}
+
+/** A store for a whole suite, on a database that `end` ends. */
+export async function openDatabase({
+  url,
+  end,
+}: {
+  readonly url: string
+  readonly end: () => Promise<void>
+}): ReturnType<OpenStore> {
+  const store = await openTimescaleStore(settingsFor(url), deadline())
+  return { store, close: () => store.close().then(end) }
 }
 
 /** A store that is closed after the test. */
