@@ -12,7 +12,7 @@ export interface AddressProblem {
   readonly remedy: string
 }
 
-/** What other programs take behind the `?` of an address, and which setting of ours decides it. */
+/** What other programs take after the `?` of an address, and which setting of ours decides it. */
 const PARAMETERS: Readonly<Record<string, string>> = {
   password: 'TAPELINE_STORE_PASSWORD or store.passwordFile',
   sslmode: 'store.tls',
@@ -55,7 +55,7 @@ function splitOne(text: string): DatabaseAddress | AddressProblem {
       message: 'is not an address',
       remedy: `Write postgres://USER@HOST:PORT/DATABASE, of several hosts HOST:PORT,HOST:PORT. ${ENCODE}`,
     }
-  // What stands behind a bare ?, # or / of a password seems to be a parameter, a fragment or the database.
+  // What stands after a bare ?, # or / of a password seems to be a parameter, a fragment or the database.
   if (url.hash !== '' || url.pathname.includes('@') || url.pathname.slice(1).includes('/'))
     return { message: 'has a #, / or @ where none belongs', remedy: ENCODE }
   const parameters = [...url.searchParams.keys()]
@@ -78,8 +78,7 @@ function splitOne(text: string): DatabaseAddress | AddressProblem {
 function parametersProblem(parameters: readonly string[]): AddressProblem {
   const [first = ''] = parameters
   const setting = Object.hasOwn(PARAMETERS, first) ? PARAMETERS[first] : undefined
-  if (setting === undefined)
-    return { message: 'has something behind its ?', remedy: `Take it out. ${ENCODE}` }
+  if (setting === undefined) return { message: 'has something after its ?', remedy: `Take it out. ${ENCODE}` }
   const instead = setting === '' ? '' : `, and set ${setting}`
-  return { message: `has ${first} behind its ?`, remedy: `Take it out of the address${instead}.` }
+  return { message: `has ${first} after its ?`, remedy: `Take it out of the address${instead}.` }
 }

@@ -391,7 +391,7 @@ export const ERROR_KINDS = {
     retryable: false,
     status: 500,
     meaning:
-      'A batch of records in the log cannot be read: its checksum is wrong, or what is in it has no known form. Reading goes on behind it.',
+      'A batch of records in the log cannot be read: its checksum is wrong, or what is in it has no known form. Reading goes on after it.',
     remedy:
       'In a fixed topic it is kept as a dead letter with its bytes, and a gap says what is missing. Check the disk of the broker, and who writes into the topic.',
   },

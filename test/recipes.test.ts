@@ -102,7 +102,7 @@ async function openWorkplace(t: TestContext, python: string) {
   const options = { cwd: folder, env: environment, timeout: 120_000 }
   return {
     shell: (code: string) => run('sh', ['-ec', code], options),
-    /** Blocks in one process after another, and what stands behind them to look at what they made. */
+    /** Blocks in one process after another, and what stands after them to look at what they made. */
     python: (blocks: readonly string[], check: string) =>
       run(python, ['-c', [...blocks, check].join('\n')], options),
   }

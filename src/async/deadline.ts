@@ -3,7 +3,7 @@ import { startTimer } from './timers.ts'
 
 /**
  * Runs work under a signal that aborts with the given one, or after so many milliseconds with a TimeoutError. Unlike
- * AbortSignal.timeout, nothing is left behind once the work has settled: the data path does this hundreds of times a second.
+ * AbortSignal.timeout, nothing is left once the work has settled: the data path does this hundreds of times a second.
  */
 export async function withDeadline<T>(
   signal: AbortSignal,

@@ -52,7 +52,7 @@ export function startInterval(run: () => void, ms: number): Timer {
   }
 }
 
-/** Waits so many milliseconds. Rejects with the signal's reason where that aborts first; nothing stays behind then. */
+/** Waits so many milliseconds. Rejects with the signal's reason where that aborts first; nothing of the wait is left then. */
 export function delay(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = startTimer(() => {

@@ -23,7 +23,7 @@ export interface Command {
   readonly name: string
   /** Whether it runs until Ctrl-C with a log on standard error, where all is of one format then. */
   readonly runsPlatform?: true
-  /** What may stand behind it, such as `list`. */
+  /** What may stand after it, such as `list`. */
   readonly subcommands?: readonly string[]
   /** One line for the list of commands. */
   readonly summary: string

@@ -120,7 +120,7 @@ async function checkEngines(
   return [...lock, ...folder, ...broker, ...store]
 }
 
-/** The platform of the run file, unless nothing answers there: a killed platform leaves the file behind. */
+/** The platform of the run file, unless nothing answers there: a killed platform leaves the file there. */
 async function findRun({ data }: Config, signal: AbortSignal): Promise<RunFile | undefined> {
   const run = readRunFile(data)
   if (run === undefined) return undefined

@@ -88,7 +88,7 @@ export const command: Command = {
       return 0
     } catch (error) {
       const kept = await target.abandon()
-      if (kept !== undefined) terminal.note(`${kept} rows are kept: the same command goes on behind them`)
+      if (kept !== undefined) terminal.note(`${kept} rows are kept: the same command goes on after them`)
       throw error
     }
   },
@@ -174,7 +174,7 @@ async function exportRows(
   try {
     let count = former?.rows ?? 0
     if (former === undefined) await target.begin(symbols)
-    else terminal.note(`going on behind ${count.toLocaleString('en')} rows`)
+    else terminal.note(`going on after ${count.toLocaleString('en')} rows`)
     const progress = createProgress(terminal, symbols)
     for (let rows = first; rows !== undefined; rows = await nextPage(pages, terminal)) {
       await target.write(rows, pages.place)

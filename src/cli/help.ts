@@ -2,7 +2,7 @@ import { VERSION } from '../version.ts'
 import type { Command } from './command.ts'
 import { loadCommands } from './commands.ts'
 
-/** A flag, or a word, with what it means behind two blanks; and the further lines of what a flag means. */
+/** A flag, or a word, with what it means after two blanks; and the further lines of what a flag means. */
 const FLAG = /^ {2}(--\S.*?|[A-Z]+)(?: {2,})(\S.*)$/
 /** A line is at most so wide. */
 const WIDTH = 110

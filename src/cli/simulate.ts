@@ -30,7 +30,7 @@ from a seeded random walk. It begins to trade when something subscribes. Ctrl-C 
   --exit               end once the N trades are emitted and in the ledger
   --ledger FILE        append each emitted trade, one JSON line each
   --misbehave MODES    drop, stall, close, 401, 429 (with ws- in front: WebSocket only), drop:SECONDS,
-                       duplicate, out-of-order, garbage (with :SHARE behind, at most 1)
+                       duplicate, out-of-order, garbage (with :SHARE after, at most 1)
   --heartbeat SECONDS  between heartbeats (default: 30)
   --json               print the addresses as one JSON object
 

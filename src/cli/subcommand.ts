@@ -1,7 +1,7 @@
 import { TapelineError } from '../errors.ts'
 import type { Flags, Terminal } from './command.ts'
 
-/** What a word such as `list` or `create` stands for; `words` are those behind it. */
+/** What a word such as `list` or `create` stands for; `words` are those after it. */
 export type Subcommand = (flags: Flags, words: readonly string[], terminal: Terminal) => Promise<number>
 
 /** Runs the subcommand that the first word names; `fallback` where there is no word. Raises USAGE. */

@@ -34,7 +34,7 @@ export function requiredTopics(settings: TopicSettings): TopicSpec[] {
   ]
 }
 
-/** Whether a dynamic topic of ours could have this name: a ULID behind the prefix. */
+/** Whether a dynamic topic of ours could have this name: a ULID after the prefix. */
 export function isDynamicName({ dynamic }: PlatformNames, name: string): boolean {
   return name.startsWith(dynamic) && /^[0-9a-hjkmnp-tv-z]{26}$/.test(name.slice(dynamic.length))
 }

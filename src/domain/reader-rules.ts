@@ -30,7 +30,7 @@ export function isOfFormerOwner({ epochs }: ReaderMemory, { shard, epoch }: Reco
 }
 
 /**
- * Takes a record into the memory, and gives whether the record counts. One of a lower epoch behind a higher one does not count. Nor does one
+ * Takes a record into the memory, and gives whether the record counts. One of a lower epoch after a higher one does not count. Nor does one
  * whose position is not higher than the last of its fixed partition. A marker raises the epoch and never counts. A marker with a position
  * says that its fixed partition begins anew: the next record of the partition counts, whatever its position.
  */

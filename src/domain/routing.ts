@@ -58,7 +58,7 @@ export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
   readonly #markets = new Map<string, KnownMarket<Route>>()
   /** Stays at the oldest: a new iterator would pass by all that were deleted. */
   readonly #oldest = this.#markets.keys()
-  /** The latest changes, the last of them behind `#changed`. */
+  /** The latest changes, the last of them after `#changed`. */
   #changes: Change<Route>[] = []
   #changed = 0
 

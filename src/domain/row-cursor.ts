@@ -7,7 +7,7 @@ export const ROW_ORDERS = ['asc', 'desc'] as const
 export type RowOrder = (typeof ROW_ORDERS)[number]
 
 /**
- * A place between the rows of a market: behind one row, in either direction. It is where it is by what the row says, never by a
+ * A place between the rows of a market: after one row, in either direction. It is where it is by what the row says, never by a
  * count from an end, so that rows that arrive meanwhile move nothing.
  */
 export interface RowPosition {
@@ -49,7 +49,7 @@ export function pageOf<R extends Row>(
 }
 
 /** Rows from a position's own key on, in the order of the read, without those that were given already. */
-export function rowsBehind<R extends Row>(
+export function rowsAfter<R extends Row>(
   channel: RowChannel,
   found: readonly R[],
   { key, given }: RowPosition,

@@ -72,7 +72,7 @@ export function writeTradeBytes(to: RowWriter, value: Uint8Array): boolean {
   return true
 }
 
-/** The place behind an expected text; -1 where it does not stand there, or `at` is -1. */
+/** The place after an expected text; -1 where it does not stand there, or `at` is -1. */
 function after(value: Uint8Array, at: number, expected: Uint8Array): number {
   if (at < 0) return -1
   const { length } = expected

@@ -20,7 +20,7 @@ export const streamSchema = z
   .object({
     id: z.string().describe('Id of the lease: what a WebSocket subscribes to.'),
     app: z.string().describe('The application that owns it.'),
-    topic: z.string().describe('The dynamic topic behind it; equal requests share one.'),
+    topic: z.string().describe('Its dynamic topic; equal requests share one.'),
     spec: z
       .object({
         channel: z.enum(CHANNELS),
@@ -150,7 +150,7 @@ export const actorsSchema = z
     actors: z
       .array(
         z.object({
-          id: z.string().describe('Of an actor of another process: with `@` and the instance behind it.'),
+          id: z.string().describe('Of an actor of another process: with `@` and the instance after it.'),
           instance: z.string().describe('The process that it runs in.'),
           machine: z.enum(['producer', 'coordinator', 'consumerFixed', 'consumerDynamic']),
           state: z.string(),

@@ -74,11 +74,11 @@ export interface ReadPosition {
 
 /**
  * What one poll found in one partition. The parts of one partition come in the order in which they happened: what is told stands
- * behind the records before it and in front of those after it.
+ * after the records before it and in front of those after it.
  * - `records`: in order; `nextOffset` may be beyond the last record (control batches, compaction).
  * - `truncated`: retention has passed the position; reading goes on from `earliest`. Also where the log ends before the
  *   position (it lost its end in a power failure): `earliest` is then its end, below `position`.
- * - `undecodable`: a batch that nobody can read: its checksum is wrong, or what is in it has no known form. Reading goes on behind it.
+ * - `undecodable`: a batch that nobody can read: its checksum is wrong, or what is in it has no known form. Reading goes on after it.
  * - `deleted`: the topic is gone; the reader has dropped it.
  */
 export type PartitionFetch =

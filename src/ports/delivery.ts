@@ -9,7 +9,7 @@ export interface Connection {
   close(): void
 }
 
-/** Delivers dynamic topics to endpoints: the consumerDynamic machines behind it. */
+/** Delivers dynamic topics to endpoints, by consumerDynamic machines. */
 export interface Delivery {
   connect(app: string, endpoint: AppEndpoint): Connection
 }

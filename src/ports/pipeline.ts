@@ -50,7 +50,7 @@ export interface TopicRequest {
   readonly standing: boolean
 }
 
-/** Requests of one kind, with the position in the control topic behind them. */
+/** Requests of one kind, with the position in the control topic after them. */
 interface Requests<Kind, Request> {
   readonly kind: Kind
   readonly requests: readonly Request[]
@@ -112,11 +112,11 @@ export interface PreparedWrite extends PartitionWrite {
 /** A fixed batch ready to be written, with what was polled: where the database refuses a row, that is stored in halves. */
 export interface PreparedBatch extends Pick<Prepared, 'writes' | 'rows'>, Pick<FixedBatch, 'fetches'> {}
 
-/** Records of one dynamic topic that count, in order, with what a reader remembers behind them. */
+/** Records of one dynamic topic that count, in order, with what a reader remembers after them. */
 export interface StreamBatch {
   readonly topic: string
   readonly topicId: string
-  /** The offset of the first record that it covers, and the one behind the last. */
+  /** The offset of the first record that it covers, and the one after the last. */
   readonly from: number
   readonly next: number
   readonly after: ReaderMemory

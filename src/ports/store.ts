@@ -88,7 +88,7 @@ export interface RowQuery {
   readonly to?: number
   /** Without one the newest that match are read, and given with the oldest first. */
   readonly order?: RowOrder
-  /** Only what lies behind it in the order of the read. */
+  /** Only what lies after it in the order of the read. */
   readonly after?: RowPosition
   readonly limit: number
 }

@@ -91,7 +91,7 @@ function parseMode(text: string): Mode {
     return { kind: 'outage', name: outage, websocketOnly: prefix !== undefined }
   throw new TapelineError('USAGE', `${JSON.stringify(text)} is not a misbehaviour of the simulator`, {
     remedy:
-      'Modes are drop, stall, close, 401, 429 (with ws- in front: WebSocket only), drop:SECONDS, duplicate, out-of-order and garbage (with :SHARE behind, at most 1).',
+      'Modes are drop, stall, close, 401, 429 (with ws- in front: WebSocket only), drop:SECONDS, duplicate, out-of-order and garbage (with :SHARE after, at most 1).',
   })
 }
 

@@ -4,7 +4,7 @@ import type { Log } from '../ports/log.ts'
 import { type Simulator, startSimulator } from './simulator.ts'
 import type { LogLevel, SentError, ThreadOptions, ThreadReport, ThreadRequest } from './thread-messages.ts'
 
-/** The thread that `startSimulatorThread` starts: a simulator behind messages. */
+/** The thread that `startSimulatorThread` starts: a simulator that is run by messages. */
 
 function report(message: ThreadReport): void {
   parentPort?.postMessage(message)

@@ -1,6 +1,6 @@
 const CENSORED = '[redacted]'
 
-/** The key in an address, an authorization header, and a password behind its name. */
+/** The key in an address, an authorization header, and a password after its name. */
 const AFTER_ITS_NAME = /([?&](?:api_?)?key=|\bpassword=|\b(?:bearer|apikey) +)[^&\s"'\\]+/gi
 /** The password in an address, up to the last @ before the path: people forget to encode one. */
 const IN_ADDRESS = /(:\/\/[^\s/:@"'\\]*:)[^\s/"'\\]*@/g

@@ -16,7 +16,7 @@ before(async () => {
   scripts = { bash: bash ?? '', zsh: zsh ?? '' }
 })
 
-/** What bash offers behind a line that ends in the word that is typed. */
+/** What bash offers after a line that ends in the word that is typed. */
 async function offered(line: string): Promise<readonly string[]> {
   const words = line.split(' ')
   const script = `${scripts.bash}

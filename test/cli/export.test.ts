@@ -247,7 +247,7 @@ describe('tapeline export', () => {
         stopAt = asked.length + 2
         if (stopAt > 8) stopAt = 0
       }
-      assert.match(terminal.noted.join(), /going on behind \d rows/)
+      assert.match(terminal.noted.join(), /going on after \d rows/)
       const pages = ['A-USD 0', 'A-USD 1', 'A-USD 2', 'B-USD 0', 'B-USD 1', 'B-USD 2']
       assert.deepEqual([...new Set(asked)], pages)
       assert.ok(asked.length < 12, 'what is kept is not asked for again')

@@ -52,7 +52,7 @@ function follow(
 }
 
 describe('tail of a stream', () => {
-  test('a cut connection goes on behind the last batch that was printed', async (t) => {
+  test('a cut connection goes on after the last batch that was printed', async (t) => {
     const { asked, address } = await gateway(t, (socket, { cursor }, connection) => {
       send(socket, { op: 'subscribed', topic: 'app.t', cursor: cursor ?? 'c0' })
       if (connection === 1) {

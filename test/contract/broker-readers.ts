@@ -250,7 +250,7 @@ export function describeReaders(open: OpenBroker): void {
     const [reader, witness] = [await broker.openReader(deadline()), await broker.openReader(deadline())]
     await witness.assign([{ topic, partition: 0, offset: 0 }], deadline())
     for (let end = 0; end < 30; ) {
-      // The reader stands beyond the end; what is written meanwhile comes behind the word of that.
+      // The reader stands beyond the end; what is written meanwhile comes after the word of that.
       await reader.assign([{ topic, partition: 0, offset: end + 100 }], deadline())
       for (let n = 0; n < 3; n++, end += 2)
         await broker.publish([{ topic, partition: 0, records: numbered(end, end + 2) }], deadline())
@@ -315,11 +315,11 @@ export function describeReaders(open: OpenBroker): void {
       assert.match(reason, /checksum|format/)
       assert.ok(Buffer.from(bytes).includes('poilt!'), 'the bytes are those of the batch')
     }
-    // From behind it, and from within it.
+    // From after it, and from within it.
     await reader.assign([{ topic, partition: 0, offset: 6 }], deadline())
-    const behind = await pollUntil(reader, (all) => recordsOf(all).length >= 4)
+    const rest = await pollUntil(reader, (all) => recordsOf(all).length >= 4)
     assert.deepEqual(
-      behind.map(({ kind }) => kind).filter((kind) => kind !== 'records'),
+      rest.map(({ kind }) => kind).filter((kind) => kind !== 'records'),
       [],
     )
     await reader.assign([{ topic, partition: 0, offset: 5 }], deadline())

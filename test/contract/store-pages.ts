@@ -74,7 +74,7 @@ export function describePages(store: () => Store): void {
     ] as const) {
       const query = { symbol, order, limit: 2 }
       const first = pageOf('trade', await store().trades({ ...query, limit: 3 }, deadline()), query)
-      // One before the place that was read to, one behind it.
+      // One before the place that was read to, one after it.
       await storeRows(store(), segment('trade', (order === 'asc' ? [1, 7] : [9, 3]).map(at)))
       assert.ok(first.next)
       const rest = await store().trades({ ...query, limit: 100, after: first.next }, deadline())

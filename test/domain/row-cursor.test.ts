@@ -7,7 +7,7 @@ import {
   pageOf,
   type RowOrder,
   type RowPosition,
-  rowsBehind,
+  rowsAfter,
 } from '../../src/domain/row-cursor.ts'
 import type { StoredRow } from '../../src/domain/stored-rows.ts'
 import { isoMicros } from '../../src/domain/time.ts'
@@ -31,7 +31,7 @@ function read(table: readonly Trade[], order: RowOrder, limit: number, after?: R
   const rows = table.toSorted((a, b) => sign * at(a).localeCompare(at(b)))
   if (after === undefined) return rows.slice(0, limit)
   const from = rows.filter((row) => sign * at(row).localeCompare(place(after.key)) >= 0)
-  return rowsBehind('trade', from, after).slice(0, limit)
+  return rowsAfter('trade', from, after).slice(0, limit)
 }
 
 test(`pages give every row once, in both directions, also rows that are alike (seed ${SEED})`, () => {
@@ -59,7 +59,7 @@ test(`pages give every row once, in both directions, also rows that are alike (s
         if (next === undefined) break
         assert.deepEqual(decodeRowCursor(encodeRowCursor('trade:X', next), 'trade', 'trade:X'), next)
         after = next
-        // What arrives behind the position is seen, what arrives before it is not: nothing else moves.
+        // What arrives after the position is seen, what arrives before it is not: nothing else moves.
         const arrived = later.pop()
         if (arrived !== undefined) {
           const row = trade(arrived)

@@ -26,7 +26,7 @@ export function blocksOf(page: string): readonly Block[] {
   }))
 }
 
-/** The commands of a block: each line of `sh`, and in `console` those behind a prompt, with what they show. */
+/** The commands of a block: each line of `sh`, and in `console` those after a prompt, with what they show. */
 export function stepsOf({ language, lines }: Block): readonly Step[] {
   if (language === 'sh') return lines.map((command) => ({ command, shown: [] }))
   if (language !== 'console') return []
@@ -72,7 +72,7 @@ export interface Running {
 }
 
 export interface PageShell {
-  /** Runs lines in a shell in the checkout, behind those that set it up. */
+  /** Runs lines in a shell in the checkout, after those that set it up. */
   shell(...lines: readonly string[]): Running
   /** Runs a command until its output has every line that is shown, in their order; what goes on by itself is ended then. Gives it. */
   run(step: Step): Promise<string>

@@ -79,7 +79,7 @@ describe('the quick start on servers', requireServer(kafkaMissing() ?? postgresM
     return written
   }
 
-  test('every line of its part runs, and what is said behind them holds', async () => {
+  test('every line of its part runs, and what is said after them holds', async () => {
     const [, part = ''] = PART.exec(page) ?? []
     const file = blocksOf(part).find(({ language }) => language === 'yaml')
     assert.ok(file, 'the part has a file')

@@ -80,7 +80,7 @@ describe('the quick start', () => {
       if (own[i] !== undefined && !ids.has(id)) ids.set(id, own[i])
   }
 
-  test('npm start and each command behind it give what the page shows', async (t) => {
+  test('npm start and each command after it give what the page shows', async (t) => {
     await start()
     const count = async (): Promise<number> => {
       const body = JSON.stringify({ sql: 'select count(distinct (exchange, symbol)) as n from trades' })

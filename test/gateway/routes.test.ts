@@ -104,7 +104,7 @@ describe('GET /v1/topics/{name}/records', () => {
     )
   })
 
-  test('offsets that nobody can read are named, and next goes on behind them', async (t) => {
+  test('offsets that nobody can read are named, and next goes on after them', async (t) => {
     const { url, broker } = await startPlatform(t)
     broker.add(
       'app.01',

@@ -59,7 +59,7 @@ describe('/v1/streams', () => {
     assert.equal(new Set(answers.map((answer) => answer.json()['id'])).size, 50)
   })
 
-  test('the WebSocket address is the one the caller reaches, also behind TLS', async (t) => {
+  test('the WebSocket address is the one the caller reaches, also through a proxy that ends TLS', async (t) => {
     const { url } = await startPlatform(t, { keys: [{ name: 'alice', key: 'k1' }] })
     const headers = { authorization: 'Bearer k1', host: 'feed.example:443', 'x-forwarded-proto': 'https' }
     const answer = await post(`${url}/v1/streams`, { channel: 'trade', symbols: ['*'] }, headers)

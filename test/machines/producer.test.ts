@@ -174,7 +174,7 @@ describe('a request for a topic', () => {
     ])
   })
 
-  test('that stays open waits behind streams', async () => {
+  test('that stays open waits after streams', async () => {
     const { go } = await walk('producer', ...asking, answered('standing', 'open'), pass(5_000), notify)
     const went = await go(fetchedNothing, published, derived)
     assert.equal(went.at(-3), 'idle PUBLISH_DYNAMIC publishingDynamic')

@@ -90,7 +90,7 @@ export class Application {
     this.request = parseStreamRequest(request)
   }
 
-  /** The cursor behind all that it got. */
+  /** The cursor after all that it got. */
   get cursor(): string | undefined {
     return this.#isNew ? undefined : this.parts.at(-1)?.cursor
   }

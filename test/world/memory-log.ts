@@ -18,7 +18,7 @@ export interface LostEnd {
 /** A batch whose bytes on the disk are not what was written: no reader can make anything of it. */
 export interface RottenBatch {
   readonly from: number
-  /** The first offset behind it. */
+  /** The first offset after it. */
   readonly to: number
   readonly bytes: Uint8Array
 }
@@ -81,18 +81,18 @@ export class MemoryPartition {
     this.#rotsNext = true
   }
 
-  /** What is rotten at an offset or behind it. */
+  /** What is rotten at an offset or after it. */
   rottenFrom(offset: number): RottenBatch | undefined {
     return this.rotten.find(({ to }) => to > offset)
   }
 
-  /** What a transaction leaves behind its records. */
+  /** What a transaction leaves after its records. */
   appendControl(): void {
     this.end++
     this.#notify()
   }
 
-  /** Records from an offset on, as far as they were not removed; none where it is rotten, nor behind such a place. */
+  /** Records from an offset on, as far as they were not removed; none where it is rotten, nor after such a place. */
   from(offset: number, most: number): readonly StoredRecord[] {
     let low = 0
     let high = this.records.length
@@ -126,8 +126,8 @@ export class MemoryPartition {
     this.lostEnds.push({ from: this.end, to, records })
     this.records = this.records.filter((record) => !isLost(record))
     this.archive = this.archive.filter((record) => !isLost(record))
-    this.#batches = this.#batches.filter(({ to: behind }) => behind <= this.end)
-    this.rotten = this.rotten.filter(({ to: behind }) => behind <= this.end)
+    this.#batches = this.#batches.filter(({ to }) => to <= this.end)
+    this.rotten = this.rotten.filter(({ to }) => to <= this.end)
     this.#notify()
   }
 

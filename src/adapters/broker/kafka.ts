@@ -45,7 +45,7 @@ const CLOSE_MS = 3_000
 
 function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): Broker {
   const topics = new Topics(cluster, view, settings.replication)
-  // Heartbeats and requests do not wait behind a large batch of data.
+  // Heartbeats and requests do not wait for a large batch of data to go first.
   const senders = {
     data: new IdempotentSender(settings, view),
     control: new IdempotentSender(settings, view),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type RowPosition, rowsBehind } from '../../domain/row-cursor.ts'
+import { type RowPosition, rowsAfter } from '../../domain/row-cursor.ts'
 import {
   columnsOf,
   type RowChannel,
@@ -12,7 +12,7 @@ import type { CandleQuery, RowQuery } from '../../ports/store.ts'
 import { bucketMicros, type CandleSource, computedCandles, sourceCandles } from './candle-sources.ts'
 import { readError } from './database-errors.ts'
 import { marketTimes } from './market-times.ts'
-import { behindOrAt, orderBy } from './row-order.ts'
+import { atOrAfter, orderBy } from './row-order.ts'
 import { literal, type SqlParameter, type SqlSession } from './session.ts'
 import { hypertableId, type Layout, readInWindows, type TimeWindow } from './time-windows.ts'
 import { readRows } from './values.ts'
@@ -137,11 +137,11 @@ async function read<C extends RowChannel>(
     const found = await readInWindows(session, layout, wanted, async (window, most) => {
       const { select, time } = above !== undefined && window.low >= above.low ? above : source
       const { where, parameters } = conditions(query, time, window)
-      const behind = after === undefined ? '' : `where ${behindOrAt(channel, after, order, parameters)}`
-      const sql = `select * from (${select(where)}) r ${behind} order by ${orderBy(channel, order)} limit ${most}`
+      const rest = after === undefined ? '' : `where ${atOrAfter(channel, after, order, parameters)}`
+      const sql = `select * from (${select(where)}) r ${rest} order by ${orderBy(channel, order)} limit ${most}`
       return ROWS[channel].parse(readRows(await session.rows(sql, parameters)).rows)
     })
-    const rows = after === undefined ? found : rowsBehind(channel, found, after)
+    const rows = after === undefined ? found : rowsAfter(channel, found, after)
     const page = rows.slice(0, limit)
     return query.order === undefined ? page.reverse() : page
   } catch (error) {

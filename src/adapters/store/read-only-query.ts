@@ -12,7 +12,7 @@ export interface ReadOnlyQuery {
 }
 
 const MAX_BYTES = 64 * 1024 * 1024
-/** How long a statement may wait for a lock: whoever changes the schema is not to be queued behind. */
+/** How long a statement may wait for a lock: whoever changes the schema must not wait in line after it. */
 const LOCK_MS = 2000
 
 /** Statements whose answers may be of any size; and those that answer at once and briefly. */

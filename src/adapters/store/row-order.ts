@@ -47,8 +47,8 @@ export function orderBy(channel: RowChannel, order: RowOrder): string {
     .join(', ')
 }
 
-/** A condition for a position's own rows and those behind it; its values are added to the parameters. */
-export function behindOrAt(
+/** A condition for a position's own rows and those after it; its values are added to the parameters. */
+export function atOrAfter(
   channel: RowChannel,
   { key }: RowPosition,
   order: RowOrder,

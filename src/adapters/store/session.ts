@@ -58,7 +58,7 @@ export class DatabaseError extends Error {
   }
 }
 
-/** The connection, or the database behind it, has ended; nothing more comes of this session. */
+/** The connection, or its database, has ended; nothing more comes of this session. */
 export class SessionLostError extends Error {
   override readonly name = 'SessionLostError'
 }

@@ -95,7 +95,7 @@ export function advancedClaims(plan: WritePlan): readonly Claim[] {
   return plan.advances.map(({ claim, next, memory }) => ({ ...claim, nextOffset: next, memory }))
 }
 
-/** Statements in front of the rows of a transaction, and behind them. */
+/** Statements in front of the rows of a transaction, and after them. */
 export interface Around {
   readonly before: string
   readonly after: string

@@ -10,11 +10,11 @@ export type Row = Readonly<Record<string, unknown>>
 /** Writes rows to an output in one format. */
 export interface RowWriter {
   write(rows: readonly Row[]): Promise<void>
-  /** What stands behind the last row. The output is not finished by it. */
+  /** What stands after the last row. The output is not finished by it. */
   end(): Promise<void>
 }
 
-/** `isBegun`: the output goes on behind rows that are there. */
+/** `isBegun`: the output goes on after rows that are there. */
 type Format = (channel: RowChannel, output: Pick<Output, 'write'>, isBegun?: boolean) => RowWriter
 
 /** Each format by its name, which is also how files of it end. */
@@ -111,7 +111,7 @@ function toParquet({ kind }: Column, value: unknown): unknown {
   return value === null || value === undefined ? null : PARQUET[kind].from(value)
 }
 
-/** Bytes of one group of rows at a time: the library asks for the flush behind each, and waits for it. */
+/** Bytes of one group of rows at a time: the library asks for the flush after each, and waits for it. */
 class FlushedBytes extends ByteWriter {
   readonly #output: Pick<Output, 'write'>
 

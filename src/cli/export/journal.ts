@@ -15,7 +15,7 @@ const stateSchema = z.object({
   asked: z.string(),
   selection: selectionSchema,
   symbols: z.array(z.string()),
-  /** The page that comes next; null behind the last. */
+  /** The page that comes next; null after the last. */
   place: z.object({ symbol: z.string(), cursor: z.string().optional() }).nullable(),
   rows: z.number(),
   /** How much of the file holds whole pages up to there. */

@@ -26,9 +26,9 @@ export interface RowSource {
 
 /** Rows of one symbol after another, page by page. A page that could not be read is read by the next call. */
 export interface Pages {
-  /** Undefined behind the last. */
+  /** Undefined after the last. */
   next(signal: AbortSignal): Promise<readonly Row[] | undefined>
-  /** The page that `next` reads; undefined behind the last. */
+  /** The page that `next` reads; undefined after the last. */
   readonly place: Place | undefined
 }
 

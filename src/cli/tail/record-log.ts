@@ -106,7 +106,7 @@ export function brokerLog(log: LogReader): RecordLog & { close(): Promise<void> 
       }
       switch (fetch.kind) {
         case 'records':
-          // What came behind it is read again.
+          // What came after it is read again.
           known.next = others.length === 0 ? fetch.nextOffset : undefined
           return {
             next: fetch.nextOffset,

@@ -145,7 +145,7 @@ function viewOf(desk: StreamDesk, lease: Lease, request: FastifyRequest): z.outp
   }
 }
 
-/** The address of the WebSocket as the caller reaches us, also behind a proxy that ends TLS. */
+/** The address of the WebSocket as the caller reaches us, also through a proxy that ends TLS. */
 function socketAddress({ headers, host }: FastifyRequest): string {
   const scheme = headers['x-forwarded-proto'] === 'https' ? 'wss' : 'ws'
   return `${scheme}://${host}${SOCKET_ROUTE}`

@@ -194,7 +194,7 @@ interface FoundRecords {
 function mergeFetches(fetches: readonly PartitionFetch[], offset: number): FoundRecords {
   let found: FoundRecords = { records: [], undecodable: [], nextOffset: offset, endOffset: offset }
   for (const fetch of fetches) {
-    // What was found in front of a hole is an answer; whoever goes on behind it hears of the hole.
+    // What was found in front of a hole is an answer; whoever goes on after it hears of the hole.
     const isHole = fetch.kind === 'truncated' || fetch.kind === 'deleted'
     if (isHole && found.nextOffset > offset) return found
     switch (fetch.kind) {

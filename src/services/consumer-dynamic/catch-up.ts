@@ -117,7 +117,7 @@ async function learn(
   return memory
 }
 
-const GONE = 'the history behind the cursor is gone: retention has removed it'
+const GONE = 'the history after the cursor is gone: retention has removed it'
 const UNREADABLE = 'records in front of this place cannot be read'
 const LOST_END = 'the log lost its end'
 const OTHER = 'the log has lost its end, and others came in its place: what lies before this place may be new'

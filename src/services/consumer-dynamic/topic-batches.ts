@@ -7,7 +7,7 @@ const MOST_EVENTS = 1_000
 
 /**
  * Cuts what was polled of a dynamic topic into batches, leaving out what does not count (R4, R8). `memory` is what the reader
- * remembers in front of it, and is brought up to what lies behind it.
+ * remembers in front of it, and is brought up to what lies after it.
  */
 export function toTopicBatches(
   fetch: PartitionFetch & { kind: 'records' },

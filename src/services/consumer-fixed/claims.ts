@@ -25,7 +25,7 @@ export interface Claims {
   readonly size: number
   /** Claims what the group gave and is not held; a poll under way ends with what it has. */
   ensure(signal: AbortSignal): Promise<void>
-  /** What lies behind the positions of the reader; where a partition was claimed it begins at the database's offset. */
+  /** What lies after the positions of the reader; where a partition was claimed it begins at the database's offset. */
   poll(options: PollOptions, signal: AbortSignal): Promise<readonly FixedFetch[]>
   get(topic: string, partition: number): Claim | undefined
   /** Takes note of claims that a write has advanced. */

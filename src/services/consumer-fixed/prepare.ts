@@ -128,7 +128,7 @@ export class Preparation {
     this.#consumer.raiseAlert(`undecodable:${topic}:${partition}`, 'BATCH_UNDECODABLE', detail)
   }
 
-  /** What comes behind this place of the batch is left out, and read again from the claim. */
+  /** What comes after this place of the batch is left out, and read again from the claim. */
   #tear(rows: PartitionRows, { topic, partition }: TopicPartition): void {
     rows.isTorn = true
     this.#torn.push({ topic, partition })

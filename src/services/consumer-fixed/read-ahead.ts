@@ -45,7 +45,7 @@ export function createReadAhead(
     const preparation = new Preparation(consumer, claimOf)
     const fetches: FixedFetch[] = []
     let records = 0
-    /** How much lies behind what was read, by partition, as far as the polls have told. */
+    /** How much lies after what was read, by partition, as far as the polls have told. */
     const left = new Map<string, number>()
     const isBehind = (): boolean => [...left.values()].some((count) => count > 0)
     const poll = async (waitMs: number): Promise<boolean> => {
@@ -62,7 +62,7 @@ export function createReadAhead(
 
     const gatherMore = async (): Promise<void> => {
       // Without load the batch waits a little for company. With a backlog more is on its way already: a pause would hold up
-      // what comes behind it, and a small batch costs a transaction like a large one.
+      // what comes after it, and a small batch costs a transaction like a large one.
       if (records < maxRecords / 10 && !isBehind()) {
         await delay(lingerMs, stop.signal)
         await poll(0)

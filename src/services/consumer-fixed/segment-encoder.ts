@@ -12,7 +12,7 @@ import { chunkCount, joinSpreads, MOST_CHUNKS, NO_CHUNKS } from './chunk-spread.
 interface EncoderOptions {
   readonly channel: StoredChannel
   readonly memory: RowMemory
-  /** What a reader remembers behind the last record. */
+  /** What a reader remembers after the last record. */
   readonly reader: ReaderMemory
   /** The event time that a chunk of the table spans at the least. */
   readonly chunkMicros: number

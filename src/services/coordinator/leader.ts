@@ -37,7 +37,7 @@ export interface Leader {
    */
   lead(signal: AbortSignal): Promise<boolean>
   /**
-   * Writes records and tombstones in one transaction; resolves with the registry's offset behind them, when the view of this
+   * Writes records and tombstones in one transaction; resolves with the registry's offset after them, when the view of this
    * process holds them. A failure ends this leadership; FENCED says that another process leads now.
    */
   write(

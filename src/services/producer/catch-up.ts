@@ -215,7 +215,7 @@ async function readPiece(
     return [
       {
         route,
-        // A hole stands in front of the first record behind it.
+        // A hole stands in front of the first record after it.
         records: [...beginning, ...latest, ...[...markers, ...own].toSorted((a, b) => a.offset - b.offset)],
         done() {
           progress.behind = next < goal ? next : undefined
@@ -255,7 +255,7 @@ function deriveFor(
   return { derived, end: whole }
 }
 
-/** Fixed records that are gone for good: `to` is the first one behind them. */
+/** Fixed records that are gone for good: `to` is the first one after them. */
 interface Hole {
   readonly from: number
   readonly to: number

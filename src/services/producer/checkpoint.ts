@@ -56,7 +56,7 @@ const checkpointSchema = z.object({
   registryOffset: z.number().int(),
   /** Per channel: everything before is derived into every covered stream that is not in `behind`. */
   positions: positionsSchema,
-  /** Per channel: the highest epoch before the position; records of a lower one behind it count for nobody. */
+  /** Per channel: the highest epoch before the position; records of a lower one after it count for nobody. */
   epochs: z.partialRecord(z.enum(CHANNELS), z.number().int()),
   /** Per channel: the topic that the position is one of. Left out by versions that did not know. */
   logs: z.partialRecord(z.enum(CHANNELS), logSchema).optional(),

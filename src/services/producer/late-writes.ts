@@ -11,7 +11,7 @@ interface Between {
 
 /**
  * Whether all that lies in a range is of lower epochs: a former owner stood still, or its request was late on its way. That counts for no
- * reader, and the owner goes on behind it (R8).
+ * reader, and the owner goes on after it (R8).
  */
 export async function isOfFormerOwners(
   broker: Broker,

@@ -71,7 +71,7 @@ export async function prepareTopics(
 
 /**
  * Whether a topic may hold records of a shard: its stream started before this owner's marker, or was there before this owner, or this owner does
- * not know what became of its own. Where the fixed topic has lost its end one of before starts behind the marker all the same.
+ * not know what became of its own. Where the fixed topic has lost its end one of before starts after the marker all the same.
  */
 function mayHold(route: Route, shard: Shard): boolean {
   if (route.progress.get(shard.k)?.sentAt !== undefined) return true

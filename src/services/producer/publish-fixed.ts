@@ -189,7 +189,7 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
     }
   }
 
-  /** Goes on behind what former owners wrote late. */
+  /** Goes on after what former owners wrote late. */
   const passLateWrites = async ({ shard, channel, baseOffset }: Sent, signal: AbortSignal): Promise<void> => {
     const tail = shard.tails[channel]
     if (baseOffset <= tail.expected) return

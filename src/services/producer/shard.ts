@@ -23,7 +23,7 @@ export interface PublishedRecord {
 
 /** What the owner of a shard knows of its partition of one fixed topic. */
 export interface Tail {
-  /** Where this owner's marker lies; what is behind it was published under this epoch or is not ours. */
+  /** Where this owner's marker lies; what is after it was published under this epoch or is not ours. */
   readonly marker: number
   /** Where owners begin, each of a higher epoch than the one before, as far as the take-over has read, or its checkpoint says. */
   readonly owners: { readonly epoch: number; readonly offset: number }[]
@@ -127,7 +127,7 @@ export class Shard {
 
   /**
    * The highest epoch among the records before `derivedTo`: this owner's own only once it has derived beyond its marker. Until then
-   * records of former owners lie behind that position, and the next owner must still count them.
+   * records of former owners lie after that position, and the next owner must still count them.
    */
   epochBefore(channel: Channel): number {
     const { derivedTo, marker } = this.tails[channel]

@@ -182,14 +182,14 @@ async function readTails(
     }),
   )
   /** Streams that the checkpoint had further back are behind now, and find the hole when they read on. */
-  const leaveHole = (topic: string, partition: number, behind: number): void => {
+  const leaveHole = (topic: string, partition: number, next: number): void => {
     const { channel, entry } = find(topic, partition)
     if (channel === undefined || entry === undefined) return
     const tail = entry.shard.tails[channel]
-    if (behind <= tail.derivedTo) return
-    if (channel === 'trade') entry.goneBefore = behind
+    if (next <= tail.derivedTo) return
+    if (channel === 'trade') entry.goneBefore = next
     tail.pending = []
-    tail.derivedTo = behind
+    tail.derivedTo = next
   }
   await readRanges(
     broker,

@@ -45,7 +45,7 @@ export function openFolderLog(config: Config): Promise<LogReader> {
   return openLogReadOnly(join(config.data, 'broker'))
 }
 
-/** What it is opened for: for the platform, or for one command that nobody waits behind. */
+/** What it is opened for: for the platform, or for one command that nobody waits for. */
 interface FolderStoreUse {
   readonly alone?: true
   readonly mustExist?: true

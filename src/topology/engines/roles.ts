@@ -14,7 +14,7 @@ export function usesFolder(config: Config): boolean {
 /**
  * Refuses roles that could never work, since an embedded engine is in reach of one process only. Without a producer and a
  * coordinator in that process nothing would ever enter an embedded log, and no stream would ever be made. An embedded database
- * behind a Kafka broker must have the process that fills it as the one that serves it. Raises CONFIG_INVALID.
+ * beside a Kafka broker must be filled by the process that serves it. Raises CONFIG_INVALID.
  */
 export function refuseLonelyRoles({ roles, broker, store }: Config): void {
   const lacking = (needed: readonly Config['roles'][number][]): string =>

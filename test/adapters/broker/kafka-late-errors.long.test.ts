@@ -104,7 +104,7 @@ describe(`errors that come after the append (seed ${SEED})`, requireServer(kafka
         const publishing: Promise<unknown>[] = []
         for (const text of texts) {
           publishing.push(broker.publish([entry(topic, text, shared ? { shared } : {})], deadline()))
-          // What is published meanwhile waits behind a batch that is sent again.
+          // What is published meanwhile waits after a batch that is sent again.
           await delay(random() * 20)
         }
         await Promise.all(publishing)

@@ -134,7 +134,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     await reader.close(deadline())
   })
 
-  test('that a topic is gone is told behind all that was fetched of it', async (t) => {
+  test('that a topic is gone is told after all that was fetched of it', async (t) => {
     const broker = await openKafkaFor(t, kafka.bootstrap)
     const topic = await makeTopic(broker, 3)
     const positions = [0, 1, 2].map((partition) => ({ topic, partition, offset: 0 }))

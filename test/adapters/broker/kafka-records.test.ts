@@ -175,9 +175,9 @@ test('whatever byte of a batch is wrong, the batches beside it are read, and it 
         // It may have been spoilt on its way: what lies in front of it is taken, and the rest asked for again.
         const early = new FetchedBatches(fetched, 0, false)
         // A length that is too large looks like the end of what was fetched.
-        assert.equal(early.behind, a)
+        assert.equal(early.end, a)
         const again = new FetchedBatches({ ...fetched, bytes: bytes.subarray(front.length) }, a, false)
-        assert.deepEqual([again.isCut, again.behind, again.isDone], [true, a, true])
+        assert.deepEqual([again.isCut, again.end, again.isDone], [true, a, true])
 
         const last = new FetchedBatches({ ...fetched, bytes: bytes.subarray(front.length) }, a, true)
         const read: StoredRecord[] = []

@@ -118,7 +118,7 @@ describe('sending to Kafka', requireServer(kafkaMissing()), () => {
       return true
     })
     const after = (await readToEnd(broker, topic)).slice(texts.length).map(textOf)
-    assert.deepEqual(after, ['before'], 'what is in front of it, and nothing behind it')
+    assert.deepEqual(after, ['before'], 'what is in front of it, and nothing after it')
     const [ack] = await publish(['next'])
     assert.equal(ack?.baseOffset, texts.length + 1)
   })

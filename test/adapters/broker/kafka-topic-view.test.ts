@@ -25,7 +25,7 @@ function pass(view: TopicView, clock: { now: number }, from: number, hours: numb
   }
 }
 
-test('topics that others delete leave nothing behind, and those in use stay', async () => {
+test('topics that others delete leave nothing, and those in use stay', async () => {
   const clock = { now: 0 }
   const view = new TopicView(() => clock.now)
   view.update([topic('trades')])

@@ -65,7 +65,7 @@ function open(t: TestContext, service: Service, symbols: readonly string[], chan
 }
 
 describe('Coinbase', () => {
-  test('a trade behind a hole comes within a second or two, although nothing else does, and says what it follows', async (t) => {
+  test('a trade after a hole comes within a second or two, although nothing else does, and says what it follows', async (t) => {
     const { service, source } = await start(t, ['SKL-BTC'])
     await pull(source, 'it connects', (all) => changesOf(all).length === 1)
     service.send(MATCH, { ...MATCH, trade_id: MATCH.trade_id + 3 })

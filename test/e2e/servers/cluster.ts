@@ -37,7 +37,7 @@ export interface ClusterOptions {
   readonly onUnexpectedEnd?: (name: string, how: number | NodeJS.Signals | null) => void
 }
 
-/** Kafka and PostgreSQL behind proxies, a simulator with a ledger, and processes with roles; all end with this process. */
+/** Kafka and PostgreSQL through proxies, a simulator with a ledger, and processes with roles; all end with this process. */
 export interface Cluster {
   readonly folder: string
   /** Where the processes' logs are. */
@@ -173,7 +173,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
 
 type Servers = Pick<Cluster, 'kafka' | 'kafkaCluster' | 'brokerLinks' | 'postgres'>
 
-/** Starts database and brokers, each broker behind a proxy to which it sends those who come through one. What ends them goes to `closing`. */
+/** Starts database and brokers, each broker through a proxy to which it sends those who come through one. What ends them goes to `closing`. */
 async function openServers(
   { brokers = 1, rewrite, postgresBinaries }: ClusterOptions,
   closing: (() => Promise<unknown>)[],

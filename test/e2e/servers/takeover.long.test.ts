@@ -23,7 +23,7 @@ const OUTAGE_MS = Number(process.env['TAPELINE_OUTAGE'] ?? 10) * 1_000
 const TAKEN_OVER_MS = 60_000
 /** So many trades are written at once by a consumer that is to be caught in the middle: more than one piece of data on its way. */
 const BACKLOG = 6_000
-/** The link of the database stands still behind a piece of data of this size: rows follow it. */
+/** The link of the database stands still after a piece of data of this size: rows follow it. */
 const PIECE_BYTES = 32_768
 
 const ROLES = {
@@ -210,8 +210,8 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
     await untilStored(cluster, TAKEN_OVER_MS)
     const link = cluster.databaseLink('consumer-1')
     const backlog = await beginBacklog(cluster)
-    const behind = (await cluster.simulator.stats()).emitted + BACKLOG
-    await until('many rows wait', async () => (await cluster.simulator.stats()).emitted > behind)
+    const enough = (await cluster.simulator.stats()).emitted + BACKLOG
+    await until('many rows wait', async () => (await cluster.simulator.stats()).emitted > enough)
     link.stallBehind(PIECE_BYTES)
     await backlog.release()
     await until('it is in the middle of a write', async () => (await writersWaitingForRows(cluster)) > 0)

@@ -25,7 +25,7 @@ export class Client {
   readonly messages: AppMessage[] = []
   /** The numbers that came, by stream. */
   readonly got = new Map<string, number[]>()
-  /** The cursor behind the last message of each stream. */
+  /** The cursor after the last message of each stream. */
   readonly cursors = new Map<string, string>()
   readonly endpoint: AppEndpoint & { pendingBytes: number } = {
     id: 'client',

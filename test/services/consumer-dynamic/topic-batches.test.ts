@@ -80,7 +80,7 @@ describe('batches of a dynamic topic', () => {
     )
   })
 
-  test('a frame has the values as they are, from where an application has not had them, and a cursor behind the batch', () => {
+  test('a frame has the values as they are, from where an application has not had them, and a cursor after the batch', () => {
     const { batches } = batchesOf([event(0, 5), event(1, 6), event(2, 7)], 0, 3)
     const [batch] = batches
     assert.ok(batch)

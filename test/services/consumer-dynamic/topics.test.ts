@@ -109,7 +109,7 @@ test('a topic that others made anew is told as reset; nothing of it is delivered
   assert.deepEqual(resuming.client.ops('lease-app.one'), ['subscribed', 'reset', 'end'])
 })
 
-test('a socket that leaves while its topic is opened leaves nothing behind, and ends no other wait', async (t) => {
+test('a socket that leaves while its topic is opened leaves nothing, and ends no other wait', async (t) => {
   const world = await setUp(t)
   const { state } = world
   await world.makeStreams(['app.one'])

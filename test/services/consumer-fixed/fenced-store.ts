@@ -27,7 +27,7 @@ export class FencedStore implements WrittenStore {
   /** Every transaction: its partitions, and how many rows. */
   readonly transactions: { readonly partitions: readonly string[]; readonly rows: number }[] = []
   isAway = false
-  /** Called in front of each transaction and behind it; may wait or throw. */
+  /** Called in front of each transaction and after it; may wait or throw. */
   before: (writes: readonly PartitionWrite[]) => Promise<void> = async () => {}
   after: (writes: readonly PartitionWrite[]) => Promise<void> = async () => {}
   mostAtOnce = 0

@@ -90,7 +90,7 @@ test('partitions go over the lanes at once, and what a lane has acknowledged is 
     // The transaction of the lane with partition 0 is committed, but its answer never comes.
     if (failures > 0 && writes.some((write) => isTradeWrite(write) && write.claim.partition === 0)) {
       failures--
-      throw new TapelineError('STORE_UNAVAILABLE', 'the connection broke behind the commit')
+      throw new TapelineError('STORE_UNAVAILABLE', 'the connection broke after the commit')
     }
   }
   const consumer = await world.start()

@@ -15,7 +15,7 @@ const PLACE = { topic: TOPICS.trade, topicId: 'id', partition: 0 }
 const CLAIM: Claim = { ...PLACE, fence: 1, nextOffset: 0, memory: emptyMemory() }
 const MOST = 100
 
-/** A poll found so many records from an offset on, and so many more lie behind them. */
+/** A poll found so many records from an offset on, and so many more lie after them. */
 function fetched(from: number, count: number, behind = 0): FixedFetch {
   const records = Array.from({ length: count }, (_, i) => ({
     ...{ ...tradeRecord(0, `t${from + i}`), offset: from + i, timestamp: 0 },
@@ -54,7 +54,7 @@ function setUp(
   return { ahead, polls, state, left }
 }
 
-test('a small batch waits for company once, one with a backlog behind it is read to its full size', async (t) => {
+test('a small batch waits for company once, one with a backlog after it is read to its full size', async (t) => {
   const { ahead, polls } = setUp(t, [fetched(0, 2), fetched(2, 3)])
   const small = await ahead.take(NEVER)
   assert.deepEqual([small.records, small.prepared.rows], [5, 5])

@@ -6,7 +6,7 @@ import type { FixedFetch } from '../../../src/ports/pipeline.ts'
 import { storeInHalves } from '../../../src/services/consumer-fixed/store-in-halves.ts'
 import { SEED } from '../../seed.ts'
 
-/** Records 10, 11, ...; the fetch began before the first, and ends behind what follows the last. */
+/** Records 10, 11, ...; the fetch began before the first, and ends after what follows the last. */
 function fetchOf(count: number): FixedFetch {
   const records = Array.from({ length: count }, (_, i) => ({
     ...{ offset: 10 + i, key: null, value: null, timestamp: 0 },

@@ -43,7 +43,7 @@ test('a batch that nobody can read is one dead letter and one gap, and everythin
   assert.equal(bytes.length, letter.size)
   for (let i = 0; i < 3; i++) assert.ok(bytes.includes(`poilt-${i}`), 'its bytes are all there')
 
-  // What comes later, and whoever comes later, goes on behind it.
+  // What comes later, and whoever comes later, goes on after it.
   await first.leave()
   await world.publish(40)
   await world.start()

@@ -38,7 +38,7 @@ const quotes = (...bids: number[]) => ({
   }),
 })
 
-/** Its checkpoint is written: what comes next is behind it. */
+/** Its checkpoint is written: what comes next is after it. */
 async function checkpoint({ services, clock }: Producer): Promise<void> {
   await services.publishFixed({ items: [] }, NEVER)
   clock.skippedMs += 6_000
@@ -51,7 +51,7 @@ async function read({ idsIn }: Producer): Promise<string[]> {
   return found.map((each) => (GONE.test(each) ? 'reset' : each))
 }
 
-test('what was derived behind the checkpoint and is gone from the stream comes again, and readers are told before', async (t) => {
+test('what was derived after the checkpoint and is gone from the stream comes again, and readers are told before', async (t) => {
   const log = setUpLog(t)
   const first = await log.start()
   await first.announce(STREAM, ['*'], 0)
@@ -104,7 +104,7 @@ test('an owner that cannot write the stream leaves word of the loss to the next 
 })
 
 for (const { what, derived, left, awayMs } of [
-  { what: 'of which nothing came behind the checkpoint', derived: 10, left: 0, awayMs: LONG_MS },
+  { what: 'of which nothing came after the checkpoint', derived: 10, left: 0, awayMs: LONG_MS },
   { what: 'that holds the last of it', derived: 20, left: 1, awayMs: LONG_MS },
 ])
   test(`a stream ${what} goes on without a word`, async (t) => {
@@ -138,7 +138,7 @@ test('an emptied stream whose checkpoint is younger than its records would be go
   assert.deepEqual(await read(second), ids(10, 20))
 })
 
-test('latest values with which a stream began, and which are gone from it, come again behind the reset', async (t) => {
+test('latest values with which a stream began, and which are gone from it, come again after the reset', async (t) => {
   const log = setUpLog(t)
   const first = await log.start()
   await first.services.publishFixed(quotes(1, 2), NEVER)

@@ -6,7 +6,7 @@ import { GapWatch } from '../../../src/services/producer/gap-watch.ts'
 
 const SECOND = 1_000_000
 const NOON = Date.UTC(2026, 10, 20, 12) * 1_000
-/** When trades arrive, behind all of them. */
+/** When trades arrive, after all of them. */
 const ARRIVAL = NOON + 60 * SECOND
 const MARKET = 'kraken:BTC-USD'
 const SHARD = 0

@@ -51,7 +51,7 @@ test('a record of this epoch, of a higher one, or of none tells that another pro
     assert.equal(await isOfFormerOwners(brokerOf(records(4, epoch)), range(12), EPOCH, NEVER), false)
 })
 
-test('what lies behind the range is not looked at', async () => {
+test('what lies after the range is not looked at', async () => {
   assert.equal(await isOfFormerOwners(brokerOf(records(4, 6)), range(11), EPOCH, NEVER), true)
 })
 

@@ -87,7 +87,7 @@ export function refuseWrites({ mine }: Producer, topic: string, isRefused: () =>
   }
 }
 
-/** Its checkpoint is written: what comes next is behind it. */
+/** Its checkpoint is written: what comes next is after it. */
 export async function checkpoint({ services, clock }: Producer): Promise<void> {
   await services.publishFixed({ items: [] }, NEVER)
   clock.skippedMs += 6_000

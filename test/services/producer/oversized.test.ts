@@ -44,7 +44,7 @@ test('an event that no record takes is left out and counted, and stops nothing b
   )
 })
 
-test('a trade that its topic does not take is set aside with a gap; what is in front of it and behind it is there once', async (t) => {
+test('a trade that its topic does not take is set aside with a gap; what is in front of it and after it is there once', async (t) => {
   const world = await setUp(t)
   const { services, counted, mine, broker } = world
   await services.publishFixed(trades('A-B', 't0'), NEVER)

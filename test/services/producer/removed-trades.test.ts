@@ -32,7 +32,7 @@ function setUpLog(t: TestContext) {
     /** Publishes trades whose ids are those given, so many microseconds after the begin. */
     publish: ({ services }: Producer, symbol: string, ids: readonly number[], after = 0) =>
       services.publishFixed(batch(symbol, ids, after), NEVER),
-    /** Its checkpoint is written: what comes next is behind it. */
+    /** Its checkpoint is written: what comes next is after it. */
     async checkpoint({ services, clock }: Producer): Promise<void> {
       await services.publishFixed({ items: [] }, NEVER)
       clock.skippedMs += 2_000
@@ -51,7 +51,7 @@ function setUpLog(t: TestContext) {
     },
     batch,
     remove: (before: number) => partition()?.removeBefore(before),
-    /** What was ever published, but for an end that was lost: a `?` stands behind what may be a repeat. */
+    /** What was ever published, but for an end that was lost: a `?` stands after what may be a repeat. */
     published: (): string[] =>
       (partition()?.archive ?? []).flatMap(({ value }) => {
         if (value === null) return []
@@ -61,7 +61,7 @@ function setUpLog(t: TestContext) {
   }
 }
 
-test('trades that retention removed behind the checkpoint may be repeats when they come again, and no later ones', async (t) => {
+test('trades that retention removed after the checkpoint may be repeats when they come again, and no later ones', async (t) => {
   const log = setUpLog(t)
   const first = await log.start()
   await log.publish(first, 'A-B', [1, 2, 3])
@@ -94,15 +94,15 @@ test('trades that retention removed behind the checkpoint may be repeats when th
   ])
 })
 
-test('a record behind what is gone says up to when trades may be missing', async (t) => {
+test('a record after what is gone says up to when trades may be missing', async (t) => {
   const log = setUpLog(t)
   const first = await log.start()
   await log.checkpoint(first)
   await log.publish(first, 'A-B', [1, 2])
-  const behind = log.end()
+  const next = log.end()
   await log.publish(first, 'A-B', [3])
   await first.crash()
-  log.remove(behind)
+  log.remove(next)
   t.mock.timers.tick(3_600_000)
 
   const second = await log.start()
@@ -111,7 +111,7 @@ test('a record behind what is gone says up to when trades may be missing', async
   assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 3', 'A-B 1?', 'A-B 2?', 'A-B 4'])
 })
 
-test('a take-over of a log that holds all behind the checkpoint doubts nothing', async (t) => {
+test('a take-over of a log that holds all after the checkpoint doubts nothing', async (t) => {
   const log = setUpLog(t)
   const first = await log.start()
   await log.checkpoint(first)

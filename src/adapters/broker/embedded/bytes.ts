@@ -14,7 +14,7 @@ export class ByteWriter {
     return this.#length
   }
 
-  /** The buffer behind what was written; it may be longer than `length`. Nothing may be written afterwards. */
+  /** The buffer after what was written; it may be longer than `length`. Nothing may be written afterwards. */
   get buffer(): ArrayBuffer {
     return this.#bytes.buffer
   }

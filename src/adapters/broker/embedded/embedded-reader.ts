@@ -124,7 +124,7 @@ export class EmbeddedReader implements Reader {
   #report({ topic, partition, offset, nextOffset, reason }: UndecodableBatch): void {
     this.#log.error(
       { topic, partition, offset, nextOffset, code: 'BATCH_UNDECODABLE', reason },
-      'a batch of records cannot be read; reading goes on behind it',
+      'a batch of records cannot be read; reading goes on after it',
     )
   }
 
@@ -141,7 +141,7 @@ function decodeFetch(fetch: EncodedFetch, data: ArrayBuffer): PartitionFetch[] {
   const decoded: PartitionFetch[] = []
   let records: StoredRecord[] = []
   let from = position
-  for (const { baseOffset, nextOffset: behind, timestamp, start, end } of fetch.batches) {
+  for (const { baseOffset, nextOffset: next, timestamp, start, end } of fetch.batches) {
     const bytes = new Uint8Array(data, start, end - start)
     const before = records.length
     try {
@@ -151,10 +151,10 @@ function decodeFetch(fetch: EncodedFetch, data: ArrayBuffer): PartitionFetch[] {
       const offset = Math.max(baseOffset, position)
       if (records.length > 0) decoded.push({ kind: 'records', ...place, records, nextOffset: offset })
       const { message: reason } = toTapelineError(thrown)
-      decoded.push({ kind: 'undecodable', ...place, offset, nextOffset: behind, bytes, reason })
+      decoded.push({ kind: 'undecodable', ...place, offset, nextOffset: next, bytes, reason })
       records = []
     }
-    from = behind
+    from = next
   }
   if (records.length > 0 || from < nextOffset || decoded.length === 0)
     decoded.push({ kind: 'records', ...place, records, nextOffset })

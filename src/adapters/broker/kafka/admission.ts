@@ -17,7 +17,7 @@ const MOST_NAMED = 5
 export class Admission {
   readonly #cluster: Cluster
   readonly #closing: AbortSignal
-  /** The last of the calls that wait for a topic: what comes later for it waits behind. */
+  /** The last of the calls that wait for a topic: what comes later for it waits for that one. */
   readonly #waiting = new Map<string, Promise<void>>()
 
   constructor(cluster: Cluster, closing: AbortSignal) {

@@ -16,7 +16,7 @@ const FARTHEST = 1_000_000
 
 /**
  * What is wrong with the batch that begins at a place; `partial` where it is cut off, as the last one of a fetch may be.
- * `position` is the offset behind the batch before, `endOffset` about the end of the partition. The first batch of a fetch is
+ * `position` is the offset after the batch before, `endOffset` about the end of the partition. The first batch of a fetch is
  * always whole (https://cwiki.apache.org/confluence/display/KAFKA/KIP-74).
  */
 export function findDamage(
@@ -54,7 +54,7 @@ function damageOf(bytes: Buffer, at: number, end: number, format: number): strin
   return isIntact ? undefined : 'its checksum is wrong'
 }
 
-/** Where to go on behind a batch of which only the head tells, which may be wrong too. */
+/** Where to go on after a batch of which only the head tells, which may be wrong too. */
 function nextOffsetOf(bytes: Buffer, at: number, position: number, endOffset: number): number {
   const isOfMagic = bytes.readInt8(at + AT.magic) === MAGIC
   const last = isOfMagic ? lastOffsetOf(bytes, at) : readInt64(bytes, at)

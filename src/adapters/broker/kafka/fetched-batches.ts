@@ -41,10 +41,10 @@ export class FetchedBatches {
   /** Batches that are damaged, by where they begin. */
   readonly #damages = new Map<number, Damage>()
   #at = 0
-  /** The offset behind all that was decoded. */
+  /** The offset after all that was decoded. */
   nextOffset: number
-  /** The offset behind all that is there, decoded or not. */
-  readonly behind: number
+  /** The offset after all that is there, decoded or not. */
+  readonly end: number
   /** Whether the bytes end in front of a batch that is damaged, and may come whole the next time. */
   readonly isCut: boolean
 
@@ -53,10 +53,10 @@ export class FetchedBatches {
     this.#bytes = bytes
     this.nextOffset = from
     this.#starting = aborted.toSorted((a, b) => a.firstOffset - b.firstOffset)
-    let behind = from
+    let next = from
     let isCut = false
     for (let at = 0, end = 0; at < bytes.length; at = end) {
-      const found = findDamage(bytes, at, behind, lastStableOffset)
+      const found = findDamage(bytes, at, next, lastStableOffset)
       if (found === 'partial') break
       if (found !== undefined && !isFinal) {
         this.#bytes = bytes.subarray(0, at)
@@ -65,9 +65,9 @@ export class FetchedBatches {
       }
       if (found !== undefined) this.#damages.set(at, found)
       end = found?.end ?? endOf(bytes, at)
-      behind = Math.max(behind, found?.nextOffset ?? lastOffsetOf(bytes, at) + 1)
+      next = Math.max(next, found?.nextOffset ?? lastOffsetOf(bytes, at) + 1)
     }
-    this.behind = behind
+    this.end = next
     this.isCut = isCut
   }
 

@@ -44,7 +44,7 @@ export interface FetchListener {
 
 /** Keeps one fetch under way to each broker that leads something, from positions of its own, without a group. */
 export class Fetcher {
-  /** For all but the fetches, behind which an answer would have to wait. */
+  /** For all but the fetches: an answer would have to wait for them. */
   readonly cluster: Cluster
   readonly #fetches: Cluster
   readonly #log: KafkaSettings['log']

@@ -108,7 +108,7 @@ export class ReadBuffer {
     return count
   }
 
-  /** Takes records of pieces that follow each other, and what cannot be read behind them; undefined where there is none. */
+  /** Takes records of pieces that follow each other, and what cannot be read after them; undefined where there is none. */
   #takeRecords(waiting: Waiting, share: number, taken: PartitionFetch[]): number | undefined {
     const { queue, rest: records } = waiting
     const [first] = queue

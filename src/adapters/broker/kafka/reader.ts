@@ -162,11 +162,11 @@ export class KafkaReader implements Reader {
   #keep(each: Assigned, part: FetchedPartition): void {
     const tries = this.#damaged.get(each) ?? 0
     const batches = new FetchedBatches(part, each.offset, tries >= DAMAGED_TRIES)
-    const { behind } = batches
-    if (batches.isCut) this.#damaged.set(each, behind === each.offset ? tries + 1 : 1)
+    const { end } = batches
+    if (batches.isCut) this.#damaged.set(each, end === each.offset ? tries + 1 : 1)
     else this.#damaged.delete(each)
-    if (behind === each.offset) return
-    each.offset = behind
+    if (end === each.offset) return
+    each.offset = end
     this.#missingSince.delete(each)
     const { topic, topicId, partition } = each
     const { bytes, lastStableOffset: endOffset } = part
@@ -190,11 +190,11 @@ export class KafkaReader implements Reader {
   #report({ topic, partition, offset, nextOffset, reason }: UndecodableBatch): void {
     this.#log.error(
       { topic, partition, offset, nextOffset, code: 'BATCH_UNDECODABLE', reason },
-      'a batch of records cannot be read; reading goes on behind it',
+      'a batch of records cannot be read; reading goes on after it',
     )
   }
 
-  /** Until there is something for the poll, or for so long. Nothing of the wait is left behind. */
+  /** Until there is something for the poll, or for so long. Nothing of the wait is left. */
   #woken(withinMs: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const end = (): void => {
@@ -260,7 +260,7 @@ export class KafkaReader implements Reader {
     }
   }
 
-  /** Goes on from another offset, and tells so behind what was fetched before. */
+  /** Goes on from another offset, and tells so after what was fetched before. */
   #move(each: Assigned, earliest: number): void {
     const { topic, partition, offset: position } = each
     each.epochs.cut(earliest)

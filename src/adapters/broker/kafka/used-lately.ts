@@ -3,7 +3,7 @@ const KEEP_MS = 3_600_000
 
 /**
  * What is known and can be asked for again, by key: what nobody looks at any more goes, so that topics that others delete leave nothing
- * behind. It is as large as what is in use.
+ * here. It is as large as what is in use.
  */
 export class UsedLately<Value> {
   readonly #now: () => number

@@ -14,7 +14,7 @@ export function varintSize(value: number): number {
   return size
 }
 
-/** Writes a number below 2^30 in amount; gives the place behind it. */
+/** Writes a number below 2^30 in amount; gives the place after it. */
 export function writeVarint(buffer: Buffer, start: number, value: number): number {
   let rest = value < 0 ? -2 * value - 1 : 2 * value
   let at = start

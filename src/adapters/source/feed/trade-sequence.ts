@@ -6,7 +6,7 @@ import type { Market, SourceItem } from '../../../ports/source.ts'
 const REORDER_US = 1_000_000
 /** So long after the source named a later trade it is told, even if no trade of the market follows. */
 const NAMED_US = 5_000_000
-/** Trades of one market that wait behind a hole; with more the hole counts at once. */
+/** Trades of one market that wait after a hole; with more the hole counts at once. */
 const MOST_HELD = 1_000
 const MOST_REFUSED = 1_000
 
@@ -22,9 +22,9 @@ interface Sequence {
   readonly market: Market
   /** The greatest id that was passed on or refused; undefined before the first of a connection. */
   last: string | undefined
-  /** Trades behind a hole, by rising id. */
+  /** Trades after a hole, by rising id. */
   held: Trade[]
-  /** Ids behind a hole that were refused: they are missing for a reason, which is counted. */
+  /** Ids after a hole that were refused: they are missing for a reason, which is counted. */
   readonly refused: Set<string>
   /** A later trade than any that came, by the word of the source. */
   named: Named | undefined
@@ -32,7 +32,7 @@ interface Sequence {
 
 /**
  * Trades of a source whose ids rise by one in each market: passes them on with the id that each follows, so that the producer sees what is
- * missing (R29). A trade behind a hole waits for up to a second, in case the missing ones are only late. What is refused makes no
+ * missing (R29). A trade after a hole waits for up to a second, in case the missing ones are only late. What is refused makes no
  * hole (R28).
  */
 export class TradeSequences {

@@ -15,14 +15,14 @@ export function parseAddresses(text: string): readonly Address[] {
 }
 
 /**
- * The parts of `postgres://USER@HOST:PORT/DATABASE`. Parameters behind a `?` are refused rather than passed over: whoever
+ * The parts of `postgres://USER@HOST:PORT/DATABASE`. Parameters after a `?` are refused rather than passed over: whoever
  * writes `sslmode=require` there would believe the connection encrypted. Raises CONFIG_INVALID.
  */
 export function parseAddress(text: string): Address {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || url.hostname === '' || url.username === '')
     throw invalid('is not postgres://USER@HOST:PORT/DATABASE')
-  if (url.search !== '') throw invalid('has parameters behind the "?"')
+  if (url.search !== '') throw invalid('has parameters after the "?"')
   const user = decoded(url.username)
   return {
     host: url.hostname.replace(/^\[|\]$/g, ''),

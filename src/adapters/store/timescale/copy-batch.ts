@@ -9,7 +9,7 @@ const COPY_DONE = 0x63
 const FRAME_BYTES = 64 * 1024
 
 /**
- * A transaction in one trip: one query message with all statements, COPY among them, and right behind it the bytes that they
+ * A transaction in one trip: one query message with all statements, COPY among them, and right after it the bytes that they
  * ask for. Nothing waits for the server's word that it is ready to take them: what arrives for a COPY that never began, since a
  * statement before it failed, is dropped by the server
  * (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY).

@@ -26,7 +26,7 @@ function setUp() {
 }
 
 describe('trades whose ids rise by one', () => {
-  test('one behind a hole waits for a second at most, and for no other market', () => {
+  test('one after a hole waits for a second at most, and for no other market', () => {
     const { sequences, given } = setUp()
     for (const id of [5, 8]) sequences.trade(trade(id, 0))
     sequences.trade({ ...trade(70, 1), symbol: 'C-D' })
@@ -90,7 +90,7 @@ describe('trades whose ids rise by one', () => {
     ])
   })
 
-  test('a market behind a long hole keeps a bounded number waiting', () => {
+  test('a market after a long hole keeps a bounded number waiting', () => {
     const { sequences, given } = setUp()
     sequences.trade(trade(1, 0))
     for (let id = 3; id < 1_200; id++) sequences.trade(trade(id, 0))
