@@ -17,7 +17,13 @@ import {
   QUICK,
   writeLogging,
 } from './kafka-java.ts'
-import { type KafkaLogin, loginProperties, prepareLogin } from './kafka-login.ts'
+import {
+  furtherListeners,
+  type KafkaLogin,
+  loginProperties,
+  prepareLogin,
+  scramUsers,
+} from './kafka-login.ts'
 
 export { kafkaMissing } from './kafka-jars.ts'
 
@@ -132,11 +138,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
       ...PROPERTIES,
       'node.id': String(member.id),
       'controller.quorum.voters': member.voters,
-      ...addressProperties(
-        { port, controllerPort: member.controllerPort, behindProxy },
-        advertised,
-        options.proxy,
-      ),
+      ...addressProperties({ port, controllerPort: member.controllerPort, behindProxy }, advertised, options),
       'log.dirs': join(folder, 'data'),
       ...loginProperties(folder, options),
       ...options.properties,
@@ -173,25 +175,21 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
 function addressProperties(
   ports: { readonly port: number; readonly controllerPort: number; readonly behindProxy: number },
   advertised: { readonly host: string; readonly port: number },
-  proxy: number | undefined,
+  options: KafkaOptions,
 ): Record<string, string> {
   const { port, controllerPort, behindProxy } = ports
-  const own = `CLIENT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`
-  const told = `CLIENT://${advertised.host}:${advertised.port}`
+  const own = [`CLIENT://127.0.0.1:${port}`, `CONTROLLER://127.0.0.1:${controllerPort}`]
+  const told = [`CLIENT://${advertised.host}:${advertised.port}`]
+  const further = furtherListeners(options)
+  if (options.proxy !== undefined) {
+    own.push(`PROXY://127.0.0.1:${behindProxy}`)
+    told.push(`PROXY://127.0.0.1:${options.proxy}`)
+  }
   return {
-    listeners: proxy === undefined ? own : `${own},PROXY://127.0.0.1:${behindProxy}`,
-    'advertised.listeners': proxy === undefined ? told : `${told},PROXY://127.0.0.1:${proxy}`,
+    listeners: [...own, ...further].join(),
+    'advertised.listeners': [...told, ...further].join(),
     'inter.broker.listener.name': 'CLIENT',
   }
-}
-
-function scramUsers({ sasl }: KafkaOptions): string[] {
-  if (sasl === undefined || sasl.mechanism === 'PLAIN') return []
-  const { mechanism, users } = sasl
-  return Object.entries(users).flatMap(([name, password]) => [
-    '--add-scram',
-    `${mechanism}=[name=${name},password=${password}]`,
-  ])
 }
 
 function writeProperties(folder: string, properties: Readonly<Record<string, string>>): Promise<void> {

@@ -4,12 +4,10 @@ import { Admin } from '@platformatic/kafka'
 import type { KafkaSettings } from '../../../src/adapters/broker/kafka/settings.ts'
 import { inspectKafka, openKafkaBroker } from '../../../src/adapters/broker/kafka.ts'
 import { until } from '../../contract/broker-fixtures.ts'
-import { quietLog } from '../../quiet.ts'
 import { requireServer } from '../../servers/availability.ts'
-import { type KafkaServer, kafkaMissing, startKafka } from '../../servers/kafka.ts'
+import { kafkaMissing, startKafka } from '../../servers/kafka.ts'
+import { kafkaSettings } from './kafka-fixtures.ts'
 
-const MECHANISM = 'SCRAM-SHA-512'
-const USERS = { admin: 'admin-secret', limited: 'limited-secret' } as const
 const USES: Parameters<typeof inspectKafka>[1] = {
   topics: ['market.trades', 'tapeline.control', 'tapeline.registry'],
   prefixes: ['app.'],
@@ -18,24 +16,10 @@ const USES: Parameters<typeof inspectKafka>[1] = {
   clock: { topic: 'tapeline.control', transactionalId: 'tapeline.doctor' },
 }
 
-function settingsOf(server: KafkaServer, username?: keyof typeof USERS): KafkaSettings {
-  const password = username && USERS[username]
-  return {
-    bootstrap: [server.bootstrap],
-    clientId: 'test',
-    compression: 'none',
-    replication: 0,
-    sessionMs: 6_000,
-    log: quietLog,
-    ...(username && password && { sasl: { mechanism: MECHANISM, username, password } }),
-  }
-}
-
 const deadline = (): AbortSignal => AbortSignal.timeout(20_000)
 
 async function makeTopics(settings: KafkaSettings): Promise<void> {
-  const { bootstrap, sasl } = settings
-  const admin = new Admin({ clientId: 'setup', bootstrapBrokers: [...bootstrap], ...(sasl && { sasl }) })
+  const admin = new Admin({ clientId: 'setup', bootstrapBrokers: [...settings.bootstrap] })
   const make = (topic: string, partitions: number, settings: Record<string, string>) =>
     admin.createTopics({
       topics: [topic],
@@ -55,7 +39,7 @@ describe('a look at a broker', requireServer(kafkaMissing()), () => {
   test('tells version, brokers, our topics with their settings, and the clock, and leaves no trace', async (t) => {
     const server = await startKafka()
     t.after(() => server.close())
-    const settings = settingsOf(server)
+    const settings = kafkaSettings(server.bootstrap)
     await makeTopics(settings)
     let found = await inspectKafka(settings, USES, deadline())
     await until('the clock is told', async () => {
@@ -103,70 +87,8 @@ describe('a look at a broker', requireServer(kafkaMissing()), () => {
     }
   })
 
-  test('tells what a user may not do, and refuses a wrong password', async (t) => {
-    const server = await startKafka({ sasl: { mechanism: MECHANISM, users: USERS }, acls: true })
-    t.after(() => server.close())
-    const all = settingsOf(server, 'admin')
-    await makeTopics(all)
-    assert.deepEqual((await inspectKafka(all, USES, deadline())).forbidden, [])
-    const admin = new Admin({
-      clientId: 'setup',
-      bootstrapBrokers: [server.bootstrap],
-      ...(all.sasl && { sasl: all.sasl }),
-    })
-    const allow = (resourceName: string, operation: 3 | 4 | 8) =>
-      admin.createAcls({
-        creations: [
-          {
-            resourceType: 2,
-            resourceName,
-            resourcePatternType: 3,
-            principal: 'User:limited',
-            host: '*',
-            operation,
-            permissionType: 3,
-          },
-        ],
-      })
-    await allow('market.trades', 3)
-    await admin.close()
-    const limited = await inspectKafka(settingsOf(server, 'limited'), USES, deadline())
-    assert.deepEqual(limited.topics, [], 'what may not be looked at is not told')
-    assert.deepEqual(limited.forbidden, [
-      'write to the topic market.trades',
-      'read the settings of the topic market.trades',
-      'make the topic tapeline.control',
-      'make the topic tapeline.registry',
-      'make the topic app.*',
-      'delete the topic app.*',
-      'join the group tapeline.producers',
-      'write under the transactional id tapeline.coordinator',
-    ])
-    assert.equal(limited.clockDifferenceMs, undefined)
-
-    const wrong = {
-      ...all,
-      sasl: { mechanism: MECHANISM, username: 'admin', password: 'not-the-secret' },
-    } as const
-    await assert.rejects(inspectKafka(wrong, USES, deadline()), (error: Error & { code?: string }) => {
-      assert.equal(error.code, 'BROKER_UNAUTHORIZED')
-      assert.doesNotMatch(`${error.message} ${error.stack}`, /not-the-secret/)
-      return true
-    })
-    await assert.rejects(inspectKafka(settingsOf(server), USES, deadline()), {
-      code: 'BROKER_LOGIN_MISMATCH',
-    })
-  })
-
   test('says what keeps a connection from coming about', async () => {
-    const settings: KafkaSettings = {
-      bootstrap: ['127.0.0.1:1'],
-      clientId: 'test',
-      compression: 'none',
-      replication: 0,
-      sessionMs: 6_000,
-      log: quietLog,
-    }
+    const settings = kafkaSettings('127.0.0.1:1')
     await assert.rejects(inspectKafka(settings, USES, deadline()), { code: 'BROKER_UNAVAILABLE' })
     const unknown = { ...settings, bootstrap: ['no-such-host.invalid:9092'] }
     await assert.rejects(inspectKafka(unknown, USES, deadline()), (error: Error & { code?: string }) => {

@@ -8,21 +8,32 @@ import {
   ResourceTypes,
 } from '@platformatic/kafka'
 import type { KafkaSettings } from '../../../src/adapters/broker/kafka/settings.ts'
-import { openKafkaBroker } from '../../../src/adapters/broker/kafka.ts'
+import { inspectKafka, openKafkaBroker } from '../../../src/adapters/broker/kafka.ts'
 import {
   deadline,
   readToEnd,
   removeTopics,
   textOf,
   textRecord,
+  uniqueName,
   until,
 } from '../../contract/broker-fixtures.ts'
 import { requireServer } from '../../servers/availability.ts'
+import { freePort } from '../../servers/free-port.ts'
 import { type KafkaServer, kafkaMissing, startKafka } from '../../servers/kafka.ts'
 import { kafkaSettings, openKafkaFor } from './kafka-fixtures.ts'
 
-const USERS = { admin: 'admin-secret', tapeline: 'tapeline-secret' } as const
+const USERS = { admin: 'admin-secret', tapeline: 'tapeline-secret', limited: 'limited-secret' } as const
 const PASSWORD = USERS.tapeline
+
+/** What a look at the broker asks about. */
+const USES: Parameters<typeof inspectKafka>[1] = {
+  topics: ['market.trades', 'tapeline.control', 'tapeline.registry'],
+  prefixes: ['app.'],
+  groups: ['tapeline.producers'],
+  transactionalIds: ['tapeline.coordinator'],
+  clock: { topic: 'tapeline.control', transactionalId: 'tapeline.doctor' },
+}
 
 async function refused(settings: KafkaSettings, code: string): Promise<void> {
   await assert.rejects(openKafkaBroker(settings, deadline()), (error: Error & { code?: string }) => {
@@ -33,42 +44,74 @@ async function refused(settings: KafkaSettings, code: string): Promise<void> {
   })
 }
 
-for (const mechanism of ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const) {
-  const withTls = mechanism !== 'SCRAM-SHA-256'
-  describe(
-    `logging in to Kafka by ${mechanism}${withTls ? ' over TLS' : ''}`,
-    requireServer(kafkaMissing()),
-    () => {
-      let server: KafkaServer
-      before(async () => {
-        server = await startKafka({ sasl: { mechanism, users: USERS }, ...(withTls && { tls: true }) })
-      })
-      after(() => server.close())
+/** The ways to log in, each with a listener of its own. */
+const LOGINS = [
+  { mechanism: 'SCRAM-SHA-256', tls: false },
+  { mechanism: 'PLAIN', tls: true },
+  { mechanism: 'SCRAM-SHA-512', tls: true },
+] as const
+
+describe('logging in to Kafka', requireServer(kafkaMissing()), () => {
+  let server: KafkaServer
+  const ports: number[] = []
+  before(async () => {
+    const [first, ...others] = LOGINS
+    const further = []
+    for (const { mechanism } of others)
+      further.push({ mechanism, tls: true, port: await freePort() } as const)
+    server = await startKafka({ sasl: { mechanism: first.mechanism, users: USERS, further }, acls: true })
+    ports.push(server.port, ...further.map(({ port }) => port))
+    await grantRights(settingsOf('admin'))
+    const broker = await openKafkaBroker(settingsOf('tapeline'), deadline())
+    const topic = uniqueName('app')
+    await until('the rights count', async () => {
+      try {
+        return (await broker.createTopics([{ name: topic, partitions: 1 }], deadline())).length === 1
+      } catch (error) {
+        assert.equal((error as { code?: string }).code, 'BROKER_FORBIDDEN')
+        return false
+      }
+    })
+    await removeTopics(broker, [topic])
+    await broker.close()
+  })
+  after(() => server.close())
+
+  const settingsOf = (username: keyof typeof USERS): KafkaSettings =>
+    kafkaSettings(server.bootstrap, {
+      sasl: { mechanism: LOGINS[0].mechanism, username, password: USERS[username] },
+    })
+
+  for (const [at, { mechanism, tls }] of LOGINS.entries()) {
+    const address = () => `127.0.0.1:${ports[at]}`
+    describe(`by ${mechanism}${tls ? ' over TLS' : ''}`, () => {
       const settings = (password: string = PASSWORD): KafkaSettings =>
-        kafkaSettings(server.bootstrap, {
+        kafkaSettings(address(), {
           sasl: { mechanism, username: 'tapeline', password },
-          ...(withTls && { tls: { ca: server.ca } }),
+          ...(tls && { tls: { ca: server.ca } }),
         })
 
       test('every part of the client connects so', async (t) => {
-        const broker = await openKafkaFor(t, server.bootstrap, settings())
-        await broker.createTopics([{ name: 'market.trades', partitions: 1 }], deadline())
-        const entries = [{ topic: 'market.trades', partition: 0, records: [textRecord('published')] }]
+        const broker = await openKafkaFor(t, address(), settings())
+        const topic = uniqueName('app')
+        await broker.createTopics([{ name: topic, partitions: 1 }], deadline())
+        const entries = [{ topic, partition: 0, records: [textRecord('published')] }]
         await broker.publish(entries, deadline())
         const writer = await broker.takeOver('tapeline.shard.0', deadline())
         await writer.commit(
-          [{ ...entries[0], topic: 'market.trades', partition: 0, records: [textRecord('committed')] }],
+          [{ ...entries[0], topic, partition: 0, records: [textRecord('committed')] }],
           deadline(),
         )
         let given = 0
         const onAssignment = async (partitions: readonly unknown[]): Promise<void> => {
           given = partitions.length
         }
-        const options = { group: 'tapeline.producers', topics: ['market.trades'], onAssignment }
+        const options = { group: 'tapeline.producers', topics: [topic], onAssignment }
         const member = await broker.joinGroup(options, deadline())
         await until('the member has its partition', () => given === 1)
         await member.leave()
-        assert.deepEqual((await readToEnd(broker, 'market.trades')).map(textOf), ['published', 'committed'])
+        assert.deepEqual((await readToEnd(broker, topic)).map(textOf), ['published', 'committed'])
+        await removeTopics(broker, [topic])
       })
 
       test('what is wrong is told, without any secret', async () => {
@@ -79,62 +122,22 @@ for (const mechanism of ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const) {
         const other = { mechanism: kind, username: 'tapeline', password: PASSWORD } as const
         await refused({ ...settings(), sasl: other }, 'BROKER_LOGIN_MISMATCH')
         const { tls: _tls, ...plain } = settings()
-        if (withTls) {
+        if (tls) {
           await refused({ ...plain, tls: {} }, 'BROKER_TLS_FAILED')
           await refused(plain, 'BROKER_TLS_FAILED')
         } else await refused({ ...plain, tls: {} }, 'BROKER_TLS_FAILED')
       })
-    },
-  )
-}
+    })
+  }
 
-describe('a user of Kafka with exactly the rights of docs/kafka.md', requireServer(kafkaMissing()), () => {
-  const mechanism = 'SCRAM-SHA-256'
-  let server: KafkaServer
-  before(async () => {
-    server = await startKafka({ sasl: { mechanism, users: USERS }, acls: true })
-    const sasl = { mechanism, username: 'admin', password: USERS.admin } as const
-    const admin = new Admin({ clientId: 'setup', bootstrapBrokers: [server.bootstrap], sasl })
-    const allow = (resourceType: number, resourceName: string, ...operations: number[]) =>
-      operations.map((operation) => ({
-        resourceType,
-        resourceName,
-        resourcePatternType: ResourcePatternTypes.PREFIXED,
-        principal: 'User:tapeline',
-        host: '*',
-        operation,
-        permissionType: AclPermissionTypes.ALLOW,
-      }))
-    const { READ, WRITE, CREATE, DELETE, DESCRIBE_CONFIGS } = AclOperations
-    const creations = [
-      ...['market.', 'tapeline.'].flatMap((prefix) =>
-        allow(ResourceTypes.TOPIC, prefix, READ, WRITE, CREATE, DESCRIBE_CONFIGS),
-      ),
-      ...allow(ResourceTypes.TOPIC, 'app.', READ, WRITE, CREATE, DELETE, DESCRIBE_CONFIGS),
-      ...allow(ResourceTypes.GROUP, 'tapeline.', READ),
-      ...allow(ResourceTypes.TRANSACTIONAL_ID, 'tapeline.', WRITE),
-    ]
-    await admin.createAcls({ creations: creations as Parameters<Admin['createAcls']>[0]['creations'] })
-    await admin.close()
-  })
-  after(() => server.close())
-
-  test('may do all that the platform does, and is told what it may not', async (t) => {
-    const sasl = { mechanism, username: 'tapeline', password: PASSWORD } as const
-    const broker = await openKafkaFor(t, server.bootstrap, { sasl })
+  test('a user with exactly the rights of docs/kafka.md may do all that the platform does, and is told what it may not', async (t) => {
+    const broker = await openKafkaFor(t, server.bootstrap, settingsOf('tapeline'))
     const specs = [
       { name: 'market.trades', partitions: 2, retentionMs: 3_600_000 },
       { name: 'tapeline.registry', partitions: 1, compacted: true as const },
       { name: 'app.01', partitions: 1, retentionMs: 60_000 },
     ]
-    await until('the rights count', async () => {
-      try {
-        return (await broker.createTopics(specs, deadline())).length === 3
-      } catch (error) {
-        assert.equal((error as { code?: string }).code, 'BROKER_FORBIDDEN')
-        return false
-      }
-    })
+    assert.equal((await broker.createTopics(specs, deadline())).length, 3)
     assert.equal((await broker.createTopics(specs, deadline())).length, 3, 'those that exist are looked at')
     await broker.publish(
       [
@@ -173,4 +176,64 @@ describe('a user of Kafka with exactly the rights of docs/kafka.md', requireServ
       forbidden,
     )
   })
+
+  test('a look at the broker tells what a user may not do, and refuses a wrong password', async () => {
+    const all = settingsOf('admin')
+    assert.deepEqual((await inspectKafka(all, USES, deadline())).forbidden, [])
+    const limited = await inspectKafka(settingsOf('limited'), USES, deadline())
+    assert.deepEqual(limited.topics, [], 'what may not be looked at is not told')
+    assert.deepEqual(limited.forbidden, [
+      'write to the topic market.trades',
+      'read the settings of the topic market.trades',
+      'make the topic tapeline.control',
+      'make the topic tapeline.registry',
+      'make the topic app.*',
+      'delete the topic app.*',
+      'join the group tapeline.producers',
+      'write under the transactional id tapeline.coordinator',
+    ])
+    assert.equal(limited.clockDifferenceMs, undefined)
+
+    const { sasl, ...withoutLogin } = all
+    assert.ok(sasl)
+    const wrong = { ...all, sasl: { ...sasl, password: 'not-the-secret' } }
+    await assert.rejects(inspectKafka(wrong, USES, deadline()), (error: Error & { code?: string }) => {
+      assert.equal(error.code, 'BROKER_UNAUTHORIZED')
+      assert.doesNotMatch(`${error.message} ${error.stack}`, /not-the-secret/)
+      return true
+    })
+    await assert.rejects(inspectKafka(withoutLogin, USES, deadline()), {
+      code: 'BROKER_LOGIN_MISMATCH',
+    })
+  })
 })
+
+/** Gives the platform's user exactly the rights of docs/kafka.md, and another one far less. */
+async function grantRights({ bootstrap, sasl }: KafkaSettings): Promise<void> {
+  assert.ok(sasl)
+  const admin = new Admin({ clientId: 'setup', bootstrapBrokers: [...bootstrap], sasl })
+  const allowUser = (user: string, resourceType: number, resourceName: string, ...operations: number[]) =>
+    operations.map((operation) => ({
+      resourceType,
+      resourceName,
+      resourcePatternType: ResourcePatternTypes.PREFIXED,
+      principal: `User:${user}`,
+      host: '*',
+      operation,
+      permissionType: AclPermissionTypes.ALLOW,
+    }))
+  const allow = (...right: [resourceType: number, resourceName: string, ...operations: number[]]) =>
+    allowUser('tapeline', ...right)
+  const { READ, WRITE, CREATE, DELETE, DESCRIBE_CONFIGS } = AclOperations
+  const creations = [
+    ...['market.', 'tapeline.'].flatMap((prefix) =>
+      allow(ResourceTypes.TOPIC, prefix, READ, WRITE, CREATE, DESCRIBE_CONFIGS),
+    ),
+    ...allow(ResourceTypes.TOPIC, 'app.', READ, WRITE, CREATE, DELETE, DESCRIBE_CONFIGS),
+    ...allow(ResourceTypes.GROUP, 'tapeline.', READ),
+    ...allow(ResourceTypes.TRANSACTIONAL_ID, 'tapeline.', WRITE),
+    ...allowUser('limited', ResourceTypes.TOPIC, 'market.trades', READ),
+  ]
+  await admin.createAcls({ creations: creations as Parameters<Admin['createAcls']>[0]['creations'] })
+  await admin.close()
+}

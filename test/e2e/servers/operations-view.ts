@@ -1,3 +1,4 @@
+import { Admin } from '@platformatic/kafka'
 import type { z } from 'zod'
 import type { actorsSchema, alertsSchema } from '../../../src/gateway/schemas.ts'
 import { kafkaTool } from '../../servers/kafka.ts'
@@ -53,6 +54,17 @@ export interface GroupPartition {
   readonly lag: number | undefined
   /** Undefined where nobody has it. */
   readonly member: string | undefined
+}
+
+/** How many members of a consumer group have partitions. To wait for them this costs less than Kafka's tool, which is a JVM each time. */
+export async function membersWithPartitions(cluster: Cluster, group: string): Promise<number> {
+  const admin = new Admin({ clientId: 'test', bootstrapBrokers: [cluster.kafka.bootstrap] })
+  try {
+    const members = (await admin.describeGroups({ groups: [group] })).get(group)?.members.values() ?? []
+    return [...members].filter(({ assignments }) => (assignments?.size ?? 0) > 0).length
+  } finally {
+    await admin.close()
+  }
 }
 
 /** What Kafka's own tool tells of a consumer group. */

@@ -11,7 +11,14 @@ import { checkClient, checkRows, checkStream } from './checks.ts'
 import { type Cluster, openCluster, startAll } from './cluster.ts'
 import { drain } from './drain.ts'
 import { beginBacklog, writersWaitingForRows } from './held-write.ts'
-import { alertsAt, allActors, describeGroup, leads, shardsOf } from './operations-view.ts'
+import {
+  alertsAt,
+  allActors,
+  describeGroup,
+  leads,
+  membersWithPartitions,
+  shardsOf,
+} from './operations-view.ts'
 import { ResumingClient } from './resuming-client.ts'
 import { untilStored } from './stored.ts'
 
@@ -78,11 +85,12 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
 
   test("a second consumer joins and leaves under load: the partitions are shared, and Kafka's own tool shows the lag", async (t) => {
     await cluster.process('consumer-2').start()
-    let group = await describeGroup(cluster, NAMES.groups.consumersFixed)
+    let group: Awaited<ReturnType<typeof describeGroup>> = []
     const membersOf = (): Set<string> => new Set(group.flatMap(({ member }) => member ?? []))
     await until(
       'two members share the partitions',
       async () => {
+        if ((await membersWithPartitions(cluster, NAMES.groups.consumersFixed)) !== 2) return false
         group = await describeGroup(cluster, NAMES.groups.consumersFixed)
         return membersOf().size === 2 && group.every(({ member }) => member !== undefined)
       },
