@@ -23,7 +23,7 @@ export interface ActorReport {
   readonly context: Readonly<Record<string, unknown>>
 }
 
-/** An actor with the process that it runs in: one of another process has the id `ID@INSTANCE`. */
+/** An actor and the process that it runs in. An actor of another process has the id `ID@INSTANCE`. */
 export interface PlacedActor extends ActorReport {
   readonly instance: string
 }
@@ -43,7 +43,7 @@ export interface Alert {
   readonly since: string
 }
 
-/** An alert with the process that raised it: one of another process has the id `ID@INSTANCE`. */
+/** An alert and the process that raised it. An alert of another process has the id `ID@INSTANCE`. */
 export interface PlacedAlert extends Alert {
   readonly instance: string
 }

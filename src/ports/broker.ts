@@ -43,16 +43,13 @@ export interface PartitionRecords {
   readonly topic: string
   readonly partition: number
   readonly records: readonly OutgoingRecord[]
-  /** Where it is given, another topic of this name is one that the broker does not show. */
+  /** With it, another topic of this name counts as none: the call raises TOPIC_UNKNOWN. */
   readonly topicId?: string
-  /** Others write there too: their records may come in between, and the acknowledgement tells only where the first one lies. */
+  /** Others write there too. Their records may come in between, so the acknowledgement tells only where the first record lies. */
   readonly shared?: true
 }
 
-/**
- * What the broker acknowledged for one PartitionRecords: its first record got `baseOffset`, the others follow without a hole, unless it
- * is `shared`.
- */
+/** The first of the PartitionRecords got `baseOffset`. The others follow without a hole, unless the entry is `shared`. */
 export interface PartitionAck {
   readonly topic: string
   readonly partition: number
@@ -73,13 +70,12 @@ export interface ReadPosition {
 }
 
 /**
- * What one poll found in one partition. The parts of one partition come in the order in which they happened: what is told stands
- * after the records before it and in front of those after it.
- * - `records`: in order; `nextOffset` may be beyond the last record (control batches, compaction).
- * - `truncated`: retention has passed the position; reading goes on from `earliest`. Also where the log ends before the
- *   position (it lost its end in a power failure): `earliest` is then its end, below `position`.
- * - `undecodable`: a batch that nobody can read: its checksum is wrong, or what is in it has no known form. Reading goes on after it.
- * - `deleted`: the topic is gone; the reader has dropped it.
+ * What one poll found in one partition. What it tells of a partition comes in the order in which it happened, among the records.
+ * - `records`: in order. `nextOffset` may lie beyond the last record (control batches, compaction).
+ * - `truncated`: retention has passed the position, or the log has lost its end (in a power failure) and ends before the position. Reading
+ *   goes on from `earliest`; where the log has lost its end, `earliest` is the new end, below `position`.
+ * - `undecodable`: nobody can read a batch: its checksum is wrong, or its content has no known form. Reading goes on after the batch.
+ * - `deleted`: the topic is gone. The reader has dropped it.
  */
 export type PartitionFetch =
   | {
@@ -102,13 +98,13 @@ export type PartitionFetch =
   | UndecodableBatch
   | { readonly kind: 'deleted'; readonly topic: string }
 
-/** A batch of the log that cannot be read, as it lies there. */
+/** A batch of the log that nobody can read, as it lies there. */
 export interface UndecodableBatch {
   readonly kind: 'undecodable'
   readonly topic: string
   readonly topicId: string
   readonly partition: number
-  /** The first offset that is lost with it, and the next one that can be read. */
+  /** The first offset that is lost with the batch, and the next one to read. */
   readonly offset: number
   readonly nextOffset: number
   /** End of the partition when it was read. */
@@ -127,18 +123,18 @@ export interface PollOptions {
 
 /** Reads many partitions from explicit offsets, without a group. One poll at a time. */
 export interface Reader {
-  /** Adds partitions, or moves those it reads already. Raises TOPIC_UNKNOWN. May be called during a poll, which then sees it. */
+  /** Adds partitions, or moves those it reads already; a poll under way sees the change. Raises TOPIC_UNKNOWN. */
   assign(positions: readonly ReadPosition[], signal: AbortSignal): Promise<void>
   unassign(partitions: readonly TopicPartition[], signal: AbortSignal): Promise<void>
-  /** What has arrived since the positions, advancing them; empty after `waitMs`. No partition starves another. */
+  /** Gives what has arrived since the positions, and advances them; empty after `waitMs`. No partition starves another. */
   poll(options: PollOptions, signal: AbortSignal): Promise<readonly PartitionFetch[]>
-  /** Closes the reader. An abort ends the wait alone, without an error: it closes all the same. */
+  /** Closes the reader. An abort ends only the wait, without an error: the reader closes all the same. */
   close(signal: AbortSignal): Promise<void>
 }
 
 /**
- * A writer under a transactional id. Whoever takes the id over fences all earlier holders: their commits reject with FENCED
- * and write nothing.
+ * A writer under a transactional id. Whoever takes the id over fences all earlier holders: their commits write nothing and reject with
+ * FENCED.
  */
 export interface TransactionalWriter {
   /** Writes all records, over any topics, or none. Acks in the order of the entries. */
@@ -147,7 +143,7 @@ export interface TransactionalWriter {
 }
 
 export interface GroupMember {
-  /** Tells the usual tools how far this member is. Never read back by the platform. */
+  /** Tells the usual tools how far this member is. The platform never reads it back. */
   commit(positions: readonly ReadPosition[], signal: AbortSignal): Promise<void>
   leave(): Promise<void>
 }
@@ -155,58 +151,55 @@ export interface GroupMember {
 export interface GroupOptions {
   readonly group: string
   readonly topics: readonly string[]
-  /** Called with all partitions that this member has from now on, in order, never twice at once, when they have changed. */
+  /** Hears of a change: all partitions that this member has from now on. The calls come in order, never two at once. */
   readonly onAssignment: (partitions: readonly TopicPartition[]) => Promise<void>
   /**
-   * Called when the group may have given the member's partitions to others: it was not heard of for a session, as when the broker is away,
-   * or it says that it does not know the member any more. The member asks for what it had, and `onAssignment` tells what it has then, also
-   * where that is the same. Without this, `onAssignment` is called with none.
+   * Hears that the group may have given the member's partitions to others: the member heard nothing of the group for a session, or the group
+   * says that it does not know the member. The member asks for what it had; `onAssignment` tells what it has then, even if that is the
+   * same. Without `onDoubt`, `onAssignment` hears of no partitions at once.
    */
   readonly onDoubt?: () => void
 }
 
 /**
- * A partitioned log: Kafka, Redpanda, or the embedded one. Every method takes a signal or is quick; a lost connection rejects
- * with BROKER_UNAVAILABLE, and a later call may succeed.
+ * A partitioned log: Kafka, Redpanda, or the embedded one. Every method takes a signal or is quick. After a lost connection a call rejects
+ * with BROKER_UNAVAILABLE, and a later one may succeed.
  */
 export interface Broker {
   /**
-   * Makes topics; resolves when all can be used. One that exists with equal settings is left as it is.
-   * Raises TOPIC_EXISTS where it exists otherwise; also where the name was used before, if the broker remembers that: Kafka
-   * does not, so that there only ids tell a topic from a former one of its name.
+   * Makes topics; resolves when all can be used. Leaves one that exists with equal settings as it is. Raises TOPIC_EXISTS where the settings
+   * differ, and where a broker remembers that a former topic had the name. Kafka does not remember: there only ids tell the two apart.
    */
   createTopics(specs: readonly TopicSpec[], signal: AbortSignal): Promise<readonly TopicDescription[]>
   /**
-   * Deletes topics. What does not exist is passed over, and so is a topic that somebody made anew under the name: its identity is
-   * another one.
+   * Deletes topics. Passes over what does not exist, and a topic that somebody made anew under the name: its identity is another one.
    */
   deleteTopics(topics: readonly TopicIdentity[], signal: AbortSignal): Promise<void>
   /** All topics whose name starts with the prefix. */
   listTopics(prefix: string, signal: AbortSignal): Promise<readonly TopicDescription[]>
-  /** These topics by their whole names, without a look at any other; those that the broker does not show are left out. */
+  /** These topics by their whole names, without a look at any other. Leaves out those that the broker does not show. */
   describeTopics(names: readonly string[], signal: AbortSignal): Promise<readonly TopicDescription[]>
   /**
-   * The identities of these topics by name; those that the broker does not show at present are left out. Quick also where a
-   * partition has no leader. What a broker does not show may be there all the same: one look is no proof.
+   * The identities of these topics by name, without those that the broker does not show at present. Quick even if a partition has no
+   * leader. A topic that the broker does not show may be there all the same: one look is no proof.
    */
   topicIds(names: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, string>>
   /** The first offset whose record was published at or after a time (ms), or the end offset. Raises TOPIC_UNKNOWN. */
   offsetAt(topic: string, partition: number, timestamp: number, signal: AbortSignal): Promise<number>
   /**
-   * Appends records: ordered, without duplicates, acknowledged when durable. One call in flight per broker client at most is
-   * sent; further calls wait. Acks in the order of the entries. Raises TOPIC_UNKNOWN, RECORD_TOO_LARGE, INPUT_INVALID for a
-   * record without a key in a compacted topic (nothing was written; TOPIC_UNKNOWN names in `partitions` those that the broker does
-   * not show; RECORD_TOO_LARGE names in `values` the record, which is not stored, nor is anything that follows it in its partition: what is in
-   * front of it, and other partitions, may be), BROKER_UNAVAILABLE or TIMEOUT (the outcome is unknown; the error names in `partitions` those that are known to have
-   * failed). A partition that cannot be written must not keep later
-   * calls for others waiting for longer than its caller does.
+   * Appends records: ordered, without duplicates, acknowledged when durable. Gives the acks in the order of the entries. A partition that
+   * cannot be written keeps later calls for other partitions waiting no longer than its own caller waits. Raises:
+   * - TOPIC_UNKNOWN: nothing was written; `partitions` names those that the broker does not show.
+   * - INPUT_INVALID: nothing was written; a record for a compacted topic has no key.
+   * - RECORD_TOO_LARGE: `values` names the record. It is not stored, nor is what follows it in its partition; all else may be.
+   * - BROKER_UNAVAILABLE, TIMEOUT: the outcome is unknown; `partitions` names those that are known to have failed.
    */
   publish(entries: readonly PartitionRecords[], signal: AbortSignal): Promise<readonly PartitionAck[]>
   /** Takes over a transactional id. */
   takeOver(transactionalId: string, signal: AbortSignal): Promise<TransactionalWriter>
   openReader(signal: AbortSignal): Promise<Reader>
   joinGroup(options: GroupOptions, signal: AbortSignal): Promise<GroupMember>
-  /** Resolves when a server of it answers, whichever; at once where one has answered something within the last half second. Nothing waits for it. */
+  /** Resolves when any server of the broker answers; at once if one has answered something within the last half second. */
   ping(signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }

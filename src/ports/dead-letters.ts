@@ -13,7 +13,7 @@ export interface DeadLetter {
   readonly refusedAt: string
   /** Bytes of the refused record's value. */
   readonly size: number
-  /** When it last entered again; null where it never has. */
+  /** When it last entered again; null if it never has. */
   readonly replayedAt: string | null
 }
 
@@ -26,7 +26,7 @@ export interface DeadLetterContent extends DeadLetter {
   /** `utf8` where the bytes are text, else `base64`. */
   readonly encoding: 'utf8' | 'base64'
   readonly value: string
-  /** Whether `value` is all of it: of a large one only the beginning is kept. */
+  /** Whether `value` is the whole record: of a large one only the beginning is kept. */
   readonly complete: boolean
 }
 
@@ -42,7 +42,7 @@ export interface DeadLetterFilter {
 /**
  * What became of a letter that was to enter again.
  * - `replayed`: it lies in its fixed topic again, marked as entering again.
- * - `still-refused`: `code` and `reason` say why; it was not published.
+ * - `still-refused`: it was not published; `code` and `reason` say why.
  * - `unknown`: there is no such letter (any more).
  * - `not-owned`: no producer that owns its shard answered. Asking again is harmless.
  */
@@ -55,10 +55,10 @@ export interface ReentryResult {
 
 /**
  * The records that could not be stored, and their way back (R6, R14). Raises BROKER_UNAVAILABLE, TIMEOUT, CONTROL_UNAVAILABLE.
- * The newest 50,000 are known; older ones lie in the topic only.
+ * It knows the newest 50,000; older ones lie in the topic only.
  */
 export interface DeadLetters {
-  /** The newest first; go on with `next` as `before`. `total` is how many fit the filter. */
+  /** The newest first; `next` is the `before` of the next page. `total` counts all that fit the filter. */
   list(
     filter: DeadLetterFilter,
     page: { readonly limit: number; readonly before?: number | undefined },
@@ -70,9 +70,9 @@ export interface DeadLetters {
   }>
   /** Raises DEAD_LETTER_UNKNOWN. */
   get(id: string, signal: AbortSignal): Promise<DeadLetterContent>
-  /** Has letters enter again, in the order given; a result for each. Asking twice never makes a second row. */
+  /** Has letters enter again, and gives a result for each, in the order given. Asking twice never makes a second row. */
   reenter(ids: readonly string[], signal: AbortSignal): Promise<readonly ReentryResult[]>
-  /** The same for those that fit the filter, the oldest first; go on with `next` as `from`. */
+  /** The same for the letters that fit the filter, the oldest first; `next` is the `from` of the next page. */
   reenterMatching(
     filter: DeadLetterFilter,
     page: { readonly limit: number; readonly from?: number | undefined },

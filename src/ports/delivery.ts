@@ -1,6 +1,6 @@
 import type { AppEndpoint } from './transport.ts'
 
-/** One endpoint's subscriptions. Failures are sent to the endpoint as `error` messages, never thrown. */
+/** One endpoint's subscriptions. The endpoint gets failures as `error` messages; nothing is thrown. */
 export interface Connection {
   /** Starts delivery of a lease: from its cursor where one is given, else from what comes next. */
   subscribe(leaseId: string, cursor?: string): void

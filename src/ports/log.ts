@@ -1,4 +1,4 @@
-/** What every part may write: fields first, then the message; never a secret. */
+/** A log line has fields first, then the message; never a secret. */
 export interface Log {
   debug(fields: object, message: string): void
   info(fields: object, message: string): void
@@ -8,8 +8,8 @@ export interface Log {
 }
 
 /**
- * Counts and measures. Names are Prometheus names without the prefix `tapeline_`; `src/telemetry/metrics.ts` has what each
- * means and its labels. Calls never throw and cost about a microsecond, so they belong around batches, not records.
+ * Counts and measures. Names are Prometheus names without the prefix `tapeline_`; `src/telemetry/metrics.ts` says what each means and which
+ * labels it has. Calls never throw. One costs about a microsecond, so it belongs around a batch, not a record.
  */
 export interface Meter {
   count(name: CounterName, amount?: number, labels?: Readonly<Record<string, string>>): void

@@ -5,15 +5,13 @@ import type { PartitionFetch, StoredRecord, TopicPartition } from './broker.ts'
 import type { SourceBatch } from './source.ts'
 import type { Claim, PartitionWrite } from './store.ts'
 
-/** What the machines have in hand: batches and the outcomes of their steps. */
-
 /**
- * A batch on its way through a machine, with its way home: the last step that works on it calls `done`. Until then whoever gave it
- * gives the same batch again, so that a RESET loses nothing.
+ * A batch on its way through a machine, with its way home: the last step of the machine calls `done`. Until then the giver of the batch
+ * gives the same one again, so that a RESET loses nothing.
  */
 export type Carried<T> = T & { readonly done: () => void }
 
-/** A batch on its way into the fixed topics; one that nobody keeps for its publisher has no way home. */
+/** A batch on its way into the fixed topics. It has no way home where nobody keeps it for a second try. */
 export type FetchedBatch = SourceBatch & Partial<Pick<Carried<SourceBatch>, 'done'>>
 
 /** What a publish step came to. */
@@ -26,13 +24,13 @@ export interface PublishOutcome {
   readonly dynamicWaiting: boolean
 }
 
-/** What came of asking for a topic: `open` where no answer came in time and the request stands. */
+/** What came of asking for a topic. `open`: no answer came in time, and the request stands. */
 export interface TopicAnswer {
   readonly topicName: string
   readonly outcome: 'created' | 'open'
 }
 
-/** News of the coordinator for producers: streams that are ready to be routed, or to be routed no longer. */
+/** The coordinator's news for producers: streams to route from now on, and streams to route no longer. */
 export interface ProducerNotification {
   readonly ready: readonly string[]
   readonly ended: readonly string[]
@@ -62,14 +60,14 @@ export type TopicBatch =
   | Requests<'create', TopicRequest>
   | Requests<'delete', { readonly topicName: string; readonly streamId: string }>
 
-/** What a poll found in a partition of a fixed topic, with the offset that it was read from: what lies before is not in it. */
+/** What a poll found in a partition of a fixed topic, from the offset `from` on. */
 export type FixedFetch = Exclude<PartitionFetch, { kind: 'deleted' }> & { readonly from: number }
 
-/** Records of fixed topics, as polled, with what was decoded and encoded of them while they were read. */
+/** Records of fixed topics as polled, and the rows that the reader has made of them already. */
 export interface FixedBatch {
   readonly fetches: readonly FixedFetch[]
   readonly records: number
-  /** Made anew by whoever finds that the claims have changed since. */
+  /** Whoever finds that the claims have changed since makes it anew. */
   prepared: Prepared
 }
 
@@ -77,51 +75,51 @@ export interface FixedBatch {
 export interface Prepared {
   readonly writes: readonly PreparedWrite[]
   readonly rows: number
-  /** The claim of each partition that anything was read of, as it was taken to be: also where nothing is to be written under it. */
+  /** The claim that each partition was read for, also where nothing is to be written under it. */
   readonly basis: readonly Claim[]
   readonly rejected: readonly Rejected[]
-  /** Partitions of which something lies between the claim and what was read: it must be read again from the claim. */
+  /** Partitions with a hole between the claim and what was read: they are read again from the claim. */
   readonly torn: readonly TopicPartition[]
 }
 
-/** A record that cannot be stored, and why. */
+/** A record that the store cannot take, and why. */
 export interface Rejected extends TopicPartition {
   readonly record: StoredRecord
   readonly error: TapelineError
 }
 
-/** Which chunks of its table rows lie in: as numbers that rise with time. */
+/** The chunks of a table that rows lie in. Chunks are numbered by time. */
 export interface ChunkSpread {
-  /** How many of those that are written straight into the table. */
+  /** How many chunks get rows without a look-up. */
   readonly direct: number
-  /** Between which those that enter again are looked up; `low` is above `high` where there are none. */
+  /** The chunks in which rows that enter again are looked up; `low` is above `high` where there are none. */
   readonly low: number
   readonly high: number
 }
 
-/** Rows of a partition from where the slice before ends up to `newOffset`, few enough chunks for one transaction. */
+/** Rows of a partition from the end of the slice before up to `newOffset`, in few enough chunks for one transaction. */
 export interface WriteSlice extends Omit<PartitionWrite, 'claim'> {
   readonly chunks: ChunkSpread
 }
 
-/** The rows of one partition, and the same in slices that are written one after another: nearly always one. */
+/** The rows of one partition, and the same rows in slices, which go one after another: nearly always one slice. */
 export interface PreparedWrite extends PartitionWrite {
   readonly slices: readonly WriteSlice[]
 }
 
-/** A fixed batch ready to be written, with what was polled: where the database refuses a row, that is stored in halves. */
+/** A fixed batch ready to be written. Where the database refuses a row, the consumer stores `fetches` in halves. */
 export interface PreparedBatch extends Pick<Prepared, 'writes' | 'rows'>, Pick<FixedBatch, 'fetches'> {}
 
-/** Records of one dynamic topic that count, in order, with what a reader remembers after them. */
+/** The records of one dynamic topic that count, in order, and what a reader remembers after them. */
 export interface StreamBatch {
   readonly topic: string
   readonly topicId: string
-  /** The offset of the first record that it covers, and the one after the last. */
+  /** The first offset that it covers, and the offset after the last one. */
   readonly from: number
   readonly next: number
   readonly after: ReaderMemory
   readonly events: readonly { readonly offset: number; readonly value: Uint8Array }[]
-  /** Set where history is gone for good in front of this place: applications are told. */
+  /** Why history in front of this place is gone for good; applications hear it. Null where none is. */
   readonly reset: string | null
 }
 

@@ -20,8 +20,8 @@ export interface ConnectionChange {
 }
 
 /**
- * The word of the source that a market had a trade with this id at the latest, which it has not given: what is missing is a gap, although no
- * trade follows yet (R29). `ts`: microseconds, by the source's clock.
+ * The source says that a market has had a trade with this id, and has not given the trade. What is missing is a gap, although no trade
+ * follows yet (R29). `ts`: microseconds, by the source's clock.
  */
 export interface LastTradeNamed extends Market {
   readonly channel: 'last-trade'
@@ -29,7 +29,7 @@ export interface LastTradeNamed extends Market {
   readonly ts: number
 }
 
-/** An event that may enter again, and whoever has it do so hears when it lies in its topic for good. */
+/** An event that may enter again. `published` is called when the event lies in its topic for good. */
 export type ReenteringEvent = MarketEvent & { readonly published?: () => void }
 
 export type SourceItem = ReenteringEvent | ConnectionChange | LastTradeNamed
@@ -64,23 +64,21 @@ export interface SourceHealth {
 }
 
 /**
- * A source of market data. It connects by itself, reconnects by itself and falls back by itself; its memory is bounded
- * whether or not anybody pulls.
+ * A source of market data. It connects, reconnects and falls back by itself. Its memory is bounded, also while nobody pulls.
  */
 export interface Source {
   readonly name: string
   /**
-   * Waits until something has arrived, gathers until `lingerMs` have passed since then (what has waited so long already is given
-   * at once), and gives at most `maxItems`; after `waitMs` without anything it gives an empty batch. Call it again only when the last call has settled.
+   * Waits until something has arrived, gathers more until `lingerMs` have passed since that arrival, and gives at most `maxItems`. After
+   * `waitMs` without anything it gives an empty batch. Call it again only when the last call has settled.
    *
-   * Rejects with SOURCE_UNAVAILABLE, SOURCE_UNAUTHORIZED, SOURCE_RATE_LIMITED or SOURCE_STALE only while no configured way
-   * delivers and nothing is buffered; it goes on trying in the background, and a later call succeeds when it has recovered.
-   * `ended` once a finite source (a replay) has given everything: then every further batch is empty.
+   * Rejects with SOURCE_UNAVAILABLE, SOURCE_UNAUTHORIZED, SOURCE_RATE_LIMITED or SOURCE_STALE only while no configured way delivers and
+   * nothing is buffered. The source goes on trying; a later call succeeds when it has recovered.
    */
   next(options: NextOptions, signal: AbortSignal): Promise<SourceBatch>
-  /** Whether a finite source has given everything. Endless sources never say so. */
+  /** Whether a finite source (a replay) has given everything: every further batch is empty. */
   readonly ended: boolean
-  /** Adds markets while it runs. An unknown one is reported as a status event and stops nothing. */
+  /** Adds markets while the source runs. It reports an unknown one by a status event, and goes on. */
   subscribe(markets: readonly Market[]): void
   unsubscribe(markets: readonly Market[]): void
   health(): SourceHealth

@@ -17,7 +17,7 @@ export interface Claim extends ClaimTarget {
   readonly nextOffset: number
   /** The epochs seen up to `nextOffset`. */
   readonly memory: ReaderMemory
-  /** Where another topic had this name before: up to which offset the partition of that one is stored. */
+  /** The offset up to which the partition of a former topic of this name is stored; left out where there was none. */
   readonly formerOffset?: number
 }
 
@@ -51,8 +51,8 @@ export interface RowSegment {
   readonly tuples: Uint8Array
   readonly rows: number
   /**
-   * These rows enter again, so that those that the table has are left out: trades by exchange, symbol, id and ts, quotes and
-   * status by all columns. A candle that enters again replaces only one that is not closed yet.
+   * These rows enter again. The store leaves out those that the table has: trades by exchange, symbol, id and ts, quotes and status by all
+   * columns. A candle that enters again replaces only one that is not closed yet.
    */
   readonly reentering: boolean
 }
@@ -64,8 +64,8 @@ export interface PartitionWrite {
   readonly memory: ReaderMemory
   readonly segments: readonly RowSegment[]
   /**
-   * Between which event times (microseconds, `to` not included) the rows lie, where these are many chunks: few rows of a long time, whose
-   * chunks may be longer than those of what comes now.
+   * The event times (microseconds, `to` not included) between which the rows lie; only where the rows lie in many chunks. Chunks of the past
+   * may be longer than those of now.
    */
   readonly times?: { readonly from: number; readonly to: number }
   /** The log has become shorter than what was stored of it: `newOffset` may lie below the claim's. */
@@ -75,7 +75,7 @@ export interface PartitionWrite {
 export interface MigrationReport {
   readonly applied: readonly string[]
   readonly current: string
-  /** What the database cannot do and what is left out therefore, one line each. */
+  /** What the database cannot do, and what the platform leaves out for it, one line each. */
   readonly missing: readonly string[]
 }
 
@@ -86,7 +86,7 @@ export interface RowQuery {
   /** Microseconds, both ends included. */
   readonly from?: number
   readonly to?: number
-  /** Without one the newest that match are read, and given with the oldest first. */
+  /** Without an order the store reads the newest rows that match, and gives them with the oldest first. */
   readonly order?: RowOrder
   /** Only what lies after it in the order of the read. */
   readonly after?: RowPosition
@@ -105,18 +105,18 @@ export interface SqlResult {
   readonly rows: readonly Readonly<Record<string, unknown>>[]
 }
 
-/** Work on old rows that goes on by itself: candles are refreshed, chunks compressed and removed. */
+/** Background work on old rows: it refreshes candles, compresses chunks and removes them. */
 export interface StoreJob {
   readonly name: string
-  /** Why it failed the last time, in the database's own words; undefined where it did not. */
+  /** Why it failed the last time, in the database's own words; undefined if it did not. */
   readonly failure: string | undefined
 }
 
 /** TimescaleDB, on a server or embedded. A lost connection rejects with STORE_UNAVAILABLE; a later call may succeed. */
 export interface Store {
-  /** How many `write` calls may run at the same time, each for partitions of its own; further ones wait. */
+  /** How many `write` calls run at the same time, each for partitions of its own; further calls wait. */
   readonly lanes: number
-  /** The event time that one chunk of a table spans at the least, in microseconds: one transaction should not touch many. */
+  /** The shortest event time that one chunk of a table spans, in microseconds. One transaction should not touch many chunks. */
   readonly chunkMicros: number
   /** Brings the schema up to date. Raises MIGRATION_MISMATCH, STORE_FORBIDDEN, STORE_UNSUPPORTED. */
   migrate(signal: AbortSignal): Promise<MigrationReport>
@@ -124,9 +124,10 @@ export interface Store {
   /** Raises a fence for each partition: earlier claims can write no more (R8). */
   claim(targets: readonly ClaimTarget[], signal: AbortSignal): Promise<readonly Claim[]>
   /**
-   * Writes rows and offsets of all partitions in one transaction, or nothing. Resolves with the claims that the next write
-   * needs. Raises FENCED naming the partitions whose claim is no longer valid, OFFSET_GOES_BACK naming those that would move back
-   * without `back` (nothing was written), STORE_UNAVAILABLE or TIMEOUT (the outcome is unknown: claim again to learn it).
+   * Writes rows and offsets of all partitions in one transaction, or nothing. Resolves with the claims that the next write needs. Raises:
+   * - FENCED: nothing was written; names the partitions whose claim is no longer valid.
+   * - OFFSET_GOES_BACK: nothing was written; names the partitions that would move back without `back`.
+   * - STORE_UNAVAILABLE, TIMEOUT: the outcome is unknown; a new claim tells it.
    */
   write(writes: readonly PartitionWrite[], signal: AbortSignal): Promise<readonly Claim[]>
   trades(query: RowQuery, signal: AbortSignal): Promise<readonly StoredRow<'trade'>[]>
@@ -139,11 +140,11 @@ export interface Store {
     signal: AbortSignal,
   ): Promise<SqlResult>
   /**
-   * Says how the background work fares, and does first what is due where nobody else does it; that may take as long as it
-   * takes. Called again and again by who writes.
+   * Tells how the background work fares. Where nobody else does that work, the call first does what is due, however long that takes. A writer
+   * calls it again and again.
    */
   tendJobs(signal: AbortSignal): Promise<readonly StoreJob[]>
-  /** Resolves when the server answers, whatever else it is doing; at once where it is a part of this process. */
+  /** Resolves when the server answers, whatever else it is doing; at once where the store runs in this process. */
   ping(signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }

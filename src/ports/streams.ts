@@ -10,7 +10,7 @@ export interface Lease {
   readonly ttlMs: number
   readonly topic: string
   readonly topicId: string
-  /** Whether the topic was made for it: then all that the topic holds came after it. */
+  /** Whether the topic was made for this lease: then all that the topic holds came after the lease. */
   readonly opensTopic: boolean
   /** Milliseconds since the epoch. */
   readonly createdAt: number
@@ -21,14 +21,14 @@ export interface Lease {
 /** What changed for the applications of this process. */
 export type LeaseChange =
   | { readonly kind: 'ready'; readonly lease: Lease }
-  /** Its record, or its stream's, is not understood here any more (R23): another process may serve it. */
+  /** This process does not understand the record of the lease, or of its stream, any more (R23); another one may serve it. */
   | { readonly kind: 'withheld'; readonly leaseId: string; readonly reason: string }
   | { readonly kind: 'ended'; readonly leaseId: string; readonly topic: string; readonly reason: string }
 
 /** How applications get streams: requests go to the coordinator, answers and changes come from the registry. */
 export interface StreamDesk {
   /**
-   * Asks for a lease; resolves when its topic can be read. The asker makes `leaseId`, so that asking again is harmless.
+   * Asks for a lease; resolves when readers can read its topic. The asker makes `leaseId`, so that asking again is harmless.
    * Raises STREAM_LIMIT, TOPIC_CREATION_FAILED, BROKER_REFUSED, BROKER_FORBIDDEN, CONTROL_UNAVAILABLE.
    */
   request(
@@ -37,24 +37,24 @@ export interface StreamDesk {
   ): Promise<Lease>
   /** Ends a lease. Raises STREAM_UNKNOWN, CONTROL_UNAVAILABLE. */
   end(leaseId: string, app: string, signal: AbortSignal): Promise<void>
-  /** The live leases, of one application where it is named. */
+  /** The live leases: those of one application if it is named, else all. */
   list(app?: string): readonly Lease[]
   get(leaseId: string): Lease | undefined
   /**
-   * A live lease, also one that another process has just been given: where it is not known, all that the registry has by now is
-   * waited for first. Raises CONTROL_UNAVAILABLE where that cannot be had, UPGRADE_NEEDED where this process cannot serve it.
+   * A live lease, also one that another process has just got: if this process does not know it, the call first waits for all that the
+   * registry has by now. Raises CONTROL_UNAVAILABLE where that does not come, UPGRADE_NEEDED where this process cannot serve the lease.
    */
   find(leaseId: string, signal: AbortSignal): Promise<Lease | undefined>
   /**
-   * When a lease was last known to have a reader, in any process, in milliseconds since the epoch; undefined where it has had none
-   * since this process listens.
+   * When a lease last had a reader, in any process, in milliseconds since the epoch; undefined if it has had none since this process
+   * listens.
    */
   lastReadAt(leaseId: string): number | undefined
   /** Tells that a lease has a reader here at this moment. */
   noteRead(leaseId: string): void
-  /** What of a spec no producer gives at present; empty where that is not known. At most some seconds old. */
+  /** What of a spec no producer gives at present, some seconds old at most; empty where nobody knows. */
   warnings(spec: StreamSpec): readonly StreamWarning[]
-  /** Tells which leases have readers here, so that their time to live does not run. */
+  /** From now on asks `leaseIds` which leases have readers here: their time to live does not run. */
   reading(leaseIds: () => Iterable<string>): void
   /** Calls back on each change until the returned function is called. */
   watch(listener: (change: LeaseChange) => void): () => void

@@ -8,7 +8,7 @@ export type AppMessage =
       readonly stream: string
       readonly topic: string
       readonly cursor: string
-      /** What of the stream no producer gives at present; left out where all is given. */
+      /** What of the stream no producer gives at present; left out where producers give all of it. */
       readonly warnings?: readonly StreamWarning[]
     }
   | { readonly op: 'reset'; readonly stream: string; readonly reason: string; readonly cursor: string }
@@ -27,7 +27,7 @@ export type AppMessage =
 /** One connection to an application: a WebSocket, or server-sent events; webhooks later. */
 export interface AppEndpoint {
   readonly id: string
-  /** Bytes handed over that the network has not taken yet. */
+  /** Bytes that the endpoint has taken and the network has not. */
   readonly pendingBytes: number
   send(message: AppMessage): void
   /** Sends an already encoded data message, and says what cursor is in it; the same bytes may go to many endpoints. */
