@@ -1,17 +1,17 @@
 import type { Carried } from '../ports/pipeline.ts'
 
-/** Holds the batch that was handed out until it is done: whoever asks again meanwhile, as after a RESET, gets the same one. */
+/** Holds a batch from when it is given until it is done: whoever asks again in between, as after a RESET, gets the same batch. */
 export interface Hand<T extends object> {
   readonly held: Carried<T> | undefined
   /** Hands out a batch. */
   give(batch: T): Carried<T>
-  /** Gives up what is held: its `done` changes nothing any more. */
+  /** Gives up the batch that is held: its `done` changes nothing any more. */
   drop(): void
 }
 
 export function createHand<T extends object>(): Hand<T> {
   let held: Carried<T> | undefined
-  /** Which batch is held: a late `done` of one before must not let it go. */
+  /** Which batch is held: a late `done` of an earlier batch must not let it go. */
   let turn = 0
   const release = (ofTurn: number): void => {
     if (ofTurn === turn) held = undefined

@@ -20,7 +20,7 @@ export interface CoordinatorServices {
   close(): Promise<void>
 }
 
-/** Joins the coordinators; whoever is given the registry's one partition leads (R7). */
+/** Joins the coordinators. The one to whom the group gives the registry's one partition leads (R7). */
 export async function createCoordinatorServices(
   coordinator: CoordinatorParts,
   signal: AbortSignal,
@@ -30,7 +30,7 @@ export async function createCoordinatorServices(
   await leader.join(signal)
   const queue = createRequestQueue(coordinator)
   const inTurn = createSerializer()
-  /** Streams that the registry has as ready and that nobody was told of yet, also where answering who asked for them failed. */
+  /** Streams that are ready in the registry and that no actor has heard of yet. */
   const untold = new Set<string>()
 
   const answers = { reply: queue.reply, onReady: (streamId: string) => untold.add(streamId) }
@@ -42,8 +42,8 @@ export async function createCoordinatorServices(
   }
 
   /**
-   * The topics of streams, by the registry's evidence. One whose making a leader began and did not finish has no identity there yet:
-   * making it again under its name, which was new when it was registered, tells which topic it is, or that it is not ours.
+   * The topics of streams, as the registry knows them. Where a leader did not finish making a topic, the registry has no identity of it.
+   * Making the topic again tells its identity, or that it is not ours: its name was new when the leader registered it.
    */
   const identities = async (
     streams: readonly StreamRecord[],
@@ -65,7 +65,7 @@ export async function createCoordinatorServices(
     if (batch.kind === 'create') {
       const ready = [...untold].filter((id) => view.stream(id)?.state === 'ready')
       if (ready.length > 0) await tellActors(coordinator, 'ready', ready, stop)
-      // Who is not ready any more has ended meanwhile, and its end is told.
+      // A stream that is not ready any more has ended meanwhile. Its end has a notification of its own.
       untold.clear()
       batch.done()
       return
@@ -82,7 +82,7 @@ export async function createCoordinatorServices(
     batch.done()
   }
 
-  /** One step at a time, and only as the leader. The steps of a batch that was given up have nothing left to do. */
+  /** One step at a time, and only as the leader. Where the batch was given up, its steps do nothing. */
   const lead = (stop: AbortSignal, work: (deadline: AbortSignal) => Promise<void>): Promise<void> =>
     inTurn(() =>
       withDeadline(stop, STEP_MS, async (deadline) => {

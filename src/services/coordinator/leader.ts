@@ -22,7 +22,7 @@ export type RegistryBody =
   | Body<LeaseRecord>
   | Omit<Body<RegistryRecord & { kind: 'leader' }>, 'prefix'>
 
-/** The leadership among coordinators: who holds the registry's one partition is its one writer (R7, R8, R9). */
+/** The leadership among coordinators: the holder of the registry's one partition is its one writer (R7, R8, R9). */
 export interface Leader {
   /** Whether this process leads at present. */
   readonly leading: boolean
@@ -32,13 +32,14 @@ export interface Leader {
   /** Joins the coordinators. */
   join(signal: AbortSignal): Promise<void>
   /**
-   * Leads where the group gives the leadership to this process: takes it over where it is not held, and reads the registry to its end. Gives
-   * whether it leads. Raises FENCED where another process has just taken the leadership over, and UPGRADE_NEEDED where this one does not understand the registry (R23).
+   * Takes the leadership over if the group gives it to this process and it is not held yet, and reads the registry to its end. Gives whether
+   * this process leads. Raises FENCED where another process has just taken the leadership over, UPGRADE_NEEDED where this one does not
+   * understand the registry (R23).
    */
   lead(signal: AbortSignal): Promise<boolean>
   /**
-   * Writes records and tombstones in one transaction; resolves with the registry's offset after them, when the view of this
-   * process holds them. A failure ends this leadership; FENCED says that another process leads now.
+   * Writes records and tombstones in one transaction. Resolves with the registry's offset after them, when this process's view has them. A
+   * failure ends this leadership; FENCED says that another process leads now.
    */
   write(
     records: readonly RegistryBody[],
@@ -102,7 +103,7 @@ export function createLeader({ broker, names, registry, instance, now, log }: Le
     } catch (error) {
       const { code } = toTapelineError(error)
       if (code === 'FENCED') holding.yield(office)
-      // Whatever went wrong, what was written is unknown: claiming again settles it.
+      // Nobody knows what was written: a new claim settles it.
       else holding.doubt(office)
       if (!isAbort(error)) log.warn({ code }, 'the registry was not written; leading again')
       throw error

@@ -1,14 +1,14 @@
 import type { LeaseRecord } from '../../control/records.ts'
 import type { RegistryView } from '../../control/registry-view.ts'
 
-/** A look that comes later than this after the one before counts as much: nobody was watching in between. */
+/** A longer time between two looks counts as this long: nobody was watching in between. */
 const LONGEST_LOOK_MS = 5_000
 
 /** What runs out while the leader watches: leases that nobody reads, topics that no lease wants (R13). */
 export interface LeaseClock {
   /**
-   * Takes note of which leases have readers, and gives those whose time to live is over. While that is not known of all (undefined)
-   * no time passes.
+   * Takes note of which leases have readers, and gives those whose time to live is over. No time passes while some process does not tell its
+   * readers (undefined).
    */
   expired(read: Iterable<string> | undefined): readonly LeaseRecord[]
   /** The streams whose last lease has been gone for the grace. */
@@ -18,11 +18,11 @@ export interface LeaseClock {
 }
 
 /**
- * Time runs here only while the leader looks. One that was stopped for a minute has not heard of the readers of that minute, and
- * must not end their leases for it.
+ * Time runs here only while the leader looks. A leader that stood still for a minute has not heard of the readers of that minute, and must
+ * not end their leases for it.
  */
 export function createLeaseClock(view: RegistryView, now: () => number): LeaseClock {
-  /** When a lease was last known to be read, and since when a stream has had no lease, in time watched. */
+  /** When a lease last had a reader, and since when a stream has had no lease: in time watched. */
   const lastRead = new Map<string, number>()
   const unleasedSince = new Map<string, number>()
   let watchedMs = 0

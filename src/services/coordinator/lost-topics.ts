@@ -2,23 +2,23 @@ import { presenceError, streamPresence, type TopicPresence } from '../../control
 import { isAbort, toTapelineError } from '../../errors.ts'
 import type { CoordinatorParts } from './requests.ts'
 
-/** How often the leader looks, and how many topics it looks at; those that were missing are always among them. */
+/** How often the leader looks, and at how many topics. It always looks at those that were missing. */
 const LOOK_EVERY_MS = 2_000
 const TOPICS_A_LOOK = 1_000
-/** So many looks in a row, half a minute, must not show a topic before its stream is ended: a broker may be late to hear of one. */
+/** A stream ends when so many looks in a row, half a minute, do not show its topic: a broker may be late to hear of one. */
 const LOOKS_UNTIL_LOST = 15
-/** From the second look on it is worth telling: the first may have been a stale one. */
+/** Worth telling from the second look on: the first may have been stale. */
 const LOOKS_UNTIL_ALERT = 2
-/** How long a person is told of streams that were ended for it. */
+/** How long the alert tells of streams that ended for it. */
 const TELL_MS = 600_000
 const ALERT = 'topics'
 const MOST_NAMED = 5
 
 /** The leader's watch over the topics of streams: whether somebody else has removed them. */
 export interface LostTopics {
-  /** Looks, where it is time; gives the streams whose topics are lost for good. A look that fails proves nothing. */
+  /** Looks if it is time, and gives the streams whose topics are lost for good. A look that fails proves nothing. */
   look(signal: AbortSignal): Promise<readonly string[]>
-  /** This process does not lead: it knows nothing, and tells nothing. */
+  /** This process does not lead: forgets what it saw, and clears the alert. */
   rest(): void
 }
 

@@ -12,16 +12,16 @@ const MOST_SPEC_BYTES = 512 * 1024
 /** What became of each topic by its name: made, or why not. */
 type Outcome = ReadonlyMap<string, TopicDescription | TapelineError>
 
-/** Who hears of what became of requests. */
+/** What hears the outcomes of requests. */
 interface Answers extends Pick<RequestQueue, 'reply'> {
   /** A stream got ready. */
   readonly onReady: (streamId: string) => void
 }
 
 /**
- * Makes the topics of the requests in hand, tells which streams got ready, and answers each request by itself. The registry comes
- * first (`creating`), then the topic, then `ready` with its start, the leases and the leader's position in one transaction (R10).
- * Doing it again after a failure gives the same topics and leases. A stream's id is the name of its topic.
+ * Makes the topics of the requests in hand, tells which streams got ready, and answers each request by itself. The registry comes first
+ * (`creating`), then the topic, then one transaction with `ready`, its start, the leases and the leader's position (R10). A second try gives
+ * the same topics and leases. A stream's id is the name of its topic.
  */
 export async function makeRequestedTopics(
   coordinator: CoordinatorParts,
@@ -55,7 +55,7 @@ export async function makeRequestedTopics(
   const leases = answered.flatMap(
     (request) => leaseBody(coordinator, request, fresh.has(request.topicName)) ?? [],
   )
-  // Where it is not known whether a topic was made, its record stays: without a lease it is removed after the grace.
+  // Where nobody knows whether a topic was made, its record stays: without a lease the topic goes after the grace.
   const abandoned = [...failed].flatMap(([name, { retryable }]) =>
     retryable ? [] : (view.stream(name) ?? []),
   )
@@ -75,13 +75,13 @@ export async function makeRequestedTopics(
   }
 }
 
-/** What the asker is told: asking again helps, unless the broker will never do it. */
+/** What the asker hears: asking again helps, unless the broker will never make the topic. */
 function asTold(error: TapelineError): TapelineError {
   const isRefused = error.code === 'BROKER_REFUSED' || error.code === 'BROKER_FORBIDDEN'
   return isRefused ? error : new TapelineError('TOPIC_CREATION_FAILED', error.message)
 }
 
-/** The requests that the registry can hold, and those that are too large: written, they would fail the whole batch for ever. */
+/** The requests that the registry can hold, and those that are too large: one of these would fail the whole batch for ever. */
 function bySize(requests: readonly TopicRequest[]): [TopicRequest[], TopicRequest[]] {
   const isLarge = ({ spec }: TopicRequest): boolean =>
     Buffer.byteLength(JSON.stringify(spec)) > MOST_SPEC_BYTES
@@ -92,7 +92,7 @@ function requestIds(requests: readonly TopicRequest[]): string[] {
   return requests.map(({ requestId }) => requestId)
 }
 
-/** The requests within the limit of their application; those before it in the batch count too. */
+/** The requests within the limit of their application. Earlier requests of the batch count too. */
 function withinLimits(
   { registry, settings }: CoordinatorParts,
   requests: readonly TopicRequest[],
@@ -122,7 +122,7 @@ function streamBody(
   return { kind: 'stream', id: name, state, topic: name, topicId, spec, start, createdAt: now() }
 }
 
-/** The lease of a request; undefined where it is there already: asking again is harmless. */
+/** The lease of a request; undefined if the registry has it already: asking again is harmless. */
 function leaseBody(
   { registry, now }: CoordinatorParts,
   { topicName, spec, leaseId, app, ttlMs, standing }: TopicRequest,
@@ -145,7 +145,7 @@ function leaseBody(
   }
 }
 
-/** Makes the topics all at once; where that fails for one, one by one, so that it delays no other. */
+/** Makes the topics all at once; if that fails for one, makes them one by one, so that the one delays no other. */
 export async function makeTopics(
   broker: Broker,
   names: readonly string[],
@@ -173,7 +173,7 @@ export async function makeTopics(
   return outcome
 }
 
-/** The ends of the fixed topic of each channel that is asked for: nothing before is derived for a stream that starts now (R4). */
+/** The ends of the fixed topics of these channels: a stream that starts now gets nothing from before (R4). */
 async function fixedEnds(
   { broker, names }: CoordinatorParts,
   specs: readonly StreamSpec[],

@@ -5,8 +5,8 @@ import type { CoordinatorParts } from './requests.ts'
 const ACKNOWLEDGE_WAIT_MS = 200
 
 /**
- * Sends NOTIFY_PRODUCER and NOTIFY_CONSUMER, then waits at most 200 ms for the acknowledgements of live producers and gateways. A
- * missing one is logged and is no failure: everyone follows the registry (R10).
+ * Sends NOTIFY_PRODUCER and NOTIFY_CONSUMER, then waits 200 ms at most for live producers and gateways to acknowledge. The log names those
+ * that do not; that is no failure, since everyone follows the registry (R10).
  */
 export async function tellActors(
   { registry, bus, membership, leader, instance, newId, log }: CoordinatorParts,

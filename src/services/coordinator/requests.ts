@@ -25,10 +25,10 @@ import { createLeaseClock } from './lease-clock.ts'
 import { createLostTopics } from './lost-topics.ts'
 
 const MOST_REQUESTS = 200
-/** So many leases that nobody reads end in one transaction; the others follow in the next look. */
+/** So many leases that nobody reads end in one transaction; the next look ends the others. */
 const MOST_EXPIRED = 1_000
 const POLL_MS = 500
-/** How long one look at the control topic may take, with all that it ends. */
+/** How long one look at the control topic may take, and all that the look ends. */
 const LOOK_MS = 15_000
 const CLOSE_MS = 2_000
 /** How often a coordinator that does not lead looks whether it does. */
@@ -62,11 +62,11 @@ interface CoordinatorSettings {
 }
 
 export interface RequestQueue {
-  /** Waits until this process leads and topics are to be made or deleted. Gives the batch in hand again until it is done. */
+  /** Waits until this process leads and has topics to make or to delete. Gives the batch in hand again until it is done. */
   receive(signal: AbortSignal): Promise<Carried<TopicBatch>>
   /**
-   * Makes sure that this process leads. Gives whether the batch in hand is still to be worked on: one that was received before
-   * another process may have led is given up, since what it asks for may be done, and undone, by now.
+   * Makes sure that this process leads. Gives whether to work on the batch in hand. If another process may have led since the batch was
+   * received, the batch is given up: somebody may have done, and undone, what it asks for.
    */
   resume(signal: AbortSignal): Promise<boolean>
   reply(requestIds: readonly string[], registryOffset: number, error: TapelineError | null): Promise<void>
@@ -107,7 +107,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     })
   }
 
-  /** Begins a term: reads requests on from where the registry says that the last leader was. */
+  /** Begins a term: reads on from where the last leader was, by the registry. */
   const begin = async (signal: AbortSignal): Promise<void> => {
     if (leader.term === term && reader) return
     const beginning = leader.term
@@ -128,7 +128,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     return { kind: 'delete', requests, controlOffset }
   }
 
-  /** The leases that have readers; undefined while some process does not say so that it is understood. */
+  /** The leases that have readers; undefined while this process does not understand what another one says of its readers. */
   const leasesRead = (): Set<string> | undefined => {
     const read = new Set<string>()
     for (const { reading } of membership.live()) {
@@ -144,7 +144,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     const unreadable: string[] = []
     for (const fetch of (await reader?.poll({ maxRecords: MOST_REQUESTS, waitMs: POLL_MS }, signal)) ?? []) {
       if (fetch.kind === 'truncated') controlOffset = fetch.earliest
-      // Who asked in it asks again.
+      // Whoever asked in the batch asks again.
       if (fetch.kind === 'undecodable') controlOffset = fetch.nextOffset
       if (fetch.kind !== 'records') continue
       controlOffset = fetch.nextOffset
@@ -157,7 +157,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     }
     const newer = 'the leader does not understand the request'
     await reply(unreadable, view.nextOffset, new TapelineError('UPGRADE_NEEDED', newer))
-    // With creations in hand the position goes with their result: a leader after us must find them.
+    // With creations in hand the position goes with their result: the next leader must find them.
     await endLeases(endings, creations.length === 0, signal)
     if (creations.length > 0) return take(creations)
     if (await endLost(signal)) return unfinished()
@@ -165,7 +165,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     return requests.length > 0 ? { kind: 'delete', requests, controlOffset } : undefined
   }
 
-  /** Ends streams whose topics somebody else has removed: their leases, so that who reads them asks again, and then gets a new topic. */
+  /** Ends streams whose topics somebody else has removed, with their leases: readers ask again, and get a new topic. */
   const endLost = async (signal: AbortSignal): Promise<boolean> => {
     const lost = await lostTopics.look(signal)
     for (let first = 0; first < lost.length; first += MOST_REQUESTS) {
@@ -180,7 +180,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     return lost.length > 0
   }
 
-  /** A poll that failed half-way has read requests that nobody has in hand: the next one begins where the registry says. */
+  /** A poll that fails half-way has read requests that nobody has in hand: the next poll begins where the registry says. */
   const pollOrRewind = async (signal: AbortSignal): Promise<TopicBatch | undefined> => {
     try {
       return await poll(signal)
@@ -201,7 +201,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     return { kind: 'create', requests, controlOffset }
   }
 
-  /** Ends what applications gave up and what nobody has read for its time to live; answers the former. */
+  /** Ends the leases that applications gave up, and answers these. Ends the leases that nobody has read for their time to live. */
   const endLeases = async (
     asked: readonly ControlRecordOf<'END_LEASE_REQUEST'>[],
     withPosition: boolean,
@@ -211,7 +211,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     const unknown: string[] = []
     for (const { leaseId, app, requestId } of asked) {
       const lease = view.leaseRecord(leaseId)
-      // Asked again, since who ended it could not answer: it is as it should be.
+      // The lease has ended, and only the answer got lost: all is as it should be.
       const owner = lease?.app ?? view.ownerOfEnded(leaseId)
       if (owner === undefined || (owner !== app && app !== 'admin')) unknown.push(requestId)
       else if (lease) ended.set(leaseId, ending(lease, 'deleted'))
@@ -231,7 +231,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     )
   }
 
-  /** Answers the requests of a batch that is given up: what it made stands in the registry, the rest is read, or asked, again. */
+  /** Answers the requests of a batch that is given up. The registry has what the batch made; askers ask for the rest again. */
   const giveUp = async (): Promise<void> => {
     const givenUp = hand.held
     hand.drop()
@@ -278,7 +278,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
   }
 }
 
-/** The record that ends a stream: producers drop the route when they see it, and a new request gets a new topic. */
+/** The record that ends a stream: producers drop the route when they see the record, and a new request gets a new topic. */
 export function endingStream(stream: StreamEntry | undefined): (RegistryBody & { kind: 'stream' })[] {
   if (stream === undefined || stream.state === 'ending') return []
   const { v: _v, instance: _instance, epoch: _epoch, offset: _offset, ...body } = stream
@@ -290,7 +290,7 @@ function ending(lease: LeaseRecord, reason: string): RegistryBody & { kind: 'lea
   return { ...body, state: 'ended', reason }
 }
 
-/** A request, or the id of one that is not understood, for which its asker waits all the same. Others are left to the bus. */
+/** A request, or the id of one that this process does not understand: its asker waits all the same. The bus handles other records. */
 function readRequest(
   value: Uint8Array,
 ): ControlRecord | { readonly kind: 'unreadable'; readonly requestId: string } | undefined {

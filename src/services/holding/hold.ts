@@ -4,11 +4,11 @@
  *     unowned   the group gives it to another process, or to none
  *     claiming  the group gives it to this process, which claims it next
  *     held      claimed: this process writes it
- *     doubted   it was held, and what became of the last write is unknown: it is claimed anew before the next one
- *     yielded   another process took it, though the group gives it to this one: it is left alone for a while, then claimed
+ *     doubted   nobody knows what became of the last write of what was held: this process claims the partition anew before the next write
+ *     yielded   another process took it, though the group gives it to this one: this one waits for a while, then claims it
  *
- * The group moves a partition from `unowned` to `claiming`, and from every state to `unowned`. A claim leads to `held`; one that is refused
- * leads to `yielded`, but a doubted partition stays doubted, and rests.
+ * The group moves a partition from `unowned` to `claiming`, and from every state to `unowned`. A claim leads to `held`. A refused
+ * claim leads to `yielded`; but a doubted partition stays doubted, and rests.
  */
 export type Hold<Value, Former> =
   | { readonly state: 'unowned' }
@@ -37,7 +37,7 @@ export function isDue(hold: Hold<unknown, unknown>, now: number): boolean {
   return hold.state === 'claiming'
 }
 
-/** The group says once more that it gives the partition to this process: there is no reason to leave it to another. */
+/** The group gives the partition to this process once more: no other process has a right to it. */
 export function givenAnew<Value, Former>(hold: Hold<Value, Former>): Hold<Value, Former> {
   if (hold.state === 'doubted') return { ...hold, restsUntil: NO_REST }
   return hold.state === 'held' ? hold : CLAIMING

@@ -3,8 +3,8 @@ import type { Broker, GroupMember, ReadPosition, TopicPartition } from '../../po
 import { givenAnew, type Held, type Hold, isDue, NO_REST, UNOWNED } from './hold.ts'
 
 /**
- * How long a partition that another process took is left to it while the group goes on giving it to this one. A process that
- * was stopped hears within seconds that the group has moved on; where it does not hear so, the other one was the stale one.
+ * How long this process leaves a partition to another one that took it, while the group gives it to this one. A process that stood still
+ * hears within seconds that the group has moved on. If it does not hear so, the other process was the stale one.
  */
 const REST_MS = 10_000
 
@@ -15,37 +15,37 @@ interface HoldingOptions<Key, Value, Former> {
   readonly keyOf: (partition: TopicPartition) => Key
   /** Milliseconds. */
   readonly now: () => number
-  /** What is to be known of a value while its partition is in doubt. */
+  /** What this process remembers of a value while its partition is in doubt. */
   readonly remember: (value: Value) => Former
   /**
-   * Called when a value is about to be held no longer: ends what belongs to it. Where the next state is `unowned`, the group waits for the
-   * promise before it gives the partition to another process.
+   * Ends what belongs to a value that is about to be held no longer. If the next state is `unowned`, the group waits for the promise before
+   * it gives the partition to another process.
    */
   readonly release: (value: Value, next: Hold<Value, Former>['state']) => Promise<void> | void
-  /** Called when nothing of a partition is this process's any more, not even in doubt. */
+  /** Called when this process has nothing of a partition any more, not even in doubt. */
   readonly left?: (partition: TopicPartition, next: 'unowned' | 'yielded') => void
   /** Called when the group has said what it gives. */
   readonly assigned?: () => void
-  /** With it, what is held is kept while nobody knows what the group gives, as while the broker is away; without it, the group takes it. */
+  /** This process keeps what it holds while nobody knows what the group gives, as while the broker is away. */
   readonly outlastsOutages?: true
 }
 
-/** A claim under way. What it tells nothing of is claimed again. */
+/** A claim under way. This process claims again what the work tells nothing of. */
 export interface Claiming<Key, Value> {
   readonly partitions: readonly TopicPartition[]
   /** Also aborts when the group may have given the partitions to others. */
   readonly signal: AbortSignal
-  /** The partition is held from now on. Gives false where the group has moved on: the value is then the caller's to close. */
+  /** The partition is held from now on. Gives false if the group has moved on: the caller closes the value then. */
   readonly succeed: (key: Key, value: Value) => boolean
-  /** Another process took it in between. What is in doubt stays so: the group, or a later claim, tells whose it is. */
+  /** Another process took the partition in between. A doubted one stays doubted: the group, or a later claim, tells whose it is. */
   readonly refuse: (key: Key) => void
   /** Another process is to have it. */
   readonly yield: (key: Key) => void
 }
 
 /**
- * The partitions that a group gives to this process, and how it stands to each. The group alone does not say who may write: whoever holds a
- * partition has claimed it, so that a former owner's writes are refused (R8).
+ * The partitions that a group gives to this process, and how the process stands to each. The group alone does not say who may write. Whoever
+ * holds a partition has claimed it, so that broker and database refuse a former owner's writes (R8).
  */
 export class Holding<Key, Value, Former = undefined> {
   readonly #options: HoldingOptions<Key, Value, Former>
@@ -57,7 +57,7 @@ export class Holding<Key, Value, Former = undefined> {
   readonly #held = new Map<Key, Value>()
   /** Rises each time the group gives. */
   #generation = 0
-  /** Nobody knows what the group gives until it says so again: nothing is claimed. */
+  /** Nobody knows what the group gives until it says so again; this process claims nothing meanwhile. */
   #isGroupAway = false
   #claiming = new AbortController()
 
@@ -102,7 +102,7 @@ export class Holding<Key, Value, Former = undefined> {
   }
 
   /**
-   * Claims what is due; one claim at a time. Resolves at once where nothing is. Raises what `work` raises; FENCED of it refuses all that is
+   * Claims what is due, one claim at a time; resolves at once where nothing is due. Raises what `work` raises. FENCED refuses all that is
    * claimed.
    */
   async claim(signal: AbortSignal, work: (claim: Claiming<Key, Value>) => Promise<void>): Promise<void> {
@@ -136,7 +136,7 @@ export class Holding<Key, Value, Former = undefined> {
     this.#moveHeld(key, (hold) => ({ ...hold, value }))
   }
 
-  /** What became of a write is unknown: what is held is claimed anew before the next one. `former` also adds to what is in doubt already. */
+  /** Nobody knows what became of a write: this process claims the partition anew before the next one. `former` adds to what is in doubt already. */
   doubt(key: Key, former?: Former): void {
     const hold = this.#hold(key)
     if (hold.state === 'doubted' && former !== undefined) this.#move(key, { ...hold, former })
@@ -147,8 +147,8 @@ export class Holding<Key, Value, Former = undefined> {
   }
 
   /**
-   * The broker refuses a write of what is held. As a rule another process has claimed it; it may also have been a claim of this one's own
-   * that came late. It is doubted, and rests until the group or a later claim tells whose it is.
+   * The broker refuses a write. As a rule another process has claimed the partition; but a late claim of this process's own does the same. The
+   * partition is doubted, and rests until the group or a later claim tells whose it is.
    */
   refuse(key: Key): void {
     this.#moveHeld(key, ({ value, claimedIn }) => ({
@@ -157,7 +157,7 @@ export class Holding<Key, Value, Former = undefined> {
     }))
   }
 
-  /** Another process has what is held: this one claims it again only if the group gives it once more, or still gives it after a while. */
+  /** Another process has the partition: this one claims it again if the group gives it once more, or still gives it after a while. */
   yield(key: Key): void {
     this.#moveHeld(key, ({ claimedIn }) => ({ state: 'yielded', restsUntil: this.#endOfRest(claimedIn) }))
   }
@@ -189,7 +189,7 @@ export class Holding<Key, Value, Former = undefined> {
     this.#generation++
     this.#isGroupAway = false
     for (const key of given.keys()) {
-      // What is kept may have been another's for a while: claiming it tells.
+      // Another process may have had it for a while: a claim tells.
       if (wasAway) this.doubt(key)
       this.#holds.set(key, givenAnew(this.#hold(key)))
     }
@@ -199,13 +199,13 @@ export class Holding<Key, Value, Former = undefined> {
 
   #suspend(): void {
     this.#isGroupAway = true
-    // What others may have by now is not taken from them.
+    // Others may have the partitions by now: this process takes nothing from them.
     this.#claiming.abort(
       new TapelineError('BROKER_UNAVAILABLE', 'the group may have given the partitions to others'),
     )
   }
 
-  /** A refusal of a claim that is older than the present assignment is no reason to rest. */
+  /** The refusal of a claim from before the present assignment is no reason to rest. */
   #endOfRest(claimedIn: number): number {
     return claimedIn === this.#generation ? this.#options.now() + REST_MS : NO_REST
   }
@@ -219,7 +219,7 @@ export class Holding<Key, Value, Former = undefined> {
     if (hold.state === 'held') this.#move(key, next(hold))
   }
 
-  /** Every change of state, of what the group gives. Resolves when what was held is released. */
+  /** Every change of state goes through here. Resolves when the value that was held is released. */
   async #move(key: Key, next: Hold<Value, Former>): Promise<void> {
     const hold = this.#hold(key)
     const partition = this.#given.get(key)
