@@ -10,11 +10,17 @@ import { VERSION } from './version.ts'
 
 const HELP = ['help', '--help', '-h']
 
-/** Parses the words of the command line, calls the command, prints what goes wrong, and sets the exit code. */
+/** The program: calls the command of the command line over this process's own streams, and sets the exit code. */
 export async function main(args: readonly string[]): Promise<void> {
   const ending = new AbortController()
   const terminal = openTerminal(ending)
   const uncaught = endOnUncaught(ending)
+  process.exitCode = await runCommandLine(args, terminal)
+  if (uncaught.any) process.exitCode = 1
+}
+
+/** Parses the words of a command line, calls the command, prints what goes wrong, and gives the exit code. */
+export async function runCommandLine(args: readonly string[], terminal: Terminal): Promise<number> {
   let command: Command | undefined
   try {
     const [name, ...rest] = args
@@ -22,12 +28,12 @@ export async function main(args: readonly string[]): Promise<void> {
     else if (name === 'version' || name === '--version') terminal.print(VERSION)
     else {
       command = await load(name)
-      process.exitCode = await run(command, rest, terminal)
+      return await run(command, rest, terminal)
     }
+    return 0
   } catch (error) {
-    process.exitCode = reportFailure(error, terminal, command)
+    return reportFailure(error, terminal, command)
   }
-  if (uncaught.any) process.exitCode = 1
 }
 
 /**

@@ -19,7 +19,7 @@ export function painted(style: Style, text: string): Painted {
  */
 export function paint(
   texts: readonly (string | Painted)[],
-  stream: NodeJS.WriteStream,
+  stream: NodeJS.WritableStream,
   shown: (text: string) => string,
 ): string {
   return texts

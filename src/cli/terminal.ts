@@ -24,13 +24,25 @@ export function openTerminal(stop: AbortController): Terminal {
   process.stdout.on('error', () => process.exit(0))
   const { stdout, stderr } = process
   return {
+    ...terminalOver(stdout, stderr, stop.signal),
+    columns: stdout.isTTY ? stdout.columns : undefined,
+  }
+}
+
+/** A terminal over two streams, which shows no width. */
+export function terminalOver(
+  stdout: NodeJS.WritableStream,
+  stderr: NodeJS.WritableStream,
+  signal: AbortSignal,
+): Terminal {
+  return {
     print: (...texts) => stdout.write(`${paint(texts, stdout, visibleText)}\n`),
     async printLines(lines) {
       let chunk = ''
       const write = async (): Promise<void> => {
         const isTaken = stdout.write(chunk)
         chunk = ''
-        if (!isTaken) await once(stdout, 'drain', { signal: stop.signal })
+        if (!isTaken) await once(stdout, 'drain', { signal })
       }
       for (const line of lines) {
         chunk += `${visibleText(line)}\n`
@@ -39,8 +51,8 @@ export function openTerminal(stop: AbortController): Terminal {
       await write()
     },
     note: (...texts) => stderr.write(`${paint(texts, stderr, visibleText)}\n`),
-    columns: stdout.isTTY ? stdout.columns : undefined,
-    signal: stop.signal,
+    columns: undefined,
+    signal,
   }
 }
 

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import { type Command, readFlags } from '../../src/cli/command.ts'
 import { COMMANDS as LOADERS } from '../../src/cli/commands.ts'
 import { helpOf } from '../../src/cli/help.ts'
-import { runCommand } from '../e2e/platform-process.ts'
+import { runProgram } from '../e2e/platform-process.ts'
 import { recordingTerminal } from './recording-terminal.ts'
 
 const COMMANDS = await Promise.all(Object.values(LOADERS).map(async (load) => (await load()).command))
@@ -107,12 +107,12 @@ describe('usage', () => {
 
   test('the program lists all commands; wrong usage ends with 2, a remedy and no stack', async () => {
     const [overview, help, flag, version, wrong, unknown] = await Promise.all([
-      runCommand(['help']),
-      runCommand(['help', 'tail']),
-      runCommand(['tail', '--help']),
-      runCommand(['version']),
-      runCommand(['tail']),
-      runCommand(['help', 'tale']),
+      runProgram(['help']),
+      runProgram(['help', 'tail']),
+      runProgram(['tail', '--help']),
+      runProgram(['version']),
+      runProgram(['tail']),
+      runProgram(['help', 'tale']),
     ])
     for (const { name, summary } of COMMANDS) {
       assert.match(overview.stdout, new RegExp(`^  ${name} +${summary.slice(0, 20)}`, 'm'))
