@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { compileProgram, openEngine } from '../src/adapters/store/embedded/engine.ts'
 import { ENGINE } from '../src/adapters/store/embedded/folder.ts'
 import { openEmbeddedStore } from '../src/adapters/store/embedded.ts'
 import { checksum } from '../src/adapters/store/migrate.ts'
@@ -15,16 +16,30 @@ import { quietLog } from './quiet.ts'
  * A migrated store, made once a user and kept between runs: making one takes seconds, copying it a moment. Whatever goes
  * into it is part of its name.
  */
-async function template(): Promise<string> {
-  const key = createHash('sha256')
-    .update([ENGINE, ...MIGRATIONS.map(checksum)].join())
-    .digest('hex')
-  const folder = join(tmpdir(), `tapeline-store-${userInfo().username}-${key.slice(0, 16)}`)
-  return madeOnce(folder, async (aside) => {
+function template(): Promise<string> {
+  return made('store', [ENGINE, ...MIGRATIONS.map(checksum)], async (aside) => {
     const store = await openEmbeddedStore({ folder: aside, log: quietLog })
     await store.migrate(AbortSignal.timeout(60_000))
     await store.close()
   })
+}
+
+function made(
+  what: string,
+  parts: readonly string[],
+  make: (aside: string) => Promise<void>,
+): Promise<string> {
+  const key = createHash('sha256').update(parts.join()).digest('hex').slice(0, 16)
+  return madeOnce(join(tmpdir(), `tapeline-${what}-${userInfo().username}-${key}`), make)
+}
+
+/** Fills a folder that does not exist yet with a database that has TimescaleDB and nothing else. */
+export async function copyDatabaseTemplate(to: string): Promise<void> {
+  const bare = await made('database', [ENGINE], async (aside) => {
+    const engine = await openEngine(await compileProgram(), join(aside, 'pg'), true)
+    await engine.close()
+  })
+  cpSync(join(bare, 'pg'), to, { recursive: true })
 }
 
 /**

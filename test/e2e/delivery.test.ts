@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
+import { EFFORT } from '../effort.ts'
 import { openEvents } from '../gateway/event-client.ts'
 import { copyStoreTemplate } from '../store-template.ts'
 import { byMarket, type LedgerTrade, readLedger, tradeKey } from './ledger.ts'
@@ -12,7 +13,7 @@ import { StreamClient } from './stream-client.ts'
 
 const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
 const RATE = 1_000
-const CUTS = 20
+const CUTS = 8 * EFFORT
 const BITCOIN = { channel: 'trade', symbols: ['BTC-*'] }
 
 /** How often the slow socket reads the stream, so that its buffers fill quickly. */

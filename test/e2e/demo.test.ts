@@ -6,7 +6,7 @@ import { type LedgerTrade, marketOf, readLedger, tradeKey } from './ledger.ts'
 import { makeFolder, runCommand } from './platform-process.ts'
 import { assertDrawn, readTrace } from './trace.ts'
 
-const EVENTS = 3_000
+const EVENTS = 1_500
 
 /** The way of the data through all four machines: what a run of the demo must have gone through. */
 const DATA_PATH = [

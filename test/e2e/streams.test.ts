@@ -194,16 +194,19 @@ describe('streams', () => {
 
   test('a lease ends when its time is over and nobody reads it, and not while somebody does', async () => {
     const read = await create({ channel: 'trade', symbols: ['ETH-*'], ttl: '5s' })
-    const client = await open()
+    const leaves = await create({ channel: 'trade', symbols: ['BTC-*'], ttl: 5 })
+    const [client, leaving] = [await open(), await open()]
     client.send({ op: 'subscribe', stream: read.id })
-    await until('data flow', () => client.count(read.id) > 0)
+    leaving.send({ op: 'subscribe', stream: leaves.id })
+    await until('data flow', () => client.count(read.id) > 0 && leaving.count(leaves.id) > 0)
+    leaving.cut()
     const left = await create({ channel: 'trade', symbols: ['SOL-*'], ttl: 5 })
     await until('the lease without a reader has ended', async () => !(await exists(left.id)))
+    await until('and the one whose reader has gone', async () => !(await exists(leaves.id)))
     assert.ok(await exists(read.id), 'the lease that is read lives on')
     const before = client.count(read.id)
     await until('and delivers', () => client.count(read.id) > before)
     client.cut()
-    await until('it ends when its reader has gone', async () => !(await exists(read.id)))
   })
 
   test('a new stream of quotes begins with the latest known ones, even while the source says nothing', async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { assertPromisesKept, runSeeds } from './seeds.ts'
 
-const SEEDS = 40
+const SEEDS = 12
 /** On a machine that is busy with other tests not all of them may fit in here. */
 const LONGEST_MS = 100_000
 const ALL_MS = 230_000

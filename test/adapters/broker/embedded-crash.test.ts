@@ -9,6 +9,7 @@ import { type TestContext, test } from 'node:test'
 import { lockDataFolder } from '../../../src/adapters/broker/embedded/lock.ts'
 import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
 import { deadline, readToEnd, textOf } from '../../contract/broker-fixtures.ts'
+import { EFFORT } from '../../effort.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const SCRIPT = join(import.meta.dirname, 'append-until-killed.ts')
@@ -39,7 +40,7 @@ async function appendAndKill(
 test('kill -9 loses no acknowledged record and leaves no hole', async (t) => {
   const folder = await temporaryFolder(t)
   const acknowledged = new Map<string, number>()
-  const kills = Array.from({ length: 6 }, () => randomInt(10, 250))
+  const kills = Array.from({ length: 3 * EFFORT }, () => randomInt(20, 250))
   t.diagnostic(`killed after so many acknowledgements: ${kills.join(', ')}`)
   for (const lines of kills) {
     await appendAndKill(t, folder, lines, acknowledged)

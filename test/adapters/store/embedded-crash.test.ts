@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { type TestContext, test } from 'node:test'
 import { openEmbeddedStore } from '../../../src/adapters/store/embedded.ts'
 import { deadline, segment, sql, trade, writeOf } from '../../contract/store-fixtures.ts'
+import { EFFORT } from '../../effort.ts'
 import { quietLog } from '../../quiet.ts'
 import { temporaryStore } from '../../store-template.ts'
 
@@ -32,7 +33,7 @@ async function writeAndKill(t: TestContext, folder: string, lines: number, milli
 
 test('kill -9 loses no acknowledged write, and rows and offsets agree', async (t) => {
   const folder = await temporaryStore(t)
-  const kills = [1, 2, 3].map(() => [2 * randomInt(1, 40), randomInt(0, 30)] as const)
+  const kills = Array.from({ length: 2 * EFFORT }, () => [2 * randomInt(1, 40), randomInt(0, 30)] as const)
   t.diagnostic(`killed after so many lines and milliseconds: ${kills.join('; ')}`)
   for (const [lines, milliseconds] of kills) {
     const acknowledged = await writeAndKill(t, folder, lines, milliseconds)
@@ -60,7 +61,7 @@ test('a store that is closed and opened again has everything, and writes go on',
   const folder = await temporaryStore(t)
   const [target] = PARTITIONS
   assert.ok(target)
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 2; round++) {
     const store = await openEmbeddedStore({ folder, log: quietLog })
     const [claim] = await store.claim([target], deadline())
     assert.ok(claim)

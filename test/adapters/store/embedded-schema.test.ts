@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { compileProgram, openEngine } from '../../../src/adapters/store/embedded/engine.ts'
+import { openEngine } from '../../../src/adapters/store/embedded/engine.ts'
 import { type EmbeddedStoreSettings, openEmbeddedStore } from '../../../src/adapters/store/embedded.ts'
 import { candles } from '../../../src/adapters/store/market-queries.ts'
 import { checksum, MIGRATIONS_TABLE, migrate } from '../../../src/adapters/store/migrate.ts'
@@ -14,8 +14,8 @@ import { planWrite, write } from '../../../src/adapters/store/write.ts'
 import { INTERVALS } from '../../../src/domain/events.ts'
 import { deadline, MIDNIGHT, segment, sql, trade, writeOf } from '../../contract/store-fixtures.ts'
 import { quietLog } from '../../quiet.ts'
-import { makeTemporaryStore, temporaryStore } from '../../store-template.ts'
-import { openTemporaryStore } from './temporary.ts'
+import { copyDatabaseTemplate, temporaryStore } from '../../store-template.ts'
+import { openTemporaryStore, sharedProgram } from './temporary.ts'
 
 const HOUR = 3_600_000
 const POLICIES = {
@@ -26,11 +26,16 @@ const POLICIES = {
 }
 
 /** Opens a store, brings it up to date, asks, and closes it. */
-async function ask(settings: Omit<EmbeddedStoreSettings, 'log'>, statement = JOBS) {
+async function ask<const Statements extends readonly string[]>(
+  settings: Omit<EmbeddedStoreSettings, 'log'>,
+  ...statements: Statements
+) {
   const store = await openEmbeddedStore({ ...settings, log: quietLog })
   try {
     await store.migrate(deadline())
-    return (await sql(store, statement)).rows
+    const answers = []
+    for (const statement of statements) answers.push((await sql(store, statement)).rows)
+    return answers as { [K in keyof Statements]: (typeof answers)[number] }
   } finally {
     await store.close()
   }
@@ -97,11 +102,12 @@ test('policies follow the settings at each start, and stay where nothing has cha
     refresh('trade_candles_4h', '12:00:00'),
     refresh('trade_candles_5m', '00:30:00'),
   ]
-  const without = (rows: Awaited<ReturnType<typeof ask>>) => rows.map(({ job_id: _, ...rest }) => rest)
+  const without = (rows: Awaited<ReturnType<typeof sql>>['rows']) =>
+    rows.map(({ job_id: _, ...rest }) => rest)
   const byName = (a: { on: unknown; does: unknown }, b: typeof a) =>
     `${a.on} ${a.does}`.localeCompare(`${b.on} ${b.does}`)
 
-  const first = await ask({ folder })
+  const [first] = await ask({ folder }, JOBS)
   const columnstore = (on: string, after: string) => ({ on, does: 'policy_compression', after, start: null })
   assert.deepEqual(
     without(first),
@@ -112,7 +118,7 @@ test('policies follow the settings at each start, and stay where nothing has cha
       columnstore('trades', '06:00:00'),
     ].sort(byName),
   )
-  assert.deepEqual(await ask({ folder }), first, 'the same settings leave the same jobs')
+  assert.deepEqual(await ask({ folder }, JOBS), [first], 'the same settings leave the same jobs')
 
   const settings = {
     folder,
@@ -121,8 +127,11 @@ test('policies follow the settings at each start, and stay where nothing has cha
     retentionMs: 30 * 24 * HOUR,
   }
   const retention = (on: string) => ({ on, does: 'policy_retention', after: '720:00:00', start: null })
+  const chunks = `select distinct extract(epoch from time_interval)::int as seconds
+    from timescaledb_information.dimensions where hypertable_name in ('trades', 'quotes')`
+  const [jobs, seconds] = await ask(settings, JOBS, chunks)
   assert.deepEqual(
-    without(await ask(settings)),
+    without(jobs),
     [
       ...others,
       refresh('trade_candles_1m', '00:10:00', '720:00:00'),
@@ -130,34 +139,25 @@ test('policies follow the settings at each start, and stay where nothing has cha
       retention('trades'),
     ].sort(byName),
   )
-  const chunks = `select distinct extract(epoch from time_interval)::int as seconds
-    from timescaledb_information.dimensions where hypertable_name in ('trades', 'quotes')`
-  assert.deepEqual(await ask(settings, chunks), [{ seconds: 900 }])
-  assert.deepEqual(without(await ask({ folder })), without(first), 'and back')
+  assert.deepEqual(seconds, [{ seconds: 900 }])
+  const [back] = await ask({ folder }, JOBS)
+  assert.deepEqual(without(back), without(first), 'and back')
 })
 
 test('a migration with another text, or one that is not known, stops the start', async (t) => {
   const folder = await temporaryStore(t)
-  const refused = async (change: string, message: RegExp) => {
-    const engine = await openEngine(await compileProgram(), join(folder, 'pg'), false)
-    await engine.execute(change)
-    await engine.close()
-    const store = await openEmbeddedStore({ folder, log: quietLog })
-    await assert.rejects(store.migrate(deadline()), {
-      code: 'MIGRATION_MISMATCH',
-      message,
-      remedy: /version/,
-    })
-    await store.close()
-  }
-  await refused(
-    `insert into tapeline_migrations (id, name, checksum) values (999, '0999-later', 'x')`,
-    /0999-later.*newer/,
-  )
-  await refused(
-    `delete from tapeline_migrations where id = 999; update tapeline_migrations set checksum = 'x' where id = 2`,
-    /0002-hypertables/,
-  )
+  const mismatch = (message: RegExp) => ({ code: 'MIGRATION_MISMATCH', message, remedy: /version/ })
+  const engine = await openEngine(await sharedProgram(), join(folder, 'pg'), false)
+  await engine.execute(`update tapeline_migrations set checksum = 'x' where id = 2`)
+  await assert.rejects(migrate(engine, POLICIES), mismatch(/0002-hypertables/))
+  const [second] = MIGRATIONS.filter(({ id }) => id === 2)
+  assert.ok(second)
+  await engine.execute(`update tapeline_migrations set checksum = '${checksum(second)}' where id = 2`)
+  await engine.execute(`insert into tapeline_migrations (id, name, checksum) values (999, '0999-later', 'x')`)
+  await engine.close()
+  const store = await openEmbeddedStore({ folder, log: quietLog })
+  await assert.rejects(store.migrate(deadline()), mismatch(/0999-later.*newer/))
+  await store.close()
 })
 
 test('a new folder is filled, also where an earlier start was cut off; a foreign one is refused', async (t) => {
@@ -178,7 +178,7 @@ test('a new folder is filled, also where an earlier start was cut off; a foreign
     current: '0009-wider-candles',
     missing: [],
   })
-  assert.deepEqual(await ask({ folder, mustExist: true }, 'select count(*) as n from trades'), [{ n: 0 }])
+  assert.deepEqual(await ask({ folder, mustExist: true }, 'select count(*) as n from trades'), [[{ n: 0 }]])
   await writeFile(join(folder, 'engine.json'), JSON.stringify({ engine: 'another' }))
   await assert.rejects(openEmbeddedStore({ folder, log: quietLog }), {
     code: 'DATA_FOLDER_UNUSABLE',
@@ -187,12 +187,13 @@ test('a new folder is filled, also where an earlier start was cut off; a foreign
 })
 
 test('a database without TimescaleDB works the same on plain tables, and gets the rest once it has it', async (t) => {
-  const { folder, remove } = await makeTemporaryStore()
+  const folder = await mkdtemp(join(tmpdir(), 'tapeline-store-test-'))
   const directory = join(folder, 'plain')
-  let engine = await openEngine(await compileProgram(), directory, true)
+  await copyDatabaseTemplate(directory)
+  let engine = await openEngine(await sharedProgram(), directory, false)
   t.after(async () => {
     await engine.close()
-    await remove()
+    await rm(folder, { recursive: true, force: true })
   })
   await engine.execute('drop extension timescaledb cascade')
   const plain = await migrate(engine, POLICIES)
@@ -231,7 +232,7 @@ test('a database without TimescaleDB works the same on plain tables, and gets th
     ],
   )
   await engine.close()
-  engine = await openEngine(await compileProgram(), directory, true)
+  engine = await openEngine(await sharedProgram(), directory, true)
   const whole = await migrate(engine, POLICIES)
   assert.deepEqual(whole.missing, [])
   const community = [
@@ -247,11 +248,12 @@ test('a database without TimescaleDB works the same on plain tables, and gets th
 
 test('aggregates of a former version are replaced: candles are in order at once, and those of removed trades stay', async (t) => {
   for (const isRetained of [true, false]) {
-    const { folder, remove } = await makeTemporaryStore()
-    const engine = await openEngine(await compileProgram(), join(folder, 'former'), true)
+    const folder = await mkdtemp(join(tmpdir(), 'tapeline-store-test-'))
+    await copyDatabaseTemplate(join(folder, 'former'))
+    const engine = await openEngine(await sharedProgram(), join(folder, 'former'), false)
     t.after(async () => {
       await engine.close()
-      await remove()
+      await rm(folder, { recursive: true, force: true })
     })
     for (const { id, sql } of MIGRATIONS) if (id <= 5) await engine.transaction([{ sql }])
     await engine.execute(`${MIGRATIONS_TABLE};

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openEmbeddedStore } from '../../../src/adapters/store/embedded.ts'
 import { parseIsoMicros } from '../../../src/domain/time.ts'
@@ -38,17 +38,62 @@ async function until(store: Store, what: string, statement: string): Promise<voi
   }
 }
 
-test('a database that ends takes only the call with it that it was serving; the next opens it again', async (t) => {
-  const store = await openTemporaryStore(t)
-  const symbol = unique('S')
-  await storeRows(store, segment('trade', [trade({ symbol })]))
-  const dying = sql(store, DEADLY)
-  const waiting = storedIds(store, symbol)
-  await assert.rejects(dying, { code: 'STORE_UNAVAILABLE' })
-  assert.deepEqual(await waiting, ['1'])
-  const claim = await claimOne(store, unique('topic'))
-  await store.write([writeOf(claim, 1, segment('trade', [trade({ symbol, id: '2' })]))], deadline())
-  assert.equal((await storedIds(store, symbol)).length, 2)
+describe('the thread of the embedded store', () => {
+  let store: Store
+  let remove: () => Promise<void>
+  before(async () => {
+    const made = await makeTemporaryStore()
+    remove = made.remove
+    store = await openEmbeddedStore({ folder: made.folder, log: quietLog })
+    await store.migrate(deadline())
+  })
+  after(async () => {
+    await store.close()
+    await remove()
+  })
+
+  test('a database that ends takes only the call with it that it was serving; the next opens it again', async () => {
+    const symbol = unique('S')
+    await storeRows(store, segment('trade', [trade({ symbol })]))
+    const dying = sql(store, DEADLY)
+    const waiting = storedIds(store, symbol)
+    await assert.rejects(dying, { code: 'STORE_UNAVAILABLE' })
+    assert.deepEqual(await waiting, ['1'])
+    const claim = await claimOne(store, unique('topic'))
+    await store.write([writeOf(claim, 1, segment('trade', [trade({ symbol, id: '2' })]))], deadline())
+    assert.equal((await storedIds(store, symbol)).length, 2)
+  })
+
+  test('calls that wait are bounded, and one that is given up while it waits is not made', async () => {
+    const topic = unique('topic')
+    const before = await claimOne(store, topic)
+    const abort = new AbortController()
+    const running = sql(store, 'select count(*) from pg_class a, pg_class b')
+    const target = { topic, topicId: before.topicId, partition: 0 }
+    const given = store.claim([target], abort.signal)
+    const calls = Array.from({ length: 300 }, () => sql(store, 'select 1'))
+    const settled = Promise.allSettled(calls)
+    abort.abort()
+    await assert.rejects(given, { name: 'AbortError' })
+    await running
+    const refused = (await settled).filter((each) => each.status === 'rejected')
+    assert.ok(refused.length > 0 && refused.length < 300, `${refused.length} of 300 were refused`)
+    for (const { reason } of refused) assert.equal(reason.code, 'STORE_UNAVAILABLE')
+    assert.equal((await claimOne(store, topic)).fence, before.fence + 1, 'the claim given up was not made')
+  })
+
+  // The last one: the store is closed then.
+  test('close lets what runs end and refuses what waits', async () => {
+    const symbol = unique('S')
+    const claim = await claimOne(store, unique('topic'))
+    const running = store.write([writeOf(claim, 1, segment('trade', [trade({ symbol })]))], deadline())
+    const waiting = sql(store, 'select 1')
+    const closing = store.close()
+    await assert.rejects(waiting, { code: 'SHUTTING_DOWN' })
+    const [advanced] = await running
+    assert.equal(advanced?.nextOffset, 1)
+    await closing
+  })
 })
 
 test('a database that does not open again is tried at most once a second, and used when it does', async (t) => {
@@ -73,38 +118,6 @@ test('a database that does not open again is tried at most once a second, and us
     assert.ok(Date.now() < end, 'it opens in the end')
     await delay(50)
   }
-})
-
-test('calls that wait are bounded, and one that is given up while it waits is not made', async (t) => {
-  const store = await openTemporaryStore(t)
-  const topic = unique('topic')
-  const before = await claimOne(store, topic)
-  const abort = new AbortController()
-  const running = sql(store, 'select count(*) from pg_class a, pg_class b')
-  const target = { topic, topicId: before.topicId, partition: 0 }
-  const given = store.claim([target], abort.signal)
-  const calls = Array.from({ length: 300 }, () => sql(store, 'select 1'))
-  const settled = Promise.allSettled(calls)
-  abort.abort()
-  await assert.rejects(given, { name: 'AbortError' })
-  await running
-  const refused = (await settled).filter((each) => each.status === 'rejected')
-  assert.ok(refused.length > 0 && refused.length < 300, `${refused.length} of 300 were refused`)
-  for (const { reason } of refused) assert.equal(reason.code, 'STORE_UNAVAILABLE')
-  assert.equal((await claimOne(store, topic)).fence, before.fence + 1, 'the claim given up was not made')
-})
-
-test('close lets what runs end and refuses what waits', async (t) => {
-  const store = await openTemporaryStore(t)
-  const symbol = unique('S')
-  const claim = await claimOne(store, unique('topic'))
-  const running = store.write([writeOf(claim, 1, segment('trade', [trade({ symbol })]))], deadline())
-  const waiting = sql(store, 'select 1')
-  const closing = store.close()
-  await assert.rejects(waiting, { code: 'SHUTTING_DOWN' })
-  const [advanced] = await running
-  assert.equal(advanced?.nextOffset, 1)
-  await closing
 })
 
 test('maintenance goes on by itself: old chunks are compressed and removed, candles materialised', async (t) => {

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { compileProgram, type Engine, openEngine } from '../../../src/adapters/store/embedded/engine.ts'
+import { type Engine, openEngine } from '../../../src/adapters/store/embedded/engine.ts'
 import { candles, trades } from '../../../src/adapters/store/market-queries.ts'
 import { AGGREGATES } from '../../../src/adapters/store/policies.ts'
 import type { SqlSession } from '../../../src/adapters/store/session.ts'
 import { MOST_CHUNKS } from '../../../src/adapters/store/time-windows.ts'
 import { seededRandom } from '../../../src/simulator/random.ts'
+import { EFFORT } from '../../effort.ts'
 import { SEED } from '../../seed.ts'
 import { makeTemporaryStore } from '../../store-template.ts'
+import { sharedProgram } from './temporary.ts'
 
 /** Chunks of an hour with trades, hours apart: a busy market, and one that trades now and then. */
 const HOURS = 90
@@ -21,7 +23,7 @@ let remove: () => Promise<void>
 before(async () => {
   const made = await makeTemporaryStore()
   remove = made.remove
-  engine = await openEngine(await compileProgram(), join(made.folder, 'pg'), false)
+  engine = await openEngine(await sharedProgram(), join(made.folder, 'pg'), false)
   await engine.execute(`
     insert into trades
     select case when i % 3 = 0 then 'kraken' else 'coinbase' end, case when i % 40 = 0 then 'QUIET' else 'BUSY' end, i::text,
@@ -111,7 +113,7 @@ async function compare(times: number): Promise<void> {
 }
 
 test(`market queries (seed ${SEED}) read a few chunks a statement, and find what one statement over everything would`, async () => {
-  await compare(16)
+  await compare(6 * EFFORT)
 })
 
 test('so do they once the candles are materialised, halfway and wholly', async () => {
@@ -121,7 +123,7 @@ test('so do they once the candles are materialised, halfway and wholly', async (
       await engine.execute(
         `call refresh_continuous_aggregate('${view}', timestamptz '2015-01-01 00:00:00+00', ${until})`,
       )
-    await compare(8)
+    await compare(3 * EFFORT)
   }
 })
 

@@ -7,6 +7,14 @@ import { deadline } from '../../contract/store-fixtures.ts'
 import { quietLog } from '../../quiet.ts'
 import { makeTemporaryStore } from '../../store-template.ts'
 
+let program: ReturnType<typeof compileProgram> | undefined
+
+/** The database's program, compiled once for all tests of a file. */
+export function sharedProgram(): ReturnType<typeof compileProgram> {
+  program ??= compileProgram()
+  return program
+}
+
 /** A migrated store, closed and removed after the test. */
 export async function openTemporaryStore(
   t: TestContext,
@@ -25,7 +33,7 @@ export async function openTemporaryStore(
 /** The database of a migrated store in this thread, closed and removed after the test. */
 export async function openTemporaryEngine(t: TestContext): Promise<Engine> {
   const { folder, remove } = await makeTemporaryStore()
-  const engine = await openEngine(await compileProgram(), join(folder, 'pg'), false)
+  const engine = await openEngine(await sharedProgram(), join(folder, 'pg'), false)
   t.after(async () => {
     await engine.close()
     await remove()

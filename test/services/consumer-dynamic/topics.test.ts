@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { spoilEmbedded } from '../../adapters/broker/spoil-embedded.ts'
 import { temporaryFolder } from '../../adapters/broker/temporary-folder.ts'
+import { hasten } from '../fast-time.ts'
 import { until } from '../until.ts'
 import { range, setUp } from './gateways.ts'
 
@@ -43,6 +44,7 @@ test('a topic that is not shown when it is opened is waited for, and keeps no ot
   state.described.length = 0
   state.hidden.add('app.late')
   state.stuck.add('app.stuck')
+  hasten(t, 10)
   const app = world.connect()
   for (const topic of ['app.stuck', 'app.late', ...topics]) app.subscribe(`lease-${topic}`)
   for (const topic of topics) {
@@ -114,6 +116,7 @@ test('a socket that leaves while its topic is opened leaves nothing, and ends no
   const { state } = world
   await world.makeStreams(['app.one'])
   state.stuck.add('app.one')
+  hasten(t, 10)
   const first = world.connect()
   first.subscribe('lease-app.one')
   await until('it is being opened', () => state.described.some((names) => names.includes('app.one')))

@@ -1,0 +1,2 @@
+process.env['TAPELINE_TEST_EFFORT'] = '4'
+await import('./embedded-crash.test.ts')
