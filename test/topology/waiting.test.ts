@@ -29,7 +29,7 @@ function failing(...codes: readonly ErrorCode[]): { attempt(): Promise<number>; 
 
 const never = new AbortController().signal
 
-describe('waiting for servers', () => {
+describe('waiting for servers', { concurrency: true }, () => {
   test('goes on until it works, and says once a minute what each server says', async () => {
     const { waiting, lines } = waitingOn(NAMES)
     const { attempt } = failing('BROKER_UNAVAILABLE', 'STORE_UNAVAILABLE', 'BROKER_UNAVAILABLE')
