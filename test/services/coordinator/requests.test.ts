@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import type { ControlRecord, ControlRecordOf } from '../../../src/control/records.ts'
+import type { RegistryBody } from '../../../src/services/coordinator/leader.ts'
+import { createRequestQueue } from '../../../src/services/coordinator/requests.ts'
+import { NAMES } from '../../names.ts'
+import { until } from '../until.ts'
+import { openOffice } from './office.ts'
+import { NEVER } from './offices.ts'
+
+const spec = (symbol: string) => ({ channel: 'trade' as const, symbols: [symbol], exchanges: [] })
+
+const create = (leaseId: string, symbol: string): ControlRecord => ({
+  ...{ v: 1, instance: 'g', kind: 'CREATE_TOPIC_REQUEST', requestId: `create ${leaseId}`, leaseId, app: 'a' },
+  ...{ spec: spec(symbol), ttlMs: 0, standing: false },
+})
+const end = (leaseId: string, app = 'a'): ControlRecord => ({
+  ...{ v: 1, instance: 'g', kind: 'END_LEASE_REQUEST', requestId: `end ${leaseId}`, leaseId, app },
+})
+const stream = (id: string, symbol: string, state: 'ready' | 'ending' = 'ready'): RegistryBody => ({
+  ...{ kind: 'stream', id, state, topic: `app.${id}`, topicId: 'T', spec: spec(symbol) },
+  ...{ start: [0, 0], createdAt: 0 },
+})
+const lease = (id: string, streamId: string): RegistryBody => ({
+  ...{ kind: 'lease', id, state: 'live', reason: '', app: 'a', streamId, ttlMs: 0 },
+  ...{ standing: false, opensTopic: true, createdAt: 0 },
+})
+
+/** The in-tray of a coordinator that leads. */
+async function setUp(t: TestContext) {
+  const office = await openOffice(t)
+  // The topics of the streams lie there, as far as anybody looks.
+  office.broker.topicIds = async (names) => new Map(names.map((name) => [name, 'T']))
+  await office.lead()
+  const queue = createRequestQueue(office.parts)
+  t.after(() => queue.close())
+  const stop = new AbortController()
+  t.after(() => stop.abort())
+  const replies = () =>
+    office.sent
+      .filter((record): record is ControlRecordOf<'REPLY'> => record.kind === 'REPLY')
+      .map(({ requestId, failure }) => [requestId, failure?.code ?? 'done'])
+  return { ...office, queue, replies, receive: () => queue.receive(stop.signal) }
+}
+
+test('requests that have come are one batch; equal ones share a topic, also one that is there', async (t) => {
+  const { bus, leader, receive } = await setUp(t)
+  await leader.write([stream('s', 'A-B')], [], NEVER)
+  await bus.send([create('1', 'A-B'), create('2', 'C-D'), create('3', 'C-D'), create('4', 'E-F')])
+  const batch = await receive()
+  assert.equal(batch.kind, 'create')
+  assert.deepEqual(
+    batch.requests.map(({ topicName }) => topicName),
+    ['app.s', `${NAMES.dynamic}id1`, `${NAMES.dynamic}id1`, `${NAMES.dynamic}id2`],
+  )
+  assert.equal(batch.controlOffset, 4)
+})
+
+test('a batch is given again until it is done, and what comes meanwhile waits', async (t) => {
+  const { bus, receive } = await setUp(t)
+  await bus.send([create('1', 'A-B')])
+  const batch = await receive()
+  await bus.send([create('2', 'C-D')])
+  assert.equal(await receive(), batch)
+  batch.done()
+  const next = await receive()
+  assert.deepEqual(
+    next.requests.map((request) => 'leaseId' in request && request.leaseId),
+    ['2'],
+  )
+})
+
+test('a lease is ended for its application alone, and whoever asks is answered', async (t) => {
+  const { bus, leader, registry, receive, replies } = await setUp(t)
+  await leader.write([stream('s', 'A-B'), lease('mine', 's'), lease('other', 's')], [], NEVER)
+  await bus.send([end('mine'), end('other', 'b'), end('nobody'), create('1', 'A-B')])
+  await receive()
+  assert.deepEqual(
+    ['mine', 'other'].map((id) => registry.view.lease(id)?.id),
+    [undefined, 'other'],
+  )
+  assert.deepEqual(replies(), [
+    ['end mine', 'done'],
+    ['end other', 'STREAM_UNKNOWN'],
+    ['end nobody', 'STREAM_UNKNOWN'],
+  ])
+})
+
+test('a request that is not understood is refused, not left without an answer', async (t) => {
+  const { broker, bus, receive, replies } = await setUp(t)
+  const body = { v: 99, kind: 'CREATE_TOPIC_REQUEST', requestId: 'new', instance: 'g' }
+  const record = {
+    key: 'g',
+    value: Buffer.from(JSON.stringify(body)),
+    headers: { v: 99, kind: 'control' },
+  } as const
+  await broker.publish([{ topic: NAMES.control, partition: 0, records: [record] }], NEVER)
+  await bus.send([create('1', 'A-B')])
+  await receive()
+  assert.deepEqual(replies(), [['new', 'UPGRADE_NEEDED']])
+})
+
+test('a stream that a leader before began to end is ended, and one without leases after its grace', async (t) => {
+  const { leader, bus, clock, receive } = await setUp(t)
+  await leader.write([stream('ending', 'A-B', 'ending'), stream('left', 'C-D')], [], NEVER)
+  const first = await receive()
+  assert.deepEqual(
+    [first.kind, first.requests],
+    ['delete', [{ topicName: 'app.ending', streamId: 'ending' }]],
+  )
+  first.done()
+  await leader.write([], [{ v: 1, instance: 'me', epoch: 0, ...stream('ending', 'A-B') } as never], NEVER)
+  const waiting = receive()
+  let isOver = false
+  void waiting.then(() => {
+    isOver = true
+  })
+  await until('its grace is over', async () => {
+    // At most some seconds count from one look to the next; what comes ends a look.
+    clock.ms += 4_000
+    await bus.send([end('nobody')])
+    return isOver
+  })
+  const second = await waiting
+  assert.deepEqual([second.kind, second.requests], ['delete', [{ topicName: 'app.left', streamId: 'left' }]])
+})
