@@ -28,12 +28,12 @@ export interface OutgoingEvent {
   readonly published: (() => void) | undefined
 }
 
-/** The events of one shard, channel by channel, that still wait for their acknowledgement. */
+/** The events of each shard, channel by channel, that the broker has not acknowledged yet. */
 export type ShardEvents = Map<number, Partial<Record<Channel, OutgoingEvent[]>>>
 
 /**
- * A batch on its way into the fixed topics. Status events go first: a gap is acknowledged before the first record that
- * follows it is published (R6).
+ * A batch on its way into the fixed topics. Status events go first: the broker acknowledges a gap before the record after the gap is sent
+ * (R6).
  */
 export interface PublishAttempt {
   readonly data: SourceBatch
@@ -46,25 +46,25 @@ interface BatchContext {
   readonly shards: ReadonlyMap<number, Shard>
   readonly gaps: GapWatch
   /**
-   * Markets of which the source's queue holds what was sent for a former ownership: of that only trades that follow those of the owner
-   * in between count. The next connection ends it.
+   * Markets whose events the source sent for a former ownership, and still holds in its queue. Of these only trades after those of the owner
+   * in between count. The next connection empties the set.
    */
   readonly kept: Set<string>
   /** Microseconds since the epoch. */
   readonly nowMicros: () => number
   readonly meter: Meter
-  /** Called with each trade whose id another one of its market has. */
+  /** Hears of each trade whose id another trade of its market has. */
   readonly onConflict: (trade: Trade) => void
-  /** Called with each event that is left out, since it is too large for a record. */
+  /** Hears of each event that is left out because it is too large for a record. */
   readonly onOversized: (event: MarketEvent, bytes: number) => void
 }
 
 /** The most bytes of an event: half of what a record may have, and as much as a batch of records. */
 const MOST_EVENT_BYTES = 512 * 1024
-/** With so many characters at most a trade is never larger, whatever they are: its size need not be measured. */
+/** A trade with so few characters is never too large, whatever they are: nobody need measure it. */
 const MOST_CHARACTERS = MOST_EVENT_BYTES / 8
 
-/** What all windows of a process may take together; each has an equal share, and never fewer trades than a snapshot. */
+/** All windows of a process may take so much together. Each has an equal share, and never fewer trades than a snapshot. */
 const WINDOWS_BYTES = 64 * 1024 * 1024
 const MOST_WINDOW_BYTES = 256 * 1024
 
@@ -74,7 +74,7 @@ export function prepareBatch(data: SourceBatch, context: BatchContext): PublishA
   const status: ShardEvents = new Map()
   const market: ShardEvents = new Map()
 
-  /** A status event about a source as a whole has no market: any shard of this process's may hold it (R7). */
+  /** A status event about a whole source has no market: any shard of this process may hold it (R7). */
   const placeOf = (key: string, { channel, event }: MarketEvent): number => {
     const k = shardOf(key, partitions)
     return channel !== 'status' || event.symbol !== undefined || shards.has(k)
@@ -144,7 +144,7 @@ export function prepareBatch(data: SourceBatch, context: BatchContext): PublishA
     const window = shard.window(key)
     const verdict = shard.judge(key, trade)
     if (item.reentering === true) {
-      // What was published before may be missing in the database all the same: the store leaves out what it has (R6).
+      // The database may miss a trade that was published before. The store leaves out what it has (R6).
       if (verdict !== 'duplicate') shard.rememberAhead(key, trade, share)
       meter.count('reentering_total')
       add(item)
@@ -201,8 +201,8 @@ function gapEvents({ source, nowMicros }: BatchContext, { exchange, symbol }: Ma
 }
 
 /**
- * Per shard from when on trades may be missing: the last trade of any market of any of them, which came over the same connection. Where
- * there has been none, since the shard had its first owner; -1 where there is nothing to go by.
+ * When trades may begin to be missing, by shard: after the last trade of any market of any shard, since all came over the same connection.
+ * Without any trade: since the shard had its first owner. -1 where nothing tells.
  */
 function lastTimes(shards: Iterable<Shard>, isFirst: boolean): Map<number, number> {
   const owned = [...shards]

@@ -14,13 +14,13 @@ import type { PublishedRecord, Shard } from './shard.ts'
 const PIECE = 5_000
 /** How many records one piece derives at most, for all its streams together. */
 const DERIVED_A_PIECE = 50_000
-/** How many pieces are read in one step, and how long they may take: a partition that cannot be read must not hold up the step. */
+/** How many pieces one step reads, and how long one may take: a partition that nobody can read must not hold up the step. */
 const PIECES_A_STEP = 4
 const READ_MS = 5_000
-/** How many streams are helped on in one step, and how many of them whose topics are still to be read. */
+/** How many streams one step helps on, and how many of these may have topics that are not read yet. */
 const STREAMS_A_STEP = 1_000
 const UNPREPARED_A_STEP = 10
-/** About how many records are published together. */
+/** About how many records one publish takes. */
 const RECORDS_TOGETHER = 10_000
 /** How far before a piece the log is read to learn the epochs that count there. */
 const EPOCH_SLACK = 1_000
@@ -34,8 +34,8 @@ interface CatchUpStep {
 
 export interface CatchUp {
   /**
-   * What comes next for streams that are behind: each by itself while it is not known which topic cannot be written. What cannot be read
-   * rests, and is no failure of the step.
+   * What comes next for streams that are behind. `isSeparate`: each stream by itself, since nobody knows which topic cannot be written. A
+   * partition that cannot be read rests, and does not fail the step.
    */
   next(isSeparate: boolean, signal: AbortSignal): Promise<CatchUpStep[]>
 }
@@ -47,7 +47,7 @@ interface Straggler {
   readonly behind: number
 }
 
-/** Streams that are at about the same place of one fixed partition: `from` is that of the one furthest behind. */
+/** Streams at about the same place of one fixed partition. `from` is the place of the stream that is furthest behind. */
 interface Piece {
   readonly shard: Shard
   readonly channel: Channel
@@ -63,8 +63,8 @@ interface Share {
 }
 
 /**
- * Derives for streams that are behind the others, by reading the fixed topics again: once for all that are at about the same place. One
- * that is far behind makes no other wait: those that were helped on go to the end of the line.
+ * Derives for streams that are behind, by reading the fixed topics again: once for all streams at about the same place. A stream that is far
+ * behind makes no other wait: a stream that was helped on goes to the end of the line.
  */
 export function createCatchUp(producer: ProducerParts, { shards, routes }: ShardOwnership): CatchUp {
   const { log } = producer
@@ -176,7 +176,7 @@ function together(shares: readonly Share[], isAlone: (route: Route) => boolean):
     const step = stepOf(route)
     step.shares.push(share)
     step.records += records.length
-    // A topic that could not be written is tried with its marker, though nothing may be missing there.
+    // A topic that could not be written is tried with a marker, even if it misses nothing.
     if (records.length > 0 || alone.has(route))
       step.derivation.set(route, [...(step.derivation.get(route) ?? []), ...records])
   }
@@ -227,7 +227,7 @@ async function readPiece(
   })
 }
 
-/** What records give for the streams of a piece, and where it ends: earlier where that is enough. */
+/** What records give for the streams of a piece, and where the piece ends: earlier than planned where that is enough. */
 function deriveFor(
   { topics }: ProducerParts,
   routes: Routes,
@@ -300,7 +300,7 @@ async function readPublished(
   return { records: found, holes }
 }
 
-/** Whether readers have to be told before these records that a stream begins anew. */
+/** Whether readers must hear in front of these records that the stream begins anew. */
 function isTold({ before }: Anew, records: readonly DerivedRecord[]): boolean {
   return before === undefined || records.some(({ offset }) => offset < before)
 }
@@ -313,6 +313,6 @@ function anewMarker(shard: Shard, topic: string, offset: number, reason: string)
 /** A marker with a body: readers answer it with `reset`, since what lies between is gone for good (R4). */
 function holeMarker(shard: Shard, from: number, to: number, why: string): DerivedRecord {
   const reason = `fixed records ${from} to ${to - 1} of shard ${shard.k} are gone: ${why}`
-  // A topic that holds the last of them, or more, misses nothing of them.
+  // A topic that holds the last of these records misses none of them.
   return resetMarker(shard, to - 1, reason)
 }

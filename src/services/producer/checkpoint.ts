@@ -7,7 +7,7 @@ import type { OutgoingRecord, StoredRecord } from '../../ports/broker.ts'
 import type { Shard } from './shard.ts'
 
 const CHECKPOINT_VERSION = 1
-/** Of a checkpoint in several records: whoever reads the first alone would take streams for level that are behind. */
+/** A checkpoint in several records. A reader of the first record alone would take streams for level that are behind. */
 const VERSION_OF_SEVERAL = 2
 const CHECKPOINT_KEY = 'checkpoint'
 const FURTHER_PREFIX = 'checkpoint:'
@@ -18,15 +18,15 @@ const MOST_STREAM_BYTES = 256 * 1024
 const positionsSchema = z.partialRecord(z.enum(CHANNELS), z.number().int())
 
 const passedOverSchema = z.object({
-  /** When it was last derived, in milliseconds since the epoch. */
+  /** When an owner last derived it, in milliseconds since the epoch. */
   at: z.number(),
   /** Per channel: everything before is derived into it; nothing of a channel that is left out. */
   positions: positionsSchema,
 })
 
 /**
- * How far a stream is that its shard's owner did not understand, for one who does (R23); also where the owner did not get to know what its topic
- * holds.
+ * How far a stream is that the shard's owner passed over: it did not understand the stream (R23), or did not get to know what the topic holds.
+ * The next owner goes on from here.
  */
 export type PassedOver = z.infer<typeof passedOverSchema>
 
@@ -36,8 +36,8 @@ const logSchema = z.object({
   /** Streams that got ready before this offset of the registry have starts in a former topic of the name. */
   since: z.number().int(),
   /**
-   * Where owners begin, while streams are behind: epoch and offset, both rising. What the topic of such a stream holds at or behind the begin of a
-   * later owner is of a log that is gone. Left out where no stream is behind, and by versions that did not know.
+   * Where owners begin, while streams are behind: epoch and offset, both rising. The topic of such a stream may hold records at or after the begin of a
+   * later owner: they are of a log that is gone. Left out where no stream is behind, and by versions that did not know.
    */
   owners: z.array(z.tuple([z.number().int(), z.number().int()])).optional(),
 })
@@ -58,15 +58,15 @@ const checkpointSchema = z.object({
   positions: positionsSchema,
   /** Per channel: the highest epoch before the position; records of a lower one after it count for nobody. */
   epochs: z.partialRecord(z.enum(CHANNELS), z.number().int()),
-  /** Per channel: the topic that the position is one of. Left out by versions that did not know. */
+  /** The topic of each position, by channel. Earlier versions leave it out. */
   logs: z.partialRecord(z.enum(CHANNELS), logSchema).optional(),
-  /** Since when the shard has had an owner, by the broker's clock, in microseconds; left out where it is not known. */
+  /** Since when the shard has had an owner, by the broker's clock, in microseconds; left out where nobody knows. */
   ownedSince: z.number().optional(),
-  /** Trades of up to this event time, in microseconds, may have been published though nothing shows it (R5); left out where there are none. */
+  /** Trades of up to this event time, in microseconds, may have been published without a trace (R5); left out where there are none. */
   unknownTo: z.number().optional(),
   /** Per stream: everything before is derived into it. */
   behind: behindSchema,
-  /** Per stream that the owner did not understand, or whose topic it could not look into; left out where there is none. */
+  /** The streams that the owner passed over; left out where there are none. */
   passedOver: passedOverStreams.optional(),
   /** How many further records hold the rest of the streams; left out where there is none. */
   parts: z.number().int().optional(),
@@ -79,7 +79,7 @@ const furtherSchema = z.object({
   passedOver: passedOverStreams.optional(),
 })
 
-/** How far a shard is derived (R4); written every few seconds, together with the ids of R5. */
+/** How far a shard is derived (R4). The owner writes it every few seconds, together with the ids of R5. */
 export type Checkpoint = z.infer<typeof checkpointSchema>
 
 const intervals = z.array(z.tuple([z.number(), z.number()]))
@@ -222,7 +222,7 @@ export class CheckpointReader {
     return Object.keys(passedOver).length === 0 ? whole : { ...whole, passedOver }
   }
 
-  /** The keys whose last record is of another version or shape, or is missing, and why: the shard is not for this process (R23). */
+  /** The keys whose last record this process does not understand, or that are missing, and why: the shard is not for it (R23). */
   get unreadable(): ReadonlyMap<string, string> {
     const found = new Map(this.#unreadable)
     for (let number = 1; number <= (this.#checkpoint.parts ?? 0); number++) {
@@ -267,7 +267,7 @@ export class CheckpointReader {
   }
 }
 
-/** Why a record is not understood: its version, where that is a higher one. */
+/** Why this process does not understand a record: its version if that is higher, else its shape. */
 function reasonOf(error: unknown, text: string): string {
   if (error instanceof TapelineError) return error.message
   const [, version] = /"v":(\d+)/.exec(text) ?? []

@@ -16,14 +16,14 @@ import type { Shard } from './shard.ts'
 
 /** How many records more are read than those that may tell something, to learn the epochs that count there. */
 const SLACK_RECORDS = 2_000
-/** How many records are read in one go: what was read up to there is kept when a deadline ends the rest. */
+/** How many records one chunk reads. A deadline that ends the next chunk takes nothing from this one. */
 const CHUNK_RECORDS = 50_000
-/** And how many topics are looked at in one go. */
+/** And at how many topics one chunk looks. */
 const CHUNK_TOPICS = 100
-/** After so long in one step the streams that are not prepared yet wait for the next one: many of them take many seconds. */
+/** After so long the remaining streams wait for the next step: many of them take many seconds. */
 const STEP_MS = 2_000
 
-/** What a step has left for preparing streams. */
+/** The time that a step has for preparing streams. */
 export interface PreparationStep {
   /** Begins the next chunk; gives false where the step has no time left for it. The first one always begins. */
   beginChunk(): boolean
@@ -36,18 +36,18 @@ export function beginPreparationStep(): PreparationStep {
 }
 
 interface Prepared {
-  /** The markers that are still to be written in front of the records. */
+  /** The markers to write in front of the records. */
   readonly markers: ReadonlyMap<Route, readonly OutgoingRecord[]>
-  /** Streams for which the step had no time, or that have to begin anew: nothing may be written into their topics yet. */
+  /** Streams for which the step had no time, or that begin anew: nobody may write into their topics yet. */
   readonly late: readonly Route[]
   /** Streams whose topic the broker does not show, or shows under another identity. */
   readonly missing: readonly Route[]
 }
 
 /**
- * Prepares dynamic topics for the first records of this owner (R8): a marker of each shard, and what the topic holds already. A
- * stream that this owner was there before cannot hold anything of others that counts, so its topic need not be read and its marker
- * travels with its records, unless this owner does not know what became of its own.
+ * Prepares dynamic topics for the first records of this owner (R8): writes a marker of each shard, and reads what the topic holds already. The
+ * topic of a stream that began under this owner holds nothing of other owners that counts. So it need not be read, and the marker travels with the
+ * records; unless this owner does not know what became of records of its own.
  */
 export async function prepareTopics(
   producer: ProducerParts,
@@ -70,15 +70,15 @@ export async function prepareTopics(
 }
 
 /**
- * Whether a topic may hold records of a shard: its stream started before this owner's marker, or was there before this owner, or this owner does
- * not know what became of its own. Where the fixed topic has lost its end one of before starts after the marker all the same.
+ * Whether a topic may hold records of a shard: its stream starts before this owner's marker, or is older than this owner, or this owner does
+ * not know what became of its own records. Where a fixed topic has lost its end, an older stream may start after the marker.
  */
 function mayHold(route: Route, shard: Shard): boolean {
   if (route.progress.get(shard.k)?.sentAt !== undefined) return true
   return startOf(route, shard) <= shard.tails[route.channel].marker || route.readyOffset < shard.epoch
 }
 
-/** Reads what topics hold, as many as the step has time for; gives the streams of the others. */
+/** Reads what topics hold, as many as the step has time for, and gives the streams of the others. */
 async function readInChunks(
   producer: ProducerParts,
   routes: Routes,
@@ -140,8 +140,8 @@ async function startOfReading(
 }
 
 /**
- * The shards of which a topic may have held records after it was last known what it holds, and retention has removed them: it keeps records
- * for less time than that is ago, and all that it holds is younger. Where it holds any of the shard, the highest tells all the same.
+ * The shards whose records retention may have removed from a topic, after an owner last knew what the topic holds: the topic keeps records for
+ * a shorter time than since then, and all that it holds is younger. Where the topic still holds a record of the shard, the highest one tells.
  */
 async function expiredIn(
   { broker, now }: ProducerParts,

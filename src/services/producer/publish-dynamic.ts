@@ -33,15 +33,15 @@ export interface DynamicPublisher {
 }
 
 /**
- * Publishes to the dynamic topics what the fixed topics hold: each fixed record once, in order, for each stream (R4). A topic
- * that alone cannot be written is set aside, and derived on its own later (R3).
+ * Publishes to the dynamic topics what the fixed topics hold: each fixed record once, in order, for each stream (R4). Sets a topic aside that
+ * alone cannot be written, and derives it on its own later (R3).
  */
 export function createDynamicPublisher(producer: ProducerParts, ownership: ShardOwnership): DynamicPublisher {
   const { broker, registry, topics, log, meter, now } = producer
   const { shards, routes } = ownership
   const catchUp = createCatchUp(producer, ownership)
   const oversized = createOversizedRecords(producer)
-  /** Some topic could not be written, and it is not known which. */
+  /** Some topic could not be written, and nobody knows which. */
   let isSeparate = false
 
   /** Publishes a derivation; resolves when every topic has acknowledged it, and gives the streams whose topics had lost their ends before. */
@@ -83,8 +83,8 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
   }
 
   /**
-   * Topics that the broker does not show were refused before anything was written: the others go again. Gives the streams that must
-   * not, or undefined where the failure is another one.
+   * The broker refuses topics that it does not show, before it writes anything: the other topics go again. Gives the streams that do not go
+   * again, or undefined where the failure is another one.
    */
   const refusedTopics = (error: unknown, derivation: Derivation): readonly Route[] | undefined => {
     const { code, partitions } = toTapelineError(error)
@@ -94,8 +94,8 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
   }
 
   /**
-   * Leaves streams out of a derivation whose topics the broker does not show. The registry ends streams, nothing else: these wait until
-   * the broker shows them again, and are derived then.
+   * Leaves streams out of a derivation whose topics the broker does not show. Only the registry ends streams: these wait until the broker
+   * shows their topics again.
    */
   const passOver = async (
     refused: readonly Route[],
@@ -115,7 +115,7 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
       else {
         leaveBehind(route, derivation.get(route) ?? [], nextOf)
         if (!routes.aside.has(route)) {
-          // One that is shown by now was not a moment ago.
+          // The broker shows it by now, and did not a moment ago.
           const failure = presenceError(route.topic, presence === 'there' ? 'away' : presence)
           log.warn(
             { topic: route.topic, code: failure?.code },
@@ -129,8 +129,8 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
   }
 
   /**
-   * Publishes a derivation, without the streams that the step has no time to prepare, or whose topics the broker does not show: they are
-   * behind from here on. Undefined where topics could not be written: then all its streams are.
+   * Publishes a derivation, without the streams that the step has no time to prepare, and those whose topics the broker does not show: these
+   * are behind from now on. Gives undefined where a topic could not be written: then all its streams are behind.
    */
   const deliver = async (
     derivation: Derivation,
@@ -179,7 +179,7 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
     }
   }
 
-  /** A record that its topic refuses as too large is left out when the stream goes on. */
+  /** A stream goes on without a record that its topic refuses as too large. */
   const noteOversized = (error: unknown, derivation: Derivation): void => {
     const { code, partitions, values } = toTapelineError(error)
     if (code !== 'RECORD_TOO_LARGE') return
@@ -191,7 +191,7 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
     }
   }
 
-  /** Whether the broker does not even say where the fixed topics are: then it is no matter of single topics. */
+  /** Whether the broker does not even show the fixed topics: then the failure is not of single topics. */
   const isBrokerAway = async (signal: AbortSignal): Promise<boolean> => {
     try {
       await withDeadline(signal, LOOK_TIMEOUT_MS, (deadline) => findTopic(broker, topics.trade, deadline))
@@ -202,8 +202,8 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
   }
 
   /**
-   * What became of a derivation is unknown. Its streams go on from their own positions, after what their topics hold is read;
-   * those that are known to have failed rest first. Where none is known, they go on one by one.
+   * Nobody knows what became of a derivation. Its streams go on from their own positions, once a step has read what their topics hold. Those
+   * that are known to have failed rest first. Where none is known, the streams go on one by one.
    */
   const fallBehind = (
     error: unknown,
@@ -257,7 +257,7 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
       const step = beginPreparationStep()
       const sent = await deliver(live, (tail) => marks.get(tail) ?? tail.derivedTo, step, signal)
       settleLive(marks)
-      // Those that fell behind begin with the latest values when they go on.
+      // A stream that fell behind begins with the latest values when it goes on.
       for (const progress of begun) if (progress.behind === undefined) progress.latestDue = false
 
       let records = sent?.records ?? 0

@@ -26,23 +26,21 @@ import type { TakenShard } from './take-over.ts'
 
 export interface FixedPublisher {
   publish(data: SourceBatch, signal: AbortSignal): Promise<PublishOutcome>
-  /** Brings the attempt in hand level with a shard that was taken over from this process itself: what landed is not sent again. */
+  /** This process took a shard over from itself: what landed of the attempt in hand is not sent again. */
   reconcile(taken: TakenShard): void
   /**
-   * A shard was taken over that others may have had, whose markets were subscribed to anew: of what the source had sent before, in hand
-   * and in its queue, only trades that follow the last published ones count. The gap says what is missing.
+   * This process took over a shard that others may have had, and subscribed to its markets anew. Of what the source sent before, in hand and
+   * in the queue, only trades that follow the last published ones count. The gap says what is missing.
    */
   interrupt(taken: TakenShard, markets: readonly Market[]): void
   /** The shard is another process's now. */
   leave(k: number): void
 }
 
-/** So many characters of a name are logged. */
+/** The log shows so many characters of a name. */
 const SHOWN = 200
 
-/**
- * Publishes batches to the fixed topics; a batch whose attempt failed goes on where the failure left it.
- */
+/** Publishes batches to the fixed topics. After a failed attempt a batch goes on where the failure left it. */
 export function createFixedPublisher(producer: ProducerParts, ownership: ShardOwnership): FixedPublisher {
   const { broker, source, partitions, topics, meter, log, now } = producer
   const { shards, routes } = ownership
@@ -70,7 +68,7 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
     )
   }
 
-  /** The gap that a trade leaves which its topic does not take (R6); it is told before what follows in the attempt. */
+  /** A topic does not take a trade: flags the gap before what follows in the attempt (R6). */
   const flagMissing = (k: number, { exchange, symbol, ts }: Trade): void => {
     const detail = 'a trade was larger than its topic takes, and was left out'
     const [phase] = attempt?.phases ?? []
@@ -93,8 +91,8 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
   }
 
   /**
-   * Takes out of a phase what its topic refuses as too large. It is certain not to be stored, so that what landed in front of it is
-   * still the beginning of what is in hand. Gives whether there was any.
+   * Takes out of a phase what its topic refuses as too large, and gives whether there was any. Such a record is certainly not stored. So what
+   * landed in front of it is still the beginning of what is in hand.
    */
   const setAside = (phase: ShardEvents, values: readonly (Uint8Array | null)[]): boolean => {
     const refused = new Set(values)
@@ -150,7 +148,7 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
     gaps.interruptShard(shard.k, isOfShard, last < 0 ? shard.ownedSince(true) : last)
     for (const market of markets) kept.add(marketKey(market))
     if (attempt === undefined) return
-    // What was in hand is judged anew, by what the owner in between has published.
+    // The owner in between has published trades: what is in hand is judged by them.
     const items = attempt.data.items.filter((item) => {
       if (item.channel === 'connection' || item.channel === 'last-trade') return false
       return !item.reentering && isOfShard(marketKey(item.event))
@@ -180,7 +178,7 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
       for (const { shard } of sends) phase.delete(shard.k)
       return acknowledged.filter((each) => accept(each))
     } catch (error) {
-      // Even a refusal that wrote nothing is handled so: it is rare, and one way is easier to be sure of than two.
+      // Also after a refusal that wrote nothing: it is rare, and one way is easier to trust than two.
       const isSetAside =
         error instanceof TapelineError && error.code === 'RECORD_TOO_LARGE' && setAside(phase, error.values)
       ownership.doubt(new Set(sends.map(({ shard }) => shard.k)))
@@ -189,7 +187,7 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
     }
   }
 
-  /** Goes on after what former owners wrote late. */
+  /** Goes on after records that former owners wrote late. */
   const passLateWrites = async ({ shard, channel, baseOffset }: Sent, signal: AbortSignal): Promise<void> => {
     const tail = shard.tails[channel]
     if (baseOffset <= tail.expected) return
@@ -199,11 +197,11 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
     tail.expected = baseOffset
   }
 
-  /** Whether an acknowledgement begins where this owner must go on; any other means that a new owner came first (R8). */
+  /** Whether an acknowledgement begins where this owner expects it; if not, a new owner came first (R8). */
   const accept = ({ shard, channel, baseOffset, events }: Sent): boolean => {
     const tail = shard.tails[channel]
     if (baseOffset < tail.expected) {
-      // They lie in the log: it has lost what was before, or is another one. Nobody else wrote. Other channels may have told so just now.
+      // The records lie in the log, which has lost its end, or is another one. Nobody else wrote. Another channel may just have told so.
       tail.expected = baseOffset + events.length
       ownership.loseEnd(shard.k, channel, baseOffset)
       return true
@@ -219,7 +217,7 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
     return true
   }
 
-  /** Keeps what streams want in hand; gives whether anything was kept. */
+  /** Keeps in hand what streams want, and gives whether that is anything. */
   const keepForDeriving = (
     shard: Shard,
     channel: Channel,
@@ -259,7 +257,7 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
         meter.count('published_records_total', events.length, { channel })
       }
       for (;;) {
-        // A shard may have come into doubt in the meantime: what is in hand of it waits until it is taken over anew.
+        // A shard may be in doubt by now: what is in hand of it waits until this process takes it over anew.
         await ownership.ensure(signal)
         const due = phases.find((phase) => [...phase.keys()].some((k) => shards.has(k)))
         if (due === undefined) break

@@ -13,19 +13,19 @@ import type { ProducerParts } from './parts.ts'
 import { SLACK_MS } from './routes.ts'
 import { Shard, type Tail } from './shard.ts'
 
-/** What a former ownership of this process had sent and not seen acknowledged. */
+/** What this process knows of its own former ownership of a shard. */
 export interface FormerOwnership {
   readonly epoch: number
   readonly expected: Readonly<Record<Channel, number>>
-  /** The epochs that this process has claimed since, in take-overs that were interrupted: no other owner's. */
+  /** The epochs that this process has claimed since, in take-overs that did not end: no other owner's. */
   readonly claimed: Set<number>
-  /** Per channel whose log has lost its end meanwhile: the first offset that it lost. */
+  /** The first lost offset of each channel whose log has lost its end meanwhile. */
   readonly lostFrom: LostEnds
 }
 
 export interface TakenShard {
   readonly shard: Shard
-  /** Per channel: how many records of the former ownership landed at and after the offset it expected. */
+  /** How many records of the former ownership landed at and after the offset that it expected, by channel. */
   readonly landed: Readonly<Record<Channel, number>>
   /** Whether another process wrote between the former ownership of this one and now. */
   readonly isInterrupted: boolean
@@ -39,7 +39,7 @@ interface TakeOver {
   readonly unreadable: ReadonlyMap<number, string>
 }
 
-/** A take-over under way, with what a reader remembers in each channel: before the checkpoint, and from there on. */
+/** A take-over under way. A reader has two memories in each channel: before the checkpoint, and from the checkpoint on. */
 interface Taking {
   readonly shard: Shard
   readonly former: FormerOwnership | undefined
@@ -49,7 +49,7 @@ interface Taking {
   >
   isInterrupted: boolean
   isFenced: boolean
-  /** Trades before this offset are gone that nobody has read; undefined where there are none, or it is known up to when they were published. */
+  /** Trades before this offset are gone unread. Undefined if none are, or once a later record tells when the last of them was published. */
   goneBefore: number | undefined
   /** The highest epoch of a record that was read. */
   highest: number
@@ -59,13 +59,12 @@ interface Taking {
  * How far before the checkpoint a topic is read for the latest known values of its markets (R11), and for what the topics of streams should hold.
  */
 const LATEST_BACK = 1_000
-/** More than this is not kept in memory at a take-over. */
+/** A take-over keeps no more records than this in memory. */
 const MOST_PENDING = 100_000
 
 /**
- * Takes shards over (R8): the transactional id, the claim whose offset is the epoch, the checkpoint, a marker into each fixed
- * partition, and what lies between the checkpoint and the marker. One that somebody else has taken over is fenced; that
- * keeps no other.
+ * Takes shards over (R8), in this order: the transactional id; the claim, whose offset is the epoch; the checkpoint; a marker into each
+ * fixed partition; what lies between checkpoint and marker. A shard that somebody else has taken over holds up no other.
  */
 export async function takeOverShards(
   producer: ProducerParts,
@@ -92,8 +91,8 @@ export async function takeOverShards(
 }
 
 /**
- * An epoch is the offset of a claim in the registry: one beyond its end was claimed in another registry, by another platform, or before the registry was
- * made anew. What this one publishes would count for no reader. Raises PREFIX_TAKEN.
+ * An epoch is the offset of a claim in the registry. An epoch beyond the registry's end is a claim in another registry: another platform's, or
+ * a former one of this name. No reader would count what this process publishes. Raises PREFIX_TAKEN.
  */
 async function refuseForeignEpochs(
   { broker, names, topics }: ProducerParts,
@@ -113,11 +112,11 @@ async function refuseForeignEpochs(
 }
 
 function closeQuietly({ writer }: Ownership): void {
-  // It is given up in any case: whoever takes the id over next ends what it left open.
+  // A failure does no harm: whoever takes the id over next ends what this writer left open.
   writer.close().catch(() => undefined)
 }
 
-/** Claims shards one by one; gives those that somebody else took over in between. */
+/** Claims shards one by one, and gives those that somebody else took over in between. */
 async function claimAll(
   { broker, names, instance, now }: ProducerParts,
   ks: readonly number[],
@@ -139,7 +138,7 @@ async function claimAll(
   return fenced
 }
 
-/** Reads the checkpoints, writes the markers, and reads what lies between. Shards whose checkpoint is not understood are let go. */
+/** Reads the checkpoints, writes the markers, and reads what lies between. Lets shards go whose checkpoint it does not understand. */
 async function readTails(
   producer: ProducerParts,
   owners: Map<number, Ownership>,
@@ -205,7 +204,7 @@ async function readTails(
       leaveHole(topic, partition, nextOffset)
       const { channel, entry } = find(topic, partition)
       if (channel === undefined || entry?.former === undefined) return
-      // What this process has in hand may lie in it, and others may have read it: it is judged anew.
+      // What this process has in hand may lie in the batch, and others may have read it: it is judged anew.
       if (nextOffset > entry.former.expected[channel]) entry.isInterrupted = true
     },
   )
@@ -216,7 +215,7 @@ async function readTails(
   return { taking: [...taking.values()], unreadable }
 }
 
-/** All fixed topics. What the broker does not show, or not whole, is away, and nobody concludes anything from it. Raises TOPIC_MISSING. */
+/** All fixed topics. Raises TOPIC_MISSING where the broker does not show one, or not all of it: that is an outage, and proves nothing. */
 async function describeFixedTopics(
   { broker, topics, partitions }: ProducerParts,
   signal: AbortSignal,
@@ -238,8 +237,8 @@ function beginTaking(shard: Shard, former: FormerOwnership | undefined): Taking 
       { before: emptyMemory(), after: { ...emptyMemory(), epochs: { [k]: epochAt(channel) } } },
     ]),
   ) as Taking['memories']
-  // A checkpoint of a later owner: what that one wrote may lie before it, and is not read.
-  // What landed in a log that is not what it was cannot be told by offsets: it is judged by what the windows know.
+  // A later owner wrote the checkpoint: its records may lie before it, where this take-over does not read.
+  // Offsets of a log that was lost do not tell what landed: the windows judge what is in hand.
   const isInterrupted =
     former !== undefined && (lost.size > 0 || CHANNELS.some((channel) => isOthers(former, epochAt(channel))))
   const { ownedSince } = restored
@@ -264,7 +263,7 @@ function goneIn({ lost, restored }: Shard): number | undefined {
   return found.code === 'TOPIC_REPLACED' ? (restored.positions.trade ?? 0) : found.at
 }
 
-/** Whether an epoch is that of an owner after this process, and none that it claimed itself. */
+/** Whether an epoch is of an owner after this process, and not one that this process claimed itself. */
 function isOthers({ epoch, claimed }: FormerOwnership, other: number): boolean {
   return other > epoch && !claimed.has(other)
 }
@@ -282,7 +281,7 @@ function takeRecord({ log }: ProducerParts, taking: Taking, channel: Channel, re
   if (epoch > (owners.at(-1)?.epoch ?? -1)) owners.push({ epoch, offset: record.offset })
   if (channel === 'trade') {
     if (epoch >= 0 && epoch <= shard.epoch) shard.noteOwner(isOwn(taking, epoch), record.timestamp * 1_000)
-    // What lay in front of it was published before.
+    // The lost trades were published before this record.
     if (taking.goneBefore !== undefined && record.offset >= taking.goneBefore) {
       shard.missTrades(record.timestamp * 1_000)
       taking.goneBefore = undefined
@@ -317,7 +316,7 @@ function takeRecord({ log }: ProducerParts, taking: Taking, channel: Channel, re
   }
 }
 
-/** With too much in hand the streams count as behind, and read it from the log piece by piece. */
+/** With too much in hand the streams count as behind, and read the log piece by piece. */
 function limitPending(tail: Tail): void {
   if (tail.pending.length < MOST_PENDING) return
   tail.pending = []
