@@ -26,8 +26,7 @@ function byMarket(lines: readonly LedgerLine[]): Map<string, LedgerLine[]> {
   return Map.groupBy(lines, key)
 }
 
-// Each test has a simulator of its own.
-describe('the ledger holds what was emitted', { concurrency: true }, () => {
+describe('the ledger holds what was emitted', () => {
   for (const seed of [1, 2, 77]) {
     test(`equals what a client received, in order, and what others got while they came and went (seed ${seed})`, async (t) => {
       const path = await temporaryFile(t, 'ledger.jsonl')
@@ -174,7 +173,7 @@ describe('the ledger holds what was emitted', { concurrency: true }, () => {
   })
 })
 
-describe('the seed decides the walk', { concurrency: true }, () => {
+describe('the seed decides the walk', () => {
   async function walk(t: Parameters<typeof simulate>[0], seed: number): Promise<LedgerLine[]> {
     const simulator = await simulate(t, { seed, rate: 20_000, events: 4_000 })
     const client = await Client.open(t, simulator)

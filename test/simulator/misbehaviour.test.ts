@@ -24,8 +24,7 @@ async function delivers(t: Parameters<typeof simulate>[0], simulator: Simulator)
   assert.equal((await call(simulator, PRICE)).status, 200)
 }
 
-// Each test has a simulator of its own, and waits most of its time.
-describe('while it misbehaves', { concurrency: true }, () => {
+describe('while it misbehaves', () => {
   test('drop cuts what is open and refuses what comes, WebSocket and REST', async (t) => {
     const simulator = await simulate(t, ONE_MARKET)
     const open = await Client.open(t, simulator)
