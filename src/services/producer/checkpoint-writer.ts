@@ -10,25 +10,25 @@ import type { Shard } from './shard.ts'
 
 const EVERY_MS = 1_000
 /**
- * Where few records have come since the one before, a checkpoint waits so long. Each one names the last trades of every market that has traded
- * since: at some trades a second that is many times the trades themselves, and whoever takes over reads it all, as far as it is not compacted.
+ * After few records a checkpoint waits so long. It names the last trades of every market that has traded since the one before: at some trades
+ * a second that is many times the trades themselves, and whoever takes over reads it all, as far as it is not compacted.
  */
 const FEW_EVERY_MS = 5_000
 /** So many are few: no more than is read before the checkpoint anyway, for the latest values of markets. */
 const FEW_RECORDS = 1_000
 /**
- * A checkpoint that says the same as the one before is left out for so long. Whoever takes over from an older one reads dynamic topics
- * from an earlier time on, that is more than it needs, and derives from the same place (R4).
+ * A checkpoint that says the same as the one before waits so long. From an older checkpoint, whoever takes over reads more of the dynamic topics
+ * than it needs, and derives from the same place (R4).
  */
 const UNCHANGED_EVERY_MS = 30_000
 const WRITE_TIMEOUT_MS = 10_000
-/** A shard that goes to another process is left within so long. */
+/** This process leaves a shard that goes to another one within so long. */
 const LAST_WRITE_MS = 1_000
 
 export interface CheckpointWriter {
-  /** Starts writing the checkpoints that are due, if a second has passed since the last time and that one is written. */
+  /** Starts to write the checkpoints that are due, once a second, and only if the ones before are written. */
   writeIfDue(): void
-  /** Writes the checkpoint of a shard as it is at the moment of the call: it is about to go. */
+  /** Writes the checkpoint of a shard that is about to go, as it is at the moment of the call. */
   writeLast(shard: Shard): Promise<void>
   /** Writes them a last time. */
   close(signal: AbortSignal): Promise<void>
@@ -51,8 +51,8 @@ interface Taken extends Written {
 }
 
 /**
- * Writes the checkpoints beside the data path: what is written is the state at the moment of the call, so the path need not
- * wait. Each goes out in a transaction of its shard, which the broker refuses to a former owner (R4).
+ * Writes checkpoints beside the data path, which need not wait: a checkpoint has the state at the moment of the call. It goes out in a
+ * transaction of its shard, which the broker refuses to a former owner (R4).
  */
 export function createCheckpointWriter(
   { names, now, log }: ProducerParts,
@@ -71,7 +71,7 @@ export function createCheckpointWriter(
     return turn(work)
   }
 
-  /** Whether a checkpoint can wait for the sake of what it costs; the last one can only where it would say nothing new. */
+  /** Whether a checkpoint can wait, for what it costs. The last one can wait only if it would say nothing new. */
   const canWait = (
     former: Written,
     state: string,
@@ -86,7 +86,7 @@ export function createCheckpointWriter(
 
   /** The checkpoint of a shard as it is at this moment; undefined where it can wait. The shard must be owned. */
   const take = (shard: Shard, isLast: boolean): Taken | undefined => {
-    // Its windows know trades that may never be published: whoever restored them would take these for published.
+    // Its windows know trades that may never be published. The next owner would take them for published.
     if (shard.isAhead) return undefined
     const at = now()
     const left = { behind: routes.behind(shard.k), passedOver: routes.passedOver(shard.k) }

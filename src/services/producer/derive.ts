@@ -70,7 +70,7 @@ function isDue({ progress }: Route, { k }: Shard, { offset }: PublishedRecord): 
   return own !== undefined && own.behind === undefined && offset >= own.notBefore
 }
 
-/** Puts the latest known values in front, for streams of quotes, candles or books that begin (R11). */
+/** Puts the latest known values in front of streams of quotes, candles or books that begin (R11). */
 export function addLatest(
   derivation: Derivation,
   shards: ReadonlyMap<number, Shard>,
@@ -113,7 +113,7 @@ function add(derivation: Derivation, route: Route, record: DerivedRecord): void 
   else derivation.set(route, [record])
 }
 
-/** A marker with a body, in front of which records are missing: readers answer it with `reset`. */
+/** A marker with a body: records are missing in front of it, and readers answer with `reset`. */
 export function resetMarker(
   shard: Shard,
   offset: number,

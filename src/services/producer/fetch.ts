@@ -9,11 +9,11 @@ const MOST_ITEMS = 10_000
 
 /** How soon it looks again whether there is somewhere to send to. */
 const LOOK_AGAIN_MS = 50
-/** How often a source that is away is looked at meanwhile. */
+/** How often it looks at a source that is away. */
 const LOOK_EVERY_MS = 200
 
 export interface SourceFetch {
-  /** `maySend` is whether there are shards to publish to, and the streams that must not miss anything: else the source waits. */
+  /** `maySend`: there are shards to publish to, and the streams stand that must miss nothing. Else the source waits. */
   next(waitMs: number, maySend: boolean, signal: AbortSignal): Promise<Carried<SourceBatch>>
   /** Calls back when a source that failed delivers again. */
   onBack(listener: () => void): void
@@ -21,8 +21,8 @@ export interface SourceFetch {
 }
 
 /**
- * Pulls from the source, keeping each batch until it is done, that is published: a fetch that was aborted in between loses nothing.
- * After a failure it goes on looking by itself, so that nobody has to wait for a back-off when the source is back.
+ * Pulls from the source, and keeps each batch until it is published: an aborted fetch loses nothing. After a failure it looks by itself
+ * whether the source is back, so that nobody waits for a back-off.
  */
 export function createSourceFetch({ source, lingerMs }: ProducerParts): SourceFetch {
   const hand = createHand<SourceBatch>()

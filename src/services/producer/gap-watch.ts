@@ -7,7 +7,7 @@ import type { LastTradeNamed } from '../../ports/source.ts'
 export interface Gap {
   readonly from: number
   readonly to: number
-  /** What the source repeated reaches back to the last trade published, or the next id follows it: nothing is missing. */
+  /** Nothing is missing: what the source repeated reaches back to the last trade published, or the next id follows that trade. */
   readonly filled: boolean
   readonly cause: GapCause
 }
@@ -21,21 +21,21 @@ interface Market {
   isRepeated: boolean
   /** A trade came that shows that something is missing, but was too old to end the gap. */
   isTorn: boolean
-  /** Up to this id everything that is missing is flagged, by the word of the source. */
+  /** Up to this id the source has named what is missing, and it is flagged. */
   named: string | undefined
 }
 
-/** Follows interruptions: a market's first trade after each closes its gap. What a source shows to be missing is a gap at once (R29). */
+/** Follows interruptions: a market's first trade after one closes its gap. What a source shows to be missing is a gap at once (R29). */
 export class GapWatch {
   /** Rises with each interruption of the whole source. */
   #interruption = 0
   #cause: GapCause = 'restart'
   readonly #markets = new Map<string, Market>()
-  /** Why events of shards that came since the last interruption may have been missed. */
+  /** Why a shard that came since the last interruption may have missed events. */
   readonly #shardCauses = new Map<number, GapCause>()
   /**
-   * Per shard: since when trades may be missing of markets that have had none yet: the time of the last trade of any market at the first
-   * interruption, -1 where there was nothing to go by. Further ones end no gap that is due since an earlier one.
+   * Since when a market of the shard that has had no trade may miss some, by shard: the time of the last trade of any market at the first
+   * interruption, -1 where nothing told. A later interruption ends no gap that is due since an earlier one.
    */
   readonly #lastTs = new Map<number, number>()
 
@@ -44,7 +44,7 @@ export class GapWatch {
     return this.#interruption === 0
   }
 
-  /** Events of all markets may have been missed; `lastTs` of each shard that is owned. The first time it is a restart. */
+  /** All markets may have missed events. `lastTs`: of each shard that this process owns. The first time it is a restart. */
   interrupt(lastTs: ReadonlyMap<number, number>, cause: GapCause = 'reconnect'): void {
     this.#cause = this.#interruption === 0 ? 'restart' : cause
     this.#interruption++
@@ -56,7 +56,7 @@ export class GapWatch {
     for (const [k, ts] of lastTs) this.#keepFirst(k, ts)
   }
 
-  /** Events of the markets of one shard may have been missed: it was another process's, or nobody's. */
+  /** The markets of one shard may have missed events: it was another process's, or nobody's. */
   interruptShard(k: number, isOfShard: (market: string) => boolean, lastTs: number): void {
     this.#keepFirst(k, lastTs)
     const cause = this.#interruption === 0 ? 'restart' : 'takeover'
@@ -64,7 +64,7 @@ export class GapWatch {
     for (const [key, market] of this.#markets) if (isOfShard(key)) interrupt(market, cause)
   }
 
-  /** Events of one market may have been missed: it was subscribed to while the connection stood. */
+  /** One market may have missed events: the source subscribed to it while the connection stood. */
   interruptMarket(key: string): void {
     const market = this.#markets.get(key)
     if (market !== undefined) interrupt(market, market.seen < 0 ? market.cause : 'reconnect')
@@ -75,7 +75,7 @@ export class GapWatch {
     for (const key of this.#markets.keys()) if (isGone(key)) this.#markets.delete(key)
   }
 
-  /** Forgets markets of which nothing is known, unless one had a trade since the last interruption. */
+  /** Forgets markets without a window, unless one had a trade since the last interruption. */
   forgetQuiet(isKnown: (market: string) => boolean): void {
     for (const [key, { seen }] of this.#markets)
       if (seen !== this.#interruption && !isKnown(key)) this.#markets.delete(key)
@@ -89,8 +89,8 @@ export class GapWatch {
   }
 
   /**
-   * A trade that was not published before: gives the gap before it, or undefined where there is none. `follows` is the id of
-   * the trade before it, where the source tells. A market without a last trade counts from the last one of any market of its shard.
+   * A new trade: gives the gap before it, or undefined where there is none. `follows`: the id of the trade before, where the source tells. A
+   * market without a last trade counts from the last one of any market of its shard.
    */
   close(key: string, k: number, window: TradeWindow, trade: Trade, follows?: string): Gap | undefined {
     const market = this.#market(key, k)
@@ -108,7 +108,7 @@ export class GapWatch {
     const isWhole = follows !== undefined && highest !== undefined ? !isHole : market.isRepeated || isNext
     const filled = isWhole && !market.isTorn
     const cause = market.seen < 0 ? market.cause : this.#cause
-    // What is older than the last trade does not follow it: the gap waits for the one that does, unless nothing is missing.
+    // An older trade than the last one does not follow it: the gap waits for one that does, unless nothing is missing.
     if (trade.ts < from && last !== undefined && !filled) {
       market.isTorn ||=
         isHole || (isNumericId(trade.id) && highest !== undefined && !window.reaches(trade.id))
@@ -120,8 +120,8 @@ export class GapWatch {
   }
 
   /**
-   * The source names a later trade than the last one published, and none has come for a while: gives the gap up to the time of its word. A
-   * market of which nothing was published has no gap.
+   * The source names a later trade than the last one published, and none has come for a while: gives the gap, which ends at the time of the
+   * source's word. A market without a published trade has no gap.
    */
   name(key: string, k: number, window: TradeWindow, named: LastTradeNamed): Gap | undefined {
     const market = this.#market(key, k)
@@ -138,7 +138,7 @@ export class GapWatch {
     if (known < 0 || (ts >= 0 && ts < known)) this.#lastTs.set(k, ts)
   }
 
-  /** A market that is not known yet has had an interruption in any case: its shard came, or nobody watched it. */
+  /** An unknown market has had an interruption in any case: its shard came, or nobody watched it. */
   #market(key: string, k: number): Market {
     let market = this.#markets.get(key)
     if (market === undefined) {

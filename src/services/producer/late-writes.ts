@@ -10,8 +10,8 @@ interface Between {
 }
 
 /**
- * Whether all that lies in a range is of lower epochs: a former owner stood still, or its request was late on its way. That counts for no
- * reader, and the owner goes on after it (R8).
+ * Whether all records in a range are of lower epochs: a former owner stood still, or its request was late on its way. They count for no
+ * reader, and the owner goes on after them (R8).
  */
 export async function isOfFormerOwners(
   broker: Broker,

@@ -4,7 +4,7 @@ import type { Checkpoint, FixedLog } from './checkpoint.ts'
 import type { ProducerParts } from './parts.ts'
 import type { LostLog } from './shard.ts'
 
-/** Per channel whose log has lost its end: the first offset that it lost. */
+/** The first lost offset of each channel whose log has lost its end. */
 export type LostEnds = Readonly<Partial<Record<Channel, number>>>
 
 interface JudgedLogs {
@@ -21,10 +21,10 @@ interface KnownEnds {
 }
 
 /**
- * Compares the positions of a checkpoint, and what was acknowledged to this process itself, with the fixed topics as the broker shows them, and
- * with where the own markers lie. One that somebody made anew is read from its beginning, and one
- * that is shorter than it was (it lost its end in a power failure) from there. Both are told. Streams begin anew, with a `reset`, where they hold
- * positions that come a second time: those of a topic that was made anew at once, the others when what they hold is read.
+ * Compares the positions of a checkpoint, and what the broker acknowledged to this process, with the fixed topics as the broker shows them and
+ * with the own markers. A topic that somebody made anew is read from its beginning. A topic that has lost its end (in a power failure) is read from its
+ * new end. An alert and the log tell of both. A stream that holds positions which come a second time begins anew, with a `reset`: where the topic
+ * was made anew at once, else when this owner has read what the stream holds.
  */
 export function judgeLogs(
   { topics, registry, alerts, log }: ProducerParts,

@@ -3,17 +3,17 @@ import type { ProducerParts } from './parts.ts'
 import type { Route } from './routes.ts'
 import { createSampledWarning } from './sampled-warning.ts'
 
-/** So long a topic is taken not to bear more than it refused; then it is asked again. It is longer than a topic that is set aside rests. */
+/** For so long after a refusal the producer sends a topic nothing as large. Longer than a topic rests that is set aside. */
 const LIMIT_MS = 60_000
-/** So long after the last refusal the alert stands. */
+/** The alert stands for so long after the last refusal. */
 const ALERT_MS = 600_000
 const ALERT = 'oversized'
 
-/** Records that the topic of a stream does not take, since they are too large for it. */
+/** Records that are too large for the topic of a stream. */
 export interface OversizedRecords {
-  /** Takes note of records that were refused. */
+  /** Takes note of records that the topic refused. */
   refused(route: Route, records: readonly DerivedRecord[]): void
-  /** What is published of records: for those that are too large a marker, which readers answer with `reset` (R4). */
+  /** The records to publish: in place of those that are too large a marker, which readers answer with `reset` (R4). */
   without(route: Route, records: readonly DerivedRecord[]): readonly DerivedRecord[]
   /** Ends the alert when nothing has been refused for a while. */
   settle(): void
@@ -25,7 +25,7 @@ export function createOversizedRecords({
   meter,
   now,
 }: Pick<ProducerParts, 'alerts' | 'log' | 'meter' | 'now'>): OversizedRecords {
-  /** By stream: the size of what was refused, of several the smallest. */
+  /** By stream: the smallest size that its topic refused. */
   const limits = new Map<Route, { readonly bytes: number; readonly at: number }>()
   const warn = createSampledWarning({ log, now })
 

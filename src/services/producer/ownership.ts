@@ -12,17 +12,17 @@ const TAKE_OVER_TIMEOUT_MS = 60_000
 
 /** Who hears of shards that come and go. */
 interface ShardListener {
-  /** A shard was taken over; `mayHaveMissed` where others may have written in the meantime, or this process did not run. */
+  /** This process took a shard over. `mayHaveMissed`: others may have written in between, or this process did not run. */
   taken(taken: TakenShard, mayHaveMissed: boolean): void
-  /** The group gives the shard to another process. Called while it is still owned; what is written last may be refused already. */
+  /** The group gives the shard to another process. This one still owns it, but the broker may refuse its last write already. */
   lost(shard: Shard): Promise<void>
-  /** The shard is not this process's any more, whatever the reason. */
+  /** This process does not own the shard any more, whatever the reason. */
   left(k: number): void
-  /** The group has said which shards are this process's. */
+  /** The group has said which shards it gives to this process. */
   assigned(): void
 }
 
-/** The shards of this process: those that the group gives it, as soon as they are taken over (R7, R8). */
+/** The shards of this process: those that the group gives it and that it has taken over (R7, R8). */
 export interface ShardOwnership {
   readonly shards: ReadonlyMap<number, Shard>
   readonly routes: Routes
@@ -31,19 +31,18 @@ export interface ShardOwnership {
   /** Whether the group gives it this shard. */
   isAssigned(k: number): boolean
   /**
-   * Whether there are shards of which nobody knows at present whether they are still its own, as while the broker is away: what is in
-   * hand waits.
+   * Whether nobody knows of some shard if it is still this process's, as while the broker is away: what is in hand waits.
    */
   readonly isSuspended: boolean
-  /** From now on tells of what comes and goes; one listener. */
+  /** Tells one listener of shards that come and go, from now on. */
   listen(listener: ShardListener): void
-  /** Takes over what the group gave and is not held. Resolves at once where nothing is to be done. */
+  /** Takes over what the group gives and this process does not hold. Resolves at once where nothing is to be done. */
   ensure(signal: AbortSignal): Promise<void>
-  /** As `Holding.doubt`: the shards are taken over anew before the next write (R3). */
+  /** As `Holding.doubt`: this process takes the shards over anew before the next write (R3). */
   doubt(ks: Iterable<number>): void
-  /** A log has lost its end from an offset on, or was made anew: taking the shard over tells what is there. */
+  /** A log has lost its end from an offset on, or was made anew: a take-over tells what is there. */
   loseEnd(k: number, channel: Channel, offset: number): void
-  /** As `Holding.refuse`: what is in hand is kept until the group gives the shard away, or the log tells who wrote. */
+  /** As `Holding.refuse`: keeps what is in hand until the group gives the shard away, or the log tells who wrote. */
   refuse(k: number): void
   /** As `Holding.yield`: another process wrote. */
   yield(k: number): void
@@ -52,7 +51,7 @@ export interface ShardOwnership {
 
 export async function joinShards(producer: ProducerParts, signal: AbortSignal): Promise<ShardOwnership> {
   const { broker, names, registry, topics, now, log } = producer
-  /** Shards with a checkpoint that is not understood. */
+  /** Shards with a checkpoint that this process does not understand. */
   const leftToNewer = new Set<number>()
   let listener: ShardListener = { taken() {}, async lost() {}, left() {}, assigned() {} }
 
@@ -62,7 +61,7 @@ export async function joinShards(producer: ProducerParts, signal: AbortSignal): 
     })
   }
 
-  /** The shard is another's, or understood by now. */
+  /** The shard is another process's, or this one understands its checkpoint by now. */
   const understand = (k: number): void => {
     if (leftToNewer.delete(k)) producer.alerts.clear(`shard:${k}`)
   }
@@ -70,7 +69,7 @@ export async function joinShards(producer: ProducerParts, signal: AbortSignal): 
   const holding = new Holding<number, Shard, FormerOwnership>({
     ...{ broker, group: names.groups.producers, topics: [topics.trade], now },
     keyOf: ({ partition }) => partition,
-    // However long the doubt takes, what is in hand is kept, and the source goes on delivering into its queue.
+    // What is in hand is kept however long the doubt takes. The source goes on filling its queue.
     outlastsOutages: true,
     remember: formerOwnership,
     async release(shard, next) {
@@ -100,7 +99,7 @@ export async function joinShards(producer: ProducerParts, signal: AbortSignal): 
       claiming.refuse(k)
     }
     for (const [k, reason] of unreadable) {
-      // A newer version owned the shard: it is left alone, and looked at again after a while (R23).
+      // A newer version owned the shard: this process leaves it, and looks again after a while (R23).
       leftToNewer.add(k)
       producer.alerts.raise(`shard:${k}`, 'UPGRADE_NEEDED', reason)
       claiming.yield(k)

@@ -10,7 +10,7 @@ import type { Market, Source } from '../../ports/source.ts'
 /** What the producer's services are made of. */
 export interface ProducerParts {
   readonly source: Source
-  /** The markets that the source is to be asked for, those of owned shards only; empty where it knows by itself what it gives. */
+  /** The markets to ask the source for, as far as this process owns their shards; empty where the source itself knows what it gives. */
   readonly markets: readonly Market[]
   readonly broker: Broker
   readonly names: PlatformNames

@@ -3,22 +3,22 @@ import type { PassedOver } from './checkpoint.ts'
 import type { Route } from './routes.ts'
 import type { Shard } from './shard.ts'
 
-/** A stream that is not understood, and what was known of it until now. */
+/** A stream that this process does not understand, and its route until now. */
 interface Stream {
   readonly id: string
-  /** Offset of the registry's record that is not understood. */
+  /** Offset of its record in the registry. */
   readonly offset: number
   readonly route: Route | undefined
 }
 
 /**
- * How far the streams are that this process does not understand (R23): it derives the others on, and whoever understands these
- * derives them from here, without a hole and without a repeat.
+ * How far the streams are that this process does not understand (R23). It goes on with the others. A process that understands these goes on
+ * from here, without a hole and without a repeat.
  */
 export class PassedOverStreams {
   readonly #byShard = new Map<number, Map<string, PassedOver>>()
 
-  /** Takes note of a stream at the moment from which it is passed over. `now`: milliseconds since the epoch. */
+  /** Takes note of a stream that is passed over from now on. `now`: milliseconds since the epoch. */
   add(shard: Shard, stream: Stream, now: number): void {
     const known = this.#byShard.get(shard.k) ?? new Map<string, PassedOver>()
     this.#byShard.set(shard.k, known)
@@ -36,7 +36,7 @@ export class PassedOverStreams {
     return known === undefined || known.size === 0 ? undefined : Object.fromEntries(known)
   }
 
-  /** Forgets all streams but these: the others are gone, or are understood by now. */
+  /** Forgets all streams but these: the others are gone, or this process understands them by now. */
   forgetOthers(ids: ReadonlySet<string>): void {
     for (const known of this.#byShard.values())
       for (const id of known.keys()) if (!ids.has(id)) known.delete(id)
@@ -63,6 +63,6 @@ function restored({ restored: checkpoint }: Shard, { id, offset }: Stream): Pass
   if (offset >= registryOffset) return { at, positions: {} }
   const ownPosition = behind[id]
   if (ownPosition === undefined) return { at, positions }
-  // Which channel it is of is not known: the position holds for that one, and the others do not matter.
+  // Nobody knows its channel: the position holds for that one, and the others do not matter.
   return { at, positions: Object.fromEntries(CHANNELS.map((channel) => [channel, ownPosition])) }
 }

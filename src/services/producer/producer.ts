@@ -26,13 +26,13 @@ export interface ProducerServices {
   onNotification(listener: (notification: ProducerNotification) => void): () => void
   /** Calls back with batches of dead letters that are to be published again, each marked as entering again. */
   onReentry(listener: (batch: FetchedBatch) => void): () => void
-  /** Calls back when a source that had failed delivers again: nobody need wait for the end of a back-off. */
+  /** Calls back when a source that had failed delivers again, so that nobody waits for the end of a back-off. */
   onSourceBack(listener: () => void): void
-  /** Calls when the group has said which shards are this process's: a step that failed for want of them may be tried at once; one listener. */
+  /** Calls one listener when the group has said which shards it gives: a step that failed for want of them may go at once. */
   onShardsAssigned(listener: () => void): void
-  /** How many dynamic topics are set aside, since they alone cannot be written. */
+  /** How many dynamic topics are set aside because they alone cannot be written. */
   topicsAside(): number
-  /** Lets what the source still holds be published; resolves when nothing is left, or the signal aborts. */
+  /** Has the machine publish what the source still holds; resolves when nothing is left, or the signal aborts. */
   drain(signal: AbortSignal): Promise<void>
   /** The shards that it owns at present. */
   shards(): readonly number[]
@@ -42,7 +42,7 @@ export interface ProducerServices {
 
 /** How long one publish may take before its outcome counts as unknown. */
 const PUBLISH_TIMEOUT_MS = 15_000
-/** How long one derivation may take, with what it has to read; each publish in it has a deadline of its own. */
+/** How long one derivation may take, reading included; each of its publishes has a deadline of its own. */
 const DERIVE_TIMEOUT_MS = 30_000
 
 export async function createProducerServices(

@@ -7,7 +7,7 @@ const QUIET_MS = 90 * DAY_MS
 
 /**
  * Forgets markets that nobody trades any more, so that neither memory nor checkpoints grow with each market that ever was. It looks once a day,
- * for the first time a day after a shard was taken over: old trades may be published anew, and are known until then.
+ * and first a day after a take-over: until then it knows old trades that a source publishes anew.
  */
 export function createQuietMarkets(
   shards: ReadonlyMap<number, Shard>,

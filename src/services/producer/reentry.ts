@@ -9,17 +9,16 @@ import type { ReenteringEvent } from '../../ports/source.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 
-/** Requests whose letters wait to be published; further ones are not taken, and their askers told nothing in time. */
+/** So many requests may wait with letters to publish. Further ones are not taken, and their askers hear nothing in time. */
 const MOST_OPEN = 16
-/** How long reading the letters, and telling the result, may take. */
+/** How long it may take to read the letters, and to tell the result. */
 const STEP_MS = 10_000
 
 type Result = ControlRecordOf<'REPLAY_RESULT'>['results'][number]
 
 /**
- * Has dead letters enter again (R6): on a REPLAY_REQUEST each producer takes those of its own shards, checks them anew, and
- * publishes what is good now as a batch of its machine's cycle, so that order, offsets, retries and take-over are those of all
- * data. Letters of shards that are not its own it leaves to the other producers.
+ * Has dead letters enter again (R6). On a REPLAY_REQUEST each producer takes the letters of its own shards, and leaves the rest to the other
+ * producers. It checks them anew, and gives the good ones to its machine as a batch: order, offsets, retries and take-over are those of all data.
  */
 export interface Reentry {
   /** Calls back with each batch to be published, from now on. */
@@ -37,12 +36,12 @@ interface OpenLetter {
 export function createReentry(producer: ProducerParts, ownership: ShardOwnership): Reentry {
   const { broker, names, bus, instance, partitions, topics, now, log, meter } = producer
   const channels = new Map(Object.entries(topics).map(([channel, topic]) => [topic, channel as Channel]))
-  /** Batches whose way home nobody went yet. */
+  /** How many batches are not published yet. */
   let open = 0
   const stop = new AbortController()
   const working = new Set<Promise<void>>()
 
-  /** Works beside the data path; what fails is logged, and the asker gets no answer, so that it asks again. */
+  /** Works beside the data path. After a failure the asker gets no answer, and asks again. */
   const begin = (work: (signal: AbortSignal) => Promise<void>): void => {
     const running = withDeadline(stop.signal, STEP_MS, work)
       .catch((error: unknown) => {
@@ -72,7 +71,7 @@ export function createReentry(producer: ProducerParts, ownership: ShardOwnership
       if (!isOpen) return
       isOpen = false
       open--
-      // The others were of shards that another producer owns by now: it is asked the next time.
+      // The other letters are of shards that another producer owns by now: the asker asks again.
       const done = letters.filter(({ isPublished }) => isPublished)
       if (done.length === 0) return
       begin(async (signal) => {
@@ -127,7 +126,7 @@ export function createReentry(producer: ProducerParts, ownership: ShardOwnership
           },
         })
       } catch (error) {
-        // It has no market to go by, so the owner of the place where it lay speaks.
+        // It has no market that tells the shard: the owner of its place in the log speaks.
         if (!ownership.isAssigned(letter.partition % partitions)) continue
         const { code, message } = toTapelineError(error)
         refused.push({ id, outcome: 'still-refused', code, reason: message })
@@ -149,7 +148,7 @@ export function createReentry(producer: ProducerParts, ownership: ShardOwnership
       return bus.on('REPLAY_REQUEST', (request) => begin((signal) => take(request, onBatch, signal)))
     },
     async close() {
-      // Notes of what was published come before the end; requests that are still read are given up with their deadline.
+      // Notes of what was published are written before the end.
       await Promise.allSettled(working)
       stop.abort()
     },

@@ -12,9 +12,9 @@ import type { Shard } from './shard.ts'
 /** A stream begins anew, with a `reset`: what it has in its topic does not count for what comes. */
 export interface Anew {
   readonly reason: string
-  /** Only records before this fixed offset may come a second time: where there are none the readers need not be told. */
+  /** Only records before this fixed offset may come a second time: without any the readers need not hear of it. */
   readonly before?: number
-  /** When it was last known what the topic holds, where that is why; milliseconds. */
+  /** When an owner last knew what the topic holds, if that is why; milliseconds. */
   readonly since?: number
 }
 
@@ -24,25 +24,25 @@ export interface Progress {
   readonly notBefore: number
   /** The next fixed offset to derive while the stream is behind the others; undefined once it is level with them. */
   behind: number | undefined
-  /** Whether this owner's marker is in the topic, and what it holds of the shard is known. */
+  /** Whether the topic has this owner's marker, and this owner knows what the topic holds of the shard. */
   prepared: boolean
   /** The highest fixed offset that the topic holds of this shard. */
   held: number
-  /** Whether the stream begins anew; undefined once its readers are told. */
+  /** Whether the stream begins anew; undefined once its readers have heard it. */
   anew: Anew | undefined
-  /** Whether what its topic holds was read by this owner. */
+  /** Whether this owner has read what the topic holds. */
   isRead: boolean
   /** Whether the shard's checkpoint covers the stream. */
   readonly isCovered: boolean
   /** Whether the stream still has to begin with the latest known values (R11). */
   latestDue: boolean
-  /** When it was last derived, where not at the checkpoint: what the topic holds is looked for from there on. */
+  /** When an owner last derived it, if not at the checkpoint: this owner reads the topic from then on. */
   readonly derivedAt: number | undefined
   /** The last fixed record before the checkpoint that the topic held then; undefined where none is known. */
   last: { readonly offset: number; readonly at: number } | undefined
   /** Where the topic went on after it had lost its end, while it is not known what it has lost. */
   lostFrom: number | undefined
-  /** When this owner sent something of which it is not known since whether the topic holds it; milliseconds. */
+  /** When this owner sent something, and since then does not know whether the topic holds it; milliseconds. */
   sentAt: number | undefined
 }
 
@@ -60,11 +60,11 @@ export interface Route {
   /** Offset of the registry's record that made it ready. */
   readonly readyOffset: number
   readonly progress: Map<number, Progress>
-  /** What was acknowledged to this process lies before this offset of the topic: it ends there, or behind it. */
+  /** All that the broker acknowledged to this process lies before this offset: the topic ends there, or later. */
   end: number
 }
 
-/** How much earlier than it was last known a dynamic topic is read for what it holds (R4). */
+/** An owner reads a dynamic topic from so long before the time at which somebody last knew what it holds (R4). */
 export const SLACK_MS = 60_000
 /** The first rest of topics that cannot be written, and the longest. */
 const FIRST_ASIDE_MS = 500
@@ -81,13 +81,13 @@ export class Routes {
   readonly #now: () => number
   readonly #shards: ReadonlyMap<number, Shard>
   readonly #passed = new PassedOverStreams()
-  /** Fixed partitions that could not be read for streams that are behind: since how often, and until when they rest. */
+  /** Fixed partitions that could not be read for streams that are behind: how often in a row, and until when they rest. */
   readonly #resting = new Map<string, { readonly failures: number; readonly until: number }>()
   #appliedOffset = 0
   #asideRetryAt = 0
   #asideAttempts = 0
 
-  /** `now`: milliseconds. `shards`: those that are owned at present; others may be in doubt, and nothing of them is helped on. */
+  /** `now`: milliseconds. `shards`: those that this process owns at present; streams go on in these only. */
   constructor(registry: Pick<Registry, 'view'>, now: () => number, shards: ReadonlyMap<number, Shard>) {
     this.#registry = registry
     this.#now = now
@@ -134,8 +134,8 @@ export class Routes {
   }
 
   /**
-   * How far each stream is, of one shard, that is not understood, or for which it was not known for long what its topic holds; undefined where there
-   * is none.
+   * How far streams are, of one shard, that this process does not understand, or whose topics it could not look into for long; undefined
+   * where there are none.
    */
   passedOver(shard: number): Record<string, PassedOver> | undefined {
     const unknown = this.#unknown(shard)
@@ -143,7 +143,7 @@ export class Routes {
     return passed === undefined && Object.keys(unknown).length === 0 ? undefined : { ...unknown, ...passed }
   }
 
-  /** The streams that are behind, and of which it is not known what their topics hold: the next owner has to look from then on. */
+  /** Streams that are behind, while nobody knows what their topics hold: the next owner reads these topics from then on. */
   #unknown(k: number): Record<string, PassedOver> {
     const shard = this.#shards.get(k)
     const found: Record<string, PassedOver> = {}
@@ -198,8 +198,8 @@ export class Routes {
   }
 
   /**
-   * The outcome of a step for a stream is unknown: it derives on its own from `next` of each shard, after it has read what its
-   * topic holds. `isSent`: whether anything was.
+   * Nobody knows what became of a step of the stream: it goes on alone from `next` of each shard, once a step has read what its topic holds.
+   * `isSent`: whether the step sent anything.
    */
   fallBehind(route: Route, next: (shard: number) => number | undefined, isSent: boolean): void {
     for (const [k, progress] of route.progress) {
@@ -225,10 +225,10 @@ export class Routes {
     return true
   }
 
-  /** The topic cannot be written: it rests, for all such topics together from 1 s to 30 s, so that it seldom holds up others. */
+  /** The topic cannot be written: all such topics together rest for 1 s to 30 s, so that they seldom hold up others. */
   setAside(route: Route): void {
     this.#asideRetryAt = this.#now() + doubled(FIRST_ASIDE_MS, LONGEST_ASIDE_MS, ++this.#asideAttempts)
-    // At the end of the line: those that may work again by now come first.
+    // At the end of the line: topics that may work again by now come first.
     this.aside.delete(route)
     this.aside.add(route)
   }
@@ -240,7 +240,7 @@ export class Routes {
     this.#asideRetryAt = 0
   }
 
-  /** What a fixed partition holds could not be read: it rests from 1 s to 30 s, and the streams with it that are behind there. */
+  /** A fixed partition could not be read: it rests for 1 s to 30 s, and with it the streams that are behind there. */
   rest(shard: number, channel: Channel): void {
     const key = restKey(shard, channel)
     const failures = (this.#resting.get(key)?.failures ?? 0) + 1
@@ -259,14 +259,13 @@ export class Routes {
     return this.#now() < (this.#resting.get(restKey(shard, channel))?.until ?? 0)
   }
 
-  /** Has been helped on: all others come first now. */
+  /** The stream was helped on: all others come first now. */
   served(route: Route): void {
     if (this.unsettled.delete(route)) this.unsettled.add(route)
   }
 
   /**
-   * The streams that are due to be helped on, those that have waited the longest first: those that are behind, and of those set
-   * aside one, when it has rested.
+   * The streams to help on, in the order in which they have waited: all that are behind; of those set aside only one, when it has rested.
    */
   *due(): Generator<Route> {
     const rested = this.#now() < this.#asideRetryAt ? undefined : this.#firstAside()
@@ -351,8 +350,9 @@ function toRoute(stream: StreamEntry): Route {
 }
 
 /**
- * Where a stream stands on a shard. One that an owner did not understand is as far as `passed` says. Another that the shard's checkpoint covers is as far as that says; a later one begins at its
- * start, and is behind where what is derived was chosen without it, or its topic cannot be written.
+ * Where a stream stands on a shard. A stream that an owner passed over is as far as `passed` says. One that the checkpoint covers is as far as
+ * the checkpoint says. A later one begins at its start; it is behind if records after the start were chosen without it, or if its topic
+ * cannot be written.
  */
 function placeOn(shard: Shard, route: Route, isAside: boolean, passed: PassedOver | undefined): Progress {
   const { restored } = shard
@@ -364,7 +364,7 @@ function placeOn(shard: Shard, route: Route, isAside: boolean, passed: PassedOve
   const lost = shard.lost.get(route.channel)
   const positions = passed?.positions ?? restored.positions
   const wasAt = (passed ? undefined : restored.behind[route.id]) ?? positions[route.channel] ?? 0
-  // What came in the place of a lost end is new to a stream that has nothing of that end.
+  // Records in the place of a lost end are new to a stream that has nothing of that end.
   const checkpointed = lost?.code === 'OFFSET_OUT_OF_RANGE' ? Math.min(wasAt, lost.at) : wasAt
   if (lost?.code === 'TOPIC_REPLACED' && covered) {
     const next = restored.positions[route.channel] ?? 0
@@ -383,7 +383,7 @@ function placeOn(shard: Shard, route: Route, isAside: boolean, passed: PassedOve
   }
 }
 
-/** What is known of a topic that was not looked into. */
+/** What this owner knows of a topic that it has not read. */
 const unread = {
   ...{ prepared: false, isRead: false, held: -1 },
   ...{ last: undefined, lostFrom: undefined, sentAt: undefined },

@@ -6,7 +6,7 @@ import { finerTimes } from '../../domain/trade-identity.ts'
 import { TradeWindow, type Verdict } from '../../domain/trade-window.ts'
 import type { Checkpoint, FixedLog } from './checkpoint.ts'
 
-/** Stands among the markets for all that were forgotten; no market has a name without a colon. */
+/** Stands among the markets for all forgotten ones; no market has a name without a colon. */
 const FORGOTTEN_MARKETS = '*'
 
 /** How far the time of a trade may lie after the broker's time at which it was published, in microseconds: clocks differ. */
@@ -23,17 +23,17 @@ export interface PublishedRecord {
 
 /** What the owner of a shard knows of its partition of one fixed topic. */
 export interface Tail {
-  /** Where this owner's marker lies; what is after it was published under this epoch or is not ours. */
+  /** Where this owner's marker lies. Records after it are this owner's, or not ours. */
   readonly marker: number
   /** Where owners begin, each of a higher epoch than the one before, as far as the take-over has read, or its checkpoint says. */
   readonly owners: { readonly epoch: number; readonly offset: number }[]
   /** The offset that the next acknowledgement must begin at (R8). */
   expected: number
-  /** Everything before is derived into every stream that is not behind, and acknowledged. */
+  /** Every stream that is not behind has everything before, and the broker has acknowledged it. */
   derivedTo: number
-  /** What matches streams from `derivedTo` on. */
+  /** The records from `derivedTo` on that match streams. */
   pending: PublishedRecord[]
-  /** What lies before was chosen by the streams of the time: a stream that comes now has to read it from the log. */
+  /** Earlier records were chosen by the streams of their time: a stream that comes now reads them from the log. */
   chosenTo: number
   /** The latest record of each market, with which new streams of quotes, candles and books begin (R11). */
   readonly latest: Map<string, PublishedRecord>
@@ -41,14 +41,14 @@ export interface Tail {
   readonly before: Map<string, Pick<PublishedRecord, 'offset' | 'event'> & { readonly at: number }>
   /** The first record of the last minute before the checkpoint, as far as the take-over has read; undefined where there is none. */
   recentFrom: number | undefined
-  /** Where the topic ended when quiet markets were last looked for. */
+  /** Where the topic ended at the last look for quiet markets. */
   lookedTo: number
 }
 
-/** What happened to a partition of a fixed topic, so that positions of before do not hold any more. */
+/** What happened to a partition of a fixed topic, so that earlier positions do not hold any more. */
 export type LostLog =
   | { readonly code: 'TOPIC_REPLACED'; readonly reason: string }
-  /** It has lost its end from `at` on. Streams that got ready before an offset of the registry may have starts in what was lost. */
+  /** It has lost its end from `at` on. A stream that got ready before `registryOffset` may have its start in the lost end. */
   | {
       readonly code: 'OFFSET_OUT_OF_RANGE'
       readonly reason: string
@@ -60,7 +60,7 @@ export type LostLog =
 export class Shard {
   readonly k: number
   readonly ownership: Ownership
-  /** The checkpoint it was taken over with. */
+  /** The checkpoint at the take-over. */
   readonly restored: Checkpoint
   readonly tails: Record<Channel, Tail>
   readonly windows: Map<string, TradeWindow>
@@ -68,13 +68,13 @@ export class Shard {
   readonly logs: Readonly<Record<Channel, FixedLog>>
   /** The fixed topics that are not what they were at the checkpoint. */
   readonly lost: ReadonlyMap<Channel, LostLog>
-  /** Markets whose window has changed since it was last written with a checkpoint. */
+  /** Markets whose window has changed since the last checkpoint that has it. */
   readonly changed = new Set<string>()
-  /** Markets that were asked for since `forgetMarkets` was last called. */
+  /** Markets that somebody asked for since the last `forgetMarkets`. */
   readonly #asked = new Set<string>()
-  /** When the shard was first taken over, by the broker's clock, as far as the log tells: in microseconds. */
+  /** When an owner first took the shard over, by the broker's clock, as far as the log tells: microseconds. */
   readonly #takenAt = { own: Number.POSITIVE_INFINITY, others: Number.POSITIVE_INFINITY }
-  /** Whether the windows know trades that are not acknowledged yet: a checkpoint must not hold such. */
+  /** Whether the windows know trades that the broker has not acknowledged yet: no checkpoint may have these. */
   isAhead = false
   #unknownTo: number
   readonly headers: RecordHeaders
@@ -126,8 +126,8 @@ export class Shard {
   }
 
   /**
-   * The highest epoch among the records before `derivedTo`: this owner's own only once it has derived beyond its marker. Until then
-   * records of former owners lie after that position, and the next owner must still count them.
+   * The highest epoch among the records before `derivedTo`. It is this owner's own once it has derived beyond its marker. Until then records of
+   * former owners lie after `derivedTo`, and the next owner must still count them.
    */
   epochBefore(channel: Channel): number {
     const { derivedTo, marker } = this.tails[channel]
@@ -151,15 +151,15 @@ export class Shard {
     return last
   }
 
-  /** Takes note of an owner that the log tells of: whether it was this process, and since when, in microseconds. */
+  /** Takes note of an owner in the log: whether that was this process, and since when, in microseconds. */
   noteOwner(isOwn: boolean, ts: number): void {
     const whose = isOwn ? 'own' : 'others'
     this.#takenAt[whose] = Math.min(this.#takenAt[whose], ts)
   }
 
   /**
-   * Since when trades may be missing where none was ever published: the first owner may have got some. -1 where nobody can miss any: at
-   * the first start (`isFirst`) of a shard that had no owner before.
+   * Since when trades may be missing of a shard that has published none: its first owner may have got some. -1 where nobody can miss any: at
+   * the first start (`isFirst`), without an owner before.
    */
   ownedSince(isFirst: boolean): number {
     const { own, others } = this.#takenAt
@@ -167,12 +167,12 @@ export class Shard {
     return since === Number.POSITIVE_INFINITY ? -1 : since
   }
 
-  /** Trades of up to this event time, in microseconds, may have been published though no window knows them; -1 where there are none. */
+  /** Trades of up to this event time, in microseconds, may have been published without a window that knows them; -1: none. */
   get unknownTo(): number {
     return this.#unknownTo
   }
 
-  /** Records of trades are gone that nobody has read, published before `ts` by the broker's clock: microseconds. */
+  /** Trades are gone unread that were published before `ts`: microseconds, by the broker's clock. */
   missTrades(ts: number): void {
     this.#unknownTo = Math.max(this.#unknownTo, ts + MOST_SKEW)
   }
@@ -184,7 +184,7 @@ export class Shard {
     return verdict !== 'duplicate' && earliest <= this.#unknownTo ? 'maybe' : verdict
   }
 
-  /** Takes note of a trade that is about to be published; its window may take so many bytes. */
+  /** Takes note of a trade before it is published. `mostBytes`: what its window may take. */
   rememberAhead(market: string, trade: Trade, mostBytes?: number): void {
     this.window(market).remember(trade, mostBytes)
     this.changed.add(market)
@@ -202,8 +202,8 @@ export class Shard {
   }
 
   /**
-   * Forgets markets whose last trade is older than `beforeTs`, unless one was asked for since the last call, and latest values as old. What
-   * a market had may be repeated all the same: such a trade cannot be told from then on (R5).
+   * Forgets markets whose last trade is older than `beforeTs`, and latest values that are as old. Keeps a market that somebody asked for since
+   * the last call. If a source repeats a trade of a forgotten market, nobody can tell it from a new one (R5).
    */
   forgetMarkets(beforeTs: number): void {
     const buried = this.windows.get(FORGOTTEN_MARKETS) ?? new TradeWindow()
@@ -220,7 +220,7 @@ export class Shard {
   }
 }
 
-/** Those that came since the last look stay, as old as they may say they are. */
+/** Values that came since the last look stay, however old they say they are. */
 function forgetLatest(tail: Tail, beforeTs: number): void {
   for (const [market, { offset, event }] of tail.latest) {
     if (offset < tail.lookedTo && event.ts < beforeTs) tail.latest.delete(market)

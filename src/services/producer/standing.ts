@@ -15,14 +15,13 @@ const REPLY_WAIT_MS = 1_000
 const BEFORE_DATA_MS = 10_000
 
 /**
- * Asks the coordinator for the topic of a standing stream (CREATE_TOPIC_REQUEST). The stream's name is the id of its lease, and
- * a request without an answer keeps its id: asking again is harmless. A stream whose spec has changed is ended first.
+ * Asks the coordinator for the topic of a standing stream (CREATE_TOPIC_REQUEST). The stream's name is the id of its lease, and a request
+ * without an answer keeps its id: asking again is harmless. Where the spec of a stream has changed, the former lease ends first.
  */
 export function createStandingStreams(producer: ProducerParts): {
   create(name: string, signal: AbortSignal): Promise<TopicAnswer>
   /**
-   * Whether data may go on: all standing streams stand, so that they miss nothing of it, or their topics have been waited for
-   * long enough.
+   * Whether data may go on: all standing streams stand, so that they miss nothing, or data has waited long enough for their topics.
    */
   stand(): boolean
 } {
