@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url'
+import { kafkaMissing, prepareKafka } from './servers/kafka.ts'
 import { keepServers } from './servers/shared.ts'
 
 let servers: Awaited<ReturnType<typeof keepServers>> | undefined
@@ -12,6 +13,8 @@ export async function globalSetup(): Promise<void> {
     new URL('../node_modules/.cache/compiled', import.meta.url),
   )
   servers = await keepServers()
+  // Meanwhile files run that need no broker. Whoever starts one says what went wrong.
+  if (kafkaMissing() === undefined) void prepareKafka().catch(() => undefined)
 }
 
 export async function globalTeardown(): Promise<void> {

@@ -120,6 +120,11 @@ const PROPERTIES = {
 /** One of several is small. */
 const HEAP = { alone: '-Xmx512m', amongOthers: '-Xmx256m' } as const
 
+/** Brings and makes what brokers are started from, where it is not there yet: on a new checkout that takes longer than most files. */
+export async function prepareKafka(): Promise<void> {
+  await kafkaPrograms(PROPERTIES, CLUSTER_ID)
+}
+
 /** Starts Kafka on a new, empty data folder and ports that were free. It ends with this process. */
 export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServer> {
   const folder = await mkdtemp(join(tmpdir(), 'tapeline-kafka-'))
