@@ -197,7 +197,10 @@ export const configSchema = z.strictObject({
       }),
       maxPerApplication: count(1, 100_000, 1_000, 'How many streams one application may have.'),
       standing: z
-        .record(z.string().regex(/^[a-z][a-z0-9-]{0,63}$/), streamRequestSchema.omit({ ttl: true }))
+        .record(
+          z.string().regex(/^[a-z][a-z0-9-]{0,63}$/),
+          streamRequestSchema.omit({ ttl: true, from: true }),
+        )
         .prefault({})
         .describe('Streams that are always there, by name.'),
     })

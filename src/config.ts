@@ -127,7 +127,7 @@ function reasonOf(error: unknown): string {
 
 function checkStanding(name: string, request: unknown): void {
   try {
-    parseStreamRequest(request)
+    parseStreamRequest(request, Date.now())
   } catch (error) {
     if (!(error instanceof TapelineError)) throw error
     throw invalid(

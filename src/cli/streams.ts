@@ -22,7 +22,7 @@ import { printTable } from './table.ts'
 const HELP = `
 Usage: tapeline streams [list] [--json]
        tapeline streams create --channel C --symbols S[,S] [--exchanges E[,E]] [--where W] [--fields F[,F]]
-                               [--ttl T] [--json]
+                               [--from T] [--ttl T] [--json]
        tapeline streams create '{"channel": ..., "symbols": [...]}' [--json]
        tapeline streams show ID [--json]
        tapeline streams delete ID [ID ...] [--json]
@@ -36,6 +36,7 @@ requests share one topic. topics lists the dynamic topics of the broker, also wh
   --exchanges E    exchanges with commas, such as coinbase,kraken (default: all)
   --where W        only events for which this is true: 'size >= 0.5 && side == "buy"'
   --fields F       only these fields of an event, with commas; exchange, symbol and ts always come
+  --from T         where it begins: 10m (ago), a time, earliest (default: live)
   --ttl T          how long it lives without a reader: 90s, 30m, 1h; 0 until deleted (default: 1h)
   --all            the fixed and the internal topics as well
   --unknown        only those that look like the platform's and belong to no stream; it leaves them alone
@@ -61,7 +62,7 @@ const UNITS = [
   ['s', 1000],
 ] as const
 
-const REQUEST_FLAGS = ['channel', 'symbols', 'exchanges', 'where', 'fields', 'ttl'] as const
+const REQUEST_FLAGS = ['channel', 'symbols', 'exchanges', 'where', 'fields', 'from', 'ttl'] as const
 
 export const command: Command = {
   name: 'streams',
@@ -74,6 +75,7 @@ export const command: Command = {
     exchanges: { type: 'string' },
     where: { type: 'string' },
     fields: { type: 'string' },
+    from: { type: 'string' },
     ttl: { type: 'string' },
     all: { type: 'boolean' },
     unknown: { type: 'boolean' },
@@ -188,7 +190,7 @@ function requestOf(flags: Flags, word: string | undefined): unknown {
     return parseBody(word)
   }
   if (given.length === 0) throw new TapelineError('USAGE', '--channel and --symbols are missing')
-  const { channel, symbols, exchanges, where, fields, ttl } = Object.fromEntries(
+  const { channel, symbols, exchanges, where, fields, from, ttl } = Object.fromEntries(
     REQUEST_FLAGS.map((name) => [name, textFlag(flags, name)]),
   )
   return {
@@ -197,6 +199,7 @@ function requestOf(flags: Flags, word: string | undefined): unknown {
     ...(exchanges !== undefined && { exchanges: listOf(exchanges) }),
     ...(where !== undefined && { where }),
     ...(fields !== undefined && { fields: listOf(fields) }),
+    ...(from !== undefined && { from }),
     ...(ttl !== undefined && { ttl }),
   }
 }

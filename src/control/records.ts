@@ -16,7 +16,7 @@ export const TOPIC_REMOVED = 'somebody else removed its topic'
  * of all others.
  */
 export const CONTROL_VERSION = 1
-/** Brought filters and fields: a process that passes them over would publish more than was asked for. */
+/** Brought filters, fields and beginnings: a process that passes them over would publish more, or less, than was asked for. */
 const TAILORED_VERSION = 2
 /** The highest version that this process acts on. */
 const HIGHEST_VERSION = TAILORED_VERSION
@@ -67,6 +67,8 @@ const registryRecordSchema = z.discriminatedUnion('kind', [
     standing: z.boolean(),
     /** Whether its topic was made for it: then all that the topic holds came after it. */
     opensTopic: z.boolean().default(false),
+    /** Per fixed partition: nothing before this offset is its own, though the topic that it shares holds more. Left out: what comes next. */
+    start: z.array(z.number().int()).readonly().exactOptional(),
     createdAt: z.number(),
   }),
   /** The claim of a shard or of the leadership; its offset is the epoch (R8). */
@@ -109,6 +111,8 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
     leaseId: z.string(),
     app: z.string(),
     spec: specSchema,
+    /** Where it begins, if not with what comes next. */
+    from: z.union([z.literal('earliest'), z.number()]).exactOptional(),
     ttlMs: z.number(),
     standing: z.boolean(),
   }),
@@ -205,7 +209,9 @@ export function controlEntry(record: ControlRecord): OutgoingRecord {
 }
 
 function encode(record: RegistryRecord | ControlRecord): Uint8Array {
-  const isTailored = 'spec' in record && (record.spec.where ?? record.spec.fields) !== undefined
+  const isTailored =
+    'spec' in record &&
+    (record.spec.where ?? record.spec.fields ?? ('from' in record ? record.from : undefined)) !== undefined
   return encoder.encode(JSON.stringify(isTailored ? { ...record, v: TAILORED_VERSION } : record))
 }
 

@@ -166,6 +166,7 @@ export class RegistryView {
       topic: stream.topic,
       topicId: stream.topicId,
       opensTopic: record.opensTopic,
+      ...(record.start && { start: record.start }),
       createdAt: record.createdAt,
       standing: record.standing,
     }

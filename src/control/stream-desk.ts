@@ -38,7 +38,7 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
   let warnedAt = Number.NEGATIVE_INFINITY
 
   return {
-    async request({ leaseId, app, spec, ttlMs }, signal) {
+    async request({ leaseId, app, ...wanted }, signal) {
       const requestId = newId()
       const request = {
         ...author,
@@ -46,10 +46,10 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
         requestId,
         leaseId,
         app,
-        spec,
-        ttlMs,
+        ...wanted,
+        standing: false,
       } as const
-      await askCoordinator(bus, { ...request, spec, standing: false }, registry, signal)
+      await askCoordinator(bus, request, registry, signal)
       const lease = view.lease(leaseId)
       if (!lease) refuseWithheld(leaseId)
       if (!lease) throw new TapelineError('STREAM_UNKNOWN', `the stream ${leaseId} ended before it was used`)

@@ -4,6 +4,7 @@ import { EVENT_FIELDS } from './event-fields.ts'
 import { CHANNELS, type Channel } from './events.ts'
 import { issueWords } from './issue-words.ts'
 import { exchangeSchema, globSchema } from './market-names.ts'
+import { MOMENT_FORMS, parseMoment } from './moment.ts'
 import { parseDuration } from './time.ts'
 import { MOST_WHERE_CHARACTERS, parseWhere } from './where.ts'
 
@@ -25,7 +26,12 @@ export interface StreamRequest {
   readonly spec: StreamSpec
   /** Milliseconds; 0 means until DELETE. */
   readonly ttlMs: number
+  /** Where it begins, if not with what comes next. */
+  readonly from?: StreamFrom
 }
+
+/** The beginning of a stream in the past: what was published at a time (milliseconds since the epoch) or later, or all that there is. */
+export type StreamFrom = 'earliest' | number
 
 const DEFAULT_TTL_MS = 3_600_000
 const SHORTEST_TTL_MS = 5_000
@@ -34,7 +40,7 @@ const MOST_EXCHANGES = 100
 const MOST_FIELDS = 32
 
 /** The fields that a later version will take, so that the message can say so. */
-const PLANNED = ['every', 'interval', 'from']
+const PLANNED = ['every', 'interval']
 
 /** The fields that every event of a stream has, whatever was asked for. */
 const ALWAYS = ['exchange', 'symbol', 'ts']
@@ -62,6 +68,12 @@ export const streamRequestSchema = z.strictObject({
     .max(MOST_FIELDS)
     .optional()
     .describe('Only these fields of an event; exchange, symbol and ts always come. Left out means all.'),
+  from: z
+    .union([z.number(), z.string()])
+    .optional()
+    .describe(
+      'Where the stream begins: a time, how long ago (-10m), earliest, or live (left out means live). As far back as the fixed topics keep.',
+    ),
   ttl: z
     .union([z.number(), z.string()])
     .optional()
@@ -74,18 +86,19 @@ const REMEDIES: Record<string, string> = {
   exchanges: `Give up to ${MOST_EXCHANGES} names such as coinbase, or leave it out for all.`,
   where: `Write it as size >= 0.5 && side == "buy", in up to ${MOST_WHERE_CHARACTERS} characters.`,
   fields: 'Give a list of fields of the channel, or leave it out for all.',
+  from: `Give ${MOMENT_FORMS}, earliest or live.`,
   ttl: 'Use seconds or text such as 30s, 10m, 1h: 0 (until DELETE), or at least 5s.',
 }
 
 /**
- * Reads a request for a stream and brings it into canonical form.
+ * Reads a request for a stream and brings it into canonical form. `nowMillis` is what "10 minutes ago" counts from.
  * Raises INPUT_INVALID with one entry for each offending field.
  */
-export function parseStreamRequest(input: unknown): StreamRequest {
+export function parseStreamRequest(input: unknown, nowMillis: number): StreamRequest {
   const parsed = streamRequestSchema.safeParse(input, { error: issueWords })
   if (!parsed.success)
     throw invalidRequest(parsed.error.issues.flatMap((issue) => describeIssue(issue, input)))
-  const { channel, symbols, exchanges = [], where, fields, ttl } = parsed.data
+  const { channel, symbols, exchanges = [], where, fields, from, ttl } = parsed.data
   const ttlMs = ttl === undefined ? DEFAULT_TTL_MS : parseDuration(ttl)
   const faults: FieldError[] = []
   if (ttlMs === undefined || (ttlMs !== 0 && ttlMs < SHORTEST_TTL_MS))
@@ -97,8 +110,17 @@ export function parseStreamRequest(input: unknown): StreamRequest {
     ...(where !== undefined && canonicalWhere(channel, where, faults)),
     ...(fields !== undefined && canonicalFields(channel, fields, faults)),
   }
-  if (ttlMs === undefined || faults.length > 0) throw invalidRequest(faults)
-  return { spec, ttlMs }
+  const beginning = from === undefined ? 'live' : parseFrom(String(from), nowMillis)
+  if (beginning === undefined) faults.push(fieldError('from', from, 'is no beginning of a stream'))
+  if (ttlMs === undefined || beginning === undefined || faults.length > 0) throw invalidRequest(faults)
+  return { spec, ttlMs, ...(beginning !== 'live' && { from: beginning }) }
+}
+
+function parseFrom(text: string, nowMillis: number): StreamFrom | 'live' | undefined {
+  if (text === 'live' || text === 'earliest') return text
+  // Both -10m and 10m are ten minutes ago; times that lie ahead are none.
+  const micros = parseMoment(text.replace(/^-/, ''), 'first', nowMillis)
+  return micros === undefined || micros > nowMillis * 1000 ? undefined : Math.floor(micros / 1000)
 }
 
 function canonicalWhere(channel: Channel, where: string, faults: FieldError[]): Pick<StreamSpec, 'where'> {
@@ -180,7 +202,7 @@ function unknownField(field: string, value: unknown): FieldError {
     field,
     value,
     message: 'is not a known field',
-    remedy: 'Leave it out; known: channel, symbols, exchanges, where, fields, ttl.',
+    remedy: 'Leave it out; known: channel, symbols, exchanges, where, fields, from, ttl.',
   }
 }
 

@@ -1,13 +1,26 @@
 import { encodeCursor } from '../domain/cursor.ts'
+import type { Channel } from '../domain/events.ts'
 import { emptyMemory } from '../domain/reader-rules.ts'
 import type { Lease } from '../ports/streams.ts'
 
+/** Behind all records that one fixed record causes. */
+const LAST_ORDINAL = Number.MAX_SAFE_INTEGER
+
 /**
- * The cursor of a stream's beginning, where its topic was made for it. The producer may be quicker than the reader, and what it
- * writes first are the latest known values of each market (R11).
+ * The cursor of a stream's beginning, where what is its own lies in its topic already or may come before a reader does; undefined where
+ * it begins with what comes next. A topic that was made for it is its own from the start: the producer may be quicker than the reader, and
+ * what it writes first are the latest known values of each market (R11). Of one that it shares, its own are the records behind its
+ * positions.
  */
-export function beginningOf({ id, topicId, opensTopic }: Lease): string | undefined {
-  return opensTopic
-    ? encodeCursor({ lease: id, topics: [{ topicId, offset: 0, memory: emptyMemory() }] })
-    : undefined
+export function beginningOf(
+  { id, topicId, opensTopic, start, spec }: Lease,
+  fixed: Readonly<Record<Channel, string>>,
+): string | undefined {
+  if (!opensTopic && start === undefined) return undefined
+  const memory = emptyMemory()
+  if (!opensTopic)
+    memory.positions[fixed[spec.channel]] = Object.fromEntries(
+      (start ?? []).flatMap((offset, k) => (offset > 0 ? [[k, [offset - 1, LAST_ORDINAL]]] : [])),
+    )
+  return encodeCursor({ lease: id, topics: [{ topicId, offset: 0, memory }] })
 }

@@ -33,7 +33,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   const app = await createServer({ identify: createGuard(keys), closing, log, meter })
   await registerDocs(app, info)
-  registerStreams(app, { desk: options.desk, newLeaseId: newId })
+  registerStreams(app, { ...options, newLeaseId: newId })
   registerTopics(app, { ...options, closing })
   registerMarketData(app, options.store)
   registerDeadLetters(app, options.deadLetters)

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { WebSocket } from 'ws'
+import type { Channel } from '../domain/events.ts'
 import type { ActorDirectory, PlacedAlert } from '../ports/actors.ts'
 import type { Broker } from '../ports/broker.ts'
 import type { DeadLetters } from '../ports/dead-letters.ts'
@@ -41,6 +42,7 @@ export interface GatewayOptions {
   readonly topics: TopicDesk
   /** How the names of dynamic topics begin. */
   readonly dynamicPrefix: string
+  readonly fixedTopics: Readonly<Record<Channel, string>>
   readonly deadLetters: DeadLetters
   readonly actors: ActorDirectory
   readonly alerts: () => readonly PlacedAlert[]

@@ -79,7 +79,7 @@ function subscription({ stream, spec, cursor, ttl }: z.output<typeof subscribeSc
 function parseSpec(spec: unknown, ttl: number | string | undefined): StreamRequest {
   const isObject = typeof spec === 'object' && spec !== null && !Array.isArray(spec)
   try {
-    return parseStreamRequest(isObject && ttl !== undefined ? { ...spec, ttl } : spec)
+    return parseStreamRequest(isObject && ttl !== undefined ? { ...spec, ttl } : spec, Date.now())
   } catch (error) {
     const failure = toTapelineError(error)
     const fields = failure.fields.map((entry) => ({ ...entry, field: placeOf(entry.field, ttl) }))

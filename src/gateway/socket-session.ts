@@ -5,6 +5,7 @@ import type { Connection, Delivery } from '../ports/delivery.ts'
 import type { StreamDesk } from '../ports/streams.ts'
 import type { AppEndpoint, AppMessage } from '../ports/transport.ts'
 import { beginningOf } from './beginning.ts'
+import type { GatewayOptions } from './options.ts'
 import { detailOf, errorOf, shownFields } from './problem.ts'
 import { parseSocketMessage, type SocketMessage } from './socket-message.ts'
 import { warningsOf } from './stream-warnings.ts'
@@ -36,6 +37,7 @@ interface SessionOptions {
   readonly desk: StreamDesk
   readonly delivery: Delivery
   readonly newLeaseId: () => string
+  readonly fixedTopics: GatewayOptions['fixedTopics']
 }
 
 /** One application's WebSocket: reads its messages and lets Delivery write to it. It ends with the socket. */
@@ -46,6 +48,7 @@ export class SocketSession {
   readonly #app: string
   readonly #desk: StreamDesk
   readonly #newLeaseId: () => string
+  readonly #fixedTopics: GatewayOptions['fixedTopics']
   readonly #gone = new AbortController()
   /** Streams that this socket asked to read, and whether it reads them by now. */
   readonly #streams = new Map<string, 'asked' | 'read'>()
@@ -54,7 +57,8 @@ export class SocketSession {
   #badInARow = 0
   #missedPongs = 0
 
-  constructor({ socket, endpoint, app, desk, delivery, newLeaseId }: SessionOptions) {
+  constructor({ socket, endpoint, app, desk, delivery, newLeaseId, fixedTopics }: SessionOptions) {
+    this.#fixedTopics = fixedTopics
     this.#socket = socket
     this.#endpoint = endpoint
     this.#app = app
@@ -157,7 +161,7 @@ export class SocketSession {
       const lease = await this.#desk.request(ask, signal)
       if (this.#gone.signal.aborted) return
       this.#streams.set(lease.id, 'asked')
-      this.#connection.subscribe(lease.id, beginningOf(lease))
+      this.#connection.subscribe(lease.id, beginningOf(lease, this.#fixedTopics))
     } catch (error) {
       this.#refuse(error)
     }

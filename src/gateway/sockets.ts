@@ -11,7 +11,10 @@ const PING_MS = 20_000
 /** Close code: the server is going down. Source: RFC 6455, section 7.4.1. */
 const GOING_AWAY = 1001
 
-type SocketOptions = Pick<GatewayOptions, 'desk' | 'delivery' | 'endpoint' | 'log' | 'meter'> & {
+type SocketOptions = Pick<
+  GatewayOptions,
+  'desk' | 'delivery' | 'endpoint' | 'fixedTopics' | 'log' | 'meter'
+> & {
   readonly newId: () => string
 }
 

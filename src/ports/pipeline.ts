@@ -41,6 +41,8 @@ export interface TopicRequest {
   readonly topicName: string
   readonly partitions: number
   readonly spec: StreamSpec
+  /** Per fixed partition: where the stream begins at the latest; left out where it begins with what comes next. */
+  readonly start?: readonly number[]
   readonly requestId: string
   readonly leaseId: string
   readonly app: string

@@ -12,6 +12,8 @@ export interface Lease {
   readonly topicId: string
   /** Whether the topic was made for this lease: then all that the topic holds came after the lease. */
   readonly opensTopic: boolean
+  /** Per fixed partition: nothing before this offset is its own, though its topic may hold more. */
+  readonly start?: readonly number[]
   /** Milliseconds since the epoch. */
   readonly createdAt: number
   /** Whether the configuration asked for it. */

@@ -9,7 +9,7 @@ const OFFER: Offer = {
 }
 
 function warned(request: object, offers: readonly (Offer | undefined)[] = [OFFER]) {
-  const { spec } = parseStreamRequest({ channel: 'trade', symbols: ['*'], ...request })
+  const { spec } = parseStreamRequest({ channel: 'trade', symbols: ['*'], ...request }, 0)
   return warningsOf(spec, offers).map(({ field, value, near }) => [field, value, near.join(' ')])
 }
 
@@ -26,7 +26,7 @@ test('what is given has no warning', () => {
 
 test('a channel that no source gives, and a word on what is given', () => {
   assert.deepEqual(warned({ channel: 'book' }), [['channel', 'book', '']])
-  const { spec } = parseStreamRequest({ channel: 'candle', symbols: ['*'] })
+  const { spec } = parseStreamRequest({ channel: 'candle', symbols: ['*'] }, 0)
   assert.match(warningsOf(spec, [OFFER])[0]?.message ?? '', /quote, status, trade/)
   assert.deepEqual(warned({ channel: 'candle' }, [OFFER, { channels: ['candle'], markets: [] }]), [])
 })
@@ -44,7 +44,7 @@ test('an exchange or a market that nobody has, with what it is near to', () => {
 })
 
 test('a market that another exchange than those asked for has', () => {
-  const { spec } = parseStreamRequest({ channel: 'trade', symbols: ['SOL-USD'], exchanges: ['coinbase'] })
+  const { spec } = parseStreamRequest({ channel: 'trade', symbols: ['SOL-USD'], exchanges: ['coinbase'] }, 0)
   const [warning, ...more] = warningsOf(spec, [OFFER])
   assert.deepEqual(more, [])
   assert.match(warning?.message ?? '', /kraken/)

@@ -10,22 +10,29 @@ import { SEED } from '../seed.ts'
 
 describe('stream specs', () => {
   test('equal requests have one canonical form', () => {
-    const one = parseStreamRequest({
-      channel: 'trade',
-      symbols: ['btc-usd', 'ETH-*', 'BTC-USD'],
-      exchanges: ['Kraken'],
-    })
-    const other = parseStreamRequest({
-      channel: 'trade',
-      symbols: ['ETH-**', 'BTC-USD'],
-      exchanges: ['kraken', 'KRAKEN'],
-    })
+    const one = parseStreamRequest(
+      {
+        channel: 'trade',
+        symbols: ['btc-usd', 'ETH-*', 'BTC-USD'],
+        exchanges: ['Kraken'],
+      },
+      0,
+    )
+    const other = parseStreamRequest(
+      {
+        channel: 'trade',
+        symbols: ['ETH-**', 'BTC-USD'],
+        exchanges: ['kraken', 'KRAKEN'],
+      },
+      0,
+    )
     assert.equal(specKey(one.spec), specKey(other.spec))
-    assert.deepEqual(parseStreamRequest({ channel: 'quote', symbols: ['A-B', '*'] }).spec.symbols, ['*'])
+    assert.deepEqual(parseStreamRequest({ channel: 'quote', symbols: ['A-B', '*'] }, 0).spec.symbols, ['*'])
   })
 
   test('filters and fields that are written differently are one where they mean the same', () => {
-    const ask = (request: object) => parseStreamRequest({ channel: 'trade', symbols: ['*'], ...request }).spec
+    const ask = (request: object) =>
+      parseStreamRequest({ channel: 'trade', symbols: ['*'], ...request }, 0).spec
     const key = (request: object): string => specKey(ask(request))
     assert.equal(
       key({ where: "side=='buy'&&(size>=.5e0)".replace('.5', '0.5') }),
@@ -40,7 +47,7 @@ describe('stream specs', () => {
 
   test('a mistake in a filter says where it is', () => {
     const ask = () =>
-      parseStreamRequest({ channel: 'trade', symbols: ['*'], where: 'size > 1 && sides == "buy"' })
+      parseStreamRequest({ channel: 'trade', symbols: ['*'], where: 'size > 1 && sides == "buy"' }, 0)
     assert.throws(ask, (error: unknown) => {
       assert.ok(error instanceof TapelineError)
       const [{ field, message, position, remedy } = assert.fail()] = error.fields
@@ -53,8 +60,19 @@ describe('stream specs', () => {
 
   test('the time to live has a default, takes seconds and text, and 0 means for ever', () => {
     const ttl = (value?: unknown) =>
-      parseStreamRequest({ channel: 'trade', symbols: ['*'], ttl: value }).ttlMs
+      parseStreamRequest({ channel: 'trade', symbols: ['*'], ttl: value }, 0).ttlMs
     assert.deepEqual([ttl(), ttl(60), ttl('10m'), ttl(0), ttl('0')], [3_600_000, 60_000, 600_000, 0, 0])
+  })
+
+  test('a stream begins with what comes next, at a time, so long ago, or with all that there is', () => {
+    const from = (value?: unknown) =>
+      parseStreamRequest({ channel: 'trade', symbols: ['*'], from: value }, 1_700_000_000_000).from
+    assert.deepEqual([from(), from('live'), from('earliest')], [undefined, undefined, 'earliest'])
+    assert.deepEqual([from('-10m'), from('10m')], [1_699_999_400_000, 1_699_999_400_000])
+    assert.deepEqual(
+      [from('2023-11-14T22:13:00Z'), from(1_699_999_980)],
+      [1_699_999_980_000, 1_699_999_980_000],
+    )
   })
 
   test('each bad request names its field, with a remedy', () => {
@@ -83,12 +101,17 @@ describe('stream specs', () => {
       ['fields', { ...good, fields: 'price' }],
       ['fields.1', { ...good, fields: ['price', 'bid'] }],
       ['fields.0', { ...good, fields: ['constructor'], where: 'size > 1' }],
+      ['from', { ...good, from: 'soon' }],
+      ['from', { ...good, from: '' }],
+      ['from', { ...good, from: -5 }],
+      ['from', { ...good, from: '2100-01-01' }],
+      ['from', { ...good, from: null }],
       ['every', { ...good, every: '250ms' }],
       ['nonsense', { ...good, nonsense: 1 }],
     ]
     for (const [field, request] of bad) {
       assert.throws(
-        () => parseStreamRequest(request),
+        () => parseStreamRequest(request, 0),
         (error: unknown) => {
           assert.ok(error instanceof TapelineError)
           assert.equal(error.code, 'INPUT_INVALID')
@@ -121,7 +144,7 @@ describe('names of markets', () => {
     ] as const) {
       assert.equal(canonicalSymbol(given), symbol)
       assert.deepEqual(parseMarket(`Coinbase:${given}`), { exchange: 'coinbase', symbol })
-      assert.deepEqual(parseStreamRequest({ channel: 'trade', symbols: [given] }).spec.symbols, [symbol])
+      assert.deepEqual(parseStreamRequest({ channel: 'trade', symbols: [given] }, 0).spec.symbols, [symbol])
     }
   })
 

@@ -156,6 +156,30 @@ describe(`delivery over WebSocket (seed ${SEED})`, () => {
     }
   })
 
+  test('a stream that begins in the past has everything from its beginning on, and goes on live', async () => {
+    const read = async (from: unknown): Promise<LedgerTrade[]> => {
+      const client = await open()
+      const stream = await client.request({ ...BITCOIN, symbols: ['ETH-*'], from })
+      const goal = Date.now() * 1000
+      await until('it is live', () => (client.events(stream).at(-1)?.ts ?? 0) > goal)
+      client.cut()
+      return client.events(stream)
+    }
+    const all = await read('earliest')
+    const time = all[Math.floor(all.length / 2)]?.ts ?? 0
+    const later = await read(time)
+    for (const [market, emitted] of byMarket(await readLedger(join(folder.path, 'ledger')))) {
+      const of = (trades: readonly LedgerTrade[]): string[] =>
+        (byMarket(trades).get(market) ?? []).map(tradeKey)
+      if (!market.includes(':ETH-')) continue
+      assert.deepEqual(of(all), emitted.slice(0, of(all).length).map(tradeKey), market)
+      // What was on its way at that time comes too.
+      const first = emitted.findIndex((trade) => tradeKey(trade) === of(later)[0])
+      assert.ok((emitted[first - 1]?.ts ?? 0) < time, 'nothing from its beginning on is missing')
+      assert.deepEqual(of(later), emitted.slice(first, first + of(later).length).map(tradeKey), market)
+    }
+  })
+
   test('a cursor that is none, or of another stream, is refused and disturbs nothing', async () => {
     const client = await open()
     const stream = await client.request(BITCOIN)

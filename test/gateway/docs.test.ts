@@ -112,6 +112,7 @@ describe('/docs', () => {
       'exchanges',
       'where',
       'fields',
+      'from',
       'ttl',
     ])
     assert.deepEqual(body.schema.required, ['channel', 'symbols'])

@@ -20,6 +20,7 @@ import type { Lease, StreamDesk } from '../../src/ports/streams.ts'
 import type { AppEndpoint } from '../../src/ports/transport.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createMeter } from '../../src/telemetry/meter.ts'
+import { NAMES } from '../names.ts'
 
 /** What a part that no test of the gateway may touch does. */
 function untouched(): never {
@@ -376,6 +377,7 @@ export async function startPlatform(
     port: 0,
     keys: [],
     dynamicPrefix: 'app.',
+    fixedTopics: NAMES.fixed,
     topics: { unknown: async () => [], remove: async () => untouched() },
     ...parts,
     alerts: () => parts.alerts,

@@ -5,6 +5,7 @@ import { beginningOf } from '../../src/gateway/beginning.ts'
 import type { Lease } from '../../src/ports/streams.ts'
 import type { AppMessage } from '../../src/ports/transport.ts'
 import type { Surroundings } from './link.ts'
+import { NAMES } from './names.ts'
 import { openSocketWire } from './socket-wire.ts'
 import { ANSWER_MS, callGateway, type Gateway, openDirectWire, type Wire } from './wire.ts'
 
@@ -87,7 +88,7 @@ export class Application {
     this.name = name
     this.#protocol = protocol
     this.#isSlow = around.random() < 0.2
-    this.request = parseStreamRequest(request)
+    this.request = parseStreamRequest(request, 0)
   }
 
   /** The cursor after all that it got. */
@@ -157,7 +158,7 @@ export class Application {
     if (!('lease' in found)) return
     const { lease } = found
     if (lease !== undefined)
-      this.lease = { id: lease.id, topicId: lease.topicId, beginning: beginningOf(lease) }
+      this.lease = { id: lease.id, topicId: lease.topicId, beginning: beginningOf(lease, NAMES.fixed) }
     this.#around.trace.add(app, `has ${lease?.topic}`)
   }
 

@@ -6,6 +6,7 @@ import { SocketSession } from '../../src/gateway/socket-session.ts'
 import { newId } from '../../src/topology/foundation.ts'
 import { type Host, runAs } from './clock.ts'
 import type { Surroundings } from './link.ts'
+import { NAMES } from './names.ts'
 import { type Gateway, LATENCY_MS, type Reader, Way, type Wire } from './wire.ts'
 
 /** As the gateway pings. */
@@ -76,6 +77,7 @@ export function openSocketWire(
     const endpoint = createWebSocketEndpoint(server, newId())
     const { desk, delivery } = door
     const session = new SocketSession({
+      fixedTopics: NAMES.fixed,
       ...{ socket: server, endpoint, app: reader.name, desk, delivery },
       newLeaseId: newId,
     })

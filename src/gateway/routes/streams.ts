@@ -5,19 +5,24 @@ import { TapelineError } from '../../errors.ts'
 import type { Lease, StreamDesk } from '../../ports/streams.ts'
 import { beginningOf } from '../beginning.ts'
 import type { Caller } from '../guard.ts'
+import type { GatewayOptions } from '../options.ts'
 import { streamSchema, streamsSchema } from '../schemas.ts'
 import { callerIn, deadlineOf, type GatewayServer, SOCKET_ROUTE } from '../server.ts'
 
 interface StreamRouteOptions {
   readonly desk: StreamDesk
   readonly newLeaseId: () => string
+  readonly fixedTopics: GatewayOptions['fixedTopics']
 }
 
 const idParameter = z.object({ id: z.string().min(1).max(128).describe('Id of a stream.') })
 const tags = ['streams']
 
 /** Asking for streams, looking at them and ending them. */
-export function registerStreams(app: GatewayServer, { desk, newLeaseId }: StreamRouteOptions): void {
+export function registerStreams(
+  app: GatewayServer,
+  { desk, newLeaseId, fixedTopics }: StreamRouteOptions,
+): void {
   app.route({
     method: 'POST',
     url: '/v1/streams',
@@ -44,10 +49,10 @@ export function registerStreams(app: GatewayServer, { desk, newLeaseId }: Stream
     validatorCompiler: () => (value) => ({ value }),
     handler: async (request, reply) => {
       const { app: owner } = callerIn(request)
-      const ask = { leaseId: newLeaseId(), app: owner, ...parseStreamRequest(request.body) }
+      const ask = { leaseId: newLeaseId(), app: owner, ...parseStreamRequest(request.body, Date.now()) }
       const lease = await desk.request(ask, deadlineOf(reply))
       reply.code(201).header('location', `/v1/streams/${encodeURIComponent(lease.id)}`)
-      const cursor = beginningOf(lease)
+      const cursor = beginningOf(lease, fixedTopics)
       return { ...viewOf(desk, lease, request), ...(cursor === undefined ? {} : { cursor }) }
     },
   })

@@ -34,22 +34,25 @@ export async function makeRequestedTopics(
   const [small, large] = bySize(requests)
   const accepted = withinLimits(coordinator, small)
   const refused = small.filter((request) => !accepted.includes(request))
-  const fresh = new Map<string, StreamSpec>()
-  for (const { topicName, spec } of accepted) {
-    if (view.streamOf(spec)?.state !== 'ready') fresh.set(topicName, spec)
+  const fresh = new Map<string, TopicRequest>()
+  for (const request of accepted) {
+    if (view.stream(request.topicName)?.state !== 'ready') fresh.set(request.topicName, request)
   }
 
-  const creating = [...fresh].map(([name, spec]) => streamBody(coordinator, name, spec, 'creating', '', []))
+  const creating = [...fresh].map(([name, { spec }]) =>
+    streamBody(coordinator, name, spec, 'creating', '', []),
+  )
   if (creating.length > 0) await leader.write(creating, [], signal)
   const outcome = await makeTopics(broker, [...fresh.keys()], settings.retentionMs, signal)
-  const ends = await fixedEnds(coordinator, [...fresh.values()], signal)
+  const live = [...fresh.values()].filter(({ start }) => start === undefined)
+  const ends = await fixedEnds(coordinator, live, signal)
 
   const failed = new Map<string, TapelineError>()
   const ready: RegistryBody[] = []
-  for (const [name, spec] of fresh) {
+  for (const [name, { spec, start }] of fresh) {
     const topic = outcome.get(name) ?? new TapelineError('TOPIC_CREATION_FAILED', `${name} was not made`)
     if (topic instanceof TapelineError) failed.set(name, topic)
-    else ready.push(streamBody(coordinator, name, spec, 'ready', topic.id, ends(spec.channel)))
+    else ready.push(streamBody(coordinator, name, spec, 'ready', topic.id, start ?? ends(spec.channel)))
   }
   const answered = accepted.filter(({ topicName }) => !failed.has(topicName))
   const leases = answered.flatMap(
@@ -117,30 +120,30 @@ function streamBody(
   spec: StreamSpec,
   state: 'creating' | 'ready',
   topicId: string,
-  start: number[],
+  start: readonly number[],
 ): RegistryBody {
-  return { kind: 'stream', id: name, state, topic: name, topicId, spec, start, createdAt: now() }
+  return { kind: 'stream', id: name, state, topic: name, topicId, spec, start: [...start], createdAt: now() }
 }
 
 /** The lease of a request; undefined if the registry has it already: asking again is harmless. */
 function leaseBody(
   { registry, now }: CoordinatorParts,
-  { topicName, spec, leaseId, app, ttlMs, standing }: TopicRequest,
+  { topicName, start, leaseId, app, ttlMs, standing }: TopicRequest,
   opensTopic: boolean,
 ): RegistryBody | undefined {
   const { view } = registry
   if (view.leaseRecord(leaseId)) return undefined
-  const streamId = view.streamOf(spec)?.id ?? topicName
   return {
     kind: 'lease',
     id: leaseId,
     state: 'live',
     reason: '',
     app,
-    streamId,
+    streamId: topicName,
     ttlMs,
     standing,
     opensTopic,
+    ...(start !== undefined && !opensTopic && { start }),
     createdAt: now(),
   }
 }
@@ -176,11 +179,13 @@ export async function makeTopics(
 /** The ends of the fixed topics of these channels: a stream that starts now gets nothing from before (R4). */
 async function fixedEnds(
   { broker, names }: CoordinatorParts,
-  specs: readonly StreamSpec[],
+  requests: readonly TopicRequest[],
   signal: AbortSignal,
 ): Promise<(channel: StreamSpec['channel']) => number[]> {
   const ends = new Map<StreamSpec['channel'], number[]>()
-  for (const { channel } of specs) {
+  for (const {
+    spec: { channel },
+  } of requests) {
     if (ends.has(channel)) continue
     const name = names.fixed[channel]
     const topic = await findTopic(broker, name, signal)

@@ -14,12 +14,13 @@ import {
 } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
 import type { StreamEntry } from '../../control/registry-view.ts'
-import { specKey } from '../../domain/stream-spec.ts'
+import { type StreamFrom, type StreamSpec, specKey } from '../../domain/stream-spec.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, Reader } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Carried, TopicBatch, TopicRequest } from '../../ports/pipeline.ts'
 import { createHand } from '../hand.ts'
+import { reachesBack, startsOf } from './beginnings.ts'
 import type { Leader, RegistryBody } from './leader.ts'
 import { createLeaseClock } from './lease-clock.ts'
 import { createLostTopics } from './lost-topics.ts'
@@ -159,7 +160,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     await reply(unreadable, view.nextOffset, new TapelineError('UPGRADE_NEEDED', newer))
     // With creations in hand the position goes with their result: the next leader must find them.
     await endLeases(endings, creations.length === 0, signal)
-    if (creations.length > 0) return take(creations)
+    if (creations.length > 0) return take(creations, signal)
     if (await endLost(signal)) return unfinished()
     const requests = clock.abandoned(settings.graceMs).slice(0, MOST_REQUESTS)
     return requests.length > 0 ? { kind: 'delete', requests, controlOffset } : undefined
@@ -190,15 +191,33 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     }
   }
 
-  const take = (creations: readonly ControlRecordOf<'CREATE_TOPIC_REQUEST'>[]): TopicBatch => {
-    const fresh = new Map<string, string>()
-    const requests = creations.map(({ spec, requestId, leaseId, app, ttlMs, standing }): TopicRequest => {
-      const key = specKey(spec)
-      const topicName = view.streamOf(spec)?.topic ?? fresh.get(key) ?? `${names.dynamic}${newId()}`
-      fresh.set(key, topicName)
-      return { topicName, partitions: 1, spec, requestId, leaseId, app, ttlMs, standing }
-    })
+  /** Gives each request its topic: one that serves its spec, and reaches far enough back where it asks for the past, or a new one. */
+  const take = async (
+    creations: readonly ControlRecordOf<'CREATE_TOPIC_REQUEST'>[],
+    signal: AbortSignal,
+  ): Promise<TopicBatch> => {
+    const places = new Map<string, Pick<TopicRequest, 'topicName' | 'start'>>()
+    const requests: TopicRequest[] = []
+    for (const { spec, from, requestId, leaseId, app, ttlMs, standing } of creations) {
+      const key = `${from ?? 'live'} ${specKey(spec)}`
+      const place = places.get(key) ?? (await placeOf(spec, from, signal))
+      places.set(key, place)
+      requests.push({ ...place, partitions: 1, spec, requestId, leaseId, app, ttlMs, standing })
+    }
     return { kind: 'create', requests, controlOffset }
+  }
+
+  const placeOf = async (
+    spec: StreamSpec,
+    from: StreamFrom | undefined,
+    signal: AbortSignal,
+  ): Promise<Pick<TopicRequest, 'topicName' | 'start'>> => {
+    const stream = view.streamOf(spec)
+    const fresh = `${names.dynamic}${newId()}`
+    if (from === undefined) return { topicName: stream?.topic ?? fresh }
+    const start = await startsOf(coordinator, spec.channel, from, signal)
+    const isShared = stream !== undefined && (await reachesBack(coordinator, stream, start, signal))
+    return { topicName: isShared ? stream.topic : fresh, start }
   }
 
   /** Ends the leases that applications gave up, and answers these. Ends the leases that nobody has read for their time to live. */

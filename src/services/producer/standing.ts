@@ -64,7 +64,6 @@ export function createStandingStreams(producer: ProducerParts): {
           } as const
           await askCoordinator(bus, ending, registry, signal, REPLY_WAIT_MS)
         }
-        const { channel, symbols, exchanges } = request.spec
         await askCoordinator(
           bus,
           {
@@ -73,7 +72,7 @@ export function createStandingStreams(producer: ProducerParts): {
             requestId,
             leaseId: name,
             app: STANDING_APP,
-            spec: { channel, symbols: [...symbols], exchanges: [...exchanges] },
+            spec: request.spec,
             ttlMs: 0,
             standing: true,
           },

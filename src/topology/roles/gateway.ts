@@ -49,6 +49,7 @@ export async function startGatewayRole(
     store,
     broker,
     dynamicPrefix: names.dynamic,
+    fixedTopics: names.fixed,
     topics: createTopicDesk({ broker, names, registry }),
     deadLetters: createDeadLetterDesk({ instance, broker, names, bus, membership, newId, log }),
     endpoint: createWebSocketEndpoint,

@@ -35,7 +35,10 @@ export async function startProducerRole(
   } = foundation
   started.add('source', () => source.close())
   const standing = new Map(
-    Object.entries(config.streams.standing).map(([name, request]) => [name, parseStreamRequest(request)]),
+    Object.entries(config.streams.standing).map(([name, request]) => [
+      name,
+      parseStreamRequest(request, Date.now()),
+    ]),
   )
   const services = await createProducerServices(
     {

@@ -141,7 +141,7 @@ test('a leader of the build before and one of this build in turn: nothing is los
     await lead(turn % 2 === 0 ? earlier : ROOT, broker, async ({ desk, view }) => {
       for (const n of [0, 1]) {
         const leaseId = `lease-${turn}-${n}`
-        const request = parseStreamRequest({ channel: 'trade', symbols: [`S${turn}${n}-USD`], ttl: 0 })
+        const request = parseStreamRequest({ channel: 'trade', symbols: [`S${turn}${n}-USD`], ttl: 0 }, 0)
         expected.set(leaseId, (await desk.request({ leaseId, app: 'app', ...request }, NEVER)).topic)
       }
       // One of the turn before, which a leader of the other build has made.

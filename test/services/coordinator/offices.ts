@@ -19,7 +19,7 @@ import { ProcessBroker } from '../process-broker.ts'
 export const NEVER = new AbortController().signal
 
 export const tradesOf = (symbol: string) =>
-  parseStreamRequest({ channel: 'trade', symbols: [symbol], ttl: 0 })
+  parseStreamRequest({ channel: 'trade', symbols: [symbol], ttl: 0 }, 0)
 
 /** Processes with a coordinator and a stream desk each, over one broker. */
 export async function setUp(t: TestContext, { graceMs = 60_000 } = {}) {

@@ -15,9 +15,11 @@ import { streamRecord } from './routed-streams.ts'
 
 const NEVER = new AbortController().signal
 const NAME = 'bitcoin'
+const TAILORED = { where: 'size >= 1', fields: ['exchange', 'symbol', 'size', 'ts'] }
 const ASKED: StreamRequest = {
-  ...{ spec: { channel: 'trade', symbols: ['BTC-*'], exchanges: [] }, ttlMs: 0 },
-} as StreamRequest
+  spec: { channel: 'trade', symbols: ['BTC-*'], exchanges: [], ...TAILORED },
+  ttlMs: 0,
+}
 
 /** A producer with one standing stream, and a coordinator that answers as the test says. */
 function setUp(answer: (record: ControlRecord) => { code: string } | undefined = () => undefined) {
@@ -73,7 +75,7 @@ function setUp(answer: (record: ControlRecord) => { code: string } | undefined =
     },
     /** The registry has the stream, for these symbols. */
     register(symbols: readonly string[]) {
-      view.apply(view.nextOffset, 'stream:s', streamRecord({ id: 's', symbols }))
+      view.apply(view.nextOffset, 'stream:s', streamRecord({ id: 's', symbols, ...TAILORED }))
       view.apply(view.nextOffset, `lease:${NAME}`, {
         ...{ v: 1, instance: 'c', epoch: 1, kind: 'lease', id: NAME, state: 'live', reason: '' },
         ...{ app: 'standing', streamId: 's', ttlMs: 0, standing: true, opensTopic: true, createdAt: 0 },
@@ -97,7 +99,7 @@ test('a stream of the configuration is asked for under its name, for ever', asyn
         leaseId: NAME,
         app: 'standing',
       },
-      ...{ spec: { channel: 'trade', symbols: ['BTC-*'], exchanges: [] }, ttlMs: 0, standing: true },
+      ...{ spec: ASKED.spec, ttlMs: 0, standing: true },
     },
   ])
   assert.equal(listeners.size, 0, 'nothing listens any more')
