@@ -1,5 +1,6 @@
 import { decodeCursor } from '../../src/domain/cursor.ts'
 import { fixedTopic } from '../../src/domain/events.ts'
+import type { ReaderMemory } from '../../src/domain/reader-rules.ts'
 import { parseStreamRequest, type StreamRequest } from '../../src/domain/stream-spec.ts'
 import { beginningOf } from '../../src/gateway/beginning.ts'
 import type { Lease } from '../../src/ports/streams.ts'
@@ -16,6 +17,8 @@ export interface Part {
   /** Whether it began with a cursor, or where the gateway said; and why, where it began with a `reset`. */
   readonly topicId: string
   readonly offset: number
+  /** Of one from the beginning of its topic on: what lies in front of its own beginning. */
+  readonly memory?: ReaderMemory
   readonly reset: string | undefined
   /** The events, as text. */
   readonly events: string[]
@@ -78,6 +81,7 @@ export class Application {
       readonly channel: 'trade' | 'quote' | 'status'
       readonly symbols: readonly string[]
       readonly ttl: number
+      readonly from?: string
       readonly where?: string
       readonly fields?: readonly string[]
     },
@@ -88,7 +92,7 @@ export class Application {
     this.name = name
     this.#protocol = protocol
     this.#isSlow = around.random() < 0.2
-    this.request = parseStreamRequest(request, 0)
+    this.request = parseStreamRequest(request, around.clock.now)
   }
 
   /** The cursor after all that it got. */
@@ -216,8 +220,13 @@ export class Application {
     const wire = this.#connect()
     if (wire === undefined) return
     this.#around.trace.add(this.name, `asks ${wire.host.name} by its spec`)
-    const { exchanges: _all, ...spec } = this.request.spec
-    wire.request?.(spec, 0)
+    const { spec, from = 'live' } = this.request
+    const { exchanges: _all, ...wanted } = spec
+    // A world begins in 1970, where no number of milliseconds has the digits of one.
+    wire.request?.(
+      { ...wanted, from: from === 'live' || from === 'earliest' ? from : new Date(from).toISOString() },
+      0,
+    )
   }
 
   #receive(text: string): void {
@@ -308,8 +317,9 @@ export class Application {
   }
 
   #begin(cursor: string, reset: string | undefined): void {
-    const { topicId = '', offset = 0 } = this.#decode(cursor) ?? {}
+    const { topicId = '', offset = 0, memory } = this.#decode(cursor) ?? {}
     this.#isNew = false
-    this.parts.push({ topicId, offset, reset, events: [], cursor })
+    const beginning = offset === 0 && memory !== undefined && { memory }
+    this.parts.push({ topicId, offset, reset, events: [], cursor, ...beginning })
   }
 }

@@ -1,6 +1,6 @@
 import { decodeEvent } from '../../src/domain/event-codec.ts'
 import { CHANNELS, type Channel, type EventOf, fixedTopic, marketKey } from '../../src/domain/events.ts'
-import { admit, emptyMemory } from '../../src/domain/reader-rules.ts'
+import { admit, copyMemory, emptyMemory, type ReaderMemory } from '../../src/domain/reader-rules.ts'
 import type { StoredRecord } from '../../src/ports/broker.ts'
 import type { MemoryBroker } from './memory-broker.ts'
 import type { MemoryPartition, MemoryTopic, RottenBatch } from './memory-log.ts'
@@ -100,8 +100,9 @@ export function versionsOf(topic: MemoryTopic): (readonly StoredRecord[])[] {
 export function readDynamic(
   topic: MemoryTopic,
   records: readonly StoredRecord[] = topic.partitions[0]?.archive ?? [],
+  memory = emptyMemory(),
 ): DynamicRecord[] {
-  return decodeDynamic(records)
+  return decodeDynamic(records, memory)
 }
 
 /** What counts in a dynamic topic for who reads it from an offset on, and has read nothing of what is rotten before: also what was derived again in its place. */
@@ -109,13 +110,17 @@ export function readUnrotten(
   topic: MemoryTopic,
   from: number,
   records: readonly StoredRecord[],
+  memory = emptyMemory(),
 ): DynamicRecord[] {
   const { rotten = [] } = topic.partitions[0] ?? {}
-  return decodeDynamic(records.filter(({ offset }) => offset >= from || !isRotten(rotten, offset)))
+  return decodeDynamic(
+    records.filter(({ offset }) => offset >= from || !isRotten(rotten, offset)),
+    memory,
+  )
 }
 
-function decodeDynamic(records: readonly StoredRecord[]): DynamicRecord[] {
-  return counted(records).map(({ offset, headers, value, timestamp }) => ({
+function decodeDynamic(records: readonly StoredRecord[], memory: ReaderMemory): DynamicRecord[] {
+  return counted(records, memory).map(({ offset, headers, value, timestamp }) => ({
     ...{ offset, at: timestamp },
     shard: headers.position?.partition ?? -1,
     cause: headers.position?.offset ?? -1,
@@ -197,8 +202,8 @@ function isRotten(rotten: readonly RottenBatch[], at: number): boolean {
   return rotten.some(({ from, to }) => from <= at && at < to)
 }
 
-function counted(records: readonly StoredRecord[]): StoredRecord[] {
-  const memory = emptyMemory()
+function counted(records: readonly StoredRecord[], from = emptyMemory()): StoredRecord[] {
+  const memory = copyMemory(from)
   return records.filter((record) => admit(memory, record.headers) && record.value !== null)
 }
 

@@ -334,8 +334,8 @@ export function checkApplication(application: Application, broker: MemoryBroker)
       const [now = [], ...former] = versionsOf(topic)
       const versions = isWhole ? [now] : [now, ...former]
       const problems = versions.flatMap((version) => [
-        compare(readDynamic(topic, version)),
-        compare(readUnrotten(topic, part.offset, version)),
+        compare(readDynamic(topic, version, part.memory)),
+        compare(readUnrotten(topic, part.offset, version, part.memory)),
       ])
       const problem = problems.includes(undefined) ? undefined : problems[0]
       const before = parts[i - 1]?.topicId ?? part.topicId

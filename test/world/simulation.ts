@@ -150,6 +150,7 @@ export class Simulation {
         symbols,
         ttl: 0,
         ...anyWish(channel, random),
+        from: (['earliest', '2s', '10s'] as const)[Math.floor(random() * 12)] ?? 'live',
       },
     )
     this.applications.push(application)
