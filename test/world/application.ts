@@ -222,11 +222,7 @@ export class Application {
     this.#around.trace.add(this.name, `asks ${wire.host.name} by its spec`)
     const { spec, from = 'live' } = this.request
     const { exchanges: _all, ...wanted } = spec
-    // A world begins in 1970, where no number of milliseconds has the digits of one.
-    wire.request?.(
-      { ...wanted, from: from === 'live' || from === 'earliest' ? from : new Date(from).toISOString() },
-      0,
-    )
+    wire.request?.({ ...wanted, from }, 0)
   }
 
   #receive(text: string): void {
