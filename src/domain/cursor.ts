@@ -8,11 +8,11 @@ interface CursorTopic {
   readonly topicId: string
   /** The next offset to read. */
   readonly offset: number
-  /** What a reader remembers there; undefined where it found no room, and has to be learned from the log in front of the offset. */
+  /** What a reader remembers there. Undefined where the cursor has no room for it: a reader learns it from the log in front of the offset. */
   readonly memory: ReaderMemory | undefined
 }
 
-/** Where an application stands in a stream: everything needed to go on exactly after the last batch (R13, R24). */
+/** Where an application stands in a stream: everything that it takes to go on exactly after the last batch (R13, R24). */
 export interface Cursor {
   readonly lease: string
   /** Each topic that the lease has had and that is not over, in the order in which it had them. */
@@ -30,7 +30,7 @@ const MOST_TOPICS = 16
 export function encodeCursor({ lease, topics }: Cursor): string {
   const text = write({ lease, topics })
   if (text.length <= MOST_CHARACTERS) return text
-  // What is left out can be learned again, of the topics that are read first at the least cost.
+  // A reader can learn what is left out. It costs least for the topics that are read first.
   const first = topics.findIndex(({ memory }) => memory !== undefined)
   if (first < 0) throw new TapelineError('INTERNAL', `the cursor of ${lease.slice(0, 64)} finds no room`)
   return encodeCursor({ lease, topics: topics.map((each, i) => (i === first ? without(each) : each)) })
@@ -76,8 +76,7 @@ function writeMemory(writer: CursorWriter, { epochs, positions }: ReaderMemory):
 }
 
 /**
- * Reads a cursor, also one of version 1, whose positions are those of `fixedTopic`: the stream's. Raises CURSOR_INVALID where
- * it is not one of ours to the last bit.
+ * Reads a cursor. One of version 1 has positions of `fixedTopic`, the stream's. Raises CURSOR_INVALID where it is not one of ours to the last bit.
  */
 export function decodeCursor(text: string, fixedTopic: string): Cursor {
   if (text.length > MOST_CHARACTERS) throw invalid(`it has more than ${MOST_CHARACTERS} characters`)

@@ -79,8 +79,8 @@ const SCHEMAS = {
 } satisfies Record<Channel, z.ZodType>
 
 /**
- * The fast path: the checks of the trade schema by hand, since nearly all records are trades and zod costs about ten
- * times as much a record. It may only say yes to what the schema accepts; a test holds the two together.
+ * The fast path: the checks of the trade schema by hand. Nearly all records are trades, and zod costs about ten times as much a record. It says
+ * yes only to what the schema accepts; a test compares the two.
  */
 function isTrade(value: unknown): value is EventOf['trade'] {
   if (typeof value !== 'object' || value === null) return false

@@ -17,7 +17,7 @@ export interface Trade {
   readonly size: number
   readonly ts: number
   readonly recvTs: number
-  /** It cannot be told whether this trade was published before (R5): it may be a repeat. */
+  /** Nobody can tell whether this trade was published before (R5): it may be a repeat. */
   readonly maybe?: true
 }
 
@@ -92,7 +92,7 @@ export interface Status {
   readonly to?: number
   readonly detail: string
   readonly ts: number
-  /** Of a gap, and of what fills it. Records of earlier versions have none. */
+  /** Of a gap, and of its `recovered`. Records of earlier versions have none. */
   readonly cause?: GapCause
 }
 
@@ -112,9 +112,9 @@ export type MarketEvent = {
   [C in Channel]: {
     readonly channel: C
     readonly event: EventOf[C]
-    /** Set on records that enter again (backfill, dead letters): the store leaves out those it has. */
+    /** It enters again (backfill, dead letters): the store leaves it out if it has it. */
     readonly reentering?: true
-    /** Of a trade: the id of the one before it in its market, where the source tells. What skips is missing (R29). */
+    /** Of a trade: the id of the trade before it in its market, where the source tells. Ids in between are missing (R29). */
     readonly follows?: string
   }
 }[Channel]

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 
 /**
- * The one rule for the names of markets, wherever they come from: what a source delivers, a configuration names, a stream or a
- * query asks for. What is stored can be asked for, since nothing else is stored.
+ * The one rule for the names of markets, whether a source delivers them, a configuration has them, or a stream or query asks for them. A query
+ * can ask for all that is stored, since nothing else is stored.
  *
  * A symbol has 1 to 64 characters: letters and digits of any script, and the signs that exchanges use. Neither `*`, which
  * makes a glob, nor white space, commas, quotes and characters that nobody sees.
@@ -40,8 +40,7 @@ export function parseMarket(
 }
 
 /**
- * Letters that fall together with others in upper case (ß with SS, ı with I, ſ with S) are refused: two markets would become
- * one.
+ * Refuses letters that are others in upper case (ß is SS, ı is I, ſ is S): two markets would become one.
  */
 function upperCase(text: string): string | undefined {
   const upper = text.toUpperCase()

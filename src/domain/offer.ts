@@ -9,7 +9,7 @@ export interface Offer {
   readonly markets?: readonly string[] | undefined
 }
 
-/** Something that a stream asks for and nobody gives at present. It is none of its errors: a market may come later. */
+/** Something that a stream asks for and nobody gives at present. It is no error: a market may come later. */
 export interface StreamWarning {
   readonly field: 'channel' | 'exchanges' | 'symbols'
   readonly value: string
@@ -22,8 +22,8 @@ const MOST_NEAR = 3
 const MOST_WARNINGS = 20
 
 /**
- * What of a spec no producer gives. `offers` has one for each producer that is there, undefined for one that does not say what it
- * gives: then nothing is known to be missing.
+ * What of a spec no producer gives. `offers`: one for each live producer, undefined for a producer that does not say what it gives; then nobody
+ * knows whether anything is missing.
  */
 export function warningsOf(spec: StreamSpec, offers: readonly (Offer | undefined)[]): StreamWarning[] {
   const known = offers.filter((offer) => offer !== undefined)
@@ -84,7 +84,7 @@ function symbolWarning(
   return { ...warning, message, near: nearest(glob, globsLike(glob, all)) }
 }
 
-/** The names to compare with: of `BTC-*` and `*-USD` what stands at the star does not count. */
+/** The names to compare with. What a star stands for in `BTC-*` and `*-USD` does not count. */
 function globsLike(glob: string, markets: readonly MarketName[]): string[] {
   const symbols = markets.map(({ symbol }) => symbol)
   const like = glob.endsWith('-*')

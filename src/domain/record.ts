@@ -12,9 +12,9 @@ export interface Position {
 /**
  * What every record carries besides key and value.
  *
- * `v` is the schema version of the value. `shard` and `epoch` say who wrote it (R8): a record whose epoch is lower than
- * that of an earlier record or marker of the same shard counts for no reader. A `marker` without a value is written by an owner that
- * takes over; one with a value, in a dynamic topic, says why records are missing in front of it. Control and registry records have no shard.
+ * `v` is the schema version of the value. `shard` and `epoch` say who wrote the record (R8): it counts for no reader if an earlier record or marker
+ * of the shard has a higher epoch. An owner that takes over writes a `marker` without a value. A marker with a value, in a dynamic topic, says why
+ * records are missing in front of it. Control and registry records have no shard.
  */
 export interface RecordHeaders {
   readonly v: number
@@ -22,7 +22,7 @@ export interface RecordHeaders {
   readonly shard?: number
   readonly epoch?: number
   readonly position?: Position
-  /** The record entered again (backfill, dead letter): the store leaves it out if it has it (R6). */
+  /** The record entered again (backfill, dead letter): the store leaves the event out if it has it (R6). */
   readonly reentering?: true
 }
 

@@ -43,20 +43,19 @@ interface Change<Route> {
   readonly route: Route
 }
 
-/** The answers of so many markets are kept, about 20 MB; then the oldest goes, and is worked out again when it is asked for. */
+/** It keeps the answers of so many markets, about 20 MB. Then the oldest goes, and is worked out again when somebody asks. */
 const MOST_ANSWERS = 50_000
 /** An answer that is further behind than this many changes is worked out anew. */
 const MOST_CHANGES = 1_000
 
 /**
- * Which routes want the events of a market. Looking up costs the same with 10 routes or 10,000 (R17): the answer for a
- * market is worked out once and kept. A change of a route costs the same however many answers are kept: each is brought up to it when it
- * is next asked for.
+ * Which routes want the events of a market. A look-up costs the same with 10 routes or 10,000 (R17): the table works the answer for a market out
+ * once, and keeps it. A change of a route costs the same however many answers there are: each takes account of it when it is next asked for.
  */
 export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
   readonly #routes = new Map<string, Route>()
   readonly #markets = new Map<string, KnownMarket<Route>>()
-  /** Stays at the oldest: a new iterator would pass by all that were deleted. */
+  /** Stays at the oldest market: a new iterator would pass by all deleted ones. */
   readonly #oldest = this.#markets.keys()
   /** The latest changes, the last of them after `#changed`. */
   #changes: Change<Route>[] = []

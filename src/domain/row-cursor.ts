@@ -7,8 +7,8 @@ export const ROW_ORDERS = ['asc', 'desc'] as const
 export type RowOrder = (typeof ROW_ORDERS)[number]
 
 /**
- * A place between the rows of a market: after one row, in either direction. It is where it is by what the row says, never by a
- * count from an end, so that rows that arrive meanwhile move nothing.
+ * A place between the rows of a market: after one row, in either direction. The content of the row says where it is, not a count from an end. So
+ * rows that arrive meanwhile do not move it.
  */
 export interface RowPosition {
   /** The row's key (`STORED_ROWS`), in order. */
@@ -23,7 +23,7 @@ export interface RowPage<Row> {
   readonly next: RowPosition | undefined
 }
 
-/** What a page was asked by. Without an order the newest rows are read, and laid with the oldest first. */
+/** The request for a page. Without an order it reads the newest rows, and lays them with the oldest first. */
 interface PageRequest {
   readonly limit: number
   readonly order?: RowOrder | undefined
@@ -32,7 +32,7 @@ interface PageRequest {
 
 type Row = Readonly<Record<string, unknown>>
 
-/** The page that one row more than its limit makes: that row tells that there are more. */
+/** The page of `found`, which may have one row more than the limit: that row tells that there are more. */
 export function pageOf<R extends Row>(
   channel: RowChannel,
   found: readonly R[],
@@ -72,12 +72,12 @@ const MOST_CHARACTERS = 4_096
 /** No market has so many rows that are alike in everything. */
 const MOST_GIVEN = 100_000
 
-/** A position as opaque text, bound to what it is a position in, such as `trade:BTC-USD`. */
+/** A position as opaque text, bound to its scope, such as `trade:BTC-USD`. */
 export function encodeRowCursor(scope: string, { key, given }: RowPosition): string {
   return Buffer.from(JSON.stringify([VERSION, scope, given, ...key])).toString('base64url')
 }
 
-/** Reads a cursor. Raises CURSOR_INVALID where it is none of ours, or one of something else. */
+/** Reads a cursor. Raises CURSOR_INVALID where it is none of ours, or of another scope. */
 export function decodeRowCursor(text: string, channel: RowChannel, scope: string): RowPosition {
   const parsed = text.length <= MOST_CHARACTERS ? cursorSchemas[channel].safeParse(text) : undefined
   if (!parsed?.success) throw refused('is not one that this platform made')

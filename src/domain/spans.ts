@@ -1,13 +1,13 @@
-/** With more than so many, the closest are merged, half of them. */
+/** With more than so many, it merges the half that is closest. */
 const MOST_SPANS = 64
 
-/** A set of numbers as intervals, ends included. It may have more than what was added, never less, and its size is bounded. */
+/** A set of numbers as intervals, ends included. It has all that was added, and perhaps more; its size is bounded. */
 export class Spans {
   /** Sorted; no two closer than `reach`. */
   #spans: [low: number, high: number][]
   readonly #reach: number
 
-  /** What is closer together than `reach` becomes one interval. */
+  /** Numbers closer together than `reach` become one interval. */
   constructor(reach: number, spans: readonly (readonly [number, number])[] = []) {
     this.#reach = reach
     this.#spans = []
@@ -35,7 +35,7 @@ export class Spans {
   add(low: number, high = low): void {
     const spans = this.#spans
     const latest = spans.at(-1)
-    // What is added is the latest, as a rule.
+    // As a rule the new interval is the latest.
     if (latest !== undefined && low >= latest[0] && low <= latest[1] + this.#reach) {
       latest[1] = Math.max(latest[1], high)
       return
@@ -59,7 +59,7 @@ export class Spans {
     spans.splice(at, end - at, merged)
   }
 
-  /** Halves the intervals at once: to merge one for each that is added would cost as much each time. */
+  /** Halves the intervals at once: merging one for each new interval would cost as much each time. */
   #mergeClosest(): void {
     const spans = this.#spans
     const distance = (i: number): number => (spans[i]?.[0] ?? 0) - (spans[i - 1]?.[1] ?? 0)

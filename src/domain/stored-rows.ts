@@ -21,8 +21,8 @@ const number = column('number', z.number())
 const unlessAbsent = column('number', z.number().nullable())
 
 /**
- * The stored rows that are read back, column by column, as answers and files have them. `key` is what orders the rows of a market, the
- * time first; of rows that are alike in it, none is told from another.
+ * The stored rows that the API gives, column by column, as answers and files have them. `key` orders the rows of a market, the time first. Nobody
+ * can tell rows with the same key apart.
  */
 export const STORED_ROWS = {
   trade: {

@@ -15,8 +15,8 @@ const CYCLE_YEARS = 400
 const CYCLE_MS = 146_097 * 86_400_000
 
 /**
- * Microseconds of an ISO 8601 time (UTC where no zone stands; digits past the sixth are cut); undefined where it is none, or a
- * time that no calendar has: 30 February, 24:00, a leap second. Its digits are read by place, since every trade has such a time.
+ * Microseconds of an ISO 8601 time: UTC without a zone, digits past the sixth cut. Undefined for other text, and for a time that no calendar has:
+ * 30 February, 24:00, a leap second. It reads digits by their place, since every trade has such a time.
  */
 export function parseIsoMicros(text: string): number | undefined {
   if (!ISO.test(text)) return undefined

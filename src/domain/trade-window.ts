@@ -10,8 +10,11 @@ import {
 } from './trade-identity.ts'
 
 /**
- * What a window says of a trade. `new` and `conflict`: it was not published before; in a conflict another trade has its id.
- * `duplicate`: it was. `maybe`: it cannot be told, since its identity may be among those forgotten.
+ * What a window says of a trade.
+ * - `new`: it was not published before.
+ * - `conflict`: it was not published before, and another trade has its id.
+ * - `duplicate`: it was published before.
+ * - `maybe`: nobody can tell, since its identity may be among the forgotten ones.
  */
 export type Verdict = 'new' | 'conflict' | 'duplicate' | 'maybe'
 
@@ -27,8 +30,8 @@ export interface LastTrade {
 type Interval = readonly [low: number, high: number]
 
 /**
- * The part of a window that is written with the checkpoint. `ids`, `times`, `forgottenTs` and `lastTs` are what version 1 had, and mean
- * what they meant: a process of the version before reads them. Prices and sizes are missing in what it writes.
+ * What a checkpoint has of a window. `ids`, `times`, `forgottenTs` and `lastTs` are those of version 1, with the same meaning, so that a process of
+ * that version can read them. What that process writes has no prices and sizes.
  */
 export interface WindowSnapshot {
   readonly v?: number | undefined
@@ -63,13 +66,13 @@ const WINDOW_BYTES = 256 * 1024
 const SECOND = 1_000_000
 /** Times of forgotten trades closer together than this are one interval. */
 const TIME_REACH = 10 * SECOND
-/** A time later than its arrival by more than this is odd: gaps count from the arrival instead. */
+/** A time so much later than its arrival is odd: gaps count from the arrival instead. */
 const ODD_AFTER = 60 * SECOND
 
 /**
- * The last trades of one market (R5): a trade seen twice is published once. What makes two of them one is their identity (R28), never
- * their age alone. When memory is full it forgets the oldest, and remembers where their ids and times lay: what lies elsewhere was certainly
- * not published before.
+ * The last trades of one market (R5), so that a trade that comes twice is published once. Two trades are one by their identity (R28), never by their
+ * age alone. When memory is full, the window forgets the oldest trades, and remembers where their ids and times lay: a trade elsewhere was
+ * certainly not published before.
  */
 export class TradeWindow {
   /** The first trade of each id, in the order of arrival. */
@@ -111,7 +114,7 @@ export class TradeWindow {
     return window
   }
 
-  /** The last trade published: the latest by its time, as far as that can be. */
+  /** The last trade published: the latest by its time, unless that time is odd. */
   get last(): LastTrade | undefined {
     return this.#last
   }
@@ -126,7 +129,7 @@ export class TradeWindow {
     return this.#highest !== undefined && !isBeyond(id, this.#highest)
   }
 
-  /** A window that knows nothing of its own, and cannot tell what this one cannot tell either. */
+  /** An empty window that has forgotten what this one has forgotten. */
   successor(): TradeWindow {
     return new TradeWindow(this.#forgotten.copy())
   }

@@ -10,7 +10,7 @@ export interface ConsumerDynamicContext {
   /** What the last delivery came to. */
   readonly appInteractionResult: DeliveryResult | null
   readonly errorInfo: ErrorInfo | null
-  /** What was asked for in the middle of a step, in order; applied when the step is over. */
+  /** Changes that came in the middle of a step, in order; they apply when the step is over. */
   readonly waiting: readonly TopicChange[]
   /** The topics that `subscribing` is about. */
   readonly subscribing: readonly string[]
@@ -23,7 +23,7 @@ interface TopicChange {
 }
 
 export type ConsumerDynamicEvent =
-  /** Without `topic` it subscribes again to all that it has: after a RESET. */
+  /** Without `topic`, as after a RESET, it subscribes again to all that it has. */
   | { readonly type: 'SUBSCRIBE_TO_TOPIC'; readonly topic?: string }
   | { readonly type: 'UNSUBSCRIBE_FROM_TOPIC'; readonly topic: string }
   | { readonly type: 'SUBSCRIBE_SUCCESS' }
@@ -47,12 +47,12 @@ export function applyChanges(topics: readonly string[], changes: readonly TopicC
   return [...result]
 }
 
-/** One change a topic is enough: the last one counts, so the list is bounded by the number of topics. */
+/** Keeps one change a topic, the last one: the number of topics bounds the list. */
 export function rememberChange(waiting: readonly TopicChange[], change: TopicChange): readonly TopicChange[] {
   return [...waiting.filter(({ topic }) => topic !== change.topic), change]
 }
 
-/** After a RESET or a crash: whatever it read, or was about to read, is to be subscribed to anew. */
+/** After a RESET or a crash: it subscribes anew to whatever it read, or was about to read. */
 export function resubscribed(
   context: ConsumerDynamicContext,
 ): Pick<ConsumerDynamicContext, 'waiting' | 'currentTopics' | 'subscribing'> {
@@ -67,7 +67,7 @@ export function resubscribed(
   }
 }
 
-/** The first context; after a crash, with all that the former one read and was asked for. */
+/** The first context; after a crash, with all that the former machine read and was asked for. */
 export function beginConsuming({
   former,
   ...settings

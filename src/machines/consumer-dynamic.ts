@@ -69,16 +69,16 @@ const remember = {
   },
 } as const
 
-/** `idle` reads nothing: what was to be left is left already, what was to be read is subscribed to. */
+/** `idle` reads nothing: there is nothing to leave, and it subscribes to what is wanted. */
 const serveWhenIdle = base.enqueueActions(({ context, enqueue }) => {
   const wanted = context.waiting.filter(({ change }) => change === 'subscribe')
   enqueue.assign({ currentTopics: [], waiting: wanted })
   if (wanted.length > 0) enqueue.raise({ type: 'SUBSCRIBE_TO_TOPIC' })
-  // What failed is no longer wanted: it would stay reported for ever.
+  // Nobody wants what failed any more: the failure would stay reported for ever.
   else enqueue('recover')
 })
 
-/** What was asked for in the meantime, by the same events as if it were asked now: topics are left first, one at a time. */
+/** Raises the events that came in the middle of a step, as if they came now: it first leaves topics, one at a time. */
 const serveWhenConsuming = base.enqueueActions(({ context, enqueue }) => {
   const leaving = context.waiting.find(({ change }) => change === 'unsubscribe')
   if (leaving !== undefined) {
@@ -87,7 +87,7 @@ const serveWhenConsuming = base.enqueueActions(({ context, enqueue }) => {
   } else if (context.waiting.length > 0) enqueue.raise({ type: 'SUBSCRIBE_TO_TOPIC' })
 })
 
-/** On the way into `subscribing` again: a topic that has ended meanwhile would fail for ever. */
+/** For a second try of `subscribing`: a topic that has ended meanwhile would fail for ever. */
 const leaveOutUnsubscribed = base.assign({
   subscribing: ({ context }) =>
     context.subscribing.filter(
@@ -96,7 +96,7 @@ const leaveOutUnsubscribed = base.assign({
     ),
 })
 
-/** The topics to subscribe to: the one that was asked for, all that were remembered, and after a RESET all that it had. */
+/** The topics to subscribe to: the one of the event, all that were remembered, and after a RESET all that it had. */
 const chooseTopics = base.assign({
   subscribing: ({ context, event }) => {
     const asked = 'topic' in event && event.topic !== undefined ? [event.topic] : []

@@ -29,15 +29,15 @@ const services = {
   /** Waits for records of the fixed topics; gives the batch in hand again until it is written. */
   receiveMessageService: fromPromise<Carried<FixedBatch>, undefined>(unprovided),
   /**
-   * Has a batch decoded, checked and encoded by the claims as they are, and writes dead letters. Where the claims stayed as they
-   * were, that was done while the batch was read, beside the write of the one before.
+   * Decodes, checks and encodes a batch for the claims of now, and writes dead letters. Where the claims have not changed, the reader has done
+   * so already, beside the write of the batch before.
    */
   processMessageService: fromPromise<Carried<PreparedBatch>, { message: Carried<FixedBatch> }>(unprovided),
   /** Writes rows and offsets in one fenced transaction. */
   writeToDBService: fromPromise<void, { record: Carried<PreparedBatch> }>(unprovided),
 }
 
-/** Stands in where a step that needs a batch has none, which no way through the machine leads to. */
+/** Stands in for a batch where a step has none: no way through the machine leads there. */
 const NO_MESSAGE: Carried<FixedBatch> = {
   ...{ fetches: [], records: 0, done: () => {} },
   prepared: { writes: [], rows: 0, basis: [], rejected: [], torn: [] },

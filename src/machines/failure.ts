@@ -11,20 +11,20 @@ export interface MachineSettings {
   readonly alertAfterMs: number
 }
 
-/** What a machine starts with: its settings and, where it takes the place of one that crashed, what that one had in hand. */
+/** What a machine starts with: its settings, and after a crash the context of the machine whose place it takes. */
 export type MachineInput<TContext> = MachineSettings & { readonly former?: TContext }
 
 export const SHORTEST_BACK_OFF_MS = 100
 const LONGEST_BACK_OFF_MS = 30_000
-/** A wait for data that has not failed for so long shows that an earlier failure is over, though nothing came. */
+/** A wait for data without a failure for so long ends an earlier failure, though nothing came. */
 const HEALTHY_AFTER_MS = 60_000
-/** The same after an outage: one that goes on ends the wait earlier. */
+/** The same after an outage: while an outage lasts, a wait fails sooner. */
 const ANSWERING_AFTER_MS = 5_000
 const OUTAGES = new Set(['BROKER_UNAVAILABLE', 'STORE_UNAVAILABLE'])
 /** A longer delay than this fires at once in Node. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1
 
-/** Adds one failure of a step to what is known: the same step failing again counts on, anything else begins anew. */
+/** Adds a failure of a step to what is known. The count goes on if the same step failed before, else it begins anew. */
 export function recordFailure(
   previous: ErrorInfo | null,
   step: string,
@@ -52,13 +52,13 @@ export function backOffMs(attempt: number, random: () => number): number {
   return Math.max(SHORTEST_BACK_OFF_MS, Math.round(random() * ceiling))
 }
 
-/** How long until a failure has lasted so long that a person should know, in milliseconds; 0 where it already has. */
+/** How long until a person should hear of a failure, in milliseconds; 0 if that time has come. */
 export function untilAlertMs(errorInfo: ErrorInfo | null, settings: MachineSettings): number {
   const lasted = errorInfo === null ? 0 : settings.now() - errorInfo.since
   return Math.min(LONGEST_DELAY_MS, Math.max(0, settings.alertAfterMs - lasted))
 }
 
-/** How long a wait for data must not fail to show that the failure before it is over, in milliseconds. */
+/** How long a wait for data must go without a failure to end the failure before it, in milliseconds. */
 export function untilHealthyMs(errorInfo: ErrorInfo | null): number {
   return OUTAGES.has(errorInfo?.code ?? '') ? ANSWERING_AFTER_MS : HEALTHY_AFTER_MS
 }

@@ -1,7 +1,6 @@
 /**
- * The events that a machine raises when the service of a step has ended. Whoever holds an actor may send it any event, and one
- * that only looks like an outcome would end the step: WRITE_SUCCESS from outside would drop a batch that is not written. So a
- * machine takes as outcomes only the very objects that it has made here.
+ * The events that a machine raises when the service of a step has ended. Whoever holds an actor may send it any event. WRITE_SUCCESS from outside
+ * would end the step, and drop a batch that is not written. So a machine takes as outcomes only the very objects that it has made here.
  */
 const raised = new WeakSet<object>()
 

@@ -2,7 +2,7 @@ import type { ErrorInfo } from '../ports/actors.ts'
 import type { FetchedBatch, ProducerNotification, PublishOutcome, TopicAnswer } from '../ports/pipeline.ts'
 import type { MachineInput, MachineSettings } from './failure.ts'
 
-/** What came from outside in the middle of a step, to be served from `idle` (R2). */
+/** What waits to be served from `idle` (R2). */
 interface Waiting {
   /** The last fetch brought something, so the source may have more. */
   readonly data: boolean
@@ -15,9 +15,9 @@ interface Waiting {
 /** A standing stream to ask the coordinator for. */
 interface WaitingTopic {
   readonly name: string
-  /** When to ask (again), in milliseconds since the epoch; 0 where it was never asked for. */
+  /** When to ask (again), in milliseconds since the epoch; 0 if nobody has asked yet. */
   readonly askAt: number
-  /** The request stands unanswered in the control topic. */
+  /** A request lies in the control topic without an answer. */
   readonly open: boolean
 }
 
@@ -50,17 +50,17 @@ export type ProducerEvent =
   | { readonly type: 'RETRY' }
   | { readonly type: 'RESET' }
 
-/** How long an unanswered request for a topic rests before it is asked again. */
+/** How long a request without an answer rests before the producer asks again. */
 const ASK_AGAIN_MS = 5_000
 /** How long a request that failed rests before data makes room for it again. */
 const FAILED_REST_MS = 30_000
-/** A request that failed so often in a row no longer holds up data. */
+/** After so many failures in a row a request no longer holds up data. */
 const ATTEMPTS_IN_FRONT_OF_DATA = 3
-/** Remembered at most; one more is refused and reported. A batch is large, a name is not. */
+/** The most that it remembers. It refuses one more, and reports that. A batch is large, a name is not. */
 const MOST_BATCHES = 64
 const MOST_TOPICS = 1_000
 
-/** The first context; after a crash, with all that the former one had in hand and was asked for. */
+/** The first context; after a crash, with all that the former machine had in hand and was asked for. */
 export function beginProducing({ former, ...settings }: MachineInput<ProducerContext>): ProducerContext {
   if (former) return { ...former, waiting: { ...former.waiting, dynamic: true }, settings }
   return {
@@ -83,7 +83,7 @@ export function nextCommand(context: ProducerContext): ProducerEvent {
   return topic === undefined ? { type: 'FETCH_DATA' } : { type: 'CREATE_TOPIC', topicName: topic.name }
 }
 
-/** A request is asked again when it has rested, an open one never in front of waiting data (R2). */
+/** A topic to ask for (again): one that has rested, and never one with an open request in front of waiting data (R2). */
 function dueTopic({ waiting, settings }: ProducerContext): WaitingTopic | undefined {
   return waiting.topics.find((topic) => topic.askAt <= settings.now() && !(topic.open && waiting.data))
 }
@@ -94,8 +94,8 @@ export function isCommandDue(context: ProducerContext): boolean {
 }
 
 /**
- * Whether something waits that can be done while the source is away. Requests that were asked before do not count: two
- * steps that fail in turn would each begin their back-off anew.
+ * Whether something waits that the machine can do while the source is away. Requests that it has asked before do not count: two steps that
+ * fail in turn would each begin their back-off anew.
  */
 export function isServableWithoutSource({ errorInfo, waiting }: ProducerContext): boolean {
   if (errorInfo?.step !== 'fetchingData') return false
@@ -115,7 +115,7 @@ export function hasRoom({ waiting }: ProducerContext, event: ProducerEvent): boo
     : waiting.topics.length < MOST_TOPICS
 }
 
-/** What waits, with what an event asks for; one that is not a command has the dynamic topics looked at again. */
+/** What waits, with what an event asks for. An event that is no command calls for a look at the dynamic topics. */
 export function remembered(waiting: Waiting, event: ProducerEvent): Waiting {
   switch (event.type) {
     case 'PUBLISH_FIXED':
@@ -147,7 +147,7 @@ export function afterPublish(
   }
 }
 
-/** The waiting topics after an answer: a created one leaves, one whose request stands open is asked for again later. */
+/** The waiting topics after an answer: a created one leaves; for one with an open request the producer asks again later. */
 export function settleTopic(
   { waiting, settings }: ProducerContext,
   answer: TopicAnswer,

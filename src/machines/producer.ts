@@ -81,7 +81,7 @@ const acceptNotification = [
   remember,
 ]
 
-/** In the middle of a step. FETCH_DATA needs no memory: `idle` fetches whenever nothing else waits. */
+/** Commands in the middle of a step. FETCH_DATA needs no memory: `idle` fetches whenever nothing else waits. */
 const commands = {
   FETCH_DATA: {},
   PUBLISH_DYNAMIC: { actions: remember },

@@ -20,7 +20,7 @@ interface Failing {
   readonly settings: MachineSettings
 }
 
-/** What only the machine itself can type: its change of context that remembers a failure or forgets it, and its RETRY. */
+/** What only the machine can type: the change of its context that remembers a failure or forgets it, and its RETRY. */
 interface FailureParts<Context, Event> {
   readonly remember: (errorInfo: ErrorInfo | null) => Partial<Context>
   readonly retry: Event
@@ -60,7 +60,7 @@ export function failureOf<
       ),
       /** The failure of this step is over. Failures of other steps stay until theirs succeed. */
       recoverFrom: forget<{ readonly step: Step }>(),
-      /** The work in hand is done, or no longer wanted: whatever failed on the way is over. */
+      /** The work in hand is done, or nobody wants it any more: whatever failed on the way is over. */
       recover: forget<undefined>(),
     },
     guards: {
@@ -123,7 +123,7 @@ export function recoverFrom<const Step extends string>(step: Step) {
   return { type: 'recoverFrom', params: { step } } as const
 }
 
-/** `after` of a wait for data: one that no longer fails ends its failure, though nothing came. */
+/** `after` of a wait for data: a wait that no longer fails ends its failure, though nothing came. */
 export function recoverInTime<const Step extends string>(step: Step) {
   return {
     healthy: { guard: { type: 'failedIn', params: { step } }, actions: recoverFrom(step) },

@@ -87,7 +87,7 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
     }
   }
 
-  /** From the arrival of the source's frame to here, of the newest event: one of a batch is enough. */
+  /** The time from the arrival of the source's frame to here, of the newest event: one of a batch is enough. */
   const observeLatency = (batch: StreamBatch): void => {
     const newest = batch.events.at(-1)
     if (newest === undefined) return
@@ -110,7 +110,7 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
   const services: ConsumerDynamicServices = {
     subscribeTopics: (topics, signal) =>
       inTurn(async () => {
-        // What cannot be read yet is opened as soon as it can be, and keeps nothing else waiting.
+        // A topic that cannot be read yet holds up no other: the hub opens it as soon as it can.
         if (isRead() || !topics.some((topic) => byTopic.has(topic))) return
         const { promise, resolve, reject } = Promise.withResolvers<void>()
         onBegin = resolve

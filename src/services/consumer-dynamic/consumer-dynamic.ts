@@ -103,7 +103,7 @@ export async function createDelivery(delivery: DeliveryParts): Promise<RunningDe
   }
 }
 
-/** What an application is told of a lease that is served here no longer. */
+/** What an application hears of a lease that this process serves no longer. */
 function farewell(change: Exclude<LeaseChange, { kind: 'ready' }>): AppMessage {
   if (change.kind === 'ended') return { op: 'end', stream: change.leaseId, reason: change.reason }
   const { code, message, remedy } = new TapelineError('UPGRADE_NEEDED', change.reason)
@@ -118,7 +118,7 @@ function openConnection(
   { desk, names }: Pick<DeliveryParts, 'desk' | 'names'>,
 ): Connection {
   const subscriptions = new Map<string, Subscription>()
-  /** Streams that are looked up; what is asked for next ends the look-up. */
+  /** Look-ups under way. The next request for a stream ends its look-up. */
   const lookUps = new Map<string, AbortController>()
   const refuse = (stream: string, error: unknown): void => {
     const { code, message, remedy } = toTapelineError(error)
@@ -149,7 +149,7 @@ function openConnection(
     desk.noteRead(leaseId)
   }
 
-  /** A stream that is not known here may have been made through another process just now. */
+  /** Another process may just have made a stream that this one does not know. */
   const lookUp = async (leaseId: string, cursorText: string | undefined): Promise<void> => {
     lookUps.get(leaseId)?.abort()
     const ended = new AbortController()

@@ -2,19 +2,19 @@ import { onAbort } from '../../async/abort.ts'
 import type { Carried, DynamicBatch, StreamBatch } from '../../ports/pipeline.ts'
 import { createHand } from '../hand.ts'
 
-/** Events that may wait for one application; beyond it new batches are left to the catch-up reader. */
+/** So many events may wait for one application; the catch-up reader serves what comes beyond. */
 const MOST_EVENTS = 50_000
-/** Events handed over in one cycle: cycles gather what has arrived, so that machines cost little (R12). */
+/** The most events of one cycle. Cycles gather what has arrived, so that machines cost little (R12). */
 const MOST_EVENTS_A_CYCLE = 10_000
 
-/** What the shared reader brought for one application and the machine has not delivered yet. Bounded. */
+/** What the shared reader has brought for one application, and the machine has not delivered yet. Bounded. */
 export interface Inbox {
   push(batch: StreamBatch): void
   /** Waits for batches; gives those in hand again until they are done. */
   receive(signal: AbortSignal): Promise<Carried<DynamicBatch>>
 }
 
-/** `onOverflow` hears of each batch that found no room: its topic's subscriptions must read it from the log. */
+/** `onOverflow` hears of each batch without room: the subscriptions of its topic must read it from the log. */
 export function createInbox(onOverflow: (batch: StreamBatch) => void): Inbox {
   let waiting: StreamBatch[] = []
   let events = 0

@@ -10,15 +10,15 @@ import type { TopicFeed } from './topic-hub.ts'
 /** Bytes that may wait in a socket before it is left to the catch-up reader. */
 const MOST_PENDING_BYTES = 4 * 1024 * 1024
 
-/** What a live delivery came to: `behind` where the socket must be served by the catch-up reader from here on. */
+/** The outcome of a live delivery. `behind`: the catch-up reader must serve the socket from here on. */
 export type Delivered = { readonly kind: 'sent'; readonly events: number } | { readonly kind: 'behind' }
 
 /** Where an application stands in the topic of its lease. */
 export interface Beginning {
   readonly offset: number
-  /** What a reader remembers there; undefined where that has to be learned from the log. */
+  /** What a reader remembers there; undefined where the reader has to learn it from the log. */
   readonly memory: ReaderMemory | undefined
-  /** Set where what the application had not got yet is gone for good. */
+  /** Why something that the application has not got is gone for good. */
   readonly reset?: string
 }
 
@@ -36,8 +36,8 @@ export class Subscription {
   #state: 'waiting' | 'behind' | 'live' = 'waiting'
   #next = 0
   /**
-   * What a reader remembers at `#next`, and nowhere else: what it has not got must not look as if it had come before. Undefined while it
-   * has to be learned.
+   * What a reader remembers at `#next`, and nowhere else: a record that has not come must not look as if it had. Undefined until the reader has
+   * learned it.
    */
   #memory: ReaderMemory | undefined = emptyMemory()
 
@@ -67,7 +67,7 @@ export class Subscription {
     const { offset, memory, reset } = this.#beginning ?? { offset: feed.nextOffset, memory: feed.memory }
     this.#next = offset
     this.#memory = memory && copyMemory(memory)
-    // A cursor ahead of the shared reader is looked into by the catch-up reader too: it may be ahead of the log itself.
+    // The catch-up reader also serves a cursor ahead of the shared reader: it may be ahead of the log itself.
     const isKnown = offset === feed.nextOffset && memory !== undefined && !isAhead(feed.memory, memory)
     const isLevel = isKnown && !feed.isReplaced
     this.#state = isLevel ? 'live' : 'behind'
@@ -138,7 +138,7 @@ export class Subscription {
   }
 }
 
-/** Whether a reset is told to everybody, wherever they are: the log has lost its end, or is another one. */
+/** Whether every subscription hears a reset, wherever it is: the log has lost its end, or is another one. */
 function concernsAll({ reset, from, next }: StreamBatch): boolean {
   return reset !== null && next <= from
 }

@@ -6,8 +6,8 @@ import type { StreamBatch } from '../../ports/pipeline.ts'
 const MOST_EVENTS = 1_000
 
 /**
- * Cuts what was polled of a dynamic topic into batches, leaving out what does not count (R4, R8). `memory` is what the reader
- * remembers in front of it, and is brought up to what lies after it.
+ * Cuts what was polled of a dynamic topic into batches, without the records that do not count (R4, R8). `memory`: what the reader remembers in
+ * front of these records; it is changed to what the reader remembers after them.
  */
 export function toTopicBatches(
   fetch: PartitionFetch & { kind: 'records' },

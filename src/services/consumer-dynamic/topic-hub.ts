@@ -34,13 +34,13 @@ export interface TopicListener {
 
 export interface TopicHub {
   /**
-   * Reads a topic for a listener, from its end where nobody reads it yet, until the listener leaves. A topic that the broker does not
-   * show is waited for.
+   * Reads a topic for a listener until the listener leaves; from the topic's end where nobody reads it yet. Waits for a topic that the broker
+   * does not show.
    */
   follow(topic: string, topicId: string, listener: TopicListener): void
-  /** Where a topic is read; undefined while it has not been opened. */
+  /** Where the reader stands in a topic; undefined until the topic is open. */
   feed(topic: string): TopicFeed | undefined
-  /** Resolves when a topic is read: at once, or when it has been opened. */
+  /** Resolves when the reader reads the topic. */
   opened(topic: string, signal: AbortSignal): Promise<TopicFeed>
   /** Resolves when each of the topics is read, is left, or has failed to open once more; gives the failures. */
   settled(topics: readonly string[], signal: AbortSignal): Promise<readonly TapelineError[]>
@@ -119,7 +119,7 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
     if (!followed?.isPlaced) return
     switch (fetch.kind) {
       case 'deleted':
-        // So the broker says at present; only the registry ends a stream.
+        // The broker says so at present. Only the registry ends a stream.
         opening.add(followed)
         return
       case 'truncated': {

@@ -13,7 +13,7 @@ import type { FollowedTopic } from './topic-hub.ts'
 const MOST_TOGETHER = 100
 /** How many such openings are under way at once. */
 const MOST_UNDER_WAY = 8
-/** How long one may take: of a single topic, and of many together, of which one may hold up the others. */
+/** How long an opening may take: of a single topic, and of many together, of which one may hold up the others. */
 const OPEN_MS = 5_000
 const OPEN_TOGETHER_MS = 2_000
 const SHORTEST_REST_MS = 200
@@ -29,12 +29,12 @@ interface OpeningParts {
   readonly reader: () => Reader
 }
 
-/** Opens topics for the shared reader, again and again until it can be done: together, and each by itself after a failure. */
+/** Opens topics for the shared reader, and tries until it can: together at first, each by itself after a failure. */
 interface TopicOpening {
   /** Has a topic opened, or opened again where the reader lost it. */
   add(followed: FollowedTopic): void
   remove(followed: FollowedTopic): void
-  /** What comes of the attempt under way or of the next one; undefined where the topic is read, or is left. */
+  /** The failure of the attempt under way or of the next one; undefined where the topic is read by then, or nobody wants it. */
   outcome(topic: string, signal: AbortSignal): Promise<TapelineError | undefined>
   close(): Promise<void>
 }
@@ -45,7 +45,7 @@ interface Waiting {
   failures: number
   retryAt: number
   isUnderWay: boolean
-  /** It was asked for once more during an attempt: what that came to may not hold any more. */
+  /** Somebody asked for it once more during an attempt: the outcome of the attempt may not hold any more. */
   isAgain: boolean
   readonly listeners: Set<(failure: TapelineError | undefined) => void>
 }
@@ -99,7 +99,7 @@ export function createTopicOpening({
     const ends = new Map(fresh.map(({ description: { name, offsets } }) => [name, offsets[0]?.end ?? 0]))
     const learned = await learnMemories({ broker, log }, ends, signal)
     const memories = new Map([...learned].map(([topic, { memory }]) => [topic, memory]))
-    // What is read may arrive before the assignment is answered.
+    // Records may arrive before the assignment is answered.
     for (const { each } of fresh) each.followed.begin(ends, memories)
     const current = reader()
     try {
@@ -161,7 +161,7 @@ export function createTopicOpening({
     if (ready.length > 0) await place(ready, signal)
   }
 
-  /** What fails together may be the fault of one: each is tried by itself then. */
+  /** Where many fail together, one may be the fault: each is tried by itself then. */
   const openTogether = async (batch: readonly Waiting[]): Promise<void> => {
     const timeoutMs = batch.length > 1 ? OPEN_TOGETHER_MS : OPEN_MS
     try {

@@ -1,8 +1,8 @@
 import type { ChunkSpread } from '../../ports/pipeline.ts'
 
 /**
- * The most chunks that one transaction writes to. Each that is new takes three locks, one in the columnstore more, and all
- * transactions of a server share 6,400 by default.
+ * The most chunks that one transaction writes to. A new chunk takes three locks, one in the columnstore takes more, and all transactions of a
+ * server share 6,400 by default.
  */
 export const MOST_CHUNKS = 128
 
@@ -17,7 +17,7 @@ export function chunkCount({ direct, low, high }: ChunkSpread): number {
   return direct + Math.max(0, high - low + 1)
 }
 
-/** Where the rows of both lie. */
+/** The chunks of both. */
 export function joinSpreads(a: ChunkSpread, b: ChunkSpread): ChunkSpread {
   return { direct: a.direct + b.direct, low: Math.min(a.low, b.low), high: Math.max(a.high, b.high) }
 }

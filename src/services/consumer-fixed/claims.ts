@@ -13,7 +13,7 @@ import { createReading } from './reading.ts'
 
 const NEVER = new AbortController().signal
 
-/** The offsets of the group are for the usual tools only: they may be late, and hold nobody up. */
+/** The offsets of the group are for the usual tools only: they may be late, and nobody waits for them. */
 const COMMIT_EVERY_MS = 1_000
 const COMMIT_TIMEOUT_MS = 2_000
 /** How long the database may take to answer a claim. */
@@ -23,18 +23,18 @@ const CLAIM_TIMEOUT_MS = 15_000
 export interface Claims {
   /** How many partitions are held. */
   readonly size: number
-  /** Claims what the group gave and is not held; a poll under way ends with what it has. */
+  /** Claims what the group gives and this process does not hold; a poll under way ends with what it has. */
   ensure(signal: AbortSignal): Promise<void>
-  /** What lies after the positions of the reader; where a partition was claimed it begins at the database's offset. */
+  /** What lies after the positions of the reader. A partition begins at the database's offset when it is claimed. */
   poll(options: PollOptions, signal: AbortSignal): Promise<readonly FixedFetch[]>
   get(topic: string, partition: number): Claim | undefined
   /** Takes note of claims that a write has advanced. */
   advance(claims: readonly Claim[]): void
-  /** What the database holds of these is unknown, or is not what follows in the batch: they are claimed and read anew. */
+  /** Nobody knows what the database holds of these, or it is not what the batch follows: they are claimed and read anew. */
   doubt(partitions: readonly TopicPartition[]): void
   /** Other processes store these now. */
   yieldTo(partitions: readonly TopicPartition[]): void
-  /** How many records of the held partitions are not stored yet. */
+  /** How many records of the held partitions the database does not have yet. */
   countUnstored(signal: AbortSignal): Promise<number>
   close(signal: AbortSignal): Promise<void>
 }
@@ -46,12 +46,12 @@ export async function joinFixedTopics(consumer: ConsumerFixedParts, signal: Abor
     const detail = `the fixed topic ${topic} is gone: it is waited for, and what was not stored of it is lost`
     log.error({ topic, code: 'TOPIC_UNKNOWN' }, detail)
     consumer.raiseAlert(`gone:${topic}`, 'TOPIC_UNKNOWN', detail)
-    // They are claimed again once there is a topic of this name, under the identity that it has then.
+    // They are claimed again once a topic has this name, under the identity of that topic.
     for (const [key, claim] of holding.held) if (claim.topic === topic) holding.doubt(key)
   }
   const reading = createReading(consumer, lose)
   const inTurn = createSerializer()
-  /** Ends the poll under way, so that what was just claimed is read. */
+  /** Ends the poll under way, so that the next one reads what was just claimed. */
   let polling: AbortController | undefined
   let isCommitDue = false
   let committedAt = 0
@@ -139,7 +139,7 @@ export async function joinFixedTopics(consumer: ConsumerFixedParts, signal: Abor
       isCommitDue = true
       for (const claim of advanced) {
         const key = partitionKey(claim)
-        // One that was claimed anew since has another fence, and knows better.
+        // A newer claim has another fence, and knows better.
         if (holding.held.get(key)?.fence === claim.fence) holding.advance(key, claim)
       }
       commitIfDue()

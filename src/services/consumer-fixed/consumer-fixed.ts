@@ -25,16 +25,16 @@ const LOOK_EVERY_MS = 20
 
 /** The services of the fixed consumer's machine. */
 export interface ConsumerFixedServices {
-  /** Waits for the next batch. What it can decode, check and encode it does while it reads. */
+  /** Waits for the next batch, which it decodes, checks and encodes while it reads. */
   receiveMessage(signal: AbortSignal): Promise<Carried<FixedBatch>>
-  /** Prepares anew what the claims have overtaken since it was read, and writes dead letters. */
+  /** Prepares the batch anew where the claims have changed since it was read, and writes dead letters. */
   processMessage(message: Carried<FixedBatch>, signal: AbortSignal): Promise<Carried<PreparedBatch>>
   writeToDB(record: Carried<PreparedBatch>, signal: AbortSignal): Promise<void>
   /** How many partitions this process stores. */
   partitions(): number
   /**
-   * Waits until what lies in the partitions of this process is stored, or the signal aborts. Where that is more than a batch or two,
-   * it waits for the one being written only: what is left is stored by whoever has the partitions next.
+   * Waits until all records in the partitions of this process are stored, or the signal aborts. Where these are more than two batches, it waits
+   * only for the batch that is being written: the next owner of the partitions stores the rest.
    */
   drain(signal: AbortSignal): Promise<void>
   close(signal: AbortSignal): Promise<void>
@@ -64,7 +64,7 @@ export async function createConsumerFixedServices(
     isWriting: () => isWriting,
   })
 
-  /** Whether a batch that was prepared ahead follows the claims as they are: else it is prepared anew. */
+  /** Whether a batch that was prepared ahead follows the claims of now; if not, it is prepared anew. */
   const isCurrent = ({ basis, torn }: Prepared): boolean =>
     torn.length === 0 &&
     basis.every((claim) => {
@@ -80,8 +80,8 @@ export async function createConsumerFixedServices(
   }
 
   /**
-   * Brings writes level with the claims as they are: what the database has by now leaves the batch, the rest goes under the
-   * present claim. Where it stands in the middle of a slice, or before it, the log is read again from there.
+   * Brings writes level with the claims of now: what the database has by now leaves the batch, and the rest goes under the present claim. Where
+   * the claim stands in the middle of a write, or before it, the log is read again from there.
    */
   const settle = async (writes: readonly PreparedWrite[], stop: AbortSignal): Promise<PreparedWrite[]> => {
     await claims.ensure(stop)
@@ -98,7 +98,7 @@ export async function createConsumerFixedServices(
   const setApart = (rejected: readonly Rejected[], stop: AbortSignal): Promise<void> =>
     duringBroker(stop, (either) => writeDeadLetters(broker, names.deadLetters, rejected, either))
 
-  /** Stores what was read of one partition without the records that the database refuses. */
+  /** Stores what was read of one partition, without the records that the database refuses. */
   const storePart = (fetch: FixedFetch, stop: AbortSignal): Promise<void> =>
     storeInHalves(fetch, {
       async store(half) {

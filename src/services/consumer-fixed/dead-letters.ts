@@ -3,14 +3,14 @@ import { toTapelineError } from '../../errors.ts'
 import type { Broker, OutgoingRecord } from '../../ports/broker.ts'
 import type { Rejected } from '../../ports/pipeline.ts'
 
-/** A reason, or a key, longer than this is cut: it may be, or quote, whatever was in the record. */
+/** A longer reason or key is cut: it may be, or quote, whatever was in the record. */
 const LONGEST_TEXT = 1_000
-/** As text in JSON they take a third more, and brokers take records of 1 MiB; the original lies at its position. */
+/** Bytes take a third more as text in JSON, and brokers take records of 1 MiB. The original lies at its position. */
 const MOST_BYTES = 512 * 1024
 
 /**
- * Keeps records that cannot be stored (R14), acknowledged before the batch is committed. The key is `topic:partition:offset`, so
- * a batch that is done again writes the same letters again under the same keys. `size` tells whether `bytes` are all of them.
+ * Keeps records that cannot be stored (R14); the broker acknowledges them before the batch is committed. The key is
+ * `topic:partition:offset`, so that a batch that is done again writes the same letters under the same keys. `size` tells whether `bytes` are all.
  */
 export async function writeDeadLetters(
   broker: Broker,
@@ -25,7 +25,7 @@ export async function writeDeadLetters(
       await broker.publish([{ topic, partition: 0, records }], signal)
       return
     } catch (error) {
-      // The topic takes less than ours do: a shorter letter says at least where the record lies.
+      // This topic takes less than ours do: a shorter letter at least says where the record lies.
       if (mostBytes === 0 || toTapelineError(error).code !== 'RECORD_TOO_LARGE') throw error
     }
   }

@@ -11,15 +11,14 @@ export interface ConsumerFixedParts {
   readonly store: Store
   /** The fixed topics that have a table, by channel. */
   readonly topics: Readonly<Record<StoredChannel, string>>
-  /** The most records of one batch: batches grow to this under load. */
+  /** The most records of one batch. Under load batches grow to so many. */
   readonly maxRecords: number
   /** How long a small batch gathers more, in milliseconds: a transaction costs the same for one row as for hundreds. */
   readonly lingerMs: number
   /** Microseconds since the epoch. */
   readonly nowMicros: () => number
   /**
-   * Does what needs the broker, and raises its outage where there is one. Writes to the database under claims that are held go on
-   * meanwhile.
+   * Does what needs the broker, and raises its outage where there is one. Meanwhile writes to the database go on under the claims that are held.
    */
   readonly duringBroker: <T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>) => Promise<T>
   readonly raiseAlert: (id: string, code: string, message: string) => void

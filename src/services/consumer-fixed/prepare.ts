@@ -8,14 +8,14 @@ import type { Claim, PartitionWrite, RowMemory, RowSegment } from '../../ports/s
 import type { ConsumerFixedParts } from './parts.ts'
 import { SegmentEncoder, writeRow } from './segment-encoder.ts'
 
-/** The claim that a partition's rows are prepared for; undefined where this process holds none. */
+/** The claim under which a partition's rows are to be written; undefined where this process holds none. */
 export type ClaimOf = (topic: string, partition: number) => Claim | undefined
 
 export interface PreparationParts
   extends Pick<ConsumerFixedParts, 'topics' | 'nowMicros' | 'raiseAlert' | 'log'> {
-  /** Where rows are written into; whoever has stored them gives it back. */
+  /** Memory for rows; whoever has stored them gives it back. */
   readonly memory: RowMemory
-  /** The event time that a chunk spans at the least. */
+  /** The shortest event time that a chunk spans. */
   readonly chunkMicros: number
 }
 
@@ -36,12 +36,12 @@ const UNKNOWN_VERSION = 0
 /** What is prepared of one partition. */
 interface PartitionRows {
   readonly claim: Claim
-  /** Everything before is in the rows. */
+  /** The rows have everything before. */
   next: number
   readonly memory: ReaderMemory
   readonly encoder: SegmentEncoder
   readonly gaps: RowSegment[]
-  /** Nothing more of this batch belongs to it. */
+  /** The rest of the batch is left out, and read again from the claim. */
   isTorn: boolean
 }
 
@@ -95,7 +95,7 @@ export class Preparation {
     rows.next = Math.max(next, fetch.nextOffset)
   }
 
-  /** Goes on from the earliest record. A step back is a write of its own: what was stored is known from the offset alone. */
+  /** Goes on from the earliest record. A step back is a write of its own, since the offset alone tells what is stored. */
   #addTruncation(rows: PartitionRows, fetch: FixedFetch & { kind: 'truncated' }): void {
     if (fetch.from !== rows.next) return
     const isBack = fetch.earliest < rows.next
@@ -128,7 +128,7 @@ export class Preparation {
     this.#consumer.raiseAlert(`undecodable:${topic}:${partition}`, 'BATCH_UNDECODABLE', detail)
   }
 
-  /** What comes after this place of the batch is left out, and read again from the claim. */
+  /** The batch ends here for the partition. The rest is read again from the claim. */
   #tear(rows: PartitionRows, { topic, partition }: TopicPartition): void {
     rows.isTorn = true
     this.#torn.push({ topic, partition })
@@ -177,7 +177,7 @@ export function rowsOf({ segments }: PartitionWrite): number {
   return segments.reduce((sum, segment) => sum + segment.rows, 0)
 }
 
-/** Retention has passed what was not stored yet: a gap and an alert, and on from the earliest record (R8). */
+/** Retention has removed records that were not stored yet: a gap and an alert, and on from the earliest record (R8). */
 function missingRecords(fetch: FixedFetch & { kind: 'truncated' }, consumer: PreparationParts): RowSegment {
   const { topic, partition, position, earliest } = fetch
   const detail =
@@ -189,7 +189,7 @@ function missingRecords(fetch: FixedFetch & { kind: 'truncated' }, consumer: Pre
   return gap(detail, consumer)
 }
 
-/** Nothing of the topic is stored yet, and another one had its name before: what was not stored of that one is lost. */
+/** Nothing of the topic is stored yet, and a former one had its name: records of the former one that were not stored are lost. */
 function replacedTopic(claim: Claim, consumer: PreparationParts): RowSegment[] {
   const { topic, partition, nextOffset, formerOffset } = claim
   if (formerOffset === undefined || nextOffset > 0) return []

@@ -10,15 +10,15 @@ import { type ClaimOf, Preparation, type PreparationParts } from './prepare.ts'
 const POLL_MS = 500
 /** How long one look for more lasts while the batch before is being written. */
 const MORE_MS = 20
-/** How long what lies in the log already may take to come before a smaller batch goes on without it. */
+/** How long a batch waits for records that lie in the log already, before it goes on without them. */
 const BEHIND_MS = 100
 
 /**
- * Reads and prepares the next batch while the one before is being written: storing is then as fast as the slower of both, not
- * as their sum. It holds one batch at most.
+ * Reads and prepares the next batch during the write of the one before. So storing is as fast as the slower of both, not as their sum. It holds
+ * one batch at most.
  */
 export interface ReadAhead {
-  /** Begins to read the next batch, where none is read or held. */
+  /** Begins to read the next batch, unless it reads or holds one. */
   begin(): void
   /** Waits for the next batch. An abort leaves it for the next call. Raises what reading raised. */
   take(signal: AbortSignal): Promise<FixedBatch>
@@ -27,9 +27,9 @@ export interface ReadAhead {
 
 interface ReadAheadParts {
   readonly claims: Claims
-  /** The claim as it will be when what is in hand is written. */
+  /** The claim as it will be after the write of what is in hand. */
   readonly claimOf: ClaimOf
-  /** Whether a batch is being written: until it is, more may be gathered at no cost. */
+  /** Whether a batch is being written: as long, gathering more costs nothing. */
   readonly isWriting: () => boolean
 }
 
@@ -61,8 +61,8 @@ export function createReadAhead(
     }
 
     const gatherMore = async (): Promise<void> => {
-      // Without load the batch waits a little for company. With a backlog more is on its way already: a pause would hold up
-      // what comes after it, and a small batch costs a transaction like a large one.
+      // Without load the batch waits a little for company. With a backlog more is on its way: a pause would hold that up, and a small
+      // batch costs a transaction like a large one.
       if (records < maxRecords / 10 && !isBehind()) {
         await delay(lingerMs, stop.signal)
         await poll(0)
@@ -74,7 +74,7 @@ export function createReadAhead(
     }
 
     while (fetches.length === 0) await poll(POLL_MS)
-    // What has been read is a batch all the same; a failure that lasts is met by the next one.
+    // What has been read is a batch all the same. If the failure lasts, the next batch meets it.
     await gatherMore().catch((error: unknown) =>
       log.debug({ code: toTapelineError(error).code }, 'no more could be read for the batch'),
     )
@@ -84,7 +84,7 @@ export function createReadAhead(
   const begin = (): void => {
     if (next !== undefined || stop.signal.aborted) return
     next = read()
-    // Whoever takes it hears of the failure; until then it is nobody's.
+    // Whoever takes the batch hears of the failure.
     next.catch(() => undefined)
   }
 

@@ -17,7 +17,7 @@ export interface Reading {
   close(): Promise<void>
 }
 
-/** `lose` hears of a topic that is gone. */
+/** `lose` hears of each topic that is gone. */
 export function createReading(
   { broker, log, meter }: ConsumerFixedParts,
   lose: (topic: string) => void,
@@ -42,7 +42,7 @@ export function createReading(
           signal,
         )
       } catch (error) {
-        // One that is gone holds up no other.
+        // A topic that is gone holds up no other.
         if (toTapelineError(error).code !== 'TOPIC_UNKNOWN') throw error
         lose(topic)
       }
@@ -91,7 +91,7 @@ export function createReading(
           }
           const key = partitionKey(fetch)
           const position = positions.get(key)
-          // Given up during the poll, or claimed anew: what was read belongs to the former position.
+          // The partition was given up during the poll, or claimed anew: the fetch belongs to the former position.
           if (position === undefined || before.get(key) !== position) continue
           result.push({ ...fetch, from: position.offset })
           position.offset = fetch.kind === 'truncated' ? fetch.earliest : fetch.nextOffset

@@ -34,24 +34,24 @@ interface Cut {
   readonly times: PartitionWrite['times']
 }
 
-/** So many of one batch are of the past, not of what comes now. */
+/** A batch in so many chunks is of the past, not of now. */
 const MANY_CHUNKS = 16
 
 const NOTHING: Filled = { bytes: 0, rows: 0 }
 
 /**
- * Encodes the records of one partition: those that enter again apart from the others. What lies in more chunks than a transaction
- * should touch is cut into slices.
+ * Encodes the records of one partition; those that enter again apart from the others. Cuts rows in more chunks than a transaction should touch
+ * into slices.
  */
 export class SegmentEncoder {
   readonly #options: EncoderOptions
   readonly #first: RowBuffer
   readonly #again: RowBuffer
   readonly #cuts: Cut[] = []
-  /** Those of the slice that is being filled. */
+  /** The chunks of the slice that is being filled. */
   readonly #chunks = new Set<number>()
   #spread = NO_CHUNKS
-  /** That of the last row that does not enter again: nearly always also the next one's. */
+  /** The chunk of the last row that does not enter again; nearly always also the next row's. */
   #chunk = Number.NaN
 
   constructor(options: EncoderOptions) {
@@ -60,13 +60,13 @@ export class SegmentEncoder {
     this.#again = options.memory.smallBuffer()
   }
 
-  /** Raises what `decodeEvent` raises; nothing is written then. */
+  /** Raises what `decodeEvent` raises, and writes nothing then. */
   add({ headers, offset }: StoredRecord, value: Uint8Array): void {
     const { channel, chunkMicros } = this.#options
     let to = headers.reentering === true ? this.#again : this.#first
     if (channel !== 'trade' || headers.v !== EVENT_VERSION || !writeTradeBytes(to, value)) {
       const event = decodeEvent(channel, value, headers.v)
-      // What may be a repeat is looked up like what enters again.
+      // The store looks a possible repeat up, like an event that enters again.
       if ('maybe' in event && event.maybe) to = this.#again
       writeRow(to, channel, event)
     }
@@ -74,7 +74,7 @@ export class SegmentEncoder {
     if (to === this.#again || chunk !== this.#chunk) this.#place(to, chunk, offset)
   }
 
-  /** What was encoded, and the same in slices; `before` are rows of another table that go with the first. */
+  /** The rows, and the same rows in slices. `before`: rows of another table that go with the first slice. */
   finish(
     newOffset: number,
     before: readonly RowSegment[],
@@ -99,7 +99,7 @@ export class SegmentEncoder {
     return { segments: [...before, first, again].filter(({ rows }) => rows > 0), slices }
   }
 
-  /** Takes note of the last row's chunk. Where that is one too many for the slice, the row begins the next one. */
+  /** Takes note of the last row's chunk. If the slice has too many chunks with it, the row begins the next slice. */
   #place(to: RowBuffer, chunk: number, offset: number): void {
     const lookedUp = to === this.#again
     const isNew = !lookedUp && !this.#chunks.has(chunk)
@@ -123,7 +123,7 @@ export class SegmentEncoder {
     this.#chunk = Number.NaN
   }
 
-  /** Of the slice that is being filled, where it is of a long time. */
+  /** The event times of the slice that is being filled, if it is of the past. */
   #times(): PartitionWrite['times'] {
     if (this.#chunks.size < MANY_CHUNKS) return undefined
     const { chunkMicros } = this.#options

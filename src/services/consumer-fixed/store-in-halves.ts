@@ -7,8 +7,8 @@ type RecordsFetch = FixedFetch & { kind: 'records' }
 /** What storing in halves does with a half, and with a record that is refused. */
 interface HalvesStore {
   /**
-   * Stores a half, or the whole. Raises EVENT_INVALID where the database refuses a row of it, STORE_WRITE_TOO_LARGE where it refuses so many at
-   * once; then nothing of it is stored.
+   * Stores a half, or the whole. Raises EVENT_INVALID where the database refuses a row, STORE_WRITE_TOO_LARGE where it refuses so many rows at
+   * once. Then nothing of the half is stored.
    */
   readonly store: (half: FixedFetch) => Promise<void>
   /** Keeps a record that the database refuses. */
@@ -21,8 +21,8 @@ export function isForHalves({ code }: TapelineError): boolean {
 }
 
 /**
- * Stores what was read of one partition although the database refuses a row of it: halves it until what is refused is a single
- * record. That one is set apart, and the rest is stored (R3). So does it with what is too much for one transaction. A table may be stricter than the shape of an event, by a
+ * Stores what was read of one partition although the database refuses a row: halves it until a half is a single refused record, sets that apart,
+ * and stores the rest (R3). It also halves what is too much for one transaction. A table may be stricter than the shape of an event, by a
  * constraint that its owner added.
  */
 export async function storeInHalves(fetch: FixedFetch, store: HalvesStore): Promise<void> {

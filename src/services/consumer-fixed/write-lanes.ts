@@ -12,16 +12,15 @@ import { isForHalves } from './store-in-halves.ts'
 /** How long one transaction may take before its outcome counts as unknown. */
 const WRITE_TIMEOUT_MS = 60_000
 
-/** A partition that was not written, since the database refuses a row that was to go with it, or so many rows at once. */
+/** A partition that was not written: the database refuses a row of the transaction, or so many rows at once. */
 interface Refused extends TopicPartition {
   readonly error: TapelineError
 }
 
 /**
- * Writes partitions over the lanes of the store, each lane by transactions of its own: what is acknowledged is not written again when
- * something else fails. A lane is one transaction, and several only where the rows lie in more chunks than one should touch. Gives the
- * partitions of which the database refuses a row, or so many at once; of these the first slices at most are written. Raises what a lane raised,
- * once all lanes have ended.
+ * Writes partitions over the lanes of the store, each lane by transactions of its own: when one lane fails, what another has written stays
+ * written. A lane is one transaction; it is several where the rows lie in more chunks than one should touch. Gives the partitions of which the
+ * database refuses a row, or so many rows at once: of these it has the first slices at most. Raises what a lane raised, once all lanes have ended.
  */
 export async function writeInLanes(
   store: Pick<Store, 'lanes' | 'write'>,
@@ -64,7 +63,7 @@ export async function writeInLanes(
           claims.doubt(partitions)
           throw failure
         }
-        // Nothing was written: what is fenced leaves the batch, the rest goes on under the claims it has.
+        // Nothing was written. What is fenced leaves the batch; the rest goes on under its claims.
         claims.yieldTo(lost)
         leave(lost)
         await writeOne(transaction)
@@ -74,7 +73,7 @@ export async function writeInLanes(
     try {
       for (const transaction of transactionsOf(lane)) await writeOne(transaction)
     } finally {
-      // Only now: until then what is read ahead follows the whole of a partition, not a slice of it.
+      // Only now: what is read ahead follows the whole write of a partition, not a slice of it.
       claims.advance([...advanced.values()])
     }
   }
@@ -112,7 +111,7 @@ function transactionsOf(lane: readonly PreparedWrite[]): Transaction[] {
   return transactions
 }
 
-/** Spreads partitions over lanes so that these have about as many rows each: the largest first, to the emptiest lane. */
+/** Spreads partitions over lanes of about equal rows: the largest first, each to the emptiest lane. */
 function spread(writes: readonly PreparedWrite[], count: number): PreparedWrite[][] {
   const lanes = Array.from({ length: count }, () => ({ rows: 0, writes: [] as PreparedWrite[] }))
   for (const write of writes.toSorted((a, b) => rowsOf(b) - rowsOf(a))) {
