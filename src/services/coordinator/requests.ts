@@ -213,11 +213,11 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     signal: AbortSignal,
   ): Promise<Pick<TopicRequest, 'topicName' | 'start'>> => {
     const stream = view.streamOf(spec)
-    const fresh = `${names.dynamic}${newId()}`
-    if (from === undefined) return { topicName: stream?.topic ?? fresh }
+    const fresh = (): string => `${names.dynamic}${newId()}`
+    if (from === undefined) return { topicName: stream?.topic ?? fresh() }
     const start = await startsOf(coordinator, spec.channel, from, signal)
     const isShared = stream !== undefined && (await reachesBack(coordinator, stream, start, signal))
-    return { topicName: isShared ? stream.topic : fresh, start }
+    return { topicName: isShared ? stream.topic : fresh(), start }
   }
 
   /** Ends the leases that applications gave up, and answers these. Ends the leases that nobody has read for their time to live. */
