@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { emptyMemory } from '../../../src/domain/reader-rules.ts'
+import { TapelineError } from '../../../src/errors.ts'
+import type { StreamBatch } from '../../../src/ports/pipeline.ts'
+import type { Lease } from '../../../src/ports/streams.ts'
+import type { AppMessage } from '../../../src/ports/transport.ts'
+import {
+  type ConsumerDynamicServices,
+  createApplication,
+} from '../../../src/services/consumer-dynamic/application.ts'
+import { Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
+import type { TopicFeed, TopicHub, TopicListener } from '../../../src/services/consumer-dynamic/topic-hub.ts'
+import { quietLog, quietMeter } from '../../quiet.ts'
+import { MemoryBroker } from '../../world/memory-broker.ts'
+
+const NEVER = new AbortController().signal
+const TOPIC = 'app.s'
+
+/** An application over a hub and a machine that the test plays. */
+function setUp() {
+  const told: string[] = []
+  let listener: TopicListener | undefined
+  let feed: TopicFeed | undefined
+  let failures: readonly TapelineError[] = []
+  let services: ConsumerDynamicServices | undefined
+  const hub: TopicHub = {
+    follow(topic, _id, given) {
+      told.push(`follow ${topic}`)
+      listener = given
+    },
+    feed: () => feed,
+    opened: async () => assert.fail('nobody waits for it'),
+    settled: async () => failures,
+    leave: (topic) => void told.push(`leave ${topic}`),
+    async close() {},
+  }
+  const application = createApplication('a', {
+    ...{ broker: new MemoryBroker(Date.now), hub, nowMicros: () => 0, log: quietLog, meter: quietMeter },
+    spawn(_app, given) {
+      services = given
+      return {
+        send: ({ type, topic }) => void told.push(`${type} ${topic}`),
+        stop: () => void told.push('stop'),
+      }
+    },
+  })
+  assert.ok(services)
+  return {
+    ...{ application, services, told },
+    /** The topic is read from this offset on. */
+    open(nextOffset: number) {
+      feed = {
+        topic: TOPIC,
+        topicId: 'T',
+        nextOffset,
+        memory: emptyMemory(),
+        rewinds: 0,
+        rewoundTo: 0,
+        isReplaced: false,
+      }
+      listener?.begin(feed)
+    },
+    fail(code: 'TOPIC_MISSING') {
+      failures = [new TapelineError(code, 'the broker does not show it')]
+    },
+    take: (batch: StreamBatch) => listener?.take(batch),
+  }
+}
+
+function batch(from: number, next: number, reset: string | null = null): StreamBatch {
+  const events = Array.from({ length: next - from }, (_, i) => ({
+    ...{ offset: from + i, value: Buffer.from(`{"n":${from + i}}`) },
+  }))
+  return { topic: TOPIC, topicId: 'T', from, next, after: emptyMemory(), events, reset }
+}
+
+/** A socket's subscription of a stream, with what it got. */
+function subscriptionOf(socket: string, stream = 's') {
+  const got: string[] = []
+  const lease: Lease = {
+    ...{ id: stream, app: 'a', spec: { channel: 'trade', symbols: ['*'], exchanges: [] }, ttlMs: 0 },
+    ...{ topic: TOPIC, topicId: 'T', opensTopic: true, createdAt: 0, standing: false },
+  }
+  const endpoint = {
+    ...{ id: socket, pendingBytes: 0, closed: false },
+    send: ({ op }: AppMessage) => void got.push(op),
+    sendEncoded: (bytes: Uint8Array) => {
+      const { events } = JSON.parse(Buffer.from(bytes).toString()) as { events: { n: number }[] }
+      got.push(events.map(({ n }) => n).join())
+    },
+    async drained() {},
+  }
+  return { got, subscription: new Subscription(endpoint, lease, undefined) }
+}
+
+/** One cycle of the machine. */
+async function deliver({ services }: ReturnType<typeof setUp>) {
+  const message = await services.receiveMessage([TOPIC], NEVER)
+  await services.processMessage(message)
+  return services.interactWithApp(message)
+}
+
+test('a topic is read from its first subscription on and left with the last', () => {
+  const { application, told } = setUp()
+  const [one, two] = [subscriptionOf('1'), subscriptionOf('2')]
+  application.add(one.subscription)
+  application.add(two.subscription)
+  assert.deepEqual([...application.subscriptions()], [one.subscription, two.subscription])
+  application.remove(one.subscription)
+  assert.equal(one.subscription.ended.aborted, true)
+  application.remove(two.subscription)
+  assert.deepEqual(told, [
+    `follow ${TOPIC}`,
+    `SUBSCRIBE_TO_TOPIC ${TOPIC}`,
+    `leave ${TOPIC}`,
+    `UNSUBSCRIBE_FROM_TOPIC ${TOPIC}`,
+  ])
+})
+
+test('what arrives goes to all subscriptions of the topic, in one cycle, and is done then', async () => {
+  const world = setUp()
+  const [one, two, again] = [subscriptionOf('1'), subscriptionOf('2'), subscriptionOf('2', 'again')]
+  world.application.add(one.subscription)
+  world.application.add(two.subscription)
+  world.application.add(again.subscription)
+  world.open(5)
+  world.take(batch(5, 7))
+  world.take(batch(7, 8))
+  assert.deepEqual(await deliver(world), { endpoints: 2, events: 9 })
+  for (const { got } of [one, two, again]) assert.deepEqual(got, ['subscribed', '5,6', '7'])
+  world.take(batch(8, 9))
+  assert.deepEqual(await deliver(world), { endpoints: 2, events: 3 })
+})
+
+test('a socket that joins a topic that is read begins with what comes next', async () => {
+  const world = setUp()
+  const [one, two] = [subscriptionOf('1'), subscriptionOf('2')]
+  world.application.add(one.subscription)
+  world.open(5)
+  world.application.add(two.subscription)
+  world.take(batch(5, 6))
+  await deliver(world)
+  assert.deepEqual(two.got, ['subscribed', '5'])
+})
+
+test('subscribing ends with the first topic that is read, and fails where none can be', async () => {
+  const world = setUp()
+  await world.services.subscribeTopics([TOPIC], NEVER)
+  const { subscription } = subscriptionOf('1')
+  world.application.add(subscription)
+  world.fail('TOPIC_MISSING')
+  await assert.rejects(world.services.subscribeTopics([TOPIC], NEVER), { code: 'TOPIC_MISSING' })
+  world.open(0)
+  await world.services.subscribeTopics([TOPIC], NEVER)
+})
+
+test('its end ends every subscription, leaves the topics and stops the machine', () => {
+  const { application, told } = setUp()
+  const { subscription } = subscriptionOf('1')
+  application.add(subscription)
+  application.stop()
+  assert.equal(subscription.ended.aborted, true)
+  assert.deepEqual(told.slice(-2), [`leave ${TOPIC}`, 'stop'])
+})
