@@ -1,4 +1,4 @@
-import { PartitionGroup, PartitionGroupMember } from '../../src/adapters/broker/embedded/partition-group.ts'
+import { PartitionGroup } from '../../src/adapters/broker/embedded/partition-group.ts'
 import { TapelineError } from '../../src/errors.ts'
 import type {
   Broker,
@@ -145,13 +145,12 @@ export class MemoryBroker implements Broker {
   ): Promise<GroupMember> {
     this.#admit(signal)
     const partitions = new Map(topics.map((topic) => [topic, this.#topic(topic).spec.partitions]))
-    const group = this.#groups.get(name) ?? new PartitionGroup()
+    const group = this.#groups.get(name) ?? new PartitionGroup(() => {})
     this.#groups.set(name, group)
-    const member = new PartitionGroupMember(partitions, onAssignment, () => {})
-    group.join(member)
+    const leave = group.join(partitions, onAssignment)
     return {
       commit: async (_positions, commitSignal) => this.#admit(commitSignal),
-      leave: async () => group.leave(member),
+      leave: async () => leave(),
     }
   }
 

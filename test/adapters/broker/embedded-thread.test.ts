@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { type Channel, openWorkerChannel } from '../../../src/adapters/broker/embedded/channel.ts'
+import { type LogChannel, openWorkerChannel } from '../../../src/adapters/broker/embedded/channel.ts'
 import { EmbeddedBroker } from '../../../src/adapters/broker/embedded/embedded-broker.ts'
 import {
   deadline,
@@ -19,8 +19,8 @@ import { temporaryFolder } from './temporary-folder.ts'
 /** A log in a folder whose thread can be ended, as by an error that nobody expected. */
 async function openMortal(t: TestContext) {
   const path = join(await temporaryFolder(t), 'broker.db')
-  let current: Channel | undefined
-  const open = async (): Promise<Channel> => {
+  let current: LogChannel | undefined
+  const open = async (): Promise<LogChannel> => {
     current = await openWorkerChannel({ path, durability: 'process' })
     return current
   }

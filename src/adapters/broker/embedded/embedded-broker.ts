@@ -1,3 +1,4 @@
+import { ThreadClient } from '../../../async/thread-client.ts'
 import { startInterval, type Timer } from '../../../async/timers.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type {
@@ -14,13 +15,13 @@ import type {
   TransactionalWriter,
 } from '../../../ports/broker.ts'
 import type { Log } from '../../../ports/log.ts'
+import { abortReason } from '../abort-reason.ts'
 import { SendWindow } from '../send-window.ts'
 import { ByteWriter } from './bytes.ts'
-import type { Channel } from './channel.ts'
+import type { LogChannel } from './channel.ts'
 import { EmbeddedReader } from './embedded-reader.ts'
-import { LogClient } from './log-client.ts'
-import { PartitionGroup, PartitionGroupMember } from './partition-group.ts'
-import type { EncodedEntry } from './protocol.ts'
+import { PartitionGroup } from './partition-group.ts'
+import type { EncodedEntry, Operations } from './protocol.ts'
 import { encodeBatches } from './record-batch.ts'
 
 const MAX_RECORD_BYTES = 1024 * 1024
@@ -30,9 +31,9 @@ const RECORD_OVERHEAD_BYTES = 24
 const LATELY_MS = 250
 
 export interface EmbeddedBrokerOptions {
-  readonly channel: Channel
+  readonly channel: LogChannel
   /** Opens the log again when its thread has ended; without it the broker is gone then. */
-  readonly reopen?: () => Promise<Channel>
+  readonly reopen?: () => Promise<LogChannel>
   /** The clock that publication times and retention go by, in milliseconds. */
   readonly now: () => number
   readonly cleanEveryMs: number | undefined
@@ -43,7 +44,7 @@ export interface EmbeddedBrokerOptions {
 
 /** The caller's side of the embedded broker: encodes, decodes, and asks the log. */
 export class EmbeddedBroker implements Broker {
-  readonly #client: LogClient
+  readonly #client: ThreadClient<Operations>
   readonly #now: () => number
   readonly #log: Pick<Log, 'error'>
   readonly #onClosed: () => void
@@ -56,7 +57,15 @@ export class EmbeddedBroker implements Broker {
   #closed: Promise<void> | undefined
 
   constructor({ channel, reopen, now, cleanEveryMs, log, onClosed }: EmbeddedBrokerOptions) {
-    this.#client = new LogClient(channel, reopen, log)
+    this.#client = new ThreadClient<Operations>({
+      channel,
+      reopen: reopen && (() => reopened(reopen, log)),
+      unavailable,
+      closed: 'The broker is closed.',
+      isGivenUp: (op) => op === 'poll',
+      reasonOf: abortReason,
+      onEnd: (error) => log.error({ err: error }, 'the thread of the log has ended; it is opened again'),
+    })
     this.#now = now
     this.#log = log
     this.#onClosed = onClosed
@@ -133,18 +142,22 @@ export class EmbeddedBroker implements Broker {
   ): Promise<GroupMember> {
     const described = await this.describeTopics(topics, signal)
     const partitions = new Map(described.map((topic) => [topic.name, topic.partitions]))
-    const group = this.#groups.get(name) ?? new PartitionGroup()
+    const group =
+      this.#groups.get(name) ??
+      new PartitionGroup((error) =>
+        this.#log.error(
+          { err: error, group: name },
+          'a member of a group failed to take its partitions over',
+        ),
+      )
     this.#groups.set(name, group)
-    const member = new PartitionGroupMember(partitions, onAssignment, (error) =>
-      this.#log.error({ err: error, group: name }, 'a member of a group failed to take its partitions over'),
-    )
-    group.join(member)
+    const leave = group.join(partitions, onAssignment)
     return {
       commit: async (positions: readonly ReadPosition[], commitSignal: AbortSignal) => {
         const request = { group: name, positions, timestamp: this.#now() }
         await this.#client.call('commitPositions', request, { signal: commitSignal })
       },
-      leave: async () => group.leave(member),
+      leave: async () => leave(),
     }
   }
 
@@ -200,6 +213,19 @@ export class EmbeddedBroker implements Broker {
       if (error.code !== 'SHUTTING_DOWN') this.#log.error({ err: error }, 'the log could not be cleaned')
     }
   }
+}
+
+async function reopened(open: () => Promise<LogChannel>, log: Pick<Log, 'error'>): Promise<LogChannel> {
+  try {
+    return await open()
+  } catch (error) {
+    log.error({ err: error }, 'the log whose thread has ended does not open again yet')
+    throw unavailable(error)
+  }
+}
+
+function unavailable(cause: unknown): TapelineError {
+  return new TapelineError('BROKER_UNAVAILABLE', 'The thread of the embedded broker has ended.', { cause })
 }
 
 /** About how many bytes the entries take. Raises RECORD_TOO_LARGE. */

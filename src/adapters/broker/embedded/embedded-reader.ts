@@ -1,4 +1,5 @@
 import { untilAborted, untilDone } from '../../../async/abort.ts'
+import type { ThreadClient } from '../../../async/thread-client.ts'
 import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type {
@@ -11,8 +12,7 @@ import type {
 } from '../../../ports/broker.ts'
 import type { Log } from '../../../ports/log.ts'
 import { abortReason } from '../abort-reason.ts'
-import type { LogClient } from './log-client.ts'
-import type { EncodedFetch } from './protocol.ts'
+import type { EncodedFetch, Operations } from './protocol.ts'
 import { decodeBatch } from './record-batch.ts'
 
 /**
@@ -20,7 +20,7 @@ import { decodeBatch } from './record-batch.ts'
  * thread of the log has ended, it begins again where the last answer left off.
  */
 export class EmbeddedReader implements Reader {
-  readonly #client: LogClient
+  readonly #client: ThreadClient<Operations>
   readonly #session: number
   readonly #log: Pick<Log, 'error'>
   /** Where the reader stands after the answers that have come, by `topic:partition`. */
@@ -32,7 +32,7 @@ export class EmbeddedReader implements Reader {
   #gone: string[] = []
   #closing: Promise<void> | undefined
 
-  constructor(client: LogClient, session: number, log: Pick<Log, 'error'>) {
+  constructor(client: ThreadClient<Operations>, session: number, log: Pick<Log, 'error'>) {
     this.#client = client
     this.#session = session
     this.#log = log
@@ -61,7 +61,7 @@ export class EmbeddedReader implements Reader {
     const { fetches, data } = await this.#client.call(
       'poll',
       { session: this.#session, maxRecords, waitMs },
-      { signal, onAborted: (poll) => this.#client.cancelPoll(this.#session, poll) },
+      { signal, onAborted: (poll) => this.#client.tell('cancelPoll', { session: this.#session, poll }) },
     )
     const decoded = fetches.flatMap((fetch) => decodeFetch(fetch, data))
     for (const fetch of decoded) this.#follow(fetch)

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { type Reply, type Request, sentError } from '../../../async/thread.ts'
 import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import { BatchAppender } from './batch-appender.ts'
@@ -6,7 +7,7 @@ import { BatchStore } from './batch-store.ts'
 import { type LogFile, openDatabase } from './database.ts'
 import { FetchSession, type PollReplies } from './fetch-session.ts'
 import { LogCleaner } from './log-cleaner.ts'
-import type { Operation, Operations, Reply, Request, RequestOf } from './protocol.ts'
+import type { Operation, Operations, RequestOf } from './protocol.ts'
 import { sqliteCode } from './sqlite-errors.ts'
 import { TopicCatalog } from './topic-catalog.ts'
 
@@ -42,7 +43,8 @@ export class LogServer {
     this.#cleaner = new LogCleaner(this.#database, this.#catalog)
   }
 
-  receive(request: Request): void {
+  receive({ id, op, args }: Request<Operations>): void {
+    const request = { id, op, ...args } as RequestOf<Operation>
     switch (request.op) {
       case 'append':
       case 'commitPositions':
@@ -64,7 +66,7 @@ export class LogServer {
 
   /** Each request sees what was asked for before it. */
   #handle(
-    request: RequestOf<Exclude<Operation, 'append' | 'commitPositions' | 'poll' | 'clean'>>,
+    request: RequestOf<Exclude<Operation, 'append' | 'commitPositions' | 'poll' | 'cancelPoll' | 'clean'>>,
   ): Operations[Operation]['reply'] {
     this.#flush()
     switch (request.op) {
@@ -183,7 +185,6 @@ export class LogServer {
   }
 
   #fail(id: number, thrown: unknown): void {
-    const { code, message, partitions } = toTapelineError(thrown, sqliteCode(thrown) ?? 'INTERNAL')
-    this.#send({ id, error: { code, message, partitions } }, [])
+    this.#send({ id, error: sentError(toTapelineError(thrown, sqliteCode(thrown) ?? 'INTERNAL')) }, [])
   }
 }

@@ -1,4 +1,3 @@
-import type { ErrorCode, TapelineError } from '../../../errors.ts'
 import type { ReadPosition, TopicDescription, TopicIdentity, TopicSpec } from '../../../ports/broker.ts'
 import type { EncodedBatch } from './record-batch.ts'
 
@@ -42,57 +41,43 @@ export type EncodedFetch =
 
 /** What can be asked of the log, and what it answers. Times are in milliseconds. */
 export interface Operations {
-  createTopics: { request: { specs: readonly TopicSpec[] }; reply: TopicDescription[] }
-  deleteTopics: { request: { topics: readonly TopicIdentity[] }; reply: null }
-  listTopics: { request: { prefix: string }; reply: TopicDescription[] }
-  describeTopics: { request: { names: readonly string[] }; reply: TopicDescription[] }
-  offsetAt: { request: { topic: string; partition: number; timestamp: number }; reply: number }
+  createTopics: { args: { specs: readonly TopicSpec[] }; reply: TopicDescription[] }
+  deleteTopics: { args: { topics: readonly TopicIdentity[] }; reply: null }
+  listTopics: { args: { prefix: string }; reply: TopicDescription[] }
+  describeTopics: { args: { names: readonly string[] }; reply: TopicDescription[] }
+  offsetAt: { args: { topic: string; partition: number; timestamp: number }; reply: number }
   /** The reply is the base offset of each entry. */
   append: {
-    request: { timestamp: number; entries: readonly EncodedEntry[]; data: ArrayBuffer }
+    args: { timestamp: number; entries: readonly EncodedEntry[]; data: ArrayBuffer }
     reply: number[]
   }
-  openSession: { request: { session: number }; reply: null }
-  assign: { request: { session: number; positions: readonly ReadPosition[] }; reply: null }
+  openSession: { args: { session: number }; reply: null }
+  assign: { args: { session: number; positions: readonly ReadPosition[] }; reply: null }
   unassign: {
-    request: { session: number; partitions: readonly { topic: string; partition: number }[] }
+    args: { session: number; partitions: readonly { topic: string; partition: number }[] }
     reply: null
   }
   poll: {
-    request: { session: number; maxRecords: number; waitMs: number }
+    args: { session: number; maxRecords: number; waitMs: number }
     reply: { fetches: EncodedFetch[]; data: ArrayBuffer }
   }
-  closeSession: { request: { session: number }; reply: null }
+  closeSession: { args: { session: number }; reply: null }
   commitPositions: {
-    request: { group: string; positions: readonly ReadPosition[]; timestamp: number }
+    args: { group: string; positions: readonly ReadPosition[]; timestamp: number }
     reply: null
   }
   /** Retention, compaction, and giving space back; answered when it is done. */
-  clean: { request: { now: number }; reply: null }
-  close: { request: object; reply: null }
+  clean: { args: { now: number }; reply: null }
+  /** The caller does not wait for this poll any more: what it was given counts as not read. It is not answered. */
+  cancelPoll: { args: { session: number; poll: number }; reply: null }
+  close: { args: undefined; reply: null }
 }
 
 export type Operation = keyof Operations
 
+/** A request as the log sees it. */
 export type RequestOf<O extends Operation> = {
-  [K in O]: { readonly id: number; readonly op: K } & Operations[K]['request']
+  [K in O]: { readonly id: number; readonly op: K } & (Operations[K]['args'] extends undefined
+    ? object
+    : Operations[K]['args'])
 }[O]
-
-/** The caller does not wait for this poll any more: what it was given counts as not read. */
-interface CancelPoll {
-  readonly op: 'cancelPoll'
-  readonly session: number
-  readonly poll: number
-}
-
-export type Request = RequestOf<Operation> | CancelPoll
-
-interface EncodedError {
-  readonly code: ErrorCode
-  readonly message: string
-  readonly partitions?: TapelineError['partitions']
-}
-
-export type Reply =
-  | { readonly id: number; readonly value: Operations[Operation]['reply'] }
-  | { readonly id: number; readonly error: EncodedError }

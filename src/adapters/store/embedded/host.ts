@@ -1,17 +1,16 @@
 import { onAbort } from '../../../async/abort.ts'
+import { type Channel, openThread, type Request } from '../../../async/thread.ts'
+import { ThreadClient } from '../../../async/thread-client.ts'
 import { pause, startInterval, startTimer, type Timer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
 import type { StoreJob } from '../../../ports/store.ts'
 import { LoadMeter } from './load-meter.ts'
 import { MemoryWatch } from './memory-watch.ts'
-import type { MaintenanceRequest, OperationName, Operations, WorkerSettings } from './protocol.ts'
-import { openThread, type Thread, unavailable } from './thread.ts'
+import type { MaintenanceRequest, OperationName, Operations, Program, WorkerSettings } from './protocol.ts'
 
 /** Calls that may wait; one more is refused with STORE_UNAVAILABLE. */
 const MAX_WAITING = 256
-/** How often the database may be opened again. */
-const REOPEN_MS = 1000
 const TICK_MS = 1000
 const CLOSE_MS = 5000
 /** No call of ours takes this long; one that does will not end. */
@@ -28,7 +27,7 @@ export interface CallOptions {
 
 interface Call {
   readonly operation: OperationName
-  readonly serve: (thread: Thread) => Promise<void>
+  readonly serve: () => Promise<void>
   readonly reject: (error: unknown) => void
 }
 
@@ -45,27 +44,31 @@ export class StoreHost {
   /** What each task of maintenance came to the last time. */
   readonly #jobs = new Map<string, string | undefined>()
   readonly #stop = new AbortController()
+  readonly #client: ThreadClient<Operations>
   #settings: WorkerSettings
-  #thread: Thread
-  /** Why the thread has ended, or does not open, where it is for want of room. */
-  #full: TapelineError | undefined
-  #reopenedAt = Number.NEGATIVE_INFINITY
   #serving: Promise<void> | undefined
   #maintaining = false
   #isTooLarge = false
   #closing: Promise<void> | undefined
 
-  private constructor(settings: WorkerSettings, log: Log, thread: Thread) {
+  private constructor(settings: WorkerSettings, log: Log, channel: Channel<Request<Operations>>) {
     this.#log = log
-    this.#thread = thread
-    this.#settings = { ...settings, program: thread.program }
+    this.#settings = settings
+    this.#client = new ThreadClient<Operations>({
+      channel,
+      reopen: async () => (await open(this.#settings)).channel,
+      unavailable: (cause) =>
+        fullIn(cause) ?? unavailable(`The embedded database has ended${reasonIn(cause)}.`, cause),
+      closed: 'The store is closed.',
+    })
     this.#ticks = startInterval(() => this.#maintain(), TICK_MS)
     this.#ticks.unref()
   }
 
   /** Starts the thread. Raises DATA_FOLDER_UNUSABLE, STORE_UNAVAILABLE. */
   static async open(settings: WorkerSettings, log: Log): Promise<StoreHost> {
-    return new StoreHost(settings, log, await openThread(settings))
+    const { channel, opened: program } = await open(settings)
+    return new StoreHost({ ...settings, program }, log, channel)
   }
 
   /** Runs an operation when those before it are done. Raises STORE_UNAVAILABLE, TIMEOUT, and what the operation raises. */
@@ -73,7 +76,7 @@ export class StoreHost {
     operation: K,
     args: Operations[K]['args'],
     options: CallOptions,
-  ): Promise<Operations[K]['result']> {
+  ): Promise<Operations[K]['reply']> {
     if (this.#closing !== undefined)
       return Promise.reject(new TapelineError('SHUTTING_DOWN', 'The store is closed.'))
     return this.#enqueue(operation, args, options)
@@ -94,7 +97,7 @@ export class StoreHost {
     operation: K,
     args: Operations[K]['args'],
     options: CallOptions,
-  ): Promise<Operations[K]['result']> {
+  ): Promise<Operations[K]['reply']> {
     const { signal, transfer = [] } = options
     if (signal?.aborted) return Promise.reject(signal.reason)
     if (this.#waiting.length >= MAX_WAITING) {
@@ -107,14 +110,12 @@ export class StoreHost {
           off()
           reject(error)
         },
-        serve: async (thread) => {
+        serve: async () => {
           try {
-            const result = await this.#guarded(thread, thread.ask(operation, args, transfer), options)
+            const reply = await this.#guarded(this.#client.call(operation, args, { transfer }), options)
             if (operation === 'migrate') this.#settings = { ...this.#settings, maintained: true }
-            // The thread answers an operation with its own kind of result (`worker.ts`).
-            resolve(result as Operations[K]['result'])
+            resolve(reply)
           } catch (error) {
-            if (thread.ended) this.#full = fullIn(error)
             reject(error)
           } finally {
             off()
@@ -142,59 +143,44 @@ export class StoreHost {
         break
       }
       const began = performance.now()
-      await call.serve(this.#thread)
+      await call.serve()
       if (call.operation !== 'maintain') this.#load.add(performance.now() - began)
     }
     this.#serving = undefined
   }
 
   async #reopen(): Promise<void> {
-    if (!this.#thread.ended) return
-    if (performance.now() - this.#reopenedAt < REOPEN_MS)
-      throw this.#full ?? unavailable('The embedded database has ended.')
-    this.#log.warn({}, 'the embedded database has ended; opening it again')
-    await this.#openThread()
+    if (this.#client.isAlive) return
+    const { lives } = this.#client
+    await this.#client.revive()
+    if (this.#client.lives === lives) return
+    this.#log.warn({}, 'the embedded database had ended; it was opened again')
     this.#memory.reopened()
-  }
-
-  async #openThread(): Promise<void> {
-    try {
-      this.#thread = await openThread(this.#settings)
-      this.#full = undefined
-    } catch (error) {
-      this.#full = fullIn(error)
-      throw error
-    } finally {
-      // From the end of the attempt on: on a busy machine one takes longer than the pause.
-      this.#reopenedAt = performance.now()
-    }
   }
 
   /** Closes the database and opens it again, between two calls, since nothing else gives its memory back. */
   async #renew(): Promise<void> {
     this.#isTooLarge = false
     this.#memory.renewed()
-    if (this.#thread.ended || this.#closing !== undefined) return
+    if (!this.#client.isAlive || this.#closing !== undefined) return
     const began = performance.now()
     try {
-      const options = { signal: undefined, timeoutMs: CLOSE_MS }
-      await this.#guarded(this.#thread, this.#thread.ask('close', undefined, []), options)
+      await this.#guarded(this.#client.call('close', undefined), { signal: undefined, timeoutMs: CLOSE_MS })
     } catch (error) {
       this.#log.warn({ err: error }, 'the embedded database did not close in order')
     }
-    await this.#thread.terminate()
-    await this.#openThread()
+    await this.#client.restart()
     const tookMs = Math.round(performance.now() - began)
     this.#log.info({ tookMs }, 'the embedded database was opened anew, which gives its memory back')
   }
 
   /** An answer with a deadline, at which the thread is ended. */
-  async #guarded(thread: Thread, answer: Promise<unknown>, options: CallOptions): Promise<unknown> {
+  async #guarded<T>(answer: Promise<T>, options: CallOptions): Promise<T> {
     const { timeoutMs = CALL_MS, timedOut } = options
     let expired = false
     const timer = startTimer(() => {
       expired = true
-      void thread.terminate()
+      void this.#client.terminate()
     }, timeoutMs)
     try {
       return await answer
@@ -208,7 +194,7 @@ export class StoreHost {
 
   #maintain(): void {
     const load = this.#load.tick()
-    if (this.#maintaining || this.#thread.ended) return
+    if (this.#maintaining || !this.#client.isAlive) return
     this.#maintaining = true
     void this.#takeSteps(load).finally(() => {
       this.#maintaining = false
@@ -223,7 +209,7 @@ export class StoreHost {
       let { task, tookMs } = first
       while (task !== undefined && this.#load.level === 'idle') {
         await pause(tookMs, this.#stop.signal)
-        if (this.#closing !== undefined || this.#thread.ended) return
+        if (this.#closing !== undefined || !this.#client.isAlive) return
         ;({ task, tookMs } = await this.#step('idle'))
       }
     } catch (error) {
@@ -250,18 +236,35 @@ export class StoreHost {
     const timer = startTimer(() => {
       late = true
       this.#log.warn({}, `the store did not close within ${CLOSE_MS} ms and was ended`)
-      void this.#thread.terminate()
+      void this.#client.terminate()
     }, CLOSE_MS)
     try {
       await this.#serving
-      if (!this.#thread.ended) await this.#thread.ask('close', undefined, [])
+      await this.#client.close()
     } catch (error) {
       if (!late) throw error
     } finally {
       timer.stop()
-      await this.#thread.terminate()
     }
   }
+}
+
+/** Starts a thread, which says the program that it compiled. */
+async function open(settings: WorkerSettings) {
+  try {
+    return await openThread<Request<Operations>, Program>(import.meta.url, 'tapeline-store', settings)
+  } catch (error) {
+    if (error instanceof TapelineError) throw error
+    throw unavailable(`The embedded database does not open${reasonIn(error)}.`, error)
+  }
+}
+
+function unavailable(message: string, cause?: unknown): TapelineError {
+  return new TapelineError('STORE_UNAVAILABLE', message, { cause })
+}
+
+function reasonIn(cause: unknown): string {
+  return cause instanceof Error ? `: ${cause.message}` : ''
 }
 
 function fullIn(error: unknown): TapelineError | undefined {

@@ -1,5 +1,4 @@
 import type { StoredRow } from '../../../domain/stored-rows.ts'
-import { type ErrorCode, TapelineError } from '../../../errors.ts'
 import type {
   CandleQuery,
   Claim,
@@ -27,18 +26,18 @@ export interface WorkerSettings {
 
 /** What the worker can be asked, with what travels each way. */
 export interface Operations {
-  migrate: { readonly args: undefined; readonly result: MigrationReport }
-  claim: { readonly args: readonly ClaimTarget[]; readonly result: readonly Claim[] }
-  write: { readonly args: WritePlan; readonly result: undefined }
-  trades: { readonly args: RowQuery; readonly result: readonly StoredRow<'trade'>[] }
-  quotes: { readonly args: RowQuery; readonly result: readonly StoredRow<'quote'>[] }
-  candles: { readonly args: CandleQuery; readonly result: readonly StoredRow<'candle'>[] }
-  query: { readonly args: ReadOnlyQuery; readonly result: SqlResult }
+  migrate: { readonly args: undefined; readonly reply: MigrationReport }
+  claim: { readonly args: readonly ClaimTarget[]; readonly reply: readonly Claim[] }
+  write: { readonly args: WritePlan; readonly reply: undefined }
+  trades: { readonly args: RowQuery; readonly reply: readonly StoredRow<'trade'>[] }
+  quotes: { readonly args: RowQuery; readonly reply: readonly StoredRow<'quote'>[] }
+  candles: { readonly args: CandleQuery; readonly reply: readonly StoredRow<'candle'>[] }
+  query: { readonly args: ReadOnlyQuery; readonly reply: SqlResult }
   maintain: {
     readonly args: MaintenanceRequest
-    readonly result: MaintenanceReport & { readonly memoryBytes: number }
+    readonly reply: MaintenanceReport & { readonly memoryBytes: number }
   }
-  close: { readonly args: undefined; readonly result: undefined }
+  close: { readonly args: undefined; readonly reply: undefined }
 }
 
 export type OperationName = keyof Operations
@@ -55,32 +54,4 @@ export interface MaintenanceReport {
   readonly failed?: true
   readonly did: string | undefined
   readonly problem: string | undefined
-}
-
-export type Request<K extends OperationName = OperationName> = {
-  [Name in K]: { readonly id: number; readonly operation: Name; readonly args: Operations[Name]['args'] }
-}[K]
-
-/** An error as it crosses the thread: its class does not survive. */
-export interface ErrorMessage {
-  readonly code: ErrorCode
-  readonly message: string
-  readonly remedy: string
-  readonly partitions: TapelineError['partitions']
-}
-
-export type Reply =
-  | { readonly kind: 'opened'; readonly program: Program }
-  | { readonly kind: 'unopened'; readonly error: ErrorMessage }
-  | { readonly kind: 'done'; readonly id: number; readonly result: unknown }
-  | { readonly kind: 'failed'; readonly id: number; readonly error: ErrorMessage }
-  /** The database has ended: the worker is of no more use. */
-  | { readonly kind: 'ended'; readonly id: number; readonly error: ErrorMessage }
-
-export function errorMessage({ code, message, remedy, partitions }: TapelineError): ErrorMessage {
-  return { code, message, remedy, partitions }
-}
-
-export function errorOf({ code, message, remedy, partitions }: ErrorMessage): TapelineError {
-  return new TapelineError(code, message, { remedy, partitions })
 }

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { type Reply, type Request, sentError } from '../../../async/thread.ts'
 import { toTapelineError } from '../../../errors.ts'
 import { candles, quotes, trades } from '../market-queries.ts'
 import { migrate } from '../migrate.ts'
@@ -10,14 +11,7 @@ import { fullOr } from './disk.ts'
 import { compileProgram, type Engine, openEngine } from './engine.ts'
 import { prepareFolder } from './folder.ts'
 import { Maintenance } from './maintenance.ts'
-import {
-  errorMessage,
-  type OperationName,
-  type Operations,
-  type Reply,
-  type Request,
-  type WorkerSettings,
-} from './protocol.ts'
+import type { OperationName, Operations, WorkerSettings } from './protocol.ts'
 import { longerChunks } from './sparse-chunks.ts'
 
 /**
@@ -29,7 +23,7 @@ const port = parentPort
 const settings: WorkerSettings = workerData
 
 type Handlers = {
-  [K in OperationName]: (args: Operations[K]['args']) => Promise<Operations[K]['result']>
+  [K in OperationName]: (args: Operations[K]['args']) => Promise<Operations[K]['reply']>
 }
 
 function handlersOf(engine: Engine): Handlers {
@@ -63,24 +57,24 @@ function handlersOf(engine: Engine): Handlers {
 
 function handle<K extends OperationName>(
   handlers: Handlers,
-  request: Request<K>,
-): Promise<Operations[K]['result']> {
-  return handlers[request.operation](request.args)
+  request: Request<Operations, K>,
+): Promise<Operations[K]['reply']> {
+  return handlers[request.op](request.args)
 }
 
 function send(reply: Reply): void {
   port.postMessage(reply)
 }
 
-async function answer(engine: Engine, handlers: Handlers, request: Request): Promise<void> {
+async function answer(engine: Engine, handlers: Handlers, request: Request<Operations>): Promise<void> {
   const { id } = request
   try {
-    send({ kind: 'done', id, result: await handle(handlers, request) })
+    send({ id, value: await handle(handlers, request) })
   } catch (error) {
     const ended = error instanceof SessionLostError || engine.lost
     const coded = toTapelineError(error, ended ? 'STORE_UNAVAILABLE' : 'INTERNAL')
     const told = ended ? await fullOr(settings.folder, coded) : coded
-    send({ kind: ended ? 'ended' : 'failed', id, error: errorMessage(told) })
+    send({ id, error: sentError(told), ended })
   }
 }
 
@@ -90,9 +84,9 @@ try {
   const engine = await openEngine(program, directory, isNew)
   if (isNew) await complete()
   const handlers = handlersOf(engine)
-  port.on('message', (request: Request) => void answer(engine, handlers, request))
-  send({ kind: 'opened', program })
+  port.on('message', (request: Request<Operations>) => void answer(engine, handlers, request))
+  send({ id: 0, value: program })
 } catch (error) {
   const coded = toTapelineError(error, 'STORE_UNAVAILABLE')
-  send({ kind: 'unopened', error: errorMessage(await fullOr(settings.folder, coded)) })
+  send({ id: 0, error: sentError(await fullOr(settings.folder, coded)) })
 }
