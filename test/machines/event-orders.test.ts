@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import { GRAPHS, type MachineName } from '../../src/diagram/graph.ts'
 import { TapelineError } from '../../src/errors.ts'
+import { EFFORT } from '../effort.ts'
 import { walk } from './steps.ts'
 import { ConsumerDynamicWorld } from './worlds/consumer-dynamic.ts'
 import { ConsumerFixedWorld } from './worlds/consumer-fixed.ts'
@@ -34,7 +35,7 @@ const happenings = fc.array(
   { maxLength: 60 },
 )
 
-const RUNS = 300
+const RUNS = 120 * EFFORT
 /** A machine that has done none of what waits after so many steps of a world in order is stuck. */
 const STEPS_TO_RECOVER = 300
 

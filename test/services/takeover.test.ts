@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { EFFORT } from '../effort.ts'
 import { runTakeovers } from './takeover-run.ts'
 
-const RUNS = Number(process.env['TAPELINE_TAKEOVER_RUNS'] ?? 40)
+const RUNS = Number(process.env['TAPELINE_TAKEOVER_RUNS'] ?? 20 * EFFORT)
 const FIRST_SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
 
 test(`whoever may write: ${RUNS} random stalls, deaths and take-overs from seed ${FIRST_SEED}`, async () => {

@@ -1,0 +1,2 @@
+process.env['TAPELINE_TEST_EFFORT'] = '5'
+await import('./takeover.test.ts')
