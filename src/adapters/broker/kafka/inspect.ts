@@ -6,18 +6,14 @@ import { explainClosed } from './explain-closed.ts'
 import { InspectionLink } from './inspection-link.ts'
 import { forbiddenUses, type KafkaUses } from './rights.ts'
 import type { Address, KafkaSettings } from './settings.ts'
+import { readSettings, type TopicSettings } from './topic-settings.ts'
 import { TopicView } from './topic-view.ts'
 
-export interface KafkaTopic {
+export interface KafkaTopic extends TopicSettings {
   readonly name: string
   readonly partitions: number
   /** Copies of each partition; the fewest that one has. */
   readonly replication: number
-  /** How many copies must have a record before it is acknowledged. */
-  readonly minInsyncReplicas: number
-  /** In milliseconds; undefined: for ever. */
-  readonly retentionMs: number | undefined
-  readonly compacted: boolean
 }
 
 /** What `doctor` tells of a broker. */
@@ -104,7 +100,7 @@ async function inspect(
       [...uses.topics, ...(uses.shown ?? [])].includes(name) ||
       uses.prefixes.some((prefix) => name.startsWith(prefix)),
   )
-  const configs = await topicConfigs(link, ours)
+  const configs = await topicSettings(link, ours)
   const topics = cluster.topics.flatMap(({ name, partitions }): KafkaTopic[] => {
     const config = configs.get(name ?? '')
     if (config === undefined) return []
@@ -133,24 +129,13 @@ function fewestReplicas(partitions: readonly { readonly replicaNodes: readonly n
   return Math.min(...partitions.map(({ replicaNodes }) => replicaNodes.length))
 }
 
-type TopicConfig = Pick<KafkaTopic, 'minInsyncReplicas' | 'retentionMs' | 'compacted'>
-
-async function topicConfigs(
+async function topicSettings(
   link: InspectionLink,
   names: readonly string[],
-): Promise<Map<string, TopicConfig>> {
-  const found = new Map<string, TopicConfig>()
-  for (const { resourceName, errorCode, configs } of await link.topicConfigs(names)) {
-    if (errorCode !== 0) continue
-    const values = new Map(configs.map(({ name, value }) => [name, value ?? '']))
-    const retention = Number(values.get('retention.ms') ?? -1)
-    found.set(resourceName, {
-      minInsyncReplicas: Number(values.get('min.insync.replicas') ?? 1),
-      retentionMs: retention < 0 ? undefined : retention,
-      compacted: (values.get('cleanup.policy') ?? '').split(',').includes('compact'),
-    })
-  }
-  return found
+): Promise<ReadonlyMap<string, TopicSettings>> {
+  const answers = await link.topicConfigs(names)
+  const readable = answers.filter(({ errorCode }) => errorCode === 0)
+  return new Map(readable.map(({ resourceName, configs }) => [resourceName, readSettings(configs)]))
 }
 
 /** The clock is not worth failing for. */

@@ -5,8 +5,8 @@ import type { TopicDescription, TopicIdentity, TopicSpec } from '../../../ports/
 import type { Cluster } from './cluster.ts'
 import { errorOfCode } from './error-table.ts'
 import { listOffsets, OFFSET_AT, placesOf } from './offsets.ts'
-import { MAX_MESSAGE_BYTES } from './record-sizes.ts'
 import { BROKER_WAIT_MS } from './settings.ts'
+import { readSettings, settingsOf, type TopicSettings } from './topic-settings.ts'
 import type { TopicState, TopicView } from './topic-view.ts'
 import { UsedLately } from './used-lately.ts'
 
@@ -16,20 +16,6 @@ const TOPIC_RESOURCE = 2
 /** From this version on a topic is deleted by its id (KIP-516). */
 const DELETE_BY_ID = 6
 const LOOK_AGAIN_MS = 20
-/** So that retention can remove anything, a segment ends well before it: only whole segments are removed. */
-const SEGMENTS_IN_RETENTION = 4
-const SHORTEST_SEGMENT_MS = 10_000
-const LONGEST_SEGMENT_MS = 86_400_000
-const COMPACTED_SEGMENT_MS = 3_600_000
-/** Who follows a compacted topic and is not further behind sees each record. */
-const COMPACTION_LAG_MS = 60_000
-/** By default each segment sets 10 MiB aside for its indexes. */
-const SEGMENT_INDEX_BYTES = 1024 * 1024
-
-interface TopicConfig {
-  readonly compacted: boolean
-  readonly retentionMs: number | undefined
-}
 
 /** Makes, removes and describes topics. */
 export class Topics {
@@ -37,7 +23,7 @@ export class Topics {
   readonly #view: TopicView
   readonly #replication: number
   /** Settings by topic id: the platform never changes them after the topic is made. */
-  readonly #configs = new UsedLately<TopicConfig>()
+  readonly #configs = new UsedLately<TopicSettings>()
 
   constructor(cluster: Cluster, view: TopicView, replication: number) {
     this.#cluster = cluster
@@ -58,7 +44,7 @@ export class Topics {
       numPartitions: partitions,
       replicationFactor: this.#replication || -1,
       assignments: [],
-      configs: configsOf(settings),
+      configs: settingsOf(settings),
     }))
     const answered = await this.#askController(
       async () =>
@@ -167,10 +153,7 @@ export class Topics {
       if (id === undefined || errorCode === CODE.unknownTopic) continue
       if (errorCode !== 0)
         throw errorOfCode(errorCode, `the settings of the topic ${resourceName} cannot be read`, errorMessage)
-      const values = new Map(configs.map(({ name, value }) => [name, value]))
-      const compacted = values.get('cleanup.policy')?.includes('compact') ?? false
-      const retention = Number(values.get('retention.ms') ?? -1)
-      this.#configs.set(id, { compacted, retentionMs: compacted || retention < 0 ? undefined : retention })
+      this.#configs.set(id, readSettings(configs))
     }
   }
 
@@ -204,32 +187,6 @@ export class Topics {
       await delay(LOOK_AGAIN_MS, signal)
     }
   }
-}
-
-function configsOf({
-  retentionMs,
-  compacted,
-}: Omit<TopicSpec, 'name' | 'partitions'>): { name: string; value: string }[] {
-  const common = {
-    'max.message.bytes': MAX_MESSAGE_BYTES,
-    'message.timestamp.type': 'LogAppendTime',
-    'segment.index.bytes': SEGMENT_INDEX_BYTES,
-  }
-  const kept = compacted
-    ? {
-        'cleanup.policy': 'compact',
-        'min.cleanable.dirty.ratio': 0.1,
-        'min.compaction.lag.ms': COMPACTION_LAG_MS,
-        'segment.ms': COMPACTED_SEGMENT_MS,
-      }
-    : { 'cleanup.policy': 'delete', 'retention.ms': retentionMs ?? -1, 'segment.ms': segmentMs(retentionMs) }
-  return Object.entries({ ...common, ...kept }).map(([name, value]) => ({ name, value: String(value) }))
-}
-
-function segmentMs(retentionMs: number | undefined): number {
-  if (retentionMs === undefined) return LONGEST_SEGMENT_MS
-  const share = Math.floor(retentionMs / SEGMENTS_IN_RETENTION)
-  return Math.min(LONGEST_SEGMENT_MS, Math.max(SHORTEST_SEGMENT_MS, share))
 }
 
 /** One that exists otherwise than it should. Raises TOPIC_EXISTS. */
