@@ -9,7 +9,7 @@ import { watchedConsumerFixed } from '../watched-services.ts'
  * How long a small batch gathers rows. A write of the embedded database costs the same process ten times what it costs to reach a
  * server, and at a few trades a second nearly each would be a write of its own.
  */
-export const LINGER_MS = { embedded: 250, timescale: 50 } as const
+export const LINGER_MS = { embedded: 500, timescale: 50 } as const
 
 /** Starts the role consumer-fixed: fixed topics into the database. */
 export async function startConsumerFixedRole(

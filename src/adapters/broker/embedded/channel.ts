@@ -1,5 +1,6 @@
 import { type Channel, openThread, type Reply, type Request } from '../../../async/thread.ts'
 import type { LogFile } from './database.ts'
+import { holdPolls } from './held-polls.ts'
 import { LogServer } from './log-server.ts'
 import type { Operations } from './protocol.ts'
 
@@ -21,5 +22,5 @@ export function openDirectChannel(file: LogFile): LogChannel {
 
 /** Runs the log in a worker thread of its own. Raises DATA_FOLDER_UNUSABLE. */
 export async function openWorkerChannel(file: LogFile): Promise<LogChannel> {
-  return (await openThread<Request<Operations>, null>(import.meta.url, 'broker', file)).channel
+  return holdPolls((await openThread<Request<Operations>, null>(import.meta.url, 'broker', file)).channel)
 }

@@ -2,7 +2,7 @@ import type { StoredBatch } from './batch-store.ts'
 import type { EncodedFetch, FetchedBatch, Operations } from './protocol.ts'
 import type { Partition, PartitionSubscriber } from './topic-catalog.ts'
 
-export type Fetched = Operations['poll']['reply']
+export type Fetched = Omit<Operations['poll']['reply'], 'readUpTo'>
 
 /** A reader's position in one partition. Assigning the partition anew makes a new one. */
 export class Subscription {

@@ -10,7 +10,8 @@ const TURN_BYTES = 256 * 1024
 
 /** Where a session's answers go. */
 export interface PollReplies {
-  answer(poll: number, fetched: Fetched): void
+  /** `isAll`: nothing is left to read. */
+  answer(poll: number, fetched: Fetched, isAll: boolean): void
   fail(poll: number, error: unknown): void
 }
 
@@ -140,7 +141,7 @@ export class FetchSession {
     this.#last = { poll: poll.id, collected }
     try {
       this.#collect(poll.maxRecords, collected)
-      this.#replies.answer(poll.id, collected.finish())
+      this.#replies.answer(poll.id, collected.finish(), !this.#hasSomething)
     } catch (error) {
       this.cancel(poll.id)
       this.#replies.fail(poll.id, error)

@@ -7,7 +7,7 @@ import { BatchStore } from './batch-store.ts'
 import { type LogFile, openDatabase } from './database.ts'
 import { FetchSession, type PollReplies } from './fetch-session.ts'
 import { LogCleaner } from './log-cleaner.ts'
-import type { Operation, Operations, RequestOf } from './protocol.ts'
+import { changesLog, type Operation, type Operations, type RequestOf } from './protocol.ts'
 import { sqliteCode } from './sqlite-errors.ts'
 import { TopicCatalog } from './topic-catalog.ts'
 
@@ -26,11 +26,16 @@ export class LogServer {
   readonly #appender: BatchAppender
   readonly #cleaner: LogCleaner
   readonly #pollReplies: PollReplies = {
-    answer: (poll, fetched) => this.#send({ id: poll, value: fetched }, [fetched.data]),
+    answer: (poll, fetched, isAll) =>
+      this.#send({ id: poll, value: { ...fetched, readUpTo: isAll ? this.#changes : undefined } }, [
+        fetched.data,
+      ]),
     fail: (poll, error) => this.#fail(poll, error),
   }
   readonly #sessions = new Map<number, FetchSession>()
   #writes: RequestOf<'append' | 'commitPositions'>[] = []
+  /** Changes that readers see. */
+  #changes = 0
   #cleaning: { readonly steps: Generator<void>; readonly requests: number[] } | undefined
 
   /** Opens the log. Raises DATA_FOLDER_UNUSABLE. */
@@ -69,6 +74,7 @@ export class LogServer {
     request: RequestOf<Exclude<Operation, 'append' | 'commitPositions' | 'poll' | 'cancelPoll' | 'clean'>>,
   ): Operations[Operation]['reply'] {
     this.#flush()
+    if (changesLog(request.op)) this.#changes++
     switch (request.op) {
       case 'createTopics':
         return this.#catalog.create(request.specs)
@@ -135,6 +141,7 @@ export class LogServer {
     if (this.#writes.length === 0) return
     const writes = this.#writes
     this.#writes = []
+    this.#changes += writes.filter(({ op }) => changesLog(op)).length
     for (const { id, outcome } of this.#appender.write(writes)) this.#answer(id, outcome)
   }
 

@@ -59,7 +59,8 @@ export interface Operations {
   }
   poll: {
     args: { session: number; maxRecords: number; waitMs: number }
-    reply: { fetches: EncodedFetch[]; data: ArrayBuffer }
+    /** Where nothing is left to read, after how many changes (`changesLog`) of this life of the log. */
+    reply: { fetches: EncodedFetch[]; data: ArrayBuffer; readUpTo: number | undefined }
   }
   closeSession: { args: { session: number }; reply: null }
   commitPositions: {
@@ -74,6 +75,11 @@ export interface Operations {
 }
 
 export type Operation = keyof Operations
+
+/** Whether readers may find something after a request. Nobody else has the log, so that who asks knows when there is nothing new. */
+export function changesLog(op: Operation): boolean {
+  return op === 'append' || op === 'deleteTopics'
+}
 
 /** A request as the log sees it. */
 export type RequestOf<O extends Operation> = {
