@@ -88,7 +88,7 @@ export function registerEventStreams(app: GatewayServer, options: EventStreamOpt
       operationId: 'readStream',
       summary: 'Read a stream as server-sent events',
       description:
-        'Each event has as its data what a WebSocket would get, and as its id the cursor behind it: a client that comes back with `Last-Event-ID` misses nothing and gets nothing twice. The answer ends with the stream.',
+        'Each event has as its data what a WebSocket would get, and as its id the cursor after it: a client that comes back with `Last-Event-ID` misses nothing and gets nothing twice. The answer ends with the stream.',
       tags: ['streams'],
       params: z.object({ id: z.string().min(1).max(128).describe('Id of a stream.') }),
       querystring: z.object({

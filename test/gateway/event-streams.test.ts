@@ -16,7 +16,7 @@ async function until(holds: () => boolean): Promise<void> {
 }
 
 describe('server-sent events of a stream', () => {
-  test('each message is an event, whose id is the cursor behind it', async (t) => {
+  test('each message is an event, whose id is the cursor after it', async (t) => {
     const { url, delivery } = await startPlatform(t)
     const client = await openEvents(t, eventsOf(url))
     const subscribed = { op: 'subscribed', stream: 's1', topic: 'app.s1' }

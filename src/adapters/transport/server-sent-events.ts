@@ -6,7 +6,7 @@ const END = '\n\n'
 
 /**
  * An HTTP response as an endpoint, in the format of server-sent events: each message is one event, whose data is the JSON that a
- * WebSocket would get and whose id is the cursor behind it, where it has one.
+ * WebSocket would get and whose id is the cursor after it, where it has one.
  *
  * What is sent after the response has ended is dropped: `closed` says so, and the last id resumes. The caller has written the head.
  * Source: https://html.spec.whatwg.org/multipage/server-sent-events.html

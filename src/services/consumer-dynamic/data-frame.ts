@@ -12,7 +12,7 @@ export interface DataFrame {
 }
 
 /**
- * A `data` message: the values of the records as they are, since they are JSON already, behind the stream's id and
+ * A `data` message: the values of the records as they are, since they are JSON already, after the stream's id and
  * cursor. The body is joined once for all streams and sockets (R12). Events before `from` are left out.
  */
 export function encodeDataFrame(lease: string, batch: StreamBatch, from: number): DataFrame {

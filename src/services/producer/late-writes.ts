@@ -1,7 +1,7 @@
 import { readRanges } from '../../control/read-range.ts'
 import type { Broker } from '../../ports/broker.ts'
 
-/** A range of a fixed partition, behind what its owner wrote and before what was acknowledged next. */
+/** A range of a fixed partition, after what its owner wrote and before what was acknowledged next. */
 interface Between {
   readonly topic: string
   readonly partition: number

@@ -41,7 +41,7 @@ test('a window is as long as the rows that are missing need where they are as de
   assert.deepEqual(await spans('oldest', (time) => time % 10 === 0), [10, 80, 640, 540])
 })
 
-test('behind a time without rows each window is eight times as long as the one before', async () => {
+test('after a time without rows each window is eight times as long as the one before', async () => {
   assert.deepEqual(await spans('oldest', (time) => time > 5_000), [10, 80, 640, 5_120])
   assert.deepEqual(await spans('oldest', () => false), [10, 80, 640, 5_120, 40_960, 53_191])
 })

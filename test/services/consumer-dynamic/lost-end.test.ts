@@ -102,7 +102,7 @@ for (const { what, offset, before } of [
     assert.deepEqual(got, numbers(offset, 300))
   })
 
-test('who goes on without a memory, behind records that nobody can read, is told', async (t) => {
+test('who goes on without a memory, after records that nobody can read, is told', async (t) => {
   const log = await openLog(t)
   await log.publish(0, 10)
   await log.publish(10, 20)

@@ -30,7 +30,7 @@ async function openOffice(t: Parameters<typeof setUp>[0]) {
   }
 }
 
-/** A time that lies behind all that was published before, and in front of all that comes. */
+/** A time that lies after all that was published before, and in front of all that comes. */
 async function between(): Promise<number> {
   const before = Date.now()
   while (Date.now() <= before) await new Promise(setImmediate)

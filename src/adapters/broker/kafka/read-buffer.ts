@@ -40,12 +40,12 @@ export class ReadBuffer {
     this.#bytes += piece.bytes
   }
 
-  /** Something to tell of a partition, behind what it holds. */
+  /** Something to tell of a partition, after what it holds. */
   tell(key: string, notice: Truncation): void {
     this.#of(key, notice.topic).queue.push(notice)
   }
 
-  /** One word for all partitions of a topic, behind what they hold. */
+  /** One word for all partitions of a topic, after what they hold. */
   tellGone(topic: string): void {
     this.#gone.add(topic)
   }
