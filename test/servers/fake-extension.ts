@@ -4,10 +4,14 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 
 /**
- * A folder for `extensions` of `startPostgres` with an extension named timescaledb of a version: only its name and the few
- * functions that a database under the Apache licence is asked for.
+ * A folder for `extensions` of `startPostgres` with an extension named timescaledb of a version, or of others where
+ * they are asked for: only its name and the few functions that a database under the Apache licence is asked for.
  */
-export async function fakeTimescale(t: TestContext, version: string): Promise<string> {
+export async function fakeTimescale(
+  t: TestContext,
+  version: string,
+  ...others: readonly string[]
+): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'tapeline-extension-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   // The server runs as another user.
@@ -15,7 +19,8 @@ export async function fakeTimescale(t: TestContext, version: string): Promise<st
   await mkdir(join(folder, 'extension'), { mode: 0o755 })
   const control = `default_version = '${version}'\nrelocatable = false\nsuperuser = true\n`
   await writeFile(join(folder, 'extension', 'timescaledb.control'), control)
-  await writeFile(join(folder, 'extension', `timescaledb--${version}.sql`), SQL)
+  for (const each of [version, ...others])
+    await writeFile(join(folder, 'extension', `timescaledb--${each}.sql`), SQL)
   return folder
 }
 

@@ -4,8 +4,8 @@ import { createInterface } from 'node:readline'
 import { type KafkaServer, startKafka } from './kafka.ts'
 import { type PostgresServer, startPostgres } from './postgres.ts'
 
-/** Where the test files of a run find who keeps the servers that they share: a port of the loopback address. */
-const KEEPER = 'TEST_SERVERS_PORT'
+/** The environment variable in which the files of a run find who keeps the servers that they share: a port of this machine. */
+export const KEEPER = 'TEST_SERVERS_PORT'
 
 /** How long a server waits for the next file. An idle Kafka uses 7 % of a core, a new one 3 s of it. */
 const UNUSED_MS = 20_000
@@ -54,6 +54,7 @@ async function share<K extends Kind>(kind: K): Promise<Shared<K>> {
 export async function keepServers(): Promise<{ readonly close: () => Promise<void> }> {
   const kept = new Map<Kind, Kept>()
   const keeper = createServer((socket) => {
+    socket.unref()
     socket.on('error', () => undefined)
     createInterface(socket).once('line', (line) => {
       const kind = line as Kind

@@ -141,13 +141,18 @@ describe('logging in', requireServer(postgresMissing()), () => {
 
 describe('versions', requireServer(postgresMissing()), () => {
   test('an extension that is too old, too new, or not loaded is refused, with what to do', async (t) => {
+    const server = await temporaryServer(t, {
+      extensions: await fakeTimescale(t, '2.23.1', '2.19.3', '3.0.0'),
+    })
     for (const [version, message] of [
       ['2.19.3', /TimescaleDB 2\.19\.3/],
       ['3.0.0', /TimescaleDB 3\.0\.0/],
       ['2.23.1', /not loaded/],
     ] as const) {
-      const server = await temporaryServer(t, { extensions: await fakeTimescale(t, version) })
-      await query(server, 'create extension timescaledb')
+      await query(
+        server,
+        `drop extension if exists timescaledb cascade; create extension timescaledb version '${version}'`,
+      )
       const { remedy } = await refused(settingsFor(server.url), 'STORE_UNSUPPORTED', message)
       assert.match(remedy, /alter extension|shared_preload_libraries/)
     }
