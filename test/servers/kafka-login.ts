@@ -5,7 +5,7 @@ import { makeCertificate } from './postgres-files.ts'
 type Mechanism = 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'
 
 /** A listener at which the same users log in, besides the one at which the broker itself does. */
-export interface FurtherLogin {
+interface FurtherLogin {
   readonly mechanism: Mechanism
   readonly tls?: true
   readonly port: number
