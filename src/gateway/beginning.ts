@@ -24,3 +24,8 @@ export function beginningOf(
     )
   return encodeCursor({ lease: id, topics: [{ topicId, offset: 0, memory }] })
 }
+
+/** The cursor of the first record of a stream's topic. */
+export function firstCursor({ id, topicId }: Pick<Lease, 'id' | 'topicId'>): string {
+  return encodeCursor({ lease: id, topics: [{ topicId, offset: 0, memory: emptyMemory() }] })
+}

@@ -2,9 +2,9 @@ import type { WebSocket } from 'ws'
 import type { StreamRequest } from '../domain/stream-spec.ts'
 import { TapelineError } from '../errors.ts'
 import type { Connection, Delivery } from '../ports/delivery.ts'
-import type { StreamDesk } from '../ports/streams.ts'
+import type { Lease, StreamDesk } from '../ports/streams.ts'
 import type { AppEndpoint, AppMessage } from '../ports/transport.ts'
-import { beginningOf } from './beginning.ts'
+import { beginningOf, firstCursor } from './beginning.ts'
 import type { GatewayOptions } from './options.ts'
 import { detailOf, errorOf, shownFields } from './problem.ts'
 import { parseSocketMessage, type SocketMessage } from './socket-message.ts'
@@ -52,6 +52,8 @@ export class SocketSession {
   readonly #gone = new AbortController()
   /** Streams that this socket asked to read, and whether it reads them by now. */
   readonly #streams = new Map<string, 'asked' | 'read'>()
+  /** Streams that were made for this socket, and that their client has not heard of yet. */
+  readonly #unnamed = new Map<string, Lease>()
   readonly #waiting: StreamRequest[] = []
   #underWay = 0
   #badInARow = 0
@@ -161,6 +163,7 @@ export class SocketSession {
       const lease = await this.#desk.request(ask, signal)
       if (this.#gone.signal.aborted) return
       this.#streams.set(lease.id, 'asked')
+      this.#unnamed.set(lease.id, lease)
       this.#connection.subscribe(lease.id, beginningOf(lease, this.#fixedTopics))
     } catch (error) {
       this.#refuse(error)
@@ -184,11 +187,14 @@ export class SocketSession {
     switch (message.op) {
       case 'subscribed':
         if (this.#streams.has(message.stream)) this.#streams.set(message.stream, 'read')
+        this.#unnamed.delete(message.stream)
         return { ...message, ...warningsOf(this.#desk, message.stream) }
       case 'end':
         this.#streams.delete(message.stream)
+        this.#name(message.stream)
         break
       case 'error':
+        this.#unnamed.delete(message.stream ?? '')
         if (message.stream !== undefined && this.#streams.get(message.stream) === 'asked') {
           this.#streams.delete(message.stream)
         }
@@ -197,6 +203,13 @@ export class SocketSession {
         break
     }
     return message
+  }
+
+  /** A stream that ends before it was read: its client learns first which one of those that it asked for it is. */
+  #name(stream: string): void {
+    const lease = this.#unnamed.get(stream)
+    if (lease === undefined || !this.#unnamed.delete(stream)) return
+    this.#endpoint.send({ op: 'subscribed', stream, topic: lease.topic, cursor: firstCursor(lease) })
   }
 }
 

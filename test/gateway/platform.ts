@@ -88,6 +88,8 @@ const ANY_TRADES = { spec: { channel: 'trade', symbols: ['*'], exchanges: [] }, 
 export class MemoryDelivery implements Delivery {
   readonly connections: { app: string; endpoint: AppEndpoint; streams: Set<string>; closed: boolean }[] = []
   readonly cursors: (string | undefined)[] = []
+  /** Whether it says nothing of what is subscribed. */
+  isSilent = false
 
   connect(app: string, endpoint: AppEndpoint) {
     const connection = { app, endpoint, streams: new Set<string>(), closed: false }
@@ -99,6 +101,7 @@ export class MemoryDelivery implements Delivery {
           stream === 'refused' ? 'STREAM_UNKNOWN' : cursor === 'refused' ? 'CURSOR_INVALID' : undefined
         if (code !== undefined) return endpoint.send({ op: 'error', stream, code, message: 'refused' })
         connection.streams.add(stream)
+        if (this.isSilent) return
         endpoint.send({ op: 'subscribed', stream, topic: `app.${stream}`, cursor: cursor ?? 'start' })
       },
       unsubscribe: (stream: string) => {

@@ -46,6 +46,23 @@ describe('WebSocket: subscribe and unsubscribe', () => {
     assert.deepEqual(desk.ended, [])
   })
 
+  test('a stream made by its spec that ends before it is read is named by subscribed in front of its end', async (t) => {
+    const { url, delivery, desk } = await startPlatform(t)
+    delivery.isSilent = true
+    const client = await openSocket(t, `${url}/v1/ws`)
+    client.send({ op: 'subscribe', spec })
+    await until(() => delivery.connections[0]?.streams.size === 1)
+    const [stream = ''] = delivery.connections[0]?.streams ?? []
+    for (let time = 0; time < 2; time++)
+      delivery.connections[0]?.endpoint.send({ op: 'end', stream, reason: 'removed' })
+    const { topic } = desk.leases.get(stream) ?? {}
+    const { cursor, ...named } = await client.next()
+    assert.deepEqual(named, { op: 'subscribed', stream, topic })
+    assert.equal(typeof cursor, 'string')
+    assert.deepEqual(await client.next(), { op: 'end', stream, reason: 'removed' })
+    assert.deepEqual(await client.next(), { op: 'end', stream, reason: 'removed' }, 'once')
+  })
+
   test('what no source gives is in the warnings of subscribed, of a new stream and of one that is resumed', async (t) => {
     const { url, desk } = await startPlatform(t)
     const warning = {

@@ -254,11 +254,6 @@ export class Application {
         if (this.#isTopicGone()) this.#askAnew()
         break
       case 'end':
-        // In the place of `subscribed`: the stream was lost before it was read.
-        if (this.lease === undefined && this.#takenAway.size > 0) {
-          this.disconnect()
-          break
-        }
         if (this.ending === 'live' && this.#isTopicGone()) {
           this.#askAnew()
           break
