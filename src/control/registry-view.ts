@@ -8,6 +8,8 @@ export interface StreamEntry extends StreamRecord {
   readonly offset: number
 }
 
+/** Begins the key of a batch of which the keys are not known. */
+const BATCH_PREFIX = 'offset:'
 /** So many leases that have ended are remembered. */
 const MOST_ENDED = 10_000
 
@@ -66,6 +68,14 @@ export class RegistryView {
     return this.#unreadable
   }
 
+  /** Everything before this offset is in the view; behind it lies a batch that nobody can read, of which the keys are not known. */
+  get knownTo(): number {
+    let known = this.#nextOffset
+    for (const [key, { offset }] of this.#unreadable)
+      if (key.startsWith(BATCH_PREFIX)) known = Math.min(known, offset)
+    return known
+  }
+
   /** The streams whose last record is not understood. */
   *unreadableStreams(): Generator<{ readonly id: string } & Unreadable> {
     for (const [key, found] of this.#unreadable)
@@ -75,7 +85,11 @@ export class RegistryView {
   /** Why a lease cannot be served here: it, or its stream, is not understood. Undefined where that is no reason. */
   withheld(leaseId: string): Unreadable | undefined {
     const stream = this.#leases.get(leaseId)?.streamId
-    return this.#unreadable.get(`lease:${leaseId}`) ?? this.#unreadable.get(`stream:${stream}`)
+    const own = this.#unreadable.get(`lease:${leaseId}`) ?? this.#unreadable.get(`stream:${stream}`)
+    if (own !== undefined || this.lease(leaseId) !== undefined || this.#ended.has(leaseId)) return own
+    // One that is not known may lie where nobody can read.
+    for (const [key, found] of this.#unreadable) if (key.startsWith(BATCH_PREFIX)) return found
+    return undefined
   }
 
   /** Takes note of a record, or of a batch without known keys, that is not understood. Gives the leases that it withholds. */
@@ -88,7 +102,7 @@ export class RegistryView {
     if (key?.startsWith('lease:')) this.#removeLease(id)
     // Its leases stay known, so that who asks for one is told why it is not served.
     if (key?.startsWith('stream:')) this.#removeStream(id)
-    this.#unreadable.set(key ?? `offset:${offset}`, { offset, reason })
+    this.#unreadable.set(key ?? `${BATCH_PREFIX}${offset}`, { offset, reason })
     return served
   }
 

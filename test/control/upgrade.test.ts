@@ -120,6 +120,8 @@ describe('the view of a registry with such records', () => {
     const view = new RegistryView(NAMES.leaderId)
     view.withhold(4, null, 'its checksum is wrong')
     assert.deepEqual([...view.unreadable], [['offset:4', { offset: 4, reason: 'its checksum is wrong' }]])
+    assert.equal(view.knownTo, 4, 'what got ready behind it may not be known')
+    assert.deepEqual(view.withheld('of-which-nothing-is-known')?.offset, 4)
     assert.equal(view.nextOffset, 5)
   })
 })

@@ -1,6 +1,12 @@
 import { decodeEvent } from '../../src/domain/event-codec.ts'
 import { CHANNELS, type Channel, type EventOf, fixedTopic, marketKey } from '../../src/domain/events.ts'
-import { admit, copyMemory, emptyMemory, type ReaderMemory } from '../../src/domain/reader-rules.ts'
+import {
+  admit,
+  copyMemory,
+  emptyMemory,
+  isOfFormerOwner,
+  type ReaderMemory,
+} from '../../src/domain/reader-rules.ts'
 import type { StoredRecord } from '../../src/ports/broker.ts'
 import type { MemoryBroker } from './memory-broker.ts'
 import type { MemoryPartition, MemoryTopic, RottenBatch } from './memory-log.ts'
@@ -136,7 +142,7 @@ function decodeDynamic(records: readonly StoredRecord[], memory: ReaderMemory): 
 export function readDerived(topic: MemoryTopic, shard: number): DynamicRecord[] {
   const byOffset = new Map(readDynamic(topic).map((record) => [record.offset, record]))
   let found: DynamicRecord[] = []
-  for (const { offset, headers } of topic.partitions[0]?.archive ?? []) {
+  for (const { offset, headers } of ofOwners(topic)) {
     const record = byOffset.get(offset)
     if (record?.shard === shard) found.push(record)
     const { kind, position } = headers
@@ -146,9 +152,19 @@ export function readDerived(topic: MemoryTopic, shard: number): DynamicRecord[] 
   return found
 }
 
+/** The records of a dynamic topic, without those that a former owner wrote too late: its markers count as little as its events. */
+function ofOwners(topic: MemoryTopic): StoredRecord[] {
+  const memory = emptyMemory()
+  return (topic.partitions[0]?.archive ?? []).filter(({ headers }) => {
+    const isFormer = isOfFormerOwner(memory, headers)
+    admit(memory, headers)
+    return !isFormer
+  })
+}
+
 /** From which fixed offset of a shard on a stream says last that it begins anew; -1 where it never did. */
 export function anewFrom(topic: MemoryTopic, shard: number): number {
-  const markers = topic.partitions[0]?.archive.filter(({ headers }) => headers.kind === 'marker') ?? []
+  const markers = ofOwners(topic).filter(({ headers }) => headers.kind === 'marker')
   const positions = markers.flatMap(({ headers: { position } }) => position ?? [])
   return positions.findLast(({ partition }) => partition === shard)?.offset ?? -1
 }

@@ -219,7 +219,6 @@ export const FAULTS = {
     weight: 2,
     lasts: [0, 0],
     begin({ world: { broker } }, random) {
-      // The registry is left out: who cannot read a part of it stands back from leading until a person mends it, so that no world would come to rest.
       const isMeant = random() < 0.5 ? isOfStream : (name: string) => name.startsWith('market.')
       const topics = [...broker.topics.values()].filter(({ spec }) => isMeant(spec.name))
       for (const partition of topics.flatMap(({ partitions }) => partitions)) {
@@ -228,6 +227,41 @@ export const FAULTS = {
         else partition.rot(Math.floor(random() * ROTTING))
       }
       return () => {}
+    },
+  },
+  forgetting: {
+    what: 'the control topic and the checkpoints lose their ends, and grow again',
+    weight: 1,
+    lasts: [0, 0],
+    begin: (simulation, random) =>
+      loseEnds(simulation, random, (name) => name === NAMES.control || name === NAMES.checkpoints),
+  },
+  decay: {
+    what: 'batches of checkpoints and of the control topic cannot be read any more',
+    weight: 1,
+    lasts: [0, 0],
+    begin({ world: { broker } }, random) {
+      const topics = [NAMES.checkpoints, NAMES.control].flatMap((name) => broker.topics.get(name) ?? [])
+      for (const partition of topics.flatMap(({ partitions }) => partitions))
+        if (random() < 0.5) partition.rot(Math.floor(random() * ROTTING))
+      return () => {}
+    },
+  },
+  illegible: {
+    what: 'a batch of the registry cannot be read, until somebody mends it and starts all processes again',
+    weight: 1,
+    lasts: [5_000, 15_000],
+    begin(simulation, random) {
+      const registry = simulation.world.broker.topics.get(NAMES.registry)?.partition(0)
+      if (registry === undefined) return undefined
+      registry.rot(Math.floor(random() * ROTTING))
+      return () => {
+        registry.mend()
+        for (const process of [...simulation.processes]) {
+          simulation.kill(process)
+          simulation.restart(process)
+        }
+      }
     },
   },
   others: {

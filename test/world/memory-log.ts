@@ -38,7 +38,7 @@ export class MemoryPartition {
   readonly everRotten: RottenBatch[] = []
   readonly watchers = new Set<PartitionWatcher>()
   #lastTimestamp = 0
-  /** Where batches of events begin and end: nothing of other kinds rots. */
+  /** Where batches begin and end. */
   #batches: Pick<RottenBatch, 'from' | 'to'>[] = []
   #rotsNext = false
 
@@ -56,7 +56,11 @@ export class MemoryPartition {
       this.records.push(record)
       this.archive.push(record)
     }
-    if (records.length > 0 && records.every(({ headers }) => headers.kind === 'event')) {
+    // A marker that says that positions come a second time is missed by readers where it rots: they drop what follows.
+    if (
+      records.length > 0 &&
+      !records.some(({ headers: { kind, position } }) => kind === 'marker' && position)
+    ) {
       this.#batches.push({ from: baseOffset, to: this.end })
       if (this.#rotsNext) this.rot(0)
       this.#rotsNext = false
@@ -76,9 +80,15 @@ export class MemoryPartition {
     this.rotten = [...this.rotten, rotten].toSorted((a, b) => a.from - b.from)
   }
 
-  /** The next batch of events comes to the disk spoilt: nobody ever reads it. */
+  /** The next batch comes to the disk spoilt: nobody ever reads it. */
   rotNext(): void {
     this.#rotsNext = true
+  }
+
+  /** Somebody has mended the disk: all can be read again. */
+  mend(): void {
+    this.rotten = []
+    this.#rotsNext = false
   }
 
   /** What is rotten at an offset or after it. */

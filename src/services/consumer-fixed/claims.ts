@@ -8,6 +8,7 @@ import type { PollOptions, TopicPartition } from '../../ports/broker.ts'
 import type { FixedFetch } from '../../ports/pipeline.ts'
 import type { Claim, ClaimTarget } from '../../ports/store.ts'
 import { type Claiming, Holding } from '../holding/holding.ts'
+import { findLostEnds } from './lost-end.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 import { createReading } from './reading.ts'
 
@@ -81,8 +82,11 @@ export async function joinFixedTopics(consumer: ConsumerFixedParts, signal: Abor
     }
     if (targets.length === 0) return
     const claimed = await withDeadline(stop, CLAIM_TIMEOUT_MS, (deadline) => store.claim(targets, deadline))
+    const lost = await withDeadline(stop, CLAIM_TIMEOUT_MS, (deadline) =>
+      findLostEnds(broker, claimed, deadline),
+    )
     const held = claimed.filter((claim) => succeed(partitionKey(claim), claim))
-    for (const claim of held) reading.start(claim)
+    for (const claim of held) reading.start(claim, lost.get(partitionKey(claim)))
     log.info({ partitions: held.length }, 'partitions claimed in the database')
   }
 

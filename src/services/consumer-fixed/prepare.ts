@@ -183,7 +183,7 @@ function missingRecords(fetch: FixedFetch & { kind: 'truncated' }, consumer: Pre
   const detail =
     earliest > position
       ? `retention removed offsets ${position} to ${earliest - 1} of ${topic}:${partition} before they were stored`
-      : `${topic}:${partition} ends at ${earliest}, but the database has stored up to ${position}: the log is shorter than it was`
+      : `${topic}:${partition} has lost its end: it went on at ${earliest}, and the database has stored what lay up to ${position - 1} before`
   consumer.log.error({ topic, partition, position, earliest, code: 'OFFSET_OUT_OF_RANGE' }, detail)
   consumer.raiseAlert(`retention:${topic}:${partition}`, 'OFFSET_OUT_OF_RANGE', detail)
   return gap(detail, consumer)

@@ -10,8 +10,8 @@ const CLOSE_MS = 2_000
 
 /** The reader of the claimed partitions, and where it stands in each. */
 export interface Reading {
-  /** Reads a partition from its claim on. */
-  start(claim: Claim): void
+  /** Reads a partition from its claim on; where its log has lost its end and went on before, from there, after that is told. */
+  start(claim: Claim, wentOnAt?: number): void
   stop(partition: TopicPartition): void
   poll(options: PollOptions, signal: AbortSignal): Promise<readonly FixedFetch[]>
   close(): Promise<void>
@@ -27,6 +27,8 @@ export function createReading(
   /** Partitions in which the reader stands elsewhere than it should. */
   const moved = new Set<string>()
   let dropped: TopicPartition[] = []
+  /** What is still to be told of logs that have lost their ends. */
+  const lost = new Map<string, FixedFetch & { kind: 'truncated' }>()
 
   /** Puts the reader where it should be. */
   const settle = async (signal: AbortSignal): Promise<Reader> => {
@@ -63,16 +65,23 @@ export function createReading(
   }
 
   return {
-    start(claim) {
+    start(claim, wentOnAt) {
       const { topic, partition, nextOffset } = claim
       const key = partitionKey(claim)
-      positions.set(key, { topic, partition, offset: nextOffset })
+      positions.set(key, { topic, partition, offset: wentOnAt ?? nextOffset })
+      lost.delete(key)
+      if (wentOnAt !== undefined)
+        lost.set(key, {
+          ...({ kind: 'truncated', topic, partition, earliest: wentOnAt } as const),
+          ...{ position: nextOffset, from: nextOffset },
+        })
       moved.add(key)
       dropped = dropped.filter((each) => partitionKey(each) !== key)
     },
     stop({ topic, partition }) {
       const key = partitionKey({ topic, partition })
       if (positions.delete(key)) dropped.push({ topic, partition })
+      lost.delete(key)
       moved.delete(key)
     },
     async poll(options, signal) {
@@ -84,6 +93,11 @@ export function createReading(
       try {
         const before = new Map(positions)
         const current = await settle(signal)
+        if (lost.size > 0) {
+          const told = [...lost.values()]
+          lost.clear()
+          return told
+        }
         for (const fetch of await current.poll(options, signal)) {
           if (fetch.kind === 'deleted') {
             lose(fetch.topic)

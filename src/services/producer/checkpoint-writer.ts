@@ -42,6 +42,8 @@ interface Written {
   readonly position: number
   /** How many further records it has. */
   readonly further: number
+  /** The offset behind it. */
+  readonly end?: number
 }
 
 /** A checkpoint on its way, with the markets whose windows are in it. */
@@ -90,12 +92,12 @@ export function createCheckpointWriter(
     if (shard.isAhead) return undefined
     const at = now()
     const left = { behind: routes.behind(shard.k), passedOver: routes.passedOver(shard.k) }
-    const state = JSON.stringify(checkpointState(shard, routes.appliedOffset, left))
+    const state = JSON.stringify(checkpointState(shard, routes.coveredOffset, left))
     const former = written.get(shard)
     const position = CHANNELS.reduce((sum, channel) => sum + shard.tails[channel].derivedTo, 0)
     if (former && canWait(former, state, position, shard, isLast)) return undefined
     const formerFurther = former?.further ?? shard.restored.parts ?? 0
-    const { records, further } = checkpointRecords(shard, at, routes.appliedOffset, left, formerFurther)
+    const { records, further } = checkpointRecords(shard, at, routes.coveredOffset, left, formerFurther)
     const changed = [...shard.changed]
     shard.changed.clear()
     return { records, changed, state, at, position, further }
@@ -107,8 +109,17 @@ export function createCheckpointWriter(
     signal: AbortSignal,
   ): Promise<void> => {
     try {
-      await shard.ownership.writer.commit([{ topic: names.checkpoints, partition: shard.k, records }], signal)
-      written.set(shard, now)
+      const entries = [{ topic: names.checkpoints, partition: shard.k, records }]
+      const [ack] = await shard.ownership.writer.commit(entries, signal)
+      const { baseOffset = 0 } = ack ?? {}
+      if (baseOffset < (written.get(shard)?.end ?? 0)) {
+        log.error(
+          { topic: names.checkpoints, shard: shard.k, baseOffset },
+          'the checkpoints have lost their end',
+        )
+        for (const market of shard.windows.keys()) shard.changed.add(market)
+      }
+      written.set(shard, { ...now, end: baseOffset + records.length })
     } catch (error) {
       for (const market of changed) shard.changed.add(market)
       if (isAbort(error)) return

@@ -207,6 +207,18 @@ export class CheckpointReader {
   readonly #further = new Map<string, StreamsLeft>()
   readonly windows = new Map<string, TradeWindow>()
   readonly #unreadable = new Map<string, string>()
+  /** Up to when, in milliseconds, trades may be missing in the windows: a batch that nobody can read had them. */
+  #unknownTo: number | undefined
+
+  /** Takes note of a batch that nobody can read: which markets it had is not known. */
+  lose(): void {
+    this.#unknownTo = Number.POSITIVE_INFINITY
+  }
+
+  /** Up to when, in milliseconds, trades may be missing in the windows; undefined where none are. Positive infinity: up to now. */
+  get unknownTo(): number | undefined {
+    return this.#unknownTo
+  }
 
   /** The last checkpoint, with all its streams. */
   get checkpoint(): Checkpoint {
@@ -253,8 +265,11 @@ export class CheckpointReader {
   }
 
   #take(key: string, body: unknown): void {
-    if (key === CHECKPOINT_KEY) this.#checkpoint = checkpointSchema.parse(body)
-    else if (key.startsWith(FURTHER_PREFIX)) this.#further.set(key, furtherSchema.parse(body))
+    if (key === CHECKPOINT_KEY) {
+      this.#checkpoint = checkpointSchema.parse(body)
+      // What was published after it is in later windows, or is read from the fixed topic.
+      if (this.#unknownTo === Number.POSITIVE_INFINITY) this.#unknownTo = this.#checkpoint.at
+    } else if (key.startsWith(FURTHER_PREFIX)) this.#further.set(key, furtherSchema.parse(body))
     else if (key.startsWith(MARKET_PREFIX)) {
       const window = windowSchema.parse(body)
       const market = key.slice(MARKET_PREFIX.length)

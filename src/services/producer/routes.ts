@@ -95,8 +95,8 @@ export class Routes {
   }
 
   /** Streams that got ready before this offset of the registry are in the table. */
-  get appliedOffset(): number {
-    return this.#appliedOffset
+  get coveredOffset(): number {
+    return Math.min(this.#appliedOffset, this.#registry.view.knownTo)
   }
 
   /** The streams that ask for the market of an event. */

@@ -4,6 +4,7 @@ import { presenceError } from '../../control/topic-presence.ts'
 import { findTopic } from '../../control/topics.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import { CHANNELS, type Channel, hasLatestValue, marketKey, type Trade } from '../../domain/events.ts'
+import { lostEndBody, lostFromOf } from '../../domain/lost-end-marker.ts'
 import { admit, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { StoredRecord, TopicDescription } from '../../ports/broker.ts'
@@ -159,7 +160,15 @@ async function readTails(
   }
   if (owners.size === 0) return { taking: [], unreadable }
   const shown = await describeFixedTopics(producer, signal)
-  const markers = await writeMarkers(producer, owners, signal)
+  const lostFrom = (k: number, channel: Channel): number | undefined => {
+    const { id, offsets = [] } = shown.get(topics[channel]) ?? {}
+    const { positions, logs } = checkpoints.get(k)?.checkpoint ?? {}
+    const isSame = logs?.[channel]?.id === id
+    const reached = Math.max(isSame ? (positions?.[channel] ?? 0) : 0, former.get(k)?.expected[channel] ?? 0)
+    const { end = reached } = offsets[k] ?? {}
+    return former.get(k)?.lostFrom[channel] ?? (end < reached ? end : undefined)
+  }
+  const markers = await writeMarkers(producer, owners, lostFrom, signal)
   const taking = new Map<number, Taking>()
   for (const [k, ownership] of owners) {
     const { checkpoint, windows } = checkpoints.get(k) ?? new CheckpointReader()
@@ -210,6 +219,8 @@ async function readTails(
   )
   for (const { shard, goneBefore } of taking.values()) {
     for (const channel of CHANNELS) limitPending(shard.tails[channel])
+    const unknownTo = checkpoints.get(shard.k)?.unknownTo
+    if (unknownTo !== undefined) shard.missTrades(Math.min(unknownTo, producer.now()) * 1_000)
     if (goneBefore !== undefined) shard.missTrades(producer.now() * 1_000)
   }
   return { taking: [...taking.values()], unreadable }
@@ -281,6 +292,8 @@ function takeRecord({ log }: ProducerParts, taking: Taking, channel: Channel, re
   if (epoch > (owners.at(-1)?.epoch ?? -1)) owners.push({ epoch, offset: record.offset })
   if (channel === 'trade') {
     if (epoch >= 0 && epoch <= shard.epoch) shard.noteOwner(isOwn(taking, epoch), record.timestamp * 1_000)
+    // An owner saw that trades were lost, which nobody can know any more.
+    if (epoch <= shard.epoch && lostFromOf(record) !== undefined) shard.missTrades(record.timestamp * 1_000)
     // The lost trades were published before this record.
     if (taking.goneBefore !== undefined && record.offset >= taking.goneBefore) {
       shard.missTrades(record.timestamp * 1_000)
@@ -324,7 +337,7 @@ function limitPending(tail: Tail): void {
 }
 
 async function readCheckpoints(
-  { broker, names }: ProducerParts,
+  { broker, names, log }: ProducerParts,
   ks: readonly number[],
   signal: AbortSignal,
 ): Promise<Map<number, CheckpointReader>> {
@@ -341,23 +354,32 @@ async function readCheckpoints(
       for (const record of records) readers.get(partition)?.take(record)
     },
     signal,
+    undefined,
+    ({ topic: name, partition, offset, nextOffset, reason }) => {
+      readers.get(partition)?.lose()
+      log.error(
+        { topic: name, shard: partition, offset, nextOffset, code: 'BATCH_UNDECODABLE', reason },
+        'a checkpoint cannot be read: an older one holds, and trades that it does not know may be repeats',
+      )
+    },
   )
   return readers
 }
 
-/** Writes a marker into every fixed partition of the shards and gives where each lies. */
+/** Writes a marker into every fixed partition of the shards, which says where a log has lost its end, and gives where each lies. */
 async function writeMarkers(
   { broker, topics }: ProducerParts,
   owners: ReadonlyMap<number, Ownership>,
+  lostFrom: (k: number, channel: Channel) => number | undefined,
   signal: AbortSignal,
 ): Promise<Map<number, Record<Channel, number>>> {
   const targets = [...owners].flatMap(([k, { epoch }]) =>
-    CHANNELS.map((channel) => ({
-      channel,
-      topic: topics[channel],
-      partition: k,
-      records: [{ key: null, value: null, headers: { v: 1, kind: 'marker', shard: k, epoch } as const }],
-    })),
+    CHANNELS.map((channel) => {
+      const from = lostFrom(k, channel)
+      const value = from === undefined ? null : lostEndBody(from)
+      const headers = { v: 1, kind: 'marker', shard: k, epoch } as const
+      return { channel, topic: topics[channel], partition: k, records: [{ key: null, value, headers }] }
+    }),
   )
   const acks = await broker.publish(targets, signal)
   const markers = new Map<number, Record<Channel, number>>()

@@ -3,7 +3,7 @@ import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
 import { ensureTopics } from '../../../src/control/topics.ts'
 import { encodeEvent } from '../../../src/domain/event-codec.ts'
 import type { Trade } from '../../../src/domain/events.ts'
-import type { OutgoingRecord } from '../../../src/ports/broker.ts'
+import type { Broker, OutgoingRecord } from '../../../src/ports/broker.ts'
 import { createConsumerFixedServices } from '../../../src/services/consumer-fixed/consumer-fixed.ts'
 import type { ConsumerFixedParts } from '../../../src/services/consumer-fixed/parts.ts'
 import { createAlerts } from '../../../src/telemetry/alerts.ts'
@@ -29,10 +29,21 @@ export const tradeRecord = (partition: number, id: string): OutgoingRecord => ({
 /** The broker is there. */
 export const always: ConsumerFixedParts['duringBroker'] = (signal, work) => work(signal)
 
+interface SetUp {
+  readonly lanes?: number
+  readonly maxRecords?: number
+  readonly folder?: string
+  /** A broker in the place of an embedded one. */
+  readonly on?: Broker
+}
+
 /** Fixed topics with numbered trades, a database, and fixed consumers as processes over both. */
-export async function setUp(t: TestContext, { lanes = 2, maxRecords = 200, folder = ':memory:' } = {}) {
+export async function setUp(
+  t: TestContext,
+  { lanes = 2, maxRecords = 200, folder = ':memory:', on }: SetUp = {},
+) {
   let now = 1_700_000_000_000
-  const broker = await openEmbeddedBroker({ folder, now: () => now, cleanEveryMs: 5 })
+  const broker = on ?? (await openEmbeddedBroker({ folder, now: () => now, cleanEveryMs: 5 }))
   const settings = { names: NAMES, partitions: PARTITIONS, retentionMs: RETENTION_MS }
   await ensureTopics(broker, { ...settings, deadLetterRetentionMs: RETENTION_MS }, NEVER)
   const store = new FencedStore(lanes)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CHANNELS } from '../../../src/domain/events.ts'
+import { lostFromOf } from '../../../src/domain/lost-end-marker.ts'
 import { TapelineError } from '../../../src/errors.ts'
 import { NAMES } from '../../names.ts'
 import { both, ids, setUpLog, TRADES, trade } from './losing-log.ts'
@@ -68,6 +69,12 @@ test('a fixed topic that lost its end under a running producer: what is in hand 
   await trade(producer, 50, 55)
   await trade(producer, 55, 75)
   assert.deepEqual(await producer.idsIn(TRADES), [...ids(0, 40), ...ids(50, 75)])
+  const records = log.broker.topics.get(TRADES)?.partition(0).records ?? []
+  assert.deepEqual(
+    records.flatMap((record) => lostFromOf(record) ?? []),
+    [41],
+    'the marker says where it went on',
+  )
   assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 75)])
   assert.deepEqual(producer.alerts, { 'lost:market.trades:0': 'OFFSET_OUT_OF_RANGE' })
 })

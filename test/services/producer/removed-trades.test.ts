@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test'
 import type { Trade } from '../../../src/domain/events.ts'
 import { TapelineError } from '../../../src/errors.ts'
 import type { Market, SourceBatch } from '../../../src/ports/source.ts'
+import { NAMES } from '../../names.ts'
 import { MemoryBroker } from '../../world/memory-broker.ts'
 import { NEVER, setUp } from './one-shard.ts'
 
@@ -53,8 +54,8 @@ function setUpLog(t: TestContext) {
     remove: (before: number) => partition()?.removeBefore(before),
     /** What was ever published, but for an end that was lost: a `?` stands after what may be a repeat. */
     published: (): string[] =>
-      (partition()?.archive ?? []).flatMap(({ value }) => {
-        if (value === null) return []
+      (partition()?.archive ?? []).flatMap(({ value, headers }) => {
+        if (value === null || headers.kind === 'marker') return []
         const { symbol, id, maybe } = JSON.parse(Buffer.from(value).toString()) as Trade
         return `${symbol} ${id}${maybe ? '?' : ''}`
       }),
@@ -166,4 +167,41 @@ test('trades in hand that may lie in a batch which nobody can read may be repeat
   await first.services.publishFixed(inHand, NEVER)
   await log.publish(first, 'A-B', [4], LATER)
   assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 3', 'A-B 2?', 'A-B 3?', 'A-B 4'])
+})
+
+test('trades of a checkpoint that nobody can read may be repeats when they come again, and no later ones', async (t) => {
+  const log = setUpLog(t)
+  const checkpoints = () => log.broker.topics.get(NAMES.checkpoints)?.partition(0)
+  const first = await log.start()
+  await log.publish(first, 'A-B', [1, 2, 3])
+  await log.checkpoint(first)
+  checkpoints()?.rot(0)
+  await log.publish(first, 'C-D', [4])
+  first.clock.skippedMs += 10_000
+  await log.checkpoint(first)
+  await first.crash()
+  const second = await log.start()
+  await log.publish(second, 'A-B', [3])
+  await log.publish(second, 'C-D', [4])
+  await log.publish(second, 'A-B', [5], LATER)
+  assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 3', 'C-D 4', 'A-B 3?', 'A-B 5'])
+})
+
+test('checkpoints that lost their end are written anew with the trades of all markets', async (t) => {
+  const log = setUpLog(t)
+  const checkpoints = () => log.broker.topics.get(NAMES.checkpoints)?.partition(0)
+  const first = await log.start()
+  await log.publish(first, 'A-B', [1, 2, 3])
+  await log.checkpoint(first)
+  checkpoints()?.cut(0)
+  for (const id of [4, 5]) {
+    await log.publish(first, 'C-D', [id])
+    first.clock.skippedMs += 10_000
+    await log.checkpoint(first)
+  }
+  await first.crash()
+  const second = await log.start()
+  await log.publish(second, 'A-B', [3])
+  await log.publish(second, 'A-B', [6], LATER)
+  assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 3', 'C-D 4', 'C-D 5', 'A-B 6'])
 })

@@ -36,7 +36,7 @@ describe('the streams of the registry', () => {
     assert.equal(routes.table.get('s'), undefined)
     write({ id: 's' })
     assert.equal(routes.table.get('s')?.topic, 'app.s')
-    assert.equal(routes.appliedOffset, 2)
+    assert.equal(routes.coveredOffset, 2)
     write({ id: 's', state: 'ending' })
     assert.equal(routes.table.get('s'), undefined)
   })

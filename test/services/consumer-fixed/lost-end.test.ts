@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { lostEndBody } from '../../../src/domain/lost-end-marker.ts'
+import type { OutgoingRecord } from '../../../src/ports/broker.ts'
+import { MemoryBroker } from '../../world/memory-broker.ts'
+import { until } from '../until.ts'
+import { NEVER, setUp, TOPICS, tradeRecord } from './consumers.ts'
+
+const PARTITION = 1
+
+const marker = (epoch: number, value: Uint8Array | null = null): OutgoingRecord => ({
+  ...{ key: null, value },
+  headers: { v: 1, kind: 'marker', shard: PARTITION, epoch },
+})
+
+/** Trades of an owner. */
+const tradesOf = (epoch: number, ...ids: string[]): OutgoingRecord[] =>
+  ids.map((id) => {
+    const record = tradeRecord(PARTITION, id)
+    return { ...record, headers: { ...record.headers, epoch } }
+  })
+
+const numbered = (name: string, count: number): string[] =>
+  Array.from({ length: count }, (_, i) => `${name}${i}`)
+
+/** A partition of which so many trades of a first owner are stored, by a consumer that has left. */
+async function stored(t: TestContext, count: number) {
+  const broker = new MemoryBroker(Date.now)
+  const world = await setUp(t, { on: broker })
+  const publish = (...records: OutgoingRecord[]) =>
+    broker.publish([{ topic: TOPICS.trade, partition: PARTITION, records }], NEVER)
+  await publish(marker(1), ...tradesOf(1, ...numbered('before-', count)))
+  const first = await world.start()
+  await until('they are stored', () => world.store.tradeIds.length === count)
+  await first.leave()
+  const partition = broker.topics.get(TOPICS.trade)?.partition(PARTITION)
+  assert.ok(partition)
+  return { world, publish, partition }
+}
+
+/** Starts another consumer, and gives what it has stored when so many trades are there. */
+async function storedThen({ world }: Awaited<ReturnType<typeof stored>>, count: number) {
+  const before = world.store.tradeIds.length
+  const { leave } = await world.start()
+  await until('all is stored', () => world.store.tradeIds.length === before + count)
+  await leave()
+  return world.store.tradeIds.slice(before)
+}
+
+for (const count of [20, 5_000])
+  test(`a log that lost its end of ${count} records, and has grown beyond what is stored of it while no consumer ran`, async (t) => {
+    const log = await stored(t, count + 10)
+    log.partition.cut(log.partition.end - count)
+    const others = numbered('after-', count + 50)
+    await log.publish(marker(2), ...tradesOf(2, ...others))
+    assert.deepEqual(await storedThen(log, count + 50), others)
+    const { details } = log.world.store
+    assert.equal(details.length, 1)
+    assert.match(
+      details[0] ?? '',
+      /market.trades:1 has lost its end: it went on at 11, and the database has stored/,
+    )
+    await log.publish(...tradesOf(2, 'last'))
+    assert.deepEqual(await storedThen(log, 1), ['last'])
+    assert.equal(details.length, 1, 'once')
+  })
+
+test('what the same owner wrote in the place of a lost end, before its marker says so, is stored too', async (t) => {
+  const log = await stored(t, 30)
+  log.partition.cut(21)
+  await log.publish(...tradesOf(1, 'one', 'two', 'three'))
+  await log.publish(marker(2, lostEndBody(21)), ...tradesOf(2, ...numbered('after-', 20)))
+  assert.deepEqual(await storedThen(log, 23), ['one', 'two', 'three', ...numbered('after-', 20)])
+})
+
+test('a log that lost nothing is read on, whatever owners come', async (t) => {
+  const log = await stored(t, 30)
+  await log.publish(marker(2), ...tradesOf(2, 'one'), marker(3), ...tradesOf(3, 'two'))
+  assert.deepEqual(await storedThen(log, 2), ['one', 'two'])
+  log.partition.removeBefore(25)
+  await log.publish(...tradesOf(3, 'three'))
+  assert.deepEqual(await storedThen(log, 1), ['three'])
+  assert.deepEqual(log.world.store.details, [])
+})
