@@ -5,7 +5,8 @@ import { type Claiming, Holding } from '../holding/holding.ts'
 import type { ProducerParts } from './parts.ts'
 import { Routes } from './routes.ts'
 import type { Shard } from './shard.ts'
-import { type FormerOwnership, type TakenShard, takeOverShards } from './take-over.ts'
+import { type TakenShard, takeOverShards } from './take-over.ts'
+import type { FormerOwnership } from './taking.ts'
 
 /** How long taking shards over may take: a tail of some seconds is read, and epochs are claimed one by one. */
 const TAKE_OVER_TIMEOUT_MS = 60_000

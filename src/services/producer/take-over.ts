@@ -2,27 +2,15 @@ import { claimOwnership, type Ownership } from '../../control/claim.ts'
 import { readRanges } from '../../control/read-range.ts'
 import { presenceError } from '../../control/topic-presence.ts'
 import { findTopic } from '../../control/topics.ts'
-import { decodeEvent } from '../../domain/event-codec.ts'
-import { CHANNELS, type Channel, hasLatestValue, marketKey, type Trade } from '../../domain/events.ts'
-import { lostEndBody, lostFromOf } from '../../domain/lost-end-marker.ts'
-import { admit, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { CHANNELS, type Channel } from '../../domain/events.ts'
+import { lostEndBody } from '../../domain/lost-end-marker.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
-import type { StoredRecord, TopicDescription } from '../../ports/broker.ts'
+import type { TopicDescription } from '../../ports/broker.ts'
 import { CheckpointReader } from './checkpoint.ts'
-import { judgeLogs, type LostEnds } from './lost-logs.ts'
+import { judgeLogs } from './lost-logs.ts'
 import type { ProducerParts } from './parts.ts'
-import { SLACK_MS } from './routes.ts'
-import { Shard, type Tail } from './shard.ts'
-
-/** What this process knows of its own former ownership of a shard. */
-export interface FormerOwnership {
-  readonly epoch: number
-  readonly expected: Readonly<Record<Channel, number>>
-  /** The epochs that this process has claimed since, in take-overs that did not end: no other owner's. */
-  readonly claimed: Set<number>
-  /** The first lost offset of each channel whose log has lost its end meanwhile. */
-  readonly lostFrom: LostEnds
-}
+import { Shard } from './shard.ts'
+import { beginTaking, type FormerOwnership, limitPending, type Taking, takeRecord } from './taking.ts'
 
 export interface TakenShard {
   readonly shard: Shard
@@ -40,29 +28,10 @@ interface TakeOver {
   readonly unreadable: ReadonlyMap<number, string>
 }
 
-/** A take-over under way. A reader has two memories in each channel: before the checkpoint, and from the checkpoint on. */
-interface Taking {
-  readonly shard: Shard
-  readonly former: FormerOwnership | undefined
-  readonly landed: Record<Channel, number>
-  readonly memories: Readonly<
-    Record<Channel, { readonly before: ReaderMemory; readonly after: ReaderMemory }>
-  >
-  isInterrupted: boolean
-  isFenced: boolean
-  /** Trades before this offset are gone unread. Undefined if none are, or once a later record tells when the last of them was published. */
-  goneBefore: number | undefined
-  /** The highest epoch of a record that was read. */
-  highest: number
-}
-
 /**
  * How far before the checkpoint a topic is read for the latest known values of its markets (R11), and for what the topics of streams should hold.
  */
 const LATEST_BACK = 1_000
-/** A take-over keeps no more records than this in memory. */
-const MOST_PENDING = 100_000
-
 /**
  * Takes shards over (R8), in this order: the transactional id; the claim, whose offset is the epoch; the checkpoint; a marker into each
  * fixed partition; what lies between checkpoint and marker. A shard that somebody else has taken over holds up no other.
@@ -237,103 +206,6 @@ async function describeFixedTopics(
   const error = missing === undefined ? undefined : presenceError(missing, 'away')
   if (error) throw error
   return shown
-}
-
-function beginTaking(shard: Shard, former: FormerOwnership | undefined): Taking {
-  const { k, restored, lost } = shard
-  const epochAt = (channel: Channel): number => restored.epochs[channel] ?? -1
-  const memories = Object.fromEntries(
-    CHANNELS.map((channel) => [
-      channel,
-      { before: emptyMemory(), after: { ...emptyMemory(), epochs: { [k]: epochAt(channel) } } },
-    ]),
-  ) as Taking['memories']
-  // A later owner wrote the checkpoint: its records may lie before it, where this take-over does not read.
-  // Offsets of a log that was lost do not tell what landed: the windows judge what is in hand.
-  const isInterrupted =
-    former !== undefined && (lost.size > 0 || CHANNELS.some((channel) => isOthers(former, epochAt(channel))))
-  const { ownedSince } = restored
-  if (ownedSince !== undefined) shard.noteOwner(former !== undefined && !isInterrupted, ownedSince)
-  const landed = { trade: 0, quote: 0, candle: 0, book: 0, status: 0 }
-  return {
-    shard,
-    former,
-    memories,
-    landed,
-    isInterrupted,
-    isFenced: false,
-    goneBefore: goneIn(shard),
-    highest: -1,
-  }
-}
-
-/** Where the topic of trades begins anew, or has lost its end. */
-function goneIn({ lost, restored }: Shard): number | undefined {
-  const found = lost.get('trade')
-  if (found === undefined) return undefined
-  return found.code === 'TOPIC_REPLACED' ? (restored.positions.trade ?? 0) : found.at
-}
-
-/** Whether an epoch is of an owner after this process, and not one that this process claimed itself. */
-function isOthers({ epoch, claimed }: FormerOwnership, other: number): boolean {
-  return other > epoch && !claimed.has(other)
-}
-
-function isOwn({ shard, former }: Taking, epoch: number): boolean {
-  return epoch === shard.epoch || epoch === former?.epoch || former?.claimed.has(epoch) === true
-}
-
-function takeRecord({ log }: ProducerParts, taking: Taking, channel: Channel, record: StoredRecord): void {
-  const { shard, former, landed, memories } = taking
-  const { epoch = -1 } = record.headers
-  if (epoch > shard.epoch) taking.isFenced = true
-  taking.highest = Math.max(taking.highest, epoch)
-  const { owners } = shard.tails[channel]
-  if (epoch > (owners.at(-1)?.epoch ?? -1)) owners.push({ epoch, offset: record.offset })
-  if (channel === 'trade') {
-    if (epoch >= 0 && epoch <= shard.epoch) shard.noteOwner(isOwn(taking, epoch), record.timestamp * 1_000)
-    // An owner saw that trades were lost, which nobody can know any more.
-    if (epoch <= shard.epoch && lostFromOf(record) !== undefined) shard.missTrades(record.timestamp * 1_000)
-    // The lost trades were published before this record.
-    if (taking.goneBefore !== undefined && record.offset >= taking.goneBefore) {
-      shard.missTrades(record.timestamp * 1_000)
-      taking.goneBefore = undefined
-    }
-  }
-  if (former && isOthers(former, epoch)) taking.isInterrupted = true
-  const isDerived = record.offset < (shard.restored.positions[channel] ?? 0)
-  const memory = isDerived ? memories[channel].before : memories[channel].after
-  if (!admit(memory, record.headers) || record.value === null) return
-  if (former && epoch === former.epoch && record.offset >= former.expected[channel]) landed[channel]++
-  try {
-    const event = decodeEvent(channel, record.value, record.headers.v)
-    const market = marketKey(event)
-    if (channel === 'trade' && !isDerived) {
-      shard.window(market).remember(event as Trade)
-      shard.changed.add(market)
-    }
-    if (record.headers.reentering) return
-    const tail = shard.tails[channel]
-    const published = { offset: record.offset, market, event, value: record.value }
-    if (isDerived) {
-      tail.before.set(market, { offset: record.offset, at: record.timestamp, event })
-      if (record.timestamp >= shard.restored.at - SLACK_MS) tail.recentFrom ??= record.offset
-    }
-    if (!isDerived && tail.pending.length < MOST_PENDING) tail.pending.push(published)
-    if (hasLatestValue(channel)) tail.latest.set(market, published)
-  } catch (error) {
-    log.warn(
-      { offset: record.offset, channel, code: toTapelineError(error).code },
-      'a record cannot be derived',
-    )
-  }
-}
-
-/** With too much in hand the streams count as behind, and read the log piece by piece. */
-function limitPending(tail: Tail): void {
-  if (tail.pending.length < MOST_PENDING) return
-  tail.pending = []
-  tail.derivedTo = tail.expected
 }
 
 async function readCheckpoints(
