@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { requireServer } from '../servers/availability.ts'
-import { type KafkaServer, kafkaMissing, startKafka } from '../servers/kafka.ts'
-import { interrupt, makeFolder, startCommand, until, untilReady } from './platform-process.ts'
-import { assertRefused, outputOf, SECRET, writeAuthorities } from './start-up.ts'
+import { kafkaMissing, startKafka } from '../servers/kafka.ts'
+import { interrupt, startCommand, until, untilReady } from './platform-process.ts'
+import { assertRefused, onServers, outputOf, SECRET } from './start-up.ts'
 
 const USERS = { admin: `${SECRET}-admin`, tapeline: `${SECRET}-user` }
 
@@ -12,33 +12,15 @@ const USERS = { admin: `${SECRET}-admin`, tapeline: `${SECRET}-user` }
 const ROLES = ['--roles', 'producer,coordinator']
 
 describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () => {
-  let folder: Awaited<ReturnType<typeof makeFolder>>
-  let server: KafkaServer
-  let plain: KafkaServer
-  let ca: string
-  let otherCa: string
-
-  before(async () => {
-    folder = await makeFolder()
-    ;[server, plain] = await Promise.all([
-      startKafka({ tls: true, sasl: { mechanism: 'SCRAM-SHA-512', users: USERS }, acls: true }),
-      startKafka(),
-    ])
-    ;({ ca, otherCa } = await writeAuthorities(folder.path, server.ca))
-  })
-
-  after(async () => {
-    await Promise.all([server.close(), plain.close()])
-    await folder.remove()
-  })
-
-  let folders = 0
-  const data = (): string[] => ['--data', join(folder.path, `data-${folders++}`)]
+  const { its, data } = onServers(
+    () => startKafka({ tls: true, sasl: { mechanism: 'SCRAM-SHA-512', users: USERS }, acls: true }),
+    () => startKafka(),
+  )
 
   /** A login that the broker takes; `changes` make it wrong. */
   const login = (changes: Record<string, string> = {}): Record<string, string> => ({
     TAPELINE_BROKER_TLS: 'true',
-    TAPELINE_BROKER_TLS_CA: ca,
+    TAPELINE_BROKER_TLS_CA: its().ca,
     TAPELINE_BROKER_SASL: 'scram-sha-512',
     TAPELINE_BROKER_USERNAME: 'admin',
     TAPELINE_BROKER_PASSWORD: USERS.admin,
@@ -47,16 +29,16 @@ describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () =>
 
   test('a wrong password', () =>
     assertRefused({
-      args: [...ROLES, '--kafka', server.bootstrap, ...data()],
+      args: [...ROLES, '--kafka', its().server.bootstrap, ...data()],
       environment: login({ TAPELINE_BROKER_PASSWORD: `${SECRET}-wrong` }),
       code: 'BROKER_UNAUTHORIZED',
-      says: new RegExp(server.bootstrap),
+      says: new RegExp(its().server.bootstrap),
       finding: ['broker', /BROKER_UNAUTHORIZED/],
     }))
 
   test('no password', () =>
     assertRefused({
-      args: [...ROLES, '--kafka', server.bootstrap, ...data()],
+      args: [...ROLES, '--kafka', its().server.bootstrap, ...data()],
       environment: login({ TAPELINE_BROKER_PASSWORD: '' }),
       code: 'CONFIG_INVALID',
       says: /broker\.passwordFile/,
@@ -73,7 +55,7 @@ describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () =>
 
   test('a listener that speaks TLS, asked without', () =>
     assertRefused({
-      args: [...ROLES, '--kafka', server.bootstrap, ...data()],
+      args: [...ROLES, '--kafka', its().server.bootstrap, ...data()],
       environment: login({ TAPELINE_BROKER_TLS: 'false' }),
       code: 'BROKER_TLS_FAILED',
       says: /TLS/,
@@ -82,7 +64,7 @@ describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () =>
 
   test('a listener that speaks no TLS', () =>
     assertRefused({
-      args: [...ROLES, '--kafka', plain.bootstrap, ...data()],
+      args: [...ROLES, '--kafka', its().plain.bootstrap, ...data()],
       environment: { TAPELINE_BROKER_TLS: 'true' },
       code: 'BROKER_TLS_FAILED',
       says: /TLS|SSL/,
@@ -91,7 +73,7 @@ describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () =>
 
   test('a login where the listener takes none', () =>
     assertRefused({
-      args: [...ROLES, '--kafka', plain.bootstrap, ...data()],
+      args: [...ROLES, '--kafka', its().plain.bootstrap, ...data()],
       environment: login({ TAPELINE_BROKER_TLS: 'false' }),
       code: 'BROKER_LOGIN_MISMATCH',
       says: /login/,
@@ -101,8 +83,8 @@ describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () =>
 
   test('a certificate of another authority', () =>
     assertRefused({
-      args: [...ROLES, '--kafka', server.bootstrap, ...data()],
-      environment: login({ TAPELINE_BROKER_TLS_CA: otherCa }),
+      args: [...ROLES, '--kafka', its().server.bootstrap, ...data()],
+      environment: login({ TAPELINE_BROKER_TLS_CA: its().otherCa }),
       code: 'BROKER_TLS_FAILED',
       says: /certificate/,
       finding: ['broker', /BROKER_TLS_FAILED/],
@@ -110,7 +92,7 @@ describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () =>
 
   test('a user without rights', () =>
     assertRefused({
-      args: [...ROLES, '--kafka', server.bootstrap, ...data()],
+      args: [...ROLES, '--kafka', its().server.bootstrap, ...data()],
       environment: login({ TAPELINE_BROKER_USERNAME: 'tapeline', TAPELINE_BROKER_PASSWORD: USERS.tapeline }),
       code: 'BROKER_FORBIDDEN',
       says: /\w/,
@@ -124,7 +106,7 @@ describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () =>
       '0',
       ...ROLES,
       '--kafka',
-      server.bootstrap,
+      its().server.bootstrap,
       '--simulator',
       'http://127.0.0.1:1',
     ]
@@ -136,7 +118,7 @@ describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () =>
     assert.match(output.stderr, /"level":"debug"/)
     assert.ok(!`${output.stdout}${output.stderr}`.includes(SECRET), 'no secret in the log')
     await assertRefused({
-      args: [...ROLES, '--kafka', server.bootstrap, ...data()],
+      args: [...ROLES, '--kafka', its().server.bootstrap, ...data()],
       environment: login({ TAPELINE_TOPICS_PARTITIONS: '8' }),
       code: 'PARTITIONS_CHANGED',
       says: /4 partitions.* 8/,
@@ -146,18 +128,18 @@ describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () =>
   })
 
   test('a broker that comes later is waited for, said in one line, and a wait ends with Ctrl-C', async () => {
-    await plain.kill()
+    await its().plain.kill()
     const args = [
       'up',
       '--port',
       '0',
       ...ROLES,
       '--kafka',
-      plain.bootstrap,
+      its().plain.bootstrap,
       '--simulator',
       'http://127.0.0.1:1',
     ]
-    const [path, other] = [join(folder.path, 'late'), join(folder.path, 'given-up')]
+    const [path, other] = [join(its().folder, 'late'), join(its().folder, 'given-up')]
     const child = startCommand([...args, '--data', path])
     const impatient = startCommand([...args, '--data', other])
     const [output, saying] = [outputOf(child), outputOf(impatient)]
@@ -165,12 +147,12 @@ describe('up and doctor on a Kafka broker', requireServer(kafkaMissing()), () =>
     await until('both wait', () => isWaiting(output) && isWaiting(saying))
     assert.equal(await interrupt(impatient), 0, saying.stderr)
 
-    await plain.restart()
+    await its().plain.restart()
     await untilReady(child, path, () => output.stderr)
     const lines = output.stderr.split('\n').filter((line) => line.includes('waiting for'))
     assert.equal(lines.length, 1, output.stderr)
     const { server: named, code } = JSON.parse(lines[0] ?? '')
-    assert.deepEqual([named, code], [`the broker at ${plain.bootstrap}`, 'BROKER_UNAVAILABLE'])
+    assert.deepEqual([named, code], [`the broker at ${its().plain.bootstrap}`, 'BROKER_UNAVAILABLE'])
     await until('it says that it runs', () => output.stdout.includes('Tapeline runs'))
     assert.match(output.stdout, /producer, coordinator, on the broker at .*, health and metrics at http/)
     assert.equal(await interrupt(child), 0, output.stderr)

@@ -3,38 +3,20 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { Client } from 'pg'
 import { requireServer } from '../servers/availability.ts'
 import { fakeTimescale } from '../servers/fake-extension.ts'
-import { type PostgresServer, postgresMissing, startPostgres } from '../servers/postgres.ts'
-import { interrupt, makeFolder, startCommand, until, untilReady } from './platform-process.ts'
-import { assertRefused, END_WITHIN_MS, outputOf, SECRET, writeAuthorities } from './start-up.ts'
+import { postgresMissing, startPostgres } from '../servers/postgres.ts'
+import { interrupt, startCommand, until, untilReady } from './platform-process.ts'
+import { assertRefused, END_WITHIN_MS, onServers, outputOf, SECRET } from './start-up.ts'
 
 /** Embedded broker, PostgreSQL server: what the database refuses at the start is the same with any broker. */
 describe('up and doctor on a database server', requireServer(postgresMissing()), () => {
-  let folder: Awaited<ReturnType<typeof makeFolder>>
-  let server: PostgresServer
-  let plain: PostgresServer
-  let ca: string
-  let otherCa: string
-
-  before(async () => {
-    folder = await makeFolder()
-    ;[server, plain] = await Promise.all([
-      startPostgres({ password: SECRET, tls: 'required' }),
-      startPostgres(),
-    ])
-    ;({ ca, otherCa } = await writeAuthorities(folder.path, server.ca))
-  })
-
-  after(async () => {
-    await Promise.all([server.close(), plain.close()])
-    await folder.remove()
-  })
-
-  let folders = 0
-  const data = (): string[] => ['--data', join(folder.path, `data-${folders++}`)]
+  const { its, data } = onServers(
+    () => startPostgres({ password: SECRET, tls: 'required' }),
+    () => startPostgres(),
+  )
   const withTls = { TAPELINE_STORE_TLS: 'encrypt', TAPELINE_STORE_PASSWORD: SECRET }
 
   async function asAdmin(url: string, sql: string, password = ''): Promise<void> {
@@ -52,7 +34,7 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
 
   test('a wrong password', () =>
     assertRefused({
-      args: ['--database', server.url, ...data()],
+      args: ['--database', its().server.url, ...data()],
       environment: { ...withTls, TAPELINE_STORE_PASSWORD: `${SECRET}-wrong` },
       code: 'STORE_UNAUTHORIZED',
       says: /password authentication failed/,
@@ -61,7 +43,7 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
 
   test('no password', () =>
     assertRefused({
-      args: ['--database', server.url, ...data()],
+      args: ['--database', its().server.url, ...data()],
       environment: { TAPELINE_STORE_TLS: 'encrypt' },
       code: 'STORE_UNAUTHORIZED',
       says: /password/,
@@ -79,7 +61,7 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
 
   test('a server that demands TLS', () =>
     assertRefused({
-      args: ['--database', server.url, ...data()],
+      args: ['--database', its().server.url, ...data()],
       environment: { TAPELINE_STORE_PASSWORD: SECRET },
       code: 'STORE_TLS_FAILED',
       says: /encryption/,
@@ -88,7 +70,7 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
 
   test('a server that speaks no TLS', () =>
     assertRefused({
-      args: ['--database', plain.url, ...data()],
+      args: ['--database', its().plain.url, ...data()],
       environment: withTls,
       code: 'STORE_TLS_FAILED',
       says: /SSL|TLS/,
@@ -97,8 +79,8 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
 
   test('a certificate of another authority', () =>
     assertRefused({
-      args: ['--database', server.url, ...data()],
-      environment: { ...withTls, TAPELINE_STORE_TLS: 'verify', TAPELINE_STORE_TLS_CA: otherCa },
+      args: ['--database', its().server.url, ...data()],
+      environment: { ...withTls, TAPELINE_STORE_TLS: 'verify', TAPELINE_STORE_TLS_CA: its().otherCa },
       code: 'STORE_TLS_FAILED',
       says: /certificate/,
       finding: ['store', /STORE_TLS_FAILED/],
@@ -106,7 +88,7 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
 
   test('a file of an authority that is none', () =>
     assertRefused({
-      args: ['--database', server.url, ...data()],
+      args: ['--database', its().server.url, ...data()],
       environment: { ...withTls, TAPELINE_STORE_TLS: 'verify', TAPELINE_STORE_TLS_CA: '/nowhere/ca.pem' },
       code: 'CONFIG_INVALID',
       says: /store\.tlsCa/,
@@ -114,10 +96,10 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
     }))
 
   test('a user without rights', async () => {
-    await asAdmin(server.url, `create role reader login password '${SECRET}'`, SECRET)
+    await asAdmin(its().server.url, `create role reader login password '${SECRET}'`, SECRET)
     await assertRefused({
-      args: ['--database', server.url.replace('postgres@', 'reader@'), ...data()],
-      environment: { ...withTls, TAPELINE_STORE_TLS: 'verify', TAPELINE_STORE_TLS_CA: ca },
+      args: ['--database', its().server.url.replace('postgres@', 'reader@'), ...data()],
+      environment: { ...withTls, TAPELINE_STORE_TLS: 'verify', TAPELINE_STORE_TLS_CA: its().ca },
       code: 'STORE_FORBIDDEN',
       says: /permission denied/,
       finding: ['store rights', /may not create/],
@@ -126,7 +108,7 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
 
   test('a database that does not exist', () =>
     assertRefused({
-      args: ['--database', server.url.replace(/\/postgres$/, '/nothing'), ...data()],
+      args: ['--database', its().server.url.replace(/\/postgres$/, '/nothing'), ...data()],
       environment: withTls,
       code: 'STORE_DATABASE_UNKNOWN',
       says: /"nothing" does not exist/,
@@ -148,20 +130,20 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
 
   test('a password in --database, which everybody on the machine could read', () =>
     assertRefused({
-      args: ['--database', server.url.replace('postgres@', `postgres:${SECRET}@`), ...data()],
+      args: ['--database', its().server.url.replace('postgres@', `postgres:${SECRET}@`), ...data()],
       code: 'CONFIG_INVALID',
       says: /store\.url/,
       finding: ['configuration', /store\.url has a password/],
     }))
 
   test('a password that is right is told nowhere', async () => {
-    const path = join(folder.path, 'right')
+    const path = join(its().folder, 'right')
     const child = startCommand(
       [
         ...['up', '--port', '0', '--simulator', 'http://127.0.0.1:1', '--log-level', 'debug'],
-        ...['--database', server.url, '--data', path],
+        ...['--database', its().server.url, '--data', path],
       ],
-      { ...withTls, TAPELINE_STORE_TLS: 'verify', TAPELINE_STORE_TLS_CA: ca },
+      { ...withTls, TAPELINE_STORE_TLS: 'verify', TAPELINE_STORE_TLS_CA: its().ca },
     )
     const output = outputOf(child)
     await untilReady(child, path, () => output.stderr)
@@ -176,10 +158,10 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
   })
 
   test('a server that comes later is waited for, said in one line, and a wait ends with Ctrl-C', async () => {
-    const url = plain.url
-    await plain.stop()
+    const url = its().plain.url
+    await its().plain.stop()
     const args = ['up', '--port', '0', '--simulator', 'http://127.0.0.1:1', '--database', url]
-    const [path, other] = [join(folder.path, 'late'), join(folder.path, 'given-up')]
+    const [path, other] = [join(its().folder, 'late'), join(its().folder, 'given-up')]
     const child = startCommand([...args, '--data', path])
     const impatient = startCommand([...args, '--data', other])
     const [output, saying] = [outputOf(child), outputOf(impatient)]
@@ -187,7 +169,7 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
     await until('both wait', () => isWaiting(output) && isWaiting(saying))
     assert.equal(await interrupt(impatient), 0, saying.stderr)
 
-    await plain.restart()
+    await its().plain.restart()
     await untilReady(child, path, () => output.stderr)
     const { port } = new URL(url)
     const lines = output.stderr.split('\n').filter((line) => line.includes('waiting for'))
@@ -209,9 +191,9 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
       const answer = await fetch(`${api}/v1/sql`, { method: 'POST', headers, body })
       return { status: answer.status, ...((await answer.json()) as { code?: string }) }
     }
-    await plain.stop()
+    await its().plain.stop()
     await until('the loss of the database shows', async () => (await ask()).code === 'STORE_UNAVAILABLE')
-    await plain.restart()
+    await its().plain.restart()
     await until('the database answers again', async () => (await ask()).status === 200)
     assert.equal(child.exitCode, null, 'once it runs, no server that is away ends it')
     assert.equal(await interrupt(child), 0, output.stderr)
@@ -236,7 +218,7 @@ describe('up and doctor on a database server', requireServer(postgresMissing()),
   })
 
   test('sql and migrate go to the server while nothing runs', async () => {
-    const environment = { TAPELINE_STORE_KIND: 'timescale', TAPELINE_STORE_URL: plain.url }
+    const environment = { TAPELINE_STORE_KIND: 'timescale', TAPELINE_STORE_URL: its().plain.url }
     const run = async (...args: readonly string[]) => {
       const child = startCommand([...args, ...data()], environment)
       const output = outputOf(child)

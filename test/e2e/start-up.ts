@@ -3,7 +3,8 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { startCommand } from './platform-process.ts'
+import { after, before } from 'node:test'
+import { makeFolder, startCommand } from './platform-process.ts'
 
 /** Passwords of the tests: whatever ends up in an output is found by this piece of them. */
 export const SECRET = 's3cret-4711'
@@ -22,15 +23,43 @@ FHmjpgZ38aSpRGLP02IPw+Rt
 -----END CERTIFICATE-----
 `
 
-/** Writes the certificates of the server's authority and of another one into files; gives their paths. */
-export async function writeAuthorities(
-  folder: string,
-  own: string,
-): Promise<{ readonly ca: string; readonly otherCa: string }> {
-  const [ca, otherCa] = [join(folder, 'ca.pem'), join(folder, 'other.pem')]
-  await writeFile(ca, own)
-  await writeFile(otherCa, OTHER_AUTHORITY)
-  return { ca, otherCa }
+interface TestServer {
+  /** The certificate of its authority. */
+  readonly ca: string
+  close(): Promise<void>
+}
+
+/** What the tests of a suite start on. */
+interface Servers<S> {
+  readonly folder: string
+  /** Asks for a login, over TLS. */
+  readonly server: S
+  /** Asks for nothing. */
+  readonly plain: S
+  /** Files with the certificate of the server's authority, and with that of another one. */
+  readonly ca: string
+  readonly otherCa: string
+}
+
+/** Starts two servers before a suite, and ends them after it. `data` gives the flag for a data folder that nobody has. */
+export function onServers<S extends TestServer>(server: () => Promise<S>, plain: () => Promise<S>) {
+  let folder: Awaited<ReturnType<typeof makeFolder>> | undefined
+  let started: Servers<S> | undefined
+  before(async () => {
+    folder = await makeFolder()
+    const [secured, open] = await Promise.all([server(), plain()])
+    const [ca, otherCa] = [join(folder.path, 'ca.pem'), join(folder.path, 'other.pem')]
+    await writeFile(ca, secured.ca)
+    await writeFile(otherCa, OTHER_AUTHORITY)
+    started = { folder: folder.path, server: secured, plain: open, ca, otherCa }
+  })
+  after(async () => {
+    await Promise.all([started?.server.close(), started?.plain.close()])
+    await folder?.remove()
+  })
+  const its = (): Servers<S> => started ?? assert.fail('the servers are started before the tests')
+  let folders = 0
+  return { its, data: () => ['--data', join(its().folder, `data-${folders++}`)] }
 }
 
 /**
