@@ -148,8 +148,12 @@ export async function setUp(
       }
       return records.flatMap(({ value }) => {
         if (value === null) return []
-        const body = JSON.parse(Buffer.from(value).toString()) as Partial<Trade> & { reset?: string }
-        return body.reset ?? body.id ?? []
+        const body = JSON.parse(Buffer.from(value).toString()) as
+          | Trade
+          | { reset: string }
+          | { lostFrom: number }
+        if ('lostFrom' in body) return []
+        return 'reset' in body ? body.reset : body.id
       })
     } finally {
       await reader.close(AbortSignal.timeout(30_000))
