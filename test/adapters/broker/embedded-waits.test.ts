@@ -46,6 +46,36 @@ async function publish(broker: Broker, topic: string, text: string): Promise<voi
 
 const LONG = { maxRecords: 100, waitMs: 600_000 }
 
+test('a poll that was given up while it waited is answered too, so that nothing is kept of it', async (t) => {
+  const channel = openDirectChannel({ path: ':memory:', durability: 'process' })
+  const polls: number[] = []
+  const answered = new Set<number>()
+  const broker = openOn(t, {
+    ...channel,
+    post(request, transfer) {
+      if (request.op === 'poll') polls.push(request.id)
+      channel.post(request, transfer)
+    },
+    listen: (onReply, onEnd) =>
+      channel.listen((reply) => {
+        answered.add(reply.id)
+        onReply(reply)
+      }, onEnd),
+  })
+  const topic = await makeTopic(broker)
+  const reader = await openReader(broker, topic)
+  for (let round = 0; round < 3; round++) {
+    const stop = new AbortController()
+    const given = reader.poll(LONG, stop.signal)
+    await broker.ping(deadline())
+    stop.abort()
+    await assert.rejects(given, { name: 'AbortError' })
+  }
+  await publish(broker, topic, 'a')
+  assert.deepEqual(recordsOf(await reader.poll(LONG, deadline())).map(textOf), ['a'])
+  assert.deepEqual([polls.length, polls.filter((id) => !answered.has(id))], [4, []])
+})
+
 test('a reader that has read everything is not asked for until something comes', async (t) => {
   const { broker, sent } = openWatched(t)
   const topic = await makeTopic(broker)

@@ -76,6 +76,8 @@ export class FetchSession {
     if (this.#waiting?.poll.id === poll) {
       this.#waiting.timer.stop()
       this.#waiting = undefined
+      // The client keeps account of what it asked until there is an answer.
+      this.#replies.answer(poll, new FetchCollection([]).finish(), !this.#hasSomething)
     } else if (this.#last?.poll === poll) {
       for (const name of this.#last.collected.deletedTopics) this.#deletedTopics.add(name)
       for (const [subscription, position] of this.#last.collected.positionsBefore) {
