@@ -201,13 +201,17 @@ export class StoreHost {
     })
   }
 
-  /** One step; and others where nobody else has asked for anything lately: half of the time is left to who does. Never rejects. */
+  /**
+   * One step; and others before the next second, where nobody else has asked for anything lately: half of the time is left to who does. Never
+   * rejects.
+   */
   async #takeSteps(load: MaintenanceRequest['load']): Promise<void> {
+    const next = performance.now() + TICK_MS
     try {
       const { memoryBytes, ...first } = await this.#step(load)
       this.#isTooLarge = this.#memory.look(memoryBytes, load)
       let { task, tookMs } = first
-      while (task !== undefined && this.#load.level === 'idle') {
+      while (task !== undefined && this.#load.level === 'idle' && performance.now() + tookMs < next) {
         await pause(tookMs, this.#stop.signal)
         if (this.#closing !== undefined || !this.#client.isAlive) return
         ;({ task, tookMs } = await this.#step('idle'))
