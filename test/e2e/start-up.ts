@@ -126,10 +126,10 @@ export interface Report {
 /** `up` and `doctor` each end in time with exit code 1, what is wrong and the remedy, without a stack or a secret. */
 export async function assertRefused(refusal: Refusal): Promise<void> {
   const { args, environment = {}, code, says, remedy: does = /\w{3,}/, finding } = refusal
-  const [up, doctor] = await Promise.all([
-    ended(['up', '--port', '0', '--simulator', 'http://127.0.0.1:1', ...args], environment),
-    ended(['doctor', '--json', '--port', '0', '--simulator', 'http://127.0.0.1:1', ...args], environment),
-  ])
+  const common = ['--port', '0', '--simulator', 'http://127.0.0.1:1', ...args]
+  // One after the other: each of them locks the data folder while it looks into it.
+  const up = await ended(['up', ...common], environment)
+  const doctor = await ended(['doctor', '--json', ...common], environment)
   for (const { stdout, stderr } of [up, doctor]) {
     assert.doesNotMatch(stdout + stderr, /^\s+at .+:\d+:\d+/m, 'no stack')
     assert.ok(!`${stdout}${stderr}`.includes(SECRET), `no secret: ${stdout}${stderr}`)

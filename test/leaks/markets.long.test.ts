@@ -9,10 +9,12 @@ import { assertLevel } from './level.ts'
 const MARKETS = 10_000
 const DAY_MS = 86_400_000
 const MARKERS = { trade: 0, quote: 0, candle: 0, book: 0, status: 0 }
+const LOG = { id: 'id', since: 0 }
+const LOGS = { trade: LOG, quote: LOG, candle: LOG, book: LOG, status: LOG }
 
 test('markets that nobody trades any more leave nothing in windows, checkpoints and the watch of gaps', async () => {
   const { checkpoint, windows } = new CheckpointReader()
-  const shard = new Shard(0, {} as never, checkpoint, MARKERS, windows, {} as never)
+  const shard = new Shard(0, {} as never, checkpoint, MARKERS, windows, LOGS)
   const gaps = new GapWatch()
   let now = Date.now()
   const quiet = createQuietMarkets(new Map([[0, shard]]), gaps, () => now)
