@@ -265,14 +265,15 @@ interface Hole {
 /** The records of a range of a fixed partition that streams may want, and what is missing among them. */
 async function readPublished(
   { broker, topics, log }: ProducerParts,
-  { k }: Shard,
+  shard: Shard,
   channel: Channel,
   from: number,
   end: number,
   signal: AbortSignal,
 ): Promise<{ readonly records: PublishedRecord[]; readonly holes: readonly Hole[] }> {
+  const { k } = shard
   const topic = topics[channel]
-  const memory = emptyMemory()
+  const memory = { ...emptyMemory(), epochs: { [k]: shard.epochAt(channel, from) } }
   const found: PublishedRecord[] = []
   const holes: Hole[] = []
   await readRanges(

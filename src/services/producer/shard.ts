@@ -134,6 +134,16 @@ export class Shard {
     return derivedTo > marker ? this.epoch : (this.restored.epochs[channel] ?? -1)
   }
 
+  /**
+   * The highest epoch at an offset, as far as the take-over has learned: that of the last owner that begins there or before. A late record of a
+   * former owner counts for nobody after it, and there may be thousands of these.
+   */
+  epochAt(channel: Channel, offset: number): number {
+    const begun = this.tails[channel].owners.findLast((owner) => owner.offset <= offset)?.epoch ?? -1
+    const { positions, epochs } = this.restored
+    return offset < (positions[channel] ?? 0) ? begun : Math.max(begun, epochs[channel] ?? -1)
+  }
+
   /** Where owners begin, this one where the log went on that has lost its end, or is another one: epoch and offset. */
   ownersOf(channel: Channel): [epoch: number, offset: number][] {
     const found = this.lost.get(channel)

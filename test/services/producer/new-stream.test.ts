@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { encodeEvent } from '../../../src/domain/event-codec.ts'
 import { spoilEmbedded } from '../../adapters/broker/spoil-embedded.ts'
 import { temporaryFolder } from '../../adapters/broker/temporary-folder.ts'
+import { NAMES } from '../../names.ts'
 import { NEVER, setUp, trades } from './one-shard.ts'
 
 test('a stream that is announced while a step is on its way into the dynamic topics misses nothing of that step', async (t) => {
@@ -31,6 +33,25 @@ test('a stream that is announced after a step of the fixed topics gets what no o
   await services.publishFixed(trades('A-A', 'a3'), NEVER)
   await derive()
   assert.deepEqual(await idsIn('app.other'), ['b1'])
+  assert.deepEqual(await idsIn('app.new'), ['a2', 'a3'])
+})
+
+test('a stream that begins among thousands of late records of a former owner takes none of them', async (t) => {
+  const { broker, services, announce, endOfTrades, idsIn, derive } = await setUp(t)
+  await services.publishFixed(trades('A-A', 'a1'), NEVER)
+  const first = await endOfTrades()
+  const late = trades('A-A', ...Array.from({ length: 4_000 }, (_, n) => `late${n}`)).items.map(
+    ({ event }) => ({
+      ...{ key: 'x:A-A', value: encodeEvent(event) },
+      headers: { v: 1, kind: 'event', shard: 0, epoch: 0 } as const,
+    }),
+  )
+  await broker.publish([{ topic: NAMES.fixed.trade, partition: 0, records: late }], NEVER)
+  await services.publishFixed(trades('A-A', 'a2'), NEVER)
+  await announce('app.new', ['*'], first + 3_000)
+  await derive()
+  await services.publishFixed(trades('A-A', 'a3'), NEVER)
+  await derive()
   assert.deepEqual(await idsIn('app.new'), ['a2', 'a3'])
 })
 
