@@ -3,10 +3,11 @@ import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { startInterval, startTimer } from '../async/timers.ts'
 import { ERROR_KINDS, type ErrorCode, TapelineError } from '../errors.ts'
-import type { AppEndpoint, AppMessage } from '../ports/transport.ts'
+import type { AppMessage } from '../ports/transport.ts'
 import type { GatewayOptions } from './options.ts'
-import { callerIn, type GatewayServer } from './server.ts'
+import { ANSWER_HEADERS, callerIn, type GatewayServer } from './server.ts'
 import { warningsOf } from './stream-warnings.ts'
+import { watchedEndpoint } from './watched-endpoint.ts'
 
 const PING_MS = 20_000
 
@@ -19,8 +20,7 @@ const PING = ':\n\n'
 const HEAD = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-store',
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
+  ...ANSWER_HEADERS,
   // Asks nginx, and what speaks its language, to pass on each event at once.
   'x-accel-buffering': 'no',
 }
@@ -63,11 +63,8 @@ export function registerEventStreams(app: GatewayServer, options: EventStreamOpt
       begin()
       return message.op === 'subscribed' ? { ...message, ...warningsOf(desk, stream) } : message
     }
-    const onOver = (): void => {
-      response.end()
-    }
     const firstWord = startTimer(begin, FIRST_WORD_MS)
-    const connection = delivery.connect(owner, followed(eventEndpoint(response, newId()), follow, onOver))
+    const connection = delivery.connect(owner, watchedEndpoint(eventEndpoint(response, newId()), follow))
     open.add(response)
     meter.gauge('event_streams', open.size)
     response.once('close', () => {
@@ -137,29 +134,4 @@ function lastEventId({ headers }: FastifyRequest): string | undefined {
 function refusal({ code, message, remedy }: AppMessage & { readonly op: 'error' }): TapelineError {
   const known = Object.hasOwn(ERROR_KINDS, code) ? (code as ErrorCode) : 'INTERNAL'
   return new TapelineError(known, message, remedy === undefined ? {} : { remedy })
-}
-
-/** The same endpoint: messages (not data) pass by on their way out, and the last one ends it. */
-function followed(
-  endpoint: AppEndpoint,
-  follow: (message: AppMessage) => AppMessage | undefined,
-  onOver: () => void,
-): AppEndpoint {
-  return {
-    id: endpoint.id,
-    get pendingBytes() {
-      return endpoint.pendingBytes
-    },
-    get closed() {
-      return endpoint.closed
-    },
-    send(message) {
-      const sent = follow(message)
-      if (sent === undefined) return
-      endpoint.send(sent)
-      if (sent.op === 'end' || sent.op === 'error') onOver()
-    },
-    sendEncoded: (bytes, cursor) => endpoint.sendEncoded(bytes, cursor),
-    drained: (bytes, signal) => endpoint.drained(bytes, signal),
-  }
 }

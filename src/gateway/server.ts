@@ -27,6 +27,9 @@ const LARGEST_FRAME = 1024 * 1024
 /** How long a request may take to arrive, and then to be answered unless its route says otherwise, in milliseconds. */
 const REQUEST_MS = 15_000
 
+/** What every answer has: no browser guesses what it is, and none tells other sites where it came from. */
+export const ANSWER_HEADERS = { 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' }
+
 export const SOCKET_ROUTE = '/v1/ws'
 
 export type GatewayServer = FastifyInstance<
@@ -110,7 +113,7 @@ function hookRequests(app: GatewayServer, { identify, closing, log, meter }: Ser
     }
   })
   app.addHook('onSend', async (_request, reply) => {
-    reply.headers({ 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' })
+    reply.headers(ANSWER_HEADERS)
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
     if (closing()) reply.header('connection', 'close')
   })

@@ -9,6 +9,7 @@ import type { GatewayOptions } from './options.ts'
 import { detailOf, errorOf, shownFields } from './problem.ts'
 import { parseSocketMessage, type SocketMessage } from './socket-message.ts'
 import { warningsOf } from './stream-warnings.ts'
+import { watchedEndpoint } from './watched-endpoint.ts'
 
 /** Streams that one socket may read or wait for. */
 const MOST_STREAMS = 1000
@@ -68,7 +69,7 @@ export class SocketSession {
     this.#newLeaseId = newLeaseId
     this.#connection = delivery.connect(
       app,
-      watched(endpoint, (message) => this.#follow(message)),
+      watchedEndpoint(endpoint, (message) => this.#follow(message)),
     )
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary))
     socket.on('pong', () => {
@@ -210,23 +211,5 @@ export class SocketSession {
     const lease = this.#unnamed.get(stream)
     if (lease === undefined || !this.#unnamed.delete(stream)) return
     this.#endpoint.send({ op: 'subscribed', stream, topic: lease.topic, cursor: firstCursor(lease) })
-  }
-}
-
-/** The same endpoint, where every message (not data) passes by on its way out. */
-function watched(endpoint: AppEndpoint, onMessage: (message: AppMessage) => AppMessage): AppEndpoint {
-  return {
-    id: endpoint.id,
-    get pendingBytes() {
-      return endpoint.pendingBytes
-    },
-    get closed() {
-      return endpoint.closed
-    },
-    send(message) {
-      endpoint.send(onMessage(message))
-    },
-    sendEncoded: (bytes, cursor) => endpoint.sendEncoded(bytes, cursor),
-    drained: (bytes, signal) => endpoint.drained(bytes, signal),
   }
 }

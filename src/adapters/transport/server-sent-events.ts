@@ -8,7 +8,7 @@ const END = '\n\n'
  * An HTTP response as an endpoint, in the format of server-sent events: each message is one event, whose data is the JSON that a
  * WebSocket would get and whose id is the cursor after it, where it has one.
  *
- * What is sent after the response has ended is dropped: `closed` says so, and the last id resumes. The caller has written the head.
+ * The response is of one stream, and ends after `end` or `error`. What is sent after that is dropped: `closed` says so, and the last id resumes. The caller has written the head.
  * Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 export function createEventStreamEndpoint(response: ServerResponse, id: string): AppEndpoint {
@@ -39,8 +39,10 @@ export function createEventStreamEndpoint(response: ServerResponse, id: string):
     get closed() {
       return isClosed()
     },
-    send: (message: AppMessage) =>
-      write(Buffer.from(JSON.stringify(message)), 'cursor' in message ? message.cursor : undefined),
+    send(message: AppMessage) {
+      write(Buffer.from(JSON.stringify(message)), 'cursor' in message ? message.cursor : undefined)
+      if (message.op === 'end' || message.op === 'error') response.end()
+    },
     sendEncoded: write,
     drained,
   }

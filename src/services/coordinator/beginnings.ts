@@ -6,18 +6,19 @@ import { TapelineError } from '../../errors.ts'
 import type { CoordinatorParts } from './requests.ts'
 
 /**
- * Where a stream begins that asks for the past: per partition of its fixed topic the first record that was published then or later, as far
- * back as the topic reaches. Raises TOPIC_UNKNOWN.
+ * Where a stream begins: per partition of its fixed topic the first record that was published then or later, as far back as the topic reaches;
+ * with `live` its end, so that the stream gets nothing from before (R4). Raises TOPIC_UNKNOWN.
  */
 export async function startsOf(
   { broker, names }: CoordinatorParts,
   channel: Channel,
-  from: StreamFrom,
+  from: StreamFrom | 'live',
   signal: AbortSignal,
 ): Promise<number[]> {
   const name = names.fixed[channel]
   const topic = await findTopic(broker, name, signal)
   if (topic === undefined) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${name}`)
+  if (from === 'live') return topic.offsets.map(({ end }) => end)
   if (from === 'earliest') return topic.offsets.map(({ earliest }) => earliest)
   return Promise.all(topic.offsets.map((_, k) => broker.offsetAt(name, k, from, signal)))
 }

@@ -1,8 +1,9 @@
-import { findTopic } from '../../control/topics.ts'
+import type { Channel } from '../../domain/events.ts'
 import type { StreamSpec } from '../../domain/stream-spec.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, TopicDescription, TopicSpec } from '../../ports/broker.ts'
 import type { TopicBatch, TopicRequest } from '../../ports/pipeline.ts'
+import { startsOf } from './beginnings.ts'
 import type { RegistryBody } from './leader.ts'
 import type { CoordinatorParts, RequestQueue } from './requests.ts'
 
@@ -52,7 +53,10 @@ export async function makeRequestedTopics(
   for (const [name, { spec, start }] of fresh) {
     const topic = outcome.get(name) ?? new TapelineError('TOPIC_CREATION_FAILED', `${name} was not made`)
     if (topic instanceof TapelineError) failed.set(name, topic)
-    else ready.push(streamBody(coordinator, name, spec, 'ready', topic.id, start ?? ends(spec.channel)))
+    else
+      ready.push(
+        streamBody(coordinator, name, spec, 'ready', topic.id, start ?? ends.get(spec.channel) ?? []),
+      )
   }
   const answered = accepted.filter(({ topicName }) => !failed.has(topicName))
   const leases = answered.flatMap(
@@ -176,24 +180,14 @@ export async function makeTopics(
   return outcome
 }
 
-/** The ends of the fixed topics of these channels: a stream that starts now gets nothing from before (R4). */
+/** The ends of the fixed topics of the channels that are asked for. */
 async function fixedEnds(
-  { broker, names }: CoordinatorParts,
+  coordinator: CoordinatorParts,
   requests: readonly TopicRequest[],
   signal: AbortSignal,
-): Promise<(channel: StreamSpec['channel']) => number[]> {
-  const ends = new Map<StreamSpec['channel'], number[]>()
-  for (const {
-    spec: { channel },
-  } of requests) {
-    if (ends.has(channel)) continue
-    const name = names.fixed[channel]
-    const topic = await findTopic(broker, name, signal)
-    if (topic === undefined) throw new TapelineError('TOPIC_UNKNOWN', `there is no topic ${name}`)
-    ends.set(
-      channel,
-      topic.offsets.map(({ end }) => end),
-    )
-  }
-  return (channel) => ends.get(channel) ?? []
+): Promise<ReadonlyMap<Channel, number[]>> {
+  const ends = new Map<Channel, number[]>()
+  for (const channel of new Set(requests.map(({ spec }) => spec.channel)))
+    ends.set(channel, await startsOf(coordinator, channel, 'live', signal))
+  return ends
 }

@@ -45,7 +45,9 @@ interface Held {
   readonly memory: ReaderMemory
   /** By fixed partition: the last position that a former owner derived, and under which epoch. */
   readonly byFormer: Map<number, { readonly offset: number; readonly epoch: number }>
-  /** By fixed partition: the last position in front of the place where the topic has lost its end. */
+  /** Where the topic went on after it had lost its end; undefined where it has not. */
+  readonly lostFrom: number | undefined
+  /** By fixed partition: the last position in front of that place. */
   readonly inFront: Map<number, number>
   /** Whether there are records that nobody can read. */
   isRotten: boolean
@@ -70,13 +72,16 @@ export async function readHeld(
     routes.acknowledge(route, baseOffset, shards.length)
     // Up to the own marker: the first of them lies there, and what is behind it is of others, or not of before.
     const end = baseOffset + 1
-    const lostFrom = lostFromOf(each)
+    const lostFrom = wentOnAt(each)
     const first = lostFrom === undefined ? from : Math.min(from, Math.max(earliest, lostFrom - LOST_BACK))
     return { topic: route.topic, partition: 0, offset: Math.min(first, end), end }
   })
   const found = new Map(
     chunk.map((each) => {
-      const held: Held = { memory: emptyMemory(), byFormer: new Map(), inFront: new Map(), isRotten: false }
+      const held: Held = {
+        ...{ memory: emptyMemory(), byFormer: new Map(), inFront: new Map() },
+        ...{ lostFrom: wentOnAt(each), isRotten: false },
+      }
       return [each.route.topic, { each, held }]
     }),
   )
@@ -112,7 +117,8 @@ export async function readHeld(
   return [...anew]
 }
 
-function lostFromOf({ route, shards }: HeldTopic): number | undefined {
+/** Where the topic of a stream went on after it had lost its end; undefined where it has not. */
+function wentOnAt({ route, shards }: HeldTopic): number | undefined {
   const all = ownProgress(route, shards).flatMap(({ progress }) => progress.lostFrom ?? [])
   return all.length === 0 ? undefined : Math.min(...all)
 }
@@ -120,7 +126,7 @@ function lostFromOf({ route, shards }: HeldTopic): number | undefined {
 function takeHeld(
   { topics }: ProducerParts,
   { route, shards }: ReadTopic,
-  { memory, byFormer, inFront }: Held,
+  { memory, byFormer, inFront, lostFrom = 0 }: Held,
   { headers, offset }: StoredRecord,
 ): void {
   const isFormer = isOfFormerOwner(memory, headers)
@@ -131,10 +137,10 @@ function takeHeld(
   // Readers are told already that what came before does not count.
   if (kind === 'marker') {
     byFormer.delete(partition)
-    if (offset < (lostFromOf({ route, shards }) ?? 0)) inFront.delete(partition)
+    if (offset < lostFrom) inFront.delete(partition)
   }
   if (!isCounted) return
-  if (offset < (lostFromOf({ route, shards }) ?? 0)) inFront.set(partition, position.offset)
+  if (offset < lostFrom) inFront.set(partition, position.offset)
   // What this owner has derived itself, in a step of unknown outcome, tells nothing of the log before it.
   const own = shards.find(({ k }) => k === partition)?.epoch ?? -1
   if (epoch < own) byFormer.set(partition, { offset: position.offset, epoch })

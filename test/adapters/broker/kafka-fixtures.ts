@@ -3,8 +3,9 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { KafkaSettings } from '../../../src/adapters/broker/kafka/settings.ts'
-import { openKafkaBroker } from '../../../src/adapters/broker/kafka.ts'
+import { type inspectKafka, openKafkaBroker } from '../../../src/adapters/broker/kafka.ts'
 import type { Broker } from '../../../src/ports/broker.ts'
+import { deadline, textRecord } from '../../contract/broker-fixtures.ts'
 import { quietLog } from '../../quiet.ts'
 import { freePort } from '../../servers/free-port.ts'
 import { type KafkaOptions, type KafkaServer, startKafka } from '../../servers/kafka.ts'
@@ -21,6 +22,19 @@ export function kafkaSettings(bootstrap: string, more: Partial<KafkaSettings> = 
     ...more,
   }
 }
+
+/** What a look at a broker asks about. */
+export const USES: Parameters<typeof inspectKafka>[1] = {
+  topics: ['market.trades', 'tapeline.control', 'tapeline.registry'],
+  prefixes: ['app.'],
+  groups: ['tapeline.producers'],
+  transactionalIds: ['tapeline.coordinator'],
+  clock: { topic: 'tapeline.control', transactionalId: 'tapeline.doctor' },
+}
+
+/** Publishes texts to the first partition of a topic. */
+export const publishTexts = (broker: Broker, topic: string, ...texts: string[]) =>
+  broker.publish([{ topic, partition: 0, records: texts.map((text) => textRecord(text)) }], deadline())
 
 /** Changes one letter of a text that a partition holds, in the file of the log: the checksum of its batch is then wrong. */
 export async function spoilBatch(

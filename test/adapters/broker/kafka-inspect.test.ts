@@ -6,15 +6,7 @@ import { inspectKafka, openKafkaBroker } from '../../../src/adapters/broker/kafk
 import { until } from '../../contract/broker-fixtures.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { kafkaMissing, startKafka } from '../../servers/kafka.ts'
-import { kafkaSettings } from './kafka-fixtures.ts'
-
-const USES: Parameters<typeof inspectKafka>[1] = {
-  topics: ['market.trades', 'tapeline.control', 'tapeline.registry'],
-  prefixes: ['app.'],
-  groups: ['tapeline.producers'],
-  transactionalIds: ['tapeline.coordinator'],
-  clock: { topic: 'tapeline.control', transactionalId: 'tapeline.doctor' },
-}
+import { kafkaSettings, USES } from './kafka-fixtures.ts'
 
 const deadline = (): AbortSignal => AbortSignal.timeout(20_000)
 

@@ -21,19 +21,10 @@ import {
 import { requireServer } from '../../servers/availability.ts'
 import { freePort } from '../../servers/free-port.ts'
 import { type KafkaServer, kafkaMissing, startKafka } from '../../servers/kafka.ts'
-import { kafkaSettings, openKafkaFor } from './kafka-fixtures.ts'
+import { kafkaSettings, openKafkaFor, USES } from './kafka-fixtures.ts'
 
 const USERS = { admin: 'admin-secret', tapeline: 'tapeline-secret', limited: 'limited-secret' } as const
 const PASSWORD = USERS.tapeline
-
-/** What a look at the broker asks about. */
-const USES: Parameters<typeof inspectKafka>[1] = {
-  topics: ['market.trades', 'tapeline.control', 'tapeline.registry'],
-  prefixes: ['app.'],
-  groups: ['tapeline.producers'],
-  transactionalIds: ['tapeline.coordinator'],
-  clock: { topic: 'tapeline.control', transactionalId: 'tapeline.doctor' },
-}
 
 async function refused(settings: KafkaSettings, code: string): Promise<void> {
   await assert.rejects(openKafkaBroker(settings, deadline()), (error: Error & { code?: string }) => {

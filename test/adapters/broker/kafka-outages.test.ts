@@ -13,7 +13,7 @@ import {
 } from '../../contract/broker-fixtures.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { kafkaMissing } from '../../servers/kafka.ts'
-import { openKafkaFor, type ProxiedKafka, startProxiedKafka } from './kafka-fixtures.ts'
+import { openKafkaFor, type ProxiedKafka, publishTexts, startProxiedKafka } from './kafka-fixtures.ts'
 
 const POLL = { maxRecords: 1_000, waitMs: 1_000 }
 
@@ -32,9 +32,6 @@ async function readThrough(reader: Reader, count: number): Promise<(string | nul
   return texts
 }
 
-const publish = (broker: Broker, topic: string, ...texts: string[]) =>
-  broker.publish([{ topic, partition: 0, records: texts.map((text) => textRecord(text)) }], deadline())
-
 describe('outages of Kafka', requireServer(kafkaMissing()), () => {
   let kafka: ProxiedKafka
   before(async () => {
@@ -48,7 +45,7 @@ describe('outages of Kafka', requireServer(kafkaMissing()), () => {
       const topic = await makeTopic(broker)
       const reader = await broker.openReader(deadline())
       await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
-      await publish(broker, topic, '0', '1')
+      await publishTexts(broker, topic, '0', '1')
       assert.deepEqual(await readThrough(reader, 2), ['0', '1'])
       await kafka.server.kill()
       await assert.rejects(
@@ -58,7 +55,7 @@ describe('outages of Kafka', requireServer(kafkaMissing()), () => {
         { code: 'BROKER_UNAVAILABLE' },
       )
       await kafka.server.restart()
-      await publish(broker, topic, '2', '3')
+      await publishTexts(broker, topic, '2', '3')
       assert.deepEqual(await readThrough(reader, 2), ['2', '3'])
       await reader.close(deadline())
     })
@@ -72,13 +69,13 @@ describe('outages of Kafka', requireServer(kafkaMissing()), () => {
       const reader = await broker.openReader(deadline())
       await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
       for (let round = 0; round < 5; round++) {
-        await publish(direct, topic, `${round}`)
+        await publishTexts(direct, topic, `${round}`)
         kafka.proxy.cut()
       }
       assert.deepEqual(await readThrough(reader, 5), ['0', '1', '2', '3', '4'])
       // What was in the stalled connection never comes; the bytes that do are those of new connections.
       kafka.proxy.stall()
-      await publish(direct, topic, 'stalled')
+      await publishTexts(direct, topic, 'stalled')
       await assert.rejects(
         async () => {
           for (;;) await reader.poll(POLL, deadline())
@@ -112,12 +109,12 @@ describe('outages of Kafka', requireServer(kafkaMissing()), () => {
       const topic = await makeTopic(broker)
       const reader = await broker.openReader(deadline())
       await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
-      await publish(broker, topic, 'before')
+      await publishTexts(broker, topic, 'before')
       assert.deepEqual(await readThrough(reader, 1), ['before'])
       kafka.server.pause()
       assert.deepEqual(await reader.poll({ maxRecords: 10, waitMs: 500 }, deadline()), [])
       kafka.server.resume()
-      await publish(broker, topic, 'after')
+      await publishTexts(broker, topic, 'after')
       assert.deepEqual(await readThrough(reader, 1), ['after'])
       await reader.close(deadline())
     })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { Admin, Producer } from '@platformatic/kafka'
-import type { Broker, PartitionFetch, Reader } from '../../../src/ports/broker.ts'
+import type { PartitionFetch, Reader } from '../../../src/ports/broker.ts'
 import {
   deadline,
   makeTopic,
@@ -15,12 +15,9 @@ import {
 import { requireServer } from '../../servers/availability.ts'
 import { kafkaMissing } from '../../servers/kafka.ts'
 import { type SharedKafka, shareKafka } from '../../servers/shared.ts'
-import { openKafkaFor } from './kafka-fixtures.ts'
+import { openKafkaFor, publishTexts } from './kafka-fixtures.ts'
 
 const POLL = { maxRecords: 1_000, waitMs: 1_000 }
-
-const publish = (broker: Broker, topic: string, ...texts: string[]) =>
-  broker.publish([{ topic, partition: 0, records: texts.map((text) => textRecord(text)) }], deadline())
 
 describe('reading from Kafka', requireServer(kafkaMissing()), () => {
   let kafka: SharedKafka
@@ -57,7 +54,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
       await (isKept ? transaction.commit() : transaction.abort())
     }
     await producer.close()
-    await publish(broker, topic, 'plain')
+    await publishTexts(broker, topic, 'plain')
     const reader = await broker.openReader(deadline())
     await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
     const fetches = await pollUntil(reader, (all) => recordsOf(all).length >= 3)
@@ -79,10 +76,10 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     const broker = await openKafkaFor(t, kafka.bootstrap)
     const topic = await makeTopic(broker)
     const producer = foreignProducer()
-    await publish(broker, topic, 'before')
+    await publishTexts(broker, topic, 'before')
     const transaction = await producer.beginTransaction()
     await transaction.send({ messages: [{ topic, partition: 0, value: Buffer.from('open') }] })
-    await publish(broker, topic, 'after')
+    await publishTexts(broker, topic, 'after')
     const [description] = await broker.listTopics(topic, deadline())
     assert.equal(description?.offsets[0]?.end, 1, 'the end is what a reader comes to')
     const reader = await broker.openReader(deadline())
@@ -100,7 +97,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
   test('retention that passes the position is told, and reading goes on from the earliest', async (t) => {
     const broker = await openKafkaFor(t, kafka.bootstrap)
     const topic = await makeTopic(broker)
-    for (let n = 0; n < 10; n++) await publish(broker, topic, String(n))
+    for (let n = 0; n < 10; n++) await publishTexts(broker, topic, String(n))
     const admin = new Admin({ clientId: 'setup', bootstrapBrokers: [kafka.bootstrap] })
     await admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition: 0, offset: 6n }] }] })
     await admin.close()
@@ -115,7 +112,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
   test('a topic that is made again under its name is another one', async (t) => {
     const broker = await openKafkaFor(t, kafka.bootstrap)
     const topic = await makeTopic(broker)
-    await publish(broker, topic, 'old')
+    await publishTexts(broker, topic, 'old')
     const reader = await broker.openReader(deadline())
     await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
     assert.deepEqual(recordsOf(await reader.poll(POLL, deadline())).map(textOf), ['old'])
@@ -123,7 +120,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     await removeTopics(broker, [topic])
     const [made] = await broker.createTopics([{ name: topic, partitions: 1 }], deadline())
     assert.notEqual(made?.id, old?.id)
-    await publish(broker, topic, 'new 0', 'new 1')
+    await publishTexts(broker, topic, 'new 0', 'new 1')
     const told = await pollUntil(reader, (all) => all.length > 0)
     assert.deepEqual(told, [{ kind: 'deleted', topic }])
     assert.deepEqual(await reader.poll({ maxRecords: 10, waitMs: 200 }, deadline()), [])
@@ -196,7 +193,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     }
     // One of many that gets something is all that the next answer is about.
     const [reader] = readers as [Reader]
-    await publish(broker, names[77] as string, 'one')
+    await publishTexts(broker, names[77] as string, 'one')
     const fetches: PartitionFetch[] = await pollUntil(reader, (all) => recordsOf(all).length > 0)
     assert.deepEqual(
       fetches.map((fetch) => fetch.topic),
@@ -210,7 +207,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
     const broker = await openKafkaFor(t, kafka.bootstrap)
     const [quiet, ...added] = await Promise.all(Array.from({ length: 6 }, () => makeTopic(broker)))
     assert.ok(quiet)
-    for (const topic of added) await publish(broker, topic, topic)
+    for (const topic of added) await publishTexts(broker, topic, topic)
     const reader = await broker.openReader(deadline())
     await reader.assign([{ topic: quiet, partition: 0, offset: 0 }], deadline())
     const seen: (string | null)[] = []
@@ -221,7 +218,7 @@ describe('reading from Kafka', requireServer(kafkaMissing()), () => {
       assert.deepEqual(await reader.poll({ maxRecords: 10, waitMs: 200 }, deadline()), [])
       const addedAt = performance.now()
       await reader.assign([{ topic, partition: 0, offset: 0 }], deadline())
-      const writing = n % 2 === 0 ? undefined : publish(broker, quiet, `quiet ${n}`)
+      const writing = n % 2 === 0 ? undefined : publishTexts(broker, quiet, `quiet ${n}`)
       expected.push(topic, ...(writing === undefined ? [] : [`quiet ${n}`]))
       while (seen.length < expected.length) {
         seen.push(...recordsOf(await reader.poll({ maxRecords: 10, waitMs: 1_000 }, deadline())).map(textOf))
