@@ -1,5 +1,8 @@
 import type { RecordHeaders } from './record.ts'
 
+/** A place in a fixed partition: the offset of a record, and the ordinal among those that it causes. */
+type Place = readonly [offset: number, n: number]
+
 /**
  * What a reader of a topic remembers, so that it counts each record once (R4, R8): the highest epoch seen of each shard and
  * the last position of each shard. It belongs to the reader's position: stored with the offset in the database, the
@@ -11,7 +14,7 @@ export interface ReaderMemory {
    * Per fixed topic and partition: offset of the last record seen of it, and the ordinal within that. Only readers of dynamic topics
    * have it.
    */
-  readonly positions: Record<string, Record<number, readonly [offset: number, n: number]>>
+  readonly positions: Record<string, Record<number, Place>>
 }
 
 export function emptyMemory(): ReaderMemory {
@@ -46,9 +49,14 @@ export function admit(memory: ReaderMemory, headers: RecordHeaders): boolean {
     memory.positions[position.topic] ??= {}
     const partitions = memory.positions[position.topic] as ReaderMemory['positions'][string]
     const last = partitions[position.partition]
-    if (last !== undefined && (position.offset < last[0] || (position.offset === last[0] && n <= last[1])))
-      return false
-    partitions[position.partition] = [position.offset, n]
+    const place = [position.offset, n] as const
+    if (last !== undefined && !isLater(place, last)) return false
+    partitions[position.partition] = place
   }
   return true
+}
+
+/** Whether a place in a fixed partition lies after another one. */
+export function isLater([offset, n]: Place, [otherOffset, otherN]: Place): boolean {
+  return offset > otherOffset || (offset === otherOffset && n > otherN)
 }

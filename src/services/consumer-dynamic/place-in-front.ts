@@ -1,4 +1,4 @@
-import { admit, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { admit, emptyMemory, isLater, type ReaderMemory } from '../../domain/reader-rules.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
 
 /** So many records in front of a place tell whether it is the one that a cursor means. */
@@ -7,9 +7,9 @@ export const FRONT_RECORDS = 100
 /** Whether one memory knows a later record of some fixed partition than the other, of those that both know. */
 export function isAhead(one: ReaderMemory, other: ReaderMemory): boolean {
   return Object.entries(one.positions).some(([topic, partitions]) =>
-    Object.entries(partitions).some(([partition, [offset, n]]) => {
+    Object.entries(partitions).some(([partition, place]) => {
       const known = other.positions[topic]?.[Number(partition)]
-      return known !== undefined && (offset > known[0] || (offset === known[0] && n > known[1]))
+      return known !== undefined && isLater(place, known)
     }),
   )
 }
