@@ -162,6 +162,8 @@ async function readTails(
   const leaveHole = (topic: string, partition: number, next: number): void => {
     const { channel, entry } = find(topic, partition)
     if (channel === undefined || entry === undefined) return
+    // What this process has in hand may lie among what is gone, and others may have read it: it is judged anew.
+    if (entry.former !== undefined && next > entry.former.expected[channel]) entry.isInterrupted = true
     const tail = entry.shard.tails[channel]
     if (next <= tail.derivedTo) return
     if (channel === 'trade') entry.goneBefore = next
@@ -178,13 +180,7 @@ async function readTails(
     },
     signal,
     (topic, partition, earliest) => leaveHole(topic, partition, earliest),
-    ({ topic, partition, nextOffset }) => {
-      leaveHole(topic, partition, nextOffset)
-      const { channel, entry } = find(topic, partition)
-      if (channel === undefined || entry?.former === undefined) return
-      // What this process has in hand may lie in the batch, and others may have read it: it is judged anew.
-      if (nextOffset > entry.former.expected[channel]) entry.isInterrupted = true
-    },
+    ({ topic, partition, nextOffset }) => leaveHole(topic, partition, nextOffset),
   )
   for (const { shard, goneBefore } of taking.values()) {
     for (const channel of CHANNELS) limitPending(shard.tails[channel])

@@ -5,6 +5,7 @@ import { TapelineError } from '../../../src/errors.ts'
 import type { Market, SourceBatch } from '../../../src/ports/source.ts'
 import { NAMES } from '../../names.ts'
 import { MemoryBroker } from '../../world/memory-broker.ts'
+import type { MemoryPartition } from '../../world/memory-log.ts'
 import { NEVER, setUp } from './one-shard.ts'
 
 const TRADES = 'market.trades'
@@ -40,13 +41,13 @@ function setUpLog(t: TestContext) {
       await services.publishFixed({ items: [] }, NEVER)
     },
     end: (): number => partition()?.end ?? 0,
-    /** The next batch gets into the log, is spoilt there, and its answer is lost. */
-    loseAnswerAndRot(): void {
+    /** The next batch gets into the log, something happens to it there, and its answer is lost. */
+    loseAnswerAnd(happen: (log: MemoryPartition) => void): void {
       const { publish } = broker
       broker.publish = async (entries, signal) => {
         broker.publish = publish
         await broker.publish(entries, signal)
-        partition()?.rot(0)
+        happen(partition() ?? assert.fail())
         throw new TapelineError('BROKER_UNAVAILABLE', 'the answer was lost')
       }
     },
@@ -157,17 +158,21 @@ test('trades at the end that a fixed topic lost may be repeats when they come ag
   assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 4', 'A-B 3?', 'A-B 5'])
 })
 
-test('trades in hand that may lie in a batch which nobody can read may be repeats', async (t) => {
-  const log = setUpLog(t)
-  const first = await log.start([{ exchange: 'x', symbol: 'A-B' }])
-  await log.publish(first, 'A-B', [1])
-  const inHand = log.batch('A-B', [2, 3], 0)
-  log.loseAnswerAndRot()
-  await assert.rejects(first.services.publishFixed(inHand, NEVER), { code: 'BROKER_UNAVAILABLE' })
-  await first.services.publishFixed(inHand, NEVER)
-  await log.publish(first, 'A-B', [4], LATER)
-  assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 3', 'A-B 2?', 'A-B 3?', 'A-B 4'])
-})
+for (const [what, happen] of [
+  ['in a batch which nobody can read', (log: MemoryPartition) => log.rot(0)],
+  ['among what retention removed', (log: MemoryPartition) => log.removeBefore(log.end)],
+] as const)
+  test(`trades in hand that may lie ${what} may be repeats`, async (t) => {
+    const log = setUpLog(t)
+    const first = await log.start([{ exchange: 'x', symbol: 'A-B' }])
+    await log.publish(first, 'A-B', [1])
+    const inHand = log.batch('A-B', [2, 3], 0)
+    log.loseAnswerAnd(happen)
+    await assert.rejects(first.services.publishFixed(inHand, NEVER), { code: 'BROKER_UNAVAILABLE' })
+    await first.services.publishFixed(inHand, NEVER)
+    await log.publish(first, 'A-B', [4], LATER)
+    assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 3', 'A-B 2?', 'A-B 3?', 'A-B 4'])
+  })
 
 test('trades of a checkpoint that nobody can read may be repeats when they come again, and no later ones', async (t) => {
   const log = setUpLog(t)
