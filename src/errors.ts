@@ -463,6 +463,38 @@ export const ERROR_KINDS = {
     meaning: 'The application has as many streams as it may have.',
     remedy: 'End some with DELETE /v1/streams/{id}, or raise streams.maxPerApplication.',
   },
+  WEBHOOK_UNKNOWN: {
+    retryable: false,
+    status: 404,
+    meaning: 'There is no webhook with this id, or it belongs to another application.',
+    remedy: 'GET /v1/webhooks lists those of the application.',
+  },
+  WEBHOOK_LIMIT: {
+    retryable: false,
+    status: 429,
+    meaning: 'The application has as many webhooks as it may have.',
+    remedy: 'End some with DELETE /v1/webhooks/{id}, or raise webhooks.maxPerApplication.',
+  },
+  WEBHOOK_ADDRESS_REFUSED: {
+    retryable: false,
+    status: 400,
+    meaning:
+      'The receiver of a webhook has an address that is not public: one of this machine, or of a private network.',
+    remedy: 'Give an address on the internet, or name the network in webhooks.allow.',
+  },
+  WEBHOOK_FAILED: {
+    retryable: true,
+    status: 502,
+    meaning:
+      'The receiver of a webhook cannot be reached, did not answer in time, or answered something else than 2xx.',
+    remedy: 'Make the receiver answer 2xx; the platform tries again by itself, until webhooks.pauseAfter.',
+  },
+  WEBHOOK_GONE: {
+    retryable: false,
+    status: 502,
+    meaning: 'The receiver of a webhook answered 410: it wants nothing more, and the webhook is paused.',
+    remedy: 'Delete the webhook, or go on with tapeline webhooks resume ID.',
+  },
   CURSOR_INVALID: {
     retryable: false,
     status: 400,
