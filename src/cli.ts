@@ -4,6 +4,7 @@ import { COMMANDS } from './cli/commands.ts'
 import { helpOf, overview } from './cli/help.ts'
 import { reportFailure } from './cli/report.ts'
 import { END_WITHIN_MS, openTerminal, withNotesInLog } from './cli/terminal.ts'
+import { didYouMean } from './domain/near.ts'
 import { TapelineError, toTapelineError } from './errors.ts'
 import { createLog, logFormat } from './telemetry/log.ts'
 import { VERSION } from './version.ts'
@@ -70,7 +71,8 @@ async function help(name: string | undefined, terminal: Terminal): Promise<void>
 async function load(name: string): Promise<Command> {
   const found = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (found) return (await found()).command
-  throw new TapelineError('USAGE', `there is no command ${JSON.stringify(name)}`, {
+  const near = didYouMean(name, [...Object.keys(COMMANDS), 'help', 'version'])
+  throw new TapelineError('USAGE', `there is no command ${JSON.stringify(name)}${near}`, {
     remedy: 'tapeline --help lists them.',
   })
 }

@@ -5,6 +5,7 @@ import { SOURCE_NAMES, SOURCES, type SourceName } from './adapters/source/index.
 import { type DatabaseAddress, splitAddress } from './config-address.ts'
 import { configSchema, entriesOf, environmentName, settingPaths } from './config-schema.ts'
 import { issueWords } from './domain/issue-words.ts'
+import { didYouMean } from './domain/near.ts'
 import { parseStreamRequest } from './domain/stream-spec.ts'
 import { type FieldError, TapelineError } from './errors.ts'
 
@@ -224,11 +225,13 @@ function parseApiKeys(text: string | undefined): Config['apiKeys'] {
 function toFields(issue: z.core.$ZodIssue, settings: Settings): FieldError[] {
   const path = issue.path.map(String)
   if (issue.code === 'unrecognized_keys') {
+    const siblings = settingPaths().filter((known) => path.every((key, i) => key === known[i]))
+    const names = [...new Set(siblings.map((known) => known[path.length] ?? ''))]
     const known = 'docs/configuration.md lists all settings.'
     return issue.keys.map((key) => ({
       field: [...path, key].join('.'),
       value: key,
-      message: 'is not a setting',
+      message: `is not a setting${didYouMean(key, names)}`,
       remedy: known,
     }))
   }

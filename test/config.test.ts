@@ -483,3 +483,15 @@ describe('secrets', () => {
     })
   }
 })
+
+test('a misspelt setting is told with what it is near to', () => {
+  const { fields } = refusal({ yaml: 'stor: {kind: embedded}\nbroker: {bootstap: [a]}\nzzz: 1' })
+  assert.deepEqual(
+    fields.map(({ field, message }) => [field, message]),
+    [
+      ['broker.bootstap', 'is not a setting; did you mean bootstrap?'],
+      ['stor', 'is not a setting; did you mean store?'],
+      ['zzz', 'is not a setting'],
+    ],
+  )
+})

@@ -1,4 +1,5 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
+import { didYouMean } from '../domain/near.ts'
 import { TapelineError } from '../errors.ts'
 import type { Painted } from './paint.ts'
 
@@ -45,8 +46,20 @@ export function readFlags(command: Command, args: readonly string[]): { flags: F
     })
     return { flags: values as Flags, words: positionals }
   } catch (error) {
-    throw new TapelineError('USAGE', (error as Error).message, { cause: error })
+    throw new TapelineError('USAGE', flagProblem(command, error as NodeJS.ErrnoException), { cause: error })
   }
+}
+
+/** What is wrong with the flags, in our words: Node's tell how to pass a misspelt flag as a word, and not what it may have meant. */
+function flagProblem({ name, options }: Command, { code, message }: NodeJS.ErrnoException): string {
+  const flag = /'((?:-\w, )?--?[^' ]*)/.exec(message)?.[1]?.replace(/^-\w, /, '')
+  if (flag === undefined) return message
+  if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') {
+    const known = [...Object.keys(options), 'help'].map((each) => `--${each}`)
+    return `${name} has no flag ${flag}${didYouMean(flag, known)}`
+  }
+  if (message.includes('does not take')) return `${flag} takes no value`
+  return `${flag} takes a value; one that begins with - is written ${flag}=VALUE`
 }
 
 /** The text of a flag; undefined where it was not given. */

@@ -1,3 +1,4 @@
+import { didYouMean } from '../domain/near.ts'
 import { TapelineError } from '../errors.ts'
 import type { Flags, Terminal } from './command.ts'
 
@@ -15,6 +16,9 @@ export function runSubcommand(
   const [name = fallback, ...rest] = words
   const run = Object.hasOwn(table, name) ? table[name] : undefined
   if (run) return run(flags, rest, terminal)
-  const known = Object.keys(table).join(', ')
-  throw new TapelineError('USAGE', `${JSON.stringify(name)} is none of ${known}`)
+  const known = Object.keys(table)
+  throw new TapelineError(
+    'USAGE',
+    `${JSON.stringify(name)} is none of ${known.join(', ')}${didYouMean(name, known)}`,
+  )
 }

@@ -33,6 +33,14 @@ const WRONG: readonly (readonly [name: string, args: readonly string[], message:
   ['simulate', ['--exit'], /--events/],
   ['simulate', ['now'], /now/],
   ['streams', ['rename'], /rename/],
+  ['streams', ['lsit'], /^"lsit" is none of .*; did you mean list\?$/],
+  ['actors', ['rest'], /; did you mean reset\?$/],
+  ['streams', ['create', '--chanel', 'trade'], /^streams has no flag --chanel; did you mean --channel\?$/],
+  ['streams', ['-x'], /^streams has no flag -x$/],
+  ['sql', ['x', '--max-rows'], /^--max-rows takes a value/],
+  ['sql', ['x', '--max-rows', '-3'], /^--max-rows takes a value; .* --max-rows=VALUE$/],
+  ['sql', ['x', '--json=3'], /^--json takes no value$/],
+  ['sql', ['x', '--help=3'], /^--help takes no value$/],
   ['streams', ['list', 'all'], /all/],
   ['streams', ['create'], /--channel/],
   ['streams', ['create', '{channel: trade}'], /JSON/],
@@ -106,26 +114,28 @@ describe('usage', () => {
   })
 
   test('the program lists all commands; wrong usage ends with 2, a remedy and no stack', async () => {
-    const [overview, help, flag, version, wrong, unknown] = await Promise.all([
+    const [overview, help, flag, version, wrong, unknown, misspelt] = await Promise.all([
       runProgram(['help']),
       runProgram(['help', 'tail']),
       runProgram(['tail', '--help']),
       runProgram(['version']),
       runProgram(['tail']),
       runProgram(['help', 'tale']),
+      runProgram(['strems']),
     ])
     for (const { name, summary } of COMMANDS) {
       assert.match(overview.stdout, new RegExp(`^  ${name} +${summary.slice(0, 20)}`, 'm'))
     }
     assert.deepEqual(
-      [overview, help, flag, version, wrong, unknown].map(({ code }) => code),
-      [0, 0, 0, 0, 2, 2],
+      [overview, help, flag, version, wrong, unknown, misspelt].map(({ code }) => code),
+      [0, 0, 0, 0, 2, 2, 2],
     )
     assert.equal(help.stdout.trim(), helpOf(commandOf('tail')))
     assert.equal(flag.stdout, help.stdout)
     assert.match(version.stdout, /^\d+\.\d+\.\d+/)
     assert.match(wrong.stderr, /^USAGE: .*\n.*npm run -s tapeline -- tail --help/)
-    assert.match(unknown.stderr, /^USAGE: .*"tale"/)
+    assert.match(unknown.stderr, /^USAGE: there is no command "tale"\n/)
+    assert.match(misspelt.stderr, /^USAGE: there is no command "strems"; did you mean streams\?/)
     assert.doesNotMatch(wrong.stderr, /^\s+at /m)
   })
 })
