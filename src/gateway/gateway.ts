@@ -35,7 +35,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   await registerDocs(app, info)
   registerStreams(app, { ...options, newLeaseId: newId })
   registerTopics(app, { ...options, closing })
-  registerMarketData(app, options.store)
+  registerMarketData(app, { ...options, closing })
   registerDeadLetters(app, options.deadLetters)
   registerOperations(app, options)
   registerPage(app, info)

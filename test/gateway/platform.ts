@@ -244,7 +244,7 @@ export class MemoryStore implements Store {
   readonly asked: (RowQuery | CandleQuery | string)[] = []
   onQuery: (sql: string, signal: AbortSignal) => Promise<void> = async () => {}
 
-  async trades(query: RowQuery) {
+  async trades(query: RowQuery, _signal: AbortSignal) {
     this.asked.push(query)
     const { symbol } = query
     const [ts, recvTs] = ['2026-01-01T00:00:00.000001Z', '2026-01-01T00:00:00.000002Z']

@@ -1,7 +1,7 @@
-import { stringify } from 'csv-stringify/sync'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
 import { type Column, type ColumnKind, columnsOf, type RowChannel } from '../../domain/stored-rows.ts'
 import { parseIsoMicros } from '../../domain/time.ts'
+import { LINE_FORMATS, type LineFormatName } from '../../gateway/row-text.ts'
 import { VERSION } from '../../version.ts'
 import type { Output } from './output.ts'
 
@@ -18,36 +18,30 @@ export interface RowWriter {
 type Format = (channel: RowChannel, output: Pick<Output, 'write'>, isBegun?: boolean) => RowWriter
 
 /** Each format by its name, which is also how files of it end. */
-export const FORMATS = { csv, ndjson, parquet } as const satisfies Readonly<Record<string, Format>>
+export const FORMATS = { csv: lines('csv'), ndjson: lines('ndjson'), parquet } as const satisfies Readonly<
+  Record<string, Format>
+>
 export type FormatName = keyof typeof FORMATS
 
-/** A line of names, then a line a row. What is absent is empty; numbers have the digits that give the same double again. */
-function csv(channel: RowChannel, output: Pick<Output, 'write'>, isBegun = false): RowWriter {
-  const columns = columnsOf(channel).map(([name]) => name)
-  const lines = (rows: readonly Row[], header: boolean) =>
-    Buffer.from(stringify([...rows], { columns, header, record_delimiter: 'unix' }))
-  let hasHeader = isBegun
-  const begin = async (): Promise<void> => {
-    if (!hasHeader) await output.write(lines([], true))
-    hasHeader = true
-  }
-  return {
-    async write(rows) {
-      await begin()
-      if (rows.length > 0) await output.write(lines(rows, false))
-    },
-    end: begin,
-  }
-}
-
-/** A JSON object a line, as in answers of the API. */
-function ndjson(_channel: RowChannel, output: Pick<Output, 'write'>): RowWriter {
-  return {
-    async write(rows) {
-      if (rows.length > 0)
-        await output.write(Buffer.from(rows.map((row) => `${JSON.stringify(row)}\n`).join('')))
-    },
-    end: async () => {},
+/** Rows line by line. */
+function lines(name: LineFormatName): Format {
+  const format = LINE_FORMATS[name]
+  return (channel, output, isBegun = false) => {
+    let hasHead = isBegun
+    const write = async (text: string): Promise<void> => {
+      if (text !== '') await output.write(Buffer.from(text))
+    }
+    const begin = async (): Promise<void> => {
+      if (!hasHead) await write(format.head(channel))
+      hasHead = true
+    }
+    return {
+      async write(rows) {
+        await begin()
+        await write(format.lines(channel, rows))
+      },
+      end: begin,
+    }
   }
 }
 

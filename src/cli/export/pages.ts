@@ -1,8 +1,8 @@
-import { decodeRowCursor, encodeRowCursor, pageOf } from '../../domain/row-cursor.ts'
 import type { RowChannel } from '../../domain/stored-rows.ts'
 import { parseIsoMicros } from '../../domain/time.ts'
+import { readPage } from '../../gateway/row-pages.ts'
 import { candlesSchema, quotesSchema, sqlResultSchema, tradesSchema } from '../../gateway/schemas.ts'
-import type { RowQuery, SqlResult, Store } from '../../ports/store.ts'
+import type { SqlResult, Store } from '../../ports/store.ts'
 import type { ApiClient } from '../api-client.ts'
 import type { Row } from './formats.ts'
 import type { Selection } from './selection.ts'
@@ -102,35 +102,14 @@ async function ask(
   }
 }
 
-/** The rows that a store has. */
+/** The rows that a store has, in the pages of the API: an export may go on by either way. */
 export function storedRows(store: Store, selection: Selection): RowSource {
-  const { channel, exchange, from, to, interval = '1m', origin = 'trades' } = selection
-  const market: Omit<RowQuery, 'limit' | 'symbol'> = {
-    order: 'asc',
-    ...(exchange !== undefined && { exchange }),
-    ...bound('from', from),
-    ...bound('to', to),
-  }
-  const read = (query: RowQuery, signal: AbortSignal): Promise<readonly Row[]> => {
-    switch (channel) {
-      case 'trade':
-        return store.trades(query, signal)
-      case 'quote':
-        return store.quotes(query, signal)
-      case 'candle':
-        return store.candles({ ...query, interval, origin }, signal)
-    }
-  }
+  const [from, to] = [selection.from, selection.to].map((time) =>
+    time === undefined ? undefined : parseIsoMicros(time),
+  )
   return {
-    async page({ symbol, cursor }, signal) {
-      // As the API's own: an export may go on by either way.
-      const scope = channel === 'candle' ? `candle:${symbol}:${interval}:${origin}` : `${channel}:${symbol}`
-      const after = cursor === undefined ? undefined : decodeRowCursor(cursor, channel, scope)
-      const query = { ...market, symbol, limit: PAGE_ROWS + 1, ...(after && { after }) }
-      const found = await read(query, signal)
-      const { rows, next } = pageOf(channel, found, { limit: PAGE_ROWS, order: 'asc', after })
-      return { rows, next: next && encodeRowCursor(scope, next) }
-    },
+    page: ({ symbol, cursor }, signal) =>
+      readPage(store, { ...selection, symbol, from, to, order: 'asc' }, { cursor, limit: PAGE_ROWS }, signal),
     async symbols(signal) {
       const limits = { maxRows: MOST_SYMBOLS, timeoutMs: SYMBOLS_MS }
       return symbolsIn(await store.query(symbolsStatement(selection), limits, signal))
@@ -161,12 +140,4 @@ function symbolsStatement({ channel, origin = 'trades', from, to }: Selection): 
 
 function symbolsIn({ rows }: SqlResult): string[] {
   return rows.map(({ symbol }) => String(symbol)).toSorted()
-}
-
-function bound<Name extends 'from' | 'to'>(
-  name: Name,
-  time: string | undefined,
-): { readonly [N in Name]?: number } {
-  const micros = time === undefined ? undefined : parseIsoMicros(time)
-  return (micros === undefined ? {} : { [name]: micros }) as { readonly [N in Name]?: number }
 }

@@ -1,20 +1,29 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { INTERVALS } from '../../domain/events.ts'
 import { exchangeSchema, symbolSchema } from '../../domain/market-names.ts'
 import { MOMENT_FORMS } from '../../domain/moment.ts'
-import { decodeRowCursor, encodeRowCursor, pageOf, ROW_ORDERS } from '../../domain/row-cursor.ts'
-import type { RowChannel, StoredRow } from '../../domain/stored-rows.ts'
+import { ROW_ORDERS } from '../../domain/row-cursor.ts'
+import type { RowChannel } from '../../domain/stored-rows.ts'
 import { TapelineError } from '../../errors.ts'
-import type { RowQuery, Store } from '../../ports/store.ts'
+import type { Store } from '../../ports/store.ts'
 import { requireOperator } from '../guard.ts'
+import { type RowSelection, readPage } from '../row-pages.ts'
+import { openRowStream } from '../row-stream.ts'
+import { LINE_FORMATS, type LineFormatName } from '../row-text.ts'
 import { candlesSchema, intervalSchema, quotesSchema, sqlResultSchema, tradesSchema } from '../schemas.ts'
 import { callerIn, deadlineOf, type GatewayServer } from '../server.ts'
 import { timeSchema } from '../validation.ts'
 
+/** In one answer of JSON, which is in memory as a whole. */
 const MOST_ROWS = 10_000
+const USUAL_ROWS = 1_000
 /** An answer to SQL may be larger where the caller asks for it: the store bounds it in bytes as well. */
 const MOST_SQL_ROWS = 1_000_000
 const SQL_MS = 10_000
+
+const FORMATS = ['json', 'ndjson', 'csv'] as const
+type FormatName = (typeof FORMATS)[number]
 
 /** Parameters that choose a market, a time and a page. */
 const rowsQuery = {
@@ -26,7 +35,7 @@ const rowsQuery = {
     .enum(ROW_ORDERS)
     .optional()
     .describe(
-      'asc: from the oldest on; desc: from the newest back; left out: the newest, given with the oldest first.',
+      'asc: from the oldest on; desc: from the newest back; left out: the newest, given with the oldest first; of ndjson and csv asc.',
     ),
   cursor: z
     .string()
@@ -38,9 +47,14 @@ const rowsQuery = {
     .number()
     .int()
     .min(1)
-    .max(MOST_ROWS)
-    .default(1000)
-    .describe(`At most so many, 1 to ${MOST_ROWS}.`),
+    .optional()
+    .describe(
+      `At most so many: of json 1 to ${MOST_ROWS}, left out ${USUAL_ROWS}; of ndjson and csv any number, left out all.`,
+    ),
+  format: z
+    .enum(FORMATS)
+    .optional()
+    .describe(`${FORMATS.join(', ')}; left out: as the header accept says, else json.`),
 }
 
 const candlesQuery = {
@@ -52,30 +66,65 @@ const candlesQuery = {
     .describe('trades: computed here from the stored trades; source: what the source says.'),
 }
 
-const tags = ['market data']
 const description =
-  'By event time. Rows of one time have an order of their own that never changes, so that pages neither leave out nor repeat a row while others arrive; what arrives for a time that was passed already is not seen.'
+  'By event time. Rows of one time have an order of their own that never changes, so that pages neither leave out nor repeat a row while others arrive; what arrives for a time that was passed already is not seen. As ndjson and csv the answer has all rows that match, however many. A failure in the middle is the last line of ndjson (`{"error": problem, "next": cursor}`), and breaks the connection of csv.'
+
+/** What all three routes say of themselves. */
+const about = { description, tags: ['market data'] }
 const errors = ['INPUT_INVALID', 'CURSOR_INVALID', 'STORE_UNAVAILABLE', 'TIMEOUT'] as const
 
+/** The answer in each format. */
+function formatsOf<Schema extends z.ZodType>(schema: Schema) {
+  const lines = Object.values(LINE_FORMATS).map(({ mediaType }) => [mediaType, { schema: z.string() }])
+  return {
+    200: {
+      description: 'Rows.',
+      content: { 'application/json': { schema }, ...Object.fromEntries(lines) },
+    },
+  }
+}
+
+interface MarketDataOptions {
+  readonly store: Store
+  readonly closing: () => boolean
+}
+
 /** What TimescaleDB holds. */
-export function registerMarketData(app: GatewayServer, store: Store): void {
+export function registerMarketData(app: GatewayServer, { store, closing }: MarketDataOptions): void {
+  const answer = async <C extends RowChannel>(
+    channel: C,
+    query: RowsQuery & Pick<RowSelection, 'interval' | 'origin'>,
+    { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
+  ) => {
+    const { cursor, limit, format: wanted, ...rest } = query
+    refuseBackwards(rest)
+    const format = wanted ?? acceptedFormat(request)
+    reply.header('vary', 'accept')
+    if (format === 'json') {
+      refuseTooMany(limit)
+      const place = { cursor, limit: limit ?? USUAL_ROWS }
+      const { rows, next } = await readPage(store, { channel, ...rest }, place, deadlineOf(reply))
+      return { [`${channel}s`]: rows, next: next ?? null }
+    }
+    const selection = { channel, ...rest, order: rest.order ?? 'asc' }
+    const stream = await openRowStream(reply.raw, selection, {
+      ...{ store, format, cursor, limit, closing },
+    })
+    return reply.type(`${LINE_FORMATS[format].mediaType}; charset=utf-8`).send(stream)
+  }
+
   app.route({
     method: 'GET',
     url: '/v1/trades',
     schema: {
       operationId: 'listTrades',
       summary: 'Stored trades of a symbol',
-      description,
-      tags,
+      ...about,
       querystring: z.strictObject(rowsQuery),
-      response: { 200: tradesSchema },
+      response: formatsOf(tradesSchema),
     },
     config: { errors },
-    handler: async ({ query }, reply) => {
-      const ask = (wanted: RowQuery) => store.trades(wanted, deadlineOf(reply))
-      const { rows: trades, next } = await readPage('trade', query.symbol, query, ask)
-      return { trades, next }
-    },
+    handler: (request, reply) => answer('trade', request.query, { request, reply }),
   })
 
   app.route({
@@ -84,17 +133,12 @@ export function registerMarketData(app: GatewayServer, store: Store): void {
     schema: {
       operationId: 'listQuotes',
       summary: 'Stored quotes of a symbol',
-      description,
-      tags,
+      ...about,
       querystring: z.strictObject(rowsQuery),
-      response: { 200: quotesSchema },
+      response: formatsOf(quotesSchema),
     },
     config: { errors },
-    handler: async ({ query }, reply) => {
-      const ask = (wanted: RowQuery) => store.quotes(wanted, deadlineOf(reply))
-      const { rows: quotes, next } = await readPage('quote', query.symbol, query, ask)
-      return { quotes, next }
-    },
+    handler: (request, reply) => answer('quote', request.query, { request, reply }),
   })
 
   app.route({
@@ -103,19 +147,12 @@ export function registerMarketData(app: GatewayServer, store: Store): void {
     schema: {
       operationId: 'listCandles',
       summary: 'Candles of a symbol',
-      description,
-      tags,
+      ...about,
       querystring: z.strictObject(candlesQuery),
-      response: { 200: candlesSchema },
+      response: formatsOf(candlesSchema),
     },
     config: { errors },
-    handler: async ({ query }, reply) => {
-      const { interval, origin, ...range } = query
-      const ask = (wanted: RowQuery) => store.candles({ ...wanted, interval, origin }, deadlineOf(reply))
-      const of = `${query.symbol}:${interval}:${origin}`
-      const { rows: candles, next } = await readPage('candle', of, range, ask)
-      return { candles, next }
-    },
+    handler: (request, reply) => answer('candle', request.query, { request, reply }),
   })
 
   app.route({
@@ -125,7 +162,7 @@ export function registerMarketData(app: GatewayServer, store: Store): void {
       operationId: 'sql',
       summary: 'One read-only SQL statement',
       description: `From this machine or with the admin key; at most ${SQL_MS / 1000} s.`,
-      tags,
+      tags: about.tags,
       body: z.strictObject({
         sql: z.string().min(1).max(20_000).describe('One statement: select, with, show, explain or values.'),
         maxRows: z
@@ -155,23 +192,33 @@ export function registerMarketData(app: GatewayServer, store: Store): void {
   })
 }
 
-/** What one page is asked by. */
-type PageQuery = z.output<z.ZodObject<typeof rowsQuery>>
+/** What rows are asked by. */
+type RowsQuery = z.output<z.ZodObject<typeof rowsQuery>>
 
-/** Reads one page, and one row more, which tells whether there are others. Raises INPUT_INVALID, CURSOR_INVALID. */
-async function readPage<C extends RowChannel>(
-  channel: C,
-  of: string,
-  { cursor, ...range }: PageQuery,
-  ask: (query: RowQuery) => Promise<readonly StoredRow<C>[]>,
-): Promise<{ readonly rows: readonly StoredRow<C>[]; readonly next: string | null }> {
-  refuseBackwards(range)
-  const scope = `${channel}:${of}`
-  const after = cursor === undefined ? undefined : decodeRowCursor(cursor, channel, scope)
-  const { limit, order } = range
-  const found = await ask(withoutUndefined({ ...range, after, limit: limit + 1 }))
-  const { rows, next } = pageOf(channel, found, { limit, order, after })
-  return { rows, next: next === undefined ? null : encodeRowCursor(scope, next) }
+/** The format that the client likes best of ours; JSON where it names none. */
+function acceptedFormat({ headers }: FastifyRequest): FormatName {
+  const weighed = (headers.accept ?? '').split(',').map((part) => {
+    const [type = '', ...parameters] = part.split(';').map((text) => text.trim().toLowerCase())
+    const weight = parameters.find((text) => text.startsWith('q='))?.slice(2) ?? '1'
+    return { type, weight: Number(weight) }
+  })
+  const liked = weighed.filter(({ weight }) => weight > 0).toSorted((a, b) => b.weight - a.weight)
+  for (const { type } of liked) {
+    if (type === 'application/json') return 'json'
+    const found = Object.entries(LINE_FORMATS).find(([, { mediaType }]) => mediaType === type)
+    if (found !== undefined) return found[0] as LineFormatName
+  }
+  return 'json'
+}
+
+/** Raises INPUT_INVALID. */
+function refuseTooMany(limit: number | undefined): void {
+  if (limit === undefined || limit <= MOST_ROWS) return
+  const [field, value, message] = ['limit', limit, `is more than ${MOST_ROWS}`]
+  const remedy = 'Ask for pages and go on at next; or ask with format=ndjson or csv, which have no limit.'
+  throw new TapelineError('INPUT_INVALID', `limit ${message}`, {
+    fields: [{ field, value, message, remedy }],
+  })
 }
 
 function refuseBackwards({ from, to }: { from?: number | undefined; to?: number | undefined }): void {
@@ -179,11 +226,4 @@ function refuseBackwards({ from, to }: { from?: number | undefined; to?: number 
   throw new TapelineError('INPUT_INVALID', 'from lies after to', {
     fields: [{ field: 'from', value: from, message: 'lies after to', remedy: 'Exchange from and to.' }],
   })
-}
-
-type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }
-
-/** The same object without the fields that are undefined. */
-function withoutUndefined<T extends object>(fields: T): Defined<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<T>
 }
