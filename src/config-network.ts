@@ -1,4 +1,4 @@
-import { isIP } from 'node:net'
+import { isIP, isIPv4 } from 'node:net'
 import { z } from 'zod'
 
 const HOST_NAME = /^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?$/
@@ -9,6 +9,13 @@ export const serverAddress = z.string().superRefine((text, context) => {
   const [, host, port] = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(\d+)$/.exec(text) ?? []
   if (host === undefined) context.addIssue('is not HOST:PORT such as broker-1:9092')
   else if (!isPort(Number(port))) context.addIssue(`has a port that is not from 1 to ${MOST_PORT}`)
+})
+
+/** An address, or a network such as 10.1.0.0/16. */
+export const network = z.string().superRefine((text, context) => {
+  const [, address = '', bits = '0'] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  if (isIP(address) === 0 || Number(bits) > (isIPv4(address) ? 32 : 128))
+    context.addIssue('is no address, and no network such as 10.1.0.0/16')
 })
 
 function isPort(port: number): boolean {

@@ -1,14 +1,18 @@
 import { z } from 'zod'
 import { FEED_CHANNELS, type SourceKind } from './adapters/source/feed/source-kind.ts'
 import { SOURCE_NAMES, SOURCES } from './adapters/source/index.ts'
-import { listenHost, serverAddress, webAddress } from './config-network.ts'
+import { listenHost, network, serverAddress, webAddress } from './config-network.ts'
 import { isWithin } from './control/names.ts'
 import { parseMarket } from './domain/market-names.ts'
 import { streamRequestSchema } from './domain/stream-spec.ts'
 import { parseDuration } from './domain/time.ts'
 
-/** `leastMs` is the shortest that makes sense; 0 is taken where the meaning says so. */
-const duration = (text: string, meaning: string, { leastMs = 0, orZero = false } = {}) =>
+/** `leastMs` and `mostMs` are the shortest and the longest that make sense; 0 is taken where the meaning says so. */
+const duration = (
+  text: string,
+  meaning: string,
+  { leastMs = 0, mostMs = Number.POSITIVE_INFINITY, orZero = false } = {},
+) =>
   z
     .union([z.string(), z.number()])
     .default(text)
@@ -17,6 +21,7 @@ const duration = (text: string, meaning: string, { leastMs = 0, orZero = false }
       if (millis === undefined) context.addIssue('is not a duration such as 250ms, 30s, 5m, 1h, 7d')
       else if (millis < leastMs && !(orZero && millis === 0))
         context.addIssue(`is shorter than ${leastMs / 1000} s`)
+      else if (millis > mostMs) context.addIssue(`is longer than ${mostMs / 1000} s`)
       return millis ?? 0
     })
     .describe(meaning)
@@ -203,6 +208,25 @@ export const configSchema = z.strictObject({
         )
         .prefault({})
         .describe('Streams that are always there, by name.'),
+    })
+    .prefault({}),
+  webhooks: z
+    .strictObject({
+      timeout: duration('10s', 'How long a receiver has to answer, at least a second, at most a minute.', {
+        leastMs: 1_000,
+        mostMs: 60_000,
+      }),
+      pauseAfter: duration(
+        '1d',
+        'How long a receiver may fail before its webhook is paused, with an alert, at least a second. streams.retention says how much waits for it.',
+        { leastMs: 1_000 },
+      ),
+      maxPerApplication: count(1, 10_000, 100, 'How many webhooks one application may have.'),
+      allow: list(network)
+        .default([])
+        .describe(
+          'Addresses and networks that receivers may have besides public ones, such as 10.1.0.0/16; 127.0.0.0/8 is this machine.',
+        ),
     })
     .prefault({}),
   producer: z

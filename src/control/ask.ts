@@ -3,7 +3,13 @@ import { ERROR_KINDS, type ErrorCode, TapelineError } from '../errors.ts'
 import type { ControlBus } from './bus.ts'
 import type { ControlRecordOf } from './records.ts'
 
-type Request = ControlRecordOf<'CREATE_TOPIC_REQUEST' | 'END_LEASE_REQUEST' | 'RESET_ACTOR'>
+type Request = ControlRecordOf<
+  | 'CREATE_TOPIC_REQUEST'
+  | 'END_LEASE_REQUEST'
+  | 'CREATE_WEBHOOK_REQUEST'
+  | 'CHANGE_WEBHOOK_REQUEST'
+  | 'RESET_ACTOR'
+>
 
 interface AskOptions {
   readonly waitMs: number

@@ -20,11 +20,14 @@ export interface PlatformNames extends TopicPrefixes {
   readonly control: string
   readonly checkpoints: string
   readonly deadLetters: string
+  /** How far each webhook is (R25). */
+  readonly endpoints: string
   /** The consumer groups, as consoles and lag exporters show them (R7). */
   readonly groups: {
     readonly producers: string
     readonly coordinators: string
     readonly consumersFixed: string
+    readonly gateways: string
   }
   /** Whoever holds this transactional id leads the coordinators. */
   readonly leaderId: string
@@ -32,6 +35,8 @@ export interface PlatformNames extends TopicPrefixes {
   readonly doctorId: string
   /** The transactional id of the owner of a source shard (R8). */
   shardId(k: number): string
+  /** The transactional id of the owner of a partition of webhooks (R25). */
+  endpointsId(k: number): string
 }
 
 /** The names that follow from the prefixes of a configuration. */
@@ -47,14 +52,17 @@ export function platformNames({ prefix, dynamicPrefix, controlPrefix }: TopicPre
     control: `${controlPrefix}.control`,
     checkpoints: `${controlPrefix}.checkpoints`,
     deadLetters: `${controlPrefix}.dead-letters`,
+    endpoints: `${controlPrefix}.endpoints`,
     groups: {
       producers: `${controlPrefix}.producers`,
       coordinators: `${controlPrefix}.coordinators`,
       consumersFixed: `${controlPrefix}.consumers-fixed`,
+      gateways: `${controlPrefix}.gateways`,
     },
     leaderId: `${controlPrefix}.coordinator`,
     doctorId: `${controlPrefix}.doctor`,
     shardId: (k) => `${controlPrefix}.shard.${k}`,
+    endpointsId: (k) => `${controlPrefix}.endpoints.${k}`,
   }
 }
 

@@ -18,8 +18,10 @@ export const TOPIC_REMOVED = 'somebody else removed its topic'
 export const CONTROL_VERSION = 1
 /** Brought filters, fields and beginnings: a process that passes them over would publish more, or less, than was asked for. */
 const TAILORED_VERSION = 2
+/** Brought webhooks: a leader that passes them over would end the streams that they read. */
+const WEBHOOK_VERSION = 3
 /** The highest version that this process acts on. */
-const HIGHEST_VERSION = TAILORED_VERSION
+const HIGHEST_VERSION = WEBHOOK_VERSION
 
 /** A field of a spec that is not known narrows it: passing it over would publish more than was asked for. */
 const specSchema = z
@@ -37,9 +39,22 @@ const offerSchema = z.object({
   markets: z.array(z.string()).optional(),
 })
 
-const version = z.literal([CONTROL_VERSION, TAILORED_VERSION])
+const version = z.literal([CONTROL_VERSION, TAILORED_VERSION, WEBHOOK_VERSION])
 
 const author = { v: version, instance: z.string(), epoch: z.number().int() }
+
+/** What an application asked for of a webhook. */
+const webhook = {
+  app: z.string(),
+  leaseId: z.string(),
+  url: z.string(),
+  /** What signs its messages: no answer has it, but the one to POST. */
+  secret: z.string(),
+  maxEvents: z.number().int(),
+  maxWaitMs: z.number(),
+  /** Where it begins. */
+  cursor: z.string(),
+}
 
 const registryRecordSchema = z.discriminatedUnion('kind', [
   z.object({
@@ -71,7 +86,19 @@ const registryRecordSchema = z.discriminatedUnion('kind', [
     start: z.array(z.number().int()).readonly().exactOptional(),
     createdAt: z.number(),
   }),
-  /** The claim of a shard or of the leadership; its offset is the epoch (R8). */
+  z.object({
+    ...author,
+    ...webhook,
+    kind: z.literal('webhook'),
+    id: z.string(),
+    state: z.enum(['live', 'ended']),
+    /** Whether a command paused it. */
+    paused: z.boolean(),
+    /** Rises with each command: what paused it by itself before the last one does not count any more. */
+    revision: z.number().int(),
+    createdAt: z.number(),
+  }),
+  /** The claim of a shard, of webhooks or of the leadership; its offset is the epoch (R8). */
   z.object({ ...author, kind: z.literal('claim'), transactionalId: z.string(), at: z.number() }),
   /** The leader's position in `tapeline.control`, written with the results. */
   z.object({
@@ -86,6 +113,7 @@ const registryRecordSchema = z.discriminatedUnion('kind', [
 export type RegistryRecord = z.infer<typeof registryRecordSchema>
 export type StreamRecord = RegistryRecord & { kind: 'stream' }
 export type LeaseRecord = RegistryRecord & { kind: 'lease' }
+export type WebhookRecord = RegistryRecord & { kind: 'webhook' }
 
 const replayResultSchema = z.object({
   id: z.string(),
@@ -122,6 +150,21 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
     requestId: z.string(),
     leaseId: z.string(),
     app: z.string(),
+  }),
+  z.object({
+    ...member,
+    ...webhook,
+    kind: z.literal('CREATE_WEBHOOK_REQUEST'),
+    requestId: z.string(),
+    webhookId: z.string(),
+  }),
+  z.object({
+    ...member,
+    kind: z.literal('CHANGE_WEBHOOK_REQUEST'),
+    requestId: z.string(),
+    webhookId: z.string(),
+    app: z.string(),
+    change: z.enum(['pause', 'resume', 'end']),
   }),
   z.object({
     ...member,
@@ -188,6 +231,8 @@ function registryKey(record: RegistryRecord): string {
       return `stream:${record.id}`
     case 'lease':
       return `lease:${record.id}`
+    case 'webhook':
+      return `webhook:${record.id}`
     case 'claim':
       return `claim:${record.transactionalId}`
     case 'leader':
@@ -209,10 +254,23 @@ export function controlEntry(record: ControlRecord): OutgoingRecord {
 }
 
 function encode(record: RegistryRecord | ControlRecord): Uint8Array {
-  const isTailored =
-    'spec' in record &&
-    (record.spec.where ?? record.spec.fields ?? ('from' in record ? record.from : undefined)) !== undefined
-  return encoder.encode(JSON.stringify(isTailored ? { ...record, v: TAILORED_VERSION } : record))
+  return encoder.encode(JSON.stringify({ ...record, v: versionOf(record) }))
+}
+
+/** The lowest version that may act on a record (R23). */
+function versionOf(record: RegistryRecord | ControlRecord): RegistryRecord['v'] {
+  switch (record.kind) {
+    case 'webhook':
+    case 'CREATE_WEBHOOK_REQUEST':
+    case 'CHANGE_WEBHOOK_REQUEST':
+      return WEBHOOK_VERSION
+    default: {
+      if (!('spec' in record)) return record.v
+      const { where, fields } = record.spec
+      const tailored = where ?? fields ?? ('from' in record ? record.from : undefined)
+      return tailored === undefined ? record.v : TAILORED_VERSION
+    }
+  }
 }
 
 /** Reads a registry record. Raises UPGRADE_NEEDED where it is of a higher version, or of no shape that is known here. */

@@ -1,7 +1,7 @@
 import type { StreamSpec } from '../domain/stream-spec.ts'
 import { specKey } from '../domain/stream-spec.ts'
 import type { Lease } from '../ports/streams.ts'
-import type { LeaseRecord, RegistryRecord, StreamRecord } from './records.ts'
+import type { LeaseRecord, RegistryRecord, StreamRecord, WebhookRecord } from './records.ts'
 
 /** A stream as the registry has it, with the offset of the record that said so. */
 export interface StreamEntry extends StreamRecord {
@@ -29,6 +29,7 @@ export class RegistryView {
   readonly #leases = new Map<string, LeaseRecord>()
   readonly #leasesOfStream = new Map<string, Set<string>>()
   readonly #bySpec = new Map<string, string>()
+  readonly #webhooks = new Map<string, WebhookRecord>()
   /** The applications of leases that have ended lately, the oldest first. */
   readonly #ended = new Map<string, string>()
   readonly #unreadable = new Map<string, Unreadable>()
@@ -100,6 +101,7 @@ export class RegistryView {
     const leases = key?.startsWith('stream:') ? [...(this.#leasesOfStream.get(id) ?? [])] : [id]
     const served = leases.flatMap((leaseId) => this.lease(leaseId) ?? [])
     if (key?.startsWith('lease:')) this.#removeLease(id)
+    if (key?.startsWith('webhook:')) this.#webhooks.delete(id)
     // Its leases stay known, so that who asks for one is told why it is not served.
     if (key?.startsWith('stream:')) this.#removeStream(id)
     this.#unreadable.set(key ?? `${BATCH_PREFIX}${offset}`, { offset, reason })
@@ -124,6 +126,7 @@ export class RegistryView {
       this.#controlOffset = record.controlOffset
       this.#prefix = record.prefix ?? this.#prefix
     } else if (record.kind === 'stream') this.#setStream({ ...record, offset })
+    else if (record.kind === 'webhook') this.#setWebhook(record)
     else this.#setLease(record)
   }
 
@@ -147,6 +150,15 @@ export class RegistryView {
 
   leaseRecord(id: string): LeaseRecord | undefined {
     return this.#leases.get(id)
+  }
+
+  /** The webhooks that have not ended. */
+  webhooks(): IterableIterator<WebhookRecord> {
+    return this.#webhooks.values()
+  }
+
+  webhook(id: string): WebhookRecord | undefined {
+    return this.#webhooks.get(id)
   }
 
   /** Whose lease it was that has ended lately. */
@@ -205,6 +217,11 @@ export class RegistryView {
     this.#leasesOfStream.set(lease.streamId, leases.add(lease.id))
   }
 
+  #setWebhook(webhook: WebhookRecord): void {
+    if (webhook.state === 'live') this.#webhooks.set(webhook.id, webhook)
+    else this.#webhooks.delete(webhook.id)
+  }
+
   #removeLease(id: string): void {
     const lease = this.#leases.get(id)
     if (!lease) return
@@ -215,6 +232,7 @@ export class RegistryView {
   #remove(key: string): void {
     const id = key.slice(key.indexOf(':') + 1)
     if (key.startsWith('lease:')) this.#removeLease(id)
+    if (key.startsWith('webhook:')) this.#webhooks.delete(id)
     if (!key.startsWith('stream:')) return
     this.#removeStream(id)
     this.#leasesOfStream.delete(id)

@@ -17,6 +17,8 @@ export interface Registry {
   catchUp(signal: AbortSignal): Promise<void>
   /** Calls back on each change of a lease until the returned function is called. */
   watch(listener: (change: LeaseChange) => void): () => void
+  /** Calls back on each record of a webhook, its tombstone among them, until the returned function is called. */
+  watchWebhooks(listener: () => void): () => void
   /** Calls back now, and whenever there is more or less that is not understood. */
   watchUnreadable(watcher: UnreadableWatcher): void
   close(): Promise<void>
@@ -33,6 +35,7 @@ export async function openRegistry(
 ): Promise<Registry> {
   const view = new RegistryView(names.leaderId)
   const listeners = new Set<(change: LeaseChange) => void>()
+  const webhookListeners = new Set<() => void>()
   const unreadableWatchers = new Set<UnreadableWatcher>()
   const tell = (change: LeaseChange): void => {
     for (const listener of listeners) {
@@ -72,6 +75,7 @@ export async function openRegistry(
       view.apply(offset, key, decoded)
       if (view.unreadable.size !== unreadable) tellUnreadable()
       for (const change of changesOf(decoded, before, view)) tell(change)
+      if (key?.startsWith('webhook:')) for (const listener of webhookListeners) listener()
     },
     log,
     ({ offset, reason }) => withhold(offset, null, reason),
@@ -87,6 +91,10 @@ export async function openRegistry(
     watch(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
+    },
+    watchWebhooks(listener) {
+      webhookListeners.add(listener)
+      return () => webhookListeners.delete(listener)
     },
     watchUnreadable(watcher) {
       unreadableWatchers.add(watcher)

@@ -30,6 +30,7 @@ export function requiredTopics(settings: TopicSettings): TopicSpec[] {
     { name: names.registry, partitions: 1, compacted: true },
     { name: names.control, partitions: 1, retentionMs: CONTROL_RETENTION_MS },
     { name: names.checkpoints, partitions, compacted: true },
+    { name: names.endpoints, partitions, compacted: true },
     { name: names.deadLetters, partitions: 1, retentionMs: deadLetterRetentionMs },
   ]
 }

@@ -41,3 +41,52 @@ export interface WebhookSender {
   newSecret(): string
   close(): void
 }
+
+/** What an application asked for. */
+export interface WebhookRequest extends WebhookReceiver {
+  readonly app: string
+  /** The lease that it reads. */
+  readonly leaseId: string
+  /** The most events of one message. */
+  readonly maxEvents: number
+  /** How long an event may wait for others that go with it, in milliseconds. */
+  readonly maxWaitMs: number
+  /** Where it begins. */
+  readonly cursor: string
+}
+
+/** A webhook and how it fares, without its secret. Times in milliseconds since the epoch. */
+export interface Webhook extends Omit<WebhookRequest, 'secret' | 'cursor'> {
+  readonly id: string
+  readonly createdAt: number
+  /**
+   * - `active`: it sends what comes.
+   * - `failing`: its receiver fails, and it tries again.
+   * - `paused`: by a command, after failures for too long, or because the receiver is gone; a command resumes it.
+   * - `ended`: its stream has ended, and its receiver has heard so.
+   */
+  readonly state: 'active' | 'failing' | 'paused' | 'ended'
+  /** Why it fails, or is paused by itself; null where neither is so. */
+  readonly failure: {
+    readonly code: string
+    readonly message: string
+    readonly since: number
+    readonly attempts: number
+  } | null
+  /** When its receiver last took something; null: never. */
+  readonly deliveredAt: number | null
+}
+
+/** How applications get webhooks: requests go to the coordinator, answers come from the registry and from who serves them. */
+export interface WebhookDesk {
+  /**
+   * Makes a webhook; the asker makes its id, so that asking again is harmless. Raises STREAM_UNKNOWN, WEBHOOK_LIMIT, CONTROL_UNAVAILABLE.
+   */
+  create(id: string, request: WebhookRequest, signal: AbortSignal): Promise<Webhook>
+  /** Raises WEBHOOK_UNKNOWN, CONTROL_UNAVAILABLE. */
+  change(id: string, app: string, change: 'pause' | 'resume' | 'end', signal: AbortSignal): Promise<void>
+  /** Those of one application if it is named, else all. Raises BROKER_UNAVAILABLE. */
+  list(app: string | undefined, signal: AbortSignal): Promise<readonly Webhook[]>
+  /** Also one that another process has just got. Raises CONTROL_UNAVAILABLE, BROKER_UNAVAILABLE. */
+  find(id: string, signal: AbortSignal): Promise<Webhook | undefined>
+}

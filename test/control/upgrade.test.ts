@@ -22,7 +22,7 @@ const isUpgrade = { code: 'UPGRADE_NEEDED', retryable: true }
 
 describe('records that this process does not understand', () => {
   const newer: Readonly<Record<string, unknown>> = {
-    'a higher version': { ...stream, v: 3 },
+    'a higher version': { ...stream, v: 99 },
     'an unknown field of a spec': { ...stream, spec: { ...spec, colour: 'blue' } },
     'a filter that this process cannot compile': { ...stream, spec: { ...spec, where: 'size.round() > 1' } },
     'a field that this process does not have': { ...stream, spec: { ...spec, fields: ['venue'] } },
@@ -36,7 +36,7 @@ describe('records that this process does not understand', () => {
     test(`the registry: ${what}`, () => assert.throws(() => decodeRegistry(bytes(body)), isUpgrade))
   test('the registry: no JSON', () => assert.throws(() => decodeRegistry(Buffer.from([0xff, 0])), isUpgrade))
   test('the control topic', () => {
-    assert.throws(() => decodeControl(bytes({ ...request, v: 3 })), isUpgrade)
+    assert.throws(() => decodeControl(bytes({ ...request, v: 99 })), isUpgrade)
     assert.throws(() => decodeControl(bytes({ ...request, spec: { ...spec, every: '1s' } })), isUpgrade)
     assert.throws(() => decodeControl(bytes({ ...request, kind: 'PATCH_LEASE_REQUEST' })), isUpgrade)
   })

@@ -7,6 +7,7 @@ import {
   registryEntry,
   registryTombstone,
   type StreamRecord,
+  type WebhookRecord,
 } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
@@ -20,6 +21,7 @@ type Body<R> = R extends RegistryRecord ? Omit<R, 'v' | 'instance' | 'epoch'> : 
 export type RegistryBody =
   | Body<StreamRecord>
   | Body<LeaseRecord>
+  | Body<WebhookRecord>
   | Omit<Body<RegistryRecord & { kind: 'leader' }>, 'prefix'>
 
 /** The leadership among coordinators: the holder of the registry's one partition is its one writer (R7, R8, R9). */

@@ -24,6 +24,7 @@ import { reachesBack, startsOf } from './beginnings.ts'
 import type { Leader, RegistryBody } from './leader.ts'
 import { createLeaseClock } from './lease-clock.ts'
 import { createLostTopics } from './lost-topics.ts'
+import { changeWebhooks, type WebhookRequest } from './webhook-requests.ts'
 
 const MOST_REQUESTS = 200
 /** So many leases that nobody reads end in one transaction; the next look ends the others. */
@@ -58,6 +59,7 @@ interface CoordinatorSettings {
   /** How long a topic stays routed after its last lease has ended, in milliseconds (R13). */
   readonly graceMs: number
   readonly maxPerApplication: number
+  readonly maxWebhooksPerApplication: number
   /** How far back an application may resume, in milliseconds. */
   readonly retentionMs: number
 }
@@ -136,12 +138,15 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
       if (reading === undefined) return undefined
       for (const id of reading) read.add(id)
     }
+    // Also of one that is paused, or that no gateway serves at present.
+    for (const { leaseId } of view.webhooks()) read.add(leaseId)
     return read
   }
 
   const poll = async (signal: AbortSignal): Promise<TopicBatch | undefined> => {
     const creations: ControlRecordOf<'CREATE_TOPIC_REQUEST'>[] = []
     const endings: ControlRecordOf<'END_LEASE_REQUEST'>[] = []
+    const webhooks: WebhookRequest[] = []
     const unreadable: string[] = []
     for (const fetch of (await reader?.poll({ maxRecords: MOST_REQUESTS, waitMs: POLL_MS }, signal)) ?? []) {
       if (fetch.kind === 'truncated') controlOffset = fetch.earliest
@@ -154,12 +159,15 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
         if (record?.kind === 'unreadable') unreadable.push(record.requestId)
         if (record?.kind === 'CREATE_TOPIC_REQUEST') creations.push(record)
         if (record?.kind === 'END_LEASE_REQUEST') endings.push(record)
+        if (record?.kind === 'CREATE_WEBHOOK_REQUEST' || record?.kind === 'CHANGE_WEBHOOK_REQUEST')
+          webhooks.push(record)
       }
     }
     const newer = 'the leader does not understand the request'
     await reply(unreadable, view.nextOffset, new TapelineError('UPGRADE_NEEDED', newer))
     // With creations in hand the position goes with their result: the next leader must find them.
     await endLeases(endings, creations.length === 0, signal)
+    await applyToWebhooks(webhooks, creations.length === 0, signal)
     if (creations.length > 0) return take(creations, signal)
     if (await endLost(signal)) return unfinished()
     const requests = clock.abandoned(settings.graceMs).slice(0, MOST_REQUESTS)
@@ -248,6 +256,25 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
       offset,
       new TapelineError('STREAM_UNKNOWN', 'no stream of this id belongs to the application'),
     )
+  }
+
+  /** Makes, pauses, resumes and ends webhooks, and answers who asked for it. */
+  const applyToWebhooks = async (
+    asked: readonly WebhookRequest[],
+    withPosition: boolean,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    if (asked.length === 0) return
+    const { records, removed, failures } = changeWebhooks(asked, view, {
+      most: settings.maxWebhooksPerApplication,
+      now: now(),
+    })
+    const position = withPosition ? [{ kind: 'leader', controlOffset } as const] : []
+    const offset =
+      records.length > 0 ? await leader.write([...records, ...position], removed, signal) : view.nextOffset
+    const done = asked.map(({ requestId }) => requestId).filter((id) => !failures.has(id))
+    await reply(done, offset, null)
+    for (const [requestId, failure] of failures) await reply([requestId], offset, failure)
   }
 
   /** Answers the requests of a batch that is given up. The registry has what the batch made; askers ask for the rest again. */

@@ -22,7 +22,10 @@ export async function startCoordinatorRole(
       membership,
       leader,
       instance,
-      settings: { graceMs: grace, maxPerApplication, retentionMs: retention },
+      settings: {
+        ...{ graceMs: grace, maxPerApplication, retentionMs: retention },
+        maxWebhooksPerApplication: config.webhooks.maxPerApplication,
+      },
       now: Date.now,
       newId,
       log,

@@ -69,7 +69,7 @@ export async function setUp(t: TestContext, { graceMs = 60_000 } = {}) {
               alerts,
             },
             settings: {
-              ...{ graceMs, maxPerApplication: 1_000, retentionMs: 1e9 },
+              ...{ graceMs, maxPerApplication: 1_000, maxWebhooksPerApplication: 3, retentionMs: 1e9 },
             },
             log: quietLog,
           },

@@ -44,13 +44,6 @@ export function createAddressGuard(allowed: readonly string[]): AddressGuard {
   }
 }
 
-/** Whether a text is an address or a network such as 10.1.0.0/16. */
-export function isNetwork(text: string): boolean {
-  const { address, bits } = parse(text)
-  const most = isIPv4(address) ? 32 : 128
-  return isIP(address) !== 0 && Number.isInteger(bits) && bits >= 0 && bits <= most
-}
-
 const isSpecial = contains(NOT_PUBLIC)
 const isPublicIPv6 = contains(PUBLIC_IPV6)
 const isMapped = contains(MAPPED)
@@ -70,5 +63,5 @@ function familyOf(address: string): 'ipv4' | 'ipv6' {
 
 function parse(network: string): { readonly address: string; readonly bits: number } {
   const [address = '', bits] = network.split('/')
-  return { address, bits: bits === undefined ? (isIPv4(address) ? 32 : 128) : Number(bits || Number.NaN) }
+  return { address, bits: Number(bits ?? (isIPv4(address) ? 32 : 128)) }
 }

@@ -1,0 +1,81 @@
+import type { ControlRecordOf, WebhookRecord } from '../../control/records.ts'
+import type { RegistryView } from '../../control/registry-view.ts'
+import { TapelineError } from '../../errors.ts'
+import type { RegistryBody } from './leader.ts'
+
+export type WebhookRequest = ControlRecordOf<'CREATE_WEBHOOK_REQUEST' | 'CHANGE_WEBHOOK_REQUEST'>
+
+type Body = RegistryBody & { readonly kind: 'webhook' }
+
+interface WebhookChanges {
+  readonly records: readonly RegistryBody[]
+  /** Those among them that leave the registry. */
+  readonly removed: readonly WebhookRecord[]
+  /** By the id of the request. */
+  readonly failures: ReadonlyMap<string, TapelineError>
+}
+
+const ADMIN = 'admin'
+
+/** What requests come to, one after the other. Asking again for what is there changes nothing. */
+export function changeWebhooks(
+  requests: readonly WebhookRequest[],
+  view: RegistryView,
+  { most, now }: { readonly most: number; readonly now: number },
+): WebhookChanges {
+  const changed = new Map<string, Body>()
+  const failures = new Map<string, TapelineError>()
+  const bodyOf = (id: string): Body | undefined => {
+    const known = changed.get(id) ?? view.webhook(id)
+    return known?.state === 'live' ? bare(known) : undefined
+  }
+  const countOf = (app: string): number => {
+    const all = new Map([...view.webhooks()].map((each) => [each.id, bare(each)]))
+    for (const [id, body] of changed) all.set(id, body)
+    return [...all.values()].filter((each) => each.app === app && each.state === 'live').length
+  }
+
+  const create = (request: WebhookRequest & { kind: 'CREATE_WEBHOOK_REQUEST' }): Body | undefined => {
+    const { webhookId: id, app, leaseId } = request
+    if (bodyOf(id) !== undefined) return undefined
+    const lease = view.leaseRecord(leaseId)
+    if (lease === undefined || (lease.app !== app && !lease.standing && app !== ADMIN))
+      throw new TapelineError('STREAM_UNKNOWN', `no stream ${leaseId} belongs to the application`)
+    if (countOf(app) >= most)
+      throw new TapelineError('WEBHOOK_LIMIT', `${app} has ${most} webhooks, which is the most`)
+    const { url, secret, maxEvents, maxWaitMs, cursor } = request
+    return {
+      ...{ kind: 'webhook', id, state: 'live', app, leaseId, url, secret, maxEvents, maxWaitMs, cursor },
+      ...{ paused: false, revision: 0, createdAt: now },
+    }
+  }
+
+  const change = (request: WebhookRequest & { kind: 'CHANGE_WEBHOOK_REQUEST' }): Body => {
+    const body = bodyOf(request.webhookId)
+    if (body === undefined || (body.app !== request.app && request.app !== ADMIN))
+      throw new TapelineError('WEBHOOK_UNKNOWN', `there is no webhook ${request.webhookId}`)
+    const revision = body.revision + 1
+    return request.change === 'end'
+      ? { ...body, revision, state: 'ended' }
+      : { ...body, revision, paused: request.change === 'pause' }
+  }
+
+  for (const request of requests) {
+    try {
+      const body = request.kind === 'CREATE_WEBHOOK_REQUEST' ? create(request) : change(request)
+      if (body !== undefined) changed.set(body.id, body)
+    } catch (error) {
+      if (!(error instanceof TapelineError)) throw error
+      failures.set(request.requestId, error)
+    }
+  }
+  const records = [...changed.values()]
+  const removed = records.filter(({ state }) => state === 'ended').flatMap(({ id }) => view.webhook(id) ?? [])
+  return { records, removed, failures }
+}
+
+function bare(record: WebhookRecord | Body): Body {
+  if (!('v' in record)) return record
+  const { v: _v, instance: _instance, epoch: _epoch, ...body } = record
+  return body
+}
