@@ -4,6 +4,8 @@ import { records, type SqlSession } from './session.ts'
 export interface ChunkChoice {
   /** In milliseconds, the shortest first. */
   readonly lengths: readonly [number, ...number[]]
+  /** Those for few rows of the past alone, longer than all others. */
+  readonly ofPast?: readonly number[]
   /** What one chunk of the table may hold, in bytes, without its index. */
   readonly mostBytes: number
 }
@@ -15,7 +17,11 @@ const DAY_MS = 24 * HOUR_MS
  * A chunk is compressed in one go and nothing else runs meanwhile: about 100,000 rows, half a second. So an hour, and more for markets
  * that are quiet.
  */
-export const EMBEDDED_CHUNKS: ChunkChoice = { lengths: [HOUR_MS, DAY_MS, 7 * DAY_MS], mostBytes: 11_000_000 }
+export const EMBEDDED_CHUNKS: ChunkChoice = {
+  lengths: [HOUR_MS, DAY_MS, 7 * DAY_MS],
+  ofPast: [28 * DAY_MS],
+  mostBytes: 11_000_000,
+}
 
 /**
  * TimescaleDB's advice: a day to a week, so that the chunks that are written to fit into a quarter of the memory. A gibibyte
@@ -40,8 +46,7 @@ export function chooseInterval(
   { current, bytesPerMs }: Measured,
   retentionMs: number | undefined,
 ): number {
-  const longest = retentionMs === undefined ? Number.POSITIVE_INFINITY : retentionMs / CHUNKS_OF_RETENTION
-  const fits = lengths.filter((length) => length <= longest)
+  const fits = lengths.filter((length) => length <= longestInterval(retentionMs))
   const shortest = shortestInterval(lengths, retentionMs)
   if (bytesPerMs === undefined) return fits.includes(current) ? current : shortest
   return fits.findLast((length) => length * bytesPerMs <= mostBytes) ?? shortest
@@ -50,16 +55,27 @@ export function chooseInterval(
 /** Other rows of the same time may come later, from other markets. */
 const SHARE_OF_SPARSE = 0.1
 
-/**
- * The length of chunks for rows of the past in milliseconds, by the rate of those of one write and how old the newest of them are;
- * undefined where they are too many or too new for any.
- */
+/** Rows of one write. */
+export interface Sparse {
+  readonly bytesPerMs: number
+  /** How old the newest of them are, in milliseconds. */
+  readonly ageMs: number
+}
+
+/** The length of chunks for rows of the past in milliseconds; undefined where they are too many or too new for any. */
 export function chooseSparse(
-  { lengths, mostBytes }: ChunkChoice,
-  bytesPerMs: number,
-  ageMs: number,
+  { lengths, ofPast = [], mostBytes }: ChunkChoice,
+  { bytesPerMs, ageMs }: Sparse,
+  retentionMs: number | undefined,
 ): number | undefined {
-  return lengths.findLast((length) => length <= ageMs && length * bytesPerMs <= mostBytes * SHARE_OF_SPARSE)
+  const longest = Math.min(ageMs, longestInterval(retentionMs))
+  return [...lengths, ...ofPast].findLast(
+    (length) => length <= longest && length * bytesPerMs <= mostBytes * SHARE_OF_SPARSE,
+  )
+}
+
+function longestInterval(retentionMs: number | undefined): number {
+  return retentionMs === undefined ? Number.POSITIVE_INFINITY : retentionMs / CHUNKS_OF_RETENTION
 }
 
 /** The length of the shortest chunks that are made, in milliseconds. */

@@ -23,15 +23,15 @@ test('few trades of years lie in long chunks, and what comes now in short ones',
   }
   const days = Array.from({ length: 100 }, (_, i) => START + i * DAY)
   await write(days, { from: START, to: START + 100 * DAY })
-  assert.deepEqual(await lengths(), [168])
+  assert.deepEqual(await lengths(), [672])
   const { rows } = await sql(
     store,
     "select count(*) as chunks from timescaledb_information.chunks where hypertable_name = 'trades'",
   )
-  assert.ok(Number(rows[0]?.['chunks']) <= 16, JSON.stringify(rows))
+  assert.ok(Number(rows[0]?.['chunks']) <= 5, JSON.stringify(rows))
   const now = Date.now() * 1000
   await write([now])
   await write([now - 30 * DAY, now - DAY], { from: now - 30 * DAY, to: now })
-  assert.deepEqual(await lengths(), [1, 168], 'chunks that reach into the present stay short')
+  assert.deepEqual(await lengths(), [1, 672], 'chunks that reach into the present stay short')
   assert.equal((await store.trades({ symbol: 'BTC-USD', limit: 1_000 }, deadline())).length, 103)
 })

@@ -12,7 +12,7 @@ import type { Around, WritePlan } from '../write.ts'
 export async function longerChunks(
   session: SqlSession,
   { sparse }: WritePlan,
-  { chunkIntervalMs }: PolicySettings,
+  { chunkIntervalMs, retentionMs }: PolicySettings,
   now: number = Date.now(),
 ): Promise<Around | undefined> {
   if (sparse.length === 0 || typeof chunkIntervalMs === 'number') return undefined
@@ -22,7 +22,7 @@ export async function longerChunks(
   const changes = sparse.flatMap(({ table, rows, from, to }) => {
     const current = Number(records(found).find((row) => row['table'] === table)?.['current'])
     const bytesPerMs = (rows * ROW_BYTES * 1000) / (to - from)
-    const length = chooseSparse(chunkIntervalMs, bytesPerMs, now - to / 1000)
+    const length = chooseSparse(chunkIntervalMs, { bytesPerMs, ageMs: now - to / 1000 }, retentionMs)
     if (length === undefined || !(length > current)) return []
     return [{ table, length, current }]
   })
