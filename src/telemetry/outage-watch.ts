@@ -1,5 +1,5 @@
 import { onAbort } from '../async/abort.ts'
-import { delay, pause, startTimer } from '../async/timers.ts'
+import { pause, startTimer } from '../async/timers.ts'
 import { type ErrorCode, TapelineError, toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { Alerts } from './alerts.ts'
@@ -71,13 +71,18 @@ export function watchForOutage({ name, code, ping, log }: WatchedServer): Outage
   const ask = async (): Promise<void> => {
     const since = performance.now()
     const question = new AbortController()
-    const off = onAbort(closing.signal, () => question.abort(closing.signal.reason))
+    const isOver = Promise.withResolvers<void>()
+    const timer = startTimer(isOver.resolve, ANSWER_MS)
+    const off = onAbort(closing.signal, () => {
+      question.abort(closing.signal.reason)
+      isOver.resolve()
+    })
     let isAnswered = false
     const answer = ping(question.signal).then(() => {
       isAnswered = true
     })
     try {
-      await Promise.race([answer, delay(ANSWER_MS, question.signal)])
+      await Promise.race([answer, isOver.promise])
       // Where this process itself stood still, the answer is there already and has only not been read.
       if (!isAnswered) await new Promise(setImmediate)
       if (!isAnswered) throw new TapelineError(code, `no answer within ${ANSWER_MS} ms`)
@@ -85,7 +90,8 @@ export function watchForOutage({ name, code, ping, log }: WatchedServer): Outage
     } catch (error) {
       if (!closing.signal.aborted) onSilence(since, error)
     } finally {
-      question.abort()
+      timer.stop()
+      if (!isAnswered) question.abort()
       off()
     }
   }

@@ -120,7 +120,8 @@ export class VirtualClock {
       return
     }
     entry.run = undefined
-    hosts.run(host, run)
+    if (hosts.getStore() === host) run()
+    else hosts.run(host, run)
   }
 
   #push(entry: Entry): void {

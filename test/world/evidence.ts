@@ -76,6 +76,10 @@ export interface LostFixed {
   isAgain(channel: Channel, shard: number, offset: number): boolean
 }
 
+/** What records say, by their bytes: a world looks at all of them again every few seconds until it is at rest. */
+const decoded = new WeakMap<Uint8Array, EventOf[Channel]>()
+const normalised = new WeakMap<Uint8Array, string>()
+
 function placeOf(channel: Channel, shard: number): string {
   return `${channel}:${shard}`
 }
@@ -84,7 +88,8 @@ function decodeFixed(channel: Channel, partition: MemoryPartition, record: Store
   const { number: shard, earliest, rotten } = partition
   const { offset, value, headers } = record
   const bytes = value ?? new Uint8Array()
-  const event = decodeEvent(channel, bytes, headers.v)
+  const event = decoded.get(bytes) ?? decodeEvent(channel, bytes, headers.v)
+  decoded.set(bytes, event)
   return {
     ...{ shard, offset, event, market: marketKey(event), reentering: headers.reentering === true },
     ...{ text: normal(bytes), at: record.timestamp, isGone: offset < earliest || isRotten(rotten, offset) },
@@ -225,5 +230,7 @@ function counted(records: readonly StoredRecord[], from = emptyMemory()): Stored
 
 /** The JSON of an event as an application prints it again. */
 export function normal(bytes: Uint8Array): string {
-  return JSON.stringify(JSON.parse(Buffer.from(bytes).toString()))
+  const text = normalised.get(bytes) ?? JSON.stringify(JSON.parse(Buffer.from(bytes).toString()))
+  normalised.set(bytes, text)
+  return text
 }

@@ -213,8 +213,9 @@ export function checkDynamic(
   return [...registered.streams.values()].flatMap((stream): Violation[] => {
     const topic = topicById(broker, stream.topicId)
     if (topic === undefined || broker.takenAway.has(topic.id)) return []
-    const shards = new Set(fixed[stream.spec.channel].map(({ shard }) => shard))
-    return [...shards].flatMap((shard) => checkShard(stream, shard, topic, fixed, lost))
+    const records: readonly FixedRecord[] = fixed[stream.spec.channel]
+    const byShard = Map.groupBy(records, ({ shard }) => shard)
+    return [...byShard].flatMap(([shard, ofShard]) => checkShard(stream, shard, topic, ofShard, lost))
   })
 }
 
@@ -222,10 +223,12 @@ function checkShard(
   stream: RegisteredStream,
   shard: number,
   topic: MemoryTopic,
-  fixed: Fixed,
+  fixed: readonly FixedRecord[],
   lost: LostFixed,
 ): Violation[] {
   const { channel } = stream.spec
+  const wanted = fixed.flatMap((record) => asked(stream, record) ?? [])
+  const allDerived = readDerived(topic, shard)
   const start = stream.start[shard] ?? 0
   const holes = holesIn(topic)
   const nameOf = ({ offset, text }: { readonly offset: number; readonly text: string }): string =>
@@ -237,22 +240,20 @@ function checkShard(
       .filter((record) => record.shard === shard)
       .flatMap((record) => asked(stream, record) ?? [])
       .map(nameOf),
-    ...wanted(stream, fixed)
-      .filter((record) => record.shard === shard && record.offset < begins)
+    ...wanted
+      .filter((record) => record.offset < begins)
       .filter(({ offset }) => lost.isAgain(channel, shard, offset))
       .map(nameOf),
   ])
-  const derivedNames = new Set(
-    readDerived(topic, shard).map(({ cause, text }) => nameOf({ offset: cause, text })),
-  )
+  const derivedNames = new Set(allDerived.map(({ cause, text }) => nameOf({ offset: cause, text })))
   const mayLack = lostDerived(topic, shard)
-  const expected = wanted(stream, fixed)
-    .filter((record) => record.shard === shard && record.offset >= start)
+  const expected = wanted
+    .filter((record) => record.offset >= start)
     .filter(({ offset }) => !isGone(holes, `${shard}`, offset))
     .map(nameOf)
     .filter((name) => !mayHave.has(name))
     .filter((name) => derivedNames.has(name) || !mayLack.has(name))
-  const derived = readDerived(topic, shard)
+  const derived = allDerived
     .filter(({ cause }) => !isGone(holes, `${shard}`, cause))
     .filter(({ at }) => at <= (stream.endedAt ?? at))
     .map(({ cause, text }) => ({ cause, name: nameOf({ offset: cause, text }) }))
@@ -288,11 +289,6 @@ function lostDerived(topic: MemoryTopic, shard: number): Set<string> {
   return new Set(
     lost.map(({ headers, value }) => `${headers.position?.offset} ${normal(value ?? new Uint8Array())}`),
   )
-}
-
-function wanted(stream: RegisteredStream, fixed: Fixed): readonly FixedRecord[] {
-  const records: readonly FixedRecord[] = fixed[stream.spec.channel]
-  return records.flatMap((record) => asked(stream, record) ?? [])
 }
 
 /** A record as a stream asks for it; undefined where it does not. */

@@ -28,6 +28,12 @@ const WISHES: Readonly<Record<'trade' | 'quote' | 'status', readonly Wish[]>> = 
   status: [],
 }
 
+const known = new Map(Object.values(WISHES).flatMap((wishes) => wishes.map((wish) => [nameOf(wish), wish])))
+
+function nameOf({ where, fields }: { readonly where?: string; readonly fields?: readonly string[] }): string {
+  return `${where} ${fields}`
+}
+
 /** What an application may ask for besides markets; nothing in most cases. */
 export function anyWish(
   channel: 'trade' | 'quote' | 'status',
@@ -41,9 +47,7 @@ export function anyWish(
 /** What a stream makes of the text of an event, told by its wish and not by the platform's own functions; undefined where it does not take it. */
 export function tailored(spec: StreamSpec, event: EventOf[Channel], text: string): string | undefined {
   if (spec.where === undefined && spec.fields === undefined) return text
-  const wish = Object.values(WISHES)
-    .flat()
-    .find(({ where, fields }) => where === spec.where && String(fields) === String(spec.fields))
+  const wish = known.get(nameOf(spec))
   if (wish === undefined) throw new Error(`nobody asked for ${JSON.stringify(spec)}`)
   if (!wish.takes(event)) return undefined
   const { fields } = wish
