@@ -11,6 +11,7 @@ import { registerMarketData } from './routes/market-data.ts'
 import { registerOperations } from './routes/operations.ts'
 import { registerStreams } from './routes/streams.ts'
 import { registerTopics } from './routes/topics.ts'
+import { registerWebhooks } from './routes/webhooks.ts'
 import { createServer, type GatewayServer } from './server.ts'
 import { registerSockets } from './sockets.ts'
 
@@ -34,6 +35,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const app = await createServer({ identify: createGuard(keys), closing, log, meter })
   await registerDocs(app, info)
   registerStreams(app, { ...options, newLeaseId: newId })
+  registerWebhooks(app, { ...options, newId })
   registerTopics(app, { ...options, closing })
   registerMarketData(app, { ...options, closing })
   registerDeadLetters(app, options.deadLetters)

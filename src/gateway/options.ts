@@ -10,6 +10,7 @@ import type { Store } from '../ports/store.ts'
 import type { StreamDesk } from '../ports/streams.ts'
 import type { TopicDesk } from '../ports/topics.ts'
 import type { AppEndpoint } from '../ports/transport.ts'
+import type { WebhookDesk, WebhookSender } from '../ports/webhooks.ts'
 
 /** An application's key. The application is called by the key's name; the one named `admin` may do everything. */
 export interface ApiKey {
@@ -37,6 +38,8 @@ export interface GatewayOptions {
   readonly keys: readonly ApiKey[]
   readonly desk: StreamDesk
   readonly delivery: Delivery
+  readonly webhooks: WebhookDesk
+  readonly webhookSender: Pick<WebhookSender, 'check' | 'newSecret'>
   readonly store: Store
   readonly broker: Broker
   readonly topics: TopicDesk

@@ -60,6 +60,39 @@ export const streamSchema = z
 
 export const streamsSchema = z.object({ streams: z.array(streamSchema) }).meta({ id: 'Streams' })
 
+export const webhookSchema = z
+  .object({
+    id: z.string(),
+    app: z.string().describe('The application that owns it.'),
+    url: z.string().describe('Where messages are posted to.'),
+    stream: z.string().describe('Id of the stream that it reads.'),
+    maxEvents: z.number().int().describe('The most events of one message.'),
+    maxWait: z.number().describe('Seconds that an event waits for others of its message.'),
+    state: z
+      .enum(['active', 'failing', 'paused', 'ended'])
+      .describe(
+        'failing: its receiver fails, and is tried again; paused: by a command, or by itself as failure says; ended: its stream has ended.',
+      ),
+    failure: z
+      .object({
+        code: z.string(),
+        message: z.string(),
+        since: z.string(),
+        attempts: z.number().int().describe('Attempts that failed in a row.'),
+      })
+      .nullable()
+      .describe('Why it fails, or has paused itself.'),
+    deliveredAt: z.string().nullable().describe('When its receiver last took a message; null: never.'),
+    createdAt: z.string(),
+  })
+  .meta({ id: 'Webhook' })
+
+export const newWebhookSchema = webhookSchema
+  .extend({ secret: z.string().describe('Verifies its messages. It is shown this one time.') })
+  .meta({ id: 'NewWebhook' })
+
+export const webhooksSchema = z.object({ webhooks: z.array(webhookSchema) }).meta({ id: 'Webhooks' })
+
 export const topicsSchema = z
   .object({
     topics: z.array(

@@ -11,5 +11,6 @@ export interface Connection {
 
 /** Delivers dynamic topics to endpoints, by consumerDynamic machines. */
 export interface Delivery {
-  connect(app: string, endpoint: AppEndpoint): Connection
+  /** `actor`: whose machine serves the endpoint; by default all endpoints of an application share one (R12). */
+  connect(app: string, endpoint: AppEndpoint, actor?: string): Connection
 }

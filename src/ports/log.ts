@@ -47,6 +47,8 @@ export type CounterName =
   | 'delivered_events_total'
   | 'delivery_catch_ups_total'
   | 'delivery_resets_total'
+  | 'webhook_requests_total'
+  | 'webhook_events_total'
 
 export type GaugeName =
   | 'alerts'
@@ -56,6 +58,7 @@ export type GaugeName =
   | 'streams'
   | 'sockets'
   | 'event_streams'
+  | 'webhooks'
   | 'processes'
   | 'partitions_assigned'
   | 'shards_owned'
@@ -66,3 +69,4 @@ export type TimerName =
   | 'broker_publish_seconds'
   | 'delivery_latency_seconds'
   | 'http_request_seconds'
+  | 'webhook_request_seconds'

@@ -1,5 +1,6 @@
 import type { StreamWarning } from '../domain/offer.ts'
 import type { FieldError } from '../errors.ts'
+import type { StreamBatch } from './pipeline.ts'
 
 /** A message for an application about one stream, in the order in which it must arrive. */
 export type AppMessage =
@@ -24,7 +25,7 @@ export type AppMessage =
       readonly errors?: readonly FieldError[]
     }
 
-/** One connection to an application: a WebSocket, or server-sent events; webhooks later. */
+/** One connection to an application: a WebSocket, server-sent events, or a webhook. */
 export interface AppEndpoint {
   readonly id: string
   /** Bytes that the endpoint has taken and the network has not. */
@@ -35,4 +36,16 @@ export interface AppEndpoint {
   /** Resolves when `pendingBytes` has fallen below `bytes`, or the endpoint has closed. */
   drained(bytes: number, signal: AbortSignal): Promise<void>
   readonly closed: boolean
+  /** Bytes that may wait in it before it is served from the log at its own pace; left out: the usual bound of sockets. */
+  readonly mostPendingBytes?: number
+  /** Takes the records themselves, instead of a data message: an endpoint that divides them anew. */
+  takeRecords?(records: TakenRecords): void
+}
+
+/** The records of a batch from an offset on: what lies in front of it the endpoint has. */
+export interface TakenRecords {
+  readonly batch: StreamBatch
+  readonly from: number
+  /** Behind all of the batch. */
+  readonly cursor: string
 }

@@ -91,6 +91,11 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
     help: 'Streams served from the log for a while, since they resumed or were read too slowly.',
     labels: [],
   },
+  webhook_requests_total: {
+    help: 'Attempts to send a message to the receiver of a webhook, by outcome: accepted, failed, gone.',
+    labels: ['outcome'],
+  },
+  webhook_events_total: { help: 'Events that receivers of webhooks have taken.', labels: [] },
   delivery_resets_total: {
     help: 'Streams told that a part of their history is gone.',
     labels: [],
@@ -119,6 +124,7 @@ export const GAUGES: Readonly<Record<GaugeName, Metric>> = {
   leader: { help: 'Whether this process leads the coordinators: 1, else 0.', labels: [] },
   sockets: { help: 'Open WebSockets of applications.', labels: [] },
   event_streams: { help: 'Streams that applications read as server-sent events.', labels: [] },
+  webhooks: { help: 'Webhooks that this process serves.', labels: [] },
 }
 
 /** Every timer, a histogram of seconds. */
@@ -137,6 +143,11 @@ export const TIMERS: Readonly<Record<TimerName, Timer>> = {
     help: 'Time from the receipt of an event from its source to its hand-over to an application.',
     labels: [],
     buckets: LATENCY_SECONDS,
+  },
+  webhook_request_seconds: {
+    help: 'Time of an attempt to send a message to the receiver of a webhook.',
+    labels: [],
+    buckets: STORAGE_SECONDS,
   },
   http_request_seconds: {
     help: 'Time of a request to the gateway.',

@@ -34,6 +34,10 @@ const ROUTES = [
   ['/v1/topics/{name}', ['delete']],
   ['/v1/topics/{name}/records', ['get']],
   ['/v1/trades', ['get']],
+  ['/v1/webhooks', ['get', 'post']],
+  ['/v1/webhooks/{id}', ['delete', 'get']],
+  ['/v1/webhooks/{id}/pause', ['post']],
+  ['/v1/webhooks/{id}/resume', ['post']],
   ['/v1/ws', ['get']],
 ] as const
 

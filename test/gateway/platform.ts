@@ -18,6 +18,7 @@ import type { Delivery } from '../../src/ports/delivery.ts'
 import type { CandleQuery, RowQuery, Store } from '../../src/ports/store.ts'
 import type { Lease, StreamDesk } from '../../src/ports/streams.ts'
 import type { AppEndpoint } from '../../src/ports/transport.ts'
+import type { Webhook, WebhookDesk, WebhookRequest } from '../../src/ports/webhooks.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createMeter } from '../../src/telemetry/meter.ts'
 import { NAMES } from '../names.ts'
@@ -340,10 +341,41 @@ export class MemoryDeadLetters implements DeadLetters {
   }
 }
 
+/** Webhooks in memory, with what was asked for. */
+export class MemoryWebhooks implements WebhookDesk {
+  readonly webhooks = new Map<string, Webhook>()
+  readonly asked: WebhookRequest[] = []
+
+  async create(id: string, request: WebhookRequest): Promise<Webhook> {
+    this.asked.push(request)
+    const { secret: _secret, cursor: _cursor, ...rest } = request
+    const createdAt = Date.parse('2026-02-03T04:05:06Z')
+    const webhook = { ...rest, id, createdAt, state: 'active', failure: null, deliveredAt: null } as const
+    this.webhooks.set(id, webhook)
+    return webhook
+  }
+
+  async change(id: string, app: string, change: 'pause' | 'resume' | 'end'): Promise<void> {
+    const webhook = this.webhooks.get(id)
+    if (webhook?.app !== app) throw new TapelineError('WEBHOOK_UNKNOWN', `there is no webhook ${id}`)
+    if (change === 'end') this.webhooks.delete(id)
+    else this.webhooks.set(id, { ...webhook, state: change === 'pause' ? 'paused' : 'active' })
+  }
+
+  async list(app: string | undefined): Promise<readonly Webhook[]> {
+    return [...this.webhooks.values()].filter((each) => app === undefined || each.app === app)
+  }
+
+  async find(id: string): Promise<Webhook | undefined> {
+    return this.webhooks.get(id)
+  }
+}
+
 export interface Platform {
   readonly gateway: Gateway
   readonly desk: MemoryDesk
   readonly delivery: MemoryDelivery
+  readonly webhooks: MemoryWebhooks
   readonly broker: MemoryBroker
   readonly store: MemoryStore
   readonly actors: MemoryActors
@@ -367,6 +399,7 @@ export async function startPlatform(
   const parts = {
     desk: new MemoryDesk(),
     delivery: new MemoryDelivery(),
+    webhooks: new MemoryWebhooks(),
     broker: new MemoryBroker(),
     store: new MemoryStore(),
     actors: new MemoryActors(),
@@ -381,6 +414,12 @@ export async function startPlatform(
     keys: [],
     dynamicPrefix: 'app.',
     fixedTopics: NAMES.fixed,
+    webhookSender: {
+      newSecret: () => 'whsec_c2VjcmV0',
+      check: async (address) => {
+        if (address.includes('inside')) throw new TapelineError('WEBHOOK_ADDRESS_REFUSED', 'not there')
+      },
+    },
     topics: { unknown: async () => [], remove: async () => untouched() },
     ...parts,
     alerts: () => parts.alerts,

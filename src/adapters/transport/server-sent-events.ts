@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
+import { createDrain } from '../../async/drain.ts'
 import type { AppEndpoint, AppMessage } from '../../ports/transport.ts'
-import { createDrain } from './drain.ts'
 
 const END = '\n\n'
 

@@ -1,6 +1,6 @@
 import { WebSocket } from 'ws'
+import { createDrain } from '../../async/drain.ts'
 import type { AppEndpoint, AppMessage } from '../../ports/transport.ts'
-import { createDrain } from './drain.ts'
 
 /** Text, although the bytes are a Buffer: encoding once and sending bytes costs a third less than sending a string. */
 const TEXT_FRAME = { binary: false }

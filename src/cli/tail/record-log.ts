@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { LogReader } from '../../adapters/broker/embedded.ts'
 import { parsePosition, type RecordHeaders } from '../../domain/record.ts'
+import { withoutSecrets } from '../../domain/secrets.ts'
 import { TapelineError } from '../../errors.ts'
 import { recordsSchema, topicsSchema } from '../../gateway/schemas.ts'
 import type { Reader } from '../../ports/broker.ts'
@@ -11,6 +12,8 @@ const PAGE_RECORDS = 1000
 /** How much longer than it was asked to wait an answer may take. */
 const ANSWER_MS = 15_000
 const CLOSE_MS = 2_000
+
+const decoder = new TextDecoder()
 
 export interface LogRecord {
   readonly offset: number
@@ -84,7 +87,6 @@ function readRecord({
 /** Topics of a broker, or of a data folder that nothing runs on. Each partition has a reader of its own. */
 export function brokerLog(log: LogReader): RecordLog & { close(): Promise<void> } {
   const partitions = new Map<string, { readonly reader: Reader; next: number | undefined }>()
-  const decoder = new TextDecoder()
 
   return {
     async describe(name, signal) {
@@ -112,7 +114,7 @@ export function brokerLog(log: LogReader): RecordLog & { close(): Promise<void> 
             next: fetch.nextOffset,
             records: fetch.records.map(({ value, ...rest }) => ({
               ...rest,
-              value: value === null ? null : decoder.decode(value),
+              value: value === null ? null : textOf(rest.headers, value),
             })),
           }
         case 'undecodable':
@@ -135,4 +137,9 @@ export function brokerLog(log: LogReader): RecordLog & { close(): Promise<void> 
       for (const { reader } of partitions.values()) await reader.close(AbortSignal.timeout(CLOSE_MS))
     },
   }
+}
+
+function textOf({ kind }: RecordHeaders, value: Uint8Array): string {
+  const text = decoder.decode(value)
+  return kind === 'control' ? withoutSecrets(text) : text
 }

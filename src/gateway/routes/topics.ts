@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { formatPosition, type RecordHeaders } from '../../domain/record.ts'
+import { withoutSecrets } from '../../domain/secrets.ts'
 import { parseDuration } from '../../domain/time.ts'
 import { TapelineError } from '../../errors.ts'
 import type { PartitionFetch, StoredRecord, TopicDescription, UndecodableBatch } from '../../ports/broker.ts'
@@ -274,8 +275,7 @@ function viewOf(record: StoredRecord): z.output<typeof recordsSchema>['records']
     timestamp: new Date(timestamp).toISOString(),
     key,
     headers: headersOf(headers),
-    value:
-      value === null ? null : Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8'),
+    value: value === null ? null : textOf(headers, value),
   }
 }
 
@@ -284,4 +284,9 @@ function headersOf({
   ...rest
 }: RecordHeaders): z.output<typeof recordsSchema>['records'][number]['headers'] {
   return position === undefined ? rest : { ...rest, position: formatPosition(position) }
+}
+
+function textOf({ kind }: RecordHeaders, value: Uint8Array): string {
+  const text = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8')
+  return kind === 'control' ? withoutSecrets(text) : text
 }

@@ -14,8 +14,8 @@ import { toTopicBatches } from './topic-batches.ts'
 import type { TopicFeed, TopicHub } from './topic-hub.ts'
 
 const POLL = { maxRecords: 2_000, waitMs: 100 } as const
-/** A socket gets more once it has no more than this waiting. */
-const LOW_BYTES = 512 * 1024
+/** A socket gets more once no more than this part of what may wait there does. */
+const LOW_PART = 1 / 8
 /** How long the broker may take to say where a topic is. */
 const LOOK_MS = 5_000
 const SHORTEST_REST_MS = 200
@@ -135,7 +135,8 @@ async function serve(
     const events = subscription.send(batch, new Map())
     meter.count('delivered_events_total', events)
     if (batch.reset !== null) meter.count('delivery_resets_total')
-    if (endpoint.pendingBytes > LOW_BYTES) await endpoint.drained(LOW_BYTES, ended)
+    const low = subscription.mostPendingBytes * LOW_PART
+    if (endpoint.pendingBytes > low) await endpoint.drained(low, ended)
   }
 }
 

@@ -28,7 +28,7 @@ export interface RunningDelivery extends Delivery {
   close(): Promise<void>
 }
 
-/** Delivers dynamic topics to the endpoints of applications, one consumerDynamic machine an application. */
+/** Delivers dynamic topics to the endpoints of applications, one consumerDynamic machine an application, and one a webhook. */
 export async function createDelivery(delivery: DeliveryParts): Promise<RunningDelivery> {
   const { broker, desk, bus, registry, instance, log } = delivery
   const hub: TopicHub = await openTopicHub(broker, log)
@@ -66,19 +66,19 @@ export async function createDelivery(delivery: DeliveryParts): Promise<RunningDe
     for (const subscription of everySubscription()) yield subscription.lease.id
   })
 
-  const enter = (app: string): { application: Application; connections: number } => {
-    const known = applications.get(app) ?? {
-      application: createApplication(app, { ...delivery, hub }),
+  const enter = (actor: string): { application: Application; connections: number } => {
+    const known = applications.get(actor) ?? {
+      application: createApplication(actor, { ...delivery, hub }),
       connections: 0,
     }
     known.connections++
-    applications.set(app, known)
+    applications.set(actor, known)
     return known
   }
 
   return {
-    connect(app, endpoint) {
-      const entry = enter(app)
+    connect(app, endpoint, actor = app) {
+      const entry = enter(actor)
       const connection = openConnection(app, endpoint, entry.application, delivery)
       return {
         ...connection,
@@ -86,7 +86,7 @@ export async function createDelivery(delivery: DeliveryParts): Promise<RunningDe
           connection.close()
           entry.connections--
           if (entry.connections === 0) {
-            applications.delete(app)
+            applications.delete(actor)
             entry.application.stop()
           }
         },

@@ -57,6 +57,11 @@ export class Subscription {
     return this.#next
   }
 
+  /** Bytes that may wait in its endpoint before it is left to the catch-up reader. */
+  get mostPendingBytes(): number {
+    return this.endpoint.mostPendingBytes ?? MOST_PENDING_BYTES
+  }
+
   /** Aborts when the subscription is over. */
   get ended(): AbortSignal {
     return this.#ended.signal
@@ -88,7 +93,7 @@ export class Subscription {
     if (this.#state !== 'live') return { kind: 'sent', events: 0 }
     if (concernsAll(batch)) return { kind: 'sent', events: this.send(batch, shared) }
     if (batch.next <= this.#next) return { kind: 'sent', events: 0 }
-    if (this.endpoint.pendingBytes > MOST_PENDING_BYTES || batch.from > this.#next) {
+    if (this.endpoint.pendingBytes > this.mostPendingBytes || batch.from > this.#next) {
       this.#state = 'behind'
       return { kind: 'behind' }
     }
@@ -106,6 +111,10 @@ export class Subscription {
     this.#next = batch.next
     this.#memory = batch.after
     const first = batch.events.findIndex(({ offset }) => offset >= from)
+    if (this.endpoint.takeRecords !== undefined) {
+      this.endpoint.takeRecords({ batch, from, cursor: this.#cursorAt(batch.next, batch.after) })
+      return first < 0 ? 0 : batch.events.length - first
+    }
     if (first < 0) return 0
     const frame =
       first > 0

@@ -21,7 +21,11 @@ const USES: Readonly<Record<Role, (names: PlatformNames, partitions: number) => 
     transactionalIds: [names.leaderId],
   }),
   'consumer-fixed': (names) => ({ groups: [names.groups.consumersFixed] }),
-  gateway: () => ({}),
+  gateway: (names, partitions) => ({
+    topics: [names.endpoints],
+    groups: [names.groups.gateways],
+    transactionalIds: Array.from({ length: partitions }, (_, k) => names.endpointsId(k)),
+  }),
 }
 
 /** What roles do on the broker, in one process or in many. */

@@ -1,13 +1,17 @@
 import { createEventStreamEndpoint } from '../../adapters/transport/server-sent-events.ts'
+import { createWebhookSender } from '../../adapters/transport/webhook/sender.ts'
 import { createWebSocketEndpoint } from '../../adapters/transport/websocket.ts'
 import { createDeadLetterDesk } from '../../control/dead-letters.ts'
 import { createStreamDesk } from '../../control/stream-desk.ts'
 import { createTopicDesk } from '../../control/topic-desk.ts'
+import { createWebhookDesk } from '../../control/webhook-desk.ts'
 import { startGateway } from '../../gateway/gateway.ts'
 import type { StreamDesk } from '../../ports/streams.ts'
 import type { ConsumerDynamicServices } from '../../services/consumer-dynamic/application.ts'
 import { createDelivery, type RunningDelivery } from '../../services/consumer-dynamic/consumer-dynamic.ts'
+import { startWebhooks } from '../../services/webhooks/webhooks.ts'
 import { alertOutages } from '../../telemetry/outage-watch.ts'
+import { VERSION } from '../../version.ts'
 import { addressOf } from '../address.ts'
 import { type Foundation, newId, type StoreFoundation } from '../foundation.ts'
 import { observedOf } from '../operations.ts'
@@ -32,6 +36,7 @@ export async function startGatewayRole(
     instance,
     started,
     log,
+    meter,
   } = foundation
   const { desk, delivery, unalert } = await startDelivery(foundation)
   // Where no fixed consumer runs beside it, no machine fails without the database.
@@ -41,6 +46,10 @@ export async function startGatewayRole(
   })
   // An address that cannot be listened on must not leave delivery running: the process would never end.
   started.add('gateway', () => delivery.close())
+  const { timeout, pauseAfter, allow } = config.webhooks
+  const webhookSender = createWebhookSender({
+    ...{ timeoutMs: timeout, allowed: allow, userAgent: `tapeline/${VERSION}`, now: Date.now },
+  })
   const gateway = await startGateway({
     ...config.gateway,
     ...observedOf(foundation, isStarted),
@@ -48,6 +57,8 @@ export async function startGatewayRole(
     delivery,
     store,
     broker,
+    webhooks: createWebhookDesk({ instance, broker, names, bus, registry, newId }),
+    webhookSender,
     dynamicPrefix: names.dynamic,
     fixedTopics: names.fixed,
     topics: createTopicDesk({ broker, names, registry }),
@@ -55,10 +66,18 @@ export async function startGatewayRole(
     endpoint: createWebSocketEndpoint,
     eventEndpoint: createEventStreamEndpoint,
   })
+  const webhooks = startWebhooks({
+    ...{ broker, names, registry, instance, partitions: config.topics.partitions },
+    isAlone: config.broker.kind === 'embedded',
+    ...{ delivery, sender: webhookSender, now: Date.now, random: Math.random, newId, log, meter },
+    settings: { pauseAfterMs: pauseAfter, alertAfterMs: config.alerts.after },
+    alerts: actorParts.alerts,
+  })
   started.add('gateway', async () => {
     unalert()
     unalertStore()
-    await gateway.close()
+    await Promise.all([gateway.close(), webhooks.close()])
+    webhookSender.close()
     await delivery.close()
   })
   return addressOf(gateway)

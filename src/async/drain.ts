@@ -1,4 +1,4 @@
-import { onAbort } from '../../async/abort.ts'
+import { onAbort } from './abort.ts'
 
 interface Waiter {
   readonly bytes: number
@@ -10,7 +10,7 @@ interface Outlet {
   pendingBytes(): number
 }
 
-/** Waits for a connection that the network empties. It wakes when it is told to, and never polls. */
+/** Waits for a buffer that somebody else empties, as the network does one of a connection. It wakes when it is told to, and never polls. */
 export interface Drain {
   /** Resolves when fewer than `bytes` are pending, or the connection has closed. Rejects with the reason of the signal. */
   drained(bytes: number, signal: AbortSignal): Promise<void>
