@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { failure } from '../../src/cli/doctor/finding.ts'
 import { remedyOnCommandLine } from '../../src/cli/remedies.ts'
 import { ERROR_KINDS, type ErrorCode, TapelineError } from '../../src/errors.ts'
 
@@ -17,4 +18,13 @@ test('on the command line no remedy speaks of requests', () => {
 test('what one occurrence advises stays', () => {
   const error = new TapelineError('UNAUTHORIZED', '', { remedy: 'Ask Ada.' })
   assert.equal(remedyOnCommandLine(error), 'Ask Ada.')
+})
+
+test('a check of doctor that was not done in time does not speak of a platform that tries again', async () => {
+  const signal = AbortSignal.timeout(0)
+  await new Promise((resolve) => signal.addEventListener('abort', resolve))
+  const { detail, remedy } = failure('broker', signal.reason)
+  assert.match(detail, /^TIMEOUT: not done before/)
+  assert.match(remedy ?? '', /busy/)
+  assert.doesNotMatch(remedy ?? '', /platform/)
 })

@@ -25,5 +25,12 @@ export function fail(check: string, detail: string, remedy: string): Finding {
 /** A thrown value as a failed check, with the remedy of its code. */
 export function failure(check: string, thrown: unknown): Finding {
   const error: TapelineError = toTapelineError(thrown)
+  // The general remedy speaks of a platform that tries again; here nobody does.
+  if (error !== thrown && error.code === 'TIMEOUT')
+    return fail(
+      check,
+      'TIMEOUT: not done before the time of doctor was over',
+      'It, the network or this machine is slow or busy: look at the load, and run doctor again.',
+    )
   return fail(check, `${error.code}: ${error.message}`, error.remedy)
 }
