@@ -117,6 +117,7 @@ class Watch {
       candles: (query, signal) => inner.candles(query, signal),
       tendJobs: (signal) => inner.tendJobs(signal),
       ping: (signal) => inner.ping(signal),
+      markets: (query, signal) => inner.markets(query, signal),
       query: (sql, options, signal) => inner.query(sql, options, signal),
       close: () => inner.close(),
     }

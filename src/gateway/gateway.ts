@@ -8,6 +8,7 @@ import { createPage } from './page.ts'
 import { registerDeadLetters } from './routes/dead-letters.ts'
 import { registerDocs } from './routes/docs.ts'
 import { registerMarketData } from './routes/market-data.ts'
+import { registerMarkets } from './routes/markets.ts'
 import { registerOperations } from './routes/operations.ts'
 import { registerStreams } from './routes/streams.ts'
 import { registerTopics } from './routes/topics.ts'
@@ -38,6 +39,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   registerWebhooks(app, { ...options, newId })
   registerTopics(app, { ...options, closing })
   registerMarketData(app, { ...options, closing })
+  registerMarkets(app, options.store)
   registerDeadLetters(app, options.deadLetters)
   registerOperations(app, options)
   registerPage(app, info)

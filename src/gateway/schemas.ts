@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { CHANNELS, INTERVALS } from '../domain/events.ts'
+import { marketSchema } from '../domain/markets.ts'
 import { rowSchema, STORED_ROWS } from '../domain/stored-rows.ts'
 
 /** What the routes answer, for the types of their handlers and for the API description. Times are ISO 8601 in UTC. */
@@ -165,6 +166,13 @@ export const quotesSchema = z
 export const candlesSchema = z
   .object({ candles: z.array(rowSchema(STORED_ROWS.candle.columns)).readonly(), next: nextRows })
   .meta({ id: 'Candles' })
+
+export const marketsSchema = z
+  .object({
+    markets: z.array(marketSchema).readonly(),
+    complete: z.boolean().describe('Whether these are all that match.'),
+  })
+  .meta({ id: 'Markets' })
 
 export const intervalSchema = z.enum(INTERVALS)
 

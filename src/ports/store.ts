@@ -1,4 +1,5 @@
 import type { Interval } from '../domain/events.ts'
+import type { Market, MarketQuery } from '../domain/markets.ts'
 import type { ReaderMemory } from '../domain/reader-rules.ts'
 import type { RowOrder, RowPosition } from '../domain/row-cursor.ts'
 import type { RowWriter, StoredChannel } from '../domain/rows.ts'
@@ -133,6 +134,8 @@ export interface Store {
   trades(query: RowQuery, signal: AbortSignal): Promise<readonly StoredRow<'trade'>[]>
   quotes(query: RowQuery, signal: AbortSignal): Promise<readonly StoredRow<'quote'>[]>
   candles(query: CandleQuery, signal: AbortSignal): Promise<readonly StoredRow<'candle'>[]>
+  /** The markets that have trades, by symbol and exchange. */
+  markets(query: MarketQuery, signal: AbortSignal): Promise<readonly Market[]>
   /** One read-only statement. Raises SQL_INVALID, SQL_READ_ONLY, SQL_TOO_LARGE, TIMEOUT. */
   query(
     sql: string,

@@ -53,6 +53,7 @@ export function meterStore(store: Store, meter: Meter): Store {
     trades: (query, signal) => counted(store.trades(query, signal)),
     quotes: (query, signal) => counted(store.quotes(query, signal)),
     candles: (query, signal) => counted(store.candles(query, signal)),
+    markets: (query, signal) => counted(store.markets(query, signal)),
     query: (sql, options, signal) => counted(store.query(sql, options, signal)),
     tendJobs: (signal) => counted(store.tendJobs(signal)),
     ping: (signal) => store.ping(signal),

@@ -171,6 +171,18 @@ describe('while the platform runs', () => {
     assert.deepEqual(await once(piped, 'exit'), [0, null])
   })
 
+  test('markets are those whose trades are stored', async () => {
+    const { markets, complete } = await json<{
+      markets: { symbol: string; trades: number }[]
+      complete: boolean
+    }>('markets')
+    assert.equal(complete, true)
+    const [first] = markets
+    assert.ok(first !== undefined && first.trades > 0)
+    const { stdout } = await tapeline('markets', '--symbol', first.symbol)
+    assert.match(stdout, /^SYMBOL +EXCHANGE +FIRST +LAST +TRADES\n/)
+  })
+
   test('sql prints microseconds and big integers exactly', async () => {
     const statement = `select timestamptz '2026-01-02 03:04:05.000006+00' as at, 9007199254740993::bigint as big,
       9007199254740991::bigint as safe, 0.1::float8 as price, null as nothing, 'a' as text`

@@ -23,6 +23,39 @@ export function describeQueries(store: () => Store): void {
     assert.deepEqual(await ids({ symbol: "' or true --" }), [])
   })
 
+  test('markets: first and last time and the number of trades, of symbols and exchanges', async () => {
+    const symbol = unique('S_%')
+    const rows = (exchange: string, times: readonly number[]) =>
+      times.map((time, i) => trade({ symbol, exchange, id: String(i), ts: MIDNIGHT + time }))
+    const day = 86_400_000_000
+    await storeRows(
+      store(),
+      segment('trade', [...rows('kraken', [5, 7, 40 * day + 1]), ...rows('coinbase', [3])]),
+      segment('trade', [trade({ symbol: symbol.replace('_', 'x'), ts: MIDNIGHT })]),
+    )
+    const [coinbase, kraken] = [
+      {
+        exchange: 'coinbase',
+        symbol,
+        first: '2100-01-01T00:00:00.000003Z',
+        last: '2100-01-01T00:00:00.000003Z',
+        trades: 1,
+      },
+      {
+        exchange: 'kraken',
+        symbol,
+        first: '2100-01-01T00:00:00.000005Z',
+        last: '2100-02-10T00:00:00.000001Z',
+        trades: 3,
+      },
+    ]
+    const read = (query: object) => store().markets({ limit: 10, ...query }, deadline())
+    assert.deepEqual(await read({ symbols: symbol }), [coinbase, kraken])
+    assert.deepEqual(await read({ symbols: `${symbol.slice(0, -1)}*`, exchange: 'kraken' }), [kraken])
+    assert.deepEqual(await read({ symbols: symbol, limit: 1 }), [coinbase])
+    assert.deepEqual(await read({ symbols: unique('none') }), [])
+  })
+
   test('trades of one time are in the order of their ids by value, and of their arrival where ids are no numbers', async () => {
     const recvTs = (n: number) => MIDNIGHT + n
     const big = ['9007199254740992', '9007199254740993', '123456789012345678901', '123456789012345678910']

@@ -25,6 +25,7 @@ const ROUTES = [
   ['/v1/dead-letters', ['get']],
   ['/v1/dead-letters/replay', ['post']],
   ['/v1/dead-letters/{id}', ['get']],
+  ['/v1/markets', ['get']],
   ['/v1/quotes', ['get']],
   ['/v1/sql', ['post']],
   ['/v1/streams', ['get', 'post']],

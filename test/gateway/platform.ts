@@ -2,6 +2,7 @@ import type { TestContext } from 'node:test'
 import { TupleMemory } from '../../src/adapters/store/tuple-memory.ts'
 import { createEventStreamEndpoint } from '../../src/adapters/transport/server-sent-events.ts'
 import { createWebSocketEndpoint } from '../../src/adapters/transport/websocket.ts'
+import type { MarketQuery } from '../../src/domain/markets.ts'
 import type { StreamWarning } from '../../src/domain/offer.ts'
 import { TapelineError } from '../../src/errors.ts'
 import { type Gateway, type GatewayOptions, startGateway } from '../../src/gateway/gateway.ts'
@@ -264,6 +265,14 @@ export class MemoryStore implements Store {
     const { symbol, interval, origin } = query
     const prices = { open: 1, high: 4, low: 0.5, close: 2, volume: 9, trades: null }
     return [{ exchange: 'kraken', symbol, interval, origin, ts: '2026-01-01T00:00:00.000000Z', ...prices }]
+  }
+
+  readonly marketsAsked: MarketQuery[] = []
+
+  async markets(query: MarketQuery) {
+    this.marketsAsked.push(query)
+    const [first, last] = ['2026-01-01T00:00:00.000001Z', '2026-02-01T00:00:00.000001Z']
+    return [{ exchange: 'kraken', symbol: 'BTC-USD', first, last, trades: 12_000 }]
   }
 
   async query(sql: string, _options: object, signal: AbortSignal) {

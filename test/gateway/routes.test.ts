@@ -324,6 +324,20 @@ describe('GET /v1/trades and /v1/candles', () => {
   })
 })
 
+describe('GET /v1/markets', () => {
+  test('gives the markets of a glob and an exchange', async (t) => {
+    const { url, store } = await startPlatform(t)
+    const answer = await call(`${url}/v1/markets?symbol=btc-*&exchange=Kraken`)
+    assert.deepEqual(store.marketsAsked, [{ symbols: 'BTC-*', exchange: 'kraken', limit: 10_001 }])
+    const [first, last] = ['2026-01-01T00:00:00.000001Z', '2026-02-01T00:00:00.000001Z']
+    assert.deepEqual(answer.json(), {
+      markets: [{ exchange: 'kraken', symbol: 'BTC-USD', first, last, trades: 12_000 }],
+      complete: true,
+    })
+    assertProblem(await call(`${url}/v1/markets?symbol=%27`), 'INPUT_INVALID')
+  })
+})
+
 describe('POST /v1/sql', () => {
   test('gives columns and rows', async (t) => {
     const { url, store } = await startPlatform(t)

@@ -66,7 +66,7 @@ test('failures of the store are counted by code, but not what only the caller di
   }
   const failing: Store = {
     ...{ lanes: 3, chunkMicros: 1, migrate: fail, claim: fail, write: fail, query: fail },
-    ...{ trades: fail, quotes: fail, candles: fail },
+    ...{ trades: fail, quotes: fail, candles: fail, markets: fail },
     rowMemory: () => new TupleMemory(),
     ping: fail,
     tendJobs: fail,

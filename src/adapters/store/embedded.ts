@@ -69,6 +69,7 @@ function storeOf(host: StoreHost, longestQueryMs: number, chunkMicros: number): 
     trades: (query, signal) => host.call('trades', query, { signal }),
     quotes: (query, signal) => host.call('quotes', query, { signal }),
     candles: (query, signal) => host.call('candles', query, { signal }),
+    markets: (query, signal) => host.call('markets', query, { signal }),
     query(sql, { maxRows, timeoutMs: wantedMs }, signal) {
       const timeoutMs = Math.min(wantedMs, longestQueryMs)
       const options = { signal, timeoutMs: timeoutMs + QUERY_GRACE_MS, timedOut: () => timedOut(timeoutMs) }

@@ -3,6 +3,7 @@ import { detectCapabilities } from './capabilities.ts'
 import { SERVER_CHUNKS } from './chunk-interval.ts'
 import { isCrowded } from './database-errors.ts'
 import { candles, quotes, trades } from './market-queries.ts'
+import { markets } from './markets.ts'
 import { migrate } from './migrate.ts'
 import { PlatformJobs } from './platform-jobs.ts'
 import { leastChunkMicros } from './policies.ts'
@@ -78,6 +79,7 @@ export async function openTimescaleStore(settings: TimescaleSettings, signal: Ab
     trades: (query, stop) => queries.use(stop, (session) => trades(session, query)),
     quotes: (query, stop) => queries.use(stop, (session) => quotes(session, query)),
     candles: (query, stop) => queries.use(stop, (session) => candles(session, query)),
+    markets: (query, stop) => queries.use(stop, (session) => markets(session, query)),
     query: (sql, limits, stop) =>
       queries.use(
         stop,

@@ -1,3 +1,4 @@
+import type { Market, MarketQuery } from '../../../domain/markets.ts'
 import type { StoredRow } from '../../../domain/stored-rows.ts'
 import type {
   CandleQuery,
@@ -32,6 +33,7 @@ export interface Operations {
   trades: { readonly args: RowQuery; readonly reply: readonly StoredRow<'trade'>[] }
   quotes: { readonly args: RowQuery; readonly reply: readonly StoredRow<'quote'>[] }
   candles: { readonly args: CandleQuery; readonly reply: readonly StoredRow<'candle'>[] }
+  markets: { readonly args: MarketQuery; readonly reply: readonly Market[] }
   query: { readonly args: ReadOnlyQuery; readonly reply: SqlResult }
   maintain: {
     readonly args: MaintenanceRequest

@@ -2,6 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { type Reply, type Request, sentError } from '../../../async/thread.ts'
 import { toTapelineError } from '../../../errors.ts'
 import { candles, quotes, trades } from '../market-queries.ts'
+import { markets } from '../markets.ts'
 import { migrate } from '../migrate.ts'
 import { claim } from '../offsets.ts'
 import { readOnlyQuery } from '../read-only-query.ts'
@@ -43,6 +44,7 @@ function handlersOf(engine: Engine): Handlers {
     trades: (query) => trades(engine, query),
     quotes: (query) => quotes(engine, query),
     candles: (query) => candles(engine, query),
+    markets: (query) => markets(engine, query),
     query: (query) => readOnlyQuery(engine, query),
     maintain: async ({ load }) => ({
       ...(await maintenance.step(load)),
