@@ -12,6 +12,8 @@ export type SocketMessage =
   /** Make a stream and read it. */
   | { readonly kind: 'request'; readonly request: StreamRequest }
   | { readonly kind: 'leave'; readonly stream: string }
+  /** Tell that the platform is there: a browser's script sees no pings. */
+  | { readonly kind: 'ping' }
 
 const streamId = z.string().min(1).max(128)
 
@@ -27,6 +29,8 @@ const unsubscribeSchema = z.strictObject({
   op: z.literal('unsubscribe'),
   stream: streamId.describe('Give the id of the stream.'),
 })
+
+const pingSchema = z.strictObject({ op: z.literal('ping') })
 
 const opSchema = z.looseObject({ op: z.string() })
 
@@ -46,6 +50,9 @@ export function parseSocketMessage(data: Buffer, isBinary: boolean): SocketMessa
       return subscription(parseInput(subscribeSchema, message.data))
     case 'unsubscribe':
       return { kind: 'leave', stream: parseInput(unsubscribeSchema, message.data).stream }
+    case 'ping':
+      parseInput(pingSchema, message.data)
+      return { kind: 'ping' }
     default:
       throw invalidMessage('the op is not known')
   }

@@ -137,6 +137,9 @@ export class SocketSession {
         }
         this.#connection.unsubscribe(message.stream)
         break
+      case 'ping':
+        this.#endpoint.send({ op: 'pong' })
+        break
     }
   }
 
@@ -201,6 +204,7 @@ export class SocketSession {
         }
         break
       case 'reset':
+      case 'pong':
         break
     }
     return message

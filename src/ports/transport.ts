@@ -14,6 +14,8 @@ export type AppMessage =
     }
   | { readonly op: 'reset'; readonly stream: string; readonly reason: string; readonly cursor: string }
   | { readonly op: 'end'; readonly stream: string; readonly reason: string }
+  /** The answer to a ping; of no stream. */
+  | { readonly op: 'pong' }
   | {
       readonly op: 'error'
       readonly code: string

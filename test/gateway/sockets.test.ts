@@ -31,6 +31,15 @@ describe('WebSocket: subscribe and unsubscribe', () => {
     assert.deepEqual(delivery.cursors, ['c7'])
   })
 
+  test('a ping is answered', async (t) => {
+    const { url } = await startPlatform(t)
+    const client = await openSocket(t, `${url}/v1/ws`)
+    client.send({ op: 'ping' })
+    assert.deepEqual(await client.next(), { op: 'pong' })
+    client.send({ op: 'ping', stream: 's1' })
+    assert.equal((await client.next())['code'], 'INPUT_INVALID')
+  })
+
   test('subscribe by spec makes a lease, named by subscribed, that outlives the socket', async (t) => {
     const { url, delivery, desk } = await startPlatform(t)
     const client = await openSocket(t, `${url}/v1/ws`)

@@ -1,0 +1,109 @@
+import type { Channel } from '../domain/events.ts'
+import { type Rows, rowsOf } from './history.ts'
+import { type Address, call, callUntilAnswered } from './http.ts'
+import { historyAndLive, type JoinedRequest } from './joined.ts'
+import { createStream, type Stream } from './stream.ts'
+import type {
+  CandlesQuery,
+  End,
+  FieldOf,
+  Reset,
+  RowsQuery,
+  StoredCandle,
+  StoredMarket,
+  StoredQuote,
+  StoredTrade,
+  StreamEvent,
+  StreamInfo,
+  StreamRequest,
+} from './types.ts'
+
+export interface ClientOptions {
+  /** Where the platform is; left out: where the page came from, outside of a browser http://127.0.0.1:8080. */
+  readonly url?: string
+  /** The key of the application, where the platform has keys. */
+  readonly key?: string
+}
+
+/** How long something goes on: an abort ends a loop with the signal's reason. */
+interface Until {
+  readonly signal?: AbortSignal
+}
+
+/** A stream that is there already, and the place to go on from; without a cursor with what comes next. */
+export interface ResumeRequest<C extends Channel, F extends FieldOf<C>> {
+  readonly channel: C
+  readonly stream: string
+  readonly cursor?: string
+  /** As the stream was made. */
+  readonly fields?: readonly F[]
+}
+
+/** The streams of the application. */
+export interface StreamsApi {
+  create<C extends Channel>(request: StreamRequest<C>, until?: Until): Promise<StreamInfo>
+  list(until?: Until): Promise<readonly StreamInfo[]>
+  get(id: string, until?: Until): Promise<StreamInfo>
+  delete(id: string, until?: Until): Promise<void>
+}
+
+/** A platform as an application uses it. Whatever the platform refuses is an ApiError. */
+export interface Client {
+  /** Makes a stream for the loop that reads it. */
+  stream<const C extends Channel, const F extends FieldOf<C> = FieldOf<C>>(
+    request: StreamRequest<C, F>,
+    until?: Until,
+  ): Stream<C, F>
+  /** Reads a stream that is there, from a cursor that was stored. */
+  resume<const C extends Channel, const F extends FieldOf<C> = FieldOf<C>>(
+    request: ResumeRequest<C, F>,
+    until?: Until,
+  ): Stream<C, F>
+  /** All events from a time on, however long ago: stored ones, then live ones, without a hole or a repeat. */
+  since<const C extends 'trade' | 'quote'>(
+    request: JoinedRequest<C>,
+    until?: Until,
+  ): AsyncIterable<StreamEvent<C> | Reset | End>
+  trades(query: RowsQuery, until?: Until): Rows<StoredTrade>
+  quotes(query: RowsQuery, until?: Until): Rows<StoredQuote>
+  candles(query: CandlesQuery, until?: Until): Rows<StoredCandle>
+  markets(
+    query?: { readonly symbol?: string; readonly exchange?: string },
+    until?: Until,
+  ): Promise<readonly StoredMarket[]>
+  readonly streams: StreamsApi
+}
+
+/** A client of a platform. It holds nothing open by itself: each loop has a connection of its own. */
+export function createClient({ url = usualUrl(), key }: ClientOptions = {}): Client {
+  const address: Address = { url: url.replace(/\/+$/, ''), key }
+  const pathOf = (id: string) => `/v1/streams/${encodeURIComponent(id)}`
+  return {
+    stream: (request, { signal } = {}) => createStream(address, request.channel, { request }, signal),
+    resume: ({ channel, stream, cursor }, { signal } = {}) =>
+      createStream(address, channel, { stream, cursor }, signal),
+    since: (request, { signal } = {}) => historyAndLive(address, request, signal),
+    trades: (query, { signal } = {}) => rowsOf(address, 'trades', query, signal),
+    quotes: (query, { signal } = {}) => rowsOf(address, 'quotes', query, signal),
+    candles: (query, { signal } = {}) => rowsOf(address, 'candles', query, signal),
+    async markets(query = {}, { signal } = {}) {
+      const path = `/v1/markets?${new URLSearchParams(query)}`
+      return (await callUntilAnswered<{ markets: readonly StoredMarket[] }>(address, path, { signal }))
+        .markets
+    },
+    streams: {
+      create: (body, { signal } = {}) => call(address, '/v1/streams', { method: 'POST', body, signal }),
+      async list({ signal } = {}) {
+        return (await call<{ streams: readonly StreamInfo[] }>(address, '/v1/streams', { signal })).streams
+      },
+      get: (id, { signal } = {}) => call(address, pathOf(id), { signal }),
+      delete: (id, { signal } = {}) => call(address, pathOf(id), { method: 'DELETE', signal }),
+    },
+  }
+}
+
+/** A page's own origin; a page of a file has none. */
+function usualUrl(): string {
+  const { location } = globalThis as { readonly location?: { readonly origin: string } }
+  return location?.origin?.startsWith('http') ? location.origin : 'http://127.0.0.1:8080'
+}

@@ -1,0 +1,38 @@
+import { type Address, callUntilAnswered } from './http.ts'
+import type { RowsPage, RowsQuery } from './types.ts'
+
+const PAGE_ROWS = 5_000
+
+/** Stored rows, one by one, or page by page. Each loop reads them anew. */
+export interface Rows<Row> extends AsyncIterable<Row> {
+  pages(): AsyncIterable<RowsPage<Row>>
+}
+
+/** Stored rows that are read while the loop takes them. A platform that is away is waited for. */
+export function rowsOf<Row>(
+  address: Address,
+  name: 'trades' | 'quotes' | 'candles',
+  query: RowsQuery,
+  signal: AbortSignal | undefined,
+): Rows<Row> {
+  async function* pages(): AsyncGenerator<RowsPage<Row>> {
+    let { cursor } = query
+    do {
+      const wanted = { order: 'asc', limit: PAGE_ROWS, ...query, ...(cursor !== undefined && { cursor }) }
+      const search = new URLSearchParams(
+        Object.entries(wanted).map(([field, value]) => [field, String(value)] as [string, string]),
+      )
+      const path = `/v1/${name}?${search}`
+      const answer = await callUntilAnswered<{ next: string | null }>(address, path, { signal })
+      const rows = (answer as unknown as Readonly<Record<string, readonly Row[]>>)[name] ?? []
+      cursor = answer.next ?? undefined
+      yield { rows, next: answer.next }
+    } while (cursor !== undefined)
+  }
+  return {
+    pages,
+    async *[Symbol.asyncIterator]() {
+      for await (const { rows } of pages()) yield* rows
+    },
+  }
+}

@@ -1,0 +1,14 @@
+/** The client of Tapeline, for Node and browsers. Source: docs/clients.md. */
+export type { Book, Candle, Channel, Quote, Status, Trade } from '../domain/events.ts'
+export {
+  type Client,
+  type ClientOptions,
+  createClient,
+  type ResumeRequest,
+  type StreamsApi,
+} from './client.ts'
+export type { Rows } from './history.ts'
+export { ApiError } from './http.ts'
+export type { JoinedRequest } from './joined.ts'
+export type { Stream } from './stream.ts'
+export type * from './types.ts'

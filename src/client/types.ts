@@ -1,0 +1,151 @@
+import type { Channel, EventOf, Interval } from '../domain/events.ts'
+
+/** The fields that every event of a stream has. */
+type Always = 'exchange' | 'symbol' | 'ts'
+
+/** The names of a channel's fields. */
+export type FieldOf<C extends Channel> = keyof EventOf[C] & string
+
+/** An event of a channel with the fields that were asked for, under the name of its channel. */
+export type StreamEvent<C extends Channel, F extends FieldOf<C> = FieldOf<C>> = {
+  readonly [N in C]: { readonly type: N } & {
+    readonly [K in keyof EventOf[N] as K extends F | Always ? K : never]: EventOf[N][K]
+  }
+}[C]
+
+/** A part of the history is gone: what follows begins at this cursor. */
+export interface Reset {
+  readonly type: 'reset'
+  readonly reason: string
+  readonly cursor: string
+}
+
+/** The stream is over; nothing follows. */
+export interface End {
+  readonly type: 'end'
+  readonly reason: string
+}
+
+/** Events that arrived together, and the place after them. */
+export interface Batch<C extends Channel, F extends FieldOf<C> = FieldOf<C>> {
+  readonly type: 'data'
+  readonly events: readonly StreamEvent<C, F>[]
+  readonly cursor: string
+}
+
+/** What an application asks for. Source: docs/api.md, What a stream is made of. */
+export interface StreamRequest<C extends Channel, F extends FieldOf<C> = FieldOf<C>> {
+  readonly channel: C
+  /** Symbols or globs: `BTC-USD`, `BTC-*`. */
+  readonly symbols: readonly string[]
+  readonly exchanges?: readonly string[]
+  /** An expression of CEL: `size >= 0.5 && side == "buy"`. */
+  readonly where?: string
+  readonly fields?: readonly F[]
+  /** A time, how long ago (`-10m`), `earliest` or `live`. */
+  readonly from?: string | number
+  /** How long it lives without a reader: seconds, or text such as `30m`; 0: until it is deleted. */
+  readonly ttl?: string | number
+}
+
+/** A stream as the platform describes it. */
+export interface StreamInfo {
+  readonly id: string
+  readonly app: string
+  readonly topic: string
+  readonly spec: {
+    readonly channel: Channel
+    readonly symbols: readonly string[]
+    readonly exchanges: readonly string[]
+    readonly where?: string
+    readonly fields?: readonly string[]
+  }
+  /** Seconds. */
+  readonly ttl: number
+  readonly createdAt: string
+  readonly lastReadAt: string | null
+  readonly standing: boolean
+  readonly websocket: string
+  readonly warnings?: readonly {
+    readonly field: string
+    readonly value: string
+    readonly message: string
+    readonly near: readonly string[]
+  }[]
+  readonly cursor?: string
+}
+
+/** Which stored rows are wanted. Times as the API takes them: ISO 8601, a date, a number since 1970, or how long ago (`15m`). */
+export interface RowsQuery {
+  readonly symbol: string
+  readonly exchange?: string
+  readonly from?: string | number
+  readonly to?: string | number
+  /** `asc`, which is the default: from the oldest on; `desc`: from the newest back. */
+  readonly order?: 'asc' | 'desc'
+  /** `next` of a page: what lies after it. */
+  readonly cursor?: string
+}
+
+/** Which candles are wanted. */
+export interface CandlesQuery extends RowsQuery {
+  readonly interval?: Interval
+  /** `trades`, which is the default: computed by the platform; `source`: as the source says. */
+  readonly origin?: 'trades' | 'source'
+}
+
+/** Some rows, and the cursor of what lies after them; null where there are no more now. */
+export interface RowsPage<Row> {
+  readonly rows: readonly Row[]
+  readonly next: string | null
+}
+
+/** A stored trade; times are ISO 8601 in UTC with microseconds. */
+export interface StoredTrade {
+  readonly exchange: string
+  readonly symbol: string
+  readonly id: string
+  readonly side: string
+  readonly price: number
+  readonly size: number
+  readonly ts: string
+  readonly recvTs: string
+}
+
+/** A stored quote; null is what the source did not say. */
+export interface StoredQuote {
+  readonly exchange: string
+  readonly symbol: string
+  readonly bid: number | null
+  readonly bidSize: number | null
+  readonly ask: number | null
+  readonly askSize: number | null
+  readonly last: number | null
+  readonly volume24h: number | null
+  readonly ts: string
+  readonly recvTs: string
+}
+
+/** A stored candle; its time is where it begins. */
+export interface StoredCandle {
+  readonly exchange: string
+  readonly symbol: string
+  readonly interval: string
+  readonly open: number
+  readonly high: number
+  readonly low: number
+  readonly close: number
+  readonly volume: number
+  readonly trades: number | null
+  readonly ts: string
+  readonly origin: 'trades' | 'source'
+}
+
+/** A market with what is stored of its trades. */
+export interface StoredMarket {
+  readonly exchange: string
+  readonly symbol: string
+  readonly first: string
+  readonly last: string
+  readonly trades: number
+}
