@@ -9,6 +9,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command:
   up: () => import('./up.ts'),
   simulate: () => import('./simulate.ts'),
   streams: () => import('./streams.ts'),
+  webhooks: () => import('./webhooks.ts'),
   tail: () => import('./tail.ts'),
   markets: () => import('./markets.ts'),
   sql: () => import('./sql.ts'),

@@ -5,7 +5,7 @@ const TAPELINE = import.meta.url.endsWith('.ts') ? 'npm run -s tapeline --' : 't
 
 /** The name of the program before a command or a flag; not where `tapeline` is the name of something else. */
 const COMMAND_IN_TEXT =
-  /\btapeline(?= (COMMAND|--help|[a-z-]+ --help|actors|completion|dead-letters|demo|docs|doctor|export|graph|help|migrate|replay|simulate|sql|streams|tail|up)\b)/g
+  /\btapeline(?= (COMMAND|--help|[a-z-]+ --help|actors|completion|dead-letters|demo|docs|doctor|export|graph|help|migrate|replay|simulate|sql|streams|tail|up|webhooks)\b)/g
 
 const PLAIN_WORD = /^[\w@%+=:,./-]+$/
 

@@ -10,6 +10,8 @@ const REMEDIES: Readonly<Partial<Record<ErrorCode, string>>> = {
   ORIGIN_REFUSED: 'Name the platform by its loopback address: --api http://127.0.0.1:PORT.',
   STREAM_UNKNOWN: 'tapeline streams lists yours; tapeline streams create asks for a new one.',
   STREAM_LIMIT: 'End some with tapeline streams delete ID, or raise streams.maxPerApplication.',
+  WEBHOOK_UNKNOWN: 'tapeline webhooks lists yours.',
+  WEBHOOK_LIMIT: 'End some with tapeline webhooks delete ID, or raise webhooks.maxPerApplication.',
   CURSOR_INVALID: 'Start again without a cursor.',
   ACTOR_UNKNOWN: 'tapeline actors lists them.',
   DEAD_LETTER_UNKNOWN: 'tapeline dead-letters lists them. They are removed after topics.deadLetterRetention.',

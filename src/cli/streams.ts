@@ -62,7 +62,8 @@ const UNITS = [
   ['s', 1000],
 ] as const
 
-const REQUEST_FLAGS = ['channel', 'symbols', 'exchanges', 'where', 'fields', 'from', 'ttl'] as const
+/** The flags that a request for a stream is made of. */
+export const REQUEST_FLAGS = ['channel', 'symbols', 'exchanges', 'where', 'fields', 'from', 'ttl'] as const
 
 export const command: Command = {
   name: 'streams',
@@ -183,7 +184,7 @@ async function listTopics(flags: Flags, signal: AbortSignal): Promise<z.output<t
 }
 
 /** The body of the request: the JSON of the word as it is, or what the flags say. The platform checks it. Raises USAGE. */
-function requestOf(flags: Flags, word: string | undefined): unknown {
+export function requestOf(flags: Flags, word: string | undefined): unknown {
   const given = REQUEST_FLAGS.filter((name) => flags[name] !== undefined)
   if (word !== undefined) {
     if (given.length > 0) throw new TapelineError('USAGE', `--${given[0]} stands beside a JSON body`)
