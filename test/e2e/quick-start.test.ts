@@ -20,6 +20,19 @@ const NOT_RUN: readonly (readonly [command: RegExp, why: string])[] = [
   ],
 ]
 
+/** What the last part names within its sentences, and what it must give; null where no test runs it, for the reason beside it. */
+const NAMED: Readonly<Record<string, RegExp | null>> = {
+  // Needs the network.
+  'npm start -- --live': null,
+  // Needs a configuration of one's own; the example is tested with its page, and the start with servers.
+  'T up': null,
+  'npm start': null,
+  'T actors': /^producer /m,
+  'T doctor': /^All is well\.$/m,
+  '/': /<title>Tapeline<\/title>/,
+  'http://127.0.0.1:8080/docs': /<title>Tapeline API<\/title>/,
+}
+
 describe('the quick start', () => {
   let folder: Awaited<ReturnType<typeof makeFolder>>
   let page: string
@@ -123,5 +136,23 @@ describe('the quick start', () => {
     const { child, output } = shell(listing)
     await once(child, 'close')
     assert.match(output(), /\bgap\b/)
+  })
+
+  test('what it names to go on with is there', async () => {
+    const [, part = ''] = /^## 6\. What next\n(.*)/ms.exec(page) ?? []
+    const named = [...new Set([...part.matchAll(/`([^`]+)`/g)].map(([, text = '']) => text))]
+    assert.deepEqual(named.toSorted(), Object.keys(NAMED).toSorted())
+    for (const [text, expected] of Object.entries(NAMED)) {
+      if (expected === null) continue
+      if (text.startsWith('T ')) {
+        const { child, output } = shell(text)
+        await once(child, 'close')
+        assert.match(output(), expected)
+      } else {
+        const address = new URL(here(text), `http://127.0.0.1:${port}`)
+        assert.match(await (await fetch(address)).text(), expected, text)
+      }
+    }
+    for (const [, file = ''] of part.matchAll(/\]\(([^)#]+)/g)) await readPage(file)
   })
 })
