@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { platformNames } from '../control/names.ts'
+import { outputChannel } from '../domain/stream-spec.ts'
 import { TapelineError } from '../errors.ts'
 import { summaryOf } from '../gateway/routes/topics.ts'
 import { streamSchema, streamsSchema, topicsSchema } from '../gateway/schemas.ts'
@@ -22,7 +23,7 @@ import { printTable } from './table.ts'
 const HELP = `
 Usage: tapeline streams [list] [--json]
        tapeline streams create --channel C --symbols S[,S] [--exchanges E[,E]] [--where W] [--fields F[,F]]
-                               [--from T] [--ttl T] [--json]
+                               [--every T | --interval I] [--lateness T] [--empty] [--from T] [--ttl T] [--json]
        tapeline streams create '{"channel": ..., "symbols": [...]}' [--json]
        tapeline streams show ID [--json]
        tapeline streams delete ID [ID ...] [--json]
@@ -36,6 +37,10 @@ requests share one topic. topics lists the dynamic topics of the broker, also wh
   --exchanges E    exchanges with commas, such as coinbase,kraken (default: all)
   --where W        only events for which this is true: 'size >= 0.5 && side == "buy"'
   --fields F       only these fields of an event, with commas; exchange, symbol and ts always come
+  --every T        only the latest event of each market in each period of this length: 250ms, 1s
+  --interval I     candles of this length, made of trades: 1s, 5s, 10s, 15s, 30s, 1m, 5m, 15m, 1h, 4h, 1d
+  --lateness T     how long --every or --interval wait for late events (default: 250ms, 2s)
+  --empty          with --interval: periods without trades have candles too
   --from T         where it begins: 10m (ago), a time, earliest (default: live)
   --ttl T          how long it lives without a reader: 90s, 30m, 1h; 0 until deleted (default: 1h)
   --all            the fixed and the internal topics as well
@@ -62,8 +67,17 @@ const UNITS = [
   ['s', 1000],
 ] as const
 
+/** The flags of a request whose text is the value of its field, and those that list values. */
+const TEXT_FLAGS = ['channel', 'where', 'every', 'interval', 'lateness', 'from', 'ttl'] as const
+const LIST_FLAGS = ['symbols', 'exchanges', 'fields'] as const
 /** The flags that a request for a stream is made of. */
-export const REQUEST_FLAGS = ['channel', 'symbols', 'exchanges', 'where', 'fields', 'from', 'ttl'] as const
+export const REQUEST_FLAGS = [...TEXT_FLAGS, ...LIST_FLAGS, 'empty'] as const
+
+/** Their options. */
+export const REQUEST_OPTIONS = {
+  ...Object.fromEntries([...TEXT_FLAGS, ...LIST_FLAGS].map((name) => [name, { type: 'string' } as const])),
+  empty: { type: 'boolean' },
+} as const
 
 export const command: Command = {
   name: 'streams',
@@ -71,13 +85,7 @@ export const command: Command = {
   help: HELP,
   options: {
     ...TARGET_OPTIONS,
-    channel: { type: 'string' },
-    symbols: { type: 'string' },
-    exchanges: { type: 'string' },
-    where: { type: 'string' },
-    fields: { type: 'string' },
-    from: { type: 'string' },
-    ttl: { type: 'string' },
+    ...REQUEST_OPTIONS,
     all: { type: 'boolean' },
     unknown: { type: 'boolean' },
     remove: { type: 'string' },
@@ -191,17 +199,14 @@ export function requestOf(flags: Flags, word: string | undefined): unknown {
     return parseBody(word)
   }
   if (given.length === 0) throw new TapelineError('USAGE', '--channel and --symbols are missing')
-  const { channel, symbols, exchanges, where, fields, from, ttl } = Object.fromEntries(
-    REQUEST_FLAGS.map((name) => [name, textFlag(flags, name)]),
-  )
+  const fieldOf = <T>(name: string, valueOf: (text: string) => T): [string, T][] => {
+    const text = textFlag(flags, name)
+    return text === undefined ? [] : [[name, valueOf(text)]]
+  }
   return {
-    ...(channel !== undefined && { channel }),
-    ...(symbols !== undefined && { symbols: listOf(symbols) }),
-    ...(exchanges !== undefined && { exchanges: listOf(exchanges) }),
-    ...(where !== undefined && { where }),
-    ...(fields !== undefined && { fields: listOf(fields) }),
-    ...(from !== undefined && { from }),
-    ...(ttl !== undefined && { ttl }),
+    ...Object.fromEntries(TEXT_FLAGS.flatMap((name) => fieldOf(name, (text) => text))),
+    ...Object.fromEntries(LIST_FLAGS.flatMap((name) => fieldOf(name, listOf))),
+    ...(flags['empty'] === true && { empty: true }),
   }
 }
 
@@ -225,12 +230,15 @@ function exampleOf(flags: Flags): string {
 }
 
 function describe({ spec }: Stream): string {
-  const { channel, symbols, exchanges, where, fields } = spec
+  const { symbols, exchanges, where, fields, every, interval, lateness, empty } = spec
   const markets = `${symbols.join(', ')} on ${exchanges.length > 0 ? exchanges.join(', ') : 'all exchanges'}`
   return [
-    `${channel} of ${markets}`,
+    `${outputChannel(spec)} of ${markets}`,
     ...(where === undefined ? [] : [`where ${where}`]),
     ...(fields === undefined ? [] : [`with ${fields.join(', ')} only`]),
+    ...(every === undefined ? [] : [`the latest every ${every}`]),
+    ...(interval === undefined ? [] : [`of ${interval}, made of trades${empty ? ', empty ones too' : ''}`]),
+    ...(lateness === undefined ? [] : [`${lateness} late`]),
   ].join(', ')
 }
 
@@ -238,7 +246,7 @@ async function printStreams(terminal: Terminal, streams: readonly Stream[]): Pro
   const now = Date.now()
   const rows = streams.map(({ id, app, topic, spec, ttl, standing, lastReadAt }) => [
     id,
-    spec.channel,
+    outputChannel(spec),
     spec.symbols.join(','),
     spec.exchanges.join(',') || '*',
     topic,

@@ -4,7 +4,7 @@ import { newWebhookSchema, webhookSchema, webhooksSchema } from '../gateway/sche
 import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
 import { type Command, countFlag, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
 import { invocation } from './invocation.ts'
-import { REQUEST_FLAGS, requestOf } from './streams.ts'
+import { REQUEST_FLAGS, REQUEST_OPTIONS, requestOf } from './streams.ts'
 import { runSubcommand } from './subcommand.ts'
 import { printTable } from './table.ts'
 
@@ -12,7 +12,8 @@ const HELP = `
 Usage: tapeline webhooks [list] [--json]
        tapeline webhooks create URL --stream ID [--cursor C] [--max-events N] [--max-wait T] [--json]
        tapeline webhooks create URL --channel C --symbols S[,S] [--exchanges E[,E]] [--where W]
-                                [--fields F[,F]] [--from T] [--ttl T] [--max-events N] [--max-wait T] [--json]
+                                [--fields F[,F]] [--every T | --interval I] [--lateness T] [--empty] [--from T]
+                                [--ttl T] [--max-events N] [--max-wait T] [--json]
        tapeline webhooks show ID [--json]
        tapeline webhooks pause ID [--json]
        tapeline webhooks resume ID [--json]
@@ -46,13 +47,7 @@ export const command: Command = {
     ...TARGET_OPTIONS,
     stream: { type: 'string' },
     cursor: { type: 'string' },
-    channel: { type: 'string' },
-    symbols: { type: 'string' },
-    exchanges: { type: 'string' },
-    where: { type: 'string' },
-    fields: { type: 'string' },
-    from: { type: 'string' },
-    ttl: { type: 'string' },
+    ...REQUEST_OPTIONS,
     'max-events': { type: 'string' },
     'max-wait': { type: 'string' },
     json: { type: 'boolean' },

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { CHANNELS } from '../domain/events.ts'
+import { CHANNELS, STREAM_INTERVALS } from '../domain/events.ts'
 import type { RecordHeaders } from '../domain/record.ts'
 import { isKnownSpec } from '../domain/stream-spec.ts'
 import { TapelineError } from '../errors.ts'
@@ -20,8 +20,10 @@ export const CONTROL_VERSION = 1
 const TAILORED_VERSION = 2
 /** Brought webhooks: a leader that passes them over would end the streams that they read. */
 const WEBHOOK_VERSION = 3
+/** Brought windows: a process that passes them over would publish what was to be gathered. */
+const WINDOWED_VERSION = 3
 /** The highest version that this process acts on. */
-const HIGHEST_VERSION = WEBHOOK_VERSION
+const HIGHEST_VERSION = WINDOWED_VERSION
 
 /** A field of a spec that is not known narrows it: passing it over would publish more than was asked for. */
 const specSchema = z
@@ -31,6 +33,10 @@ const specSchema = z
     exchanges: z.array(z.string()).readonly(),
     where: z.string().exactOptional(),
     fields: z.array(z.string()).readonly().exactOptional(),
+    every: z.string().exactOptional(),
+    interval: z.enum(STREAM_INTERVALS).exactOptional(),
+    lateness: z.string().exactOptional(),
+    empty: z.literal(true).exactOptional(),
   })
   .refine(isKnownSpec, 'asks for something that is not known here')
 
@@ -39,7 +45,7 @@ const offerSchema = z.object({
   markets: z.array(z.string()).optional(),
 })
 
-const version = z.literal([CONTROL_VERSION, TAILORED_VERSION, WEBHOOK_VERSION])
+const version = z.literal([CONTROL_VERSION, TAILORED_VERSION, HIGHEST_VERSION])
 
 const author = { v: version, instance: z.string(), epoch: z.number().int() }
 
@@ -68,6 +74,8 @@ const registryRecordSchema = z.discriminatedUnion('kind', [
     spec: specSchema,
     /** Where the stream starts: an offset for each partition of its fixed topic (R4). Empty until ready. */
     start: z.array(z.number().int()),
+    /** Of candles: periods that begin before have none, in microseconds. */
+    since: z.number().int().exactOptional(),
     createdAt: z.number(),
   }),
   z.object({
@@ -266,7 +274,8 @@ function versionOf(record: RegistryRecord | ControlRecord): RegistryRecord['v'] 
       return WEBHOOK_VERSION
     default: {
       if (!('spec' in record)) return record.v
-      const { where, fields } = record.spec
+      const { where, fields, every, interval } = record.spec
+      if ((every ?? interval) !== undefined) return WINDOWED_VERSION
       const tailored = where ?? fields ?? ('from' in record ? record.from : undefined)
       return tailored === undefined ? record.v : TAILORED_VERSION
     }

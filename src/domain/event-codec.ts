@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { TapelineError } from '../errors.ts'
-import { type Channel, type EventOf, GAP_CAUSES, INTERVALS, STATUS_STATES } from './events.ts'
+import { type Channel, type EventOf, GAP_CAUSES, STATUS_STATES, STREAM_INTERVALS } from './events.ts'
 import { issueWords } from './issue-words.ts'
 
 /** The version of the JSON shape of events; it travels in the header `v`. */
@@ -44,7 +44,7 @@ const SCHEMAS = {
   candle: z.object({
     exchange: name,
     symbol: name,
-    interval: z.enum(INTERVALS),
+    interval: z.enum(STREAM_INTERVALS),
     open: price,
     high: price,
     low: price,

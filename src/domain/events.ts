@@ -34,13 +34,18 @@ export interface Quote {
   readonly recvTs: number
 }
 
+/** The intervals of stored candles. */
 export const INTERVALS = ['1m', '5m', '15m', '1h', '4h', '1d'] as const
 export type Interval = (typeof INTERVALS)[number]
+
+/** The intervals of the candles that a stream makes of trades. */
+export const STREAM_INTERVALS = ['1s', '5s', '10s', '15s', '30s', ...INTERVALS] as const
+export type StreamInterval = (typeof STREAM_INTERVALS)[number]
 
 export interface Candle {
   readonly exchange: string
   readonly symbol: string
-  readonly interval: Interval
+  readonly interval: StreamInterval
   readonly open: number
   readonly high: number
   readonly low: number

@@ -1,7 +1,7 @@
 import type { RecordHeaders } from './record.ts'
 
 /** A place in a fixed partition: the offset of a record, and the ordinal among those that it causes. */
-type Place = readonly [offset: number, n: number]
+export type Place = readonly [offset: number, n: number]
 
 /**
  * What a reader of a topic remembers, so that it counts each record once (R4, R8): the highest epoch seen of each shard and

@@ -5,11 +5,19 @@ import { CHANNELS, type Channel } from './events.ts'
 import { issueWords } from './issue-words.ts'
 import { exchangeSchema, globSchema } from './market-names.ts'
 import { MOMENT_FORMS, parseMoment } from './moment.ts'
+import {
+  canonicalWindows,
+  isKnownWindow,
+  WINDOW_REMEDIES,
+  type WindowSpec,
+  windowFields,
+} from './stream-windows.ts'
 import { parseDuration } from './time.ts'
 import { MOST_WHERE_CHARACTERS, parseWhere } from './where.ts'
 
 /** What an application asks for, in canonical form: lists sorted and without repeats, `*` for everything. */
-export interface StreamSpec {
+export interface StreamSpec extends WindowSpec {
+  /** The channel of the fixed topic that it is derived from. */
   readonly channel: Channel
   /** Symbols or globs, such as `BTC-*`. */
   readonly symbols: readonly string[]
@@ -39,9 +47,6 @@ const MOST_SYMBOLS = 500
 const MOST_EXCHANGES = 100
 const MOST_FIELDS = 32
 
-/** The fields that a later version will take, so that the message can say so. */
-const PLANNED = ['every', 'interval']
-
 /** The fields that every event of a stream has, whatever was asked for. */
 const ALWAYS = ['exchange', 'symbol', 'ts']
 
@@ -68,6 +73,7 @@ export const streamRequestSchema = z.strictObject({
     .max(MOST_FIELDS)
     .optional()
     .describe('Only these fields of an event; exchange, symbol and ts always come. Left out means all.'),
+  ...windowFields,
   from: z
     .union([z.number(), z.string()])
     .optional()
@@ -86,6 +92,7 @@ const REMEDIES: Record<string, string> = {
   exchanges: `Give up to ${MOST_EXCHANGES} names such as coinbase, or leave it out for all.`,
   where: `Write it as size >= 0.5 && side == "buy", in up to ${MOST_WHERE_CHARACTERS} characters.`,
   fields: 'Give a list of fields of the channel, or leave it out for all.',
+  ...WINDOW_REMEDIES,
   from: `Give ${MOMENT_FORMS}, earliest or live.`,
   ttl: 'Use seconds or text such as 30s, 10m, 1h: 0 (until DELETE), or at least 5s.',
 }
@@ -98,17 +105,21 @@ export function parseStreamRequest(input: unknown, nowMillis: number): StreamReq
   const parsed = streamRequestSchema.safeParse(input, { error: issueWords })
   if (!parsed.success)
     throw invalidRequest(parsed.error.issues.flatMap((issue) => describeIssue(issue, input)))
-  const { channel, symbols, exchanges = [], where, fields, from, ttl } = parsed.data
+  const { symbols, exchanges = [], where, fields, from, ttl } = parsed.data
   const ttlMs = ttl === undefined ? DEFAULT_TTL_MS : parseDuration(ttl)
   const faults: FieldError[] = []
   if (ttlMs === undefined || (ttlMs !== 0 && ttlMs < SHORTEST_TTL_MS))
     faults.push(fieldError('ttl', ttl, 'is not an acceptable time to live'))
-  const spec = {
+  const { channel, windows } = canonicalWindows(parsed.data, (field, value, message) =>
+    faults.push(fieldError(field, value, message)),
+  )
+  const spec: StreamSpec = {
     channel,
     symbols: canonicalSymbols(symbols),
     exchanges: [...new Set(exchanges)].sort(),
     ...(where !== undefined && canonicalWhere(channel, where, faults)),
-    ...(fields !== undefined && canonicalFields(channel, fields, faults)),
+    ...(fields !== undefined && canonicalFields(outputChannel({ channel, ...windows }), fields, faults)),
+    ...windows,
   }
   const beginning = from === undefined ? 'live' : parseFrom(String(from), nowMillis)
   if (beginning === undefined) faults.push(fieldError('from', from, 'is no beginning of a stream'))
@@ -153,16 +164,24 @@ function canonicalFields(
   return wanted.length === known.length ? {} : { fields: wanted }
 }
 
+/** The channel of a stream's events: candles that it makes of trades, or those of its fixed topic. */
+export function outputChannel({ channel, interval }: Pick<StreamSpec, 'channel' | 'interval'>): Channel {
+  return interval === undefined ? channel : 'candle'
+}
+
 /** Whether this version can do all that a canonical spec asks for, which another version may have written. */
-export function isKnownSpec({ channel, where, fields = [] }: StreamSpec): boolean {
+export function isKnownSpec(spec: StreamSpec): boolean {
+  const { channel, where, fields = [] } = spec
   const isFilter = where === undefined || 'text' in parseWhere(channel, where)
-  return isFilter && fields.every((field) => Object.hasOwn(EVENT_FIELDS[channel], field))
+  const known = EVENT_FIELDS[outputChannel(spec)]
+  return isFilter && fields.every((field) => Object.hasOwn(known, field)) && isKnownWindow(spec)
 }
 
 /** The text whose equality means that two specs ask for the same. */
 export function specKey(spec: StreamSpec): string {
   const { channel, symbols, exchanges, where = null, fields = null } = spec
-  return JSON.stringify([channel, symbols, exchanges, where, fields])
+  const { every = null, interval = null, lateness = null, empty = false } = spec
+  return JSON.stringify([channel, symbols, exchanges, where, fields, every, interval, lateness, empty])
 }
 
 function canonicalSymbols(symbols: readonly string[]): string[] {
@@ -190,19 +209,11 @@ function describeIssue(issue: z.core.$ZodIssue, input: unknown): FieldError[] {
 }
 
 function unknownField(field: string, value: unknown): FieldError {
-  if (PLANNED.includes(field)) {
-    return {
-      field,
-      value,
-      message: 'is not supported yet',
-      remedy: 'Leave it out and filter in the application.',
-    }
-  }
   return {
     field,
     value,
     message: 'is not a known field',
-    remedy: 'Leave it out; known: channel, symbols, exchanges, where, fields, from, ttl.',
+    remedy: `Leave it out; known: ${Object.keys(streamRequestSchema.shape).join(', ')}.`,
   }
 }
 

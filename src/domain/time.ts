@@ -74,3 +74,10 @@ export function parseDuration(value: string | number): number | undefined {
   const millis = Number(match[1]) * (UNITS[match[2] ?? 's'] as number)
   return millis <= 3650 * 86_400_000 ? Math.round(millis) : undefined
 }
+
+/** A duration as text that `parseDuration` reads, in the largest unit that counts it whole: 90000 is `90s`, 60000 is `1m`. */
+export function formatDuration(millis: number): string {
+  const units = Object.entries(UNITS).toReversed()
+  const [unit, width] = units.find(([, each]) => millis >= each && millis % each === 0) ?? ['ms', 1]
+  return `${millis / width}${unit}`
+}

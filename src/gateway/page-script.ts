@@ -59,7 +59,7 @@ function showStreams(streams, rates) {
   fill('streams', [...heads, plain('records/s', 'number'), plain('warnings')], streams.map((stream) => [
     { text: stream.id, title: 'topic ' + stream.topic },
     plain(stream.app, 'soft'),
-    plain(stream.spec.channel),
+    plain(stream.spec.interval ? stream.spec.interval + ' candles' : stream.spec.channel),
     { text: shorten(stream.spec.symbols), title: stream.spec.symbols.join(' ') },
     plain(shorten(stream.spec.exchanges) || 'all'),
     number(rates.get(stream.topic) ?? 0),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { CHANNELS, INTERVALS } from '../domain/events.ts'
+import { CHANNELS, INTERVALS, STREAM_INTERVALS } from '../domain/events.ts'
 import { marketSchema } from '../domain/markets.ts'
 import { rowSchema, STORED_ROWS } from '../domain/stored-rows.ts'
 
@@ -33,6 +33,16 @@ export const streamSchema = z
           .readonly()
           .exactOptional()
           .describe('The fields that come; left out: all.'),
+        every: z
+          .string()
+          .exactOptional()
+          .describe('The latest event of each market in each period of this length.'),
+        interval: z
+          .enum(STREAM_INTERVALS)
+          .exactOptional()
+          .describe('Candles of this length come, made of trades.'),
+        lateness: z.string().exactOptional().describe('How long windows wait for late events.'),
+        empty: z.literal(true).exactOptional().describe('Periods without trades have candles too.'),
       })
       .describe('What was asked for, in canonical form.'),
     ttl: z.number().describe('Seconds that it lives without a reader; 0: until DELETE.'),

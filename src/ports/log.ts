@@ -38,6 +38,7 @@ export type CounterName =
   | 'oversized_derived_total'
   | 'gaps_total'
   | 'derived_records_total'
+  | 'late_events_total'
   | 'stored_rows_total'
   | 'dead_letters_total'
   | 'dead_letters_replayed_total'

@@ -43,6 +43,8 @@ export interface TopicRequest {
   readonly spec: StreamSpec
   /** Per fixed partition: where the stream begins at the latest; left out where it begins with what comes next. */
   readonly start?: readonly number[]
+  /** Of candles: periods that begin before have none, in microseconds. */
+  readonly since?: number
   readonly requestId: string
   readonly leaseId: string
   readonly app: string

@@ -74,6 +74,7 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
   },
   gaps_total: { help: 'Gaps in the data of a market or a source, flagged.', labels: [] },
   derived_records_total: { help: 'Records derived into dynamic topics.', labels: [] },
+  late_events_total: { help: 'Events that came after the windows of streams had closed.', labels: [] },
   stored_rows_total: { help: 'Rows written to the database.', labels: [] },
   dead_letters_total: { help: 'Records kept as dead letters.', labels: [] },
   dead_letters_replayed_total: {

@@ -37,24 +37,26 @@ describe('records that this process does not understand', () => {
   test('the registry: no JSON', () => assert.throws(() => decodeRegistry(Buffer.from([0xff, 0])), isUpgrade))
   test('the control topic', () => {
     assert.throws(() => decodeControl(bytes({ ...request, v: 99 })), isUpgrade)
-    assert.throws(() => decodeControl(bytes({ ...request, spec: { ...spec, every: '1s' } })), isUpgrade)
+    assert.throws(() => decodeControl(bytes({ ...request, spec: { ...spec, colour: 'blue' } })), isUpgrade)
     assert.throws(() => decodeControl(bytes({ ...request, kind: 'PATCH_LEASE_REQUEST' })), isUpgrade)
   })
 
-  for (const [what, wish] of Object.entries({
-    'a filter': { where: 'size > 1' },
-    fields: { fields: ['exchange', 'symbol', 'price', 'ts'] },
+  for (const [what, { needs, ...wish }] of Object.entries({
+    'a filter': { needs: 2, where: 'size > 1' },
+    fields: { needs: 2, fields: ['exchange', 'symbol', 'price', 'ts'] },
+    'the latest event of a period': { needs: 3, every: '1s', lateness: '250ms' },
+    candles: { needs: 3, interval: '1m', lateness: '2s', empty: true },
   }))
     test(`${what}: records of such streams, and only these, are for processes that know it`, () => {
       const versionOf = ({ value }: { value: Uint8Array | null }): unknown =>
         JSON.parse(Buffer.from(value ?? []).toString()).v
       const wished = { ...stream, spec: { ...spec, ...wish } }
       const records = [stream, lease, wished].map((body) => registryEntry(decodeRegistry(bytes(body))))
-      assert.deepEqual(records.map(versionOf), [1, 1, 2])
+      assert.deepEqual(records.map(versionOf), [1, 1, needs])
       const asked = [request, { ...request, spec: { ...spec, ...wish } }].map((body) =>
         controlEntry(decodeControl(bytes(body))),
       )
-      assert.deepEqual(asked.map(versionOf), [1, 2])
+      assert.deepEqual(asked.map(versionOf), [1, needs])
       assert.deepEqual((decodeRegistry(records[2]?.value ?? bytes(0)) as { spec: object }).spec, wished.spec)
     })
 

@@ -45,6 +45,51 @@ describe('stream specs', () => {
     assert.notEqual(key({ where: 'size >= 1' }), key({}))
   })
 
+  test('windows that are written differently are one where they mean the same', () => {
+    const ask = (request: object) =>
+      parseStreamRequest({ channel: 'trade', symbols: ['*'], ...request }, 0).spec
+    const key = (request: object): string => specKey(ask(request))
+    assert.equal(key({ every: '1000ms' }), key({ every: 1, lateness: '250ms' }))
+    assert.equal(
+      key({ interval: '1m', lateness: 2, empty: false }),
+      key({ channel: 'candle', interval: '1m' }),
+    )
+    assert.deepEqual(ask({ every: 90 }), {
+      ...{ channel: 'trade', symbols: ['*'], exchanges: [], every: '90s', lateness: '250ms' },
+    })
+    assert.notEqual(key({ interval: '1m' }), key({ interval: '1m', empty: true }))
+    assert.notEqual(key({ every: '1s' }), key({ interval: '1s' }))
+    assert.notEqual(key({ every: '1s' }), key({}))
+    assert.deepEqual(ask({ interval: '1m', fields: ['close'] }).fields, ['exchange', 'symbol', 'close', 'ts'])
+  })
+
+  test('windows that cannot be are refused field by field', () => {
+    const refused: [object, string[]][] = [
+      [{ every: '1s', interval: '1m' }, ['every']],
+      [{ every: '10ms' }, ['every']],
+      [{ every: 'soon' }, ['every']],
+      [{ channel: 'book', every: '1s' }, ['every']],
+      [{ channel: 'quote', interval: '1m' }, ['interval']],
+      [{ interval: '7m' }, ['interval']],
+      [{ lateness: '1s' }, ['lateness']],
+      [{ every: '1s', lateness: '1h' }, ['lateness']],
+      [{ every: '1s', empty: true }, ['empty']],
+      [{ interval: '1m', fields: ['side'] }, ['fields.0']],
+    ]
+    for (const [request, fields] of refused) {
+      const ask = () => parseStreamRequest({ channel: 'trade', symbols: ['*'], ...request }, 0)
+      assert.throws(ask, (error: unknown) => {
+        assert.ok(error instanceof TapelineError)
+        assert.deepEqual(
+          error.fields.map(({ field }) => field),
+          fields,
+        )
+        assert.ok(error.fields.every(({ remedy }) => remedy.length > 0))
+        return true
+      })
+    }
+  })
+
   test('a mistake in a filter says where it is', () => {
     const ask = () =>
       parseStreamRequest({ channel: 'trade', symbols: ['*'], where: 'size > 1 && sides == "buy"' }, 0)
@@ -106,7 +151,6 @@ describe('stream specs', () => {
       ['from', { ...good, from: -5 }],
       ['from', { ...good, from: '2100-01-01' }],
       ['from', { ...good, from: null }],
-      ['every', { ...good, every: '250ms' }],
       ['nonsense', { ...good, nonsense: 1 }],
     ]
     for (const [field, request] of bad) {

@@ -117,9 +117,9 @@ const BAD_BODIES: readonly BadBody[] = [
   { what: 'an unknown field', body: { ...good, symbol: 'BTC-USD' }, code: 'INPUT_INVALID', field: 'symbol' },
   {
     what: 'a field of a later version',
-    body: { ...good, every: '1s' },
+    body: { ...good, colour: 'blue' },
     code: 'INPUT_INVALID',
-    field: 'every',
+    field: 'colour',
   },
   {
     what: 'a filter with a mistake',

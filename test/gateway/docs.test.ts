@@ -117,6 +117,10 @@ describe('/docs', () => {
       'exchanges',
       'where',
       'fields',
+      'every',
+      'interval',
+      'lateness',
+      'empty',
       'from',
       'ttl',
     ])

@@ -1,19 +1,51 @@
+import { compileSpec } from '../../src/domain/compiled-spec.ts'
 import type { Status, Trade } from '../../src/domain/events.ts'
-import { admit, emptyMemory } from '../../src/domain/reader-rules.ts'
+import { OpenWindows } from '../../src/domain/open-windows.ts'
+import { admit, emptyMemory, isOfFormerOwner } from '../../src/domain/reader-rules.ts'
+import type { StreamSpec } from '../../src/domain/stream-spec.ts'
+import { tickOf } from '../../src/domain/tick-marker.ts'
 import type { Broker, StoredRecord } from '../../src/ports/broker.ts'
 
 const NEVER = new AbortController().signal
 
+/** So long after one trade the next is made, in microseconds. */
+export const TRADE_EVERY = 100_000
+
+/** What windows give that a stream has not, and the other way round: the windows of its spec, over the whole fixed topic. */
+export function compareWindows(
+  spec: StreamSpec,
+  fixed: readonly StoredRecord[],
+  derived: readonly StoredRecord[],
+): number {
+  const { windows: rule, encode } = compileSpec(spec)
+  if (rule === undefined) throw new Error('a stream without windows')
+  const windows = new OpenWindows(rule)
+  const memory = emptyMemory()
+  const expected: string[] = []
+  for (const record of fixed) {
+    const tick = isOfFormerOwner(memory, record.headers) ? undefined : tickOf(record)
+    const isCounted = admit(memory, record.headers)
+    const step = windows.begin()
+    const closed = tick !== undefined ? step.tick(tick) : isCounted ? step.take(bodyOf<Trade>(record)) : []
+    step.commit()
+    expected.push(...closed.map((event, n) => `${record.offset}:${n}=${Buffer.from(encode(event))}`))
+  }
+  const got = counted(derived).map(({ headers: { position }, value }) => {
+    return `${position?.offset}:${position?.n}=${Buffer.from(value ?? [])}`
+  })
+  const wrong = expected.filter((each, i) => each !== got[i])
+  return wrong.length + Math.max(0, got.length - expected.length)
+}
+
 /** Trades that are missing between the first and the last published, and lie within no gap that counts. */
 export function countSilent(fixed: readonly StoredRecord[], status: readonly StoredRecord[]): number {
-  const bodyOf = <T>({ value }: StoredRecord): T => JSON.parse(Buffer.from(value ?? []).toString()) as T
   const times = counted(fixed).map((record) => bodyOf<Trade>(record).ts)
   const gaps = counted(status)
     .map((record) => bodyOf<Status>(record))
     .filter(({ state }) => state === 'gap')
   const isCovered = (ts: number): boolean => gaps.some(({ from = 0, to = 0 }) => from <= ts && ts <= to)
   let silent = 0
-  for (let ts = Math.min(...times); ts <= Math.max(...times); ts++)
+  for (let ts = Math.min(...times); ts <= Math.max(...times); ts += TRADE_EVERY)
     if (!times.includes(ts) && !isCovered(ts)) silent++
   return silent
 }
@@ -37,6 +69,10 @@ export function compare(
     dupD: twice(ids(delivered)),
     trades: stored.length,
   }
+}
+
+function bodyOf<T>({ value }: StoredRecord): T {
+  return JSON.parse(Buffer.from(value ?? []).toString()) as T
 }
 
 function counted(records: readonly StoredRecord[]): StoredRecord[] {

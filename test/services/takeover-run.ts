@@ -2,17 +2,18 @@ import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promi
 import { openEmbeddedBroker } from '../../src/adapters/broker/embedded.ts'
 import { openControlBus } from '../../src/control/bus.ts'
 import { claimOwnership } from '../../src/control/claim.ts'
-import { registryEntry, type StreamRecord } from '../../src/control/records.ts'
+import { registryEntry } from '../../src/control/records.ts'
 import { openRegistry } from '../../src/control/registry.ts'
 import { ensureTopics } from '../../src/control/topics.ts'
 import type { Trade } from '../../src/domain/events.ts'
+import type { StreamSpec } from '../../src/domain/stream-spec.ts'
 import { TapelineError, toTapelineError } from '../../src/errors.ts'
 import type { Broker, TransactionalWriter } from '../../src/ports/broker.ts'
 import type { Source } from '../../src/ports/source.ts'
 import { createProducerServices } from '../../src/services/producer/producer.ts'
 import { NAMES } from '../names.ts'
 import { quietAlerts, quietLog, quietMeter } from '../quiet.ts'
-import { compare, countSilent, readAll } from './takeover-evidence.ts'
+import { compare, compareWindows, countSilent, readAll, TRADE_EVERY } from './takeover-evidence.ts'
 
 /**
  * One random interleaving of owners of one shard, as in the model of rulings R4, R5 and R8: owners stall at every call to the
@@ -26,6 +27,9 @@ export interface RunResult {
   readonly hole: number
   readonly phantom: number
   readonly dupD: number
+  /** Records of streams with windows that are not what the windows over the fixed topic give. */
+  readonly windows: number
+  readonly closed: number
   readonly trades: number
   readonly owners: number
 }
@@ -53,9 +57,17 @@ const tradeAt = (n: number): Trade => ({
   side: 'buy',
   price: 1,
   size: 1,
-  ts: 1_000 + n,
-  recvTs: 1_000 + n,
+  ts: 1_000 + n * TRADE_EVERY,
+  recvTs: 1_000 + n * TRADE_EVERY,
 })
+
+const ALL = { channel: 'trade', symbols: ['*'], exchanges: [] } as const
+/** The streams, by topic. */
+const STREAMS: Readonly<Record<string, StreamSpec>> = {
+  'app.test': ALL,
+  'app.latest': { ...ALL, every: '250ms', lateness: '100ms' },
+  'app.candles': { ...ALL, interval: '1s', lateness: '0ms' },
+}
 
 /** Holds every call of one owner to the broker until it is let through. */
 class Gate {
@@ -144,25 +156,19 @@ export async function runTakeovers(
   const settings = { names: NAMES, partitions: 1, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
   await ensureTopics(broker, settings, forever)
   const topics = NAMES.fixed
-  const [dynamic] = await broker.createTopics([{ name: 'app.test', partitions: 1 }], forever)
-  const leader = await claimOwnership(broker, NAMES, NAMES.leaderId, 'test', clock, forever)
-  const stream: StreamRecord = {
-    v: 1,
-    instance: 'test',
-    epoch: leader.epoch,
-    kind: 'stream',
-    id: 'app.test',
-    state: 'ready',
-    topic: 'app.test',
-    topicId: dynamic?.id ?? '',
-    spec: { channel: 'trade', symbols: ['*'], exchanges: [] },
-    start: [0],
-    createdAt: clock,
-  }
-  await leader.writer.commit(
-    [{ topic: NAMES.registry, partition: 0, records: [registryEntry(stream)] }],
+  const names = Object.keys(STREAMS)
+  const made = await broker.createTopics(
+    names.map((name) => ({ name, partitions: 1 })),
     forever,
   )
+  const leader = await claimOwnership(broker, NAMES, NAMES.leaderId, 'test', clock, forever)
+  const records = made.map(({ name, id }) =>
+    registryEntry({
+      ...{ v: 1, instance: 'test', epoch: leader.epoch, kind: 'stream', id: name, state: 'ready' },
+      ...{ topic: name, topicId: id, spec: STREAMS[name] ?? ALL, start: [0], createdAt: clock },
+    }),
+  )
+  await leader.writer.commit([{ topic: NAMES.registry, partition: 0, records }], forever)
   const registry = await openRegistry(broker, NAMES, quietLog, forever)
   const bus = await openControlBus(broker, NAMES, registry, quietLog, forever)
 
@@ -313,8 +319,14 @@ export async function runTakeovers(
   const fixed = await readAll(broker, topics.trade)
   const derived = await readAll(broker, 'app.test')
   const status = await readAll(broker, topics.status)
+  let [windows, closed] = [0, 0]
+  for (const name of names.filter((each) => each !== 'app.test')) {
+    const own = await readAll(broker, name)
+    windows += compareWindows(STREAMS[name] ?? ALL, fixed, own)
+    closed += own.length
+  }
   await registry.close()
   await bus.close()
   await broker.close()
-  return { ...compare(fixed, derived), silent: countSilent(fixed, status), owners }
+  return { ...compare(fixed, derived), windows, closed, silent: countSilent(fixed, status), owners }
 }

@@ -1,5 +1,4 @@
 import type { Channel } from '../../domain/events.ts'
-import type { StreamSpec } from '../../domain/stream-spec.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, TopicDescription, TopicSpec } from '../../ports/broker.ts'
 import type { TopicBatch, TopicRequest } from '../../ports/pipeline.ts'
@@ -40,9 +39,7 @@ export async function makeRequestedTopics(
     if (view.stream(request.topicName)?.state !== 'ready') fresh.set(request.topicName, request)
   }
 
-  const creating = [...fresh].map(([name, { spec }]) =>
-    streamBody(coordinator, name, spec, 'creating', '', []),
-  )
+  const creating = [...fresh.values()].map((request) => streamBody(coordinator, request, 'creating', '', []))
   if (creating.length > 0) await leader.write(creating, [], signal)
   const outcome = await makeTopics(broker, [...fresh.keys()], settings.retentionMs, signal)
   const live = [...fresh.values()].filter(({ start }) => start === undefined)
@@ -50,13 +47,13 @@ export async function makeRequestedTopics(
 
   const failed = new Map<string, TapelineError>()
   const ready: RegistryBody[] = []
-  for (const [name, { spec, start }] of fresh) {
+  for (const [name, request] of fresh) {
     const topic = outcome.get(name) ?? new TapelineError('TOPIC_CREATION_FAILED', `${name} was not made`)
     if (topic instanceof TapelineError) failed.set(name, topic)
-    else
-      ready.push(
-        streamBody(coordinator, name, spec, 'ready', topic.id, start ?? ends.get(spec.channel) ?? []),
-      )
+    else {
+      const start = request.start ?? ends.get(request.spec.channel) ?? []
+      ready.push(streamBody(coordinator, request, 'ready', topic.id, start))
+    }
   }
   const answered = accepted.filter(({ topicName }) => !failed.has(topicName))
   const leases = answered.flatMap(
@@ -120,13 +117,15 @@ function withinLimits(
 
 function streamBody(
   { now }: CoordinatorParts,
-  name: string,
-  spec: StreamSpec,
+  { topicName: id, spec, since }: TopicRequest,
   state: 'creating' | 'ready',
   topicId: string,
   start: readonly number[],
 ): RegistryBody {
-  return { kind: 'stream', id: name, state, topic: name, topicId, spec, start: [...start], createdAt: now() }
+  return {
+    ...{ kind: 'stream', id, state, topic: id, topicId, spec, start: [...start], createdAt: now() },
+    ...(since !== undefined && { since }),
+  }
 }
 
 /** The lease of a request; undefined if the registry has it already: asking again is harmless. */

@@ -15,6 +15,7 @@ import {
 import type { Registry } from '../../control/registry.ts'
 import type { StreamEntry } from '../../control/registry-view.ts'
 import { type StreamFrom, type StreamSpec, specKey } from '../../domain/stream-spec.ts'
+import { firstCandle } from '../../domain/stream-windows.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, Reader } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
@@ -75,6 +76,9 @@ export interface RequestQueue {
   reply(requestIds: readonly string[], registryOffset: number, error: TapelineError | null): Promise<void>
   close(): Promise<void>
 }
+
+/** The topic of a request, and where its stream begins. */
+type Place = Pick<TopicRequest, 'topicName' | 'start' | 'since'>
 
 /** The coordinator's in-tray: requests from the control topic, leases that run out, topics whose grace is over. */
 export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue {
@@ -204,7 +208,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     creations: readonly ControlRecordOf<'CREATE_TOPIC_REQUEST'>[],
     signal: AbortSignal,
   ): Promise<TopicBatch> => {
-    const places = new Map<string, Pick<TopicRequest, 'topicName' | 'start'>>()
+    const places = new Map<string, Place>()
     const requests: TopicRequest[] = []
     for (const { spec, from, requestId, leaseId, app, ttlMs, standing } of creations) {
       const key = `${from ?? 'live'} ${specKey(spec)}`
@@ -219,13 +223,17 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     spec: StreamSpec,
     from: StreamFrom | undefined,
     signal: AbortSignal,
-  ): Promise<Pick<TopicRequest, 'topicName' | 'start'>> => {
+  ): Promise<Place> => {
     const stream = view.streamOf(spec)
-    const fresh = (): string => `${names.dynamic}${newId()}`
-    if (from === undefined) return { topicName: stream?.topic ?? fresh() }
-    const start = await startsOf(coordinator, spec.channel, from, signal)
-    const isShared = stream !== undefined && (await reachesBack(coordinator, stream, start, signal))
-    return { topicName: isShared ? stream.topic : fresh(), start }
+    if (from === undefined && stream !== undefined) return { topicName: stream.topic }
+    const fresh = `${names.dynamic}${newId()}`
+    const first = from === 'earliest' ? undefined : firstCandle(spec, from, now())
+    const beginning = first?.from ?? from
+    if (beginning === undefined) return { topicName: fresh }
+    const start = await startsOf(coordinator, spec.channel, beginning, signal)
+    if (stream !== undefined && (await reachesBack(coordinator, stream, start, signal)))
+      return { topicName: stream.topic, start }
+    return { topicName: fresh, start, ...(first && { since: first.since }) }
   }
 
   /** Ends the leases that applications gave up, and answers these. Ends the leases that nobody has read for their time to live. */

@@ -2,13 +2,16 @@ import { withDeadline } from '../../async/deadline.ts'
 import { readRanges } from '../../control/read-range.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import { type Channel, marketKey } from '../../domain/events.ts'
-import { admit, emptyMemory } from '../../domain/reader-rules.ts'
+import { admit, emptyMemory, isOfFormerOwner } from '../../domain/reader-rules.ts'
+import { tickOf } from '../../domain/tick-marker.ts'
 import { toTapelineError } from '../../errors.ts'
-import { type Derivation, type DerivedRecord, deriveRecord, latestOf, resetMarker } from './derive.ts'
+import { type Derivation, type DerivedRecord, derive, latestOf, resetMarker } from './derive.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
-import type { Anew, Progress, Route, Routes } from './routes.ts'
-import type { PublishedRecord, Shard } from './shard.ts'
+import type { Anew, Progress, Route } from './route.ts'
+import type { Routes } from './routes.ts'
+import type { PublishedRecord, Shard, Tick } from './shard.ts'
+import { WindowSteps } from './window-steps.ts'
 
 /** How many fixed records one piece covers at most: small, so that the fixed topics never wait long for it (R3). */
 const PIECE = 5_000
@@ -199,7 +202,8 @@ async function readPiece(
   const goal = shard.tails[channel].derivedTo
   const whole = Math.min(goal, from + PIECE)
   const { records, holes } = await readPublished(producer, shard, channel, from, whole, signal)
-  const { derived, end } = deriveFor(producer, routes, { shard, channel, from, group }, records, whole)
+  const steps = new WindowSteps()
+  const { derived, end } = deriveFor(producer, routes, { shard, channel, from, group }, records, whole, steps)
   const reached = holes.filter((hole) => hole.from < end)
   return group.flatMap(({ route, progress, behind }): Share[] => {
     if (behind >= end && end < goal) return []
@@ -218,6 +222,7 @@ async function readPiece(
         // A hole stands in front of the first record after it.
         records: [...beginning, ...latest, ...[...markers, ...own].toSorted((a, b) => a.offset - b.offset)],
         done() {
+          producer.meter.count('late_events_total', steps.commit(progress))
           progress.behind = next < goal ? next : undefined
           progress.latestDue = false
           if (isAnew || next >= (anew?.before ?? 0)) progress.anew = undefined
@@ -232,8 +237,9 @@ function deriveFor(
   { topics }: ProducerParts,
   routes: Routes,
   { shard, channel, group }: Piece,
-  records: readonly PublishedRecord[],
+  records: readonly (PublishedRecord | Tick)[],
   whole: number,
+  steps: WindowSteps,
 ): { readonly derived: ReadonlyMap<Route, readonly DerivedRecord[]>; readonly end: number } {
   const behind = new Map(group.map((straggler) => [straggler.route, straggler.behind]))
   const derived = new Map<Route, DerivedRecord[]>()
@@ -247,9 +253,9 @@ function deriveFor(
   }
   for (const record of records) {
     const due = routes
-      .matching(channel, record.event)
+      .concerned(channel, record)
       .filter((route) => record.offset >= (behind.get(route) ?? Number.POSITIVE_INFINITY))
-    deriveRecord(partition, record, due, give)
+    derive(partition, record, due, steps, give)
     if (count >= DERIVED_A_PIECE) return { derived, end: Math.min(whole, record.offset + 1) }
   }
   return { derived, end: whole }
@@ -262,7 +268,7 @@ interface Hole {
   readonly why: string
 }
 
-/** The records of a range of a fixed partition that streams may want, and what is missing among them. */
+/** The records of a range of a fixed partition that streams may want, with ticks, and what is missing among them. */
 async function readPublished(
   { broker, topics, log }: ProducerParts,
   shard: Shard,
@@ -270,17 +276,19 @@ async function readPublished(
   from: number,
   end: number,
   signal: AbortSignal,
-): Promise<{ readonly records: PublishedRecord[]; readonly holes: readonly Hole[] }> {
+): Promise<{ readonly records: (PublishedRecord | Tick)[]; readonly holes: readonly Hole[] }> {
   const { k } = shard
   const topic = topics[channel]
   const memory = { ...emptyMemory(), epochs: { [k]: shard.epochAt(channel, from) } }
-  const found: PublishedRecord[] = []
+  const found: (PublishedRecord | Tick)[] = []
   const holes: Hole[] = []
   await readRanges(
     broker,
     [{ topic, partition: k, offset: Math.max(0, from - EPOCH_SLACK), end }],
     ({ records }) => {
       for (const { headers, offset, value } of records) {
+        const tick = isOfFormerOwner(memory, headers) ? undefined : tickOf({ headers, value })
+        if (tick !== undefined && offset >= from) found.push({ offset, tick })
         if (!admit(memory, headers) || value === null || offset < from || headers.reentering) continue
         try {
           const event = decodeEvent(channel, value, headers.v)

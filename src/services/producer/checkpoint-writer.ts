@@ -3,9 +3,10 @@ import { createSerializer } from '../../async/serialize.ts'
 import { CHANNELS } from '../../domain/events.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
 import type { OutgoingRecord } from '../../ports/broker.ts'
-import { checkpointRecords, checkpointState } from './checkpoint.ts'
+import { checkpointEntry, checkpointRecords, checkpointState } from './checkpoint.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
+import { forgetMarks, type SavedMarks, saveWindows } from './saved-windows.ts'
 import type { Shard } from './shard.ts'
 
 const EVERY_MS = 1_000
@@ -50,6 +51,8 @@ interface Written {
 interface Taken extends Written {
   readonly records: readonly OutgoingRecord[]
   readonly changed: readonly string[]
+  /** Which windows of streams stand in the checkpoints, once it is written. */
+  readonly marks: SavedMarks
 }
 
 /**
@@ -62,6 +65,7 @@ export function createCheckpointWriter(
 ): CheckpointWriter {
   const stop = new AbortController()
   const written = new WeakMap<Shard, Written>()
+  const saved = new WeakMap<Shard, SavedMarks>()
   const turns = new WeakMap<Shard, ReturnType<typeof createSerializer>>()
   let lastAt = 0
   let writing: Promise<void> | undefined
@@ -100,19 +104,22 @@ export function createCheckpointWriter(
     const { records, further } = checkpointRecords(shard, at, routes.coveredOffset, left, formerFurther)
     const changed = [...shard.changed]
     shard.changed.clear()
-    return { records, changed, state, at, position, further }
+    const { entries, marks } = saveWindows(shard, routes, saved.get(shard))
+    const windows = entries.map(([key, body]) => checkpointEntry(key, body))
+    return { records: [...windows, ...records], changed, state, at, position, further, marks }
   }
 
   const write = async (
     shard: Shard,
-    { records, changed, ...now }: Taken,
+    { records, changed, marks, ...now }: Taken,
     signal: AbortSignal,
   ): Promise<void> => {
     try {
       const entries = [{ topic: names.checkpoints, partition: shard.k, records }]
       const [ack] = await shard.ownership.writer.commit(entries, signal)
       const { baseOffset = 0 } = ack ?? {}
-      if (baseOffset < (written.get(shard)?.end ?? 0)) {
+      const hasLostEnd = baseOffset < (written.get(shard)?.end ?? 0)
+      if (hasLostEnd) {
         log.error(
           { topic: names.checkpoints, shard: shard.k, baseOffset },
           'the checkpoints have lost their end',
@@ -120,6 +127,7 @@ export function createCheckpointWriter(
         for (const market of shard.windows.keys()) shard.changed.add(market)
       }
       written.set(shard, { ...now, end: baseOffset + records.length })
+      saved.set(shard, hasLostEnd ? forgetMarks(marks) : marks)
     } catch (error) {
       for (const market of changed) shard.changed.add(market)
       if (isAbort(error)) return

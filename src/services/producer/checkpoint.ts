@@ -4,6 +4,7 @@ import type { RecordHeaders } from '../../domain/record.ts'
 import { TradeWindow, WINDOW_VERSION, type WindowSnapshot } from '../../domain/trade-window.ts'
 import { TapelineError } from '../../errors.ts'
 import type { OutgoingRecord, StoredRecord } from '../../ports/broker.ts'
+import { SavedWindowsReader } from './saved-windows.ts'
 import type { Shard } from './shard.ts'
 
 const CHECKPOINT_VERSION = 1
@@ -111,7 +112,7 @@ const HEADERS: RecordHeaders = { v: CHECKPOINT_VERSION, kind: 'control' }
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-const entry = (key: string, value: object | null): OutgoingRecord => ({
+export const checkpointEntry = (key: string, value: object | null): OutgoingRecord => ({
   key,
   value: value && encoder.encode(JSON.stringify(value)),
   headers: HEADERS,
@@ -161,16 +162,21 @@ export function checkpointRecords(
   const { behind, passedOver, ...positions } = checkpointState(shard, registryOffset, left)
   const windows = [...shard.changed].map((market) => {
     const snapshot: WindowSnapshot | undefined = shard.windows.get(market)?.snapshot()
-    return entry(`${MARKET_PREFIX}${market}`, snapshot ?? null)
+    return checkpointEntry(`${MARKET_PREFIX}${market}`, snapshot ?? null)
   })
   const [first, ...others] = splitStreams({ behind, passedOver })
   const inSeveral = others.length > 0 && ({ v: VERSION_OF_SEVERAL, parts: others.length } as const)
   const main: Checkpoint = { ...positions, at: now, behind: {}, ...first, ...inSeveral }
-  const further = others.map((streams, i) => entry(furtherKey(i + 1), { v: VERSION_OF_SEVERAL, ...streams }))
-  const gone = Array.from({ length: Math.max(0, formerFurther - others.length) }, (_, i) =>
-    entry(furtherKey(others.length + i + 1), null),
+  const further = others.map((streams, i) =>
+    checkpointEntry(furtherKey(i + 1), { v: VERSION_OF_SEVERAL, ...streams }),
   )
-  return { records: [...windows, ...further, ...gone, entry(CHECKPOINT_KEY, main)], further: others.length }
+  const gone = Array.from({ length: Math.max(0, formerFurther - others.length) }, (_, i) =>
+    checkpointEntry(furtherKey(others.length + i + 1), null),
+  )
+  return {
+    records: [...windows, ...further, ...gone, checkpointEntry(CHECKPOINT_KEY, main)],
+    further: others.length,
+  }
 }
 
 const furtherKey = (number: number): string => `${FURTHER_PREFIX}${number}`
@@ -206,6 +212,7 @@ export class CheckpointReader {
   #checkpoint: Checkpoint = NO_CHECKPOINT
   readonly #further = new Map<string, StreamsLeft>()
   readonly windows = new Map<string, TradeWindow>()
+  readonly #streamWindows = new SavedWindowsReader()
   readonly #unreadable = new Map<string, string>()
   /** Up to when, in milliseconds, trades may be missing in the windows: a batch that nobody can read had them. */
   #unknownTo: number | undefined
@@ -232,6 +239,11 @@ export class CheckpointReader {
       Object.assign(passedOver, portion?.passedOver)
     }
     return Object.keys(passedOver).length === 0 ? whole : { ...whole, passedOver }
+  }
+
+  /** The windows of streams, by stream. */
+  get streamWindows(): SavedWindowsReader['windows'] {
+    return this.#streamWindows.windows
   }
 
   /** The keys whose last record this process does not understand, or that are missing, and why: the shard is not for it (R23). */
@@ -261,10 +273,11 @@ export class CheckpointReader {
 
   #remove(key: string): void {
     if (key.startsWith(MARKET_PREFIX)) this.windows.delete(key.slice(MARKET_PREFIX.length))
-    else this.#further.delete(key)
+    else if (!this.#streamWindows.take(key, null)) this.#further.delete(key)
   }
 
   #take(key: string, body: unknown): void {
+    if (this.#streamWindows.take(key, body)) return
     if (key === CHECKPOINT_KEY) {
       this.#checkpoint = checkpointSchema.parse(body)
       // What was published after it is in later windows, or is read from the fixed topic.

@@ -1,41 +1,71 @@
-import type { Channel } from '../../domain/events.ts'
+import { type Channel, type EventOf, marketKey } from '../../domain/events.ts'
 import type { Position } from '../../domain/record.ts'
 import { matchesMarket } from '../../domain/routing.ts'
 import type { OutgoingRecord } from '../../ports/broker.ts'
-import type { Progress, Route, Routes } from './routes.ts'
-import type { PublishedRecord, Shard } from './shard.ts'
+import type { Progress, Route } from './route.ts'
+import type { Routes } from './routes.ts'
+import type { PublishedRecord, Shard, Tick } from './shard.ts'
+import type { WindowSteps } from './window-steps.ts'
 
 /** A record on its way into a dynamic topic, with the shard and fixed offset that caused it (R4). */
 export interface DerivedRecord {
   readonly shard: Shard
   readonly offset: number
+  /** Which one it is of several that one fixed record caused. */
+  readonly n?: number
   readonly record: OutgoingRecord
 }
 
 /** What is derived in one step, by stream. */
 export type Derivation = Map<Route, DerivedRecord[]>
 
+type Give = (route: Route, derived: DerivedRecord) => void
+
 /**
- * Derives a fixed record for streams: each that wants it is given its record. What is the same for all streams is made once, whatever
- * number of them takes it.
+ * Derives a fixed record, or a tick, for streams: each that wants it is given its record, and one with windows the records of those that close.
+ * What is the same for all streams is made once, whatever number of them takes it. `steps` takes note of what becomes of windows; without it the
+ * record counts by itself.
  */
-export function deriveRecord(
-  { shard, fixedTopic }: FixedPartition,
-  source: PublishedRecord,
+export function derive(
+  partition: FixedPartition,
+  source: PublishedRecord | Tick,
   routes: Iterable<Route>,
-  give: (route: Route, derived: DerivedRecord) => void,
+  steps: WindowSteps | undefined,
+  give: Give,
 ): void {
-  const { offset, market: key, event, value } = source
+  const { shard, fixedTopic } = partition
   let whole: DerivedRecord | undefined
   for (const route of routes) {
-    if (!route.compiled.wants(event)) continue
-    if (whole === undefined) {
-      const headers = { ...shard.headers, position: { topic: fixedTopic, partition: shard.k, offset } }
-      whole = { shard, offset, record: { key, value, headers } }
+    if (!('tick' in source) && !route.compiled.wants(source.event)) continue
+    const step = steps?.of(route.progress.get(shard.k))
+    if (step !== undefined) {
+      const closed = 'tick' in source ? step.tick(source.tick) : step.take(source.event)
+      giveClosed(partition, source.offset, route, closed, give)
+    } else if (!('tick' in source)) {
+      const { offset, market: key, event, value } = source
+      if (whole === undefined) {
+        const headers = { ...shard.headers, position: { topic: fixedTopic, partition: shard.k, offset } }
+        whole = { shard, offset, record: { key, value, headers } }
+      }
+      const shaped = route.compiled.shape(event, value)
+      give(route, shaped === value ? whole : { shard, offset, record: { ...whole.record, value: shaped } })
     }
-    const shaped = route.compiled.shape(event, value)
-    give(route, shaped === value ? whole : { shard, offset, record: { ...whole.record, value: shaped } })
   }
+}
+
+/** Gives a stream the records of windows that one fixed record has closed. */
+function giveClosed(
+  { shard, fixedTopic }: FixedPartition,
+  offset: number,
+  route: Route,
+  closed: readonly EventOf[Channel][],
+  give: Give,
+): void {
+  closed.forEach((event, n) => {
+    const headers = { ...shard.headers, position: { topic: fixedTopic, partition: shard.k, offset, n } }
+    const record = { key: marketKey(event), value: route.compiled.encode(event), headers }
+    give(route, { shard, offset, n, record })
+  })
 }
 
 /** A partition of a fixed topic, of a shard that is owned. */
@@ -49,6 +79,7 @@ export function deriveLive(
   shards: Iterable<Shard>,
   routes: Routes,
   topics: Readonly<Record<Channel, string>>,
+  steps: WindowSteps,
 ): Derivation {
   const derivation: Derivation = new Map()
   const give = (route: Route, derived: DerivedRecord): void => add(derivation, route, derived)
@@ -56,8 +87,8 @@ export function deriveLive(
     for (const [channel, tail] of Object.entries(shard.tails) as [Channel, Shard['tails'][Channel]][]) {
       const partition = { shard, fixedTopic: topics[channel] }
       for (const source of tail.pending) {
-        const due = routes.matching(channel, source.event).filter((route) => isDue(route, shard, source))
-        deriveRecord(partition, source, due, give)
+        const due = routes.concerned(channel, source).filter((route) => isDue(route, shard, source))
+        derive(partition, source, due, steps, give)
       }
     }
   }
@@ -65,7 +96,7 @@ export function deriveLive(
 }
 
 /** Whether a stream that is level with the fixed topics begins at a record, or in front of it. */
-function isDue({ progress }: Route, { k }: Shard, { offset }: PublishedRecord): boolean {
+function isDue({ progress }: Route, { k }: Shard, { offset }: PublishedRecord | Tick): boolean {
   const own = progress.get(k)
   return own !== undefined && own.behind === undefined && offset >= own.notBefore
 }
@@ -102,7 +133,7 @@ export function latestOf(
   for (const source of shard.tails[route.channel].latest.values()) {
     const { exchange, symbol = '' } = source.event
     if (source.offset >= notBefore || !matchesMarket(route.spec, route.channel, exchange, symbol)) continue
-    deriveRecord(partition, source, [route], (_route, derived) => found.push(derived))
+    derive(partition, source, [route], undefined, (_route, derived) => found.push(derived))
   }
   return found.sort((a, b) => a.offset - b.offset)
 }

@@ -1,6 +1,6 @@
 import { type DerivedRecord, resetMarker } from './derive.ts'
 import type { ProducerParts } from './parts.ts'
-import type { Route } from './routes.ts'
+import type { Route } from './route.ts'
 import { createSampledWarning } from './sampled-warning.ts'
 
 /** For so long after a refusal the producer sends a topic nothing as large. Longer than a topic rests that is set aside. */

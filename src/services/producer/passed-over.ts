@@ -1,6 +1,6 @@
 import { CHANNELS } from '../../domain/events.ts'
 import type { PassedOver } from './checkpoint.ts'
-import type { Route } from './routes.ts'
+import type { Route } from './route.ts'
 import type { Shard } from './shard.ts'
 
 /** A stream that this process does not understand, and its route until now. */

@@ -11,7 +11,8 @@ import {
   readHeld,
   SEND_TIMEOUT_MS,
 } from './read-held.ts'
-import { knownAt, type Route, type Routes, SLACK_MS, startOf } from './routes.ts'
+import { knownAt, type Route, SLACK_MS, startOf } from './route.ts'
+import type { Routes } from './routes.ts'
 import type { Shard } from './shard.ts'
 
 /** How many records more are read than those that may tell something, to learn the epochs that count there. */

@@ -1,6 +1,7 @@
 import { withDeadline } from '../../async/deadline.ts'
 import { presenceError, streamPresence } from '../../control/topic-presence.ts'
 import { findTopic } from '../../control/topics.ts'
+import { isLater } from '../../domain/reader-rules.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
 import type { OutgoingRecord, PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
@@ -12,8 +13,9 @@ import type { ProducerParts } from './parts.ts'
 import { beginPreparationStep, type PreparationStep, prepareTopics } from './prepare-topics.ts'
 import { isDerivationDue } from './publish-fixed.ts'
 import { SEND_TIMEOUT_MS } from './read-held.ts'
-import type { Route } from './routes.ts'
+import { NOTHING_HELD, type Route } from './route.ts'
 import type { Tail } from './shard.ts'
+import { WindowSteps } from './window-steps.ts'
 
 /** How long the broker may take to say where a topic is. */
 const LOOK_TIMEOUT_MS = 3_000
@@ -230,6 +232,8 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
   ): void => {
     const next = (k: number): number | undefined => {
       const shard = shards.get(k)
+      // Its windows do not have what the step derived.
+      if (route.compiled.windows) return shard?.tails[route.channel].derivedTo
       const first = derived.find((record) => record.shard === shard && isLive(route, record))
       return shard && (first?.offset ?? nextOf(shard.tails[route.channel]))
     }
@@ -252,11 +256,13 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
           tail.chosenTo = tail.expected
         }
       }
-      const live = deriveLive(shards.values(), routes, topics)
+      const windows = new WindowSteps()
+      const live = deriveLive(shards.values(), routes, topics, windows)
       const begun = addLatest(live, shards, routes, topics)
       const step = beginPreparationStep()
       const sent = await deliver(live, (tail) => marks.get(tail) ?? tail.derivedTo, step, signal)
       settleLive(marks)
+      meter.count('late_events_total', windows.commitLevel())
       // A stream that fell behind begins with the latest values when it goes on.
       for (const progress of begun) if (progress.behind === undefined) progress.latestDue = false
 
@@ -288,6 +294,6 @@ function isLive(route: Route, { shard, offset }: DerivedRecord): boolean {
 }
 
 /** Whether a topic does not hold a record yet. */
-function isMissing(route: Route, { shard, offset }: DerivedRecord): boolean {
-  return offset > (route.progress.get(shard.k)?.held ?? -1)
+function isMissing(route: Route, { shard, offset, n = 0 }: DerivedRecord): boolean {
+  return isLater([offset, n], route.progress.get(shard.k)?.held ?? NOTHING_HELD)
 }

@@ -9,6 +9,7 @@ import {
   shardOf,
   type Trade,
 } from '../../domain/events.ts'
+import { eventTime } from '../../domain/open-windows.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
@@ -21,8 +22,9 @@ import type { ProducerParts } from './parts.ts'
 import { createQuietMarkets } from './quiet-markets.ts'
 import type { Routes } from './routes.ts'
 import { createSampledWarning } from './sampled-warning.ts'
-import type { Shard } from './shard.ts'
+import { type Shard, setClock, setTick, type Tail } from './shard.ts'
 import type { TakenShard } from './take-over.ts'
+import { createTicks } from './ticks.ts'
 
 export interface FixedPublisher {
   publish(data: SourceBatch, signal: AbortSignal): Promise<PublishOutcome>
@@ -48,6 +50,7 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
   const quietMarkets = createQuietMarkets(shards, gaps, now)
   const kept = new Set<string>()
   let attempt: PublishAttempt | undefined
+  const ticks = createTicks(producer, shards, routes)
   const warnOfConflict = createSampledWarning(producer)
   const warnOfOversized = createSampledWarning(producer)
 
@@ -168,15 +171,10 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
     if (sends.length === 0) return []
     const started = now()
     try {
-      const acks = await broker.publish(
-        sends.map(({ records }) => records),
-        signal,
-      )
+      const acknowledged = await write(sends, signal)
       meter.observe('broker_publish_seconds', (now() - started) / 1000, { topics: 'fixed' })
-      const acknowledged = sends.map((each, i) => ({ ...each, baseOffset: acks[i]?.baseOffset ?? -1 }))
-      for (const each of acknowledged) await passLateWrites(each, signal)
       for (const { shard } of sends) phase.delete(shard.k)
-      return acknowledged.filter((each) => accept(each))
+      return acknowledged.filter((each) => accept(each, each.events.length, keepForDeriving(each)))
     } catch (error) {
       // Also after a refusal that wrote nothing: it is rare, and one way is easier to trust than two.
       const isSetAside =
@@ -187,8 +185,41 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
     }
   }
 
+  /** Says how late it is where nothing else does, and open windows of streams wait for it (R21). */
+  const tick = async (signal: AbortSignal): Promise<void> => {
+    const due = ticks.due()
+    if (due.length === 0) return
+    try {
+      for (const each of await write(due, signal)) {
+        accept(each, 1, (tail, offset) => {
+          setTick(tail, { offset, tick: each.tick })
+        })
+      }
+    } catch (error) {
+      ownership.doubt(new Set(due.map(({ shard }) => shard.k)))
+      throw toTapelineError(error, 'BROKER_UNAVAILABLE')
+    }
+  }
+
+  /** Writes into fixed partitions, and gives where each write begins. */
+  const write = async <T extends Write>(
+    writes: readonly T[],
+    signal: AbortSignal,
+  ): Promise<readonly (T & { readonly baseOffset: number })[]> => {
+    const acks = await broker.publish(
+      writes.map(({ records }) => records),
+      signal,
+    )
+    const acknowledged = writes.map((each, i) => ({ ...each, baseOffset: acks[i]?.baseOffset ?? -1 }))
+    for (const each of acknowledged) await passLateWrites(each, signal)
+    return acknowledged
+  }
+
   /** Goes on after records that former owners wrote late. */
-  const passLateWrites = async ({ shard, channel, baseOffset }: Sent, signal: AbortSignal): Promise<void> => {
+  const passLateWrites = async (
+    { shard, channel, baseOffset }: Acknowledged,
+    signal: AbortSignal,
+  ): Promise<void> => {
     const tail = shard.tails[channel]
     if (baseOffset <= tail.expected) return
     const range = { topic: topics[channel], partition: shard.k, offset: tail.expected, end: baseOffset }
@@ -197,12 +228,19 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
     tail.expected = baseOffset
   }
 
-  /** Whether an acknowledgement begins where this owner expects it; if not, a new owner came first (R8). */
-  const accept = ({ shard, channel, baseOffset, events }: Sent): boolean => {
+  /**
+   * Whether an acknowledgement begins where this owner expects it; if not, a new owner came first (R8). `keep` keeps in hand what streams want
+   * of the records.
+   */
+  const accept = (
+    { shard, channel, baseOffset }: Acknowledged,
+    count: number,
+    keep: (tail: Tail, base: number) => void,
+  ): boolean => {
     const tail = shard.tails[channel]
     if (baseOffset < tail.expected) {
       // The records lie in the log, which has lost its end, or is another one. Nobody else wrote. Another channel may just have told so.
-      tail.expected = baseOffset + events.length
+      tail.expected = baseOffset + count
       ownership.loseEnd(shard.k, channel, baseOffset)
       return true
     }
@@ -211,29 +249,24 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
       ownership.yield(shard.k)
       return false
     }
-    tail.expected += events.length
-    const wanted = keepForDeriving(shard, channel, events, baseOffset)
-    if (!wanted && tail.pending.length === 0) tail.derivedTo = tail.expected
+    tail.expected += count
+    keep(tail, baseOffset)
+    if (tail.pending.length === 0) tail.derivedTo = tail.expected
     return true
   }
 
-  /** Keeps in hand what streams want, and gives whether that is anything. */
-  const keepForDeriving = (
-    shard: Shard,
-    channel: Channel,
-    events: readonly OutgoingEvent[],
-    base: number,
-  ): boolean => {
-    const tail = shard.tails[channel]
-    events.forEach(({ event, market, value, reentering }, i) => {
-      if (reentering) return
-      const record = { offset: base + i, market, event, value }
-      if (hasLatestValue(channel)) tail.latest.set(market, record)
-      if (routes.matching(channel, event).length > 0) tail.pending.push(record)
-      else tail.chosenTo = record.offset + 1
-    })
-    return tail.pending.length > 0
-  }
+  const keepForDeriving =
+    ({ channel, events }: Sent) =>
+    (tail: Tail, base: number): void => {
+      events.forEach(({ event, market, value, reentering }, i) => {
+        if (reentering) return
+        setClock(tail, eventTime(event))
+        const record = { offset: base + i, market, event, value }
+        if (hasLatestValue(channel)) tail.latest.set(market, record)
+        if (routes.matching(channel, event).length > 0) tail.pending.push(record)
+        else tail.chosenTo = record.offset + 1
+      })
+    }
 
   return {
     reconcile,
@@ -246,7 +279,10 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
       if (ownership.isSuspended && data.items.length > 0) {
         throw suspension()
       }
-      if (attempt?.data !== data) attempt = prepare(data)
+      if (attempt?.data !== data) {
+        attempt = prepare(data)
+        ticks.follow(data.items)
+      }
       const { phases } = attempt
       const written = new Set<string>()
       let records = 0
@@ -264,6 +300,7 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
         for (const sent of await send(due, signal)) take(sent)
       }
       if (ownership.isSuspended && phases.some((phase) => phase.size > 0)) throw suspension()
+      await tick(signal)
       attempt = undefined
       for (const shard of shards.values()) shard.isAhead = false
       quietMarkets.forgetIfDue()
@@ -280,11 +317,19 @@ function suspension(): TapelineError {
   return new TapelineError('BROKER_UNAVAILABLE', 'the broker gives this process no shard at present')
 }
 
-interface Sent {
+/** What is on its way into a partition of a fixed topic. */
+interface Write {
   readonly shard: Shard
   readonly channel: Channel
-  readonly events: readonly OutgoingEvent[]
+  readonly records: PartitionRecords
+}
+
+interface Acknowledged extends Write {
   readonly baseOffset: number
+}
+
+interface Sent extends Acknowledged {
+  readonly events: readonly OutgoingEvent[]
 }
 
 /** The records of a phase, an entry for each partition. */
@@ -292,7 +337,7 @@ function collect(
   phase: ShardEvents,
   shards: ReadonlyMap<number, Shard>,
   topics: Readonly<Record<Channel, string>>,
-): (Omit<Sent, 'baseOffset'> & { readonly records: PartitionRecords })[] {
+): Omit<Sent, 'baseOffset'>[] {
   const sends = []
   for (const [k, ofShard] of phase) {
     const shard = shards.get(k)

@@ -1,10 +1,26 @@
 import { withDeadline } from '../../async/deadline.ts'
 import { type ReadRange, readRanges } from '../../control/read-range.ts'
 import { type Channel, hasLatestValue } from '../../domain/events.ts'
-import { admit, emptyMemory, isOfFormerOwner, type ReaderMemory } from '../../domain/reader-rules.ts'
+import {
+  admit,
+  emptyMemory,
+  isOfFormerOwner,
+  type Place,
+  type ReaderMemory,
+} from '../../domain/reader-rules.ts'
 import type { OutgoingRecord, StoredRecord } from '../../ports/broker.ts'
 import type { ProducerParts } from './parts.ts'
-import { type Anew, knownAt, type Progress, type Route, type Routes, SLACK_MS, startOf } from './routes.ts'
+import {
+  type Anew,
+  freshWindows,
+  knownAt,
+  NOTHING_HELD,
+  type Progress,
+  type Route,
+  SLACK_MS,
+  startOf,
+} from './route.ts'
+import type { Routes } from './routes.ts'
 import type { Shard } from './shard.ts'
 
 /** How long one publish to dynamic topics may take: so long may one that cannot be written hold up the fixed ones (R3). */
@@ -111,7 +127,8 @@ export async function readHeld(
       progress.sentAt = undefined
       progress.lostFrom = undefined
       progress.isRead = true
-      progress.held = progress.anew === undefined ? heldOf(producer, each.route, held, shard) : -1
+      progress.held =
+        progress.anew === undefined ? placeHeld(producer, each.route, held, shard) : NOTHING_HELD
       progress.prepared = true
     }
   return [...anew]
@@ -146,8 +163,12 @@ function takeHeld(
   if (epoch < own) byFormer.set(partition, { offset: position.offset, epoch })
 }
 
-function heldOf({ topics }: ProducerParts, { channel }: Route, { memory }: Held, { k }: Shard): number {
-  return memory.positions[topics[channel]]?.[k]?.[0] ?? -1
+function placeHeld({ topics }: ProducerParts, { channel }: Route, { memory }: Held, { k }: Shard): Place {
+  return memory.positions[topics[channel]]?.[k] ?? NOTHING_HELD
+}
+
+function heldOf(producer: ProducerParts, route: Route, held: Held, shard: Shard): number {
+  return placeHeld(producer, route, held, shard)[0]
 }
 
 /** Judges whether a stream has to begin anew, and where; gives whether it has. */
@@ -166,6 +187,7 @@ function judge(
   const last = heldOf(producer, route, held, shard)
   const begin = (anew: Anew, behind: number | undefined): true => {
     progress.anew = anew
+    if (behind !== progress.behind) progress.windows = freshWindows(route)
     progress.behind = behind
     const topic = route.topic
     log.error(

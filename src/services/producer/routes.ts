@@ -1,71 +1,12 @@
 import { doubled } from '../../async/back-off.ts'
 import type { Registry } from '../../control/registry.ts'
-import type { StreamEntry } from '../../control/registry-view.ts'
-import { type CompiledSpec, compileSpec } from '../../domain/compiled-spec.ts'
-import { CHANNELS, type Channel, type EventOf, hasLatestValue } from '../../domain/events.ts'
+import { CHANNELS, type Channel, type EventOf } from '../../domain/events.ts'
 import { RoutingTable } from '../../domain/routing.ts'
-import type { StreamSpec } from '../../domain/stream-spec.ts'
 import type { PassedOver } from './checkpoint.ts'
 import { PassedOverStreams } from './passed-over.ts'
-import type { Shard } from './shard.ts'
+import { knownAt, placeOn, type Route, SLACK_MS, startOf, toRoute } from './route.ts'
+import type { PublishedRecord, Shard, Tick } from './shard.ts'
 
-/** A stream begins anew, with a `reset`: what it has in its topic does not count for what comes. */
-export interface Anew {
-  readonly reason: string
-  /** Only records before this fixed offset may come a second time: without any the readers need not hear of it. */
-  readonly before?: number
-  /** When an owner last knew what the topic holds, if that is why; milliseconds. */
-  readonly since?: number
-}
-
-/** How far a stream is, of one shard. */
-export interface Progress {
-  /** Nothing before this fixed offset is derived for the stream. */
-  readonly notBefore: number
-  /** The next fixed offset to derive while the stream is behind the others; undefined once it is level with them. */
-  behind: number | undefined
-  /** Whether the topic has this owner's marker, and this owner knows what the topic holds of the shard. */
-  prepared: boolean
-  /** The highest fixed offset that the topic holds of this shard. */
-  held: number
-  /** Whether the stream begins anew; undefined once its readers have heard it. */
-  anew: Anew | undefined
-  /** Whether this owner has read what the topic holds. */
-  isRead: boolean
-  /** Whether the shard's checkpoint covers the stream. */
-  readonly isCovered: boolean
-  /** Whether the stream still has to begin with the latest known values (R11). */
-  latestDue: boolean
-  /** When an owner last derived it, if not at the checkpoint: this owner reads the topic from then on. */
-  readonly derivedAt: number | undefined
-  /** The last fixed record before the checkpoint that the topic held then; undefined where none is known. */
-  last: { readonly offset: number; readonly at: number } | undefined
-  /** Where the topic went on after it had lost its end, while it is not known what it has lost. */
-  lostFrom: number | undefined
-  /** When this owner sent something, and since then does not know whether the topic holds it; milliseconds. */
-  sentAt: number | undefined
-}
-
-/** A stream that is derived: its topic, what it wants, and how far it is of each shard. */
-export interface Route {
-  readonly id: string
-  readonly topic: string
-  /** Identity of the topic: another one of its name is not ours. */
-  readonly topicId: string
-  readonly channel: Channel
-  readonly spec: StreamSpec
-  /** What it makes of the events of its markets. */
-  readonly compiled: CompiledSpec
-  readonly start: readonly number[]
-  /** Offset of the registry's record that made it ready. */
-  readonly readyOffset: number
-  readonly progress: Map<number, Progress>
-  /** All that the broker acknowledged to this process lies before this offset: the topic ends there, or later. */
-  end: number
-}
-
-/** An owner reads a dynamic topic from so long before the time at which somebody last knew what it holds (R4). */
-export const SLACK_MS = 60_000
 /** The first rest of topics that cannot be written, and the longest. */
 const FIRST_ASIDE_MS = 500
 const LONGEST_ASIDE_MS = 30_000
@@ -75,6 +16,8 @@ export class Routes {
   readonly table = new RoutingTable<Route>()
   /** Streams that are behind somewhere, or have still to begin with the latest values. */
   readonly unsettled = new Set<Route>()
+  /** Streams with windows. */
+  readonly windowed = new Set<Route>()
   /** Streams whose topic alone cannot be written (R3): behind, and tried again one at a time. */
   readonly aside = new Set<Route>()
   readonly #registry: Pick<Registry, 'view'>
@@ -104,6 +47,19 @@ export class Routes {
     return this.table.match(channel, exchange, symbol)
   }
 
+  /** Whether a stream is over for good: the registry says so, and not only that this process does not understand it. */
+  isOver(id: string): boolean {
+    if (this.table.get(id) !== undefined) return false
+    for (const stream of this.#registry.view.unreadableStreams()) if (stream.id === id) return false
+    return this.#registry.view.stream(id)?.state !== 'ready'
+  }
+
+  /** The streams that a record concerns, or a tick. */
+  concerned(channel: Channel, source: PublishedRecord | Tick): readonly Route[] {
+    if (!('tick' in source)) return this.matching(channel, source.event)
+    return [...this.windowed].filter((route) => route.channel === channel)
+  }
+
   /** Brings the table level with the registry: ready streams are routed, all others are not. */
   sync(shards: Iterable<Shard>): void {
     const { view } = this.#registry
@@ -120,6 +76,7 @@ export class Routes {
       const route = toRoute(stream)
       for (const shard of owned) this.#place(route, shard)
       this.table.set(stream.id, route)
+      if (route.compiled.windows) this.windowed.add(route)
       for (const [k, { isCovered }] of route.progress) if (isCovered) begun.add(k)
     }
     for (const shard of owned) if (begun.has(shard.k)) this.#expectLast(shard)
@@ -171,7 +128,8 @@ export class Routes {
       const { before } = shard.tails[channel]
       for (const { offset, at, event } of shard.lost.has(channel) ? [] : before.values())
         for (const route of this.matching(channel, event)) {
-          if (!route.compiled.wants(event)) continue
+          // What is in a window has no record yet.
+          if (route.compiled.windows || !route.compiled.wants(event)) continue
           const progress = route.progress.get(shard.k)
           if (!progress?.isCovered || progress.isRead || this.#passed.get(shard, route.id)) continue
           const isHeld = startOf(route, shard) <= offset && offset < progress.notBefore
@@ -183,6 +141,7 @@ export class Routes {
   /** Stops deriving a stream. */
   drop(route: Route): void {
     this.table.delete(route.id)
+    this.windowed.delete(route)
     this.unsettled.delete(route)
     this.aside.delete(route)
   }
@@ -315,76 +274,6 @@ export class Routes {
   }
 }
 
-/** When it was last known what the topic of a stream holds of a shard: milliseconds. */
-export function knownAt({ sentAt, derivedAt }: Progress, { restored }: Shard): number {
-  return sentAt ?? derivedAt ?? restored.at
-}
-
-/** The fixed offset of a shard from which on a stream wants something, in the log of now. */
-export function startOf({ channel, start, readyOffset }: Route, { k, logs, lost }: Shard): number {
-  if (readyOffset < logs[channel].since) return 0
-  const own = start[k] ?? 0
-  const found = lost.get(channel)
-  return found?.code === 'OFFSET_OUT_OF_RANGE' && readyOffset < found.registryOffset
-    ? Math.min(own, found.at)
-    : own
-}
-
 function restKey(shard: number, channel: Channel): string {
   return `${shard}:${channel}`
 }
-
-function toRoute(stream: StreamEntry): Route {
-  return {
-    id: stream.id,
-    topic: stream.topic,
-    topicId: stream.topicId,
-    channel: stream.spec.channel,
-    spec: stream.spec,
-    compiled: compileSpec(stream.spec),
-    start: stream.start,
-    readyOffset: stream.offset,
-    progress: new Map(),
-    end: 0,
-  }
-}
-
-/**
- * Where a stream stands on a shard. A stream that an owner passed over is as far as `passed` says. One that the checkpoint covers is as far as
- * the checkpoint says. A later one begins at its start; it is behind if records after the start were chosen without it, or if its topic
- * cannot be written.
- */
-function placeOn(shard: Shard, route: Route, isAside: boolean, passed: PassedOver | undefined): Progress {
-  const { restored } = shard
-  const tail = shard.tails[route.channel]
-  const covered = passed
-    ? passed.positions[route.channel] !== undefined
-    : route.readyOffset < restored.registryOffset
-  const start = startOf(route, shard)
-  const lost = shard.lost.get(route.channel)
-  const positions = passed?.positions ?? restored.positions
-  const wasAt = (passed ? undefined : restored.behind[route.id]) ?? positions[route.channel] ?? 0
-  // Records in the place of a lost end are new to a stream that has nothing of that end.
-  const checkpointed = lost?.code === 'OFFSET_OUT_OF_RANGE' ? Math.min(wasAt, lost.at) : wasAt
-  if (lost?.code === 'TOPIC_REPLACED' && covered) {
-    const next = restored.positions[route.channel] ?? 0
-    const isNew = { notBefore: next, behind: next, anew: { reason: lost.reason }, latestDue: false }
-    return { ...unread, ...isNew, derivedAt: passed?.at, isCovered: covered }
-  }
-  const next = covered ? Math.max(start, checkpointed) : start
-  return {
-    notBefore: next,
-    behind: isAside || next < Math.max(tail.derivedTo, tail.chosenTo) ? next : undefined,
-    anew: undefined,
-    latestDue: !covered && hasLatestValue(route.channel),
-    derivedAt: passed?.at,
-    isCovered: covered,
-    ...unread,
-  }
-}
-
-/** What this owner knows of a topic that it has not read. */
-const unread = {
-  ...{ prepared: false, isRead: false, held: -1 },
-  ...{ last: undefined, lostFrom: undefined, sentAt: undefined },
-} as const

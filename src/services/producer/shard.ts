@@ -5,6 +5,7 @@ import type { RecordHeaders } from '../../domain/record.ts'
 import { finerTimes } from '../../domain/trade-identity.ts'
 import { TradeWindow, type Verdict } from '../../domain/trade-window.ts'
 import type { Checkpoint, FixedLog } from './checkpoint.ts'
+import type { SavedWindows } from './saved-windows.ts'
 
 /** Stands among the markets for all forgotten ones; no market has a name without a colon. */
 const FORGOTTEN_MARKETS = '*'
@@ -21,6 +22,23 @@ export interface PublishedRecord {
   readonly value: Uint8Array
 }
 
+/** A marker of a fixed topic that says how late it is: the windows of streams close by it (R21). */
+export interface Tick {
+  readonly offset: number
+  /** Microseconds of event time. */
+  readonly tick: number
+}
+
+/** How late it is in a fixed partition. */
+interface EventClock {
+  /** The highest event time, in microseconds; -1 where there is none. */
+  time: number
+  /** How long nothing higher has come since, in milliseconds, as far as this process was there to see it. */
+  quietMs: number
+  /** The last tick, in microseconds; -1 where there is none. */
+  ticked: number
+}
+
 /** What the owner of a shard knows of its partition of one fixed topic. */
 export interface Tail {
   /** Where this owner's marker lies. Records after it are this owner's, or not ours. */
@@ -31,8 +49,9 @@ export interface Tail {
   expected: number
   /** Every stream that is not behind has everything before, and the broker has acknowledged it. */
   derivedTo: number
-  /** The records from `derivedTo` on that match streams. */
-  pending: PublishedRecord[]
+  /** The records from `derivedTo` on that match streams, and the ticks between them. */
+  pending: (PublishedRecord | Tick)[]
+  readonly clock: EventClock
   /** Earlier records were chosen by the streams of their time: a stream that comes now reads them from the log. */
   chosenTo: number
   /** The latest record of each market, with which new streams of quotes, candles and books begin (R11). */
@@ -68,6 +87,8 @@ export class Shard {
   readonly logs: Readonly<Record<Channel, FixedLog>>
   /** The fixed topics that are not what they were at the checkpoint. */
   readonly lost: ReadonlyMap<Channel, LostLog>
+  /** The windows of streams at the take-over, by stream. */
+  readonly savedWindows: ReadonlyMap<string, SavedWindows>
   /** Markets whose window has changed since the last checkpoint that has it. */
   readonly changed = new Set<string>()
   /** Markets that somebody asked for since the last `forgetMarkets`. */
@@ -89,6 +110,7 @@ export class Shard {
     windows: Map<string, TradeWindow>,
     logs: Readonly<Record<Channel, FixedLog>>,
     lost: ReadonlyMap<Channel, LostLog> = new Map(),
+    savedWindows: ReadonlyMap<string, SavedWindows> = new Map(),
   ) {
     this.k = k
     this.ownership = ownership
@@ -96,6 +118,7 @@ export class Shard {
     this.windows = windows
     this.logs = logs
     this.lost = lost
+    this.savedWindows = savedWindows
     this.#unknownTo = restored.unknownTo ?? -1
     this.tails = Object.fromEntries(
       CHANNELS.map((channel): [Channel, Tail] => {
@@ -107,6 +130,7 @@ export class Shard {
         const nothing = {
           owners,
           pending: [],
+          clock: { time: -1, quietMs: 0, ticked: -1 },
           chosenTo: 0,
           latest,
           before: new Map(),
@@ -228,6 +252,20 @@ export class Shard {
     this.#asked.clear()
     for (const channel of CHANNELS) forgetLatest(this.tails[channel], beforeTs)
   }
+}
+
+/** Takes note of how late it is in a fixed partition, in microseconds. */
+export function setClock({ clock }: Tail, micros: number): void {
+  if (micros <= clock.time) return
+  clock.time = micros
+  clock.quietMs = 0
+}
+
+/** Takes note of a tick. */
+export function setTick(tail: Tail, { offset, tick }: Tick): void {
+  tail.clock.ticked = Math.max(tail.clock.ticked, tick)
+  setClock(tail, tick)
+  tail.pending.push({ offset, tick })
 }
 
 /** Values that came since the last look stay, however old they say they are. */

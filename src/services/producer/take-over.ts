@@ -140,10 +140,11 @@ async function readTails(
   const markers = await writeMarkers(producer, owners, lostFrom, signal)
   const taking = new Map<number, Taking>()
   for (const [k, ownership] of owners) {
-    const { checkpoint, windows } = checkpoints.get(k) ?? new CheckpointReader()
+    const { checkpoint, windows, streamWindows } = checkpoints.get(k) ?? new CheckpointReader()
     const ofShard = markers.get(k) as Record<Channel, number>
     const { restored, logs, lost } = judgeLogs(producer, k, checkpoint, shown, ofShard, former.get(k))
-    taking.set(k, beginTaking(new Shard(k, ownership, restored, ofShard, windows, logs, lost), former.get(k)))
+    const shard = new Shard(k, ownership, restored, ofShard, windows, logs, lost, streamWindows)
+    taking.set(k, beginTaking(shard, former.get(k)))
   }
 
   const channelOf = new Map(CHANNELS.map((channel) => [topics[channel], channel]))

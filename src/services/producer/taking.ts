@@ -1,13 +1,15 @@
 import { decodeEvent } from '../../domain/event-codec.ts'
 import { CHANNELS, type Channel, hasLatestValue, marketKey, type Trade } from '../../domain/events.ts'
 import { lostFromOf } from '../../domain/lost-end-marker.ts'
-import { admit, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { eventTime } from '../../domain/open-windows.ts'
+import { admit, emptyMemory, isOfFormerOwner, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { tickOf } from '../../domain/tick-marker.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
 import type { LostEnds } from './lost-logs.ts'
 import type { ProducerParts } from './parts.ts'
-import { SLACK_MS } from './routes.ts'
-import type { Shard, Tail } from './shard.ts'
+import { SLACK_MS } from './route.ts'
+import { type Shard, setClock, setTick, type Tail } from './shard.ts'
 
 /** A take-over keeps no more records than this in memory. */
 const MOST_PENDING = 100_000
@@ -109,6 +111,12 @@ export function takeRecord(
   if (former && isOthers(former, epoch)) taking.isInterrupted = true
   const isDerived = record.offset < (shard.restored.positions[channel] ?? 0)
   const memory = isDerived ? memories[channel].before : memories[channel].after
+  const tick = isOfFormerOwner(memory, record.headers) ? undefined : tickOf(record)
+  if (tick !== undefined) {
+    const tail = shard.tails[channel]
+    if (isDerived) setClock(tail, tick)
+    else if (tail.pending.length < MOST_PENDING) setTick(tail, { offset: record.offset, tick })
+  }
   if (!admit(memory, record.headers) || record.value === null) return
   if (former && epoch === former.epoch && record.offset >= former.expected[channel]) landed[channel]++
   try {
@@ -120,6 +128,7 @@ export function takeRecord(
     }
     if (record.headers.reentering) return
     const tail = shard.tails[channel]
+    setClock(tail, eventTime(event))
     const published = { offset: record.offset, market, event, value: record.value }
     if (isDerived) {
       tail.before.set(market, { offset: record.offset, at: record.timestamp, event })

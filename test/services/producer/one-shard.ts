@@ -7,6 +7,7 @@ import { openRegistry, type Registry } from '../../../src/control/registry.ts'
 import { RegistryView } from '../../../src/control/registry-view.ts'
 import { ensureTopics, findTopic } from '../../../src/control/topics.ts'
 import type { Channel, Trade } from '../../../src/domain/events.ts'
+import type { StreamSpec } from '../../../src/domain/stream-spec.ts'
 import type { Broker, StoredRecord } from '../../../src/ports/broker.ts'
 import type { Log, Meter } from '../../../src/ports/log.ts'
 import type { Market } from '../../../src/ports/source.ts'
@@ -118,9 +119,10 @@ export async function setUp(
     symbols: readonly string[],
     start: number,
     channel: Channel = 'trade',
+    tailored: Partial<StreamSpec> = {},
   ): Promise<void> => {
     const [topic] = await broker.createTopics([{ name, partitions: 1, retentionMs: 1e9 }], NEVER)
-    const spec = { channel, symbols: [...symbols], exchanges: [] }
+    const spec = { channel, symbols: [...symbols], exchanges: [], ...tailored }
     const record = registryEntry({
       ...{ ...LEADER, epoch: leader.epoch, id: name, topic: name, topicId: topic?.id ?? '' },
       ...{ spec, start: [start], createdAt: 0 },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { knownAt, type Route, SLACK_MS, startOf } from '../../../src/services/producer/routes.ts'
+import { knownAt, type Route, SLACK_MS, startOf } from '../../../src/services/producer/route.ts'
 import { routing, type StreamOf } from './routed-streams.ts'
 import { ownedShard } from './shards.ts'
 
