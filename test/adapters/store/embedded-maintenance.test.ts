@@ -60,6 +60,29 @@ test('a window of a refresh reads as many rows as it may, but at least one bucke
   assert.equal((await window(100_000)).view, 'trade_candles_5m', 'the next wider one when it is done')
 })
 
+test('a window of a refresh makes eight chunks of candles at the most, however long those of trades are', async (t) => {
+  const engine = await openTemporaryEngine(t)
+  await engine.execute(`select set_chunk_time_interval('trades', interval '28 days')`)
+  await engine.execute(TRADES('2025-10-01 11:00:00+00', 224, '1 day'))
+  const limits = { now: START, maxRows: 100_000, largeBuckets: false, retentionMs: undefined }
+  const chunksOf = async (): Promise<number> => {
+    const { rows } = await engine.rows(`
+      select count(*) from timescaledb_information.chunks c join timescaledb_information.continuous_aggregates a
+        on a.materialization_hypertable_name = c.hypertable_name where a.view_name = 'trade_candles_1m'`)
+    return Number(rows[0]?.[0])
+  }
+  let before = 0
+  for (let steps = 1; ; steps++) {
+    const did = await refreshNextWindow(engine, limits)
+    if (!did?.includes('trade_candles_1m')) break
+    const after = await chunksOf()
+    assert.ok(after - before <= 8, `${did} made ${after - before} chunks`)
+    before = after
+    assert.ok(steps < 20, 'it comes to an end')
+  }
+  assert.equal(before, 33)
+})
+
 test('candles of trades that retention has removed stay, even where one of them comes again', async (t) => {
   const engine = await openTemporaryEngine(t)
   await engine.execute(TRADES('2026-06-08 11:00:00+00', 3_600, '1 second'))

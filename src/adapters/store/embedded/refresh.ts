@@ -5,7 +5,7 @@ import { records, type SqlSession } from '../session.ts'
 
 type Aggregate = (typeof AGGREGATES)[number]
 
-/** The chunks that one step reads at the most: each costs it up to 0.1 s, however few rows it has, since it makes one for the candles as well. */
+/** The chunks that one step reads, and those of candles that it makes, at the most: each of these costs up to 0.1 s, however few rows it has. */
 const STEP_CHUNKS = 8
 
 export interface RefreshLimits {
@@ -93,7 +93,7 @@ interface Change {
 /** `later`: the next bucket is larger than the limit. */
 async function nextWindow(
   session: SqlSession,
-  { view, bucketMs, settledMs }: Aggregate,
+  { view, bucketMs, settledMs, chunkMs }: Aggregate,
   { now, maxRows, largeBuckets, retentionMs }: RefreshLimits,
 ): Promise<{ readonly from: number; readonly to: number } | 'none' | 'later'> {
   const bucket = bucketMs * 1000
@@ -109,7 +109,8 @@ async function nextWindow(
   const rowsPerBucket = first.density * bucket
   if (rowsPerBucket > maxRows && !largeBuckets) return 'later'
   const from = floor(first.low, bucket)
-  const endOf = ({ high }: Change): number => Math.min(ceil(high + 1, bucket), settled)
+  const last = Math.min(settled, floor(first.low, chunkMs * 1000) + STEP_CHUNKS * chunkMs * 1000)
+  const endOf = ({ high }: Change): number => Math.min(ceil(high + 1, bucket), last)
   const most = Math.max(1, Math.floor(maxRows / Math.max(1, rowsPerBucket)))
   let to = Math.min(endOf(first), from + most * bucket)
   if (to < endOf(first)) return { from, to }
