@@ -17,7 +17,7 @@ const POLL = { maxRecords: 5_000, waitMs: 1_000 } as const
  * Raises TOPIC_UNKNOWN where a topic goes away meanwhile.
  */
 export async function readRanges(
-  broker: Broker,
+  broker: Pick<Broker, 'openReader'>,
   ranges: readonly ReadRange[],
   handle: (fetch: RecordsFetch) => void,
   signal: AbortSignal,

@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { startInterval, startTimer } from '../async/timers.ts'
 import { ERROR_KINDS, type ErrorCode, TapelineError } from '../errors.ts'
+import { SLOW_CHOICES, type SlowChoice } from '../ports/delivery.ts'
 import type { AppMessage } from '../ports/transport.ts'
 import type { GatewayOptions } from './options.ts'
 import { ANSWER_HEADERS, callerIn, type GatewayServer } from './server.ts'
@@ -47,7 +48,13 @@ export function registerEventStreams(app: GatewayServer, options: EventStreamOpt
       owner,
       stream,
       cursor,
-    }: { readonly owner: string; readonly stream: string; readonly cursor: string | undefined },
+      slow,
+    }: {
+      readonly owner: string
+      readonly stream: string
+      readonly cursor: string | undefined
+      readonly slow: SlowChoice | undefined
+    },
   ): Promise<TapelineError | undefined> => {
     const { promise, resolve } = Promise.withResolvers<TapelineError | undefined>()
     const begin = (): void => {
@@ -73,7 +80,7 @@ export function registerEventStreams(app: GatewayServer, options: EventStreamOpt
       open.delete(response)
       meter.gauge('event_streams', open.size)
     })
-    connection.subscribe(stream, cursor)
+    connection.subscribe(stream, cursor, slow)
     return promise
   }
 
@@ -93,6 +100,12 @@ export function registerEventStreams(app: GatewayServer, options: EventStreamOpt
           .string()
           .optional()
           .describe('Where to begin; left out: with what comes next. `Last-Event-ID` goes before it.'),
+        slow: z
+          .enum(SLOW_CHOICES)
+          .optional()
+          .describe(
+            'What becomes of a client that takes less than comes: catch-up (left out means this), latest or disconnect.',
+          ),
         key: z.string().optional().describe('An API key, for clients that cannot set headers.'),
       }),
       response: { 200: z.string().describe('text/event-stream') },
@@ -106,7 +119,8 @@ export function registerEventStreams(app: GatewayServer, options: EventStreamOpt
       const { app: owner } = callerIn(request)
       const { id: stream } = request.params
       const cursor = lastEventId(request) ?? request.query.cursor
-      const refused = await serve(reply.raw, { owner, stream, cursor })
+      const { slow } = request.query
+      const refused = await serve(reply.raw, { owner, stream, cursor, slow })
       if (refused !== undefined) throw refused
       log.debug({ app: owner, stream }, 'event stream opened')
       return reply.hijack()

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { parseStreamRequest, type StreamRequest } from '../domain/stream-spec.ts'
 import { type FieldError, TapelineError, toTapelineError } from '../errors.ts'
+import { SLOW_CHOICES, type SlowChoice } from '../ports/delivery.ts'
 import { LARGEST_MESSAGE } from './server.ts'
 import { parseStrictJson } from './strict-json.ts'
 import { parseInput } from './validation.ts'
@@ -8,9 +9,14 @@ import { parseInput } from './validation.ts'
 /** What an application asks for on its WebSocket. */
 export type SocketMessage =
   /** Read a stream it has, from where a cursor stands or from what comes next. */
-  | { readonly kind: 'read'; readonly stream: string; readonly cursor?: string }
+  | {
+      readonly kind: 'read'
+      readonly stream: string
+      readonly cursor?: string
+      readonly slow?: SlowChoice
+    }
   /** Make a stream and read it. */
-  | { readonly kind: 'request'; readonly request: StreamRequest }
+  | { readonly kind: 'request'; readonly request: StreamRequest; readonly slow?: SlowChoice }
   | { readonly kind: 'leave'; readonly stream: string }
   /** Tell that the platform is there: a browser's script sees no pings. */
   | { readonly kind: 'ping' }
@@ -22,6 +28,12 @@ const subscribeSchema = z.strictObject({
   stream: streamId.optional().describe('Give the id of a stream, or leave it out and give spec.'),
   spec: z.unknown().optional().describe('Give what POST /v1/streams takes, or leave it out and give stream.'),
   cursor: z.string().min(1).optional().describe('Give a cursor of this stream unchanged, or leave it out.'),
+  slow: z
+    .enum(SLOW_CHOICES)
+    .optional()
+    .describe(
+      'What becomes of a socket that takes less than comes: catch-up (left out means this), latest or disconnect.',
+    ),
   ttl: z.union([z.number(), z.string()]).optional().describe('Goes with spec: seconds, or text such as 30m.'),
 })
 
@@ -67,19 +79,24 @@ function parseJson(data: Buffer): unknown {
   }
 }
 
-function subscription({ stream, spec, cursor, ttl }: z.output<typeof subscribeSchema>): SocketMessage {
+function subscription({ stream, spec, cursor, ttl, slow }: z.output<typeof subscribeSchema>): SocketMessage {
   if (stream === undefined && spec === undefined) {
     throw refused('stream', null, 'is missing, and so is spec', 'Give one of them.')
   }
   if (stream !== undefined) {
     if (spec !== undefined) throw refused('spec', spec, 'stands beside stream', 'Give one of them.')
     if (ttl !== undefined) throw refused('ttl', ttl, 'stands beside stream', 'Give it with spec.')
-    return { kind: 'read', stream, ...(cursor !== undefined && { cursor }) }
+    return {
+      kind: 'read',
+      stream,
+      ...(cursor !== undefined && { cursor }),
+      ...(slow !== undefined && { slow }),
+    }
   }
   if (cursor !== undefined) {
     throw refused('cursor', cursor, 'stands beside spec', 'To resume give the stream that subscribed named.')
   }
-  return { kind: 'request', request: parseSpec(spec, ttl) }
+  return { kind: 'request', request: parseSpec(spec, ttl), ...(slow !== undefined && { slow }) }
 }
 
 /** The ttl of a message stands beside the spec, where POST has it within. */

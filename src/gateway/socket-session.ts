@@ -1,5 +1,4 @@
 import type { WebSocket } from 'ws'
-import type { StreamRequest } from '../domain/stream-spec.ts'
 import { TapelineError } from '../errors.ts'
 import type { Connection, Delivery } from '../ports/delivery.ts'
 import type { Lease, StreamDesk } from '../ports/streams.ts'
@@ -55,7 +54,7 @@ export class SocketSession {
   readonly #streams = new Map<string, 'asked' | 'read'>()
   /** Streams that were made for this socket, and that their client has not heard of yet. */
   readonly #unnamed = new Map<string, Lease>()
-  readonly #waiting: StreamRequest[] = []
+  readonly #waiting: (SocketMessage & { kind: 'request' })[] = []
   #underWay = 0
   #badInARow = 0
   #missedPongs = 0
@@ -122,11 +121,11 @@ export class SocketSession {
           this.#refuseTooMany()
           this.#streams.set(message.stream, 'asked')
         }
-        this.#connection.subscribe(message.stream, message.cursor)
+        this.#connection.subscribe(message.stream, message.cursor, message.slow)
         break
       case 'request':
         this.#refuseTooMany()
-        this.#waiting.push(message.request)
+        this.#waiting.push(message)
         this.#requestNext()
         break
       case 'leave':
@@ -160,7 +159,7 @@ export class SocketSession {
   }
 
   /** Makes a stream and reads it. The lease outlives the socket, so that its application can resume. */
-  async #request(request: StreamRequest): Promise<void> {
+  async #request({ request, slow }: SocketMessage & { kind: 'request' }): Promise<void> {
     try {
       const signal = AbortSignal.any([this.#gone.signal, AbortSignal.timeout(REQUEST_MS)])
       const ask = { leaseId: this.#newLeaseId(), app: this.#app, ...request }
@@ -168,7 +167,7 @@ export class SocketSession {
       if (this.#gone.signal.aborted) return
       this.#streams.set(lease.id, 'asked')
       this.#unnamed.set(lease.id, lease)
-      this.#connection.subscribe(lease.id, beginningOf(lease, this.#fixedTopics))
+      this.#connection.subscribe(lease.id, beginningOf(lease, this.#fixedTopics), slow)
     } catch (error) {
       this.#refuse(error)
     }

@@ -19,5 +19,6 @@ export function watchedEndpoint(
     },
     sendEncoded: (bytes, cursor) => endpoint.sendEncoded(bytes, cursor),
     drained: (bytes, signal) => endpoint.drained(bytes, signal),
+    disconnect: () => endpoint.disconnect?.(),
   }
 }

@@ -48,6 +48,8 @@ export type CounterName =
   | 'delivered_events_total'
   | 'delivery_catch_ups_total'
   | 'delivery_resets_total'
+  | 'delivery_slow_total'
+  | 'delivery_skipped_events_total'
   | 'webhook_requests_total'
   | 'webhook_events_total'
 
@@ -60,6 +62,7 @@ export type GaugeName =
   | 'sockets'
   | 'event_streams'
   | 'webhooks'
+  | 'catch_up_readers'
   | 'processes'
   | 'partitions_assigned'
   | 'shards_owned'

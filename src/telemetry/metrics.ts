@@ -92,6 +92,14 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
     help: 'Streams served from the log for a while, since they resumed or were read too slowly.',
     labels: [],
   },
+  delivery_slow_total: {
+    help: 'How often a connection was too slow for what came, by what its application chose: catch-up, latest, disconnect.',
+    labels: ['choice'],
+  },
+  delivery_skipped_events_total: {
+    help: 'Events that were left out for slow connections which want the latest of each market only.',
+    labels: [],
+  },
   webhook_requests_total: {
     help: 'Attempts to send a message to the receiver of a webhook, by outcome: accepted, failed, gone.',
     labels: ['outcome'],
@@ -125,6 +133,10 @@ export const GAUGES: Readonly<Record<GaugeName, Metric>> = {
   leader: { help: 'Whether this process leads the coordinators: 1, else 0.', labels: [] },
   sockets: { help: 'Open WebSockets of applications.', labels: [] },
   event_streams: { help: 'Streams that applications read as server-sent events.', labels: [] },
+  catch_up_readers: {
+    help: 'Readers that serve applications from the log, at most 16 in a process.',
+    labels: [],
+  },
   webhooks: { help: 'Webhooks that this process serves.', labels: [] },
 }
 

@@ -142,6 +142,7 @@ function startConsumerDynamic(actorParts: ActorParts, app: string, services: Con
     }),
     summarise: ({ currentTopics, appInteractionResult }) => ({
       topics: currentTopics.length,
+      slow: services.slow(),
       lastDelivery: appInteractionResult,
     }),
   })

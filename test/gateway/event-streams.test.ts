@@ -36,6 +36,16 @@ describe('server-sent events of a stream', () => {
     })
   })
 
+  test('a client says what becomes of it where it is too slow, and when to cut it off it is', async (t) => {
+    const { url, delivery } = await startPlatform(t)
+    const client = await openEvents(t, eventsOf(url, '?slow=disconnect'))
+    await client.next()
+    assert.deepEqual(delivery.slow, ['disconnect'])
+    assertProblem(await call(eventsOf(url, '?slow=down')), 'INPUT_INVALID')
+    delivery.connections[0]?.endpoint.disconnect?.()
+    await until(() => delivery.connections[0]?.closed === true)
+  })
+
   for (const [what, headers, query, expected] of [
     ['with what comes next', {}, '', undefined],
     ['at the last id', { 'last-event-id': 'c7' }, '', 'c7'],

@@ -15,7 +15,7 @@ import type {
   TopicDescription,
 } from '../../src/ports/broker.ts'
 import type { DeadLetterContent, DeadLetterFilter, DeadLetters } from '../../src/ports/dead-letters.ts'
-import type { Delivery } from '../../src/ports/delivery.ts'
+import type { Delivery, SlowChoice } from '../../src/ports/delivery.ts'
 import type { CandleQuery, RowQuery, Store } from '../../src/ports/store.ts'
 import type { Lease, StreamDesk } from '../../src/ports/streams.ts'
 import type { AppEndpoint } from '../../src/ports/transport.ts'
@@ -90,6 +90,7 @@ const ANY_TRADES = { spec: { channel: 'trade', symbols: ['*'], exchanges: [] }, 
 export class MemoryDelivery implements Delivery {
   readonly connections: { app: string; endpoint: AppEndpoint; streams: Set<string>; closed: boolean }[] = []
   readonly cursors: (string | undefined)[] = []
+  readonly slow: (SlowChoice | undefined)[] = []
   /** Whether it says nothing of what is subscribed. */
   isSilent = false
 
@@ -97,8 +98,9 @@ export class MemoryDelivery implements Delivery {
     const connection = { app, endpoint, streams: new Set<string>(), closed: false }
     this.connections.push(connection)
     return {
-      subscribe: (stream: string, cursor?: string) => {
+      subscribe: (stream: string, cursor?: string, slow?: SlowChoice) => {
         this.cursors.push(cursor)
+        this.slow.push(slow)
         const code =
           stream === 'refused' ? 'STREAM_UNKNOWN' : cursor === 'refused' ? 'CURSOR_INVALID' : undefined
         if (code !== undefined) return endpoint.send({ op: 'error', stream, code, message: 'refused' })

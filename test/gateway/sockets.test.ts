@@ -31,6 +31,21 @@ describe('WebSocket: subscribe and unsubscribe', () => {
     assert.deepEqual(delivery.cursors, ['c7'])
   })
 
+  test('an application says what becomes of a socket that is too slow, and when to cut it off it is', async (t) => {
+    const { url, delivery } = await startPlatform(t)
+    const client = await openSocket(t, `${url}/v1/ws`)
+    client.send({ op: 'subscribe', stream: 's1', slow: 'disconnect' })
+    await client.next()
+    client.send({ op: 'subscribe', spec, slow: 'latest' })
+    await client.next()
+    assert.deepEqual(delivery.slow, ['disconnect', 'latest'])
+    client.send({ op: 'subscribe', stream: 's1', slow: 'down' })
+    assert.equal((await client.next())['code'], 'INPUT_INVALID')
+    const closed = once(client.socket, 'close')
+    delivery.connections[0]?.endpoint.disconnect?.()
+    await closed
+  })
+
   test('a ping is answered', async (t) => {
     const { url } = await startPlatform(t)
     const client = await openSocket(t, `${url}/v1/ws`)

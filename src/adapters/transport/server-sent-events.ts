@@ -45,5 +45,6 @@ export function createEventStreamEndpoint(response: ServerResponse, id: string):
     },
     sendEncoded: write,
     drained,
+    disconnect: () => response.destroy(),
   }
 }

@@ -36,5 +36,6 @@ export function createWebSocketEndpoint(socket: WebSocket, id: string): AppEndpo
     send: (message: AppMessage) => sendBytes(Buffer.from(JSON.stringify(message))),
     sendEncoded: sendBytes,
     drained,
+    disconnect: () => socket.terminate(),
   }
 }

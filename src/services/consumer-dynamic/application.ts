@@ -6,7 +6,8 @@ import type { Carried, DeliveryResult, DynamicBatch, StreamBatch } from '../../p
 import { catchUp } from './catch-up.ts'
 import { type DataFrame, wholeBody } from './data-frame.ts'
 import { createInbox } from './inbox.ts'
-import type { Subscription } from './subscription.ts'
+import type { ReaderPool } from './reader-pool.ts'
+import type { Delivered, Subscription } from './subscription.ts'
 import type { TopicFeed, TopicHub, TopicListener } from './topic-hub.ts'
 
 /** The services of one application's consumerDynamic machine. */
@@ -16,6 +17,8 @@ export interface ConsumerDynamicServices {
   /** Joins the body of each batch once for all endpoints, ahead of its delivery. */
   processMessage(message: DynamicBatch): Promise<void>
   interactWithApp(message: Carried<DynamicBatch>): Promise<DeliveryResult>
+  /** Its connections that are not served live at present, for whoever looks. */
+  slow(): { readonly behind: number; readonly latest: number }
 }
 
 /** The running machine of one application. */
@@ -30,6 +33,7 @@ export interface ConsumerDynamicActor {
 export interface ApplicationParts {
   readonly broker: Broker
   readonly hub: TopicHub
+  readonly readers: ReaderPool
   /** Starts the machine of an application. */
   readonly spawn: (app: string, services: ConsumerDynamicServices) => ConsumerDynamicActor
   /** Microseconds since the epoch. */
@@ -45,6 +49,10 @@ export interface Application {
   subscriptions(): Iterable<Subscription>
   stop(): void
 }
+
+const CHOICES = { behind: 'catch-up', latest: 'latest', disconnected: 'disconnect' } as const
+/** A slow connection has room once no more than this part of what may wait there does. */
+const LOW_PART = 1 / 8
 
 export function createApplication(app: string, delivery: ApplicationParts): Application {
   const { hub, log, meter, spawn, nowMicros } = delivery
@@ -81,6 +89,30 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
       })
   }
 
+  /** Waits until a connection that wants the latest only has room for it. */
+  const serveLatest = async (subscription: Subscription): Promise<void> => {
+    const { endpoint, ended, mostPendingBytes } = subscription
+    await endpoint.drained(mostPendingBytes * LOW_PART, ended)
+    const { events, skipped } = subscription.sendLatest()
+    meter.count('delivered_events_total', events)
+    meter.count('delivery_skipped_events_total', skipped)
+    serveBehind(subscription)
+  }
+
+  const slowDown = (subscription: Subscription, delivered: Delivered): void => {
+    if (delivered.kind === 'sent') return
+    const { id: stream } = subscription.lease
+    if (delivered.kind !== 'behind' || delivered.isSlow) {
+      const choice = CHOICES[delivered.kind]
+      meter.count('delivery_slow_total', 1, { choice })
+      log.info({ app, stream, choice }, 'a connection takes less than comes')
+    }
+    if (delivered.kind === 'behind') serveBehind(subscription)
+    if (delivered.kind === 'latest')
+      // The connection has gone: there is nobody to tell.
+      serveLatest(subscription).catch(() => undefined)
+  }
+
   const activate = (feed: TopicFeed): void => {
     for (const subscription of byTopic.get(feed.topic) ?? []) {
       if (subscription.state === 'waiting' && subscription.activate(feed)) serveBehind(subscription)
@@ -107,7 +139,15 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
 
   const isRead = (): boolean => [...byTopic.keys()].some((topic) => hub.feed(topic) !== undefined)
 
+  const countOf = (state: Subscription['state']): number => {
+    let count = 0
+    for (const known of byTopic.values())
+      for (const subscription of known) if (subscription.state === state) count++
+    return count
+  }
+
   const services: ConsumerDynamicServices = {
+    slow: () => ({ behind: countOf('behind'), latest: countOf('latest') }),
     subscribeTopics: (topics, signal) =>
       inTurn(async () => {
         // A topic that cannot be read yet holds up no other: the hub opens it as soon as it can.
@@ -130,8 +170,8 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
           const shared = new Map<string, DataFrame>()
           for (const subscription of byTopic.get(batch.topic) ?? []) {
             const delivered = subscription.deliver(batch, shared)
-            if (delivered.kind === 'behind') serveBehind(subscription)
-            else if (delivered.events > 0) {
+            slowDown(subscription, delivered)
+            if (delivered.kind === 'sent' && delivered.events > 0) {
               events += delivered.events
               endpoints.add(subscription.endpoint.id)
             }

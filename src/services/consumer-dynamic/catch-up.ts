@@ -5,10 +5,11 @@ import { presenceError, presenceOf } from '../../control/topic-presence.ts'
 import { findTopic } from '../../control/topics.ts'
 import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
-import type { Broker } from '../../ports/broker.ts'
+import type { Broker, Reader } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
 import { learnMemories } from './learn-memory.ts'
 import { FRONT_RECORDS, PlaceInFront } from './place-in-front.ts'
+import type { ReaderPool } from './reader-pool.ts'
 import type { Subscription } from './subscription.ts'
 import { toTopicBatches } from './topic-batches.ts'
 import type { TopicFeed, TopicHub } from './topic-hub.ts'
@@ -16,6 +17,10 @@ import type { TopicFeed, TopicHub } from './topic-hub.ts'
 const POLL = { maxRecords: 2_000, waitMs: 100 } as const
 /** A socket gets more once no more than this part of what may wait there does. */
 const LOW_PART = 1 / 8
+/** Whose socket takes nothing for so long leaves its reader to others, and comes again when there is room. */
+const STALL_MS = 250
+/** After so long whoever has a reader passes it on, where others wait for one. */
+const TURN_MS = 500
 /** How long the broker may take to say where a topic is. */
 const LOOK_MS = 5_000
 const SHORTEST_REST_MS = 200
@@ -23,9 +28,15 @@ const LONGEST_REST_MS = 5_000
 
 interface CatchUpParts {
   readonly broker: Broker
+  readonly readers: ReaderPool
   readonly hub: TopicHub
   readonly log: Log
   readonly meter: Meter
+}
+
+/** The same with a reader in hand. */
+interface TurnParts extends Omit<CatchUpParts, 'broker'> {
+  readonly broker: Pick<Broker, 'describeTopics' | 'openReader'>
 }
 
 /**
@@ -37,7 +48,9 @@ export async function catchUp(subscription: Subscription, delivery: CatchUpParts
   let failures = 0
   while (!subscription.ended.aborted && subscription.state === 'behind') {
     try {
+      await waitForRoom(subscription)
       await readOn(subscription, delivery)
+      failures = 0
     } catch (error) {
       if (subscription.ended.aborted) return
       const { code } = toTapelineError(error)
@@ -49,12 +62,56 @@ export async function catchUp(subscription: Subscription, delivery: CatchUpParts
   }
 }
 
-/** Reads on until the subscription is live. Raises TOPIC_MISSING and TOPIC_REPLACED, which time or the registry ends. */
+function lowBytes({ mostPendingBytes }: Subscription): number {
+  return mostPendingBytes * LOW_PART
+}
+
+async function waitForRoom(subscription: Subscription): Promise<void> {
+  const { endpoint, ended } = subscription
+  if (endpoint.pendingBytes > lowBytes(subscription)) await endpoint.drained(lowBytes(subscription), ended)
+}
+
+/** Waits a moment for room. Gives whether there is some: a socket that takes nothing must not keep a reader. */
+async function hasRoomSoon(subscription: Subscription): Promise<boolean> {
+  const { endpoint, ended } = subscription
+  if (endpoint.pendingBytes <= lowBytes(subscription)) return true
+  try {
+    await withDeadline(ended, STALL_MS, (deadline) => endpoint.drained(lowBytes(subscription), deadline))
+    return true
+  } catch {
+    ended.throwIfAborted()
+    return false
+  }
+}
+
+/**
+ * Reads on until the subscription is live, its socket takes no more, or its turn is over. Raises TOPIC_MISSING and TOPIC_REPLACED, which time
+ * or the registry ends.
+ */
 async function readOn(subscription: Subscription, delivery: CatchUpParts): Promise<void> {
-  const { broker, hub } = delivery
+  const { ended } = subscription
+  const feed = await delivery.hub.opened(subscription.lease.topic, ended)
+  await delivery.readers.use(ended, async (reader) => {
+    // What is looked up on the way is read by the same reader: no further one is opened.
+    const lookUp = {
+      describeTopics: (...call: Parameters<Broker['describeTopics']>) =>
+        delivery.broker.describeTopics(...call),
+      openReader: async () => reader,
+    }
+    await readWith(reader, feed, subscription, { ...delivery, broker: lookUp })
+  })
+}
+
+async function readWith(
+  reader: Reader,
+  feed: TopicFeed,
+  subscription: Subscription,
+  delivery: TurnParts,
+): Promise<void> {
+  const { readers } = delivery
   const { ended } = subscription
   const { topic } = subscription.lease
-  const feed = await hub.opened(topic, ended)
+  const began = performance.now()
   const earliest = await withDeadline(ended, LOOK_MS, (deadline) =>
     checkPlace(subscription, feed, delivery, deadline),
   )
@@ -63,53 +120,47 @@ async function readOn(subscription: Subscription, delivery: CatchUpParts): Promi
   const front = known && new PlaceInFront(known, offset)
   const from = front === undefined ? offset : Math.max(Math.min(earliest, offset), offset - FRONT_RECORDS)
   let isSure = from >= offset
-  const reader = await broker.openReader(ended)
-  try {
-    await reader.assign([{ topic, partition: 0, offset: from }], ended)
-    const { rewinds } = feed
-    while (feed.rewinds === rewinds && !(isSure && subscription.joinLive(feed))) {
-      for (const fetch of await reader.poll(POLL, ended)) {
-        // Only the registry ends a stream: what the broker shows of the topic decides how it goes on.
-        switch (fetch.kind) {
-          case 'deleted':
-            throw new TapelineError('TOPIC_MISSING', `the broker does not show the topic ${topic}`)
-          case 'truncated':
-            // What was gone in front of the place is no loss.
-            if (fetch.earliest > subscription.nextOffset || fetch.earliest < fetch.position)
-              reset(subscription, delivery, fetch.earliest, GONE, memory)
-            isSure ||= fetch.earliest >= offset
-            break
-          case 'undecodable':
-            if (fetch.nextOffset > subscription.nextOffset)
-              reset(subscription, delivery, fetch.nextOffset, UNREADABLE, memory)
-            isSure ||= fetch.nextOffset >= offset
-            break
-          case 'records':
-            front?.take(fetch.records)
-            if (!isSure && fetch.nextOffset >= offset) {
-              isSure = true
-              if (front?.isOther) {
-                memory = await learn(subscription, delivery, offset)
-                reset(subscription, delivery, offset, OTHER, memory)
-              }
+  await reader.assign([{ topic, partition: 0, offset: from }], ended)
+  const { rewinds } = feed
+  while (feed.rewinds === rewinds && !(isSure && subscription.joinLive(feed))) {
+    for (const fetch of await reader.poll(POLL, ended)) {
+      // Only the registry ends a stream: what the broker shows of the topic decides how it goes on.
+      switch (fetch.kind) {
+        case 'deleted':
+          throw new TapelineError('TOPIC_MISSING', `the broker does not show the topic ${topic}`)
+        case 'truncated':
+          // What was gone in front of the place is no loss.
+          if (fetch.earliest > subscription.nextOffset || fetch.earliest < fetch.position)
+            reset(subscription, delivery, fetch.earliest, GONE, memory)
+          isSure ||= fetch.earliest >= offset
+          break
+        case 'undecodable':
+          if (fetch.nextOffset > subscription.nextOffset)
+            reset(subscription, delivery, fetch.nextOffset, UNREADABLE, memory)
+          isSure ||= fetch.nextOffset >= offset
+          break
+        case 'records':
+          front?.take(fetch.records)
+          if (!isSure && fetch.nextOffset >= offset) {
+            isSure = true
+            if (front?.isOther) {
+              memory = await learn(subscription, delivery, offset)
+              await reader.assign([{ topic, partition: 0, offset: fetch.nextOffset }], ended)
+              reset(subscription, delivery, offset, OTHER, memory)
             }
-            await serve(subscription, delivery, fetch, memory)
-        }
+          }
+          // In the middle of a fetch the reader is ahead of the socket: the next turn reads that once more.
+          if (!(await serve(subscription, delivery, fetch, memory))) return
       }
     }
-    if (feed.rewinds !== rewinds && subscription.nextOffset > feed.rewoundTo)
-      reset(subscription, delivery, feed.rewoundTo, LOST_END, feed.memory)
-  } finally {
-    await reader.close(ended)
+    if (isSure && readers.isAwaited && performance.now() - began > TURN_MS) return
   }
+  if (feed.rewinds !== rewinds && subscription.nextOffset > feed.rewoundTo)
+    reset(subscription, delivery, feed.rewoundTo, LOST_END, feed.memory)
 }
 
 /** What a reader remembers at a place, from the log; who may have got what cannot be read in front of it is told. */
-async function learn(
-  subscription: Subscription,
-  delivery: CatchUpParts,
-  offset: number,
-): Promise<ReaderMemory> {
+async function learn(subscription: Subscription, delivery: TurnParts, offset: number): Promise<ReaderMemory> {
   const { topic } = subscription.lease
   const learned = await learnMemories(delivery, new Map([[topic, offset]]), subscription.ended)
   const { memory = emptyMemory(), isRotten = false } = learned.get(topic) ?? {}
@@ -124,20 +175,20 @@ const OTHER = 'the log has lost its end, and others came in its place: what lies
 const BEYOND =
   'the cursor lies beyond the end of the stream: its log has lost its end, or is not the one that it was made of'
 
+/** Sends what was fetched, as far as there is room. Gives whether all of it is sent. */
 async function serve(
   subscription: Subscription,
-  { meter }: CatchUpParts,
+  { meter }: TurnParts,
   fetch: Parameters<typeof toTopicBatches>[0],
   memory: ReaderMemory,
-): Promise<void> {
-  const { endpoint, ended } = subscription
+): Promise<boolean> {
   for (const batch of toTopicBatches(fetch, subscription.nextOffset, memory)) {
+    if (!(await hasRoomSoon(subscription))) return false
     const events = subscription.send(batch, new Map())
     meter.count('delivered_events_total', events)
     if (batch.reset !== null) meter.count('delivery_resets_total')
-    const low = subscription.mostPendingBytes * LOW_PART
-    if (endpoint.pendingBytes > low) await endpoint.drained(low, ended)
   }
+  return true
 }
 
 /**
@@ -147,7 +198,7 @@ async function serve(
 async function checkPlace(
   subscription: Subscription,
   feed: TopicFeed,
-  delivery: CatchUpParts,
+  delivery: TurnParts,
   signal: AbortSignal,
 ): Promise<number> {
   const { topic, topicId } = subscription.lease
@@ -170,7 +221,7 @@ const REPLACED = 'the topic was deleted and made anew by somebody else'
 /** What lies before `next` and was not got is gone: the application is told, and gets what is left. */
 function reset(
   subscription: Subscription,
-  { meter }: CatchUpParts,
+  { meter }: TurnParts,
   next: number,
   reason: string,
   memory: ReaderMemory,

@@ -6,16 +6,19 @@ import type { Registry } from '../../control/registry.ts'
 import { type Cursor, decodeCursor } from '../../domain/cursor.ts'
 import { emptyMemory } from '../../domain/reader-rules.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
-import type { Connection, Delivery } from '../../ports/delivery.ts'
+import type { Connection, Delivery, SlowChoice } from '../../ports/delivery.ts'
 import type { Lease, LeaseChange, StreamDesk } from '../../ports/streams.ts'
 import type { AppEndpoint, AppMessage } from '../../ports/transport.ts'
 import { type Application, type ApplicationParts, createApplication } from './application.ts'
+import { createReaderPool } from './reader-pool.ts'
 import { type Beginning, Subscription } from './subscription.ts'
 import { openTopicHub, type TopicHub } from './topic-hub.ts'
 
 const NOTIFICATION_WAIT_MS = 10_000
+/** So many connections are served from the log at once; the others wait for their turn. */
+const MOST_READERS = 16
 
-interface DeliveryParts extends Omit<ApplicationParts, 'hub'> {
+interface DeliveryParts extends Omit<ApplicationParts, 'hub' | 'readers'> {
   readonly names: PlatformNames
   readonly desk: StreamDesk
   readonly bus: ControlBus
@@ -32,6 +35,7 @@ export interface RunningDelivery extends Delivery {
 export async function createDelivery(delivery: DeliveryParts): Promise<RunningDelivery> {
   const { broker, desk, bus, registry, instance, log } = delivery
   const hub: TopicHub = await openTopicHub(broker, log)
+  const readers = createReaderPool(delivery, MOST_READERS)
   const applications = new Map<string, { application: Application; connections: number }>()
 
   function* everySubscription(): Generator<Subscription> {
@@ -68,7 +72,7 @@ export async function createDelivery(delivery: DeliveryParts): Promise<RunningDe
 
   const enter = (actor: string): { application: Application; connections: number } => {
     const known = applications.get(actor) ?? {
-      application: createApplication(actor, { ...delivery, hub }),
+      application: createApplication(actor, { ...delivery, hub, readers }),
       connections: 0,
     }
     known.connections++
@@ -134,7 +138,12 @@ function openConnection(
     desk.noteRead(leaseId)
   }
 
-  const begin = (leaseId: string, lease: Lease | undefined, cursorText: string | undefined): void => {
+  const begin = (
+    leaseId: string,
+    lease: Lease | undefined,
+    cursorText: string | undefined,
+    slow: SlowChoice | undefined,
+  ): void => {
     if (!lease || (lease.app !== app && !lease.standing && app !== 'admin')) {
       throw new TapelineError('STREAM_UNKNOWN', `no stream ${leaseId} belongs to the application`)
     }
@@ -143,20 +152,24 @@ function openConnection(
         ? undefined
         : beginningOf(lease, decodeCursor(cursorText, names.fixed[lease.spec.channel]))
     leave(leaseId)
-    const subscription = new Subscription(endpoint, lease, beginning)
+    const subscription = new Subscription(endpoint, lease, beginning, slow)
     subscriptions.set(leaseId, subscription)
     application.add(subscription)
     desk.noteRead(leaseId)
   }
 
   /** Another process may just have made a stream that this one does not know. */
-  const lookUp = async (leaseId: string, cursorText: string | undefined): Promise<void> => {
+  const lookUp = async (
+    leaseId: string,
+    cursorText: string | undefined,
+    slow: SlowChoice | undefined,
+  ): Promise<void> => {
     lookUps.get(leaseId)?.abort()
     const ended = new AbortController()
     lookUps.set(leaseId, ended)
     try {
       const lease = await desk.find(leaseId, ended.signal)
-      if (!ended.signal.aborted) begin(leaseId, lease, cursorText)
+      if (!ended.signal.aborted) begin(leaseId, lease, cursorText, slow)
     } catch (error) {
       if (!ended.signal.aborted) refuse(leaseId, error)
     } finally {
@@ -165,14 +178,14 @@ function openConnection(
   }
 
   return {
-    subscribe(leaseId, cursorText) {
+    subscribe(leaseId, cursorText, slow) {
       const lease = desk.get(leaseId)
       if (lease === undefined) {
-        void lookUp(leaseId, cursorText)
+        void lookUp(leaseId, cursorText, slow)
         return
       }
       try {
-        begin(leaseId, lease, cursorText)
+        begin(leaseId, lease, cursorText, slow)
       } catch (error) {
         refuse(leaseId, error)
       }

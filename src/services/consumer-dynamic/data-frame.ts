@@ -13,12 +13,16 @@ export interface DataFrame {
 
 /**
  * A `data` message: the values of the records as they are, since they are JSON already, after the stream's id and
- * cursor. The body is joined once for all streams and sockets (R12). Events before `from` are left out.
+ * cursor. The body is joined once for all streams and sockets (R12). Events before `from` are left out. `skipped`: how many more were left
+ * out, because the application wants the latest only.
  */
-export function encodeDataFrame(lease: string, batch: StreamBatch, from: number): DataFrame {
+export function encodeDataFrame(lease: string, batch: StreamBatch, from: number, skipped = 0): DataFrame {
   const { topicId, next: offset, after: memory } = batch
   const cursor = encodeCursor({ lease, topics: [{ topicId, offset, memory }] })
-  const head = Buffer.from(`{"op":"data","stream":${JSON.stringify(lease)},"cursor":"${cursor}","events":[`)
+  const note = skipped > 0 ? `"skipped":${skipped},` : ''
+  const head = Buffer.from(
+    `{"op":"data","stream":${JSON.stringify(lease)},"cursor":"${cursor}",${note}"events":[`,
+  )
   const body = from > batch.from ? joinBody(batch, from) : wholeBody(batch)
   return { bytes: Buffer.concat([head, body, END]), cursor }
 }

@@ -9,6 +9,7 @@ import {
   type ConsumerDynamicServices,
   createApplication,
 } from '../../../src/services/consumer-dynamic/application.ts'
+import { createReaderPool } from '../../../src/services/consumer-dynamic/reader-pool.ts'
 import { Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
 import type { TopicFeed, TopicHub, TopicListener } from '../../../src/services/consumer-dynamic/topic-hub.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
@@ -35,8 +36,10 @@ function setUp() {
     leave: (topic) => void told.push(`leave ${topic}`),
     async close() {},
   }
+  const broker = new MemoryBroker(Date.now)
+  const readers = createReaderPool({ broker, log: quietLog, meter: quietMeter }, 16)
   const application = createApplication('a', {
-    ...{ broker: new MemoryBroker(Date.now), hub, nowMicros: () => 0, log: quietLog, meter: quietMeter },
+    ...{ broker, readers, hub, nowMicros: () => 0, log: quietLog, meter: quietMeter },
     spawn(_app, given) {
       services = given
       return {

@@ -8,6 +8,7 @@ import type { StreamBatch } from '../../../src/ports/pipeline.ts'
 import type { Lease } from '../../../src/ports/streams.ts'
 import type { AppEndpoint, AppMessage } from '../../../src/ports/transport.ts'
 import { catchUp } from '../../../src/services/consumer-dynamic/catch-up.ts'
+import { createReaderPool } from '../../../src/services/consumer-dynamic/reader-pool.ts'
 import { Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
 import { openTopicHub } from '../../../src/services/consumer-dynamic/topic-hub.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
@@ -82,7 +83,9 @@ async function openStream(t: TestContext) {
   const passTime = (ms: number): void => {
     now += ms
   }
-  return { broker, hub, passTime, lease, publish, parts: { broker, hub, log: quietLog, meter: quietMeter } }
+  const quiet = { log: quietLog, meter: quietMeter }
+  const readers = createReaderPool({ broker, ...quiet }, 16)
+  return { broker, hub, passTime, lease, publish, parts: { broker, readers, hub, ...quiet } }
 }
 
 async function publishEvents(broker: Broker, from: number, to: number): Promise<void> {

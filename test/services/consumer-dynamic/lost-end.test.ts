@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test'
 import { emptyMemory, type ReaderMemory } from '../../../src/domain/reader-rules.ts'
 import type { AppEndpoint, AppMessage } from '../../../src/ports/transport.ts'
 import { catchUp } from '../../../src/services/consumer-dynamic/catch-up.ts'
+import { createReaderPool } from '../../../src/services/consumer-dynamic/reader-pool.ts'
 import { Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
 import { openTopicHub } from '../../../src/services/consumer-dynamic/topic-hub.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
@@ -54,7 +55,13 @@ async function openLog(t: TestContext) {
         { offset, memory },
       )
       subscription.activate(feed)
-      await catchUp(subscription, { broker, hub, log: quietLog, meter: quietMeter })
+      const quiet = { log: quietLog, meter: quietMeter }
+      await catchUp(subscription, {
+        broker,
+        readers: createReaderPool({ broker, ...quiet }, 16),
+        hub,
+        ...quiet,
+      })
       await hub.close()
       return { ops: messages.map(({ op }) => op), got }
     },
