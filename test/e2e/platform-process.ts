@@ -93,16 +93,20 @@ export async function interrupt(child: ChildProcess): Promise<number | null> {
 /** Long enough for a machine that has much else to do; who waits in vain waits no longer. */
 const LONGEST_MS = 60_000
 
-/** Waits until a condition holds; says what was waited for where it does not within the deadline. */
+/** How often a condition is looked at first, and at last: a look that asks the database takes longer than most of its work. */
+const LOOKS_MS = { first: 25, last: 250 }
+
+/** Waits until a condition holds; says what was waited for where it does not within the deadline. It waits a tenth longer at most. */
 export async function until(
   what: string,
   holds: () => Promise<boolean> | boolean,
   withinMs = LONGEST_MS,
 ): Promise<void> {
-  const deadline = Date.now() + withinMs
+  const begun = Date.now()
   while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`waited ${withinMs} ms for: ${what}`)
-    await delay(25)
+    const waited = Date.now() - begun
+    if (waited > withinMs) throw new Error(`waited ${withinMs} ms for: ${what}`)
+    await delay(Math.min(Math.max(LOOKS_MS.first, waited / 10), LOOKS_MS.last))
   }
 }
 

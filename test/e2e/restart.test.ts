@@ -160,8 +160,7 @@ describe('stopping and starting again', () => {
   })
 })
 
-/** The address in the answer has the port of the process. */
-/** Without what differs from one answer to the next: the address, and the cursor, which only the answer to POST has. */
+/** Without what differs from one answer to the next: the address with its port, and the cursor, which only the answer to POST has. */
 function withoutAddress(stream: Stream): object {
   return { ...stream, websocket: undefined, cursor: undefined }
 }

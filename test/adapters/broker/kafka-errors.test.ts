@@ -17,6 +17,7 @@ import { deadline, uniqueName } from '../../contract/broker-fixtures.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { kafkaMissing } from '../../servers/kafka.ts'
 import { classPath } from '../../servers/kafka-jars.ts'
+import { QUICK } from '../../servers/kafka-java.ts'
 import { openKafkaFor, type ProxiedKafka, startProxiedKafka } from './kafka-fixtures.ts'
 
 /** NONE, which is no error. */
@@ -90,7 +91,13 @@ describe('errors of Kafka', requireServer(kafkaMissing()), () => {
   test('every error code of the newest Kafka is in the table, and no other', async () => {
     const page = execFileSync(
       'java',
-      ['-cp', await classPath('broker'), 'org.apache.kafka.common.protocol.Errors'],
+      [
+        ...QUICK,
+        '-XX:+UseSerialGC',
+        '-cp',
+        await classPath('broker'),
+        'org.apache.kafka.common.protocol.Errors',
+      ],
       { encoding: 'utf8' },
     )
     const rows = [...page.matchAll(/<td>([A-Z_]+)<\/td><td>(-?\d+)<\/td>/g)]

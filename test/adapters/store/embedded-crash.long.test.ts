@@ -1,2 +1,2 @@
-process.env['TAPELINE_TEST_EFFORT'] = '4'
+process.env['TAPELINE_TEST_EFFORT'] = '8'
 await import('./embedded-crash.test.ts')
