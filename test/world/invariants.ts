@@ -154,8 +154,10 @@ export function checkRows(store: MemoryStore, fixed: Fixed, lost: LostFixed): Vi
   const holes = holesInRows(store)
   return (['trade', 'quote'] as const).flatMap((channel): Violation[] => {
     const records: readonly FixedRecord[] = fixed[channel]
+    // What is told of an offset may be of what was lost, and not of what came in its place.
     const kept = records.filter(
-      ({ shard, offset }) => !isGone(holes, `${NAMES.fixed[channel]}:${shard}`, offset),
+      ({ shard, offset }) =>
+        !isGone(holes, `${NAMES.fixed[channel]}:${shard}`, offset) || lost.isAgain(channel, shard, offset),
     )
     const mayHave = new Set((lost.records[channel] as readonly FixedRecord[]).map(rowOf))
     const expected = withoutRepeats(kept).map(rowOf)
