@@ -41,6 +41,8 @@ const logSchema = z.object({
    * later owner: they are of a log that is gone. Left out where no stream is behind, and by versions that did not know.
    */
   owners: z.array(z.tuple([z.number().int(), z.number().int()])).optional(),
+  /** Where the markers lie of those among them that begin before: a former ownership wrote what is in between. Epoch and offset. */
+  markers: z.array(z.tuple([z.number().int(), z.number().int()])).optional(),
 })
 
 /** A fixed topic among all that ever had its name. */
@@ -146,7 +148,10 @@ export function checkpointState(
 function logsOf(shard: Shard, isAnyBehind: boolean): Record<Channel, FixedLog> {
   const logs = CHANNELS.map((channel) => {
     const { id, since } = shard.logs[channel]
-    return [channel, isAnyBehind ? { id, since, owners: shard.ownersOf(channel) } : { id, since }]
+    if (!isAnyBehind) return [channel, { id, since }]
+    const markers = shard.markersOf(channel)
+    const owners = shard.ownersOf(channel)
+    return [channel, { id, since, owners, ...(markers.length > 0 && { markers }) }]
   })
   return Object.fromEntries(logs) as Record<Channel, FixedLog>
 }

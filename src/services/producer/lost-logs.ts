@@ -63,8 +63,13 @@ export function judgeLogs(
       const reason = `partition ${k} of ${topic} has lost its end: it went on at ${at}`
       tell(channel, { code: 'OFFSET_OUT_OF_RANGE', reason, at, registryOffset: registry.view.nextOffset })
       positions[channel] = Math.min(position, at)
-      const { owners, ...rest } = known
-      return owners === undefined ? rest : { ...rest, owners: owners.filter(([, offset]) => offset < at) }
+      const { owners, markers, ...rest } = known
+      return {
+        ...rest,
+        ...(owners && { owners: owners.filter(([, offset]) => offset < at) }),
+        // A marker that was lost too leaves nothing of its owner.
+        ...(markers && { markers: markers.map(([epoch, offset]) => [epoch, Math.min(offset, at)]) }),
+      }
     }
     return known
   }

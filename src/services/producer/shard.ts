@@ -39,12 +39,21 @@ interface EventClock {
   ticked: number
 }
 
+/** An owner of a shard, as a fixed partition tells it. */
+interface Owner {
+  readonly epoch: number
+  /** What a stream holds at or behind this offset of an owner before is of a log that is gone. */
+  readonly offset: number
+  /** Where its marker lies: behind `offset` where a former ownership wrote in the place of a lost end until it saw the loss. */
+  readonly marker: number
+}
+
 /** What the owner of a shard knows of its partition of one fixed topic. */
 export interface Tail {
   /** Where this owner's marker lies. Records after it are this owner's, or not ours. */
   readonly marker: number
   /** Where owners begin, each of a higher epoch than the one before, as far as the take-over has read, or its checkpoint says. */
-  readonly owners: { readonly epoch: number; readonly offset: number }[]
+  readonly owners: Owner[]
   /** The offset that the next acknowledgement must begin at (R8). */
   expected: number
   /** Every stream that is not behind has everything before, and the broker has acknowledged it. */
@@ -126,7 +135,10 @@ export class Shard {
         const derivedTo = restored.positions[channel] ?? 0
         const expected = marker + 1
         const latest = new Map<string, PublishedRecord>()
-        const owners = (logs[channel].owners ?? []).map(([epoch, offset]) => ({ epoch, offset }))
+        const late = new Map(logs[channel].markers)
+        const owners = (logs[channel].owners ?? []).map(
+          ([epoch, offset]): Owner => ({ epoch, offset, marker: late.get(epoch) ?? offset }),
+        )
         const nothing = {
           owners,
           pending: [],
@@ -159,11 +171,11 @@ export class Shard {
   }
 
   /**
-   * The highest epoch at an offset, as far as the take-over has learned: that of the last owner that begins there or before. A late record of a
+   * The highest epoch at an offset, as far as the take-over has learned: that of the last owner whose marker lies there or before. A late record of a
    * former owner counts for nobody after it, and there may be thousands of these.
    */
   epochAt(channel: Channel, offset: number): number {
-    const begun = this.tails[channel].owners.findLast((owner) => owner.offset <= offset)?.epoch ?? -1
+    const begun = this.tails[channel].owners.findLast(({ marker }) => marker <= offset)?.epoch ?? -1
     const { positions, epochs } = this.restored
     return offset < (positions[channel] ?? 0) ? begun : Math.max(begun, epochs[channel] ?? -1)
   }
@@ -176,6 +188,15 @@ export class Shard {
       epoch,
       epoch === this.epoch ? Math.min(offset, wentOnAt) : offset,
     ])
+  }
+
+  /** Where the markers of owners lie that begin before them: epoch and offset. */
+  markersOf(channel: Channel): [epoch: number, offset: number][] {
+    const begins = new Map(this.ownersOf(channel))
+    const { owners } = this.tails[channel]
+    return owners.flatMap(({ epoch, marker }) =>
+      marker === begins.get(epoch) ? [] : [[epoch, marker] as [number, number]],
+    )
   }
 
   /** The time of the last trade of any market; -1 where there is none. */

@@ -97,7 +97,8 @@ export function takeRecord(
   if (epoch > shard.epoch) taking.isFenced = true
   taking.highest = Math.max(taking.highest, epoch)
   const { owners } = shard.tails[channel]
-  if (epoch > (owners.at(-1)?.epoch ?? -1)) owners.push({ epoch, offset: record.offset })
+  if (epoch > (owners.at(-1)?.epoch ?? -1))
+    owners.push({ epoch, offset: record.offset, marker: record.offset })
   if (channel === 'trade') {
     if (epoch >= 0 && epoch <= shard.epoch) shard.noteOwner(isOwn(taking, epoch), record.timestamp * 1_000)
     // An owner saw that trades were lost, which nobody can know any more.
