@@ -199,9 +199,9 @@ export function requestOf(flags: Flags, word: string | undefined): unknown {
     return parseBody(word)
   }
   if (given.length === 0) throw new TapelineError('USAGE', '--channel and --symbols are missing')
-  const fieldOf = <T>(name: string, valueOf: (text: string) => T): [string, T][] => {
+  const fieldOf = <T>(name: string, parse: (text: string) => T): [string, T][] => {
     const text = textFlag(flags, name)
-    return text === undefined ? [] : [[name, valueOf(text)]]
+    return text === undefined ? [] : [[name, parse(text)]]
   }
   return {
     ...Object.fromEntries(TEXT_FLAGS.flatMap((name) => fieldOf(name, (text) => text))),

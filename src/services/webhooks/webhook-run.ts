@@ -12,7 +12,7 @@ import { type FeedMessage, WebhookFeed } from './feed.ts'
 const FIRST_REST_MS = 1_000
 const LONGEST_REST_MS = 300_000
 
-export interface WebhookSettings {
+interface WebhookSettings {
   /** How long a receiver may fail before its webhook is paused, and before an alert says that it fails. */
   readonly pauseAfterMs: number
   readonly alertAfterMs: number

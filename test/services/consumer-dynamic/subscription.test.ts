@@ -110,11 +110,11 @@ describe('a subscription', () => {
   test('falls behind where a batch is missing, or its socket takes too little, and then gets nothing live', () => {
     const missing = setUp()
     missing.subscription.activate(missing.feed(7))
-    assert.deepEqual(missing.deliver(batch(9, 10, [9])), { kind: 'behind' })
+    assert.deepEqual(missing.deliver(batch(9, 10, [9])), { kind: 'behind', isSlow: false })
     const slow = setUp()
     slow.subscription.activate(slow.feed(7))
     slow.endpoint.pendingBytes = 4 * 1024 * 1024 + 1
-    assert.deepEqual(slow.deliver(batch(7, 8, [7])), { kind: 'behind' })
+    assert.deepEqual(slow.deliver(batch(7, 8, [7])), { kind: 'behind', isSlow: true })
     slow.endpoint.pendingBytes = 0
     assert.deepEqual(slow.deliver(batch(7, 8, [7])), { kind: 'sent', events: 0 })
     assert.deepEqual(slow.got, ['subscribed'])

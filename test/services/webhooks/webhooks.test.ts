@@ -120,6 +120,30 @@ test('the end of the stream is a message of its own, and the last one', async (t
   await until('it has ended', async () => (await webhooks.find('hook', NEVER))?.state === 'ended')
 })
 
+test('a reset is a message of its own, in its place, and comes once by its id over a failure', async (t) => {
+  const { start, webhook, publish, tellReset, receiver } = await setUp(t)
+  await publish(0, 3)
+  await tellReset('history is gone')
+  await publish(3, 6)
+  let failures = 1
+  receiver.answer((response, { body }) => {
+    response.writeHead(body.includes('"reset"') && failures-- > 0 ? 503 : 200).end()
+  })
+  await webhook()
+  await start('a')
+  await receiver.until(() => numbersOf(receiver).length >= 6)
+  const byId = new Map(receiver.received.map(({ headers, body }) => [headers['webhook-id'], body]))
+  assert.deepEqual(
+    [...byId.values()].map((body) => JSON.parse(body)),
+    [
+      { op: 'data', stream: STREAM, events: [0, 1, 2] },
+      { op: 'reset', stream: STREAM, reason: 'history is gone' },
+      { op: 'data', stream: STREAM, events: [3, 4, 5] },
+    ],
+  )
+  assert.equal(receiver.received.length, 4)
+})
+
 test('one that ended while nobody served it hears so too', async (t) => {
   const { start, webhook, receiver, endLease } = await setUp(t)
   await webhook()

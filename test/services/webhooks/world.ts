@@ -151,6 +151,12 @@ export async function setUp(t: TestContext) {
     ...{ broker, receiver, start },
     webhook: (change: object = {}) => write({ ...webhook, ...change }),
     endLease: () => write(lease('ended')),
+    /** What a producer says where history is gone. */
+    async tellReset(reason: string): Promise<void> {
+      const value = new TextEncoder().encode(JSON.stringify({ reset: reason }))
+      const headers = { v: 1, kind: 'marker' as const, shard: 0, epoch: 7 }
+      await broker.publish([{ topic: TOPIC, partition: 0, records: [{ key: null, value, headers }] }], NEVER)
+    },
     /** Numbered events. */
     async publish(from: number, to: number): Promise<void> {
       const records = Array.from({ length: to - from }, (_, i) => ({
