@@ -11,9 +11,9 @@ interface Phase {
 }
 
 /**
- * Ready is who serves and stores: a source that is away is shown by the actors, and does not take the API out of service. Without
- * the broker nothing moves, and without the database a gateway answers half of what it is asked, also where no machine runs that would say so. A
- * process that is stopping says so at once, so that nothing new is sent to it while it drains.
+ * A process is ready when it serves and stores. A source that is away does not take the API out of service: the actors show that. Without
+ * the broker nothing moves, and without the database a gateway answers half of its requests, also where no machine runs that would say so. A
+ * process that stops says so at once, so that nobody sends it anything new while it drains.
  */
 export function readiness(
   { isStarted, isClosing, servers }: Phase,

@@ -15,8 +15,8 @@ interface Watched {
 }
 
 /**
- * Tends the background work of the database every minute, and says by an alert, a metric and the log which of it fails and why: queries
- * would only become slower, and the disk fuller.
+ * Tends the background work of the database every minute, and says by an alert, a metric and the log which part of it fails and why.
+ * Without that people would only see slower queries and a fuller disk.
  */
 export function tendStoreJobs(
   { store, alerts, log, meter }: Watched,

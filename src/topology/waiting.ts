@@ -2,10 +2,10 @@ import { delay } from '../async/timers.ts'
 import { type ErrorCode, TapelineError, toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 
-/** How long until a server that did not answer is asked again; each process waits a little differently. */
+/** How long a process waits before it asks a server again that did not answer; each process waits a little differently. */
 const RETRY_MS = 1_000
 const JITTER_MS = 500
-/** How often it is said that a server is waited for. */
+/** How often the process says which server it waits for. */
 const SAY_EVERY_MS = 60_000
 
 /** The servers of a configuration as people know them, without secrets; undefined for what runs within this process. */

@@ -5,13 +5,13 @@ import type { ProducerServices } from '../services/producer/producer.ts'
 import type { OutageWatch } from '../telemetry/outage-watch.ts'
 
 /**
- * The services of each machine, with the steps that need a server ended when that is away: what would hang, or wait for data that
- * cannot come, fails within seconds, and the machine says so.
+ * The services of each machine. A step that needs a server ends when that server is away: it would hang, or wait for data that
+ * cannot come. So it fails within seconds, and the machine says so.
  */
 
 type Watch = Pick<OutageWatch, 'during'>
 
-/** The source has nothing to do with the broker: fetching goes on, and what it brings fails in its publish. */
+/** The source does not need the broker: fetching goes on during an outage, and publishing what it brings fails. */
 export function watchedProducer(services: ProducerServices, broker: Watch): ProducerServices {
   return {
     ...services,
@@ -32,8 +32,8 @@ export function watchedCoordinator(services: CoordinatorServices, broker: Watch)
 }
 
 /**
- * What it has in hand goes into the database also while the broker is away: what a write or a dead letter needs of the broker has the
- * outage from its parts.
+ * A fixed consumer writes what it has in hand into the database also while the broker is away. Where a write or a dead letter needs the
+ * broker, its own parts tell of the outage.
  */
 export function watchedConsumerFixed(
   services: ConsumerFixedServices,

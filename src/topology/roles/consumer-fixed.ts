@@ -6,8 +6,8 @@ import { tendStoreJobs } from '../store-jobs.ts'
 import { watchedConsumerFixed } from '../watched-services.ts'
 
 /**
- * How long a small batch gathers rows. A write of the embedded database costs the same process ten times what it costs to reach a
- * server, and at a few trades a second nearly each would be a write of its own.
+ * How long a small batch gathers rows. A write into the embedded database takes ten times the processor time that a write to a server takes in
+ * this process, and at a few trades a second nearly each trade would be a write of its own.
  */
 export const LINGER_MS = { embedded: 500, timescale: 50 } as const
 

@@ -42,7 +42,7 @@ export class AssignmentTeller {
     this.#telling ??= this.#run()
   }
 
-  /** Nothing is told any more; resolves when the member works on nothing. */
+  /** Tells the member nothing more; resolves when the member works on nothing. */
   async stop(): Promise<void> {
     this.#stopped = true
     await this.#telling

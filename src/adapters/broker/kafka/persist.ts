@@ -16,7 +16,7 @@ interface PersistOptions {
   readonly signal: AbortSignal
   /** The client is closed. */
   readonly closing: AbortSignal
-  /** How long it is asked again; by default until one of the signals ends it. */
+  /** How long to ask again; by default until one of the signals ends it. */
   readonly patienceMs?: number
 }
 

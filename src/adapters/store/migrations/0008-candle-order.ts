@@ -91,8 +91,9 @@ group by 1, 2, 3;`
 }
 
 /**
- * The candles that we compute, with trades of one time in the right order. The new aggregates begin empty, so that nothing is locked for
- * longer than a moment; while somebody's query holds the tables for longer, the migration gives up rather than have writers wait behind it: queries compute what is not materialised yet, and the policies (or `refresh.ts`) fill them step by step.
+ * The candles that we compute, with trades of one time in the right order. The new aggregates begin empty, so that the migration locks the
+ * tables for a moment only. Where somebody's query holds them for longer, the migration gives up rather than have writers wait behind it.
+ * Queries compute what the aggregates do not have yet, and the policies (or `refresh.ts`) fill the aggregates step by step.
  */
 export const candleOrder: Migration = {
   id: 8,
