@@ -40,12 +40,13 @@ export async function* historyAndLive<C extends JoinedChannel>(
   address: Address,
   { channel, symbols, exchanges, from }: JoinedRequest<C>,
   signal: AbortSignal | undefined,
+  overlap: number = OVERLAP,
 ): AsyncGenerator<Joined<C>> {
   const first = parseMoment(String(from).replace(/^-/, ''), 'first', Date.now())
   if (first === undefined) throw new TypeError(`from is no time: ${from}`)
-  const seam = Date.now() * 1000 - OVERLAP
+  const seam = Date.now() * 1000 - overlap
   const given = new Set<string>()
-  const begin = Math.max(first, seam - OVERLAP)
+  const begin = Math.max(first, seam - overlap)
   if (first < seam) {
     const range = { from: String(first), to: String(seam - 1) }
     const found = await symbolsOf(address, symbols, signal)
@@ -55,7 +56,7 @@ export async function* historyAndLive<C extends JoinedChannel>(
     for await (const row of merged(sources)) {
       if (exchanges !== undefined && !exchanges.includes(row.exchange)) continue
       const event = eventOf(channel, row)
-      if (event.recvTs >= begin - OVERLAP) given.add(identityOf(channel, event))
+      if (event.recvTs >= begin - overlap) given.add(identityOf(channel, event))
       yield event
     }
   }
@@ -77,7 +78,7 @@ export async function* historyAndLive<C extends JoinedChannel>(
         isDoubted = true
         yield { type: 'reset', reason: 'the database was behind while it was read', cursor: '' }
       }
-    } else if (live.ts > seam + OVERLAP) given.clear()
+    } else if (live.ts > seam + overlap) given.clear()
     yield live
   }
 }

@@ -1,4 +1,4 @@
-import type { Channel, EventOf, Interval } from '../domain/events.ts'
+import type { Channel, EventOf, Interval, StreamInterval } from '../domain/events.ts'
 
 /** The fields that every event of a stream has. */
 type Always = 'exchange' | 'symbol' | 'ts'
@@ -42,6 +42,14 @@ export interface StreamRequest<C extends Channel, F extends FieldOf<C> = FieldOf
   /** An expression of CEL: `size >= 0.5 && side == "buy"`. */
   readonly where?: string
   readonly fields?: readonly F[]
+  /** The latest event of each market in each period of this length: `250ms`, `1s`. Of trades, quotes and candles. */
+  readonly every?: C extends 'trade' | 'quote' | 'candle' ? string | number : never
+  /** Candles of this length, made of trades. */
+  readonly interval?: C extends 'candle' ? StreamInterval : never
+  /** How long a window waits for late events. */
+  readonly lateness?: string | number
+  /** With `interval`: periods without trades have candles too. */
+  readonly empty?: C extends 'candle' ? boolean : never
   /** A time, how long ago (`-10m`), `earliest` or `live`. */
   readonly from?: string | number
   /** How long it lives without a reader: seconds, or text such as `30m`; 0: until it is deleted. */
@@ -59,6 +67,10 @@ export interface StreamInfo {
     readonly exchanges: readonly string[]
     readonly where?: string
     readonly fields?: readonly string[]
+    readonly every?: string
+    readonly interval?: StreamInterval
+    readonly lateness?: string
+    readonly empty?: true
   }
   /** Seconds. */
   readonly ttl: number

@@ -17,7 +17,8 @@ const amount = z.number().nonnegative()
 const price = z.number()
 const level = z.tuple([price, amount])
 
-const SCHEMAS = {
+/** The events of each channel. */
+export const EVENT_SCHEMAS = {
   trade: z.object({
     exchange: name,
     symbol: name,
@@ -110,7 +111,7 @@ function isMicros(value: unknown): boolean {
 /** Checks the shape and values of one event. Raises EVENT_INVALID naming each offending field. */
 export function checkEvent<C extends Channel>(channel: C, value: unknown): EventOf[C] {
   if (channel === 'trade' && isTrade(value)) return value as EventOf[C]
-  const result = SCHEMAS[channel].safeParse(value, { error: issueWords })
+  const result = EVENT_SCHEMAS[channel].safeParse(value, { error: issueWords })
   if (result.success) return result.data as EventOf[C]
   const fields = result.error.issues.map((issue) => ({
     field: issue.path.join('.') || '(event)',

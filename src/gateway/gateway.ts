@@ -9,6 +9,7 @@ import { registerDeadLetters } from './routes/dead-letters.ts'
 import { registerDocs } from './routes/docs.ts'
 import { registerMarketData } from './routes/market-data.ts'
 import { registerMarkets } from './routes/markets.ts'
+import { registerMessages } from './routes/messages.ts'
 import { registerOperations } from './routes/operations.ts'
 import { registerStreams } from './routes/streams.ts'
 import { registerTopics } from './routes/topics.ts'
@@ -35,6 +36,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   const app = await createServer({ identify: createGuard(keys), closing, log, meter })
   await registerDocs(app, info)
+  registerMessages(app, info)
   registerStreams(app, { ...options, newLeaseId: newId })
   registerWebhooks(app, { ...options, newId })
   registerTopics(app, { ...options, closing })

@@ -1,21 +1,10 @@
 import { z } from 'zod'
+import { streamWarningsSchema } from '../domain/app-messages.ts'
 import { CHANNELS, INTERVALS, STREAM_INTERVALS } from '../domain/events.ts'
 import { marketSchema } from '../domain/markets.ts'
 import { rowSchema, STORED_ROWS } from '../domain/stored-rows.ts'
 
 /** What the routes answer, for the types of their handlers and for the API description. Times are ISO 8601 in UTC. */
-
-/** What of a stream no producer gives at present. */
-export const streamWarningsSchema = z
-  .array(
-    z.object({
-      field: z.enum(['channel', 'exchanges', 'symbols']),
-      value: z.string().describe('What was asked for.'),
-      message: z.string().describe('What is unknown about it.'),
-      near: z.array(z.string()).readonly().describe('What is given at present and looks like it.'),
-    }),
-  )
-  .readonly()
 
 export const streamSchema = z
   .object({

@@ -52,6 +52,8 @@ declare module 'fastify' {
     readonly takesQueryKey?: true
     /** Its answer ends with its client: how long it took says nothing. */
     readonly isEndless?: true
+    /** Bodies as they may be, for its description. */
+    readonly examples?: readonly object[]
     /** What the route may answer besides its results, for its description. */
     readonly errors?: readonly ErrorCode[]
   }

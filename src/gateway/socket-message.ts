@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseStreamRequest, type StreamRequest } from '../domain/stream-spec.ts'
+import { parseStreamRequest, type StreamRequest, streamRequestSchema } from '../domain/stream-spec.ts'
 import { type FieldError, TapelineError, toTapelineError } from '../errors.ts'
 import { SLOW_CHOICES, type SlowChoice } from '../ports/delivery.ts'
 import { LARGEST_MESSAGE } from './server.ts'
@@ -43,6 +43,15 @@ const unsubscribeSchema = z.strictObject({
 })
 
 const pingSchema = z.strictObject({ op: z.literal('ping') })
+
+/** What an application may send, by its `op`; `spec` as `POST /v1/streams` takes it. */
+export const SOCKET_MESSAGES = {
+  subscribe: subscribeSchema.extend({
+    spec: streamRequestSchema.optional().describe('Goes with neither stream nor cursor.'),
+  }),
+  unsubscribe: unsubscribeSchema,
+  ping: pingSchema,
+} as const
 
 const opSchema = z.looseObject({ op: z.string() })
 

@@ -1,31 +1,7 @@
-import type { StreamWarning } from '../domain/offer.ts'
-import type { FieldError } from '../errors.ts'
+import type { AppMessage } from '../domain/app-messages.ts'
 import type { StreamBatch } from './pipeline.ts'
 
-/** A message for an application about one stream, in the order in which it must arrive. */
-export type AppMessage =
-  | {
-      readonly op: 'subscribed'
-      readonly stream: string
-      readonly topic: string
-      readonly cursor: string
-      /** What of the stream no producer gives at present; left out where producers give all of it. */
-      readonly warnings?: readonly StreamWarning[]
-    }
-  | { readonly op: 'reset'; readonly stream: string; readonly reason: string; readonly cursor: string }
-  | { readonly op: 'end'; readonly stream: string; readonly reason: string }
-  /** The answer to a ping; of no stream. */
-  | { readonly op: 'pong' }
-  | {
-      readonly op: 'error'
-      readonly code: string
-      readonly message: string
-      readonly stream?: string
-      /** What the application can do. */
-      readonly remedy?: string
-      /** Offending fields, where the application's own message was not acceptable. */
-      readonly errors?: readonly FieldError[]
-    }
+export type { AppMessage } from '../domain/app-messages.ts'
 
 /** One connection to an application: a WebSocket, server-sent events, or a webhook. */
 export interface AppEndpoint {

@@ -49,6 +49,10 @@ test('events are typed by channel and by fields', () => {
     'type' | 'exchange' | 'symbol' | 'ts' | 'close'
   >(true)
 
+  client.stream({ channel: 'candle', ...markets, interval: '10s', lateness: '1s', empty: true })
+  client.stream({ channel: 'quote', ...markets, every: '250ms' })
+  // @ts-expect-error: an interval is of candles
+  client.stream({ channel: 'trade', ...markets, interval: '1m' })
   // @ts-expect-error: a field of another channel
   client.stream({ channel: 'trade', ...markets, fields: ['bid'] })
   // @ts-expect-error: no such channel

@@ -39,7 +39,8 @@ export async function registerDocs(app: GatewayServer, info: { readonly version:
     },
     transform: (document) => {
       const { schema, url } = jsonSchemaTransform(document)
-      return { schema: withProblems(schema, document.route.config), url }
+      const { config = {} } = document.route
+      return { schema: withProblems(withExamples(schema, config), config), url }
     },
     transformObject: (document) => withoutInputTwins(jsonSchemaTransformObject(document)),
   })
@@ -77,10 +78,16 @@ export async function registerDocs(app: GatewayServer, info: { readonly version:
 interface RouteConfig {
   readonly open?: boolean
   readonly errors?: readonly ErrorCode[]
+  readonly examples?: readonly object[]
+}
+
+/** Adds bodies as they may be. */
+function withExamples(schema: FastifySchema, { examples }: RouteConfig): FastifySchema {
+  return examples === undefined ? schema : { ...schema, body: { ...(schema.body as object), examples } }
 }
 
 /** Adds what a route may answer besides its results: a problem document for each status, with the codes that have it. */
-function withProblems(schema: FastifySchema, config: RouteConfig = {}): FastifySchema {
+function withProblems(schema: FastifySchema, config: RouteConfig): FastifySchema {
   const codes = [...(config.errors ?? []), ...(config.open ? [] : KEYED_ERRORS), ...COMMON_ERRORS]
   const byStatus = Map.groupBy(codes, (code) => String(ERROR_KINDS[code].status))
   const problems = [...byStatus].map(([status, members]) => [

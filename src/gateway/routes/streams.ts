@@ -18,6 +18,11 @@ interface StreamRouteOptions {
 const idParameter = z.object({ id: z.string().min(1).max(128).describe('Id of a stream.') })
 const tags = ['streams']
 
+const EXAMPLES = [
+  { channel: 'trade', symbols: ['BTC-*'], where: 'size >= 0.5 && side == "buy"', fields: ['price', 'size'] },
+  { channel: 'quote', symbols: ['ETH-USD'], exchanges: ['coinbase'], from: '-10m', ttl: '30m' },
+]
+
 /** Asking for streams, looking at them and ending them. */
 export function registerStreams(
   app: GatewayServer,
@@ -36,6 +41,7 @@ export function registerStreams(
       response: { 201: streamSchema },
     },
     config: {
+      examples: EXAMPLES,
       errors: [
         ...BODY_ERRORS,
         'STREAM_LIMIT',
