@@ -522,8 +522,8 @@ export const ERROR_KINDS = {
   FORBIDDEN: {
     retryable: false,
     status: 403,
-    meaning: 'This route is open on the loopback address or to an admin key only.',
-    remedy: 'Call it from the same machine, or with the key named admin.',
+    meaning: 'The caller may not use this route: its key lacks a scope, or it calls from afar.',
+    remedy: 'Call it from the same machine, or with a key that has the scope admin.',
   },
   CONTROL_UNAVAILABLE: {
     retryable: true,
@@ -536,6 +536,24 @@ export const ERROR_KINDS = {
     status: 503,
     meaning: 'A dynamic topic could not be made.',
     remedy: 'Ask again; if it lasts, check the broker.',
+  },
+  KEY_UNKNOWN: {
+    retryable: false,
+    status: 404,
+    meaning: 'There is no key of this id.',
+    remedy: 'See tapeline keys, or GET /v1/keys. Keys of the environment have no id.',
+  },
+  KEY_LIMIT: {
+    retryable: false,
+    status: 429,
+    meaning: 'The registry has as many keys as it may have, revoked ones among them.',
+    remedy: 'Use keys that are there: one for each application is enough.',
+  },
+  QUOTA_EXCEEDED: {
+    retryable: true,
+    status: 429,
+    meaning: 'The application has as many streams, sockets or webhooks as its key gives it.',
+    remedy: 'End some, or have an admin make a key with a larger quota.',
   },
   SOCKET_LIMIT: {
     retryable: false,

@@ -10,6 +10,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command:
   simulate: () => import('./simulate.ts'),
   streams: () => import('./streams.ts'),
   webhooks: () => import('./webhooks.ts'),
+  keys: () => import('./keys.ts'),
   tail: () => import('./tail.ts'),
   markets: () => import('./markets.ts'),
   sql: () => import('./sql.ts'),

@@ -12,6 +12,7 @@ const REMEDIES: Readonly<Partial<Record<ErrorCode, string>>> = {
   STREAM_LIMIT: 'End some with tapeline streams delete ID, or raise streams.maxPerApplication.',
   WEBHOOK_UNKNOWN: 'tapeline webhooks lists yours.',
   WEBHOOK_LIMIT: 'End some with tapeline webhooks delete ID, or raise webhooks.maxPerApplication.',
+  KEY_UNKNOWN: 'tapeline keys lists them.',
   CURSOR_INVALID: 'Start again without a cursor.',
   ACTOR_UNKNOWN: 'tapeline actors lists them.',
   DEAD_LETTER_UNKNOWN: 'tapeline dead-letters lists them. They are removed after topics.deadLetterRetention.',

@@ -4,6 +4,7 @@ import type { RecordHeaders } from '../domain/record.ts'
 import { isKnownSpec } from '../domain/stream-spec.ts'
 import { TapelineError } from '../errors.ts'
 import type { OutgoingRecord } from '../ports/broker.ts'
+import { SCOPES } from '../ports/keys.ts'
 import { processReportSchema } from './process-report.ts'
 
 /** Why a lease ended whose topic somebody else removed: whoever wants it may ask again. */
@@ -20,6 +21,8 @@ export const CONTROL_VERSION = 1
 const TAILORED_VERSION = 2
 /** Brought webhooks: a leader that passes them over would end the streams that they read. */
 const WEBHOOK_VERSION = 3
+/** Brought keys: a gateway that passes them over would let nobody in by them, and a revoked one too long. */
+const KEY_VERSION = 3
 /** Brought windows: a process that passes them over would publish what was to be gathered. */
 const WINDOWED_VERSION = 3
 /** The highest version that this process acts on. */
@@ -60,6 +63,18 @@ const webhook = {
   maxWaitMs: z.number(),
   /** Where it begins. */
   cursor: z.string(),
+}
+
+/** A key of an application (R26): its text is nowhere, only the SHA-256 of it. */
+const key = {
+  digest: z.string(),
+  app: z.string(),
+  scopes: z.array(z.enum(SCOPES)),
+  quotas: z.object({
+    streams: z.number().int().exactOptional(),
+    sockets: z.number().int().exactOptional(),
+    webhooks: z.number().int().exactOptional(),
+  }),
 }
 
 const registryRecordSchema = z.discriminatedUnion('kind', [
@@ -106,6 +121,14 @@ const registryRecordSchema = z.discriminatedUnion('kind', [
     revision: z.number().int(),
     createdAt: z.number(),
   }),
+  z.object({
+    ...author,
+    ...key,
+    kind: z.literal('key'),
+    id: z.string(),
+    createdAt: z.number(),
+    revokedAt: z.number().nullable(),
+  }),
   /** The claim of a shard, of webhooks or of the leadership; its offset is the epoch (R8). */
   z.object({ ...author, kind: z.literal('claim'), transactionalId: z.string(), at: z.number() }),
   /** The leader's position in `tapeline.control`, written with the results. */
@@ -121,6 +144,7 @@ const registryRecordSchema = z.discriminatedUnion('kind', [
 export type RegistryRecord = z.infer<typeof registryRecordSchema>
 export type StreamRecord = RegistryRecord & { kind: 'stream' }
 export type LeaseRecord = RegistryRecord & { kind: 'lease' }
+export type KeyRecord = RegistryRecord & { kind: 'key' }
 export type WebhookRecord = RegistryRecord & { kind: 'webhook' }
 
 const replayResultSchema = z.object({
@@ -173,6 +197,19 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
     webhookId: z.string(),
     app: z.string(),
     change: z.enum(['pause', 'resume', 'end']),
+  }),
+  z.object({
+    ...member,
+    ...key,
+    kind: z.literal('CREATE_KEY_REQUEST'),
+    requestId: z.string(),
+    keyId: z.string(),
+  }),
+  z.object({
+    ...member,
+    kind: z.literal('REVOKE_KEY_REQUEST'),
+    requestId: z.string(),
+    keyId: z.string(),
   }),
   z.object({
     ...member,
@@ -241,6 +278,8 @@ function registryKey(record: RegistryRecord): string {
       return `lease:${record.id}`
     case 'webhook':
       return `webhook:${record.id}`
+    case 'key':
+      return `key:${record.id}`
     case 'claim':
       return `claim:${record.transactionalId}`
     case 'leader':
@@ -272,6 +311,10 @@ function versionOf(record: RegistryRecord | ControlRecord): RegistryRecord['v'] 
     case 'CREATE_WEBHOOK_REQUEST':
     case 'CHANGE_WEBHOOK_REQUEST':
       return WEBHOOK_VERSION
+    case 'key':
+    case 'CREATE_KEY_REQUEST':
+    case 'REVOKE_KEY_REQUEST':
+      return KEY_VERSION
     default: {
       if (!('spec' in record)) return record.v
       const { where, fields, every, interval } = record.spec

@@ -1,6 +1,7 @@
 import type { StreamSpec } from '../domain/stream-spec.ts'
 import { specKey } from '../domain/stream-spec.ts'
 import type { Lease } from '../ports/streams.ts'
+import { KeyView } from './key-view.ts'
 import type { LeaseRecord, RegistryRecord, StreamRecord, WebhookRecord } from './records.ts'
 
 /** A stream as the registry has it, with the offset of the record that said so. */
@@ -29,6 +30,7 @@ export class RegistryView {
   readonly #leases = new Map<string, LeaseRecord>()
   readonly #leasesOfStream = new Map<string, Set<string>>()
   readonly #bySpec = new Map<string, string>()
+  readonly keys = new KeyView()
   readonly #webhooks = new Map<string, WebhookRecord>()
   /** The applications of leases that have ended lately, the oldest first. */
   readonly #ended = new Map<string, string>()
@@ -102,6 +104,7 @@ export class RegistryView {
     const served = leases.flatMap((leaseId) => this.lease(leaseId) ?? [])
     if (key?.startsWith('lease:')) this.#removeLease(id)
     if (key?.startsWith('webhook:')) this.#webhooks.delete(id)
+    if (key?.startsWith('key:')) this.keys.delete(id)
     // Its leases stay known, so that who asks for one is told why it is not served.
     if (key?.startsWith('stream:')) this.#removeStream(id)
     this.#unreadable.set(key ?? `${BATCH_PREFIX}${offset}`, { offset, reason })
@@ -127,6 +130,7 @@ export class RegistryView {
       this.#prefix = record.prefix ?? this.#prefix
     } else if (record.kind === 'stream') this.#setStream({ ...record, offset })
     else if (record.kind === 'webhook') this.#setWebhook(record)
+    else if (record.kind === 'key') this.keys.set(record)
     else this.#setLease(record)
   }
 
@@ -233,6 +237,7 @@ export class RegistryView {
     const id = key.slice(key.indexOf(':') + 1)
     if (key.startsWith('lease:')) this.#removeLease(id)
     if (key.startsWith('webhook:')) this.#webhooks.delete(id)
+    if (key.startsWith('key:')) this.keys.delete(id)
     if (!key.startsWith('stream:')) return
     this.#removeStream(id)
     this.#leasesOfStream.delete(id)

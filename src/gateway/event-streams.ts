@@ -5,7 +5,9 @@ import { startInterval, startTimer } from '../async/timers.ts'
 import { ERROR_KINDS, type ErrorCode, TapelineError } from '../errors.ts'
 import { SLOW_CHOICES, type SlowChoice } from '../ports/delivery.ts'
 import type { AppMessage } from '../ports/transport.ts'
+import type { Caller } from './guard.ts'
 import type { GatewayOptions } from './options.ts'
+import type { QuotaKeeper } from './quotas.ts'
 import { ANSWER_HEADERS, callerIn, type GatewayServer } from './server.ts'
 import { warningsOf } from './stream-warnings.ts'
 import { watchedEndpoint } from './watched-endpoint.ts'
@@ -28,6 +30,7 @@ const HEAD = {
 
 type EventStreamOptions = Pick<GatewayOptions, 'desk' | 'delivery' | 'eventEndpoint' | 'log' | 'meter'> & {
   readonly newId: () => string
+  readonly quotas: QuotaKeeper
 }
 
 /** The open event streams of this process. */
@@ -38,19 +41,19 @@ export interface EventStreams {
 
 /** Serves streams as server-sent events at `/v1/streams/{id}/events`. */
 export function registerEventStreams(app: GatewayServer, options: EventStreamOptions): EventStreams {
-  const { desk, delivery, eventEndpoint, newId, log, meter } = options
+  const { desk, delivery, eventEndpoint, newId, log, meter, quotas } = options
   const open = new Set<ServerResponse>()
 
   /** Begins the answer, unless delivery refuses the stream first: then it gives why. */
   const serve = (
     response: ServerResponse,
     {
-      owner,
+      caller,
       stream,
       cursor,
       slow,
     }: {
-      readonly owner: string
+      readonly caller: Caller
       readonly stream: string
       readonly cursor: string | undefined
       readonly slow: SlowChoice | undefined
@@ -71,13 +74,15 @@ export function registerEventStreams(app: GatewayServer, options: EventStreamOpt
       return message.op === 'subscribed' ? { ...message, ...warningsOf(desk, stream) } : message
     }
     const firstWord = startTimer(begin, FIRST_WORD_MS)
-    const connection = delivery.connect(owner, watchedEndpoint(eventEndpoint(response, newId()), follow))
+    const connection = delivery.connect(caller.app, watchedEndpoint(eventEndpoint(response, newId()), follow))
     open.add(response)
+    const gone = quotas.open(caller, () => response.end())
     meter.gauge('event_streams', open.size)
     response.once('close', () => {
       firstWord.stop()
       connection.close()
       open.delete(response)
+      gone()
       meter.gauge('event_streams', open.size)
     })
     connection.subscribe(stream, cursor, slow)
@@ -111,18 +116,19 @@ export function registerEventStreams(app: GatewayServer, options: EventStreamOpt
       response: { 200: z.string().describe('text/event-stream') },
     },
     config: {
-      errors: ['STREAM_UNKNOWN', 'CURSOR_INVALID', 'INPUT_INVALID'],
+      errors: ['STREAM_UNKNOWN', 'CURSOR_INVALID', 'INPUT_INVALID', 'QUOTA_EXCEEDED'],
       takesQueryKey: true,
       isEndless: true,
     },
     handler: async (request, reply) => {
-      const { app: owner } = callerIn(request)
+      const caller = callerIn(request)
+      quotas.admitConnection(caller)
       const { id: stream } = request.params
       const cursor = lastEventId(request) ?? request.query.cursor
       const { slow } = request.query
-      const refused = await serve(reply.raw, { owner, stream, cursor, slow })
+      const refused = await serve(reply.raw, { caller, stream, cursor, slow })
       if (refused !== undefined) throw refused
-      log.debug({ app: owner, stream }, 'event stream opened')
+      log.debug({ app: caller.app, stream }, 'event stream opened')
       return reply.hijack()
     },
   })

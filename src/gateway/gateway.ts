@@ -1,12 +1,14 @@
-import { randomInt } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import { ulid } from '../domain/ulid.ts'
 import { registerEventStreams } from './event-streams.ts'
 import { createGuard } from './guard.ts'
 import { type Listening, listen, refuseUnsafe } from './listening.ts'
 import type { GatewayOptions } from './options.ts'
 import { createPage } from './page.ts'
+import { createQuotaKeeper } from './quotas.ts'
 import { registerDeadLetters } from './routes/dead-letters.ts'
 import { registerDocs } from './routes/docs.ts'
+import { registerKeys } from './routes/keys.ts'
 import { registerMarketData } from './routes/market-data.ts'
 import { registerMarkets } from './routes/markets.ts'
 import { registerMessages } from './routes/messages.ts'
@@ -34,19 +36,22 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const closing = () => isClosing
   const newId = () => ulid(Date.now(), () => randomInt(2 ** 32) / 2 ** 32)
 
-  const app = await createServer({ identify: createGuard(keys), closing, log, meter })
+  const app = await createServer({ identify: createGuard(keys, options.issuedKeys), closing, log, meter })
   await registerDocs(app, info)
   registerMessages(app, info)
-  registerStreams(app, { ...options, newLeaseId: newId })
-  registerWebhooks(app, { ...options, newId })
+  const quotas = createQuotaKeeper(options)
+  app.addHook('onClose', async () => quotas.stop())
+  registerStreams(app, { ...options, quotas, newLeaseId: newId })
+  registerWebhooks(app, { ...options, quotas, newId })
+  registerKeys(app, { ...options, newId, newKey })
   registerTopics(app, { ...options, closing })
   registerMarketData(app, { ...options, closing })
   registerMarkets(app, options.store)
   registerDeadLetters(app, options.deadLetters)
   registerOperations(app, options)
   registerPage(app, info)
-  const sockets = registerSockets(app, { ...options, newId })
-  const eventStreams = registerEventStreams(app, { ...options, newId })
+  const sockets = registerSockets(app, { ...options, quotas, newId })
+  const eventStreams = registerEventStreams(app, { ...options, quotas, newId })
 
   return listen(app, {
     host,
@@ -57,6 +62,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     sockets,
   })
+}
+
+/** 256 random bits (R26). */
+function newKey(): string {
+  return `tpl_${randomBytes(32).toString('base64url')}`
 }
 
 function registerPage(app: GatewayServer, info: { readonly version: string }): void {

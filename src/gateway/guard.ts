@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { TapelineError } from '../errors.ts'
+import { type KeyDesk, type Quotas, SCOPES, type Scope } from '../ports/keys.ts'
 import type { ApiKey } from './options.ts'
 
 /** Who sent a request, and what it may do. */
@@ -11,15 +12,21 @@ export interface Caller {
   readonly admin: boolean
   /** May read raw records, run SQL and reset actors: an admin, or somebody on this machine. */
   readonly operator: boolean
+  readonly scopes: readonly Scope[]
+  readonly quotas: Quotas
+  /** The key that it came with, where that was made while the platform ran. */
+  readonly keyId?: string
 }
 
 const LOCAL_APP = 'local'
 const ADMIN = 'admin'
+/** What a key of the environment is for that is no admin's. */
+const APPLICATION: readonly Scope[] = ['read', 'streams']
 
 /**
- * Makes the check of who sent a request.
+ * Makes the check of who sent a request. `issued`: the keys that were made while the platform ran, beside those of the environment.
  *
- * With keys: the application whose key it carries; UNAUTHORIZED without a valid one.
+ * With keys: the application whose key it carries; UNAUTHORIZED without a valid one. A key that the request carries is always looked at.
  *
  * Without keys everybody is `local`, so what protects the API is that only this machine reaches it. A web page that the user
  * happens to visit runs on this machine too: it could open a WebSocket or post here directly, or read answers by pointing a
@@ -29,29 +36,54 @@ const ADMIN = 'admin'
  */
 export function createGuard(
   keys: readonly ApiKey[],
+  issued?: Pick<KeyDesk, 'find' | 'list'>,
 ): (request: IncomingMessage, queryKey?: string) => Caller {
   const known = keys.map(({ name, key }) => ({ name, digest: digestOf(key) }))
 
-  if (known.length === 0) {
-    return (request) => {
-      refuseOtherMachines(request)
-      refuseForeignPages(request)
-      return { app: LOCAL_APP, admin: true, operator: true }
+  const byKey = (presented: string, request: IncomingMessage): Caller | undefined => {
+    const digest = digestOf(presented)
+    const name = nameOf(digest, known)
+    if (name !== undefined) {
+      const admin = name === ADMIN
+      const operator = admin || isFromThisMachine(request)
+      return { app: name, admin, operator, scopes: admin ? SCOPES : APPLICATION, quotas: {} }
     }
+    // The look-up is by what is kept of the key: how long it takes tells nothing about any text.
+    const key = issued?.find(digest.toString('hex'))
+    if (key === undefined || key.revokedAt !== null) return undefined
+    const admin = key.scopes.includes('admin')
+    const { app, scopes, quotas, id } = key
+    return { app, admin, operator: admin, scopes, quotas, keyId: id }
   }
 
   return (request, queryKey) => {
     const presented = keyOf(request) ?? queryKey
-    const name = presented === undefined ? undefined : nameOf(presented, known)
-    if (name === undefined) {
-      throw new TapelineError(
-        'UNAUTHORIZED',
-        presented === undefined ? 'the request carries no API key' : 'the API key is not valid',
-      )
+    const caller = presented === undefined ? undefined : byKey(presented, request)
+    if (caller !== undefined) return caller
+    // A key that somebody sends to a platform without any is passed over.
+    const isPassedOver = presented === undefined || (issued?.list() ?? []).length === 0
+    if (known.length === 0 && isPassedOver) {
+      refuseOtherMachines(request)
+      refuseForeignPages(request)
+      return { app: LOCAL_APP, admin: true, operator: true, scopes: SCOPES, quotas: {} }
     }
-    const admin = name === ADMIN
-    return { app: name, admin, operator: admin || isFromThisMachine(request) }
+    throw new TapelineError(
+      'UNAUTHORIZED',
+      presented === undefined ? 'the request carries no API key' : 'the API key is not valid',
+    )
   }
+}
+
+/** Raises FORBIDDEN unless the caller may do everything. */
+export function requireAdmin({ app, admin }: Caller): void {
+  if (!admin) throw new TapelineError('FORBIDDEN', `${app} is no admin`)
+}
+
+/** Raises FORBIDDEN unless the caller's key is for this. */
+export function requireScope({ app, scopes }: Caller, scope: Scope): void {
+  if (scopes.includes(scope) || scopes.includes('admin')) return
+  const remedy = `Use a key with the scope ${scope}: an admin makes one with tapeline keys create.`
+  throw new TapelineError('FORBIDDEN', `the key of ${app} lacks the scope ${scope}`, { remedy })
 }
 
 /** Raises FORBIDDEN unless the caller is an operator. */
@@ -104,14 +136,14 @@ interface KnownKey {
 }
 
 /** Compares with every key and in constant time, so that the time taken tells nothing about any of them. */
-function nameOf(presented: string, known: readonly KnownKey[]): string | undefined {
-  const digest = digestOf(presented)
+function nameOf(digest: Buffer, known: readonly KnownKey[]): string | undefined {
   let found: string | undefined
   for (const key of known) if (timingSafeEqual(digest, key.digest)) found = key.name
   return found
 }
 
-function digestOf(key: string): Buffer {
+/** What is kept of a key's text. */
+export function digestOf(key: string): Buffer {
   return createHash('sha256').update(key).digest()
 }
 

@@ -5,6 +5,7 @@ import type { ActorDirectory, PlacedAlert } from '../ports/actors.ts'
 import type { Broker } from '../ports/broker.ts'
 import type { DeadLetters } from '../ports/dead-letters.ts'
 import type { Delivery } from '../ports/delivery.ts'
+import type { KeyDesk } from '../ports/keys.ts'
 import type { Log, Meter } from '../ports/log.ts'
 import type { Store } from '../ports/store.ts'
 import type { StreamDesk } from '../ports/streams.ts'
@@ -39,6 +40,7 @@ export interface GatewayOptions {
   readonly desk: StreamDesk
   readonly delivery: Delivery
   readonly webhooks: WebhookDesk
+  readonly issuedKeys: KeyDesk
   readonly webhookSender: Pick<WebhookSender, 'check' | 'newSecret'>
   readonly store: Store
   readonly broker: Broker

@@ -3,6 +3,7 @@ import { streamWarningsSchema } from '../domain/app-messages.ts'
 import { CHANNELS, INTERVALS, STREAM_INTERVALS } from '../domain/events.ts'
 import { marketSchema } from '../domain/markets.ts'
 import { rowSchema, STORED_ROWS } from '../domain/stored-rows.ts'
+import { SCOPES } from '../ports/keys.ts'
 
 /** What the routes answer, for the types of their handlers and for the API description. Times are ISO 8601 in UTC. */
 
@@ -318,3 +319,24 @@ export const problemSchema = z
       .describe('The parts of the request that are not acceptable.'),
   })
   .meta({ id: 'Problem' })
+
+export const keySchema = z
+  .object({
+    id: z.string(),
+    app: z.string().describe('The application.'),
+    scopes: z.array(z.enum(SCOPES)),
+    quotas: z.object({
+      streams: z.number().exactOptional(),
+      sockets: z.number().exactOptional(),
+      webhooks: z.number().exactOptional(),
+    }),
+    createdAt: z.string(),
+    revokedAt: z.string().nullable().describe('Null while the key is good.'),
+  })
+  .meta({ id: 'Key' })
+
+export const newKeySchema = keySchema
+  .extend({ key: z.string().describe('The key itself. It is not shown again.') })
+  .meta({ id: 'NewKey' })
+
+export const keysSchema = z.object({ keys: z.array(keySchema) }).meta({ id: 'Keys' })

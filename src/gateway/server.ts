@@ -12,8 +12,9 @@ import {
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { startTimer } from '../async/timers.ts'
 import { type ErrorCode, TapelineError } from '../errors.ts'
+import type { Scope } from '../ports/keys.ts'
 import type { Log, Meter } from '../ports/log.ts'
-import type { Caller } from './guard.ts'
+import { type Caller, requireScope } from './guard.ts'
 import { errorOf, excerpt, PROBLEM_MEDIA_TYPE, problemOf } from './problem.ts'
 import { parseStrictJson } from './strict-json.ts'
 import { validatorCompiler } from './validation.ts'
@@ -29,6 +30,9 @@ const REQUEST_MS = 15_000
 
 /** What every answer has: no browser guesses what it is, and none tells other sites where it came from. */
 export const ANSWER_HEADERS = { 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' }
+
+/** When to ask again after a limit, in seconds: leases and sockets end by themselves in about such times. */
+const RETRY_LATER_S = '10'
 
 export const SOCKET_ROUTE = '/v1/ws'
 
@@ -46,6 +50,8 @@ declare module 'fastify' {
     caller: Caller | null
   }
   interface FastifyContextConfig {
+    /** What a key must be for to use the route; left out: `read` for GET, else `streams`. Routes for admins look by themselves. */
+    readonly scope?: Scope
     /** Open without an API key. */
     readonly open?: true
     /** Takes an API key in the query. */
@@ -109,6 +115,7 @@ function hookRequests(app: GatewayServer, { identify, closing, log, meter }: Ser
   app.addHook('onRequest', async (request) => {
     if (closing()) throw new TapelineError('SHUTTING_DOWN', 'the gateway is closing')
     request.caller = callerOf(request, identify)
+    if (request.caller !== null) requireScope(request.caller, scopeOf(request))
     refuseEncoded(request)
     if (request.ws && request.routeOptions.url !== SOCKET_ROUTE) {
       throw new TapelineError('UPGRADE_REQUIRED', `there is no WebSocket at ${pathOf(request)}`)
@@ -189,6 +196,10 @@ export function deadlineOf(reply: FastifyReply, millis: number = REQUEST_MS): Ab
   return controller.signal
 }
 
+function scopeOf({ method, routeOptions }: FastifyRequest): Scope {
+  return routeOptions.config.scope ?? (method === 'GET' || method === 'HEAD' ? 'read' : 'streams')
+}
+
 /** Who calls. On an open route a missing or wrong key makes nobody of the caller; the rules for pages hold everywhere. */
 function callerOf(request: FastifyRequest, identify: ServerOptions['identify']): Caller | null {
   const takesKey = request.ws || request.routeOptions.config.takesQueryKey
@@ -232,6 +243,7 @@ function partOf(request: FastifyRequest, field: string): unknown {
 function sendProblem(error: TapelineError, reply: FastifyReply): FastifyReply {
   if (error.code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer')
   if (error.status === 503) reply.header('retry-after', '1')
+  if (error.status === 429) reply.header('retry-after', RETRY_LATER_S)
   // As text: the framework would add a charset, which this media type does not have.
   return reply
     .code(error.status)

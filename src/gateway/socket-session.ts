@@ -34,6 +34,8 @@ interface SessionOptions {
   readonly endpoint: AppEndpoint
   /** The application at the other end. */
   readonly app: string
+  /** Whether it may make a stream now. Raises FORBIDDEN, QUOTA_EXCEEDED. */
+  readonly admitRequest: () => void
   readonly desk: StreamDesk
   readonly delivery: Delivery
   readonly newLeaseId: () => string
@@ -46,6 +48,7 @@ export class SocketSession {
   readonly #endpoint: AppEndpoint
   readonly #connection: Connection
   readonly #app: string
+  readonly #admitRequest: () => void
   readonly #desk: StreamDesk
   readonly #newLeaseId: () => string
   readonly #fixedTopics: GatewayOptions['fixedTopics']
@@ -59,11 +62,21 @@ export class SocketSession {
   #badInARow = 0
   #missedPongs = 0
 
-  constructor({ socket, endpoint, app, desk, delivery, newLeaseId, fixedTopics }: SessionOptions) {
+  constructor({
+    socket,
+    endpoint,
+    app,
+    admitRequest,
+    desk,
+    delivery,
+    newLeaseId,
+    fixedTopics,
+  }: SessionOptions) {
     this.#fixedTopics = fixedTopics
     this.#socket = socket
     this.#endpoint = endpoint
     this.#app = app
+    this.#admitRequest = admitRequest
     this.#desk = desk
     this.#newLeaseId = newLeaseId
     this.#connection = delivery.connect(
@@ -124,6 +137,7 @@ export class SocketSession {
         this.#connection.subscribe(message.stream, message.cursor, message.slow)
         break
       case 'request':
+        this.#admitRequest()
         this.#refuseTooMany()
         this.#waiting.push(message)
         this.#requestNext()

@@ -2,7 +2,9 @@ import type { WebSocket } from 'ws'
 import { z } from 'zod'
 import { startInterval } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
+import { requireScope } from './guard.ts'
 import type { GatewayOptions } from './options.ts'
+import type { QuotaKeeper } from './quotas.ts'
 import { callerIn, type GatewayServer, SOCKET_ROUTE } from './server.ts'
 import { SocketSession } from './socket-session.ts'
 
@@ -10,12 +12,15 @@ const PING_MS = 20_000
 
 /** Close code: the server is going down. Source: RFC 6455, section 7.4.1. */
 const GOING_AWAY = 1001
+/** Close code: what the client does is not allowed. Source: the same. */
+const POLICY_VIOLATION = 1008
 
 type SocketOptions = Pick<
   GatewayOptions,
   'desk' | 'delivery' | 'endpoint' | 'fixedTopics' | 'log' | 'meter'
 > & {
   readonly newId: () => string
+  readonly quotas: QuotaKeeper
 }
 
 /** The open WebSockets of this process. */
@@ -28,7 +33,7 @@ export interface Sockets {
 
 /** Takes WebSockets at `/v1/ws`, and watches that their peers are still there. */
 export function registerSockets(app: GatewayServer, options: SocketOptions): Sockets {
-  const { log, meter, newId, endpoint } = options
+  const { log, meter, newId, endpoint, quotas } = options
   const sessions = new Map<WebSocket, SocketSession>()
 
   app.route({
@@ -44,26 +49,36 @@ export function registerSockets(app: GatewayServer, options: SocketOptions): Soc
       }),
       response: { 101: z.undefined().describe('The WebSocket is open.') },
     },
-    config: { errors: ['UPGRADE_REQUIRED'] },
+    config: { errors: ['UPGRADE_REQUIRED', 'QUOTA_EXCEEDED'] },
+    preValidation: async (request) => {
+      if (request.ws) quotas.admitConnection(callerIn(request))
+    },
     handler: async (_request, reply) => {
       reply.header('upgrade', 'websocket')
       throw new TapelineError('UPGRADE_REQUIRED', `${SOCKET_ROUTE} is a WebSocket`)
     },
     wsHandler: (socket, request) => {
-      const { app: owner } = callerIn(request)
+      const caller = callerIn(request)
+      const { app: owner } = caller
       const id = newId()
       const session = new SocketSession({
         ...options,
         socket,
         endpoint: endpoint(socket, id),
         app: owner,
+        admitRequest: () => {
+          requireScope(caller, 'streams')
+          quotas.admitStream(caller)
+        },
         newLeaseId: newId,
       })
       sessions.set(socket, session)
+      const gone = quotas.open(caller, () => socket.close(POLICY_VIOLATION, 'the key was revoked'))
       meter.gauge('sockets', sessions.size)
       log.debug({ socket: id, app: owner }, 'socket opened')
       socket.once('close', (code) => {
         sessions.delete(socket)
+        gone()
         meter.gauge('sockets', sessions.size)
         log.debug({ socket: id, app: owner, code }, 'socket closed')
       })

@@ -25,6 +25,8 @@ const ROUTES = [
   ['/v1/dead-letters', ['get']],
   ['/v1/dead-letters/replay', ['post']],
   ['/v1/dead-letters/{id}', ['get']],
+  ['/v1/keys', ['get', 'post']],
+  ['/v1/keys/{id}', ['delete']],
   ['/v1/markets', ['get']],
   ['/v1/quotes', ['get']],
   ['/v1/sql', ['post']],

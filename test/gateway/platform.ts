@@ -16,6 +16,7 @@ import type {
 } from '../../src/ports/broker.ts'
 import type { DeadLetterContent, DeadLetterFilter, DeadLetters } from '../../src/ports/dead-letters.ts'
 import type { Delivery, SlowChoice } from '../../src/ports/delivery.ts'
+import type { IssuedKey, KeyDesk } from '../../src/ports/keys.ts'
 import type { CandleQuery, RowQuery, Store } from '../../src/ports/store.ts'
 import type { Lease, StreamDesk } from '../../src/ports/streams.ts'
 import type { AppEndpoint } from '../../src/ports/transport.ts'
@@ -382,11 +383,39 @@ export class MemoryWebhooks implements WebhookDesk {
   }
 }
 
+export class MemoryKeys implements KeyDesk {
+  readonly keys = new Map<string, IssuedKey>()
+
+  async create(key: Pick<IssuedKey, 'id' | 'digest' | 'app' | 'scopes' | 'quotas'>): Promise<IssuedKey> {
+    const issued = { ...key, createdAt: Date.parse('2026-02-03T04:05:06Z'), revokedAt: null }
+    this.keys.set(key.id, issued)
+    return issued
+  }
+
+  async revoke(id: string): Promise<void> {
+    const key = this.keys.get(id)
+    if (key) this.keys.set(id, { ...key, revokedAt: Date.parse('2026-02-03T05:05:06Z') })
+  }
+
+  list(): readonly IssuedKey[] {
+    return [...this.keys.values()]
+  }
+
+  find(digest: string): IssuedKey | undefined {
+    return this.list().find((key) => key.digest === digest)
+  }
+
+  get(id: string): IssuedKey | undefined {
+    return this.keys.get(id)
+  }
+}
+
 export interface Platform {
   readonly gateway: Gateway
   readonly desk: MemoryDesk
   readonly delivery: MemoryDelivery
   readonly webhooks: MemoryWebhooks
+  readonly issuedKeys: MemoryKeys
   readonly broker: MemoryBroker
   readonly store: MemoryStore
   readonly actors: MemoryActors
@@ -411,6 +440,7 @@ export async function startPlatform(
     desk: new MemoryDesk(),
     delivery: new MemoryDelivery(),
     webhooks: new MemoryWebhooks(),
+    issuedKeys: new MemoryKeys(),
     broker: new MemoryBroker(),
     store: new MemoryStore(),
     actors: new MemoryActors(),

@@ -79,6 +79,7 @@ export function openSocketWire(
     const session = new SocketSession({
       fixedTopics: NAMES.fixed,
       ...{ socket: server, endpoint, app: reader.name, desk, delivery },
+      admitRequest: () => {},
       newLeaseId: newId,
     })
     const pings = startInterval(() => session.ping(), PING_MS)

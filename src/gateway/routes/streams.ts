@@ -6,12 +6,14 @@ import type { Lease, StreamDesk } from '../../ports/streams.ts'
 import { beginningOf } from '../beginning.ts'
 import type { Caller } from '../guard.ts'
 import type { GatewayOptions } from '../options.ts'
+import type { QuotaKeeper } from '../quotas.ts'
 import { streamSchema, streamsSchema } from '../schemas.ts'
 import { callerIn, deadlineOf, type GatewayServer, SOCKET_ROUTE } from '../server.ts'
 
 interface StreamRouteOptions {
   readonly desk: StreamDesk
   readonly newLeaseId: () => string
+  readonly quotas: QuotaKeeper
   readonly fixedTopics: GatewayOptions['fixedTopics']
 }
 
@@ -26,7 +28,7 @@ const EXAMPLES = [
 /** Asking for streams, looking at them and ending them. */
 export function registerStreams(
   app: GatewayServer,
-  { desk, newLeaseId, fixedTopics }: StreamRouteOptions,
+  { desk, newLeaseId, fixedTopics, quotas }: StreamRouteOptions,
 ): void {
   app.route({
     method: 'POST',
@@ -45,6 +47,7 @@ export function registerStreams(
       errors: [
         ...BODY_ERRORS,
         'STREAM_LIMIT',
+        'QUOTA_EXCEEDED',
         'TOPIC_CREATION_FAILED',
         'BROKER_REFUSED',
         'BROKER_FORBIDDEN',
@@ -54,7 +57,9 @@ export function registerStreams(
     // The domain reads the request itself: it knows more, and says it better.
     validatorCompiler: () => (value) => ({ value }),
     handler: async (request, reply) => {
-      const { app: owner } = callerIn(request)
+      const caller = callerIn(request)
+      quotas.admitStream(caller)
+      const { app: owner } = caller
       const ask = { leaseId: newLeaseId(), app: owner, ...parseStreamRequest(request.body, Date.now()) }
       const lease = await desk.request(ask, deadlineOf(reply))
       reply.code(201).header('location', `/v1/streams/${encodeURIComponent(lease.id)}`)

@@ -8,6 +8,7 @@ import type { Webhook } from '../../ports/webhooks.ts'
 import { beginningOf } from '../beginning.ts'
 import type { Caller } from '../guard.ts'
 import type { GatewayOptions } from '../options.ts'
+import type { QuotaKeeper } from '../quotas.ts'
 import { newWebhookSchema, webhookSchema, webhooksSchema } from '../schemas.ts'
 import { callerIn, deadlineOf, type GatewayServer } from '../server.ts'
 import { parseInput } from '../validation.ts'
@@ -15,7 +16,7 @@ import { parseInput } from '../validation.ts'
 type WebhookRouteOptions = Pick<
   GatewayOptions,
   'desk' | 'webhooks' | 'webhookSender' | 'broker' | 'fixedTopics'
-> & { readonly newId: () => string }
+> & { readonly newId: () => string; readonly quotas: QuotaKeeper }
 
 const MOST_EVENTS = 1_000
 const LONGEST_WAIT_MS = 60_000
@@ -64,7 +65,7 @@ const tags = ['webhooks']
 /** Making webhooks, looking at them, pausing, resuming and ending them. */
 export function registerWebhooks(
   app: GatewayServer,
-  { desk, webhooks, webhookSender, broker, fixedTopics, newId }: WebhookRouteOptions,
+  { desk, webhooks, webhookSender, broker, fixedTopics, quotas, newId }: WebhookRouteOptions,
 ): void {
   app.route({
     method: 'POST',
@@ -81,7 +82,14 @@ export function registerWebhooks(
     config: {
       errors: [
         ...['INPUT_INVALID', 'BODY_NOT_JSON', 'BODY_TOO_LARGE', 'MEDIA_TYPE_UNSUPPORTED'],
-        ...['WEBHOOK_ADDRESS_REFUSED', 'WEBHOOK_LIMIT', 'STREAM_UNKNOWN', 'STREAM_LIMIT', 'CURSOR_INVALID'],
+        ...[
+          'WEBHOOK_ADDRESS_REFUSED',
+          'WEBHOOK_LIMIT',
+          'QUOTA_EXCEEDED',
+          'STREAM_UNKNOWN',
+          'STREAM_LIMIT',
+          'CURSOR_INVALID',
+        ],
         ...['TOPIC_CREATION_FAILED', 'CONTROL_UNAVAILABLE', 'BROKER_UNAVAILABLE'],
       ] as const,
     },
@@ -100,6 +108,8 @@ export function registerWebhooks(
       } = parseInput(requestSchema.extend({ spec: z.unknown().optional() }), request.body)
       if ((stream === undefined) === (spec === undefined)) throw oneOf()
       if (stream === undefined && cursor !== undefined) throw oneOf()
+      await quotas.admitWebhook(caller, signal)
+      if (stream === undefined) quotas.admitStream(caller)
       await webhookSender.check(url, signal)
       const { lease, begin } =
         stream === undefined

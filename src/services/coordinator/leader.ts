@@ -2,6 +2,7 @@ import { claimOwnership, type Ownership } from '../../control/claim.ts'
 import type { PlatformNames } from '../../control/names.ts'
 import {
   CONTROL_VERSION,
+  type KeyRecord,
   type LeaseRecord,
   type RegistryRecord,
   registryEntry,
@@ -22,6 +23,7 @@ export type RegistryBody =
   | Body<StreamRecord>
   | Body<LeaseRecord>
   | Body<WebhookRecord>
+  | Body<KeyRecord>
   | Omit<Body<RegistryRecord & { kind: 'leader' }>, 'prefix'>
 
 /** The leadership among coordinators: the holder of the registry's one partition is its one writer (R7, R8, R9). */

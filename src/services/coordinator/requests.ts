@@ -11,6 +11,7 @@ import {
   type LeaseRecord,
   readEnvelope,
   TOPIC_REMOVED,
+  type WebhookRecord,
 } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
 import type { StreamEntry } from '../../control/registry-view.ts'
@@ -22,6 +23,7 @@ import type { Log } from '../../ports/log.ts'
 import type { Carried, TopicBatch, TopicRequest } from '../../ports/pipeline.ts'
 import { createHand } from '../hand.ts'
 import { reachesBack, startsOf } from './beginnings.ts'
+import { changeKeys, type KeyRequest } from './key-requests.ts'
 import type { Leader, RegistryBody } from './leader.ts'
 import { createLeaseClock } from './lease-clock.ts'
 import { createLostTopics } from './lost-topics.ts'
@@ -151,6 +153,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     const creations: ControlRecordOf<'CREATE_TOPIC_REQUEST'>[] = []
     const endings: ControlRecordOf<'END_LEASE_REQUEST'>[] = []
     const webhooks: WebhookRequest[] = []
+    const keys: KeyRequest[] = []
     const unreadable: string[] = []
     for (const fetch of (await reader?.poll({ maxRecords: MOST_REQUESTS, waitMs: POLL_MS }, signal)) ?? []) {
       if (fetch.kind === 'truncated') controlOffset = fetch.earliest
@@ -165,13 +168,17 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
         if (record?.kind === 'END_LEASE_REQUEST') endings.push(record)
         if (record?.kind === 'CREATE_WEBHOOK_REQUEST' || record?.kind === 'CHANGE_WEBHOOK_REQUEST')
           webhooks.push(record)
+        if (record?.kind === 'CREATE_KEY_REQUEST' || record?.kind === 'REVOKE_KEY_REQUEST') keys.push(record)
       }
     }
     const newer = 'the leader does not understand the request'
     await reply(unreadable, view.nextOffset, new TapelineError('UPGRADE_NEEDED', newer))
     // With creations in hand the position goes with their result: the next leader must find them.
     await endLeases(endings, creations.length === 0, signal)
-    await applyToWebhooks(webhooks, creations.length === 0, signal)
+    const isAlone = creations.length === 0
+    const most = settings.maxWebhooksPerApplication
+    await answer(webhooks, changeWebhooks(webhooks, view, { most, now: now() }), isAlone, signal)
+    await answer(keys, changeKeys(keys, view, now()), isAlone, signal)
     if (creations.length > 0) return take(creations, signal)
     if (await endLost(signal)) return unfinished()
     const requests = clock.abandoned(settings.graceMs).slice(0, MOST_REQUESTS)
@@ -266,17 +273,19 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     )
   }
 
-  /** Makes, pauses, resumes and ends webhooks, and answers who asked for it. */
-  const applyToWebhooks = async (
-    asked: readonly WebhookRequest[],
+  /** Writes what requests come to, and answers who asked. */
+  const answer = async (
+    asked: readonly { readonly requestId: string }[],
+    changes: {
+      readonly records: readonly RegistryBody[]
+      readonly removed?: readonly WebhookRecord[]
+      readonly failures: ReadonlyMap<string, TapelineError>
+    },
     withPosition: boolean,
     signal: AbortSignal,
   ): Promise<void> => {
     if (asked.length === 0) return
-    const { records, removed, failures } = changeWebhooks(asked, view, {
-      most: settings.maxWebhooksPerApplication,
-      now: now(),
-    })
+    const { records, removed = [], failures } = changes
     const position = withPosition ? [{ kind: 'leader', controlOffset } as const] : []
     const offset =
       records.length > 0 ? await leader.write([...records, ...position], removed, signal) : view.nextOffset

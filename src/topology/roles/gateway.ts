@@ -2,6 +2,7 @@ import { createEventStreamEndpoint } from '../../adapters/transport/server-sent-
 import { createWebhookSender } from '../../adapters/transport/webhook/sender.ts'
 import { createWebSocketEndpoint } from '../../adapters/transport/websocket.ts'
 import { createDeadLetterDesk } from '../../control/dead-letters.ts'
+import { createKeyDesk } from '../../control/key-desk.ts'
 import { createStreamDesk } from '../../control/stream-desk.ts'
 import { createTopicDesk } from '../../control/topic-desk.ts'
 import { createWebhookDesk } from '../../control/webhook-desk.ts'
@@ -58,6 +59,7 @@ export async function startGatewayRole(
     store,
     broker,
     webhooks: createWebhookDesk({ instance, broker, names, bus, registry, newId }),
+    issuedKeys: createKeyDesk({ instance, bus, registry, newId }),
     webhookSender,
     dynamicPrefix: names.dynamic,
     fixedTopics: names.fixed,

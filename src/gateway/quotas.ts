@@ -1,0 +1,70 @@
+import { startInterval } from '../async/timers.ts'
+import { TapelineError } from '../errors.ts'
+import type { Quotas } from '../ports/keys.ts'
+import type { Caller } from './guard.ts'
+import type { GatewayOptions } from './options.ts'
+
+/** How often it looks whether a key was revoked whose connections are open. */
+const LOOK_EVERY_MS = 1_000
+
+interface Connection {
+  readonly caller: Caller
+  readonly close: () => void
+}
+
+/** What applications have by their keys, in this gateway (R26): it bounds what each has, and is no bill. */
+export interface QuotaKeeper {
+  /** Raises QUOTA_EXCEEDED where the application has all streams that its key gives it. */
+  admitStream(caller: Caller): void
+  /** The same of webhooks. Raises BROKER_UNAVAILABLE too. */
+  admitWebhook(caller: Caller, signal: AbortSignal): Promise<void>
+  /** The same of open sockets and event streams. */
+  admitConnection(caller: Caller): void
+  /** Counts a connection, and calls `close` when its key is revoked. Gives what ends the counting. */
+  open(caller: Caller, close: () => void): () => void
+  stop(): void
+}
+
+export function createQuotaKeeper({
+  desk,
+  webhooks,
+  issuedKeys,
+}: Pick<GatewayOptions, 'desk' | 'webhooks' | 'issuedKeys'>): QuotaKeeper {
+  const connections = new Set<Connection>()
+
+  const look = startInterval(() => {
+    for (const { caller, close } of [...connections]) {
+      const { keyId } = caller
+      if (keyId !== undefined && issuedKeys.get(keyId)?.revokedAt !== null) close()
+    }
+  }, LOOK_EVERY_MS)
+
+  return {
+    admitStream(caller) {
+      if (caller.quotas.streams === undefined) return
+      const own = desk.list(caller.app).filter(({ standing, app }) => !standing && app === caller.app)
+      admit(caller, 'streams', own.length)
+    },
+    async admitWebhook(caller, signal) {
+      if (caller.quotas.webhooks === undefined) return
+      admit(caller, 'webhooks', (await webhooks.list(caller.app, signal)).length)
+    },
+    admitConnection(caller) {
+      if (caller.quotas.sockets === undefined) return
+      const own = [...connections].filter((each) => each.caller.app === caller.app)
+      admit(caller, 'sockets', own.length)
+    },
+    open(caller, close) {
+      const connection = { caller, close }
+      connections.add(connection)
+      return () => connections.delete(connection)
+    },
+    stop: () => look.stop(),
+  }
+}
+
+function admit({ app, quotas }: Caller, what: keyof Quotas, count: number): void {
+  const most = quotas[what] ?? Number.POSITIVE_INFINITY
+  if (count >= most)
+    throw new TapelineError('QUOTA_EXCEEDED', `${app} has ${count} ${what}, and its key gives it ${most}`)
+}

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { assertProblem, call, post } from './http.ts'
+import { type Platform, startPlatform } from './platform.ts'
+import { openSocket, refusal } from './socket-client.ts'
+
+const keys = [
+  { name: 'alice', key: 'alice-key' },
+  { name: 'admin', key: 'admin-key' },
+]
+const bearer = (key: string) => ({ authorization: `Bearer ${key}` })
+const trades = { channel: 'trade', symbols: ['*'] }
+
+/** Makes a key as the admin. */
+async function issue({ url }: Platform, body: object): Promise<{ id: string; key: string }> {
+  const answer = await post(`${url}/v1/keys`, body, bearer('admin-key'))
+  assert.equal(answer.status, 201, answer.text)
+  const { id, key } = answer.json() as { id: string; key: string }
+  return { id, key }
+}
+
+describe('keys that are made while the platform runs', () => {
+  test('are shown once, and kept as their SHA-256', async (t) => {
+    const platform = await startPlatform(t, { keys })
+    const { id, key } = await issue(platform, { app: 'bot-1' })
+    assert.match(key, /^tpl_[\w-]{43}$/)
+    const listed = await call(`${platform.url}/v1/keys`, { headers: bearer('admin-key') })
+    assert.deepEqual(listed.json(), {
+      keys: [
+        {
+          ...{ id, app: 'bot-1', scopes: ['read', 'streams'], quotas: {} },
+          ...{ createdAt: '2026-02-03T04:05:06.000Z', revokedAt: null },
+        },
+      ],
+    })
+    assert.ok(!platform.logged.join().includes(key))
+    assert.ok(!JSON.stringify(platform.issuedKeys.list()).includes(key))
+  })
+
+  test('make their application the owner of what it asks for', async (t) => {
+    const platform = await startPlatform(t, { keys })
+    const { key } = await issue(platform, { app: 'bot-1' })
+    const made = await post(`${platform.url}/v1/streams`, trades, bearer(key))
+    assert.deepEqual([made.status, made.json()['app']], [201, 'bot-1'])
+    const path = `${platform.url}/v1/streams/${made.json()['id']}`
+    assertProblem(await call(path, { headers: bearer('alice-key') }), 'STREAM_UNKNOWN')
+    assert.equal((await call(path, { headers: bearer(key) })).status, 200)
+  })
+
+  test('are for their scopes alone', async (t) => {
+    const platform = await startPlatform(t, { keys })
+    const { url } = platform
+    const reader = await issue(platform, { app: 'bot-1', scopes: ['read'] })
+    assertProblem(await post(`${url}/v1/streams`, trades, bearer(reader.key)), 'FORBIDDEN')
+    assert.equal((await call(`${url}/v1/streams`, { headers: bearer(reader.key) })).status, 200)
+    assertProblem(await post(`${url}/v1/keys`, { app: 'x' }, bearer(reader.key)), 'FORBIDDEN')
+    assertProblem(
+      await call(`${url}/v1/topics/market.trades/records`, { headers: bearer(reader.key) }),
+      'FORBIDDEN',
+    )
+    const socket = await openSocket(t, `${url}/v1/ws`, { headers: bearer(reader.key) })
+    socket.send({ op: 'subscribe', spec: trades })
+    assert.equal((await socket.next())['code'], 'FORBIDDEN')
+
+    const maker = await issue(platform, { app: 'bot-2', scopes: ['streams'] })
+    assertProblem(await call(`${url}/v1/streams`, { headers: bearer(maker.key) }), 'FORBIDDEN')
+    const boss = await issue(platform, { app: 'ops', scopes: ['admin'] })
+    assert.equal((await post(`${url}/v1/keys`, { app: 'bot-3' }, bearer(boss.key))).status, 201)
+  })
+
+  test('bound what their application has', async (t) => {
+    const platform = await startPlatform(t, { keys })
+    const { url } = platform
+    const { key } = await issue(platform, { app: 'bot-1', quotas: { streams: 1, sockets: 1 } })
+    assert.equal((await post(`${url}/v1/streams`, trades, bearer(key))).status, 201)
+    const second = await post(`${url}/v1/streams`, trades, bearer(key))
+    assertProblem(second, 'QUOTA_EXCEEDED')
+    assert.deepEqual([second.status, second.headers['retry-after']], [429, '10'])
+    const socket = await openSocket(t, `${url}/v1/ws`, { headers: bearer(key) })
+    socket.send({ op: 'subscribe', spec: trades })
+    assert.equal((await socket.next())['code'], 'QUOTA_EXCEEDED')
+    assert.equal((await refusal(`${url}/v1/ws`, { headers: bearer(key) })).status, 429)
+    socket.socket.close()
+    await socket.closed
+    await openSocket(t, `${url}/v1/ws`, { headers: bearer(key) })
+  })
+
+  test('are turned away once they are revoked, and their sockets are closed', async (t) => {
+    const platform = await startPlatform(t, { keys })
+    const { url } = platform
+    const { id, key } = await issue(platform, { app: 'bot-1' })
+    const socket = await openSocket(t, `${url}/v1/ws?key=${key}`)
+    const other = await openSocket(t, `${url}/v1/ws?key=alice-key`)
+    const revoked = await call(`${url}/v1/keys/${id}`, { method: 'DELETE', headers: bearer('admin-key') })
+    assert.equal(revoked.status, 204)
+    assert.deepEqual(await socket.closed, { code: 1008, reason: 'the key was revoked' })
+    assertProblem(await call(`${url}/v1/streams`, { headers: bearer(key) }), 'UNAUTHORIZED')
+    other.send({ op: 'ping' })
+    assert.equal((await other.next())['op'], 'pong')
+    const unknown = await call(`${url}/v1/keys/nobody`, { method: 'DELETE', headers: bearer('admin-key') })
+    assertProblem(unknown, 'KEY_UNKNOWN')
+  })
+
+  test('of names that mean more, or that are none, are refused', async (t) => {
+    const { url } = await startPlatform(t, { keys })
+    for (const app of ['admin', 'local', 'Bot', '', 'a b'])
+      assertProblem(await post(`${url}/v1/keys`, { app }, bearer('admin-key')), 'INPUT_INVALID')
+    const bad = { app: 'bot-1', scopes: ['write'], quotas: { streams: -1 } }
+    assertProblem(await post(`${url}/v1/keys`, bad, bearer('admin-key')), 'INPUT_INVALID')
+  })
+
+  test('work where the environment has none, beside this machine that needs none', async (t) => {
+    const { url } = await startPlatform(t)
+    assert.equal((await call(`${url}/v1/streams`, { headers: bearer('stray') })).status, 200)
+    const made = await post(`${url}/v1/keys`, { app: 'bot-1' })
+    const { key } = made.json() as { key: string }
+    assert.equal((await post(`${url}/v1/streams`, trades, bearer(key))).json()['app'], 'bot-1')
+    assert.equal((await post(`${url}/v1/streams`, trades)).json()['app'], 'local')
+    assertProblem(await call(`${url}/v1/streams`, { headers: bearer('stray') }), 'UNAUTHORIZED')
+  })
+})
