@@ -243,7 +243,7 @@ function partOf(request: FastifyRequest, field: string): unknown {
 function sendProblem(error: TapelineError, reply: FastifyReply): FastifyReply {
   if (error.code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer')
   if (error.status === 503) reply.header('retry-after', '1')
-  if (error.status === 429) reply.header('retry-after', RETRY_LATER_S)
+  if (error.status === 429 && error.retryable) reply.header('retry-after', RETRY_LATER_S)
   // As text: the framework would add a charset, which this media type does not have.
   return reply
     .code(error.status)

@@ -14,7 +14,7 @@ const LONGEST_LOOK_MS = 100
 const QUIET_MICROS = 250_000
 
 /** A marker that says how late it is, on its way into a fixed partition. */
-export interface DueTick {
+interface DueTick {
   readonly shard: Shard
   readonly channel: Channel
   /** Microseconds. */
