@@ -222,7 +222,8 @@ async function readPiece(
         // A hole stands in front of the first record after it.
         records: [...beginning, ...latest, ...[...markers, ...own].toSorted((a, b) => a.offset - b.offset)],
         done() {
-          producer.meter.count('late_events_total', steps.commit(progress))
+          const late = steps.commit(progress)
+          if (late > 0) producer.meter.count('late_events_total', late)
           progress.behind = next < goal ? next : undefined
           progress.latestDue = false
           if (isAnew || next >= (anew?.before ?? 0)) progress.anew = undefined

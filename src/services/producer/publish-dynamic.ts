@@ -262,7 +262,8 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
       const step = beginPreparationStep()
       const sent = await deliver(live, (tail) => marks.get(tail) ?? tail.derivedTo, step, signal)
       settleLive(marks)
-      meter.count('late_events_total', windows.commitLevel())
+      const late = windows.commitLevel()
+      if (late > 0) meter.count('late_events_total', late)
       // A stream that fell behind begins with the latest values when it goes on.
       for (const progress of begun) if (progress.behind === undefined) progress.latestDue = false
 

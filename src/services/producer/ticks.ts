@@ -3,6 +3,7 @@ import { tickBody } from '../../domain/tick-marker.ts'
 import type { PartitionRecords } from '../../ports/broker.ts'
 import type { SourceItem } from '../../ports/source.ts'
 import type { ProducerParts } from './parts.ts'
+import type { Route } from './route.ts'
 import type { Routes } from './routes.ts'
 import type { Shard } from './shard.ts'
 
@@ -41,9 +42,14 @@ export function createTicks(
   /** A source that gives what it has needs no connection first. */
   let isAway = markets.length > 0
 
-  const dueIn = (shard: Shard, channel: Channel, passedMs: number): DueTick | undefined => {
-    const windows = [...routes.windowed].flatMap((route) => {
-      const own = route.channel === channel ? route.progress.get(shard.k) : undefined
+  const dueIn = (
+    shard: Shard,
+    channel: Channel,
+    streams: readonly Route[],
+    passedMs: number,
+  ): DueTick | undefined => {
+    const windows = streams.flatMap(({ progress }) => {
+      const own = progress.get(shard.k)
       return own?.windows === undefined || own.behind !== undefined ? [] : own.windows
     })
     if (windows.length === 0) return undefined
@@ -86,8 +92,9 @@ export function createTicks(
       if (isAway || routes.windowed.size === 0 || at - lookedAt < LOOK_EVERY_MS) return []
       const passedMs = Math.min(at - lookedAt, LONGEST_LOOK_MS)
       lookedAt = at
-      return [...shards.values()].flatMap((shard) =>
-        CHANNELS.flatMap((channel) => dueIn(shard, channel, passedMs) ?? []),
+      const byChannel = Map.groupBy(routes.windowed, ({ channel }) => channel)
+      return [...byChannel].flatMap(([channel, streams]) =>
+        [...shards.values()].flatMap((shard) => dueIn(shard, channel, streams, passedMs) ?? []),
       )
     },
   }
