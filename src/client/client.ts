@@ -16,6 +16,7 @@ import type {
   StreamEvent,
   StreamInfo,
   StreamRequest,
+  Webhook,
 } from './types.ts'
 
 export interface ClientOptions {
@@ -47,6 +48,17 @@ export interface StreamsApi {
   delete(id: string, until?: Until): Promise<void>
 }
 
+/** The webhooks of the application. */
+export interface WebhooksApi {
+  /** The request is that of `POST /v1/webhooks`; the secret is shown this one time. */
+  create(request: object, until?: Until): Promise<Webhook & { readonly secret: string }>
+  list(until?: Until): Promise<readonly Webhook[]>
+  get(id: string, until?: Until): Promise<Webhook>
+  pause(id: string, until?: Until): Promise<Webhook>
+  resume(id: string, until?: Until): Promise<Webhook>
+  delete(id: string, until?: Until): Promise<void>
+}
+
 /** A platform as an application uses it. Whatever the platform refuses is an ApiError. */
 export interface Client {
   /** Makes a stream for the loop that reads it. */
@@ -72,11 +84,13 @@ export interface Client {
     until?: Until,
   ): Promise<readonly StoredMarket[]>
   readonly streams: StreamsApi
+  readonly webhooks: WebhooksApi
 }
 
 /** A client of a platform. It holds nothing open by itself: each loop has a connection of its own. */
 export function createClient({ url = usualUrl(), key }: ClientOptions = {}): Client {
   const address: Address = { url: url.replace(/\/+$/, ''), key }
+  const hookOf = (id: string) => `/v1/webhooks/${encodeURIComponent(id)}`
   const pathOf = (id: string) => `/v1/streams/${encodeURIComponent(id)}`
   return {
     stream: (request, { signal } = {}) => createStream(address, request.channel, { request }, signal),
@@ -98,6 +112,16 @@ export function createClient({ url = usualUrl(), key }: ClientOptions = {}): Cli
       },
       get: (id, { signal } = {}) => call(address, pathOf(id), { signal }),
       delete: (id, { signal } = {}) => call(address, pathOf(id), { method: 'DELETE', signal }),
+    },
+    webhooks: {
+      create: (body, { signal } = {}) => call(address, '/v1/webhooks', { method: 'POST', body, signal }),
+      async list({ signal } = {}) {
+        return (await call<{ webhooks: readonly Webhook[] }>(address, '/v1/webhooks', { signal })).webhooks
+      },
+      get: (id, { signal } = {}) => call(address, hookOf(id), { signal }),
+      pause: (id, { signal } = {}) => call(address, `${hookOf(id)}/pause`, { method: 'POST', signal }),
+      resume: (id, { signal } = {}) => call(address, `${hookOf(id)}/resume`, { method: 'POST', signal }),
+      delete: (id, { signal } = {}) => call(address, hookOf(id), { method: 'DELETE', signal }),
     },
   }
 }

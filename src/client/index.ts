@@ -6,6 +6,7 @@ export {
   createClient,
   type ResumeRequest,
   type StreamsApi,
+  type WebhooksApi,
 } from './client.ts'
 export type { Rows } from './history.ts'
 export { ApiError } from './http.ts'

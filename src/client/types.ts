@@ -87,6 +87,26 @@ export interface StreamInfo {
   readonly cursor?: string
 }
 
+/** A webhook as the platform describes it. */
+export interface Webhook {
+  readonly id: string
+  readonly app: string
+  readonly url: string
+  readonly stream: string
+  readonly maxEvents: number
+  /** Seconds. */
+  readonly maxWait: number
+  readonly state: 'active' | 'failing' | 'paused' | 'ended'
+  readonly failure: {
+    readonly code: string
+    readonly message: string
+    readonly since: string
+    readonly attempts: number
+  } | null
+  readonly deliveredAt: string | null
+  readonly createdAt: string
+}
+
 /** Which stored rows are wanted. Times as the API takes them: ISO 8601, a date, a number since 1970, or how long ago (`15m`). */
 export interface RowsQuery {
   readonly symbol: string

@@ -217,6 +217,22 @@ describe('the rest of the client', () => {
     await assert.rejects(client.streams.get(id), { code: 'STREAM_UNKNOWN', status: 404 })
   })
 
+  test('webhooks are made, listed, paused, resumed and deleted', async (t) => {
+    const { platform, client } = await open(t)
+    const { id: stream, topic } = await client.streams.create(REQUEST)
+    platform.broker.add(topic, [])
+    const { id, secret } = await client.webhooks.create({ url: 'https://example.com/in', stream })
+    assert.match(secret, /^whsec_/)
+    assert.deepEqual(
+      (await client.webhooks.list()).map((each) => each.id),
+      [id],
+    )
+    assert.equal((await client.webhooks.pause(id)).state, 'paused')
+    assert.equal((await client.webhooks.resume(id)).state, 'active')
+    await client.webhooks.delete(id)
+    await assert.rejects(client.webhooks.get(id), { code: 'WEBHOOK_UNKNOWN' })
+  })
+
   test('history comes page by page, and waits for a platform that is away', async (t) => {
     const { platform, client } = await open(t)
     const { store } = platform
