@@ -21,12 +21,13 @@ import {
 import type { Exchange, Handed } from './exchange.ts'
 import type { Gift } from './groups.ts'
 import type { MemoryBroker } from './memory-broker.ts'
-import type { MemoryTopic } from './memory-log.ts'
+import type { MemoryPartition, MemoryTopic } from './memory-log.ts'
 import type { MemoryStore } from './memory-store.ts'
 import { NAMES } from './names.ts'
 import type { Registered, RegisteredStream } from './registered.ts'
 import { tailored } from './tailored.ts'
 import type { Violation } from './violations.ts'
+import { windowed } from './windows.ts'
 
 type Fixed = ReturnType<typeof readFixed>
 
@@ -217,6 +218,10 @@ export function checkDynamic(
     if (topic === undefined || broker.takenAway.has(topic.id)) return []
     const records: readonly FixedRecord[] = fixed[stream.spec.channel]
     const byShard = Map.groupBy(records, ({ shard }) => shard)
+    if ((stream.spec.every ?? stream.spec.interval) !== undefined)
+      return (broker.topics.get(NAMES.fixed[stream.spec.channel])?.partitions ?? []).flatMap((partition) =>
+        checkWindows(stream, topic, partition),
+      )
     return [...byShard].flatMap(([shard, ofShard]) => checkShard(stream, shard, topic, ofShard, lost))
   })
 }
@@ -272,6 +277,25 @@ function checkShard(
           detail: `${stream.topic} (${stream.spec.channel} ${stream.spec.symbols}) of shard ${shard} from ${start}: ${problem}`,
         },
       ]
+}
+
+/** R21, R22: a stream with windows holds what they give, each at its place. Where its readers were told of a hole, or a log has lost its end, nothing comes twice. */
+function checkWindows(stream: RegisteredStream, topic: MemoryTopic, partition: MemoryPartition): Violation[] {
+  const shard = partition.number
+  // A stream of quotes begins with the latest ones, which are of no window.
+  const start = stream.start[shard] ?? 0
+  const derived = readDerived(topic, shard).filter(
+    ({ cause, at }) => cause >= start && at <= (stream.endedAt ?? at),
+  )
+  const nameOf = ({ cause, n, text }: Pick<DynamicRecord, 'cause' | 'n' | 'text'>): string =>
+    `${cause}:${n} ${text}`
+  const found = derived.map(nameOf)
+  const hasLost = partition.lostEnds.length + (topic.partitions[0]?.lostEnds.length ?? 0) > 0
+  const isExact = !hasLost && partition.everRotten.length === 0 && resetsIn(topic).length === 0
+  const expected = isExact ? windowed(stream, partition).map(nameOf) : [...new Set(found)]
+  const problem = compareLists(expected, found, isExact && stream.state === 'ready')
+  const what = `${stream.topic} (${JSON.stringify(stream.spec)}) of shard ${shard} from ${start}`
+  return problem === undefined ? [] : [{ promise: 'dynamic topic', detail: `${what}: ${problem}` }]
 }
 
 /**

@@ -4,7 +4,8 @@ import type { MemoryBroker } from './memory-broker.ts'
 import { NAMES } from './names.ts'
 
 /** A stream as the registry has had it. */
-export interface RegisteredStream extends Pick<StreamRecord, 'topic' | 'topicId' | 'spec' | 'start'> {
+export interface RegisteredStream
+  extends Pick<StreamRecord, 'topic' | 'topicId' | 'spec' | 'start' | 'since'> {
   state: StreamRecord['state'] | 'gone'
   /** When the registry ended it: what comes later may be of an owner that has not heard of it, and is read by nobody. */
   endedAt: number | undefined
@@ -43,11 +44,14 @@ export function readRegistry(broker: MemoryBroker): Registered {
     if (record.epoch < leaderEpoch) continue
     leaderEpoch = record.epoch
     if (record.kind === 'stream') {
-      const { topic, topicId, spec, start, state } = record
+      const { topic, topicId, spec, start, state, since } = record
       const former = streams.get(record.id)
       const endedAt = state === 'ending' ? (former?.endedAt ?? timestamp) : undefined
       const live = former?.leases ?? new Set()
-      streams.set(record.id, { topic, topicId, spec, start, state, endedAt, leases: live })
+      streams.set(record.id, {
+        ...{ topic, topicId, spec, start, state, endedAt, leases: live },
+        ...(since !== undefined && { since }),
+      })
     } else if (record.kind === 'lease') {
       if (record.state === 'ended') endLease(record.id)
       else {

@@ -1,12 +1,15 @@
 import type { Channel, EventOf, Quote, Trade } from '../../src/domain/events.ts'
 import type { StreamSpec } from '../../src/domain/stream-spec.ts'
+import type { WindowSpec } from '../../src/domain/stream-windows.ts'
 
-/** A filter as an application writes it, what it means, and the fields to take. */
-interface Wish {
+/** What an application may ask for: a filter as it writes it, what that means, the fields to take, windows. */
+interface Wish extends WindowSpec {
   readonly where?: string
   readonly takes: (event: EventOf[Channel]) => boolean
   readonly fields?: readonly string[]
 }
+
+type Request = Omit<Wish, 'takes'>
 
 const all = (): boolean => true
 const isOdd = (value: number | undefined): boolean => (value ?? 0) % 2 === 1
@@ -20,10 +23,13 @@ const WISHES: Readonly<Record<'trade' | 'quote' | 'status', readonly Wish[]>> = 
       takes: (event) => isOdd(Number((event as Trade).id)),
       fields: ['exchange', 'symbol', 'id', 'side', 'ts'],
     },
+    { takes: all, every: '500ms', lateness: '100ms' },
+    { takes: all, interval: '1s', lateness: '0ms' },
   ],
   quote: [
     { where: 'bid % 2 == 1', takes: (event) => isOdd((event as Quote).bid) },
     { takes: all, fields: ['exchange', 'symbol', 'bid', 'ts'] },
+    { takes: all, every: '1s', lateness: '0ms' },
   ],
   status: [],
 }
@@ -35,13 +41,10 @@ function nameOf({ where, fields }: { readonly where?: string; readonly fields?: 
 }
 
 /** What an application may ask for besides markets; nothing in most cases. */
-export function anyWish(
-  channel: 'trade' | 'quote' | 'status',
-  random: () => number,
-): Pick<Wish, 'where' | 'fields'> {
+export function anyWish(channel: 'trade' | 'quote' | 'status', random: () => number): Request {
   const wishes = WISHES[channel]
-  const { where, fields } = wishes[Math.floor(random() * wishes.length * 2)] ?? {}
-  return { ...(where !== undefined && { where }), ...(fields !== undefined && { fields }) }
+  const { takes: _takes, ...request } = wishes[Math.floor(random() * wishes.length * 2)] ?? { takes: all }
+  return request
 }
 
 /** What a stream makes of the text of an event, told by its wish and not by the platform's own functions; undefined where it does not take it. */
