@@ -24,7 +24,7 @@ const WISHES: Readonly<Record<'trade' | 'quote' | 'status', readonly Wish[]>> = 
       fields: ['exchange', 'symbol', 'id', 'side', 'ts'],
     },
     { takes: all, every: '500ms', lateness: '100ms' },
-    { takes: all, interval: '1s', lateness: '0ms' },
+    { takes: all, interval: '5s', lateness: '0ms' },
   ],
   quote: [
     { where: 'bid % 2 == 1', takes: (event) => isOdd((event as Quote).bid) },
