@@ -49,5 +49,5 @@ export const BAD_BODIES: readonly (readonly [
   ['an unknown field', body({ symbol: 'BTC-USD' }), 'INPUT_INVALID', 'symbol'],
   ['a filter that is no yes or no', body({ where: 'size + 1' }), 'INPUT_INVALID', 'where'],
   ['a field that no trade has', body({ fields: ['bid'] }), 'INPUT_INVALID', 'fields.0'],
-  ['an interval', body({ interval: '1m' }), 'INPUT_INVALID', 'interval'],
+  ['an interval that is none', body({ interval: '7m' }), 'INPUT_INVALID', 'interval'],
 ]
