@@ -1,7 +1,8 @@
-import { z } from 'zod'
+import type { z } from 'zod'
 import { type keySchema, keysSchema, newKeySchema } from '../gateway/schemas.ts'
 import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
 import { type Command, countFlag, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
+import { deleteEach } from './delete-each.ts'
 import { invocation } from './invocation.ts'
 import { runSubcommand } from './subcommand.ts'
 import { printTable } from './table.ts'
@@ -93,16 +94,9 @@ async function create(flags: Flags, words: readonly string[], terminal: Terminal
   return 0
 }
 
-async function revoke(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
-  expectWords(words, 'the ID of a key', 1, Number.POSITIVE_INFINITY)
-  const client = requirePlatform(flags)
-  for (const id of words) {
-    const path = `/v1/keys/${encodeURIComponent(id)}`
-    await client.call(path, z.undefined(), terminal.signal, { method: 'DELETE' })
-    if (!flags['json']) terminal.print(`${id} is revoked`)
-  }
-  if (flags['json']) terminal.print(JSON.stringify({ revoked: words }))
-  return 0
+function revoke(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
+  const names = { route: '/v1/keys', what: 'key', done: 'is revoked', key: 'revoked' }
+  return deleteEach(names, flags, words, terminal)
 }
 
 function describe(quotas: Key['quotas']): string {

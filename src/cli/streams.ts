@@ -14,6 +14,7 @@ import {
   throughPlatformOr,
 } from './api-client.ts'
 import { type Command, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
+import { deleteEach } from './delete-each.ts'
 import { invocation } from './invocation.ts'
 import { openLog } from './platform-flags.ts'
 import { warningLines } from './stream-warnings.ts'
@@ -132,15 +133,9 @@ async function show(flags: Flags, words: readonly string[], terminal: Terminal):
   return 0
 }
 
-async function remove(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
-  expectWords(words, 'the ID of a stream', 1, Number.POSITIVE_INFINITY)
-  const client = requirePlatform(flags)
-  for (const id of words) {
-    await client.call(pathOf(id), z.undefined(), terminal.signal, { method: 'DELETE' })
-    if (!flags['json']) terminal.print(`${id} has ended`)
-  }
-  if (flags['json']) terminal.print(JSON.stringify({ deleted: words }))
-  return 0
+function remove(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
+  const names = { route: '/v1/streams', what: 'stream', done: 'has ended', key: 'deleted' }
+  return deleteEach(names, flags, words, terminal)
 }
 
 const ONLY_WHILE_RUNNING = 'only a running one knows which topics belong to no stream'

@@ -1,8 +1,9 @@
-import { z } from 'zod'
+import type { z } from 'zod'
 import { TapelineError } from '../errors.ts'
 import { newWebhookSchema, webhookSchema, webhooksSchema } from '../gateway/schemas.ts'
 import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
 import { type Command, countFlag, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
+import { deleteEach } from './delete-each.ts'
 import { invocation } from './invocation.ts'
 import { REQUEST_FLAGS, REQUEST_OPTIONS, requestOf } from './streams.ts'
 import { runSubcommand } from './subcommand.ts'
@@ -142,15 +143,9 @@ const changeBy =
     return 0
   }
 
-async function remove(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
-  expectWords(words, 'the ID of a webhook', 1, Number.POSITIVE_INFINITY)
-  const client = requirePlatform(flags)
-  for (const id of words) {
-    await client.call(pathOf(id), z.undefined(), terminal.signal, { method: 'DELETE' })
-    if (!flags['json']) terminal.print(`${id} has ended`)
-  }
-  if (flags['json']) terminal.print(JSON.stringify({ deleted: words }))
-  return 0
+function remove(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
+  const names = { route: '/v1/webhooks', what: 'webhook', done: 'has ended', key: 'deleted' }
+  return deleteEach(names, flags, words, terminal)
 }
 
 function linesOf({ id, app, url, stream, ...rest }: Webhook): string {

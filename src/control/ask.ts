@@ -2,6 +2,7 @@ import { withDeadline } from '../async/deadline.ts'
 import { ERROR_KINDS, type ErrorCode, TapelineError } from '../errors.ts'
 import type { ControlBus } from './bus.ts'
 import type { ControlRecordOf } from './records.ts'
+import type { Registry } from './registry.ts'
 
 type Request = ControlRecordOf<
   | 'CREATE_TOPIC_REQUEST'
@@ -45,6 +46,20 @@ export async function ask(
       cause: error,
     })
   }
+}
+
+/** How long a coordinator may take to answer. */
+const COORDINATOR_WAIT_MS = 10_000
+
+/** Asks a coordinator, and waits until the registry of this process shows what it did. Raises what the reply says, or CONTROL_UNAVAILABLE. */
+export function askCoordinator(
+  { bus, registry }: { readonly bus: ControlBus; readonly registry: Pick<Registry, 'reached'> },
+  request: Request,
+  signal: AbortSignal,
+): Promise<void> {
+  const settle = ({ registryOffset }: ControlRecordOf<'REPLY'>, deadline: AbortSignal): Promise<void> =>
+    registry.reached(registryOffset, deadline)
+  return ask(bus, request, { waitMs: COORDINATOR_WAIT_MS, whom: 'a coordinator', settle }, signal)
 }
 
 function toCode(code: string): ErrorCode {

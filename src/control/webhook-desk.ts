@@ -2,15 +2,14 @@ import { withDeadline } from '../async/deadline.ts'
 import { TapelineError } from '../errors.ts'
 import type { Broker } from '../ports/broker.ts'
 import type { Webhook, WebhookDesk } from '../ports/webhooks.ts'
-import { ask } from './ask.ts'
+import { askCoordinator } from './ask.ts'
 import type { ControlBus } from './bus.ts'
 import { EndpointIndex } from './endpoint-index.ts'
 import { type EndpointRecord, endpointKey } from './endpoint-records.ts'
 import type { PlatformNames } from './names.ts'
-import { CONTROL_VERSION, type ControlRecordOf, type WebhookRecord } from './records.ts'
+import { CONTROL_VERSION, type WebhookRecord } from './records.ts'
 import type { Registry } from './registry.ts'
 
-const REPLY_WAIT_MS = 10_000
 const REGISTRY_WAIT_MS = 2_000
 
 interface DeskParts {
@@ -23,25 +22,11 @@ interface DeskParts {
 }
 
 /** The webhooks of all applications, as this process sees them: what was asked for in the registry, how they fare in `tapeline.endpoints`. */
-export function createWebhookDesk({ instance, broker, names, bus, registry, newId }: DeskParts): WebhookDesk {
+export function createWebhookDesk(parts: DeskParts): WebhookDesk {
+  const { instance, broker, names, registry, newId } = parts
   const { view } = registry
   const author = { v: CONTROL_VERSION, instance } as const
   const index = new EndpointIndex(broker, names.endpoints)
-
-  const askCoordinator = (
-    request: ControlRecordOf<'CREATE_WEBHOOK_REQUEST' | 'CHANGE_WEBHOOK_REQUEST'>,
-    signal: AbortSignal,
-  ): Promise<void> =>
-    ask(
-      bus,
-      request,
-      {
-        waitMs: REPLY_WAIT_MS,
-        whom: 'a coordinator',
-        settle: ({ registryOffset }, deadline) => registry.reached(registryOffset, deadline),
-      },
-      signal,
-    )
 
   const shown = (record: WebhookRecord): Webhook => {
     const state = index.get(endpointKey(record.id))
@@ -51,7 +36,7 @@ export function createWebhookDesk({ instance, broker, names, bus, registry, newI
   return {
     async create(webhookId, request, signal) {
       const kind = 'CREATE_WEBHOOK_REQUEST'
-      await askCoordinator({ ...author, kind, requestId: newId(), webhookId, ...request }, signal)
+      await askCoordinator(parts, { ...author, kind, requestId: newId(), webhookId, ...request }, signal)
       const record = view.webhook(webhookId)
       if (record === undefined)
         throw new TapelineError('WEBHOOK_UNKNOWN', `the webhook ${webhookId} ended before it was used`)
@@ -59,7 +44,7 @@ export function createWebhookDesk({ instance, broker, names, bus, registry, newI
     },
     async change(webhookId, app, change, signal) {
       const kind = 'CHANGE_WEBHOOK_REQUEST'
-      await askCoordinator({ ...author, kind, requestId: newId(), webhookId, app, change }, signal)
+      await askCoordinator(parts, { ...author, kind, requestId: newId(), webhookId, app, change }, signal)
     },
     async list(app, signal) {
       await index.refresh(signal)

@@ -1,9 +1,9 @@
 import { compileSpec } from '../../src/domain/compiled-spec.ts'
 import type { Status, Trade } from '../../src/domain/events.ts'
+import { tickOf } from '../../src/domain/fixed-markers.ts'
 import { OpenWindows } from '../../src/domain/open-windows.ts'
 import { admit, emptyMemory, isOfFormerOwner } from '../../src/domain/reader-rules.ts'
 import type { StreamSpec } from '../../src/domain/stream-spec.ts'
-import { tickOf } from '../../src/domain/tick-marker.ts'
 import type { Broker, StoredRecord } from '../../src/ports/broker.ts'
 
 const NEVER = new AbortController().signal

@@ -53,17 +53,23 @@ export function readFixed(broker: MemoryBroker): { readonly [C in Channel]: read
 /** What lay in the ends that fixed topics have lost, whether it counted or not; and which offsets came a second time there. */
 export function readLost(broker: MemoryBroker): LostFixed {
   const records = { trade: [], quote: [], candle: [], book: [], status: [] }
+  const unmarked = { trade: [], quote: [], candle: [], book: [], status: [] }
   const ranges = new Map<string, { readonly from: number; readonly to: number }[]>()
   for (const channel of CHANNELS)
     for (const partition of broker.topics.get(fixedTopic('market', channel))?.partitions ?? []) {
-      const { number, lostEnds } = partition
+      const { number, lostEnds, everRotten, archive } = partition
+      if (everRotten.length > 0) {
+        const readable = archive.filter(({ offset }) => !isRotten(everRotten, offset))
+        for (const record of counted(readable))
+          (unmarked[channel] as FixedRecord[]).push(decodeFixed(channel, partition, record))
+      }
       if (lostEnds.length > 0) ranges.set(placeOf(channel, number), lostEnds)
       for (const record of lostEnds.flatMap((lost) => lost.records))
         if (record.headers.kind === 'event' && record.value !== null)
           (records[channel] as FixedRecord[]).push(decodeFixed(channel, partition, record))
     }
   return {
-    records,
+    ...{ records, unmarked },
     isAgain: (channel, shard, offset) =>
       ranges.get(placeOf(channel, shard))?.some(({ from, to }) => from <= offset && offset < to) ?? false,
   }
@@ -72,6 +78,8 @@ export function readLost(broker: MemoryBroker): LostFixed {
 /** What fixed topics have lost with their ends. */
 export interface LostFixed {
   readonly records: { readonly [C in Channel]: readonly FixedRecord<C>[] }
+  /** What counts for who could not read the marker of an owner: late records of the one before may be among it. */
+  readonly unmarked: { readonly [C in Channel]: readonly FixedRecord<C>[] }
   /** Whether an offset was given once before, to what was lost. */
   isAgain(channel: Channel, shard: number, offset: number): boolean
 }

@@ -160,7 +160,8 @@ export function checkRows(store: MemoryStore, fixed: Fixed, lost: LostFixed): Vi
       ({ shard, offset }) =>
         !isGone(holes, `${NAMES.fixed[channel]}:${shard}`, offset) || lost.isAgain(channel, shard, offset),
     )
-    const mayHave = new Set((lost.records[channel] as readonly FixedRecord[]).map(rowOf))
+    const more: readonly FixedRecord[] = [...lost.records[channel], ...lost.unmarked[channel]]
+    const mayHave = new Set(more.map(rowOf))
     const expected = withoutRepeats(kept).map(rowOf)
     const found = store.rows.get(channel) ?? []
     const { missing, extra } = difference(expected, found)

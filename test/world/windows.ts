@@ -1,9 +1,9 @@
 import { compileSpec } from '../../src/domain/compiled-spec.ts'
 import { decodeEvent } from '../../src/domain/event-codec.ts'
+import { tickOf } from '../../src/domain/fixed-markers.ts'
 import { OpenWindows } from '../../src/domain/open-windows.ts'
 import { admit, emptyMemory, isOfFormerOwner } from '../../src/domain/reader-rules.ts'
 import { matchesMarket } from '../../src/domain/routing.ts'
-import { tickOf } from '../../src/domain/tick-marker.ts'
 import type { MemoryPartition } from './memory-log.ts'
 import type { RegisteredStream } from './registered.ts'
 

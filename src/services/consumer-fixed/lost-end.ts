@@ -1,5 +1,5 @@
 import { readRanges } from '../../control/read-range.ts'
-import { lostFromOf } from '../../domain/lost-end-marker.ts'
+import { lostFromOf } from '../../domain/fixed-markers.ts'
 import { partitionKey } from '../../domain/record.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { Broker, StoredRecord, TopicDescription } from '../../ports/broker.ts'

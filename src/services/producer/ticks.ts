@@ -1,5 +1,5 @@
 import { CHANNELS, type Channel } from '../../domain/events.ts'
-import { tickBody } from '../../domain/tick-marker.ts'
+import { tickBody } from '../../domain/fixed-markers.ts'
 import type { PartitionRecords } from '../../ports/broker.ts'
 import type { SourceItem } from '../../ports/source.ts'
 import type { ProducerParts } from './parts.ts'

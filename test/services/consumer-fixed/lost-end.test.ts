@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { lostEndBody } from '../../../src/domain/lost-end-marker.ts'
+import { lostEndBody } from '../../../src/domain/fixed-markers.ts'
 import type { OutgoingRecord } from '../../../src/ports/broker.ts'
 import { MemoryBroker } from '../../world/memory-broker.ts'
 import { until } from '../until.ts'

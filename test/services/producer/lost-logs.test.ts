@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CHANNELS } from '../../../src/domain/events.ts'
-import { lostFromOf } from '../../../src/domain/lost-end-marker.ts'
+import { lostFromOf } from '../../../src/domain/fixed-markers.ts'
 import { TapelineError } from '../../../src/errors.ts'
 import { NAMES } from '../../names.ts'
 import { both, ids, setUpLog, TRADES, trade } from './losing-log.ts'
