@@ -9,7 +9,8 @@ import { printTable } from './table.ts'
 
 const HELP = `
 Usage: tapeline keys [list] [--json]
-       tapeline keys create APPLICATION [--scopes S[,S]] [--streams N] [--sockets N] [--webhooks N] [--json]
+       tapeline keys create APPLICATION [--scopes S[,S]] [--streams N] [--sockets N] [--webhooks N]
+                            [--events N] [--json]
        tapeline keys revoke ID [ID ...] [--json]
 
 Makes keys for applications while the platform runs, lists and revokes them. For admins: the key named admin,
@@ -24,6 +25,7 @@ Keys in TAPELINE_API_KEYS go on working; they are not listed here.
   --streams N    the most streams of the application
   --sockets N    the most WebSockets and event streams of the application in one gateway
   --webhooks N   the most webhooks of the application
+  --events N     how many events a second its sockets and event streams get together in one gateway
   --json         print what the API answers
 ${TARGET_HELP}
 
@@ -35,7 +37,13 @@ Examples:
 
 type Key = z.output<typeof keySchema>
 
-const QUOTAS = ['streams', 'sockets', 'webhooks'] as const
+/** The flag of each quota. */
+const QUOTAS = {
+  streams: 'streams',
+  sockets: 'sockets',
+  webhooks: 'webhooks',
+  eventsPerSecond: 'events',
+} as const
 
 export const command: Command = {
   name: 'keys',
@@ -47,6 +55,7 @@ export const command: Command = {
     streams: { type: 'string' },
     sockets: { type: 'string' },
     webhooks: { type: 'string' },
+    events: { type: 'string' },
     json: { type: 'boolean' },
   },
   subcommands: ['list', 'create', 'revoke'],
@@ -74,8 +83,8 @@ async function create(flags: Flags, words: readonly string[], terminal: Terminal
     ?.split(',')
     .map((scope) => scope.trim())
   const quotas = Object.fromEntries(
-    QUOTAS.flatMap((name) => {
-      const most = countFlag(flags, name, 0)
+    Object.entries(QUOTAS).flatMap(([name, flag]) => {
+      const most = countFlag(flags, flag, 0)
       return most === undefined ? [] : [[name, most]]
     }),
   )
@@ -101,6 +110,6 @@ function revoke(flags: Flags, words: readonly string[], terminal: Terminal): Pro
 
 function describe(quotas: Key['quotas']): string {
   return Object.entries(quotas)
-    .map(([name, most]) => `${most} ${name}`)
+    .map(([name, most]) => (name === 'eventsPerSecond' ? `${most} events/s` : `${most} ${name}`))
     .join(', ')
 }

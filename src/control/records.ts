@@ -74,6 +74,7 @@ const key = {
     streams: z.number().int().exactOptional(),
     sockets: z.number().int().exactOptional(),
     webhooks: z.number().int().exactOptional(),
+    eventsPerSecond: z.number().int().exactOptional(),
   }),
 }
 

@@ -74,7 +74,10 @@ export function registerEventStreams(app: GatewayServer, options: EventStreamOpt
       return message.op === 'subscribed' ? { ...message, ...warningsOf(desk, stream) } : message
     }
     const firstWord = startTimer(begin, FIRST_WORD_MS)
-    const connection = delivery.connect(caller.app, watchedEndpoint(eventEndpoint(response, newId()), follow))
+    const connection = delivery.connect(
+      caller.app,
+      watchedEndpoint(quotas.throttle(caller, eventEndpoint(response, newId())), follow),
+    )
     open.add(response)
     const gone = quotas.open(caller, () => response.end())
     meter.gauge('event_streams', open.size)

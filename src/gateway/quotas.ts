@@ -1,6 +1,7 @@
 import { startInterval } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
-import type { Quotas } from '../ports/keys.ts'
+import type { AppEndpoint } from '../ports/transport.ts'
+import { createEventRate, type EventRate, throttledEndpoint } from './event-rate.ts'
 import type { Caller } from './guard.ts'
 import type { GatewayOptions } from './options.ts'
 
@@ -22,6 +23,8 @@ export interface QuotaKeeper {
   admitConnection(caller: Caller): void
   /** Counts a connection, and calls `close` when its key is revoked. Gives what ends the counting. */
   open(caller: Caller, close: () => void): () => void
+  /** The endpoint of a connection, which gets no more events a second than the key gives its application. */
+  throttle(caller: Caller, endpoint: AppEndpoint): AppEndpoint
   stop(): void
 }
 
@@ -31,6 +34,8 @@ export function createQuotaKeeper({
   issuedKeys,
 }: Pick<GatewayOptions, 'desk' | 'webhooks' | 'issuedKeys'>): QuotaKeeper {
   const connections = new Set<Connection>()
+  /** By application, and by what its key gives it. */
+  const rates = new Map<string, EventRate>()
 
   const look = startInterval(() => {
     for (const { caller, close } of [...connections]) {
@@ -57,13 +62,28 @@ export function createQuotaKeeper({
     open(caller, close) {
       const connection = { caller, close }
       connections.add(connection)
-      return () => connections.delete(connection)
+      return () => {
+        connections.delete(connection)
+        if ([...connections].every((each) => each.caller.app !== caller.app)) rates.delete(rateKey(caller))
+      }
+    },
+    throttle(caller, endpoint) {
+      const { eventsPerSecond } = caller.quotas
+      if (eventsPerSecond === undefined) return endpoint
+      const key = rateKey(caller)
+      const rate = rates.get(key) ?? createEventRate(eventsPerSecond, () => performance.now())
+      rates.set(key, rate)
+      return throttledEndpoint(endpoint, rate)
     },
     stop: () => look.stop(),
   }
 }
 
-function admit({ app, quotas }: Caller, what: keyof Quotas, count: number): void {
+function rateKey({ app, quotas }: Caller): string {
+  return `${app} ${quotas.eventsPerSecond}`
+}
+
+function admit({ app, quotas }: Caller, what: 'streams' | 'sockets' | 'webhooks', count: number): void {
   const most = quotas[what] ?? Number.POSITIVE_INFINITY
   if (count >= most)
     throw new TapelineError('QUOTA_EXCEEDED', `${app} has ${count} ${what}, and its key gives it ${most}`)

@@ -329,6 +329,7 @@ export const keySchema = z
       streams: z.number().exactOptional(),
       sockets: z.number().exactOptional(),
       webhooks: z.number().exactOptional(),
+      eventsPerSecond: z.number().exactOptional(),
     }),
     createdAt: z.string(),
     revokedAt: z.string().nullable().describe('Null while the key is good.'),

@@ -34,6 +34,8 @@ interface SessionOptions {
   readonly endpoint: AppEndpoint
   /** The application at the other end. */
   readonly app: string
+  /** Bounds what delivery sends. */
+  readonly throttle: (endpoint: AppEndpoint) => AppEndpoint
   /** Whether it may make a stream now. Raises FORBIDDEN, QUOTA_EXCEEDED. */
   readonly admitRequest: () => void
   readonly desk: StreamDesk
@@ -65,6 +67,7 @@ export class SocketSession {
   constructor({
     socket,
     endpoint,
+    throttle,
     app,
     admitRequest,
     desk,
@@ -81,7 +84,7 @@ export class SocketSession {
     this.#newLeaseId = newLeaseId
     this.#connection = delivery.connect(
       app,
-      watchedEndpoint(endpoint, (message) => this.#follow(message)),
+      watchedEndpoint(throttle(endpoint), (message) => this.#follow(message)),
     )
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary))
     socket.on('pong', () => {

@@ -65,6 +65,7 @@ export function registerSockets(app: GatewayServer, options: SocketOptions): Soc
         ...options,
         socket,
         endpoint: endpoint(socket, id),
+        throttle: (each) => quotas.throttle(caller, each),
         app: owner,
         admitRequest: () => {
           requireScope(caller, 'streams')

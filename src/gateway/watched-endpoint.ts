@@ -17,7 +17,7 @@ export function watchedEndpoint(
       const sent = onMessage(message)
       if (sent !== undefined) endpoint.send(sent)
     },
-    sendEncoded: (bytes, cursor) => endpoint.sendEncoded(bytes, cursor),
+    sendEncoded: (bytes, cursor, events) => endpoint.sendEncoded(bytes, cursor, events),
     drained: (bytes, signal) => endpoint.drained(bytes, signal),
     disconnect: () => endpoint.disconnect?.(),
   }

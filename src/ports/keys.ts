@@ -7,6 +7,8 @@ export interface Quotas {
   readonly streams?: number
   readonly sockets?: number
   readonly webhooks?: number
+  /** What its sockets and event streams get together; more waits. */
+  readonly eventsPerSecond?: number
 }
 
 /** A key of an application (R26). Nobody has its text but who made it: `digest` is the SHA-256 of that, in hexadecimal. */

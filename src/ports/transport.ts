@@ -9,8 +9,8 @@ export interface AppEndpoint {
   /** Bytes that the endpoint has taken and the network has not. */
   readonly pendingBytes: number
   send(message: AppMessage): void
-  /** Sends an already encoded data message, and says what cursor is in it; the same bytes may go to many endpoints. */
-  sendEncoded(bytes: Uint8Array, cursor: string): void
+  /** Sends an already encoded data message, and says what cursor and how many events are in it; the same bytes may go to many endpoints. */
+  sendEncoded(bytes: Uint8Array, cursor: string, events: number): void
   /** Resolves when `pendingBytes` has fallen below `bytes`, or the endpoint has closed. */
   drained(bytes: number, signal: AbortSignal): Promise<void>
   readonly closed: boolean

@@ -59,7 +59,11 @@ describe('the package of the client', () => {
             ...{ exchange: 'kraken', symbol: 'BTC-USD', id: String(i), side: 'buy', price: 100 + i, size: 1 },
             ...{ bid: 100 + i, ask: 101 + i, ts: i, recvTs: i },
           }))
-          endpoint.sendEncoded(Buffer.from(JSON.stringify({ op: 'data', stream, cursor: 'c', events })), 'c')
+          endpoint.sendEncoded(
+            Buffer.from(JSON.stringify({ op: 'data', stream, cursor: 'c', events })),
+            'c',
+            events.length,
+          )
           endpoint.send({ op: 'end', stream, reason: 'enough' })
         },
       }

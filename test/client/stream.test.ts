@@ -24,7 +24,11 @@ function send({ delivery }: Platform, cursor: string, ids: readonly number[]): v
   const { endpoint, streams } = delivery.connections.at(-1) ?? assert.fail('nobody is connected')
   const [stream] = streams
   const events = ids.map((id) => ({ exchange: 'kraken', symbol: 'BTC-USD', ts: id, id: String(id) }))
-  endpoint.sendEncoded(Buffer.from(JSON.stringify({ op: 'data', stream, cursor, events })), cursor)
+  endpoint.sendEncoded(
+    Buffer.from(JSON.stringify({ op: 'data', stream, cursor, events })),
+    cursor,
+    events.length,
+  )
 }
 
 /** Waits until the client has connected and subscribed so often. */

@@ -24,7 +24,7 @@ describe('server-sent events of a stream', () => {
     assert.deepEqual({ ...first?.data, cursor: undefined }, { ...subscribed, cursor: undefined })
     const [connection = assert.fail()] = delivery.connections
     assert.equal(connection.app, 'local')
-    connection.endpoint.sendEncoded(...frame('c8', 1, 2))
+    connection.endpoint.sendEncoded(...frame('c8', 1, 2), 2)
     connection.endpoint.send({ op: 'reset', stream: 's1', reason: 'gone', cursor: 'c9' })
     assert.deepEqual(await client.next(), {
       id: 'c8',

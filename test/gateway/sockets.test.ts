@@ -24,6 +24,7 @@ describe('WebSocket: subscribe and unsubscribe', () => {
     connection.endpoint.sendEncoded(
       Buffer.from('{"op":"data","stream":"s1","cursor":"c8","events":[1]}'),
       'c8',
+      1,
     )
     assert.deepEqual(await client.next(), { op: 'data', stream: 's1', cursor: 'c8', events: [1] })
     client.send({ op: 'unsubscribe', stream: 's1' })
@@ -298,7 +299,7 @@ describe('WebSocket: limits', () => {
     client.socket.pause()
     const megabyte = Buffer.alloc(1 << 20, 'x')
     while ((connection?.endpoint.pendingBytes ?? 0) <= 16 << 20)
-      connection?.endpoint.sendEncoded(megabyte, 'c')
+      connection?.endpoint.sendEncoded(megabyte, 'c', 1)
     client.send({ op: 'subscribe', stream: 's1' })
     await until(() => connection?.closed === true)
     assert.equal(connection?.streams.size, 0)

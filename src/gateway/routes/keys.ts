@@ -30,6 +30,14 @@ const requestSchema = z.strictObject({
       streams: quota.describe('The most streams of the application.'),
       sockets: quota.describe('The most WebSockets and event streams of the application in one gateway.'),
       webhooks: quota.describe('The most webhooks of the application.'),
+      eventsPerSecond: z
+        .int()
+        .min(1)
+        .max(MOST)
+        .exactOptional()
+        .describe(
+          'How many events a second its sockets and event streams get together in one gateway; more waits.',
+        ),
     })
     .default({})
     .describe('Left out: no bounds but those of the configuration.'),

@@ -167,7 +167,7 @@ export class Subscription {
     if (events.length > 0) {
       const batch = { topic, topicId, from: 0, next: this.#next, after, events, reset: null }
       const { bytes, cursor } = encodeDataFrame(this.lease.id, batch, 0, skipped)
-      this.endpoint.sendEncoded(bytes, cursor)
+      this.endpoint.sendEncoded(bytes, cursor, events.length)
     }
     this.#latest.clear()
     this.#state = this.#hasMissed ? 'behind' : 'live'
@@ -197,8 +197,9 @@ export class Subscription {
         ? encodeDataFrame(id, batch, from)
         : (shared.get(id) ?? encodeDataFrame(id, batch, batch.from))
     if (first === 0) shared.set(id, frame)
-    this.endpoint.sendEncoded(frame.bytes, frame.cursor)
-    return batch.events.length - first
+    const events = batch.events.length - first
+    this.endpoint.sendEncoded(frame.bytes, frame.cursor, events)
+    return events
   }
 
   /** Where the catch-up reader begins: the next offset, and what a reader remembers there. */

@@ -36,7 +36,7 @@ afterEach(async () => {
 /** Fills the network's buffers until bytes stay behind here, with a peer that does not read. */
 function fillUp(): void {
   client.pause()
-  for (let i = 0; i < 64 && endpoint.pendingBytes < 8 << 20; i++) endpoint.sendEncoded(MEGABYTE, 'c')
+  for (let i = 0; i < 64 && endpoint.pendingBytes < 8 << 20; i++) endpoint.sendEncoded(MEGABYTE, 'c', 1)
   assert.ok(endpoint.pendingBytes >= 8 << 20, `only ${endpoint.pendingBytes} bytes are pending`)
 }
 
@@ -44,7 +44,7 @@ describe('createEventStreamEndpoint', () => {
   test('sends each message as an event, in order, with its cursor as the id', async () => {
     const message = { op: 'end', stream: 's1', reason: 'deleted' } as const
     const reset = { op: 'reset', stream: 's1', reason: 'Zürich', cursor: 'c2' } as const
-    endpoint.sendEncoded(new TextEncoder().encode('{"op":"data","text":"€"}'), 'c1')
+    endpoint.sendEncoded(new TextEncoder().encode('{"op":"data","text":"€"}'), 'c1', 1)
     endpoint.send(reset)
     endpoint.send(message)
     response.end()
@@ -82,7 +82,7 @@ describe('createEventStreamEndpoint', () => {
   test('drops what is sent after the end', async () => {
     response.end()
     assert.equal(endpoint.closed, true)
-    endpoint.sendEncoded(MEGABYTE, 'c')
+    endpoint.sendEncoded(MEGABYTE, 'c', 1)
     let text = ''
     for await (const chunk of client.setEncoding('utf8')) text += chunk
     assert.equal(text, '')

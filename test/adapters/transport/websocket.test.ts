@@ -36,7 +36,7 @@ afterEach(async () => {
 /** Fills the network's buffers until bytes stay behind here, with a peer that does not read. */
 function fillUp(): void {
   client.pause()
-  for (let i = 0; i < 64 && endpoint.pendingBytes < 8 << 20; i++) endpoint.sendEncoded(MEGABYTE, 'c')
+  for (let i = 0; i < 64 && endpoint.pendingBytes < 8 << 20; i++) endpoint.sendEncoded(MEGABYTE, 'c', 1)
   assert.ok(endpoint.pendingBytes >= 8 << 20, `only ${endpoint.pendingBytes} bytes are pending`)
 }
 
@@ -47,7 +47,7 @@ describe('createWebSocketEndpoint', () => {
     const message = { op: 'end', stream: 's1', reason: 'deleted' } as const
     const data = '{"op":"data","stream":"s1","text":"Zürich €"}'
     endpoint.send(message)
-    endpoint.sendEncoded(new TextEncoder().encode(data), 'c')
+    endpoint.sendEncoded(new TextEncoder().encode(data), 'c', 1)
     endpoint.send(message)
     while (frames.length < 3) await once(client, 'message')
     assert.deepEqual(frames, [
@@ -108,7 +108,7 @@ describe('createWebSocketEndpoint', () => {
     const frames: unknown[] = []
     client.on('message', (data) => frames.push(data))
     endpoint.send({ op: 'end', stream: 's1', reason: 'deleted' })
-    endpoint.sendEncoded(MEGABYTE, 'c')
+    endpoint.sendEncoded(MEGABYTE, 'c', 1)
     await once(client, 'close')
     assert.deepEqual(frames, [])
   })

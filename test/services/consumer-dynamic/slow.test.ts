@@ -24,9 +24,9 @@ async function openSlow(t: TestContext, slow: SlowChoice) {
     disconnect: () => {
       isOver = true
     },
-    sendEncoded: (bytes: Uint8Array, cursor: string) => {
+    sendEncoded: (bytes: Uint8Array, cursor: string, events: number) => {
       skipped.push((JSON.parse(Buffer.from(bytes).toString()) as { skipped?: number }).skipped ?? 0)
-      sendEncoded(bytes, cursor)
+      sendEncoded(bytes, cursor, events)
     },
   })
   quick.subscribe(STREAM)
