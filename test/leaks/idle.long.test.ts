@@ -107,6 +107,7 @@ test('an idle consumer of dynamic topics keeps nothing of its turns', async () =
     receiveMessage: () => turns.take().then(() => ({ fetches: [] })),
     processMessage: async () => {},
     interactWithApp: async () => ({ endpoints: 0, events: 0 }),
+    slow: () => ({ behind: 0, latest: 0 }),
   } as never)
   actor.send({ type: 'SUBSCRIBE_TO_TOPIC', topic: 'app.one' })
   await assertIdle(turns)
