@@ -13,6 +13,7 @@ import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { until } from '../e2e/platform-process.ts'
 import { startPlatform } from '../gateway/platform.ts'
+import { requireServer } from '../servers/availability.ts'
 
 const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -107,7 +108,12 @@ describe('the package of the client', () => {
   })
 
   test('the example for a browser runs in Chromium, bundled', async (t) => {
-    if (CHROMIUM === undefined) return t.skip('no Chromium: the client did not run in a browser')
+    if (CHROMIUM === undefined) {
+      const { skip } = requireServer(
+        'no Chromium (apt-get install chromium): the client did not run in a browser',
+      )
+      return t.skip(String(skip))
+    }
     const bundle = join(folder, 'tapeline-client.js')
     const entry = join(installed(), 'dist/client/index.js')
     await build({ entryPoints: [entry], bundle: true, format: 'esm', outfile: bundle, logLevel: 'error' })
