@@ -45,7 +45,8 @@ export async function* historyAndLive<C extends JoinedChannel>(
   const first = parseMoment(String(from).replace(/^-/, ''), 'first', Date.now())
   if (first === undefined) throw new TypeError(`from is no time: ${from}`)
   const seam = Date.now() * 1000 - overlap
-  const given = new Set<string>()
+  /** By market, what the history gave that the stream gives again. */
+  const given = new Map<string, Set<string>>()
   const begin = Math.max(first, seam - overlap)
   if (first < seam) {
     const range = { from: String(first), to: String(seam - 1) }
@@ -56,7 +57,10 @@ export async function* historyAndLive<C extends JoinedChannel>(
     for await (const row of merged(sources)) {
       if (exchanges !== undefined && !exchanges.includes(row.exchange)) continue
       const event = eventOf(channel, row)
-      if (event.recvTs >= begin - overlap) given.add(identityOf(channel, event))
+      if (event.recvTs >= begin - overlap) {
+        const ofMarket = given.get(marketOf(event)) ?? new Set()
+        given.set(marketOf(event), ofMarket.add(identityOf(channel, event)))
+      }
       yield event
     }
   }
@@ -73,19 +77,26 @@ export async function* historyAndLive<C extends JoinedChannel>(
     const live = event as unknown as Timed & StreamEvent<C>
     if (live.ts < first) continue
     if (live.ts < seam) {
-      if (given.has(identityOf(channel, live))) continue
+      if (given.get(marketOf(live))?.has(identityOf(channel, live))) continue
       if (!isDoubted && live.recvTs < seam) {
         isDoubted = true
         yield { type: 'reset', reason: 'the database was behind while it was read', cursor: '' }
       }
-    } else if (live.ts > seam + overlap) given.clear()
+      // The stream gives the past of one shard after the other: a market tells nothing of the others.
+    } else if (live.ts > seam + overlap) given.delete(marketOf(live))
     yield live
   }
 }
 
 interface Timed {
+  readonly exchange: string
+  readonly symbol: string
   readonly ts: number
   readonly recvTs: number
+}
+
+function marketOf({ exchange, symbol }: Pick<Timed, 'exchange' | 'symbol'>): string {
+  return `${exchange}:${symbol}`
 }
 
 function identityOf(channel: JoinedChannel, event: object): string {
