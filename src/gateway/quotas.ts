@@ -34,7 +34,7 @@ export function createQuotaKeeper({
   issuedKeys,
 }: Pick<GatewayOptions, 'desk' | 'webhooks' | 'issuedKeys'>): QuotaKeeper {
   const connections = new Set<Connection>()
-  /** By application, and by what its key gives it. */
+  /** By application, and by what its key gives it: no more than there are keys. Connecting anew saves no events. */
   const rates = new Map<string, EventRate>()
 
   const look = startInterval(() => {
@@ -62,25 +62,17 @@ export function createQuotaKeeper({
     open(caller, close) {
       const connection = { caller, close }
       connections.add(connection)
-      return () => {
-        connections.delete(connection)
-        if ([...connections].every((each) => each.caller.app !== caller.app)) rates.delete(rateKey(caller))
-      }
+      return () => connections.delete(connection)
     },
-    throttle(caller, endpoint) {
-      const { eventsPerSecond } = caller.quotas
+    throttle({ app, quotas: { eventsPerSecond } }, endpoint) {
       if (eventsPerSecond === undefined) return endpoint
-      const key = rateKey(caller)
+      const key = `${app} ${eventsPerSecond}`
       const rate = rates.get(key) ?? createEventRate(eventsPerSecond, () => performance.now())
       rates.set(key, rate)
       return throttledEndpoint(endpoint, rate)
     },
     stop: () => look.stop(),
   }
-}
-
-function rateKey({ app, quotas }: Caller): string {
-  return `${app} ${quotas.eventsPerSecond}`
 }
 
 function admit({ app, quotas }: Caller, what: 'streams' | 'sockets' | 'webhooks', count: number): void {

@@ -115,7 +115,7 @@ function hookRequests(app: GatewayServer, { identify, closing, log, meter }: Ser
   app.addHook('onRequest', async (request) => {
     if (closing()) throw new TapelineError('SHUTTING_DOWN', 'the gateway is closing')
     request.caller = callerOf(request, identify)
-    if (request.caller !== null) requireScope(request.caller, scopeOf(request))
+    if (request.caller !== null && !isOpen(request)) requireScope(request.caller, scopeOf(request))
     refuseEncoded(request)
     if (request.ws && request.routeOptions.url !== SOCKET_ROUTE) {
       throw new TapelineError('UPGRADE_REQUIRED', `there is no WebSocket at ${pathOf(request)}`)
@@ -196,6 +196,11 @@ export function deadlineOf(reply: FastifyReply, millis: number = REQUEST_MS): Ab
   return controller.signal
 }
 
+/** Whether a route takes everybody, with a key or without. */
+function isOpen({ routeOptions: { config, url } }: FastifyRequest): boolean {
+  return config.open ?? url?.startsWith('/docs') ?? false
+}
+
 function scopeOf({ method, routeOptions }: FastifyRequest): Scope {
   return routeOptions.config.scope ?? (method === 'GET' || method === 'HEAD' ? 'read' : 'streams')
 }
@@ -206,8 +211,7 @@ function callerOf(request: FastifyRequest, identify: ServerOptions['identify']):
   try {
     return identify(request.raw, takesKey ? queryKeyOf(request) : undefined)
   } catch (error) {
-    const isOpen = request.routeOptions.config.open ?? request.routeOptions.url?.startsWith('/docs') ?? false
-    if (isOpen && error instanceof TapelineError && error.code === 'UNAUTHORIZED') return null
+    if (isOpen(request) && error instanceof TapelineError && error.code === 'UNAUTHORIZED') return null
     throw error
   }
 }

@@ -64,6 +64,8 @@ describe('keys that are made while the platform runs', () => {
 
     const maker = await issue(platform, { app: 'bot-2', scopes: ['streams'] })
     assertProblem(await call(`${url}/v1/streams`, { headers: bearer(maker.key) }), 'FORBIDDEN')
+    for (const path of ['/', '/healthz', '/readyz', '/docs/json'])
+      assert.equal((await call(url + path, { headers: bearer(maker.key) })).status, 200, `${path} is open`)
     const boss = await issue(platform, { app: 'ops', scopes: ['admin'] })
     assert.equal((await post(`${url}/v1/keys`, { app: 'bot-3' }, bearer(boss.key))).status, 201)
   })

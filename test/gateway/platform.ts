@@ -394,7 +394,8 @@ export class MemoryKeys implements KeyDesk {
 
   async revoke(id: string): Promise<void> {
     const key = this.keys.get(id)
-    if (key) this.keys.set(id, { ...key, revokedAt: Date.parse('2026-02-03T05:05:06Z') })
+    if (key === undefined) throw new TapelineError('KEY_UNKNOWN', `there is no key ${id}`)
+    this.keys.set(id, { ...key, revokedAt: Date.parse('2026-02-03T05:05:06Z') })
   }
 
   list(): readonly IssuedKey[] {

@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import { appNameSchema } from '../../domain/app-name.ts'
-import { TapelineError } from '../../errors.ts'
 import { type IssuedKey, SCOPES } from '../../ports/keys.ts'
 import { digestOf, requireAdmin } from '../guard.ts'
 import type { GatewayOptions } from '../options.ts'
@@ -105,9 +104,7 @@ export function registerKeys(app: GatewayServer, { issuedKeys, newId, newKey }: 
     config: { errors: ['FORBIDDEN', 'KEY_UNKNOWN', 'CONTROL_UNAVAILABLE'] },
     handler: async (request, reply) => {
       requireAdmin(callerIn(request))
-      const { id } = request.params
-      if (issuedKeys.get(id) === undefined) throw new TapelineError('KEY_UNKNOWN', `there is no key ${id}`)
-      await issuedKeys.revoke(id, deadlineOf(reply))
+      await issuedKeys.revoke(request.params.id, deadlineOf(reply))
       return reply.code(204).send()
     },
   })
