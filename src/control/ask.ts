@@ -56,10 +56,11 @@ export function askCoordinator(
   { bus, registry }: { readonly bus: ControlBus; readonly registry: Pick<Registry, 'reached'> },
   request: Request,
   signal: AbortSignal,
+  waitMs = COORDINATOR_WAIT_MS,
 ): Promise<void> {
   const settle = ({ registryOffset }: ControlRecordOf<'REPLY'>, deadline: AbortSignal): Promise<void> =>
     registry.reached(registryOffset, deadline)
-  return ask(bus, request, { waitMs: COORDINATOR_WAIT_MS, whom: 'a coordinator', settle }, signal)
+  return ask(bus, request, { waitMs, whom: 'a coordinator', settle }, signal)
 }
 
 function toCode(code: string): ErrorCode {

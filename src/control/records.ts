@@ -19,14 +19,13 @@ export const TOPIC_REMOVED = 'somebody else removed its topic'
 export const CONTROL_VERSION = 1
 /** Brought filters, fields and beginnings: a process that passes them over would publish more, or less, than was asked for. */
 const TAILORED_VERSION = 2
-/** Brought webhooks: a leader that passes them over would end the streams that they read. */
-const WEBHOOK_VERSION = 3
-/** Brought keys: a gateway that passes them over would let nobody in by them, and a revoked one too long. */
-const KEY_VERSION = 3
-/** Brought windows: a process that passes them over would publish what was to be gathered. */
-const WINDOWED_VERSION = 3
+/**
+ * Brought webhooks, whose streams a leader that passes them over would end; keys, which a gateway that passes them over would not know to be revoked; and
+ * windows: who passes them over would publish what was to be gathered.
+ */
+const GATHERED_VERSION = 3
 /** The highest version that this process acts on. */
-const HIGHEST_VERSION = WINDOWED_VERSION
+const HIGHEST_VERSION = GATHERED_VERSION
 
 /** A field of a spec that is not known narrows it: passing it over would publish more than was asked for. */
 const specSchema = z
@@ -311,15 +310,14 @@ function versionOf(record: RegistryRecord | ControlRecord): RegistryRecord['v'] 
     case 'webhook':
     case 'CREATE_WEBHOOK_REQUEST':
     case 'CHANGE_WEBHOOK_REQUEST':
-      return WEBHOOK_VERSION
     case 'key':
     case 'CREATE_KEY_REQUEST':
     case 'REVOKE_KEY_REQUEST':
-      return KEY_VERSION
+      return GATHERED_VERSION
     default: {
       if (!('spec' in record)) return record.v
       const { where, fields, every, interval } = record.spec
-      if ((every ?? interval) !== undefined) return WINDOWED_VERSION
+      if ((every ?? interval) !== undefined) return GATHERED_VERSION
       const tailored = where ?? fields ?? ('from' in record ? record.from : undefined)
       return tailored === undefined ? record.v : TAILORED_VERSION
     }

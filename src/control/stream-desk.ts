@@ -3,14 +3,13 @@ import { type StreamWarning, warningsOf } from '../domain/offer.ts'
 import { specKey } from '../domain/stream-spec.ts'
 import { TapelineError } from '../errors.ts'
 import type { Lease, StreamDesk } from '../ports/streams.ts'
-import { ask } from './ask.ts'
+import { askCoordinator } from './ask.ts'
 import type { ControlBus } from './bus.ts'
 import type { Membership } from './membership.ts'
 import { followReadTimes } from './read-times.ts'
 import { CONTROL_VERSION, type ControlRecordOf } from './records.ts'
 import type { Registry } from './registry.ts'
 
-const REPLY_WAIT_MS = 10_000
 /** How long looking up a stream that is not known here may take. */
 const REGISTRY_WAIT_MS = 2_000
 /** Lists of thousands of streams are asked for every few seconds: so long their warnings stand. */
@@ -49,7 +48,7 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
         ...wanted,
         standing: false,
       } as const
-      await askCoordinator(bus, request, registry, signal)
+      await askForLease(bus, request, registry, signal)
       const lease = view.lease(leaseId)
       if (!lease) refuseWithheld(leaseId)
       if (!lease) throw new TapelineError('STREAM_UNKNOWN', `the stream ${leaseId} ended before it was used`)
@@ -57,7 +56,7 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
     },
     async end(leaseId, app, signal) {
       const request = { ...author, kind: 'END_LEASE_REQUEST', requestId: newId(), leaseId, app } as const
-      await askCoordinator(bus, request, registry, signal)
+      await askForLease(bus, request, registry, signal)
     },
     list(app) {
       const all: Lease[] = []
@@ -108,16 +107,16 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
 type Request = ControlRecordOf<'CREATE_TOPIC_REQUEST'> | ControlRecordOf<'END_LEASE_REQUEST'>
 
 /**
- * Sends a request to the coordinator and waits for its reply, and for the registry to show the result. A result that shows there is
+ * Asks the coordinator for a lease, or to end one, and waits for its reply, and for the registry to show the result. A result that shows there is
  * an answer too: a leader may die between the two.
  * Raises what the coordinator answers, or CONTROL_UNAVAILABLE where no answer comes in time.
  */
-export async function askCoordinator(
+export async function askForLease(
   bus: ControlBus,
   request: Request,
   registry: Registry,
   signal: AbortSignal,
-  waitMs = REPLY_WAIT_MS,
+  waitMs?: number,
 ): Promise<void> {
   const shown = Promise.withResolvers<void>()
   const result = request.kind === 'END_LEASE_REQUEST' ? 'ended' : 'ready'
@@ -126,16 +125,8 @@ export async function askCoordinator(
     if (change.kind === result && leaseId === request.leaseId) shown.resolve()
   })
   const answered = new AbortController()
-  const reply = ask(
-    bus,
-    request,
-    {
-      waitMs,
-      whom: 'a coordinator',
-      settle: ({ registryOffset }, deadline) => registry.reached(registryOffset, deadline),
-    },
-    AbortSignal.any([signal, answered.signal]),
-  )
+  const either = AbortSignal.any([signal, answered.signal])
+  const reply = askCoordinator({ bus, registry }, request, either, waitMs)
   try {
     await Promise.race([reply, shown.promise])
   } finally {

@@ -1,10 +1,8 @@
-import { compileSpec } from '../../src/domain/compiled-spec.ts'
 import type { Status, Trade } from '../../src/domain/events.ts'
-import { tickOf } from '../../src/domain/fixed-markers.ts'
-import { OpenWindows } from '../../src/domain/open-windows.ts'
-import { admit, emptyMemory, isOfFormerOwner } from '../../src/domain/reader-rules.ts'
+import { admit, emptyMemory } from '../../src/domain/reader-rules.ts'
 import type { StreamSpec } from '../../src/domain/stream-spec.ts'
 import type { Broker, StoredRecord } from '../../src/ports/broker.ts'
+import { windowsOfLog } from '../windows-of-log.ts'
 
 const NEVER = new AbortController().signal
 
@@ -17,19 +15,9 @@ export function compareWindows(
   fixed: readonly StoredRecord[],
   derived: readonly StoredRecord[],
 ): number {
-  const { windows: rule, encode } = compileSpec(spec)
-  if (rule === undefined) throw new Error('a stream without windows')
-  const windows = new OpenWindows(rule)
-  const memory = emptyMemory()
-  const expected: string[] = []
-  for (const record of fixed) {
-    const tick = isOfFormerOwner(memory, record.headers) ? undefined : tickOf(record)
-    const isCounted = admit(memory, record.headers)
-    const step = windows.begin()
-    const closed = tick !== undefined ? step.tick(tick) : isCounted ? step.take(bodyOf<Trade>(record)) : []
-    step.commit()
-    expected.push(...closed.map((event, n) => `${record.offset}:${n}=${Buffer.from(encode(event))}`))
-  }
+  const expected = windowsOfLog({ spec, start: 0 }, fixed).map(
+    ({ cause, n, text }) => `${cause}:${n}=${text}`,
+  )
   const got = counted(derived).map(({ headers: { position }, value }) => {
     return `${position?.offset}:${position?.n}=${Buffer.from(value ?? [])}`
   })

@@ -1,6 +1,7 @@
 import { decodeDeadLetter } from '../../src/control/dead-letter-records.ts'
 import { marketKey, type Quote, shardOf, type Trade } from '../../src/domain/events.ts'
 import { matchesMarket } from '../../src/domain/routing.ts'
+import { windowsOfLog } from '../windows-of-log.ts'
 import type { Application } from './application.ts'
 import type { readFixed } from './evidence.ts'
 import {
@@ -27,7 +28,6 @@ import { NAMES } from './names.ts'
 import type { Registered, RegisteredStream } from './registered.ts'
 import { tailored } from './tailored.ts'
 import type { Violation } from './violations.ts'
-import { windowed } from './windows.ts'
 
 type Fixed = ReturnType<typeof readFixed>
 
@@ -293,7 +293,9 @@ function checkWindows(stream: RegisteredStream, topic: MemoryTopic, partition: M
   const found = derived.map(nameOf)
   const hasLost = partition.lostEnds.length + (topic.partitions[0]?.lostEnds.length ?? 0) > 0
   const isExact = !hasLost && partition.everRotten.length === 0 && resetsIn(topic).length === 0
-  const expected = isExact ? windowed(stream, partition).map(nameOf) : [...new Set(found)]
+  const expected = isExact
+    ? windowsOfLog({ ...stream, start }, partition.archive).map(nameOf)
+    : [...new Set(found)]
   const problem = compareLists(expected, found, isExact && stream.state === 'ready')
   const what = `${stream.topic} (${JSON.stringify(stream.spec)}) of shard ${shard} from ${start}`
   return problem === undefined ? [] : [{ promise: 'dynamic topic', detail: `${what}: ${problem}` }]

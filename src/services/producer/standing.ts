@@ -1,5 +1,5 @@
 import { CONTROL_VERSION } from '../../control/records.ts'
-import { askCoordinator } from '../../control/stream-desk.ts'
+import { askForLease } from '../../control/stream-desk.ts'
 import { specKey } from '../../domain/stream-spec.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { TopicAnswer } from '../../ports/pipeline.ts'
@@ -62,9 +62,9 @@ export function createStandingStreams(producer: ProducerParts): {
             leaseId: name,
             app: STANDING_APP,
           } as const
-          await askCoordinator(bus, ending, registry, signal, REPLY_WAIT_MS)
+          await askForLease(bus, ending, registry, signal, REPLY_WAIT_MS)
         }
-        await askCoordinator(
+        await askForLease(
           bus,
           {
             ...author,
