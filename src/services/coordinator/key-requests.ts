@@ -1,6 +1,7 @@
 import type { ControlRecordOf } from '../../control/records.ts'
 import type { RegistryView } from '../../control/registry-view.ts'
 import { TapelineError } from '../../errors.ts'
+import { applyRequests, bodyOf } from './apply-requests.ts'
 import type { RegistryBody } from './leader.ts'
 
 export type KeyRequest = ControlRecordOf<'CREATE_KEY_REQUEST' | 'REVOKE_KEY_REQUEST'>
@@ -18,19 +19,9 @@ interface KeyChanges {
 
 /** What requests for keys come to, one after the other. Asking again for what is there changes nothing. */
 export function changeKeys(requests: readonly KeyRequest[], view: RegistryView, now: number): KeyChanges {
-  const changed = new Map<string, Body>()
-  const failures = new Map<string, TapelineError>()
-  const bodyOf = (id: string): Body | undefined => {
-    const known = changed.get(id)
-    if (known !== undefined) return known
-    const record = view.keys.get(id)
-    if (record === undefined) return undefined
-    const { v: _v, instance: _instance, epoch: _epoch, ...body } = record
-    return body
-  }
-
-  const apply = (request: KeyRequest): Body | undefined => {
-    const known = bodyOf(request.keyId)
+  const apply = (request: KeyRequest, changed: ReadonlyMap<string, Body>): Body | undefined => {
+    const record = view.keys.get(request.keyId)
+    const known = changed.get(request.keyId) ?? (record && bodyOf(record))
     if (request.kind === 'REVOKE_KEY_REQUEST') {
       if (known === undefined) throw new TapelineError('KEY_UNKNOWN', `there is no key ${request.keyId}`)
       return known.revokedAt === null ? { ...known, revokedAt: now } : undefined
@@ -41,15 +32,6 @@ export function changeKeys(requests: readonly KeyRequest[], view: RegistryView, 
     const { keyId: id, digest, app, scopes, quotas } = request
     return { kind: 'key', id, digest, app, scopes, quotas, createdAt: now, revokedAt: null }
   }
-
-  for (const request of requests) {
-    try {
-      const body = apply(request)
-      if (body !== undefined) changed.set(body.id, body)
-    } catch (error) {
-      if (!(error instanceof TapelineError)) throw error
-      failures.set(request.requestId, error)
-    }
-  }
+  const { changed, failures } = applyRequests(requests, apply)
   return { records: [...changed.values()], failures }
 }

@@ -1,6 +1,7 @@
 import type { ControlRecordOf, WebhookRecord } from '../../control/records.ts'
 import type { RegistryView } from '../../control/registry-view.ts'
 import { TapelineError } from '../../errors.ts'
+import { applyRequests, bodyOf } from './apply-requests.ts'
 import type { RegistryBody } from './leader.ts'
 
 export type WebhookRequest = ControlRecordOf<'CREATE_WEBHOOK_REQUEST' | 'CHANGE_WEBHOOK_REQUEST'>
@@ -23,25 +24,28 @@ export function changeWebhooks(
   view: RegistryView,
   { most, now }: { readonly most: number; readonly now: number },
 ): WebhookChanges {
-  const changed = new Map<string, Body>()
-  const failures = new Map<string, TapelineError>()
-  const bodyOf = (id: string): Body | undefined => {
-    const known = changed.get(id) ?? view.webhook(id)
-    return known?.state === 'live' ? bare(known) : undefined
+  type Changed = ReadonlyMap<string, Body>
+  const liveBody = (id: string, changed: Changed): Body | undefined => {
+    const record = view.webhook(id)
+    const known = changed.get(id) ?? (record && bodyOf(record))
+    return known?.state === 'live' ? known : undefined
   }
-  const countOf = (app: string): number => {
-    const all = new Map([...view.webhooks()].map((each) => [each.id, bare(each)]))
+  const countOf = (app: string, changed: Changed): number => {
+    const all = new Map([...view.webhooks()].map((each): [string, Body] => [each.id, bodyOf(each)]))
     for (const [id, body] of changed) all.set(id, body)
     return [...all.values()].filter((each) => each.app === app && each.state === 'live').length
   }
 
-  const create = (request: WebhookRequest & { kind: 'CREATE_WEBHOOK_REQUEST' }): Body | undefined => {
+  const create = (
+    request: WebhookRequest & { kind: 'CREATE_WEBHOOK_REQUEST' },
+    changed: Changed,
+  ): Body | undefined => {
     const { webhookId: id, app, leaseId } = request
-    if (bodyOf(id) !== undefined) return undefined
+    if (liveBody(id, changed) !== undefined) return undefined
     const lease = view.leaseRecord(leaseId)
     if (lease === undefined || (lease.app !== app && !lease.standing && app !== ADMIN))
       throw new TapelineError('STREAM_UNKNOWN', `no stream ${leaseId} belongs to the application`)
-    if (countOf(app) >= most)
+    if (countOf(app, changed) >= most)
       throw new TapelineError('WEBHOOK_LIMIT', `${app} has ${most} webhooks, which is the most`)
     const { url, secret, maxEvents, maxWaitMs, cursor } = request
     return {
@@ -50,8 +54,8 @@ export function changeWebhooks(
     }
   }
 
-  const change = (request: WebhookRequest & { kind: 'CHANGE_WEBHOOK_REQUEST' }): Body => {
-    const body = bodyOf(request.webhookId)
+  const change = (request: WebhookRequest & { kind: 'CHANGE_WEBHOOK_REQUEST' }, changed: Changed): Body => {
+    const body = liveBody(request.webhookId, changed)
     if (body === undefined || (body.app !== request.app && request.app !== ADMIN))
       throw new TapelineError('WEBHOOK_UNKNOWN', `there is no webhook ${request.webhookId}`)
     const revision = body.revision + 1
@@ -60,22 +64,10 @@ export function changeWebhooks(
       : { ...body, revision, paused: request.change === 'pause' }
   }
 
-  for (const request of requests) {
-    try {
-      const body = request.kind === 'CREATE_WEBHOOK_REQUEST' ? create(request) : change(request)
-      if (body !== undefined) changed.set(body.id, body)
-    } catch (error) {
-      if (!(error instanceof TapelineError)) throw error
-      failures.set(request.requestId, error)
-    }
-  }
+  const { changed, failures } = applyRequests<WebhookRequest, Body>(requests, (request, before) =>
+    request.kind === 'CREATE_WEBHOOK_REQUEST' ? create(request, before) : change(request, before),
+  )
   const records = [...changed.values()]
   const removed = records.filter(({ state }) => state === 'ended').flatMap(({ id }) => view.webhook(id) ?? [])
   return { records, removed, failures }
-}
-
-function bare(record: WebhookRecord | Body): Body {
-  if (!('v' in record)) return record
-  const { v: _v, instance: _instance, epoch: _epoch, ...body } = record
-  return body
 }

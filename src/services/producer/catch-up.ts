@@ -202,7 +202,7 @@ async function readPiece(
   const goal = shard.tails[channel].derivedTo
   const whole = Math.min(goal, from + PIECE)
   const { records, holes } = await readPublished(producer, shard, channel, from, whole, signal)
-  const steps = new WindowSteps()
+  const steps = new WindowSteps(producer.meter)
   const { derived, end } = deriveFor(producer, routes, { shard, channel, from, group }, records, whole, steps)
   const reached = holes.filter((hole) => hole.from < end)
   return group.flatMap(({ route, progress, behind }): Share[] => {
@@ -222,8 +222,7 @@ async function readPiece(
         // A hole stands in front of the first record after it.
         records: [...beginning, ...latest, ...[...markers, ...own].toSorted((a, b) => a.offset - b.offset)],
         done() {
-          const late = steps.commit(progress)
-          if (late > 0) producer.meter.count('late_events_total', late)
+          steps.commit(progress)
           progress.behind = next < goal ? next : undefined
           progress.latestDue = false
           if (isAnew || next >= (anew?.before ?? 0)) progress.anew = undefined

@@ -4,6 +4,7 @@ import type { RecordHeaders } from '../../domain/record.ts'
 import { TradeWindow, WINDOW_VERSION, type WindowSnapshot } from '../../domain/trade-window.ts'
 import { TapelineError } from '../../errors.ts'
 import type { OutgoingRecord, StoredRecord } from '../../ports/broker.ts'
+import { portionsOf } from './portions.ts'
 import { SavedWindowsReader } from './saved-windows.ts'
 import type { Shard } from './shard.ts'
 
@@ -13,8 +14,6 @@ const VERSION_OF_SEVERAL = 2
 const CHECKPOINT_KEY = 'checkpoint'
 const FURTHER_PREFIX = 'checkpoint:'
 const MARKET_PREFIX = 'market:'
-/** So many bytes of streams go into one record, which has at most 1 MiB. */
-const MOST_STREAM_BYTES = 256 * 1024
 
 const positionsSchema = z.partialRecord(z.enum(CHANNELS), z.number().int())
 
@@ -187,29 +186,19 @@ export function checkpointRecords(
 const furtherKey = (number: number): string => `${FURTHER_PREFIX}${number}`
 
 /** The streams of a checkpoint, split so that each portion fits into a record; at least one. */
-function splitStreams({ behind, passedOver }: StreamsLeft): StreamsLeft[] {
-  let portion: { behind: Record<string, number>; passedOver?: Record<string, PassedOver> } = { behind: {} }
-  let bytes = 0
-  const portions = [portion]
-  const makeRoom = (id: string, value: unknown): void => {
-    const size = Buffer.byteLength(id) + JSON.stringify(value).length + 4
-    if (bytes > 0 && bytes + size > MOST_STREAM_BYTES) {
-      portion = { behind: {} }
-      portions.push(portion)
-      bytes = 0
+function splitStreams({ behind, passedOver = {} }: StreamsLeft): StreamsLeft[] {
+  const streams = [
+    ...Object.entries(behind).map(([id, offset]) => ({ id, offset })),
+    ...Object.entries(passedOver).map(([id, passed]) => ({ id, passed })),
+  ]
+  return portionsOf(streams).map((portion) => {
+    const ofBehind = portion.flatMap((each) => ('offset' in each ? [[each.id, each.offset] as const] : []))
+    const ofPassed = portion.flatMap((each) => ('passed' in each ? [[each.id, each.passed] as const] : []))
+    return {
+      behind: Object.fromEntries(ofBehind),
+      ...(ofPassed.length > 0 && { passedOver: Object.fromEntries(ofPassed) }),
     }
-    bytes += size
-  }
-  for (const [id, offset] of Object.entries(behind)) {
-    makeRoom(id, offset)
-    portion.behind[id] = offset
-  }
-  for (const [id, passed] of Object.entries(passedOver ?? {})) {
-    makeRoom(id, passed)
-    portion.passedOver ??= {}
-    portion.passedOver[id] = passed
-  }
-  return portions
+  })
 }
 
 /** The last checkpoint and windows of a shard, folded from the records of its partition. */

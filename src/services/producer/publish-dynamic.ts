@@ -256,14 +256,13 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
           tail.chosenTo = tail.expected
         }
       }
-      const windows = new WindowSteps()
+      const windows = new WindowSteps(meter)
       const live = deriveLive(shards.values(), routes, topics, windows)
       const begun = addLatest(live, shards, routes, topics)
       const step = beginPreparationStep()
       const sent = await deliver(live, (tail) => marks.get(tail) ?? tail.derivedTo, step, signal)
       settleLive(marks)
-      const late = windows.commitLevel()
-      if (late > 0) meter.count('late_events_total', late)
+      windows.commitLevel()
       // A stream that fell behind begins with the latest values when it goes on.
       for (const progress of begun) if (progress.behind === undefined) progress.latestDue = false
 

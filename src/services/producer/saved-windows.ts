@@ -1,11 +1,10 @@
 import { z } from 'zod'
 import type { OpenWindows, WindowsState } from '../../domain/open-windows.ts'
+import { portionsOf } from './portions.ts'
 import type { Routes } from './routes.ts'
 import type { Shard } from './shard.ts'
 
 const WINDOWS_VERSION = 1
-/** So many bytes of windows go into one record, which has at most 1 MiB. */
-const MOST_BYTES = 256 * 1024
 
 const windowSchema = z.tuple([z.number().int(), z.unknown()]).readonly()
 
@@ -99,17 +98,7 @@ function marksOf({ savedWindows }: Shard): SavedMarks {
 
 function bodiesOf({ state }: OpenWindows, offset: number): object[] {
   const { ticked, markets } = state
-  const portions: (typeof markets)[number][][] = [[]]
-  let bytes = 0
-  for (const market of markets) {
-    const size = JSON.stringify(market).length
-    if (bytes > 0 && bytes + size > MOST_BYTES) {
-      portions.push([])
-      bytes = 0
-    }
-    portions.at(-1)?.push(market)
-    bytes += size
-  }
+  const portions = portionsOf(markets)
   const further = portions.length - 1
   return portions.map((each, i) => ({
     ...{ v: WINDOWS_VERSION, offset, ticked, markets: each },

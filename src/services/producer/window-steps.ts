@@ -1,9 +1,15 @@
 import type { WindowStep } from '../../domain/open-windows.ts'
+import type { Meter } from '../../ports/log.ts'
 import type { Progress } from './route.ts'
 
 /** What a derivation does to the windows of streams. It holds once the records that it makes are acknowledged. */
 export class WindowSteps {
+  readonly #meter: Pick<Meter, 'count'>
   readonly #steps = new Map<Progress, { readonly windows: Progress['windows']; readonly step: WindowStep }>()
+
+  constructor(meter: Pick<Meter, 'count'>) {
+    this.#meter = meter
+  }
 
   /** The step of a stream in a shard; undefined where the stream has no windows. */
   of(progress: Progress | undefined): WindowStep | undefined {
@@ -15,21 +21,18 @@ export class WindowSteps {
     return step
   }
 
-  /** The step of this stream holds; gives how many events came too late for their windows. */
-  commit(progress: Progress): number {
+  /** The step of this stream holds. */
+  commit(progress: Progress): void {
     const found = this.#steps.get(progress)
     // A stream that began anew meanwhile has other windows.
-    if (found === undefined || found.windows !== progress.windows) return 0
+    if (found === undefined || found.windows !== progress.windows) return
     found.step.commit()
     this.#steps.delete(progress)
-    return found.step.late
+    if (found.step.late > 0) this.#meter.count('late_events_total', found.step.late)
   }
 
-  /** The steps of all streams that are level with the fixed topics hold; gives how many events came too late. */
-  commitLevel(): number {
-    let late = 0
-    for (const progress of [...this.#steps.keys()])
-      if (progress.behind === undefined) late += this.commit(progress)
-    return late
+  /** The steps of all streams that are level with the fixed topics hold. */
+  commitLevel(): void {
+    for (const progress of [...this.#steps.keys()]) if (progress.behind === undefined) this.commit(progress)
   }
 }

@@ -10,6 +10,7 @@ import {
 import type { Routes } from '../../../src/services/producer/routes.ts'
 import { WindowSteps } from '../../../src/services/producer/window-steps.ts'
 import { NAMES } from '../../names.ts'
+import { quietMeter } from '../../quiet.ts'
 import { routesOf } from './routed-streams.ts'
 import { ownedShard, published } from './shards.ts'
 
@@ -31,7 +32,7 @@ test('a derived record is the record that caused it, with its position and the o
     [shard],
     routes,
     NAMES.fixed,
-    new WindowSteps(),
+    new WindowSteps(quietMeter),
   ).values()
   assert.equal(offset, 40)
   assert.equal(record.key, 'kraken:A-B')
@@ -51,7 +52,7 @@ test('each stream gets in order what it asks for, of all shards, and nothing fro
   ])
   shards[0]?.tails.trade.pending.push(published(11, 'A-B'), published(12, 'A-B'), published(13, 'C-D'))
   shards[1]?.tails.trade.pending.push(published(5, 'A-E'))
-  assert.deepEqual(bodies(deriveLive(shards, routes, NAMES.fixed, new WindowSteps())), {
+  assert.deepEqual(bodies(deriveLive(shards, routes, NAMES.fixed, new WindowSteps(quietMeter))), {
     all: ['A-B 11', 'A-B 12', 'C-D 13', 'A-E 5'],
     some: ['A-B 12', 'A-E 5'],
   })
@@ -68,7 +69,7 @@ test('a stream gets only what its filter takes, and only the fields that it name
     ],
   )
   shard.tails.trade.pending.push(published(2, 'A-B'), published(3, 'A-B'))
-  const derived = deriveLive([shard], routes, NAMES.fixed, new WindowSteps())
+  const derived = deriveLive([shard], routes, NAMES.fixed, new WindowSteps(quietMeter))
   const short = (size: number): string => `{"exchange":"kraken","symbol":"A-B","size":${size},"ts":1}`
   assert.deepEqual(bodies(derived), { large: ['A-B 3'], short: [short(2), short(3)] })
   const offsets = [...derived.values()].map((records) =>
@@ -85,14 +86,16 @@ test('a stream that is behind on a shard gets nothing of it before it has caught
   const progress = routes.table.get('s')?.progress.get(0)
   assert.ok(progress)
   progress.behind = 0
-  assert.deepEqual(bodies(deriveLive(shards, routes, NAMES.fixed, new WindowSteps())), { s: ['C-D 2'] })
+  assert.deepEqual(bodies(deriveLive(shards, routes, NAMES.fixed, new WindowSteps(quietMeter))), {
+    s: ['C-D 2'],
+  })
 })
 
 test('a shard that a stream was not placed on derives nothing for it', () => {
   const routes = routesOf([ownedShard({ k: 0 })], [{ id: 's', symbols: ['*'] }])
   const unknown = ownedShard({ k: 1 })
   unknown.tails.trade.pending.push(published(1, 'A-B'))
-  assert.equal(deriveLive([unknown], routes, NAMES.fixed, new WindowSteps()).size, 0)
+  assert.equal(deriveLive([unknown], routes, NAMES.fixed, new WindowSteps(quietMeter)).size, 0)
 })
 
 /** A shard whose latest quotes are known, and a stream of some of them that begins now. */
@@ -102,7 +105,7 @@ function beginning(channel: Channel, start = 9) {
     shard.tails[channel].latest.set(record.market, record)
   shard.tails[channel].pending.push(published(10, 'A-B'))
   const routes = routesOf([shard], [{ id: 's', symbols: ['A-*', 'C-D'], channel, start: [start] }])
-  const live = deriveLive([shard], routes, NAMES.fixed, new WindowSteps())
+  const live = deriveLive([shard], routes, NAMES.fixed, new WindowSteps(quietMeter))
   const add = (of: Routes = routes) => addLatest(live, new Map([[0, shard]]), of, NAMES.fixed)
   return { routes, live, add }
 }
