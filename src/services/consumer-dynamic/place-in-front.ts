@@ -14,6 +14,18 @@ export function isAhead(one: ReaderMemory, other: ReaderMemory): boolean {
   )
 }
 
+/** Whether one memory knows all that another knows: no epoch and no place of the other is higher, or of a shard that it does not know. */
+export function knowsAllOf(one: ReaderMemory, other: ReaderMemory): boolean {
+  const isLower = ([shard, epoch]: [string, number]): boolean => (one.epochs[Number(shard)] ?? -1) < epoch
+  if (Object.entries(other.epochs).some(isLower)) return false
+  return Object.entries(other.positions).every(([topic, partitions]) =>
+    Object.entries(partitions).every(([partition, place]) => {
+      const known = one.positions[topic]?.[Number(partition)]
+      return known !== undefined && !isLater(place, known)
+    }),
+  )
+}
+
 /**
  * What lies in front of the place where an application goes on, beside what it remembers. Where there is a later record of a fixed partition than
  * the last one that it got, the log is not the one that it has read: it has lost its end and has grown again.

@@ -6,7 +6,7 @@ import type { Lease } from '../../ports/streams.ts'
 import type { AppEndpoint } from '../../ports/transport.ts'
 import { type DataFrame, encodeDataFrame } from './data-frame.ts'
 import { LatestEvents } from './latest-events.ts'
-import { isAhead } from './place-in-front.ts'
+import { isAhead, knowsAllOf } from './place-in-front.ts'
 import type { TopicFeed } from './topic-hub.ts'
 
 /** Bytes that may wait in a socket before it is left to the catch-up reader. */
@@ -95,7 +95,7 @@ export class Subscription {
     this.#memory = memory && copyMemory(memory)
     // The catch-up reader also serves a cursor ahead of the shared reader: it may be ahead of the log itself.
     const isKnown = offset === feed.nextOffset && memory !== undefined && !isAhead(feed.memory, memory)
-    const isLevel = isKnown && !feed.isReplaced
+    const isLevel = isKnown && !feed.isReplaced && !isShortOf(feed, memory)
     this.#state = isLevel ? 'live' : 'behind'
     const { id, topic } = this.lease
     const cursor = this.#cursorAt(offset, memory)
@@ -207,9 +207,12 @@ export class Subscription {
     return { offset: this.#next, memory: this.#memory && copyMemory(this.#memory) }
   }
 
-  /** Turns live if it has got everything that the shared reader has handed out. Gives whether it did. */
+  /**
+   * Turns live if it has got everything that the shared reader has handed out, and would hear nothing again from it. Gives whether it did.
+   */
   joinLive(feed: TopicFeed): boolean {
     if (this.#next < feed.nextOffset || this.#memory === undefined) return false
+    if (isShortOf(feed, this.#memory)) return false
     this.#state = 'live'
     return true
   }
@@ -223,6 +226,14 @@ export class Subscription {
   end(): void {
     this.#ended.abort()
   }
+}
+
+/**
+ * Whether the shared reader could not read what this memory knows. It would hand out what comes again of it, until it has read later records of
+ * the same shards. What a cursor remembers is never given to it: cursors are not signed, and others read with it.
+ */
+function isShortOf({ isRotten, memory: known }: TopicFeed, memory: ReaderMemory): boolean {
+  return isRotten && !knowsAllOf(known, memory)
 }
 
 /** Whether every subscription hears a reset, wherever it is: the log has lost its end, or is another one. */

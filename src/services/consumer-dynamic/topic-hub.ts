@@ -4,6 +4,7 @@ import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, PartitionFetch, Reader } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 import type { StreamBatch } from '../../ports/pipeline.ts'
+import type { Learned } from './learn-memory.ts'
 import { toTopicBatches } from './topic-batches.ts'
 import { createTopicOpening } from './topic-opening.ts'
 
@@ -18,6 +19,8 @@ export interface TopicFeed {
   /** Batches that listeners get from now on begin here. */
   readonly nextOffset: number
   readonly memory: ReaderMemory
+  /** Whether records in front of where it began could not be read: who has read them remembers more. */
+  readonly isRotten: boolean
   /** How often the log has lost its end, and where it went on the last time. */
   readonly rewinds: number
   readonly rewoundTo: number
@@ -56,6 +59,7 @@ export class FollowedTopic implements TopicFeed {
   readonly listeners = new Set<TopicListener>()
   nextOffset = -1
   memory: ReaderMemory = emptyMemory()
+  isRotten = false
   rewinds = 0
   rewoundTo = 0
   isReplaced = false
@@ -71,9 +75,11 @@ export class FollowedTopic implements TopicFeed {
   }
 
   /** It is read from its end on. */
-  begin(ends: ReadonlyMap<string, number>, memories: ReadonlyMap<string, ReaderMemory>): void {
+  begin(ends: ReadonlyMap<string, number>, learned: ReadonlyMap<string, Learned>): void {
     this.nextOffset = ends.get(this.topic) ?? 0
-    this.memory = memories.get(this.topic) ?? emptyMemory()
+    const { memory = emptyMemory(), isRotten = false } = learned.get(this.topic) ?? {}
+    this.memory = memory
+    this.isRotten = isRotten
   }
 
   /** Tells all listeners that what they have not got is gone for good; reading goes on at `next`. */

@@ -98,9 +98,8 @@ export function createTopicOpening({
     const fresh = ready.filter(({ each }) => !each.followed.isPlaced)
     const ends = new Map(fresh.map(({ description: { name, offsets } }) => [name, offsets[0]?.end ?? 0]))
     const learned = await learnMemories({ broker, log }, ends, signal)
-    const memories = new Map([...learned].map(([topic, { memory }]) => [topic, memory]))
     // Records may arrive before the assignment is answered.
-    for (const { each } of fresh) each.followed.begin(ends, memories)
+    for (const { each } of fresh) each.followed.begin(ends, learned)
     const current = reader()
     try {
       await current.assign(

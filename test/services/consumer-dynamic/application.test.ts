@@ -58,6 +58,7 @@ function setUp() {
         topicId: 'T',
         nextOffset,
         memory: emptyMemory(),
+        isRotten: false,
         rewinds: 0,
         rewoundTo: 0,
         isReplaced: false,

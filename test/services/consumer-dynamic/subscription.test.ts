@@ -48,7 +48,7 @@ function setUp(beginning?: Beginning) {
   const subscription = new Subscription(endpoint, LEASE, beginning)
   const feed = (nextOffset: number, isReplaced = false): TopicFeed => ({
     ...{ topic: 'app.s', topicId: 'T', nextOffset, memory: memoryAt(nextOffset), isReplaced },
-    ...{ rewinds: 0, rewoundTo: 0 },
+    ...{ isRotten: false, rewinds: 0, rewoundTo: 0 },
   })
   return {
     ...{ subscription, endpoint, got, feed },

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import type { ReaderMemory } from '../../../src/domain/reader-rules.ts'
+import type { Lease } from '../../../src/ports/streams.ts'
+import type { AppEndpoint } from '../../../src/ports/transport.ts'
+import {
+  type ConsumerDynamicServices,
+  createApplication,
+} from '../../../src/services/consumer-dynamic/application.ts'
+import { createReaderPool } from '../../../src/services/consumer-dynamic/reader-pool.ts'
+import { Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
+import { openTopicHub } from '../../../src/services/consumer-dynamic/topic-hub.ts'
+import { quietLog, quietMeter } from '../../quiet.ts'
+import { MemoryBroker } from '../../world/memory-broker.ts'
+import { until } from '../until.ts'
+
+const TOPIC = 'app.one'
+const FIXED = 'market.trades'
+const NEVER = new AbortController().signal
+
+/** What an application remembers that has got all up to these offsets, by shard. */
+const upTo = (offsets: Readonly<Record<number, number>>, epoch = 7): ReaderMemory => ({
+  epochs: Object.fromEntries(Object.keys(offsets).map((shard) => [shard, epoch])),
+  positions: {
+    [FIXED]: Object.fromEntries(Object.entries(offsets).map(([shard, offset]) => [shard, [offset, 0]])),
+  },
+})
+
+/** The topic of a stream with a batch that cannot be read near its end, and a gateway that begins to read there. */
+async function openGateway(t: TestContext) {
+  const broker = new MemoryBroker(Date.now)
+  const [made] = await broker.createTopics([{ name: TOPIC, partitions: 1 }], NEVER)
+  const topicId = made?.id ?? ''
+  const publish = async (shard: number, offset: number, epoch = 7): Promise<void> => {
+    const value = new TextEncoder().encode(JSON.stringify(`${shard}:${offset}`))
+    const position = { topic: FIXED, partition: shard, offset }
+    const headers = { v: 1, kind: 'event' as const, shard, epoch, position }
+    await broker.publish([{ topic: TOPIC, partition: 0, records: [{ key: 'k', value, headers }] }], NEVER)
+  }
+  await publish(0, 10)
+  await publish(1, 20)
+  broker.topics.get(TOPIC)?.partition(0).rot(1)
+  const hub = await openTopicHub(broker, quietLog)
+  const stop = new AbortController()
+  const quiet = { log: quietLog, meter: quietMeter }
+  const run = async (services: ConsumerDynamicServices): Promise<void> => {
+    while (!stop.signal.aborted)
+      await services.interactWithApp(await services.receiveMessage([], stop.signal))
+  }
+  const application = createApplication('a', {
+    ...{ broker, hub, readers: createReaderPool({ broker, ...quiet }, 16), nowMicros: () => 0, ...quiet },
+    spawn(_app, services) {
+      run(services).catch((error: unknown) => {
+        if (!stop.signal.aborted) throw error
+      })
+      return { send() {}, stop: () => stop.abort() }
+    },
+  })
+  t.after(async () => {
+    application.stop()
+    await hub.close()
+    await broker.close()
+  })
+  const spec = { channel: 'trade' as const, symbols: ['*'], exchanges: [] }
+  const lease: Lease = {
+    ...{ id: 'lease', app: 'a', spec, ttlMs: 0, topic: TOPIC, topicId, createdAt: 0 },
+    ...{ opensTopic: true, standing: false },
+  }
+  return {
+    publish,
+    /** An application goes on at an offset, with what it remembers. */
+    goOn(offset: number, memory: ReaderMemory) {
+      const got: string[] = []
+      const endpoint: AppEndpoint = {
+        ...{ id: 'e', pendingBytes: 0, closed: false, drained: async () => {} },
+        send: ({ op }) => got.push(op),
+        sendEncoded: (bytes) =>
+          got.push(...(JSON.parse(Buffer.from(bytes).toString()) as { events: string[] }).events),
+      }
+      const subscription = new Subscription(endpoint, lease, { offset, memory })
+      application.add(subscription)
+      return {
+        subscription,
+        async gets(...expected: readonly string[]): Promise<void> {
+          await until(`${expected.length} messages`, () => got.length >= expected.length)
+          assert.deepEqual(got, expected)
+        },
+      }
+    },
+  }
+}
+
+test('what comes again of records that a gateway could not read is not sent to who has read them', async (t) => {
+  const gateway = await openGateway(t)
+  const known = gateway.goOn(2, upTo({ 0: 10, 1: 20 }))
+  const other = gateway.goOn(2, upTo({ 1: 20 }))
+  await known.gets('subscribed')
+  await gateway.publish(0, 10)
+  await gateway.publish(1, 21)
+  await known.gets('subscribed', '1:21')
+  await other.gets('subscribed', '0:10', '1:21')
+})
+
+test('what a former owner wrote too late is not sent to who has read the record of a later one that a gateway could not', async (t) => {
+  const gateway = await openGateway(t)
+  const known = gateway.goOn(2, { ...upTo({ 1: 20 }), epochs: { 0: 8, 1: 7 } })
+  await known.gets('subscribed')
+  await gateway.publish(0, 11, 7)
+  await gateway.publish(1, 21)
+  await known.gets('subscribed', '1:21')
+})
+
+test('who remembers more than a gateway gets live what comes once the gateway has read as far', async (t) => {
+  const gateway = await openGateway(t)
+  const known = gateway.goOn(2, upTo({ 0: 10, 1: 20 }))
+  await known.gets('subscribed')
+  assert.equal(known.subscription.state, 'behind')
+  await gateway.publish(0, 11)
+  await known.gets('subscribed', '0:11')
+  await until('it is live', () => known.subscription.state === 'live')
+  await gateway.publish(1, 21)
+  await known.gets('subscribed', '0:11', '1:21')
+})
