@@ -22,11 +22,31 @@ export function symbolMatcher(glob: string): (symbol: string) => boolean {
   }
 }
 
+/** The symbols of a spec, ready for comparing. */
+interface SymbolTests {
+  readonly exact: ReadonlySet<string>
+  readonly globs: readonly ((symbol: string) => boolean)[]
+}
+
+/** Each spec is made ready once, whatever number of markets it is compared with. */
+const ready = new WeakMap<StreamSpec, SymbolTests>()
+
+function testsOf(spec: StreamSpec): SymbolTests {
+  const known = ready.get(spec)
+  if (known !== undefined) return known
+  const globs = spec.symbols.filter((symbol) => symbol.includes('*'))
+  const exact = spec.symbols.filter((symbol) => !symbol.includes('*'))
+  const tests = { exact: new Set(exact), globs: globs.map(symbolMatcher) }
+  ready.set(spec, tests)
+  return tests
+}
+
 /** Whether a spec asks for the events of a market. */
 export function matchesMarket(spec: StreamSpec, channel: Channel, exchange: string, symbol: string): boolean {
   if (spec.channel !== channel) return false
   if (spec.exchanges.length > 0 && !spec.exchanges.includes(exchange)) return false
-  return spec.symbols.some((glob) => symbolMatcher(glob)(symbol))
+  const { exact, globs } = testsOf(spec)
+  return exact.has(symbol) || globs.some((matches) => matches(symbol))
 }
 
 interface KnownMarket<Route> {
@@ -50,10 +70,17 @@ const MOST_CHANGES = 1_000
 
 /**
  * Which routes want the events of a market. A look-up costs the same with 10 routes or 10,000 (R17): the table works the answer for a market out
- * once, and keeps it. A change of a route costs the same however many answers there are: each takes account of it when it is next asked for.
+ * once, and keeps it. That looks at the routes that name the symbol, and at those that have globs. A change of a route costs the same however many
+ * answers there are: each takes account of it when it is next asked for.
  */
 export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
   readonly #routes = new Map<string, Route>()
+  /** The routes that name a symbol, and those that have globs, in the order in which they came. */
+  readonly #naming = new Map<string, Set<Route>>()
+  readonly #globbing = new Set<Route>()
+  /** Which of two routes came first. */
+  readonly #numbers = new WeakMap<Route, number>()
+  #lastNumber = 0
   readonly #markets = new Map<string, KnownMarket<Route>>()
   /** Stays at the oldest market: a new iterator would pass by all deleted ones. */
   readonly #oldest = this.#markets.keys()
@@ -72,6 +99,13 @@ export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
   set(id: string, route: Route): void {
     this.delete(id)
     this.#routes.set(id, route)
+    this.#numbers.set(route, ++this.#lastNumber)
+    const { exact, globs } = testsOf(route.spec)
+    for (const symbol of exact) {
+      const naming = this.#naming.get(symbol) ?? new Set()
+      this.#naming.set(symbol, naming.add(route))
+    }
+    if (globs.length > 0) this.#globbing.add(route)
     this.#note({ kind: 'added', route })
   }
 
@@ -79,6 +113,11 @@ export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
     const route = this.#routes.get(id)
     if (route === undefined) return
     this.#routes.delete(id)
+    for (const symbol of testsOf(route.spec).exact) {
+      const naming = this.#naming.get(symbol)
+      if (naming?.delete(route) && naming.size === 0) this.#naming.delete(symbol)
+    }
+    this.#globbing.delete(route)
     this.#note({ kind: 'removed', route })
   }
 
@@ -103,7 +142,11 @@ export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
   }
 
   #workOut(market: KnownMarket<Route>): void {
-    market.routes = [...this.#routes.values()].filter((route) => isWanted(market, route))
+    const asked = new Set([...(this.#naming.get(market.symbol) ?? []), ...this.#globbing])
+    const number = (route: Route): number => this.#numbers.get(route) ?? 0
+    market.routes = [...asked]
+      .filter((route) => isWanted(market, route))
+      .sort((a, b) => number(a) - number(b))
     market.at = this.#changed
   }
 
@@ -113,10 +156,13 @@ export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
       this.#workOut(market)
       return
     }
-    for (const { kind, route } of this.#changes.slice(-missed)) {
-      if (!isWanted(market, route)) continue
-      market.routes =
-        kind === 'added' ? [...market.routes, route] : market.routes.filter((each) => each !== route)
+    const wanted = this.#changes.slice(-missed).filter(({ route }) => isWanted(market, route))
+    if (wanted.length > 0) {
+      const routes = new Set(market.routes)
+      for (const { kind, route } of wanted)
+        if (kind === 'added') routes.add(route)
+        else routes.delete(route)
+      market.routes = [...routes]
     }
     market.at = this.#changed
   }
