@@ -1,6 +1,5 @@
 import { onAbort } from '../../../async/abort.ts'
 import { delay, pause, startInterval, type Timer } from '../../../async/timers.ts'
-import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type { PartitionAck, PartitionRecords } from '../../../ports/broker.ts'
 import { abortReason } from '../abort-reason.ts'
@@ -10,6 +9,7 @@ import { Cluster } from './cluster.ts'
 import { errorOfCode } from './error-table.ts'
 import { brokerError } from './errors.ts'
 import { PartitionQueue, type ProducerIdentity } from './partition-queue.ts'
+import { PartitionQueues } from './partition-queues.ts'
 import { pauseAfter, persist } from './persist.ts'
 import { type BatchOutcome, outcomeOf, unanswered } from './produce-outcome.ts'
 import type { EncodedBatch } from './produce-request.ts'
@@ -24,8 +24,6 @@ const REPORT_EVERY_MS = 500
 /** A topic that may hold what is in doubt counts as gone after so long. */
 const GONE_AFTER_MS = 3_000
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024
-/** With so many partitions seen, those that are idle are forgotten, and all begin anew under another producer id. */
-const MOST_QUEUES = 5_000
 /** How long close waits for what is under way. */
 const CLOSE_MS = 2_500
 
@@ -41,7 +39,7 @@ export class IdempotentSender {
   readonly #cluster: Cluster
   readonly #compression: KafkaSettings['compression']
   readonly #window = new SendWindow()
-  readonly #queues = new Map<string, PartitionQueue>()
+  readonly #queues = new PartitionQueues()
   /** Those that have something to send, in turns. */
   readonly #ready = new Set<PartitionQueue>()
   readonly #busy = new Set<number>()
@@ -132,19 +130,13 @@ export class IdempotentSender {
   }
 
   #queue(topic: string, partition: number): PartitionQueue {
-    const key = partitionKey({ topic, partition })
-    const known = this.#queues.get(key)
+    const known = this.#queues.get({ topic, partition })
     const { id } = requirePlace(this.#cluster.known(topic), { topic, partition })
     if (known !== undefined && (known.topicId === id || !known.isIdle)) return known
-    if (this.#queues.size >= MOST_QUEUES) this.#forgetIdle()
+    if (this.#queues.forgetUnused()) this.#identity = undefined
     const queue = new PartitionQueue({ topic, partition, topicId: id }, this.#compression)
-    this.#queues.set(key, queue)
+    this.#queues.set(queue)
     return queue
-  }
-
-  #forgetIdle(): void {
-    for (const [key, queue] of this.#queues) if (queue.isIdle) this.#queues.delete(key)
-    this.#identity = undefined
   }
 
   /** After this turn, so that calls made together go together. */
@@ -269,7 +261,7 @@ export class IdempotentSender {
       // Were it there all the same, its next batch must not have the number of one that is in doubt.
       if (queue.isInDoubt) this.#identity = undefined
       queue.abandon((call) => goneError(queue, call))
-      this.#queues.delete(partitionKey(queue))
+      this.#queues.delete(queue)
       return
     }
     queue.dropAbandoned()
