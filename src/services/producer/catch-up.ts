@@ -20,9 +20,8 @@ const DERIVED_A_PIECE = 50_000
 /** How many pieces one step reads, and how long one may take: a partition that nobody can read must not hold up the step. */
 const PIECES_A_STEP = 4
 const READ_MS = 5_000
-/** How many streams one step helps on, and how many of these may have topics that are not read yet. */
+/** How many streams one step helps on. Those whose topics are not read yet are prepared as long as the step has time for it; the others wait. */
 const STREAMS_A_STEP = 1_000
-const UNPREPARED_A_STEP = 10
 /** About how many records one publish takes. */
 const RECORDS_TOGETHER = 10_000
 /** How far before a piece the log is read to learn the epochs that count there. */
@@ -75,11 +74,9 @@ export function createCatchUp(producer: ProducerParts, { shards, routes }: Shard
   /** The streams to help on, by shard and channel, those that have waited the longest first. */
   const stragglers = (): Map<Shard, Map<Channel, Straggler[]>> => {
     const found = new Map<Shard, Map<Channel, Straggler[]>>()
-    let [taken, unprepared] = [0, 0]
+    let taken = 0
     for (const route of routes.due()) {
-      if (taken >= STREAMS_A_STEP) break
-      if (isUnprepared(route) && ++unprepared > UNPREPARED_A_STEP) continue
-      taken++
+      if (taken++ >= STREAMS_A_STEP) break
       for (const [k, progress] of route.progress) {
         const shard = shards.get(k)
         if (progress.behind === undefined || shard === undefined) continue
@@ -93,9 +90,6 @@ export function createCatchUp(producer: ProducerParts, { shards, routes }: Shard
     }
     return found
   }
-
-  const isUnprepared = ({ progress }: Route): boolean =>
-    [...progress].some(([k, { prepared }]) => !prepared && shards.has(k))
 
   const read = async (piece: Piece, signal: AbortSignal): Promise<readonly Share[]> => {
     const { shard, channel } = piece
