@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import type { Log } from '../../../src/ports/log.ts'
 import { deadline, makeTopic, uniqueName, until } from '../../contract/broker-fixtures.ts'
+import { quietLog } from '../../quiet.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { kafkaMissing } from '../../servers/kafka.ts'
 import { openKafkaFor, type ProxiedKafka, startProxiedKafka } from './kafka-fixtures.ts'
-import { committed, join, total } from './kafka-members.ts'
+import { committed, join, memberCount, total } from './kafka-members.ts'
 
 describe('groups over outages of Kafka', requireServer(kafkaMissing()), () => {
   let kafka: ProxiedKafka
@@ -52,6 +54,44 @@ describe('groups over outages of Kafka', requireServer(kafkaMissing()), () => {
       }
     await until('who does not come back is replaced', () => total(first, second).length === 4)
     assert.deepEqual([first.doubts(), second.doubts()], [1, 1])
+    await Promise.all([first, second].map(({ member }) => member.leave()))
+  })
+
+  test('a leader that was away, and is heard before the group is distributed anew, waits for those that were away with it', async (t) => {
+    let failedHeartbeats = 0
+    const log: Log = {
+      ...quietLog,
+      child: () => log,
+      debug(_, message) {
+        if (message === 'a heartbeat failed') failedHeartbeats++
+      },
+    }
+    const near = await openKafkaFor(t, kafka.server.bootstrap, { log })
+    const far = await openKafkaFor(t, kafka.through)
+    const [topic, group] = [await makeTopic(near, 4), uniqueName('group')]
+    const first = await join(near, group, topic)
+    const second = await join(far, group, topic, true)
+    await until('both have their share', () => first.last().length === 2 && second.last().length === 2)
+    const [own, others] = [first.last(), second.last()]
+    const told = [first.all.length, second.all.length] as const
+    kafka.server.pause()
+    try {
+      await until('the first was away for half a session', () => failedHeartbeats > 0)
+      kafka.proxy.cut({ refuse: true })
+    } finally {
+      kafka.server.resume()
+    }
+    await until(
+      'the group takes the first for alive, and gives up the second',
+      async () => (await memberCount(kafka.server.bootstrap, group)) === 1,
+    )
+    kafka.proxy.accept()
+    await until('the second is told what it has', () => second.all.length > told[1])
+    assert.deepEqual(
+      first.all.slice(told[0]).filter((given) => given.some((each) => others.includes(each))),
+      [],
+    )
+    assert.deepEqual([first.last(), second.last()], [own, others])
     await Promise.all([first, second].map(({ member }) => member.leave()))
   })
 

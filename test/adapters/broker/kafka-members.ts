@@ -54,6 +54,14 @@ export async function committed(
   return offset === undefined ? undefined : Number(offset)
 }
 
+/** How many members the broker takes for alive. */
+export async function memberCount(bootstrap: string, group: string): Promise<number> {
+  const admin = new Admin({ clientId: 'test', bootstrapBrokers: [bootstrap] })
+  const groups = await admin.describeGroups({ groups: [group] })
+  await admin.close()
+  return groups.get(group)?.members.size ?? 0
+}
+
 /** The only member of a group, which has committed position 7 of a partition with 10 records. */
 export async function joinBehind(
   broker: Broker,

@@ -29,7 +29,7 @@ const ANY_EPOCH = -1
  * group is distributed anew, and gives up what it loses before another gets it. When the group may have given the member up,
  * because nothing was heard of it for a session, what it has is in doubt until it is heard again, or in again: then it asks for the
  * same, and gets it unless another has it by now. A leader that was away itself gives nobody what no member asks for, for one
- * session more: those who had that were away as it was, and come back as it does.
+ * session after the group has given up whom it does not hear: those who had that were away as it was, and come back as it does.
  */
 export class KafkaGroupMember implements GroupMember {
   readonly #cluster: Cluster
@@ -167,16 +167,14 @@ export class KafkaGroupMember implements GroupMember {
   /** One generation: joins, works with its partitions, and gives up what it loses. */
   async #takePart(): Promise<'again' | 'rejoin'> {
     const { signal } = this.#closing
-    const startedAt = performance.now()
-    // While something waits already, a broker that is merely slow does not make it wait for ever.
-    const awayMs = this.#hasRest ? this.#sessionMs : this.#sessionMs / 2
-    if (this.#session.wasMember && startedAt - this.#heardAt > awayMs)
-      this.#settledAt = startedAt + this.#sessionMs
+    this.#settleAfterAway(1)
     // The group waits for others, and for those that are dead until their session ends; the member counts as alive meanwhile.
     this.#unheardMs = JOIN_ANSWER_MS
-    const result = await this.#session.join(this.#owned, startedAt < this.#settledAt, signal).finally(() => {
-      this.#unheardMs = this.#sessionMs
-    })
+    const result = await this.#session
+      .join(this.#owned, performance.now() < this.#settledAt, signal)
+      .finally(() => {
+        this.#unheardMs = this.#sessionMs
+      })
     if (typeof result === 'string') return this.#obey(result)
     this.#heardAt = performance.now()
     this.#joined.resolve()
@@ -209,6 +207,7 @@ export class KafkaGroupMember implements GroupMember {
         const sentAt = performance.now()
         const verdict = await this.#session.heartbeat(signal)
         if (verdict === 'ok') {
+          this.#settleAfterAway(2)
           this.#heardAt = sentAt
           failures = 0
           this.#believeAgain(sentAt)
@@ -222,6 +221,19 @@ export class KafkaGroupMember implements GroupMember {
       }
     }
     return 'rejoin'
+  }
+
+  /**
+   * Where nothing was heard of the group for long, others may have been away as well: when it is heard again, and before it counts as
+   * heard, those get a session to come back in. Where a heartbeat is heard first, that session begins only when the group has given
+   * them up, which takes it a session.
+   */
+  #settleAfterAway(sessions: 1 | 2): void {
+    // While something waits already, a broker that is merely slow does not make it wait for ever.
+    const awayMs = this.#hasRest ? this.#sessionMs : this.#sessionMs / 2
+    const now = performance.now()
+    if (!this.#session.wasMember || now - this.#heardAt <= awayMs) return
+    this.#settledAt = Math.max(this.#settledAt, now + sessions * this.#sessionMs)
   }
 
   #obey(verdict: 'again' | 'rejoin' | 'lost'): 'again' | 'rejoin' {
