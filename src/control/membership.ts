@@ -119,8 +119,13 @@ export function joinMembership(
         members.delete(instance)
         begun.delete(instance)
       }
-      const offer = offerOfThis?.()
-      const self = { instance: me.instance, roles: me.roles, reading: readHere(), offer, lastSeen: now() }
+      const self: Member = {
+        ...{ instance: me.instance, roles: me.roles, offer: offerOfThis?.(), lastSeen: now() },
+        // Only on demand: it asks each of what may be thousands of subscriptions.
+        get reading() {
+          return readHere()
+        },
+      }
       return [self, ...[...members.values()].filter((member) => member.instance !== me.instance)]
     },
     reading(source) {

@@ -1,6 +1,12 @@
 import { partitionKey } from '../domain/record.ts'
 import { TapelineError } from '../errors.ts'
-import type { Broker, PartitionFetch, ReadPosition, UndecodableBatch } from '../ports/broker.ts'
+import type {
+  Broker,
+  PartitionFetch,
+  ReadPosition,
+  TopicPartition,
+  UndecodableBatch,
+} from '../ports/broker.ts'
 
 type RecordsFetch = PartitionFetch & { kind: 'records' }
 
@@ -29,11 +35,13 @@ export async function readRanges(
   )
   if (open.size === 0) return
   const reader = await broker.openReader(signal)
-  const advance = async (fetch: { readonly topic: string; readonly partition: number }, to: number) => {
+  /** Ranges that have come to their ends: left together, since each leave is a question to the broker. */
+  let ended: TopicPartition[] = []
+  const advance = (fetch: TopicPartition, to: number): void => {
     const place = partitionKey(fetch)
     if (to < (open.get(place) ?? 0)) return
     open.delete(place)
-    await reader.unassign([fetch], signal)
+    ended.push({ topic: fetch.topic, partition: fetch.partition })
   }
   try {
     await reader.assign(
@@ -49,17 +57,20 @@ export async function readRanges(
         switch (fetch.kind) {
           case 'records':
             handle({ ...fetch, records: fetch.records.filter(({ offset }) => offset < end) })
-            await advance(fetch, fetch.nextOffset)
+            advance(fetch, fetch.nextOffset)
             break
           case 'truncated':
             onTruncated?.(fetch.topic, fetch.partition, fetch.earliest)
-            await advance(fetch, fetch.earliest)
+            advance(fetch, fetch.earliest)
             break
           case 'undecodable':
             if (fetch.offset < end) onUndecodable?.(fetch)
-            await advance(fetch, fetch.nextOffset)
+            advance(fetch, fetch.nextOffset)
         }
       }
+      // The reader is closed where nothing is left.
+      if (ended.length > 0 && open.size > 0) await reader.unassign(ended, signal)
+      ended = []
     }
   } finally {
     await reader.close(signal)

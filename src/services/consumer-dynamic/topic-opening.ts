@@ -60,6 +60,7 @@ export function createTopicOpening({
   const waiting = new Map<string, Waiting>()
   const underWay = new Set<Promise<void>>()
   let timer: AbortController | undefined
+  let isAdvanceDue = false
 
   const settle = (each: Waiting, failure: TapelineError | undefined): void => {
     for (const listener of each.listeners) listener(failure)
@@ -200,8 +201,9 @@ export function createTopicOpening({
 
   /** Goes on when the first of those that rest has rested. */
   const rest = (): void => {
+    if (stop.aborted || underWay.size >= MOST_UNDER_WAY) return
     const due = [...waiting.values()].filter(({ isUnderWay }) => !isUnderWay).map(({ retryAt }) => retryAt)
-    if (due.length === 0 || stop.aborted || underWay.size >= MOST_UNDER_WAY) return
+    if (due.length === 0) return
     timer = new AbortController()
     const ms = Math.max(
       1,
@@ -218,8 +220,13 @@ export function createTopicOpening({
     }
     const state = { failures: 0, retryAt: 0, isUnderWay: false, isAgain: false, listeners: new Set<never>() }
     waiting.set(followed.topic, { followed, ...state })
+    if (isAdvanceDue || underWay.size >= MOST_UNDER_WAY) return
+    isAdvanceDue = true
     // What is asked for in one go is opened together.
-    queueMicrotask(advance)
+    queueMicrotask(() => {
+      isAdvanceDue = false
+      advance()
+    })
   }
 
   return {

@@ -54,8 +54,8 @@ export class FetchSession {
     }
   }
 
-  unassign(matches: (partition: Partition) => boolean): void {
-    for (const partition of this.#subscriptions.keys()) if (matches(partition)) this.#drop(partition)
+  unassign(partitions: Iterable<Partition>): void {
+    for (const partition of partitions) this.#drop(partition)
   }
 
   /** Answers now, or when something arrives, or empty after `waitMs`. Whether it was taken: one poll waits at a time. */
@@ -91,7 +91,7 @@ export class FetchSession {
 
   /** Answers a waiting poll with nothing. */
   close(): void {
-    this.unassign(() => true)
+    this.unassign(this.#subscriptions.keys())
     this.#deletedTopics.clear()
     this.#endWait()
   }

@@ -1,6 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { type Reply, type Request, sentError } from '../../../async/thread.ts'
-import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import { BatchAppender } from './batch-appender.ts'
 import { BatchStore } from './batch-store.ts'
@@ -104,10 +103,10 @@ export class LogServer {
         return null
       }
       case 'unassign': {
-        const dropped = new Set(request.partitions.map(partitionKey))
-        this.#session(request.session).unassign(({ topic: { name: topic }, number: partition }) =>
-          dropped.has(partitionKey({ topic, partition })),
+        const partitions = request.partitions.flatMap(
+          ({ topic, partition }) => this.#catalog.find(topic, partition) ?? [],
         )
+        this.#session(request.session).unassign(partitions)
         return null
       }
       case 'closeSession':

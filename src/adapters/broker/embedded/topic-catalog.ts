@@ -51,6 +51,11 @@ export class TopicCatalog {
     return this.#topics.values()
   }
 
+  /** A partition, if it is there. */
+  find(name: string, number: number): Partition | undefined {
+    return this.#topics.get(name)?.partitions[number]
+  }
+
   /** Raises TOPIC_UNKNOWN. */
   partition(name: string, number: number): Partition {
     const topic = this.#topics.get(name)
