@@ -100,6 +100,18 @@ const topicPrefix = (text: string, meaning: string) =>
 
 const file = (meaning: string) => z.string().min(1).optional().describe(meaning)
 
+/** How a server of ours speaks TLS. */
+const serverTls = {
+  tlsCert: file(
+    'Certificate to serve HTTPS with, a PEM file, followed by those between it and its authority. Without it plain HTTP is served. The process reads both files again on SIGHUP.',
+  ),
+  tlsKey: file('Key of that certificate, a PEM file.'),
+  tlsMinVersion: z
+    .enum(['TLSv1.2', 'TLSv1.3'])
+    .default('TLSv1.2')
+    .describe('The oldest version of TLS that clients may speak.'),
+}
+
 /**
  * A market as the configuration writes it, EXCHANGE:SYMBOL in any case. The exchange stays as it is written: a service may know it
  * by that name only.
@@ -363,6 +375,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       host: listenHost.default('127.0.0.1').describe('Address to listen on; a public one needs API keys.'),
       port: count(0, 65_535, 8080, 'Port to listen on; 0 lets the system choose.'),
+      ...serverTls,
     })
     .prefault({}),
   operations: z
@@ -371,6 +384,7 @@ export const configSchema = z.strictObject({
         .default('127.0.0.1')
         .describe('Without the role gateway: address for health, metrics and actors of the process.'),
       port: count(0, 65_535, 0, 'Without the role gateway: port for them; 0 lets the system choose.'),
+      ...serverTls,
     })
     .prefault({}),
   alerts: z

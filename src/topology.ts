@@ -4,6 +4,7 @@ import type { ActorReport } from './ports/actors.ts'
 import type { Log } from './ports/log.ts'
 import type { Source, SourceHealth } from './ports/source.ts'
 import type { SqlResult, Store } from './ports/store.ts'
+import { leafOf, openCertificate, type ServerCertificate } from './topology/certificate.ts'
 import { StartedParts } from './topology/closing.ts'
 import { serverNames } from './topology/engines/servers.ts'
 import { layFoundation, withStore } from './topology/foundation.ts'
@@ -27,7 +28,7 @@ export interface PlatformOptions {
   /** Another source than the configuration names; it belongs to the platform from then on. */
   readonly source?: (log: Log) => Source
   /** Called when applications are served and before the source is connected: whoever must not miss anything subscribes here. */
-  readonly onServing?: (api: string) => Promise<void>
+  readonly onServing?: (api: string, certificate?: string) => Promise<void>
 }
 
 /** A running platform: one process with the roles of its configuration. */
@@ -53,43 +54,57 @@ export interface Platform {
  * MIGRATION_MISMATCH, PORT_IN_USE, PUBLIC_WITHOUT_KEYS, and the UNAUTHORIZED, FORBIDDEN, TLS_FAILED, HOST_UNKNOWN and UNSUPPORTED
  * of BROKER_ and STORE_; what was started by then is closed again.
  */
-export function startPlatform(
+export async function startPlatform(
   config: Config,
   options: PlatformOptions,
   signal: AbortSignal,
 ): Promise<Platform> {
   const waiting = createWaiting(serverNames(config), options.log)
-  return waiting.until(async () => {
-    const started = new StartedParts(options.log)
-    try {
-      return await start(config, options, started, waiting, signal)
-    } catch (error) {
-      await started.close()
-      throw error
-    }
-  }, signal)
+  const certificate = openCertificate(config, options.log)
+  try {
+    return await waiting.until(async () => {
+      const started = new StartedParts(options.log)
+      try {
+        return await start(config, options, { started, certificate, waiting }, signal)
+      } catch (error) {
+        await started.close()
+        throw error
+      }
+    }, signal)
+  } catch (error) {
+    certificate?.close()
+    throw error
+  }
+}
+
+interface Parts {
+  readonly started: StartedParts
+  readonly certificate: ServerCertificate | undefined
+  readonly waiting: Waiting
 }
 
 async function start(
   config: Config,
   options: PlatformOptions,
-  started: StartedParts,
-  waiting: Waiting,
+  { started, certificate, waiting }: Parts,
   signal: AbortSignal,
 ): Promise<Platform> {
   const { log, trace, onServing } = options
   const has = (role: Config['roles'][number]): boolean => config.roles.includes(role)
   const foundation = await layFoundation(config, started, log, trace, waiting, signal)
   const { broker, store, names, roster } = foundation
+  const shown = certificate && { certificate: leafOf(certificate.current) }
   let isStarted = false
   let source: Source | undefined
   let shards: (() => readonly number[]) | undefined
 
-  const operations = has('gateway') ? undefined : await serveOperations(foundation, () => isStarted)
+  const operations = has('gateway')
+    ? undefined
+    : await serveOperations(foundation, certificate, () => isStarted)
   const leads = has('coordinator') ? await startCoordinatorRole(foundation, signal) : undefined
   if (has('consumer-fixed')) await startConsumerFixedRole(withStore(foundation), signal)
-  const api = operations ?? (await startGatewayRole(withStore(foundation), () => isStarted))
-  if (has('gateway')) await onServing?.(api)
+  const api = operations ?? (await startGatewayRole(withStore(foundation), certificate, () => isStarted))
+  if (has('gateway')) await onServing?.(api, shown?.certificate)
   if (has('producer')) {
     const given = options.source?.(log)
     const chosen = given ? { source: given, markets: [] } : await createSource(config, log)
@@ -99,8 +114,12 @@ async function start(
   const gauges = startGauges(foundation, { source, shards, leads })
   started.add('gauges', () => gauges.stop())
   isStarted = true
-  const run = announceRun(config, { pid: process.pid, api, roles: config.roles }, log)
-  started.add('run file', () => run.remove())
+  const run = announceRun(config, { pid: process.pid, api, roles: config.roles, ...shown }, log)
+  const unfollow = certificate?.follow((tls) => run.update({ certificate: leafOf(tls) }))
+  started.add('run file', () => {
+    unfollow?.()
+    run.remove()
+  })
 
   const { book: _notStored, ...stored } = names.fixed
   const storeOrRefuse = (): Store => {
@@ -116,6 +135,9 @@ async function start(
       return source?.ended ?? false
     },
     countUnstored: async (stop) => countUnstored(broker, storeOrRefuse(), Object.values(stored), stop),
-    close: () => started.close(),
+    async close() {
+      await started.close()
+      certificate?.close()
+    },
   }
 }

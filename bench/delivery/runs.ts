@@ -53,7 +53,7 @@ export async function throughPlatform(
     const onServing = async (api: string): Promise<void> => {
       const started = clock(load)
       begin = started.begin
-      application = startApplication(api, undefined, started.measuredFrom)
+      application = startApplication({ api }, started.measuredFrom)
       await application
     }
     const platform = await startPlatform(config, { log, onServing }, signal)
@@ -79,7 +79,7 @@ export async function throughBareLoop(load: Load): Promise<Delivery> {
   const loop = await startBareLoop()
   try {
     const { begin, measuredFrom } = clock(load)
-    const client = await startApplication(loop.api, undefined, measuredFrom)
+    const client = await startApplication({ api: loop.api }, measuredFrom)
     await loop.connect(simulator.websocketUrl)
     begin()
     const delivery = await watch(simulator, client, load)

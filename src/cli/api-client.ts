@@ -1,13 +1,23 @@
+import type { ConnectionOptions } from 'node:tls'
 import type { z } from 'zod'
 import { deadlineAfter } from '../async/timers.ts'
 import { type Config, loadConfig } from '../config.ts'
 import { ERROR_KINDS, type ErrorCode, type FieldError, TapelineError } from '../errors.ts'
 import { problemSchema } from '../gateway/schemas.ts'
 import { readRunFile } from '../topology/run-file.ts'
+import { send, trusting } from './api-connection.ts'
 import { type Flags, textFlag } from './command.ts'
 
 /** How long one request may take, unless the caller knows better. */
 const REQUEST_MS = 20_000
+
+/** Where a platform is, and whom its certificate may be from. */
+interface Target {
+  /** `http://HOST:PORT` or the same with https. */
+  readonly api: string
+  /** The one certificate that is trusted, under any name: what a platform of this machine says of itself. */
+  readonly certificate?: string | undefined
+}
 
 /** Flags of every command that talks to a running platform. */
 export const TARGET_OPTIONS = {
@@ -18,8 +28,9 @@ export const TARGET_OPTIONS = {
 
 export const TARGET_HELP = `  --data DIR      data folder of the platform (default: .tapeline)
   --config FILE   its configuration, which names data folder and servers (default: tapeline.yaml, if any)
-  --api URL       address of the platform, where its data folder is not at hand
-  The key of an application is read from TAPELINE_API_KEY.`
+  --api URL       address of the platform, where its data folder is not at hand (default: TAPELINE_API, if set)
+  The key of an application is read from TAPELINE_API_KEY, and TAPELINE_API_CA names the authority that signed
+  the certificate of an https address, a PEM file, where Node does not know it.`
 
 interface ApiCall {
   readonly method?: 'GET' | 'POST' | 'DELETE'
@@ -31,8 +42,10 @@ interface ApiCall {
 
 /** The API of a running platform. */
 export interface ApiClient {
-  /** `http://HOST:PORT`, without a slash at its end. */
+  /** `http://HOST:PORT` or the same with https, without a slash at its end. */
   readonly address: string
+  /** What an https address is connected to with. */
+  readonly tls: ConnectionOptions
   /** What authorises a request; empty without a key. */
   readonly headers: Readonly<Record<string, string>>
   /**
@@ -67,11 +80,11 @@ function dataFolder(flags: Flags): string {
  * only for themselves (`any`: their actors); they do not count otherwise. Raises USAGE, CONFIG_INVALID.
  */
 export function findPlatform(flags: Flags, kind: 'gateway' | 'any' = 'gateway'): ApiClient | undefined {
-  const address = textFlag(flags, 'api')
-  if (address !== undefined) return connectTo(checkedAddress(address))
+  const address = namedAddress(flags)
+  if (address !== undefined) return connectTo({ api: address })
   const run = readRunFile(dataFolder(flags))
   if (run === undefined || (kind === 'gateway' && !run.roles.includes('gateway'))) return undefined
-  return connectTo(run.api)
+  return connectTo(run)
 }
 
 /** Like findPlatform, but raises NOT_RUNNING where there is none; `why` says what it is needed for. */
@@ -100,20 +113,21 @@ export async function throughPlatformOr<T>(
     return await ask(client)
   } catch (error) {
     const isGone = error instanceof TapelineError && error.code === 'NOT_RUNNING'
-    if (!isGone || flags['api'] !== undefined) throw error
+    if (!isGone || namedAddress(flags) !== undefined) throw error
     return await direct()
   }
 }
 
-/** A client of the API at an address, with the key in TAPELINE_API_KEY. */
-export function connectTo(address: string): ApiClient {
+/** A client of the API at an address, with the key in TAPELINE_API_KEY. Raises CONFIG_INVALID (TAPELINE_API_CA). */
+export function connectTo({ api: address, certificate }: Target): ApiClient {
   const key = process.env['TAPELINE_API_KEY']
   const headers: Record<string, string> = key ? { authorization: `Bearer ${key}` } : {}
+  const tls = address.startsWith('https:') ? trusting(certificate) : {}
+  const target = { address, headers, tls }
   return {
-    address,
-    headers,
+    ...target,
     async call(path, schema, signal, options = {}) {
-      const { text, isRead } = await exchange(address, path, headers, signal, options)
+      const { text, isRead } = await exchange(target, path, signal, options)
       if (!isRead) throw problemError(text, address)
       const body = text === '' ? undefined : parsedJson(text)
       if (body instanceof SyntaxError) throw notTapeline(address)
@@ -146,21 +160,20 @@ export function answeredError(
 }
 
 async function exchange(
-  address: string,
+  { address, headers, tls }: Pick<ApiClient, 'address' | 'headers' | 'tls'>,
   path: string,
-  headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
   { method = 'GET', body, timeoutMs = REQUEST_MS, alsoReads }: ApiCall,
 ): Promise<{ readonly text: string; readonly isRead: boolean }> {
   const deadline = deadlineAfter(timeoutMs)
   try {
-    const response = await fetch(new URL(path, address), {
+    const { status, text } = await send(new URL(path, address), tls, {
       method,
       headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
       signal: AbortSignal.any([signal, deadline]),
-      ...(body !== undefined && { body: JSON.stringify(body) }),
+      body: body === undefined ? undefined : JSON.stringify(body),
     })
-    return { text: await response.text(), isRead: response.ok || response.status === alsoReads }
+    return { text, isRead: (status >= 200 && status < 300) || status === alsoReads }
   } catch (error) {
     if (signal.aborted) throw signal.reason
     if (deadline.aborted) {
@@ -170,14 +183,20 @@ async function exchange(
     }
     throw new TapelineError('NOT_RUNNING', `no platform answers at ${address}${reasonOf(error)}`, {
       cause: error,
+      ...(isOfCertificate(error) && {
+        remedy: 'Set TAPELINE_API_CA to the authority that signed its certificate, a PEM file.',
+      }),
     })
   }
 }
 
-/** Why a connection failed, in the words of the system: `fetch` itself says no more than that it did. */
+/** Why a connection failed, in the words of the system. */
 function reasonOf(error: unknown): string {
-  const cause = error instanceof Error ? error.cause : undefined
-  return cause instanceof Error && 'code' in cause ? ` (${cause.code})` : ''
+  return error instanceof Error && 'code' in error ? ` (${error.code})` : ''
+}
+
+function isOfCertificate(error: unknown): boolean {
+  return /CERT|ISSUER|SIGNATURE/.test(reasonOf(error))
 }
 
 function parsedJson(text: string): unknown {
@@ -196,11 +215,17 @@ function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(ERROR_KINDS, code)
 }
 
-function checkedAddress(text: string): string {
+/** The address from --api, else from TAPELINE_API unless a flag names a data folder or a configuration. Raises USAGE. */
+function namedAddress(flags: Flags): string | undefined {
+  const given = textFlag(flags, 'api')
+  const isElsewhere = flags['data'] !== undefined || flags['config'] !== undefined
+  const text = given ?? (isElsewhere ? undefined : process.env['TAPELINE_API'] || undefined)
+  if (text === undefined) return undefined
   const url = URL.parse(text)
   if (url && /^https?:$/.test(url.protocol)) return url.origin
+  const name = given === undefined ? 'TAPELINE_API' : '--api'
   throw new TapelineError(
     'USAGE',
-    `--api takes an address such as http://127.0.0.1:8080, not ${JSON.stringify(text)}`,
+    `${name} takes an address such as http://127.0.0.1:8080, not ${JSON.stringify(text)}`,
   )
 }

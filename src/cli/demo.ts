@@ -7,7 +7,7 @@ import { DEFAULT_MARKETS } from '../simulator/markets.ts'
 import type { Simulator } from '../simulator/simulator.ts'
 import { startSimulatorThread } from '../simulator/thread.ts'
 import { clockMicros } from '../topology/sources.ts'
-import { type Platform, startPlatform } from '../topology.ts'
+import { type Platform, type PlatformOptions, startPlatform } from '../topology.ts'
 import { type Command, countFlag, type Flags, type Terminal, textFlag } from './command.ts'
 import { type Application, startApplication } from './demo/application.ts'
 import { openPlatformLog, PLATFORM_OPTIONS, platformSettings, WITHIN_THIS_PROCESS } from './platform-flags.ts'
@@ -115,8 +115,8 @@ async function runPlatform(
   // Opening a new database takes seconds of both cores: latencies are counted from a while after that.
   let countedFrom = Number.POSITIVE_INFINITY
   let application: Application | undefined
-  const onServing = async (api: string): Promise<void> => {
-    application = await startApplication(api, ownKey, () => countedFrom)
+  const onServing: PlatformOptions['onServing'] = async (api, certificate) => {
+    application = await startApplication({ api, certificate, key: ownKey }, () => countedFrom)
   }
   terminal.note('starting; a new data folder takes some seconds ...')
   const platform = await startPlatform(

@@ -6,6 +6,7 @@ import { needsStore, refuseLonelyRoles, usesFolder } from '../topology/engines/r
 import { type RunFile, readRunFile } from '../topology/run-file.ts'
 import { connectTo } from './api-client.ts'
 import { type Command, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
+import { checkCertificate } from './doctor/certificate.ts'
 import { checkEmbedded } from './doctor/engines.ts'
 import { type Finding, fail, failure, ok } from './doctor/finding.ts'
 import { checkKafka } from './doctor/kafka.ts'
@@ -73,7 +74,7 @@ async function examine(flags: Flags, signal: AbortSignal): Promise<Finding[]> {
   if (config instanceof TapelineError)
     return [checkNode(), ...configFindings(config, configFile(textFlag(flags, 'config')))]
   const run = await findRun(config, signal)
-  const client = run && connectTo(run.api)
+  const client = run && connectTo(run)
   const isSourceNamed = flags['live'] === true || flags['simulator'] !== undefined
   const log = openLog('error')
   const [folder, engines, source, port, platform] = await Promise.all([
@@ -94,6 +95,7 @@ async function examine(flags: Flags, signal: AbortSignal): Promise<Finding[]> {
     ...engines,
     ...source,
     port,
+    ...checkCertificate(config, Date.now()),
     ...platform,
   ]
 }
@@ -110,7 +112,7 @@ async function checkEngines(
   const lock = usesFolder(config) ? [checkLock(config, run)] : []
   const isFree = lock.every(({ status }) => status === 'ok')
   const embedded = { broker: !isKafka, store: !isTimescale && needsStore(config) }
-  const gateway = run?.roles.includes('gateway') ? connectTo(run.api) : undefined
+  const gateway = run?.roles.includes('gateway') ? connectTo(run) : undefined
   const [broker, store, folder] = await Promise.all([
     isKafka ? checkKafka(config, log, signal) : [],
     isTimescale && needsStore(config) ? checkTimescale(config, log, signal) : [],
@@ -125,7 +127,7 @@ async function findRun({ data }: Config, signal: AbortSignal): Promise<RunFile |
   const run = readRunFile(data)
   if (run === undefined) return undefined
   try {
-    await connectTo(run.api).call('/healthz', healthSchema, signal, { timeoutMs: ANSWER_MS })
+    await connectTo(run).call('/healthz', healthSchema, signal, { timeoutMs: ANSWER_MS })
   } catch (error) {
     if (toTapelineError(error).code === 'NOT_RUNNING') return undefined
   }

@@ -29,14 +29,15 @@ export type Gateway = Listening
  * Raises PUBLIC_WITHOUT_KEYS, PORT_IN_USE, CONFIG_INVALID (an address that cannot be listened on, an empty key).
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { host, port, keys, info, log, meter } = options
+  const { host, port, tls, keys, info, log, meter } = options
   refuseUnsafe(host, keys)
 
   let isClosing = false
   const closing = () => isClosing
   const newId = () => ulid(Date.now(), () => randomInt(2 ** 32) / 2 ** 32)
 
-  const app = await createServer({ identify: createGuard(keys, options.issuedKeys), closing, log, meter })
+  const identify = createGuard(keys, options.issuedKeys)
+  const app = await createServer({ identify, closing, tls, log, meter })
   await registerDocs(app, info)
   registerMessages(app, info)
   const quotas = createQuotaKeeper(options)

@@ -1,15 +1,19 @@
 import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { Server as TlsServer } from 'node:tls'
 import { startTimer } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
 import { isLoopbackHost } from './guard.ts'
-import type { ApiKey } from './options.ts'
+import type { ApiKey, ServerTls } from './options.ts'
 import type { GatewayServer } from './server.ts'
 
 /** A server that listens. */
 export interface Listening {
   readonly address: string
   readonly port: number
+  readonly scheme: 'http' | 'https'
+  /** Shows another certificate from the next connection on; those that are open stay. Only of a server that speaks TLS. */
+  renew(tls: ServerTls): void
   /**
    * Takes nothing new, tells every socket (1001), lets requests under way end, and cuts off what is left after 1.5 s.
    * Calling it again waits for the same end.
@@ -49,13 +53,18 @@ export async function listen(
     throw listenError(error, host, port)
   }
   let closed: Promise<void> | undefined
+  const server: unknown = app.server
+  const tlsServer = server instanceof TlsServer ? server : undefined
+  const connections = trackConnections(app.server)
   const bound = app.server.address() as AddressInfo
   return {
     address: bound.address,
     port: bound.port,
+    scheme: tlsServer ? 'https' : 'http',
+    renew: (tls) => tlsServer?.setSecureContext(tls),
     close: () => {
       onClosing()
-      closed ??= closeServer(app, sockets)
+      closed ??= closeServer(app, sockets, connections)
       return closed
     },
   }
@@ -96,10 +105,25 @@ export function refuseUnusableKeys(keys: readonly ApiKey[]): void {
   throw new TapelineError('CONFIG_INVALID', `the API key named "${unusable.name}" cannot be used`, { remedy })
 }
 
-async function closeServer(app: GatewayServer, sockets: Sockets | undefined): Promise<void> {
+/** The open connections of a server, those too that are still in their TLS handshake, which HTTP does not know of. */
+function trackConnections(server: GatewayServer['server']): ReadonlySet<Socket> {
+  const open = new Set<Socket>()
+  server.on('connection', (socket) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
+  return open
+}
+
+async function closeServer(
+  app: GatewayServer,
+  sockets: Sockets | undefined,
+  connections: ReadonlySet<Socket>,
+): Promise<void> {
   const deadline = startTimer(() => {
     sockets?.terminate()
     app.server.closeAllConnections()
+    for (const socket of connections) socket.destroy()
   }, CLOSE_MS)
   await Promise.all([sockets?.close(), app.close()])
   deadline.stop()

@@ -8,7 +8,7 @@ import { createServer } from './server.ts'
 /** What the operations of a process are served from: a part of what a gateway has. */
 export type OperationsOptions = Pick<
   GatewayOptions,
-  'host' | 'port' | 'keys' | 'actors' | 'alerts' | 'metrics' | 'ready' | 'info' | 'log' | 'meter'
+  'host' | 'port' | 'tls' | 'keys' | 'actors' | 'alerts' | 'metrics' | 'ready' | 'info' | 'log' | 'meter'
 >
 
 /**
@@ -18,10 +18,11 @@ export type OperationsOptions = Pick<
  * Raises PORT_IN_USE, CONFIG_INVALID (an address that cannot be listened on, an empty key).
  */
 export async function startOperations(options: OperationsOptions): Promise<Listening> {
-  const { host, port, keys, info, log, meter } = options
+  const { host, port, tls, keys, info, log, meter } = options
   refuseUnusableKeys(keys)
   let isClosing = false
-  const app = await createServer({ identify: createGuard(keys), closing: () => isClosing, log, meter })
+  const identify = createGuard(keys)
+  const app = await createServer({ identify, closing: () => isClosing, tls, log, meter })
   await registerDocs(app, info)
   registerOperations(app, options, { openMetrics: true })
   return listen(app, {

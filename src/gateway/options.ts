@@ -31,10 +31,19 @@ export interface Readiness {
   readonly checks: readonly ReadinessCheck[]
 }
 
+/** What a server speaks TLS with: PEM texts, the certificate with those between it and its authority. */
+export interface ServerTls {
+  readonly cert: string
+  readonly key: string
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
+}
+
 export interface GatewayOptions {
   readonly host: string
   /** 0 lets the system choose. */
   readonly port: number
+  /** Undefined: plain HTTP. */
+  readonly tls: ServerTls | undefined
   /** Without keys everybody is the application `local`, and only the loopback address may be listened on. */
   readonly keys: readonly ApiKey[]
   readonly desk: StreamDesk

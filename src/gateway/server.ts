@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { ServerOptions as HttpOptions, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import fastifyWebsocket from '@fastify/websocket'
 import type { FastifyBaseLogger, RawReplyDefaultExpression, RawRequestDefaultExpression } from 'fastify'
@@ -15,6 +15,7 @@ import { type ErrorCode, TapelineError } from '../errors.ts'
 import type { Scope } from '../ports/keys.ts'
 import type { Log, Meter } from '../ports/log.ts'
 import { type Caller, requireScope } from './guard.ts'
+import type { ServerTls } from './options.ts'
 import { errorOf, excerpt, PROBLEM_MEDIA_TYPE, problemOf } from './problem.ts'
 import { parseStrictJson } from './strict-json.ts'
 import { validatorCompiler } from './validation.ts'
@@ -69,20 +70,20 @@ interface ServerOptions {
   readonly identify: (request: IncomingMessage, queryKey?: string) => Caller
   /** Whether the gateway is closing, so that nothing new is begun. */
   readonly closing: () => boolean
+  readonly tls: ServerTls | undefined
   readonly log: Log
   readonly meter: Meter
 }
 
 /** An HTTP server whose every answer, errors of the framework included, is JSON or a problem document. */
 export async function createServer(options: ServerOptions): Promise<GatewayServer> {
-  const { log } = options
+  const { log, tls } = options
   const app = fastify({
     bodyLimit: LARGEST_MESSAGE,
     requestTimeout: REQUEST_MS,
     return503OnClosing: false,
     routerOptions: { maxParamLength: 200 },
-    // Other upgrades, such as curl's offer of HTTP/2, are passed over, as RFC 9110 allows.
-    http: { shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket' },
+    ...listenerOptions(tls),
     clientErrorHandler: answerMalformed,
     frameworkErrors: (thrown, request, reply) => {
       const error = errorOf(thrown, () => pathOf(request))
@@ -108,6 +109,16 @@ export async function createServer(options: ServerOptions): Promise<GatewayServe
   hookRequests(app, options)
   answerErrors(app, log)
   return app
+}
+
+function listenerOptions(tls: ServerTls | undefined): { readonly http: HttpOptions } {
+  const http: HttpOptions = {
+    // Other upgrades, such as curl's offer of HTTP/2, are passed over, as RFC 9110 allows.
+    shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
+  }
+  // By its types the framework would make another kind of server of the second one, which differs in nothing that is used here.
+  const both = { http, https: tls && { ...http, ...tls, handshakeTimeout: REQUEST_MS } }
+  return tls === undefined ? { http } : both
 }
 
 function hookRequests(app: GatewayServer, { identify, closing, log, meter }: ServerOptions): void {
@@ -263,7 +274,8 @@ const MALFORMED: Readonly<Record<string, number>> = {
 }
 
 function answerMalformed(failure: Error & { code?: string }, socket: Socket): void {
-  if (!socket.writable || failure.code === 'ECONNRESET') {
+  const isHttp = failure.code === undefined || /^(HPE|ERR_HTTP)_/.test(failure.code)
+  if (!socket.writable || !isHttp) {
     socket.destroy()
     return
   }

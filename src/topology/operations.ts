@@ -1,6 +1,7 @@
 import { startOperations } from '../gateway/operations-server.ts'
 import { VERSION } from '../version.ts'
 import { addressOf } from './address.ts'
+import type { ServerCertificate } from './certificate.ts'
 import type { Foundation } from './foundation.ts'
 import { readiness } from './readiness.ts'
 
@@ -31,11 +32,20 @@ export function observedOf(foundation: Foundation, isStarted: () => boolean) {
 }
 
 /** Serves health, metrics and actors of a process without the role gateway. Gives the address as this machine reaches it. */
-export async function serveOperations(foundation: Foundation, isStarted: () => boolean): Promise<string> {
+export async function serveOperations(
+  foundation: Foundation,
+  certificate: ServerCertificate | undefined,
+  isStarted: () => boolean,
+): Promise<string> {
   const server = await startOperations({
     ...foundation.config.operations,
     ...observedOf(foundation, isStarted),
+    tls: certificate?.current,
   })
-  foundation.started.add('operations', () => server.close())
+  const unfollow = certificate?.follow(server.renew)
+  foundation.started.add('operations', () => {
+    unfollow?.()
+    return server.close()
+  })
   return addressOf(server)
 }

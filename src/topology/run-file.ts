@@ -11,6 +11,8 @@ const schema = z.object({
   pid: z.number().int(),
   api: z.string(),
   roles: z.array(z.enum(ROLES)).default([...ROLES]),
+  // Commands of this machine trust this one, whatever name it is for and whoever signed it.
+  certificate: z.string().optional(),
 })
 
 /** What a running process says of itself in its data folder: where its API is, or its address for operations. */
@@ -21,13 +23,18 @@ const OWN = /^run-(\d+)\.json$/
 
 const ownName = (pid: number): string => `run-${pid}.json`
 
+interface AnnouncedRun {
+  update(change: Pick<RunFile, 'certificate'>): void
+  remove(): void
+}
+
 /**
  * Writes the run files of this process. One that has the data folder to itself writes `run.json`. With servers several processes
  * of a machine may share a folder: each has a `run-PID.json` of its own there, and `run.json` is of the first that came, or of the
- * first gateway once there is one. `remove` takes away only what is of this process. Raises DATA_FOLDER_UNUSABLE; with servers,
+ * first gateway once there is one. `update` changes, and `remove` takes away, only what is of this process. Raises DATA_FOLDER_UNUSABLE; with servers,
  * which do not depend on the folder, a warning is logged instead.
  */
-export function announceRun(config: Config, run: RunFile, log: Log): { remove(): void } {
+export function announceRun(config: Config, run: RunFile, log: Log): AnnouncedRun {
   const folder = config.data
   try {
     if (usesFolder(config)) {
@@ -45,11 +52,14 @@ export function announceRun(config: Config, run: RunFile, log: Log): { remove():
     if (usesFolder(config)) throw new TapelineError('DATA_FOLDER_UNUSABLE', reason, { cause: error })
     log.warn({ code: 'DATA_FOLDER_UNUSABLE', reason }, 'commands on this machine need --api URL')
   }
+  const own = (): readonly string[] =>
+    [SHARED, ownName(run.pid)].filter((name) => readIn(folder, name)?.pid === run.pid)
   return {
+    update(change) {
+      for (const name of own()) write(folder, name, { ...run, ...change })
+    },
     remove() {
-      for (const name of [SHARED, ownName(run.pid)]) {
-        if (readIn(folder, name)?.pid === run.pid) rmSync(join(folder, name), { force: true })
-      }
+      for (const name of own()) rmSync(join(folder, name), { force: true })
     },
   }
 }

@@ -45,7 +45,7 @@ describe('the client of the API', () => {
       })
     })
     const options = { method: 'POST', body: { sql: 'select 1' } } as const
-    assert.deepEqual(await connectTo(api).call('/v1/sql', schema, forever, options), { answer: 42 })
+    assert.deepEqual(await connectTo({ api }).call('/v1/sql', schema, forever, options), { answer: 42 })
     assert.equal(body, '{"sql":"select 1"}')
   })
 
@@ -54,7 +54,7 @@ describe('the client of the API', () => {
     const api = await serve(t, (_request, response) =>
       problem(response, 400, { code: 'INPUT_INVALID', detail: 'no symbols', remedy: 'Give some.', errors }),
     )
-    await assert.rejects(connectTo(api).call('/', schema, forever), {
+    await assert.rejects(connectTo({ api }).call('/', schema, forever), {
       code: 'INPUT_INVALID',
       message: 'no symbols',
       remedy: 'Give some.',
@@ -66,7 +66,7 @@ describe('the client of the API', () => {
     const api = await serve(t, (_request, response) =>
       problem(response, 418, { code: 'TEAPOT', detail: 'short and stout', remedy: 'Pour.' }),
     )
-    await assert.rejects(connectTo(api).call('/', schema, forever), {
+    await assert.rejects(connectTo({ api }).call('/', schema, forever), {
       code: 'INTERNAL',
       message: 'TEAPOT: short and stout',
     })
@@ -78,14 +78,14 @@ describe('the client of the API', () => {
       response.end('<html>')
     })
     for (const path of ['/', '/bad']) {
-      await assert.rejects(connectTo(api).call(path, schema, forever), { code: 'NOT_RUNNING' })
+      await assert.rejects(connectTo({ api }).call(path, schema, forever), { code: 'NOT_RUNNING' })
     }
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
     server.close()
     await once(server, 'close')
-    await assert.rejects(connectTo(`http://127.0.0.1:${port}`).call('/', schema, forever), {
+    await assert.rejects(connectTo({ api: `http://127.0.0.1:${port}` }).call('/', schema, forever), {
       code: 'NOT_RUNNING',
       message: /ECONNREFUSED/,
     })
@@ -93,16 +93,18 @@ describe('the client of the API', () => {
 
   test('an answer that does not come ends with TIMEOUT, Ctrl-C with its reason', async (t) => {
     const api = await serve(t, () => {})
-    await assert.rejects(connectTo(api).call('/', schema, forever, { timeoutMs: 50 }), { code: 'TIMEOUT' })
+    await assert.rejects(connectTo({ api }).call('/', schema, forever, { timeoutMs: 50 }), {
+      code: 'TIMEOUT',
+    })
     const stop = new AbortController()
-    const call = connectTo(api).call('/', schema, stop.signal)
+    const call = connectTo({ api }).call('/', schema, stop.signal)
     stop.abort()
     await assert.rejects(call, { name: 'AbortError' })
   })
 
   test('an answer of another form is told apart from an error', async (t) => {
     const api = await serve(t, (_request, response) => response.end('{"answer": "42"}'))
-    await assert.rejects(connectTo(api).call('/v1/x', schema, forever), {
+    await assert.rejects(connectTo({ api }).call('/v1/x', schema, forever), {
       code: 'INTERNAL',
       message: /v1\/x/,
     })

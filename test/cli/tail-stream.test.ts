@@ -48,7 +48,7 @@ function follow(
   { cursor, limit }: { cursor?: string; limit?: number } = {},
 ): Promise<void> {
   const printer = createEventPrinter({ json: true, limit, terminal })
-  return followStream({ connect: () => connectTo(address), stream: 's', cursor, printer, terminal })
+  return followStream({ connect: () => connectTo({ api: address }), stream: 's', cursor, printer, terminal })
 }
 
 describe('tail of a stream', () => {

@@ -233,7 +233,15 @@ describe('the manifests of Kubernetes', () => {
   test('probe routes that there are, on the port of the process', async (t) => {
     const meter = createMeter()
     const server = await startOperations({
-      ...{ host: '127.0.0.1', port: 0, keys: [], actors: new MemoryActors(), meter, log: quietLog },
+      ...{
+        host: '127.0.0.1',
+        port: 0,
+        tls: undefined,
+        keys: [],
+        actors: new MemoryActors(),
+        meter,
+        log: quietLog,
+      },
       ...{ alerts: () => [], metrics: () => meter.render(), info: { version: VERSION } },
       ready: () => ({ ready: true, checks: [] }),
     })

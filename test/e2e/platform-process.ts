@@ -218,6 +218,11 @@ export class PlatformProcess {
     this.#child?.kill('SIGCONT')
   }
 
+  /** Has it read its certificate again (SIGHUP). */
+  hangUp(): void {
+    this.#child?.kill('SIGHUP')
+  }
+
   async api(): Promise<string> {
     return (await readRunFile(this.#folder))?.api ?? ''
   }

@@ -21,7 +21,16 @@ async function start(t: TestContext, overrides: Partial<OperationsOptions> = {})
   const meter = createMeter()
   let isReady = true
   const server = await startOperations({
-    ...{ host: '127.0.0.1', port: 0, keys: [], actors, meter, log: quietLog, info: { version: '1.2.3' } },
+    ...{
+      host: '127.0.0.1',
+      port: 0,
+      tls: undefined,
+      keys: [],
+      actors,
+      meter,
+      log: quietLog,
+      info: { version: '1.2.3' },
+    },
     alerts: () => [
       { id: 'producer', instance: 'here', code: 'SOURCE_STALE', message: 'silent', since: 'then' },
     ],

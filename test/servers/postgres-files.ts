@@ -74,8 +74,8 @@ export async function own(path: string): Promise<void> {
   if (OWNER !== undefined) await chown(path, OWNER.uid, OWNER.gid)
 }
 
-/** Makes an authority and a server certificate for 127.0.0.1 and localhost; the authority's certificate as PEM. */
-export async function makeCertificate(folder: string): Promise<string> {
+/** Makes an authority and a server certificate, for 127.0.0.1 and localhost unless told otherwise; the authority's certificate as PEM. */
+export async function makeCertificate(folder: string, names = 'DNS:localhost,IP:127.0.0.1'): Promise<string> {
   const at = (name: string) => join(folder, name)
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
   const quiet = { cwd: folder }
@@ -89,7 +89,7 @@ export async function makeCertificate(folder: string): Promise<string> {
     ['req', ...key, '-keyout', 'server.key', '-out', 'server.csr', '-subj', '/CN=localhost'],
     quiet,
   )
-  await writeFile(at('names.ext'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n')
+  await writeFile(at('names.ext'), `subjectAltName=${names}\n`)
   const signed = [
     '-CA',
     'ca.crt',

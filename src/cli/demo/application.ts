@@ -4,6 +4,7 @@ import { TradeWindow } from '../../domain/trade-window.ts'
 import { TapelineError } from '../../errors.ts'
 import { clockMicros } from '../../topology/sources.ts'
 import { answeredError } from '../api-client.ts'
+import { send, trusting } from '../api-connection.ts'
 import { Latencies } from './latencies.ts'
 
 /** What the server sends, as far as this client reads it. */
@@ -26,6 +27,13 @@ export interface Application {
   close(): Promise<void>
 }
 
+/** Where the platform serves applications, and what this one comes with. */
+interface ServedAt {
+  readonly api: string
+  readonly certificate?: string | undefined
+  readonly key?: string | undefined
+}
+
 /** How long ending the stream may take. */
 const END_MS = 1_000
 
@@ -34,12 +42,12 @@ const END_MS = 1_000
  * the platform answers instead. Latencies are counted from `since` on, so that a warm-up can be left out.
  */
 export async function startApplication(
-  api: string,
-  key: string | undefined,
+  { api, certificate, key }: ServedAt,
   since: () => number,
 ): Promise<Application> {
-  const headers = key === undefined ? {} : { authorization: `Bearer ${key}` }
-  const socket = new WebSocket(`${api.replace(/^http/, 'ws')}/v1/ws`, { headers })
+  const headers: Record<string, string> = key === undefined ? {} : { authorization: `Bearer ${key}` }
+  const tls = certificate === undefined ? {} : trusting(certificate)
+  const socket = new WebSocket(`${api.replace(/^http/, 'ws')}/v1/ws`, { ...tls, headers })
   const windows = new Map<string, TradeWindow>()
   const latencies = new Latencies()
   let stream = ''
@@ -90,10 +98,9 @@ export async function startApplication(
     async close() {
       socket.close()
       // Otherwise one more lease would fill the list of streams for an hour after each run.
-      const address = `${api}/v1/streams/${encodeURIComponent(stream)}`
-      await fetch(address, { method: 'DELETE', headers, signal: AbortSignal.timeout(END_MS) }).catch(
-        () => undefined,
-      )
+      const address = new URL(`/v1/streams/${encodeURIComponent(stream)}`, api)
+      const request = { method: 'DELETE', headers, signal: AbortSignal.timeout(END_MS) }
+      await send(address, tls, request).catch(() => undefined)
     },
   }
 }

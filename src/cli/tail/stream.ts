@@ -133,8 +133,9 @@ interface SocketHandlers {
   readonly fail: (error: TapelineError) => void
 }
 
-function openSocket({ address, headers }: ApiClient, { hello, take, fail }: SocketHandlers): WebSocket {
+function openSocket({ address, headers, tls }: ApiClient, { hello, take, fail }: SocketHandlers): WebSocket {
   const socket = new WebSocket(`${address.replace(/^http/, 'ws')}/v1/ws`, {
+    ...tls,
     headers,
     handshakeTimeout: CONNECT_MS,
     perMessageDeflate: false,

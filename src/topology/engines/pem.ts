@@ -17,19 +17,29 @@ export interface PemTexts {
  */
 export function readBrokerPem({ tlsCa, tlsCert, tlsKey }: Config['broker']): PemTexts {
   const ca = readAuthority('broker.tlsCa', tlsCa)
-  if (tlsCert === undefined && tlsKey === undefined) return { ...(ca !== undefined && { ca }) }
-  if (tlsCert === undefined)
-    throw refused('broker.tlsCert', undefined, 'is missing: a key is of no use alone')
-  if (tlsKey === undefined)
-    throw refused('broker.tlsKey', undefined, 'is missing: a certificate needs its key')
-  const cert = readText('broker.tlsCert', tlsCert)
-  const key = readText('broker.tlsKey', tlsKey)
+  return { ...(ca !== undefined && { ca }), ...readKeyPair('broker', { tlsCert, tlsKey }) }
+}
+
+/**
+ * A certificate with its key, from the files that the settings of a section name; undefined where they name none. Raises
+ * CONFIG_INVALID like `readBrokerPem`.
+ */
+export function readKeyPair(
+  section: 'broker' | 'gateway' | 'operations',
+  { tlsCert, tlsKey }: Pick<Config['gateway'], 'tlsCert' | 'tlsKey'>,
+): { readonly cert: string; readonly key: string } | undefined {
+  const [certField, keyField] = [`${section}.tlsCert`, `${section}.tlsKey`]
+  if (tlsCert === undefined && tlsKey === undefined) return undefined
+  if (tlsCert === undefined) throw refused(certField, undefined, 'is missing: a key is of no use alone')
+  if (tlsKey === undefined) throw refused(keyField, undefined, 'is missing: a certificate needs its key')
+  const cert = readText(certField, tlsCert)
+  const key = readText(keyField, tlsKey)
   try {
     createSecureContext({ cert, key })
   } catch (error) {
-    throw refused('broker.tlsCert', tlsCert, `cannot be used with ${tlsKey}: ${(error as Error).message}`)
+    throw refused(certField, tlsCert, `cannot be used with ${tlsKey}: ${(error as Error).message}`)
   }
-  return { ...(ca !== undefined && { ca }), cert, key }
+  return { cert, key }
 }
 
 /** The certificate authority in a file, as PEM text; undefined where no file is named. Raises CONFIG_INVALID. */

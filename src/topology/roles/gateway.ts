@@ -14,6 +14,7 @@ import { startWebhooks } from '../../services/webhooks/webhooks.ts'
 import { alertOutages } from '../../telemetry/outage-watch.ts'
 import { VERSION } from '../../version.ts'
 import { addressOf } from '../address.ts'
+import type { ServerCertificate } from '../certificate.ts'
 import { type Foundation, newId, type StoreFoundation } from '../foundation.ts'
 import { observedOf } from '../operations.ts'
 import { clockMicros } from '../sources.ts'
@@ -22,6 +23,7 @@ import { watchedConsumerDynamic } from '../watched-services.ts'
 /** Starts the role gateway: the API, and delivery to applications. Gives its address as this machine reaches it. */
 export async function startGatewayRole(
   foundation: StoreFoundation,
+  certificate: ServerCertificate | undefined,
   isStarted: () => boolean,
 ): Promise<string> {
   const {
@@ -54,6 +56,7 @@ export async function startGatewayRole(
   const gateway = await startGateway({
     ...config.gateway,
     ...observedOf(foundation, isStarted),
+    tls: certificate?.current,
     desk,
     delivery,
     store,
@@ -75,7 +78,9 @@ export async function startGatewayRole(
     settings: { pauseAfterMs: pauseAfter, alertAfterMs: config.alerts.after },
     alerts: actorParts.alerts,
   })
+  const unfollow = certificate?.follow(gateway.renew)
   started.add('gateway', async () => {
+    unfollow?.()
     unalert()
     unalertStore()
     await Promise.all([gateway.close(), webhooks.close()])
