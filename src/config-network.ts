@@ -44,6 +44,22 @@ export const webAddress = (scheme: 'ws' | 'http') =>
         context.addIssue(problem ?? `is not an address such as ${scheme}s://feed.example.com`)
     })
 
+/** The origin of pages, exact or all below a name: `https://app.example.com`, `https://*.example.com`, as browsers write it. */
+export const webOrigin = z.string().transform((text, context) => {
+  const given = text.trim().toLowerCase()
+  const [, scheme = '', below = '', rest = ''] = /^(https?:\/\/)(\*\.)?([^/?#@*\\]+)\/?$/.exec(given) ?? []
+  const url = scheme === '' ? null : URL.parse(scheme + rest)
+  if (url === null || url.port === '0') {
+    context.addIssue('is no origin such as https://app.example.com or https://*.example.com')
+    return z.NEVER
+  }
+  if (below !== '' && !/[a-z0-9]\.[a-z]|^localhost$/.test(url.hostname)) {
+    context.addIssue('would allow far too many sites: write at least two parts after *.')
+    return z.NEVER
+  }
+  return scheme + below + url.host
+})
+
 function problemOf({ protocol, hash, port }: URL, scheme: string): string | undefined {
   if (protocol !== `${scheme}:` && protocol !== `${scheme}s:`)
     return `is not an address that begins with ${scheme}:// or ${scheme}s://`

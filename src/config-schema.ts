@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { FEED_CHANNELS, type SourceKind } from './adapters/source/feed/source-kind.ts'
 import { SOURCE_NAMES, SOURCES } from './adapters/source/index.ts'
-import { listenHost, network, serverAddress, webAddress } from './config-network.ts'
+import { listenHost, network, serverAddress, webAddress, webOrigin } from './config-network.ts'
 import { isWithin } from './control/names.ts'
 import { parseMarket } from './domain/market-names.ts'
 import { streamRequestSchema } from './domain/stream-spec.ts'
@@ -375,6 +375,11 @@ export const configSchema = z.strictObject({
     .strictObject({
       host: listenHost.default('127.0.0.1').describe('Address to listen on; a public one needs API keys.'),
       port: count(0, 65_535, 8080, 'Port to listen on; 0 lets the system choose.'),
+      origins: list(webOrigin)
+        .default([])
+        .describe(
+          'Sites whose pages may call, besides its own: https://app.example.com, or https://*.example.com for all below that name.',
+        ),
       ...serverTls,
     })
     .prefault({}),

@@ -448,8 +448,9 @@ export const ERROR_KINDS = {
     retryable: false,
     status: 403,
     meaning:
-      'Without API keys the gateway answers this machine only: not pages of other sites, nor other host names.',
-    remedy: 'Call it as 127.0.0.1 or localhost and from no page of another site, or configure API keys.',
+      'The gateway does not answer pages of this site, or, without API keys, not under this host name.',
+    remedy:
+      'Add the site to gateway.origins (behind a proxy let it pass the header host on); without API keys call the gateway as 127.0.0.1 or localhost.',
   },
   STREAM_UNKNOWN: {
     retryable: false,

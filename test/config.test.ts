@@ -100,6 +100,17 @@ describe('where settings come from', () => {
     assert.deepEqual(load({ environment }).source.markets, markets)
   })
 
+  test('sites are written as browsers write them', () => {
+    const environment = {
+      TAPELINE_GATEWAY_ORIGINS: 'https://App.Example.com:443/, https://*.example.com http://*.localhost:3000',
+    }
+    assert.deepEqual(load({ environment }).gateway.origins, [
+      'https://app.example.com',
+      'https://*.example.com',
+      'http://*.localhost:3000',
+    ])
+  })
+
   test('an empty variable counts as not set', () => {
     assert.equal(load({ environment: { TAPELINE_LOG_LEVEL: '' } }).log.level, 'warn')
   })
@@ -215,6 +226,14 @@ describe('what is not acceptable', () => {
     ['gateway.host', ''],
     ['gateway.port', 65_536],
     ['gateway.port', 'http'],
+    ['gateway.origins', ['app.example.com']],
+    ['gateway.origins', ['*']],
+    ['gateway.origins', ['null']],
+    ['gateway.origins', ['https://*.com']],
+    ['gateway.origins', ['https://a.*.example.com']],
+    ['gateway.origins', ['https://app.example.com/page']],
+    ['gateway.origins', ['wss://app.example.com']],
+    ['gateway.tlsMinVersion', 'TLSv1.1'],
     ['log.level', 'loud'],
   ]
   for (const [key, value] of BAD) {

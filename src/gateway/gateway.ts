@@ -4,6 +4,7 @@ import { registerEventStreams } from './event-streams.ts'
 import { createGuard } from './guard.ts'
 import { type Listening, listen, refuseUnsafe } from './listening.ts'
 import type { GatewayOptions } from './options.ts'
+import { createOrigins } from './origins.ts'
 import { createPage } from './page.ts'
 import { createQuotaKeeper } from './quotas.ts'
 import { registerDeadLetters } from './routes/dead-letters.ts'
@@ -37,7 +38,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const newId = () => ulid(Date.now(), () => randomInt(2 ** 32) / 2 ** 32)
 
   const identify = createGuard(keys, options.issuedKeys)
-  const app = await createServer({ identify, closing, tls, log, meter })
+  const origins = createOrigins(options.origins)
+  const app = await createServer({ identify, closing, tls, origins, log, meter })
   await registerDocs(app, info)
   registerMessages(app, info)
   const quotas = createQuotaKeeper(options)

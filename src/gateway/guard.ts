@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { TapelineError } from '../errors.ts'
 import { type KeyDesk, type Quotas, SCOPES, type Scope } from '../ports/keys.ts'
 import type { ApiKey } from './options.ts'
+import { shownHeader } from './origins.ts'
 
 /** Who sent a request, and what it may do. */
 export interface Caller {
@@ -31,8 +32,7 @@ const APPLICATION: readonly Scope[] = ['read', 'streams']
  * Without keys everybody is `local`, so what protects the API is that only this machine reaches it. A web page that the user
  * happens to visit runs on this machine too: it could open a WebSocket or post here directly, or read answers by pointing a
  * name of its own at 127.0.0.1 (DNS rebinding). A browser tells both: the page by the header `origin`, the name by `host`.
- * So ORIGIN_REFUSED unless the host is a loopback name and the origin, where there is one, is the server's own; and
- * UNAUTHORIZED for other machines, which reach the operations of a process where they listen on a public address.
+ * So ORIGIN_REFUSED unless the host is a loopback name (`createOrigins` looks at the page), and UNAUTHORIZED for other machines, which reach the operations of a process where they listen on a public address.
  */
 export function createGuard(
   keys: readonly ApiKey[],
@@ -64,7 +64,7 @@ export function createGuard(
     const isPassedOver = presented === undefined || (issued?.list() ?? []).length === 0
     if (known.length === 0 && isPassedOver) {
       refuseOtherMachines(request)
-      refuseForeignPages(request)
+      refuseForeignNames(request)
       return { app: LOCAL_APP, admin: true, operator: true, scopes: SCOPES, quotas: {} }
     }
     throw new TapelineError(
@@ -103,25 +103,15 @@ function refuseOtherMachines({ socket }: IncomingMessage): void {
   })
 }
 
-function refuseForeignPages({ headers }: IncomingMessage): void {
-  const { host = '', origin } = headers
+function refuseForeignNames({ headers }: IncomingMessage): void {
+  const { host = '' } = headers
   const name = /^(.+?)(:\d+)?$/.exec(host)?.[1] ?? ''
   if (!isLoopbackHost(name)) {
     throw new TapelineError(
       'ORIGIN_REFUSED',
-      `without API keys the gateway does not answer as host ${shown(host)}`,
+      `without API keys the gateway does not answer as host ${shownHeader(host)}`,
     )
   }
-  if (origin !== undefined && origin.toLowerCase().replace(/^https?:\/\//, '') !== host.toLowerCase()) {
-    throw new TapelineError(
-      'ORIGIN_REFUSED',
-      `without API keys the gateway does not answer pages of ${shown(origin)}`,
-    )
-  }
-}
-
-function shown(header: string): string {
-  return JSON.stringify(header.slice(0, 100))
 }
 
 function keyOf({ headers }: IncomingMessage): string | undefined {

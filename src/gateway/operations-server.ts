@@ -1,6 +1,7 @@
 import { createGuard } from './guard.ts'
 import { type Listening, listen, refuseUnusableKeys } from './listening.ts'
 import type { GatewayOptions } from './options.ts'
+import { createOrigins } from './origins.ts'
 import { registerDocs } from './routes/docs.ts'
 import { registerOperations } from './routes/operations.ts'
 import { createServer } from './server.ts'
@@ -22,7 +23,8 @@ export async function startOperations(options: OperationsOptions): Promise<Liste
   refuseUnusableKeys(keys)
   let isClosing = false
   const identify = createGuard(keys)
-  const app = await createServer({ identify, closing: () => isClosing, tls, log, meter })
+  const origins = createOrigins([])
+  const app = await createServer({ identify, closing: () => isClosing, tls, origins, log, meter })
   await registerDocs(app, info)
   registerOperations(app, options, { openMetrics: true })
   return listen(app, {

@@ -44,6 +44,8 @@ export interface GatewayOptions {
   readonly port: number
   /** Undefined: plain HTTP. */
   readonly tls: ServerTls | undefined
+  /** Of pages that may call besides its own: `https://app.example.com`, `https://*.example.com`. */
+  readonly origins: readonly string[]
   /** Without keys everybody is the application `local`, and only the loopback address may be listened on. */
   readonly keys: readonly ApiKey[]
   readonly desk: StreamDesk

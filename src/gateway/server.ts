@@ -16,6 +16,7 @@ import type { Scope } from '../ports/keys.ts'
 import type { Log, Meter } from '../ports/log.ts'
 import { type Caller, requireScope } from './guard.ts'
 import type { ServerTls } from './options.ts'
+import { type Origins, PREFLIGHT_ANSWER, READABLE_ANSWER } from './origins.ts'
 import { errorOf, excerpt, PROBLEM_MEDIA_TYPE, problemOf } from './problem.ts'
 import { parseStrictJson } from './strict-json.ts'
 import { validatorCompiler } from './validation.ts'
@@ -71,6 +72,7 @@ interface ServerOptions {
   /** Whether the gateway is closing, so that nothing new is begun. */
   readonly closing: () => boolean
   readonly tls: ServerTls | undefined
+  readonly origins: Origins
   readonly log: Log
   readonly meter: Meter
 }
@@ -121,16 +123,19 @@ function listenerOptions(tls: ServerTls | undefined): { readonly http: HttpOptio
   return tls === undefined ? { http } : both
 }
 
-function hookRequests(app: GatewayServer, { identify, closing, log, meter }: ServerOptions): void {
+function hookRequests(app: GatewayServer, { identify, closing, origins, log, meter }: ServerOptions): void {
   app.decorateRequest('caller', null)
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     if (closing()) throw new TapelineError('SHUTTING_DOWN', 'the gateway is closing')
+    tellPages(request, reply, origins)
+    if (isPreflight(request)) return reply.code(204).headers(PREFLIGHT_ANSWER).send()
     request.caller = callerOf(request, identify)
     if (request.caller !== null && !isOpen(request)) requireScope(request.caller, scopeOf(request))
     refuseEncoded(request)
     if (request.ws && request.routeOptions.url !== SOCKET_ROUTE) {
       throw new TapelineError('UPGRADE_REQUIRED', `there is no WebSocket at ${pathOf(request)}`)
     }
+    return undefined
   })
   app.addHook('onSend', async (_request, reply) => {
     reply.headers(ANSWER_HEADERS)
@@ -145,6 +150,19 @@ function hookRequests(app: GatewayServer, { identify, closing, log, meter }: Ser
     meter.observe('http_request_seconds', seconds, { method, route, status: String(statusCode) })
     log.debug({ method, route, status: statusCode, seconds }, 'request')
   })
+}
+
+/** Lets a page of another site read the answer where it may call. Raises ORIGIN_REFUSED. */
+function tellPages({ headers }: FastifyRequest, { raw }: FastifyReply, origins: Origins): void {
+  // In the raw answer, which streams of events write by themselves.
+  if (origins.any) raw.setHeader('vary', 'origin')
+  const origin = origins.admit(headers)
+  if (origin === undefined) return
+  raw.setHeaders(new Map(Object.entries({ 'access-control-allow-origin': origin, ...READABLE_ANSWER })))
+}
+
+function isPreflight({ method, headers }: FastifyRequest): boolean {
+  return method === 'OPTIONS' && headers['access-control-request-method'] !== undefined
 }
 
 /** A compressed body would be read as if it were not: no route takes one. Raises MEDIA_TYPE_UNSUPPORTED. */

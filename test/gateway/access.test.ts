@@ -3,9 +3,10 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { describe, test } from 'node:test'
 import { TapelineError } from '../../src/errors.ts'
+import { openEvents } from './event-client.ts'
 import { assertProblem, call, post } from './http.ts'
 import { startPlatform } from './platform.ts'
-import { refusal } from './socket-client.ts'
+import { openSocket, refusal } from './socket-client.ts'
 
 const keys = [
   { name: 'alice', key: 'alice-key' },
@@ -187,10 +188,104 @@ describe('without keys only this machine is answered', () => {
     assert.equal(headers['cache-control'], 'no-store')
   })
 
-  test('with keys, hosts and origins do not matter: a page of another site does not have the key', async (t) => {
+  test('with keys every host name will do', async (t) => {
     const { url } = await startPlatform(t, { keys })
-    const headers = { ...bearer('alice-key'), origin: 'https://app.example', host: 'feed.example' }
-    assert.equal((await call(`${url}/v1/streams`, { headers })).status, 200)
+    for (const origin of [{}, { origin: 'https://feed.example' }]) {
+      const headers = { ...bearer('alice-key'), host: 'feed.example', ...origin }
+      assert.equal((await call(`${url}/v1/streams`, { headers })).status, 200)
+    }
+  })
+})
+
+describe('pages of other sites', () => {
+  const origins = ['https://app.example', 'https://*.example.com', 'http://*.localhost:3000']
+  const allowed = [
+    'https://app.example',
+    'https://a.example.com',
+    'https://b.a.example.com',
+    'http://x.localhost:3000',
+  ]
+  const refused = [
+    'http://app.example',
+    'https://app.example:444',
+    'https://app.example.evil.test',
+    'https://example.com',
+    'https://evilexample.com',
+    'https://evil.test/.example.com',
+    'https://evil.test#.example.com',
+    'https://.example.com',
+    'http://x.localhost',
+    'null',
+  ]
+
+  test('call nothing unless they are configured, with a key or without, by HTTP or WebSocket', async (t) => {
+    for (const known of [[], keys]) {
+      const { url } = await startPlatform(t, { keys: known })
+      const headers = { ...bearer('alice-key'), origin: 'https://app.example' }
+      const answer = await call(`${url}/v1/streams`, { headers })
+      assertProblem(answer, 'ORIGIN_REFUSED')
+      assert.equal(answer.headers['access-control-allow-origin'], undefined)
+      assertProblem(
+        await refusal(`${url}/v1/ws?key=alice-key`, { origin: 'https://app.example' }),
+        'ORIGIN_REFUSED',
+      )
+      assert.equal(
+        (await call(`${url}/v1/streams`, { headers: bearer('alice-key') })).headers['vary'],
+        undefined,
+      )
+    }
+  })
+
+  test('may call and read where they are, exactly or below a name', async (t) => {
+    for (const known of [[], keys]) {
+      const { url } = await startPlatform(t, { keys: known, origins })
+      for (const origin of allowed) {
+        const headers = { ...bearer('alice-key'), origin }
+        for (const path of ['/v1/streams', '/v1/streams/none', '/healthz', '/nothing']) {
+          const answer = await call(url + path, { headers })
+          assert.equal(answer.headers['access-control-allow-origin'], origin, path)
+          assert.equal(answer.headers['vary'], 'origin')
+        }
+        assert.equal((await post(`${url}/v1/streams`, good, headers)).status, 201)
+        const { socket } = await openSocket(t, `${url}/v1/ws?key=alice-key`, { origin })
+        socket.terminate()
+      }
+      for (const origin of refused) {
+        const headers = { ...bearer('alice-key'), origin }
+        assertProblem(await call(`${url}/v1/streams`, { headers }), 'ORIGIN_REFUSED', origin)
+        assert.equal((await refusal(`${url}/v1/ws?key=alice-key`, { origin })).status, 403, origin)
+      }
+    }
+  })
+
+  test('read streams of events', async (t) => {
+    const { url, desk } = await startPlatform(t, { origins })
+    desk.add('s1', 'local')
+    const { response, close } = await openEvents(t, `${url}/v1/streams/s1/events`, {
+      origin: 'https://app.example',
+    })
+    assert.equal(response.headers['access-control-allow-origin'], 'https://app.example')
+    close()
+  })
+
+  test('are told beforehand what they may send, without a key', async (t) => {
+    const { url } = await startPlatform(t, { keys, origins })
+    const ask = (origin: string) =>
+      call(`${url}/v1/streams/s1`, {
+        method: 'OPTIONS',
+        headers: {
+          origin,
+          'access-control-request-method': 'DELETE',
+          'access-control-request-headers': 'authorization',
+        },
+      })
+    const { status, headers } = await ask('https://a.example.com')
+    assert.equal(status, 204)
+    assert.equal(headers['access-control-allow-origin'], 'https://a.example.com')
+    assert.match(String(headers['access-control-allow-methods']), /PATCH, DELETE/)
+    assert.match(String(headers['access-control-allow-headers']), /authorization.*content-type/)
+    assert.equal(headers['access-control-allow-credentials'], undefined)
+    assertProblem(await ask('https://evil.test'), 'ORIGIN_REFUSED')
   })
 })
 

@@ -433,7 +433,7 @@ export interface Platform {
 /** A gateway on a port of its own, over ports in memory; it is closed when the test ends. */
 export async function startPlatform(
   context: Pick<TestContext, 'after'>,
-  overrides: Partial<Pick<GatewayOptions, 'keys' | 'host' | 'port' | 'tls'>> = {},
+  overrides: Partial<Pick<GatewayOptions, 'keys' | 'host' | 'port' | 'tls' | 'origins'>> = {},
 ): Promise<Platform> {
   const logged: string[] = []
   const meter = createMeter()
@@ -454,6 +454,7 @@ export async function startPlatform(
     host: '127.0.0.1',
     port: 0,
     tls: undefined,
+    origins: [],
     keys: [],
     dynamicPrefix: 'app.',
     fixedTopics: NAMES.fixed,

@@ -343,7 +343,6 @@ describe('WebSocket: keys', () => {
     await openSocket(t, `${url}/v1/ws`, { headers: { authorization: 'Bearer alice-key' } })
     await openSocket(t, `${url}/v1/ws`, {
       headers: { 'x-api-key': 'alice-key' },
-      origin: 'https://app.example',
     })
     await until(() => delivery.connections.length === 3)
     assert.deepEqual(
