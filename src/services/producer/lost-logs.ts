@@ -2,7 +2,7 @@ import { CHANNELS, type Channel } from '../../domain/events.ts'
 import type { TopicDescription } from '../../ports/broker.ts'
 import type { Checkpoint, FixedLog } from './checkpoint.ts'
 import type { ProducerParts } from './parts.ts'
-import type { LostLog } from './shard.ts'
+import type { LostLog, Shard } from './shard.ts'
 
 /** The first lost offset of each channel whose log has lost its end. */
 export type LostEnds = Readonly<Partial<Record<Channel, number>>>
@@ -14,35 +14,29 @@ interface JudgedLogs {
   readonly lost: ReadonlyMap<Channel, LostLog>
 }
 
-/** What an owner that was this process itself knows of the logs: how far each was acknowledged, and which have lost their ends since. */
+/** What is known of the logs besides: how far each was acknowledged to this process itself, and which have lost their ends since. */
 interface KnownEnds {
-  readonly expected: Readonly<Record<Channel, number>>
+  readonly expected: Readonly<Record<Channel, number>> | undefined
   readonly lostFrom: LostEnds
 }
 
 /**
  * Compares the positions of a checkpoint, and what the broker acknowledged to this process, with the fixed topics as the broker shows them and
  * with the own markers. A topic that somebody made anew is read from its beginning. A topic that has lost its end (in a power failure) is read from its
- * new end. An alert and the log tell of both. A stream that holds positions which come a second time begins anew, with a `reset`: where the topic
+ * new end. A stream that holds positions which come a second time begins anew, with a `reset`: where the topic
  * was made anew at once, else when this owner has read what the stream holds.
  */
 export function judgeLogs(
-  { topics, registry, alerts, log }: ProducerParts,
+  { topics, registry }: ProducerParts,
   k: number,
   checkpoint: Checkpoint,
   shown: ReadonlyMap<string, TopicDescription>,
   markers: Readonly<Record<Channel, number>>,
-  former: KnownEnds | undefined,
+  { expected, lostFrom: knownLost }: KnownEnds,
 ): JudgedLogs {
   const positions = { ...checkpoint.positions }
   const epochs = { ...checkpoint.epochs }
   const lost = new Map<Channel, LostLog>()
-  const tell = (channel: Channel, found: LostLog): void => {
-    const topic = topics[channel]
-    lost.set(channel, found)
-    log.error({ shard: k, topic, code: found.code }, found.reason)
-    alerts.raise(`lost:${topic}:${k}`, found.code, found.reason)
-  }
   const judge = (channel: Channel): FixedLog => {
     const topic = topics[channel]
     const { id = '', offsets = [] } = shown.get(topic) ?? {}
@@ -51,17 +45,20 @@ export function judgeLogs(
     const position = positions[channel] ?? 0
     if (known.id !== id) {
       const reason = `${topic} was deleted and made anew by somebody else: what partition ${k} held up to ${position - 1} is gone`
-      tell(channel, { code: 'TOPIC_REPLACED', reason })
+      lost.set(channel, { code: 'TOPIC_REPLACED', reason })
       positions[channel] = earliest
       delete epochs[channel]
       return { id, since: registry.view.nextOffset }
     }
-    const reached = Math.max(position, former?.expected[channel] ?? 0)
-    const lostFrom = former?.lostFrom[channel]
+    const reached = Math.max(position, expected?.[channel] ?? 0)
+    const lostFrom = knownLost[channel]
     const at = Math.min(lostFrom ?? reached, end, markers[channel])
     if (at < reached || lostFrom !== undefined) {
       const reason = `partition ${k} of ${topic} has lost its end: it went on at ${at}`
-      tell(channel, { code: 'OFFSET_OUT_OF_RANGE', reason, at, registryOffset: registry.view.nextOffset })
+      lost.set(channel, {
+        ...{ code: 'OFFSET_OUT_OF_RANGE', reason, at },
+        registryOffset: registry.view.nextOffset,
+      })
       positions[channel] = Math.min(position, at)
       const { owners, markers, ...rest } = known
       return {
@@ -76,4 +73,13 @@ export function judgeLogs(
   const logs = Object.fromEntries(CHANNELS.map((channel) => [channel, judge(channel)]))
   const restored = { ...checkpoint, positions, epochs }
   return { restored, logs: logs as Record<Channel, FixedLog>, lost }
+}
+
+/** An alert and the log tell of the logs of a shard that are not what they were. */
+export function tellLostLogs({ topics, alerts, log }: ProducerParts, { k, lost }: Shard): void {
+  for (const [channel, { code, reason }] of lost) {
+    const topic = topics[channel]
+    log.error({ shard: k, topic, code }, reason)
+    alerts.raise(`lost:${topic}:${k}`, code, reason)
+  }
 }

@@ -163,11 +163,13 @@ export class Shard {
 
   /**
    * The highest epoch among the records before `derivedTo`. It is this owner's own once it has derived beyond its marker. Until then records of
-   * former owners lie after `derivedTo`, and the next owner must still count them.
+   * former owners lie after `derivedTo`, and the next owner must still count them. A hole may have taken it beyond the markers of some.
    */
   epochBefore(channel: Channel): number {
     const { derivedTo, marker } = this.tails[channel]
-    return derivedTo > marker ? this.epoch : (this.restored.epochs[channel] ?? -1)
+    if (derivedTo > marker) return this.epoch
+    const begun = this.tails[channel].owners.findLast((owner) => owner.marker < derivedTo)?.epoch ?? -1
+    return Math.max(begun, this.restored.epochs[channel] ?? -1)
   }
 
   /**

@@ -7,10 +7,11 @@ import { lostEndBody } from '../../domain/fixed-markers.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { TopicDescription } from '../../ports/broker.ts'
 import { CheckpointReader } from './checkpoint.ts'
-import { judgeLogs } from './lost-logs.ts'
+import { type LostEnds, tellLostLogs } from './lost-logs.ts'
 import type { ProducerParts } from './parts.ts'
-import { Shard } from './shard.ts'
-import { beginTaking, type FormerOwnership, limitPending, type Taking, takeRecord } from './taking.ts'
+import { type Claimed, readTail } from './read-tail.ts'
+import type { Shard } from './shard.ts'
+import type { FormerOwnership, Taking } from './taking.ts'
 
 export interface TakenShard {
   readonly shard: Shard
@@ -29,9 +30,12 @@ interface TakeOver {
 }
 
 /**
- * How far before the checkpoint a topic is read for the latest known values of its markets (R11), and for what the topics of streams should hold.
+ * How far before the checkpoint a topic is read for the latest known values of its markets (R11), for what the topics of streams should hold, and for
+ * records of a later owner. Where there are such records, so many times as far the next time.
  */
 const LATEST_BACK = 1_000
+const FURTHER = 10
+
 /**
  * Takes shards over (R8), in this order: the transactional id; the claim, whose offset is the epoch; the checkpoint; a marker into each
  * fixed partition; what lies between checkpoint and marker. A shard that somebody else has taken over holds up no other.
@@ -115,7 +119,7 @@ async function readTails(
   former: ReadonlyMap<number, FormerOwnership>,
   signal: AbortSignal,
 ): Promise<{ readonly taking: readonly Taking[]; readonly unreadable: ReadonlyMap<number, string> }> {
-  const { topics, broker } = producer
+  const { topics } = producer
   const unreadable = new Map<number, string>()
   const checkpoints = await readCheckpoints(producer, [...owners.keys()], signal)
   for (const [k, reader] of checkpoints) {
@@ -138,58 +142,31 @@ async function readTails(
     return former.get(k)?.lostFrom[channel] ?? (end < reached ? end : undefined)
   }
   const markers = await writeMarkers(producer, owners, lostFrom, signal)
-  const taking = new Map<number, Taking>()
-  for (const [k, ownership] of owners) {
-    const { checkpoint, windows, streamWindows } = checkpoints.get(k) ?? new CheckpointReader()
-    const ofShard = markers.get(k) as Record<Channel, number>
-    const { restored, logs, lost } = judgeLogs(producer, k, checkpoint, shown, ofShard, former.get(k))
-    const shard = new Shard(k, ownership, restored, ofShard, windows, logs, lost, streamWindows)
-    taking.set(k, beginTaking(shard, former.get(k)))
-  }
+  const taking = await readFixedTails(producer, { owners, former, shown, markers }, checkpoints, signal)
+  return { taking, unreadable }
+}
 
-  const channelOf = new Map(CHANNELS.map((channel) => [topics[channel], channel]))
-  const find = (topic: string, partition: number) => ({
-    channel: channelOf.get(topic),
-    entry: taking.get(partition),
-  })
-  const ranges = [...taking.values()].flatMap(({ shard }) =>
-    CHANNELS.map((channel) => {
-      const { derivedTo, marker } = shard.tails[channel]
-      const offset = Math.max(0, derivedTo - LATEST_BACK)
-      return { topic: topics[channel], partition: shard.k, offset, end: marker + 1 }
-    }),
-  )
-  /** Streams that the checkpoint had further back are behind now, and find the hole when they read on. */
-  const leaveHole = (topic: string, partition: number, next: number): void => {
-    const { channel, entry } = find(topic, partition)
-    if (channel === undefined || entry === undefined) return
-    // What this process has in hand may lie among what is gone, and others may have read it: it is judged anew.
-    if (entry.former !== undefined && next > entry.former.expected[channel]) entry.isInterrupted = true
-    const tail = entry.shard.tails[channel]
-    if (next <= tail.derivedTo) return
-    if (channel === 'trade') entry.goneBefore = next
-    tail.pending = []
-    tail.derivedTo = next
+/** Reads the fixed topics from the checkpoints to the own markers; once more, from further back, where a log has lost its end and has grown again. */
+async function readFixedTails(
+  producer: ProducerParts,
+  claimed: Claimed,
+  found: ReadonlyMap<number, CheckpointReader>,
+  signal: AbortSignal,
+): Promise<readonly Taking[]> {
+  const ks = [...claimed.owners.keys()]
+  const wentOn = new Map<number, LostEnds>()
+  let checkpoints = found
+  for (let back = LATEST_BACK; ; back *= FURTHER) {
+    const taking = await readTail(producer, claimed, checkpoints, wentOn, back, signal)
+    const further = taking.filter((each) => Object.keys(each.wentOn).length > 0)
+    if (further.length === 0) {
+      for (const { shard } of taking) tellLostLogs(producer, shard)
+      return taking
+    }
+    for (const { shard, wentOn: own } of further) wentOn.set(shard.k, { ...wentOn.get(shard.k), ...own })
+    // The windows know by now what has been read.
+    checkpoints = await readCheckpoints(producer, ks, signal)
   }
-  await readRanges(
-    broker,
-    ranges,
-    (fetch) => {
-      const { channel, entry } = find(fetch.topic, fetch.partition)
-      if (channel === undefined || entry === undefined) return
-      for (const record of fetch.records) takeRecord(producer, entry, channel, record)
-    },
-    signal,
-    (topic, partition, earliest) => leaveHole(topic, partition, earliest),
-    ({ topic, partition, nextOffset }) => leaveHole(topic, partition, nextOffset),
-  )
-  for (const { shard, goneBefore } of taking.values()) {
-    for (const channel of CHANNELS) limitPending(shard.tails[channel])
-    const unknownTo = checkpoints.get(shard.k)?.unknownTo
-    if (unknownTo !== undefined) shard.missTrades(Math.min(unknownTo, producer.now()) * 1_000)
-    if (goneBefore !== undefined) shard.missTrades(producer.now() * 1_000)
-  }
-  return { taking: [...taking.values()], unreadable }
 }
 
 /** All fixed topics. Raises TOPIC_MISSING where the broker does not show one, or not all of it: that is an outage, and proves nothing. */

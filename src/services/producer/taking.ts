@@ -35,6 +35,8 @@ export interface Taking {
   isFenced: boolean
   /** Trades before this offset are gone unread. Undefined if none are, or once a later record tells when the last of them was published. */
   goneBefore: number | undefined
+  /** Where a log went on that has lost its end and has grown beyond the checkpoint's position again, by channel. */
+  readonly wentOn: Partial<Record<Channel, number>>
   /** The highest epoch of a record that was read. */
   highest: number
 }
@@ -64,6 +66,7 @@ export function beginTaking(shard: Shard, former: FormerOwnership | undefined): 
     isInterrupted,
     isFenced: false,
     goneBefore: goneIn(shard),
+    wentOn: {},
     highest: -1,
   }
 }
@@ -110,6 +113,11 @@ export function takeRecord(
   }
   if (former && isOthers(former, epoch)) taking.isInterrupted = true
   const isDerived = record.offset < (shard.restored.positions[channel] ?? 0)
+  // The checkpoint has the highest epoch in front of its position: a later owner has written in the place of what was there.
+  if (isDerived && epoch > (shard.restored.epochs[channel] ?? -1) && epoch <= shard.epoch) {
+    const from = lostFromOf(record) ?? record.offset
+    taking.wentOn[channel] = Math.min(taking.wentOn[channel] ?? from, from)
+  }
   const memory = isDerived ? memories[channel].before : memories[channel].after
   const tick = isOfFormerOwner(memory, record.headers) ? undefined : tickOf(record)
   if (tick !== undefined) {

@@ -4,7 +4,7 @@ import { CHANNELS } from '../../../src/domain/events.ts'
 import { lostFromOf } from '../../../src/domain/fixed-markers.ts'
 import { TapelineError } from '../../../src/errors.ts'
 import { NAMES } from '../../names.ts'
-import { both, ids, setUpLog, TRADES, trade } from './losing-log.ts'
+import { both, checkpoint, ids, type Producer, setUpLog, TRADES, trade } from './losing-log.ts'
 import { NEVER, trades } from './one-shard.ts'
 
 test('a fixed topic that others made anew while no producer ran: streams begin anew with a reset, and it is told', async (t) => {
@@ -124,6 +124,60 @@ test('a fixed topic that lost its end and has grown beyond it before any stream 
   const third = await log.start()
   await trade(third, 80, 90)
   assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 90)])
+})
+
+/** Its checkpoints are on their way until it crashes. Gives what it crashes by. */
+function withoutCheckpoints({ mine, crash }: Producer): () => Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  mine.beforeCommit = ([entry]) => (entry?.topic === NAMES.checkpoints ? promise : Promise.resolve())
+  return async () => {
+    await crash()
+    resolve()
+  }
+}
+
+/** An owner that has written beyond the place where the log ended before, and goes before its first checkpoint. */
+for (const { what, isSame } of [
+  { what: 'an owner that saw the loss by its own acknowledgement', isSame: true },
+  { what: 'an owner that found the log shorter than the checkpoint', isSame: false },
+])
+  test(`what ${what} wrote in the place of the lost end, and behind it, is known to the next owner`, async (t) => {
+    const log = setUpLog(t)
+    const first = await log.start()
+    await trade(first, 0, 50)
+    await checkpoint(first)
+    if (!isSame) await first.crash()
+    log.loseEnd(30)
+    const second = isSame ? first : await log.start()
+    const crash = withoutCheckpoints(second)
+    const batches = [ids(50, 75), ids(75, 100)].map((each) => trades('A-B', ...each))
+    for (const batch of batches) await second.services.publishFixed({ ...batch }, NEVER)
+    await crash()
+    assert.ok(log.end() > 60, 'the log has grown beyond the place of the checkpoint')
+    const third = await log.start()
+    for (const batch of batches) await third.services.publishFixed({ ...batch }, NEVER)
+    await third.services.publishFixed(trades('A-B', ...ids(100, 110)), NEVER)
+    assert.deepEqual(await third.idsIn(TRADES), [...ids(0, 20), ...ids(50, 110)])
+    assert.deepEqual(third.alerts, { 'lost:market.trades:0': 'OFFSET_OUT_OF_RANGE' })
+  })
+
+test('what an owner wrote in the place of a long lost end is known to the next owner', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await trade(first, 0, 10)
+  for (let from = 10; from < 1_510; from += 500) await trade(first, from, from + 500)
+  await checkpoint(first)
+  await first.crash()
+  log.loseEnd(1_300)
+  const second = await log.start()
+  const crash = withoutCheckpoints(second)
+  const batch = trades('A-B', ...ids(1_510, 2_910))
+  await second.services.publishFixed({ ...batch }, NEVER)
+  await crash()
+  const third = await log.start()
+  await third.services.publishFixed({ ...batch }, NEVER)
+  await third.services.publishFixed(trades('A-B', ...ids(2_910, 2_920)), NEVER)
+  assert.deepEqual(await third.idsIn(TRADES), [...ids(0, 210), ...ids(1_510, 2_920)])
 })
 
 test('a topic that lost its end unseen until its shard is taken over for another reason: its streams are told', async (t) => {

@@ -49,6 +49,8 @@ test('the epoch in front of a position is its own only once it has derived beyon
   assert.equal(shard.epochBefore('trade'), 5)
   shard.tails.quote.derivedTo = -1
   assert.equal(shard.epochBefore('quote'), -1, 'there was none')
+  shard.tails.trade.owners.push({ epoch: 6, offset: -3, marker: -3 })
+  assert.equal(shard.epochBefore('trade'), 6, 'a hole has taken it beyond the marker of another')
 })
 
 test('it tells the last trade of any market', () => {
