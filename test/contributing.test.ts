@@ -35,7 +35,7 @@ test('the recipe for a source in CONTRIBUTING.md, followed to the letter, adds o
     if (language === 'diff') writeFileSync(file, changed(readFileSync(file, 'utf8'), lines))
     steps++
   }
-  assert.equal(steps, 10, 'the recipe has six files, two changes and two blocks of commands')
+  assert.equal(steps, 9, 'the recipe has five files, two changes and two blocks of commands')
 })
 
 /** The text with the changes of a diff, whose pieces are parted by `@@`: each must stand there exactly once. */

@@ -53,10 +53,10 @@ export function isBeyond(a: string, b: string): boolean {
   return a.length === b.length ? a > b : a.length > b.length
 }
 
-/** The numeric id before `id`; undefined where there is none. */
-export function idBefore(id: string): string | undefined {
-  if (id.length <= EXACT_DIGITS) return Number(id) > 0 ? String(Number(id) - 1) : undefined
-  return String(BigInt(id) - 1n)
+/** The numeric id that lies `by` before `id`; undefined where there is none. */
+export function idBefore(id: string, by = 1): string | undefined {
+  if (id.length <= EXACT_DIGITS) return Number(id) >= by ? String(Number(id) - by) : undefined
+  return String(BigInt(id) - BigInt(by))
 }
 
 /** Whether the numeric id `id` is the one that follows `former`. */

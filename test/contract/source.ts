@@ -40,6 +40,8 @@ export interface SourceUnderTest {
   readonly finite: boolean
   /** Ids rise by one in each market, so that a late trade comes in its place. */
   readonly idsRise: boolean
+  /** The service tells the best prices of both sides each time, and nothing else. */
+  readonly bestOnly?: true
 }
 
 function next(source: Source, options: Partial<NextOptions> = {}, signal = AbortSignal.timeout(15_000)) {
@@ -72,7 +74,7 @@ function quotesOf(items: readonly SourceItem[]): Quote[] {
 /** What every source promises; runs on each adapter. */
 export function describeSource(
   name: string,
-  { open, way, exchange, finite, idsRise }: SourceUnderTest,
+  { open, way, exchange, finite, idsRise, bestOnly }: SourceUnderTest,
 ): void {
   const BTC: Market = { exchange, symbol: 'BTC-USD' }
   const ETH: Market = { exchange, symbol: 'ETH-USD' }
@@ -202,40 +204,61 @@ export function describeSource(
       assert.deepEqual({ malformed, outOfOrder }, { malformed: odd.length, outOfOrder: 0 })
     })
 
-    test('a quote has what is known: an empty side is none, an odd field costs itself alone', async (t) => {
-      const at = (seconds: number, ticker: TickerLine['ticker']) => ({
-        ticker,
-        symbol: 'BTC-USD',
-        ts: (1_753_190_400 + seconds) * 1_000_000,
-      })
-      const source = await open(
-        t,
-        quiet([
-          at(1, { bid: 7.5, ask: 7.7, last: 7.6, volume24h: 9 }),
-          at(2, { bid: null, ask: 7.7, last: 7.61, volume24h: 'x' }),
-          at(3, { bid: 7.5, ask: null, last: 7.62, volume24h: -1 }),
-          at(1, { bid: 1, ask: 2, last: 1.5 }),
-          at(4, { bid: 7.5, last: 7.63 }),
-          'reconnect',
-          at(5, { last: 7.64 }),
-          trade(1),
-        ]),
-      )
+    const at = (seconds: number, ticker: TickerLine['ticker']) => ({
+      ticker,
+      symbol: 'BTC-USD',
+      ts: (1_753_190_400 + seconds) * 1_000_000,
+    })
+
+    test('a quote has the best prices: an empty side is none, also after a reconnect', async (t) => {
+      const told = [
+        { bid: 7.5, ask: 7.7 },
+        { bid: null, ask: 7.7 },
+        { bid: 7.5, ask: null },
+        { bid: 7.4, ask: 7.8 },
+        { bid: null, ask: 7.9 },
+      ]
+      const lines = told.map((ticker, second) => at(second, ticker))
+      const source = await open(t, quiet([...lines.slice(0, 4), 'reconnect', ...lines.slice(4), trade(1)]))
       const quotes = quotesOf(await pullTrades(source, 1))
       assert.deepEqual(
-        quotes.map(({ bid, ask, last, volume24h }) => ({ bid, ask, last, volume24h })),
-        [
-          { bid: 7.5, ask: 7.7, last: 7.6, volume24h: 9 },
-          { bid: undefined, ask: 7.7, last: 7.61, volume24h: 9 },
-          { bid: 7.5, ask: undefined, last: 7.62, volume24h: 9 },
-          { bid: 7.5, ask: undefined, last: 7.63, volume24h: 9 },
-          { bid: undefined, ask: undefined, last: 7.64, volume24h: undefined },
-        ],
+        quotes.map(({ bid = null, ask = null }) => ({ bid, ask })),
+        told,
       )
       for (const event of quotes) checkEvent('quote', event)
-      const { malformed, outOfOrder } = source.health().counters
-      assert.deepEqual({ malformed, outOfOrder }, { malformed: 0, outOfOrder: 1 })
     })
+
+    if (!bestOnly) {
+      test('a quote has what is known: an odd field costs itself alone', async (t) => {
+        const source = await open(
+          t,
+          quiet([
+            at(1, { bid: 7.5, ask: 7.7, last: 7.6, volume24h: 9 }),
+            at(2, { bid: null, ask: 7.7, last: 7.61, volume24h: 'x' }),
+            at(3, { bid: 7.5, ask: null, last: 7.62, volume24h: -1 }),
+            at(1, { bid: 1, ask: 2, last: 1.5 }),
+            at(4, { bid: 7.5, last: 7.63 }),
+            'reconnect',
+            at(5, { last: 7.64 }),
+            trade(1),
+          ]),
+        )
+        const quotes = quotesOf(await pullTrades(source, 1))
+        assert.deepEqual(
+          quotes.map(({ bid, ask, last, volume24h }) => ({ bid, ask, last, volume24h })),
+          [
+            { bid: 7.5, ask: 7.7, last: 7.6, volume24h: 9 },
+            { bid: undefined, ask: 7.7, last: 7.61, volume24h: 9 },
+            { bid: 7.5, ask: undefined, last: 7.62, volume24h: 9 },
+            { bid: 7.5, ask: undefined, last: 7.63, volume24h: 9 },
+            { bid: undefined, ask: undefined, last: 7.64, volume24h: undefined },
+          ],
+        )
+        for (const event of quotes) checkEvent('quote', event)
+        const { malformed, outOfOrder } = source.health().counters
+        assert.deepEqual({ malformed, outOfOrder }, { malformed: 0, outOfOrder: 1 })
+      })
+    }
 
     test('passes on trades that are repeated or late, and counts them', async (t) => {
       const lines = [1, 2, 3, 2, 5, 4].map((id) => trade(id))

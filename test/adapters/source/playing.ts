@@ -24,17 +24,20 @@ export function written(
 interface Played {
   readonly isSubscribe: (asked: object) => boolean
   readonly frame: (line: SentLine) => object
+  /** What the service answers to what a client sends, before anything else. */
+  readonly answers?: (asked: object) => readonly object[]
 }
 
 /** A service that sends the lines of a script to whoever subscribes, each once; `reconnect` ends the connection. */
 export function playing(
   t: TestContext,
   lines: readonly ScriptLine[],
-  { isSubscribe, frame }: Played,
+  { isSubscribe, frame, answers }: Played,
 ): Promise<Service> {
   const left = [...lines]
   return Service.start(t, {
     received: (asked, socket) => {
+      for (const answer of answers?.(asked) ?? []) sendFrame(socket, answer)
       if (!isSubscribe(asked)) return
       for (let line = left.shift(); line !== undefined; line = left.shift()) {
         if (line === 'reconnect') return socket.close()

@@ -1,7 +1,8 @@
-import { type Countdown, startTimer, type Timer } from '../../../async/timers.ts'
+import { type Countdown, startTimer } from '../../../async/timers.ts'
 import { canonicalSymbol } from '../../../domain/market-names.ts'
 import type { Market } from '../../../ports/source.ts'
 import type { FeedProtocol, FrameMeaning, MarketsChange, Outlet } from '../feed/feed-protocol.ts'
+import { SequenceClock } from '../feed/sequence-clock.ts'
 import type { FeedChannel } from '../feed/source-kind.ts'
 import { readFrameText } from '../feed/text.ts'
 import { TradeSequences } from '../feed/trade-sequence.ts'
@@ -14,9 +15,6 @@ const CHANNEL_NAMES: Readonly<Partial<Record<FeedChannel, string>>> = { trade: '
 const SETTLE_MS = 2_000
 
 const OMITTED = 'MARKET_UNKNOWN: the answer `subscriptions` does not name it'
-
-/** How soon what waits for late trades is looked at again while nothing arrives. */
-const WAKE_MS = 1_000
 
 interface ProtocolOptions {
   readonly channels: readonly FeedChannel[]
@@ -35,8 +33,8 @@ export class CoinbaseProtocol implements FeedProtocol {
   readonly #channels: readonly string[]
   readonly #reader: CoinbaseReader
   readonly #sequences: TradeSequences
+  readonly #clock: SequenceClock
   #isOpen = false
-  #timer: Timer | undefined
   readonly #symbols = new Set<string>()
   /** The products of each subscribe of this connection that no answer named yet. */
   #asked: ReadonlySet<string>[] = []
@@ -58,6 +56,7 @@ export class CoinbaseProtocol implements FeedProtocol {
     this.#sequences = new TradeSequences((item) =>
       this.#isOpen ? options.outlet.emit(item) : options.outlet.note(item),
     )
+    this.#clock = new SequenceClock(this.#sequences, options.outlet.now)
   }
 
   get markets(): number {
@@ -85,8 +84,7 @@ export class CoinbaseProtocol implements FeedProtocol {
   closed(): void {
     this.#settling?.stop()
     this.#settling = undefined
-    this.#timer?.stop()
-    this.#timer = undefined
+    this.#clock.stop()
     this.#isOpen = false
     this.#sequences.ended()
   }
@@ -117,12 +115,12 @@ export class CoinbaseProtocol implements FeedProtocol {
     const text = readFrameText(data)
     if (text === undefined) return 'malformed'
     const frame = this.#reader.read(text, recvTs)
-    if (frame.kind === 'quote' || frame.kind === 'heartbeat') this.#elapse(recvTs)
+    if (frame.kind === 'quote' || frame.kind === 'heartbeat') this.#clock.elapse(recvTs)
     switch (frame.kind) {
       case 'trade':
         this.#heard(frame.trade.symbol)
         this.#sequences.trade(frame.trade)
-        this.#elapse(recvTs)
+        this.#clock.elapse(recvTs)
         return 'delivers'
       case 'quote':
         this.#heard(frame.quote.symbol)
@@ -145,16 +143,6 @@ export class CoinbaseProtocol implements FeedProtocol {
         if (frame.refused) this.#sequences.refused(frame.refused.market, frame.refused.id)
         return frame.kind
     }
-  }
-
-  /** Passes on what has waited long enough, now and while nothing else arrives. */
-  #elapse(now: number): void {
-    this.#sequences.elapse(now)
-    if (!this.#sequences.isWaiting || this.#timer !== undefined) return
-    this.#timer = startTimer(() => {
-      this.#timer = undefined
-      this.#elapse(this.#options.outlet.now())
-    }, WAKE_MS).unref()
   }
 
   /** What is delivered is not refused, whatever was said before. */

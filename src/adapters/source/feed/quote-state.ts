@@ -21,7 +21,10 @@ export interface QuoteUpdate {
   readonly volume24h?: unknown
 }
 
-/** When an update was made, where the service says so: its time in microseconds, and its number among those of one time. */
+/**
+ * When an update was made, where the service says so: its time in microseconds, and its number among those of one time, or among all where
+ * there is no time.
+ */
 interface UpdateOrder {
   readonly ts?: number | undefined
   readonly sequence?: number | undefined
@@ -57,9 +60,13 @@ export class QuoteState {
     return this.#ts
   }
 
-  /** Forgets the prices: what the service sends next is all that is known. After a hole a side may be empty that was not. */
+  /**
+   * Forgets the prices: what the service sends next is all that is known. After a hole a side may be empty that was not, and a service may
+   * number its updates anew.
+   */
   forget(): void {
     this.#prices = NOTHING_KNOWN
+    if (this.#ts === undefined) this.#sequence = undefined
   }
 
   /**
@@ -83,8 +90,7 @@ export class QuoteState {
   }
 
   #isOlder({ ts, sequence }: UpdateOrder): boolean {
-    if (ts === undefined || this.#ts === undefined || ts > this.#ts) return false
-    if (ts < this.#ts) return true
+    if (ts !== undefined && this.#ts !== undefined && ts !== this.#ts) return ts < this.#ts
     return sequence !== undefined && this.#sequence !== undefined && sequence < this.#sequence
   }
 }

@@ -21,6 +21,27 @@ export function parseObject(text: string): Readonly<Record<string, unknown>> | u
     : undefined
 }
 
+/** A whole number of a JSON text that a double may not hold. */
+const LONG_NUMBER = /[:,[]\s*-?\d{16,}/
+
+/**
+ * The value of a JSON text; undefined where it is none. Whole numbers that a double cannot hold stand in it as their digits: rounded, two ids
+ * would become one.
+ */
+export function parseJson(text: string): unknown {
+  try {
+    return LONG_NUMBER.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function keepDigits(_key: string, value: unknown, { source }: { readonly source?: string } = {}): unknown {
+  return typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(source ?? '')
+    ? source
+    : value
+}
+
 /**
  * Whether a text is one that every part of the platform keeps as it is, so that two ids never become one: PostgreSQL takes no NUL,
  * half a surrogate pair becomes U+FFFD on its way, and decoders drop a byte order mark at the beginning.
@@ -33,6 +54,12 @@ function isKept(text: string): boolean {
 export function readId(value: unknown): string | undefined {
   if (typeof value !== 'string' || value.length === 0 || value.length > LONGEST_ID) return undefined
   return isKept(value) ? value : undefined
+}
+
+/** An id that came as text or as a whole number; undefined where it is none. */
+export function readWireId(value: unknown): string | undefined {
+  if (typeof value !== 'number') return readId(value)
+  return Number.isSafeInteger(value) && value >= 0 ? String(value) : undefined
 }
 
 /**

@@ -18,12 +18,18 @@ interface Named {
   isTold: boolean
 }
 
+/** A trade, and of how many ids it is the last. */
+interface Arrived {
+  readonly trade: Trade
+  readonly folded: number
+}
+
 interface Sequence {
   readonly market: Market
   /** The greatest id that was passed on or refused; undefined before the first of a connection. */
   last: string | undefined
   /** Trades after a hole, by rising id. */
-  held: Trade[]
+  held: Arrived[]
   /** Ids after a hole that were refused: they are missing for a reason, which is counted. */
   readonly refused: Set<string>
   /** A later trade than any that came, by the word of the source. */
@@ -51,19 +57,21 @@ export class TradeSequences {
     return this.#waiting.size > 0
   }
 
-  trade(trade: Trade): void {
+  /** `folded`: of how many trades this one is the last and the sum, where the source folds them. */
+  trade(trade: Trade, folded = 1): void {
     const sequence = this.#of(trade)
+    const arrived = { trade, folded }
     if (!isNumericId(trade.id)) {
       this.#emit({ channel: 'trade', event: trade })
       return
     }
     const { last } = sequence
-    if (last !== undefined && isBeyond(trade.id, last) && !this.#isNext(sequence, trade.id)) {
-      this.#hold(sequence, trade)
+    if (last !== undefined && isBeyond(trade.id, last) && !this.#isNext(sequence, arrived)) {
+      this.#hold(sequence, arrived)
       if (sequence.held.length > MOST_HELD || this.#isKnownHole(sequence, trade)) this.#release(sequence)
       return
     }
-    this.#pass(sequence, trade)
+    this.#pass(sequence, arrived)
     this.#drain(sequence)
   }
 
@@ -93,7 +101,7 @@ export class TradeSequences {
     if (this.#waiting.size === 0) return
     for (const sequence of this.#waiting) {
       const [first] = sequence.held
-      if (first !== undefined && now - first.recvTs >= REORDER_US) this.#release(sequence)
+      if (first !== undefined && now - first.trade.recvTs >= REORDER_US) this.#release(sequence)
       if (sequence.named !== undefined && now - sequence.named.since >= NAMED_US) this.#tell(sequence)
       this.#settle(sequence)
     }
@@ -138,14 +146,14 @@ export class TradeSequences {
   }
 
   /** The id that a trade follows: the one before it, leaving out what was refused. */
-  #before({ refused }: Sequence, id: string): string | undefined {
-    let before = idBefore(id)
+  #before({ refused }: Sequence, { trade, folded }: Arrived): string | undefined {
+    let before = idBefore(trade.id, folded)
     while (before !== undefined && refused.has(before)) before = idBefore(before)
     return before
   }
 
-  #isNext(sequence: Sequence, id: string): boolean {
-    const before = this.#before(sequence, id)
+  #isNext(sequence: Sequence, arrived: Arrived): boolean {
+    const before = this.#before(sequence, arrived)
     return sequence.last === undefined || before === undefined || !isBeyond(before, sequence.last)
   }
 
@@ -154,15 +162,16 @@ export class TradeSequences {
     return named !== undefined && recvTs - named.since >= REORDER_US && isBeyond(id, named.id)
   }
 
-  #hold(sequence: Sequence, trade: Trade): void {
+  #hold(sequence: Sequence, arrived: Arrived): void {
     let at = sequence.held.length
-    while (at > 0 && isBeyond((sequence.held[at - 1] as Trade).id, trade.id)) at--
-    sequence.held.splice(at, 0, trade)
+    while (at > 0 && isBeyond((sequence.held[at - 1] as Arrived).trade.id, arrived.trade.id)) at--
+    sequence.held.splice(at, 0, arrived)
     this.#waiting.add(sequence)
   }
 
-  #pass(sequence: Sequence, trade: Trade): void {
-    const follows = this.#before(sequence, trade.id)
+  #pass(sequence: Sequence, arrived: Arrived): void {
+    const { trade } = arrived
+    const follows = this.#before(sequence, arrived)
     if (sequence.last === undefined || isBeyond(trade.id, sequence.last)) {
       sequence.last = trade.id
       for (const id of sequence.refused) if (!isBeyond(id, trade.id)) sequence.refused.delete(id)
@@ -173,14 +182,14 @@ export class TradeSequences {
 
   /** Passes on what follows without a hole. */
   #drain(sequence: Sequence): void {
-    while (sequence.held[0] !== undefined && this.#isNext(sequence, sequence.held[0].id))
-      this.#pass(sequence, sequence.held.shift() as Trade)
+    while (sequence.held[0] !== undefined && this.#isNext(sequence, sequence.held[0]))
+      this.#pass(sequence, sequence.held.shift() as Arrived)
     this.#settle(sequence)
   }
 
   /** Passes on everything that is held, holes and all. */
   #release(sequence: Sequence): void {
-    for (const trade of sequence.held.splice(0)) this.#pass(sequence, trade)
+    for (const arrived of sequence.held.splice(0)) this.#pass(sequence, arrived)
     this.#settle(sequence)
   }
 

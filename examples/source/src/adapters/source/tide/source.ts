@@ -11,7 +11,10 @@ export const tide: SourceKind = {
   // It says that it is alive every 5 s; one that is late by a few is not gone.
   usual: { reconnect: 1_000, staleAfter: 15_000 },
   async load() {
-    const { TideProtocol } = await import('./protocol.ts')
-    return (parts) => ({ protocol: new TideProtocol(parts) })
+    const [{ ExchangeProtocol }, { tideWire }] = await Promise.all([
+      import('../feed/exchange-protocol.ts'),
+      import('./wire.ts'),
+    ])
+    return (parts) => ({ protocol: new ExchangeProtocol(tideWire, parts) })
   },
 }

@@ -1,0 +1,119 @@
+import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
+import { parseJson } from '../feed/text.ts'
+import { readNumber } from '../feed/values.ts'
+import { type Fields, fieldsOf, listOf, microsOfEpoch, textOf } from '../feed/wire-fields.ts'
+
+/** What Bitfinex calls some assets. Source: https://api-pub.bitfinex.com/v2/conf/pub:map:currency:sym */
+const ASSETS: Readonly<Record<string, string>> = {
+  ALGO: 'ALG',
+  ATOM: 'ATO',
+  IOTA: 'IOT',
+  USDC: 'UDC',
+  USDT: 'UST',
+}
+
+const CHANNELS = {
+  trade: { channel: 'trades' },
+  // The best prices are those of a book: its ticker comes every 15 s.
+  quote: { channel: 'book', prec: 'P0', freq: 'F0', len: '25' },
+} as const
+
+/** The service asks for another connection, or comes back from maintenance. */
+const RECONNECT: ReadonlySet<unknown> = new Set([20051, 20061])
+
+interface Channel {
+  readonly channel: 'trades' | 'book'
+  readonly name: string
+  /** Sizes of the levels of a book, by price. */
+  readonly bids: Map<number, number>
+  readonly asks: Map<number, number>
+}
+
+/**
+ * Bitfinex's public WebSocket, version 2. Its data name a channel by a number that belongs to the connection. A trade comes twice, as `te` at once and as `tu` later: the
+ * first counts. Ids rise over all markets. Format: https://docs.bitfinex.com/reference/ws-public-trades
+ */
+export function createBitfinexWire(): ExchangeWire {
+  const channels = new Map<unknown, Channel>()
+  return {
+    exchange: 'bitfinex',
+    nameOf,
+    mostNames: 1,
+    framesPerSecond: 10,
+    ping: { frame: JSON.stringify({ event: 'ping', cid: 1 }), everyMs: 20_000 },
+    ask: (operation, names, asked) =>
+      operation === 'subscribe'
+        ? names.flatMap((symbol) =>
+            asked.flatMap((each) =>
+              each === 'candle' ? [] : [JSON.stringify({ event: operation, ...CHANNELS[each], symbol })],
+            ),
+          )
+        : [...channels]
+            .filter(([, { name }]) => names.includes(name))
+            .map(([chanId]) => JSON.stringify({ event: operation, chanId })),
+    opened: () => channels.clear(),
+    read(text) {
+      const frame = parseJson(text)
+      if (Array.isArray(frame)) return readData(channels.get(frame[0]), frame)
+      return [readEvent(fieldsOf(frame), channels)]
+    },
+  }
+}
+
+function nameOf(symbol: string): string {
+  const [base = '', quote = ''] = symbol.split('-').map((asset) => ASSETS[asset] ?? asset)
+  return `t${base}${base.length > 3 || quote.length > 3 ? ':' : ''}${quote}`
+}
+
+function readEvent(frame: Fields, channels: Map<unknown, Channel>): WireItem {
+  const { event, channel, chanId, symbol, code, msg } = frame
+  if (event === 'pong') return { kind: 'heartbeat' }
+  if (event === 'info' && RECONNECT.has(code)) return { kind: 'ended', words: textOf(msg) || `info ${code}` }
+  if (event === 'error') return { kind: 'refused', name: symbol, words: textOf(msg) }
+  if (event !== 'subscribed') return { kind: typeof event === 'string' ? 'neutral' : 'malformed' }
+  if (typeof symbol !== 'string' || (channel !== 'trades' && channel !== 'book')) return { kind: 'malformed' }
+  channels.set(chanId, { channel, name: symbol, bids: new Map(), asks: new Map() })
+  return { kind: 'taken', name: symbol }
+}
+
+function readData(channel: Channel | undefined, [, first, second]: readonly unknown[]): readonly WireItem[] {
+  if (first === 'hb') return [{ kind: 'heartbeat' }]
+  if (channel === undefined) return [{ kind: 'malformed' }]
+  const { name } = channel
+  if (channel.channel === 'book') return [readBook(channel, first)]
+  if (first === 'te') return [readTrade(name, second)]
+  // The trades before the subscribe, newest first.
+  if (Array.isArray(first)) return first.toReversed().map((each) => readTrade(name, each))
+  return [{ kind: typeof first === 'string' ? 'neutral' : 'malformed' }]
+}
+
+/** `[id, milliseconds, amount, price]`: the taker sold where the amount is below 0. */
+function readTrade(name: string, row: unknown): WireItem {
+  const [id, ts, amount, price] = listOf(row)
+  const size = readNumber(amount)
+  const side = size === undefined ? undefined : size < 0 ? 'sell' : 'buy'
+  return { kind: 'trade', name, id, side, price, size: size && Math.abs(size), ts: microsOfEpoch(ts) }
+}
+
+/** Levels `[price, count, amount]`: a bid where the amount is above 0; with a count of 0 the level is gone. A list of them is the whole book. */
+function readBook({ name, bids, asks }: Channel, told: unknown): WireItem {
+  const rows = listOf(told)
+  const isWhole = rows.length === 0 || Array.isArray(rows[0])
+  if (!Array.isArray(told)) return { kind: typeof told === 'string' ? 'neutral' : 'malformed' }
+  if (isWhole) for (const side of [bids, asks]) side.clear()
+  for (const row of isWhole ? rows : [rows]) {
+    const [price, count, amount] = listOf(row).map(readNumber)
+    if (price === undefined || count === undefined || amount === undefined) return { kind: 'malformed' }
+    const side = amount > 0 ? bids : asks
+    if (count === 0) side.delete(price)
+    else side.set(price, Math.abs(amount))
+  }
+  const [bid, ask] = [bestOf(bids, Math.max), bestOf(asks, Math.min)]
+  const update = { bid, bidSize: bids.get(bid ?? 0), ask, askSize: asks.get(ask ?? 0) }
+  return { kind: 'quote', name, update, ts: 'none' }
+}
+
+/** Null where nobody offers. */
+function bestOf(side: ReadonlyMap<number, number>, choose: (...prices: number[]) => number): number | null {
+  return side.size === 0 ? null : choose(...side.keys())
+}

@@ -1,0 +1,276 @@
+import { startInterval, type Timer } from '../../../async/timers.ts'
+import type { Trade } from '../../../domain/events.ts'
+import { TapelineError } from '../../../errors.ts'
+import type { Market } from '../../../ports/source.ts'
+import { isPlausible } from './event-time.ts'
+import type { ExchangeWire, WireItem, WireOperation, WireQuote, WireTrade } from './exchange-wire.ts'
+import type { FeedProtocol, FrameMeaning, MarketsChange } from './feed-protocol.ts'
+import { FramePacer } from './frame-pacer.ts'
+import { QuoteState } from './quote-state.ts'
+import { SequenceClock } from './sequence-clock.ts'
+import type { SourceParts } from './source-kind.ts'
+import { readFrameText, readWireId } from './text.ts'
+import { TradeOrder } from './trade-order.ts'
+import { TradeSequences } from './trade-sequence.ts'
+import { readPrice } from './values.ts'
+import { refusalInWords, shownWords } from './words.ts'
+
+interface MarketState {
+  readonly market: Market
+  /** What the service calls it. */
+  readonly name: string
+  readonly order: TradeOrder
+  readonly quote: QuoteState
+}
+
+/** What a frame with several items means: the first of these that one of them has. */
+const BY_WEIGHT = ['malformed', 'mistimed', 'delivers', 'heartbeat', 'neutral'] as const
+
+/**
+ * The conversation with an exchange whose frames an `ExchangeWire` writes and reads: it asks for markets in requests of bearable size, and
+ * accuses only the markets that the service names. Where the service refuses a whole request for one market, it asks for the others anew.
+ */
+export class ExchangeProtocol implements FeedProtocol {
+  readonly #wire: ExchangeWire
+  readonly #parts: SourceParts
+  readonly #pacer: FramePacer
+  readonly #sequences: TradeSequences
+  readonly #clock: SequenceClock
+  /** The markets asked for, by the service's name. */
+  readonly #states = new Map<string, MarketState>()
+  /** The markets of each request of this connection without an answer. */
+  readonly #requests = new Map<number, readonly string[]>()
+  #lastRequest = 0
+  #isOpen = false
+  #ping: Timer | undefined
+
+  constructor(wire: ExchangeWire, parts: SourceParts) {
+    this.#wire = wire
+    this.#parts = parts
+    const { outlet } = parts
+    this.#pacer = new FramePacer(wire.framesPerSecond, outlet.send)
+    // What is passed on after the end of a connection proves nothing about the next one.
+    this.#sequences = new TradeSequences((item) => (this.#isOpen ? outlet.emit(item) : outlet.note(item)))
+    this.#clock = new SequenceClock(this.#sequences, outlet.now)
+  }
+
+  get markets(): number {
+    return this.#states.size
+  }
+
+  opened(): readonly string[] {
+    this.closed()
+    this.#wire.opened?.()
+    this.#isOpen = true
+    for (const { quote } of this.#states.values()) quote.forget()
+    const { refusals } = this.#parts.outlet
+    // Those that were refused before may not cost the others an answer.
+    const { good = [], refused = [] } = Object.groupBy(this.#states.values(), ({ market }) =>
+      refusals.has(market) ? 'refused' : 'good',
+    )
+    this.#startPing()
+    return this.#pacer.push([...this.#ask('subscribe', good), ...this.#ask('subscribe', refused)])
+  }
+
+  closed(): void {
+    this.#isOpen = false
+    this.#ping?.stop()
+    this.#ping = undefined
+    this.#pacer.clear()
+    this.#requests.clear()
+    this.#clock.stop()
+    this.#sequences.ended()
+  }
+
+  add(markets: readonly Market[]): MarketsChange {
+    const added = this.#own(markets).filter(({ name }) => !this.#states.has(name))
+    for (const state of added) this.#states.set(state.name, state)
+    const send = this.#isOpen ? this.#pacer.push(this.#ask('subscribe', added)) : []
+    return { send, added: added.map(({ market }) => market) }
+  }
+
+  remove(markets: readonly Market[]): MarketsChange {
+    for (const market of markets) this.#parts.outlet.refusals.forget(canonical(market))
+    const gone = [...this.#states.values()].filter(({ market }) =>
+      markets.map(canonical).some(({ exchange, symbol }) => isSame(market, { exchange, symbol })),
+    )
+    for (const { name, market } of gone) {
+      this.#states.delete(name)
+      this.#sequences.forget(market.symbol)
+    }
+    return { send: this.#isOpen ? this.#pacer.push(this.#ask('unsubscribe', gone)) : [], added: [] }
+  }
+
+  read(data: Buffer, recvTs: number): FrameMeaning {
+    const text = readFrameText(data)
+    if (text === undefined) return 'malformed'
+    const meanings = this.#wire.read(text).map((item) => this.#item(item, recvTs))
+    this.#clock.elapse(recvTs)
+    return (
+      meanings.find((meaning) => meaning instanceof TapelineError) ??
+      BY_WEIGHT.find((meaning) => meanings.includes(meaning)) ??
+      'neutral'
+    )
+  }
+
+  #item(item: WireItem, recvTs: number): FrameMeaning {
+    switch (item.kind) {
+      case 'trade':
+        return this.#trade(item, recvTs)
+      case 'quote':
+        return this.#quote(item, recvTs)
+      case 'taken':
+        return this.#taken(item.name, item.request)
+      case 'refused':
+        return this.#refused(item)
+      case 'ended': {
+        const words = shownWords(item.words, this.#parts.redact)
+        return new TapelineError('SOURCE_UNAVAILABLE', `websocket: ${words}`)
+      }
+      default:
+        return item.kind
+    }
+  }
+
+  #trade(item: WireTrade, recvTs: number): FrameMeaning {
+    if (typeof item.name !== 'string') return 'malformed'
+    const state = this.#states.get(item.name)
+    const id = readWireId(item.id)
+    const [price, size, { side, ts }] = [readPrice(item.price), readPrice(item.size), item]
+    const fault = this.#faultOf({ id, price, size, side, ts }, recvTs)
+    if (fault !== undefined || id === undefined || price === undefined || size === undefined) {
+      if (state && id !== undefined) this.#sequences.refused(state.market, id)
+      return fault ?? 'malformed'
+    }
+    if (state === undefined) return 'delivers'
+    this.#heard(state)
+    const trade = { ...state.market, id, side, price, size, ts, recvTs } as Trade
+    state.order.see(id, trade.ts, this.#parts.outlet.tally)
+    if (this.#wire.idsRise) this.#sequences.trade(trade, item.folded)
+    else this.#parts.outlet.emit({ channel: 'trade', event: trade })
+    return 'delivers'
+  }
+
+  #faultOf(read: Readonly<Record<string, unknown>>, recvTs: number): 'malformed' | 'mistimed' | undefined {
+    if (Object.values(read).includes(undefined)) return 'malformed'
+    return isPlausible(Number(read['ts']), recvTs, this.#parts.outlet.maxSkewMs) ? undefined : 'mistimed'
+  }
+
+  #quote({ name, update, ts: told, sequence }: WireQuote, recvTs: number): FrameMeaning {
+    const { tally, emit, maxSkewMs } = this.#parts.outlet
+    if (typeof name !== 'string' || told === undefined) return 'malformed'
+    const state = this.#states.get(name)
+    if (state === undefined) return 'delivers'
+    const ts = told === 'none' ? recvTs : told
+    if (!isPlausible(ts, recvTs, maxSkewMs)) return 'mistimed'
+    this.#heard(state)
+    const fields = state.quote.merge(update, { ts: told === 'none' ? undefined : told, sequence })
+    if (fields === 'older') tally.counters.outOfOrder++
+    if (typeof fields !== 'string')
+      emit({ channel: 'quote', event: { ...state.market, ...fields, ts, recvTs } })
+    return 'delivers'
+  }
+
+  /** What is delivered is not refused, whatever was said before. */
+  #heard({ market }: MarketState): void {
+    const { refusals } = this.#parts.outlet
+    if (refusals.has(market)) refusals.accept(market)
+  }
+
+  #taken(name: unknown, request: unknown): FrameMeaning {
+    const names = typeof name === 'string' ? [name] : (this.#answered(request) ?? [])
+    for (const each of names) {
+      const state = this.#states.get(each)
+      if (state) this.#parts.outlet.refusals.accept(state.market)
+    }
+    return 'delivers'
+  }
+
+  #refused({ words: said, name, request }: Extract<WireItem, { kind: 'refused' }>): FrameMeaning {
+    const { outlet, redact } = this.#parts
+    const words = shownWords(said, redact) || 'an error without a reason'
+    const error = refusalInWords('websocket', words)
+    if (error.code === 'SOURCE_RATE_LIMITED') return error
+    const asked = this.#answered(request)
+    const candidates = asked ?? [...this.#states.keys()]
+    const isNamed = (each: string) => each === name || names(said, each)
+    const accused = candidates.length === 1 && asked ? candidates : candidates.filter(isNamed)
+    if (accused.length === 0 && (asked === undefined || !this.#wire.refusesWhole)) outlet.complain(error)
+    for (const each of accused) this.#accuse(each, words)
+    if (asked !== undefined && this.#wire.refusesWhole) this.#askApart(asked, accused)
+    return 'neutral'
+  }
+
+  #accuse(name: string, words: string): void {
+    const state = this.#states.get(name)
+    if (state) this.#parts.outlet.refusals.refuse(state.market, `MARKET_UNKNOWN: ${words}`)
+  }
+
+  /** The others of a refused request: in one where the service said whom it means, each by itself where it did not. */
+  #askApart(asked: readonly string[], accused: readonly string[]): void {
+    const others = asked
+      .filter((each) => !accused.includes(each))
+      .flatMap((each) => this.#states.get(each) ?? [])
+    const requests = accused.length > 0 ? [others] : others.map((each) => [each])
+    const frames = requests.flatMap((states) => this.#ask('subscribe', states))
+    for (const frame of this.#pacer.push(frames)) this.#parts.outlet.send(frame)
+  }
+
+  /** The markets of a request that is answered herewith; undefined where nobody knows it. */
+  #answered(request: unknown): readonly string[] | undefined {
+    const number = Number(request)
+    const asked = this.#requests.get(number)
+    this.#requests.delete(number)
+    return asked
+  }
+
+  #ask(operation: WireOperation, states: readonly MarketState[]): readonly string[] {
+    const frames: string[] = []
+    for (let at = 0; at < states.length; at += this.#wire.mostNames) {
+      const asked = states.slice(at, at + this.#wire.mostNames).map(({ name }) => name)
+      const request = ++this.#lastRequest
+      if (operation === 'subscribe') this.#requests.set(request, asked)
+      frames.push(...this.#wire.ask(operation, asked, this.#parts.channels, request))
+    }
+    return frames
+  }
+
+  #startPing(): void {
+    const { ping } = this.#wire
+    if (ping) this.#ping = startInterval(() => this.#parts.outlet.send(ping.frame), ping.everyMs).unref()
+  }
+
+  /** The markets of this exchange, once each; those of others are reported. */
+  #own(markets: readonly Market[]): readonly MarketState[] {
+    const { exchange } = this.#wire
+    const states = new Map<string, MarketState>()
+    for (const market of markets.map(canonical)) {
+      const name = this.#wire.nameOf(market.symbol)
+      if (market.exchange === exchange)
+        states.set(name, { market, name, order: new TradeOrder(), quote: new QuoteState() })
+      else this.#parts.outlet.refusals.refuse(market, `MARKET_UNKNOWN: this source has ${exchange} only`)
+    }
+    return [...states.values()]
+  }
+}
+
+/** Whether a service's words name a market. */
+function names(words: string, name: string): boolean {
+  const text = words.toLowerCase()
+  const wanted = name.toLowerCase()
+  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1))
+    if (!isLetter(text[at - 1]) && !isLetter(text[at + wanted.length])) return true
+  return false
+}
+
+function isLetter(character: string | undefined): boolean {
+  return character !== undefined && /[\p{L}\p{N}]/u.test(character)
+}
+
+function isSame(a: Market, b: Market): boolean {
+  return a.exchange === b.exchange && a.symbol === b.symbol
+}
+
+function canonical({ exchange, symbol }: Market): Market {
+  return { exchange: exchange.toLowerCase(), symbol: symbol.toUpperCase() }
+}
