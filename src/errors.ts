@@ -464,6 +464,18 @@ export const ERROR_KINDS = {
     meaning: 'The application has as many streams as it may have.',
     remedy: 'End some with DELETE /v1/streams/{id}, or raise streams.maxPerApplication.',
   },
+  STREAM_STANDING: {
+    retryable: false,
+    status: 409,
+    meaning: 'The configuration asks for the stream, and says what it is: no request changes that.',
+    remedy: 'Change it under streams.standing of the configuration, or ask for a stream of your own.',
+  },
+  MOVE_LIMIT: {
+    retryable: false,
+    status: 429,
+    meaning: 'The stream has moved so often that no more of its former topics can be kept for its cursors.',
+    remedy: 'Ask for a new stream, or wait until retention has passed the first of its former topics.',
+  },
   WEBHOOK_UNKNOWN: {
     retryable: false,
     status: 404,

@@ -6,6 +6,7 @@ import type { Registry } from './registry.ts'
 
 type Request = ControlRecordOf<
   | 'CREATE_TOPIC_REQUEST'
+  | 'MOVE_LEASE_REQUEST'
   | 'END_LEASE_REQUEST'
   | 'CREATE_WEBHOOK_REQUEST'
   | 'CHANGE_WEBHOOK_REQUEST'

@@ -24,8 +24,10 @@ const TAILORED_VERSION = 2
  * windows: who passes them over would publish what was to be gathered.
  */
 const GATHERED_VERSION = 3
+/** Brought moves: who passes over that a lease has had other topics would end these, and would give what belongs to one of them from another. */
+const MOVED_VERSION = 4
 /** The highest version that this process acts on. */
-const HIGHEST_VERSION = GATHERED_VERSION
+const HIGHEST_VERSION = MOVED_VERSION
 
 /** A field of a spec that is not known narrows it: passing it over would publish more than was asked for. */
 const specSchema = z
@@ -47,7 +49,7 @@ const offerSchema = z.object({
   markets: z.array(z.string()).optional(),
 })
 
-const version = z.literal([CONTROL_VERSION, TAILORED_VERSION, HIGHEST_VERSION])
+const version = z.literal([CONTROL_VERSION, TAILORED_VERSION, GATHERED_VERSION, HIGHEST_VERSION])
 
 const author = { v: version, instance: z.string(), epoch: z.number().int() }
 
@@ -77,12 +79,29 @@ const key = {
   }),
 }
 
+const offsets = z.array(z.number().int()).readonly()
+
+/** A stream that a lease has had, and the seam at which it left it (R13). */
+const formerStreamSchema = z.object({
+  streamId: z.string(),
+  /** As of the lease, while it had this stream. */
+  start: offsets.exactOptional(),
+  begin: z.number().int(),
+  /** Per partition of the stream's fixed topic: from this offset on nothing of it is the lease's own. */
+  seam: offsets,
+  /** All in front of the seam lies in front of this offset of the stream's topic; null until that is known. */
+  end: z.number().int().nullable(),
+})
+
 const registryRecordSchema = z.discriminatedUnion('kind', [
   z.object({
     ...author,
     kind: z.literal('stream'),
     id: z.string(),
-    state: z.enum(['creating', 'ready', 'ending']),
+    /** `kept`: nothing more is derived for it; the topic stays for cursors of leases that have moved on. */
+    state: z.enum(['creating', 'ready', 'kept', 'ending']),
+    /** Since when it is kept, in milliseconds. */
+    keptAt: z.number().exactOptional(),
     topic: z.string(),
     /** Empty until the topic exists. */
     topicId: z.string(),
@@ -106,7 +125,11 @@ const registryRecordSchema = z.discriminatedUnion('kind', [
     /** Whether its topic was made for it: then all that the topic holds came after it. */
     opensTopic: z.boolean().default(false),
     /** Per fixed partition: nothing before this offset is its own, though the topic that it shares holds more. Left out: what comes next. */
-    start: z.array(z.number().int()).readonly().exactOptional(),
+    start: offsets.exactOptional(),
+    /** The offset of its topic at which its own part begins, of one that has moved. */
+    begin: z.number().int().exactOptional(),
+    /** The streams that it has had before, in their order. */
+    former: z.array(formerStreamSchema).readonly().exactOptional(),
     createdAt: z.number(),
   }),
   z.object({
@@ -143,6 +166,7 @@ const registryRecordSchema = z.discriminatedUnion('kind', [
 
 export type RegistryRecord = z.infer<typeof registryRecordSchema>
 export type StreamRecord = RegistryRecord & { kind: 'stream' }
+export type FormerStream = z.infer<typeof formerStreamSchema>
 export type LeaseRecord = RegistryRecord & { kind: 'lease' }
 export type KeyRecord = RegistryRecord & { kind: 'key' }
 export type WebhookRecord = RegistryRecord & { kind: 'webhook' }
@@ -175,6 +199,25 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
     from: z.union([z.literal('earliest'), z.number()]).exactOptional(),
     ttlMs: z.number(),
     standing: z.boolean(),
+  }),
+  /** Moves a lease to another spec, and gives it another time to live. */
+  z.object({
+    ...member,
+    kind: z.literal('MOVE_LEASE_REQUEST'),
+    requestId: z.string(),
+    leaseId: z.string(),
+    app: z.string(),
+    spec: specSchema,
+    ttlMs: z.number(),
+  }),
+  /** Of a shard: each of these streams holds all that comes of the fixed records in front of `offset`. Its owner says so until the move is over. */
+  z.object({
+    ...member,
+    kind: z.literal('SEAM_PASSED'),
+    shard: z.number().int(),
+    /** The owner's; `epoch` would be a leader's. */
+    shardEpoch: z.number().int(),
+    passed: z.array(z.object({ streamId: z.string(), offset: z.number().int() })),
   }),
   z.object({
     ...member,
@@ -314,7 +357,13 @@ function versionOf(record: RegistryRecord | ControlRecord): RegistryRecord['v'] 
     case 'CREATE_KEY_REQUEST':
     case 'REVOKE_KEY_REQUEST':
       return GATHERED_VERSION
+    case 'MOVE_LEASE_REQUEST':
+    case 'SEAM_PASSED':
+      return MOVED_VERSION
+    case 'lease':
+      return record.former === undefined ? record.v : MOVED_VERSION
     default: {
+      if ('state' in record && record.state === 'kept') return MOVED_VERSION
       if (!('spec' in record)) return record.v
       const { where, fields, every, interval } = record.spec
       if ((every ?? interval) !== undefined) return GATHERED_VERSION

@@ -1,8 +1,8 @@
 import type { StreamSpec } from '../domain/stream-spec.ts'
 import { specKey } from '../domain/stream-spec.ts'
-import type { Lease } from '../ports/streams.ts'
+import type { FormerTopic, Lease } from '../ports/streams.ts'
 import { KeyView } from './key-view.ts'
-import type { LeaseRecord, RegistryRecord, StreamRecord, WebhookRecord } from './records.ts'
+import type { FormerStream, LeaseRecord, RegistryRecord, StreamRecord, WebhookRecord } from './records.ts'
 
 /** A stream as the registry has it, with the offset of the record that said so. */
 export interface StreamEntry extends StreamRecord {
@@ -29,6 +29,12 @@ export class RegistryView {
   readonly #streams = new Map<string, StreamEntry>()
   readonly #leases = new Map<string, LeaseRecord>()
   readonly #leasesOfStream = new Map<string, Set<string>>()
+  /** The leases that have had a stream, by the stream. */
+  readonly #formerLeases = new Map<string, Set<string>>()
+  /** Leases of which some former stream is still on its way to the seam. */
+  readonly #moving = new Set<string>()
+  /** The highest claim of each transactional id. */
+  readonly #claims = new Map<string, number>()
   readonly #bySpec = new Map<string, string>()
   readonly keys = new KeyView()
   readonly #webhooks = new Map<string, WebhookRecord>()
@@ -120,6 +126,7 @@ export class RegistryView {
       return
     }
     if (record.kind === 'claim') {
+      this.#claims.set(record.transactionalId, offset)
       if (record.transactionalId === this.#leaderId) this.#leaderEpoch = Math.max(this.#leaderEpoch, offset)
       return
     }
@@ -183,6 +190,33 @@ export class RegistryView {
     return this.#leasesOfStream.get(streamId)?.size ?? 0
   }
 
+  /** The epoch of the last owner of a transactional id; -1 where nobody has claimed it. */
+  claimOf(transactionalId: string): number {
+    return this.#claims.get(transactionalId) ?? -1
+  }
+
+  /** Whether leases have had a stream and moved on: `open` while one of them waits for all in front of its seam. */
+  formerUse(streamId: string): 'open' | 'closed' | undefined {
+    const leases = this.#formerLeases.get(streamId)
+    if (leases === undefined) return undefined
+    for (const id of leases)
+      for (const former of this.#leases.get(id)?.former ?? [])
+        if (former.streamId === streamId && former.end === null) return 'open'
+    return 'closed'
+  }
+
+  /** The leases that have had a stream, and that can be read. */
+  leasesAfter(streamId: string): readonly Lease[] {
+    return [...(this.#formerLeases.get(streamId) ?? [])].flatMap((id) => this.lease(id) ?? [])
+  }
+
+  /** What waits for all in front of a seam: leases that move, and the streams that they leave. */
+  *openSeams(): Generator<{ readonly leaseId: string } & FormerStream> {
+    for (const leaseId of this.#moving)
+      for (const former of this.#leases.get(leaseId)?.former ?? [])
+        if (former.end === null) yield { leaseId, ...former }
+  }
+
   /** A live lease whose stream can be read. */
   lease(id: string): Lease | undefined {
     const record = this.#leases.get(id)
@@ -197,15 +231,25 @@ export class RegistryView {
       topicId: stream.topicId,
       opensTopic: record.opensTopic,
       ...(record.start && { start: record.start }),
+      ...(record.begin !== undefined && { begin: record.begin }),
+      ...(record.former && { former: record.former.flatMap((former) => this.#formerTopic(former)) }),
       createdAt: record.createdAt,
       standing: record.standing,
     }
   }
 
+  /** A former topic of a lease, for as long as it is there. */
+  #formerTopic({ streamId, start, begin, seam, end }: FormerStream): FormerTopic[] {
+    const stream = this.#streams.get(streamId)
+    if (stream?.state !== 'ready' && stream?.state !== 'kept') return []
+    const { topic, topicId, spec } = stream
+    return [{ topic, topicId, channel: spec.channel, ...(start && { start }), begin, seam, end }]
+  }
+
   #setStream(stream: StreamEntry): void {
     this.#streams.set(stream.id, stream)
     const key = specKey(stream.spec)
-    if (stream.state !== 'ending') this.#bySpec.set(key, stream.id)
+    if (stream.state === 'creating' || stream.state === 'ready') this.#bySpec.set(key, stream.id)
     else if (this.#bySpec.get(key) === stream.id) this.#bySpec.delete(key)
   }
 
@@ -216,9 +260,13 @@ export class RegistryView {
       if (this.#ended.size > MOST_ENDED) this.#ended.delete(this.#ended.keys().next().value ?? '')
       return
     }
+    this.#unlinkLease(lease.id)
     this.#leases.set(lease.id, lease)
-    const leases = this.#leasesOfStream.get(lease.streamId) ?? new Set()
-    this.#leasesOfStream.set(lease.streamId, leases.add(lease.id))
+    add(this.#leasesOfStream, lease.streamId, lease.id)
+    for (const { streamId, end } of lease.former ?? []) {
+      add(this.#formerLeases, streamId, lease.id)
+      if (end === null) this.#moving.add(lease.id)
+    }
   }
 
   #setWebhook(webhook: WebhookRecord): void {
@@ -227,10 +275,19 @@ export class RegistryView {
   }
 
   #removeLease(id: string): void {
+    this.#unlinkLease(id)
+    this.#leases.delete(id)
+  }
+
+  #unlinkLease(id: string): void {
     const lease = this.#leases.get(id)
     if (!lease) return
-    this.#leases.delete(id)
     this.#leasesOfStream.get(lease.streamId)?.delete(id)
+    this.#moving.delete(id)
+    for (const { streamId } of lease.former ?? []) {
+      const leases = this.#formerLeases.get(streamId)
+      if (leases?.delete(id) && leases.size === 0) this.#formerLeases.delete(streamId)
+    }
   }
 
   #remove(key: string): void {
@@ -248,4 +305,8 @@ export class RegistryView {
     this.#streams.delete(id)
     if (stream && this.#bySpec.get(specKey(stream.spec)) === id) this.#bySpec.delete(specKey(stream.spec))
   }
+}
+
+function add(sets: Map<string, Set<string>>, key: string, value: string): void {
+  sets.set(key, (sets.get(key) ?? new Set()).add(value))
 }

@@ -117,6 +117,9 @@ function changesOf(
   before: Lease | undefined,
   view: RegistryView,
 ): LeaseChange[] {
+  // A topic that leases have had is over for them.
+  if (record?.kind === 'stream' && record.state === 'ending')
+    return view.leasesAfter(record.id).map((lease) => ({ kind: 'ready', lease }))
   if (record?.kind !== 'lease') return []
   if (record.state === 'ended') {
     const topic = before?.topic ?? ''

@@ -2,7 +2,7 @@ import { withDeadline } from '../async/deadline.ts'
 import { type StreamWarning, warningsOf } from '../domain/offer.ts'
 import { specKey } from '../domain/stream-spec.ts'
 import { TapelineError } from '../errors.ts'
-import type { Lease, StreamDesk } from '../ports/streams.ts'
+import type { Lease, LeaseChange, StreamDesk } from '../ports/streams.ts'
 import { askCoordinator } from './ask.ts'
 import type { ControlBus } from './bus.ts'
 import type { Membership } from './membership.ts'
@@ -47,6 +47,20 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
         app,
         ...wanted,
         standing: false,
+      } as const
+      await askForLease(bus, request, registry, signal)
+      const lease = view.lease(leaseId)
+      if (!lease) refuseWithheld(leaseId)
+      if (!lease) throw new TapelineError('STREAM_UNKNOWN', `the stream ${leaseId} ended before it was used`)
+      return lease
+    },
+    async move({ leaseId, ...wanted }, signal) {
+      const request = {
+        ...author,
+        kind: 'MOVE_LEASE_REQUEST',
+        requestId: newId(),
+        leaseId,
+        ...wanted,
       } as const
       await askForLease(bus, request, registry, signal)
       const lease = view.lease(leaseId)
@@ -104,10 +118,27 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
   }
 }
 
-type Request = ControlRecordOf<'CREATE_TOPIC_REQUEST'> | ControlRecordOf<'END_LEASE_REQUEST'>
+type Request = ControlRecordOf<'CREATE_TOPIC_REQUEST' | 'MOVE_LEASE_REQUEST' | 'END_LEASE_REQUEST'>
+
+/** Whether a change is what a request asks for. */
+function isResult(request: Request, change: LeaseChange): boolean {
+  switch (request.kind) {
+    case 'CREATE_TOPIC_REQUEST':
+      return change.kind === 'ready' && change.lease.id === request.leaseId
+    case 'MOVE_LEASE_REQUEST':
+      return (
+        change.kind === 'ready' &&
+        change.lease.id === request.leaseId &&
+        change.lease.ttlMs === request.ttlMs &&
+        specKey(change.lease.spec) === specKey(request.spec)
+      )
+    case 'END_LEASE_REQUEST':
+      return change.kind === 'ended' && change.leaseId === request.leaseId
+  }
+}
 
 /**
- * Asks the coordinator for a lease, or to end one, and waits for its reply, and for the registry to show the result. A result that shows there is
+ * Asks the coordinator for a lease, or to move or end one, and waits for its reply, and for the registry to show the result. A result that shows there is
  * an answer too: a leader may die between the two.
  * Raises what the coordinator answers, or CONTROL_UNAVAILABLE where no answer comes in time.
  */
@@ -119,10 +150,8 @@ export async function askForLease(
   waitMs?: number,
 ): Promise<void> {
   const shown = Promise.withResolvers<void>()
-  const result = request.kind === 'END_LEASE_REQUEST' ? 'ended' : 'ready'
   const unwatch = registry.watch((change) => {
-    const leaseId = change.kind === 'ready' ? change.lease.id : change.leaseId
-    if (change.kind === result && leaseId === request.leaseId) shown.resolve()
+    if (isResult(request, change)) shown.resolve()
   })
   const answered = new AbortController()
   const either = AbortSignal.any([signal, answered.signal])

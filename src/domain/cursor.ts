@@ -15,7 +15,7 @@ interface CursorTopic {
 /** Where an application stands in a stream: everything that it takes to go on exactly after the last batch (R13, R24). */
 export interface Cursor {
   readonly lease: string
-  /** Each topic that the lease has had and that is not over, in the order in which it had them. */
+  /** The topics that the application reads at present. Of those that its lease had before it has all; those that come later it has not begun. */
   readonly topics: readonly CursorTopic[]
 }
 
@@ -76,9 +76,9 @@ function writeMemory(writer: CursorWriter, { epochs, positions }: ReaderMemory):
 }
 
 /**
- * Reads a cursor. One of version 1 has positions of `fixedTopic`, the stream's. Raises CURSOR_INVALID where it is not one of ours to the last bit.
+ * Reads a cursor. One of version 1 has positions of the fixed topic of its own topic, which `fixedTopicOf` tells. Raises CURSOR_INVALID where it is not one of ours to the last bit.
  */
-export function decodeCursor(text: string, fixedTopic: string): Cursor {
+export function decodeCursor(text: string, fixedTopicOf: string | ((topicId: string) => string)): Cursor {
   if (text.length > MOST_CHARACTERS) throw invalid(`it has more than ${MOST_CHARACTERS} characters`)
   const bytes = Buffer.from(text, 'base64url')
   // Node passes over what is no base64url, over padding, and over bits that belong to no byte.
@@ -87,7 +87,7 @@ export function decodeCursor(text: string, fixedTopic: string): Cursor {
     case CURSOR_VERSION:
       return readCursor(bytes, text)
     case JSON_ARRAY:
-      return readFirstVersion(bytes, fixedTopic)
+      return readFirstVersion(bytes, fixedTopicOf)
     default:
       throw invalid(`it is of version ${bytes[0] ?? 'none'}, and this process reads up to ${CURSOR_VERSION}`)
   }
@@ -132,7 +132,7 @@ function readMemory(reader: CursorReader): ReaderMemory {
 const bytesLeft = MOST_CHARACTERS
 
 /** Version 1: JSON, one topic, positions by partition alone. */
-function readFirstVersion(bytes: Buffer, fixedTopic: string): Cursor {
+function readFirstVersion(bytes: Buffer, fixedTopicOf: string | ((topicId: string) => string)): Cursor {
   let body: unknown
   try {
     body = JSON.parse(bytes.toString('utf8'))
@@ -153,6 +153,7 @@ function readFirstVersion(bytes: Buffer, fixedTopic: string): Cursor {
   ) {
     throw invalid('it has fields of the wrong kind')
   }
+  const fixedTopic = typeof fixedTopicOf === 'string' ? fixedTopicOf : fixedTopicOf(topicId)
   const memory = {
     epochs: epochs as ReaderMemory['epochs'],
     positions: { [fixedTopic]: positions as ReaderMemory['positions'][string] },

@@ -60,3 +60,43 @@ export function admit(memory: ReaderMemory, headers: RecordHeaders): boolean {
 export function isLater([offset, n]: Place, [otherOffset, otherN]: Place): boolean {
   return offset > otherOffset || (offset === otherOffset && n > otherN)
 }
+
+/** Behind all records that one fixed record causes. */
+const LAST_ORDINAL = Number.MAX_SAFE_INTEGER
+
+/** The positions of who has all in front of these offsets of a fixed topic, by partition. */
+export function positionsBefore(topic: string, offsets: readonly number[]): ReaderMemory['positions'] {
+  const places = offsets.flatMap((offset, k) =>
+    offset > 0 ? [[k, [offset - 1, LAST_ORDINAL] as const]] : [],
+  )
+  return places.length === 0 ? {} : { [topic]: Object.fromEntries(places) }
+}
+
+/** Raises the positions of a memory to these, where these are later. Gives the memory. */
+export function raise(memory: ReaderMemory, positions: ReaderMemory['positions']): ReaderMemory {
+  for (const [topic, partitions] of Object.entries(positions)) {
+    memory.positions[topic] ??= {}
+    const known = memory.positions[topic] as ReaderMemory['positions'][string]
+    for (const [partition, place] of Object.entries(partitions)) {
+      const last = known[Number(partition)]
+      if (last === undefined || isLater(place, last)) known[Number(partition)] = place
+    }
+  }
+  return memory
+}
+
+/** The positions that lie behind those of a memory, or that it does not know; undefined where there are none. */
+export function positionsAhead(
+  positions: ReaderMemory['positions'],
+  memory: ReaderMemory,
+): ReaderMemory['positions'] | undefined {
+  const ahead: ReaderMemory['positions'] = {}
+  for (const [topic, partitions] of Object.entries(positions)) {
+    for (const [partition, place] of Object.entries(partitions)) {
+      const known = memory.positions[topic]?.[Number(partition)]
+      if (known !== undefined && !isLater(place, known)) continue
+      ahead[topic] = { ...ahead[topic], [Number(partition)]: place }
+    }
+  }
+  return Object.keys(ahead).length === 0 ? undefined : ahead
+}

@@ -127,6 +127,49 @@ export function parseStreamRequest(input: unknown, nowMillis: number): StreamReq
   return { spec, ttlMs, ...(beginning !== 'live' && { from: beginning }) }
 }
 
+/** The body of `PATCH /v1/streams/{id}`: what is given takes the place of what there is, and null removes it. */
+export const streamChangeSchema = z.strictObject({
+  channel: streamRequestSchema.shape.channel
+    .optional()
+    .describe('Another channel: of the former request only symbols, exchanges and ttl stay then.'),
+  symbols: streamRequestSchema.shape.symbols.optional(),
+  exchanges: streamRequestSchema.shape.exchanges.nullable(),
+  where: streamRequestSchema.shape.where.nullable(),
+  fields: streamRequestSchema.shape.fields.nullable(),
+  every: windowFields.every.nullable(),
+  interval: windowFields.interval.nullable(),
+  lateness: windowFields.lateness.nullable(),
+  empty: windowFields.empty.nullable(),
+  ttl: streamRequestSchema.shape.ttl.nullable(),
+})
+
+/**
+ * Reads a change of a stream, and gives the whole of what is asked for. Raises INPUT_INVALID with one entry for each offending field.
+ */
+export function parseStreamChange(
+  input: unknown,
+  { spec, ttlMs }: Pick<StreamRequest, 'spec' | 'ttlMs'>,
+  nowMillis: number,
+): Omit<StreamRequest, 'from'> {
+  if (typeof input !== 'object' || input === null || Array.isArray(input))
+    throw invalidRequest([fieldError('(body)', input, 'is not an object')])
+  const { channel, from } = input as Record<string, unknown>
+  if (from !== undefined) {
+    const remedy = 'Leave it out: a stream moves where it is, or ask for a new stream.'
+    throw invalidRequest([
+      { field: 'from', value: from, message: 'is not for a stream that there is', remedy },
+    ])
+  }
+  const { symbols, exchanges } = spec
+  const isOther = channel !== undefined && channel !== outputChannel(spec)
+  const former = isOther ? { symbols, exchanges } : spec
+  const wanted = Object.entries({ ...former, ttl: ttlMs / 1000, ...input }).filter(
+    ([, value]) => value !== null,
+  )
+  const { spec: changed, ttlMs: ttl } = parseStreamRequest(Object.fromEntries(wanted), nowMillis)
+  return { spec: changed, ttlMs: ttl }
+}
+
 function parseFrom(text: string, nowMillis: number): StreamFrom | 'live' | undefined {
   if (text === 'live' || text === 'earliest') return text
   // Both -10m and 10m are ten minutes ago; times that lie ahead are none.

@@ -1,10 +1,7 @@
 import { encodeCursor } from '../domain/cursor.ts'
 import type { Channel } from '../domain/events.ts'
-import { emptyMemory } from '../domain/reader-rules.ts'
+import { emptyMemory, positionsBefore } from '../domain/reader-rules.ts'
 import type { Lease } from '../ports/streams.ts'
-
-/** Behind all records that one fixed record causes. */
-const LAST_ORDINAL = Number.MAX_SAFE_INTEGER
 
 /**
  * The cursor of a stream's beginning, where what is its own lies in its topic already or may come before a reader does; undefined where
@@ -13,16 +10,13 @@ const LAST_ORDINAL = Number.MAX_SAFE_INTEGER
  * positions.
  */
 export function beginningOf(
-  { id, topicId, opensTopic, start, spec }: Lease,
+  { id, topicId, opensTopic, start, begin = 0, spec }: Lease,
   fixed: Readonly<Record<Channel, string>>,
 ): string | undefined {
   if (!opensTopic && start === undefined) return undefined
-  const memory = emptyMemory()
-  if (!opensTopic)
-    memory.positions[fixed[spec.channel]] = Object.fromEntries(
-      (start ?? []).flatMap((offset, k) => (offset > 0 ? [[k, [offset - 1, LAST_ORDINAL]]] : [])),
-    )
-  return encodeCursor({ lease: id, topics: [{ topicId, offset: 0, memory }] })
+  const positions = opensTopic ? {} : positionsBefore(fixed[spec.channel], start ?? [])
+  const memory = { ...emptyMemory(), positions }
+  return encodeCursor({ lease: id, topics: [{ topicId, offset: begin, memory }] })
 }
 
 /** The cursor of the first record of a stream's topic. */

@@ -1,4 +1,5 @@
 import type { ReaderMemory } from '../domain/reader-rules.ts'
+import type { Position } from '../domain/record.ts'
 import type { StreamSpec } from '../domain/stream-spec.ts'
 import type { TapelineError } from '../errors.ts'
 import type { PartitionFetch, StoredRecord, TopicPartition } from './broker.ts'
@@ -50,6 +51,8 @@ export interface TopicRequest {
   readonly app: string
   readonly ttlMs: number
   readonly standing: boolean
+  /** Whether a lease that there is moves to the topic. */
+  readonly moves?: true
 }
 
 /** Requests of one kind, with the position in the control topic after them. */
@@ -122,7 +125,12 @@ export interface StreamBatch {
   readonly from: number
   readonly next: number
   readonly after: ReaderMemory
-  readonly events: readonly { readonly offset: number; readonly value: Uint8Array }[]
+  /** `position`: of the fixed record that caused the event. */
+  readonly events: readonly {
+    readonly offset: number
+    readonly value: Uint8Array
+    readonly position?: Position | undefined
+  }[]
   /** Why history in front of this place is gone for good; applications hear it. Null where none is. */
   readonly reset: string | null
 }

@@ -1,5 +1,20 @@
+import type { Channel } from '../domain/events.ts'
 import type { StreamWarning } from '../domain/offer.ts'
 import type { StreamRequest, StreamSpec } from '../domain/stream-spec.ts'
+
+/** A topic that a lease has had before it moved on (R13). */
+export interface FormerTopic {
+  readonly topic: string
+  readonly topicId: string
+  /** Of the fixed topic that the offsets of `start` and `seam` are of. */
+  readonly channel: Channel
+  readonly start?: readonly number[]
+  readonly begin: number
+  /** Per fixed partition: from this offset on nothing in the topic is the lease's own. */
+  readonly seam: readonly number[]
+  /** All in front of the seam lies in front of this offset of the topic; null until that is known. */
+  readonly end: number | null
+}
 
 /** A lease: one application's right to a stream, whose topic may be shared with others (R13). */
 export interface Lease {
@@ -14,6 +29,10 @@ export interface Lease {
   readonly opensTopic: boolean
   /** Per fixed partition: nothing before this offset is its own, though its topic may hold more. */
   readonly start?: readonly number[]
+  /** The offset of its topic at which its own part begins; left out where it may be the first. */
+  readonly begin?: number
+  /** The topics that it has had before and that are still there, in their order. */
+  readonly former?: readonly FormerTopic[]
   /** Milliseconds since the epoch. */
   readonly createdAt: number
   /** Whether the configuration asked for it. */
@@ -35,6 +54,14 @@ export interface StreamDesk {
    */
   request(
     ask: { readonly leaseId: string; readonly app: string } & StreamRequest,
+    signal: AbortSignal,
+  ): Promise<Lease>
+  /**
+   * Moves a lease to another spec at a seam, and gives it another time to live; resolves when the seam is set. One that has both already stays as it is.
+   * Raises STREAM_UNKNOWN, STREAM_STANDING, MOVE_LIMIT, TOPIC_CREATION_FAILED, BROKER_REFUSED, BROKER_FORBIDDEN, CONTROL_UNAVAILABLE.
+   */
+  move(
+    ask: { readonly leaseId: string; readonly app: string } & Omit<StreamRequest, 'from'>,
     signal: AbortSignal,
   ): Promise<Lease>
   /** Ends a lease. Raises STREAM_UNKNOWN, CONTROL_UNAVAILABLE. */

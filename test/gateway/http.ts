@@ -51,10 +51,11 @@ export function post(
   url: string,
   body: unknown,
   headers: Readonly<Record<string, string>> = {},
+  method = 'POST',
 ): Promise<Answer> {
   const text = typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body)
   return call(url, {
-    method: 'POST',
+    method,
     headers: { 'content-type': 'application/json', ...headers },
     body: text,
   })

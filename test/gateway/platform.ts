@@ -51,6 +51,13 @@ export class MemoryDesk implements StreamDesk {
     return lease
   }
 
+  async move({ leaseId, spec, ttlMs }: Ask): Promise<Lease> {
+    const lease = this.leases.get(leaseId)
+    if (lease === undefined) throw new TapelineError('STREAM_UNKNOWN', `there is no stream ${leaseId}`)
+    this.leases.set(leaseId, { ...lease, spec, ttlMs, topic: `app.${leaseId}-moved` })
+    return this.leases.get(leaseId) ?? lease
+  }
+
   async end(id: string, app: string): Promise<void> {
     this.ended.push({ id, app })
     if (!this.leases.delete(id)) throw new TapelineError('STREAM_UNKNOWN', `there is no stream ${id}`)

@@ -443,7 +443,7 @@ describe('what is nowhere', () => {
     const { url } = await startPlatform(t)
     const cases = [
       ['PUT', '/v1/streams', 'POST, GET, HEAD'],
-      ['POST', '/v1/streams/s1', 'GET, HEAD, DELETE'],
+      ['POST', '/v1/streams/s1', 'GET, HEAD, PATCH, DELETE'],
       ['DELETE', '/v1/trades', 'GET, HEAD'],
       ['GET', '/v1/sql', 'POST'],
       ['OPTIONS', '/v1/streams', 'POST, GET, HEAD'],

@@ -76,6 +76,54 @@ describe('/v1/streams', () => {
     assertProblem(await call(`${url}/v1/streams/s2`, { method: 'DELETE' }), 'STREAM_UNKNOWN')
   })
 
+  test('PATCH replaces what it gives, removes what is null, and leaves the rest', async (t) => {
+    const { url, desk } = await startPlatform(t)
+    const made = { channel: 'trade', symbols: ['BTC-*'], where: 'size >= 1', fields: ['price'], ttl: '90s' }
+    const id = String((await post(`${url}/v1/streams`, made)).json()['id'])
+    const patch = async (change: object) => post(`${url}/v1/streams/${id}`, change, {}, 'PATCH')
+    const specAfter = async (change: object) => {
+      const answer = await patch(change)
+      assert.equal(answer.status, 200, answer.text)
+      assert.equal(answer.json()['ttl'], desk.leases.get(id)?.ttlMs === 0 ? 0 : 90)
+      return answer.json()['spec']
+    }
+    const fields = ['exchange', 'symbol', 'price', 'ts']
+    const spec = { channel: 'trade', symbols: ['BTC-*'], exchanges: [], where: 'size >= 1', fields }
+    assert.deepEqual(await specAfter({}), spec)
+    assert.deepEqual(await specAfter({ where: ' size>=2 ' }), { ...spec, where: 'size >= 2' })
+    assert.deepEqual(await specAfter({ where: null, fields: null, exchanges: ['kraken'] }), {
+      ...{ channel: 'trade', symbols: ['BTC-*'], exchanges: ['kraken'] },
+    })
+    assert.deepEqual(await specAfter({ interval: '1m', ttl: 0 }), {
+      ...{ channel: 'trade', symbols: ['BTC-*'], exchanges: ['kraken'], interval: '1m', lateness: '2s' },
+    })
+    const quotes = { channel: 'quote', symbols: ['BTC-*'], exchanges: ['kraken'] }
+    assert.deepEqual(await specAfter({ channel: 'quote' }), quotes, 'windows of candles are not for quotes')
+    for (const [change, field] of [
+      [{ from: 'earliest' }, 'from'],
+      [{ symbols: null }, 'symbols'],
+      [{ interval: '1m' }, 'interval'],
+      [{ symbol: 'x' }, 'symbol'],
+      [{ where: 'size' }, 'where'],
+    ] as const) {
+      const [fault] = assertProblem(await patch(change), 'INPUT_INVALID')
+      assert.equal(fault?.['field'], field)
+    }
+    assert.deepEqual(desk.leases.get(id)?.spec, quotes, 'what is refused changes nothing')
+  })
+
+  test('PATCH of a standing stream, and of another application, is refused', async (t) => {
+    const keys = ['alice', 'bob'].map((name) => ({ name, key: `key-of-${name}` }))
+    const { url, desk } = await startPlatform(t, { keys })
+    desk.leases.set('all', { ...desk.add('all', 'alice'), standing: true })
+    const patch = (id: string, name: string) =>
+      post(`${url}/v1/streams/${id}`, {}, { authorization: `Bearer key-of-${name}` }, 'PATCH')
+    assertProblem(await patch('all', 'alice'), 'STREAM_STANDING')
+    desk.add('a1', 'alice')
+    assertProblem(await patch('a1', 'bob'), 'STREAM_UNKNOWN')
+    assertProblem(await patch('none', 'bob'), 'STREAM_UNKNOWN')
+  })
+
   test('DELETE ends a lease; a second DELETE, and an unknown id, are STREAM_UNKNOWN', async (t) => {
     const { url, desk } = await startPlatform(t)
     desk.add('s1', 'local')

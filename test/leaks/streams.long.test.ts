@@ -36,14 +36,14 @@ test('100,000 streams that were made and deleted leave the registry, the routes 
     time.now += 1_000
     clock.expired(names.map((id) => `lease-${id}`))
     for (const id of names) apply(`lease:lease-${id}`, null)
-    clock.abandoned(60_000)
+    clock.abandoned({ graceMs: 60_000, retentionMs: 60_000 })
     for (const id of names) {
       apply(`stream:${id}`, null)
       table.delete(id)
     }
     time.now += 1_000
     clock.expired([])
-    clock.abandoned(60_000)
+    clock.abandoned({ graceMs: 60_000, retentionMs: 60_000 })
   }
   const makeAndDelete = (from: number, count: number): void => {
     for (let n = from; n < from + count; n += AT_ONCE)

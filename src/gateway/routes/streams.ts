@@ -1,6 +1,11 @@
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { parseStreamRequest, streamRequestSchema } from '../../domain/stream-spec.ts'
+import {
+  parseStreamChange,
+  parseStreamRequest,
+  streamChangeSchema,
+  streamRequestSchema,
+} from '../../domain/stream-spec.ts'
 import { TapelineError } from '../../errors.ts'
 import type { Lease, StreamDesk } from '../../ports/streams.ts'
 import { beginningOf } from '../beginning.ts'
@@ -25,7 +30,9 @@ const EXAMPLES = [
   { channel: 'quote', symbols: ['ETH-USD'], exchanges: ['coinbase'], from: '-10m', ttl: '30m' },
 ]
 
-/** Asking for streams, looking at them and ending them. */
+const CHANGE_EXAMPLES = [{ where: 'size >= 2' }, { channel: 'quote', symbols: ['ETH-USD'] }]
+
+/** Asking for streams, looking at them, moving and ending them. */
 export function registerStreams(
   app: GatewayServer,
   { desk, newLeaseId, fixedTopics, quotas }: StreamRouteOptions,
@@ -99,6 +106,43 @@ export function registerStreams(
     config: { errors: ['STREAM_UNKNOWN'] },
     handler: async (request, reply) =>
       viewOf(desk, await find(request.params.id, callerIn(request), deadlineOf(reply)), request),
+  })
+
+  app.route({
+    method: 'PATCH',
+    url: '/v1/streams/:id',
+    schema: {
+      operationId: 'modifyStream',
+      summary: 'Move a stream to another request',
+      description:
+        'What is given takes the place of what there is, and null removes it. The stream goes on at an exact place: up to there what the former request gave, from there on what the new one gives. Sockets and webhooks stay attached, and cursors stay good. Answers when the place is set.',
+      tags,
+      params: idParameter,
+      body: streamChangeSchema,
+      response: { 200: streamSchema },
+    },
+    config: {
+      examples: CHANGE_EXAMPLES,
+      errors: [
+        ...BODY_ERRORS,
+        'STREAM_UNKNOWN',
+        'STREAM_STANDING',
+        'MOVE_LIMIT',
+        'TOPIC_CREATION_FAILED',
+        'BROKER_REFUSED',
+        'BROKER_FORBIDDEN',
+        'CONTROL_UNAVAILABLE',
+      ],
+    },
+    // The domain reads the change itself: it knows more, and says it better.
+    validatorCompiler: () => (value) => ({ value }),
+    handler: async (request, reply) => {
+      const { id } = request.params as { id: string }
+      const lease = await find(id, callerIn(request), deadlineOf(reply))
+      if (lease.standing) throw new TapelineError('STREAM_STANDING', `the configuration asks for ${id}`)
+      const ask = { leaseId: id, app: lease.app, ...parseStreamChange(request.body, lease, Date.now()) }
+      return viewOf(desk, await desk.move(ask, deadlineOf(reply)), request)
+    },
   })
 
   app.route({

@@ -3,6 +3,7 @@ import { toTapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
 import type { Carried, DeliveryResult, DynamicBatch, StreamBatch } from '../../ports/pipeline.ts'
+import type { Lease } from '../../ports/streams.ts'
 import { catchUp } from './catch-up.ts'
 import { type DataFrame, wholeBody } from './data-frame.ts'
 import { createInbox } from './inbox.ts'
@@ -46,6 +47,8 @@ export interface ApplicationParts {
 export interface Application {
   add(subscription: Subscription): void
   remove(subscription: Subscription): void
+  /** Its lease has moved on, or where a former topic ends for it is known. */
+  move(subscription: Subscription, lease: Lease): void
   subscriptions(): Iterable<Subscription>
   stop(): void
 }
@@ -127,9 +130,18 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
     if (recvTs !== undefined) meter.observe('delivery_latency_seconds', (nowMicros() - recvTs) / 1e6)
   }
 
-  const remove = (subscription: Subscription): void => {
-    subscription.end()
-    const { topic } = subscription.lease
+  const enter = (subscription: Subscription): void => {
+    const { topic, topicId } = subscription.lease
+    const known = byTopic.get(topic) ?? new Set()
+    byTopic.set(topic, known.add(subscription))
+    const feed = hub.feed(topic)
+    if (known.size === 1) {
+      hub.follow(topic, topicId, listener)
+      actor.send({ type: 'SUBSCRIBE_TO_TOPIC', topic })
+    } else if (feed !== undefined) activate(feed)
+  }
+
+  const leave = (subscription: Subscription, topic: string): void => {
     const known = byTopic.get(topic)
     if (!known?.delete(subscription) || known.size > 0) return
     byTopic.delete(topic)
@@ -187,17 +199,20 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
   const actor = spawn(app, services)
 
   return {
-    add(subscription) {
-      const { topic } = subscription.lease
-      const known = byTopic.get(topic) ?? new Set()
-      byTopic.set(topic, known.add(subscription))
-      const feed = hub.feed(topic)
-      if (known.size === 1) {
-        hub.follow(topic, subscription.lease.topicId, listener)
-        actor.send({ type: 'SUBSCRIBE_TO_TOPIC', topic })
-      } else if (feed !== undefined) activate(feed)
+    add: enter,
+    remove(subscription) {
+      subscription.end()
+      leave(subscription, subscription.lease.topic)
     },
-    remove,
+    move(subscription, lease) {
+      const { topic } = subscription.lease
+      subscription.moveTo(lease)
+      if (topic !== lease.topic) {
+        enter(subscription)
+        leave(subscription, topic)
+      }
+      serveBehind(subscription)
+    },
     *subscriptions() {
       for (const known of byTopic.values()) yield* known
     },

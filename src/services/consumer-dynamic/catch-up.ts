@@ -1,18 +1,21 @@
+import { untilDone } from '../../async/abort.ts'
 import { doubled } from '../../async/back-off.ts'
 import { withDeadline } from '../../async/deadline.ts'
 import { pause } from '../../async/timers.ts'
 import { presenceError, presenceOf } from '../../control/topic-presence.ts'
 import { findTopic } from '../../control/topics.ts'
-import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { copyMemory, emptyMemory, type ReaderMemory, raise } from '../../domain/reader-rules.ts'
+import type { SeamBound } from '../../domain/seam.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, Reader } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
 import { learnMemories } from './learn-memory.ts'
+import { boundIn, type Leg } from './legs.ts'
 import { FRONT_RECORDS, PlaceInFront } from './place-in-front.ts'
 import type { ReaderPool } from './reader-pool.ts'
 import type { Subscription } from './subscription.ts'
 import { toTopicBatches } from './topic-batches.ts'
-import type { TopicFeed, TopicHub } from './topic-hub.ts'
+import type { TopicHub } from './topic-hub.ts'
 
 const POLL = { maxRecords: 2_000, waitMs: 100 } as const
 /** A socket gets more once no more than this part of what may wait there does. */
@@ -49,7 +52,8 @@ export async function catchUp(subscription: Subscription, delivery: CatchUpParts
   while (!subscription.ended.aborted && subscription.state === 'behind') {
     try {
       await waitForRoom(subscription)
-      await readOn(subscription, delivery)
+      if (subscription.leg.former === undefined) await readOn(subscription, delivery)
+      else await readFormer(subscription, delivery)
       failures = 0
     } catch (error) {
       if (subscription.ended.aborted) return
@@ -84,46 +88,102 @@ async function hasRoomSoon(subscription: Subscription): Promise<boolean> {
   }
 }
 
+/** How far a topic is read. */
+interface Goal {
+  /** The leg of the subscription: news of its lease end the reading. */
+  readonly leg: Leg
+  /** What a reader of the topic that is shown remembers, where that is not the one that was read. */
+  readonly memory: ReaderMemory
+  isReached(): boolean
+  /** Whether the topic has lost its end, so that what was read counts no more. */
+  isOver(): boolean
+}
+
+/**
+ * Reads a topic that the lease has had before, as far as it goes: to the end of it while nobody knows where the seam lies in it, and waits for that
+ * then. Once all in front of the seam is read, the subscription goes on in the next topic.
+ */
+async function readFormer(subscription: Subscription, delivery: CatchUpParts): Promise<void> {
+  const { ended, leg } = subscription
+  const look = (deadline: AbortSignal): Promise<Place> =>
+    checkPlace(subscription, emptyMemory(), delivery, deadline)
+  const { end } = await withDeadline(ended, LOOK_MS, look)
+  if (subscription.leg !== leg || leg.former === undefined) return
+  const until = Math.min(leg.former.end ?? end, end)
+  const isReached = (): boolean => subscription.nextOffset >= until
+  if (!isReached())
+    await delivery.readers.use(ended, (reader) =>
+      readWith(
+        reader,
+        { leg, memory: emptyMemory(), isReached, isOver: () => false },
+        subscription,
+        within(delivery, reader),
+      ),
+    )
+  // Its socket took no more, its turn was over, or there is news.
+  if (subscription.leg !== leg || !isReached()) return
+  if (leg.former.end === null) {
+    await untilDone(subscription.news(), ended)
+    return
+  }
+  if (end < leg.former.end) reset(subscription, delivery, subscription.nextOffset, LOST_END, emptyMemory())
+  subscription.enterNext()
+}
+
 /**
  * Reads on until the subscription is live, its socket takes no more, or its turn is over. Raises TOPIC_MISSING and TOPIC_REPLACED, which time
  * or the registry ends.
  */
 async function readOn(subscription: Subscription, delivery: CatchUpParts): Promise<void> {
   const { ended } = subscription
-  const feed = await delivery.hub.opened(subscription.lease.topic, ended)
+  const { leg } = subscription
+  const feed = await delivery.hub.opened(leg.topic, ended)
+  if (subscription.leg !== leg) return
   await delivery.readers.use(ended, async (reader) => {
-    // What is looked up on the way is read by the same reader: no further one is opened.
-    const lookUp = {
-      describeTopics: (...call: Parameters<Broker['describeTopics']>) =>
-        delivery.broker.describeTopics(...call),
-      openReader: async () => reader,
-    }
-    await readWith(reader, feed, subscription, { ...delivery, broker: lookUp })
+    const { rewinds, memory } = feed
+    const isReached = (): boolean => subscription.joinLive(feed)
+    const isOver = (): boolean => feed.rewinds !== rewinds
+    await readWith(reader, { leg, memory, isReached, isOver }, subscription, within(delivery, reader))
+    if (isOver() && subscription.leg === leg && subscription.nextOffset > feed.rewoundTo)
+      reset(subscription, delivery, feed.rewoundTo, LOST_END, feed.memory)
   })
+}
+
+/** What is looked up on the way is read by the same reader: no further one is opened. */
+function within(delivery: CatchUpParts, reader: Reader): TurnParts {
+  const broker = {
+    describeTopics: (...call: Parameters<Broker['describeTopics']>) =>
+      delivery.broker.describeTopics(...call),
+    openReader: async () => reader,
+  }
+  return { ...delivery, broker }
 }
 
 async function readWith(
   reader: Reader,
-  feed: TopicFeed,
+  goal: Goal,
   subscription: Subscription,
   delivery: TurnParts,
 ): Promise<void> {
   const { readers } = delivery
   const { ended } = subscription
-  const { topic } = subscription.lease
+  const { leg } = goal
+  const { topic } = leg
   const began = performance.now()
-  const earliest = await withDeadline(ended, LOOK_MS, (deadline) =>
-    checkPlace(subscription, feed, delivery, deadline),
+  const { earliest } = await withDeadline(ended, LOOK_MS, (deadline) =>
+    checkPlace(subscription, goal.memory, delivery, deadline),
   )
+  if (subscription.leg !== leg) return
   const { offset, memory: known } = subscription.behindFrom()
   let memory = known ?? (await learn(subscription, delivery, offset))
+  let bound = boundIn(leg, memory)
   const front = known && new PlaceInFront(known, offset)
   const from = front === undefined ? offset : Math.max(Math.min(earliest, offset), offset - FRONT_RECORDS)
   let isSure = from >= offset
   await reader.assign([{ topic, partition: 0, offset: from }], ended)
-  const { rewinds } = feed
-  while (feed.rewinds === rewinds && !(isSure && subscription.joinLive(feed))) {
+  while (!goal.isOver() && !(isSure && goal.isReached())) {
     for (const fetch of await reader.poll(POLL, ended)) {
+      if (subscription.leg !== leg) return
       // Only the registry ends a stream: what the broker shows of the topic decides how it goes on.
       switch (fetch.kind) {
         case 'deleted':
@@ -145,25 +205,26 @@ async function readWith(
             isSure = true
             if (front?.isOther) {
               memory = await learn(subscription, delivery, offset)
+              bound = boundIn(leg, memory)
               await reader.assign([{ topic, partition: 0, offset: fetch.nextOffset }], ended)
               reset(subscription, delivery, offset, OTHER, memory)
             }
           }
           // In the middle of a fetch the reader is ahead of the socket: the next turn reads that once more.
-          if (!(await serve(subscription, delivery, fetch, memory))) return
+          if (!(await serve(subscription, delivery, fetch, memory, bound))) return
       }
     }
+    if (subscription.leg !== leg) return
     if (isSure && readers.isAwaited && performance.now() - began > TURN_MS) return
   }
-  if (feed.rewinds !== rewinds && subscription.nextOffset > feed.rewoundTo)
-    reset(subscription, delivery, feed.rewoundTo, LOST_END, feed.memory)
 }
 
 /** What a reader remembers at a place, from the log; who may have got what cannot be read in front of it is told. */
 async function learn(subscription: Subscription, delivery: TurnParts, offset: number): Promise<ReaderMemory> {
-  const { topic } = subscription.lease
+  const { topic, before } = subscription.leg
   const learned = await learnMemories(delivery, new Map([[topic, offset]]), subscription.ended)
   const { memory = emptyMemory(), isRotten = false } = learned.get(topic) ?? {}
+  raise(memory, before)
   if (isRotten) reset(subscription, delivery, offset, UNREADABLE, memory)
   return memory
 }
@@ -181,9 +242,13 @@ async function serve(
   { meter }: TurnParts,
   fetch: Parameters<typeof toTopicBatches>[0],
   memory: ReaderMemory,
+  bound: SeamBound | undefined,
 ): Promise<boolean> {
-  for (const batch of toTopicBatches(fetch, subscription.nextOffset, memory)) {
+  const { leg } = subscription
+  for (const batch of toTopicBatches(fetch, subscription.nextOffset, memory, bound)) {
     if (!(await hasRoomSoon(subscription))) return false
+    // While it waited its lease has moved on: the batch may hold what lies behind the seam.
+    if (subscription.leg !== leg) return false
     const events = subscription.send(batch, new Map())
     meter.count('delivered_events_total', events)
     if (batch.reset !== null) meter.count('delivery_resets_total')
@@ -191,29 +256,37 @@ async function serve(
   return true
 }
 
+/** What the broker shows of a topic. */
+interface Place {
+  readonly earliest: number
+  readonly end: number
+}
+
 /**
- * Looks whether the topic is still the one that the lease has, and whether it reaches as far as the application has read. Gives the earliest offset of
- * its records.
+ * Looks whether the topic is still the one that the lease has, and whether it reaches as far as the application has read. Gives where its records
+ * begin and end. `others`: what a reader remembers of the topic that is shown in its place.
  */
 async function checkPlace(
   subscription: Subscription,
-  feed: TopicFeed,
-  delivery: TurnParts,
+  others: ReaderMemory,
+  delivery: Pick<TurnParts, 'broker' | 'meter'>,
   signal: AbortSignal,
-): Promise<number> {
-  const { topic, topicId } = subscription.lease
+): Promise<Place> {
+  const { leg } = subscription
+  const { topic, topicId } = leg
   const shown = await findTopic(delivery.broker, topic, signal)
+  const { earliest = 0, end = subscription.nextOffset } = shown?.offsets[0] ?? {}
+  if (subscription.leg !== leg) return { earliest, end }
   const presence = presenceOf({ topicId, isOver: false }, shown?.id)
   const { nextOffset } = subscription
   if (presence === 'replaced' && !subscription.knowsReplaced) {
     subscription.knowsReplaced = true
-    reset(subscription, delivery, nextOffset, REPLACED, feed.memory)
+    reset(subscription, delivery, nextOffset, REPLACED, others)
   }
   const failure = presenceError(topic, presence)
   if (failure !== undefined) throw failure
-  const { earliest = 0, end = nextOffset } = shown?.offsets[0] ?? {}
   if (nextOffset > end) reset(subscription, delivery, end, BEYOND, emptyMemory())
-  return earliest
+  return { earliest, end }
 }
 
 const REPLACED = 'the topic was deleted and made anew by somebody else'
@@ -221,12 +294,12 @@ const REPLACED = 'the topic was deleted and made anew by somebody else'
 /** What lies before `next` and was not got is gone: the application is told, and gets what is left. */
 function reset(
   subscription: Subscription,
-  { meter }: TurnParts,
+  { meter }: Pick<TurnParts, 'meter'>,
   next: number,
   reason: string,
   memory: ReaderMemory,
 ): void {
-  const { topic, topicId } = subscription.lease
+  const { topic, topicId } = subscription.leg
   const after = copyMemory(memory)
   subscription.send(
     { topic, topicId, from: subscription.nextOffset, next, after, events: [], reset: reason },

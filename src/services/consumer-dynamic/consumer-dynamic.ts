@@ -3,15 +3,15 @@ import type { ControlBus } from '../../control/bus.ts'
 import type { PlatformNames } from '../../control/names.ts'
 import { CONTROL_VERSION } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
-import { type Cursor, decodeCursor } from '../../domain/cursor.ts'
-import { emptyMemory } from '../../domain/reader-rules.ts'
+import { decodeCursor } from '../../domain/cursor.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Connection, Delivery, SlowChoice } from '../../ports/delivery.ts'
 import type { Lease, LeaseChange, StreamDesk } from '../../ports/streams.ts'
 import type { AppEndpoint, AppMessage } from '../../ports/transport.ts'
 import { type Application, type ApplicationParts, createApplication } from './application.ts'
+import { beginningAt, legsOf } from './legs.ts'
 import { createReaderPool } from './reader-pool.ts'
-import { type Beginning, Subscription } from './subscription.ts'
+import { Subscription } from './subscription.ts'
 import { openTopicHub, type TopicHub } from './topic-hub.ts'
 
 const NOTIFICATION_WAIT_MS = 10_000
@@ -43,10 +43,16 @@ export async function createDelivery(delivery: DeliveryParts): Promise<RunningDe
   }
 
   const onChange = (change: LeaseChange): void => {
-    if (change.kind === 'ready') return
+    // Nobody reads one here that is new.
+    if (change.kind === 'ready' && change.lease.former === undefined) return
+    const leaseId = change.kind === 'ready' ? change.lease.id : change.leaseId
     for (const { application } of applications.values()) {
       for (const subscription of [...application.subscriptions()]) {
-        if (subscription.lease.id !== change.leaseId) continue
+        if (subscription.lease.id !== leaseId) continue
+        if (change.kind === 'ready') {
+          application.move(subscription, change.lease)
+          continue
+        }
         subscription.endpoint.send(farewell(change))
         application.remove(subscription)
       }
@@ -147,12 +153,15 @@ function openConnection(
     if (!lease || (lease.app !== app && !lease.standing && app !== 'admin')) {
       throw new TapelineError('STREAM_UNKNOWN', `no stream ${leaseId} belongs to the application`)
     }
+    const fixedTopicOf = (topicId: string): string =>
+      legsOf(lease, names.fixed).find((leg) => leg.topicId === topicId)?.fixedTopic ??
+      names.fixed[lease.spec.channel]
     const beginning =
       cursorText === undefined
         ? undefined
-        : beginningOf(lease, decodeCursor(cursorText, names.fixed[lease.spec.channel]))
+        : beginningAt(lease, decodeCursor(cursorText, fixedTopicOf), names.fixed)
     leave(leaseId)
-    const subscription = new Subscription(endpoint, lease, beginning, slow)
+    const subscription = new Subscription(endpoint, lease, beginning, names.fixed, slow)
     subscriptions.set(leaseId, subscription)
     application.add(subscription)
     desk.noteRead(leaseId)
@@ -195,11 +204,4 @@ function openConnection(
       for (const leaseId of [...lookUps.keys(), ...subscriptions.keys()]) leave(leaseId)
     },
   }
-}
-
-/** Where a cursor says that its application stands. Raises CURSOR_INVALID where it is one of another stream. */
-function beginningOf({ id, topicId }: Lease, cursor: Cursor): Beginning {
-  if (cursor.lease !== id) throw new TapelineError('CURSOR_INVALID', 'the cursor belongs to another stream')
-  const reset = 'the topic that the cursor was made of is over'
-  return cursor.topics.find((each) => each.topicId === topicId) ?? { offset: 0, memory: emptyMemory(), reset }
 }

@@ -1,11 +1,27 @@
 import { encodeCursor } from '../../domain/cursor.ts'
-import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
+import {
+  copyMemory,
+  emptyMemory,
+  isLater,
+  positionsAhead,
+  type ReaderMemory,
+  raise,
+} from '../../domain/reader-rules.ts'
 import type { SlowChoice } from '../../ports/delivery.ts'
 import type { StreamBatch } from '../../ports/pipeline.ts'
 import type { Lease } from '../../ports/streams.ts'
 import type { AppEndpoint } from '../../ports/transport.ts'
 import { type DataFrame, encodeDataFrame } from './data-frame.ts'
 import { LatestEvents } from './latest-events.ts'
+import {
+  type Beginning,
+  beginningAfter,
+  beginningIn,
+  type FixedTopics,
+  type Leg,
+  legsOf,
+  OVER,
+} from './legs.ts'
 import { isAhead, knowsAllOf } from './place-in-front.ts'
 import type { TopicFeed } from './topic-hub.ts'
 
@@ -24,23 +40,17 @@ export type Delivered =
 
 type SubscriptionState = 'waiting' | 'behind' | 'live' | 'latest'
 
-/** Where an application stands in the topic of its lease. */
-export interface Beginning {
-  readonly offset: number
-  /** What a reader remembers there; undefined where the reader has to learn it from the log. */
-  readonly memory: ReaderMemory | undefined
-  /** Why something that the application has not got is gone for good. */
-  readonly reset?: string
-}
-
 /**
  * One endpoint's reading of one lease: where it is, and whether it gets live batches or catches up from the log. It is
  * `waiting` until the shared reader has opened the topic. One that is too slow, and wants no more than that, is `latest` until it has room.
+ * Topics that its lease has had before it reads from the log, one after the other, each up to the seam.
  */
 export class Subscription {
   readonly endpoint: AppEndpoint
-  readonly lease: Lease
-  readonly #beginning: Beginning | undefined
+  #lease: Lease
+  #leg: Leg
+  readonly #fixed: FixedTopics
+  #beginning: Beginning | undefined
   readonly #ended = new AbortController()
   /** Whether the application has been told that its topic was made anew by others. */
   knowsReplaced = false
@@ -55,18 +65,36 @@ export class Subscription {
    * learned it.
    */
   #memory: ReaderMemory | undefined = emptyMemory()
+  /** What the endpoint has got, or what is not its lease's own, though the shared reader has not come there yet. */
+  #ahead: ReaderMemory['positions'] | undefined
+  /** Ends the wait for news of the lease. */
+  #onNews: () => void = () => {}
 
   /** Without a beginning it begins with what comes next. */
   constructor(
     endpoint: AppEndpoint,
     lease: Lease,
     beginning: Beginning | undefined,
+    fixed: FixedTopics,
     slow: SlowChoice = 'catch-up',
   ) {
     this.#slow = slow
     this.endpoint = endpoint
-    this.lease = lease
+    this.#lease = lease
     this.#beginning = beginning
+    this.#fixed = fixed
+    const legs = legsOf(lease, fixed)
+    this.#leg = legs.find(({ topicId }) => topicId === beginning?.topicId) ?? (legs.at(-1) as Leg)
+  }
+
+  /** As it was told last. */
+  get lease(): Lease {
+    return this.#lease
+  }
+
+  /** The topic that it reads; another object after each news of the lease. */
+  get leg(): Leg {
+    return this.#leg
   }
 
   get state(): SubscriptionState {
@@ -90,27 +118,84 @@ export class Subscription {
 
   /** Begins where its application stands, or where the shared reader is. Gives whether it has to catch up. */
   activate(feed: TopicFeed): boolean {
-    const { offset, memory, reset } = this.#beginning ?? { offset: feed.nextOffset, memory: feed.memory }
+    const { offset, memory, reset } = this.#beginning ?? this.#liveFrom(feed)
     this.#next = offset
     this.#memory = memory && copyMemory(memory)
     // The catch-up reader also serves a cursor ahead of the shared reader: it may be ahead of the log itself.
     const isKnown = offset === feed.nextOffset && memory !== undefined && !isAhead(feed.memory, memory)
-    const isLevel = isKnown && !feed.isReplaced && !isShortOf(feed, memory)
+    const isLevel = isKnown && !feed.isReplaced && !isShortOf(feed, memory) && this.#leg.former === undefined
     this.#state = isLevel ? 'live' : 'behind'
-    const { id, topic } = this.lease
-    const cursor = this.#cursorAt(offset, memory)
-    this.endpoint.send({ op: 'subscribed', stream: id, topic, cursor })
-    if (reset !== undefined) this.endpoint.send({ op: 'reset', stream: id, reason: reset, cursor })
+    if (isLevel) this.#ahead = this.#aheadOf(feed)
+    this.#tellPlace(reset)
     return this.#state === 'behind'
   }
 
-  #cursorAt(offset: number, memory: ReaderMemory | undefined): string {
-    const { id, topicId } = this.lease
-    return encodeCursor({ lease: id, topics: [{ topicId, offset, memory }] })
+  /** What comes next in the topic that the lease has. */
+  #liveFrom({ topicId, nextOffset, memory }: TopicFeed): Beginning {
+    return { topicId, offset: nextOffset, memory: raise(copyMemory(memory), this.#leg.before) }
+  }
+
+  /** Of a lease whose own part begins within its topic: what the shared reader may still bring, and the endpoint must not get. */
+  #aheadOf({ memory }: TopicFeed): ReaderMemory['positions'] | undefined {
+    if (this.#lease.start === undefined || this.#memory === undefined) return undefined
+    return positionsAhead(this.#memory.positions, memory)
+  }
+
+  #tellPlace(reset: string | undefined): void {
+    const { topic, topicId } = this.#leg
+    const { id: stream } = this.#lease
+    const cursor = cursorAt(stream, topicId, this.#next, this.#memory)
+    this.endpoint.send({ op: 'subscribed', stream, topic, cursor })
+    if (reset !== undefined) this.endpoint.send({ op: 'reset', stream, reason: reset, cursor })
+  }
+
+  /** Takes news of the lease in: it has moved on, or it is known where a topic that it has had ends for it. */
+  moveTo(lease: Lease): void {
+    const legs = legsOf(lease, this.#fixed)
+    const { topicId } = this.#leg
+    const leg = legs.find((each) => each.topicId === topicId)
+    this.#lease = lease
+    if (this.#state === 'waiting') {
+      this.#leg = (this.#beginning && leg) ?? (legs.at(-1) as Leg)
+    } else if (leg === undefined) {
+      this.#enter(legs[0], { ...beginningIn(legs[0]), reset: OVER })
+    } else {
+      this.#leg = leg
+      if (leg.former !== undefined && this.#state === 'live') this.#state = 'behind'
+      if (leg.former !== undefined && this.#state === 'latest') this.#hasMissed = true
+    }
+    this.#onNews()
+  }
+
+  /** Goes on in the next topic of the lease: it has got all that is its own of the one that it reads. */
+  enterNext(): void {
+    const legs = legsOf(this.#lease, this.#fixed)
+    const next = legs[legs.findIndex(({ topicId }) => topicId === this.#leg.topicId) + 1]
+    if (next !== undefined) this.#enter(next, beginningAfter(this.#leg, this.#memory ?? emptyMemory(), next))
+  }
+
+  #enter(leg: Leg, { offset, memory, reset }: Beginning): void {
+    this.#leg = leg
+    this.#next = offset
+    this.#memory = memory
+    this.#ahead = undefined
+    if (this.#state === 'latest') this.#hasMissed = true
+    else this.#state = 'behind'
+    this.#tellPlace(reset)
+  }
+
+  /** Resolves with the next news of the lease. */
+  news(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onNews = resolve
+    })
   }
 
   /** Sends a live batch, as far as the endpoint has not got it. */
-  deliver(batch: StreamBatch, shared: Map<string, DataFrame>): Delivered {
+  deliver(brought: StreamBatch, whole: Map<string, DataFrame>): Delivered {
+    if (brought.topicId !== this.#leg.topicId) return { kind: 'sent', events: 0 }
+    const batch = this.#own(brought)
+    const shared = batch === brought ? whole : new Map<string, DataFrame>()
     if (this.#state === 'latest') this.#keep(batch)
     if (this.#state !== 'live') return { kind: 'sent', events: 0 }
     if (concernsAll(batch)) return { kind: 'sent', events: this.send(batch, shared) }
@@ -122,6 +207,19 @@ export class Subscription {
     if (this.endpoint.pendingBytes <= this.mostPendingBytes)
       return { kind: 'sent', events: this.send(batch, shared) }
     return this.#slowDown(batch)
+  }
+
+  /** A batch without what the endpoint must not get of it. */
+  #own(batch: StreamBatch): StreamBatch {
+    const ahead = this.#ahead
+    if (ahead === undefined || batch.next <= this.#next) return batch
+    const after = raise(copyMemory(batch.after), batch.reset === null ? ahead : {})
+    this.#ahead = batch.reset === null ? positionsAhead(ahead, batch.after) : undefined
+    const isDue = ({ position }: StreamBatch['events'][number]): boolean => {
+      const place = position && ahead[position.topic]?.[position.partition]
+      return place === undefined || isLater([position?.offset ?? 0, position?.n ?? 0], place)
+    }
+    return { ...batch, after, events: batch.events.filter(isDue) }
   }
 
   #slowDown(batch: StreamBatch): Delivered {
@@ -160,7 +258,7 @@ export class Subscription {
    * events were sent and left out.
    */
   sendLatest(): { readonly events: number; readonly skipped: number } {
-    const { topic, topicId } = this.lease
+    const { topic, topicId } = this.#leg
     const { skipped } = this.#latest
     const events = this.#latest.events()
     const after = this.#memory ?? emptyMemory()
@@ -175,8 +273,9 @@ export class Subscription {
     return { events: events.length, skipped }
   }
 
-  #tellReset({ next, after }: StreamBatch, reason: string): void {
-    this.endpoint.send({ op: 'reset', stream: this.lease.id, reason, cursor: this.#cursorAt(next, after) })
+  #tellReset({ topicId, next, after }: StreamBatch, reason: string): void {
+    const { id: stream } = this.lease
+    this.endpoint.send({ op: 'reset', stream, reason, cursor: cursorAt(stream, topicId, next, after) })
   }
 
   /** Sends a batch as it is; `shared` keeps frames that other endpoints of the same lease can use as they are. */
@@ -188,7 +287,7 @@ export class Subscription {
     this.#memory = batch.after
     const first = batch.events.findIndex(({ offset }) => offset >= from)
     if (this.endpoint.takeRecords !== undefined) {
-      this.endpoint.takeRecords({ batch, from, cursor: this.#cursorAt(batch.next, batch.after) })
+      this.endpoint.takeRecords({ batch, from, cursor: cursorAt(id, batch.topicId, batch.next, batch.after) })
       return first < 0 ? 0 : batch.events.length - first
     }
     if (first < 0) return 0
@@ -203,7 +302,7 @@ export class Subscription {
   }
 
   /** Where the catch-up reader begins: the next offset, and what a reader remembers there. */
-  behindFrom(): Beginning {
+  behindFrom(): Pick<Beginning, 'offset' | 'memory'> {
     return { offset: this.#next, memory: this.#memory && copyMemory(this.#memory) }
   }
 
@@ -211,8 +310,10 @@ export class Subscription {
    * Turns live if it has got everything that the shared reader has handed out, and would hear nothing again from it. Gives whether it did.
    */
   joinLive(feed: TopicFeed): boolean {
+    if (this.#leg.topic !== feed.topic || this.#leg.former !== undefined) return false
     if (this.#next < feed.nextOffset || this.#memory === undefined) return false
     if (isShortOf(feed, this.#memory)) return false
+    this.#ahead = this.#aheadOf(feed)
     this.#state = 'live'
     return true
   }
@@ -226,6 +327,10 @@ export class Subscription {
   end(): void {
     this.#ended.abort()
   }
+}
+
+function cursorAt(lease: string, topicId: string, offset: number, memory: ReaderMemory | undefined): string {
+  return encodeCursor({ lease, topics: [{ topicId, offset, memory }] })
 }
 
 /**

@@ -1,4 +1,6 @@
 import { admit, copyMemory, isOfFormerOwner, type ReaderMemory } from '../../domain/reader-rules.ts'
+import type { Position, RecordHeaders } from '../../domain/record.ts'
+import { isBeyond, type SeamBound } from '../../domain/seam.ts'
 import type { PartitionFetch, StoredRecord } from '../../ports/broker.ts'
 import type { StreamBatch } from '../../ports/pipeline.ts'
 
@@ -7,17 +9,18 @@ const MOST_EVENTS = 1_000
 
 /**
  * Cuts what was polled of a dynamic topic into batches, without the records that do not count (R4, R8). `memory`: what the reader remembers in
- * front of these records; it is changed to what the reader remembers after them.
+ * front of these records; it is changed to what the reader remembers after them. `bound`: what lies beyond it does not count either.
  */
 export function toTopicBatches(
   fetch: PartitionFetch & { kind: 'records' },
   from: number,
   memory: ReaderMemory,
+  bound?: SeamBound,
 ): StreamBatch[] {
   const { topic, topicId } = fetch
   const batches: StreamBatch[] = []
   let start = from
-  let events: { offset: number; value: Uint8Array }[] = []
+  let events: { offset: number; value: Uint8Array; position: Position | undefined }[] = []
   const cut = (next: number, reset: string | null): void => {
     batches.push({ topic, topicId, from: start, next, after: copyMemory(memory), events, reset })
     start = next
@@ -27,8 +30,12 @@ export function toTopicBatches(
     if (record.offset < from) continue
     const reset = isOfFormerOwner(memory, record.headers) ? null : resetReason(record)
     if (reset !== null && events.length > 0) cut(record.offset, null)
-    if (admit(memory, record.headers) && record.value !== null)
-      events.push({ offset: record.offset, value: record.value })
+    const { headers, offset, value } = record
+    if (
+      admit(memory, bound && isBeyond(bound, headers.position) ? ownerOf(headers) : headers) &&
+      value !== null
+    )
+      events.push({ offset, value, position: headers.position })
     if (reset !== null) cut(record.offset + 1, reset)
     else if (events.length >= MOST_EVENTS) cut(record.offset + 1, null)
   }
@@ -41,4 +48,9 @@ function resetReason({ headers, value }: StoredRecord): string | null {
   if (headers.kind !== 'marker' || value === null) return null
   const body = JSON.parse(new TextDecoder().decode(value)) as { reset?: string }
   return body.reset ?? 'history is gone'
+}
+
+/** What a record says of its owner, and no more. */
+function ownerOf({ v, shard, epoch }: RecordHeaders): RecordHeaders {
+  return { v, kind: 'marker', ...(shard !== undefined && { shard }), ...(epoch !== undefined && { epoch }) }
 }

@@ -11,8 +11,14 @@ export interface LeaseClock {
    * readers (undefined).
    */
   expired(read: Iterable<string> | undefined): readonly LeaseRecord[]
-  /** The streams whose last lease has been gone for the grace. */
-  abandoned(graceMs: number): readonly { readonly topicName: string; readonly streamId: string }[]
+  /**
+   * Streams whose last lease has been gone for the grace: those that nobody wants any more, and those that are kept because a lease that has moved
+   * on has had them, until retention has passed.
+   */
+  abandoned(settings: { readonly graceMs: number; readonly retentionMs: number }): {
+    readonly unwanted: readonly { readonly topicName: string; readonly streamId: string }[]
+    readonly kept: readonly string[]
+  }
   /** Begins anew: this process has not watched until now. */
   restart(): void
 }
@@ -53,20 +59,25 @@ export function createLeaseClock(view: RegistryView, now: () => number): LeaseCl
       for (const id of lastRead.keys()) if (view.leaseRecord(id) === undefined) lastRead.delete(id)
       return result
     },
-    abandoned(graceMs) {
+    abandoned({ graceMs, retentionMs }) {
       const moment = look()
-      const due: { topicName: string; streamId: string }[] = []
-      for (const stream of view.streams()) {
-        if (view.leaseCount(stream.id) > 0) {
-          unleasedSince.delete(stream.id)
+      const unwanted: { topicName: string; streamId: string }[] = []
+      const kept: string[] = []
+      for (const { id, topic, state, keptAt = 0 } of view.streams()) {
+        const use = view.leaseCount(id) > 0 ? 'leased' : view.formerUse(id)
+        if (use === 'leased' || use === 'open') {
+          unleasedSince.delete(id)
           continue
         }
-        const since = unleasedSince.get(stream.id) ?? moment
-        unleasedSince.set(stream.id, since)
-        if (moment - since >= graceMs) due.push({ topicName: stream.topic, streamId: stream.id })
+        if (state === 'kept' && use === 'closed' && now() - keptAt < retentionMs) continue
+        const since = unleasedSince.get(id) ?? moment
+        unleasedSince.set(id, since)
+        if (moment - since < graceMs) continue
+        if (state === 'ready' && use === 'closed') kept.push(id)
+        else unwanted.push({ topicName: topic, streamId: id })
       }
       for (const id of unleasedSince.keys()) if (view.stream(id) === undefined) unleasedSince.delete(id)
-      return due
+      return { unwanted, kept }
     },
     restart() {
       lastRead.clear()

@@ -4,6 +4,7 @@ import type { Broker, TopicDescription, TopicSpec } from '../../ports/broker.ts'
 import type { TopicBatch, TopicRequest } from '../../ports/pipeline.ts'
 import { startsOf } from './beginnings.ts'
 import type { RegistryBody } from './leader.ts'
+import { movedLease, unknownLease, withoutAuthor } from './moves.ts'
 import type { CoordinatorParts, RequestQueue } from './requests.ts'
 
 /** A record of the registry has at most 1 MiB, and holds more than the spec. */
@@ -31,7 +32,11 @@ export async function makeRequestedTopics(
 ): Promise<void> {
   const { broker, registry, leader, settings, log } = coordinator
   const { view } = registry
-  const [small, large] = bySize(requests)
+  const hasLease = ({ moves, leaseId }: TopicRequest): boolean =>
+    moves === undefined || view.leaseRecord(leaseId) !== undefined
+  const leased = requests.filter(hasLease)
+  const gone = requests.filter((request) => !hasLease(request))
+  const [small, large] = bySize(leased)
   const accepted = withinLimits(coordinator, small)
   const refused = small.filter((request) => !accepted.includes(request))
   const fresh = new Map<string, TopicRequest>()
@@ -42,8 +47,12 @@ export async function makeRequestedTopics(
   const creating = [...fresh.values()].map((request) => streamBody(coordinator, request, 'creating', '', []))
   if (creating.length > 0) await leader.write(creating, [], signal)
   const outcome = await makeTopics(broker, [...fresh.keys()], settings.retentionMs, signal)
+  const moving = accepted.filter(({ moves }) => moves)
+  // What a topic holds by now comes of fixed records in front of the ends that are read after it.
+  const begins = await topicEnds(coordinator, moving, signal)
   const live = [...fresh.values()].filter(({ start }) => start === undefined)
-  const ends = await fixedEnds(coordinator, live, signal)
+  const left = moving.flatMap(({ leaseId }) => view.stream(view.leaseRecord(leaseId)?.streamId ?? '') ?? [])
+  const ends = await fixedEnds(coordinator, [...live, ...moving, ...left], signal)
 
   const failed = new Map<string, TapelineError>()
   const ready: RegistryBody[] = []
@@ -56,9 +65,16 @@ export async function makeRequestedTopics(
     }
   }
   const answered = accepted.filter(({ topicName }) => !failed.has(topicName))
-  const leases = answered.flatMap(
-    (request) => leaseBody(coordinator, request, fresh.has(request.topicName)) ?? [],
-  )
+  const leases = [
+    ...answered
+      .filter(({ moves }) => !moves)
+      .flatMap((request) => leaseBody(coordinator, request, fresh.has(request.topicName)) ?? []),
+    ...movedLeases(
+      coordinator,
+      answered.filter(({ moves }) => moves),
+      { begins, ends },
+    ),
+  ]
   // Where nobody knows whether a topic was made, its record stays: without a lease the topic goes after the grace.
   const abandoned = [...failed].flatMap(([name, { retryable }]) =>
     retryable ? [] : (view.stream(name) ?? []),
@@ -68,6 +84,7 @@ export async function makeRequestedTopics(
   for (const name of fresh.keys()) if (!failed.has(name)) onReady(name)
 
   await reply(requestIds(answered), offset, null)
+  await reply(requestIds(gone), offset, unknownLease())
   const limit = `the application has ${settings.maxPerApplication} streams already`
   await reply(requestIds(refused), offset, new TapelineError('STREAM_LIMIT', limit))
   const size = `what the stream asks for is larger than ${MOST_SPEC_BYTES / 1024} KiB`
@@ -151,6 +168,48 @@ function leaseBody(
   }
 }
 
+/** The leases that move, each as the last of its requests leaves it. */
+function movedLeases(
+  { registry: { view } }: CoordinatorParts,
+  requests: readonly TopicRequest[],
+  {
+    begins,
+    ends,
+  }: { readonly begins: ReadonlyMap<string, number>; readonly ends: ReadonlyMap<Channel, number[]> },
+): RegistryBody[] {
+  const moved = new Map<string, RegistryBody & { kind: 'lease' }>()
+  for (const { leaseId, topicName: streamId, ttlMs, spec } of requests) {
+    const lease = moved.get(leaseId) ?? view.leaseRecord(leaseId)
+    if (lease === undefined) continue
+    if (lease.streamId === streamId) {
+      if (lease.ttlMs !== ttlMs) moved.set(leaseId, { ...withoutAuthor(lease), ttlMs })
+      continue
+    }
+    const seam = {
+      start: ends.get(spec.channel) ?? [],
+      begin: begins.get(streamId) ?? 0,
+      seam: ends.get(view.stream(lease.streamId)?.spec.channel ?? spec.channel) ?? [],
+    }
+    moved.set(leaseId, movedLease(lease, { streamId, ttlMs }, seam, view))
+  }
+  return [...moved.values()]
+}
+
+/** The ends of the topics that leases move to, of those that hold something. */
+async function topicEnds(
+  { broker, registry: { view } }: CoordinatorParts,
+  requests: readonly TopicRequest[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, number>> {
+  const names = [...new Set(requests.map(({ topicName }) => topicName))]
+  const shown = names.length > 0 ? await broker.describeTopics(names, signal) : []
+  return new Map(
+    shown
+      .filter(({ name, id }) => view.stream(name)?.topicId === id)
+      .map(({ name, offsets }) => [name, offsets[0]?.end ?? 0]),
+  )
+}
+
 /** Makes the topics all at once; if that fails for one, makes them one by one, so that the one delays no other. */
 export async function makeTopics(
   broker: Broker,
@@ -182,7 +241,7 @@ export async function makeTopics(
 /** The ends of the fixed topics of the channels that are asked for. */
 async function fixedEnds(
   coordinator: CoordinatorParts,
-  requests: readonly TopicRequest[],
+  requests: readonly Pick<TopicRequest, 'spec'>[],
   signal: AbortSignal,
 ): Promise<ReadonlyMap<Channel, number[]>> {
   const ends = new Map<Channel, number[]>()

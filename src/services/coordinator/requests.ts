@@ -22,11 +22,13 @@ import type { Broker, Reader } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Carried, TopicBatch, TopicRequest } from '../../ports/pipeline.ts'
 import { createHand } from '../hand.ts'
+import { bodyOf } from './apply-requests.ts'
 import { reachesBack, startsOf } from './beginnings.ts'
 import { changeKeys, type KeyRequest } from './key-requests.ts'
 import type { Leader, RegistryBody } from './leader.ts'
 import { createLeaseClock } from './lease-clock.ts'
 import { createLostTopics } from './lost-topics.ts'
+import { createMoves, lastOfEach, type MoveRequest, refusalOf } from './moves.ts'
 import { changeWebhooks, type WebhookRequest } from './webhook-requests.ts'
 
 const MOST_REQUESTS = 200
@@ -89,6 +91,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
   const { view } = registry
   const clock = createLeaseClock(view, now)
   const lostTopics = createLostTopics(coordinator)
+  const seams = createMoves(coordinator)
   /** The term of the leadership that the reader and the batch in hand belong to. */
   let term = 0
   let reader: Reader | undefined
@@ -151,6 +154,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
 
   const poll = async (signal: AbortSignal): Promise<TopicBatch | undefined> => {
     const creations: ControlRecordOf<'CREATE_TOPIC_REQUEST'>[] = []
+    const moves: MoveRequest[] = []
     const endings: ControlRecordOf<'END_LEASE_REQUEST'>[] = []
     const webhooks: WebhookRequest[] = []
     const keys: KeyRequest[] = []
@@ -165,6 +169,8 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
         const record = stored.value && readRequest(stored.value)
         if (record?.kind === 'unreadable') unreadable.push(record.requestId)
         if (record?.kind === 'CREATE_TOPIC_REQUEST') creations.push(record)
+        if (record?.kind === 'MOVE_LEASE_REQUEST') moves.push(record)
+        if (record?.kind === 'SEAM_PASSED') seams.note(record)
         if (record?.kind === 'END_LEASE_REQUEST') endings.push(record)
         if (record?.kind === 'CREATE_WEBHOOK_REQUEST' || record?.kind === 'CHANGE_WEBHOOK_REQUEST')
           webhooks.push(record)
@@ -174,14 +180,18 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     const newer = 'the leader does not understand the request'
     await reply(unreadable, view.nextOffset, new TapelineError('UPGRADE_NEEDED', newer))
     // With creations in hand the position goes with their result: the next leader must find them.
-    await endLeases(endings, creations.length === 0, signal)
-    const isAlone = creations.length === 0
+    const isAlone = creations.length + moves.length === 0
+    await endLeases(endings, isAlone, signal)
     const most = settings.maxWebhooksPerApplication
     await answer(webhooks, changeWebhooks(webhooks, view, { most, now: now() }), isAlone, signal)
     await answer(keys, changeKeys(keys, view, now()), isAlone, signal)
-    if (creations.length > 0) return take(creations, signal)
+    if (!isAlone) return take(creations, moves, signal)
+    await seams.close(signal)
     if (await endLost(signal)) return unfinished()
-    const requests = clock.abandoned(settings.graceMs).slice(0, MOST_REQUESTS)
+    const { unwanted, kept } = clock.abandoned(settings)
+    const keeping = kept.slice(0, MOST_REQUESTS).flatMap((id) => keepingStream(view.stream(id), now()))
+    if (keeping.length > 0) await leader.write(keeping, [], signal)
+    const requests = unwanted.slice(0, MOST_REQUESTS)
     return requests.length > 0 ? { kind: 'delete', requests, controlOffset } : undefined
   }
 
@@ -213,25 +223,61 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
   /** Gives each request its topic: one that serves its spec, and reaches far enough back where it asks for the past, or a new one. */
   const take = async (
     creations: readonly ControlRecordOf<'CREATE_TOPIC_REQUEST'>[],
+    moves: readonly MoveRequest[],
     signal: AbortSignal,
   ): Promise<TopicBatch> => {
     const places = new Map<string, Place>()
     const requests: TopicRequest[] = []
     for (const { spec, from, requestId, leaseId, app, ttlMs, standing } of creations) {
       const key = `${from ?? 'live'} ${specKey(spec)}`
-      const place = places.get(key) ?? (await placeOf(spec, from, signal))
+      const place = places.get(key) ?? (await placeIn(view.streamOf(spec), spec, from, signal))
       places.set(key, place)
       requests.push({ ...place, partitions: 1, spec, requestId, leaseId, app, ttlMs, standing })
+    }
+    for (const { spec, requestId, leaseId, app, ttlMs, ...move } of lastOfEach(moves)) {
+      const refusal = refusalOf({ spec, requestId, leaseId, app, ttlMs, ...move }, view)
+      if (refusal !== undefined) {
+        await reply([requestId], view.nextOffset, refusal)
+        continue
+      }
+      const { key, place } = await moveTo(leaseId, spec, places, signal)
+      places.set(key, place)
+      const standing = false
+      requests.push({ ...place, partitions: 1, spec, requestId, leaseId, app, ttlMs, standing, moves: true })
     }
     return { kind: 'create', requests, controlOffset }
   }
 
-  const placeOf = async (
+  /** The topic that a lease moves to. It does not go back to one that it has had: a place in there would mean two things. */
+  const moveTo = async (
+    leaseId: string,
+    spec: StreamSpec,
+    places: ReadonlyMap<string, Place>,
+    signal: AbortSignal,
+  ): Promise<{ readonly key: string; readonly place: Place }> => {
+    const lease = view.leaseRecord(leaseId)
+    const current = view.stream(lease?.streamId ?? '')
+    const shared = `live ${specKey(spec)}`
+    const own = `${leaseId} ${shared}`
+    if (current !== undefined && specKey(current.spec) === specKey(spec))
+      return { key: own, place: { topicName: current.topic } }
+    const hasHad = (topic: string): boolean =>
+      lease?.former?.some(({ streamId }) => streamId === topic) ?? false
+    const known = places.get(shared)
+    if (known !== undefined && !hasHad(known.topicName)) return { key: shared, place: known }
+    const stream = view.streamOf(spec)
+    const free = stream !== undefined && hasHad(stream.topic) ? undefined : stream
+    const place = await placeIn(free, spec, undefined, signal)
+    return { key: free === stream ? shared : own, place }
+  }
+
+  /** In a stream of the same spec, where that reaches far enough back, or in a new one. */
+  const placeIn = async (
+    stream: StreamEntry | undefined,
     spec: StreamSpec,
     from: StreamFrom | undefined,
     signal: AbortSignal,
   ): Promise<Place> => {
-    const stream = view.streamOf(spec)
     if (from === undefined && stream !== undefined) return { topicName: stream.topic }
     const fresh = `${names.dynamic}${newId()}`
     const first = from === 'earliest' ? undefined : firstCandle(spec, from, now())
@@ -299,7 +345,10 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     const givenUp = hand.held
     hand.drop()
     if (givenUp?.kind !== 'create' || view.controlOffset < givenUp.controlOffset) return
-    const has = ({ leaseId }: TopicRequest): boolean => view.leaseRecord(leaseId) !== undefined
+    const has = ({ leaseId, moves, spec }: TopicRequest): boolean =>
+      moves
+        ? view.stream(view.leaseRecord(leaseId)?.streamId ?? '') === view.streamOf(spec)
+        : view.leaseRecord(leaseId) !== undefined
     const idsOf = (some: readonly TopicRequest[]): string[] => some.map(({ requestId }) => requestId)
     const { requests } = givenUp
     await reply(idsOf(requests.filter(has)), view.nextOffset, null)
@@ -346,6 +395,13 @@ export function endingStream(stream: StreamEntry | undefined): (RegistryBody & {
   if (stream === undefined || stream.state === 'ending') return []
   const { v: _v, instance: _instance, epoch: _epoch, offset: _offset, ...body } = stream
   return [{ ...body, state: 'ending' }]
+}
+
+/** The record that keeps a stream: producers drop the route, and its topic stays. */
+function keepingStream(stream: StreamEntry | undefined, now: number): (RegistryBody & { kind: 'stream' })[] {
+  if (stream?.state !== 'ready') return []
+  const { offset: _offset, ...record } = stream
+  return [{ ...bodyOf(record), state: 'kept', keptAt: now }]
 }
 
 function ending(lease: LeaseRecord, reason: string): RegistryBody & { kind: 'lease' } {

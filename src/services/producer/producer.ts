@@ -12,6 +12,7 @@ import type { ProducerParts } from './parts.ts'
 import { createDynamicPublisher } from './publish-dynamic.ts'
 import { createFixedPublisher } from './publish-fixed.ts'
 import { createReentry } from './reentry.ts'
+import { followSeams } from './seams.ts'
 import { createStandingStreams } from './standing.ts'
 
 /** The services of the producer machine. */
@@ -58,6 +59,7 @@ export async function createProducerServices(
   const dynamic = createDynamicPublisher(producer, ownership)
   const checkpoints = createCheckpointWriter(producer, ownership)
   const standing = createStandingStreams(producer)
+  const seams = followSeams(producer, ownership)
   const subscriptions = createMarketSubscriptions(producer.source, producer.markets, producer.partitions)
   let onAssigned = (): void => {}
   ownership.listen({
@@ -157,6 +159,7 @@ export async function createProducerServices(
     onReentry: (listener) => reentry.listen(listener),
     close: (stop) =>
       inTurn(async () => {
+        seams.close()
         source.close()
         await reentry.close()
         await checkpoints.close(stop)

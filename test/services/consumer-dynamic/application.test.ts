@@ -12,6 +12,7 @@ import {
 import { createReaderPool } from '../../../src/services/consumer-dynamic/reader-pool.ts'
 import { Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
 import type { TopicFeed, TopicHub, TopicListener } from '../../../src/services/consumer-dynamic/topic-hub.ts'
+import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
 import { MemoryBroker } from '../../world/memory-broker.ts'
 
@@ -95,7 +96,7 @@ function subscriptionOf(socket: string, stream = 's') {
     },
     async drained() {},
   }
-  return { got, subscription: new Subscription(endpoint, lease, undefined) }
+  return { got, subscription: new Subscription(endpoint, lease, undefined, NAMES.fixed) }
 }
 
 /** One cycle of the machine. */

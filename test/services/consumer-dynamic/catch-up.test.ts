@@ -11,6 +11,7 @@ import { catchUp } from '../../../src/services/consumer-dynamic/catch-up.ts'
 import { createReaderPool } from '../../../src/services/consumer-dynamic/reader-pool.ts'
 import { Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
 import { openTopicHub } from '../../../src/services/consumer-dynamic/topic-hub.ts'
+import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
 
 const TOPIC = 'app.one'
@@ -108,7 +109,7 @@ const numbers = (to: number): number[] => Array.from({ length: to }, (_, i) => i
 test('a batch that found no room costs nothing of what came before it and was not delivered yet', async (t) => {
   const { hub, lease, publish, parts } = await openStream(t)
   const endpoint = createEndpoint()
-  const subscription = new Subscription(endpoint, lease, undefined)
+  const subscription = new Subscription(endpoint, lease, undefined, NAMES.fixed)
   const feed = hub.feed(TOPIC)
   assert.ok(feed)
   subscription.activate(feed)
@@ -128,7 +129,7 @@ test('a batch that found no room costs nothing of what came before it and was no
 test('a socket that takes nothing is served from the log, and joins the live batches without a hole or a repeat', async (t) => {
   const { hub, lease, publish, parts } = await openStream(t)
   const endpoint = createEndpoint()
-  const subscription = new Subscription(endpoint, lease, undefined)
+  const subscription = new Subscription(endpoint, lease, undefined, NAMES.fixed)
   const feed = hub.feed(TOPIC)
   assert.ok(feed)
   subscription.activate(feed)
@@ -156,7 +157,7 @@ test('a reader whose history is gone is told so, and gets what is left', async (
   }
   const endpoint = createEndpoint()
   const cursor = { lease: lease.id, topicId: lease.topicId, offset: 4, memory: emptyMemory() }
-  const subscription = new Subscription(endpoint, lease, cursor)
+  const subscription = new Subscription(endpoint, lease, cursor, NAMES.fixed)
   const feed = hub.feed(TOPIC)
   assert.ok(feed)
   subscription.activate(feed)
@@ -174,7 +175,7 @@ test('a cursor beyond the end of the log is answered with a reset, and new event
   await publish(0, 10)
   const endpoint = createEndpoint()
   const cursor = { lease: lease.id, topicId: lease.topicId, offset: 1_000, memory: emptyMemory() }
-  const subscription = new Subscription(endpoint, lease, cursor)
+  const subscription = new Subscription(endpoint, lease, cursor, NAMES.fixed)
   const feed = hub.feed(TOPIC)
   assert.ok(feed)
   assert.equal(subscription.activate(feed), true, 'it is looked into')

@@ -6,6 +6,7 @@ import { catchUp } from '../../../src/services/consumer-dynamic/catch-up.ts'
 import { createReaderPool } from '../../../src/services/consumer-dynamic/reader-pool.ts'
 import { Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
 import { openTopicHub } from '../../../src/services/consumer-dynamic/topic-hub.ts'
+import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
 import { MemoryBroker } from '../../world/memory-broker.ts'
 
@@ -52,7 +53,8 @@ async function openLog(t: TestContext) {
       const subscription = new Subscription(
         endpoint,
         { ...lease, opensTopic: true, standing: false },
-        { offset, memory },
+        { topicId, offset, memory },
+        NAMES.fixed,
       )
       subscription.activate(feed)
       const quiet = { log: quietLog, meter: quietMeter }

@@ -10,6 +10,7 @@ import {
 import { createReaderPool } from '../../../src/services/consumer-dynamic/reader-pool.ts'
 import { Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
 import { openTopicHub } from '../../../src/services/consumer-dynamic/topic-hub.ts'
+import { NAMES } from '../../names.ts'
 import { quietLog, quietMeter } from '../../quiet.ts'
 import { MemoryBroker } from '../../world/memory-broker.ts'
 import { until } from '../until.ts'
@@ -77,7 +78,7 @@ async function openGateway(t: TestContext) {
         sendEncoded: (bytes) =>
           got.push(...(JSON.parse(Buffer.from(bytes).toString()) as { events: string[] }).events),
       }
-      const subscription = new Subscription(endpoint, lease, { offset, memory })
+      const subscription = new Subscription(endpoint, lease, { topicId, offset, memory }, NAMES.fixed)
       application.add(subscription)
       return {
         subscription,

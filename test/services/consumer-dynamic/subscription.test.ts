@@ -6,8 +6,10 @@ import type { StreamBatch } from '../../../src/ports/pipeline.ts'
 import type { Lease } from '../../../src/ports/streams.ts'
 import type { AppMessage } from '../../../src/ports/transport.ts'
 import type { DataFrame } from '../../../src/services/consumer-dynamic/data-frame.ts'
-import { type Beginning, Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
+import type { Beginning } from '../../../src/services/consumer-dynamic/legs.ts'
+import { Subscription } from '../../../src/services/consumer-dynamic/subscription.ts'
 import type { TopicFeed } from '../../../src/services/consumer-dynamic/topic-hub.ts'
+import { NAMES } from '../../names.ts'
 
 const FIXED = 'market.trades'
 const LEASE: Lease = {
@@ -45,7 +47,7 @@ function setUp(beginning?: Beginning) {
     },
     async drained() {},
   }
-  const subscription = new Subscription(endpoint, LEASE, beginning)
+  const subscription = new Subscription(endpoint, LEASE, beginning, NAMES.fixed)
   const feed = (nextOffset: number, isReplaced = false): TopicFeed => ({
     ...{ topic: 'app.s', topicId: 'T', nextOffset, memory: memoryAt(nextOffset), isReplaced },
     ...{ isRotten: false, rewinds: 0, rewoundTo: 0 },
@@ -75,19 +77,24 @@ describe('a subscription', () => {
       [5, 'behind'],
       [9, 'behind'],
     ] as const) {
-      const { subscription, feed } = setUp({ offset, memory: emptyMemory() })
+      const { subscription, feed } = setUp({ topicId: 'T', offset, memory: emptyMemory() })
       assert.equal(subscription.activate(feed(7)), state === 'behind')
       assert.equal(subscription.state, state)
       assert.equal(subscription.nextOffset, offset)
     }
-    const unknown = setUp({ offset: 7, memory: undefined })
+    const unknown = setUp({ topicId: 'T', offset: 7, memory: undefined })
     assert.equal(unknown.subscription.activate(unknown.feed(7)), true, 'what it remembers must be learned')
-    const replaced = setUp({ offset: 7, memory: emptyMemory() })
+    const replaced = setUp({ topicId: 'T', offset: 7, memory: emptyMemory() })
     assert.equal(replaced.subscription.activate(replaced.feed(7, true)), true)
   })
 
   test('whose history is gone is told so before anything else', () => {
-    const { subscription, feed, got } = setUp({ offset: 0, memory: emptyMemory(), reset: 'it is over' })
+    const { subscription, feed, got } = setUp({
+      topicId: 'T',
+      offset: 0,
+      memory: emptyMemory(),
+      reset: 'it is over',
+    })
     subscription.activate(feed(7))
     assert.deepEqual(got, ['subscribed', 'reset it is over'])
   })
@@ -131,7 +138,7 @@ describe('a subscription', () => {
   })
 
   test('turns live once it has all that the others were given', () => {
-    const { subscription, feed, got } = setUp({ offset: 5, memory: emptyMemory() })
+    const { subscription, feed, got } = setUp({ topicId: 'T', offset: 5, memory: emptyMemory() })
     subscription.activate(feed(7))
     assert.equal(subscription.joinLive(feed(7)), false)
     assert.equal(subscription.send(batch(5, 7, [5, 6]), new Map()), 2)

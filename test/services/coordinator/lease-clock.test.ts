@@ -71,7 +71,7 @@ test('a topic goes when it has had no lease for the grace, counted anew by a new
     let due = 0
     for (let second = 0; second < seconds; second++) {
       time.now += 1_000
-      due = clock.abandoned(30_000).length
+      due = clock.abandoned({ graceMs: 30_000, retentionMs: 60_000 }).unwanted.length
     }
     return due
   }

@@ -1,0 +1,38 @@
+import type { ReaderMemory } from './reader-rules.ts'
+import type { Position } from './record.ts'
+
+/** Where a reader leaves a topic that its lease has had: what of the fixed topic lies at or behind these offsets is not its own any more (R13). */
+export interface SeamBound {
+  /** The fixed topic. */
+  readonly topic: string
+  /** Per partition. */
+  readonly offsets: readonly number[]
+}
+
+/**
+ * The seam of one reader: that of its lease, or, in a partition of which it had got more before it heard of the move, behind the last that it got. All
+ * that one fixed record causes lies on one side.
+ */
+export function boundOf(topic: string, seam: readonly number[], { positions }: ReaderMemory): SeamBound {
+  return { topic, offsets: seam.map((offset, k) => Math.max(offset, (positions[topic]?.[k]?.[0] ?? -1) + 1)) }
+}
+
+export function isBeyond({ topic, offsets }: SeamBound, position: Position | undefined): boolean {
+  return (
+    position?.topic === topic && position.offset >= (offsets[position.partition] ?? Number.POSITIVE_INFINITY)
+  )
+}
+
+/**
+ * What a reader that has left a topic takes along: the positions behind the seam of the lease that it had got all the same, so that the same record
+ * does not count again in a topic that comes later.
+ */
+export function positionsBeyond(
+  topic: string,
+  seam: readonly number[],
+  { positions }: ReaderMemory,
+): ReaderMemory['positions'] {
+  const { [topic]: own = {}, ...others } = positions
+  const beyond = Object.entries(own).filter(([k, [offset]]) => offset >= (seam[Number(k)] ?? 0))
+  return beyond.length === 0 ? others : { ...others, [topic]: Object.fromEntries(beyond) }
+}

@@ -1,0 +1,74 @@
+import type { Cursor } from '../../domain/cursor.ts'
+import type { Channel } from '../../domain/events.ts'
+import { emptyMemory, positionsBefore, type ReaderMemory, raise } from '../../domain/reader-rules.ts'
+import { boundOf, positionsBeyond, type SeamBound } from '../../domain/seam.ts'
+import { TapelineError } from '../../errors.ts'
+import type { FormerTopic, Lease } from '../../ports/streams.ts'
+
+/** A topic of a lease, as one subscription reads it: one that it has had before, or the one that it has. */
+export interface Leg {
+  readonly topic: string
+  readonly topicId: string
+  readonly fixedTopic: string
+  /** The offset at which the lease's own part begins, and what its reader has got by then of the fixed topic. */
+  readonly begin: number
+  readonly before: ReaderMemory['positions']
+  /** Of a former one: where the lease left it. */
+  readonly former: FormerTopic | undefined
+}
+
+export type FixedTopics = Readonly<Record<Channel, string>>
+
+/** Where an application stands in a topic of its lease. */
+export interface Beginning {
+  readonly topicId: string
+  readonly offset: number
+  /** What a reader remembers there; undefined where the reader has to learn it from the log. */
+  readonly memory: ReaderMemory | undefined
+  /** Why something that the application has not got is gone for good. */
+  readonly reset?: string
+}
+
+/** The topics of a lease, in the order in which it has had them. The last one is the one that it has. */
+export function legsOf(lease: Lease, fixed: FixedTopics): readonly [Leg, ...Leg[]] {
+  const legs = (lease.former ?? []).map((former) => toLeg(former, former, fixed[former.channel]))
+  const current = toLeg(lease, undefined, fixed[lease.spec.channel])
+  const [first = current, ...others] = [...legs, current]
+  return [first, ...others]
+}
+
+function toLeg(
+  { topic, topicId, start = [], begin = 0 }: Pick<Lease, 'topic' | 'topicId' | 'start' | 'begin'>,
+  former: FormerTopic | undefined,
+  fixedTopic: string,
+): Leg {
+  return { topic, topicId, fixedTopic, begin, before: positionsBefore(fixedTopic, start), former }
+}
+
+/** Where who reads a lease from a leg's beginning stands. */
+export function beginningIn({ topicId, begin, before }: Leg): Beginning {
+  return { topicId, offset: begin, memory: raise(emptyMemory(), before) }
+}
+
+/** Where a cursor says that its application stands. Raises CURSOR_INVALID where it is one of another stream. */
+export function beginningAt(lease: Lease, cursor: Cursor, fixed: FixedTopics): Beginning {
+  if (cursor.lease !== lease.id)
+    throw new TapelineError('CURSOR_INVALID', 'the cursor belongs to another stream')
+  const legs = legsOf(lease, fixed)
+  const place = cursor.topics.find(({ topicId }) => legs.some((leg) => leg.topicId === topicId))
+  return place ?? { ...beginningIn(legs[0]), reset: OVER }
+}
+
+export const OVER = 'the topic that the cursor was made of is over'
+
+/** What of a leg is beyond the seam, for a reader that remembers this; undefined of the topic that the lease has. */
+export function boundIn({ former, fixedTopic }: Leg, memory: ReaderMemory): SeamBound | undefined {
+  return former && boundOf(fixedTopic, former.seam, memory)
+}
+
+/** Where a reader that has all of a former leg begins in the next one. */
+export function beginningAfter({ former, fixedTopic }: Leg, memory: ReaderMemory, next: Leg): Beginning {
+  const { topicId, begin, before } = next
+  const positions = former ? positionsBeyond(fixedTopic, former.seam, memory) : {}
+  return { topicId, offset: begin, memory: raise(raise(emptyMemory(), positions), before) }
+}
