@@ -6,8 +6,9 @@ WORKDIR /build
 COPY package.json package-lock.json ./
 # No install scripts: the one that the compiler's dependencies have brings a second Node. No workspaces: they are for tests.
 RUN npm ci --workspaces=false --ignore-scripts --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json tsconfig.client.json ./
 COPY src src
+COPY dashboard dashboard
 RUN npm run build
 
 FROM ${NODE_IMAGE} AS dependencies

@@ -75,5 +75,7 @@ function connect(url: string, key: string | undefined): WebSocket {
   if (key === undefined) return new WebSocket(url)
   const isNode = typeof process === 'object' && process.versions?.node !== undefined
   if (!isNode) return new WebSocket(`${url}?key=${encodeURIComponent(key)}`)
-  return new WebSocket(url, { headers: { authorization: `Bearer ${key}` } })
+  // The types of browsers know no headers here.
+  const NodeSocket = WebSocket as unknown as new (address: string, options: object) => WebSocket
+  return new NodeSocket(url, { headers: { authorization: `Bearer ${key}` } })
 }

@@ -17,6 +17,8 @@ const FILLS: Readonly<Record<MachineName, string>> = {
 const OURS = '#56616e'
 /** RESET leads back from everywhere: it must not bury the other edges. */
 const PALE = '#b4bac2'
+/** Takes the room of a count; the page puts the count in its place. */
+const ROOM_FOR_COUNT = '\u00a0'
 const FONT = { fontname: 'Helvetica', fontsize: 10 }
 
 /** The DOT source of one machine. */
@@ -25,6 +27,21 @@ export function machineDot(name: MachineName, graph: MachineGraph): string {
     ...graph.states.map((state) => stateNode(name, state)),
     ...beginning(name, graph),
     ...graph.edges.flatMap((edge) => stateEdge(name, edge)),
+  ])
+}
+
+/**
+ * The same machine for the page, which lights states and writes counts by the ids that they have here: without a legend and a ground, with a
+ * second line at each edge for its count. Colours are the page's, by class.
+ */
+export function liveDot(name: MachineName, graph: MachineGraph): string {
+  const edges = graph.edges.flatMap((edge) => liveEdge(name, edge))
+  return digraph({ bgcolor: 'transparent', nodesep: 0.28, ranksep: 0.7 }, [
+    attributeLine('node', { style: 'rounded,filled', fontsize: 13 }),
+    attributeLine('edge', { fontsize: 11 }),
+    ...graph.states.map((state) => stateNode(name, state)),
+    ...beginning(name, graph),
+    ...edges,
   ])
 }
 
@@ -91,7 +108,17 @@ function beginning(name: MachineName, { initial }: MachineGraph): readonly strin
   ]
 }
 
-function stateEdge(machine: MachineName, edge: Edge): readonly string[] {
+function liveEdge(machine: MachineName, edge: Edge): readonly string[] {
+  const { event, reason } = edge
+  const classes = [
+    'transition',
+    ...(reason === undefined ? [] : ['ours']),
+    ...(isEverywhere(edge) ? ['everywhere'] : []),
+  ]
+  return stateEdge(machine, edge, { label: `${event}\n${ROOM_FOR_COUNT}`, class: classes.join(' ') })
+}
+
+function stateEdge(machine: MachineName, edge: Edge, live: Attributes = {}): readonly string[] {
   const { from, event, to, reason } = edge
   const isOurs = reason !== undefined
   const color = isEverywhere(edge) ? PALE : isOurs ? OURS : undefined
@@ -104,6 +131,7 @@ function stateEdge(machine: MachineName, edge: Edge): readonly string[] {
     color,
     fontcolor: color,
     constraint: isEverywhere(edge) ? false : undefined,
+    ...live,
   })
   return isOurs ? [`// ours: ${reason.replaceAll('\n', ' ')}`, line] : [line]
 }

@@ -5,7 +5,7 @@ import { createGuard } from './guard.ts'
 import { type Listening, listen, refuseUnsafe } from './listening.ts'
 import type { GatewayOptions } from './options.ts'
 import { createOrigins } from './origins.ts'
-import { createPage } from './page.ts'
+import { registerPage } from './page.ts'
 import { createQuotaKeeper } from './quotas.ts'
 import { registerDeadLetters } from './routes/dead-letters.ts'
 import { registerDocs } from './routes/docs.ts'
@@ -17,8 +17,9 @@ import { registerOperations } from './routes/operations.ts'
 import { registerStreams } from './routes/streams.ts'
 import { registerTopics } from './routes/topics.ts'
 import { registerWebhooks } from './routes/webhooks.ts'
-import { createServer, type GatewayServer } from './server.ts'
+import { createServer } from './server.ts'
 import { registerSockets } from './sockets.ts'
+import { registerTransitionSockets } from './transition-sockets.ts'
 
 export type { GatewayOptions, Readiness } from './options.ts'
 
@@ -52,8 +53,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   registerMarkets(app, options.store)
   registerDeadLetters(app, options.deadLetters)
   registerOperations(app, options)
-  registerPage(app, info)
+  registerPage(app, options)
   const sockets = registerSockets(app, { ...options, quotas, newId })
+  const watchers = registerTransitionSockets(app, { ...options, open: quotas.open })
   const eventStreams = registerEventStreams(app, { ...options, quotas, newId })
 
   return listen(app, {
@@ -63,27 +65,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       isClosing = true
       eventStreams.close()
     },
-    sockets,
+    sockets: [sockets, watchers],
   })
 }
 
 /** 256 random bits (R26). */
 function newKey(): string {
   return `tpl_${randomBytes(32).toString('base64url')}`
-}
-
-function registerPage(app: GatewayServer, info: { readonly version: string }): void {
-  const { html, contentSecurityPolicy } = createPage(info)
-  app.route({
-    method: 'GET',
-    url: '/',
-    schema: { hide: true },
-    config: { open: true },
-    handler: async (_request, reply) => {
-      return reply
-        .type('text/html; charset=utf-8')
-        .header('content-security-policy', contentSecurityPolicy)
-        .send(html)
-    },
-  })
 }

@@ -34,7 +34,7 @@ interface ListenOptions {
   readonly port: number
   /** Called as soon as the server begins to close. */
   readonly onClosing: () => void
-  readonly sockets?: Sockets
+  readonly sockets?: readonly Sockets[]
 }
 
 /** How long a closing server lets requests and sockets end by themselves, in milliseconds. */
@@ -43,7 +43,7 @@ const CLOSE_MS = 1500
 /** Begins to listen. Raises PORT_IN_USE, CONFIG_INVALID (an address that cannot be listened on); the server is closed then. */
 export async function listen(
   app: GatewayServer,
-  { host, port, onClosing, sockets }: ListenOptions,
+  { host, port, onClosing, sockets = [] }: ListenOptions,
 ): Promise<Listening> {
   try {
     // The framework would make a second server for ::1, whose connections it does not let us end.
@@ -117,15 +117,15 @@ function trackConnections(server: GatewayServer['server']): ReadonlySet<Socket> 
 
 async function closeServer(
   app: GatewayServer,
-  sockets: Sockets | undefined,
+  sockets: readonly Sockets[],
   connections: ReadonlySet<Socket>,
 ): Promise<void> {
   const deadline = startTimer(() => {
-    sockets?.terminate()
+    for (const each of sockets) each.terminate()
     app.server.closeAllConnections()
     for (const socket of connections) socket.destroy()
   }, CLOSE_MS)
-  await Promise.all([sockets?.close(), app.close()])
+  await Promise.all([...sockets.map((each) => each.close()), app.close()])
   deadline.stop()
 }
 

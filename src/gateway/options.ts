@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { WebSocket } from 'ws'
 import type { Channel } from '../domain/events.ts'
-import type { ActorDirectory, PlacedAlert } from '../ports/actors.ts'
+import type { ActorDirectory, PlacedAlert, TransitionFeed } from '../ports/actors.ts'
 import type { Broker } from '../ports/broker.ts'
 import type { DeadLetters } from '../ports/dead-letters.ts'
 import type { Delivery } from '../ports/delivery.ts'
@@ -61,6 +61,9 @@ export interface GatewayOptions {
   readonly fixedTopics: Readonly<Record<Channel, string>>
   readonly deadLetters: DeadLetters
   readonly actors: ActorDirectory
+  readonly transitions: TransitionFeed
+  /** The statechart of a machine as SVG; undefined where there is no machine of this name. */
+  readonly diagram: (machine: string) => Promise<string | undefined>
   readonly alerts: () => readonly PlacedAlert[]
   /** The metrics in the Prometheus text format. */
   readonly metrics: () => Promise<string>

@@ -1,85 +1,143 @@
-import { createHash } from 'node:crypto'
-import { escapeHtml } from './escape-html.ts'
-import { PAGE_SCRIPT } from './page-script.ts'
+import { readdir, readFile } from 'node:fs/promises'
+import { extname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import { TapelineError } from '../errors.ts'
+import type { GatewayOptions } from './options.ts'
+import type { GatewayServer } from './server.ts'
 
-const STYLE = `
-  :root { color-scheme: light dark; --line: light-dark(#d9dde3, #2c3440); --soft: light-dark(#5b6572, #94a1b2);
-    --card: light-dark(#fff, #171c24); --good: light-dark(#12805c, #3ecf8e); --bad: light-dark(#c0362c, #ff7a6b);
-    --accent: light-dark(#2158d6, #7aa2ff) }
-  * { box-sizing: border-box }
-  body { margin: 0; font: 14px/1.45 system-ui, sans-serif; background: light-dark(#f4f6f9, #0f131a) }
-  header { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: baseline; padding: 1rem 1.4rem;
-    background: var(--card); border-bottom: 1px solid var(--line) }
-  h1 { font-size: 1.25rem; margin: 0 } h1 small { font-weight: 400; font-size: .8rem; color: var(--soft) }
-  h2 { font-size: .95rem; margin: 0 0 .6rem } h2 span { font-weight: 400; color: var(--soft) }
-  a { color: var(--accent) } nav { display: flex; flex-wrap: wrap; gap: .9rem; margin-left: auto }
-  main { display: grid; gap: 1rem; padding: 1rem 1.4rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 34rem), 1fr)) }
-  section { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .9rem 1rem; overflow-x: auto }
-  section.wide { grid-column: 1 / -1 }
-  table { border-collapse: collapse; width: 100% }
-  th { text-align: left; font-weight: 500; color: var(--soft) }
-  th, td { padding: .22rem .9rem .22rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top }
-  tr:last-child td { border-bottom: 0 }
-  td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
-  code { font: 12.5px ui-monospace, monospace }
-  .good { color: var(--good) } .bad { color: var(--bad) } .soft { color: var(--soft) }
-  .badge { border: 1px solid currentcolor; border-radius: 1rem; padding: .05rem .6rem; font-size: .8rem }
-  form { display: flex; gap: .5rem } input { font: inherit; padding: .2rem .5rem }
-  [hidden] { display: none !important }
-`
+/** Where `npm run dashboard` puts the page: the same folder for the checkout and for the published package. */
+const BUILT = fileURLToPath(new URL('../../dist/dashboard/', import.meta.url))
 
-/** The first page: what runs, its state and rates. It loads nothing from elsewhere, and refreshes itself from the API. */
-export interface Page {
-  readonly html: string
-  /** The policy under which a browser may run the page: its own style and script, and requests to this server. */
-  readonly contentSecurityPolicy: string
+/** The views of the page: each has an address of its own, and all are one file. */
+const VIEWS = [
+  '/',
+  '/machines',
+  '/machines/:machine',
+  '/markets',
+  '/markets/:exchange/:symbol',
+  '/streams',
+  '/streams/:id',
+  '/data',
+  '/health',
+]
+
+/** A browser loads scripts, styles and pictures from this server only, and runs nothing that stands in the page itself. */
+const POLICY = [
+  "default-src 'self'",
+  "img-src 'self' data:",
+  "object-src 'none'",
+  "form-action 'none'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+const MEDIA_TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
 }
 
-/** Makes the page. All that it shows of the platform is fetched by its script and put in as text, never as HTML. */
-export function createPage({ version }: { readonly version: string }): Page {
-  const html = `<!doctype html>
+/** What a name never means anything else under: the build puts the content's hash into it. */
+const FOR_EVER = 'public, max-age=31536000, immutable'
+
+interface PageFile {
+  readonly type: string
+  readonly plain: Buffer
+  readonly zipped: Buffer
+}
+
+/**
+ * Serves the page that `npm run dashboard` has built, and the statecharts that it shows. Nothing of it needs a key: what it shows it asks
+ * the API for. Where it was not built the answer says how to.
+ */
+export function registerPage(
+  app: GatewayServer,
+  { diagram }: Pick<GatewayOptions, 'diagram'>,
+  folder = BUILT,
+): void {
+  let files: Promise<ReadonlyMap<string, PageFile>> | undefined
+  /** Read at the first request. What is missing then is looked for again: it may be built meanwhile. */
+  const built = async (): Promise<ReadonlyMap<string, PageFile>> => {
+    files ??= readFiles(folder)
+    const found = await files
+    if (found.size === 0) files = undefined
+    return found
+  }
+
+  for (const url of VIEWS) {
+    app.route({
+      method: 'GET',
+      url,
+      schema: { hide: true },
+      config: { open: true },
+      handler: async (request, reply) => {
+        const file = (await built()).get('index.html')
+        reply.header('content-security-policy', POLICY).type(MEDIA_TYPES['.html'] ?? '')
+        return file === undefined ? reply.send(NOT_BUILT) : sendFile(file, request, reply)
+      },
+    })
+  }
+
+  app.route({
+    method: 'GET',
+    url: '/assets/:name',
+    schema: { hide: true, params: z.object({ name: z.string() }) },
+    config: { open: true },
+    handler: async (request, reply) => {
+      const { name } = request.params
+      const file = (await built()).get(`assets/${name}`)
+      if (file === undefined) throw new TapelineError('NOT_FOUND', `there is nothing at /assets/${name}`)
+      return sendFile(file, request, reply.header('cache-control', FOR_EVER))
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/diagrams/:name',
+    schema: { hide: true, params: z.object({ name: z.string() }) },
+    config: { open: true },
+    handler: async (request, reply) => {
+      const { name } = request.params
+      const svg = await diagram(name.replace(/\.svg$/, ''))
+      if (svg === undefined) throw new TapelineError('NOT_FOUND', `there is nothing at /diagrams/${name}`)
+      return reply.type(MEDIA_TYPES['.svg'] ?? '').send(svg)
+    },
+  })
+}
+
+function sendFile({ type, plain, zipped }: PageFile, request: FastifyRequest, reply: FastifyReply) {
+  reply.type(type).header('vary', 'accept-encoding')
+  if (!/\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))) return reply.send(plain)
+  return reply.header('content-encoding', 'gzip').send(zipped)
+}
+
+/** All files of the page by their path; none where it was not built. */
+async function readFiles(folder: string): Promise<ReadonlyMap<string, PageFile>> {
+  const zip = promisify(gzip)
+  const names = await readdir(folder, { recursive: true }).catch(() => [])
+  const files = names
+    .filter((name) => extname(name) in MEDIA_TYPES)
+    .map(async (name) => {
+      const plain = await readFile(join(folder, name))
+      const type = MEDIA_TYPES[extname(name)] ?? ''
+      return [name.replaceAll('\\', '/'), { type, plain, zipped: await zip(plain) }] as const
+    })
+  return new Map(await Promise.all(files))
+}
+
+const NOT_BUILT = `<!doctype html>
 <html lang="en">
-<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Tapeline</title>
-<link rel="icon" href="data:,">
-<style>${STYLE}</style>
-</head>
-<body>
-<header>
-  <h1>Tapeline <small>${escapeHtml(version)}</small></h1>
-  <span id="ready" class="badge soft">asking</span>
-  <span id="note" class="bad"></span>
-  <form id="sign-in" hidden><input id="key" type="password" placeholder="API key" autocomplete="off"><button>Show</button></form>
-  <nav>
-    <a href="/docs">API</a><a href="/docs/errors">Errors</a><a href="/metrics">Metrics</a>
-    <a href="/v1/actors">Actors</a><a href="/v1/streams">Streams</a><a href="/v1/topics?all=true">Topics</a>
-  </nav>
-</header>
-<main>
-  <section class="wide" id="alerts-section" hidden><h2>Alerts</h2><table id="alerts"></table></section>
-  <section class="wide"><h2>Actors <span>the state machines of this process</span></h2><table id="actors"></table></section>
-  <section><h2>Streams <span>what applications asked for</span></h2><table id="streams"></table></section>
-  <section><h2>Topics <span>records, and how many a second</span></h2><table id="topics"></table></section>
-</main>
-<script>${PAGE_SCRIPT}</script>
-</body>
+<h1>Tapeline runs</h1>
+<p>Its page is not built yet. In the checkout, run <code>npm run dashboard</code>, then load this again.
+<p>The rest is there: <a href="/docs">the API</a>, <a href="/v1/actors">machines</a>, <a href="/v1/streams">streams</a>,
+<a href="/v1/alerts">alerts</a>, <a href="/metrics">metrics</a>, <a href="/readyz">readiness</a>.
 </html>
 `
-  const contentSecurityPolicy = [
-    "default-src 'none'",
-    `style-src '${hashOf(STYLE)}'`,
-    `script-src '${hashOf(PAGE_SCRIPT)}'`,
-    "connect-src 'self'",
-    'img-src data:',
-    "form-action 'none'",
-    "base-uri 'none'",
-    "frame-ancestors 'none'",
-  ].join('; ')
-  return { html, contentSecurityPolicy }
-}
-
-function hashOf(text: string): string {
-  return `sha256-${createHash('sha256').update(text).digest('base64')}`
-}

@@ -56,6 +56,8 @@ declare module 'fastify' {
     readonly scope?: Scope
     /** Open without an API key. */
     readonly open?: true
+    /** Is a WebSocket. */
+    readonly isSocket?: true
     /** Takes an API key in the query. */
     readonly takesQueryKey?: true
     /** Its answer ends with its client: how long it took says nothing. */
@@ -132,7 +134,7 @@ function hookRequests(app: GatewayServer, { identify, closing, origins, log, met
     request.caller = callerOf(request, identify)
     if (request.caller !== null && !isOpen(request)) requireScope(request.caller, scopeOf(request))
     refuseEncoded(request)
-    if (request.ws && request.routeOptions.url !== SOCKET_ROUTE) {
+    if (request.ws && !request.routeOptions.config.isSocket) {
       throw new TapelineError('UPGRADE_REQUIRED', `there is no WebSocket at ${pathOf(request)}`)
     }
     return undefined

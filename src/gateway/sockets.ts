@@ -49,7 +49,7 @@ export function registerSockets(app: GatewayServer, options: SocketOptions): Soc
       }),
       response: { 101: z.undefined().describe('The WebSocket is open.') },
     },
-    config: { errors: ['UPGRADE_REQUIRED', 'QUOTA_EXCEEDED'] },
+    config: { isSocket: true, errors: ['UPGRADE_REQUIRED', 'QUOTA_EXCEEDED'] },
     preValidation: async (request) => {
       if (request.ws) quotas.admitConnection(callerIn(request))
     },
@@ -91,16 +91,19 @@ export function registerSockets(app: GatewayServer, options: SocketOptions): Soc
   }, PING_MS)
   app.addHook('onClose', async () => pings.stop())
 
+  return closeSockets(sessions)
+}
+
+/** Ends the sockets that a map has as its keys when the server closes. */
+export function closeSockets(open: ReadonlyMap<WebSocket, unknown>): Sockets {
   return {
     async close() {
-      const gone = [...sessions.keys()].map(
-        (socket) => new Promise((resolve) => socket.once('close', resolve)),
-      )
-      for (const socket of sessions.keys()) socket.close(GOING_AWAY, 'the platform is stopping')
+      const gone = [...open.keys()].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
+      for (const socket of open.keys()) socket.close(GOING_AWAY, 'the platform is stopping')
       await Promise.all(gone)
     },
     terminate() {
-      for (const socket of sessions.keys()) socket.terminate()
+      for (const socket of open.keys()) socket.terminate()
     },
   }
 }

@@ -47,3 +47,37 @@ export interface Alert {
 export interface PlacedAlert extends Alert {
   readonly instance: string
 }
+
+/** One entry of an actor into a state by an event: a line of `--trace`, with these keys in this order. */
+export interface Transition {
+  /** Microseconds since the epoch. */
+  readonly ts: number
+  readonly actor: string
+  readonly machine: ActorReport['machine']
+  readonly from: string
+  /** The domain name, such as DATA_READY. */
+  readonly event: string
+  readonly to: string
+}
+
+/** How often each edge of the machines was taken in a process since it started, by the id that the edge has in the diagrams: `machine.from.EVENT.to`. */
+export type EdgeCounts = Readonly<Record<string, number>>
+
+/** What the machines of one process did since the last news of it. */
+export interface TransitionNews {
+  readonly instance: string
+  /** In their order. An actor of another process has the id `ID@INSTANCE`. */
+  readonly transitions: readonly Transition[]
+  /** How many more there were, left out at the bound. */
+  readonly skipped: number
+  /** Of the edges that were taken, all in all. */
+  readonly counts: EdgeCounts
+}
+
+/** What machines do, for whoever watches. While nobody does it costs a count for each transition, and no more. */
+export interface TransitionFeed {
+  /** The last transitions of this process and all its counts. */
+  latest(): TransitionNews
+  /** Calls `onNews` with what the machines of all processes do, until `stop`. It must not throw. */
+  watch(onNews: (news: TransitionNews) => void): { stop(): void }
+}

@@ -12,9 +12,9 @@ import {
 import { startTimer, type Timer } from '../async/timers.ts'
 import { toTapelineError } from '../errors.ts'
 import { backOffMs, type MachineSettings } from '../machines/failure.ts'
-import type { ActorReport, ErrorInfo } from '../ports/actors.ts'
+import type { ActorReport, ErrorInfo, Transition } from '../ports/actors.ts'
 import type { Log, Meter } from '../ports/log.ts'
-import { observeTransitions, type Transition } from './transitions.ts'
+import { observeTransitions } from './transitions.ts'
 
 interface Supervision<Machine extends AnyStateMachine> {
   /** The machine with its services provided. */

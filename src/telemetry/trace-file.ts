@@ -1,8 +1,8 @@
 import { open } from 'node:fs/promises'
 import { startInterval } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
+import type { Transition } from '../ports/actors.ts'
 import type { Log } from '../ports/log.ts'
-import type { Transition } from './transitions.ts'
 
 export interface TraceFile {
   /** Adds one line; it reaches the file within a second. Never throws and never waits. */

@@ -1,18 +1,6 @@
 import type { AnyMachineSnapshot, AnyStateMachine, InspectionEvent } from 'xstate'
-import type { ActorReport } from '../ports/actors.ts'
+import type { ActorReport, Transition } from '../ports/actors.ts'
 import type { Log, Meter } from '../ports/log.ts'
-
-/** One entry of an actor into a state by an event: a line of `--trace`, with these keys in this order. */
-export interface Transition {
-  /** Microseconds since the epoch. */
-  readonly ts: number
-  readonly actor: string
-  readonly machine: ActorReport['machine']
-  readonly from: string
-  /** The domain name, such as DATA_READY. */
-  readonly event: string
-  readonly to: string
-}
 
 interface ObservedActor {
   readonly actor: string

@@ -5,7 +5,7 @@ import { consumerFixedMachine } from '../machines/consumer-fixed.ts'
 import { coordinatorMachine } from '../machines/coordinator.ts'
 import type { MachineSettings } from '../machines/failure.ts'
 import { producerMachine } from '../machines/producer.ts'
-import type { ActorReport, ErrorInfo } from '../ports/actors.ts'
+import type { ActorReport, ErrorInfo, Transition } from '../ports/actors.ts'
 import type { Log, Meter } from '../ports/log.ts'
 import type {
   ConsumerDynamicActor,
@@ -16,7 +16,6 @@ import type { CoordinatorServices } from '../services/coordinator/coordinator.ts
 import type { ProducerServices } from '../services/producer/producer.ts'
 import type { Alerts } from '../telemetry/alerts.ts'
 import { type SupervisedActor, superviseActor } from '../telemetry/supervise.ts'
-import type { Transition } from '../telemetry/transitions.ts'
 
 /** What every actor of the process shares. */
 export interface ActorParts {

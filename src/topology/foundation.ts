@@ -15,6 +15,7 @@ import { meterBroker, meterStore } from '../telemetry/engine-meter.ts'
 import { createMeter, type PrometheusMeter } from '../telemetry/meter.ts'
 import { type OutageWatch, watchForOutage } from '../telemetry/outage-watch.ts'
 import { openTraceFile } from '../telemetry/trace-file.ts'
+import { createTransitionHub, type TransitionHub } from '../telemetry/transition-hub.ts'
 import { recordTransitions } from '../telemetry/transitions.ts'
 import { type ActorParts, ActorRoster } from './actors.ts'
 import type { StartedParts } from './closing.ts'
@@ -34,6 +35,7 @@ export interface Foundation extends Pick<Engines, 'broker' | 'store'> {
   /** Unique among all processes, now and later. */
   readonly instance: string
   readonly roster: ActorRoster
+  readonly transitions: TransitionHub
   readonly actorParts: ActorParts
   /** Whether the broker answers this process. */
   readonly brokerWatch: OutageWatch
@@ -116,6 +118,7 @@ export async function layOn(
   const bus = await openControlBus(broker, names, registry, log, signal)
   const membership = joinMembership(bus, { instance, roles: config.roles }, () => performance.now(), log)
   const roster = new ActorRoster()
+  const transitions = createTransitionHub(instance)
   const processes = joinProcesses({
     own: { instance, actors: () => roster.list(), reset: (id) => roster.reset(id), alerts: alerts.list },
     ...{ bus, membership, newId, log },
@@ -152,7 +155,14 @@ export async function layOn(
     instance,
     names,
     roster,
-    actorParts: { settings, alerts, onTransition, log, meter },
+    transitions,
+    actorParts: {
+      ...{ settings, alerts, log, meter },
+      onTransition(transition) {
+        transitions.record(transition)
+        onTransition(transition)
+      },
+    },
     brokerWatch,
     storeWatch,
     started,

@@ -7,10 +7,11 @@ import { readiness } from './readiness.ts'
 
 /** What every HTTP server of a process shows of it, with the role gateway or without. */
 export function observedOf(foundation: Foundation, isStarted: () => boolean) {
-  const { config, processes, roster, brokerWatch, storeWatch, started, log, meter } = foundation
+  const { config, processes, roster, transitions, brokerWatch, storeWatch, started, log, meter } = foundation
   return {
     keys: config.apiKeys,
     actors: processes.actors,
+    transitions,
     alerts: processes.alerts,
     metrics: () => meter.render(),
     ready: () =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import type { MachineJson } from '../../src/diagram/graph-json.ts'
-import type { Transition } from '../../src/telemetry/transitions.ts'
+import type { Transition } from '../../src/ports/actors.ts'
 import { runCommand } from './platform-process.ts'
 
 /** The different transitions in a trace, as `machine: from EVENT to`. */

@@ -1,132 +1,115 @@
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
-import { createContext, Script } from 'node:vm'
-import { PAGE_SCRIPT } from '../../src/gateway/page-script.ts'
-import { type Platform, startPlatform } from './platform.ts'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, type TestContext, test } from 'node:test'
+import { gunzipSync } from 'node:zlib'
+import { GRAPHS } from '../../src/diagram/graph.ts'
+import { createGuard } from '../../src/gateway/guard.ts'
+import { createOrigins } from '../../src/gateway/origins.ts'
+import { registerPage } from '../../src/gateway/page.ts'
+import { createServer } from '../../src/gateway/server.ts'
+import { drawLive } from '../../src/topology/live-diagrams.ts'
+import { quietLog, quietMeter } from '../quiet.ts'
+import { call } from './http.ts'
+import { startPlatform } from './platform.ts'
 
-/** As much of an element as the page uses. */
-class FakeElement {
-  textContent = ''
-  title = ''
-  className = ''
-  value = ''
-  hidden = false
-  readonly children: FakeElement[] = []
-  readonly #listeners = new Map<string, (event: { preventDefault(): void }) => void>()
-
-  append(...children: FakeElement[]): void {
-    this.children.push(...children)
-  }
-
-  replaceChildren(...children: FakeElement[]): void {
-    this.children.splice(0, this.children.length, ...children)
-  }
-
-  addEventListener(name: string, listener: (event: { preventDefault(): void }) => void): void {
-    this.#listeners.set(name, listener)
-  }
-
-  dispatch(name: string): void {
-    this.#listeners.get(name)?.({ preventDefault: () => {} })
-  }
-
-  /** The texts of the cells of each row below the heads. */
-  rows(): string[][] {
-    return this.children.slice(1).map((row) => row.children.map(({ textContent }) => textContent))
-  }
+/** A server with a page from a folder, where every other route needs a key. */
+async function servePage(t: TestContext, folder: string) {
+  const identify = createGuard([{ name: 'alice', key: 'alice-key' }])
+  const app = await createServer({
+    identify,
+    closing: () => false,
+    tls: undefined,
+    origins: createOrigins([]),
+    log: quietLog,
+    meter: quietMeter,
+  })
+  registerPage(app, { diagram: drawLive }, folder)
+  t.after(() => app.close())
+  return app
 }
 
-/** The page's script in a small browser: real requests, and a clock that the test moves. */
-function openPage({ url }: Platform) {
-  const elements = new Map<string, FakeElement>()
-  const refreshes: (() => unknown)[] = []
-  const keep = new Map<string, string>()
-  let now = 1_000_000
-  const byId = (id: string) => {
-    const element = elements.get(id) ?? new FakeElement()
-    elements.set(id, element)
-    return element
-  }
-  const browser = {
-    document: { hidden: false, getElementById: byId, createElement: () => new FakeElement() },
-    sessionStorage: {
-      getItem: (name: string) => keep.get(name) ?? null,
-      setItem: (name: string, value: string) => keep.set(name, value),
-    },
-    fetch: (path: string, init: RequestInit) => fetch(url + path, init),
-    setTimeout: (callback: () => unknown) => refreshes.push(callback),
-    performance: { now: () => now },
-    AbortSignal,
-  }
-  new Script(PAGE_SCRIPT).runInContext(createContext(browser))
-  return {
-    byId,
-    /** Waits until the page has refreshed itself. */
-    settled: async () => {
-      while (refreshes.length === 0) await new Promise(setImmediate)
-    },
-    refresh: async (millis: number) => {
-      now += millis
-      const [next] = refreshes.splice(0)
-      await next?.()
-    },
-  }
+async function makeFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'tapeline-page-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  return folder
 }
 
-const timestamp = Date.parse('2026-01-01T00:00:00Z')
-const record = (offset: number) => {
-  return { offset, timestamp, key: null, headers: { v: 1, kind: 'event' as const }, value: null }
+async function build(folder: string): Promise<void> {
+  await mkdir(join(folder, 'assets'))
+  await writeFile(join(folder, 'index.html'), '<title>Built</title>')
+  await writeFile(join(folder, 'assets/main-abc.js'), 'export {}')
+  await writeFile(join(folder, 'assets/secret.txt'), 'not of the page')
 }
 
-describe('the script of the first page', () => {
-  test('shows actors, streams, topics and alerts as text, with rates between two refreshes', async (t) => {
-    const platform = await startPlatform(t)
-    const { desk, broker, alerts } = platform
-    desk.add('s1', '<img src=x onerror=alert(1)>')
-    broker.add('app.s1', [record(0), record(1)])
-    const page = openPage(platform)
-    await page.settled()
-    assert.equal(page.byId('ready').textContent, 'ready')
-    assert.equal(page.byId('alerts-section').hidden, true)
-    const [actor] = page.byId('actors').rows()
-    assert.deepEqual(actor?.slice(0, 3), ['producer-0', 'producer', 'error'])
-    assert.equal(actor?.at(-1), 'SOURCE_UNAVAILABLE: no way delivers')
-    assert.deepEqual(page.byId('streams').rows(), [
-      ['s1', '<img src=x onerror=alert(1)>', 'trade', '*', 'all', '0', ''],
-    ])
-    assert.deepEqual(page.byId('topics').rows(), [['app.s1', '1', '2', '0']])
-
-    broker.append('app.s1', ...Array.from({ length: 100 }, (_, i) => record(i + 2)))
-    alerts.push({
-      id: 'store',
-      instance: 'here',
-      code: 'STORE_UNAVAILABLE',
-      message: 'no answer',
-      since: new Date().toISOString(),
-    })
-    platform.checks.push({ name: 'store', ok: false, detail: 'no answer' })
-    desk.missing.push({ field: 'symbols', value: 'BCT-*', message: 'no market', near: ['BTC-*'] })
-    await page.refresh(2000)
-    assert.deepEqual(page.byId('topics').rows(), [['app.s1', '1', '102', '50']])
-    assert.deepEqual(page.byId('streams').rows()[0]?.slice(-2), ['50', 'BCT-*: no market; near to it: BTC-*'])
-    assert.deepEqual(page.byId('alerts').rows()[0]?.slice(0, 3), ['store', 'STORE_UNAVAILABLE', 'no answer'])
-    assert.equal(page.byId('alerts-section').hidden, false)
-    assert.equal(page.byId('ready').textContent, 'not ready')
-    assert.equal(page.byId('note').textContent, 'store: no answer')
+describe('the page', () => {
+  test('is one file under the address of every view, without a key, and runs nothing that stands in it', async (t) => {
+    const folder = await makeFolder(t)
+    await build(folder)
+    const app = await servePage(t, folder)
+    const addresses = ['/', '/machines', '/machines/producer', '/markets', '/markets/coinbase/BTC-USD']
+    for (const url of [
+      ...addresses,
+      '/streams',
+      '/streams/01kb0c5e9mt8f6v3sn2dj4hq7w',
+      '/data?sql=x',
+      '/health',
+    ]) {
+      const answer = await app.inject({ url })
+      assert.equal(answer.statusCode, 200, url)
+      assert.equal(answer.body, '<title>Built</title>')
+      const policy = String(answer.headers['content-security-policy'])
+      assert.match(policy, /^default-src 'self';/)
+      assert.doesNotMatch(policy, /unsafe|\*/)
+    }
   })
 
-  test('asks for a key where one is needed, and says when nobody answers', async (t) => {
-    const platform = await startPlatform(t, { keys: [{ name: 'alice', key: 'alice-key' }] })
-    const page = openPage(platform)
-    await page.settled()
-    assert.equal(page.byId('sign-in').hidden, false)
-    page.byId('key').value = 'alice-key'
-    page.byId('sign-in').dispatch('submit')
-    while (!page.byId('sign-in').hidden) await new Promise(setImmediate)
-    assert.equal(page.byId('actors').rows().length, 1)
+  test('its parts are kept for ever, come compressed, and nothing else is served', async (t) => {
+    const folder = await makeFolder(t)
+    await build(folder)
+    const app = await servePage(t, folder)
+    const plain = await app.inject({ url: '/assets/main-abc.js' })
+    assert.equal(plain.body, 'export {}')
+    assert.match(String(plain.headers['cache-control']), /immutable/)
+    assert.match(String(plain.headers['content-type']), /^text\/javascript/)
+    const zipped = await app.inject({
+      url: '/assets/main-abc.js',
+      headers: { 'accept-encoding': 'br, gzip' },
+    })
+    assert.equal(zipped.headers['content-encoding'], 'gzip')
+    assert.equal(gunzipSync(zipped.rawPayload).toString(), 'export {}')
+    for (const url of [
+      '/assets/secret.txt',
+      '/assets/none.js',
+      '/assets/..%2Findex.html',
+      '/diagrams/none.svg',
+    ])
+      assert.equal((await app.inject({ url })).statusCode, 404, url)
+  })
 
-    await platform.gateway.close()
-    await page.refresh(2000)
-    assert.equal(page.byId('ready').textContent, 'no answer')
+  test('says how to build it where it was not, and is there once it was', async (t) => {
+    const folder = await makeFolder(t)
+    const app = await servePage(t, folder)
+    const before = await app.inject({ url: '/streams' })
+    assert.equal(before.statusCode, 200)
+    assert.match(before.body, /npm run dashboard/)
+    await build(folder)
+    assert.match((await app.inject({ url: '/streams' })).body, /Built/)
+  })
+
+  test('shows statecharts with every state and edge under its name', async (t) => {
+    const { url } = await startPlatform(t)
+    for (const [machine, { states, edges }] of Object.entries(GRAPHS)) {
+      const { status, headers, text } = await call(`${url}/diagrams/${machine}.svg`)
+      assert.equal(status, 200)
+      assert.equal(headers['content-type'], 'image/svg+xml')
+      const ids = new Set(text.match(/(?<=<g id=")[^"]+/g))
+      for (const { name } of states) assert.ok(ids.has(`${machine}.${name}`), `${machine}.${name}`)
+      for (const { from, event, to } of edges) {
+        const id = `${machine}.${from}.${event}.${to}`
+        assert.ok(ids.has(id), id)
+      }
+    }
   })
 })

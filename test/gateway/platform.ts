@@ -23,6 +23,8 @@ import type { AppEndpoint } from '../../src/ports/transport.ts'
 import type { Webhook, WebhookDesk, WebhookRequest } from '../../src/ports/webhooks.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createMeter } from '../../src/telemetry/meter.ts'
+import { createTransitionHub, type TransitionHub } from '../../src/telemetry/transition-hub.ts'
+import { drawLive } from '../../src/topology/live-diagrams.ts'
 import { NAMES } from '../names.ts'
 
 /** What a part that no test of the gateway may touch does. */
@@ -427,6 +429,7 @@ export interface Platform {
   readonly broker: MemoryBroker
   readonly store: MemoryStore
   readonly actors: MemoryActors
+  readonly transitions: TransitionHub
   readonly deadLetters: MemoryDeadLetters
   readonly alerts: PlacedAlert[]
   readonly checks: { name: string; ok: boolean; detail: string }[]
@@ -452,6 +455,7 @@ export async function startPlatform(
     broker: new MemoryBroker(),
     store: new MemoryStore(),
     actors: new MemoryActors(),
+    transitions: createTransitionHub('here'),
     deadLetters: new MemoryDeadLetters(),
     alerts: [] as PlacedAlert[],
     checks: [{ name: 'producer', ok: true, detail: 'producer at 10.0.0.1' }],
@@ -474,6 +478,7 @@ export async function startPlatform(
     topics: { unknown: async () => [], remove: async () => untouched() },
     ...parts,
     alerts: () => parts.alerts,
+    diagram: drawLive,
     ready: () => ({ ready: parts.checks.every(({ ok }) => ok), checks: parts.checks }),
     info: { version: '1.2.3<b>' },
     log: createLog({ level: 'debug', sink: { write: (line) => logged.push(line) } }),

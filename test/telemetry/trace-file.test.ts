@@ -3,9 +3,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import type { Transition } from '../../src/ports/actors.ts'
 import type { Log } from '../../src/ports/log.ts'
 import { openTraceFile } from '../../src/telemetry/trace-file.ts'
-import type { Transition } from '../../src/telemetry/transitions.ts'
 
 const transition = (ts: number): Transition => ({
   ts,

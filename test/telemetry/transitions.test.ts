@@ -5,8 +5,9 @@ import { consumerDynamicMachine } from '../../src/machines/consumer-dynamic.ts'
 import { consumerFixedMachine } from '../../src/machines/consumer-fixed.ts'
 import { coordinatorMachine } from '../../src/machines/coordinator.ts'
 import { producerMachine } from '../../src/machines/producer.ts'
+import type { Transition } from '../../src/ports/actors.ts'
 import type { Log, Meter } from '../../src/ports/log.ts'
-import { observeTransitions, recordTransitions, type Transition } from '../../src/telemetry/transitions.ts'
+import { observeTransitions, recordTransitions } from '../../src/telemetry/transitions.ts'
 
 type Event = { type: 'GO' | 'NEXT' | 'AGAIN' | 'STAY' | 'NOTE' | 'RESET' }
 

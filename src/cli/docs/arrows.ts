@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 
 /** What an import names, at the beginning of a statement or loaded later. */
@@ -16,12 +16,11 @@ interface Row {
  */
 export function forbiddenImports(root: string): readonly string[] {
   const rows = layout(readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8'))
-  const names = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
-  return names
-    .filter((name) => name.endsWith('.ts'))
+  return ['src', 'dashboard']
+    .flatMap((folder) => namesIn(root, folder))
+    .filter((file) => file.endsWith('.ts'))
     .sort()
-    .flatMap((name) => {
-      const file = join('src', name)
+    .flatMap((file) => {
       const row = rows.find(({ places }) => places.some((place) => isWithin(file, place)))
       if (row === undefined) return [`${file}: stands in no row of the layout in CONTRIBUTING.md`]
       const text = readFileSync(join(root, file), 'utf8')
@@ -32,12 +31,20 @@ export function forbiddenImports(root: string): readonly string[] {
     })
 }
 
+function namesIn(root: string, folder: string): readonly string[] {
+  const isThere = existsSync(join(root, folder))
+  const names = isThere ? readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }) : []
+  return names.map((name) => join(folder, name))
+}
+
 function layout(page: string): readonly Row[] {
   const [, table = ''] = /^## Layout\n(.*?)^## /ms.exec(page) ?? []
-  return [...table.matchAll(/^\| (`src\/.*?) \|.*\| (.*?) \|$/gm)].map(([, places = '', allowed = '']) => ({
-    places: [...places.matchAll(/`([^`]+)`/g)].map(([, place = '']) => place),
-    allowed: allowed.split(', '),
-  }))
+  return [...table.matchAll(/^\| (`(?:src|dashboard)\/.*?) \|.*\| (.*?) \|$/gm)].map(
+    ([, places = '', allowed = '']) => ({
+      places: [...places.matchAll(/`([^`]+)`/g)].map(([, place = '']) => place),
+      allowed: allowed.split(', '),
+    }),
+  )
 }
 
 /** A place is a file, or a folder that ends with a slash; the adapters are parted from each other. */

@@ -16,6 +16,7 @@ import { VERSION } from '../../version.ts'
 import { addressOf } from '../address.ts'
 import type { ServerCertificate } from '../certificate.ts'
 import { type Foundation, newId, type StoreFoundation } from '../foundation.ts'
+import { drawLive } from '../live-diagrams.ts'
 import { observedOf } from '../operations.ts'
 import { clockMicros } from '../sources.ts'
 import { watchedConsumerDynamic } from '../watched-services.ts'
@@ -68,6 +69,7 @@ export async function startGatewayRole(
     fixedTopics: names.fixed,
     topics: createTopicDesk({ broker, names, registry }),
     deadLetters: createDeadLetterDesk({ instance, broker, names, bus, membership, newId, log }),
+    diagram: drawLive,
     endpoint: createWebSocketEndpoint,
     eventEndpoint: createEventStreamEndpoint,
   })

@@ -1,0 +1,46 @@
+import { socketUrl } from './api.ts'
+
+/** One step of a machine. */
+export interface Transition {
+  /** Microseconds since 1970. */
+  readonly ts: number
+  readonly actor: string
+  readonly machine: string
+  readonly from: string
+  readonly event: string
+  readonly to: string
+}
+
+/** What the platform says of the machines of one process. Source: docs/api.md, Watching machines. */
+export interface News {
+  readonly op: 'snapshot' | 'transitions'
+  readonly instance: string
+  readonly transitions: readonly Transition[]
+  readonly skipped: number
+  /** By `machine.from.EVENT.to`, all in all. */
+  readonly counts: Readonly<Record<string, number>>
+}
+
+const AGAIN_MS = 2_000
+
+interface Watch {
+  readonly onNews: (news: News) => void
+  /** Whether news come. Where they do not, the state of the machines is asked for again and again. */
+  readonly onLive: (isLive: boolean) => void
+}
+
+/** Watches the machines until the view is left, and connects again when the connection is lost. */
+export function watchTransitions({ onNews, onLive }: Watch, signal: AbortSignal): void {
+  if (signal.aborted) return
+  const socket = new WebSocket(socketUrl('/v1/actors/transitions'))
+  const leave = (): void => socket.close()
+  signal.addEventListener('abort', leave)
+  socket.onopen = () => onLive(true)
+  socket.onmessage = ({ data }) => onNews(JSON.parse(String(data)) as News)
+  socket.onclose = () => {
+    signal.removeEventListener('abort', leave)
+    if (signal.aborted) return
+    onLive(false)
+    setTimeout(() => watchTransitions({ onNews, onLive }, signal), AGAIN_MS)
+  }
+}

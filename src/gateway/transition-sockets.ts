@@ -1,0 +1,117 @@
+import type { WebSocket } from 'ws'
+import { z } from 'zod'
+import { startInterval } from '../async/timers.ts'
+import { TapelineError } from '../errors.ts'
+import type { TransitionFeed, TransitionNews } from '../ports/actors.ts'
+import { type Caller, requireOperator } from './guard.ts'
+import { callerIn, type GatewayServer } from './server.ts'
+import { closeSockets, type Sockets } from './sockets.ts'
+
+/** Where the steps of the machines are watched. */
+const TRANSITIONS_ROUTE = '/v1/actors/transitions'
+
+const PING_MS = 20_000
+/** So many watch one process. */
+const MOST_WATCHERS = 200
+/** A watcher to whom so many bytes are on the way gets nothing more, and a new snapshot when they have left. */
+const MOST_WAITING_BYTES = 1024 * 1024
+
+/** Close code: what the client does is not allowed. Source: RFC 6455, section 7.4.1. */
+const POLICY_VIOLATION = 1008
+
+interface Watcher {
+  /** Whether it missed news, and so needs a snapshot before the next. */
+  isBehind: boolean
+  /** Pings without an answer. */
+  unanswered: number
+}
+
+interface TransitionSocketOptions {
+  readonly transitions: TransitionFeed
+  /** Counts a connection, and calls `close` when its key is revoked. Gives what ends the counting. */
+  readonly open: (caller: Caller, close: () => void) => () => void
+}
+
+/**
+ * Takes WebSockets that watch what the machines do. Each gets `{op: "snapshot"}` with what the machines of this process have done, then
+ * `{op: "transitions"}` five times a second at most. The text of a piece of news is made once for all watchers.
+ */
+export function registerTransitionSockets(
+  app: GatewayServer,
+  { transitions, open }: TransitionSocketOptions,
+): Sockets {
+  const watchers = new Map<WebSocket, Watcher>()
+  let watch: { stop(): void } | undefined
+
+  const snapshot = (): string => JSON.stringify({ op: 'snapshot', ...transitions.latest() })
+
+  const tell = (news: TransitionNews): void => {
+    const text = Buffer.from(JSON.stringify({ op: 'transitions', ...news }))
+    for (const [socket, watcher] of watchers) {
+      if (socket.bufferedAmount > MOST_WAITING_BYTES) {
+        watcher.isBehind = true
+      } else if (watcher.isBehind) {
+        watcher.isBehind = false
+        socket.send(snapshot())
+      } else {
+        socket.send(text, { binary: false })
+      }
+    }
+  }
+
+  app.route({
+    method: 'GET',
+    url: TRANSITIONS_ROUTE,
+    schema: {
+      operationId: 'watchTransitions',
+      summary: 'WebSocket: what the state machines do',
+      description:
+        'From this machine or with the admin key. JSON text frames: `{"op":"snapshot","instance","transitions":[...],"skipped":0,"counts":{...}}` with the last steps of this process and how often each edge was taken, then `{"op":"transitions",...}` of the same form, five times a second at most, of each process. A step is `{ts, actor, machine, from, event, to}`; counts are by `machine.from.EVENT.to`. `skipped` says how many steps a piece of news leaves out. A slow reader gets a snapshot anew.',
+      tags: ['operations'],
+      querystring: z.object({
+        key: z.string().optional().describe('An API key, for clients that cannot set headers.'),
+      }),
+      response: { 101: z.undefined().describe('The WebSocket is open.') },
+    },
+    config: { isSocket: true, errors: ['UPGRADE_REQUIRED', 'FORBIDDEN', 'QUOTA_EXCEEDED'] },
+    preValidation: async (request) => {
+      const caller = callerIn(request)
+      requireOperator(caller)
+      if (watchers.size >= MOST_WATCHERS)
+        throw new TapelineError('QUOTA_EXCEEDED', `${MOST_WATCHERS} watch this process already`)
+    },
+    handler: async (_request, reply) => {
+      reply.header('upgrade', 'websocket')
+      throw new TapelineError('UPGRADE_REQUIRED', `${TRANSITIONS_ROUTE} is a WebSocket`)
+    },
+    wsHandler: (socket, request) => {
+      const watcher: Watcher = { isBehind: false, unanswered: 0 }
+      watchers.set(socket, watcher)
+      watch ??= transitions.watch(tell)
+      const gone = open(callerIn(request), () => socket.close(POLICY_VIOLATION, 'the key was revoked'))
+      socket.on('pong', () => {
+        watcher.unanswered = 0
+      })
+      socket.once('error', () => socket.terminate())
+      socket.once('close', () => {
+        gone()
+        watchers.delete(socket)
+        if (watchers.size > 0) return
+        watch?.stop()
+        watch = undefined
+      })
+      socket.send(snapshot())
+    },
+  })
+
+  const pings = startInterval(() => {
+    for (const [socket, watcher] of watchers) {
+      watcher.unanswered += 1
+      if (watcher.unanswered > 2) socket.terminate()
+      else socket.ping()
+    }
+  }, PING_MS)
+  app.addHook('onClose', async () => pings.stop())
+
+  return closeSockets(watchers)
+}
