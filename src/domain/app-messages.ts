@@ -9,10 +9,13 @@ const cursor = z.string().describe('The place after what came so far.')
 export const streamWarningsSchema = z
   .array(
     z.object({
-      field: z.enum(['channel', 'exchanges', 'symbols']),
+      field: z.enum(['channel', 'exchanges', 'symbols', 'from']),
       value: z.string().describe('What was asked for.'),
       message: z.string().describe('What is unknown about it.'),
-      near: z.array(z.string()).readonly().describe('What is given at present and looks like it.'),
+      near: z
+        .array(z.string())
+        .readonly()
+        .describe('What is given at present and looks like it; of `from` the time since when all is kept.'),
     }),
   )
   .readonly()
@@ -34,7 +37,9 @@ export const APP_MESSAGES = {
     cursor,
     warnings: streamWarningsSchema
       .exactOptional()
-      .describe('What of the stream no producer gives at present; left out where producers give all of it.'),
+      .describe(
+        'What of the stream no producer gives at present, or its topics do not keep any more; left out where all is given.',
+      ),
   }),
   reset: z.object({
     op: z.literal('reset'),

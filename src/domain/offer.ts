@@ -10,9 +10,9 @@ export interface Offer {
   readonly markets?: readonly string[] | undefined
 }
 
-/** Something that a stream asks for and nobody gives at present. It is no error: a market may come later. */
+/** Something that a stream asks for and nobody gives at present, or (`from`) any more. It is no error: a market may come later. */
 export interface StreamWarning {
-  readonly field: 'channel' | 'exchanges' | 'symbols'
+  readonly field: 'channel' | 'exchanges' | 'symbols' | 'from'
   readonly value: string
   readonly message: string
   /** What is given and looks like it; empty where nothing does. */

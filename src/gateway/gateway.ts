@@ -2,6 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { ulid } from '../domain/ulid.ts'
 import { registerEventStreams } from './event-streams.ts'
 import { createGuard } from './guard.ts'
+import { createBeyondKept } from './kept.ts'
 import { type Listening, listen, refuseUnsafe } from './listening.ts'
 import type { GatewayOptions } from './options.ts'
 import { createOrigins } from './origins.ts'
@@ -45,7 +46,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   registerMessages(app, info)
   const quotas = createQuotaKeeper(options)
   app.addHook('onClose', async () => quotas.stop())
-  registerStreams(app, { ...options, quotas, newLeaseId: newId })
+  const beyondKept = createBeyondKept(options)
+  registerStreams(app, { ...options, quotas, beyondKept, newLeaseId: newId })
   registerWebhooks(app, { ...options, quotas, newId })
   registerKeys(app, { ...options, newId, newKey })
   registerTopics(app, { ...options, closing })
@@ -54,7 +56,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   registerDeadLetters(app, options.deadLetters)
   registerOperations(app, options)
   registerPage(app, options)
-  const sockets = registerSockets(app, { ...options, quotas, newId })
+  const sockets = registerSockets(app, { ...options, quotas, beyondKept, newId })
   const watchers = registerTransitionSockets(app, { ...options, open: quotas.open })
   const eventStreams = registerEventStreams(app, { ...options, quotas, newId })
 

@@ -48,7 +48,7 @@ export const streamSchema = z
     warnings: streamWarningsSchema
       .optional()
       .describe(
-        'What of the request no producer gives at present: until that changes nothing comes for it. Left out where all is given.',
+        'What of the request no producer gives at present: until that changes nothing comes for it. In the answer to POST also a `from` that lies before what the topics keep. Left out where all is given.',
       ),
     cursor: z
       .string()

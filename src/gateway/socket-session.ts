@@ -1,9 +1,11 @@
 import type { WebSocket } from 'ws'
+import type { StreamWarning } from '../domain/offer.ts'
 import { TapelineError } from '../errors.ts'
 import type { Connection, Delivery } from '../ports/delivery.ts'
 import type { Lease, StreamDesk } from '../ports/streams.ts'
 import type { AppEndpoint, AppMessage } from '../ports/transport.ts'
 import { beginningOf, firstCursor } from './beginning.ts'
+import type { BeyondKept } from './kept.ts'
 import type { GatewayOptions } from './options.ts'
 import { detailOf, errorOf, shownFields } from './problem.ts'
 import { parseSocketMessage, type SocketMessage } from './socket-message.ts'
@@ -42,6 +44,7 @@ interface SessionOptions {
   readonly delivery: Delivery
   readonly newLeaseId: () => string
   readonly fixedTopics: GatewayOptions['fixedTopics']
+  readonly beyondKept: BeyondKept
 }
 
 /** One application's WebSocket: reads its messages and lets Delivery write to it. It ends with the socket. */
@@ -54,11 +57,12 @@ export class SocketSession {
   readonly #desk: StreamDesk
   readonly #newLeaseId: () => string
   readonly #fixedTopics: GatewayOptions['fixedTopics']
+  readonly #beyondKept: BeyondKept
   readonly #gone = new AbortController()
   /** Streams that this socket asked to read, and whether it reads them by now. */
   readonly #streams = new Map<string, 'asked' | 'read'>()
   /** Streams that were made for this socket, and that their client has not heard of yet. */
-  readonly #unnamed = new Map<string, Lease>()
+  readonly #unnamed = new Map<string, { readonly lease: Lease; readonly beyond: readonly StreamWarning[] }>()
   readonly #waiting: (SocketMessage & { kind: 'request' })[] = []
   #underWay = 0
   #badInARow = 0
@@ -74,8 +78,10 @@ export class SocketSession {
     delivery,
     newLeaseId,
     fixedTopics,
+    beyondKept,
   }: SessionOptions) {
     this.#fixedTopics = fixedTopics
+    this.#beyondKept = beyondKept
     this.#socket = socket
     this.#endpoint = endpoint
     this.#app = app
@@ -181,9 +187,10 @@ export class SocketSession {
       const signal = AbortSignal.any([this.#gone.signal, AbortSignal.timeout(REQUEST_MS)])
       const ask = { leaseId: this.#newLeaseId(), app: this.#app, ...request }
       const lease = await this.#desk.request(ask, signal)
+      const beyond = await this.#beyondKept(request, signal)
       if (this.#gone.signal.aborted) return
       this.#streams.set(lease.id, 'asked')
-      this.#unnamed.set(lease.id, lease)
+      this.#unnamed.set(lease.id, { lease, beyond })
       this.#connection.subscribe(lease.id, beginningOf(lease, this.#fixedTopics), slow)
     } catch (error) {
       this.#refuse(error)
@@ -207,8 +214,10 @@ export class SocketSession {
     switch (message.op) {
       case 'subscribed':
         if (this.#streams.has(message.stream)) this.#streams.set(message.stream, 'read')
-        this.#unnamed.delete(message.stream)
-        return { ...message, ...warningsOf(this.#desk, message.stream) }
+        return {
+          ...message,
+          ...warningsOf(this.#desk, message.stream, this.#takeUnnamed(message.stream)?.beyond),
+        }
       case 'end':
         this.#streams.delete(message.stream)
         this.#name(message.stream)
@@ -228,8 +237,15 @@ export class SocketSession {
 
   /** A stream that ends before it was read: its client learns first which one of those that it asked for it is. */
   #name(stream: string): void {
-    const lease = this.#unnamed.get(stream)
-    if (lease === undefined || !this.#unnamed.delete(stream)) return
+    const unnamed = this.#takeUnnamed(stream)
+    if (unnamed === undefined) return
+    const { lease } = unnamed
     this.#endpoint.send({ op: 'subscribed', stream, topic: lease.topic, cursor: firstCursor(lease) })
+  }
+
+  #takeUnnamed(stream: string) {
+    const unnamed = this.#unnamed.get(stream)
+    this.#unnamed.delete(stream)
+    return unnamed
   }
 }

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { startInterval } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
 import { requireScope } from './guard.ts'
+import type { BeyondKept } from './kept.ts'
 import type { GatewayOptions } from './options.ts'
 import type { QuotaKeeper } from './quotas.ts'
 import { callerIn, type GatewayServer, SOCKET_ROUTE } from './server.ts'
@@ -20,6 +21,7 @@ type SocketOptions = Pick<
   'desk' | 'delivery' | 'endpoint' | 'fixedTopics' | 'log' | 'meter'
 > & {
   readonly newId: () => string
+  readonly beyondKept: BeyondKept
   readonly quotas: QuotaKeeper
 }
 

@@ -5,8 +5,9 @@ import type { StreamDesk } from '../ports/streams.ts'
 export function warningsOf(
   desk: StreamDesk,
   stream: string,
+  further: readonly StreamWarning[] = [],
 ): { readonly warnings?: readonly StreamWarning[] } {
   const lease = desk.get(stream)
-  const warnings = lease === undefined ? [] : desk.warnings(lease.spec)
+  const warnings = [...(lease === undefined ? [] : desk.warnings(lease.spec)), ...further]
   return warnings.length > 0 ? { warnings } : {}
 }

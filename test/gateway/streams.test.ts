@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import { TapelineError } from '../../src/errors.ts'
 import { assertProblem, call, post } from './http.ts'
 import { startPlatform } from './platform.ts'
+import { openSocket } from './socket-client.ts'
 
 describe('/v1/streams', () => {
   test('POST makes a lease and says where to read it', async (t) => {
@@ -33,6 +34,41 @@ describe('/v1/streams', () => {
     assert.deepEqual(shown.json(), answer.json())
     const listed = await call(`${url}/v1/streams`)
     assert.deepEqual(listed.json(), { streams: [answer.json()] })
+  })
+
+  test('a beginning that the topics do not keep any more is in the warnings of the answer', async (t) => {
+    const { url, broker } = await startPlatform(t)
+    const first = Date.now() - 3_600_000
+    const position = { topic: 'market.trades', partition: 0, offset: 7 }
+    const headers = { v: 1, kind: 'event', shard: 0, epoch: 1, position } as const
+    const record = { offset: 7, timestamp: first, key: null, value: Buffer.from('{}'), headers }
+    broker.add('market.trades', [record], { earliest: 7, partitions: 1 })
+    broker.add('market.quotes', [{ ...record, offset: 0 }])
+    const since = new Date(first).toISOString()
+    const ask = async (request: object) =>
+      (await post(`${url}/v1/streams`, { symbols: ['*'], ...request })).json()['warnings'] as
+        | Record<string, unknown>[]
+        | undefined
+    const [warning] = (await ask({ channel: 'trade', from: '-2h' })) ?? []
+    assert.deepEqual([warning?.['field'], warning?.['near']], ['from', [since]])
+    assert.match(String(warning?.['message']), new RegExp(`since ${since}: .*GET /v1/trades.*client\\.since`))
+    const [candles] = (await ask({ channel: 'candle', interval: '1m', from: '-2h' })) ?? []
+    assert.match(String(candles?.['message']), /GET \/v1\/candles, page by page$/)
+    for (const request of [
+      { channel: 'trade', from: '-30m' },
+      { channel: 'trade', from: 'earliest' },
+      { channel: 'trade' },
+      { channel: 'quote', from: '-2h' },
+    ])
+      assert.equal(await ask(request), undefined, JSON.stringify(request))
+    const socket = await openSocket(t, `${url}/v1/ws`)
+    socket.send({ op: 'subscribe', spec: { channel: 'trade', symbols: ['*'], from: '-2h' } })
+    const { op, warnings } = await socket.next()
+    assert.deepEqual(
+      [op, warnings],
+      ['subscribed', [{ ...warning, value: (warnings as (typeof warning)[])[0]?.['value'] }]],
+    )
+    assert.equal(broker.openReaders, 0)
   })
 
   test('what no source gives is in the warnings, in every answer', async (t) => {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { get } from 'node:https'
+import { get, request } from 'node:https'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
 import { type ConnectionOptions, type DetailedPeerCertificate, connect as secureConnect } from 'node:tls'
 import type { ServerTls } from '../../src/gateway/options.ts'
@@ -54,6 +55,12 @@ describe('a gateway with a certificate', () => {
     assert.equal(gateway.scheme, 'https')
     assert.equal(await statusOf(`${url}/healthz`, first.ca), 200)
     await assert.rejects(statusOf(`${url}/healthz`, second.ca), /certificate|signature/)
+    const asked = request(`${url}/v1/streams`, {
+      ...{ method: 'POST', ca: first.ca, agent: false, headers: { 'content-type': 'application/json' } },
+    })
+    asked.end('{"channel":"trade","symbols":["*"]}')
+    const [stream] = await once(asked, 'response')
+    assert.match(await text(stream), /"websocket":"wss:/)
     const { socket, send, next } = await openSocket(t, `${url}/v1/ws`, { ca: first.ca })
     send({ op: 'ping' })
     assert.deepEqual(await next(), { op: 'pong' })

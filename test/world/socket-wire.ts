@@ -80,6 +80,7 @@ export function openSocketWire(
       fixedTopics: NAMES.fixed,
       ...{ socket: server, endpoint, app: reader.name, desk, delivery },
       admitRequest: () => {},
+      beyondKept: async () => [],
       throttle: (each) => each,
       newLeaseId: newId,
     })

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import type { StreamWarning } from '../../domain/offer.ts'
 import {
   parseStreamChange,
   parseStreamRequest,
@@ -10,16 +11,19 @@ import { TapelineError } from '../../errors.ts'
 import type { Lease, StreamDesk } from '../../ports/streams.ts'
 import { beginningOf } from '../beginning.ts'
 import type { Caller } from '../guard.ts'
+import type { BeyondKept } from '../kept.ts'
 import type { GatewayOptions } from '../options.ts'
 import type { QuotaKeeper } from '../quotas.ts'
 import { streamSchema, streamsSchema } from '../schemas.ts'
 import { callerIn, deadlineOf, type GatewayServer, SOCKET_ROUTE } from '../server.ts'
+import { warningsOf } from '../stream-warnings.ts'
 
 interface StreamRouteOptions {
   readonly desk: StreamDesk
   readonly newLeaseId: () => string
   readonly quotas: QuotaKeeper
   readonly fixedTopics: GatewayOptions['fixedTopics']
+  readonly beyondKept: BeyondKept
 }
 
 const idParameter = z.object({ id: z.string().min(1).max(128).describe('Id of a stream.') })
@@ -35,7 +39,7 @@ const CHANGE_EXAMPLES = [{ where: 'size >= 2' }, { channel: 'quote', symbols: ['
 /** Asking for streams, looking at them, moving and ending them. */
 export function registerStreams(
   app: GatewayServer,
-  { desk, newLeaseId, fixedTopics, quotas }: StreamRouteOptions,
+  { desk, newLeaseId, fixedTopics, beyondKept, quotas }: StreamRouteOptions,
 ): void {
   app.route({
     method: 'POST',
@@ -68,10 +72,12 @@ export function registerStreams(
       quotas.admitStream(caller)
       const { app: owner } = caller
       const ask = { leaseId: newLeaseId(), app: owner, ...parseStreamRequest(request.body, Date.now()) }
-      const lease = await desk.request(ask, deadlineOf(reply))
+      const signal = deadlineOf(reply)
+      const lease = await desk.request(ask, signal)
+      const beyond = await beyondKept(ask, signal)
       reply.code(201).header('location', `/v1/streams/${encodeURIComponent(lease.id)}`)
       const cursor = beginningOf(lease, fixedTopics)
-      return { ...viewOf(desk, lease, request), ...(cursor === undefined ? {} : { cursor }) }
+      return { ...viewOf(desk, lease, request, beyond), ...(cursor === undefined ? {} : { cursor }) }
     },
   })
 
@@ -187,10 +193,14 @@ function unknownStream(id: string): TapelineError {
 
 const BODY_ERRORS = ['INPUT_INVALID', 'BODY_NOT_JSON', 'BODY_TOO_LARGE', 'MEDIA_TYPE_UNSUPPORTED'] as const
 
-function viewOf(desk: StreamDesk, lease: Lease, request: FastifyRequest): z.output<typeof streamSchema> {
+function viewOf(
+  desk: StreamDesk,
+  lease: Lease,
+  request: FastifyRequest,
+  beyond: readonly StreamWarning[] = [],
+): z.output<typeof streamSchema> {
   const { id, app, topic, spec, ttlMs, createdAt, standing } = lease
   const lastReadAt = desk.lastReadAt(id)
-  const warnings = desk.warnings(spec)
   return {
     id,
     app,
@@ -201,12 +211,12 @@ function viewOf(desk: StreamDesk, lease: Lease, request: FastifyRequest): z.outp
     lastReadAt: lastReadAt === undefined ? null : new Date(lastReadAt).toISOString(),
     standing,
     websocket: socketAddress(request),
-    ...(warnings.length > 0 && { warnings }),
+    ...warningsOf(desk, id, beyond),
   }
 }
 
 /** The address of the WebSocket as the caller reaches us, also through a proxy that ends TLS. */
-function socketAddress({ headers, host }: FastifyRequest): string {
-  const scheme = headers['x-forwarded-proto'] === 'https' ? 'wss' : 'ws'
+function socketAddress({ headers, host, protocol }: FastifyRequest): string {
+  const scheme = protocol === 'https' || headers['x-forwarded-proto'] === 'https' ? 'wss' : 'ws'
   return `${scheme}://${host}${SOCKET_ROUTE}`
 }
