@@ -4,6 +4,7 @@ import { pause } from '../async/timers.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Broker, Reader, StoredRecord, UndecodableBatch } from '../ports/broker.ts'
 import type { Log } from '../ports/log.ts'
+import { logInterruption } from './interruption.ts'
 
 const POLL = { maxRecords: 2_000, waitMs: 2_000 } as const
 const RETRY_MS = 200
@@ -35,7 +36,11 @@ export async function followTopic(
   const waiting = new Set<{ offset: number; resolve: () => void }>()
   let nextOffset = from
   let reader: Reader | undefined = await openAt(broker, topic, from, stop.signal)
-  let isAway = false
+  const interruption = logInterruption(
+    log,
+    { began: 'cannot read the topic, trying again', ended: 'the topic is read again' },
+    { topic },
+  )
 
   const settle = (): void => {
     for (const waiter of waiting) {
@@ -81,8 +86,7 @@ export async function followTopic(
       }
     }
     settle()
-    if (isAway) log.info({ topic }, 'the topic is read again')
-    isAway = false
+    interruption.end()
   }
 
   const run = async (): Promise<void> => {
@@ -91,11 +95,9 @@ export async function followTopic(
         await poll()
       } catch (error) {
         if (stop.signal.aborted) return
-        const { code, retryable } = toTapelineError(error)
-        if (!isAway) log.warn({ topic, code }, 'cannot read the topic, trying again')
-        isAway = true
+        interruption.begin(error)
         // A reader goes on by itself when its broker is back, and a new one would not know that it is away.
-        if (!retryable) await closeQuietly()
+        if (!toTapelineError(error).retryable) await closeQuietly()
         await pause(RETRY_MS, stop.signal)
       }
     }

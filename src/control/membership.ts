@@ -1,8 +1,8 @@
 import { startInterval } from '../async/timers.ts'
 import type { Offer } from '../domain/offer.ts'
-import { toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { ControlBus } from './bus.ts'
+import { logInterruption } from './interruption.ts'
 import type { ProcessReport } from './process-report.ts'
 import { CONTROL_VERSION, type ControlRecordOf } from './records.ts'
 
@@ -91,6 +91,10 @@ export function joinMembership(
     }
   }
 
+  const interruption = logInterruption(log, {
+    began: 'a heartbeat was not sent',
+    ended: 'heartbeats are sent again',
+  })
   let isBeating = false
   let isDue = false
   /** One heartbeat after the other: the pieces of two must not mix. */
@@ -101,9 +105,7 @@ export function joinMembership(
     void (async () => {
       while (isDue) {
         isDue = false
-        await sendHeartbeat().catch((error: unknown) =>
-          log.warn({ code: toTapelineError(error).code }, 'a heartbeat was not sent'),
-        )
+        await sendHeartbeat().then(interruption.end, interruption.begin)
       }
       isBeating = false
     })()

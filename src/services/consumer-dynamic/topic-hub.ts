@@ -1,4 +1,5 @@
 import { deadlineAfter, pause } from '../../async/timers.ts'
+import { logInterruption } from '../../control/interruption.ts'
 import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, PartitionFetch, Reader } from '../../ports/broker.ts'
@@ -120,6 +121,11 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
     if (!isAbort(error)) log.warn({ topic, code: toTapelineError(error).code }, what)
   }
 
+  const interruption = logInterruption(log, {
+    began: 'dynamic topics cannot be read, trying again',
+    ended: 'dynamic topics are read again',
+  })
+
   const distribute = (fetch: PartitionFetch): void => {
     const followed = topics.get(fetch.topic)
     if (!followed?.isPlaced) return
@@ -149,11 +155,12 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
     while (!stop.signal.aborted) {
       try {
         for (const fetch of await reader.poll(POLL, stop.signal)) distribute(fetch)
+        interruption.end()
       } catch (error) {
         if (stop.signal.aborted) return
-        report('dynamic topics cannot be read, trying again')(error)
+        interruption.begin(error)
         await pause(RETRY_MS, stop.signal)
-        await reopen().catch(report('no reader can be opened yet'))
+        await reopen().catch(interruption.begin)
       }
     }
   }

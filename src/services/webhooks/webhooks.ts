@@ -3,11 +3,12 @@ import { createSerializer } from '../../async/serialize.ts'
 import { pause } from '../../async/timers.ts'
 import { claimOwnership } from '../../control/claim.ts'
 import { EndpointIndex } from '../../control/endpoint-index.ts'
+import { logInterruption } from '../../control/interruption.ts'
 import type { PlatformNames } from '../../control/names.ts'
 import type { WebhookRecord } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
 import { shardOf } from '../../domain/events.ts'
-import { isAbort, toTapelineError } from '../../errors.ts'
+import { toTapelineError } from '../../errors.ts'
 import type { Broker, TopicPartition } from '../../ports/broker.ts'
 import { type Claiming, Holding } from '../holding/holding.ts'
 import { EndpointPartition, PROOF_MS } from './partition.ts'
@@ -51,7 +52,10 @@ export function startWebhooks(parts: WebhooksParts): Webhooks {
   const stop = new AbortController()
   const inTurn = createSerializer()
   let wake = (): void => {}
-  let isAway = false
+  const interruption = logInterruption(log, {
+    began: 'webhooks cannot be served, trying again',
+    ended: 'webhooks are served again',
+  })
 
   const partitionOf = ({ id }: Pick<WebhookRecord, 'id'>): number => shardOf(id, partitions)
 
@@ -178,8 +182,7 @@ export function startWebhooks(parts: WebhooksParts): Webhooks {
     await holding.join(stop.signal)
     await holding.claim(stop.signal, takeOver)
     await reconcile()
-    if (isAway) log.info({}, 'webhooks are served again')
-    isAway = false
+    interruption.end()
   }
 
   const run = async (): Promise<void> => {
@@ -190,9 +193,7 @@ export function startWebhooks(parts: WebhooksParts): Webhooks {
         await inTurn(look)
       } catch (error) {
         if (stop.signal.aborted) break
-        if (!isAway && !isAbort(error))
-          log.warn({ code: toTapelineError(error).code }, 'webhooks cannot be served, trying again')
-        isAway = true
+        interruption.begin(error)
         await pause(LOOK_MS, stop.signal)
         continue
       }

@@ -76,3 +76,33 @@ test('a topic that is left and wanted again while it is opened is read, whatever
   await until('what comes is handed out', () => listener.batches > 0)
   assert.equal(former.batches, 0)
 })
+
+test('a broker that is away has one line when that begins, and one when topics are read again', async (t) => {
+  const inner = new MemoryBroker(Date.now)
+  const lines: string[] = []
+  const log = { ...quietLog, warn: (_fields: object, text: string) => void lines.push(text) }
+  let refusals = 0
+  let isAway = false
+  const away = (): TapelineError => new TapelineError('BROKER_UNAVAILABLE', 'no answer')
+  const broker = Object.assign(Object.create(inner) as Broker, {
+    async openReader() {
+      if (isAway && ++refusals > 0) throw away()
+      const reader = inner.openMemoryReader()
+      const { poll } = reader
+      return Object.assign(reader, {
+        async poll(...call: Parameters<typeof poll>) {
+          if (isAway) throw away()
+          return poll.apply(reader, call)
+        },
+      })
+    },
+  } satisfies Partial<Broker>)
+  const hub = await openTopicHub(broker, log)
+  t.after(() => hub.close())
+  isAway = true
+  await until('it has tried three times', () => refusals >= 3)
+  assert.deepEqual(lines, ['dynamic topics cannot be read, trying again'])
+  isAway = false
+  await until('they are read again', () => lines.length > 1)
+  assert.deepEqual(lines.slice(1), ['dynamic topics are read again'])
+})
