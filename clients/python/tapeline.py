@@ -93,6 +93,10 @@ class Client:
         """The streams of the application."""
         return (await self.ask("/v1/streams"))["streams"]
 
+    async def modify_stream(self, stream, change):
+        """Moves a stream to another request (docs/api.md, Moving a stream). Loops that read it go on."""
+        return await self.ask(path_of(stream), "PATCH", change)
+
     async def delete_stream(self, stream):
         """Ends a stream."""
         await self.ask(path_of(stream), "DELETE")
@@ -177,6 +181,8 @@ class Stream:
                         failures = 0
                         if op == "subscribed":
                             self.cursor = self.cursor or message["cursor"]
+                            # Of a stream that has moved it says what follows.
+                            self._channel = message.get("channel", self._channel)
                             continue
                         for event in message.get("events", ()):
                             event["type"] = self._channel

@@ -33,7 +33,7 @@ export const TARGET_HELP = `  --data DIR      data folder of the platform (defau
   the certificate of an https address, a PEM file, where Node does not know it.`
 
 interface ApiCall {
-  readonly method?: 'GET' | 'POST' | 'DELETE'
+  readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   readonly body?: unknown
   readonly timeoutMs?: number
   /** A status whose answer has the schema as well, though it is no success. */

@@ -27,11 +27,15 @@ Usage: tapeline streams [list] [--json]
                                [--every T | --interval I] [--lateness T] [--empty] [--from T] [--ttl T] [--json]
        tapeline streams create '{"channel": ..., "symbols": [...]}' [--json]
        tapeline streams show ID [--json]
+       tapeline streams modify ID [--channel C] [--symbols S] [--exchanges E] [--where W] [--fields F] [--every T]
+                               [--interval I] [--lateness T] [--empty] [--ttl T] [--json]
+       tapeline streams modify ID '{"where": ...}' [--json]
        tapeline streams delete ID [ID ...] [--json]
        tapeline streams topics [--all | --unknown | --remove NAME] [--json]
 
-Asks the running platform for streams, lists and ends them. A stream is a lease on a topic; equal
-requests share one topic. topics lists the dynamic topics of the broker, also while no platform runs.
+Asks the running platform for streams, lists, moves and ends them. A stream is a lease on a topic; equal
+requests share one topic. modify moves a stream to another request: what is given takes the place of what
+there is, an empty text removes it, and whoever reads goes on without a hole or a repeat. topics lists the dynamic topics of the broker, also while no platform runs.
 
   --channel C      trade, quote, candle, book or status
   --symbols S      symbols or globs with commas: BTC-USD, BTC-*, *
@@ -54,6 +58,7 @@ Examples:
   tapeline streams create --channel trade --symbols 'BTC-*'
   tapeline streams create '{"channel": "quote", "symbols": ["ETH-USD"], "exchanges": ["coinbase"]}'
   tapeline streams
+  tapeline streams modify 01KB3T5W4H5D8Z7Q2M9N6P1R0S --where 'size >= 2'
   tapeline streams delete 01KB3T5W4H5D8Z7Q2M9N6P1R0S
 `
 
@@ -82,7 +87,7 @@ export const REQUEST_OPTIONS = {
 
 export const command: Command = {
   name: 'streams',
-  summary: 'ask for streams of your own, list and end them',
+  summary: 'ask for streams of your own, list, move and end them',
   help: HELP,
   options: {
     ...TARGET_OPTIONS,
@@ -92,9 +97,9 @@ export const command: Command = {
     remove: { type: 'string' },
     json: { type: 'boolean' },
   },
-  subcommands: ['list', 'create', 'show', 'delete', 'topics'],
+  subcommands: ['list', 'create', 'show', 'modify', 'delete', 'topics'],
   run: (flags, words, terminal) =>
-    runSubcommand({ list, create, show, delete: remove, topics }, 'list', flags, words, terminal),
+    runSubcommand({ list, create, show, modify, delete: remove, topics }, 'list', flags, words, terminal),
 }
 
 async function list(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
@@ -131,6 +136,33 @@ async function show(flags: Flags, words: readonly string[], terminal: Terminal):
   const stream = await requirePlatform(flags).call(pathOf(id), streamSchema, terminal.signal)
   terminal.print(flags['json'] ? JSON.stringify(stream) : linesOf(stream))
   return 0
+}
+
+async function modify(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
+  expectWords(words, 'the ID of a stream', 1, 2)
+  const [id = '', change] = words
+  const body = changeOf(requestOf(flags, change))
+  const stream = await requirePlatform(flags).call(pathOf(id), streamSchema, terminal.signal, {
+    method: 'PATCH',
+    body,
+  })
+  if (flags['json']) {
+    terminal.print(JSON.stringify(stream))
+    return 0
+  }
+  terminal.print(stream.id)
+  for (const line of warningLines(stream.warnings)) terminal.note(`Warning: ${line}`)
+  terminal.note(`${describe(stream)}, in the topic ${stream.topic}.`)
+  return 0
+}
+
+/** A change as the API takes it: of what the flags give, an empty text removes. */
+function changeOf(request: unknown): unknown {
+  if (typeof request !== 'object' || request === null || Array.isArray(request)) return request
+  const isEmpty = (value: unknown): boolean => value === '' || (Array.isArray(value) && value.length === 0)
+  return Object.fromEntries(
+    Object.entries(request).map(([name, value]) => [name, isEmpty(value) ? null : value]),
+  )
 }
 
 function remove(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
@@ -193,7 +225,8 @@ export function requestOf(flags: Flags, word: string | undefined): unknown {
     if (given.length > 0) throw new TapelineError('USAGE', `--${given[0]} stands beside a JSON body`)
     return parseBody(word)
   }
-  if (given.length === 0) throw new TapelineError('USAGE', '--channel and --symbols are missing')
+  if (given.length === 0)
+    throw new TapelineError('USAGE', 'what is asked for is missing, as in --channel trade --symbols BTC-*')
   const fieldOf = <T>(name: string, parse: (text: string) => T): [string, T][] => {
     const text = textFlag(flags, name)
     return text === undefined ? [] : [[name, parse(text)]]

@@ -13,6 +13,7 @@ import type {
   StoredMarket,
   StoredQuote,
   StoredTrade,
+  StreamChange,
   StreamEvent,
   StreamInfo,
   StreamRequest,
@@ -45,6 +46,8 @@ export interface StreamsApi {
   create<C extends Channel>(request: StreamRequest<C>, until?: Until): Promise<StreamInfo>
   list(until?: Until): Promise<readonly StreamInfo[]>
   get(id: string, until?: Until): Promise<StreamInfo>
+  /** Moves a stream to another request: what is given takes the place of what there is. Loops that read it go on. */
+  modify(id: string, change: StreamChange, until?: Until): Promise<StreamInfo>
   delete(id: string, until?: Until): Promise<void>
 }
 
@@ -111,6 +114,7 @@ export function createClient({ url = usualUrl(), key }: ClientOptions = {}): Cli
         return (await call<{ streams: readonly StreamInfo[] }>(address, '/v1/streams', { signal })).streams
       },
       get: (id, { signal } = {}) => call(address, pathOf(id), { signal }),
+      modify: (id, body, { signal } = {}) => call(address, pathOf(id), { method: 'PATCH', body, signal }),
       delete: (id, { signal } = {}) => call(address, pathOf(id), { method: 'DELETE', signal }),
     },
     webhooks: {

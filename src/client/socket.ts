@@ -1,9 +1,15 @@
 import { startTimer } from '../async/timers.ts'
+import type { Channel } from '../domain/events.ts'
 import type { Address } from './http.ts'
 
 /** What the platform says about one stream. */
 export type ServerMessage =
-  | { readonly op: 'subscribed'; readonly stream: string; readonly cursor: string }
+  | {
+      readonly op: 'subscribed'
+      readonly stream: string
+      readonly cursor: string
+      readonly channel?: Channel
+    }
   | {
       readonly op: 'data'
       readonly stream: string

@@ -55,6 +55,8 @@ export function createStream<C extends Channel, F extends FieldOf<C>>(
     const inbox = new Inbox(signal)
     // Ahead of what the loop has taken, by what waits for it.
     let arrived = cursor
+    /** Of a stream that has moved to another channel the platform says what follows. */
+    let kind: Channel = channel
     try {
       for (let failures = 0; ; ) {
         inbox.refuseAborted()
@@ -72,12 +74,13 @@ export function createStream<C extends Channel, F extends FieldOf<C>>(
                 failures = 0
                 arrived = message.cursor
                 cursor ??= message.cursor
+                kind = message.channel ?? kind
                 break
               case 'data': {
                 failures = 0
                 arrived = message.cursor
                 const events = message.events as StreamEvent<C, F>[]
-                for (const event of events) Object.assign(event, { type: channel })
+                for (const event of events) Object.assign(event, { type: kind })
                 yield { type: 'data', events, cursor: message.cursor }
                 cursor = message.cursor
                 break

@@ -56,6 +56,20 @@ export interface StreamRequest<C extends Channel, F extends FieldOf<C> = FieldOf
   readonly ttl?: string | number
 }
 
+/** What is to be another than it is, of a stream; null removes it. Source: docs/api.md, Moving a stream. */
+export interface StreamChange {
+  readonly channel?: Channel
+  readonly symbols?: readonly string[]
+  readonly exchanges?: readonly string[] | null
+  readonly where?: string | null
+  readonly fields?: readonly string[] | null
+  readonly every?: string | number | null
+  readonly interval?: StreamInterval | null
+  readonly lateness?: string | number | null
+  readonly empty?: boolean | null
+  readonly ttl?: string | number
+}
+
 /** A stream as the platform describes it. */
 export interface StreamInfo {
   readonly id: string

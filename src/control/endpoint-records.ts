@@ -34,6 +34,8 @@ const endpointRecordSchema = z.discriminatedUnion('kind', [
       .object({
         id: z.string(),
         next: z.number().int().nullable(),
+        /** The topic that `next` is an offset of: a stream may move to another one. */
+        topicId: z.string().exactOptional(),
         notice: noticeSchema.nullable(),
         /** Where the webhook stands once it is taken. */
         place: placeSchema,

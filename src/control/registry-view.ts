@@ -243,7 +243,7 @@ export class RegistryView {
     const stream = this.#streams.get(streamId)
     if (stream?.state !== 'ready' && stream?.state !== 'kept') return []
     const { topic, topicId, spec } = stream
-    return [{ topic, topicId, channel: spec.channel, ...(start && { start }), begin, seam, end }]
+    return [{ topic, topicId, spec, ...(start && { start }), begin, seam, end }]
   }
 
   #setStream(stream: StreamEntry): void {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { CHANNELS } from './events.ts'
 
 /** What an application is told about its streams; the description of the API follows from these schemas too. */
 
@@ -35,6 +36,12 @@ export const APP_MESSAGES = {
     stream,
     topic: z.string(),
     cursor,
+    channel: z
+      .enum(CHANNELS)
+      .exactOptional()
+      .describe(
+        'Of a stream that has moved: the kind of the events that follow. It comes once more where the stream goes on in its new topic.',
+      ),
     warnings: streamWarningsSchema
       .exactOptional()
       .describe(

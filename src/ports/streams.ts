@@ -1,4 +1,3 @@
-import type { Channel } from '../domain/events.ts'
 import type { StreamWarning } from '../domain/offer.ts'
 import type { StreamRequest, StreamSpec } from '../domain/stream-spec.ts'
 
@@ -6,8 +5,7 @@ import type { StreamRequest, StreamSpec } from '../domain/stream-spec.ts'
 export interface FormerTopic {
   readonly topic: string
   readonly topicId: string
-  /** Of the fixed topic that the offsets of `start` and `seam` are of. */
-  readonly channel: Channel
+  readonly spec: StreamSpec
   readonly start?: readonly number[]
   readonly begin: number
   /** Per fixed partition: from this offset on nothing in the topic is the lease's own. */

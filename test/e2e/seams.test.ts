@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { createClient } from '../../src/client/index.ts'
+import { parseIsoMicros } from '../../src/domain/time.ts'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
+import { type Receiver, startReceiver } from '../adapters/transport/webhook/receiver.ts'
 import { copyStoreTemplate } from '../store-template.ts'
 import { type LedgerTrade, marketOf, readLedger, storedTrades, tradeKey } from './ledger.ts'
 import { type Legs, whyNotTheLegs } from './legs.ts'
@@ -54,21 +57,69 @@ class Application {
   }
 }
 
+/** The same over server-sent events. */
+class EventSourceApplication {
+  readonly stream: string
+  readonly got: LedgerTrade[] = []
+  #lastId: string
+  #stop = new AbortController()
+
+  constructor({ id, cursor }: Pick<Stream, 'id' | 'cursor'>) {
+    this.stream = id
+    this.#lastId = cursor
+  }
+
+  async attach(api: string): Promise<void> {
+    const stop = new AbortController()
+    this.#stop = stop
+    const headers = { 'last-event-id': this.#lastId }
+    const { body } = await fetch(`${api}/v1/streams/${this.stream}/events`, { headers, signal: stop.signal })
+    void this.#read(body as ReadableStream<Uint8Array>, stop.signal).catch(() => undefined)
+  }
+
+  async #read(body: ReadableStream<Uint8Array>, signal: AbortSignal): Promise<void> {
+    let text = ''
+    for await (const bytes of body.pipeThrough(new TextDecoderStream())) {
+      if (signal.aborted) return
+      text += bytes
+      const events = text.split('\n\n')
+      text = events.pop() ?? ''
+      for (const event of events) {
+        const fields = new Map(
+          event.split('\n').map((line) => [line.split(': ')[0], line.slice(line.indexOf(': ') + 2)]),
+        )
+        const data = JSON.parse(fields.get('data') ?? '{}') as { op?: string; events?: LedgerTrade[] }
+        if (fields.has('id')) this.#lastId = fields.get('id') ?? ''
+        this.got.push(...(data.events ?? []))
+      }
+    }
+  }
+
+  detach(): void {
+    this.#stop.abort()
+  }
+}
+
 describe(`streams that move (seed ${SEED})`, () => {
   let folder: Awaited<ReturnType<typeof makeFolder>>
   let simulator: Simulator
   let platform: PlatformProcess
+  let receiver: Receiver
 
   before(async () => {
     folder = await makeFolder()
     await copyStoreTemplate(join(folder.path, 'data', 'store'))
     simulator = await startSimulatorThread({ seed: SEED, rate: 400, ledger: join(folder.path, 'ledger') })
-    platform = new PlatformProcess(join(folder.path, 'data'), ['--simulator', simulator.url])
+    receiver = await startReceiver()
+    platform = new PlatformProcess(join(folder.path, 'data'), ['--simulator', simulator.url], {
+      TAPELINE_WEBHOOKS_ALLOW: '127.0.0.0/8',
+    })
     await platform.start()
   })
   after(async () => {
     await platform.kill()
     await simulator.close()
+    await receiver.close()
     await folder.remove()
   })
 
@@ -83,18 +134,26 @@ describe(`streams that move (seed ${SEED})`, () => {
     return (await response.json()) as Stream
   }
 
-  /** All trades in the order in which the exchange gave them, without those that the platform missed while it was away. */
-  const trades = async (count: number): Promise<LedgerTrade[]> => {
-    const order = new Map(
-      (await readLedger(join(folder.path, 'ledger'))).map((trade, i) => [tradeKey(trade), i]),
-    )
-    await until('what came is stored', async () => (await storedTrades(platform)).length >= count)
-    return (await storedTrades(platform)).toSorted(
-      (a, b) => (order.get(tradeKey(a)) ?? 0) - (order.get(tradeKey(b)) ?? 0),
-    )
+  /** All trades that are stored, in the order in which the exchange gave them, once those are stored that came. */
+  const trades = async (came: readonly LedgerTrade[]): Promise<LedgerTrade[]> => {
+    let stored: LedgerTrade[] = []
+    await until('what came is stored', async () => {
+      stored = await storedTrades(platform)
+      const keys = new Set(stored.map(tradeKey))
+      return came.every((trade) => keys.has(tradeKey(trade)))
+    })
+    // Its file may be behind the simulator.
+    const order = new Map<string, number>()
+    await until('the ledger has what is stored', async () => {
+      for (const [i, trade] of (await readLedger(join(folder.path, 'ledger'))).entries())
+        order.set(tradeKey(trade), i)
+      return stored.every((trade) => order.has(tradeKey(trade)))
+    })
+    return stored.toSorted((a, b) => (order.get(tradeKey(a)) ?? 0) - (order.get(tradeKey(b)) ?? 0))
   }
 
   const assertLegs = (
+    who: string,
     got: readonly LedgerTrade[],
     all: readonly LedgerTrade[],
     legs: Legs<LedgerTrade>,
@@ -102,7 +161,7 @@ describe(`streams that move (seed ${SEED})`, () => {
     const ofMarket = Map.groupBy(all, marketOf)
     for (const [market, own] of Map.groupBy(got, marketOf)) {
       const why = whyNotTheLegs(own.map(tradeKey), ofMarket.get(market) ?? [], tradeKey, legs)
-      assert.equal(why, undefined, market)
+      assert.equal(why, undefined, `${who}: ${market}`)
     }
   }
 
@@ -137,15 +196,116 @@ describe(`streams that move (seed ${SEED})`, () => {
     await old.attach(await platform.api())
     await until('the other one has as much', () => old.count >= live.count)
     old.detach()
-    const all = await trades(live.count)
+    const all = await trades([...live.events, ...old.events])
     const legs: Legs<LedgerTrade> = [
       ({ size }) => size < 0.5,
       ({ size }) => size >= 0.5,
       ({ size }) => size < 0.5,
       ({ size }) => size < 0.25,
     ]
-    assertLegs(live.events, all, legs)
-    assertLegs(old.events, all, legs)
+    assertLegs('the live socket', live.events, all, legs)
+    assertLegs('who resumes', old.events, all, legs)
     assert.deepEqual([...new Set([...live.told, ...old.told])], ['subscribed'])
+  })
+
+  /** What there is of trades and of quotes among events, in their order. */
+  const isTrade = (event: LedgerTrade): boolean => 'price' in event
+  const quoteKey = ({ exchange, symbol, ts, ...quote }: LedgerTrade): string => {
+    const { bid, ask, last } = quote as unknown as Record<string, number | undefined>
+    return [exchange, symbol, ts, bid ?? '', ask ?? '', last ?? ''].join('|')
+  }
+  const quotes = async (came: readonly LedgerTrade[]): Promise<LedgerTrade[]> => {
+    let stored: LedgerTrade[] = []
+    await until('the quotes that came are stored', async () => {
+      stored = await storedQuotes()
+      const keys = new Set(stored.map(quoteKey))
+      return came.every((quote) => keys.has(quoteKey(quote)))
+    })
+    return stored
+  }
+  const storedQuotes = async (): Promise<LedgerTrade[]> => {
+    const rows = await platform.sql<Record<string, unknown> & { ts: string }>(
+      'select * from quotes order by exchange, symbol, ts, recv_ts',
+    )
+    return rows.map((row) => {
+      const given = Object.entries(row).filter(([, value]) => value !== null)
+      return { ...Object.fromEntries(given), ts: parseIsoMicros(row.ts) ?? -1 } as unknown as LedgerTrade
+    })
+  }
+
+  test('trades to quotes and back, over kill -9: sockets, event streams, webhooks and clients have each event once', async () => {
+    const stream = await create({ channel: 'trade', symbols: ['BTC-*', 'ETH-*'] })
+    const hook = await platform.post<{ id: string }>('/v1/webhooks', {
+      ...{ url: receiver.url, stream: stream.id, cursor: stream.cursor, maxWait: '50ms' },
+    })
+    const socket = new Application(stream)
+    await socket.attach(await platform.api())
+    const sse = new EventSourceApplication(stream)
+    await sse.attach(await platform.api())
+    const stop = new AbortController()
+    const proxied = createClient({ url: await platform.api() })
+    const typed: { type: string; ts: number }[] = []
+    const loop = (async () => {
+      const reading = proxied.resume({ channel: 'trade', stream: stream.id, cursor: stream.cursor }, stop)
+      for await (const event of reading) typed.push(event as { type: string; ts: number })
+    })().catch((error: unknown) => {
+      if (!stop.signal.aborted) throw error
+    })
+    await more(socket)
+    const old = new Application(stream)
+
+    await modify(stream.id, { channel: 'quote' })
+    const kinds = (): string[] => [...new Set(typed.map(({ type }) => type))]
+    await until('the client has quotes', () => kinds().includes('quote'))
+    assert.deepEqual(kinds(), ['trade', 'quote'])
+    stop.abort()
+    await loop
+    await more(socket)
+    await modify(stream.id, { channel: 'trade' })
+    await platform.kill()
+    await platform.start()
+    for (const application of [socket, sse]) {
+      application.detach()
+      await application.attach(await platform.api())
+    }
+    await until('trades come again', () => isTrade(socket.got.at(-1) as LedgerTrade))
+    await more(socket)
+    socket.detach()
+    await until('the event stream has as much', () => sse.got.length >= socket.events.length)
+    sse.detach()
+    const byId = new Map<string, string>()
+    const hooked = (): LedgerTrade[] => {
+      for (const { headers, body } of receiver.received) byId.set(String(headers['webhook-id']), body)
+      return [...byId.values()].flatMap((body) => (JSON.parse(body) as { events: LedgerTrade[] }).events)
+    }
+    await until('the webhook has as much', () => hooked().length >= socket.events.length)
+    await old.attach(await platform.api())
+    await until('who resumes from before has as much', () => old.count >= socket.events.length)
+    old.detach()
+
+    const legs: Legs<LedgerTrade> = [() => true, () => false, () => true]
+    const webhook = hooked()
+    const all = [socket.events, sse.got, webhook, old.events].flat()
+    const allTrades = await trades(all.filter(isTrade))
+    const allQuotes = await quotes(all.filter((event) => !isTrade(event)))
+    for (const [who, got] of [
+      ['the socket', socket.events],
+      ['the event stream', sse.got],
+      ['the webhook', webhook],
+      ['who resumes', old.events],
+    ] as const) {
+      const changes = got.filter((event, i) => i > 0 && isTrade(event) !== isTrade(got[i - 1] as LedgerTrade))
+      assert.equal(changes.length, 2, `${who} has trades, quotes and trades`)
+      assertLegs(who, got.filter(isTrade), allTrades, legs)
+      const ofMarket = Map.groupBy(allQuotes, marketOf)
+      for (const [market, own] of Map.groupBy(
+        got.filter((each) => !isTrade(each)),
+        marketOf,
+      )) {
+        const why = whyNotTheLegs(own.map(quoteKey), ofMarket.get(market) ?? [], quoteKey, [() => true])
+        assert.equal(why, undefined, `${who}: quotes of ${market}`)
+      }
+    }
+    await fetch(`${await platform.api()}/v1/webhooks/${hook.id}`, { method: 'DELETE' })
   })
 })

@@ -2,6 +2,7 @@ import type { Cursor } from '../../domain/cursor.ts'
 import type { Channel } from '../../domain/events.ts'
 import { emptyMemory, positionsBefore, type ReaderMemory, raise } from '../../domain/reader-rules.ts'
 import { boundOf, positionsBeyond, type SeamBound } from '../../domain/seam.ts'
+import { outputChannel } from '../../domain/stream-spec.ts'
 import { TapelineError } from '../../errors.ts'
 import type { FormerTopic, Lease } from '../../ports/streams.ts'
 
@@ -9,6 +10,8 @@ import type { FormerTopic, Lease } from '../../ports/streams.ts'
 export interface Leg {
   readonly topic: string
   readonly topicId: string
+  /** The kind of its events. */
+  readonly channel: Channel
   readonly fixedTopic: string
   /** The offset at which the lease's own part begins, and what its reader has got by then of the fixed topic. */
   readonly begin: number
@@ -31,18 +34,33 @@ export interface Beginning {
 
 /** The topics of a lease, in the order in which it has had them. The last one is the one that it has. */
 export function legsOf(lease: Lease, fixed: FixedTopics): readonly [Leg, ...Leg[]] {
-  const legs = (lease.former ?? []).map((former) => toLeg(former, former, fixed[former.channel]))
-  const current = toLeg(lease, undefined, fixed[lease.spec.channel])
+  const legs = (lease.former ?? []).map((former) => toLeg(former, former, fixed))
+  const current = toLeg(lease, undefined, fixed)
   const [first = current, ...others] = [...legs, current]
   return [first, ...others]
 }
 
 function toLeg(
-  { topic, topicId, start = [], begin = 0 }: Pick<Lease, 'topic' | 'topicId' | 'start' | 'begin'>,
+  {
+    topic,
+    topicId,
+    spec,
+    start = [],
+    begin = 0,
+  }: Pick<Lease, 'topic' | 'topicId' | 'spec' | 'start' | 'begin'>,
   former: FormerTopic | undefined,
-  fixedTopic: string,
+  fixed: FixedTopics,
 ): Leg {
-  return { topic, topicId, fixedTopic, begin, before: positionsBefore(fixedTopic, start), former }
+  const fixedTopic = fixed[spec.channel]
+  return {
+    topic,
+    topicId,
+    channel: outputChannel(spec),
+    fixedTopic,
+    begin,
+    before: positionsBefore(fixedTopic, start),
+    former,
+  }
 }
 
 /** Where who reads a lease from a leg's beginning stands. */

@@ -142,10 +142,10 @@ export class Subscription {
   }
 
   #tellPlace(reset: string | undefined): void {
-    const { topic, topicId } = this.#leg
-    const { id: stream } = this.#lease
+    const { topic, topicId, channel } = this.#leg
+    const { id: stream, former } = this.#lease
     const cursor = cursorAt(stream, topicId, this.#next, this.#memory)
-    this.endpoint.send({ op: 'subscribed', stream, topic, cursor })
+    this.endpoint.send({ op: 'subscribed', stream, topic, cursor, ...(former && { channel }) })
     if (reset !== undefined) this.endpoint.send({ op: 'reset', stream, reason: reset, cursor })
   }
 
@@ -182,6 +182,12 @@ export class Subscription {
     if (this.#state === 'latest') this.#hasMissed = true
     else this.#state = 'behind'
     this.#tellPlace(reset)
+    const { topic, topicId } = leg
+    const nothing = { topic, topicId, from: offset, next: offset, events: [], reset: null }
+    const after = memory ?? emptyMemory()
+    const cursor = cursorAt(this.#lease.id, topicId, offset, memory)
+    // Who keeps places of its own learns that they lie in another topic now.
+    this.endpoint.takeRecords?.({ batch: { ...nothing, after }, from: offset, cursor })
   }
 
   /** Resolves with the next news of the lease. */

@@ -20,7 +20,8 @@ export type FeedMessage =
   | {
       readonly kind: 'events'
       readonly events: readonly Uint8Array[]
-      /** The offset behind the last of them. */
+      /** The topic that they lie in, all of them, and the offset behind the last of them. */
+      readonly topicId: string
       readonly next: number
       readonly place: WebhookPlace
     }
@@ -32,6 +33,7 @@ type Entry =
       readonly events: TakenRecords['batch']['events']
       /** How many of the events have been taken. */
       taken: number
+      readonly topicId: string
       readonly next: number
       /** Behind it. */
       readonly place: WebhookPlace
@@ -43,6 +45,7 @@ type Entry =
 interface Gathering {
   readonly events: Uint8Array[]
   bytes: number
+  topicId: string
   next: number
   /** When the first one was taken, in milliseconds. */
   since: number | undefined
@@ -60,8 +63,9 @@ export class WebhookFeed {
   #pendingBytes = 0
   /** Behind all that was taken out. */
   #place: WebhookPlace
-  /** Events in front of this offset were taken before. It holds until a batch has passed it. */
+  /** Events in front of this offset were taken before. It holds until a batch has passed it, or the stream goes on in another topic. */
   #skip: number
+  #topicId: string | undefined
   readonly #drained: () => void
   #wake: (() => void) | undefined
 
@@ -111,9 +115,16 @@ export class WebhookFeed {
     return this.#notice()
   }
 
-  /** The events in front of an offset, once more: all of them, or as many as there still are. Undefined where there are none. */
-  async upTo(next: number, signal: AbortSignal): Promise<FeedMessage | undefined> {
-    while (!this.#gather(Number.POSITIVE_INFINITY, next) && this.#entries.length === 0) {
+  /**
+   * The events in front of an offset of a topic, once more: all of them, or as many as there still are. Undefined where there are none. Without a
+   * topic it is the one that is read.
+   */
+  async upTo(
+    next: number,
+    topicId: string | undefined,
+    signal: AbortSignal,
+  ): Promise<FeedMessage | undefined> {
+    while (!this.#gather(Number.POSITIVE_INFINITY, { next, topicId }) && this.#entries.length === 0) {
       signal.throwIfAborted()
       await this.#arrival(undefined, signal)
     }
@@ -142,12 +153,15 @@ export class WebhookFeed {
   }
 
   #take({ batch, from, cursor }: TakenRecords): void {
+    const { topicId } = batch
+    if (topicId !== (this.#topicId ?? topicId)) this.#skip = 0
+    this.#topicId = topicId
     const first = Math.max(from, this.#skip)
     const after = batch.next < this.#skip ? this.#skip : null
     if (after === null) this.#skip = 0
     const events = batch.events.filter(({ offset }) => offset >= first)
     for (const { value } of events) this.#pendingBytes += value.byteLength
-    this.#add({ kind: 'records', events, taken: 0, next: batch.next, place: { cursor, after } })
+    this.#add({ kind: 'records', events, taken: 0, topicId, next: batch.next, place: { cursor, after } })
   }
 
   #add(entry: Entry): void {
@@ -155,20 +169,32 @@ export class WebhookFeed {
     this.#wake?.()
   }
 
-  /** Moves what fits into the message that is being gathered. Gives whether the message is full, or has all in front of `until`. */
-  #gather(maxEvents: number, until: number | undefined): boolean {
+  /**
+   * Moves what fits into the message that is being gathered. Gives whether the message is full, or has all in front of `until`. A message has
+   * events of one topic, so that an offset says where it ends.
+   */
+  #gather(
+    maxEvents: number,
+    until: { readonly next: number; readonly topicId: string | undefined } | undefined,
+  ): boolean {
     const gathering = this.#gathering
     const isFull = (): boolean =>
       gathering.events.length >= maxEvents || (until === undefined && gathering.bytes >= MOST_MESSAGE_BYTES)
     try {
       for (;;) {
         const [entry] = this.#entries
-        if (until !== undefined && gathering.next >= until) return true
+        const isOf = (topicId: string): boolean => topicId === (until?.topicId ?? topicId)
+        if (until !== undefined && isOf(gathering.topicId) && gathering.next >= until.next) return true
         if (isFull()) return true
         if (entry?.kind !== 'records') return false
+        const isOther = entry.topicId !== gathering.topicId
+        if (isOther && gathering.events.length > 0) return true
+        if (entry.events.length > 0 && !isOf(entry.topicId)) return true
+        if (isOther) gathering.next = -1
+        gathering.topicId = entry.topicId
         for (; entry.taken < entry.events.length && !isFull(); entry.taken++) {
           const event = entry.events[entry.taken]
-          if (event === undefined || (until !== undefined && event.offset >= until)) break
+          if (event === undefined || (until !== undefined && event.offset >= until.next)) break
           gathering.events.push(event.value)
           gathering.bytes += event.value.byteLength
           gathering.since ??= performance.now()
@@ -189,9 +215,9 @@ export class WebhookFeed {
   }
 
   #give(): FeedMessage {
-    const { events, next } = this.#gathering
+    const { events, topicId, next } = this.#gathering
     this.#gathering = emptyGathering()
-    return { kind: 'events', events, next, place: this.#place }
+    return { kind: 'events', events, topicId, next, place: this.#place }
   }
 
   #notice(): FeedMessage | undefined {
@@ -218,5 +244,5 @@ export class WebhookFeed {
 }
 
 function emptyGathering(): Gathering {
-  return { events: [], bytes: 0, next: -1, since: undefined }
+  return { events: [], bytes: 0, topicId: '', next: -1, since: undefined }
 }

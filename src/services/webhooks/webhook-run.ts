@@ -93,12 +93,12 @@ export function runWebhook(
   const recover = async (feed: WebhookFeed): Promise<Sent | undefined> => {
     const { pending } = state
     if (pending === null) return undefined
-    const { notice, next, place } = pending
+    const { notice, next, topicId, place } = pending
     if (notice !== null) return { kind: 'notice', notice, place, pending }
-    const message = await feed.upTo(next ?? 0, signal)
+    const message = await feed.upTo(next ?? 0, topicId, signal)
     if (message?.kind !== 'events') return undefined
     // Where the log has lost some of it, it is another message.
-    const isSame = message.next >= (next ?? 0)
+    const isSame = message.next >= (next ?? 0) && message.topicId === (topicId ?? message.topicId)
     return { ...message, pending: pendingOf(message, isSame ? pending.id : newMessageId()) }
   }
 
@@ -202,7 +202,7 @@ export function runWebhook(
 function pendingOf(message: FeedMessage, id: string): Pending {
   const { place } = message
   return message.kind === 'events'
-    ? { id, next: message.next, notice: null, place }
+    ? { id, topicId: message.topicId, next: message.next, notice: null, place }
     : { id, next: null, notice: message.notice, place }
 }
 
