@@ -123,7 +123,7 @@ const market = z.string().transform((text, context) => {
 })
 
 /** The markets of four exchanges that the simulator has too, so that its rate is the sum of all that is subscribed to. */
-const DEFAULT_MARKETS = Object.entries({
+export const DEFAULT_MARKETS = Object.entries({
   coinbase: 'BTC-USD ETH-USD SOL-USD XRP-USD DOGE-USD BTC-EUR ETH-BTC BTC-USDT LTC-USD',
   kraken: 'BTC-USD ETH-USD BTC-EUR ETH-EUR SOL-USD XRP-USD ETH-BTC DOGE-USD',
   bitstamp: 'BTC-USD ETH-USD BTC-EUR XRP-USD ETH-BTC LTC-USD',
@@ -132,6 +132,40 @@ const DEFAULT_MARKETS = Object.entries({
 
 export const ROLES = ['producer', 'coordinator', 'consumer-fixed', 'gateway'] as const
 
+/** One source. */
+const sourceSchema = z.strictObject({
+  kind: z.enum(SOURCE_NAMES).default('cryptocompare').describe('Where the data comes from.'),
+  url: webAddress('ws').optional().describe('Address of the WebSocket, where it is not the service itself.'),
+  restUrl: webAddress('http').optional().describe('Address of REST, where it is not the service itself.'),
+  markets: list(market).default(DEFAULT_MARKETS).describe('Markets to subscribe to, EXCHANGE:BASE-QUOTE.'),
+  channels: list(z.enum(FEED_CHANNELS))
+    .default(['trade', 'quote'])
+    .describe('Which kinds of events to subscribe to.'),
+  reconnect: sourceDuration(`The shortest wait between two connects (${usualOf('reconnect')}).`),
+  reconnectMax: sourceDuration(
+    'The longest wait between two connects, and the wait after a refusal for too many calls (60s).',
+  ),
+  timeout: sourceDuration('How long a new connection has until it delivers, and a REST call may take (10s).'),
+  staleAfter: sourceDuration(
+    `Silence, without even a heartbeat, after which a connection counts as dead (${usualOf('staleAfter')}).`,
+  ),
+  fallbackAfter: sourceDuration(
+    'How long the WebSocket may be down before REST polling begins, or the source counts as failed (10s).',
+  ),
+  pollEvery: sourceDuration('How often REST is polled while the WebSocket is down (10s).'),
+  maxSkew: sourceDuration(
+    "How far after its arrival, by this machine's clock, the time of an event may lie (60s). What lies beyond, or before 2009, is refused and counted as malformed.",
+  ),
+})
+
+/** Sources by their kinds alone are sources with their defaults. */
+function listOfSources(given: unknown): unknown {
+  const entries = entriesOf(given)
+  return Array.isArray(entries)
+    ? entries.map((each) => (typeof each === 'string' ? { kind: each } : each))
+    : entries
+}
+
 /** Every setting with its default. Keys become environment variables: `streams.grace` is TAPELINE_STREAMS_GRACE. */
 export const configSchema = z.strictObject({
   data: z.string().min(1).default('.tapeline').describe('Folder of the embedded broker and store.'),
@@ -139,38 +173,20 @@ export const configSchema = z.strictObject({
     .pipe(z.array(z.enum(ROLES)).min(1, 'names no role'))
     .default([...ROLES])
     .describe('What this process does.'),
-  source: z
-    .strictObject({
-      kind: z.enum(SOURCE_NAMES).default('cryptocompare').describe('Where the data comes from.'),
-      url: webAddress('ws')
-        .optional()
-        .describe('Address of the WebSocket, where it is not the service itself.'),
-      restUrl: webAddress('http').optional().describe('Address of REST, where it is not the service itself.'),
-      markets: list(market)
-        .default(DEFAULT_MARKETS)
-        .describe('Markets to subscribe to, EXCHANGE:BASE-QUOTE.'),
-      channels: list(z.enum(FEED_CHANNELS))
-        .default(['trade', 'quote'])
-        .describe('Which kinds of events to subscribe to.'),
-      reconnect: sourceDuration(`The shortest wait between two connects (${usualOf('reconnect')}).`),
-      reconnectMax: sourceDuration(
-        'The longest wait between two connects, and the wait after a refusal for too many calls (60s).',
-      ),
-      timeout: sourceDuration(
-        'How long a new connection has until it delivers, and a REST call may take (10s).',
-      ),
-      staleAfter: sourceDuration(
-        `Silence, without even a heartbeat, after which a connection counts as dead (${usualOf('staleAfter')}).`,
-      ),
-      fallbackAfter: sourceDuration(
-        'How long the WebSocket may be down before REST polling begins, or the source counts as failed (10s).',
-      ),
-      pollEvery: sourceDuration('How often REST is polled while the WebSocket is down (10s).'),
-      maxSkew: sourceDuration(
-        "How far after its arrival, by this machine's clock, the time of an event may lie (60s). What lies beyond, or before 2009, is refused and counted as malformed.",
-      ),
-    })
-    .prefault({}),
+  source: sourceSchema.prefault({}),
+  sources: z
+    .preprocess(
+      (given) => listOfSources(given),
+      z.array(sourceSchema).superRefine((sources, context) => {
+        for (const [i, { kind }] of sources.entries())
+          if (sources.findIndex((each) => each.kind === kind) < i)
+            context.addIssue({ code: 'custom', path: [i, 'kind'], message: 'is there twice' })
+      }),
+    )
+    .default([])
+    .describe(
+      'Several sources in one platform, in place of `source`: kinds, or objects with the settings of `source`. Each kind once, each market at one of them.',
+    ),
   topics: z
     .strictObject({
       prefix: topicPrefix('market', 'How the names of the fixed topics begin, before a dot.'),

@@ -11,6 +11,9 @@ import { type FieldError, TapelineError } from './errors.ts'
 
 type ParsedConfig = z.output<typeof configSchema>
 
+/** One source of the platform. */
+export type SourceConfig = ParsedConfig['source']
+
 export interface Config extends ParsedConfig {
   /** The keys of sources by their kinds, from the environment only. */
   readonly sourceKeys: Readonly<Partial<Record<SourceName, string>>>
@@ -40,7 +43,11 @@ interface ConfigSources {
 
 /** Reads the configuration: file, environment over it, flags over both. Raises CONFIG_INVALID naming each setting. */
 export function loadConfig({ file, environment, flags = {} }: ConfigSources): Config {
-  const settings = merge(merge(readFile(file), fromEnvironment(environment)), flags as Settings)
+  const under = merge(readFile(file), fromEnvironment(environment))
+  checkSources(under)
+  // A flag that names a source means that one alone.
+  const isNamed = Object.values(flags.source ?? {}).some((value) => value !== undefined)
+  const settings = merge(isNamed ? { ...under, sources: [] } : under, flags as Settings)
   const parsed = configSchema.safeParse(settings, { error: issueWords })
   if (!parsed.success) throw invalid(parsed.error.issues.flatMap((issue) => toFields(issue, settings)))
   for (const [name, request] of Object.entries(parsed.data.streams.standing)) checkStanding(name, request)
@@ -67,6 +74,18 @@ export function loadConfig({ file, environment, flags = {} }: ConfigSources): Co
         : undefined,
     apiKeys: parseApiKeys(environment['TAPELINE_API_KEYS']),
   }
+}
+
+/** The sources of a platform: those of `sources`, or the one of `source`. */
+export function sourcesOf({ source, sources }: Pick<Config, 'source' | 'sources'>): readonly SourceConfig[] {
+  return sources.length > 0 ? sources : [source]
+}
+
+function checkSources(settings: Settings): void {
+  if (settings['source'] === undefined || settings['sources'] === undefined) return
+  const remedy = 'Move the settings of source into an entry of sources.'
+  const message = 'cannot be set beside source: the platform would not know which of them you mean'
+  throw invalid([{ field: 'sources', value: NOT_SHOWN, message, remedy }])
 }
 
 interface Settings {
@@ -237,7 +256,9 @@ function toFields(issue: z.core.$ZodIssue, settings: Settings): FieldError[] {
   }
   const field = path.join('.')
   const setting = settingPaths().find((known) => known.every((key, i) => key === path[i]))
-  const value = MAY_HOLD_SECRETS.includes(setting?.join('.') ?? '') ? NOT_SHOWN : valueAt(settings, path)
+  // Each of several sources has the settings of the one.
+  const mayHoldSecret = path[0] === 'sources' ? `source.${path[2]}` : (setting?.join('.') ?? '')
+  const value = MAY_HOLD_SECRETS.includes(mayHoldSecret) ? NOT_SHOWN : valueAt(settings, path)
   const variable = setting && setting.join() !== 'streams,standing' ? `, or ${environmentName(setting)}` : ''
   return [{ field, value, message: issue.message, remedy: `Correct ${field}${variable}.` }]
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type Config, type ConfigInput, loadConfig } from '../src/config.ts'
+import { type Config, type ConfigInput, loadConfig, sourcesOf } from '../src/config.ts'
 import { environmentName, settingPaths } from '../src/config-schema.ts'
 import { TapelineError } from '../src/errors.ts'
 
@@ -154,6 +154,30 @@ describe('what is not acceptable', () => {
     assert.equal(load({ yaml: 'store: {retention: 0}' }).store.retention, 0)
     const standing = refusal({ yaml: 'streams: {standing: {a: {channel: trade, symbols: ["*"], ttl: 60}}}' })
     assert.equal(standing.fields[0]?.field, 'streams.standing.a.ttl')
+  })
+
+  test('several sources: each kind once, none beside the one source', () => {
+    const sources = ['coinbase', 'kraken']
+    const environment = { TAPELINE_SOURCES: 'coinbase, kraken' }
+    assert.deepEqual(
+      sourcesOf(load({ environment })).map(({ kind }) => kind),
+      sources,
+    )
+    const yaml = 'sources: [coinbase, {kind: kraken, markets: kraken:BTC-USD}]'
+    assert.deepEqual(
+      sourcesOf(load({ yaml })).map(({ kind }) => kind),
+      sources,
+    )
+    assert.equal(refusal({ yaml: 'sources: [okx, okx]' }).fields[0]?.field, 'sources.1.kind')
+    assert.equal(refusal({ yaml: 'sources: [okx]\nsource: {kind: okx}' }).fields[0]?.field, 'sources')
+    const secret = refusal({ yaml: 'sources: [{kind: okx, url: "ftp://user:hunter22@x"}]' })
+    assert.equal(secret.fields[0]?.field, 'sources.0.url')
+    assert.ok(!JSON.stringify(secret.fields).includes('hunter22'))
+    // A flag such as --live names the one source that is meant.
+    assert.deepEqual(
+      sourcesOf(load({ yaml, flags: { source: { kind: 'coinbase' } } })).map(({ kind }) => kind),
+      ['coinbase'],
+    )
   })
 
   for (const path of settingPaths()) {

@@ -15,6 +15,8 @@ export interface ConnectionChange {
   readonly status: Status
   /** The source may have missed events before those that follow: of one market where `status` names a symbol. */
   readonly mayHaveMissed?: true
+  /** Whose events those may be, where the source is one of several; left out where it is all that the source gives. */
+  readonly of?: readonly Market[]
   /** Why, where it was not the connection. */
   readonly cause?: GapCause
 }
@@ -61,6 +63,13 @@ export interface SourceHealth {
   readonly without: readonly MarketWithoutData[]
   /** Code and message of the last failure, while it lasts. */
   readonly failure?: { readonly code: string; readonly message: string }
+  /** Each by itself, where the source is a group of several. */
+  readonly members?: readonly SourceHealth[]
+}
+
+/** How each source is doing: of a group, or the one that there is. */
+export function eachHealth(health: SourceHealth): readonly SourceHealth[] {
+  return health.members ?? [health]
 }
 
 /**
@@ -82,7 +91,14 @@ export interface Source {
   subscribe(markets: readonly Market[]): void
   unsubscribe(markets: readonly Market[]): void
   health(): SourceHealth
+  /** The name of the source that has a market, where this is a group of several. */
+  memberOf?(market: Market): string
   close(): Promise<void>
+}
+
+/** What a status event about a market names as its source. */
+export function sourceOf(source: Pick<Source, 'name' | 'memberOf'>, market: Market): string {
+  return source.memberOf?.(market) ?? source.name
 }
 
 export interface NextOptions {

@@ -1,7 +1,7 @@
 import { startInterval } from '../async/timers.ts'
 import { ROLES } from '../config-schema.ts'
 import type { CounterName } from '../ports/log.ts'
-import type { Source, SourceHealth } from '../ports/source.ts'
+import { eachHealth, type Source, type SourceHealth } from '../ports/source.ts'
 import type { Foundation } from './foundation.ts'
 
 const EVERY_MS = 1_000
@@ -33,12 +33,13 @@ export function startGauges(
   { meter, registry, membership }: Pick<Foundation, 'meter' | 'registry' | 'membership'>,
   { source, shards, leads }: Known,
 ): { stop(): void } {
-  let counted: Partial<SourceHealth['counters']> = {}
+  /** By the name of the source. */
+  const countedOf = new Map<string, SourceHealth['counters']>()
   const copySource = ({ name, way, counters }: SourceHealth): void => {
     for (const [counter, metric] of Object.entries(COUNTERS) as [keyof typeof COUNTERS, CounterName][]) {
-      meter.count(metric, counters[counter] - (counted[counter] ?? 0), { source: name })
+      meter.count(metric, counters[counter] - (countedOf.get(name)?.[counter] ?? 0), { source: name })
     }
-    counted = { ...counters }
+    countedOf.set(name, { ...counters })
     for (const each of WAYS) meter.gauge('source_way', each === way ? 1 : 0, { source: name, way: each })
   }
   const copy = (): void => {
@@ -48,7 +49,7 @@ export function startGauges(
       meter.gauge('processes', members.filter(({ roles }) => roles.includes(role)).length, { role })
     if (shards) meter.gauge('shards_owned', shards().length)
     if (leads) meter.gauge('leader', leads() ? 1 : 0)
-    if (source) copySource(source.health())
+    if (source) for (const each of eachHealth(source.health())) copySource(each)
   }
   const timer = startInterval(copy, EVERY_MS)
   timer.unref()

@@ -1,6 +1,9 @@
+import { isDeepStrictEqual } from 'node:util'
 import { openSource } from '../adapters/source/feed/open-source.ts'
 import { SOURCES } from '../adapters/source/index.ts'
-import type { Config } from '../config.ts'
+import { groupSources } from '../adapters/source/source-group.ts'
+import { type Config, type SourceConfig, sourcesOf } from '../config.ts'
+import { DEFAULT_MARKETS } from '../config-schema.ts'
 import { marketKey } from '../domain/events.ts'
 import type { Offer } from '../domain/offer.ts'
 import { TapelineError } from '../errors.ts'
@@ -34,38 +37,83 @@ export interface ChosenSource {
   readonly markets: readonly Market[]
 }
 
-/** The source that the configuration names, without markets as yet. Raises CONFIG_INVALID where it lacks what it needs. */
+/** The sources that the configuration names, as one, without markets as yet. Raises CONFIG_INVALID where one lacks what it needs. */
 export async function createSource(config: Config, log: Log): Promise<ChosenSource> {
-  const kind = SOURCES[config.source.kind]
-  const apiKey = sourceKey(config)
+  const settings = sourcesOf(config)
+  checkMarkets(settings)
+  const members = await Promise.all(settings.map((each) => openOne(each, config, log)))
+  const [only] = members
+  if (members.length === 1 && only !== undefined) return only
+  return { source: groupSources(members), markets: members.flatMap(({ markets }) => markets) }
+}
+
+async function openOne(settings: SourceConfig, config: Config, log: Log): Promise<ChosenSource> {
+  const kind = SOURCES[settings.kind]
+  const apiKey = sourceKey(settings, config)
   if (kind.key && !apiKey) {
     const { variable, remedy } = kind.key
     const lack = `the source ${kind.name} needs a key, and ${variable} is not set`
     throw new TapelineError('CONFIG_INVALID', lack, { remedy })
   }
-  const exchanges = config.source.markets.map((market) => market.slice(0, market.indexOf(':')))
-  const options = { settings: config.source, exchanges, log, now: clockMicros }
+  const markets = marketsOf(settings)
+  const exchanges = markets.map((market) => market.slice(0, market.indexOf(':')))
+  const options = { settings, exchanges, log, now: clockMicros }
   const source = await openSource(kind, { ...options, ...(apiKey !== undefined && { apiKey }) })
-  const markets = config.source.markets.map(toMarket)
-  return { source, markets: markets.filter(({ exchange }) => kind.exchanges?.includes(exchange) ?? true) }
+  return { source, markets: markets.map(toMarket) }
+}
+
+/** The markets that a source is asked for, of its own exchanges. Raises CONFIG_INVALID where those that are configured are all others'. */
+function marketsOf({ kind, markets }: SourceConfig): readonly string[] {
+  const { exchanges, usualMarkets = [], title } = SOURCES[kind]
+  if (exchanges === undefined) return markets
+  const own = markets.filter((market) => exchanges.includes(toMarket(market).exchange))
+  if (own.length > 0) return own
+  if (isDeepStrictEqual(markets, DEFAULT_MARKETS))
+    return exchanges.flatMap((exchange) => usualMarkets.map((symbol) => `${exchange}:${symbol}`))
+  const remedy = `Set them to some such as ${exchanges[0]}:BTC-USD, or leave them out.`
+  throw new TapelineError('CONFIG_INVALID', `the markets of the source ${kind} name none of ${title}`, {
+    remedy,
+  })
+}
+
+/** Raises CONFIG_INVALID where a market is asked of two sources: each of its trades would come twice. */
+function checkMarkets(sources: readonly SourceConfig[]): void {
+  const kinds = new Map<string, string>()
+  for (const settings of sources) {
+    for (const market of marketsOf(settings)) {
+      const key = marketKey(toMarket(market))
+      const other = kinds.get(key)
+      if (other !== undefined && other !== settings.kind) {
+        const remedy = `Take it out of the markets of one of them.`
+        throw new TapelineError(
+          'CONFIG_INVALID',
+          `${key} is asked of two sources, ${other} and ${settings.kind}`,
+          { remedy },
+        )
+      }
+      kinds.set(key, settings.kind)
+    }
+  }
 }
 
 /**
- * The key for the source: empty where one is needed and not there, undefined where none is needed. Another server than the
+ * The key for a source: empty where one is needed and not there, undefined where none is needed. Another server than the
  * service's own takes any.
  */
-export function sourceKey({ source, sourceKeys }: Config): string | undefined {
-  if (SOURCES[source.kind].key === undefined) return undefined
-  return sourceKeys[source.kind] ?? (source.url === undefined ? '' : 'simulator')
+export function sourceKey(
+  { kind, url }: Pick<SourceConfig, 'kind' | 'url'>,
+  { sourceKeys }: Pick<Config, 'sourceKeys'>,
+): string | undefined {
+  if (SOURCES[kind].key === undefined) return undefined
+  return sourceKeys[kind] ?? (url === undefined ? '' : 'simulator')
 }
 
-/** What the source gives: of its markets, those that its service does not refuse. */
+/** What the sources give: of their markets, those that no service refuses. */
 export function offerOf({ source, markets }: ChosenSource, config: Config): Offer {
   const refused = new Set(source.health().without.map(marketKey))
   const names = markets.map(marketKey).filter((market) => !refused.has(market))
-  const { channels } = SOURCES[config.source.kind]
-  return {
-    channels: [...config.source.channels.filter((channel) => channels.includes(channel)), 'status'],
-    markets: names,
-  }
+  const channels = sourcesOf(config).flatMap(({ kind, channels: asked }) =>
+    asked.filter((channel) => SOURCES[kind].channels.includes(channel)),
+  )
+  return { channels: [...new Set(channels), 'status'], markets: names }
 }

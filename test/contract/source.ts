@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { checkEvent } from '../../src/domain/event-codec.ts'
 import type { Quote, Trade } from '../../src/domain/events.ts'
-import type { Market, NextOptions, Source, SourceItem } from '../../src/ports/source.ts'
+import {
+  type Market,
+  type NextOptions,
+  type Source,
+  type SourceItem,
+  sourceOf,
+} from '../../src/ports/source.ts'
 
 /** A ticker as the service has it: what it says of the market's prices. `null` is a side without orders. */
 export interface TickerLine {
@@ -95,7 +101,7 @@ export function describeSource(
       assert.ok(first?.channel === 'connection', 'the first item is a connection change')
       assert.deepEqual(
         { state: first.status.state, source: first.status.source, mayHaveMissed: first.mayHaveMissed },
-        { state: 'connected', source: source.name, mayHaveMissed: true },
+        { state: 'connected', source: sourceOf(source, BTC), mayHaveMissed: true },
       )
       checkEvent('status', first.status)
     })

@@ -10,7 +10,7 @@ import {
 import { readBody, redactor, shownWords, wordsOfBody } from '../../adapters/source/feed/words.ts'
 import { SOURCES } from '../../adapters/source/index.ts'
 import { untilAborted } from '../../async/abort.ts'
-import type { Config } from '../../config.ts'
+import { type Config, type SourceConfig, sourcesOf } from '../../config.ts'
 import { sourceKey } from '../../topology/sources.ts'
 import { type Finding, fail, failure, ok } from './finding.ts'
 
@@ -18,26 +18,39 @@ import { type Finding, fail, failure, ok } from './finding.ts'
 const STEP_MS = 2_500
 
 const NETWORK = 'Check the network, a firewall and the address; a platform goes on trying by itself.'
-/** Whether the source can be reached: its key, and for each address the name, the port and the WebSocket. */
-export function checkSource(config: Config, signal: AbortSignal): Promise<Finding[]> {
-  return checkConfigured(config, signal).catch((error: unknown) => [failure('source', error)])
+/** Whether the sources can be reached: the key of each, and for each address the name, the port and the WebSocket. */
+export async function checkSource(config: Config, signal: AbortSignal): Promise<Finding[]> {
+  const settings = sourcesOf(config)
+  const found = await Promise.all(
+    settings.map((each) => {
+      const about = settings.length > 1 ? `source ${each.kind}` : 'source'
+      return checkConfigured(about, each, config, signal).catch((error: unknown) => [failure(about, error)])
+    }),
+  )
+  return found.flat()
 }
 
-async function checkConfigured(config: Config, signal: AbortSignal): Promise<Finding[]> {
-  const kind = SOURCES[config.source.kind]
-  const key = sourceKey(config)
-  const { socket, rest } = addressesOf(kind, config.source, key)
+async function checkConfigured(
+  about: string,
+  settings: SourceConfig,
+  config: Config,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const kind = SOURCES[settings.kind]
+  const key = sourceKey(settings, config)
+  const { socket, rest } = addressesOf(kind, settings, key)
   const look = { redact: redactor([key ?? '']), signal }
   return Promise.all([
-    ...(kind.key ? [checkKey(kind.key, key)] : []),
+    ...(kind.key ? [checkKey(about, kind.key, key)] : []),
     // A service that wants a key and gets none answers nothing that says more.
-    checkAddress('source', socket, look, key === '' ? undefined : () => greet(kind, socket, look)),
-    ...(rest ? [checkAddress('source REST', rest, look)] : []),
+    checkAddress(about, socket, look, key === '' ? undefined : () => greet(kind, socket, look)),
+    ...(rest ? [checkAddress(`${about} REST`, rest, look)] : []),
   ])
 }
 
-function checkKey({ variable, remedy }: SourceKey, key: string | undefined): Finding {
-  return key ? ok('source key', 'present') : fail('source key', `${variable} is not set`, remedy)
+function checkKey(about: string, { variable, remedy }: SourceKey, key: string | undefined): Finding {
+  const check = `${about} key`
+  return key ? ok(check, 'present') : fail(check, `${variable} is not set`, remedy)
 }
 
 interface Look {

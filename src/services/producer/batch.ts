@@ -11,7 +11,14 @@ import {
   type Trade,
 } from '../../domain/events.ts'
 import type { Meter } from '../../ports/log.ts'
-import type { LastTradeNamed, Market, ReenteringEvent, SourceBatch } from '../../ports/source.ts'
+import {
+  type LastTradeNamed,
+  type Market,
+  type ReenteringEvent,
+  type Source,
+  type SourceBatch,
+  sourceOf,
+} from '../../ports/source.ts'
 import type { Gap, GapWatch } from './gap-watch.ts'
 import type { Shard } from './shard.ts'
 
@@ -41,7 +48,7 @@ export interface PublishAttempt {
 }
 
 interface BatchContext {
-  readonly source: string
+  readonly source: Pick<Source, 'name' | 'memberOf'>
   readonly partitions: number
   readonly shards: ReadonlyMap<number, Shard>
   readonly gaps: GapWatch
@@ -169,6 +176,10 @@ export function prepareBatch(data: SourceBatch, context: BatchContext): PublishA
         const key = marketKey(item.status)
         gaps.interruptMarket(key)
         kept.delete(key)
+      } else if (item.mayHaveMissed && item.of !== undefined) {
+        const keys = item.of.map(marketKey)
+        gaps.interruptMarkets(lastTimesOf(keys, context), item.cause)
+        for (const key of keys) kept.delete(key)
       } else if (item.mayHaveMissed) {
         gaps.interrupt(lastTimes(shards.values(), gaps.isFirst), item.cause)
         kept.clear()
@@ -193,7 +204,8 @@ const DETAILS: Readonly<Record<GapCause, string>> = {
 
 function gapEvents({ source, nowMicros }: BatchContext, { exchange, symbol }: Market, gap: Gap): Status[] {
   const { from, to, cause } = gap
-  const common = { source, exchange, symbol, from, to, ts: nowMicros(), cause }
+  const market = { exchange, symbol }
+  const common = { source: sourceOf(source, market), ...market, from, to, ts: nowMicros(), cause }
   const flagged = { ...common, state: 'gap', detail: DETAILS[cause] } as const
   if (!gap.filled) return [flagged]
   const detail = 'what the source gives goes on from the last trade published'
@@ -208,4 +220,22 @@ function lastTimes(shards: Iterable<Shard>, isFirst: boolean): Map<number, numbe
   const owned = [...shards]
   const last = Math.max(-1, ...owned.map((shard) => shard.lastTradeTs))
   return new Map(owned.map((shard) => [shard.k, last < 0 ? shard.ownedSince(isFirst) : last]))
+}
+
+/**
+ * The same of the markets of one source among several, by market: after the last trade of any of them, since all came over the same
+ * connection.
+ */
+function lastTimesOf(
+  keys: readonly string[],
+  { shards, partitions, gaps }: BatchContext,
+): Map<string, number> {
+  const owned = keys.flatMap((key) => {
+    const shard = shards.get(shardOf(key, partitions))
+    return shard === undefined ? [] : [{ key, shard }]
+  })
+  const last = Math.max(-1, ...owned.map(({ key, shard }) => shard.windows.get(key)?.last?.ts ?? -1))
+  return new Map(
+    owned.map(({ key, shard }) => [key, last < 0 ? shard.ownedSince(gaps.isFirstOf(key)) : last]),
+  )
 }

@@ -29,6 +29,8 @@ interface Market {
 export class GapWatch {
   /** Rises with each interruption of the whole source. */
   #interruption = 0
+  /** Whether any source has been there. */
+  #hasBegun = false
   #cause: GapCause = 'restart'
   readonly #markets = new Map<string, Market>()
   /** Why a shard that came since the last interruption may have missed events. */
@@ -38,15 +40,18 @@ export class GapWatch {
    * interruption, -1 where nothing told. A later interruption ends no gap that is due since an earlier one.
    */
   readonly #lastTs = new Map<number, number>()
+  /** The same by market, where there are several sources: what one gives says nothing of the others. */
+  readonly #sinceOf = new Map<string, number>()
 
   /** Whether the source has not been there yet. */
   get isFirst(): boolean {
-    return this.#interruption === 0
+    return !this.#hasBegun
   }
 
   /** All markets may have missed events. `lastTs`: of each shard that this process owns. The first time it is a restart. */
   interrupt(lastTs: ReadonlyMap<number, number>, cause: GapCause = 'reconnect'): void {
-    this.#cause = this.#interruption === 0 ? 'restart' : cause
+    this.#cause = this.isFirst ? 'restart' : cause
+    this.#hasBegun = true
     this.#interruption++
     this.#shardCauses.clear()
     for (const market of this.#markets.values()) {
@@ -56,18 +61,33 @@ export class GapWatch {
     for (const [k, ts] of lastTs) this.#keepFirst(k, ts)
   }
 
+  /** Whether the source of a market has not been there yet, where there are several. */
+  isFirstOf(key: string): boolean {
+    return !this.#sinceOf.has(key)
+  }
+
+  /** The markets of one source among several may have missed events. `since`: as `lastTs`, by market. */
+  interruptMarkets(since: ReadonlyMap<string, number>, cause: GapCause = 'reconnect'): void {
+    this.#hasBegun = true
+    for (const [key, ts] of since) {
+      this.interruptMarket(key, cause)
+      const known = this.#sinceOf.get(key) ?? -1
+      if (known < 0 || (ts >= 0 && ts < known)) this.#sinceOf.set(key, ts)
+    }
+  }
+
   /** The markets of one shard may have missed events: it was another process's, or nobody's. */
   interruptShard(k: number, isOfShard: (market: string) => boolean, lastTs: number): void {
     this.#keepFirst(k, lastTs)
-    const cause = this.#interruption === 0 ? 'restart' : 'takeover'
+    const cause = this.isFirst ? 'restart' : 'takeover'
     this.#shardCauses.set(k, cause)
     for (const [key, market] of this.#markets) if (isOfShard(key)) interrupt(market, cause)
   }
 
   /** One market may have missed events: the source subscribed to it while the connection stood. */
-  interruptMarket(key: string): void {
+  interruptMarket(key: string, cause: GapCause = 'reconnect'): void {
     const market = this.#markets.get(key)
-    if (market !== undefined) interrupt(market, market.seen < 0 ? market.cause : 'reconnect')
+    if (market !== undefined) interrupt(market, market.seen < 0 ? market.cause : cause)
   }
 
   /** Forgets markets: their shard is another process's now. */
@@ -103,7 +123,7 @@ export class GapWatch {
       const [from, to] = [Math.min(last.ts, trade.ts), Math.max(last.ts, trade.ts)]
       return { from, to, filled: false, cause: 'source' }
     }
-    const from = last?.ts ?? this.#lastTs.get(k) ?? -1
+    const from = last?.ts ?? this.#sinceOf.get(key) ?? this.#lastTs.get(k) ?? -1
     const isNext = highest !== undefined && followsId(trade.id, highest)
     const isWhole = follows !== undefined && highest !== undefined ? !isHole : market.isRepeated || isNext
     const filled = isWhole && !market.isTorn

@@ -13,7 +13,7 @@ import { eventTime } from '../../domain/open-windows.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
-import type { Market, SourceBatch } from '../../ports/source.ts'
+import { type Market, type SourceBatch, sourceOf } from '../../ports/source.ts'
 import { type OutgoingEvent, type PublishAttempt, prepareBatch, type ShardEvents } from './batch.ts'
 import { GapWatch } from './gap-watch.ts'
 import { isOfFormerOwners } from './late-writes.ts'
@@ -78,7 +78,8 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
     if (phase === undefined) return
     meter.count('gaps_total')
     const nowMicros = now() * 1000
-    const common = { source: source.name, exchange, symbol, from: ts, to: ts, ts: nowMicros }
+    const market = { exchange, symbol }
+    const common = { source: sourceOf(source, market), ...market, from: ts, to: ts, ts: nowMicros }
     const event: EventOf['status'] = { ...common, state: 'gap', cause: 'overflow', detail }
     const ofShard = phase.get(k) ?? {}
     phase.set(k, ofShard)
@@ -124,7 +125,7 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
   const prepare = (data: SourceBatch): PublishAttempt => {
     const nowMicros = (): number => now() * 1000
     return prepareBatch(data, {
-      ...{ source: source.name, partitions, shards, gaps, kept, nowMicros, meter },
+      ...{ source, partitions, shards, gaps, kept, nowMicros, meter },
       onConflict: noteConflict,
       onOversized: noteOversized,
     })

@@ -1,10 +1,10 @@
 import { TOPIC_REMOVED } from '../../control/records.ts'
 import { parseStreamRequest } from '../../domain/stream-spec.ts'
-import type { Source } from '../../ports/source.ts'
+import type { SourceHealth } from '../../ports/source.ts'
 import { createProducerServices } from '../../services/producer/producer.ts'
 import { startProducer } from '../actors.ts'
 import { type Foundation, newId } from '../foundation.ts'
-import { watchMarkets } from '../market-alert.ts'
+import { watchSources } from '../source-alerts.ts'
 import { type ChosenSource, offerOf } from '../sources.ts'
 import { watchedProducer } from '../watched-services.ts'
 
@@ -72,7 +72,7 @@ export async function startProducerRole(
   const details = (): object => ({
     shards: services.shards(),
     topicsAside: services.topicsAside(),
-    source: healthOf(source),
+    source: healthOf(source.health()),
   })
   const actor = roster.add(startProducer(actorParts, watchedProducer(services, brokerWatch), details))
   const unlisten = services.onNotification((notification) =>
@@ -81,7 +81,7 @@ export async function startProducerRole(
   const unlistenReentry = services.onReentry((data) => actor.send({ type: 'PUBLISH_FIXED', data }))
   services.onSourceBack(() => actor.send({ type: 'RETRY' }))
   services.onShardsAssigned(() => actor.send({ type: 'RETRY' }))
-  const marketAlert = watchMarkets(source, actorParts.alerts)
+  const sourceAlerts = watchSources(source, actorParts.alerts, actorParts.settings)
   for (const topicName of standing.keys()) actor.send({ type: 'CREATE_TOPIC', topicName })
   const unwatch = registry.watch((change) => {
     if (change.kind !== 'ended' || change.reason !== TOPIC_REMOVED || !standing.has(change.leaseId)) return
@@ -89,7 +89,7 @@ export async function startProducerRole(
   })
   started.add('producer', async (stop) => {
     await services.drain(stop)
-    marketAlert.stop()
+    sourceAlerts.stop()
     unwatch()
     unlisten()
     unlistenReentry()
@@ -102,13 +102,14 @@ export async function startProducerRole(
 /** As many markets without data are shown; alerts have the number of all. */
 const MOST_SHOWN = 20
 
-/** How the source is, in short: its counters are in the metrics. */
-function healthOf(source: Source): object {
-  const { name, way, markets, without, failure } = source.health()
+/** How the source is, in short, and each where there are several: its counters are in the metrics. */
+function healthOf(health: SourceHealth): object {
+  const { name, way, markets, without, failure, members } = health
   return {
     ...{ name, way, markets, failure: failure ? `${failure.code}: ${failure.message}` : null },
     without: without
       .slice(0, MOST_SHOWN)
       .map(({ exchange, symbol, why }) => `${exchange}:${symbol} (${why})`),
+    ...(members && { members: members.map(healthOf) }),
   }
 }

@@ -38,7 +38,7 @@ function setUp(owned: readonly number[] = [0, 1]) {
       { items },
       {
         ...{
-          source: 'test',
+          source: { name: 'test' },
           partitions: PARTITIONS,
           shards,
           gaps,
@@ -195,6 +195,22 @@ describe('a gap of a market', () => {
       status.filter((each) => each.includes('gap')),
       [`${place(HERE)} gap 1-5 reconnect`],
     )
+  })
+
+  test('is one of those markets alone whose source was away, where there are several sources', () => {
+    const { prepare } = setUp()
+    const there = { exchange: 'okx' }
+    prepare(trade('1', 1), trade('1', 1, there))
+    const change = connected({ source: 'okx' })
+    assert.ok(change.channel === 'connection')
+    const { status } = prepare(
+      { ...change, of: [{ exchange: 'okx', symbol: HERE }] },
+      trade('5', 5),
+      trade('5', 5, there),
+    )
+    assert.deepEqual(status.filter((each) => each.includes('gap')).length, 1)
+    const [gap] = status.filter((each) => each.includes('gap'))
+    assert.ok(gap?.endsWith('gap 1-5 reconnect'), gap)
   })
 
   test('is flagged at once where the source names a later trade that it has not given', () => {

@@ -7,6 +7,7 @@ export const bitfinex: SourceKind = {
   page: 'sources.md#bitfinex',
   channels: ['trade', 'quote'],
   exchanges: ['bitfinex'],
+  usualMarkets: ['BTC-USD', 'ETH-USD', 'BTC-USDT', 'XRP-USD'],
   socket: 'wss://api-pub.bitfinex.com/ws/2',
   // It is asked every 20 s whether it is there: after three questions without an answer it is not.
   usual: { reconnect: 4_000, staleAfter: 60_000 },

@@ -7,6 +7,7 @@ export const bybit: SourceKind = {
   page: 'sources.md#bybit',
   channels: ['trade', 'quote'],
   exchanges: ['bybit'],
+  usualMarkets: ['BTC-USDT', 'ETH-USDT', 'SOL-USDT', 'XRP-USDT'],
   socket: 'wss://stream.bybit.com/v5/public/spot',
   // It is asked every 20 s whether it is there: after three questions without an answer it is not.
   usual: { reconnect: 1_000, staleAfter: 60_000 },

@@ -19,6 +19,8 @@ export interface SourceKind {
   readonly channels: readonly FeedChannel[]
   /** The exchanges that it has; left out where it has many, which it knows best itself. */
   readonly exchanges?: readonly string[]
+  /** What it is asked for where nobody says what, BASE-QUOTE; left out where the default markets have some of its own. */
+  readonly usualMarkets?: readonly string[]
   /** The address of its WebSocket, without a key. */
   readonly socket: string
   /** The address of REST, where the source uses it. */

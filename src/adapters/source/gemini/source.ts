@@ -7,6 +7,7 @@ export const gemini: SourceKind = {
   page: 'sources.md#gemini',
   channels: ['trade', 'quote'],
   exchanges: ['gemini'],
+  usualMarkets: ['BTC-USD', 'ETH-USD', 'SOL-USD'],
   socket: 'wss://ws.gemini.com',
   // It is asked every 20 s whether it is there: after three questions without an answer it is not.
   usual: { reconnect: 1_000, staleAfter: 60_000 },

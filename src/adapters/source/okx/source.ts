@@ -7,6 +7,7 @@ export const okx: SourceKind = {
   page: 'sources.md#okx',
   channels: ['trade', 'quote'],
   exchanges: ['okx'],
+  usualMarkets: ['BTC-USDT', 'ETH-USDT', 'SOL-USDT', 'XRP-USDT'],
   socket: 'wss://ws.okx.com:8443/ws/v5/public',
   // It is asked every 20 s whether it is there: after three questions without an answer it is not.
   usual: { reconnect: 1_000, staleAfter: 60_000 },

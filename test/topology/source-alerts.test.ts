@@ -4,7 +4,7 @@ import type { MarketWithoutData, SourceHealth } from '../../src/ports/source.ts'
 import { createAlerts } from '../../src/telemetry/alerts.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createMeter } from '../../src/telemetry/meter.ts'
-import { watchMarkets } from '../../src/topology/market-alert.ts'
+import { watchSources } from '../../src/topology/source-alerts.ts'
 
 const COUNTERS = {
   frames: 0,
@@ -29,7 +29,7 @@ describe('the alert of markets without data', () => {
       counters: COUNTERS,
       without,
     })
-    const watch = watchMarkets({ health }, alerts)
+    const watch = watchSources({ health }, alerts, { alertAfterMs: 0 })
     t.mock.timers.tick(1_000)
     assert.deepEqual(alerts.list(), [])
     without = [
@@ -52,4 +52,34 @@ describe('the alert of markets without data', () => {
     assert.deepEqual(alerts.list(), [])
     watch.stop()
   })
+})
+
+test('one source of several that is away raises an alert of its own, until it delivers again', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const log = createLog({ level: 'error', sink: { write: () => undefined } })
+  const alerts = createAlerts({ log, meter: createMeter() })
+  let isAway = true
+  const health = (name: string, way: SourceHealth['way']): SourceHealth => ({
+    ...{ name, way, markets: 1, counters: COUNTERS, without: [] },
+    ...(way === 'none' && { failure: { code: 'SOURCE_STALE', message: 'nothing came' } }),
+  })
+  const group = (): SourceHealth => ({
+    ...health('sources', 'websocket'),
+    members: [health('okx', 'websocket'), health('kraken', isAway ? 'none' : 'websocket')],
+  })
+  const watch = watchSources({ health: group }, alerts, { alertAfterMs: 0 })
+  t.mock.timers.tick(1_000)
+  assert.deepEqual(
+    alerts.list().map(({ id, code, message }) => ({ id, code, message })),
+    [
+      {
+        ...{ id: 'source-kraken', code: 'SOURCE_STALE' },
+        message: 'kraken is away, the other sources go on: nothing came',
+      },
+    ],
+  )
+  isAway = false
+  t.mock.timers.tick(1_000)
+  assert.deepEqual(alerts.list(), [])
+  watch.stop()
 })

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { SPEAKERS } from '../adapters/source/exchanges.ts'
+import { Service, sendFrame } from '../adapters/source/service.ts'
+import { copyStoreTemplate } from '../store-template.ts'
+import { makeFolder, PlatformProcess, runCommand, until } from './platform-process.ts'
+
+const EXCHANGES = ['binance', 'kraken', 'okx'] as const
+const PART = 100
+
+/** The trades of one exchange: each part of them is sent to whoever is connected. */
+interface Exchange {
+  readonly name: string
+  readonly service: Service
+  send(from: number): void
+}
+
+test('several sources in one platform: one that is away is told, delays nobody, and has a gap of its own', async (t) => {
+  const folder = await makeFolder()
+  t.after(() => folder.remove())
+  const data = join(folder.path, 'data')
+  await copyStoreTemplate(join(data, 'store'))
+  const exchanges: Exchange[] = []
+  for (const name of EXCHANGES) {
+    const speaker = SPEAKERS.find(({ kind }) => kind.name === name)
+    assert.ok(speaker)
+    const service = await Service.start(t, {
+      received: (asked, socket) => {
+        if (speaker.asks(asked) === undefined) return
+        for (const each of speaker.answer(asked, [])) sendFrame(socket, each)
+      },
+    })
+    const market = { exchange: name, symbol: 'BTC-USD' }
+    const send = (from: number) => {
+      for (let id = from; id < from + PART; id++) {
+        const ts = Date.now() * 1_000
+        service.send(speaker.frame({ ...market, id: String(id), side: 'buy', price: 1, size: 1, ts }))
+      }
+    }
+    exchanges.push({ name, service, send })
+  }
+  const sources = exchanges.map(({ name, service }) => ({
+    ...{ kind: name, url: service.url, markets: [`${name}:BTC-USD`] },
+    ...{ reconnect: '200ms', reconnectMax: '1s', fallbackAfter: '500ms', timeout: '1s' },
+  }))
+  const config = join(folder.path, 'tapeline.yaml')
+  await writeFile(config, JSON.stringify({ sources, alerts: { after: '1s' } }))
+  const platform = new PlatformProcess(data, ['--config', config])
+  t.after(() => platform.kill())
+  await platform.start()
+
+  const rows = async (sql: string): Promise<Record<string, unknown>[]> => {
+    const { stdout, stderr, code } = await runCommand(['sql', '--data', data, '--json', sql])
+    assert.equal(code, 0, stderr)
+    return JSON.parse(stdout) as Record<string, unknown>[]
+  }
+  const countOf = async (name: string) =>
+    Number((await rows(`select count(*) as n from trades where exchange = '${name}'`))[0]?.['n'])
+  const stored = (name: string, count: number) =>
+    until(`${count} trades of ${name}`, async () => (await countOf(name)) === count)
+  const alertIds = async () => {
+    const { alerts } = await platform.get<{ alerts: { id: string; code: string }[] }>('/v1/alerts')
+    return alerts.map(({ id }) => id).filter((id) => id.startsWith('source'))
+  }
+
+  for (const { name, service, send } of exchanges) {
+    await until(
+      `${name} is asked`,
+      () => service.sockets.length === 1 && service.received.length > 1 - Number(name !== 'kraken'),
+    )
+    send(1)
+    await stored(name, PART)
+  }
+  const kraken = exchanges.find(({ name }) => name === 'kraken')
+  const others = exchanges.filter((each) => each !== kraken)
+  assert.ok(kraken)
+  kraken.service.behaviour.hang = true
+  kraken.service.cut()
+  await until('the one that is away is told', async () => (await alertIds()).includes('source-kraken'))
+  for (const { name, send } of others) {
+    send(1 + PART)
+    await stored(name, 2 * PART)
+  }
+  assert.deepEqual(await alertIds(), ['source-kraken'])
+  kraken.service.behaviour.hang = false
+  await until('it is connected again', () => kraken.service.sockets.length === 1)
+  await until('its alert has ended', async () => (await alertIds()).length === 0)
+  kraken.send(1 + 2 * PART)
+  await stored('kraken', 2 * PART)
+  await until(
+    'its gap is stored',
+    async () => (await rows(`select 1 from status where state = 'gap'`)).length > 0,
+  )
+  assert.deepEqual(await rows(`select source, exchange, symbol, cause from status where state = 'gap'`), [
+    { source: 'kraken', exchange: 'kraken', symbol: 'BTC-USD', cause: 'reconnect' },
+  ])
+})
