@@ -61,13 +61,16 @@ class Client:
         self.url = url.rstrip("/")
         self.headers = {} if key is None else {"authorization": f"Bearer {key}"}
 
-    def stream(self, request):
-        """Makes a stream (docs/api.md, What a stream is made of) for the loop that reads it."""
-        return Stream(self, request=request)
+    def stream(self, request, slow=None):
+        """Makes a stream (docs/api.md, What a stream is made of) for the loop that reads it.
 
-    def resume(self, stream, cursor=None):
+        `slow`: what becomes of a loop that takes less than comes: `catch-up` (the default), `latest` or `disconnect`.
+        """
+        return Stream(self, request=request, slow=slow)
+
+    def resume(self, stream, cursor=None, slow=None):
         """Reads a stream that is there, from a cursor that was stored; without one from what comes next."""
-        return Stream(self, stream=stream, cursor=cursor)
+        return Stream(self, stream=stream, cursor=cursor, slow=slow)
 
     def trades(self, symbol, **query):
         """Stored trades, one by one, the oldest first: `from_`, `to`, `exchange`, `order`, `cursor`."""
@@ -100,6 +103,26 @@ class Client:
     async def delete_stream(self, stream):
         """Ends a stream."""
         await self.ask(path_of(stream), "DELETE")
+
+    async def create_webhook(self, request):
+        """Makes a webhook (docs/webhooks.md): `url`, `spec` or `stream`, `maxEvents`, `maxWait`. The answer alone has its `secret`."""
+        return await self.ask("/v1/webhooks", "POST", request)
+
+    async def webhooks(self):
+        """The webhooks of the application."""
+        return (await self.ask("/v1/webhooks"))["webhooks"]
+
+    async def pause_webhook(self, webhook):
+        """Posts nothing more until it is resumed."""
+        return await self.ask(path_of(webhook, "webhooks") + "/pause", "POST")
+
+    async def resume_webhook(self, webhook):
+        """Goes on where it was."""
+        return await self.ask(path_of(webhook, "webhooks") + "/resume", "POST")
+
+    async def delete_webhook(self, webhook):
+        """Ends a webhook."""
+        await self.ask(path_of(webhook, "webhooks"), "DELETE")
 
     async def ask(self, path, method="GET", body=None):
         """Sends a request and reads the answer. Raises ApiError, and OSError where nobody answers."""
@@ -149,11 +172,12 @@ class Stream:
     The stream lives on without a loop for its `ttl`.
     """
 
-    def __init__(self, client, request=None, stream=None, cursor=None):
+    def __init__(self, client, request=None, stream=None, cursor=None, slow=None):
         self.id = stream
         self.cursor = cursor
         self._client = client
         self._request = request
+        self._slow = slow
 
     def __aiter__(self):
         return self._events()
@@ -168,7 +192,7 @@ class Stream:
                     yield batch
 
     async def batches(self):
-        """Batches `{"type": "data", "events", "cursor"}`, resets and the end, for who stores the cursor with the events."""
+        """Batches `{"type": "data", "events", "cursor"}` (and `skipped`, if `slow` is `latest`), resets and the end, for who stores the cursor with the events."""
         failures = 0
         while True:
             try:
@@ -228,13 +252,15 @@ class Stream:
             subscribe = {"op": "subscribe", "stream": self.id}
             if self.cursor is not None:
                 subscribe["cursor"] = self.cursor
+            if self._slow is not None:
+                subscribe["slow"] = self._slow
             await socket.send(json.dumps(subscribe))
             async for text in socket:
                 yield json.loads(text)
 
 
-def path_of(stream):
-    return "/v1/streams/" + urllib.parse.quote(stream, safe="")
+def path_of(name, kind="streams"):
+    return f"/v1/{kind}/" + urllib.parse.quote(name, safe="")
 
 
 def problem_in(text, status):

@@ -2,13 +2,16 @@ import type { Channel } from '../domain/events.ts'
 import { type Rows, rowsOf } from './history.ts'
 import { type Address, call, callUntilAnswered } from './http.ts'
 import { historyAndLive, type JoinedRequest } from './joined.ts'
+import { candlesAndLive } from './joined-candles.ts'
 import { createStream, type Stream } from './stream.ts'
 import type {
   CandlesQuery,
   End,
   FieldOf,
+  NewWebhook,
   Reset,
   RowsQuery,
+  Slow,
   StoredCandle,
   StoredMarket,
   StoredQuote,
@@ -18,6 +21,7 @@ import type {
   StreamInfo,
   StreamRequest,
   Webhook,
+  WebhookRequest,
 } from './types.ts'
 
 export interface ClientOptions {
@@ -30,6 +34,12 @@ export interface ClientOptions {
 /** How long something goes on: an abort ends a loop with the signal's reason. */
 interface Until {
   readonly signal?: AbortSignal
+}
+
+/** How a stream is read. */
+interface Reading extends Until {
+  /** Left out: `catch-up`. */
+  readonly slow?: Slow
 }
 
 /** A stream that is there already, and the place to go on from; without a cursor with what comes next. */
@@ -53,8 +63,7 @@ export interface StreamsApi {
 
 /** The webhooks of the application. */
 export interface WebhooksApi {
-  /** The request is that of `POST /v1/webhooks`; the secret is shown this one time. */
-  create(request: object, until?: Until): Promise<Webhook & { readonly secret: string }>
+  create(request: WebhookRequest, until?: Until): Promise<NewWebhook>
   list(until?: Until): Promise<readonly Webhook[]>
   get(id: string, until?: Until): Promise<Webhook>
   pause(id: string, until?: Until): Promise<Webhook>
@@ -67,15 +76,15 @@ export interface Client {
   /** Makes a stream for the loop that reads it. */
   stream<const C extends Channel, const F extends FieldOf<C> = FieldOf<C>>(
     request: StreamRequest<C, F>,
-    until?: Until,
+    reading?: Reading,
   ): Stream<C, F>
   /** Reads a stream that is there, from a cursor that was stored. */
   resume<const C extends Channel, const F extends FieldOf<C> = FieldOf<C>>(
     request: ResumeRequest<C, F>,
-    until?: Until,
+    reading?: Reading,
   ): Stream<C, F>
   /** All events from a time on, however long ago: stored ones, then live ones, without a hole or a repeat. */
-  since<const C extends 'trade' | 'quote'>(
+  since<const C extends 'trade' | 'quote' | 'candle'>(
     request: JoinedRequest<C>,
     until?: Until,
   ): AsyncIterable<StreamEvent<C> | Reset | End>
@@ -96,10 +105,15 @@ export function createClient({ url = usualUrl(), key }: ClientOptions = {}): Cli
   const hookOf = (id: string) => `/v1/webhooks/${encodeURIComponent(id)}`
   const pathOf = (id: string) => `/v1/streams/${encodeURIComponent(id)}`
   return {
-    stream: (request, { signal } = {}) => createStream(address, request.channel, { request }, signal),
-    resume: ({ channel, stream, cursor }, { signal } = {}) =>
-      createStream(address, channel, { stream, cursor }, signal),
-    since: (request, { signal } = {}) => historyAndLive(address, request, signal),
+    stream: (request, reading = {}) => createStream(address, request.channel, { request }, reading),
+    resume: ({ channel, stream, cursor }, reading = {}) =>
+      createStream(address, channel, { stream, cursor }, reading),
+    since: <C extends 'trade' | 'quote' | 'candle'>(request: JoinedRequest<C>, { signal }: Until = {}) =>
+      (isOfCandles(request)
+        ? candlesAndLive(address, request, signal)
+        : historyAndLive(address, request as JoinedRequest<'trade' | 'quote'>, signal)) as AsyncIterable<
+        StreamEvent<C> | Reset | End
+      >,
     trades: (query, { signal } = {}) => rowsOf(address, 'trades', query, signal),
     quotes: (query, { signal } = {}) => rowsOf(address, 'quotes', query, signal),
     candles: (query, { signal } = {}) => rowsOf(address, 'candles', query, signal),
@@ -128,6 +142,10 @@ export function createClient({ url = usualUrl(), key }: ClientOptions = {}): Cli
       delete: (id, { signal } = {}) => call(address, hookOf(id), { method: 'DELETE', signal }),
     },
   }
+}
+
+function isOfCandles(request: { readonly channel: Channel }): request is JoinedRequest<'candle'> {
+  return request.channel === 'candle'
 }
 
 /** A page's own origin; a page of a file has none. */

@@ -1,3 +1,4 @@
+import type { Interval } from '../domain/events.ts'
 import { parseMoment } from '../domain/moment.ts'
 import { parseIsoMicros } from '../domain/time.ts'
 import { rowsOf } from './history.ts'
@@ -6,22 +7,24 @@ import { createStream } from './stream.ts'
 import type { End, Reset, StoredMarket, StoredQuote, StoredTrade, StreamEvent } from './types.ts'
 
 /** Channels whose stored rows are events of a stream too. */
-type JoinedChannel = 'trade' | 'quote'
+type EventChannel = 'trade' | 'quote'
 
-/** All events of some markets from a time on. */
-export interface JoinedRequest<C extends JoinedChannel> {
+/** All events of some markets from a time on, or their candles. */
+export interface JoinedRequest<C extends EventChannel | 'candle'> {
   readonly channel: C
   /** Symbols, or globs for those that have stored trades. */
   readonly symbols: readonly string[]
   readonly exchanges?: readonly string[]
   /** Event time, as the API takes it: ISO 8601, a date, a number since 1970, or how long ago (`30d`). */
   readonly from: string | number
+  /** Of candles: how long each is; `1m` where it is left out. */
+  readonly interval?: C extends 'candle' ? Interval : never
 }
 
-type Joined<C extends JoinedChannel> = StreamEvent<C> | Reset | End
+export type Joined<C extends EventChannel | 'candle'> = StreamEvent<C> | Reset | End
 
 /** The database may be so far behind, and so much is read from both. The topics keep far more. Microseconds. */
-const OVERLAP = 10 * 60_000_000
+export const OVERLAP = 10 * 60_000_000
 
 const ROUTES = { trade: 'trades', quote: 'quotes' } as const
 
@@ -36,7 +39,7 @@ const IDENTITY = {
  * was published before that beginning is in the database by now; what is in both is known again by its identity and comes once. An event of
  * the stream that should be in the database and is not shows that this was too far behind: that is told as a reset.
  */
-export async function* historyAndLive<C extends JoinedChannel>(
+export async function* historyAndLive<C extends EventChannel>(
   address: Address,
   { channel, symbols, exchanges, from }: JoinedRequest<C>,
   signal: AbortSignal | undefined,
@@ -69,7 +72,7 @@ export async function* historyAndLive<C extends JoinedChannel>(
     ...(exchanges !== undefined && { exchanges }),
   }
   let isDoubted = false
-  for await (const event of createStream<C, never>(address, channel, { request: beginning }, signal)) {
+  for await (const event of createStream<C, never>(address, channel, { request: beginning }, { signal })) {
     if (event.type === 'reset' || event.type === 'end') {
       yield event as Reset | End
       continue
@@ -99,23 +102,20 @@ function marketOf({ exchange, symbol }: Pick<Timed, 'exchange' | 'symbol'>): str
   return `${exchange}:${symbol}`
 }
 
-function identityOf(channel: JoinedChannel, event: object): string {
+function identityOf(channel: EventChannel, event: object): string {
   const fields = event as Readonly<Record<string, unknown>>
   return IDENTITY[channel].map((name) => fields[name] ?? '').join(' ')
 }
 
 /** A stored row as the event that it was. */
-function eventOf<C extends JoinedChannel>(
-  channel: C,
-  row: StoredTrade | StoredQuote,
-): StreamEvent<C> & Timed {
+function eventOf<C extends EventChannel>(channel: C, row: StoredTrade | StoredQuote): StreamEvent<C> & Timed {
   const present = Object.entries(row).filter(([, value]) => value !== null)
   const [ts, recvTs] = [row.ts, row.recvTs].map((time) => parseIsoMicros(time))
   return { type: channel, ...Object.fromEntries(present), ts, recvTs } as unknown as StreamEvent<C> & Timed
 }
 
 /** The symbols that are named, and the stored ones that match a glob, each once. */
-async function symbolsOf(
+export async function symbolsOf(
   address: Address,
   symbols: readonly string[],
   signal: AbortSignal | undefined,
@@ -132,7 +132,7 @@ async function symbolsOf(
 }
 
 /** Rows of several markets in the order of their times. */
-async function* merged<Row extends { readonly ts: string }>(
+export async function* merged<Row extends { readonly ts: string }>(
   sources: readonly AsyncIterable<Row>[],
 ): AsyncGenerator<Row> {
   const heads: { readonly rows: AsyncIterator<Row>; row: Row }[] = []

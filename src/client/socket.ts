@@ -15,6 +15,7 @@ export type ServerMessage =
       readonly stream: string
       readonly cursor: string
       readonly events: readonly object[]
+      readonly skipped?: number
     }
   | { readonly op: 'reset'; readonly stream: string; readonly reason: string; readonly cursor: string }
   | { readonly op: 'end'; readonly stream: string; readonly reason: string }

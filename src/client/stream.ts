@@ -3,7 +3,7 @@ import { delay } from '../async/timers.ts'
 import type { Channel } from '../domain/events.ts'
 import { type Address, ApiError, backOff, call, isPassing } from './http.ts'
 import { openSocket, type ServerMessage, type StreamSocket } from './socket.ts'
-import type { Batch, End, FieldOf, Reset, StreamEvent, StreamInfo } from './types.ts'
+import type { Batch, End, FieldOf, Reset, Slow, StreamEvent, StreamInfo } from './types.ts'
 
 /** Events that wait for the loop. Beyond them the connection is closed, and made again from there when they are taken. */
 const MOST_WAITING = 20_000
@@ -32,7 +32,7 @@ export function createStream<C extends Channel, F extends FieldOf<C>>(
   address: Address,
   channel: C,
   beginning: Beginning,
-  signal: AbortSignal | undefined,
+  { signal, slow }: { readonly signal?: AbortSignal | undefined; readonly slow?: Slow | undefined } = {},
 ): Stream<C, F> {
   let id = 'stream' in beginning ? beginning.stream : undefined
   let cursor = 'stream' in beginning ? beginning.cursor : undefined
@@ -67,6 +67,7 @@ export function createStream<C extends Channel, F extends FieldOf<C>>(
             op: 'subscribe',
             stream,
             ...(arrived !== undefined && { cursor: arrived }),
+            ...(slow !== undefined && { slow }),
           })
           for await (const message of inbox.messages()) {
             switch (message.op) {
@@ -81,7 +82,13 @@ export function createStream<C extends Channel, F extends FieldOf<C>>(
                 arrived = message.cursor
                 const events = message.events as StreamEvent<C, F>[]
                 for (const event of events) Object.assign(event, { type: kind })
-                yield { type: 'data', events, cursor: message.cursor }
+                const { skipped } = message
+                yield {
+                  type: 'data',
+                  events,
+                  cursor: message.cursor,
+                  ...(skipped !== undefined && { skipped }),
+                }
                 cursor = message.cursor
                 break
               }

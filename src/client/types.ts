@@ -31,7 +31,15 @@ export interface Batch<C extends Channel, F extends FieldOf<C> = FieldOf<C>> {
   readonly type: 'data'
   readonly events: readonly StreamEvent<C, F>[]
   readonly cursor: string
+  /** How many more were left out, for who takes the latest only (`slow`). */
+  readonly skipped?: number
 }
+
+/**
+ * What becomes of a loop that takes less than comes: all comes from the log (`catch-up`), the latest event of each market (`latest`), or
+ * the platform ends the connection (`disconnect`), and the loop goes on where it was.
+ */
+export type Slow = 'catch-up' | 'latest' | 'disconnect'
 
 /** What an application asks for. Source: docs/api.md, What a stream is made of. */
 export interface StreamRequest<C extends Channel, F extends FieldOf<C> = FieldOf<C>> {
@@ -100,6 +108,31 @@ export interface StreamInfo {
   }[]
   readonly cursor?: string
 }
+
+/** What a webhook is to be: of a stream that is there, or of a new one. */
+export type WebhookRequest = {
+  /** Where messages are posted to. */
+  readonly url: string
+  /** The most events of one message: 1 to 1000, by default 100. */
+  readonly maxEvents?: number
+  /** How long an event waits for others of its message: seconds, or text such as `250ms`; by default 1 s. */
+  readonly maxWait?: number | string
+} & (
+  | { readonly stream: string; readonly cursor?: string }
+  | { readonly spec: { readonly [C in Channel]: StreamRequest<C> }[Channel] }
+)
+
+/** What is posted to a receiver. Its events have no `type`: they are of the stream's channel. */
+export type WebhookMessage<C extends Channel, F extends FieldOf<C> = FieldOf<C>> =
+  | {
+      readonly op: 'data'
+      readonly stream: string
+      readonly events: readonly Omit<StreamEvent<C, F>, 'type'>[]
+    }
+  | { readonly op: 'reset' | 'end'; readonly stream: string; readonly reason: string }
+
+/** A webhook as it is made; the secret is shown this one time. */
+export type NewWebhook = Webhook & { readonly secret: string }
 
 /** A webhook as the platform describes it. */
 export interface Webhook {

@@ -77,5 +77,19 @@ export type AppMessage = {
 
 /** Events of a stream and the place after them. They are sent as bytes that were encoded once (R12). */
 export function dataMessageSchema<Event extends z.ZodType>(event: Event) {
-  return z.object({ op: z.literal('data'), stream, cursor, events: z.array(event).min(1) })
+  const skipped = z
+    .int()
+    .positive()
+    .exactOptional()
+    .describe('How many more were left out, for who chose the latest only.')
+  return z.object({ op: z.literal('data'), stream, cursor, skipped, events: z.array(event).min(1) })
+}
+
+/** What is posted to the receiver of a webhook. */
+export function webhookMessages<Event extends z.ZodType>(event: Event) {
+  return {
+    data: dataMessageSchema(event).omit({ cursor: true, skipped: true }),
+    reset: APP_MESSAGES.reset.omit({ cursor: true }),
+    end: APP_MESSAGES.end,
+  } as const
 }

@@ -20,12 +20,12 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 
 /** Sends a batch to the last connection that was made. */
-function send({ delivery }: Platform, cursor: string, ids: readonly number[]): void {
+function send({ delivery }: Platform, cursor: string, ids: readonly number[], skipped?: number): void {
   const { endpoint, streams } = delivery.connections.at(-1) ?? assert.fail('nobody is connected')
   const [stream] = streams
   const events = ids.map((id) => ({ exchange: 'kraken', symbol: 'BTC-USD', ts: id, id: String(id) }))
   endpoint.sendEncoded(
-    Buffer.from(JSON.stringify({ op: 'data', stream, cursor, events })),
+    Buffer.from(JSON.stringify({ op: 'data', stream, cursor, skipped, events })),
     cursor,
     events.length,
   )
@@ -63,6 +63,23 @@ describe('a stream of the client', () => {
       { type: 'end', reason: 'deleted' },
     ])
     assert.deepEqual([stream.id, stream.cursor], [lease.id, 'c6'])
+  })
+
+  test('says what becomes of a slow loop, and how much was left out', async (t) => {
+    const { platform, client } = await open(t)
+    const seen: unknown[] = []
+    const loop = (async () => {
+      for await (const batch of client.stream(REQUEST, { slow: 'latest' }).batches())
+        seen.push(batch.type === 'data' ? batch.skipped : batch.type)
+    })()
+    await subscribed(platform, 1)
+    assert.deepEqual(platform.delivery.slow, ['latest'])
+    send(platform, 'c1', [1])
+    send(platform, 'c2', [9], 7)
+    const { endpoint, streams } = platform.delivery.connections[0] ?? assert.fail()
+    endpoint.send({ op: 'end', stream: [...streams][0] ?? '', reason: 'deleted' })
+    await loop
+    assert.deepEqual(seen, [undefined, 7, 'end'])
   })
 
   test('resumes after a broken connection from exactly after the last batch that arrived', async (t) => {

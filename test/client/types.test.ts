@@ -12,6 +12,8 @@ import {
   type StreamEvent,
   type StreamInfo,
   type Trade,
+  type WebhookMessage,
+  type WebhookRequest,
 } from '../../src/client/index.ts'
 import type { Market } from '../../src/domain/markets.ts'
 import type { StoredRow } from '../../src/domain/stored-rows.ts'
@@ -57,8 +59,22 @@ test('events are typed by channel and by fields', () => {
   client.stream({ channel: 'trade', ...markets, fields: ['bid'] })
   // @ts-expect-error: no such channel
   client.stream({ channel: 'trades', ...markets })
-  // @ts-expect-error: candles are not joined
-  client.since({ channel: 'candle', ...markets, from: '1d' })
+  const candles = client.since({ channel: 'candle', ...markets, from: '1d', interval: '1h' })
+  same<ItemOf<typeof candles>, StreamEvent<'candle'> | Reset | End>(true)
+  // @ts-expect-error: the database has no such candles
+  client.since({ channel: 'candle', ...markets, from: '1d', interval: '10s' })
+  // @ts-expect-error: trades have no interval
+  client.since({ channel: 'trade', ...markets, from: '1d', interval: '1m' })
+  client.stream({ channel: 'trade', ...markets }, { slow: 'latest' })
+  // @ts-expect-error: no such choice
+  client.stream({ channel: 'trade', ...markets }, { slow: 'never' })
+  const hook = { url: 'https://example.com/hook', maxWait: '2s' }
+  const asked: WebhookRequest = { ...hook, spec: { channel: 'trade', ...markets, where: 'size > 1' } }
+  const read: WebhookRequest = { ...hook, stream: 's', cursor: 'c' }
+  // @ts-expect-error: it reads a stream that is there, or a new one
+  const neither: WebhookRequest = hook
+  assert.deepEqual([asked.url, read.url, neither.url], [hook.url, hook.url, hook.url])
+  same<Extract<WebhookMessage<'trade'>, { op: 'data' }>['events'][number]['price'], number>(true)
   // @ts-expect-error: trades have no interval
   client.trades({ symbol: 'BTC-USD', interval: '1m' })
 })

@@ -180,6 +180,7 @@ describe(`the client on a platform (seed ${SEED})`, () => {
         [history?.['type'], history?.['rows'], history?.['refused']],
         ['history', n, 'INPUT_INVALID'],
       )
+      assert.deepEqual(history?.['states'], ['paused', 1, 'active', 0])
       await assertWhole(came, 'size >= 0.03')
     })
 })

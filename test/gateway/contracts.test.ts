@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Parser } from '@asyncapi/parser'
 import { validate } from '@scalar/openapi-parser'
-import { APP_MESSAGES, dataMessageSchema } from '../../src/domain/app-messages.ts'
+import { APP_MESSAGES, dataMessageSchema, webhookMessages } from '../../src/domain/app-messages.ts'
 import { EVENT_SCHEMAS } from '../../src/domain/event-codec.ts'
 import { parseStreamRequest } from '../../src/domain/stream-spec.ts'
 import { parseSocketMessage } from '../../src/gateway/socket-message.ts'
@@ -49,6 +49,9 @@ describe('the contracts', () => {
     const sent: Readonly<Record<string, { parse(value: unknown): unknown }>> = {
       data: dataMessageSchema(EVENT_SCHEMAS.trade),
       ...APP_MESSAGES,
+      ...Object.fromEntries(
+        Object.entries(webhookMessages(EVENT_SCHEMAS.trade)).map(([op, schema]) => [`webhook-${op}`, schema]),
+      ),
     }
     for (const [name, { examples }] of Object.entries(components.messages)) {
       assert.ok(examples.length > 0, name)
@@ -69,8 +72,16 @@ describe('the contracts', () => {
     }
     const events = [{ offset: 7, value: Buffer.from(JSON.stringify(event)) }]
     const batch = { topicId: 'T', from: 7, next: 8, events, after: { epochs: {}, positions: {} } }
-    const { bytes } = encodeDataFrame('lease', batch as unknown as Parameters<typeof encodeDataFrame>[1], 7)
-    const frame: unknown = JSON.parse(bytes.toString())
-    assert.deepEqual(sent['data']?.parse(frame), frame)
+    for (const skipped of [0, 3]) {
+      const { bytes } = encodeDataFrame(
+        'lease',
+        batch as unknown as Parameters<typeof encodeDataFrame>[1],
+        7,
+        skipped,
+      )
+      const frame: unknown = JSON.parse(bytes.toString())
+      assert.deepEqual(sent['data']?.parse(frame), frame)
+      assert.equal((frame as { skipped?: number }).skipped, skipped || undefined)
+    }
   })
 })

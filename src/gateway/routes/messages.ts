@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { APP_MESSAGES, dataMessageSchema } from '../../domain/app-messages.ts'
+import { APP_MESSAGES, dataMessageSchema, webhookMessages } from '../../domain/app-messages.ts'
 import { EVENT_SCHEMAS } from '../../domain/event-codec.ts'
 import { type GatewayServer, SOCKET_ROUTE } from '../server.ts'
 import { SOCKET_MESSAGES } from '../socket-message.ts'
@@ -58,9 +58,36 @@ const SENT_WORDS = {
   },
 } as const satisfies Record<keyof typeof SENT, Words>
 
+const POSTED = webhookMessages(eventSchema)
+
+const POSTED_WORDS = {
+  data: {
+    summary: 'Events, in order. Answer 2xx when you have them: the next message waits for it.',
+    example: { op: 'data', stream, events: SENT_WORDS.data.example.events },
+  },
+  reset: {
+    summary: 'What lies before this place, and was not delivered, is gone for good.',
+    example: { op: 'reset', stream, reason: 'retention' },
+  },
+  end: { summary: 'The stream has ended, and nothing more comes.', example: SENT_WORDS.end.example },
+} as const satisfies Record<keyof typeof POSTED, Words>
+
 interface Words {
   readonly summary: string
   readonly example: object
+}
+
+const WEBHOOK_HEADERS = {
+  type: 'object',
+  required: ['webhook-id', 'webhook-timestamp', 'webhook-signature'],
+  properties: {
+    'webhook-id': { type: 'string', description: 'The same whenever the message comes again.' },
+    'webhook-timestamp': { type: 'string', description: 'Seconds since 1970.' },
+    'webhook-signature': {
+      type: 'string',
+      description: '`v1,` and the HMAC-SHA256 of id, timestamp and body with dots between, in base64.',
+    },
+  },
 }
 
 /** Serves the description of what goes over WebSockets and event streams: AsyncAPI 3.0, from the schemas that the code reads and writes by. */
@@ -79,6 +106,12 @@ function asyncApi(version: string): object {
   const received = messagesOf(SOCKET_MESSAGES, RECEIVED_WORDS)
   const sent = messagesOf(SENT, SENT_WORDS)
   const { pong: _, ...told } = sent
+  const posted = Object.fromEntries(
+    Object.entries(messagesOf(POSTED, POSTED_WORDS)).map(([op, message]) => {
+      const name = `webhook-${op}`
+      return [name, { ...message, name, headers: WEBHOOK_HEADERS }]
+    }),
+  )
   const inChannel = (messages: object) =>
     Object.fromEntries(Object.keys(messages).map((name) => [name, { $ref: `#/components/messages/${name}` }]))
   const ofChannel = (channel: string, messages: object) =>
@@ -117,6 +150,12 @@ function asyncApi(version: string): object {
         parameters: { stream: { description: 'Id of the stream.' } },
         messages: inChannel(told),
       },
+      webhook: {
+        address: null,
+        description:
+          'One POST a message to the address of a webhook, signed as Standard Webhooks says (docs/webhooks.md). The same id comes again where an answer got lost.',
+        messages: inChannel(posted),
+      },
     },
     operations: {
       ask: {
@@ -137,8 +176,15 @@ function asyncApi(version: string): object {
         messages: ofChannel('events', told),
         summary: 'What the platform sends.',
       },
+      post: {
+        action: 'send',
+        channel: { $ref: '#/channels/webhook' },
+        messages: ofChannel('webhook', posted),
+        bindings: { http: { method: 'POST', bindingVersion: '0.3.0' } },
+        summary: 'What the platform posts to the receiver of a webhook.',
+      },
     },
-    components: { messages: { ...received, ...sent } },
+    components: { messages: { ...received, ...sent, ...posted } },
   }
 }
 
