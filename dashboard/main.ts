@@ -12,6 +12,15 @@ const ROUTES: readonly Route[] = [
     title: 'Machines',
     load: async () => (await import('./views/machines.ts')).machines,
   },
+  { path: '/markets', title: 'Markets', load: async () => (await import('./views/markets.ts')).markets },
+  {
+    path: '/markets/:exchange/:symbol',
+    title: 'Market',
+    load: async () => (await import('./views/market.ts')).market,
+  },
+  { path: '/streams', title: 'Streams', load: async () => (await import('./views/streams.ts')).streams },
+  { path: '/streams/:id', title: 'Stream', load: async () => (await import('./views/stream.ts')).stream },
+  { path: '/data', title: 'Data', load: async () => (await import('./views/data.ts')).data },
   { path: '/health', title: 'Health', load: async () => (await import('./views/health.ts')).health },
 ]
 

@@ -6,7 +6,7 @@ export interface Visit {
 }
 
 /** A view: it gives its element at once and fills it as answers come. */
-export type OpenView = (visit: Visit) => HTMLElement
+type OpenView = (visit: Visit) => HTMLElement
 
 /** A view with its address; `:name` is a part of it. */
 export interface Route {

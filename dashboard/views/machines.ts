@@ -109,7 +109,7 @@ export function machines({ parts, query, signal }: Visit): HTMLElement {
         element(
           'tr',
           {},
-          element('td', { class: 'number' }, timeOfMicros(ts)),
+          element('td', {}, timeOfMicros(ts)),
           element('td', {}, words(from)),
           element('td', {}, element('code', {}, event)),
           element('td', {}, words(to)),

@@ -15,6 +15,7 @@ import { registerMarketData } from './routes/market-data.ts'
 import { registerMarkets } from './routes/markets.ts'
 import { registerMessages } from './routes/messages.ts'
 import { registerOperations } from './routes/operations.ts'
+import { registerPreview } from './routes/preview.ts'
 import { registerStreams } from './routes/streams.ts'
 import { registerTopics } from './routes/topics.ts'
 import { registerWebhooks } from './routes/webhooks.ts'
@@ -48,6 +49,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   app.addHook('onClose', async () => quotas.stop())
   const beyondKept = createBeyondKept(options)
   registerStreams(app, { ...options, quotas, beyondKept, newLeaseId: newId })
+  registerPreview(app, options)
   registerWebhooks(app, { ...options, quotas, newId })
   registerKeys(app, { ...options, newId, newKey })
   registerTopics(app, { ...options, closing })

@@ -13,7 +13,18 @@ import { buildPage } from './built.ts'
 /** Of all scripts of the page together, compressed. */
 const MOST_SCRIPT_BYTES = 250_000
 
-const VIEWS = ['/', '/machines/producer', '/machines/consumerDynamic', '/health'] as const
+/** Every view, each once. */
+const VIEWS = [
+  ...['/', '/machines/producer', '/machines/consumerDynamic', '/markets', '/markets/coinbase/BTC-USD'],
+  ...['/streams', '/data', '/health'],
+]
+
+interface Bar {
+  readonly time: number
+  readonly high: number
+  readonly low: number
+  readonly volume: number
+}
 
 interface Actor {
   readonly id: string
@@ -95,6 +106,58 @@ describe('the page in Chromium', needsChromium, () => {
     await until('it led to the machine', () => new URL(page.url()).pathname === '/machines/coordinator')
   })
 
+  test('a form checks the expression as it is typed, and makes a stream that delivers', async () => {
+    const { page } = browser
+    await page.goto(`${url}/streams`)
+    const where = page.getByLabel('Where')
+    await where.fill('size >= "much"')
+    await page.locator('[name="where"][aria-invalid="true"]').waitFor()
+    const create = page.getByRole('button', { name: 'Create stream' })
+    assert.equal(await create.isDisabled(), true)
+    await page.getByLabel('Symbols').fill('*')
+    await where.fill('side == "sell" && price > 0')
+    await page.getByText(/It takes [1-9][\d,]* of the latest/).waitFor()
+    assert.deepEqual(
+      [...new Set(await page.locator('form .events td:nth-child(4)').allTextContents())],
+      ['sell'],
+    )
+    await create.click()
+    await until('it led to the stream', () => /^\/streams\/[0-9a-z]{26}$/.test(new URL(page.url()).pathname))
+    await page.getByRole('heading', { name: 'trades of * where side == "sell" && price > 0' }).waitFor()
+    await page.getByText(/^[1-9][\d,]* came/).waitFor()
+    await page.getByRole('button', { name: 'TypeScript' }).click()
+    await page.getByText('"where": "side == \\"sell\\" && price > 0"').waitFor()
+
+    await page.getByRole('button', { name: 'Modify' }).click()
+    await page.getByLabel('Where').fill('side == "buy"')
+    await page.getByRole('button', { name: 'Change stream' }).click()
+    await page.getByRole('heading', { name: 'trades of * where side == "buy"' }).waitFor()
+    await until('only buys come', async () => {
+      const sides = await page.locator('.events td:nth-child(4)').allTextContents()
+      return sides.length > 0 && sides.every((side) => side === 'buy')
+    })
+
+    await page.getByRole('button', { name: 'Delete …' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+    await until('it led to the list', () => new URL(page.url()).pathname === '/streams')
+  })
+
+  test('asks the database, shows a table and a plot, and has the question in its address', async () => {
+    const { page } = browser
+    const sql = 'select n, n * n as square from generate_series(1, 12) n'
+    await page.goto(`${url}/data?${new URLSearchParams({ sql })}`)
+    await page.getByText(/^12 rows in/).waitFor()
+    await page.getByRole('img', { name: 'square by n' }).waitFor()
+    assert.equal(await page.locator('tbody tr').count(), 12)
+    await page.getByLabel('One statement').fill('delete from trades')
+    await page.getByRole('button', { name: 'Run' }).click()
+    await page.locator('form .bad[role="status"]').waitFor()
+    // The browser notes each answer that refuses something.
+    const refused = browser.faults.findIndex((each) => each.includes('403') && each.endsWith('/v1/sql'))
+    assert.ok(refused >= 0)
+    browser.faults.splice(refused, 1)
+  })
+
   for (const look of [{ colours: 'light' }, { colours: 'dark' }, { isPhone: true }] as const) {
     test(`can be read by everybody, and asks nobody else (${JSON.stringify(look)})`, async () => {
       const other = await openBrowser(url, look)
@@ -113,6 +176,27 @@ describe('the page in Chromium', needsChromium, () => {
       }
     })
   }
+
+  test('the last candle of the chart is what the database has', async () => {
+    const { page } = browser
+    await page.goto(`${url}/markets/coinbase/BTC-USD`)
+    await page.locator('.badge.good', { hasText: 'live' }).waitFor()
+    await simulator.close()
+    const shown = async () =>
+      JSON.parse((await page.locator('[data-bar]').getAttribute('data-bar')) || '{}') as Bar
+    const close = (a: number, b: number): boolean => Math.abs(a - b) <= 1e-9 * Math.abs(a)
+    await until('the candle equals SQL', async () => {
+      const [stored] = await platform.sql<Bar & { ts: string }>(
+        `select time_bucket('1 minute', ts) as ts, first(price, ts) as open, max(price) as high, min(price) as low,
+         last(price, ts) as close, sum(size) as volume from trades
+         where exchange = 'coinbase' and symbol = 'BTC-USD' group by 1 order by 1 desc limit 1`,
+      )
+      const bar = await shown()
+      if (stored === undefined || bar.time !== Date.parse(stored.ts) / 1000) return false
+      return (['high', 'low', 'volume'] as const).every((name) => close(bar[name], stored[name]))
+    })
+    await page.getByText(/TradingView/).waitFor()
+  })
 
   test('nothing went wrong on the way', () => assert.deepEqual(browser.faults, []))
 })

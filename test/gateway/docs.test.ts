@@ -31,6 +31,7 @@ const ROUTES = [
   ['/v1/quotes', ['get']],
   ['/v1/sql', ['post']],
   ['/v1/streams', ['get', 'post']],
+  ['/v1/streams/preview', ['post']],
   ['/v1/streams/{id}', ['delete', 'get', 'patch']],
   ['/v1/streams/{id}/events', ['get']],
   ['/v1/topics', ['get']],

@@ -1,0 +1,22 @@
+import type { StreamInfo } from '../src/client/index.ts'
+
+/** What a stream takes, in one line. */
+export function specText({
+  channel,
+  symbols,
+  exchanges,
+  where,
+  every,
+  interval,
+}: StreamInfo['spec']): string {
+  const names =
+    symbols.length > 4 ? `${symbols.slice(0, 4).join(' ')} and ${symbols.length - 4} more` : symbols.join(' ')
+  const parts = [
+    interval === undefined ? `${channel}s` : `${interval} candles`,
+    `of ${names}`,
+    exchanges.length > 0 && `on ${exchanges.join(', ')}`,
+    where !== undefined && `where ${where}`,
+    every !== undefined && `every ${every}`,
+  ]
+  return parts.filter((part) => part !== false).join(' ')
+}
