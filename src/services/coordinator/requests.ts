@@ -35,6 +35,8 @@ const MOST_REQUESTS = 200
 /** So many leases that nobody reads end in one transaction; the next look ends the others. */
 const MOST_EXPIRED = 1_000
 const POLL_MS = 500
+/** How often it looks which leases have run out: with many streams such a look costs more than all else while nobody asks for anything. */
+const LEASES_LOOK_MS = 1_000
 /** How long one look at the control topic may take, and all that the look ends. */
 const LOOK_MS = 15_000
 const CLOSE_MS = 2_000
@@ -95,6 +97,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
   /** The term of the leadership that the reader and the batch in hand belong to. */
   let term = 0
   let reader: Reader | undefined
+  let lookedAt = Number.NEGATIVE_INFINITY
   const hand = createHand<TopicBatch>()
   /** Where the reader stands in the control topic. */
   let controlOffset = 0
@@ -138,6 +141,14 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     if (ending.length === 0) return undefined
     const requests = ending.map(({ topic, id }) => ({ topicName: topic, streamId: id }))
     return { kind: 'delete', requests, controlOffset }
+  }
+
+  /** Whether it is time to look at all leases. What processes read they tell every two seconds. */
+  const isLookDue = (): boolean => {
+    const moment = now()
+    if (Math.abs(moment - lookedAt) < LEASES_LOOK_MS) return false
+    lookedAt = moment
+    return true
   }
 
   /** The leases that have readers; undefined while this process does not understand what another one says of its readers. */
@@ -304,7 +315,8 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
       if (owner === undefined || (owner !== app && app !== 'admin')) unknown.push(requestId)
       else if (lease) ended.set(leaseId, ending(lease, 'deleted'))
     }
-    for (const lease of clock.expired(leasesRead()).slice(0, MOST_EXPIRED))
+    const expired = isLookDue() ? clock.expired(leasesRead()) : []
+    for (const lease of expired.slice(0, MOST_EXPIRED))
       ended.set(lease.id, ending(lease, 'expired'))
     const removed = [...ended.keys()].flatMap((id) => view.leaseRecord(id) ?? [])
     const position = withPosition ? [{ kind: 'leader', controlOffset } as const] : []
