@@ -9,8 +9,9 @@ import type { Log } from '../../ports/log.ts'
 import { learnMemories } from './learn-memory.ts'
 import type { FollowedTopic } from './topic-hub.ts'
 
-/** How many topics are opened together: one look, one reader. */
+/** How many topics are opened together: one look, one reader. After a failure each goes with so many times fewer. */
 const MOST_TOGETHER = 100
+const FEWER = 10
 /** How many such openings are under way at once. */
 const MOST_UNDER_WAY = 8
 /** How long an opening may take: of a single topic, and of many together, of which one may hold up the others. */
@@ -29,7 +30,7 @@ interface OpeningParts {
   readonly reader: () => Reader
 }
 
-/** Opens topics for the shared reader, and tries until it can: together at first, each by itself after a failure. */
+/** Opens topics for the shared reader, and tries until it can: together at first, after a failure with fewer, at last each by itself. */
 interface TopicOpening {
   /** Has a topic opened, or opened again where the reader lost it. */
   add(followed: FollowedTopic): void
@@ -42,6 +43,8 @@ interface TopicOpening {
 /** A topic that waits to be opened. */
 interface Waiting {
   readonly followed: FollowedTopic
+  /** With how many it goes, itself among them. */
+  most: number
   failures: number
   retryAt: number
   isUnderWay: boolean
@@ -80,7 +83,21 @@ export function createTopicOpening({
     settle(each, undefined)
   }
 
+  /** Of many one may be the fault, or all were too many for the time: the next try is with fewer, and at once. */
+  const failTogether = (batch: readonly Waiting[], thrown: unknown): void => {
+    const failure = toTapelineError(thrown, 'BROKER_UNAVAILABLE')
+    const { code, message: reason } = failure
+    log.warn({ topics: batch.length, code, reason }, 'dynamic topics cannot be read together yet')
+    for (const each of batch) {
+      each.most = Math.max(1, Math.floor(batch.length / FEWER))
+      each.isUnderWay = false
+      each.isAgain = false
+      settle(each, failure)
+    }
+  }
+
   const fail = (each: Waiting, thrown: unknown): void => {
+    each.most = 1
     const failure = toTapelineError(thrown, 'BROKER_UNAVAILABLE')
     const { topic } = each.followed
     each.isUnderWay = false
@@ -161,25 +178,24 @@ export function createTopicOpening({
     if (ready.length > 0) await place(ready, signal)
   }
 
-  /** Where many fail together, one may be the fault: each is tried by itself then. */
   const openTogether = async (batch: readonly Waiting[]): Promise<void> => {
     const timeoutMs = batch.length > 1 ? OPEN_TOGETHER_MS : OPEN_MS
     try {
       await withDeadline(stop, timeoutMs, (deadline) => open(batch, deadline))
     } catch (error) {
       const failed = batch.filter(({ isUnderWay }) => isUnderWay)
-      for (const each of failed) fail(each, error)
-      if (batch.length > 1) for (const each of failed) each.retryAt = 0
+      if (batch.length > 1) failTogether(failed, error)
+      else for (const each of failed) fail(each, error)
     }
   }
 
-  /** The next topics to open: those that never failed together, any other by itself. */
+  /** The next topics to open: as many together as have not failed so. */
   const next = (): Waiting[] => {
     const batch: Waiting[] = []
     for (const each of waiting.values()) {
       if (each.isUnderWay || each.retryAt > performance.now()) continue
-      if (each.failures > 0 && batch.length === 0) return [each]
-      if (each.failures === 0 && batch.push(each) >= MOST_TOGETHER) break
+      if (each.most !== (batch[0]?.most ?? each.most)) continue
+      if (batch.push(each) >= each.most) break
     }
     return batch
   }
@@ -218,7 +234,14 @@ export function createTopicOpening({
       known.isAgain = known.isUnderWay
       return
     }
-    const state = { failures: 0, retryAt: 0, isUnderWay: false, isAgain: false, listeners: new Set<never>() }
+    const state = {
+      most: MOST_TOGETHER,
+      failures: 0,
+      retryAt: 0,
+      isUnderWay: false,
+      isAgain: false,
+      listeners: new Set<never>(),
+    }
     waiting.set(followed.topic, { followed, ...state })
     if (isAdvanceDue || underWay.size >= MOST_UNDER_WAY) return
     isAdvanceDue = true

@@ -79,6 +79,22 @@ test('after a failure together each is tried by itself, and one that fails keeps
   assert.deepEqual(begun, ['good@0', 'bad@0'])
 })
 
+test('one of a hundred that fails has the others go in smaller groups, not each by itself', async (t) => {
+  const names = Array.from({ length: 100 }, (_, i) => `t${i}`)
+  const { opening, looks, refused, begun, follow } = await setUp(t, names)
+  refused.add('t42')
+  for (const name of names) follow(name)
+  for (const name of names) {
+    if (name === 't42') continue
+    while ((await opening.outcome(name, NEVER)) !== undefined);
+  }
+  assert.equal(begun.length, 99)
+  assert.ok(
+    looks.filter((asked) => !(asked.length === 1 && refused.has(asked[0] ?? ''))).length < 30,
+    `${looks.length} looks`,
+  )
+})
+
 test('a topic that the broker does not show is missing, one of another identity is not ours', async (t) => {
   const { opening, begun, follow } = await setUp(t, ['made anew'])
   follow('missing', 'some id')
