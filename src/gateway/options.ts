@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { Writable } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Channel } from '../domain/events.ts'
 import type { ActorDirectory, PlacedAlert, TransitionFeed } from '../ports/actors.ts'
@@ -73,7 +74,7 @@ export interface GatewayOptions {
   readonly log: Log
   readonly meter: Meter
   /** Makes the endpoint of an accepted socket; the transport adapter's function. */
-  readonly endpoint: (socket: WebSocket, id: string) => AppEndpoint
+  readonly endpoint: (socket: WebSocket, id: string, connection: Writable) => AppEndpoint
   /** The same of an answer that is a stream of events. */
   readonly eventEndpoint: (response: ServerResponse, id: string) => AppEndpoint
 }

@@ -66,7 +66,7 @@ export function registerSockets(app: GatewayServer, options: SocketOptions): Soc
       const session = new SocketSession({
         ...options,
         socket,
-        endpoint: endpoint(socket, id),
+        endpoint: endpoint(socket, id, request.raw.socket),
         throttle: (each) => quotas.throttle(caller, each),
         app: owner,
         admitRequest: () => {

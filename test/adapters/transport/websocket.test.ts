@@ -23,7 +23,7 @@ beforeEach(async () => {
   const [connection] = await Promise.all([once(server, 'connection'), once(client, 'open')])
   ;[accepted, upgrade] = connection as [WebSocket, IncomingMessage]
   accepted.on('error', () => {})
-  endpoint = createWebSocketEndpoint(accepted, 'socket-1')
+  endpoint = createWebSocketEndpoint(accepted, 'socket-1', upgrade.socket)
 })
 
 afterEach(async () => {
@@ -41,6 +41,18 @@ function fillUp(): void {
 }
 
 describe('createWebSocketEndpoint', () => {
+  test('frames of every size arrive as they were, among messages that go another way', async () => {
+    const got: string[] = []
+    client.on('message', (data) => got.push(String(data)))
+    const sizes = [0, 1, 125, 126, 65_535, 65_536, 1_000_000]
+    const texts = sizes.flatMap((size) => ['x'.repeat(size), JSON.stringify({ op: 'pong' })])
+    for (const text of texts)
+      if (text.startsWith('{')) endpoint.send({ op: 'pong' })
+      else endpoint.sendEncoded(Buffer.from(text), 'c', 1)
+    while (got.length < texts.length) await once(client, 'message')
+    assert.ok(got.every((text, i) => text === texts[i]))
+  })
+
   test('sends messages and encoded bytes as text frames, in order', async () => {
     const frames: [string, boolean][] = []
     client.on('message', (data, isBinary) => frames.push([String(data), isBinary]))
