@@ -5,6 +5,8 @@ export interface BenchOptions {
   /** Servers to measure on, instead of those that the bench starts. */
   readonly kafka?: string | undefined
   readonly database?: string | undefined
+  /** `streams`: only one of the two brokers. */
+  readonly on?: 'embedded' | 'kafka' | undefined
   /** The psql of the baseline. */
   readonly psql: string
   /** A file of statements, and how many minutes the memory is watched after them. */

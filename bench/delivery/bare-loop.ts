@@ -36,18 +36,14 @@ export async function startBareLoop(): Promise<BareLoop> {
     for (const client of server.clients) client.send(message)
   }
   let source: WebSocket | undefined
+  const take = (trade: Trade): void => {
+    if (gathered.length === 0) setImmediate(send)
+    gathered.push(trade)
+  }
   return {
     api: `http://127.0.0.1:${address.port}`,
     async connect(websocketUrl) {
-      source = new WebSocket(`${websocketUrl}?api_key=bench`)
-      source.on('message', (bytes) => {
-        const trade = readFrame(JSON.parse(String(bytes)), clockMicros())
-        if (trade === undefined) return
-        if (gathered.length === 0) setImmediate(send)
-        gathered.push(trade)
-      })
-      await once(source, 'open')
-      source.send(JSON.stringify({ action: 'SubAdd', subs: DEFAULT_MARKETS.map(subscriptionOf) }))
+      source = await followTrades(websocketUrl, take)
     },
     close() {
       source?.terminate()
@@ -55,6 +51,18 @@ export async function startBareLoop(): Promise<BareLoop> {
       server.close()
     },
   }
+}
+
+/** Asks a source for the trades of all markets, and hands over each as it comes. */
+export async function followTrades(websocketUrl: string, take: (trade: Trade) => void): Promise<WebSocket> {
+  const source = new WebSocket(`${websocketUrl}?api_key=bench`)
+  source.on('message', (bytes) => {
+    const trade = readFrame(JSON.parse(String(bytes)), clockMicros())
+    if (trade !== undefined) take(trade)
+  })
+  await once(source, 'open')
+  source.send(JSON.stringify({ action: 'SubAdd', subs: DEFAULT_MARKETS.map(subscriptionOf) }))
+  return source
 }
 
 type SimulatedMarket = (typeof DEFAULT_MARKETS)[number]

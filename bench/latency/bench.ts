@@ -7,7 +7,8 @@ import { inTemporaryFolder } from '../temporary-folder.ts'
 import { startClient } from './client.ts'
 import { commitLatencies } from './commits.ts'
 import { cpuSeconds, describeCores } from './cpu.ts'
-import { describePercentiles, percentilesOf } from './percentiles.ts'
+import { describePercentiles, type Percentiles, percentilesOf, SHARES } from './percentiles.ts'
+import { startPlainPipeline } from './plain.ts'
 import { startPlatformProcesses, startSimulatorProcess } from './platform.ts'
 
 const RATES = [1_000, 10_000]
@@ -18,7 +19,7 @@ const PATIENCE_MS = 20_000
 
 export const bench: Bench = {
   summary:
-    'source frame -> database commit, and -> WebSocket client; each role, the source and the servers in processes of their own',
+    'source frame -> WebSocket client, against a plain pipeline over the same Kafka, and -> database commit; each role, the source and the servers in processes of their own',
   async run(options, print) {
     const kafka = await openKafkaToMeasure(options.kafka)
     try {
@@ -38,14 +39,69 @@ export const bench: Bench = {
   },
 }
 
+/** The baselines: a plain pipeline that sends each record by itself, and one that gathers as the producer does in front of a server. */
+const PLAIN = [
+  { name: 'one record a send', lingerMs: 0 },
+  { name: 'gathered for 4 ms', lingerMs: 4 },
+] as const
+
 async function measureRate(
   kafka: KafkaToMeasure,
   server: DatabaseServer,
   rate: number,
   measured: number,
 ): Promise<string[]> {
+  const events = measured + rate * WARM_UP_SECONDS
+  const plain: { readonly name: string; readonly percentiles: Percentiles; readonly samples: number }[] = []
+  for (const { name, lingerMs } of PLAIN)
+    plain.push({ name, ...(await measurePlain(kafka, rate, events, lingerMs)) })
+  const { lines, percentiles } = await measurePlatform(kafka, server, rate, events)
+  return [
+    ...lines,
+    ...plain.flatMap(({ name, percentiles: baseline, samples }) => [
+      `    plain pipeline, ${name}  ${describePercentiles(baseline)}; ${wholeNumber(samples)} trades`,
+      `      tapeline / plain: ${SHARES.map((share, i) => `p${share * 100} ${((percentiles[i] ?? NaN) / (baseline[i] ?? NaN)).toFixed(2)} x`).join(', ')}`,
+    ]),
+  ]
+}
+
+/** The same source and the same client, with a pipeline in between that is no more than that. */
+async function measurePlain(
+  kafka: KafkaToMeasure,
+  rate: number,
+  events: number,
+  lingerMs: number,
+): Promise<{ readonly percentiles: Percentiles; readonly samples: number }> {
+  const simulator = await startSimulatorProcess(rate, events)
+  const pipeline = await startPlainPipeline(
+    kafka,
+    simulator,
+    `${kafka.prefix}-plain-${rate}-${lingerMs}`,
+    lingerMs,
+  )
+  try {
+    const client = await startClient(pipeline.api)
+    await pipeline.startProducer()
+    await reach(1, () => client.delivered)
+    await delay(WARM_UP_SECONDS * 1000)
+    const since = clockMicros()
+    await reach(events, () => client.delivered)
+    const { fromFrame } = client.latencies(since)
+    client.close()
+    return { percentiles: percentilesOf(fromFrame), samples: fromFrame.length }
+  } finally {
+    await pipeline.stop()
+    await simulator.stop()
+  }
+}
+
+async function measurePlatform(
+  kafka: KafkaToMeasure,
+  server: DatabaseServer,
+  rate: number,
+  events: number,
+): Promise<{ readonly lines: string[]; readonly percentiles: Percentiles }> {
   return inTemporaryFolder(async (folder) => {
-    const events = measured + rate * WARM_UP_SECONDS
     const database = await server.create()
     const simulator = await startSimulatorProcess(rate, events)
     const platform = await startPlatformProcesses({
@@ -76,14 +132,16 @@ async function measureRate(
         console.error(platform.output())
       }
       client.close()
-      return [
+      const percentiles = percentilesOf(fromFrame)
+      const lines = [
         `  at ${wholeNumber(rate)} trades/s, ${wholeNumber(fromFrame.length)} trades in ${seconds.toFixed(0)} s, ms${faults.map((fault) => `; ${fault}`).join('')}`,
-        `    source frame -> WebSocket client  ${describePercentiles(percentilesOf(fromFrame))}  (from the trade's own time: ${describePercentiles(percentilesOf(fromTrade))})`,
+        `    source frame -> WebSocket client  ${describePercentiles(percentiles)}  (from the trade's own time: ${describePercentiles(percentilesOf(fromTrade))})`,
         commits === undefined
           ? '    source frame -> database commit   not measured: the server has track_commit_timestamp = off'
           : `    source frame -> database commit   ${describePercentiles(commits.fromFrame)}  (from the trade's own time: ${describePercentiles(commits.fromTrade)})`,
         `    cores used: ${cores}`,
       ]
+      return { lines, percentiles }
     } finally {
       await platform.stop()
       await simulator.stop()

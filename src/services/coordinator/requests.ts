@@ -316,8 +316,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
       else if (lease) ended.set(leaseId, ending(lease, 'deleted'))
     }
     const expired = isLookDue() ? clock.expired(leasesRead()) : []
-    for (const lease of expired.slice(0, MOST_EXPIRED))
-      ended.set(lease.id, ending(lease, 'expired'))
+    for (const lease of expired.slice(0, MOST_EXPIRED)) ended.set(lease.id, ending(lease, 'expired'))
     const removed = [...ended.keys()].flatMap((id) => view.leaseRecord(id) ?? [])
     const position = withPosition ? [{ kind: 'leader', controlOffset } as const] : []
     const offset =
