@@ -18,6 +18,7 @@ import { registerOperations } from './routes/operations.ts'
 import { registerPreview } from './routes/preview.ts'
 import { registerStreams } from './routes/streams.ts'
 import { registerTopics } from './routes/topics.ts'
+import { registerUdf } from './routes/udf.ts'
 import { registerWebhooks } from './routes/webhooks.ts'
 import { createServer } from './server.ts'
 import { registerSockets } from './sockets.ts'
@@ -55,6 +56,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   registerTopics(app, { ...options, closing })
   registerMarketData(app, { ...options, closing })
   registerMarkets(app, options.store)
+  registerUdf(app, options.store)
   registerDeadLetters(app, options.deadLetters)
   registerOperations(app, options)
   registerPage(app, options)

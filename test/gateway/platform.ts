@@ -443,7 +443,7 @@ export interface Platform {
 /** A gateway on a port of its own, over ports in memory; it is closed when the test ends. */
 export async function startPlatform(
   context: Pick<TestContext, 'after'>,
-  overrides: Partial<Pick<GatewayOptions, 'keys' | 'host' | 'port' | 'tls' | 'origins'>> = {},
+  overrides: Partial<Pick<GatewayOptions, 'keys' | 'host' | 'port' | 'tls' | 'origins' | 'store'>> = {},
 ): Promise<Platform> {
   const logged: string[] = []
   const meter = createMeter()
