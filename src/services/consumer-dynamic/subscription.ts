@@ -291,17 +291,18 @@ export class Subscription {
     if (batch.reset !== null) this.#tellReset(batch, batch.reset)
     this.#next = batch.next
     this.#memory = batch.after
-    const first = batch.events.findIndex(({ offset }) => offset >= from)
+    const isWhole = from <= batch.from && batch.events.length > 0
+    const first = isWhole ? 0 : batch.events.findIndex(({ offset }) => offset >= from)
     if (this.endpoint.takeRecords !== undefined) {
       this.endpoint.takeRecords({ batch, from, cursor: cursorAt(id, batch.topicId, batch.next, batch.after) })
       return first < 0 ? 0 : batch.events.length - first
     }
     if (first < 0) return 0
-    const frame =
-      first > 0
-        ? encodeDataFrame(id, batch, from)
-        : (shared.get(id) ?? encodeDataFrame(id, batch, batch.from))
-    if (first === 0) shared.set(id, frame)
+    let frame = first > 0 ? encodeDataFrame(id, batch, from) : shared.get(id)
+    if (frame === undefined) {
+      frame = encodeDataFrame(id, batch, batch.from)
+      shared.set(id, frame)
+    }
     const events = batch.events.length - first
     this.endpoint.sendEncoded(frame.bytes, frame.cursor, events)
     return events
