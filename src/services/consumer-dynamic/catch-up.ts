@@ -145,7 +145,7 @@ async function readOn(subscription: Subscription, delivery: CatchUpParts): Promi
     const isOver = (): boolean => feed.rewinds !== rewinds
     await readWith(reader, { leg, memory, isReached, isOver }, subscription, within(delivery, reader))
     if (isOver() && subscription.leg === leg && subscription.nextOffset > feed.rewoundTo)
-      reset(subscription, delivery, feed.rewoundTo, LOST_END, feed.memory)
+      reset(subscription, delivery, feed.rewoundTo, LOST_END, feed.rewoundMemory)
   })
 }
 
@@ -190,7 +190,13 @@ async function readWith(
           throw new TapelineError('TOPIC_MISSING', `the broker does not show the topic ${topic}`)
         case 'truncated':
           // What was gone in front of the place is no loss.
-          if (fetch.earliest > subscription.nextOffset || fetch.earliest < fetch.position)
+          if (fetch.earliest < fetch.position) {
+            memory = await learn(subscription, delivery, fetch.earliest)
+            bound = boundIn(leg, memory)
+            await reader.assign([{ topic, partition: 0, offset: fetch.earliest }], ended)
+            if (subscription.leg !== leg) return
+            reset(subscription, delivery, fetch.earliest, LOST_END, memory)
+          } else if (fetch.earliest > subscription.nextOffset)
             reset(subscription, delivery, fetch.earliest, GONE, memory)
           isSure ||= fetch.earliest >= offset
           break
@@ -269,7 +275,7 @@ interface Place {
 async function checkPlace(
   subscription: Subscription,
   others: ReaderMemory,
-  delivery: Pick<TurnParts, 'broker' | 'meter'>,
+  delivery: TurnParts,
   signal: AbortSignal,
 ): Promise<Place> {
   const { leg } = subscription
@@ -285,7 +291,10 @@ async function checkPlace(
   }
   const failure = presenceError(topic, presence)
   if (failure !== undefined) throw failure
-  if (nextOffset > end) reset(subscription, delivery, end, BEYOND, emptyMemory())
+  if (nextOffset > end) {
+    const memory = await learn(subscription, delivery, end)
+    if (subscription.leg === leg) reset(subscription, delivery, end, BEYOND, memory)
+  }
   return { earliest, end }
 }
 

@@ -1,3 +1,4 @@
+import { withDeadline } from '../../async/deadline.ts'
 import { deadlineAfter, pause } from '../../async/timers.ts'
 import { logInterruption } from '../../control/interruption.ts'
 import { copyMemory, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
@@ -5,13 +6,15 @@ import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, PartitionFetch, Reader } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 import type { StreamBatch } from '../../ports/pipeline.ts'
-import type { Learned } from './learn-memory.ts'
+import { type Learned, learnMemories } from './learn-memory.ts'
 import { toTopicBatches } from './topic-batches.ts'
 import { createTopicOpening } from './topic-opening.ts'
 
 const POLL = { maxRecords: 5_000, waitMs: 500 } as const
 const RETRY_MS = 200
 const CLOSE_MS = 2_000
+/** How long the records in front of a place may take. */
+const LEARN_MS = 5_000
 
 /** Where the shared reader stands in a topic. */
 export interface TopicFeed {
@@ -22,9 +25,10 @@ export interface TopicFeed {
   readonly memory: ReaderMemory
   /** Whether records in front of where it began could not be read: who has read them remembers more. */
   readonly isRotten: boolean
-  /** How often the log has lost its end, and where it went on the last time. */
+  /** How often the log has lost its end, where it went on the last time, and what a reader remembers there. */
   readonly rewinds: number
   readonly rewoundTo: number
+  readonly rewoundMemory: ReaderMemory
   /** Whether the topic was made anew by others: nothing more is read. */
   readonly isReplaced: boolean
 }
@@ -63,6 +67,7 @@ export class FollowedTopic implements TopicFeed {
   isRotten = false
   rewinds = 0
   rewoundTo = 0
+  rewoundMemory: ReaderMemory = emptyMemory()
   isReplaced = false
 
   constructor(topic: string, topicId: string) {
@@ -86,12 +91,18 @@ export class FollowedTopic implements TopicFeed {
   /** Tells all listeners that what they have not got is gone for good; reading goes on at `next`. */
   reset(next: number, reason: string): void {
     const { topic, topicId, nextOffset: from, memory } = this
-    if (next < from) {
-      this.rewinds++
-      this.rewoundTo = next
-    }
     this.nextOffset = next
     this.#tell({ topic, topicId, from, next, after: copyMemory(memory), events: [], reset: reason })
+  }
+
+  /** The log has lost its end, and goes on at `next`: what lay there, and what a reader remembers of it, may come again. */
+  rewind(next: number, { memory, isRotten }: Learned, reason: string): void {
+    this.rewinds++
+    this.rewoundTo = next
+    this.rewoundMemory = copyMemory(memory)
+    this.memory = memory
+    this.isRotten = isRotten
+    this.reset(next, reason)
   }
 
   take(fetch: PartitionFetch & { kind: 'records' }): void {
@@ -126,7 +137,15 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
     ended: 'dynamic topics are read again',
   })
 
-  const distribute = (fetch: PartitionFetch): void => {
+  /** What a reader remembers in front of the place where a log goes on that has lost its end. */
+  const learn = async (topic: string, end: number): Promise<Learned> => {
+    const learned = await withDeadline(stop.signal, LEARN_MS, (deadline) =>
+      learnMemories({ broker, log }, new Map([[topic, end]]), deadline),
+    )
+    return learned.get(topic) ?? { memory: emptyMemory(), isRotten: false }
+  }
+
+  const distribute = async (fetch: PartitionFetch): Promise<void> => {
     const followed = topics.get(fetch.topic)
     if (!followed?.isPlaced) return
     switch (fetch.kind) {
@@ -135,12 +154,15 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
         opening.add(followed)
         return
       case 'truncated': {
-        const { position, earliest } = fetch
-        const reason =
-          earliest < position
-            ? `the log lost its records from ${earliest} on`
-            : `records up to ${earliest - 1} were removed before they were read`
-        followed.reset(earliest, reason)
+        const { topic, position, earliest } = fetch
+        if (earliest >= position)
+          followed.reset(earliest, `records up to ${earliest - 1} were removed before they were read`)
+        else
+          followed.rewind(
+            earliest,
+            await learn(topic, earliest),
+            `the log lost its records from ${earliest} on`,
+          )
         return
       }
       case 'undecodable':
@@ -154,7 +176,7 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
   const run = async (): Promise<void> => {
     while (!stop.signal.aborted) {
       try {
-        for (const fetch of await reader.poll(POLL, stop.signal)) distribute(fetch)
+        for (const fetch of await reader.poll(POLL, stop.signal)) await distribute(fetch)
         interruption.end()
       } catch (error) {
         if (stop.signal.aborted) return

@@ -62,6 +62,7 @@ function setUp() {
         isRotten: false,
         rewinds: 0,
         rewoundTo: 0,
+        rewoundMemory: emptyMemory(),
         isReplaced: false,
       }
       listener?.begin(feed)

@@ -50,7 +50,7 @@ function setUp(beginning?: Beginning) {
   const subscription = new Subscription(endpoint, LEASE, beginning, NAMES.fixed)
   const feed = (nextOffset: number, isReplaced = false): TopicFeed => ({
     ...{ topic: 'app.s', topicId: 'T', nextOffset, memory: memoryAt(nextOffset), isReplaced },
-    ...{ isRotten: false, rewinds: 0, rewoundTo: 0 },
+    ...{ isRotten: false, rewinds: 0, rewoundTo: 0, rewoundMemory: emptyMemory() },
   })
   return {
     ...{ subscription, endpoint, got, feed },

@@ -27,8 +27,8 @@ const upTo = (offsets: Readonly<Record<number, number>>, epoch = 7): ReaderMemor
   },
 })
 
-/** The topic of a stream with a batch that cannot be read near its end, and a gateway that begins to read there. */
-async function openGateway(t: TestContext) {
+/** The topic of a stream with two records, and a gateway that begins to read behind them; the first may be rotten. */
+async function openGateway(t: TestContext, isRotten: boolean) {
   const broker = new MemoryBroker(Date.now)
   const [made] = await broker.createTopics([{ name: TOPIC, partitions: 1 }], NEVER)
   const topicId = made?.id ?? ''
@@ -40,7 +40,8 @@ async function openGateway(t: TestContext) {
   }
   await publish(0, 10)
   await publish(1, 20)
-  broker.topics.get(TOPIC)?.partition(0).rot(1)
+  const partition = broker.topics.get(TOPIC)?.partition(0)
+  if (isRotten) partition?.rot(1)
   const hub = await openTopicHub(broker, quietLog)
   const stop = new AbortController()
   const quiet = { log: quietLog, meter: quietMeter }
@@ -69,6 +70,8 @@ async function openGateway(t: TestContext) {
   }
   return {
     publish,
+    /** The log loses what lies from an offset on. */
+    cut: (end: number) => partition?.cut(end),
     /** An application goes on at an offset, with what it remembers. */
     goOn(offset: number, memory: ReaderMemory) {
       const got: string[] = []
@@ -92,7 +95,7 @@ async function openGateway(t: TestContext) {
 }
 
 test('what comes again of records that a gateway could not read is not sent to who has read them', async (t) => {
-  const gateway = await openGateway(t)
+  const gateway = await openGateway(t, true)
   const known = gateway.goOn(2, upTo({ 0: 10, 1: 20 }))
   const other = gateway.goOn(2, upTo({ 1: 20 }))
   await known.gets('subscribed')
@@ -103,7 +106,7 @@ test('what comes again of records that a gateway could not read is not sent to w
 })
 
 test('what a former owner wrote too late is not sent to who has read the record of a later one that a gateway could not', async (t) => {
-  const gateway = await openGateway(t)
+  const gateway = await openGateway(t, true)
   const known = gateway.goOn(2, { ...upTo({ 1: 20 }), epochs: { 0: 8, 1: 7 } })
   await known.gets('subscribed')
   await gateway.publish(0, 11, 7)
@@ -112,7 +115,7 @@ test('what a former owner wrote too late is not sent to who has read the record 
 })
 
 test('who remembers more than a gateway gets live what comes once the gateway has read as far', async (t) => {
-  const gateway = await openGateway(t)
+  const gateway = await openGateway(t, true)
   const known = gateway.goOn(2, upTo({ 0: 10, 1: 20 }))
   await known.gets('subscribed')
   assert.equal(known.subscription.state, 'behind')
@@ -121,4 +124,30 @@ test('who remembers more than a gateway gets live what comes once the gateway ha
   await until('it is live', () => known.subscription.state === 'live')
   await gateway.publish(1, 21)
   await known.gets('subscribed', '0:11', '1:21')
+})
+
+test('what was lost with the end of a log and comes again is sent to who had read it, behind the reset', async (t) => {
+  const gateway = await openGateway(t, false)
+  const live = gateway.goOn(2, upTo({ 0: 10, 1: 20 }))
+  await gateway.publish(0, 11)
+  await gateway.publish(0, 12)
+  await live.gets('subscribed', '0:11', '0:12')
+  gateway.cut(3)
+  await live.gets('subscribed', '0:11', '0:12', 'reset')
+  // An owner that knows nothing of the loss goes on behind what the topic holds, and repeats a record of it.
+  await gateway.publish(0, 11)
+  await gateway.publish(0, 12)
+  await live.gets('subscribed', '0:11', '0:12', 'reset', '0:12')
+})
+
+test('what was lost with the end of a log and comes again is sent to whose cursor lies beyond the end, behind the reset', async (t) => {
+  const gateway = await openGateway(t, false)
+  await gateway.publish(0, 11)
+  await gateway.publish(0, 12)
+  gateway.cut(3)
+  const late = gateway.goOn(4, upTo({ 0: 12, 1: 20 }))
+  await late.gets('subscribed', 'reset')
+  await gateway.publish(0, 11)
+  await gateway.publish(0, 12)
+  await late.gets('subscribed', 'reset', '0:12')
 })
