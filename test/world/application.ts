@@ -15,11 +15,14 @@ const RETRY_MS = 700
 /** What an application got of its stream in one piece: from a cursor on, until it was told `reset`. */
 export interface Part {
   /** Whether it began with a cursor, or where the gateway said; and why, where it began with a `reset`. */
+  readonly lease: string
   readonly topicId: string
   readonly offset: number
   /** Of one from the beginning of its topic on: what lies in front of its own beginning. */
   readonly memory?: ReaderMemory
   readonly reset: string | undefined
+  /** Whether its stream had moved: it goes on in another topic. */
+  readonly isMoved: boolean
   /** The events, as text. */
   readonly events: string[]
   cursor: string
@@ -70,6 +73,8 @@ export class Application {
   /** Whether nothing is known of its present stream yet. */
   #isNew = true
   #isOver = false
+  /** What its stream is to be. */
+  #change: Omit<StreamRequest, 'from'> | undefined
 
   constructor(
     around: Surroundings,
@@ -111,7 +116,29 @@ export class Application {
     }
   }
 
+  /** It wants its stream to be another one from now on. */
+  move(change: object): void {
+    if (this.lease === undefined || this.ending !== 'live') return
+    const { spec, ttlMs } = parseStreamRequest({ ttl: 0, ...change }, this.#around.clock.now)
+    this.#change = { spec, ttlMs }
+  }
+
+  /** Asks until it is answered. */
+  async #askToMove(lease: Held, change: Omit<StreamRequest, 'from'>): Promise<void> {
+    const { name: app } = this
+    const found = await callGateway(this.#around, this.#gateways(), ({ door }) =>
+      door.desk.move({ leaseId: lease.id, app, ...change }, AbortSignal.timeout(10_000)),
+    )
+    const code = 'code' in found ? found.code : ''
+    this.#around.trace.add(app, `moves ${'lease' in found ? found.lease?.topic : code}`)
+    if ('code' in found && code !== 'MOVE_LIMIT' && code !== 'STREAM_UNKNOWN') return
+    if (this.#change === change) this.#change = undefined
+    if ('lease' in found && found.lease && this.lease === lease)
+      this.lease = { ...lease, topicId: found.lease.topicId }
+  }
+
   async #goOn(lease: Held): Promise<void> {
+    if (this.#change !== undefined && this.ending === 'live') await this.#askToMove(lease, this.#change)
     if (this.ending === 'deleting') await this.#giveUp(lease.id)
     else if (this.ending === 'live' && (this.#isCut() || this.#hasLeft)) this.#read(lease)
   }
@@ -248,8 +275,12 @@ export class Application {
         this.#isReading = true
         if (this.lease === undefined) this.#have(message)
         if (this.#isNew) this.#begin(message.cursor, undefined)
+        else if (this.#decode(message.cursor)?.topicId !== this.#decode(this.cursor ?? '')?.topicId)
+          this.#begin(message.cursor, undefined, true)
         break
       case 'reset':
+        // It was told so at once: what it stood in is over.
+        if (this.parts.at(-1)?.isMoved && this.cursor === message.cursor) this.parts.pop()
         this.#begin(message.cursor, message.reason)
         if (this.#isTopicGone()) this.#askAnew()
         break
@@ -307,10 +338,19 @@ export class Application {
     return decodeCursor(cursor, fixedTopic('market', this.request.spec.channel)).topics.at(-1)
   }
 
-  #begin(cursor: string, reset: string | undefined): void {
+  #begin(cursor: string, reset: string | undefined, isMoved = false): void {
     const { topicId = '', offset = 0, memory } = this.#decode(cursor) ?? {}
     this.#isNew = false
-    const beginning = offset === 0 && memory !== undefined && { memory }
-    this.parts.push({ topicId, offset, reset, events: [], cursor, ...beginning })
+    const beginning = (offset === 0 || isMoved) && memory !== undefined && { memory }
+    this.parts.push({
+      lease: this.lease?.id ?? '',
+      topicId,
+      offset,
+      reset,
+      isMoved,
+      events: [],
+      cursor,
+      ...beginning,
+    })
   }
 }

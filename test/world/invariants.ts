@@ -1,8 +1,9 @@
 import { decodeDeadLetter } from '../../src/control/dead-letter-records.ts'
 import { marketKey, type Quote, shardOf, type Trade } from '../../src/domain/events.ts'
+import { emptyMemory, positionsBefore, type ReaderMemory, raise } from '../../src/domain/reader-rules.ts'
 import { matchesMarket } from '../../src/domain/routing.ts'
 import { windowsOfLog } from '../windows-of-log.ts'
-import type { Application } from './application.ts'
+import type { Application, Part } from './application.ts'
 import type { readFixed } from './evidence.ts'
 import {
   anewFrom,
@@ -330,7 +331,11 @@ function asked({ spec }: RegisteredStream, record: FixedRecord): FixedRecord | u
 }
 
 /** R6, R13: each application got exactly its dynamic topic from its cursor on, or was told. */
-export function checkApplication(application: Application, broker: MemoryBroker): Violation[] {
+export function checkApplication(
+  application: Application,
+  broker: MemoryBroker,
+  registered: Registered,
+): Violation[] {
   const { name, parts, ending, lease } = application
   const violation = (detail: string): Violation => ({ promise: 'application', detail: `${name}: ${detail}` })
   const told = application.complaints.map((complaint) =>
@@ -347,34 +352,119 @@ export function checkApplication(application: Application, broker: MemoryBroker)
     ...parts.flatMap((part, i): Violation[] => {
       const topic = topicById(broker, part.topicId)
       if (topic === undefined) return [violation(`its topic ${part.topicId} never was`)]
-      const isWhole = ending === 'live' && i === parts.length - 1
+      const isLast = i === parts.length - 1
+      // Of a part that another one follows in a new topic it has all that lies in front of the seam.
+      const isWhole = (ending === 'live' && isLast) || parts[i + 1]?.isMoved === true
+      const seam = seamOf(registered, part.lease, part.topicId)
       const compare = (records: readonly DynamicRecord[]): string | undefined => {
         const expected = records.filter(({ offset }) => offset >= part.offset)
-        return compareLists(
-          expected.map(({ text }) => text),
-          part.events,
-          isWhole,
-        )
+        return compareUpTo(seam, expected, part.events, isWhole)
       }
       // A part that ended before the log lost its end has what lay there.
       const [now = [], ...former] = versionsOf(topic)
-      const versions = isWhole ? [now] : [now, ...former]
+      const versions = isWhole && isLast ? [now] : [now, ...former]
+      const memory = part.isMoved
+        ? beginningOf(registered, part.lease, parts.slice(0, i + 1), broker)
+        : part.memory
       const problems = versions.flatMap((version) => [
-        compare(readDynamic(topic, version, part.memory)),
-        compare(readUnrotten(topic, part.offset, version, part.memory)),
+        compare(readDynamic(topic, version, memory)),
+        compare(readUnrotten(topic, part.offset, version, memory)),
       ])
       const problem = problems.includes(undefined) ? undefined : problems[0]
       const before = parts[i - 1]?.topicId ?? part.topicId
+      // A topic that its stream has left is kept for a while.
+      const isOver = topicById(broker, before)?.spec.name !== undefined && !isThere(broker, before)
       const isTaken = broker.takenAway.has(before) || broker.takenAway.has(part.topicId)
       const isHole =
         part.offset <= (topic.partitions[0]?.earliest ?? 0) ||
         resetsIn(topic).includes(part.offset) ||
         topic.partitions[0]?.lostEnds.some(({ from }) => from <= part.offset)
       const reset =
-        part.reset === undefined || isTaken || isHole ? [] : [violation(`it was told reset: ${part.reset}`)]
+        part.reset === undefined || isTaken || isHole || isOver
+          ? []
+          : [violation(`it was told reset: ${part.reset}`)]
       return [...reset, ...(problem === undefined ? [] : [violation(`from ${part.offset} on: ${problem}`)])]
     }),
   ]
+}
+
+/** Where a lease left a topic; undefined of the one that it has. */
+function seamOf(
+  { leases, streams }: Registered,
+  leaseId: string,
+  topicId: string,
+): readonly number[] | undefined {
+  return leases.get(leaseId)?.former?.find(({ streamId }) => streams.get(streamId)?.topicId === topicId)?.seam
+}
+
+/** What who has all these parts must not get again in the last of them, and what lies in front of its seam. */
+function beginningOf(
+  { leases, streams }: Registered,
+  leaseId: string,
+  parts: readonly Part[],
+  broker: MemoryBroker,
+): ReaderMemory | undefined {
+  const part = parts.at(-1)
+  const lease = leases.get(leaseId)
+  const own = [...(lease?.former ?? []), ...(lease ? [lease] : [])].find(
+    ({ streamId }) => streams.get(streamId)?.topicId === part?.topicId,
+  )
+  const channel = streams.get(own?.streamId ?? '')?.spec.channel
+  if (part === undefined || own === undefined || channel === undefined) return part?.memory
+  const memory = raise(emptyMemory(), positionsBefore(NAMES.fixed[channel], own.start ?? []))
+  for (const { topicId, events, lease: id } of parts.slice(0, -1)) {
+    if (id !== leaseId) continue
+    const got = new Set(events)
+    const topic = topicById(broker, topicId)
+    for (const { headers, value } of topic?.partitions[0]?.archive ?? []) {
+      const { kind, position } = headers
+      if (kind !== 'event' || position?.topic !== NAMES.fixed[channel]) continue
+      if (got.has(normal(value ?? new Uint8Array())))
+        raise(memory, positionsBefore(position.topic, sparse(position.partition, position.offset + 1)))
+    }
+  }
+  return memory
+}
+
+function isLive({ streams }: Registered, leaseId: string): boolean {
+  return [...streams.values()].some(({ leases }) => leases.has(leaseId))
+}
+
+function sparse(partition: number, offset: number): number[] {
+  return Array.from({ length: partition + 1 }, (_, k) => (k === partition ? offset : 0))
+}
+
+function isThere(broker: MemoryBroker, topicId: string): boolean {
+  return [...broker.topics.values()].some(({ id }) => id === topicId)
+}
+
+/**
+ * Of a topic that the lease has left, a reader has what lies in front of the seam, and behind it what it had got before it heard of the move: all up to
+ * some place of the topic, and of each partition nothing behind the last of that.
+ */
+function compareUpTo(
+  seam: readonly number[] | undefined,
+  records: readonly DynamicRecord[],
+  found: readonly string[],
+  isWhole: boolean,
+): string | undefined {
+  const texts = records.map(({ text }) => text)
+  if (seam === undefined) return compareLists(texts, found, isWhole)
+  const bounds = [...seam]
+  let first: string | undefined
+  for (let heard = 0; heard <= records.length; heard++) {
+    const { shard, cause } = records[heard - 1] ?? { shard: 0, cause: -1 }
+    bounds[shard] = Math.max(bounds[shard] ?? 0, cause + 1)
+    const own = texts.filter((_, i) => {
+      const record = records[i]
+      return record !== undefined && (i < heard || record.cause < (bounds[record.shard] ?? 0))
+    })
+    const problem = compareLists(own, found, isWhole)
+    if (problem === undefined) return undefined
+    first ??= problem
+    if (texts[heard] !== found[heard] && heard >= found.length) break
+  }
+  return first
 }
 
 /** R10, R13: the registry and the topics agree, nothing is left half done, and nothing of others is touched. */
@@ -387,6 +477,10 @@ export function checkRegistry(
   const streams = [...registered.streams.values()]
   for (const { topic, topicId, state, leases } of streams) {
     if (state === 'gone') continue
+    const isKept = [...registered.leases.values()].some(({ id, former }) =>
+      former?.some(({ streamId }) => streamId === topic && isLive(registered, id)),
+    )
+    if (state === 'kept' && isKept) continue
     if (state !== 'ready') violations.push({ promise: 'registry', detail: `${topic} is ${state}` })
     else if (broker.topics.get(topic)?.id !== topicId)
       violations.push({ promise: 'registry', detail: `${topic} is ready, and its topic is not there` })

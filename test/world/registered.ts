@@ -1,4 +1,9 @@
-import { decodeRegistry, type RegistryRecord, type StreamRecord } from '../../src/control/records.ts'
+import {
+  decodeRegistry,
+  type LeaseRecord,
+  type RegistryRecord,
+  type StreamRecord,
+} from '../../src/control/records.ts'
 import { toTapelineError } from '../../src/errors.ts'
 import type { MemoryBroker } from './memory-broker.ts'
 import { NAMES } from './names.ts'
@@ -16,11 +21,14 @@ export interface RegisteredStream
 /** All that the registry ever said, folded by the rule of its readers (R9). */
 export interface Registered {
   readonly streams: ReadonlyMap<string, RegisteredStream>
+  /** The last word on each lease, with all the topics that it has ever left. */
+  readonly leases: ReadonlyMap<string, LeaseRecord>
 }
 
 export function readRegistry(broker: MemoryBroker): Registered {
   const streams = new Map<string, RegisteredStream>()
   const leases = new Map<string, string>()
+  const records = new Map<string, LeaseRecord>()
   let leaderEpoch = -1
   const endLease = (id: string): void => {
     streams.get(leases.get(id) ?? '')?.leases.delete(id)
@@ -46,7 +54,7 @@ export function readRegistry(broker: MemoryBroker): Registered {
     if (record.kind === 'stream') {
       const { topic, topicId, spec, start, state, since } = record
       const former = streams.get(record.id)
-      const endedAt = state === 'ending' ? (former?.endedAt ?? timestamp) : undefined
+      const endedAt = state === 'ending' || state === 'kept' ? (former?.endedAt ?? timestamp) : undefined
       const live = former?.leases ?? new Set()
       streams.set(record.id, {
         ...{ topic, topicId, spec, start, state, endedAt, leases: live },
@@ -55,12 +63,17 @@ export function readRegistry(broker: MemoryBroker): Registered {
     } else if (record.kind === 'lease') {
       if (record.state === 'ended') endLease(record.id)
       else {
+        endLease(record.id)
+        const before = records.get(record.id)?.former ?? []
+        const now = new Set(record.former?.map(({ streamId }) => streamId))
+        const gone = before.filter(({ streamId }) => !now.has(streamId))
+        records.set(record.id, { ...record, former: [...gone, ...(record.former ?? [])] })
         leases.set(record.id, record.streamId)
         streams.get(record.streamId)?.leases.add(record.id)
       }
     }
   }
-  return { streams }
+  return { streams, leases: records }
 }
 
 function decode(value: Uint8Array): RegistryRecord | undefined {

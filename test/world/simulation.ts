@@ -76,12 +76,16 @@ export class Simulation {
   readonly #random: Random
   readonly #faults: readonly FaultName[]
   readonly #ignored: readonly Promised[]
+  /** Of its own, so that it changes nothing else. */
+  readonly #whims: Random
   readonly #foreign: MemoryTopic[] = []
   #begun = 0
+  #isCalm = false
 
   constructor(seed: number, clock: VirtualClock, trace: Trace, options: SimulationOptions) {
     const random = seededRandom(`world ${seed}`)
     this.#random = random
+    this.#whims = seededRandom(`whims ${seed}`)
     // Each world knows some kinds of faults only: so they meet each other in all combinations.
     this.#faults = options.faults.filter(() => random() < 0.6)
     this.#ignored = options.ignored
@@ -118,6 +122,7 @@ export class Simulation {
     exchange.start(3 + random() * 8)
     await clock.pass(random() * 3_000)
     for (let i = 0; i < 2 + random() * 3; i++) this.addApplication()
+    if (this.#whims() < 0.6) void this.#moveStreams()
     await this.#storm(clock.now + 10_000 + random() * 25_000)
     await this.#calm()
     await clock.pass(8_000)
@@ -155,6 +160,20 @@ export class Simulation {
     )
     this.applications.push(application)
     void application.run()
+  }
+
+  /** Applications want other streams than those that they have, now and then two in a row, until all is calm. */
+  async #moveStreams(): Promise<void> {
+    const { clock, exchange } = this.world
+    const random = this.#whims
+    while (!this.#isCalm) {
+      await clock.pass(random() < 0.2 ? 100 : 1_000 + random() * 8_000)
+      const application = this.applications[Math.floor(random() * this.applications.length)]
+      const channel = (['trade', 'trade', 'quote'] as const)[Math.floor(random() * 3)] ?? 'trade'
+      const some = exchange.markets.filter(() => random() < 0.5).map(({ symbol }) => symbol)
+      const symbols = some.length === 0 ? ['*'] : some
+      if (!this.#isCalm) application?.move({ channel, symbols, ...anyWish(channel, random) })
+    }
   }
 
   /** A process that is not killed, of a role where one is asked for. */
@@ -216,6 +235,7 @@ export class Simulation {
 
   async #calm(): Promise<void> {
     this.world.trace.add('fault', 'all is calm')
+    this.#isCalm = true
     this.weather.clear()
     for (const process of this.processes) process.thaw()
   }
@@ -250,7 +270,7 @@ export class Simulation {
       ...checkRows(store, fixed, lost),
       ...checkLetters(store, broker),
       ...checkDynamic(registered, broker, fixed, lost),
-      ...this.applications.flatMap((application) => checkApplication(application, broker)),
+      ...this.applications.flatMap((application) => checkApplication(application, broker, registered)),
       ...checkRegistry(registered, broker, this.#foreign),
       ...checkActors(this.processes),
       ...checkLevels(this.processes, broker, clock),

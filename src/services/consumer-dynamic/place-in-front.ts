@@ -1,4 +1,5 @@
 import { admit, emptyMemory, isLater, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { isBeyond, type SeamBound } from '../../domain/seam.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
 
 /** So many records in front of a place tell whether it is the one that a cursor means. */
@@ -34,15 +35,21 @@ export class PlaceInFront {
   readonly #remembered: ReaderMemory
   readonly #offset: number
   readonly #found: ReaderMemory
+  /** What lies beyond it was passed over, and is not remembered. */
+  readonly #bound: SeamBound | undefined
 
-  constructor(remembered: ReaderMemory, offset: number) {
+  constructor(remembered: ReaderMemory, offset: number, bound?: SeamBound) {
     this.#remembered = remembered
     this.#offset = offset
+    this.#bound = bound
     this.#found = { ...emptyMemory(), epochs: { ...remembered.epochs } }
   }
 
   take(records: readonly StoredRecord[]): void {
-    for (const { offset, headers } of records) if (offset < this.#offset) admit(this.#found, headers)
+    for (const { offset, headers } of records) {
+      const isPassed = this.#bound && isBeyond(this.#bound, headers.position)
+      if (offset < this.#offset && !isPassed) admit(this.#found, headers)
+    }
   }
 
   get isOther(): boolean {

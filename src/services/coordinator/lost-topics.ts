@@ -51,14 +51,14 @@ export function createLostTopics({
       else if (isNewRound) break
       else {
         isNewRound = true
-        round = readyStreams().values()
+        round = streamsWithTopics().values()
       }
     }
     return [...chosen]
   }
 
-  const readyStreams = (): string[] =>
-    [...view.streams()].filter(({ state }) => state === 'ready').map(({ id }) => id)
+  const streamsWithTopics = (): string[] =>
+    [...view.streams()].filter(({ state }) => state === 'ready' || state === 'kept').map(({ id }) => id)
 
   const judge = (topic: string, shownId: string | undefined): void => {
     const presence = streamPresence(view, topic, shownId)
