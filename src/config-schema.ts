@@ -391,6 +391,12 @@ export const configSchema = z.strictObject({
     .strictObject({
       host: listenHost.default('127.0.0.1').describe('Address to listen on; a public one needs API keys.'),
       port: count(0, 65_535, 8080, 'Port to listen on; 0 lets the system choose.'),
+      maxRowStreams: count(
+        1,
+        1_000,
+        4,
+        'How many answers of all rows (NDJSON, CSV) run at once; further ones are refused with 503. Each reads the database for as long as its client takes.',
+      ),
       origins: list(webOrigin)
         .default([])
         .describe(

@@ -3,6 +3,7 @@ import { parse as parseYaml, YAMLParseError } from 'yaml'
 import type { z } from 'zod'
 import { SOURCE_NAMES, SOURCES, type SourceName } from './adapters/source/index.ts'
 import { type DatabaseAddress, splitAddress } from './config-address.ts'
+import { unknownVariables } from './config-environment.ts'
 import { configSchema, entriesOf, environmentName, settingPaths } from './config-schema.ts'
 import { issueWords } from './domain/issue-words.ts'
 import { didYouMean } from './domain/near.ts'
@@ -28,6 +29,8 @@ export interface Config extends ParsedConfig {
   readonly queryPassword: string | undefined
   /** From TAPELINE_API_KEYS only: `name:key,name:key`. */
   readonly apiKeys: readonly { readonly name: string; readonly key: string }[]
+  /** Variables of the environment that look like ours and are none, a line each. */
+  readonly unknownVariables: readonly string[]
 }
 
 /** Settings in the shape of the file, as flags and tests give them. */
@@ -73,6 +76,7 @@ export function loadConfig({ file, environment, flags = {} }: ConfigSources): Co
           queries.password)
         : undefined,
     apiKeys: parseApiKeys(environment['TAPELINE_API_KEYS']),
+    unknownVariables: unknownVariables(environment),
   }
 }
 

@@ -452,6 +452,13 @@ export const ERROR_KINDS = {
     remedy:
       'Add the site to gateway.origins (behind a proxy let it pass the header host on); without API keys call the gateway as 127.0.0.1 or localhost.',
   },
+  ROW_STREAMS_BUSY: {
+    retryable: true,
+    status: 503,
+    meaning: 'As many answers of all rows (NDJSON, CSV) are under way as the gateway gives at once.',
+    remedy:
+      'Ask again after the time in retry-after; or read page by page with limit and cursor; or raise gateway.maxRowStreams.',
+  },
   STREAM_UNKNOWN: {
     retryable: false,
     status: 404,

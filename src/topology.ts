@@ -60,6 +60,9 @@ export async function startPlatform(
   signal: AbortSignal,
 ): Promise<Platform> {
   const waiting = createWaiting(serverNames(config), options.log)
+  const { unknownVariables: variables } = config
+  if (variables.length > 0)
+    options.log.warn({ variables }, 'the environment has variables that are no settings')
   const certificate = openCertificate(config, options.log)
   try {
     return await waiting.until(async () => {

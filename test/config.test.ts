@@ -111,6 +111,26 @@ describe('where settings come from', () => {
     ])
   })
 
+  test('variables that look like ours and are none are named, with what is near and without a value', () => {
+    const environment = {
+      TAPELINE_GATEWAY_PROT: 'geheim',
+      TAPELINE_STORE_PASWORD: 'geheim',
+      TAPELINE_NOTHING_OF_THE_KIND: 'geheim',
+      TAPELINE_EMPTY: '',
+      TAPELINE_API_KEYS: 'alice:geheim-geheim',
+      TAPELINE_GATEWAY_HOST: '127.0.0.1',
+      TAPELINE_SERVICE_HOST: '10.0.0.1',
+      TAPELINE_PORT: 'tcp://10.0.0.1:8080',
+      TAPELINE_GATEWAY_PORT_8080_TCP_ADDR: '10.0.0.1',
+      PATH: '/bin',
+    }
+    assert.deepEqual(load({ environment }).unknownVariables, [
+      'TAPELINE_GATEWAY_PROT (near to TAPELINE_GATEWAY_PORT)',
+      'TAPELINE_NOTHING_OF_THE_KIND',
+      'TAPELINE_STORE_PASWORD (near to TAPELINE_STORE_PASSWORD)',
+    ])
+  })
+
   test('an empty variable counts as not set', () => {
     assert.equal(load({ environment: { TAPELINE_LOG_LEVEL: '' } }).log.level, 'warn')
   })

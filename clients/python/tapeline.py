@@ -86,7 +86,13 @@ class Client:
 
     async def markets(self, **query):
         """The markets that are stored: `symbol` (also a glob), `exchange`."""
-        return (await self._ask_until_answered("/v1/markets?" + urllib.parse.urlencode(query)))["markets"]
+        found = []
+        while True:
+            answer = await self._ask_until_answered("/v1/markets?" + urllib.parse.urlencode(query))
+            found += answer["markets"]
+            if answer["next"] is None:
+                return found
+            query["cursor"] = answer["next"]
 
     async def create_stream(self, request):
         """Makes a stream; gives what the platform says about it."""

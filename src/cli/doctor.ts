@@ -8,7 +8,7 @@ import { connectTo } from './api-client.ts'
 import { type Command, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
 import { checkCertificate } from './doctor/certificate.ts'
 import { checkEmbedded } from './doctor/engines.ts'
-import { type Finding, fail, failure, ok } from './doctor/finding.ts'
+import { type Finding, fail, failure, ok, warn } from './doctor/finding.ts'
 import { checkKafka } from './doctor/kafka.ts'
 import { checkFolder, checkLock, checkNode, checkPort } from './doctor/machine.ts'
 import { checkPlatform } from './doctor/platform.ts'
@@ -91,6 +91,7 @@ async function examine(flags: Flags, signal: AbortSignal): Promise<Finding[]> {
   return [
     checkNode(),
     ok('configuration', file === undefined ? 'valid: no file, only environment and flags' : `valid: ${file}`),
+    ...checkVariables(config),
     ...folder,
     ...engines,
     ...source,
@@ -98,6 +99,12 @@ async function examine(flags: Flags, signal: AbortSignal): Promise<Finding[]> {
     ...checkCertificate(config, Date.now()),
     ...platform,
   ]
+}
+
+function checkVariables({ unknownVariables }: Config): Finding[] {
+  if (unknownVariables.length === 0) return []
+  const remedy = 'Correct the names, or take the variables out: docs/configuration.md has those that count.'
+  return [warn('environment', `no settings: ${unknownVariables.join(', ')}`, remedy)]
 }
 
 /** The lock of the data folder where an engine is in it, then broker and store, whichever kind they are. */

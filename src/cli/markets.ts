@@ -1,3 +1,4 @@
+import type { Market } from '../domain/markets.ts'
 import { marketsSchema } from '../gateway/schemas.ts'
 import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
 import { type Command, expectWords, textFlag } from './command.ts'
@@ -11,7 +12,7 @@ running platform tells them.
 
   --symbol SYMBOL  a symbol or a glob, such as BTC-USD or 'BTC-*' (default: all)
   --exchange NAME  such as coinbase (default: all)
-  --json           print what the API answers
+  --json           print {"markets": [...]}, as the API has them
 ${TARGET_HELP}
 
 Examples:
@@ -36,17 +37,23 @@ export const command: Command = {
       const value = textFlag(flags, name)
       if (value !== undefined) search.set(name, value)
     }
-    const answer = await requirePlatform(flags).call(`/v1/markets?${search}`, marketsSchema, terminal.signal)
+    const client = requirePlatform(flags)
+    const markets: Market[] = []
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      if (cursor !== '') search.set('cursor', cursor)
+      const page = await client.call(`/v1/markets?${search}`, marketsSchema, terminal.signal)
+      markets.push(...page.markets)
+      cursor = page.next
+    }
     if (flags['json']) {
-      terminal.print(JSON.stringify(answer))
+      terminal.print(JSON.stringify({ markets }))
       return 0
     }
-    if (answer.markets.length === 0) terminal.note('No trades are stored.')
+    if (markets.length === 0) terminal.note('No trades are stored.')
     const columns = ['SYMBOL', 'EXCHANGE', 'FIRST', 'LAST', 'TRADES']
-    await printTable(terminal, columns, answer.markets, ({ symbol, exchange, first, last, trades }) => [
+    await printTable(terminal, columns, markets, ({ symbol, exchange, first, last, trades }) => [
       ...[symbol, exchange, first, last, String(trades)],
     ])
-    if (!answer.complete) terminal.note('There are more: name some with --symbol or --exchange.')
     return 0
   },
 }

@@ -1,6 +1,6 @@
 import type { Channel } from '../domain/events.ts'
-import { type Rows, rowsOf } from './history.ts'
-import { type Address, call, callUntilAnswered } from './http.ts'
+import { marketsOf, type Rows, rowsOf } from './history.ts'
+import { type Address, call } from './http.ts'
 import { historyAndLive, type JoinedRequest } from './joined.ts'
 import { candlesAndLive } from './joined-candles.ts'
 import { createStream, type Stream } from './stream.ts'
@@ -117,11 +117,7 @@ export function createClient({ url = usualUrl(), key }: ClientOptions = {}): Cli
     trades: (query, { signal } = {}) => rowsOf(address, 'trades', query, signal),
     quotes: (query, { signal } = {}) => rowsOf(address, 'quotes', query, signal),
     candles: (query, { signal } = {}) => rowsOf(address, 'candles', query, signal),
-    async markets(query = {}, { signal } = {}) {
-      const path = `/v1/markets?${new URLSearchParams(query)}`
-      return (await callUntilAnswered<{ markets: readonly StoredMarket[] }>(address, path, { signal }))
-        .markets
-    },
+    markets: (query = {}, { signal } = {}) => marketsOf(address, query, signal),
     streams: {
       create: (body, { signal } = {}) => call(address, '/v1/streams', { method: 'POST', body, signal }),
       async list({ signal } = {}) {

@@ -1,5 +1,5 @@
 import { type Address, callUntilAnswered } from './http.ts'
-import type { RowsPage, RowsQuery } from './types.ts'
+import type { RowsPage, RowsQuery, StoredMarket } from './types.ts'
 
 const PAGE_ROWS = 5_000
 
@@ -34,5 +34,28 @@ export function rowsOf<Row>(
     async *[Symbol.asyncIterator]() {
       for await (const { rows } of pages()) yield* rows
     },
+  }
+}
+
+/** All markets that match, page by page. A platform that is away is waited for. */
+export async function marketsOf(
+  address: Address,
+  query: { readonly symbol?: string; readonly exchange?: string },
+  signal: AbortSignal | undefined,
+): Promise<readonly StoredMarket[]> {
+  const found: StoredMarket[] = []
+  const search = new URLSearchParams(query)
+  for (;;) {
+    const path = `/v1/markets?${search}`
+    const page = await callUntilAnswered<{ markets: readonly StoredMarket[]; next: string | null }>(
+      address,
+      path,
+      {
+        signal,
+      },
+    )
+    found.push(...page.markets)
+    if (page.next === null) return found
+    search.set('cursor', page.next)
   }
 }

@@ -1,10 +1,10 @@
 import type { Interval } from '../domain/events.ts'
 import { parseMoment } from '../domain/moment.ts'
 import { parseIsoMicros } from '../domain/time.ts'
-import { rowsOf } from './history.ts'
-import { type Address, callUntilAnswered } from './http.ts'
+import { marketsOf, rowsOf } from './history.ts'
+import type { Address } from './http.ts'
 import { createStream } from './stream.ts'
-import type { End, Reset, StoredMarket, StoredQuote, StoredTrade, StreamEvent } from './types.ts'
+import type { End, Reset, StoredQuote, StoredTrade, StreamEvent } from './types.ts'
 
 /** Channels whose stored rows are events of a stream too. */
 type EventChannel = 'trade' | 'quote'
@@ -122,10 +122,7 @@ export async function symbolsOf(
 ): Promise<readonly string[]> {
   const found = symbols.filter((symbol) => !symbol.includes('*'))
   for (const glob of symbols.filter((symbol) => symbol.includes('*'))) {
-    const path = `/v1/markets?symbol=${encodeURIComponent(glob)}`
-    const { markets } = await callUntilAnswered<{ markets: readonly StoredMarket[] }>(address, path, {
-      signal,
-    })
+    const markets = await marketsOf(address, { symbol: glob }, signal)
     found.push(...markets.map(({ symbol }) => symbol))
   }
   return [...new Set(found.map((symbol) => symbol.toUpperCase()))]

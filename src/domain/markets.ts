@@ -15,5 +15,10 @@ export interface MarketQuery {
   readonly exchange?: string
   /** A symbol, or a glob such as `BTC-*`. */
   readonly symbols?: string
+  /** Only those behind it, in the order of symbol and exchange. */
+  readonly after?: MarketPosition
   readonly limit: number
 }
+
+/** A place between markets: behind this one. */
+export type MarketPosition = Pick<Market, 'symbol' | 'exchange'>

@@ -47,6 +47,8 @@ export interface GatewayOptions {
   readonly tls: ServerTls | undefined
   /** Of pages that may call besides its own: `https://app.example.com`, `https://*.example.com`. */
   readonly origins: readonly string[]
+  /** How many answers of all rows (NDJSON, CSV) run at once. */
+  readonly maxRowStreams: number
   /** Without keys everybody is the application `local`, and only the loopback address may be listened on. */
   readonly keys: readonly ApiKey[]
   readonly desk: StreamDesk

@@ -170,7 +170,12 @@ export const candlesSchema = z
 export const marketsSchema = z
   .object({
     markets: z.array(marketSchema).readonly(),
-    complete: z.boolean().describe('Whether these are all that match.'),
+    counts: z
+      .literal('trades')
+      .describe(
+        'What makes a market one, and what first, last and the number are of: stored trades, not quotes.',
+      ),
+    next: z.string().nullable().describe('The cursor of what follows; null where these are all that match.'),
   })
   .meta({ id: 'Markets' })
 

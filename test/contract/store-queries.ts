@@ -53,6 +53,8 @@ export function describeQueries(store: () => Store): void {
     assert.deepEqual(await read({ symbols: symbol }), [coinbase, kraken])
     assert.deepEqual(await read({ symbols: `${symbol.slice(0, -1)}*`, exchange: 'kraken' }), [kraken])
     assert.deepEqual(await read({ symbols: symbol, limit: 1 }), [coinbase])
+    assert.deepEqual(await read({ symbols: symbol, limit: 1, after: coinbase }), [kraken])
+    assert.deepEqual(await read({ symbols: symbol, after: kraken }), [])
     assert.deepEqual(await read({ symbols: unique('none') }), [])
   })
 

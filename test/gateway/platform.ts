@@ -466,6 +466,7 @@ export async function startPlatform(
     port: 0,
     tls: undefined,
     origins: [],
+    maxRowStreams: 3,
     keys: [],
     dynamicPrefix: 'app.',
     fixedTopics: NAMES.fixed,

@@ -332,9 +332,34 @@ describe('GET /v1/markets', () => {
     const [first, last] = ['2026-01-01T00:00:00.000001Z', '2026-02-01T00:00:00.000001Z']
     assert.deepEqual(answer.json(), {
       markets: [{ exchange: 'kraken', symbol: 'BTC-USD', first, last, trades: 12_000 }],
-      complete: true,
+      counts: 'trades',
+      next: null,
     })
     assertProblem(await call(`${url}/v1/markets?symbol=%27`), 'INPUT_INVALID')
+  })
+
+  test('gives all of them page by page', async (t) => {
+    const { url, store } = await startPlatform(t)
+    const [first, last] = ['2026-01-01T00:00:00.000001Z', '2026-02-01T00:00:00.000001Z']
+    const all = Array.from({ length: 7 }, (_, i) => {
+      return { exchange: 'kraken', symbol: `C${i}-USD`, first, last, trades: 1 }
+    })
+    store.markets = async ({ after, limit }) => {
+      const begin = all.findIndex(({ symbol }) => symbol === after?.symbol) + 1
+      return all.slice(begin, begin + limit)
+    }
+    const found: unknown[] = []
+    let cursor: string | null = ''
+    for (let page = 0; cursor !== null; page++) {
+      assert.ok(page < 3)
+      const answer = await call(`${url}/v1/markets?limit=3${cursor && `&cursor=${cursor}`}`)
+      const { markets, next } = answer.json() as { markets: unknown[]; next: string | null }
+      found.push(...markets)
+      cursor = next
+    }
+    assert.deepEqual(found, all)
+    for (const bad of ['x', Buffer.from('[1,"a"]').toString('base64url'), `${'A'.repeat(2_000)}`])
+      assertProblem(await call(`${url}/v1/markets?cursor=${bad}`), 'CURSOR_INVALID', bad)
   })
 })
 

@@ -106,6 +106,28 @@ describe('rows as NDJSON and CSV', () => {
     assert.equal(rest.text.trim().split('\n').length, 7_000)
   })
 
+  test('so many run at once, and whoever leaves half-way makes room at once', async (t) => {
+    const { url, store } = await startPlatform(t)
+    fill(store, 10_000_000)
+    const clients: IncomingMessage[] = []
+    for (const format of ['csv', 'ndjson', 'csv']) {
+      const [response] = (await once(get(`${url}${TRADES}&format=${format}`), 'response')) as [
+        IncomingMessage,
+      ]
+      assert.equal(response.statusCode, 200)
+      clients.push(response)
+    }
+    const refused = await call(`${url}${TRADES}&format=csv`)
+    assertProblem(refused, 'ROW_STREAMS_BUSY')
+    assert.match(String(refused.headers['retry-after']), /^\d+$/)
+    assert.equal((await call(`${url}${TRADES}`)).status, 200, 'a page of JSON is none')
+    clients[0]?.destroy()
+    fill(store, 10)
+    await until('there is room', async () => (await call(`${url}${TRADES}&format=csv`)).status === 200)
+    for (let i = 0; i < 10; i++) assert.equal((await call(`${url}${TRADES}&format=csv`)).status, 200)
+    for (const each of clients) each.destroy()
+  })
+
   test('a client that does not read is not read ahead for, and one that goes away ends the reading', async (t) => {
     const { url, store } = await startPlatform(t)
     fill(store, 10_000_000)

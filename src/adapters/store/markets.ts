@@ -12,13 +12,18 @@ const ROWS = z.array(marketSchema)
  */
 export async function markets(
   session: SqlSession,
-  { exchange, symbols, limit }: MarketQuery,
+  { exchange, symbols, after, limit }: MarketQuery,
 ): Promise<readonly Market[]> {
   const parameters: SqlParameter[] = []
   const parameter = (value: SqlParameter) => `$${parameters.push(value)}`
   const conditions = [
     ...(exchange === undefined ? [] : [`exchange = ${parameter(exchange)}`]),
     ...(symbols === undefined ? [] : [symbolCondition(symbols, parameter)]),
+    ...(after === undefined
+      ? []
+      : [
+          `(symbol collate "C", exchange collate "C") > (${parameter(after.symbol)}, ${parameter(after.exchange)})`,
+        ]),
   ]
   const where = conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`
   const edge = (day: string, order: 'asc' | 'desc') => `coalesce(

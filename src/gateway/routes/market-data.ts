@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { INTERVALS } from '../../domain/events.ts'
@@ -71,7 +72,13 @@ const description =
 
 /** What all three routes say of themselves. */
 const about = { description, tags: ['market data'] }
-const errors = ['INPUT_INVALID', 'CURSOR_INVALID', 'STORE_UNAVAILABLE', 'TIMEOUT'] as const
+const errors = [
+  'INPUT_INVALID',
+  'CURSOR_INVALID',
+  'ROW_STREAMS_BUSY',
+  'STORE_UNAVAILABLE',
+  'TIMEOUT',
+] as const
 
 /** The answer in each format. */
 function formatsOf<Schema extends z.ZodType>(schema: Schema) {
@@ -87,10 +94,29 @@ function formatsOf<Schema extends z.ZodType>(schema: Schema) {
 interface MarketDataOptions {
   readonly store: Store
   readonly closing: () => boolean
+  readonly maxRowStreams: number
+}
+
+/** Bounds how many answers of all rows run at once: each reads the database for as long as its client takes. */
+function createRowStreamGate(most: number): (response: ServerResponse) => void {
+  let running = 0
+  return (response) => {
+    if (running >= most)
+      throw new TapelineError(
+        'ROW_STREAMS_BUSY',
+        `${most} answers of all rows are under way, as many as there may be`,
+      )
+    running++
+    response.once('close', () => running--)
+  }
 }
 
 /** What TimescaleDB holds. */
-export function registerMarketData(app: GatewayServer, { store, closing }: MarketDataOptions): void {
+export function registerMarketData(
+  app: GatewayServer,
+  { store, closing, maxRowStreams }: MarketDataOptions,
+): void {
+  const admitRowStream = createRowStreamGate(maxRowStreams)
   const answer = async <C extends RowChannel>(
     channel: C,
     query: RowsQuery & Pick<RowSelection, 'interval' | 'origin'>,
@@ -99,13 +125,14 @@ export function registerMarketData(app: GatewayServer, { store, closing }: Marke
     const { cursor, limit, format: wanted, ...rest } = query
     refuseBackwards(rest)
     const format = wanted ?? acceptedFormat(request)
-    reply.header('vary', 'accept')
+    reply.header('vary', reply.raw.hasHeader('vary') ? 'accept, origin' : 'accept')
     if (format === 'json') {
       refuseTooMany(limit)
       const place = { cursor, limit: limit ?? USUAL_ROWS }
       const { rows, next } = await readPage(store, { channel, ...rest }, place, deadlineOf(reply))
       return { [`${channel}s`]: rows, next: next ?? null }
     }
+    admitRowStream(reply.raw)
     const selection = { channel, ...rest, order: rest.order ?? 'asc' }
     const stream = await openRowStream(reply.raw, selection, {
       ...{ store, format, cursor, limit, closing },

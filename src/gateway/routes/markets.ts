@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import { exchangeSchema, globSchema } from '../../domain/market-names.ts'
+import type { MarketPosition } from '../../domain/markets.ts'
+import { TapelineError } from '../../errors.ts'
 import type { Store } from '../../ports/store.ts'
 import { marketsSchema } from '../schemas.ts'
 import { deadlineOf, type GatewayServer } from '../server.ts'
@@ -15,24 +17,67 @@ export function registerMarkets(app: GatewayServer, store: Store): void {
       operationId: 'listMarkets',
       summary: 'Markets that are stored',
       description:
-        'Those that have trades, in the order of their symbols. First, last and count come from the candles of a day, so that years of trades are not read: trades that came late count once their candles are computed anew.',
+        'Those that have trades, in the order of their symbols; markets of which quotes alone are stored are not among them. First, last and count come from the candles of a day, so that years of trades are not read: trades that came late count once their candles are computed anew.',
       tags: ['market data'],
       querystring: z.strictObject({
         symbol: globSchema
           .optional()
           .describe('A symbol or a glob such as BTC-USD or BTC-*; left out means all.'),
         exchange: exchangeSchema.optional().describe('One exchange, such as coinbase; left out means all.'),
+        limit: z.coerce
+          .number()
+          .int()
+          .min(1)
+          .max(MOST_MARKETS)
+          .default(MOST_MARKETS)
+          .describe(`At most so many, 1 to ${MOST_MARKETS}.`),
+        cursor: z.string().optional().describe('next of an answer: what comes after it.'),
       }),
       response: { 200: marketsSchema },
     },
-    config: { errors: ['INPUT_INVALID', 'STORE_UNAVAILABLE', 'TIMEOUT'] },
-    handler: async ({ query: { symbol, exchange } }, reply) => {
+    config: { errors: ['INPUT_INVALID', 'CURSOR_INVALID', 'STORE_UNAVAILABLE', 'TIMEOUT'] },
+    handler: async ({ query: { symbol, exchange, limit, cursor } }, reply) => {
       const wanted = {
         ...(symbol !== undefined && { symbols: symbol }),
         ...(exchange !== undefined && { exchange }),
+        ...(cursor !== undefined && { after: readCursor(cursor) }),
       }
-      const found = await store.markets({ ...wanted, limit: MOST_MARKETS + 1 }, deadlineOf(reply))
-      return { markets: found.slice(0, MOST_MARKETS), complete: found.length <= MOST_MARKETS }
+      const found = await store.markets({ ...wanted, limit: limit + 1 }, deadlineOf(reply))
+      const markets = found.slice(0, limit)
+      const last = found.length > limit ? markets.at(-1) : undefined
+      return { markets, counts: 'trades' as const, next: last === undefined ? null : writeCursor(last) }
     },
   })
+}
+
+const VERSION = 1
+const MOST_CHARACTERS = 1_024
+/** No database takes a zero byte. */
+const name = z
+  .string()
+  .max(200)
+  .regex(/^[^\0]*$/)
+const cursorSchema = z.tuple([z.literal(VERSION), name, name])
+
+function writeCursor({ symbol, exchange }: MarketPosition): string {
+  return Buffer.from(JSON.stringify([VERSION, symbol, exchange])).toString('base64url')
+}
+
+/** Raises CURSOR_INVALID. */
+function readCursor(text: string): MarketPosition {
+  const parsed = cursorSchema.safeParse(text.length <= MOST_CHARACTERS ? jsonIn(text) : undefined)
+  const [, symbol, exchange] = parsed.data ?? []
+  if (symbol !== undefined && exchange !== undefined && writeCursor({ symbol, exchange }) === text)
+    return { symbol, exchange }
+  throw new TapelineError('CURSOR_INVALID', 'The cursor is not one that this platform made.', {
+    remedy: 'Use next of the answer before unchanged; or leave cursor out.',
+  })
+}
+
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(text, 'base64url').toString('utf8'))
+  } catch {
+    return undefined
+  }
 }

@@ -36,7 +36,16 @@ async function backends(server: Database, where = 'true'): Promise<number> {
 }
 
 /** Holds the row of a partition, as somebody in the middle of a transaction does, until it is let go. */
-async function hold(server: Database, topic: string): Promise<() => Promise<void>> {
+function hold(server: Database, topic: string): Promise<() => Promise<void>> {
+  return holdBy(server, 'select 1 from tapeline_offsets where topic = $1 for update', [topic])
+}
+
+/** Runs a statement in a transaction that stays open until the function is called. */
+async function holdBy(
+  server: Database,
+  statement: string,
+  parameters: readonly string[] = [],
+): Promise<() => Promise<void>> {
   const client = new pg.Client({
     host: '127.0.0.1',
     port: server.port,
@@ -45,7 +54,7 @@ async function hold(server: Database, topic: string): Promise<() => Promise<void
   })
   await client.connect()
   await client.query('begin')
-  await client.query('select 1 from tapeline_offsets where topic = $1 for update', [topic])
+  await client.query(statement, [...parameters])
   return () => client.end()
 }
 
@@ -124,6 +133,24 @@ describe('connections to the database server', requireServer(postgresMissing()),
       assert.equal(each.status === 'rejected' && each.reason.name, 'AbortError')
     await until(async () => (await backends(server, running)) === 0)
     assert.deepEqual(await store.trades({ symbol: 'none', limit: 1 }, deadline()), [])
+  })
+
+  test('a reader of rows who leaves half-way gives its connection back at once', async (t) => {
+    const server = await temporaryDatabase(t)
+    const store = await openStore(t, server.url)
+    await store.migrate(deadline())
+    const letGo = await holdBy(server, 'lock table trades in access exclusive mode')
+    const waiting = "wait_event_type = 'Lock' and query like '%trades%'"
+    for (let i = 0; i < 8; i++) {
+      const gone = new AbortController()
+      const reading = store.trades({ symbol: 'BTC-USD', order: 'asc', limit: 5_000 }, gone.signal)
+      await until(async () => (await backends(server, waiting)) === 1)
+      gone.abort()
+      await assert.rejects(reading, { name: 'AbortError' })
+      await until(async () => (await backends(server, waiting)) === 0)
+    }
+    await letGo()
+    assert.deepEqual(await store.trades({ symbol: 'BTC-USD', limit: 1 }, deadline()), [])
   })
 
   test('connections that the server has ended are replaced', async (t) => {
