@@ -1,12 +1,13 @@
 import { actorsSchema, resetSchema } from '../gateway/schemas.ts'
 import type { PlacedActor } from '../ports/actors.ts'
+import { watchActors } from './actors/watch.ts'
 import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
 import { type Command, expectWords, type Flags, type Terminal } from './command.ts'
 import { runSubcommand } from './subcommand.ts'
 import { printTable } from './table.ts'
 
 const HELP = `
-Usage: tapeline actors [list] [--json] [--data DIR | --config FILE | --api URL]
+Usage: tapeline actors [list] [--watch] [--json] [--data DIR | --config FILE | --api URL]
        tapeline actors reset ID [--data DIR | --config FILE | --api URL]
 
 Lists the state machines of the running platform with state, what each has (a producer its shards, a
@@ -14,12 +15,14 @@ coordinator whether it leads, consumers how many partitions or topics), time in 
 the error that one is in; or sends RESET to one, which goes back to its initial state and does the work
 in hand again. Machines of other processes are listed too, under ids with @ and the instance.
 
-  --json       print {"actors": [...]}
+  --watch      print each step of the machines of all processes as it comes, until Ctrl-C
+  --json       print {"actors": [...]}; with --watch one JSON object a step
 ${TARGET_HELP}
 
 Examples:
   tapeline actors
   tapeline actors --json
+  tapeline actors --watch
   tapeline actors reset producer
 `
 
@@ -27,13 +30,17 @@ export const command: Command = {
   name: 'actors',
   summary: 'list the state machines of the running platform, or reset one',
   help: HELP,
-  options: { ...TARGET_OPTIONS, json: { type: 'boolean' } },
+  options: { ...TARGET_OPTIONS, json: { type: 'boolean' }, watch: { type: 'boolean' } },
   subcommands: ['list', 'reset'],
   run: (flags, words, terminal) => runSubcommand({ list, reset }, 'list', flags, words, terminal),
 }
 
 async function list(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
   expectWords(words, '', 0)
+  if (flags['watch']) {
+    await watchActors({ connect: () => requirePlatform(flags), json: flags['json'] === true, terminal })
+    return 0
+  }
   const answer = await requirePlatform(flags, 'any').call('/v1/actors', actorsSchema, terminal.signal)
   if (flags['json']) terminal.print(JSON.stringify(answer))
   else await printActors(terminal, answer.actors)

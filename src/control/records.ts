@@ -289,6 +289,10 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
     target: z.string(),
     actor: z.string(),
   }),
+  /** Somebody watches the machines at `instance`: the others tell what theirs do. `isNew`: it has no counts yet. */
+  z.object({ ...member, kind: z.literal('WATCH_TRANSITIONS'), isNew: z.boolean() }),
+  /** What the machines of a process did: JSON, which only who watches reads. */
+  z.object({ ...member, kind: z.literal('TRANSITIONS'), body: z.string() }),
   /** Asks all producers to publish dead letters again, each those of its shards. `at` is the letter's own offset. */
   z.object({
     ...member,

@@ -2,7 +2,7 @@ import type { WebSocket } from 'ws'
 import { z } from 'zod'
 import { startInterval } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
-import type { TransitionFeed, TransitionNews } from '../ports/actors.ts'
+import type { EdgeCounts, TransitionFeed, TransitionNews } from '../ports/actors.ts'
 import { type Caller, requireOperator } from './guard.ts'
 import { callerIn, type GatewayServer } from './server.ts'
 import { closeSockets, type Sockets } from './sockets.ts'
@@ -43,16 +43,25 @@ export function registerTransitionSockets(
   const watchers = new Map<WebSocket, Watcher>()
   let watch: { stop(): void } | undefined
 
-  const snapshot = (): string => JSON.stringify({ op: 'snapshot', ...transitions.latest() })
+  /** What the machines of other processes have done all in all, as far as it was told while somebody watches. */
+  const others = new Map<string, EdgeCounts>()
+
+  const greet = (socket: WebSocket): void => {
+    socket.send(JSON.stringify({ op: 'snapshot', ...transitions.latest() }))
+    for (const [instance, counts] of others)
+      socket.send(JSON.stringify({ op: 'snapshot', instance, transitions: [], skipped: 0, counts }))
+  }
 
   const tell = (news: TransitionNews): void => {
+    const { instance, counts } = news
+    if (instance !== transitions.instance) others.set(instance, { ...others.get(instance), ...counts })
     const text = Buffer.from(JSON.stringify({ op: 'transitions', ...news }))
     for (const [socket, watcher] of watchers) {
       if (socket.bufferedAmount > MOST_WAITING_BYTES) {
         watcher.isBehind = true
       } else if (watcher.isBehind) {
         watcher.isBehind = false
-        socket.send(snapshot())
+        greet(socket)
       } else {
         socket.send(text, { binary: false })
       }
@@ -99,8 +108,9 @@ export function registerTransitionSockets(
         if (watchers.size > 0) return
         watch?.stop()
         watch = undefined
+        others.clear()
       })
-      socket.send(snapshot())
+      greet(socket)
     },
   })
 

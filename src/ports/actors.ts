@@ -76,6 +76,7 @@ export interface TransitionNews {
 
 /** What machines do, for whoever watches. While nobody does it costs a count for each transition, and no more. */
 export interface TransitionFeed {
+  readonly instance: string
   /** The last transitions of this process and all its counts. */
   latest(): TransitionNews
   /** Calls `onNews` with what the machines of all processes do, until `stop`. It must not throw. */

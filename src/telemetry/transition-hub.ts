@@ -1,5 +1,5 @@
 import { startInterval, type Timer } from '../async/timers.ts'
-import type { EdgeCounts, Transition, TransitionNews } from '../ports/actors.ts'
+import type { EdgeCounts, Transition, TransitionFeed, TransitionNews } from '../ports/actors.ts'
 
 /** How often watchers are told. */
 const TELL_EVERY_MS = 200
@@ -9,12 +9,9 @@ const MOST_IN_NEWS = 2_000
 const KEPT = 100
 
 /** The transitions of the machines of this process: counted always, gathered and told while somebody watches. */
-export interface TransitionHub {
+export interface TransitionHub extends TransitionFeed {
   /** Never throws. */
   record(transition: Transition): void
-  /** The last transitions and all counts. */
-  latest(): TransitionNews
-  watch(onNews: (news: TransitionNews) => void): { stop(): void }
 }
 
 /**
@@ -43,6 +40,7 @@ export function createTransitionHub(instance: string): TransitionHub {
   }
 
   return {
+    instance,
     record(transition) {
       const edge = edgeOf(transition)
       counts.set(edge, (counts.get(edge) ?? 0) + 1)

@@ -6,6 +6,7 @@ import { type PlatformNames, platformNames } from '../control/names.ts'
 import { joinProcesses, type Processes } from '../control/processes.ts'
 import { openRegistry, type Registry } from '../control/registry.ts'
 import { ensureTopics, refuseShared } from '../control/topics.ts'
+import { relayTransitions, type TransitionRelay } from '../control/transition-relay.ts'
 import { ulid } from '../domain/ulid.ts'
 import { TapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
@@ -15,7 +16,7 @@ import { meterBroker, meterStore } from '../telemetry/engine-meter.ts'
 import { createMeter, type PrometheusMeter } from '../telemetry/meter.ts'
 import { type OutageWatch, watchForOutage } from '../telemetry/outage-watch.ts'
 import { openTraceFile } from '../telemetry/trace-file.ts'
-import { createTransitionHub, type TransitionHub } from '../telemetry/transition-hub.ts'
+import { createTransitionHub } from '../telemetry/transition-hub.ts'
 import { recordTransitions } from '../telemetry/transitions.ts'
 import { type ActorParts, ActorRoster } from './actors.ts'
 import type { StartedParts } from './closing.ts'
@@ -35,7 +36,8 @@ export interface Foundation extends Pick<Engines, 'broker' | 'store'> {
   /** Unique among all processes, now and later. */
   readonly instance: string
   readonly roster: ActorRoster
-  readonly transitions: TransitionHub
+  /** What the machines of all processes do. */
+  readonly transitions: TransitionRelay
   readonly actorParts: ActorParts
   /** Whether the broker answers this process. */
   readonly brokerWatch: OutageWatch
@@ -118,12 +120,17 @@ export async function layOn(
   const bus = await openControlBus(broker, names, registry, log, signal)
   const membership = joinMembership(bus, { instance, roles: config.roles }, () => performance.now(), log)
   const roster = new ActorRoster()
-  const transitions = createTransitionHub(instance)
+  const hub = createTransitionHub(instance)
+  const transitions = relayTransitions({
+    ...{ instance, own: hub, bus, membership, log },
+    now: () => performance.now(),
+  })
   const processes = joinProcesses({
     own: { instance, actors: () => roster.list(), reset: (id) => roster.reset(id), alerts: alerts.list },
     ...{ bus, membership, newId, log },
   })
   started.add('control', async () => {
+    transitions.close()
     processes.close()
     membership.close()
     await bus.close()
@@ -159,7 +166,7 @@ export async function layOn(
     actorParts: {
       ...{ settings, alerts, log, meter },
       onTransition(transition) {
-        transitions.record(transition)
+        hub.record(transition)
         onTransition(transition)
       },
     },

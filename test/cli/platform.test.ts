@@ -8,6 +8,7 @@ import { startSimulatorThread } from '../../src/simulator/thread.ts'
 import { type LedgerTrade, parseTail } from '../e2e/ledger.ts'
 import {
   type CommandResult,
+  interrupt,
   makeFolder,
   PlatformProcess,
   runCommand,
@@ -226,6 +227,16 @@ describe('while the platform runs', () => {
     const before = await stored()
     await until('trades are stored after RESET', async () => (await stored()) > before)
     await fails('ACTOR_UNKNOWN', /nobody/, 'actors', 'reset', 'nobody')
+  })
+
+  test('steps of the machines are watched as they come, until Ctrl-C', async () => {
+    const child = startCommand(['actors', '--watch', '--data', data])
+    let output = ''
+    child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    await until('the producer has made a step', () =>
+      /^[\d:.]{12} {2}producer +\w+ DATA_READY -> \w+$/m.test(output),
+    )
+    assert.equal(await interrupt(child), 0)
   })
 
   test('--api names the platform without its folder', async () => {
