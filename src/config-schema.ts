@@ -417,6 +417,12 @@ export const configSchema = z.strictObject({
   alerts: z
     .strictObject({
       after: duration('30s', 'How long a failure lasts before it raises an alert.'),
+      alertmanager: webAddress('http')
+        .optional()
+        .describe("Address of Prometheus' Alertmanager, which is told of alerts and their ends."),
+      webhookFile: file(
+        'File with the address of a webhook, as Slack has them, that is told the same; or set TAPELINE_ALERTS_WEBHOOK.',
+      ),
     })
     .prefault({}),
   log: z

@@ -27,6 +27,8 @@ export interface Config extends ParsedConfig {
   readonly storePassword: string | undefined
   /** The same of `store.queryUrl`, from TAPELINE_STORE_QUERY_PASSWORD, store.queryPasswordFile, or TAPELINE_STORE_QUERY_URL. */
   readonly queryPassword: string | undefined
+  /** The address of a webhook that is told of alerts, from TAPELINE_ALERTS_WEBHOOK or alerts.webhookFile. It is a secret. */
+  readonly alertWebhook: string | undefined
   /** From TAPELINE_API_KEYS only: `name:key,name:key`. */
   readonly apiKeys: readonly { readonly name: string; readonly key: string }[]
   /** Variables of the environment that look like ours and are none, a line each. */
@@ -75,6 +77,7 @@ export function loadConfig({ file, environment, flags = {} }: ConfigSources): Co
         ? (readPassword('store', 'queryPasswordFile', store.queryPasswordFile, environment) ??
           queries.password)
         : undefined,
+    alertWebhook: readAlertWebhook(parsed.data.alerts.webhookFile, environment),
     apiKeys: parseApiKeys(environment['TAPELINE_API_KEYS']),
     unknownVariables: unknownVariables(environment),
   }
@@ -179,10 +182,21 @@ function readAddress(
   throw invalid([{ field: name, value: NOT_SHOWN, message: 'has a password', remedy }])
 }
 
+/** Raises CONFIG_INVALID where it is no address; it is never shown. */
+function readAlertWebhook(
+  file: string | undefined,
+  environment: ConfigSources['environment'],
+): string | undefined {
+  const address = readPassword('alerts', 'webhookFile', file, environment)?.trim()
+  if (address === undefined || (/^https?:\/\//.test(address) && URL.canParse(address))) return address
+  const [field, message] = ['TAPELINE_ALERTS_WEBHOOK', 'is not an address that begins with https://']
+  throw invalid([{ field, value: NOT_SHOWN, message, remedy: 'Set it to the address of the webhook alone.' }])
+}
+
 /** A password, from the environment, else from its file; a line break at its end is not a part of it. Raises CONFIG_INVALID. */
 function readPassword(
-  section: 'broker' | 'store',
-  fileSetting: 'passwordFile' | 'queryPasswordFile',
+  section: 'broker' | 'store' | 'alerts',
+  fileSetting: 'passwordFile' | 'queryPasswordFile' | 'webhookFile',
   file: string | undefined,
   environment: ConfigSources['environment'],
 ): string | undefined {

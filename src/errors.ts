@@ -515,6 +515,13 @@ export const ERROR_KINDS = {
     meaning: 'The receiver of a webhook answered 410: it wants nothing more, and the webhook is paused.',
     remedy: 'Delete the webhook, or go on with tapeline webhooks resume ID.',
   },
+  ALERT_NOT_SENT: {
+    retryable: true,
+    status: 502,
+    meaning:
+      'Who is to be told of alerts cannot be reached, did not answer in time, or answered something else than 2xx.',
+    remedy: 'Check alerts.alertmanager and TAPELINE_ALERTS_WEBHOOK; the platform tries again by itself.',
+  },
   CURSOR_INVALID: {
     retryable: false,
     status: 400,

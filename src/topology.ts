@@ -4,6 +4,7 @@ import type { ActorReport } from './ports/actors.ts'
 import type { Log } from './ports/log.ts'
 import type { Source, SourceHealth } from './ports/source.ts'
 import type { SqlResult, Store } from './ports/store.ts'
+import { sendAlerts } from './topology/alert-receivers.ts'
 import { leafOf, openCertificate, type ServerCertificate } from './topology/certificate.ts'
 import { StartedParts } from './topology/closing.ts'
 import { serverNames } from './topology/engines/servers.ts'
@@ -114,6 +115,7 @@ async function start(
     source = chosen.source
     shards = await startProducerRole(foundation, chosen, signal)
   }
+  sendAlerts(foundation)
   const gauges = startGauges(foundation, { source, shards, leads })
   started.add('gauges', () => gauges.stop())
   isStarted = true

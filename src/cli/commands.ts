@@ -15,6 +15,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command:
   markets: () => import('./markets.ts'),
   sql: () => import('./sql.ts'),
   export: () => import('./export.ts'),
+  alerts: () => import('./alerts.ts'),
   actors: () => import('./actors.ts'),
   'dead-letters': () => import('./dead-letters.ts'),
   replay: () => import('./replay.ts'),

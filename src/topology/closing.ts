@@ -12,6 +12,7 @@ const LEAST_MS = 300
 /** The order of closing: along the way of the data, then what stands under it. */
 const ORDER = [
   'run file',
+  'alert senders',
   'gauges',
   'store jobs',
   'source',

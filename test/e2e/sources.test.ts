@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { SPEAKERS } from '../adapters/source/exchanges.ts'
@@ -47,7 +50,16 @@ test('several sources in one platform: one that is away is told, delays nobody, 
   }))
   const config = join(folder.path, 'tapeline.yaml')
   await writeFile(config, JSON.stringify({ sources, alerts: { after: '1s' } }))
-  const platform = new PlatformProcess(data, ['--config', config])
+  const told: string[] = []
+  const receiver = createServer(async (request, response) => {
+    const body = Buffer.concat(await request.toArray()).toString()
+    told.push((JSON.parse(body) as { text: string }).text)
+    response.end('ok')
+  }).listen(0, '127.0.0.1')
+  await once(receiver, 'listening')
+  t.after(() => receiver.close())
+  const webhook = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/services/hunter22`
+  const platform = new PlatformProcess(data, ['--config', config], { TAPELINE_ALERTS_WEBHOOK: webhook })
   t.after(() => platform.kill())
   await platform.start()
 
@@ -84,6 +96,12 @@ test('several sources in one platform: one that is away is told, delays nobody, 
     await stored(name, 2 * PART)
   }
   assert.deepEqual(await alertIds(), ['source-kraken'])
+  await until('the receiver of alerts hears of it', () =>
+    told.some((text) => text.includes('alert source-kraken')),
+  )
+  const shown = await runCommand(['alerts', '--data', data])
+  assert.deepEqual([shown.code, shown.stdout.includes('source-kraken')], [1, true])
+  assert.ok(!platform.output.includes('hunter22'))
   kraken.service.behaviour.hang = false
   await until('it is connected again', () => kraken.service.sockets.length === 1)
   await until('its alert has ended', async () => (await alertIds()).length === 0)
