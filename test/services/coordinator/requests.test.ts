@@ -124,3 +124,24 @@ test('a stream that a leader before began to end is ended, and one without lease
   const second = await waiting
   assert.deepEqual([second.kind, second.requests], ['delete', [{ topicName: 'app.left', streamId: 'left' }]])
 })
+
+test('requests that come one after the other have it look at the leases once a second, not each time', async (t) => {
+  const { bus, clock, registry, sent, receive } = await setUp(t)
+  const { view } = registry
+  let looks = 0
+  const leases = view.leases.bind(view)
+  view.leases = () => {
+    looks++
+    return leases()
+  }
+  const received = receive()
+  for (let i = 0; i < 20; i++) {
+    await bus.send([end(`nobody ${i}`)])
+    await until('it is answered', () => sent.filter(({ kind }) => kind === 'REPLY').length > i)
+  }
+  assert.equal(looks, 1)
+  clock.ms += 1_000
+  await bus.send([create('1', 'A-B')])
+  await received
+  assert.equal(looks, 2)
+})
