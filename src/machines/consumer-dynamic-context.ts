@@ -37,8 +37,21 @@ export type ConsumerDynamicEvent =
   | { readonly type: 'RETRY' }
   | { readonly type: 'RESET' }
 
+/** So few are looked for one by one: of ten thousand topics that takes a hundredth of making a set. */
+const FEW = 8
+
+/** The topics, and those of the others that are not among them. */
+export function withTopics(topics: readonly string[], others: readonly string[]): readonly string[] {
+  if (others.length > FEW) return [...new Set([...topics, ...others])]
+  const fresh = [...new Set(others)].filter((topic) => !topics.includes(topic))
+  return fresh.length === 0 ? topics : [...topics, ...fresh]
+}
+
 /** The topics after a list of changes. */
 export function applyChanges(topics: readonly string[], changes: readonly TopicChange[]): readonly string[] {
+  if (changes.length === 0) return topics
+  const [first] = changes
+  if (changes.length === 1 && first?.change === 'subscribe') return withTopics(topics, [first.topic])
   const result = new Set(topics)
   for (const { change, topic } of changes) {
     if (change === 'subscribe') result.add(topic)
@@ -49,7 +62,9 @@ export function applyChanges(topics: readonly string[], changes: readonly TopicC
 
 /** Keeps one change a topic, the last one: the number of topics bounds the list. */
 export function rememberChange(waiting: readonly TopicChange[], change: TopicChange): readonly TopicChange[] {
-  return [...waiting.filter(({ topic }) => topic !== change.topic), change]
+  const isKnown = waiting.some(({ topic }) => topic === change.topic)
+  const others = isKnown ? waiting.filter(({ topic }) => topic !== change.topic) : waiting
+  return [...others, change]
 }
 
 /** After a RESET or a crash: it subscribes anew to whatever it read, or was about to read. */

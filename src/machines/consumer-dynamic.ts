@@ -7,6 +7,7 @@ import {
   type ConsumerDynamicEvent,
   rememberChange,
   resubscribed,
+  withTopics,
 } from './consumer-dynamic-context.ts'
 import { type MachineInput, unprovided } from './failure.ts'
 import { errorState, failIn, failureOf, invokeFor, recoverFrom, recoverInTime, retryIn } from './step.ts'
@@ -107,7 +108,7 @@ const chooseTopics = base.assign({
 })
 
 const takeTopics = base.assign({
-  currentTopics: ({ context }) => [...new Set([...context.currentTopics, ...context.subscribing])],
+  currentTopics: ({ context }) => withTopics(context.currentTopics, context.subscribing),
   subscribing: [],
 })
 

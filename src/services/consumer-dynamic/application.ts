@@ -149,7 +149,10 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
     actor.send({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic })
   }
 
-  const isRead = (): boolean => [...byTopic.keys()].some((topic) => hub.feed(topic) !== undefined)
+  const isRead = (): boolean => {
+    for (const topic of byTopic.keys()) if (hub.feed(topic) !== undefined) return true
+    return false
+  }
 
   const countOf = (state: Subscription['state']): number => {
     let count = 0
