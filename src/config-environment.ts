@@ -5,6 +5,7 @@ const PREFIX = 'TAPELINE_'
 
 /** Variables that are read without being settings: keys and passwords, and what the commands take. */
 const OTHERS = [
+  'TAPELINE_ALERTS_WEBHOOK',
   'TAPELINE_API',
   'TAPELINE_API_CA',
   'TAPELINE_API_KEY',

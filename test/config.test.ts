@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type Config, type ConfigInput, loadConfig, sourcesOf } from '../src/config.ts'
+import { unknownVariables } from '../src/config-environment.ts'
 import { environmentName, settingPaths } from '../src/config-schema.ts'
 import { TapelineError } from '../src/errors.ts'
 
@@ -129,6 +130,15 @@ describe('where settings come from', () => {
       'TAPELINE_NOTHING_OF_THE_KIND',
       'TAPELINE_STORE_PASWORD (near to TAPELINE_STORE_PASSWORD)',
     ])
+  })
+
+  test('every variable that the pages name is one', () => {
+    const pages = ['configuration.md', 'operations.md', 'api.md', 'quick-start.md']
+    const texts = pages.map((page) => readFileSync(new URL(`../docs/${page}`, import.meta.url), 'utf8'))
+    const named = new Set(texts.join(' ').match(/\bTAPELINE_[A-Z0-9_]*[A-Z0-9]\b/g))
+    assert.ok(named.size > 50, `${named.size} are named`)
+    const found = unknownVariables(Object.fromEntries([...named].map((name) => [name, 'x'])))
+    assert.deepEqual(found, [])
   })
 
   test('an empty variable counts as not set', () => {
