@@ -177,7 +177,7 @@ async function readWith(
   const { offset, memory: known } = subscription.behindFrom()
   let memory = known ?? (await learn(subscription, delivery, offset))
   let bound = boundIn(leg, memory)
-  const front = known && new PlaceInFront(known, offset, bound)
+  const front = known && new PlaceInFront(known, offset, leg, bound)
   const from = front === undefined ? offset : Math.max(Math.min(earliest, offset), offset - FRONT_RECORDS)
   let isSure = from >= offset
   await reader.assign([{ topic, partition: 0, offset: from }], ended)
@@ -201,6 +201,7 @@ async function readWith(
           isSure ||= fetch.earliest >= offset
           break
         case 'undecodable':
+          front?.miss()
           if (fetch.nextOffset > subscription.nextOffset)
             reset(subscription, delivery, fetch.nextOffset, UNREADABLE, memory)
           isSure ||= fetch.nextOffset >= offset

@@ -23,6 +23,13 @@ async function openLog(t: TestContext) {
   const partition = broker.topics.get(TOPIC)?.partition(0)
   return {
     partition,
+    /** Says that the fixed partition begins anew, as a producer does that finds the end of the topic gone. */
+    async beginAnew(): Promise<void> {
+      const position = { topic: FIXED, partition: 0, offset: 0 }
+      const headers = { v: 1, kind: 'marker' as const, shard: 0, epoch: 7, position }
+      const value = new TextEncoder().encode('{"reset":"its end is lost"}')
+      await broker.publish([{ topic: TOPIC, partition: 0, records: [{ key: null, value, headers }] }], NEVER)
+    },
     /** Events of the fixed records from one to another. */
     async publish(from: number, to: number): Promise<void> {
       const records = Array.from({ length: to - from }, (_, i) => ({
@@ -94,6 +101,25 @@ test('a log that has lost its end and has grown again exactly to a cursor: its a
   log.partition?.cut(10)
   await log.publish(20, 30)
   assert.deepEqual(await log.goOn(20, upTo(19)), { ops: ['subscribed', 'reset'], got: [] })
+})
+
+test('a log that has lost its end, in which the same comes again in front of a cursor: its application is told', async (t) => {
+  const log = await openLog(t)
+  await log.publish(0, 20)
+  log.partition?.cut(10)
+  await log.publish(20, 21)
+  await log.beginAnew()
+  await log.publish(10, 21)
+  assert.deepEqual(await log.goOn(20, upTo(19)), { ops: ['subscribed', 'reset'], got: numbers(18, 21) })
+})
+
+test('a log in which a partition began anew, and that lost nothing since, goes on without a word', async (t) => {
+  const log = await openLog(t)
+  await log.publish(0, 10)
+  await log.publish(20, 21)
+  await log.beginAnew()
+  await log.publish(10, 21)
+  assert.deepEqual(await log.goOn(20, upTo(17)), { ops: ['subscribed'], got: numbers(18, 21) })
 })
 
 for (const { what, offset, before } of [
