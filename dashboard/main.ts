@@ -70,21 +70,16 @@ watchRequests((outcome) => {
   if (isAsking) return
   isAsking = true
   visit.abort()
-  show(
-    signIn({
-      wasWrong: hasKey(),
-      onKey: (key) => {
-        useKey(key)
-        isAsking = false
-        void open()
-      },
-    }),
-  )
+  shell.rest()
+  const onKey = (key: string): void => {
+    useKey(key)
+    location.reload()
+  }
+  show(signIn({ wasWrong: hasKey(), onKey }))
 })
 
 catchLinks((path) => match(ROUTES, path) !== undefined)
 addEventListener('popstate', () => {
-  isAsking = false
-  void open()
+  if (!isAsking) void open()
 })
 void open()

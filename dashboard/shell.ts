@@ -7,6 +7,8 @@ interface Shell {
   readonly main: HTMLElement
   /** Marks the place of an address in the navigation. */
   mark(path: string): void
+  /** Asks nothing any more: it would be refused without a key. */
+  rest(): void
   /** Whether the platform answers. */
   answers(isThere: boolean): void
 }
@@ -64,7 +66,8 @@ export function createShell({ signOut }: { readonly signOut: () => void }): Shel
     badge.title = title
   }
 
-  repeat(3_000, new AbortController().signal, async () => {
+  const asking = new AbortController()
+  repeat(3_000, asking.signal, async () => {
     const { version: running } = await ask<{ version: string }>('/healthz')
     setText(version, running)
     const { ready, checks } = await readiness()
@@ -86,6 +89,10 @@ export function createShell({ signOut }: { readonly signOut: () => void }): Shel
         if (isHere) link.setAttribute('aria-current', 'page')
         else link.removeAttribute('aria-current')
       }
+    },
+    rest() {
+      asking.abort()
+      show('sign in', 'soft')
     },
     answers(now) {
       if (!now) show('no answer', 'bad')

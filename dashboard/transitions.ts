@@ -21,7 +21,8 @@ export interface News {
   readonly counts: Readonly<Record<string, number>>
 }
 
-const AGAIN_MS = 2_000
+/** When to connect again: after a connection that was lost, and after one that was refused. */
+const [LOST_MS, REFUSED_MS] = [2_000, 60_000]
 
 interface Watch {
   readonly onNews: (news: News) => void
@@ -35,12 +36,16 @@ export function watchTransitions({ onNews, onLive }: Watch, signal: AbortSignal)
   const socket = new WebSocket(socketUrl('/v1/actors/transitions'))
   const leave = (): void => socket.close()
   signal.addEventListener('abort', leave)
-  socket.onopen = () => onLive(true)
+  let wasOpen = false
+  socket.onopen = () => {
+    wasOpen = true
+    onLive(true)
+  }
   socket.onmessage = ({ data }) => onNews(JSON.parse(String(data)) as News)
   socket.onclose = () => {
     signal.removeEventListener('abort', leave)
     if (signal.aborted) return
     onLive(false)
-    setTimeout(() => watchTransitions({ onNews, onLive }, signal), AGAIN_MS)
+    setTimeout(() => watchTransitions({ onNews, onLive }, signal), wasOpen ? LOST_MS : REFUSED_MS)
   }
 }

@@ -17,6 +17,7 @@ export function machines({ parts, query, signal }: Visit): HTMLElement {
   let chosen = query.get('actor') ?? undefined
   let actors: readonly Actor[] = []
   let steps: Transition[] = []
+  let isWatching = false
   const counts = new Map<string, Readonly<Record<string, number>>>()
 
   const chart = element('div', {
@@ -138,6 +139,11 @@ export function machines({ parts, query, signal }: Visit): HTMLElement {
     statechart.count([...counts.values()])
   }
 
+  function showLive(isLive: boolean): void {
+    setText(live, isLive ? 'live' : 'asked every second')
+    live.className = `badge ${isLive ? 'good' : 'soft'}`
+  }
+
   async function resetActor(): Promise<void> {
     const actor = current()
     if (actor === undefined) return
@@ -156,19 +162,12 @@ export function machines({ parts, query, signal }: Visit): HTMLElement {
     const found = await ask<{ actors: readonly Actor[] }>('/v1/actors', { signal })
     actors = found.actors.filter((actor) => actor.machine === machine)
     showActors()
+    // Without a key that is good the browser would note a connection that was refused.
+    if (isWatching) return
+    isWatching = true
+    watchTransitions({ onNews: take, onLive: showLive }, signal)
   })
   repeat(STEPS_EVERY_MS, signal, async () => showSteps())
-  watchTransitions(
-    {
-      onNews: take,
-      onLive: (isLive) => {
-        setText(live, isLive ? 'live' : 'asked every second')
-        live.className = `badge ${isLive ? 'good' : 'soft'}`
-      },
-    },
-    signal,
-  )
-
   const tabs = Object.entries(MACHINES).map(([name, { title }]) =>
     element('a', { href: `/machines/${name}`, 'aria-current': name === machine && 'page' }, title),
   )
