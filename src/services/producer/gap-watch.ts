@@ -123,7 +123,8 @@ export class GapWatch {
       const [from, to] = [Math.min(last.ts, trade.ts), Math.max(last.ts, trade.ts)]
       return { from, to, filled: false, cause: 'source' }
     }
-    const from = last?.ts ?? this.#sinceOf.get(key) ?? this.#lastTs.get(k) ?? -1
+    const since = this.#sinceOf.get(key) ?? -1
+    const from = last?.ts ?? (since >= 0 ? since : (this.#lastTs.get(k) ?? -1))
     const isNext = highest !== undefined && followsId(trade.id, highest)
     const isWhole = follows !== undefined && highest !== undefined ? !isHole : market.isRepeated || isNext
     const filled = isWhole && !market.isTorn
