@@ -34,6 +34,9 @@ type Labels = Readonly<Record<string, string>>
 export function createMeter(): PrometheusMeter {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_EVERY_MS })
+  // They say what the ones without `_total` say by type, and are no counters.
+  for (const each of ['handles', 'requests', 'resources'])
+    registry.removeSingleMetric(`nodejs_active_${each}_total`)
   const misuse = new Counter({
     name: `${PREFIX}meter_misuse_total`,
     help: 'Measurements with an unknown label or an impossible value: a defect, please report it.',
