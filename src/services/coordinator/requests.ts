@@ -245,12 +245,13 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
       places.set(key, place)
       requests.push({ ...place, partitions: 1, spec, requestId, leaseId, app, ttlMs, standing })
     }
-    for (const { spec, requestId, leaseId, app, ttlMs, ...move } of lastOfEach(moves)) {
-      const refusal = refusalOf({ spec, requestId, leaseId, app, ttlMs, ...move }, view)
-      if (refusal !== undefined) {
-        await reply([requestId], view.nextOffset, refusal)
-        continue
-      }
+    const accepted: MoveRequest[] = []
+    for (const move of moves) {
+      const refusal = refusalOf(move, view)
+      if (refusal === undefined) accepted.push(move)
+      else await reply([move.requestId], view.nextOffset, refusal)
+    }
+    for (const { spec, requestId, leaseId, app, ttlMs } of lastOfEach(accepted)) {
       const { key, place } = await moveTo(leaseId, spec, places, signal)
       places.set(key, place)
       const standing = false

@@ -56,6 +56,54 @@ test('requests that have come are one batch; equal ones share a topic, also one 
   assert.equal(batch.controlOffset, 4)
 })
 
+test('moves join the topic of an equal spec, stay where nothing changes, and never go back; the last of several holds', async (t) => {
+  const { bus, leader, receive, replies } = await setUp(t)
+  const move = (leaseId: string, symbol: string, app = 'a', n = ''): ControlRecord => ({
+    ...{ v: 1, instance: 'g', kind: 'MOVE_LEASE_REQUEST', requestId: `move ${leaseId}${n}`, leaseId, app },
+    ...{ spec: spec(symbol), ttlMs: 0 },
+  })
+  const left = { streamId: 'app.s', begin: 0, seam: [0, 0], end: null }
+  await leader.write(
+    [
+      ...[stream('s', 'A-B'), stream('r', 'C-D'), lease('1', 's'), lease('2', 's'), lease('3', 's')],
+      ...[
+        { ...lease('moved', 'r'), former: [left] } as RegistryBody,
+        { ...lease('all', 's'), standing: true } as RegistryBody,
+      ],
+    ],
+    [],
+    NEVER,
+  )
+  await bus.send([
+    ...[
+      move('1', 'C-D'),
+      move('2', 'A-B'),
+      move('moved', 'A-B'),
+      move('3', 'E-F'),
+      move('3', 'C-D', 'a', ' b'),
+    ],
+    ...[move('all', 'C-D'), move('none', 'C-D'), move('1', 'E-F', 'b')],
+  ])
+  const batch = await receive()
+  assert.equal(batch.kind, 'create')
+  const places = batch.requests.map((request) => [
+    'requestId' in request && request.requestId,
+    request.topicName,
+  ])
+  assert.deepEqual(places, [
+    ['move 1', 'app.r'],
+    ['move 2', 'app.s'],
+    ['move moved', `${NAMES.dynamic}id1`],
+    ['move 3', 'app.r'],
+    ['move 3 b', 'app.r'],
+  ])
+  assert.deepEqual(replies(), [
+    ['move all', 'STREAM_STANDING'],
+    ['move none', 'STREAM_UNKNOWN'],
+    ['move 1', 'STREAM_UNKNOWN'],
+  ])
+})
+
 test('a batch is given again until it is done, and what comes meanwhile waits', async (t) => {
   const { bus, receive } = await setUp(t)
   await bus.send([create('1', 'A-B')])
