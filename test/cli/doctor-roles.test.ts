@@ -44,6 +44,13 @@ describe('doctor', () => {
     })
   }
 
+  test('names variables that are no settings, and none of their values', async (t) => {
+    process.env['TAPELINE_LOG_LEVLE'] = 'geheim'
+    t.after(() => delete process.env['TAPELINE_LOG_LEVLE'])
+    const found = await checked('--roles', 'coordinator', '--kafka', '127.0.0.1:1')
+    assert.equal(found.get('environment'), 'no settings: TAPELINE_LOG_LEVLE (near to TAPELINE_LOG_LEVEL)')
+  })
+
   test('says which file it read, and where there is none', async () => {
     const args = ['--roles', 'coordinator', '--kafka', '127.0.0.1:1'] as const
     assert.equal((await checked('--config', file, ...args)).get('configuration'), `valid: ${file}`)
