@@ -17,27 +17,29 @@ const WARM_UP_FRAMES = 60
 const PER_SECOND = 50
 const PACED_SECONDS = 5
 /** What the stalled sockets are sent before: more than the kernel and the bound of a socket take together. */
-const FLOOD = { frames: 32, eventsAFrame: 1, bytes: 512 * 1024, isDrained: false } as const
+const FLOOD = { frames: 32, eventsAFrame: 1, bytes: 512 * 1024, isDrained: false, stalled: 0 } as const
 
 export const bench: Bench = {
   summary: `one stream to ${wholeNumber(SOCKETS)} sockets through the delivery of a gateway, against a bare loop over ws; the same clients`,
   async run({ records }, print) {
     const frames = records ?? FRAMES
     const rounds: Round[] = []
-    for (let round = 0; round < ROUNDS; round++)
-      rounds.push({
-        bare: await measureKind('bare', 0, frames),
-        tapeline: await measureKind('tapeline', 0, frames),
-        stalled: await measureKind('tapeline', STALLED, undefined),
-      })
+    for (let round = 0; round < ROUNDS; round++) {
+      const bare = await measureKind('bare', 0, frames)
+      const tapeline = await measureKind('tapeline', 0, frames)
+      const stalled = await measureKind('tapeline', STALLED, frames)
+      rounds.push({ bare, tapeline, stalled })
+      // All of it takes minutes: what is there is told.
+      print(`  round ${round + 1}: ${describeRound(bare, tapeline, stalled)}`)
+    }
     for (const line of describe(rounds)) print(line)
   },
 }
 
 interface Measured {
   /** One event a frame, and ten, as fast as the sockets take them. */
-  readonly single: Rate | undefined
-  readonly gathered: Rate | undefined
+  readonly single: Rate
+  readonly gathered: Rate
   readonly paced: Report
   readonly emitted: Emitted
 }
@@ -81,7 +83,7 @@ class Forked<Asked extends object, Said> {
   }
 }
 
-async function measureKind(kind: Kind, stalled: number, frames: number | undefined): Promise<Measured> {
+async function measureKind(kind: Kind, stalled: number, frames: number): Promise<Measured> {
   return inTemporaryFolder(async (folder) => {
     const server = new Forked<Emission, ServerSaid>(SERVER, [kind, folder])
     const clients = new Forked<ClientAsked, ClientSaid>(CLIENTS)
@@ -93,17 +95,14 @@ async function measureKind(kind: Kind, stalled: number, frames: number | undefin
         await emit(server, FLOOD)
       }
       await clients.ask({ open: SOCKETS, port, isStalled: false })
-      const isDrained = stalled === 0
-      await emit(server, { frames: WARM_UP_FRAMES, eventsAFrame: 1, isDrained })
-      const rateOf = async (eventsAFrame: number): Promise<Rate | undefined> =>
-        frames === undefined
-          ? undefined
-          : rate(await emit(server, { frames, eventsAFrame, isDrained }), frames, eventsAFrame)
+      const all = { isDrained: true, stalled }
+      await emit(server, { frames: WARM_UP_FRAMES, eventsAFrame: 1, ...all })
+      const rateOf = async (eventsAFrame: number): Promise<Rate> =>
+        rate(await emit(server, { frames, eventsAFrame, ...all }), frames, eventsAFrame)
       const single = await rateOf(1)
       const gathered = await rateOf(10)
-      const before = WARM_UP_FRAMES + 11 * (frames ?? 0)
-      await arrived(clients, before * SOCKETS)
-      const paced = { frames: PER_SECOND * PACED_SECONDS, eventsAFrame: 1, perSecond: PER_SECOND, isDrained }
+      await arrived(clients, (WARM_UP_FRAMES + 11 * frames) * SOCKETS)
+      const paced = { frames: PER_SECOND * PACED_SECONDS, eventsAFrame: 1, perSecond: PER_SECOND, ...all }
       const emitted = await emit(server, paced)
       const report = await arrived(clients, paced.frames * SOCKETS)
       return { single, gathered, paced: report, emitted }
@@ -138,6 +137,14 @@ function rate({ seconds, cpuMicros }: Emitted, frames: number, eventsAFrame: num
     eventsASecond: (sent * eventsAFrame) / seconds,
     cpuMicrosAFrame: cpuMicros / sent,
   }
+}
+
+function describeRound(bare: Measured, tapeline: Measured, stalled: Measured): string {
+  const cpu = (rate: Rate | undefined): string => `${rate?.cpuMicrosAFrame.toFixed(1)} us`
+  const side = ({ single, paced }: Measured): string =>
+    `${wholeNumber(single?.framesASecond ?? Number.NaN)} frames/s, ${cpu(single)} of CPU a frame, p99 ${paced.p99.toFixed(0)} ms`
+  const gathered = wholeNumber(tapeline.gathered?.eventsASecond ?? Number.NaN)
+  return `bare ${side(bare)}; tapeline ${side(tapeline)}, gathered ${gathered} events/s; with stalled sockets p99 ${stalled.paced.p99.toFixed(0)} ms`
 }
 
 function describe(rounds: readonly Round[]): string[] {

@@ -8,8 +8,9 @@ export interface Emission {
   readonly perSecond?: number
   /** How large an event is, about; left out: as a trade is. */
   readonly bytes?: number
-  /** Whether to wait until every socket has taken what was sent. */
+  /** Whether to wait until every socket has taken what was sent, but for so many that came first and take nothing. */
   readonly isDrained: boolean
+  readonly stalled: number
 }
 
 /** What became of it. */

@@ -24,9 +24,10 @@ const [kind, folder = ''] = process.argv.slice(2)
 const fan = kind === 'bare' ? await openBareFan() : await openDeliveryFan(folder)
 let isBegun = false
 
-function pendingBytes(): number {
-  let bytes = 0
-  for (const { bufferedAmount } of fan.sockets) bytes += bufferedAmount
+/** What waits in all sockets but the first. */
+function pendingBytes(without: number): number {
+  let [bytes, count] = [0, 0]
+  for (const { bufferedAmount } of fan.sockets) if (count++ >= without) bytes += bufferedAmount
   return bytes
 }
 
@@ -37,7 +38,14 @@ function makeEvent(size = 0): object {
   return { ...trade, size: 0.0123, ts: now - 1_500, ...note, recvTs: now }
 }
 
-async function emit({ frames, eventsAFrame, perSecond, bytes, isDrained }: Emission): Promise<Emitted> {
+async function emit({
+  frames,
+  eventsAFrame,
+  perSecond,
+  bytes,
+  isDrained,
+  stalled,
+}: Emission): Promise<Emitted> {
   if (!isBegun) await fan.begin?.()
   isBegun = true
   const cpuBefore = process.cpuUsage()
@@ -47,15 +55,16 @@ async function emit({ frames, eventsAFrame, perSecond, bytes, isDrained }: Emiss
       await delay(Math.max(0, began + (frame * 1000) / perSecond - performance.now()))
     const emitted = fan.emit(Array.from({ length: eventsAFrame }, () => makeEvent(bytes)))
     if (perSecond === undefined || frame === frames - 1) await emitted
-    if (isDrained && frame % LOOK_EVERY === 0) while (pendingBytes() > MOST_PENDING_BYTES) await delay(1)
+    if (isDrained && frame % LOOK_EVERY === 0)
+      while (pendingBytes(stalled) > MOST_PENDING_BYTES) await delay(1)
   }
-  while (isDrained && pendingBytes() > 0) await delay(1)
+  while (isDrained && pendingBytes(stalled) > 0) await delay(1)
   const { user, system } = process.cpuUsage(cpuBefore)
   const seconds = (performance.now() - began) / 1000
   return {
     seconds,
     cpuMicros: user + system,
-    pendingBytes: pendingBytes(),
+    pendingBytes: pendingBytes(0),
     rssBytes: process.memoryUsage().rss,
   }
 }

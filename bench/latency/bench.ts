@@ -28,7 +28,7 @@ export const bench: Bench = {
         print(`  ${kafka.name}, ${kafka.config.topics.partitions} partitions; ${server.name}`)
         for (const rate of RATES) {
           const measured = options.records ?? rate * SECONDS
-          for (const line of await measureRate(kafka, server, rate, measured)) print(line)
+          for (const line of await measureRate(kafka, server, rate, measured, print)) print(line)
         }
       } finally {
         await server.close()
@@ -50,18 +50,24 @@ async function measureRate(
   server: DatabaseServer,
   rate: number,
   measured: number,
+  print: (line: string) => void,
 ): Promise<string[]> {
   const events = measured + rate * WARM_UP_SECONDS
   const plain: { readonly name: string; readonly percentiles: Percentiles; readonly samples: number }[] = []
-  for (const { name, lingerMs } of PLAIN)
-    plain.push({ name, ...(await measurePlain(kafka, rate, events, lingerMs)) })
+  for (const { name, lingerMs } of PLAIN) {
+    const measuredPlain = await measurePlain(kafka, rate, events, lingerMs)
+    plain.push({ name, ...measuredPlain })
+    print(
+      `    plain pipeline, ${name}, ${wholeNumber(rate)} trades/s  ${describePercentiles(measuredPlain.percentiles)}; ${wholeNumber(measuredPlain.samples)} trades`,
+    )
+  }
   const { lines, percentiles } = await measurePlatform(kafka, server, rate, events)
   return [
     ...lines,
-    ...plain.flatMap(({ name, percentiles: baseline, samples }) => [
-      `    plain pipeline, ${name}  ${describePercentiles(baseline)}; ${wholeNumber(samples)} trades`,
-      `      tapeline / plain: ${SHARES.map((share, i) => `p${share * 100} ${((percentiles[i] ?? NaN) / (baseline[i] ?? NaN)).toFixed(2)} x`).join(', ')}`,
-    ]),
+    ...plain.map(
+      ({ name, percentiles: baseline }) =>
+        `    tapeline / plain, ${name}: ${SHARES.map((share, i) => `p${share * 100} ${((percentiles[i] ?? NaN) / (baseline[i] ?? NaN)).toFixed(2)} x`).join(', ')}`,
+    ),
   ]
 }
 

@@ -24,8 +24,12 @@ export async function startPlainPipeline(
 ): Promise<PlainPipeline> {
   const { broker, topics } = kafka.config
   await kafka.broker.createTopics([{ name, partitions: topics.partitions, retentionMs: 3_600_000 }], signal)
-  const source = simulator.url.replace(/^http/, 'ws')
-  const common = { bootstrap: broker.bootstrap[0] ?? '', topic: name, source, lingerMs }
+  const common = {
+    bootstrap: broker.bootstrap[0] ?? '',
+    topic: name,
+    source: simulator.websocketUrl,
+    lingerMs,
+  }
   const children: ChildProcess[] = []
   const start = async (part: PlainPart['part']): Promise<number> => {
     const child = fork(PROGRAM, [JSON.stringify({ ...common, part } satisfies PlainPart)])

@@ -10,6 +10,7 @@ const MOST_OUTPUT = 2_000
 /** A simulator in a process of its own. */
 export interface SimulatorProcess {
   readonly url: string
+  readonly websocketUrl: string
   /** How far it fell behind its rate, in ms: not 0 means that the machine, not the platform, set the rate. */
   lostMillis(): Promise<number>
   stop(): Promise<void>
@@ -29,9 +30,9 @@ export async function startSimulatorProcess(rate: number, events: number): Promi
   child.stderr?.resume()
   if (child.stdout === null) throw new Error('the simulator has no output')
   const [line] = await once(child.stdout, 'data')
-  const { url }: { readonly url: string } = JSON.parse(String(line))
+  const { url, websocketUrl } = JSON.parse(String(line)) as Pick<SimulatorProcess, 'url' | 'websocketUrl'>
   return {
-    url,
+    ...{ url, websocketUrl },
     async lostMillis() {
       const stats = (await (await fetch(`${url}/stats`)).json()) as { readonly lostMillis: number }
       return stats.lostMillis

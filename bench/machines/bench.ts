@@ -19,7 +19,6 @@ export const bench: Bench = {
   async run({ records }, print) {
     const rate = records ?? RATE
     const loaded = await measure(rate, WARM_UP_MS, ROUND_MS, true)
-    const idle = await measure(1, SETTLE_MS, IDLE_MS, false)
     const share = (of: (round: Round) => number): string => {
       const shares = loaded.map((round) => of(round) * 100)
       return `${median(shares).toFixed(1)} % (rounds ${shares.map((each) => each.toFixed(1)).join(', ')})`
@@ -33,6 +32,7 @@ export const bench: Bench = {
     print(
       `    the platform: ${cores(loaded).toFixed(2)} of a core, ${(median(loaded.map(({ microsATrade }) => microsATrade))).toFixed(1)} us a trade`,
     )
+    const idle = await measure(1, SETTLE_MS, IDLE_MS, false)
     print(
       `  idle: ${(cores(idle) * 100).toFixed(1)} % of a core (rounds ${idle.map((round) => (round.cores * 100).toFixed(1)).join(', ')}), ${(cores(idle) / cores(loaded)).toFixed(3)} x that at full load`,
     )
