@@ -139,6 +139,8 @@ export class Application {
 
   async #goOn(lease: Held): Promise<void> {
     if (this.#change !== undefined && this.ending === 'live') await this.#askToMove(lease, this.#change)
+    // Meanwhile it may have asked for another one.
+    if (this.lease?.id !== lease.id) return
     if (this.ending === 'deleting') await this.#giveUp(lease.id)
     else if (this.ending === 'live' && (this.#isCut() || this.#hasLeft)) this.#read(lease)
   }
