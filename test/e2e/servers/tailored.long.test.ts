@@ -1,0 +1,239 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Candle } from '../../../src/domain/events.ts'
+import { SEED } from '../../seed.ts'
+import { requireServer } from '../../servers/availability.ts'
+import { kafkaMissing } from '../../servers/kafka.ts'
+import {
+  type LedgerTrade,
+  marketOf,
+  missedOutsideGaps,
+  readLedger,
+  storedTrades,
+  tradeKey,
+} from '../ledger.ts'
+import { until } from '../platform-process.ts'
+import { type Cluster, openCluster, startAll } from './cluster.ts'
+import { TailoredReader } from './tailored-reader.ts'
+
+const SECOND = 1_000_000
+const ROLES = {
+  producer: 'producer',
+  coordinator: 'coordinator',
+  store: 'consumer-fixed',
+  first: 'gateway',
+  second: 'gateway',
+}
+const GATEWAYS = ['first', 'second']
+/** Whom each kill -9 hits, one after the other. */
+const KILLS: readonly (readonly string[])[] = [
+  ['producer'],
+  ['first'],
+  ['coordinator', 'second'],
+  ['store'],
+  Object.keys(ROLES),
+]
+
+const STREAMS = {
+  filter: { channel: 'trade', symbols: ['BTC-*'], where: 'size >= 0.02 && side == "buy"' },
+  projection: { channel: 'trade', symbols: ['*'], fields: ['price'] },
+  latest: { channel: 'trade', symbols: ['BTC-*'], every: '500ms' },
+  candles: { channel: 'candle', symbols: ['ETH-*'], interval: '1s' },
+}
+
+/** Numbers that follow from the seed. */
+function createRandom(seed: number): () => number {
+  let state = seed % 2 ** 32
+  return () => {
+    state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32
+    return state / 2 ** 32
+  }
+}
+
+describe(`tailored streams over Kafka (seed ${SEED})`, requireServer(kafkaMissing()), () => {
+  let cluster: Cluster
+  const readers = new Map<string, TailoredReader>()
+  const random = createRandom(SEED)
+  const stop = new AbortController()
+
+  before(async () => {
+    cluster = await openCluster({ seed: SEED, rate: 100, roles: ROLES })
+    await startAll(cluster)
+  })
+  after(async () => {
+    stop.abort()
+    await Promise.all([...readers.values()].map((reader) => reader.close()))
+    await cluster.close()
+  })
+
+  const read = async (name: string, request: object): Promise<TailoredReader> => {
+    let stream: { id: string; cursor?: string } | undefined
+    // A gateway may be unable to ask just after a kill: whoever means it asks again.
+    await until(`there is a stream for ${name}`, async () => {
+      const gateway = cluster.process(GATEWAYS[Math.floor(random() * 2)] ?? 'first')
+      stream = await gateway
+        .post<{ id: string; cursor?: string }>('/v1/streams', { ...request, ttl: 0 })
+        .catch(() => undefined)
+      return stream !== undefined
+    })
+    if (stream === undefined) throw new Error('there is none')
+    const reader = new TailoredReader(GATEWAYS.map(cluster.api), stream)
+    readers.set(name, reader)
+    return reader
+  }
+  const readerOf = (name: string): TailoredReader => readers.get(name) ?? assert.fail(name)
+  const untilAllAreBehind = (time: number) =>
+    until(
+      'all readers are behind it',
+      () => [...readers.values()].every(({ newest }) => newest > time),
+      120_000,
+    )
+
+  test('each is exactly what the ledger says, over cuts at random and five kills', async () => {
+    for (const [name, request] of Object.entries(STREAMS)) await read(name, request)
+    const begin = Date.now() * 1_000 + 2 * SECOND
+    await untilAllAreBehind(begin)
+
+    const cutting = (async () => {
+      while (!stop.signal.aborted) {
+        await delay(300 + random() * 1_500, undefined, { signal: stop.signal }).catch(() => undefined)
+        const all = [...readers.values()]
+        all[Math.floor(random() * all.length)]?.cut()
+      }
+    })()
+    let since = 0
+    for (const [round, names] of KILLS.entries()) {
+      await Promise.all(names.map((name) => cluster.process(name).kill()))
+      await startAll(cluster, names)
+      // One that begins between the kills has what was there before them.
+      if (round === 1) await read('earliest', { channel: 'trade', symbols: ['*'], from: 'earliest' })
+      if (round === 2) {
+        since = Date.now() - 15_000
+        await read('since', { channel: 'trade', symbols: ['*'], from: new Date(since).toISOString() })
+      }
+      await untilAllAreBehind(Date.now() * 1_000)
+    }
+    stop.abort()
+    await cutting
+    const last = Date.now() * 1_000 + 5 * SECOND
+    await untilAllAreBehind(last)
+    const end = last - SECOND
+    const platform = cluster.process('first')
+    await until('what they are made of is stored', async () =>
+      (await storedTrades(platform)).some(({ ts }) => ts > end + 2 * SECOND),
+    )
+    await Promise.all([...readers.values()].map((reader) => reader.close()))
+    for (const [name, { surprises, connections }] of readers) {
+      assert.deepEqual(surprises, [], name)
+      assert.ok(connections > 1, `${name} was cut`)
+    }
+
+    const within = <T extends { readonly ts: number }>(events: readonly T[], from = begin): T[] =>
+      events.filter(({ ts }) => ts >= from && ts < end)
+    const stored = within(await storedTrades(platform), 0)
+    let ledger: LedgerTrade[] = []
+    await until('the ledger is written', async () => {
+      ledger = await readLedger(cluster.ledger)
+      return ledger.some(({ ts }) => ts > end + SECOND)
+    })
+    const have = new Set(stored.map(tradeKey))
+    assert.equal(have.size, stored.length, 'nothing is stored twice')
+    assert.deepEqual(
+      await missedOutsideGaps(platform, within(ledger), stored),
+      [],
+      'what is missing lies in gaps',
+    )
+    /** What the platform could get of the ledger, in its order. */
+    const published = ledger.filter((trade) => have.has(tradeKey(trade)))
+    assert.equal(published.length, stored.length, 'nothing is stored that was never emitted')
+
+    const isBitcoin = ({ symbol }: LedgerTrade) => symbol.startsWith('BTC-')
+    const faults: object[] = []
+    const same = (got: readonly string[], wanted: readonly string[], what: string): void => {
+      assert.ok(wanted.length > 50, `${what}: ${wanted.length} are too few to tell`)
+      const missing = without(wanted, got)
+      const besides = without(got, wanted)
+      if (missing.length + besides.length > 0) faults.push({ what, wanted: wanted.length, missing, besides })
+    }
+    same(
+      within(readerOf('filter').events).map(tradeKey),
+      within(published)
+        .filter((each) => isBitcoin(each) && each.size >= 0.02 && each.side === 'buy')
+        .map(tradeKey),
+      'the filter',
+    )
+    const fewFields = ({ exchange, symbol, ts, price }: LedgerTrade) =>
+      JSON.stringify([exchange, symbol, ts, price])
+    const projected = within(readerOf('projection').events)
+    for (const event of projected)
+      assert.deepEqual(Object.keys(event).sort(), ['exchange', 'price', 'symbol', 'ts'])
+    same(projected.map(fewFields), within(published).map(fewFields), 'the projection')
+    same(
+      within(readerOf('earliest').events, 0).map(tradeKey),
+      within(published, 0).map(tradeKey),
+      'from the earliest',
+    )
+    checkSince(within(readerOf('since').events, 0), within(published, 0), since * 1_000)
+
+    const periods = (trades: readonly LedgerTrade[], length: number) =>
+      Map.groupBy(trades, (trade) => `${marketOf(trade)} ${Math.floor(trade.ts / length)}`)
+    /** Those that lie between the ends as a whole. */
+    const whole = <T>(found: ReadonlyMap<string, T>, length: number) =>
+      [...found].filter(([key]) => {
+        const at = Number(key.split(' ')[1]) * length
+        return at >= begin + SECOND && at + length < end - SECOND
+      })
+    const lastOf = (trades: readonly LedgerTrade[]) => trades.reduce((a, b) => (b.ts >= a.ts ? b : a))
+    const half = SECOND / 2
+    same(
+      whole(periods(readerOf('latest').events, half), half).flatMap(([, trades]) => trades.map(tradeKey)),
+      whole(periods(published.filter(isBitcoin), half), half).map(([, trades]) => tradeKey(lastOf(trades))),
+      'the latest of each period',
+    )
+    const ethers = published.filter(({ symbol }) => symbol.startsWith('ETH-'))
+    const candles = readerOf('candles').events as unknown as Candle[]
+    same(
+      whole(
+        Map.groupBy(candles, (each) => `${marketOf(each)} ${each.ts / SECOND}`),
+        SECOND,
+      ).flatMap(([key, each]) =>
+        each.map(({ high, low, trades }) => JSON.stringify([key, high, low, trades])),
+      ),
+      whole(periods(ethers, SECOND), SECOND).map(([key, trades]) => {
+        const prices = trades.map(({ price }) => price)
+        return JSON.stringify([key, Math.max(...prices), Math.min(...prices), trades.length])
+      }),
+      'the candles',
+    )
+    assert.deepEqual(faults, [])
+  })
+})
+
+/** What of a list is not in another, each as often as it is. */
+function without(all: readonly string[], other: readonly string[]): string[] {
+  const left = new Map<string, number>()
+  for (const each of other) left.set(each, (left.get(each) ?? 0) + 1)
+  return all.filter((each) => {
+    const count = left.get(each) ?? 0
+    left.set(each, count - 1)
+    return count <= 0
+  })
+}
+
+/** Of each market it has all from some trade on, and this is none that came after the time: that of its publication is not in the ledger. */
+function checkSince(got: readonly LedgerTrade[], published: readonly LedgerTrade[], since: number): void {
+  const mine = Map.groupBy(got, marketOf)
+  const all = Map.groupBy(published, marketOf)
+  assert.ok(got.length > 50)
+  for (const [market, trades] of all) {
+    const found = (mine.get(market) ?? []).map(tradeKey)
+    const keys = trades.map(tradeKey)
+    assert.deepEqual(
+      found.toSorted(),
+      keys.slice(keys.length - found.length).toSorted(),
+      `${market} from a time`,
+    )
+    assert.ok(found.length >= trades.filter(({ ts }) => ts >= since).length, `${market} begins too late`)
+  }
+}
