@@ -6,7 +6,8 @@ import type { TopicIdentity } from '../../ports/broker.ts'
 import type { Carried, TopicBatch } from '../../ports/pipeline.ts'
 import { makeRequestedTopics, makeTopics } from './make-topics.ts'
 import { tellActors } from './notify.ts'
-import { type CoordinatorParts, createRequestQueue, endingStream } from './requests.ts'
+import { type CoordinatorParts, createRequestQueue } from './requests.ts'
+import { endingStream } from './stream-records.ts'
 
 /** How long one step may take: making 200 topics takes seconds on a busy broker. */
 const STEP_MS = 30_000

@@ -8,27 +8,23 @@ import {
   type ControlRecord,
   type ControlRecordOf,
   decodeControl,
-  type LeaseRecord,
   readEnvelope,
   TOPIC_REMOVED,
   type WebhookRecord,
 } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
-import type { StreamEntry } from '../../control/registry-view.ts'
-import { type StreamFrom, type StreamSpec, specKey } from '../../domain/stream-spec.ts'
-import { firstCandle } from '../../domain/stream-windows.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, Reader } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Carried, TopicBatch, TopicRequest } from '../../ports/pipeline.ts'
 import { createHand } from '../hand.ts'
-import { bodyOf } from './apply-requests.ts'
-import { reachesBack, startsOf } from './beginnings.ts'
 import { changeKeys, type KeyRequest } from './key-requests.ts'
 import type { Leader, RegistryBody } from './leader.ts'
 import { createLeaseClock } from './lease-clock.ts'
 import { createLostTopics } from './lost-topics.ts'
 import { createMoves, lastOfEach, type MoveRequest, refusalOf } from './moves.ts'
+import { placeRequests } from './places.ts'
+import { endingLease, endingStream, keepingStream } from './stream-records.ts'
 import { changeWebhooks, type WebhookRequest } from './webhook-requests.ts'
 
 const MOST_REQUESTS = 200
@@ -83,13 +79,9 @@ export interface RequestQueue {
   close(): Promise<void>
 }
 
-/** The topic of a request, and where its stream begins. */
-type Place = Pick<TopicRequest, 'topicName' | 'start' | 'since'>
-
 /** The coordinator's in-tray: requests from the control topic, leases that run out, topics whose grace is over. */
 export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue {
-  const { broker, names, registry, bus, membership, leader, instance, settings, now, newId, log } =
-    coordinator
+  const { broker, names, registry, bus, membership, leader, instance, settings, now, log } = coordinator
   const { view } = registry
   const clock = createLeaseClock(view, now)
   const lostTopics = createLostTopics(coordinator)
@@ -213,7 +205,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
       const streams = lost.slice(first, first + MOST_REQUESTS)
       const leases = streams.flatMap((id) => [...view.leasesOf(id)])
       const records = [
-        ...leases.map((lease) => ending(lease, TOPIC_REMOVED)),
+        ...leases.map((lease) => endingLease(lease, TOPIC_REMOVED)),
         ...streams.flatMap((id) => endingStream(view.stream(id))),
       ]
       await leader.write(records, leases, signal)
@@ -237,68 +229,14 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     moves: readonly MoveRequest[],
     signal: AbortSignal,
   ): Promise<TopicBatch> => {
-    const places = new Map<string, Place>()
-    const requests: TopicRequest[] = []
-    for (const { spec, from, requestId, leaseId, app, ttlMs, standing } of creations) {
-      const key = `${from ?? 'live'} ${specKey(spec)}`
-      const place = places.get(key) ?? (await placeIn(view.streamOf(spec), spec, from, signal))
-      places.set(key, place)
-      requests.push({ ...place, partitions: 1, spec, requestId, leaseId, app, ttlMs, standing })
-    }
     const accepted: MoveRequest[] = []
     for (const move of moves) {
       const refusal = refusalOf(move, view)
       if (refusal === undefined) accepted.push(move)
       else await reply([move.requestId], view.nextOffset, refusal)
     }
-    for (const { spec, requestId, leaseId, app, ttlMs } of lastOfEach(accepted)) {
-      const { key, place } = await moveTo(leaseId, spec, places, signal)
-      places.set(key, place)
-      const standing = false
-      requests.push({ ...place, partitions: 1, spec, requestId, leaseId, app, ttlMs, standing, moves: true })
-    }
+    const requests = await placeRequests(coordinator, creations, lastOfEach(accepted), signal)
     return { kind: 'create', requests, controlOffset }
-  }
-
-  /** The topic that a lease moves to. It does not go back to one that it has had: a place in there would mean two things. */
-  const moveTo = async (
-    leaseId: string,
-    spec: StreamSpec,
-    places: ReadonlyMap<string, Place>,
-    signal: AbortSignal,
-  ): Promise<{ readonly key: string; readonly place: Place }> => {
-    const lease = view.leaseRecord(leaseId)
-    const current = view.stream(lease?.streamId ?? '')
-    const shared = `live ${specKey(spec)}`
-    const own = `${leaseId} ${shared}`
-    if (current !== undefined && specKey(current.spec) === specKey(spec))
-      return { key: own, place: { topicName: current.topic } }
-    const hasHad = (topic: string): boolean =>
-      lease?.former?.some(({ streamId }) => streamId === topic) ?? false
-    const known = places.get(shared)
-    if (known !== undefined && !hasHad(known.topicName)) return { key: shared, place: known }
-    const stream = view.streamOf(spec)
-    const free = stream !== undefined && hasHad(stream.topic) ? undefined : stream
-    const place = await placeIn(free, spec, undefined, signal)
-    return { key: free === stream ? shared : own, place }
-  }
-
-  /** In a stream of the same spec, where that reaches far enough back, or in a new one. */
-  const placeIn = async (
-    stream: StreamEntry | undefined,
-    spec: StreamSpec,
-    from: StreamFrom | undefined,
-    signal: AbortSignal,
-  ): Promise<Place> => {
-    if (from === undefined && stream !== undefined) return { topicName: stream.topic }
-    const fresh = `${names.dynamic}${newId()}`
-    const first = from === 'earliest' ? undefined : firstCandle(spec, from, now())
-    const beginning = first?.from ?? from
-    if (beginning === undefined) return { topicName: fresh }
-    const start = await startsOf(coordinator, spec.channel, beginning, signal)
-    if (stream !== undefined && (await reachesBack(coordinator, stream, start, signal)))
-      return { topicName: stream.topic, start }
-    return { topicName: fresh, start, ...(first && { since: first.since }) }
   }
 
   /** Ends the leases that applications gave up, and answers these. Ends the leases that nobody has read for their time to live. */
@@ -314,10 +252,10 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
       // The lease has ended, and only the answer got lost: all is as it should be.
       const owner = lease?.app ?? view.ownerOfEnded(leaseId)
       if (owner === undefined || (owner !== app && app !== 'admin')) unknown.push(requestId)
-      else if (lease) ended.set(leaseId, ending(lease, 'deleted'))
+      else if (lease) ended.set(leaseId, endingLease(lease, 'deleted'))
     }
     const expired = isLookDue() ? clock.expired(leasesRead()) : []
-    for (const lease of expired.slice(0, MOST_EXPIRED)) ended.set(lease.id, ending(lease, 'expired'))
+    for (const lease of expired.slice(0, MOST_EXPIRED)) ended.set(lease.id, endingLease(lease, 'expired'))
     const removed = [...ended.keys()].flatMap((id) => view.leaseRecord(id) ?? [])
     const position = withPosition ? [{ kind: 'leader', controlOffset } as const] : []
     const offset =
@@ -400,25 +338,6 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     reply,
     close: closeReader,
   }
-}
-
-/** The record that ends a stream: producers drop the route when they see the record, and a new request gets a new topic. */
-export function endingStream(stream: StreamEntry | undefined): (RegistryBody & { kind: 'stream' })[] {
-  if (stream === undefined || stream.state === 'ending') return []
-  const { v: _v, instance: _instance, epoch: _epoch, offset: _offset, ...body } = stream
-  return [{ ...body, state: 'ending' }]
-}
-
-/** The record that keeps a stream: producers drop the route, and its topic stays. */
-function keepingStream(stream: StreamEntry | undefined, now: number): (RegistryBody & { kind: 'stream' })[] {
-  if (stream?.state !== 'ready') return []
-  const { offset: _offset, ...record } = stream
-  return [{ ...bodyOf(record), state: 'kept', keptAt: now }]
-}
-
-function ending(lease: LeaseRecord, reason: string): RegistryBody & { kind: 'lease' } {
-  const { v: _v, instance: _instance, epoch: _epoch, ...body } = lease
-  return { ...body, state: 'ended', reason }
 }
 
 /** A request, or the id of one that this process does not understand: its asker waits all the same. The bus handles other records. */
