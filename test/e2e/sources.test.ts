@@ -46,7 +46,9 @@ test('several sources in one platform: one that is away is told, delays nobody, 
   }
   const sources = exchanges.map(({ name, service }) => ({
     ...{ kind: name, url: service.url, markets: [`${name}:BTC-USD`] },
-    ...{ reconnect: '200ms', reconnectMax: '1s', fallbackAfter: '500ms', timeout: '1s' },
+    ...{ reconnect: '200ms', reconnectMax: '1s' },
+    // The others may take their time on a busy machine.
+    ...(name === 'kraken' && { fallbackAfter: '500ms', timeout: '1s' }),
   }))
   const config = join(folder.path, 'tapeline.yaml')
   await writeFile(config, JSON.stringify({ sources, alerts: { after: '1s' } }))
