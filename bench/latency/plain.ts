@@ -34,7 +34,12 @@ export async function startPlainPipeline(
   const start = async (part: PlainPart['part']): Promise<number> => {
     const child = fork(PROGRAM, [JSON.stringify({ ...common, part } satisfies PlainPart)])
     children.push(child)
-    const [{ port }] = (await once(child, 'message')) as [{ readonly port: number }]
+    const ended = once(child, 'exit').then(([code]) => {
+      throw new Error(`the ${part} of the plain pipeline ended with ${code}`)
+    })
+    const [{ port }] = (await Promise.race([once(child, 'message'), ended])) as [{ readonly port: number }]
+    // From here on whoever waits for trades sees that none come.
+    ended.catch(() => undefined)
     return port
   }
   return {
@@ -43,7 +48,7 @@ export async function startPlainPipeline(
       await start('producer')
     },
     async stop() {
-      for (const child of children) {
+      for (const child of children.filter(({ exitCode }) => exitCode === null)) {
         const ended = once(child, 'exit')
         child.disconnect()
         await ended
