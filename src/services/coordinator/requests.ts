@@ -22,7 +22,7 @@ import { changeKeys, type KeyRequest } from './key-requests.ts'
 import type { Leader, RegistryBody } from './leader.ts'
 import { createLeaseClock } from './lease-clock.ts'
 import { createLostTopics } from './lost-topics.ts'
-import { createMoves, lastOfEach, type MoveRequest, refusalOf } from './moves.ts'
+import { createMoves, lastOfEach, type MoveRequest, refusalOf, unknownLease } from './moves.ts'
 import { placeRequests } from './places.ts'
 import { endingLease, endingStream, keepingStream } from './stream-records.ts'
 import { changeWebhooks, type WebhookRequest } from './webhook-requests.ts'
@@ -262,11 +262,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
       ended.size > 0 ? await leader.write([...ended.values(), ...position], removed, signal) : view.nextOffset
     const done = asked.map(({ requestId }) => requestId).filter((id) => !unknown.includes(id))
     await reply(done, offset, null)
-    await reply(
-      unknown,
-      offset,
-      new TapelineError('STREAM_UNKNOWN', 'no stream of this id belongs to the application'),
-    )
+    await reply(unknown, offset, unknownLease())
   }
 
   /** Writes what requests come to, and answers who asked. */
