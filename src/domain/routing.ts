@@ -22,37 +22,47 @@ export function symbolMatcher(glob: string): (symbol: string) => boolean {
   }
 }
 
-/** The symbols of a spec, ready for comparing. */
-interface SymbolTests {
+/** The markets of a spec, made ready for comparing. */
+interface MarketMatcher {
+  /** The symbols that it names. */
   readonly exact: ReadonlySet<string>
-  readonly globs: readonly ((symbol: string) => boolean)[]
+  /** Whether it asks for others too. */
+  readonly hasGlobs: boolean
+  matches(channel: Channel, exchange: string, symbol: string): boolean
 }
 
-/** Each spec is made ready once, whatever number of markets it is compared with. */
-const ready = new WeakMap<StreamSpec, SymbolTests>()
-
-function testsOf(spec: StreamSpec): SymbolTests {
-  const known = ready.get(spec)
-  if (known !== undefined) return known
-  const globs = spec.symbols.filter((symbol) => symbol.includes('*'))
-  const exact = spec.symbols.filter((symbol) => !symbol.includes('*'))
-  const tests = { exact: new Set(exact), globs: globs.map(symbolMatcher) }
-  ready.set(spec, tests)
-  return tests
+/** Makes a spec ready, for who compares it with many markets. */
+export function marketMatcher(spec: StreamSpec): MarketMatcher {
+  const exact = new Set(spec.symbols.filter((symbol) => !symbol.includes('*')))
+  const globs = spec.symbols.filter((symbol) => symbol.includes('*')).map(symbolMatcher)
+  return {
+    exact,
+    hasGlobs: globs.length > 0,
+    matches(channel, exchange, symbol) {
+      if (spec.channel !== channel) return false
+      if (spec.exchanges.length > 0 && !spec.exchanges.includes(exchange)) return false
+      return exact.has(symbol) || globs.some((matches) => matches(symbol))
+    },
+  }
 }
 
 /** Whether a spec asks for the events of a market. */
 export function matchesMarket(spec: StreamSpec, channel: Channel, exchange: string, symbol: string): boolean {
-  if (spec.channel !== channel) return false
-  if (spec.exchanges.length > 0 && !spec.exchanges.includes(exchange)) return false
-  const { exact, globs } = testsOf(spec)
-  return exact.has(symbol) || globs.some((matches) => matches(symbol))
+  return marketMatcher(spec).matches(channel, exchange, symbol)
+}
+
+/** A route of the table; of two the one with the lower number came first. */
+interface Entry<Route> {
+  readonly route: Route
+  readonly number: number
+  readonly matcher: MarketMatcher
 }
 
 interface KnownMarket<Route> {
   readonly channel: Channel
   readonly exchange: string
   readonly symbol: string
+  entries: readonly Entry<Route>[]
   routes: readonly Route[]
   /** How many changes the answer takes account of. */
   at: number
@@ -60,7 +70,7 @@ interface KnownMarket<Route> {
 
 interface Change<Route> {
   readonly kind: 'added' | 'removed'
-  readonly route: Route
+  readonly entry: Entry<Route>
 }
 
 /** It keeps the answers of so many markets, about 20 MB. Then the oldest goes, and is worked out again when somebody asks. */
@@ -74,12 +84,10 @@ const MOST_CHANGES = 1_000
  * answers there are: each takes account of it when it is next asked for.
  */
 export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
-  readonly #routes = new Map<string, Route>()
-  /** The routes that name a symbol, and those that have globs, in the order in which they came. */
-  readonly #naming = new Map<string, Set<Route>>()
-  readonly #globbing = new Set<Route>()
-  /** Which of two routes came first. */
-  readonly #numbers = new WeakMap<Route, number>()
+  readonly #entries = new Map<string, Entry<Route>>()
+  /** The routes that name a symbol, and those that have globs. */
+  readonly #naming = new Map<string, Set<Entry<Route>>>()
+  readonly #globbing = new Set<Entry<Route>>()
   #lastNumber = 0
   readonly #markets = new Map<string, KnownMarket<Route>>()
   /** Stays at the oldest market: a new iterator would pass by all deleted ones. */
@@ -89,36 +97,35 @@ export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
   #changed = 0
 
   get(id: string): Route | undefined {
-    return this.#routes.get(id)
+    return this.#entries.get(id)?.route
   }
 
-  values(): IterableIterator<Route> {
-    return this.#routes.values()
+  *values(): Generator<Route> {
+    for (const { route } of this.#entries.values()) yield route
   }
 
   set(id: string, route: Route): void {
     this.delete(id)
-    this.#routes.set(id, route)
-    this.#numbers.set(route, ++this.#lastNumber)
-    const { exact, globs } = testsOf(route.spec)
-    for (const symbol of exact) {
+    const entry = { route, number: ++this.#lastNumber, matcher: marketMatcher(route.spec) }
+    this.#entries.set(id, entry)
+    for (const symbol of entry.matcher.exact) {
       const naming = this.#naming.get(symbol) ?? new Set()
-      this.#naming.set(symbol, naming.add(route))
+      this.#naming.set(symbol, naming.add(entry))
     }
-    if (globs.length > 0) this.#globbing.add(route)
-    this.#note({ kind: 'added', route })
+    if (entry.matcher.hasGlobs) this.#globbing.add(entry)
+    this.#note({ kind: 'added', entry })
   }
 
   delete(id: string): void {
-    const route = this.#routes.get(id)
-    if (route === undefined) return
-    this.#routes.delete(id)
-    for (const symbol of testsOf(route.spec).exact) {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return
+    this.#entries.delete(id)
+    for (const symbol of entry.matcher.exact) {
       const naming = this.#naming.get(symbol)
-      if (naming?.delete(route) && naming.size === 0) this.#naming.delete(symbol)
+      if (naming?.delete(entry) && naming.size === 0) this.#naming.delete(symbol)
     }
-    this.#globbing.delete(route)
-    this.#note({ kind: 'removed', route })
+    this.#globbing.delete(entry)
+    this.#note({ kind: 'removed', entry })
   }
 
   match(channel: Channel, exchange: string, symbol: string): readonly Route[] {
@@ -128,7 +135,7 @@ export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
       if (known.at !== this.#changed) this.#bringUp(known)
       return known.routes
     }
-    const market = { channel, exchange, symbol, routes: [], at: 0 }
+    const market = { channel, exchange, symbol, entries: [], routes: [], at: 0 }
     this.#workOut(market)
     if (this.#markets.size >= MOST_ANSWERS) this.#dropOldest()
     this.#markets.set(key, market)
@@ -143,11 +150,11 @@ export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
 
   #workOut(market: KnownMarket<Route>): void {
     const asked = new Set([...(this.#naming.get(market.symbol) ?? []), ...this.#globbing])
-    const number = (route: Route): number => this.#numbers.get(route) ?? 0
-    market.routes = [...asked]
-      .filter((route) => isWanted(market, route))
-      .sort((a, b) => number(a) - number(b))
-    market.at = this.#changed
+    const wanted = [...asked].filter((entry) => isWanted(market, entry))
+    this.#answer(
+      market,
+      wanted.sort((a, b) => a.number - b.number),
+    )
   }
 
   #bringUp(market: KnownMarket<Route>): void {
@@ -156,14 +163,21 @@ export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
       this.#workOut(market)
       return
     }
-    const wanted = this.#changes.slice(-missed).filter(({ route }) => isWanted(market, route))
-    if (wanted.length > 0) {
-      const routes = new Set(market.routes)
-      for (const { kind, route } of wanted)
-        if (kind === 'added') routes.add(route)
-        else routes.delete(route)
-      market.routes = [...routes]
+    const wanted = this.#changes.slice(-missed).filter(({ entry }) => isWanted(market, entry))
+    if (wanted.length === 0) {
+      market.at = this.#changed
+      return
     }
+    const entries = new Set(market.entries)
+    for (const { kind, entry } of wanted)
+      if (kind === 'added') entries.add(entry)
+      else entries.delete(entry)
+    this.#answer(market, [...entries])
+  }
+
+  #answer(market: KnownMarket<Route>, entries: readonly Entry<Route>[]): void {
+    market.entries = entries
+    market.routes = entries.map(({ route }) => route)
     market.at = this.#changed
   }
 
@@ -173,9 +187,6 @@ export class RoutingTable<Route extends { readonly spec: StreamSpec }> {
   }
 }
 
-function isWanted(
-  { channel, exchange, symbol }: KnownMarket<unknown>,
-  { spec }: { readonly spec: StreamSpec },
-): boolean {
-  return matchesMarket(spec, channel, exchange, symbol)
+function isWanted({ channel, exchange, symbol }: KnownMarket<unknown>, { matcher }: Entry<unknown>): boolean {
+  return matcher.matches(channel, exchange, symbol)
 }

@@ -3,7 +3,7 @@ import { streamWarningsSchema } from '../../domain/app-messages.ts'
 import { compileSpec } from '../../domain/compiled-spec.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import type { Channel, EventOf } from '../../domain/events.ts'
-import { matchesMarket } from '../../domain/routing.ts'
+import { marketMatcher } from '../../domain/routing.ts'
 import { parseStreamRequest, type StreamSpec, streamRequestSchema } from '../../domain/stream-spec.ts'
 import { TapelineError } from '../../errors.ts'
 import type { Broker, ReadPosition, StoredRecord } from '../../ports/broker.ts'
@@ -126,6 +126,7 @@ async function readLatest(
 /** What the stream takes of some records. */
 function eventsOf(spec: StreamSpec, records: readonly StoredRecord[]) {
   const { wants, shape } = compileSpec(spec)
+  const { matches } = marketMatcher(spec)
   const decoder = new TextDecoder()
   const events: Record<string, unknown>[] = []
   let matching = 0
@@ -133,7 +134,7 @@ function eventsOf(spec: StreamSpec, records: readonly StoredRecord[]) {
     const event = value && decoded(spec.channel, value, headers.v)
     if (!event) continue
     const { exchange = '', symbol = '' } = event as { readonly exchange?: string; readonly symbol?: string }
-    if (!matchesMarket(spec, spec.channel, exchange, symbol) || !wants(event)) continue
+    if (!matches(spec.channel, exchange, symbol) || !wants(event)) continue
     matching += 1
     // Windows choose the fields of what they make, not of what they gather.
     const shown = spec.interval === undefined ? shape(event, value) : value

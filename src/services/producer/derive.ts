@@ -1,6 +1,6 @@
 import { type Channel, type EventOf, marketKey } from '../../domain/events.ts'
 import type { Position } from '../../domain/record.ts'
-import { matchesMarket } from '../../domain/routing.ts'
+import { marketMatcher } from '../../domain/routing.ts'
 import type { OutgoingRecord } from '../../ports/broker.ts'
 import type { Progress, Route } from './route.ts'
 import type { Routes } from './routes.ts'
@@ -130,9 +130,10 @@ export function latestOf(
 ): DerivedRecord[] {
   const partition = { shard, fixedTopic: topics[route.channel] }
   const found: DerivedRecord[] = []
+  const { matches } = marketMatcher(route.spec)
   for (const source of shard.tails[route.channel].latest.values()) {
     const { exchange, symbol = '' } = source.event
-    if (source.offset >= notBefore || !matchesMarket(route.spec, route.channel, exchange, symbol)) continue
+    if (source.offset >= notBefore || !matches(route.channel, exchange, symbol)) continue
     derive(partition, source, [route], undefined, (_route, derived) => found.push(derived))
   }
   return found.sort((a, b) => a.offset - b.offset)
