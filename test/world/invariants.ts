@@ -365,7 +365,7 @@ export function checkApplication(
       const versions = isWhole && isLast ? [now] : [now, ...former]
       const memory = part.isMoved
         ? beginningOf(registered, part.lease, parts.slice(0, i + 1), broker)
-        : part.memory
+        : (part.memory ?? beginningOf(registered, part.lease, [part], broker))
       const problems = versions.flatMap((version) => [
         compare(readDynamic(topic, version, memory)),
         compare(readUnrotten(topic, part.offset, version, memory)),

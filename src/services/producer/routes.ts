@@ -157,12 +157,13 @@ export class Routes {
   }
 
   /**
-   * Nobody knows what became of a step of the stream: it goes on alone from `next` of each shard, once a step has read what its topic holds.
-   * `isSent`: whether the step sent anything.
+   * Nobody knows what became of a step of the stream: it goes on alone from `next` of each shard, and from its own beginning if that is later, once a
+   * step has read what its topic holds. `isSent`: whether the step sent anything.
    */
   fallBehind(route: Route, next: (shard: number) => number | undefined, isSent: boolean): void {
     for (const [k, progress] of route.progress) {
-      progress.behind ??= next(k)
+      const from = next(k)
+      progress.behind ??= from === undefined ? undefined : Math.max(from, progress.notBefore)
       progress.prepared = false
       if (isSent) progress.sentAt ??= this.#now()
     }

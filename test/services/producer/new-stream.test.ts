@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { findTopic } from '../../../src/control/topics.ts'
 import { encodeEvent } from '../../../src/domain/event-codec.ts'
+import type { Quote } from '../../../src/domain/events.ts'
+import { TapelineError } from '../../../src/errors.ts'
+import type { SourceBatch } from '../../../src/ports/source.ts'
 import { spoilEmbedded } from '../../adapters/broker/spoil-embedded.ts'
 import { temporaryFolder } from '../../adapters/broker/temporary-folder.ts'
+import { readToEnd } from '../../contract/broker-fixtures.ts'
 import { NAMES } from '../../names.ts'
 import { NEVER, setUp, trades } from './one-shard.ts'
 
@@ -53,6 +58,43 @@ test('a stream that begins among thousands of late records of a former owner tak
   await services.publishFixed(trades('A-A', 'a3'), NEVER)
   await derive()
   assert.deepEqual(await idsIn('app.new'), ['a2', 'a3'])
+})
+
+test('a stream with windows whose first step fails takes nothing from in front of its start', async (t) => {
+  const { broker, services, mine, clock, announce, derive } = await setUp(t)
+  const quote = (second: number, bid: number): SourceBatch => {
+    const ts = (1_300_000_000 + second) * 1_000_000
+    const event = { exchange: 'x', symbol: 'A-A', bid, ts, recvTs: ts }
+    return { items: [{ channel: 'quote', event }] }
+  }
+  const endOfQuotes = async () => (await findTopic(broker, NAMES.fixed.quote, NEVER))?.offsets[0]?.end ?? 0
+  await announce('app.all', ['*'], 0, 'quote')
+  // Nothing of these is derived yet when the stream begins behind them.
+  await services.publishFixed(quote(0, 1), NEVER)
+  await services.publishFixed(quote(2, 2), NEVER)
+  await announce('app.windows', ['*'], await endOfQuotes(), 'quote', { every: '1s', lateness: '0ms' })
+  let isRefused = true
+  mine.beforePublish = async (entries) => {
+    const latest = entries.find(({ topic, records }) => topic === 'app.windows' && records.length > 1)
+    if (!isRefused || latest === undefined) return
+    isRefused = false
+    const partitions = [{ topic: 'app.windows', partition: 0 }]
+    throw new TapelineError('BROKER_UNAVAILABLE', 'no leader', { partitions })
+  }
+  await derive()
+  for (const second of [4, 6]) {
+    // The topic that could not be written has rested by then.
+    clock.skippedMs += 60_000
+    await services.publishFixed(quote(second, second), NEVER)
+    await derive()
+  }
+  assert.equal(isRefused, false, 'the first write was refused')
+  const records = await readToEnd(broker, 'app.windows')
+  const bids = records.flatMap(({ value }) =>
+    value === null ? [] : [(JSON.parse(Buffer.from(value).toString()) as Quote).bid],
+  )
+  // The latest one in front of the start, with which a stream of quotes begins, is none any more.
+  assert.deepEqual(bids, [4])
 })
 
 test('a stream that is derived over a batch that nobody can read tells its readers of the hole', async (t) => {
