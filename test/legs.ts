@@ -11,26 +11,39 @@ export function whyNotTheLegs<T>(
   keyOf: (each: T) => string,
   legs: Legs<T>,
 ): string | undefined {
-  const [first] = got
-  const start = all.findIndex((each) => keyOf(each) === first)
-  if (start < 0) return `${first} was never there`
-  /** How much of what came is explained, by the request that holds. */
+  const starts = all.flatMap((each, at) => (keyOf(each) === got[0] ? [at] : []))
+  if (starts.length === 0) return `${got[0]} was never there`
+  const furthest = starts.map((start) => explained(got, all.slice(start), keyOf, legs))
+  const most = Math.max(...furthest)
+  if (most === got.length) return undefined
+  return `nothing explains what came behind ${most} of ${got.length}: ${got.slice(Math.max(0, most - 2), most + 3).join(', ')}`
+}
+
+/** How much of what came the requests explain, from the first of `all` on. */
+function explained<T>(
+  got: readonly string[],
+  all: readonly T[],
+  keyOf: (each: T) => string,
+  legs: Legs<T>,
+): number {
+  /** How much is explained, by the request that holds. */
   let states = new Set(legs.map((_, leg) => `${leg} 0`))
   let furthest = 0
-  for (const each of all.slice(start)) {
+  for (const each of all) {
     const next = new Set<string>()
     for (const state of states) {
-      const [from = 0, explained = 0] = state.split(' ').map(Number)
-      if (explained === got.length) return undefined
+      const [from = 0, count = 0] = state.split(' ').map(Number)
+      if (count === got.length) return count
       for (let leg = from; leg < legs.length; leg++) {
-        if (legs[leg]?.(each) !== true) next.add(`${leg} ${explained}`)
-        else if (keyOf(each) === got[explained]) next.add(`${leg} ${explained + 1}`)
+        if (legs[leg]?.(each) !== true) next.add(`${leg} ${count}`)
+        else if (keyOf(each) === got[count]) next.add(`${leg} ${count + 1}`)
       }
     }
     states = next
     for (const state of states) furthest = Math.max(furthest, Number(state.split(' ')[1]))
     if (states.size === 0) break
   }
-  for (const state of states) if (Number(state.split(' ')[1]) === got.length) return undefined
-  return `nothing explains what came behind ${furthest} of ${got.length}: ${got.slice(Math.max(0, furthest - 2), furthest + 3).join(', ')}`
+  // What was explained by a request that could not go on explains nothing in the end.
+  const isWhole = [...states].some((state) => Number(state.split(' ')[1]) === got.length)
+  return isWhole ? got.length : Math.min(furthest, got.length - 1)
 }

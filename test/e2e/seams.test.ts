@@ -303,7 +303,11 @@ describe(`streams that move (seed ${SEED})`, () => {
         marketOf,
       )) {
         const why = whyNotTheLegs(own.map(quoteKey), ofMarket.get(market) ?? [], quoteKey, [() => true])
-        assert.equal(why, undefined, `${who}: quotes of ${market}`)
+        assert.equal(
+          why,
+          undefined,
+          `${who}: quotes of ${market}, of which are stored ${(ofMarket.get(market) ?? []).map(quoteKey).join('; ')}`,
+        )
       }
     }
     await fetch(`${await platform.api()}/v1/webhooks/${hook.id}`, { method: 'DELETE' })
