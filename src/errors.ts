@@ -651,6 +651,11 @@ export class TapelineError extends Error {
   }
 }
 
+/** The place of the page that says what a code means and what to do. */
+export function pageOfCode(code: string): string {
+  return `docs/errors.md#${code.toLowerCase()}`
+}
+
 /**
  * Gives any thrown value a code: a TapelineError as it is, everything else as `code`; by default TIMEOUT where a deadline was
  * reached, and INTERNAL.

@@ -1,3 +1,4 @@
+import { pageOfCode } from '../errors.ts'
 import { alertsSchema } from '../gateway/schemas.ts'
 import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
 import { type Command, expectWords } from './command.ts'
@@ -31,7 +32,7 @@ export const command: Command = {
     else {
       const columns = ['ID', 'SINCE', 'CODE', 'SAYS', 'WHAT TO DO']
       await printTable(terminal, columns, alerts, ({ id, since, code, message }) => [
-        ...[id, since, code, message, `docs/errors.md#${code.toLowerCase()}`],
+        ...[id, since, code, message, pageOfCode(code)],
       ])
     }
     return alerts.length === 0 ? 0 : 1

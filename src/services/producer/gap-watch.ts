@@ -58,7 +58,7 @@ export class GapWatch {
       market.isRepeated = false
       market.isTorn = false
     }
-    for (const [k, ts] of lastTs) this.#keepFirst(k, ts)
+    for (const [k, ts] of lastTs) keepFirst(this.#lastTs, k, ts)
   }
 
   /** Whether the source of a market has not been there yet, where there are several. */
@@ -71,14 +71,13 @@ export class GapWatch {
     this.#hasBegun = true
     for (const [key, ts] of since) {
       this.interruptMarket(key, cause)
-      const known = this.#sinceOf.get(key) ?? -1
-      if (known < 0 || (ts >= 0 && ts < known)) this.#sinceOf.set(key, ts)
+      keepFirst(this.#sinceOf, key, ts)
     }
   }
 
   /** The markets of one shard may have missed events: it was another process's, or nobody's. */
   interruptShard(k: number, isOfShard: (market: string) => boolean, lastTs: number): void {
-    this.#keepFirst(k, lastTs)
+    keepFirst(this.#lastTs, k, lastTs)
     const cause = this.isFirst ? 'restart' : 'takeover'
     this.#shardCauses.set(k, cause)
     for (const [key, market] of this.#markets) if (isOfShard(key)) interrupt(market, cause)
@@ -154,11 +153,6 @@ export class GapWatch {
     return { from: last.ts, to: named.ts, filled: false, cause: 'source' }
   }
 
-  #keepFirst(k: number, ts: number): void {
-    const known = this.#lastTs.get(k) ?? -1
-    if (known < 0 || (ts >= 0 && ts < known)) this.#lastTs.set(k, ts)
-  }
-
   /** An unknown market has had an interruption in any case: its shard came, or nobody watched it. */
   #market(key: string, k: number): Market {
     let market = this.#markets.get(key)
@@ -176,4 +170,10 @@ function interrupt(market: Market, cause: GapCause): void {
   market.cause = cause
   market.isRepeated = false
   market.isTorn = false
+}
+
+/** Keeps the earliest time that is known; -1 is none. */
+function keepFirst<Key>(times: Map<Key, number>, key: Key, ts: number): void {
+  const known = times.get(key) ?? -1
+  if (known < 0 || (ts >= 0 && ts < known)) times.set(key, ts)
 }

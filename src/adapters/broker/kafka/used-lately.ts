@@ -27,14 +27,32 @@ export class UsedLately<Value> {
     return found
   }
 
+  *values(): Generator<Value> {
+    yield* this.#used.values()
+    yield* this.#unused.values()
+  }
+
+  /** Takes note of a value, and forgets what nobody looked at, if it is time. */
   set(key: string, value: Value): void {
-    if (this.#now() - this.#turnedAt >= KEEP_MS) {
-      this.#unused = this.#used
-      this.#used = new Map()
-      this.#turnedAt = this.#now()
-    }
+    this.turn()
+    this.put(key, value)
+  }
+
+  /** Takes note of a value, and forgets nothing. */
+  put(key: string, value: Value): void {
     this.#unused.delete(key)
     this.#used.set(key, value)
+  }
+
+  /** Forgets what nobody looked at and nothing holds, if it is time to look. Gives whether there was any. */
+  turn(isHeld: (value: Value) => boolean = () => false): boolean {
+    if (this.#now() - this.#turnedAt < KEEP_MS) return false
+    this.#turnedAt = this.#now()
+    const kept = [...this.#unused].filter(([, value]) => isHeld(value))
+    const isAnyGone = kept.length < this.#unused.size
+    this.#unused = new Map([...kept, ...this.#used])
+    this.#used = new Map()
+    return isAnyGone
   }
 
   delete(key: string): void {

@@ -1,6 +1,7 @@
 import { type Countdown, startTimer } from '../../../async/timers.ts'
 import { canonicalSymbol } from '../../../domain/market-names.ts'
 import type { Market } from '../../../ports/source.ts'
+import { canonicalMarket } from '../feed/canonical-market.ts'
 import type { FeedProtocol, FrameMeaning, MarketsChange, Outlet } from '../feed/feed-protocol.ts'
 import { SequenceClock } from '../feed/sequence-clock.ts'
 import type { FeedChannel } from '../feed/source-kind.ts'
@@ -96,9 +97,9 @@ export class CoinbaseProtocol implements FeedProtocol {
   }
 
   remove(markets: readonly Market[]): MarketsChange {
-    for (const market of markets) this.#options.outlet.refusals.forget(canonical(market))
+    for (const market of markets) this.#options.outlet.refusals.forget(canonicalMarket(market))
     const gone = markets
-      .map((market) => canonical(market).symbol)
+      .map((market) => canonicalMarket(market).symbol)
       .filter((symbol) => this.#symbols.delete(symbol))
     for (const symbol of gone) {
       this.#named.delete(symbol)
@@ -241,7 +242,7 @@ export class CoinbaseProtocol implements FeedProtocol {
   /** The symbols of this exchange; markets of others are reported. */
   #own(markets: readonly Market[]): readonly string[] {
     const symbols = new Set<string>()
-    for (const market of markets.map(canonical)) {
+    for (const market of markets.map(canonicalMarket)) {
       if (market.exchange === EXCHANGE) symbols.add(market.symbol)
       else this.#options.outlet.refusals.refuse(market, `MARKET_UNKNOWN: this source has ${EXCHANGE} only`)
     }
@@ -261,8 +262,4 @@ export class CoinbaseProtocol implements FeedProtocol {
 
 function marketOf(symbol: string): Market {
   return { exchange: EXCHANGE, symbol }
-}
-
-function canonical({ exchange, symbol }: Market): Market {
-  return { exchange: exchange.toLowerCase(), symbol: symbol.toUpperCase() }
 }

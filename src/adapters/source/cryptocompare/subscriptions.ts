@@ -1,4 +1,5 @@
 import type { Market } from '../../../ports/source.ts'
+import { canonicalMarket } from '../feed/canonical-market.ts'
 import type { Outlet } from '../feed/feed-protocol.ts'
 import type { FeedChannel } from '../feed/source-kind.ts'
 import { TradeOrder } from '../feed/trade-order.ts'
@@ -84,8 +85,8 @@ export class Subscriptions {
   } {
     const gone: WantedMarket[] = []
     for (const market of markets) {
-      this.#outlet.refusals.forget(canonical(market))
-      const key = keyOf(canonical(market))
+      this.#outlet.refusals.forget(canonicalMarket(market))
+      const key = keyOf(canonicalMarket(market))
       const wanted = this.#wanted.get(key)
       if (!wanted) continue
       this.#wanted.delete(key)
@@ -167,7 +168,7 @@ export class Subscriptions {
   }
 
   #want(given: Market): void {
-    const market = canonical(given)
+    const market = canonicalMarket(given)
     const key = keyOf(market)
     if (this.#wanted.has(key)) return
     const [, base, quote] = SYMBOL.exec(market.symbol) ?? []
@@ -234,10 +235,6 @@ export function forgetFlow({ ordinals, ticker, candles }: WantedMarket): void {
 
 function keyOf(market: Market): string {
   return `${market.exchange}:${market.symbol}`
-}
-
-function canonical(market: Market): Market {
-  return { exchange: market.exchange.toLowerCase(), symbol: market.symbol.toUpperCase() }
 }
 
 function subscription(channel: FeedChannel, isAggregate: boolean, pair: string): readonly string[] {

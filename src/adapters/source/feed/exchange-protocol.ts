@@ -2,6 +2,7 @@ import { startInterval, type Timer } from '../../../async/timers.ts'
 import type { Trade } from '../../../domain/events.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { Market } from '../../../ports/source.ts'
+import { canonicalMarket } from './canonical-market.ts'
 import { isPlausible } from './event-time.ts'
 import type { ExchangeWire, WireItem, WireOperation, WireQuote, WireTrade } from './exchange-wire.ts'
 import type { FeedProtocol, FrameMeaning, MarketsChange } from './feed-protocol.ts'
@@ -90,9 +91,9 @@ export class ExchangeProtocol implements FeedProtocol {
   }
 
   remove(markets: readonly Market[]): MarketsChange {
-    for (const market of markets) this.#parts.outlet.refusals.forget(canonical(market))
+    for (const market of markets) this.#parts.outlet.refusals.forget(canonicalMarket(market))
     const gone = [...this.#states.values()].filter(({ market }) =>
-      markets.map(canonical).some(({ exchange, symbol }) => isSame(market, { exchange, symbol })),
+      markets.map(canonicalMarket).some(({ exchange, symbol }) => isSame(market, { exchange, symbol })),
     )
     for (const { name, market } of gone) {
       this.#states.delete(name)
@@ -244,7 +245,7 @@ export class ExchangeProtocol implements FeedProtocol {
   #own(markets: readonly Market[]): readonly MarketState[] {
     const { exchange } = this.#wire
     const states = new Map<string, MarketState>()
-    for (const market of markets.map(canonical)) {
+    for (const market of markets.map(canonicalMarket)) {
       const name = this.#wire.nameOf(market.symbol)
       if (market.exchange === exchange)
         states.set(name, { market, name, order: new TradeOrder(), quote: new QuoteState() })
@@ -269,8 +270,4 @@ function isLetter(character: string | undefined): boolean {
 
 function isSame(a: Market, b: Market): boolean {
   return a.exchange === b.exchange && a.symbol === b.symbol
-}
-
-function canonical({ exchange, symbol }: Market): Market {
-  return { exchange: exchange.toLowerCase(), symbol: symbol.toUpperCase() }
 }

@@ -22,7 +22,7 @@ export function parseObject(text: string): Readonly<Record<string, unknown>> | u
 }
 
 /** A whole number of a JSON text that a double may not hold. */
-const LONG_NUMBER = /[:,[]\s*-?\d{16,}/
+const LONG_NUMBER = /[:,[]\s*\d{16,}/
 
 /**
  * The value of a JSON text; undefined where it is none. Whole numbers that a double cannot hold stand in it as their digits: rounded, two ids
@@ -36,10 +36,13 @@ export function parseJson(text: string): unknown {
   }
 }
 
-function keepDigits(_key: string, value: unknown, { source }: { readonly source?: string } = {}): unknown {
-  return typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(source ?? '')
-    ? source
-    : value
+/** The parser itself says how a number was written, so that neither an inner object nor a text misleads. */
+function keepDigits(
+  _key: string,
+  value: unknown,
+  { source = '' }: { readonly source?: string } = {},
+): unknown {
+  return typeof value === 'number' && !Number.isSafeInteger(value) && /^\d+$/.test(source) ? source : value
 }
 
 /**
@@ -63,13 +66,10 @@ export function readWireId(value: unknown): string | undefined {
 }
 
 /**
- * The digits of a whole number in a JSON object that a double cannot hold: rounded, two ids would become one. Undefined where it is
- * written otherwise. The parser itself says how a number was written, so that neither an inner object nor a text misleads.
+ * The digits of a whole number in a field of a JSON object that a double cannot hold: rounded, two ids would become one. Undefined where it is
+ * written otherwise.
  */
 export function exactDigits(json: string, field: string): string | undefined {
-  const written = JSON.parse(json, (_key, value, { source }: { readonly source?: string } = {}) =>
-    typeof value === 'number' && !Number.isSafeInteger(value) ? source : value,
-  ) as Readonly<Record<string, unknown>>
-  const digits = written[field]
+  const digits = (parseJson(json) as Readonly<Record<string, unknown>>)[field]
   return typeof digits === 'string' && /^\d+$/.test(digits) ? readId(digits) : undefined
 }

@@ -1,4 +1,4 @@
-import { TapelineError } from '../../../errors.ts'
+import { pageOfCode, TapelineError } from '../../../errors.ts'
 import type { Alert } from '../../../ports/actors.ts'
 import type { AlertNews, AlertReceiver } from '../../../ports/alert-receiver.ts'
 
@@ -21,7 +21,7 @@ export function slackReceiver(address: string, { instance }: Teller): AlertRecei
 function linesOf({ raised, ended }: AlertNews, instance: string): readonly string[] {
   return [
     ...raised.map(({ id, code, message, since }) =>
-      plain(`Tapeline alert ${id} on ${instance} since ${since}: ${message} (${pageOf(code)})`),
+      plain(`Tapeline alert ${id} on ${instance} since ${since}: ${message} (${pageOfCode(code)})`),
     ),
     ...ended.map(({ id, code, endedAt }) =>
       plain(`Tapeline alert ${id} on ${instance} is over since ${endedAt} (${code})`),
@@ -42,7 +42,7 @@ export function alertmanagerReceiver(address: string, { instance }: Teller): Ale
   const url = new URL(`${address.replace(/\/$/, '')}/api/v2/alerts`).href
   const entryOf = ({ id, code, message, since }: Alert, endsAt?: string): object => ({
     labels: { alertname: `Tapeline_${code}`, job: 'tapeline', instance, alert: id, code },
-    annotations: { summary: message, runbook: pageOf(code) },
+    annotations: { summary: message, runbook: pageOfCode(code) },
     startsAt: since,
     ...(endsAt !== undefined && { endsAt }),
   })
@@ -56,11 +56,6 @@ export function alertmanagerReceiver(address: string, { instance }: Teller): Ale
         signal,
       ),
   }
-}
-
-/** The page that says what to do. */
-function pageOf(code: string): string {
-  return `docs/errors.md#${code.toLowerCase()}`
 }
 
 /** The address may hold a secret: no error has it. Raises ALERT_NOT_SENT. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { exactDigits, readId } from '../../../../src/adapters/source/feed/text.ts'
+import { exactDigits, parseJson, readId, readWireId } from '../../../../src/adapters/source/feed/text.ts'
 
 describe('the digits of a whole number that a double cannot hold', () => {
   const BIG = '9007199254740993222'
@@ -20,6 +20,10 @@ describe('the digits of a whole number that a double cannot hold', () => {
   for (const [title, json, digits] of CASES)
     test(title, () => {
       assert.equal(exactDigits(json, 'id'), digits)
+    })
+  for (const [title, json, digits] of CASES)
+    test(`${title}, where the whole frame is read with them`, () => {
+      assert.equal(readWireId((parseJson(json) as { readonly id: unknown }).id), digits)
     })
 })
 
