@@ -4,6 +4,7 @@ import {
   emptyMemory,
   isLater,
   isOfFormerOwner,
+  positionsAhead,
   type ReaderMemory,
   raise,
 } from '../../domain/reader-rules.ts'
@@ -30,12 +31,7 @@ export function isAhead(one: ReaderMemory, other: ReaderMemory, among?: Readonly
 export function knowsAllOf(one: ReaderMemory, other: ReaderMemory): boolean {
   const isLower = ([shard, epoch]: [string, number]): boolean => (one.epochs[Number(shard)] ?? -1) < epoch
   if (Object.entries(other.epochs).some(isLower)) return false
-  return Object.entries(other.positions).every(([topic, partitions]) =>
-    Object.entries(partitions).every(([partition, place]) => {
-      const known = one.positions[topic]?.[Number(partition)]
-      return known !== undefined && !isLater(place, known)
-    }),
-  )
+  return positionsAhead(other.positions, one) === undefined
 }
 
 /**
