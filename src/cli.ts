@@ -2,6 +2,7 @@ import { startTimer } from './async/timers.ts'
 import { type Command, readFlags, type Terminal } from './cli/command.ts'
 import { COMMANDS } from './cli/commands.ts'
 import { helpOf, overview } from './cli/help.ts'
+import { chooseFormatEarly } from './cli/platform-flags.ts'
 import { reportFailure } from './cli/report.ts'
 import { END_WITHIN_MS, openTerminal, withNotesInLog } from './cli/terminal.ts'
 import { didYouMean } from './domain/near.ts'
@@ -60,7 +61,9 @@ async function run(command: Command, args: readonly string[], terminal: Terminal
     terminal.print(helpOf(command))
     return 0
   }
-  return command.run(flags, words, command.runsPlatform ? withNotesInLog(terminal) : terminal)
+  if (!command.runsPlatform) return command.run(flags, words, terminal)
+  chooseFormatEarly(flags)
+  return command.run(flags, words, withNotesInLog(terminal))
 }
 
 async function help(name: string | undefined, terminal: Terminal): Promise<void> {

@@ -429,8 +429,14 @@ export const configSchema = z.strictObject({
     .strictObject({
       level: z
         .enum(['debug', 'info', 'warn', 'error', 'silent'])
-        .default('warn')
+        .default('info')
         .describe('What is logged, to stderr.'),
+      format: z
+        .enum(['pretty', 'json'])
+        .optional()
+        .describe(
+          'Readable lines, or one JSON object a line. By default readable on a terminal, JSON elsewhere.',
+        ),
     })
     .prefault({}),
 })

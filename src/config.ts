@@ -88,6 +88,19 @@ export function sourcesOf({ source, sources }: Pick<Config, 'source' | 'sources'
   return sources.length > 0 ? sources : [source]
 }
 
+/** What no log, error, alert or answer may repeat. */
+export function secretsOf(config: Config): readonly (string | undefined)[] {
+  const { sourceKeys, apiKeys, brokerPassword, storePassword, queryPassword, alertWebhook } = config
+  const webhook = alertWebhook === undefined ? undefined : new URL(alertWebhook)
+  return [
+    ...Object.values(sourceKeys),
+    ...apiKeys.map(({ key }) => key),
+    ...[brokerPassword, storePassword, queryPassword, alertWebhook],
+    // Its host is none, and stands by itself in errors of the network.
+    webhook && `${webhook.pathname}${webhook.search}`.slice(1),
+  ]
+}
+
 function checkSources(settings: Settings): void {
   if (settings['source'] === undefined || settings['sources'] === undefined) return
   const remedy = 'Move the settings of source into an entry of sources.'

@@ -1,3 +1,5 @@
+import { redactText } from './secrets.ts'
+
 /** What is known of an error code in general; what one occurrence adds stands in the error itself. */
 interface ErrorKind {
   /** Whether the same attempt may succeed later without a person doing anything. */
@@ -630,7 +632,8 @@ export class TapelineError extends Error {
   readonly #values: readonly (Uint8Array | null)[]
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    // Messages of servers and libraries are in ours, and ours go to applications, alerts and topics.
+    super(redactText(message), details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code
     this.remedy = details.remedy ?? ERROR_KINDS[code].remedy
     this.fields = details.fields ?? []

@@ -1,9 +1,10 @@
-import type { Config } from './config.ts'
+import { type Config, secretsOf } from './config.ts'
 import { TapelineError } from './errors.ts'
 import type { ActorReport } from './ports/actors.ts'
 import type { Log } from './ports/log.ts'
 import type { Source, SourceHealth } from './ports/source.ts'
 import type { SqlResult, Store } from './ports/store.ts'
+import { hideSecrets } from './secrets.ts'
 import { sendAlerts } from './topology/alert-receivers.ts'
 import { leafOf, openCertificate, type ServerCertificate } from './topology/certificate.ts'
 import { StartedParts } from './topology/closing.ts'
@@ -19,6 +20,7 @@ import { announceRun } from './topology/run-file.ts'
 import { createSource } from './topology/sources.ts'
 import { countUnstored } from './topology/unstored.ts'
 import { createWaiting, type Waiting } from './topology/waiting.ts'
+import { VERSION } from './version.ts'
 
 const QUERY_LIMITS = { maxRows: 1_000, timeoutMs: 30_000 }
 
@@ -60,6 +62,7 @@ export async function startPlatform(
   options: PlatformOptions,
   signal: AbortSignal,
 ): Promise<Platform> {
+  hideSecrets(secretsOf(config))
   const waiting = createWaiting(serverNames(config), options.log)
   const { unknownVariables: variables } = config
   if (variables.length > 0)
@@ -96,7 +99,7 @@ async function start(
   const { log, trace, onServing } = options
   const has = (role: Config['roles'][number]): boolean => config.roles.includes(role)
   const foundation = await layFoundation(config, started, log, trace, waiting, signal)
-  const { broker, store, names, roster } = foundation
+  const { broker, store, names, roster, instance } = foundation
   const shown = certificate && { certificate: leafOf(certificate.current) }
   let isStarted = false
   let source: Source | undefined
@@ -121,7 +124,9 @@ async function start(
   isStarted = true
   const run = announceRun(config, { pid: process.pid, api, roles: config.roles, ...shown }, log)
   const unfollow = certificate?.follow((tls) => run.update({ certificate: leafOf(tls) }))
+  log.info({ version: VERSION, instance, roles: config.roles, api }, 'the platform runs')
   started.add('run file', () => {
+    log.info({ instance }, 'the platform stops')
     unfollow?.()
     run.remove()
   })

@@ -142,7 +142,7 @@ describe('where settings come from', () => {
   })
 
   test('an empty variable counts as not set', () => {
-    assert.equal(load({ environment: { TAPELINE_LOG_LEVEL: '' } }).log.level, 'warn')
+    assert.equal(load({ environment: { TAPELINE_LOG_LEVEL: '' } }).log.level, 'info')
   })
 
   test('durations are text or seconds', () => {

@@ -78,6 +78,7 @@ const VALUES = {
   channel: 'trade quote candle book status',
   roles: 'producer coordinator consumer-fixed gateway',
   'log-level': 'debug info warn error silent',
+  log: 'pretty json',
   from: 'earliest latest',
   state: 'open replayed all',
 } as const

@@ -15,7 +15,7 @@ import { sourceSettings } from './up.ts'
 
 const HELP = `
 Usage: tapeline demo [--rate R] [--events N] [--seed S] [--ledger FILE] [--exit] [--live]
-                     [--data DIR] [--port P] [--trace FILE] [--log-level LEVEL]
+                     [--data DIR] [--port P] [--trace FILE] [--log-level LEVEL] [--log pretty|json]
 
 Runs everything in one process, with nothing installed: the CryptoCompare simulator, the producer,
 the broker, TimescaleDB, the API, and one application that reads all trades. This is what npm start runs.
@@ -111,7 +111,7 @@ async function runPlatform(
   terminal: Terminal,
 ): Promise<number> {
   const { config, ownKey } = withOwnKey(configured)
-  const log: Log = openPlatformLog(config.log.level)
+  const log: Log = openPlatformLog(config.log)
   // Opening a new database takes seconds of both cores: latencies are counted from a while after that.
   let countedFrom = Number.POSITIVE_INFINITY
   let application: Application | undefined

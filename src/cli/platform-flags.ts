@@ -1,10 +1,17 @@
-import type { ConfigInput } from '../config.ts'
+import type { Config, ConfigInput } from '../config.ts'
 import { listenHost } from '../config-network.ts'
 import { ROLES } from '../config-schema.ts'
 import { issueWords } from '../domain/issue-words.ts'
 import { TapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
-import { createLog, LOG_LEVELS, type LogLevel, logFormat } from '../telemetry/log.ts'
+import {
+  chooseLogFormat,
+  createLog,
+  LOG_FORMATS,
+  LOG_LEVELS,
+  type LogLevel,
+  logFormat,
+} from '../telemetry/log.ts'
 import { choiceFlag, type Flags, portFlag, textFlag } from './command.ts'
 
 /** Flags of every command that runs a platform. */
@@ -14,6 +21,7 @@ export const PLATFORM_OPTIONS = {
   host: { type: 'string' },
   trace: { type: 'string' },
   'log-level': { type: 'string' },
+  log: { type: 'string' },
 } as const
 
 /** The settings that these flags stand for, over the file and the environment. Raises USAGE: what was typed is named, not the settings. */
@@ -22,13 +30,14 @@ export function platformSettings(flags: Flags): ConfigInput {
   const data = textFlag(flags, 'data')
   const host = hostFlag(flags)
   const level = choiceFlag(flags, 'log-level', LOG_LEVELS)
+  const format = choiceFlag(flags, 'log', LOG_FORMATS)
   // A process has one of the two servers: that of the gateway, or without this role the one for operations.
   const address = { ...(port === undefined ? {} : { port }), ...(host === undefined ? {} : { host }) }
   return {
     ...(data === undefined ? {} : { data }),
     gateway: address,
     operations: address,
-    log: level === undefined ? {} : { level },
+    log: { ...(level === undefined ? {} : { level }), ...(format === undefined ? {} : { format }) },
   }
 }
 
@@ -50,12 +59,23 @@ export const WITHIN_THIS_PROCESS = {
   store: { kind: 'embedded' },
 } as const satisfies ConfigInput
 
-/** The log of a command that runs a platform: readable on a terminal, JSON lines otherwise. */
-export function openPlatformLog(level: LogLevel): Log {
+/**
+ * Has the lines of a command that runs a platform written as its flag or the environment say, before its configuration is read: what is wrong with
+ * that is a line too.
+ */
+export function chooseFormatEarly(flags: Flags): void {
+  const given = textFlag(flags, 'log') ?? process.env['TAPELINE_LOG_FORMAT']
+  chooseLogFormat(LOG_FORMATS.find((format) => format === given))
+}
+
+/** The log of a command that runs a platform: as it was configured, else readable on a terminal and JSON lines otherwise. */
+export function openPlatformLog({ level, format }: Config['log']): Log {
+  chooseLogFormat(format)
   return createLog({ level, pretty: logFormat() === 'pretty' })
 }
 
 /** The log of a command that somebody waits for: always readable, as all that it notes on standard error. */
 export function openLog(level: LogLevel): Log {
-  return createLog({ level, pretty: true })
+  // What a platform starts is no news to somebody who waits for a table.
+  return createLog({ level: level === 'info' ? 'warn' : level, pretty: true })
 }

@@ -19,7 +19,7 @@ import { countedSource, noCounts, type ReplayCounts } from './replay/counted-sou
 
 const HELP = `
 Usage: tapeline replay FILE [--speed recorded|fastest] [--exit] [--json] [--data DIR] [--port P]
-                       [--host H] [--config FILE] [--trace FILE] [--log-level LEVEL]
+                       [--host H] [--config FILE] [--trace FILE] [--log-level LEVEL] [--log pretty|json]
 
 Runs the platform on recorded raw frames of Coinbase Exchange's WebSocket feed instead of a live source:
 the same parser, topics, database and streams. A line of the file is "EPOCH_SECONDS: FRAME".
@@ -67,7 +67,7 @@ export const command: Command = {
     const platform = await startPlatform(
       config,
       {
-        log: openPlatformLog(config.log.level),
+        log: openPlatformLog(config.log),
         trace: textFlag(flags, 'trace'),
         source: (log) => countedSource(createReplaySource({ path, speed, log, ...skewOf(config) }), counts),
       },

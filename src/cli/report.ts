@@ -1,6 +1,6 @@
 import { TapelineError, toTapelineError } from '../errors.ts'
+import { redactText } from '../secrets.ts'
 import { createLog, logFormat } from '../telemetry/log.ts'
-import { redactText } from '../telemetry/secrets-in-text.ts'
 import type { Command, Terminal } from './command.ts'
 import { inCheckout } from './invocation.ts'
 import { painted } from './paint.ts'

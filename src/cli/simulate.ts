@@ -80,7 +80,7 @@ export const command: Command = {
       ledger: textFlag(flags, 'ledger'),
       misbehave: parseModes(textFlag(flags, 'misbehave') ?? ''),
       heartbeatSeconds: secondsFlag(flags, 'heartbeat'),
-      log: openPlatformLog('warn'),
+      log: openPlatformLog({ level: 'warn' }),
     })
     try {
       introduce(simulator, flags, terminal)

@@ -61,11 +61,13 @@ export function terminalOver(
  * line of the log's format as well.
  */
 export function withNotesInLog(terminal: Terminal): Terminal {
-  if (logFormat() === 'pretty') return terminal
-  const log = createLog({ level: 'info' })
   return {
     ...terminal,
-    note: (...texts) =>
-      log.info({}, texts.map((part) => (typeof part === 'string' ? part : part.text)).join('')),
+    note(...texts) {
+      // The configuration may have chosen the format by now.
+      if (logFormat() === 'pretty') return terminal.note(...texts)
+      const log = createLog({ level: 'info' })
+      log.info({}, texts.map((part) => (typeof part === 'string' ? part : part.text)).join(''))
+    },
   }
 }

@@ -11,7 +11,7 @@ import { openPlatformLog, PLATFORM_OPTIONS, platformSettings } from './platform-
 const HELP = `
 Usage: tapeline up [--config FILE] [--roles ROLE,...] [--kafka HOST:PORT,...] [--database URL]
                    [--data DIR] [--port P] [--host H] [--simulator URL | --live] [--trace FILE]
-                   [--log-level LEVEL]
+                   [--log-level LEVEL] [--log pretty|json]
 
 Runs the platform as tapeline.yaml says, until Ctrl-C. Without servers all is in this process; with --kafka
 and --database, or the same in the file, each role runs in as many processes as you start. A server that
@@ -32,6 +32,7 @@ rights, end the process with exit code 1 and what to do.
   --live            take the data from Coinbase Exchange, without a key
   --trace FILE      write one JSON line for each transition of a machine
   --log-level L     debug, info, warn, error or silent
+  --log FORMAT      pretty or json (default: pretty on a terminal, json elsewhere)
 
 Without --simulator and --live the source is CryptoCompare, with the key in CRYPTOCOMPARE_API_KEY.
 `
@@ -89,7 +90,7 @@ export const command: Command = {
         source: sourceSettings(flags),
       },
     })
-    const log = openPlatformLog(config.log.level)
+    const log = openPlatformLog(config.log)
     const platform = await startUnlessEnded(config, log, textFlag(flags, 'trace'), terminal.signal)
     if (platform === undefined) return 0
     try {

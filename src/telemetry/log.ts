@@ -1,17 +1,28 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import type { Log } from '../ports/log.ts'
+import { redactText } from '../secrets.ts'
 import { prettyLine } from './pretty-line.ts'
 import { redactFields } from './redaction.ts'
-import { redactText } from './secrets-in-text.ts'
+import { createRepeats, type Repeats } from './repeats.ts'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 const STDERR = 2
 
-/** How a log is written to standard error: for people on a terminal, for programs elsewhere. One format for all of a process's lines. */
-export function logFormat(): 'pretty' | 'json' {
-  return process.stderr.isTTY === true ? 'pretty' : 'json'
+export const LOG_FORMATS = ['pretty', 'json'] as const
+export type LogFormat = (typeof LOG_FORMATS)[number]
+
+let chosen: LogFormat | undefined
+
+/** Chooses the format of all lines of this process from now on; undefined leaves it as it is. */
+export function chooseLogFormat(format: LogFormat | undefined): void {
+  chosen = format ?? chosen
+}
+
+/** How a log is written to standard error: as chosen, else for people on a terminal and for programs elsewhere. One format for all of a process's lines. */
+export function logFormat(): LogFormat {
+  return chosen ?? (process.stderr.isTTY === true ? 'pretty' : 'json')
 }
 
 interface LogOptions {
@@ -21,13 +32,23 @@ interface LogOptions {
   readonly pretty?: boolean
   /** Where the lines go; standard error when left out, so that standard output stays free for results. */
   readonly sink?: DestinationStream
+  /** Milliseconds of a steady clock, by which repeats are told. */
+  readonly now?: () => number
 }
 
 /**
  * A log that writes one line an entry: JSON with `level`, `time` (ISO 8601), the fields and `msg`, or readable text.
  * Values of fields named key, apiKey, authorization and the like are replaced at any depth, and so are keys inside addresses.
+ *
+ * A line that comes again and again, whatever its fields are, is written 20 times a minute at most; `leftOut` then says how many were not. Debugging
+ * shows all.
  */
-export function createLog({ level, pretty = false, sink = standardError() }: LogOptions): Log {
+export function createLog({
+  level,
+  pretty = false,
+  sink = standardError(),
+  now = () => performance.now(),
+}: LogOptions): Log {
   const logger = pino(
     {
       level,
@@ -40,7 +61,7 @@ export function createLog({ level, pretty = false, sink = standardError() }: Log
     },
     pretty ? { write: (line) => sink.write(prettyLine(line)) } : sink,
   )
-  return logOn(logger)
+  return logOn(logger, createRepeats(now))
 }
 
 /** Written at once, so that the last lines before an exit or a kill are not lost. */
@@ -48,13 +69,21 @@ function standardError(): DestinationStream {
   return destination({ dest: STDERR, sync: true })
 }
 
-function logOn(logger: Logger): Log {
+function logOn(logger: Logger, repeats: Repeats): Log {
+  const write =
+    (level: 'info' | 'warn' | 'error') =>
+    (fields: object, message: string): void => {
+      if (!logger.isLevelEnabled(level)) return
+      repeats.admit(`${level} ${message}`, (leftOut) =>
+        logger[level](leftOut === 0 ? fields : { ...fields, leftOut }, message),
+      )
+    }
   return {
     debug: (fields, message) => logger.debug(fields, message),
-    info: (fields, message) => logger.info(fields, message),
-    warn: (fields, message) => logger.warn(fields, message),
-    error: (fields, message) => logger.error(fields, message),
+    info: write('info'),
+    warn: write('warn'),
+    error: write('error'),
     // The library does not put a child's bindings through its formatters.
-    child: (bindings) => logOn(logger.child(redactFields(bindings))),
+    child: (bindings) => logOn(logger.child(redactFields(bindings)), repeats),
   }
 }

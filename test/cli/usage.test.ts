@@ -28,6 +28,7 @@ const WRONG: readonly (readonly [name: string, args: readonly string[], message:
   ['demo', ['--port', '99999'], /^--port takes at most 65535, not 99999$/],
   ['up', ['--host', 'a b'], /^--host "a b" is not a host/],
   ['up', ['--log-level', 'loud'], /^--log-level takes debug or /],
+  ['up', ['--log', 'loud'], /^--log takes pretty or json/],
   ['simulate', ['--heartbeat', '-1'], /--heartbeat/],
   ['simulate', ['--misbehave', 'sulk'], /sulk/],
   ['simulate', ['--exit'], /--events/],

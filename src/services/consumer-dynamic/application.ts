@@ -108,7 +108,7 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
     if (delivered.kind !== 'behind' || delivered.isSlow) {
       const choice = CHOICES[delivered.kind]
       meter.count('delivery_slow_total', 1, { choice })
-      log.info({ app, stream, choice }, 'a connection takes less than comes')
+      log.debug({ app, stream, choice }, 'a connection takes less than comes')
     }
     if (delivered.kind === 'behind') serveBehind(subscription)
     if (delivered.kind === 'latest')

@@ -53,6 +53,6 @@ export async function tellActors(
   )
   await acknowledged
   if (outstanding.size > 0 && !signal.aborted) {
-    log.info({ missing: [...outstanding] }, 'a notification was not acknowledged; the registry will tell')
+    log.debug({ missing: [...outstanding] }, 'a notification was not acknowledged; the registry will tell')
   }
 }

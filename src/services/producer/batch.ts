@@ -60,6 +60,8 @@ interface BatchContext {
   /** Microseconds since the epoch. */
   readonly nowMicros: () => number
   readonly meter: Meter
+  /** Hears of each gap that is flagged. */
+  readonly onGap: (market: Market, gap: Gap) => void
   /** Hears of each trade whose id another trade of its market has. */
   readonly onConflict: (trade: Trade) => void
   /** Hears of each event that is left out because it is too large for a record. */
@@ -129,6 +131,7 @@ export function prepareBatch(data: SourceBatch, context: BatchContext): PublishA
   const addGap = (market: Market, gap: Gap | undefined): void => {
     if (gap === undefined) return
     meter.count('gaps_total')
+    context.onGap(market, gap)
     for (const event of gapEvents(context, market, gap)) addStatus(event)
   }
 

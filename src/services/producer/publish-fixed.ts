@@ -10,12 +10,13 @@ import {
   type Trade,
 } from '../../domain/events.ts'
 import { eventTime } from '../../domain/open-windows.ts'
+import { isoMicros } from '../../domain/time.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
 import { type Market, type SourceBatch, sourceOf } from '../../ports/source.ts'
 import { type OutgoingEvent, type PublishAttempt, prepareBatch, type ShardEvents } from './batch.ts'
-import { GapWatch } from './gap-watch.ts'
+import { type Gap, GapWatch } from './gap-watch.ts'
 import { isOfFormerOwners } from './late-writes.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
@@ -54,6 +55,12 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
   const warnOfConflict = createSampledWarning(producer)
   const warnOfOversized = createSampledWarning(producer)
 
+  const noteGap = ({ exchange, symbol }: Market, { from, to, cause, filled }: Gap): void => {
+    if (filled) return
+    const market = `${exchange}:${symbol}`.slice(0, SHOWN)
+    log.warn({ market, cause, from: isoMicros(from), to: isoMicros(to) }, 'gap')
+  }
+
   const noteConflict = ({ exchange, symbol, id, price, size, ts }: Trade): void => {
     meter.count('trade_conflicts_total')
     warnOfConflict(
@@ -77,6 +84,7 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
     const [phase] = attempt?.phases ?? []
     if (phase === undefined) return
     meter.count('gaps_total')
+    noteGap({ exchange, symbol }, { from: ts, to: ts, cause: 'overflow', filled: false })
     const nowMicros = now() * 1000
     const market = { exchange, symbol }
     const common = { source: sourceOf(source, market), ...market, from: ts, to: ts, ts: nowMicros }
@@ -126,6 +134,7 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
     const nowMicros = (): number => now() * 1000
     return prepareBatch(data, {
       ...{ source, partitions, shards, gaps, kept, nowMicros, meter },
+      onGap: noteGap,
       onConflict: noteConflict,
       onOversized: noteOversized,
     })
@@ -225,7 +234,7 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
     if (baseOffset <= tail.expected) return
     const range = { topic: topics[channel], partition: shard.k, offset: tail.expected, end: baseOffset }
     if (!(await isOfFormerOwners(broker, range, shard.epoch, signal))) return
-    log.info({ shard: shard.k, records: baseOffset - tail.expected }, 'a former owner wrote late')
+    log.debug({ shard: shard.k, records: baseOffset - tail.expected }, 'a former owner wrote late')
     tail.expected = baseOffset
   }
 

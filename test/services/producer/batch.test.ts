@@ -46,6 +46,7 @@ function setUp(owned: readonly number[] = [0, 1]) {
           meter,
           nowMicros: () => 99 * SECOND,
         },
+        onGap: () => undefined,
         onConflict: ({ id }) => told.push(`conflict ${id}`),
         onOversized: ({ channel }, bytes) => told.push(`oversized ${channel} ${bytes > 512 * 1024}`),
       },

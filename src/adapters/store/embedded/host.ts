@@ -171,7 +171,7 @@ export class StoreHost {
     }
     await this.#client.restart()
     const tookMs = Math.round(performance.now() - began)
-    this.#log.info({ tookMs }, 'the embedded database was opened anew, which gives its memory back')
+    this.#log.debug({ tookMs }, 'the embedded database was opened anew, which gives its memory back')
   }
 
   /** An answer with a deadline, at which the thread is ended. */

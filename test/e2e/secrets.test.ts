@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { copyStoreTemplate } from '../store-template.ts'
+import { makeFolder, PlatformProcess, runProgram, until } from './platform-process.ts'
+
+const SECRETS = {
+  admin: 'adm-7f3kq2x9w0v8',
+  application: 'app-91ksj2hd8f7g',
+  source: 'cc-0a9s8d7f6g5h4j3k2l',
+  slack: 'T0SECRET/B0SECRET/Xz81kdj3hf7s9d0f',
+  database: 'db-pa55-0f9d8s7a6',
+}
+/** Set when the platform makes it. */
+let webhookSecret = ''
+
+function assertNone(text: string, where: string): void {
+  const pieces = [...Object.values(SECRETS), webhookSecret.replace('whsec_', '')].filter(Boolean)
+  for (const secret of pieces)
+    for (const form of [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')])
+      assert.ok(
+        !text.includes(form),
+        `${where} has ${secret}: ${text.slice(Math.max(0, text.indexOf(form) - 200)).slice(0, 400)}`,
+      )
+}
+
+/** Refuses everything, and repeats in words all that it was sent. */
+async function listenToRefuse(): Promise<{ readonly server: Server; readonly url: string; asked(): number }> {
+  let asked = 0
+  const server = createServer((request, response) => {
+    asked++
+    const said = `refused ${request.url} ${JSON.stringify(request.headers)}`
+    response.writeHead(500, { 'content-type': 'application/json' })
+    response.end(
+      JSON.stringify({ Response: 'Error', Message: said, Err: { message: said, http_status_code: 500 } }),
+    )
+  })
+  server.on('upgrade', ({ url, headers }, socket) => {
+    asked++
+    const said = `refused ${url} ${JSON.stringify(headers)}`
+    socket.end(`HTTP/1.1 403 Forbidden\r\ncontent-length: ${said.length}\r\n\r\n${said}`)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return { server, url: `http://127.0.0.1:${port}`, asked: () => asked }
+}
+
+describe('a platform whose neighbours all fail, and repeat what they are sent', () => {
+  let folder: Awaited<ReturnType<typeof makeFolder>>
+  let source: Awaited<ReturnType<typeof listenToRefuse>>
+  let slack: Awaited<ReturnType<typeof listenToRefuse>>
+  let receiver: Awaited<ReturnType<typeof listenToRefuse>>
+  let platform: PlatformProcess
+  let log: string
+  let trace: string
+
+  const ask = async (path: string, key: string | undefined = SECRETS.admin, init: RequestInit = {}) =>
+    fetch(`${await platform.api()}${path}`, {
+      ...init,
+      headers: {
+        ...(key !== undefined && { authorization: `Bearer ${key}` }),
+        'content-type': 'application/json',
+      },
+    })
+
+  before(async () => {
+    folder = await makeFolder()
+    const data = join(folder.path, 'data')
+    await copyStoreTemplate(join(data, 'store'))
+    ;[source, slack, receiver] = await Promise.all([listenToRefuse(), listenToRefuse(), listenToRefuse()])
+    log = join(folder.path, 'log')
+    trace = join(folder.path, 'trace')
+    platform = new PlatformProcess(
+      data,
+      ['--trace', trace, '--log', 'json'],
+      {
+        TAPELINE_API_KEYS: `admin:${SECRETS.admin},bot:${SECRETS.application}`,
+        CRYPTOCOMPARE_API_KEY: SECRETS.source,
+        TAPELINE_SOURCE_URL: source.url.replace('http', 'ws'),
+        TAPELINE_SOURCE_REST_URL: source.url,
+        TAPELINE_SOURCE_FALLBACK_AFTER: '100ms',
+        TAPELINE_ALERTS_AFTER: '100ms',
+        TAPELINE_ALERTS_WEBHOOK: `${slack.url}/services/${SECRETS.slack}`,
+        TAPELINE_STORE_PASSWORD: SECRETS.database,
+        TAPELINE_WEBHOOKS_ALLOW: '127.0.0.0/8',
+      },
+      { logFile: log },
+    )
+    await platform.start()
+  })
+  after(async () => {
+    await platform.kill()
+    for (const { server } of [source, slack, receiver]) {
+      server.closeAllConnections()
+      server.close()
+    }
+    await folder.remove()
+  })
+
+  test('says no secret in any answer', async () => {
+    const made = await ask('/v1/webhooks', SECRETS.application, {
+      method: 'POST',
+      body: JSON.stringify({ url: `${receiver.url}/hook`, spec: { channel: 'trade', symbols: ['*'] } }),
+    })
+    const webhook = (await made.json()) as { id: string; secret: string }
+    assert.equal(made.status, 201, JSON.stringify(webhook))
+    webhookSecret = webhook.secret
+    assert.match(webhookSecret, /^whsec_/)
+    await until('the source has failed, and alerts could not be sent', async () => {
+      const { alerts } = (await (await ask('/v1/alerts')).json()) as { alerts: { id: string }[] }
+      return alerts.some(({ id }) => id === 'producer') && slack.asked() > 0 && source.asked() > 2
+    })
+    const { topics } = (await (await ask('/v1/topics')).json()) as { topics: { name: string }[] }
+    assert.ok(topics.length > 0)
+    const paths = [
+      ...['/', '/docs', '/healthz', '/readyz', '/metrics', '/openapi.json', '/v1/asyncapi.json'],
+      ...['/v1/actors', '/v1/alerts', '/v1/streams', '/v1/topics', '/v1/webhooks', '/v1/keys', '/v1/markets'],
+      ...['/v1/dead-letters', '/v1/nothing', `/v1/webhooks/${webhook.id}`],
+      ...topics.map(({ name }) => `/v1/topics/${name}`),
+      ...topics.flatMap(({ name }) =>
+        [0, 1, 2, 3].map((partition) => `/v1/topics/${name}/records?partition=${partition}&from=earliest`),
+      ),
+    ]
+    for (const path of paths)
+      for (const key of [SECRETS.admin, SECRETS.application, undefined, 'not-a-key-at-all'])
+        assertNone(await (await ask(path, key)).text(), path)
+    const sql = { method: 'POST', body: JSON.stringify({ sql: "select current_setting('nothing')" }) }
+    assertNone(await (await ask('/v1/sql', SECRETS.admin, sql)).text(), '/v1/sql')
+    assert.equal((await ask('/v1/streams', SECRETS.application)).status, 200, 'the keys work')
+  })
+
+  test('nor in its log, whose lines say at the default level what an operator needs', async () => {
+    assert.equal(await platform.stop(), 0, platform.output)
+    const text = await readFile(log, 'utf8')
+    assertNone(text, 'the log')
+    assertNone(await readFile(trace, 'utf8'), 'the trace')
+    const lines = text
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as Record<string, string>)
+    const said = (pattern: RegExp) => lines.filter(({ msg }) => pattern.test(msg ?? ''))
+    assert.equal(said(/^the platform runs$/).length, 1)
+    assert.equal(said(/^the platform stops$/).length, 1)
+    assert.ok(said(/^leading the coordinators$/).length === 1 && said(/^shards taken over$/).length >= 1)
+    assert.ok(said(/^the machine is in error$/).some(({ actor, code }) => actor === 'producer' && code))
+    assert.ok(said(/^alert: /).some(({ alert }) => alert === 'producer'))
+    assert.ok(lines.every(({ level }) => level !== 'debug'))
+    assert.ok(lines.length < 60, text)
+  })
+})
+
+test('a database that repeats the password in its refusal is not repeated', async (t) => {
+  const folder = await makeFolder()
+  t.after(() => folder.remove())
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.once('data', () => {
+      // AuthenticationCleartextPassword. Source: https://www.postgresql.org/docs/current/protocol-message-formats.html
+      socket.write(Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 3]))
+      socket.once('data', (message) => {
+        const password = message.subarray(5, -1).toString()
+        const body = `SFATAL\0C28P01\0Mpassword "${password}" is wrong: try password=${password}\0\0`
+        const length = Buffer.alloc(4)
+        length.writeInt32BE(body.length + 4)
+        socket.end(Buffer.concat([Buffer.from('E'), length, Buffer.from(body)]))
+      })
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const { code, stdout, stderr } = await runProgram(
+    [
+      ...['up', '--port', '0', '--data', folder.path, '--log-level', 'debug'],
+      ...['--database', `postgres://tape@127.0.0.1:${port}/market`],
+    ],
+    { TAPELINE_STORE_PASSWORD: SECRETS.database },
+  )
+  assert.equal(code, 1)
+  assert.match(stderr, /STORE_UNAUTHORIZED/)
+  assertNone(stdout + stderr, 'what it printed')
+})
