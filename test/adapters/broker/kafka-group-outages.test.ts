@@ -6,7 +6,7 @@ import { quietLog } from '../../quiet.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { kafkaMissing } from '../../servers/kafka.ts'
 import { openKafkaFor, type ProxiedKafka, startProxiedKafka } from './kafka-fixtures.ts'
-import { committed, join, memberCount, total } from './kafka-members.ts'
+import { committed, join, memberCount, settled, total } from './kafka-members.ts'
 
 describe('groups over outages of Kafka', requireServer(kafkaMissing()), () => {
   let kafka: ProxiedKafka
@@ -25,6 +25,7 @@ describe('groups over outages of Kafka', requireServer(kafkaMissing()), () => {
       'all have their share',
       () => third.last().length === 1 && total(first, second, third).length === 4,
     )
+    await settled(kafka.server.bootstrap, group)
     const shares = [first.last(), second.last()]
     const told = [first.all.length, second.all.length] as const
     kafka.server.pause()
@@ -72,6 +73,7 @@ describe('groups over outages of Kafka', requireServer(kafkaMissing()), () => {
     const first = await join(near, group, topic)
     const second = await join(far, group, topic, true)
     await until('both have their share', () => first.last().length === 2 && second.last().length === 2)
+    await settled(kafka.server.bootstrap, group)
     const [own, others] = [first.last(), second.last()]
     const told = [first.all.length, second.all.length] as const
     kafka.server.pause()
@@ -100,6 +102,7 @@ describe('groups over outages of Kafka', requireServer(kafkaMissing()), () => {
     const [topic, group] = [await makeTopic(near, 1), uniqueName('group')]
     const zombie = await join(far, group, topic)
     await until('the zombie has it', () => zombie.last().length === 1)
+    await settled(kafka.server.bootstrap, group)
     await zombie.member.commit([{ topic, partition: 0, offset: 10 }], deadline())
     await until(
       'its position is told',
@@ -107,6 +110,7 @@ describe('groups over outages of Kafka', requireServer(kafkaMissing()), () => {
     )
     const other = await join(near, group, topic)
     assert.deepEqual(other.last(), [])
+    await settled(kafka.server.bootstrap, group)
     kafka.proxy.stall()
     await until('the other has it', () => other.last().length === 1)
     await until('the zombie knows', () => zombie.last().length === 0)
@@ -130,6 +134,7 @@ describe('groups over outages of Kafka', requireServer(kafkaMissing()), () => {
     const [topic, group] = [await makeTopic(broker, 4), uniqueName('group')]
     const members = [await join(broker, group, topic), await join(broker, group, topic)]
     await until('both have their share', () => total(...members).length === 4)
+    await settled(kafka.server.bootstrap, group)
     await kafka.server.kill()
     await kafka.server.restart()
     const third = await join(broker, group, topic)

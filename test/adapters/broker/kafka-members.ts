@@ -62,6 +62,15 @@ export async function memberCount(bootstrap: string, group: string): Promise<num
   return groups.get(group)?.members.size ?? 0
 }
 
+/** Waits until every member has its answer: who stands still in the middle of a distribution waits for that, and beats no heart. */
+export const settled = (bootstrap: string, group: string): Promise<void> =>
+  until('the group is distributed', async () => {
+    const admin = new Admin({ clientId: 'test', bootstrapBrokers: [bootstrap] })
+    const groups = await admin.describeGroups({ groups: [group] })
+    await admin.close()
+    return groups.get(group)?.state === 'Stable'
+  })
+
 /** The only member of a group, which has committed position 7 of a partition with 10 records. */
 export async function joinBehind(
   broker: Broker,
