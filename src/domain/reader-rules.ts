@@ -15,6 +15,10 @@ export interface ReaderMemory {
    * have it.
    */
   readonly positions: Record<string, Record<number, Place>>
+  /** The highest event time of what is stored, in microseconds. Only fixed consumers have it, and the next. */
+  latest?: number | undefined
+  /** Events of up to this time may have been stored from an end that the log has lost since. */
+  mayHaveTo?: number | undefined
 }
 
 export function emptyMemory(): ReaderMemory {
@@ -24,7 +28,7 @@ export function emptyMemory(): ReaderMemory {
 export function copyMemory(memory: ReaderMemory): ReaderMemory {
   const positions: ReaderMemory['positions'] = {}
   for (const [topic, partitions] of Object.entries(memory.positions)) positions[topic] = { ...partitions }
-  return { epochs: { ...memory.epochs }, positions }
+  return { ...memory, epochs: { ...memory.epochs }, positions }
 }
 
 /** Whether a former owner wrote the record: another one has followed, and nothing of the former counts. */

@@ -34,9 +34,10 @@ const POWERS = Array.from({ length: MOST_DIGITS + 1 }, (_, n) => 10 ** n)
 
 /**
  * Writes the row of a trade, and gives whether it did. It takes only what `decodeEvent` accepts, and writes the same row. It leaves anything unusual
- * (another order of fields, escapes, other than ASCII, exponents, signs) to `decodeEvent`, and writes nothing then.
+ * (another order of fields, escapes, other than ASCII, exponents, signs) to `decodeEvent`, and writes nothing then; and so with trades of up to
+ * `leaveTo`, in microseconds.
  */
-export function writeTradeBytes(to: RowWriter, value: Uint8Array): boolean {
+export function writeTradeBytes(to: RowWriter, value: Uint8Array, leaveTo = -1): boolean {
   const exchange = after(value, 0, EXCHANGE)
   const exchangeEnd = textEnd(value, exchange, LONGEST_NAME)
   const symbol = after(value, exchangeEnd, SYMBOL)
@@ -58,6 +59,7 @@ export function writeTradeBytes(to: RowWriter, value: Uint8Array): boolean {
   const tsMicros = integerIn(value, ts, tsEnd)
   const recvMicros = integerIn(value, recvTs, recvTsEnd)
   if (!(tsMicros <= Number.MAX_SAFE_INTEGER && recvMicros <= Number.MAX_SAFE_INTEGER)) return false
+  if (tsMicros <= leaveTo) return false
 
   to.startRow(8)
   to.asciiBytes(value, exchange, exchangeEnd)

@@ -30,7 +30,12 @@ export function describeWrites(store: () => Store): void {
     )
     const [two] = first
     assert.ok(two)
-    const memory = { epochs: { 0: 7, 3: 12 }, positions: { t: { 1: [5, 2] as const } } }
+    const memory = {
+      epochs: { 0: 7, 3: 12 },
+      positions: { t: { 1: [5, 2] as const } },
+      latest: 5,
+      mayHaveTo: 3,
+    }
     const [advanced] = await store().write([{ claim: two, newOffset: 9, memory, segments: [] }], deadline())
     assert.deepEqual(advanced, { ...two, nextOffset: 9, memory })
     const [again, zero] = await store().claim(targets, deadline())

@@ -15,6 +15,8 @@ export interface Advance {
 const Memory = z.object({
   epochs: z.record(z.string(), z.number()),
   positions: z.record(z.string(), z.record(z.string(), z.tuple([z.number(), z.number()]))),
+  latest: z.number().optional(),
+  mayHaveTo: z.number().optional(),
 })
 
 /** In the order of the key, so that two processes that claim the same partitions wait instead of deadlocking. */

@@ -105,7 +105,11 @@ export class Preparation {
     }
     rows.gaps.push(missingRecords(fetch, this.#consumer))
     rows.next = fetch.earliest
-    if (isBack) this.#tear(rows, fetch)
+    if (!isBack) return
+    // What is stored of the lost end may come again: from a producer without its acknowledgement, or from the source.
+    const { latest } = rows.memory
+    if (latest !== undefined) rows.memory.mayHaveTo = latest
+    this.#tear(rows, fetch)
   }
 
   /** A batch that nobody can read becomes one dead letter with all its bytes, and a gap (R3, R14). */

@@ -62,16 +62,20 @@ export class SegmentEncoder {
 
   /** Raises what `decodeEvent` raises, and writes nothing then. */
   add({ headers, offset }: StoredRecord, value: Uint8Array): void {
-    const { channel, chunkMicros } = this.#options
+    const { channel, chunkMicros, reader } = this.#options
+    const { latest = -1 } = reader
+    // Of a candle the last word counts, also where it is said again.
+    const mayHaveTo = channel === 'candle' ? -1 : (reader.mayHaveTo ?? -1)
     let to = headers.reentering === true ? this.#again : this.#first
-    if (channel !== 'trade' || headers.v !== EVENT_VERSION || !writeTradeBytes(to, value)) {
+    if (channel !== 'trade' || headers.v !== EVENT_VERSION || !writeTradeBytes(to, value, mayHaveTo)) {
       const event = decodeEvent(channel, value, headers.v)
       // The store looks a possible repeat up, like an event that enters again.
-      if ('maybe' in event && event.maybe) to = this.#again
+      if (('maybe' in event && event.maybe) || event.ts <= mayHaveTo) to = this.#again
       writeRow(to, channel, event)
     }
     const chunk = Math.floor(to.time / chunkMicros)
     if (to === this.#again || chunk !== this.#chunk) this.#place(to, chunk, offset)
+    if (to.time > latest) reader.latest = to.time
   }
 
   /** The rows, and the same rows in slices. `before`: rows of another table that go with the first slice. */

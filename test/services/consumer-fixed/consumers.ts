@@ -18,10 +18,10 @@ export const TOPICS = NAMES.fixed
 export const PARTITIONS = 4
 export const RETENTION_MS = 3_600_000
 
-export const tradeRecord = (partition: number, id: string): OutgoingRecord => ({
+export const tradeRecord = (partition: number, id: string, ts = 1_000): OutgoingRecord => ({
   key: 'x:A-B',
   value: encodeEvent({
-    ...{ exchange: 'x', symbol: 'A-B', id, side: 'buy', price: 1.5, size: 0.25, ts: 1_000, recvTs: 1_000 },
+    ...{ exchange: 'x', symbol: 'A-B', id, side: 'buy', price: 1.5, size: 0.25, ts, recvTs: ts },
   } satisfies Trade),
   headers: { v: 1, kind: 'event', shard: partition, epoch: 1 },
 })

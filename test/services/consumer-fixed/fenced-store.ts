@@ -14,8 +14,8 @@ interface Stored {
 }
 
 /**
- * A database with fences in memory, shared by processes. It keeps the ids of trades and the details and causes of status events, and
- * checks what a real one could not: that no partition is in two writes of one process at once.
+ * A database with fences in memory, shared by processes. It keeps the ids of trades, those that enter again once, and the details and
+ * causes of status events, and checks what a real one could not: that no partition is in two writes of one process at once.
  */
 export class FencedStore implements WrittenStore {
   readonly lanes: number
@@ -69,7 +69,9 @@ export class FencedStore implements WrittenStore {
         rows += segment.rows
         const texts = [...firstTexts(segment.tuples)]
         assert.equal(texts.length, segment.rows)
-        if (segment.channel === 'trade') this.tradeIds.push(...texts.map((row) => row[2] ?? ''))
+        if (segment.channel === 'trade')
+          for (const [, , id = ''] of texts)
+            if (!segment.reentering || !this.tradeIds.includes(id)) this.tradeIds.push(id)
         if (segment.channel !== 'status') continue
         this.details.push(...texts.map((row) => row[6] ?? ''))
         this.causes.push(...texts.map((row) => row[8] ?? ''))

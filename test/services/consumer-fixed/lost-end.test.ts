@@ -82,3 +82,33 @@ test('a log that lost nothing is read on, whatever owners come', async (t) => {
   assert.deepEqual(await storedThen(log, 1), ['three'])
   assert.deepEqual(log.world.store.details, [])
 })
+
+test('trades that are stored from a lost end, and come again as if they were new, are stored once', async (t) => {
+  const log = await stored(t, 30)
+  const { world, publish, partition } = log
+  const again = numbered('before-', 30).slice(10)
+  const { leave } = await world.start()
+  partition.cut(11)
+  await publish(marker(2), ...tradesOf(2, ...again.slice(0, 10), 'other'))
+  await until('the other is stored', () => world.store.tradeIds.includes('other'))
+  await leave()
+  await publish(...tradesOf(2, ...again.slice(10), 'another'))
+  assert.deepEqual(await storedThen(log, 1), ['another'], 'also by a consumer that comes later')
+  assert.deepEqual(world.store.tradeIds, [...numbered('before-', 30), 'other', 'another'])
+})
+
+test('only what is no newer than what was stored is looked up behind a lost end', async (t) => {
+  const log = await stored(t, 30)
+  log.partition.cut(21)
+  const lookedUp: boolean[] = []
+  log.world.store.before = async (writes) => {
+    for (const { segments } of writes)
+      for (const { channel, reentering } of segments) if (channel === 'trade') lookedUp.push(reentering)
+  }
+  await log.publish(marker(2), ...tradesOf(2, 'old'))
+  assert.deepEqual(await storedThen(log, 1), ['old'])
+  const { headers, ...newer } = tradeRecord(PARTITION, 'new', 1_001)
+  await log.publish({ ...newer, headers: { ...headers, epoch: 2 } })
+  assert.deepEqual(await storedThen(log, 1), ['new'])
+  assert.deepEqual(lookedUp, [true, false])
+})
