@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { FEED_CHANNELS, type SourceKind } from './adapters/source/feed/source-kind.ts'
+import { FEED_CHANNELS, type SourceKind, USUAL_BOOK_DEPTH } from './adapters/source/feed/source-kind.ts'
 import { SOURCE_NAMES, SOURCES } from './adapters/source/index.ts'
 import { listenHost, network, serverAddress, webAddress, webOrigin } from './config-network.ts'
 import { isWithin } from './control/names.ts'
@@ -153,6 +153,10 @@ const sourceSchema = z.strictObject({
     'How long the WebSocket may be down before REST polling begins, or the source counts as failed (10s).',
   ),
   pollEvery: sourceDuration('How often REST is polled while the WebSocket is down (10s).'),
+  bookDepth: count(1, 1_000, USUAL_BOOK_DEPTH, 'How many levels of each side of a book are shown.'),
+  bookSnapshotEvery: sourceDuration(
+    'From one snapshot of a book to the next (10s): so much must be read at most to have a book.',
+  ),
   maxSkew: sourceDuration(
     "How far after its arrival, by this machine's clock, the time of an event may lie (60s). What lies beyond, or before 2009, is refused and counted as malformed.",
   ),

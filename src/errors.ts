@@ -461,6 +461,19 @@ export const ERROR_KINDS = {
     remedy:
       'Ask again after the time in retry-after; or read page by page with limit and cursor; or raise gateway.maxRowStreams.',
   },
+  BOOK_UNKNOWN: {
+    retryable: true,
+    status: 404,
+    meaning: 'No book of this market stands in the log of the last minutes.',
+    remedy:
+      'Check the market with tapeline markets, and that its source has channels: [book]; a new book comes with its first snapshot.',
+  },
+  BOOK_IN_DOUBT: {
+    retryable: true,
+    status: 503,
+    meaning: 'The book of this market may be wrong at present; the answer says why.',
+    remedy: 'Ask again: the source fetches a new snapshot by itself. docs/events.md#book lists the reasons.',
+  },
   STREAM_UNKNOWN: {
     retryable: false,
     status: 404,

@@ -231,7 +231,7 @@ describe('what is not acceptable', () => {
     ['roles', ['producer', 'janitor']],
     ['source.kind', 'ftx'],
     ['source.markets', ['BTC-USD']],
-    ['source.channels', ['book']],
+    ['source.channels', ['status']],
     ['source.timeout', 0],
     ['topics.prefix', 'Market.x'],
     ['topics.partitions', 0],

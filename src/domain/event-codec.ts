@@ -1,6 +1,13 @@
 import { z } from 'zod'
 import { TapelineError } from '../errors.ts'
-import { type Channel, type EventOf, GAP_CAUSES, STATUS_STATES, STREAM_INTERVALS } from './events.ts'
+import {
+  BOOK_DOUBTS,
+  type Channel,
+  type EventOf,
+  GAP_CAUSES,
+  STATUS_STATES,
+  STREAM_INTERVALS,
+} from './events.ts'
 import { issueWords } from './issue-words.ts'
 
 /** The version of the JSON shape of events; it travels in the header `v`. */
@@ -65,6 +72,7 @@ export const EVENT_SCHEMAS = {
     seq: z.number().int(),
     ts: micros,
     recvTs: micros,
+    doubt: z.enum(BOOK_DOUBTS).optional(),
   }),
   status: z.object({
     source: name,

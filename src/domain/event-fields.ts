@@ -53,6 +53,7 @@ export const EVENT_FIELDS: {
     seq: 'number',
     ts: 'number',
     recvTs: 'number',
+    doubt: 'text',
   },
   status: {
     source: 'text',

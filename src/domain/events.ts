@@ -59,15 +59,43 @@ export interface Candle {
   readonly origin: 'source' | 'trades'
 }
 
+/**
+ * Why a book is in doubt (R30).
+ * - `sequence`: an update is missing, or came out of order.
+ * - `checksum`: the book is not the one whose checksum the exchange sent.
+ * - `crossed`: somebody bids as much as somebody asks.
+ * - `unsorted`: a snapshot whose levels do not stand in order.
+ * - `unreadable`: an update with levels that are none.
+ * - `disconnected`: the source lost its connection, or the market is asked for no more.
+ * - `restart`: the producer was away.
+ * - `unknown`: no snapshot has come yet.
+ */
+export const BOOK_DOUBTS = [
+  'sequence',
+  'checksum',
+  'crossed',
+  'unsorted',
+  'unreadable',
+  'disconnected',
+  'restart',
+  'unknown',
+] as const
+export type BookDoubt = (typeof BOOK_DOUBTS)[number]
+
 export interface Book {
   readonly exchange: string
   readonly symbol: string
+  /** All levels that are shown; else those that changed, with a size of 0 where one is shown no more. */
   readonly snapshot: boolean
+  /** The best first. */
   readonly bids: readonly (readonly [price: number, size: number])[]
   readonly asks: readonly (readonly [price: number, size: number])[]
+  /** One more than that of the market's record before; it may begin anew with a snapshot. */
   readonly seq: number
   readonly ts: number
   readonly recvTs: number
+  /** From here on nobody may use the book, up to the next snapshot: this record has no levels. */
+  readonly doubt?: BookDoubt
 }
 
 export const STATUS_STATES = ['connected', 'disconnected', 'stale', 'overflow', 'gap', 'recovered'] as const

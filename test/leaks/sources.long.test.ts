@@ -16,10 +16,11 @@ const AT_ONCE = 50
 const NOW = Date.parse('2026-01-01T00:00:00Z') * 1_000
 
 const ignore = (): void => {}
+const take = (): boolean => true
 
 function quietOutlet(): Outlet {
   return {
-    ...{ emit: ignore, polled: ignore, note: ignore, send: ignore, complain: ignore },
+    ...{ emit: take, polled: ignore, note: take, send: ignore, complain: ignore },
     refusals: new Refusals({ source: 'test', note: ignore, now: () => NOW }),
     ...{ tally: new Tally(quietLog, (text) => text), maxSkewMs: 60_000, now: () => NOW },
   }
@@ -55,6 +56,9 @@ test('Coinbase: markets that are not asked for any more leave nothing, not even 
     channels: ['trade', 'quote'],
     outlet: quietOutlet(),
     redact: (text) => text,
+    books: { depth: 10, snapshotEveryMs: 10_000 },
+    timeoutMs: 10_000,
+    log: quietLog,
   })
   const time = new Date(NOW / 1_000).toISOString()
   await comeAndGo(protocol, 'coinbase', ({ symbol }) => {

@@ -194,6 +194,7 @@ class ReplaySource implements Source {
         break
       // What was said about the recorded connection concerns nobody now.
       case 'subscriptions':
+      case 'book':
       case 'error':
       case 'nothing':
       case 'other':

@@ -20,7 +20,11 @@ export async function openOn(
 ) {
   const log = recordingLog()
   const { url, restUrl } = service
-  const quick = { channels: kind.channels, reconnect: 5, reconnectMax: 40 }
+  const quick = {
+    channels: kind.channels.filter((channel) => channel !== 'book'),
+    reconnect: 5,
+    reconnectMax: 40,
+  }
   const source = await openSource(kind, {
     settings: { url, restUrl, ...quick, ...settings },
     ...(apiKey !== undefined && { apiKey }),

@@ -58,7 +58,16 @@ function randomFrames(valid: readonly object[]): Buffer[] {
 export async function survive(
   source: Source,
   service: Service,
-  { valid, last }: { readonly valid: readonly object[]; readonly last: object },
+  {
+    valid,
+    last,
+    seen: look,
+  }: {
+    readonly valid: readonly object[]
+    readonly last: object
+    /** Sees all that comes. */
+    readonly seen?: (items: readonly SourceItem[]) => void
+  },
 ): Promise<void> {
   const sent = randomFrames(valid)
   await until('the source is subscribed', () => source.health().way === 'websocket')
@@ -70,6 +79,7 @@ export async function survive(
     const { items } = await source.next(pulled, AbortSignal.timeout(15_000))
     assert.ok(items.length > 0, 'the data stopped')
     assertValid(items)
+    look?.(items)
     isLast = eventsOf(items, 'trade').some(({ id }) => id === 'last')
   }
   assert.equal(service.upgrades.length, 1, 'the connection was lost')

@@ -1,9 +1,11 @@
 import { exchangeKind } from '../feed/exchange-kind.ts'
 
-/** Binance's public spot streams: trades and best prices, without a key. */
+/** Binance's public spot streams: trades, best prices and books, without a key. */
 export const binance = exchangeKind({
   name: 'binance',
   title: 'Binance',
   socket: 'wss://stream.binance.com:9443/stream?timeUnit=MICROSECOND',
+  rest: 'https://api.binance.com',
+  hasBooks: true,
   loadWire: async () => (await import('./wire.ts')).binanceWire,
 })

@@ -1,8 +1,13 @@
+import { depthOf, readLevels, type WireBook } from '../feed/book-wire.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
 import { parseJson } from '../feed/text.ts'
-import { type Fields, fieldsOf, microsOfEpoch, sideOfMaker, textOf } from '../feed/wire-fields.ts'
+import { readNumber } from '../feed/values.ts'
+import { type Fields, fieldsOf, microsOfEpoch, namesOf, sideOfMaker, textOf } from '../feed/wire-fields.ts'
 
-const STREAMS = { trade: '@trade', quote: '@bookTicker' } as const
+const STREAMS = { trade: '@trade', quote: '@bookTicker', book: '@depth@100ms' } as const
+
+/** How many levels a snapshot by REST has: beyond them a level is not known until it changes. */
+const SNAPSHOTS = [1_000, 5_000]
 
 /** The number of the question that is asked to hear that the service is there. */
 const PING = 0
@@ -16,12 +21,21 @@ export const binanceWire: ExchangeWire = {
   nameOf: (symbol) => symbol.replace('-', ''),
   // At most 1,024 streams a connection, and five messages a second, pings among them.
   mostNames: 200,
+  books: {
+    sequence: 'ranges',
+    rest: {
+      path: (name, depth) =>
+        `/api/v3/depth?symbol=${encodeURIComponent(name)}&limit=${depthOf(SNAPSHOTS, depth * 5)}`,
+      read: readSnapshot,
+      afterMs: 0,
+    },
+  },
   framesPerSecond: 4,
   idsRise: true,
   refusesWhole: true,
   ping: { frame: JSON.stringify({ method: 'LIST_SUBSCRIPTIONS', id: PING }), everyMs: 20_000 },
   ask(operation, names, channels, request) {
-    const streams = channels.flatMap((channel) => (channel === 'candle' ? [] : [STREAMS[channel]]))
+    const streams = namesOf(STREAMS, channels)
     const params = names.flatMap((name) => streams.map((stream) => name.toLowerCase() + stream))
     return [JSON.stringify({ method: operation.toUpperCase(), params, id: request })]
   },
@@ -31,12 +45,30 @@ export const binanceWire: ExchangeWire = {
   },
 }
 
+function readUpdate({ s: name, U, u, b, a, E }: Fields): WireBook {
+  const [first, last] = [readNumber(U), readNumber(u)]
+  return {
+    ...{ kind: 'book', name, snapshot: false, bids: readLevels(b), asks: readLevels(a) },
+    ...{ place: last === undefined ? undefined : { first, last }, ts: microsOfEpoch(E) },
+  }
+}
+
+function readSnapshot(name: string, body: unknown): WireBook {
+  const { lastUpdateId, bids, asks } = fieldsOf(body)
+  const last = readNumber(lastUpdateId)
+  return {
+    ...{ kind: 'book', name, snapshot: true, bids: readLevels(bids), asks: readLevels(asks) },
+    ...{ place: last === undefined ? undefined : { last }, ts: undefined },
+  }
+}
+
 function readItem(frame: Fields): WireItem {
   const { e: event, id, s: name } = frame
   if (event === 'trade') {
     const { t, p: price, q: size, T, m } = frame
     return { kind: 'trade', name, id: t, side: sideOfMaker(m), price, size, ts: microsOfEpoch(T) }
   }
+  if (event === 'depthUpdate') return readUpdate(frame)
   if (event === 'serverShutdown') return { kind: 'ended', words: 'serverShutdown' }
   if (event !== undefined) return { kind: typeof event === 'string' ? 'neutral' : 'malformed' }
   if ('u' in frame && 'b' in frame) {

@@ -1,7 +1,7 @@
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
 import { parseJson } from '../feed/text.ts'
 import { readNumber } from '../feed/values.ts'
-import { type Fields, fieldsOf, listOf, microsOfEpoch, textOf } from '../feed/wire-fields.ts'
+import { type Fields, fieldsOf, listOf, microsOfEpoch, namesOf, textOf } from '../feed/wire-fields.ts'
 
 /** What Bitfinex calls some assets. Source: https://api-pub.bitfinex.com/v2/conf/pub:map:currency:sym */
 const ASSETS: Readonly<Record<string, string>> = {
@@ -44,9 +44,7 @@ export function createBitfinexWire(): ExchangeWire {
     ask: (operation, names, asked) =>
       operation === 'subscribe'
         ? names.flatMap((symbol) =>
-            asked.flatMap((each) =>
-              each === 'candle' ? [] : [JSON.stringify({ event: operation, ...CHANNELS[each], symbol })],
-            ),
+            namesOf(CHANNELS, asked).map((each) => JSON.stringify({ event: operation, ...each, symbol })),
           )
         : [...channels]
             .filter(([, { name }]) => names.includes(name))

@@ -1,7 +1,7 @@
 import type { Trade } from '../../../domain/events.ts'
 import type { ExchangeWire, WireItem, WireOperation } from '../feed/exchange-wire.ts'
 import { parseJson } from '../feed/text.ts'
-import { bestOfLevels, type Fields, fieldsOf, microsOfEpoch, textOf } from '../feed/wire-fields.ts'
+import { bestOfLevels, type Fields, fieldsOf, microsOfEpoch, namesOf, textOf } from '../feed/wire-fields.ts'
 
 const CHANNELS = { trade: 'live_trades_', quote: 'order_book_' } as const
 
@@ -25,9 +25,7 @@ export const bitstampWire: ExchangeWire = {
   ping: { frame: JSON.stringify({ event: 'bts:heartbeat' }), everyMs: 20_000 },
   ask: (operation, names, channels) =>
     names.flatMap((name) =>
-      channels.flatMap((channel) =>
-        channel === 'candle' ? [] : [frameFor(operation, CHANNELS[channel] + name)],
-      ),
+      namesOf(CHANNELS, channels).map((channel) => frameFor(operation, channel + name)),
     ),
   read(text) {
     const { event, channel, data } = fieldsOf(parseJson(text))

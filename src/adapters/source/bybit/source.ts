@@ -1,10 +1,11 @@
 import { exchangeKind } from '../feed/exchange-kind.ts'
 
-/** Bybit's public spot WebSocket, version 5: trades and best prices, without a key. */
+/** Bybit's public spot WebSocket, version 5: trades, best prices and books, without a key. */
 export const bybit = exchangeKind({
   name: 'bybit',
   title: 'Bybit',
   usualMarkets: ['BTC-USDT', 'ETH-USDT', 'SOL-USDT', 'XRP-USDT'],
   socket: 'wss://stream.bybit.com/v5/public/spot',
+  hasBooks: true,
   loadWire: async () => (await import('./wire.ts')).bybitWire,
 })

@@ -1,8 +1,21 @@
+import { depthOf, readLevels } from '../feed/book-wire.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
 import { parseJson } from '../feed/text.ts'
-import { bestOfLevels, type Fields, fieldsOf, microsOfEpoch, sideOf, textOf } from '../feed/wire-fields.ts'
+import { readNumber } from '../feed/values.ts'
+import {
+  bestOfLevels,
+  type Fields,
+  fieldsOf,
+  microsOfEpoch,
+  namesOf,
+  sideOf,
+  textOf,
+} from '../feed/wire-fields.ts'
 
-const TOPICS = { trade: 'publicTrade.', quote: 'orderbook.1.' } as const
+const TOPICS = { trade: 'publicTrade.', quote: 'orderbook.1.', book: 'orderbook.' } as const
+
+/** A depth of 1 comes as quotes. */
+const DEPTHS = [50, 200, 1_000]
 
 /**
  * Bybit's public spot WebSocket, version 5. Ids of trades are whole numbers beyond 2^53; in recordings they rise by one, but nobody promises it.
@@ -11,13 +24,16 @@ const TOPICS = { trade: 'publicTrade.', quote: 'orderbook.1.' } as const
 export const bybitWire: ExchangeWire = {
   exchange: 'bybit',
   nameOf: (symbol) => symbol.replace('-', ''),
-  // Ten topics a request, two a market.
-  mostNames: 5,
+  // Ten topics a request, three a market.
+  mostNames: 3,
   framesPerSecond: 20,
   refusesWhole: true,
   ping: { frame: JSON.stringify({ op: 'ping' }), everyMs: 20_000 },
-  ask(op, names, channels, request) {
-    const topics = channels.flatMap((channel) => (channel === 'candle' ? [] : [TOPICS[channel]]))
+  books: { sequence: 'steps', kept: (depth) => depthOf(DEPTHS, depth) },
+  ask(op, names, channels, request, depth) {
+    const topics = namesOf(TOPICS, channels).map((topic) =>
+      topic === TOPICS.book ? `${topic}${depthOf(DEPTHS, depth)}.` : topic,
+    )
     const args = names.flatMap((name) => topics.map((topic) => topic + name))
     return [JSON.stringify({ req_id: String(request), op, args })]
   },
@@ -36,11 +52,19 @@ export const bybitWire: ExchangeWire = {
   },
 }
 
-function readTopic(topic: string, { ts, cts }: Fields, data: unknown): readonly WireItem[] {
+function readTopic(topic: string, { ts, cts, type }: Fields, data: unknown): readonly WireItem[] {
   if (topic.startsWith(TOPICS.trade))
     return Array.isArray(data) ? data.map((each) => readTrade(fieldsOf(each))) : [{ kind: 'malformed' }]
-  if (!topic.startsWith(TOPICS.quote)) return [{ kind: 'neutral' }]
-  const { s: name, b, a } = fieldsOf(data)
+  if (!topic.startsWith(TOPICS.book)) return [{ kind: 'neutral' }]
+  const { s: name, b, a, u } = fieldsOf(data)
+  if (!topic.startsWith(TOPICS.quote)) {
+    const last = readNumber(u)
+    const place = last === undefined ? undefined : { last }
+    const levels = { bids: readLevels(b), asks: readLevels(a) }
+    return [
+      { kind: 'book', name, snapshot: type === 'snapshot', ...levels, place, ts: microsOfEpoch(cts ?? ts) },
+    ]
+  }
   return [{ kind: 'quote', name, update: bestOfLevels(b, a), ts: microsOfEpoch(cts ?? ts) }]
 }
 

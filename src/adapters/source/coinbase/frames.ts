@@ -9,6 +9,7 @@ import type { Fault, Tally } from '../feed/tally.ts'
 import { exactDigits, parseObject, readId } from '../feed/text.ts'
 import { TradeOrder } from '../feed/trade-order.ts'
 import { readNumber, readPrice } from '../feed/values.ts'
+import type { Fields } from '../feed/wire-fields.ts'
 
 export const EXCHANGE = 'coinbase'
 
@@ -29,6 +30,8 @@ export type CoinbaseFrame =
   | { readonly kind: 'quote'; readonly quote: Quote }
   /** `products`: what is named for any channel but heartbeat; undefined where channels are named without products. */
   | { readonly kind: 'subscriptions'; readonly products: readonly string[] | undefined }
+  /** A snapshot or a change of a book: `fields` are those of the frame. */
+  | { readonly kind: 'book'; readonly symbol: string; readonly fields: Fields }
   | { readonly kind: 'error'; readonly message: string }
   | { readonly kind: 'heartbeat'; readonly last?: LastTrade }
   | { readonly kind: Fault; readonly refused?: { readonly market: Market; readonly id: string } }
@@ -48,8 +51,6 @@ interface MarketState {
   /** Whether anything came for it on this connection. */
   heard: boolean
 }
-
-type Fields = Readonly<Record<string, unknown>>
 
 const MALFORMED = { kind: 'malformed' } as const
 const MISTIMED = { kind: 'mistimed' } as const
@@ -103,6 +104,9 @@ export class CoinbaseReader {
         return this.#trade(frame, text, recvTs)
       case 'ticker':
         return this.#quote(frame, recvTs)
+      case 'snapshot':
+      case 'l2update':
+        return this.#book(frame)
       case 'heartbeat':
         return this.#heartbeat(frame, text, recvTs)
       case 'subscriptions': {
@@ -134,6 +138,12 @@ export class CoinbaseReader {
     const { exchange, symbol } = state.market
     state.order.see(id, ts, this.#tally)
     return { kind: 'trade', trade: { exchange, symbol, id, side, price, size, ts, recvTs } }
+  }
+
+  #book(fields: Fields): CoinbaseFrame {
+    const state = this.#state(fields['product_id'])
+    if (typeof state === 'string') return state === 'malformed' ? MALFORMED : NOTHING
+    return { kind: 'book', symbol: state.market.symbol, fields }
   }
 
   /** What it says of the last trade is used where it can be read; a heartbeat is one in any case. */

@@ -1,28 +1,32 @@
 import { type Countdown, startTimer } from '../../../async/timers.ts'
 import { canonicalSymbol } from '../../../domain/market-names.ts'
 import type { Market } from '../../../ports/source.ts'
+import { BookKeeper } from '../feed/book-keeper.ts'
 import { canonicalMarket } from '../feed/canonical-market.ts'
-import type { FeedProtocol, FrameMeaning, MarketsChange, Outlet } from '../feed/feed-protocol.ts'
+import type { FeedProtocol, FrameMeaning, MarketsChange } from '../feed/feed-protocol.ts'
 import { SequenceClock } from '../feed/sequence-clock.ts'
-import type { FeedChannel } from '../feed/source-kind.ts'
+import type { FeedChannel, SourceParts } from '../feed/source-kind.ts'
 import { readFrameText } from '../feed/text.ts'
 import { TradeSequences } from '../feed/trade-sequence.ts'
 import { refusalInWords, shownWords } from '../feed/words.ts'
+import { BOOK_RULES, readBook } from './books.ts'
 import { type CoinbaseFrame, CoinbaseReader, EXCHANGE } from './frames.ts'
 
-const CHANNEL_NAMES: Readonly<Partial<Record<FeedChannel, string>>> = { trade: 'matches', quote: 'ticker' }
+/** Batches of 50 ms: the other one needs a key. */
+const BOOK_CHANNEL = 'level2_batch'
+
+const CHANNEL_NAMES: Readonly<Partial<Record<FeedChannel, string>>> = {
+  trade: 'matches',
+  quote: 'ticker',
+  book: BOOK_CHANNEL,
+}
 
 /** How long after an answer that names none of them the products of a subscribe may still be named, or sent. */
 const SETTLE_MS = 2_000
 
 const OMITTED = 'MARKET_UNKNOWN: the answer `subscriptions` does not name it'
 
-interface ProtocolOptions {
-  readonly channels: readonly FeedChannel[]
-  readonly outlet: Outlet
-  /** Takes secrets out of what the service says. */
-  readonly redact: (text: string) => string
-}
+type ProtocolOptions = Pick<SourceParts, 'channels' | 'outlet' | 'redact' | 'books' | 'timeoutMs' | 'log'>
 
 /**
  * Coinbase Exchange's WebSocket feed. A subscribe with one unknown product is refused as a whole, once for each channel; or it is
@@ -35,6 +39,8 @@ export class CoinbaseProtocol implements FeedProtocol {
   readonly #reader: CoinbaseReader
   readonly #sequences: TradeSequences
   readonly #clock: SequenceClock
+  /** Where books are asked for. */
+  readonly #books: BookKeeper | undefined
   #isOpen = false
   readonly #symbols = new Set<string>()
   /** The products of each subscribe of this connection that no answer named yet. */
@@ -58,6 +64,13 @@ export class CoinbaseProtocol implements FeedProtocol {
       this.#isOpen ? options.outlet.emit(item) : options.outlet.note(item),
     )
     this.#clock = new SequenceClock(this.#sequences, options.outlet.now)
+    if (options.channels.includes('book')) {
+      const { books, outlet, timeoutMs, log } = options
+      const askAgain = (symbol: string) => this.#askForBook(symbol)
+      this.#books = new BookKeeper({
+        ...{ ...books, rules: BOOK_RULES, outlet, askAgain, rest: undefined, timeoutMs, log },
+      })
+    }
   }
 
   get markets(): number {
@@ -74,6 +87,7 @@ export class CoinbaseProtocol implements FeedProtocol {
     this.#refused.clear()
     this.#isOpen = true
     this.#reader.opened()
+    this.#books?.opened()
     const { refusals } = this.#options.outlet
     const { good = [], refused = [] } = Object.groupBy(this.#symbols, (symbol) =>
       refusals.has(marketOf(symbol)) ? 'refused' : 'good',
@@ -88,11 +102,15 @@ export class CoinbaseProtocol implements FeedProtocol {
     this.#clock.stop()
     this.#isOpen = false
     this.#sequences.ended()
+    this.#books?.closed()
   }
 
   add(markets: readonly Market[]): MarketsChange {
     const added = this.#own(markets).filter((symbol) => !this.#symbols.has(symbol))
-    for (const symbol of added) this.#symbols.add(symbol)
+    for (const symbol of added) {
+      this.#symbols.add(symbol)
+      this.#books?.add(symbol, marketOf(symbol))
+    }
     return { send: this.#ask(added), added: added.map(marketOf) }
   }
 
@@ -106,6 +124,7 @@ export class CoinbaseProtocol implements FeedProtocol {
       this.#refused.delete(symbol)
       this.#reader.forget(symbol)
       this.#sequences.forget(symbol)
+      this.#books?.forget(symbol)
     }
     if (gone.length === 0) return { send: [], added: [] }
     this.#unsubscribes++
@@ -127,6 +146,9 @@ export class CoinbaseProtocol implements FeedProtocol {
         this.#heard(frame.quote.symbol)
         this.#options.outlet.emit({ channel: 'quote', event: frame.quote })
         return 'delivers'
+      case 'book':
+        this.#heard(frame.symbol)
+        return this.#books?.take(readBook(frame.symbol, frame.fields), recvTs) ?? 'delivers'
       case 'subscriptions':
         return this.#answered(frame)
       case 'error':
@@ -255,8 +277,21 @@ export class CoinbaseProtocol implements FeedProtocol {
     return [this.#message('subscribe', symbols)]
   }
 
-  #message(type: 'subscribe' | 'unsubscribe', symbols: readonly string[]): string {
-    return JSON.stringify({ type, product_ids: symbols, channels: this.#channels })
+  /** A snapshot comes with a new subscription only. */
+  #askForBook(symbol: string): void {
+    if (!this.#isOpen) return
+    this.#unsubscribes++
+    this.#asked.push(new Set([symbol]))
+    for (const type of ['unsubscribe', 'subscribe'] as const)
+      this.#options.outlet.send(this.#message(type, [symbol], [BOOK_CHANNEL]))
+  }
+
+  #message(
+    type: 'subscribe' | 'unsubscribe',
+    symbols: readonly string[],
+    channels: readonly string[] = this.#channels,
+  ): string {
+    return JSON.stringify({ type, product_ids: symbols, channels })
   }
 }
 

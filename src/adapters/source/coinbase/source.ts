@@ -1,11 +1,11 @@
 import type { SourceKind } from '../feed/source-kind.ts'
 
-/** Coinbase Exchange's public WebSocket feed, without a key: trades and quotes. */
+/** Coinbase Exchange's public WebSocket feed, without a key: trades, quotes and books. */
 export const coinbase: SourceKind = {
   name: 'coinbase',
   title: 'Coinbase',
   page: 'sources.md#coinbase-exchange',
-  channels: ['trade', 'quote'],
+  channels: ['trade', 'quote', 'book'],
   exchanges: ['coinbase'],
   socket: 'wss://ws-feed.exchange.coinbase.com',
   // A heartbeat comes every second for each product; a service that is late by a few is not gone.

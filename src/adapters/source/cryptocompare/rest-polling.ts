@@ -23,7 +23,7 @@ const UNKNOWN_MS = 600_000
 
 const NOTHING_KNOWN = new TapelineError('SOURCE_UNAVAILABLE', 'rest: none of the markets is known')
 
-type PolledChannel = Exclude<FeedChannel, 'trade'>
+type PolledChannel = Exclude<FeedChannel, 'trade' | 'book'>
 
 /** Whether the service gave what was asked for. */
 type Call = (signal: AbortSignal) => Promise<boolean>
@@ -62,7 +62,7 @@ export class RestPolling implements Fallback {
 
   constructor(options: RestPollingOptions) {
     this.#options = options
-    this.#channels = options.channels.filter((channel) => channel !== 'trade')
+    this.#channels = options.channels.filter((channel) => channel !== 'trade' && channel !== 'book')
   }
 
   get delivering(): boolean {

@@ -245,5 +245,7 @@ function subscription(channel: FeedChannel, isAggregate: boolean, pair: string):
       return [`${isAggregate ? 5 : 2}~${pair}`]
     case 'candle':
       return [`24~${pair}~m`]
+    case 'book':
+      return []
   }
 }

@@ -27,7 +27,8 @@ interface ArrivalQueueOptions {
  *
  * Where nobody pulls for long, quotes give way before trades do: under pressure a quote leaves when a later one of its market comes. At
  * its capacity it drops the newest and counts them; before the next item that it takes it puts a `hole`, so that the reader learns
- * where something is missing. A quote that is dropped is none: the next one says more.
+ * where something is missing. A quote that is dropped is none: the next one says more. Books give way even before: they take no more than the
+ * share of the capacity at which the pressure begins, and who keeps them gives a snapshot in place of what found no room.
  */
 export class ArrivalQueue {
   readonly #capacity: number
@@ -70,13 +71,13 @@ export class ArrivalQueue {
     return this.#conflated
   }
 
-  push(item: SourceItem): void {
+  /** Gives whether there was room. */
+  push(item: SourceItem): boolean {
     if (item.channel === 'quote') this.#supersede(item.event)
-    const explains = item.channel === 'connection' || item.channel === 'status'
-    if (this.size >= (explains ? this.#capacity + RESERVE : this.#capacity)) {
-      if (item.channel !== 'quote') this.#missing++
+    if (this.size >= this.#roomFor(item)) {
+      if (item.channel !== 'quote' && item.channel !== 'book') this.#missing++
       this.#dropped++
-      return
+      return false
     }
     if (this.size === 0) this.#waitingSince = performance.now()
     if (this.#missing > 0) {
@@ -86,6 +87,7 @@ export class ArrivalQueue {
     this.#items.push(item)
     if (item.channel === 'quote') this.#place(item.event, this.#items.length - 1)
     if (this.#wake && this.size >= this.#wakeAt) this.#wake()
+    return true
   }
 
   /** Sets what `next` rejects with while the queue is empty; undefined when something delivers again. */
@@ -154,6 +156,11 @@ export class ArrivalQueue {
         reject(signal.reason)
       })
     })
+  }
+
+  #roomFor({ channel }: SourceItem): number {
+    if (channel === 'book') return this.#capacity * PRESSURE
+    return channel === 'connection' || channel === 'status' ? this.#capacity + RESERVE : this.#capacity
   }
 
   /** Under pressure the quote that a market has leaves. */

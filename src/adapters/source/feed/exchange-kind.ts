@@ -2,18 +2,19 @@ import type { ExchangeWire } from './exchange-wire.ts'
 import type { SourceKind } from './source-kind.ts'
 
 /** What differs from exchange to exchange. */
-interface OwnExchange extends Pick<SourceKind, 'name' | 'title' | 'socket' | 'usualMarkets'> {
+interface OwnExchange extends Pick<SourceKind, 'name' | 'title' | 'socket' | 'rest' | 'usualMarkets'> {
   readonly usual?: Partial<SourceKind['usual']>
+  readonly hasBooks?: true
   /** Gives a wire for one source: what it remembers of a connection belongs to that source. */
   readonly loadWire: () => Promise<ExchangeWire>
 }
 
 /** An exchange whose own public protocol an `ExchangeWire` speaks: trades and best prices, without a key. */
-export function exchangeKind({ usual, loadWire, ...own }: OwnExchange): SourceKind {
+export function exchangeKind({ usual, hasBooks, loadWire, ...own }: OwnExchange): SourceKind {
   return {
     ...own,
     page: `sources.md#${own.name}`,
-    channels: ['trade', 'quote'],
+    channels: hasBooks ? ['trade', 'quote', 'book'] : ['trade', 'quote'],
     exchanges: [own.name],
     // It is asked every 20 s whether it is there: after three questions without an answer it is not.
     usual: { reconnect: 1_000, staleAfter: 60_000, ...usual },

@@ -2,6 +2,8 @@ import { startInterval, type Timer } from '../../../async/timers.ts'
 import type { Trade } from '../../../domain/events.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { Market } from '../../../ports/source.ts'
+import { BookKeeper } from './book-keeper.ts'
+import type { WireBook } from './book-wire.ts'
 import { canonicalMarket } from './canonical-market.ts'
 import { isPlausible } from './event-time.ts'
 import type { ExchangeWire, WireItem, WireOperation, WireQuote, WireTrade } from './exchange-wire.ts'
@@ -9,7 +11,7 @@ import type { FeedProtocol, FrameMeaning, MarketsChange } from './feed-protocol.
 import { FramePacer } from './frame-pacer.ts'
 import { QuoteState } from './quote-state.ts'
 import { SequenceClock } from './sequence-clock.ts'
-import type { SourceParts } from './source-kind.ts'
+import type { FeedChannel, SourceParts } from './source-kind.ts'
 import { readFrameText, readWireId } from './text.ts'
 import { TradeOrder } from './trade-order.ts'
 import { TradeSequences } from './trade-sequence.ts'
@@ -37,6 +39,8 @@ export class ExchangeProtocol implements FeedProtocol {
   readonly #pacer: FramePacer
   readonly #sequences: TradeSequences
   readonly #clock: SequenceClock
+  /** Where books are asked for. */
+  readonly #books: BookKeeper | undefined
   /** The markets asked for, by the service's name. */
   readonly #states = new Map<string, MarketState>()
   /** The markets of each request of this connection without an answer. */
@@ -53,6 +57,11 @@ export class ExchangeProtocol implements FeedProtocol {
     // What is passed on after the end of a connection proves nothing about the next one.
     this.#sequences = new TradeSequences((item) => (this.#isOpen ? outlet.emit(item) : outlet.note(item)))
     this.#clock = new SequenceClock(this.#sequences, outlet.now)
+    if (wire.books && parts.channels.includes('book')) {
+      const { books, rest, timeoutMs, log } = parts
+      const askAgain = (name: string) => this.#askForBook(name)
+      this.#books = new BookKeeper({ ...books, rules: wire.books, outlet, askAgain, rest, timeoutMs, log })
+    }
   }
 
   get markets(): number {
@@ -69,6 +78,7 @@ export class ExchangeProtocol implements FeedProtocol {
     const { good = [], refused = [] } = Object.groupBy(this.#states.values(), ({ market }) =>
       refusals.has(market) ? 'refused' : 'good',
     )
+    this.#books?.opened()
     this.#startPing()
     return this.#pacer.push([...this.#ask('subscribe', good), ...this.#ask('subscribe', refused)])
   }
@@ -81,11 +91,15 @@ export class ExchangeProtocol implements FeedProtocol {
     this.#requests.clear()
     this.#clock.stop()
     this.#sequences.ended()
+    this.#books?.closed()
   }
 
   add(markets: readonly Market[]): MarketsChange {
     const added = this.#own(markets).filter(({ name }) => !this.#states.has(name))
-    for (const state of added) this.#states.set(state.name, state)
+    for (const state of added) {
+      this.#states.set(state.name, state)
+      this.#books?.add(state.name, state.market)
+    }
     const send = this.#isOpen ? this.#pacer.push(this.#ask('subscribe', added)) : []
     return { send, added: added.map(({ market }) => market) }
   }
@@ -98,6 +112,7 @@ export class ExchangeProtocol implements FeedProtocol {
     for (const { name, market } of gone) {
       this.#states.delete(name)
       this.#sequences.forget(market.symbol)
+      this.#books?.forget(name)
     }
     return { send: this.#isOpen ? this.#pacer.push(this.#ask('unsubscribe', gone)) : [], added: [] }
   }
@@ -120,6 +135,11 @@ export class ExchangeProtocol implements FeedProtocol {
         return this.#trade(item, recvTs)
       case 'quote':
         return this.#quote(item, recvTs)
+      case 'book':
+        return this.#book(item, recvTs)
+      case 'checksum':
+        this.#books?.check(item, recvTs)
+        return 'delivers'
       case 'taken':
         return this.#taken(item.name, item.request)
       case 'refused':
@@ -170,6 +190,12 @@ export class ExchangeProtocol implements FeedProtocol {
     if (typeof fields !== 'string')
       emit({ channel: 'quote', event: { ...state.market, ...fields, ts, recvTs } })
     return 'delivers'
+  }
+
+  #book(item: WireBook, recvTs: number): FrameMeaning {
+    const state = typeof item.name === 'string' ? this.#states.get(item.name) : undefined
+    if (state && item.bids && item.asks) this.#heard(state)
+    return this.#books?.take(item, recvTs) ?? 'neutral'
   }
 
   /** What is delivered is not refused, whatever was said before. */
@@ -225,13 +251,28 @@ export class ExchangeProtocol implements FeedProtocol {
     return asked
   }
 
-  #ask(operation: WireOperation, states: readonly MarketState[]): readonly string[] {
+  /** A snapshot comes with a new subscription only. */
+  #askForBook(name: string): void {
+    const state = this.#states.get(name)
+    if (!this.#isOpen || state === undefined) return
+    const frames = [
+      ...this.#ask('unsubscribe', [state], ['book']),
+      ...this.#ask('subscribe', [state], ['book']),
+    ]
+    for (const frame of this.#pacer.push(frames)) this.#parts.outlet.send(frame)
+  }
+
+  #ask(
+    operation: WireOperation,
+    states: readonly MarketState[],
+    channels: readonly FeedChannel[] = this.#parts.channels,
+  ): readonly string[] {
     const frames: string[] = []
     for (let at = 0; at < states.length; at += this.#wire.mostNames) {
       const asked = states.slice(at, at + this.#wire.mostNames).map(({ name }) => name)
       const request = ++this.#lastRequest
       if (operation === 'subscribe') this.#requests.set(request, asked)
-      frames.push(...this.#wire.ask(operation, asked, this.#parts.channels, request))
+      frames.push(...this.#wire.ask(operation, asked, channels, request, this.#parts.books.depth))
     }
     return frames
   }

@@ -1,4 +1,5 @@
 import type { Trade } from '../../../domain/events.ts'
+import type { BookRules, WireBook, WireChecksum } from './book-wire.ts'
 import type { QuoteUpdate } from './quote-state.ts'
 import type { FeedChannel } from './source-kind.ts'
 import type { Fault } from './tally.ts'
@@ -36,6 +37,8 @@ export interface WireQuote {
 export type WireItem =
   | WireTrade
   | WireQuote
+  | WireBook
+  | WireChecksum
   | { readonly kind: 'taken'; readonly name?: unknown; readonly request?: unknown }
   | { readonly kind: 'refused'; readonly words: string; readonly name?: unknown; readonly request?: unknown }
   | { readonly kind: 'ended'; readonly words: string }
@@ -48,12 +51,16 @@ export interface ExchangeWire {
   readonly exchange: string
   /** What the service calls the market of a symbol (BASE-QUOTE), in its frames. */
   nameOf(symbol: string): string
-  /** The frames that ask for the channels of some markets, or for no more of them. `request` is a number that answers repeat. */
+  /**
+   * The frames that ask for the channels of some markets, or for no more of them. `request` is a number that answers repeat; `depth`: how many levels
+   * of a book are wanted.
+   */
   ask(
     operation: WireOperation,
     names: readonly string[],
     channels: readonly FeedChannel[],
     request: number,
+    depth: number,
   ): readonly string[]
   /** So many markets are asked for at once. */
   readonly mostNames: number
@@ -63,6 +70,8 @@ export interface ExchangeWire {
   readonly refusesWhole?: true
   /** Ids rise by one in each market: what is missing shows. */
   readonly idsRise?: true
+  /** How it keeps its books; left out where they are not read. */
+  readonly books?: BookRules
   /** What is sent to hear that the service is there, or to be kept, every so many milliseconds. */
   readonly ping?: { readonly frame: string; readonly everyMs: number }
   /** A new connection: forgets what belonged to the one before. */

@@ -47,12 +47,12 @@ export interface Fallback {
 
 /** What a protocol and a fallback may do to the source that owns them. */
 export interface Outlet {
-  /** Passes on what arrived in a frame: it proves that the WebSocket delivers. */
-  readonly emit: (item: SourceItem) => void
+  /** Passes on what arrived in a frame: it proves that the WebSocket delivers. Gives whether there was room for it. */
+  readonly emit: (item: SourceItem) => boolean
   /** Passes on what a fallback brought: it proves that the fallback delivers. */
   readonly polled: (item: SourceItem) => void
-  /** Passes on anything else. */
-  readonly note: (item: SourceItem) => void
+  /** Passes on anything else. Gives whether there was room for it. */
+  readonly note: (item: SourceItem) => boolean
   /** Sends a frame on the open connection. */
   readonly send: (frame: string) => void
   /** The service refuses something without saying of what: nobody is accused, and while nothing is delivered this is why. */

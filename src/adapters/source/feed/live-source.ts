@@ -83,7 +83,7 @@ export class LiveSource implements Source {
     const { protocol, fallback } = options.ways({
       emit: (item) => {
         this.#alive()
-        this.#queue.push(item)
+        return this.#queue.push(item)
       },
       polled: (item) => {
         this.#announceFallback()

@@ -1,7 +1,7 @@
 import type { Source } from '../../../ports/source.ts'
 import { QUEUE_CAPACITY } from './arrival-queue.ts'
 import { LiveSource } from './live-source.ts'
-import { addressesOf, type SourceKind, type SourceOptions, USUAL } from './source-kind.ts'
+import { addressesOf, type SourceKind, type SourceOptions, USUAL, USUAL_BOOK_DEPTH } from './source-kind.ts'
 import { redactor, secretsOf } from './words.ts'
 
 /** Opens a source without markets: it connects when it is asked for the first. Raises CONFIG_INVALID where an address is none. */
@@ -15,6 +15,10 @@ export async function openSource(kind: SourceKind, options: SourceOptions): Prom
   const sourceParts = {
     ...{ channels: settings.channels.filter((channel) => kind.channels.includes(channel)), rest, timeoutMs },
     ...{ pollEveryMs: settings.pollEvery ?? USUAL.pollEvery, log, redact },
+    books: {
+      depth: settings.bookDepth ?? USUAL_BOOK_DEPTH,
+      snapshotEveryMs: settings.bookSnapshotEvery ?? USUAL.bookSnapshotEvery,
+    },
     ...(apiKey !== undefined && { apiKey }),
     ...(exchanges && { exchanges }),
   }

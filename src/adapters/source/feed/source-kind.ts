@@ -1,10 +1,11 @@
 import type { Log } from '../../../ports/log.ts'
 import { parseAddress } from './address.ts'
+import type { BookSettings } from './book-keeper.ts'
 import { MAX_SKEW_MS } from './event-time.ts'
 import type { Fallback, FeedProtocol, Outlet } from './feed-protocol.ts'
 
 /** What a source may be asked for. */
-export const FEED_CHANNELS = ['trade', 'quote', 'candle'] as const
+export const FEED_CHANNELS = ['trade', 'quote', 'candle', 'book'] as const
 export type FeedChannel = (typeof FEED_CHANNELS)[number]
 
 /** One service that data may come from, as the table of sources has it (`../index.ts`). */
@@ -60,6 +61,7 @@ export const USUAL = {
   fallbackAfter: 10_000,
   pollEvery: 10_000,
   maxSkew: MAX_SKEW_MS,
+  bookSnapshotEvery: 10_000,
 } as const
 
 type Waits = keyof typeof USUAL | keyof SourceKind['usual']
@@ -69,7 +71,12 @@ export interface SourceSettings extends Readonly<Partial<Record<Waits, number | 
   readonly url?: string | undefined
   readonly restUrl?: string | undefined
   readonly channels: readonly FeedChannel[]
+  /** How many levels of each side of a book are shown. */
+  readonly bookDepth?: number | undefined
 }
+
+/** How many levels of each side of a book are shown where the configuration sets nothing. */
+export const USUAL_BOOK_DEPTH = 50
 
 export interface SourceOptions {
   readonly settings: SourceSettings
@@ -88,6 +95,7 @@ export interface SourceOptions {
 export interface SourceParts extends Pick<SourceOptions, 'apiKey' | 'exchanges' | 'log'> {
   readonly outlet: Outlet
   readonly channels: readonly FeedChannel[]
+  readonly books: BookSettings
   readonly rest: URL | undefined
   readonly timeoutMs: number
   readonly pollEveryMs: number

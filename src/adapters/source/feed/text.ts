@@ -53,6 +53,26 @@ function isKept(text: string): boolean {
   return !text.includes('\u0000') && text.isWellFormed() && !text.startsWith('\uFEFF')
 }
 
+/** The same where all numbers stand as they were written that a double does not keep to the last digit. */
+export function parseExact(text: string): unknown {
+  try {
+    return JSON.parse(text, keepDecimals)
+  } catch {
+    return undefined
+  }
+}
+
+function keepDecimals(
+  _key: string,
+  value: unknown,
+  { source = '' }: { readonly source?: string } = {},
+): unknown {
+  return typeof value === 'number' && source.length > MOST_KEPT ? source : value
+}
+
+/** A double keeps so many characters of a decimal number, with its dot. */
+const MOST_KEPT = 16
+
 /** An id that came as text; undefined where it is none. */
 export function readId(value: unknown): string | undefined {
   if (typeof value !== 'string' || value.length === 0 || value.length > LONGEST_ID) return undefined

@@ -1,6 +1,7 @@
 import type { Trade } from '../../../domain/events.ts'
 import { parseIsoMicros } from '../../../domain/time.ts'
 import type { QuoteUpdate } from './quote-state.ts'
+import type { FeedChannel } from './source-kind.ts'
 import { readNumber } from './values.ts'
 
 /** An object of a frame: its fields are whatever the service sent. */
@@ -16,6 +17,17 @@ export function fieldsOf(value: unknown): Fields {
 /** The list in a field; an empty one where there is none. */
 export function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : []
+}
+
+/** What a service calls the channels that are asked for, of those that it has. */
+export function namesOf<Names extends Readonly<Partial<Record<FeedChannel, unknown>>>>(
+  names: Names,
+  channels: readonly FeedChannel[],
+): readonly NonNullable<Names[keyof Names]>[] {
+  return channels.flatMap((channel) => {
+    const name = names[channel as keyof Names]
+    return name === undefined || name === null ? [] : [name]
+  })
 }
 
 /** A text in a field; an empty one where there is none. */

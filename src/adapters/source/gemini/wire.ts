@@ -1,6 +1,6 @@
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
 import { parseJson } from '../feed/text.ts'
-import { type Fields, fieldsOf, sideOfMaker, textOf } from '../feed/wire-fields.ts'
+import { type Fields, fieldsOf, namesOf, sideOfMaker, textOf } from '../feed/wire-fields.ts'
 
 const STREAMS = { trade: '@trade', quote: '@bookTicker' } as const
 
@@ -22,7 +22,7 @@ export const geminiWire: ExchangeWire = {
   refusesWhole: true,
   ping: { frame: JSON.stringify({ id: PING, method: 'ping' }), everyMs: 20_000 },
   ask(method, names, channels, request) {
-    const streams = channels.flatMap((channel) => (channel === 'candle' ? [] : [STREAMS[channel]]))
+    const streams = namesOf(STREAMS, channels)
     const params = names.flatMap((name) => streams.map((stream) => name + stream))
     return [JSON.stringify({ id: String(request), method, params })]
   },

@@ -1,38 +1,108 @@
+import { krakenLevelText } from '../../../domain/book-checksum.ts'
+import { depthOf, readLevels } from '../feed/book-wire.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
-import { parseJson } from '../feed/text.ts'
-import { type Fields, fieldsOf, listOf, microsOfIso, sideOf, textOf } from '../feed/wire-fields.ts'
+import { parseExact, parseJson } from '../feed/text.ts'
+import { type Fields, fieldsOf, listOf, microsOfIso, namesOf, sideOf, textOf } from '../feed/wire-fields.ts'
 
 /** The last 50 trades come with each subscribe: what was missed meanwhile is among them in most markets. */
 const CHANNELS = {
   trade: { channel: 'trade', snapshot: true },
   quote: { channel: 'ticker', event_trigger: 'bbo' },
+  book: { channel: 'book', snapshot: true },
 } as const
 
+const DEPTHS = [10, 25, 100, 500, 1_000]
+
+/** How a market's numbers are written: with so many digits after the dot. */
+interface Decimals {
+  price: number
+  size: number
+}
+
 /**
- * Kraken's spot WebSocket, version 2. Each market is answered by itself. Ids of trades rise, but nobody promises that none is left out.
- * Format: https://docs.kraken.com/exchange/api-reference/spot-websocket-v2/trade
+ * Kraken's spot WebSocket, version 2. Each market is answered by itself. Ids of trades rise, but nobody promises that none is left out. A book has no numbers: its
+ * checksum alone shows what is missing. Format: https://docs.kraken.com/exchange/api-reference/spot-websocket-v2/trade
  */
-export const krakenWire: ExchangeWire = {
-  exchange: 'kraken',
-  nameOf: (symbol) => symbol.replace('-', '/'),
-  mostNames: 100,
-  framesPerSecond: 10,
-  ping: { frame: JSON.stringify({ method: 'ping' }), everyMs: 20_000 },
-  ask: (method, names, channels, request) =>
-    channels.flatMap((channel) =>
-      channel === 'candle'
-        ? []
-        : [JSON.stringify({ method, params: { ...CHANNELS[channel], symbol: names }, req_id: request })],
-    ),
-  read(text) {
-    const frame = fieldsOf(parseJson(text))
-    const { channel, method } = frame
-    if (channel === 'heartbeat' || method === 'pong') return [{ kind: 'heartbeat' }]
-    if (channel === 'trade') return itemsOf(frame, readTrade)
-    if (channel === 'ticker') return itemsOf(frame, readTicker)
-    if (method === 'subscribe') return [readAnswer(frame)]
-    return [{ kind: typeof channel === 'string' || typeof method === 'string' ? 'neutral' : 'malformed' }]
-  },
+export function createKrakenWire(): ExchangeWire {
+  /** By market, as far as its books have shown. */
+  const decimals = new Map<unknown, Decimals>()
+  return {
+    exchange: 'kraken',
+    nameOf: (symbol) => symbol.replace('-', '/'),
+    mostNames: 100,
+    framesPerSecond: 10,
+    ping: { frame: JSON.stringify({ method: 'ping' }), everyMs: 20_000 },
+    books: { checksum: 'asks-then-bids', kept: (depth) => depthOf(DEPTHS, depth) },
+    opened: () => decimals.clear(),
+    ask: (method, names, channels, request, depth) =>
+      namesOf(CHANNELS, channels).map((asked) => {
+        const params = {
+          ...asked,
+          symbol: names,
+          ...(asked.channel === 'book' && { depth: depthOf(DEPTHS, depth) }),
+        }
+        return JSON.stringify({ method, params, req_id: request })
+      }),
+    read(text) {
+      const frame = fieldsOf(parseJson(text))
+      const { channel, method } = frame
+      if (channel === 'book') return readBooks(text, frame, decimals)
+      if (channel === 'heartbeat' || method === 'pong') return [{ kind: 'heartbeat' }]
+      if (channel === 'trade') return itemsOf(frame, readTrade)
+      if (channel === 'ticker') return itemsOf(frame, readTicker)
+      if (method === 'subscribe') return [readAnswer(frame)]
+      return [{ kind: typeof channel === 'string' || typeof method === 'string' ? 'neutral' : 'malformed' }]
+    },
+  }
+}
+
+/** Numbers with more digits than a double keeps stand in the frame as their digits: the checksum is made of these. */
+function readBooks(
+  text: string,
+  { type, data }: Fields,
+  decimals: Map<unknown, Decimals>,
+): readonly WireItem[] {
+  const exact = LONG_DECIMAL.test(text) ? listOf(fieldsOf(parseExact(text))['data']) : listOf(data)
+  if (!Array.isArray(data) || (type !== 'snapshot' && type !== 'update')) return [{ kind: 'malformed' }]
+  return exact.map((each) => {
+    const { symbol: name, bids, asks, checksum, timestamp } = fieldsOf(each)
+    const [bidRows, askRows] = [rowsOf(bids), rowsOf(asks)]
+    const known = decimals.get(name) ?? { price: 0, size: 0 }
+    if (typeof name === 'string') decimals.set(name, known)
+    const told = [...text.matchAll(DECIMALS)]
+    for (const [, field, digits = ''] of told) {
+      const which = field === 'price' ? 'price' : 'size'
+      known[which] = Math.max(known[which], digits.length)
+    }
+    const hashed = (price: unknown, size: unknown): string =>
+      krakenLevelText(decimalText(price, known.price), decimalText(size, known.size))
+    return {
+      ...{ kind: 'book', name, snapshot: type === 'snapshot', ts: microsOfIso(timestamp) },
+      ...{ bids: readLevels(bidRows, hashed), asks: readLevels(askRows, hashed) },
+      checksum: typeof checksum === 'number' ? checksum : undefined,
+    }
+  })
+}
+
+const LONG_DECIMAL = /[\d.]{17,}/
+const DECIMALS = /"(price|qty)":\s*\d+\.(\d+)/g
+
+/** `[price, size]` of levels that have their fields by name. */
+function rowsOf(levels: unknown = []): unknown {
+  return Array.isArray(levels)
+    ? levels.map((level) => {
+        const { price, qty } = fieldsOf(level)
+        return [price, qty]
+      })
+    : undefined
+}
+
+/** A number as the exchange writes it, with so many digits after the dot; recordings have lost zeros at its end. */
+function decimalText(value: unknown, decimals: number): string {
+  const text = String(value)
+  if (/e/i.test(text)) return Number(value).toFixed(Math.min(decimals, 20))
+  const [whole = '', fraction = ''] = text.split('.')
+  return whole + fraction.padEnd(decimals, '0')
 }
 
 function itemsOf({ data }: Fields, read: (fields: Fields) => WireItem): readonly WireItem[] {

@@ -1,10 +1,12 @@
 import { exchangeKind } from '../feed/exchange-kind.ts'
 
-/** OKX's public WebSocket, version 5: trades and best prices, without a key. */
+/** OKX's public WebSocket, version 5: trades, best prices and books, without a key. */
 export const okx = exchangeKind({
   name: 'okx',
   title: 'OKX',
   usualMarkets: ['BTC-USDT', 'ETH-USDT', 'SOL-USDT', 'XRP-USDT'],
   socket: 'wss://ws.okx.com:8443/ws/v5/public',
+  rest: 'https://www.okx.com',
+  hasBooks: true,
   loadWire: async () => (await import('./wire.ts')).okxWire,
 })

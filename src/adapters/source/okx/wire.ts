@@ -1,9 +1,24 @@
+import { readLevels, type WireBook } from '../feed/book-wire.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
 import { parseJson } from '../feed/text.ts'
-import { readCount } from '../feed/values.ts'
-import { bestOfLevels, type Fields, fieldsOf, microsOfEpoch, sideOf, textOf } from '../feed/wire-fields.ts'
+import { readCount, readNumber } from '../feed/values.ts'
+import {
+  bestOfLevels,
+  type Fields,
+  fieldsOf,
+  listOf,
+  microsOfEpoch,
+  namesOf,
+  sideOf,
+  textOf,
+} from '../feed/wire-fields.ts'
 
-const CHANNELS = { trade: 'trades', quote: 'bbo-tbt' } as const
+const CHANNELS = { trade: 'trades', quote: 'bbo-tbt', book: 'books' } as const
+
+/** How many levels the service tells of. */
+const DEPTH = 400
+/** It has announced that the WebSocket will send no snapshots any more. */
+const SNAPSHOT_MS = 5_000
 
 /**
  * OKX's public WebSocket, version 5. A trade is the fills of one taker's order at one price: its id is the last fill's, and `count` says how many
@@ -16,10 +31,20 @@ export const okxWire: ExchangeWire = {
   mostNames: 200,
   framesPerSecond: 3,
   idsRise: true,
+  // Its checksums are 0 since June 2026.
+  books: {
+    sequence: 'links',
+    kept: () => DEPTH,
+    rest: {
+      path: (name) => `/api/v5/market/books?instId=${encodeURIComponent(name)}&sz=${DEPTH}`,
+      read: (name, body) => readBook(name, 'snapshot', fieldsOf(listOf(fieldsOf(body)['data'])[0])),
+      afterMs: SNAPSHOT_MS,
+    },
+  },
   // Without traffic the service ends a connection after 30 s.
   ping: { frame: 'ping', everyMs: 15_000 },
   ask(op, names, channels) {
-    const asked = channels.flatMap((channel) => (channel === 'candle' ? [] : [CHANNELS[channel]]))
+    const asked = namesOf(CHANNELS, channels)
     const args = names.flatMap((instId) => asked.map((channel) => ({ channel, instId })))
     return [JSON.stringify({ op, args })]
   },
@@ -35,8 +60,23 @@ export const okxWire: ExchangeWire = {
     if (!Array.isArray(data) || typeof channel !== 'string') return [{ kind: 'malformed' }]
     if (channel === CHANNELS.trade) return data.map((each) => readTrade(fieldsOf(each)))
     if (channel === CHANNELS.quote) return data.map((each) => readBest(instId, fieldsOf(each)))
+    if (channel === CHANNELS.book)
+      return data.map((each) => readBook(instId, frame['action'], fieldsOf(each)))
     return [{ kind: 'neutral' }]
   },
+}
+
+function readBook(name: unknown, action: unknown, fields: Fields): WireBook {
+  const { bids, asks, ts, seqId, prevSeqId } = fields
+  const [last, previous] = [readNumber(seqId), readNumber(prevSeqId)]
+  return {
+    ...{ kind: 'book', name, snapshot: action === 'snapshot', ts: microsOfEpoch(ts) },
+    ...{
+      bids: readLevels(bids),
+      asks: readLevels(asks),
+      place: last === undefined ? undefined : { last, previous },
+    },
+  }
 }
 
 function readTrade({ instId: name, tradeId: id, px: price, sz: size, side, ts, count }: Fields): WireItem {

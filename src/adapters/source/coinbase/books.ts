@@ -1,0 +1,23 @@
+import { type BookRules, readLevels, type WireBook } from '../feed/book-wire.ts'
+import { type Fields, listOf, microsOfIso } from '../feed/wire-fields.ts'
+
+/** Changes of a book have neither a number nor a checksum: what comes late, and what cannot be, is all that shows. */
+export const BOOK_RULES: BookRules = {}
+
+/**
+ * A frame of the channel level2_batch: a snapshot, or changes `[side, price, size]`.
+ * Format: https://docs.cdp.coinbase.com/exchange/websocket-feed/channels
+ */
+export function readBook(name: string, { type, bids, asks, changes, time }: Fields): WireBook {
+  const ts = microsOfIso(time)
+  if (type === 'snapshot')
+    return { kind: 'book', name, snapshot: true, bids: readLevels(bids), asks: readLevels(asks), ts }
+  const isReadable = Array.isArray(changes) && changes.every((change) => SIDES.has(listOf(change)[0]))
+  const of = (side: string) =>
+    isReadable
+      ? readLevels(changes.filter(([each]) => each === side).map(([, price, size]) => [price, size]))
+      : undefined
+  return { kind: 'book', name, snapshot: false, bids: of('buy'), asks: of('sell'), ts }
+}
+
+const SIDES: ReadonlySet<unknown> = new Set(['buy', 'sell'])

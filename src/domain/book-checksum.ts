@@ -1,0 +1,50 @@
+import { crc32 } from './crc32.ts'
+
+/** What a checksum is made of: the text of each level as the exchange hashes it, the best first. */
+export interface LevelTexts {
+  readonly bids: readonly string[]
+  readonly asks: readonly string[]
+}
+
+interface Checksum {
+  /** So many levels of each side are in it. */
+  readonly depth: number
+  /** As a whole number of 32 bits; exchanges send it with and without a sign. */
+  readonly of: (texts: LevelTexts) => number
+}
+
+/** The texts of both sides in turns, a bid first; the longer side goes on alone. */
+function inTurns({ bids, asks }: LevelTexts): string {
+  const texts: string[] = []
+  for (let i = 0; i < Math.max(bids.length, asks.length); i++)
+    for (const text of [bids[i], asks[i]]) if (text !== undefined) texts.push(text)
+  return texts.join(':')
+}
+
+/**
+ * How exchanges hash a book.
+ * - `asks-then-bids`: Kraken. A level's text is its price and its size, without dots and leading zeros.
+ *   Format: https://docs.kraken.com/exchange/guides/websockets/book-checksum-v2
+ * - `in-turns`: Bitfinex (`price:amount`, an ask's amount negative), and OKX before June 2026 (`price:size`).
+ *   Format: https://docs.bitfinex.com/docs/ws-websocket-checksum
+ */
+export const CHECKSUMS = {
+  'asks-then-bids': { depth: 10, of: ({ bids, asks }) => crc32([...asks, ...bids].join('')) },
+  'in-turns': { depth: 25, of: (texts) => crc32(inTurns(texts)) },
+} as const satisfies Record<string, Checksum>
+
+export type ChecksumName = keyof typeof CHECKSUMS
+
+/** Whether a checksum that an exchange sent, with or without a sign, is that of these levels. */
+export function isChecksum(name: ChecksumName, texts: LevelTexts, sent: number): boolean {
+  return CHECKSUMS[name].of(texts) === sent >>> 0
+}
+
+/** The text of a level as Kraken hashes it, from the digits of its price and size. */
+export function krakenLevelText(price: string, size: string): string {
+  return digitsOf(price) + digitsOf(size)
+}
+
+function digitsOf(number: string): string {
+  return number.replace('.', '').replace(/^0+/, '')
+}

@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict'
+import { createReadStream } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import { describe, type TestContext, test } from 'node:test'
+import { binance } from '../../../src/adapters/source/binance/source.ts'
+import { coinbase } from '../../../src/adapters/source/coinbase/source.ts'
+import type { SourceKind } from '../../../src/adapters/source/feed/source-kind.ts'
+import { kraken } from '../../../src/adapters/source/kraken/source.ts'
+import { isChecksum, krakenLevelText } from '../../../src/domain/book-checksum.ts'
+import type { Book } from '../../../src/domain/events.ts'
+import { type NewLevel, OrderBook } from '../../../src/domain/order-book.ts'
+import type { SourceItem } from '../../../src/ports/source.ts'
+import { SEED } from '../../seed.ts'
+import { BOOK_EXCHANGES, bookOf, DEPTH, stateOf } from './book-exchange.ts'
+import { BookReader } from './books.ts'
+import { capture } from './captures.ts'
+import { SPEAKERS } from './exchanges.ts'
+import { type Opening, openOn } from './opened.ts'
+import { survive } from './random-frames.ts'
+import { type RestAnswer, Service, sendFrame } from './service.ts'
+import { eventsOf, pull, until } from './waiting.ts'
+
+interface Setting {
+  readonly kind: SourceKind
+  readonly symbols: readonly string[]
+  readonly depth?: number
+  readonly received?: (frame: Record<string, unknown>, send: (frame: unknown) => void) => void
+  readonly rest?: (url: URL) => RestAnswer
+  readonly opening?: Opening
+}
+
+/** A source of books on a local service, and what a reader has of it. */
+async function open(t: TestContext, { kind, symbols, depth = 10, received, rest, opening }: Setting) {
+  const service = await Service.start(t, {
+    received: (frame, socket) => received?.(frame, (answer) => sendFrame(socket, answer)),
+    ...(rest && { rest }),
+  })
+  const markets = symbols.map((symbol) => ({ exchange: kind.name, symbol }))
+  const { source, log } = await openOn(t, kind, service, {
+    ...{ markets, channels: ['book'], bookDepth: depth, ...opening },
+  })
+  const reader = new BookReader()
+  const all: SourceItem[] = []
+  const pullUntil = async (what: string, enough: () => boolean): Promise<void> => {
+    if (enough()) return
+    let taken = 0
+    await pull(source, what, (items) => {
+      all.push(...items.slice(taken))
+      reader.take(items.slice(taken))
+      taken = items.length
+      return enough()
+    })
+  }
+  await until('the source has asked', () => service.received.length > 0)
+  return { source, log, service, reader, all, pullUntil }
+}
+
+const RECORDED_KRAKEN = capture('kraken-v2-book-btcusd-20261006.jsonl')
+const RECORDED_KRAKEN_V1 = capture('KRAKEN.ws.50.0')
+const RECORDED_BINANCE = capture('binance-spot-nknusdt-20211012.txt')
+const RECORDED_COINBASE = capture('COINBASE.ws.28.0')
+
+async function linesOf(path: string): Promise<string[]> {
+  const lines: string[] = []
+  for await (const line of createInterface({ input: createReadStream(path) })) lines.push(line)
+  return lines
+}
+
+describe('recorded books', () => {
+  test('Kraken: every checksum holds', { skip: RECORDED_KRAKEN.skip }, async (t) => {
+    const { service, source, reader, all, pullUntil } = await open(t, { kind: kraken, symbols: ['BTC-USD'] })
+    const frames = (await readFile(RECORDED_KRAKEN.path, 'utf8')).trim().split('\n')
+    for (const frame of frames) service.send(frame)
+    await pullUntil(
+      'all frames are read',
+      () => source.health().counters.frames === frames.length && all.length > 9,
+    )
+    assert.deepEqual(reader.doubts, [])
+    const records = eventsOf(all, 'book')
+    assert.deepEqual(
+      records.map(({ snapshot }) => snapshot),
+      [true, false, false, false, false, true, false, false, false],
+    )
+    assert.deepEqual(records[1]?.asks, [
+      [85601.6, 0],
+      [85608, 0.04358176],
+    ])
+    assert.ok(reader.isValid('BTC-USD'))
+  })
+
+  test('Kraken, version 1: every checksum holds', { skip: RECORDED_KRAKEN_V1.skip }, async () => {
+    type Row = readonly [price: string, size: string]
+    const books = new Map<unknown, OrderBook>()
+    let held = 0
+    for (const line of await linesOf(RECORDED_KRAKEN_V1.path)) {
+      const at = line.indexOf(': [')
+      if (at < 0 || line.startsWith('wss:')) continue
+      const [id, ...parts] = JSON.parse(line.slice(at + 2)) as [number, ...unknown[]]
+      const told = Object.assign({}, ...parts.filter((part) => typeof part === 'object')) as Record<
+        string,
+        Row[]
+      >
+      const levels = (rows: Row[] = []): NewLevel[] =>
+        rows.map(([price, size]) => ({
+          ...{ price: Number(price), size: Number(size), text: krakenLevelText(price, size) },
+        }))
+      const book = books.get(id) ?? new OrderBook({ shown: 10, kept: 1_000 })
+      books.set(id, book)
+      if (told['as'] || told['bs']) book.replace({ bids: levels(told['bs']), asks: levels(told['as']) })
+      else book.change({ bids: levels(told['b']), asks: levels(told['a']) })
+      if (told['c'] === undefined) continue
+      assert.ok(isChecksum('asks-then-bids', book.texts(10), Number(told['c'])), line)
+      held++
+    }
+    assert.equal(held, 4269)
+  })
+
+  test('Binance: a snapshot by REST bridges to what came before it', {
+    skip: RECORDED_BINANCE.skip,
+  }, async (t) => {
+    const lines = await linesOf(RECORDED_BINANCE.path)
+    const frames = lines.filter((line) => !line.includes(' -> ')).map((line) => line.slice(line.indexOf('{')))
+    const body = lines.find((line) => line.includes(' -> '))?.replace(/^.* -> [\d.]+: /, '')
+    const depth = frames.filter((frame) => frame.includes('depthUpdate'))
+    const calls: string[] = []
+    const { service, source, reader, all, pullUntil } = await open(t, {
+      ...{ kind: binance, symbols: ['NKN-USDT'] },
+      rest: ({ pathname, search }) => {
+        calls.push(pathname + search)
+        return { body }
+      },
+    })
+    service.send(depth[0])
+    await until('REST is asked', () => calls.length > 0)
+    for (const frame of depth.slice(1)) service.send(frame)
+    await pullUntil(
+      'all frames are read',
+      () => source.health().counters.frames === depth.length && all.length > 20,
+    )
+    assert.deepEqual(calls, ['/api/v3/depth?symbol=NKNUSDT&limit=1000'])
+    assert.deepEqual(reader.doubts, [])
+    assert.ok(reader.isValid('NKN-USDT'))
+  })
+
+  test('Coinbase: no book is ever crossed', { skip: RECORDED_COINBASE.skip }, async (t) => {
+    const symbols = ['SKL-USD', 'BAND-GBP', 'NMR-EUR', 'YFI-BTC', 'NU-GBP', 'SKL-GBP', 'CRV-EUR', 'BAND-BTC']
+    const lines = await linesOf(RECORDED_COINBASE.path)
+    const frames = lines
+      .filter((line) => /"(snapshot|l2update)"/.test(line) && !line.startsWith('wss:'))
+      .map((line) => line.slice(line.indexOf('{')))
+    const { service, source, reader, all, pullUntil } = await open(t, { kind: coinbase, symbols })
+    for (const frame of frames) service.send(frame)
+    await pullUntil(
+      'all frames are read',
+      () => source.health().counters.frames === frames.length && all.length > 100,
+    )
+    assert.deepEqual(reader.doubts, [])
+    for (const symbol of symbols) assert.ok(reader.isValid(symbol), symbol)
+  })
+})
+
+/** The same numbers for the same seed. */
+function randomOf(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
+}
+
+const FAULTS = ['none', 'drop', 'repeat', 'swap', 'change'] as const
+type Fault = (typeof FAULTS)[number]
+
+/** Some frames with a fault at a place, of which the frame after it is a part where two change places. */
+function spoil(frames: readonly object[], fault: Fault, at: number): readonly object[] {
+  const [frame, next] = [frames[at] as object, frames[at + 1] as object]
+  switch (fault) {
+    case 'none':
+      return frames
+    case 'drop':
+      return frames.toSpliced(at, 1)
+    case 'repeat':
+      return frames.toSpliced(at, 0, frame)
+    case 'swap':
+      return frames.toSpliced(at, 2, next, frame)
+    case 'change':
+      return frames.with(at, spoilt(frame))
+  }
+}
+
+/** The frame with another size of one of its levels. */
+function spoilt(frame: object): object {
+  let isDone = false
+  const text = JSON.stringify(frame).replace(
+    /(\["?\d+"?,|"qty":)("?)([1-9])("?)(?=[\]},])/,
+    (_, before, open, size, close) => {
+      isDone = true
+      return `${before}${open}${Number(size) + 1}${close}`
+    },
+  )
+  return isDone ? JSON.parse(text) : frame
+}
+
+describe('a book with a fault', () => {
+  for (const exchange of BOOK_EXCHANGES)
+    for (const fault of FAULTS)
+      test(`${exchange.kind.title}: ${fault} (seed ${SEED})`, async (t) => {
+        const random = randomOf(SEED)
+        const book = bookOf(exchange, random)
+        let asked = 0
+        const { service, source, reader, pullUntil } = await open(t, {
+          ...{ kind: exchange.kind, symbols: [exchange.symbol], depth: DEPTH },
+          received: (frame, send) => {
+            if (!exchange.isAsked(frame)) return
+            asked++
+            if (exchange.snapshot) send(exchange.snapshot(book))
+          },
+          ...(exchange.rest && { rest: () => ({ body: exchange.rest?.(book) }) }),
+        })
+        await until('the book is asked for', () => asked > 0)
+        const current = () => reader.isValid(exchange.symbol) && stateOf(reader.of(exchange.symbol) as Book)
+        const step = () => exchange.update(book, book.change())
+        service.send(step())
+        await pullUntil('there is a book', () => reader.isValid(exchange.symbol))
+        const { missing, spoilt: isShown } = exchange.shows
+        const isKnown = fault === 'none' || fault === 'repeat' || (fault === 'change' ? isShown : missing)
+        let expected = 1
+        for (let round = 0; round < 5; round++) {
+          const frames = Array.from({ length: 12 }, step)
+          const sent = round === 2 ? spoil(frames, fault, 1 + Math.floor(random() * 8)) : frames
+          for (const frame of sent) service.send(frame)
+          // All of it is read before the next round begins.
+          expected += sent.length
+          await pullUntil('the round is read', () => source.health().counters.frames >= expected)
+          if (isKnown && current()) assert.ok(book.states.has(String(current())), 'a book that never was')
+        }
+        if (!isKnown) return
+        await pullUntil('the book is right', () => {
+          if (current() === stateOf(book.shown)) return true
+          if (reader.isValid(exchange.symbol)) assert.ok(book.states.has(String(current())))
+          return false
+        })
+        if (fault === 'none') assert.deepEqual(reader.doubts, [])
+        if (fault === 'drop' || (fault === 'swap' && exchange.kind !== kraken))
+          assert.ok(reader.doubts.length > 0, 'no doubt')
+      })
+})
+
+for (const speaker of SPEAKERS) {
+  const exchange = BOOK_EXCHANGES.find(({ kind }) => kind === speaker.kind)
+  if (exchange === undefined) continue
+  test(`${exchange.kind.title}: random frames of books stop nothing (seed ${SEED})`, async (t) => {
+    const { asks, answer, frame } = speaker
+    const book = bookOf(exchange, randomOf(SEED))
+    const service = await Service.start(t, {
+      received: (asked, socket) => {
+        for (const each of asks(asked) ? answer(asked, []) : []) sendFrame(socket, each)
+      },
+    })
+    const { source } = await openOn(t, exchange.kind, service, {
+      markets: [{ exchange: exchange.kind.name, symbol: exchange.symbol }],
+      ...{ reconnect: 1_000, channels: ['trade', 'book'], bookDepth: DEPTH },
+    })
+    const trade = (id: string) =>
+      frame({
+        ...{ exchange: exchange.kind.name, symbol: exchange.symbol, id, side: 'buy' },
+        ...{ price: 100, size: 1, ts: 1_753_190_418_654_000 },
+      })
+    const snapshots = exchange.snapshot ? [exchange.snapshot(book)] : []
+    const valid = [
+      trade('1'),
+      ...snapshots,
+      ...Array.from({ length: 5 }, () => exchange.update(book, book.change())),
+    ]
+    const reader = new BookReader()
+    await survive(source, service, { valid, last: trade('last'), seen: (items) => reader.take(items) })
+  })
+}
