@@ -429,6 +429,31 @@ export const configSchema = z.strictObject({
       ),
     })
     .prefault({}),
+  limits: z
+    .strictObject({
+      heap: z
+        .preprocess(
+          (given) => (typeof given === 'string' && given.trim() !== '' ? Number(given) : given),
+          z.number().int().min(16).max(1_048_576).optional(),
+        )
+        .describe(
+          "MiB of the main thread's heap with which a process counts as overloaded: it refuses new streams, and conflates quotes. By default four fifths of what Node gives it (--max-old-space-size).",
+        ),
+      eventLoopDelay: duration(
+        '2s',
+        'How late work may begin before a process counts as overloaded, at least 50 ms.',
+        { leastMs: 50 },
+      ),
+      streams: count(1, 1_000_000, 20_000, 'How many streams there may be, of all applications.'),
+      topics: count(1, 1_000_000, 20_000, 'How many topics of streams there may be.'),
+      sockets: count(
+        1,
+        100_000,
+        10_000,
+        'How many WebSockets and server-sent events of applications a process may have open.',
+      ),
+    })
+    .prefault({}),
   log: z
     .strictObject({
       level: z

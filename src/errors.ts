@@ -591,6 +591,21 @@ export const ERROR_KINDS = {
     meaning: 'The registry has as many keys as it may have, revoked ones among them.',
     remedy: 'Use keys that are there: one for each application is enough.',
   },
+  OVERLOADED: {
+    retryable: true,
+    status: 503,
+    meaning:
+      'A process has reached limits.heap or limits.eventLoopDelay: it takes no new streams, and conflates quotes, until it has room again.',
+    remedy:
+      'Ask again after the time in retry-after. Run more processes of the role, give the process more memory, or have fewer streams with filters: docs/operations.md#overload.',
+  },
+  LIMIT_REACHED: {
+    retryable: true,
+    status: 503,
+    meaning: 'The platform has as many streams, topics of streams or open connections as limits allows.',
+    remedy:
+      'End some, wait for others to end, or raise limits.streams, limits.topics or limits.sockets: docs/operations.md#overload.',
+  },
   QUOTA_EXCEEDED: {
     retryable: true,
     status: 429,

@@ -159,6 +159,11 @@ export class RegistryView {
     return this.#leases.values()
   }
 
+  /** How many there are. */
+  get counts(): { readonly leases: number; readonly streams: number } {
+    return { leases: this.#leases.size, streams: this.#streams.size }
+  }
+
   leaseRecord(id: string): LeaseRecord | undefined {
     return this.#leases.get(id)
   }

@@ -119,7 +119,7 @@ export function registerEventStreams(app: GatewayServer, options: EventStreamOpt
       response: { 200: z.string().describe('text/event-stream') },
     },
     config: {
-      errors: ['STREAM_UNKNOWN', 'CURSOR_INVALID', 'INPUT_INVALID', 'QUOTA_EXCEEDED'],
+      errors: ['STREAM_UNKNOWN', 'CURSOR_INVALID', 'INPUT_INVALID', 'QUOTA_EXCEEDED', 'LIMIT_REACHED'],
       takesQueryKey: true,
       isEndless: true,
     },

@@ -27,7 +27,10 @@ import { registerTransitionSockets } from './transition-sockets.ts'
 export type { GatewayOptions, Readiness } from './options.ts'
 
 /** A gateway that listens. */
-export type Gateway = Listening
+export interface Gateway extends Listening {
+  /** How many sockets and event streams are open. */
+  connections(): number
+}
 
 /**
  * Starts the HTTP and WebSocket interface for applications.
@@ -64,7 +67,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const watchers = registerTransitionSockets(app, { ...options, open: quotas.open })
   const eventStreams = registerEventStreams(app, { ...options, quotas, newId })
 
-  return listen(app, {
+  const listening = await listen(app, {
     host,
     port,
     onClosing: () => {
@@ -73,6 +76,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     sockets: [sockets, watchers],
   })
+  return { ...listening, connections: () => quotas.connections }
 }
 
 /** 256 random bits (R26). */

@@ -49,6 +49,8 @@ export interface GatewayOptions {
   readonly origins: readonly string[]
   /** How many answers of all rows (NDJSON, CSV) run at once. */
   readonly maxRowStreams: number
+  /** How many sockets and event streams may be open. */
+  readonly maxSockets: number
   /** Without keys everybody is the application `local`, and only the loopback address may be listened on. */
   readonly keys: readonly ApiKey[]
   readonly desk: StreamDesk

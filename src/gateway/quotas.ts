@@ -19,12 +19,14 @@ export interface QuotaKeeper {
   admitStream(caller: Caller): void
   /** The same of webhooks. Raises BROKER_UNAVAILABLE too. */
   admitWebhook(caller: Caller, signal: AbortSignal): Promise<void>
-  /** The same of open sockets and event streams. */
+  /** The same of open sockets and event streams; LIMIT_REACHED where the process has as many as it may. */
   admitConnection(caller: Caller): void
   /** Counts a connection, and calls `close` when its key is revoked. Gives what ends the counting. */
   open(caller: Caller, close: () => void): () => void
   /** The endpoint of a connection, which gets no more events a second than the key gives its application. */
   throttle(caller: Caller, endpoint: AppEndpoint): AppEndpoint
+  /** How many connections are open. */
+  readonly connections: number
   stop(): void
 }
 
@@ -32,7 +34,9 @@ export function createQuotaKeeper({
   desk,
   webhooks,
   issuedKeys,
-}: Pick<GatewayOptions, 'desk' | 'webhooks' | 'issuedKeys'>): QuotaKeeper {
+  maxSockets,
+  meter,
+}: Pick<GatewayOptions, 'desk' | 'webhooks' | 'issuedKeys' | 'maxSockets' | 'meter'>): QuotaKeeper {
   const connections = new Set<Connection>()
   /** By application, and by what its key gives it: no more than there are keys. Connecting anew saves no events. */
   const rates = new Map<string, EventRate>()
@@ -55,6 +59,10 @@ export function createQuotaKeeper({
       admit(caller, 'webhooks', (await webhooks.list(caller.app, signal)).length)
     },
     admitConnection(caller) {
+      if (connections.size >= maxSockets) {
+        meter.count('refused_total', 1, { code: 'LIMIT_REACHED' })
+        throw new TapelineError('LIMIT_REACHED', `this process has ${connections.size} connections`)
+      }
       if (caller.quotas.sockets === undefined) return
       const own = [...connections].filter((each) => each.caller.app === caller.app)
       admit(caller, 'sockets', own.length)
@@ -70,6 +78,9 @@ export function createQuotaKeeper({
       const rate = rates.get(key) ?? createEventRate(eventsPerSecond, () => performance.now())
       rates.set(key, rate)
       return throttledEndpoint(endpoint, rate)
+    },
+    get connections() {
+      return connections.size
     },
     stop: () => look.stop(),
   }

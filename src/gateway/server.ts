@@ -36,6 +36,9 @@ export const ANSWER_HEADERS = { 'x-content-type-options': 'nosniff', 'referrer-p
 /** When to ask again after a limit, in seconds: leases and sockets end by themselves in about such times. */
 const RETRY_LATER_S = '10'
 
+/** What a person or a program has to end first, or what passes only slowly. */
+const WANTS_ROOM: ReadonlySet<string> = new Set(['OVERLOADED', 'LIMIT_REACHED'])
+
 export const SOCKET_ROUTE = '/v1/ws'
 
 export type GatewayServer = FastifyInstance<
@@ -277,7 +280,7 @@ function partOf(request: FastifyRequest, field: string): unknown {
 
 function sendProblem(error: TapelineError, reply: FastifyReply): FastifyReply {
   if (error.code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer')
-  if (error.status === 503) reply.header('retry-after', '1')
+  if (error.status === 503) reply.header('retry-after', WANTS_ROOM.has(error.code) ? RETRY_LATER_S : '1')
   if (error.status === 429 && error.retryable) reply.header('retry-after', RETRY_LATER_S)
   // As text: the framework would add a charset, which this media type does not have.
   return reply

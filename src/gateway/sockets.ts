@@ -51,7 +51,7 @@ export function registerSockets(app: GatewayServer, options: SocketOptions): Soc
       }),
       response: { 101: z.undefined().describe('The WebSocket is open.') },
     },
-    config: { isSocket: true, errors: ['UPGRADE_REQUIRED', 'QUOTA_EXCEEDED'] },
+    config: { isSocket: true, errors: ['UPGRADE_REQUIRED', 'QUOTA_EXCEEDED', 'LIMIT_REACHED'] },
     preValidation: async (request) => {
       if (request.ws) quotas.admitConnection(callerIn(request))
     },

@@ -52,6 +52,7 @@ export type CounterName =
   | 'delivery_skipped_events_total'
   | 'webhook_requests_total'
   | 'webhook_events_total'
+  | 'refused_total'
 
 export type GaugeName =
   | 'alerts'
@@ -67,6 +68,10 @@ export type GaugeName =
   | 'partitions_assigned'
   | 'shards_owned'
   | 'leader'
+  | 'topics'
+  | 'event_loop_delay_seconds'
+  | 'limit_ratio'
+  | 'overloaded'
 
 export type TimerName =
   | 'store_write_seconds'

@@ -91,6 +91,8 @@ export interface Source {
   subscribe(markets: readonly Market[]): void
   unsubscribe(markets: readonly Market[]): void
   health(): SourceHealth
+  /** Whether to give less work while the process is overloaded: quotes give way to later ones of their market, trades do not. */
+  relieve?(isWanted: boolean): void
   /** The name of the source that has a market, where this is a group of several. */
   memberOf?(market: Market): string
   close(): Promise<void>

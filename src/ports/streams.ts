@@ -48,7 +48,7 @@ export type LeaseChange =
 export interface StreamDesk {
   /**
    * Asks for a lease; resolves when readers can read its topic. The asker makes `leaseId`, so that asking again is harmless.
-   * Raises STREAM_LIMIT, TOPIC_CREATION_FAILED, BROKER_REFUSED, BROKER_FORBIDDEN, CONTROL_UNAVAILABLE.
+   * Raises STREAM_LIMIT, OVERLOADED, LIMIT_REACHED, TOPIC_CREATION_FAILED, BROKER_REFUSED, BROKER_FORBIDDEN, CONTROL_UNAVAILABLE.
    */
   request(
     ask: { readonly leaseId: string; readonly app: string } & StreamRequest,

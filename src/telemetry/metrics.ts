@@ -105,6 +105,10 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
     labels: ['outcome'],
   },
   webhook_events_total: { help: 'Events that receivers of webhooks have taken.', labels: [] },
+  refused_total: {
+    help: 'Streams and connections that were refused for want of room, by code: OVERLOADED, LIMIT_REACHED.',
+    labels: ['code'],
+  },
   delivery_resets_total: {
     help: 'Streams told that a part of their history is gone.',
     labels: [],
@@ -124,6 +128,16 @@ export const GAUGES: Readonly<Record<GaugeName, Metric>> = {
   },
   source_way: { help: 'Which way of a source delivers: 1, else 0.', labels: ['source', 'way'] },
   streams: { help: 'Live streams (leases).', labels: [] },
+  topics: { help: 'Topics of streams.', labels: [] },
+  event_loop_delay_seconds: { help: 'How late the last look at the process began.', labels: [] },
+  limit_ratio: {
+    help: 'Use of a limit of the configuration: 1 is the limit. Resources: heap, event_loop, streams, topics, sockets.',
+    labels: ['resource'],
+  },
+  overloaded: {
+    help: 'Whether this process takes no new streams, by its heap or its event loop: 1, else 0.',
+    labels: [],
+  },
   processes: { help: 'Live processes that have a role, as this process has heard.', labels: ['role'] },
   partitions_assigned: {
     help: 'Partitions that a consumer group gives this process.',

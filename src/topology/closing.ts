@@ -22,6 +22,7 @@ const ORDER = [
   'coordinator',
   'control',
   'outage watch',
+  'overload watch',
   'engines',
   'operations',
   'trace',

@@ -22,6 +22,7 @@ import { type ActorParts, ActorRoster } from './actors.ts'
 import type { StartedParts } from './closing.ts'
 import { refuseMissingRights } from './engines/rights.ts'
 import { type Engines, openEngines } from './engines.ts'
+import { type Overload, watchLimits } from './overload.ts'
 import type { Waiting } from './waiting.ts'
 
 /** What all roles of a process stand on. */
@@ -43,6 +44,8 @@ export interface Foundation extends Pick<Engines, 'broker' | 'store'> {
   readonly brokerWatch: OutageWatch
   /** Whether the database answers; undefined where no role of this process uses it. */
   readonly storeWatch: OutageWatch | undefined
+  /** What this process may use, and whether it has room. */
+  readonly overload: Overload
   readonly started: StartedParts
   readonly log: Log
   readonly meter: PrometheusMeter
@@ -150,6 +153,8 @@ export async function layOn(
   started.add('outage watch', async () => {
     await Promise.all([brokerWatch.close(), storeWatch?.close()])
   })
+  const overload = watchLimits({ config, processes, registry, alerts, meter })
+  started.add('overload watch', () => overload.stop())
   const settings = { now: Date.now, random: Math.random, alertAfterMs: config.alerts.after }
   return {
     config,
@@ -172,6 +177,7 @@ export async function layOn(
     },
     brokerWatch,
     storeWatch,
+    overload,
     started,
     log,
     meter,

@@ -43,7 +43,8 @@ export function startGauges(
     for (const each of WAYS) meter.gauge('source_way', each === way ? 1 : 0, { source: name, way: each })
   }
   const copy = (): void => {
-    meter.gauge('streams', [...registry.view.leases()].length)
+    meter.gauge('streams', registry.view.counts.leases)
+    meter.gauge('topics', registry.view.counts.streams)
     const members = membership.live()
     for (const role of ROLES)
       meter.gauge('processes', members.filter(({ roles }) => roles.includes(role)).length, { role })

@@ -467,6 +467,7 @@ export async function startPlatform(
     tls: undefined,
     origins: [],
     maxRowStreams: 3,
+    maxSockets: 1_000,
     keys: [],
     dynamicPrefix: 'app.',
     fixedTopics: NAMES.fixed,

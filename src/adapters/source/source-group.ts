@@ -74,6 +74,10 @@ class SourceGroup implements Source {
     for (const [source, own] of this.#bySource(markets)) source.unsubscribe(own)
   }
 
+  relieve(isWanted: boolean): void {
+    for (const { source } of this.#members) source.relieve?.(isWanted)
+  }
+
   health(): SourceHealth {
     const members = this.#members.map(({ source }) => source.health())
     const failing = members.filter(({ failure }) => failure !== undefined)

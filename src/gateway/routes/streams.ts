@@ -58,6 +58,8 @@ export function registerStreams(
       errors: [
         ...BODY_ERRORS,
         'STREAM_LIMIT',
+        'OVERLOADED',
+        'LIMIT_REACHED',
         'QUOTA_EXCEEDED',
         'TOPIC_CREATION_FAILED',
         'BROKER_REFUSED',

@@ -88,6 +88,8 @@ export function registerWebhooks(
           'QUOTA_EXCEEDED',
           'STREAM_UNKNOWN',
           'STREAM_LIMIT',
+          'OVERLOADED',
+          'LIMIT_REACHED',
           'CURSOR_INVALID',
         ],
         ...['TOPIC_CREATION_FAILED', 'CONTROL_UNAVAILABLE', 'BROKER_UNAVAILABLE'],

@@ -37,8 +37,7 @@ export async function makeRequestedTopics(
   const leased = requests.filter(hasLease)
   const gone = requests.filter((request) => !hasLease(request))
   const [small, large] = bySize(leased)
-  const accepted = withinLimits(coordinator, small)
-  const refused = small.filter((request) => !accepted.includes(request))
+  const { accepted, beyond, full } = withinLimits(coordinator, small)
   const fresh = new Map<string, TopicRequest>()
   for (const request of accepted) {
     if (view.stream(request.topicName)?.state !== 'ready') fresh.set(request.topicName, request)
@@ -86,7 +85,13 @@ export async function makeRequestedTopics(
   await reply(requestIds(answered), offset, null)
   await reply(requestIds(gone), offset, unknownLease())
   const limit = `the application has ${settings.maxPerApplication} streams already`
-  await reply(requestIds(refused), offset, new TapelineError('STREAM_LIMIT', limit))
+  await reply(requestIds(beyond), offset, new TapelineError('STREAM_LIMIT', limit))
+  for (const [what, requests] of Object.entries(full))
+    await reply(
+      requestIds(requests),
+      offset,
+      new TapelineError('LIMIT_REACHED', `there is no room for further ${what}`),
+    )
   const size = `what the stream asks for is larger than ${MOST_SPEC_BYTES / 1024} KiB`
   await reply(requestIds(large), offset, new TapelineError('RECORD_TOO_LARGE', size))
   for (const [name, error] of failed) {
@@ -113,23 +118,45 @@ function requestIds(requests: readonly TopicRequest[]): string[] {
   return requests.map(({ requestId }) => requestId)
 }
 
-/** The requests within the limit of their application. Earlier requests of the batch count too. */
-function withinLimits(
-  { registry, settings }: CoordinatorParts,
-  requests: readonly TopicRequest[],
-): TopicRequest[] {
+/**
+ * The requests within the limits, those beyond that of their application, and those for which the platform has no room. Earlier requests of the
+ * batch count too. Standing streams always have room.
+ */
+function withinLimits({ registry, settings }: CoordinatorParts, requests: readonly TopicRequest[]) {
   const { view } = registry
-  const streams = Map.groupBy(view.leases(), ({ app }) => app)
-  const counts = new Map([...streams].map(([app, leases]) => [app, leases.length]))
+  const leases = [...view.leases()]
+  const counts = new Map([...Map.groupBy(leases, ({ app }) => app)].map(([app, own]) => [app, own.length]))
+  const topics = new Set([...view.streams()].map(({ topic }) => topic))
   const asked = new Set<string>()
-  return requests.filter(({ app, leaseId, standing }) => {
-    if (standing || view.leaseRecord(leaseId) || asked.has(leaseId)) return true
+  const accepted: TopicRequest[] = []
+  const beyond: TopicRequest[] = []
+  const full: Record<'streams' | 'topics', TopicRequest[]> = { streams: [], topics: [] }
+  for (const request of requests) {
+    const { app, leaseId, standing, topicName } = request
+    const isKnown = view.leaseRecord(leaseId) !== undefined || asked.has(leaseId)
     const count = counts.get(app) ?? 0
-    if (count >= settings.maxPerApplication) return false
-    counts.set(app, count + 1)
-    asked.add(leaseId)
-    return true
-  })
+    if (!standing) {
+      if (!isKnown && count >= settings.maxPerApplication) {
+        beyond.push(request)
+        continue
+      }
+      if (!isKnown && leases.length + asked.size >= settings.maxStreams) {
+        full.streams.push(request)
+        continue
+      }
+      if (!topics.has(topicName) && topics.size >= settings.maxTopics) {
+        full.topics.push(request)
+        continue
+      }
+      if (!isKnown) {
+        counts.set(app, count + 1)
+        asked.add(leaseId)
+      }
+    }
+    topics.add(topicName)
+    accepted.push(request)
+  }
+  return { accepted, beyond, full }
 }
 
 function streamBody(

@@ -62,6 +62,9 @@ interface CoordinatorSettings {
   /** How long a topic stays routed after its last lease has ended, in milliseconds (R13). */
   readonly graceMs: number
   readonly maxPerApplication: number
+  /** Of all applications together. */
+  readonly maxStreams: number
+  readonly maxTopics: number
   readonly maxWebhooksPerApplication: number
   /** How far back an application may resume, in milliseconds. */
   readonly retentionMs: number

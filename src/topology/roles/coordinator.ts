@@ -10,7 +10,7 @@ export async function startCoordinatorRole(
   signal: AbortSignal,
 ): Promise<() => boolean> {
   const { config, broker, registry, bus, names, membership, instance, roster, started, log } = foundation
-  const { actorParts, brokerWatch } = foundation
+  const { actorParts, brokerWatch, overload } = foundation
   const { grace, maxPerApplication, retention } = config.streams
   const leader = createLeader({ broker, names, registry, instance, now: Date.now, log })
   const services = await createCoordinatorServices(
@@ -24,6 +24,7 @@ export async function startCoordinatorRole(
       instance,
       settings: {
         ...{ graceMs: grace, maxPerApplication, retentionMs: retention },
+        ...{ maxStreams: config.limits.streams, maxTopics: config.limits.topics },
         maxWebhooksPerApplication: config.webhooks.maxPerApplication,
       },
       now: Date.now,
@@ -34,6 +35,16 @@ export async function startCoordinatorRole(
     signal,
   )
   const leads = (): boolean => leader.leading
+  // All know how many there are: one tells.
+  const ifLeading = (count: () => number) => () => (leads() ? count() : undefined)
+  overload.count(
+    'streams',
+    ifLeading(() => registry.view.counts.leases),
+  )
+  overload.count(
+    'topics',
+    ifLeading(() => registry.view.counts.streams),
+  )
   roster.add(
     startCoordinator(actorParts, watchedCoordinator(services, brokerWatch), () => ({ leads: leads() })),
   )

@@ -38,11 +38,13 @@ export async function startGatewayRole(
     registry,
     membership,
     instance,
+    overload,
     started,
     log,
     meter,
   } = foundation
-  const { desk, delivery, unalert } = await startDelivery(foundation)
+  const { desk: unguarded, delivery, unalert } = await startDelivery(foundation)
+  const desk = overload.guard(unguarded)
   // Where no fixed consumer runs beside it, no machine fails without the database.
   const unalertStore = alertOutages(storeWatch, actorParts.alerts, {
     id: 'database',
@@ -56,6 +58,7 @@ export async function startGatewayRole(
   })
   const gateway = await startGateway({
     ...config.gateway,
+    maxSockets: config.limits.sockets,
     ...observedOf(foundation, isStarted),
     tls: certificate?.current,
     desk,
@@ -73,6 +76,7 @@ export async function startGatewayRole(
     endpoint: createWebSocketEndpoint,
     eventEndpoint: createEventStreamEndpoint,
   })
+  overload.count('sockets', gateway.connections)
   const webhooks = startWebhooks({
     ...{ broker, names, registry, instance, partitions: config.topics.partitions },
     isAlone: config.broker.kind === 'embedded',

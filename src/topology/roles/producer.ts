@@ -35,11 +35,13 @@ export async function startProducerRole(
     roster,
     actorParts,
     brokerWatch,
+    overload,
     started,
     log,
     meter,
   } = foundation
   started.add('source', () => source.close())
+  overload.onPressure((isPressed) => source.relieve?.(isPressed))
   const standing = new Map(
     Object.entries(config.streams.standing).map(([name, request]) => [
       name,

@@ -60,7 +60,10 @@ async function lead(root: string, cluster: Broker, work: (parts: Led) => Promise
   const common = { broker, names: NAMES, registry, bus, membership, instance, now: Date.now, log: quietLog }
   const leader = (await load('services/coordinator/leader.ts')).createLeader(common)
   const newId = (): string => ulid(Date.now(), Math.random)
-  const most = { maxPerApplication: 1_000, maxWebhooksPerApplication: 100 }
+  const most = {
+    ...{ maxPerApplication: 1_000, maxWebhooksPerApplication: 100 },
+    ...{ maxStreams: 10_000, maxTopics: 10_000 },
+  }
   const limits = { graceMs: 0, ...most, retentionMs: 1e9, fixedTopics: NAMES.fixed }
   const { createCoordinatorServices } = await load('services/coordinator/coordinator.ts')
   const services = await createCoordinatorServices(

@@ -17,10 +17,10 @@ async function setUp(t: Parameters<typeof openOffice>[0]) {
   const office = await openOffice(t)
   await office.lead()
   const missing: unknown[] = []
-  const info = (fields: object): void => {
+  const debug = (fields: object): void => {
     if ('missing' in fields) missing.push(fields.missing)
   }
-  const parts = { ...office.parts, log: { ...quietLog, info } }
+  const parts = { ...office.parts, log: { ...quietLog, debug } }
   const acknowledge = (notificationId: string, instance: string, role: string) =>
     office.bus.send([{ v: 1, kind: 'ACKNOWLEDGE', instance, notificationId, role }])
   return { ...office, parts, missing, acknowledge }

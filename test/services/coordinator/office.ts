@@ -39,7 +39,13 @@ export async function openOffice(t: TestContext) {
     ...{ broker, names: NAMES, registry, bus: recorded, leader, instance: 'me', log: quietLog },
     ...{ now: () => clock.ms, newId: () => `id${++ids}`, alerts: quietAlerts },
     membership: { live: () => members, reading() {}, report() {}, offer() {}, close() {} },
-    settings: { graceMs: 10_000, maxPerApplication: 10, maxWebhooksPerApplication: 10, retentionMs: 1e9 },
+    settings: {
+      ...{ maxStreams: 15, maxTopics: 12 },
+      graceMs: 10_000,
+      maxPerApplication: 10,
+      maxWebhooksPerApplication: 10,
+      retentionMs: 1e9,
+    },
   }
   t.after(async () => {
     await leader.leave()

@@ -22,7 +22,10 @@ export const tradesOf = (symbol: string) =>
   parseStreamRequest({ channel: 'trade', symbols: [symbol], ttl: 0 }, 0)
 
 /** Processes with a coordinator and a stream desk each, over one broker. */
-export async function setUp(t: TestContext, { graceMs = 60_000 } = {}) {
+export async function setUp(
+  t: TestContext,
+  { graceMs = 60_000, limits = { maxStreams: 10_000, maxTopics: 10_000 } } = {},
+) {
   const broker = await openEmbeddedBroker({ folder: ':memory:' })
   const settings = { names: NAMES, partitions: 2, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
   await ensureTopics(broker, settings, NEVER)
@@ -69,6 +72,7 @@ export async function setUp(t: TestContext, { graceMs = 60_000 } = {}) {
               alerts,
             },
             settings: {
+              ...limits,
               ...{ graceMs, maxPerApplication: 1_000, maxWebhooksPerApplication: 3, retentionMs: 1e9 },
             },
             log: quietLog,

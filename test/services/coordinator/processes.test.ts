@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { CONTROL_VERSION } from '../../../src/control/records.ts'
+import { askForLease } from '../../../src/control/stream-desk.ts'
 import { TapelineError, toTapelineError } from '../../../src/errors.ts'
 import { NAMES } from '../../names.ts'
 import { until } from '../until.ts'
@@ -55,6 +57,25 @@ test('200 requests at once over two gateways for 50 specs: 50 topics, and each a
     [true],
     'one of the two leads',
   )
+})
+
+test('beyond what the platform has room for requests are refused by themselves, also those of one batch; standing streams have room', async (t) => {
+  const world = await setUp(t, { limits: { maxStreams: 6, maxTopics: 4 } })
+  const process = await world.start('a')
+  const outcomes = await Promise.allSettled(
+    ['A', 'B', 'C', 'D', 'E', 'F', 'A', 'A', 'A'].map((name, i) => ask(process, `lease-${i}`, `${name}-USD`)),
+  )
+  const codes = outcomes.map((outcome) => (outcome.status === 'rejected' ? outcome.reason.code : 'made'))
+  assert.equal(codes.filter((code) => code === 'made').length, 6, codes.join())
+  assert.deepEqual(new Set(codes), new Set(['made', 'LIMIT_REACHED']))
+  assert.equal(process.registry.view.counts.leases, 6)
+  assert.equal(process.registry.view.counts.streams, 4)
+  assert.equal((await ask(process, 'lease-0', 'A-USD')).id, 'lease-0', 'what is there is given again')
+  const author = { v: CONTROL_VERSION, instance: 'a', requestId: 'standing-1', app: 'platform' } as const
+  const asked = { leaseId: 'standing', standing: true, ...tradesOf('Z-USD') }
+  const request = { ...author, kind: 'CREATE_TOPIC_REQUEST', ...asked } as const
+  await askForLease(process.bus, request, process.registry, NEVER)
+  assert.equal(process.registry.view.counts.leases, 7)
 })
 
 test('a topic that the broker will never make is refused by itself, and delays nobody', async (t) => {

@@ -1,5 +1,5 @@
 import { onAbort } from '../../../async/abort.ts'
-import { startTimer } from '../../../async/timers.ts'
+import { startTimer, type Timer } from '../../../async/timers.ts'
 import { marketKey, type Quote } from '../../../domain/events.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { ConnectionChange, NextOptions, SourceItem } from '../../../ports/source.ts'
@@ -12,6 +12,9 @@ const RESERVE = 1_000
 
 /** With so much of the capacity taken only the latest quote of each market is held. */
 const PRESSURE = 1 / 4
+
+/** While the process is overloaded a quote waits so long for later ones of its market, which take its place. */
+const HOLD_MS = 250
 
 /** Below this an already read part of the buffer is not worth moving. */
 const COMPACT_FROM = 4_096
@@ -44,6 +47,9 @@ export class ArrivalQueue {
   #conflated = 0
   /** When the oldest item that is held arrived, or one before it. */
   #waitingSince = 0
+  /** While the process is overloaded: the last quote of each market that came since the last were let in. */
+  #held: Map<string, SourceItem> | undefined
+  #release: Timer | undefined
   #missing = 0
   #dropped = 0
   #failure: TapelineError | undefined
@@ -71,8 +77,44 @@ export class ArrivalQueue {
     return this.#conflated
   }
 
+  /** Whether quotes are conflated although there is room: trades come through at once, quotes four times a second. */
+  conflate(isWanted: boolean): void {
+    if (isWanted && !this.#over) this.#held ??= new Map()
+    else {
+      this.#letIn()
+      this.#held = undefined
+    }
+  }
+
   /** Gives whether there was room. */
   push(item: SourceItem): boolean {
+    if (this.#held !== undefined) {
+      if (item.channel === 'quote') {
+        this.#hold(this.#held, item)
+        return true
+      }
+      // What a change says of the quotes before it must come after them.
+      if (item.channel === 'connection' || item.channel === 'status') this.#letIn()
+    }
+    return this.#add(item)
+  }
+
+  #hold(held: Map<string, SourceItem>, item: SourceItem & { readonly channel: 'quote' }): void {
+    const key = marketKey(item.event)
+    if (held.delete(key)) this.#conflated++
+    held.set(key, item)
+    this.#release ??= startTimer(() => this.#letIn(), HOLD_MS).unref()
+  }
+
+  #letIn(): void {
+    this.#release?.stop()
+    this.#release = undefined
+    const items = [...(this.#held?.values() ?? [])]
+    this.#held?.clear()
+    for (const item of items) this.#add(item)
+  }
+
+  #add(item: SourceItem): boolean {
     if (item.channel === 'quote') this.#supersede(item.event)
     if (this.size >= this.#roomFor(item)) {
       if (item.channel !== 'quote' && item.channel !== 'book') this.#missing++
@@ -98,6 +140,7 @@ export class ArrivalQueue {
 
   /** Nothing more will come. What is held can still be pulled. */
   finish(): void {
+    this.conflate(false)
     this.#over = true
     this.#wake?.()
     this.#drained?.resolve()

@@ -117,6 +117,10 @@ export class LiveSource implements Source {
     if (this.#protocol.markets === 0) this.#rest()
   }
 
+  relieve(isWanted: boolean): void {
+    this.#queue.conflate(isWanted)
+  }
+
   health(): SourceHealth {
     const failure = this.#failure() ?? this.#link.failure
     return {

@@ -100,6 +100,34 @@ describe('the arrival queue', () => {
     assert.equal((await next(queue)).length, 15, 'without pressure each is given')
   })
 
+  test('while the process is overloaded trades come at once, and of quotes the last of each market, in front of what is said of them', async () => {
+    const queue = queueOf(1_000)
+    queue.conflate(true)
+    queue.push(quote('A-B', 1))
+    queue.push(item(1))
+    queue.push(quote('A-B', 2))
+    queue.push(quote('C-D', 3))
+    assert.deepEqual(shown(await next(queue)), ['1'])
+    const held = await next(queue)
+    assert.deepEqual(
+      held.map((each) => each.channel === 'quote' && each.event.bid),
+      [2, 3],
+    )
+    assert.equal(queue.conflated, 1)
+    queue.push(quote('A-B', 4))
+    queue.push(change('lost'))
+    assert.deepEqual(shown(await next(queue)), ['quote', 'lost'])
+    queue.push(quote('A-B', 5))
+    queue.conflate(false)
+    queue.push(quote('A-B', 6))
+    assert.deepEqual(shown(await next(queue)), ['quote', 'quote'])
+    queue.conflate(true)
+    queue.push(quote('A-B', 7))
+    queue.finish()
+    assert.deepEqual(shown(await next(queue)), ['quote'], 'nothing is left behind at the end')
+    assert.ok(queue.finished)
+  })
+
   test('a quote without room leaves no hole: the next one says more', async () => {
     const queue = queueOf(10)
     for (let id = 0; id < 10; id++) queue.push(item(id))

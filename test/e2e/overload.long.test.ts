@@ -1,0 +1,2 @@
+process.env['TAPELINE_TEST_EFFORT'] = '10'
+await import('./overload.test.ts')
