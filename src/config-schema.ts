@@ -132,15 +132,10 @@ export const DEFAULT_MARKETS = Object.entries({
 
 export const ROLES = ['producer', 'coordinator', 'consumer-fixed', 'gateway'] as const
 
-/** One source. */
-const sourceSchema = z.strictObject({
-  kind: z.enum(SOURCE_NAMES).default('cryptocompare').describe('Where the data comes from.'),
+/** How one service is reached. */
+const reach = {
   url: webAddress('ws').optional().describe('Address of the WebSocket, where it is not the service itself.'),
   restUrl: webAddress('http').optional().describe('Address of REST, where it is not the service itself.'),
-  markets: list(market).default(DEFAULT_MARKETS).describe('Markets to subscribe to, EXCHANGE:BASE-QUOTE.'),
-  channels: list(z.enum(FEED_CHANNELS))
-    .default(['trade', 'quote'])
-    .describe('Which kinds of events to subscribe to.'),
   reconnect: sourceDuration(`The shortest wait between two connects (${usualOf('reconnect')}).`),
   reconnectMax: sourceDuration(
     'The longest wait between two connects, and the wait after a refusal for too many calls (60s).',
@@ -153,21 +148,49 @@ const sourceSchema = z.strictObject({
     'How long the WebSocket may be down before REST polling begins, or the source counts as failed (10s).',
   ),
   pollEvery: sourceDuration('How often REST is polled while the WebSocket is down (10s).'),
+  maxSkew: sourceDuration(
+    "How far after its arrival, by this machine's clock, the time of an event may lie (60s). What lies beyond, or before 2009, is refused and counted as malformed.",
+  ),
+}
+
+/** A source by its kind alone is one with its defaults. */
+const ofKind = (given: unknown): unknown => (typeof given === 'string' ? { kind: given } : given)
+
+/** Another service for the markets of a source. */
+const fallbackSchema = z.strictObject({
+  kind: z.enum(SOURCE_NAMES).describe('Which service stands in; it may be the same at another address.'),
+  after: duration(
+    '30s',
+    'How long the source may be away before its fallback stands in, and has to be back before the fallback rests, at least a second.',
+    { leastMs: 1_000 },
+  ),
+  ...reach,
+})
+
+/** One source. */
+const sourceSchema = z.strictObject({
+  kind: z.enum(SOURCE_NAMES).default('cryptocompare').describe('Where the data comes from.'),
+  markets: list(market).default(DEFAULT_MARKETS).describe('Markets to subscribe to, EXCHANGE:BASE-QUOTE.'),
+  channels: list(z.enum(FEED_CHANNELS))
+    .default(['trade', 'quote'])
+    .describe('Which kinds of events to subscribe to.'),
   bookDepth: count(1, 1_000, USUAL_BOOK_DEPTH, 'How many levels of each side of a book are shown.'),
   bookSnapshotEvery: sourceDuration(
     'From one snapshot of a book to the next (10s): so much must be read at most to have a book.',
   ),
-  maxSkew: sourceDuration(
-    "How far after its arrival, by this machine's clock, the time of an event may lie (60s). What lies beyond, or before 2009, is refused and counted as malformed.",
-  ),
+  ...reach,
+  fallback: z
+    .preprocess(ofKind, fallbackSchema)
+    .optional()
+    .describe(
+      'Another source of the same markets, which stands in while this one is away: a kind, or an object with `after` and the settings of `source`.',
+    ),
 })
 
 /** Sources by their kinds alone are sources with their defaults. */
 function listOfSources(given: unknown): unknown {
   const entries = entriesOf(given)
-  return Array.isArray(entries)
-    ? entries.map((each) => (typeof each === 'string' ? { kind: each } : each))
-    : entries
+  return Array.isArray(entries) ? entries.map(ofKind) : entries
 }
 
 /** Every setting with its default. Keys become environment variables: `streams.grace` is TAPELINE_STREAMS_GRACE. */

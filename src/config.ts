@@ -15,6 +15,12 @@ type ParsedConfig = z.output<typeof configSchema>
 /** One source of the platform. */
 export type SourceConfig = ParsedConfig['source']
 
+/** How one service is reached: that of a source, or of its fallback. */
+export type ReachConfig = Omit<SourceConfig, 'markets' | keyof AskedConfig | 'fallback'>
+
+/** What a source is asked for, and with it its fallback. */
+type AskedConfig = Pick<SourceConfig, 'channels' | 'bookDepth' | 'bookSnapshotEvery'>
+
 export interface Config extends ParsedConfig {
   /** The keys of sources by their kinds, from the environment only. */
   readonly sourceKeys: Readonly<Partial<Record<SourceName, string>>>
@@ -287,8 +293,9 @@ function toFields(issue: z.core.$ZodIssue, settings: Settings): FieldError[] {
   }
   const field = path.join('.')
   const setting = settingPaths().find((known) => known.every((key, i) => key === path[i]))
-  // Each of several sources has the settings of the one.
-  const mayHoldSecret = path[0] === 'sources' ? `source.${path[2]}` : (setting?.join('.') ?? '')
+  // Each of several sources has the settings of the one, and so has a fallback.
+  const isOfSource = path[0] === 'source' || path[0] === 'sources'
+  const mayHoldSecret = isOfSource ? `source.${path.at(-1)}` : (setting?.join('.') ?? '')
   const value = MAY_HOLD_SECRETS.includes(mayHoldSecret) ? NOT_SHOWN : valueAt(settings, path)
   const variable = setting && setting.join() !== 'streams,standing' ? `, or ${environmentName(setting)}` : ''
   return [{ field, value, message: issue.message, remedy: `Correct ${field}${variable}.` }]
@@ -297,6 +304,8 @@ function toFields(issue: z.core.$ZodIssue, settings: Settings): FieldError[] {
 /** What stands at a path; a list is taken apart as the schema does it. */
 function valueAt(settings: Settings, path: readonly string[]): unknown {
   return path.reduce<unknown>((at, key) => {
+    // A source may be its kind alone.
+    if (typeof at === 'string' && key === 'kind') return at
     const inner = entriesOf(at)
     return typeof inner === 'object' && inner !== null ? Reflect.get(inner, key) : undefined
   }, settings)

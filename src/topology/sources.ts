@@ -1,8 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
+import { withFallback } from '../adapters/source/fallback-source.ts'
 import { openSource } from '../adapters/source/feed/open-source.ts'
+import type { SourceKind } from '../adapters/source/feed/source-kind.ts'
 import { SOURCES } from '../adapters/source/index.ts'
 import { groupSources } from '../adapters/source/source-group.ts'
-import { type Config, type SourceConfig, sourcesOf } from '../config.ts'
+import { type Config, type ReachConfig, type SourceConfig, sourcesOf } from '../config.ts'
 import { DEFAULT_MARKETS } from '../config-schema.ts'
 import { marketKey } from '../domain/events.ts'
 import type { Offer } from '../domain/offer.ts'
@@ -48,19 +50,37 @@ export async function createSource(config: Config, log: Log): Promise<ChosenSour
 }
 
 async function openOne(settings: SourceConfig, config: Config, log: Log): Promise<ChosenSource> {
-  const kind = SOURCES[settings.kind]
-  const apiKey = sourceKey(settings, config)
-  if (kind.key && !apiKey) {
-    const { variable, remedy } = kind.key
-    const lack = `the source ${kind.name} needs a key, and ${variable} is not set`
+  const names = marketsOf(settings)
+  const markets = names.map(toMarket)
+  const exchanges = names.map((name) => name.slice(0, name.indexOf(':')))
+  const open = (kind: SourceKind, own: ReachConfig): Promise<Source> => {
+    const apiKey = sourceKey(own, config)
+    if (kind.key && !apiKey) {
+      const { variable, remedy } = kind.key
+      const lack = `the source ${kind.name} needs a key, and ${variable} is not set`
+      throw new TapelineError('CONFIG_INVALID', lack, { remedy })
+    }
+    const { channels, bookDepth, bookSnapshotEvery } = settings
+    const asked = { ...own, channels, bookDepth, bookSnapshotEvery }
+    const options = { settings: asked, exchanges, log, now: clockMicros }
+    return openSource(kind, { ...options, ...(apiKey !== undefined && { apiKey }) })
+  }
+  const first = await open(SOURCES[settings.kind], settings)
+  const { fallback } = settings
+  if (fallback === undefined) return { source: first, markets }
+  const kind = SOURCES[fallback.kind]
+  const covers = ({ exchange }: Market) => kind.exchanges?.includes(exchange) ?? true
+  if (!markets.some(covers)) {
+    const remedy = `Name a source that has them; docs/sources.md says what each one has.`
+    const lack = `the fallback ${fallback.kind} of the source ${settings.kind} has none of its markets`
     throw new TapelineError('CONFIG_INVALID', lack, { remedy })
   }
-  const markets = marketsOf(settings)
-  const exchanges = markets.map((market) => market.slice(0, market.indexOf(':')))
-  const options = { settings, exchanges, log, now: clockMicros }
-  const source = await openSource(kind, { ...options, ...(apiKey !== undefined && { apiKey }) })
-  return { source, markets: markets.map(toMarket) }
+  const second = await open({ ...kind, name: fallbackName(settings) }, fallback)
+  return { source: withFallback({ first, second, covers, afterMs: fallback.after }), markets }
 }
+
+/** What the log, status events and alerts call the fallback of a source. */
+export const fallbackName = ({ kind }: Pick<SourceConfig, 'kind'>): string => `${kind}-fallback`
 
 /** The markets that a source is asked for, of its own exchanges. Raises CONFIG_INVALID where those that are configured are all others'. */
 function marketsOf({ kind, markets }: SourceConfig): readonly string[] {
@@ -101,7 +121,7 @@ function checkMarkets(sources: readonly SourceConfig[]): void {
  * service's own takes any.
  */
 export function sourceKey(
-  { kind, url }: Pick<SourceConfig, 'kind' | 'url'>,
+  { kind, url }: Pick<ReachConfig, 'kind' | 'url'>,
   { sourceKeys }: Pick<Config, 'sourceKeys'>,
 ): string | undefined {
   if (SOURCES[kind].key === undefined) return undefined

@@ -10,8 +10,8 @@ import {
 import { readBody, redactor, shownWords, wordsOfBody } from '../../adapters/source/feed/words.ts'
 import { SOURCES } from '../../adapters/source/index.ts'
 import { untilAborted } from '../../async/abort.ts'
-import { type Config, type SourceConfig, sourcesOf } from '../../config.ts'
-import { sourceKey } from '../../topology/sources.ts'
+import { type Config, type ReachConfig, sourcesOf } from '../../config.ts'
+import { fallbackName, sourceKey } from '../../topology/sources.ts'
 import { type Finding, fail, failure, ok } from './finding.ts'
 
 /** How long each step has: resolving the name, connecting, the WebSocket's first message. */
@@ -21,18 +21,24 @@ const NETWORK = 'Check the network, a firewall and the address; a platform goes 
 /** Whether the sources can be reached: the key of each, and for each address the name, the port and the WebSocket. */
 export async function checkSource(config: Config, signal: AbortSignal): Promise<Finding[]> {
   const settings = sourcesOf(config)
+  const checked = settings.flatMap((each) => {
+    const about = settings.length > 1 ? `source ${each.kind}` : 'source'
+    return [
+      { about, own: each as ReachConfig },
+      ...(each.fallback ? [{ about: `source ${fallbackName(each)}`, own: each.fallback }] : []),
+    ]
+  })
   const found = await Promise.all(
-    settings.map((each) => {
-      const about = settings.length > 1 ? `source ${each.kind}` : 'source'
-      return checkConfigured(about, each, config, signal).catch((error: unknown) => [failure(about, error)])
-    }),
+    checked.map(({ about, own }) =>
+      checkConfigured(about, own, config, signal).catch((error: unknown) => [failure(about, error)]),
+    ),
   )
   return found.flat()
 }
 
 async function checkConfigured(
   about: string,
-  settings: SourceConfig,
+  settings: ReachConfig,
   config: Config,
   signal: AbortSignal,
 ): Promise<Finding[]> {
