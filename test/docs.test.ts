@@ -42,7 +42,9 @@ describe('the pages', () => {
         .find((line) => line.startsWith(`| \`${kind}\` |`))
       const [, , keyed, ...given] = row?.split('|').map((cell) => cell.trim()) ?? []
       assert.equal(keyed, key ? 'yes' : 'no', `${kind}: key`)
-      const gives = (['trade', 'quote', 'candle', 'book'] as const).filter((_, column) => given[column] !== 'no')
+      const gives = (['trade', 'quote', 'candle', 'book'] as const).filter(
+        (_, column) => given[column] !== 'no',
+      )
       assert.deepEqual(gives, channels, kind)
     }
   })
