@@ -56,6 +56,8 @@ export const WINDOW_VERSION = 2
 
 /** How many trades a snapshot has, and a window at least. CryptoCompare repeats 20 on each subscribe. */
 const SNAPSHOT_TRADES = 128
+/** No source repeats more than so many trades of a market when it begins anew. */
+const REPEATED_TRADES = SNAPSHOT_TRADES / 2
 /** Trades that share their id with another one. */
 const MOST_CONFLICTS = 512
 /** What a trade takes in memory besides its id, about, in bytes (measured: 150 to 170). */
@@ -127,6 +129,16 @@ export class TradeWindow {
   /** Whether everything up to the numeric id was published, as far as the order of ids says. */
   reaches(id: string): boolean {
     return this.#highest !== undefined && !isBeyond(id, this.#highest)
+  }
+
+  /**
+   * Whether a trade of this time would be among the last ones that a source repeats. Those of the past are not remembered: they would take the place of
+   * later ones.
+   */
+  isAmongLatest(ts: number): boolean {
+    let later = 0
+    for (const each of this.#recentTs) if (each > ts) later++
+    return later < REPEATED_TRADES
   }
 
   /** An empty window that has forgotten what this one has forgotten. */

@@ -37,6 +37,7 @@ export type CounterName =
   | 'oversized_events_total'
   | 'oversized_derived_total'
   | 'gaps_total'
+  | 'gaps_recovered_total'
   | 'derived_records_total'
   | 'late_events_total'
   | 'stored_rows_total'

@@ -1,4 +1,4 @@
-import type { GapCause, MarketEvent, Status } from '../domain/events.ts'
+import type { GapCause, MarketEvent, Status, Trade } from '../domain/events.ts'
 
 /** A market as a source knows it: our lower-case exchange and BASE-QUOTE symbol. */
 export interface Market {
@@ -31,8 +31,11 @@ export interface LastTradeNamed extends Market {
   readonly ts: number
 }
 
-/** An event that may enter again. `published` is called when the event lies in its topic for good. */
-export type ReenteringEvent = MarketEvent & { readonly published?: () => void }
+/**
+ * An event that may enter again. `published` is called when the event lies in its topic for good, or need not. `isPast`: it comes from the history of the
+ * source, and later ones may have been published.
+ */
+export type ReenteringEvent = MarketEvent & { readonly published?: () => void; readonly isPast?: true }
 
 export type SourceItem = ReenteringEvent | ConnectionChange | LastTradeNamed
 
@@ -72,6 +75,14 @@ export function eachHealth(health: SourceHealth): readonly SourceHealth[] {
   return health.members ?? [health]
 }
 
+/** Part of the trades that a market had. */
+export interface HistoryPage {
+  /** Oldest first, those of all pages together; a trade comes once. */
+  readonly trades: readonly Trade[]
+  /** From this event time on (microseconds) the pages leave nothing out: later than asked for where the service does not reach back so far. */
+  readonly since: number
+}
+
 /**
  * A source of market data. It connects, reconnects and falls back by itself. Its memory is bounded, also while nobody pulls.
  */
@@ -93,6 +104,16 @@ export interface Source {
   health(): SourceHealth
   /** Whether to give less work while the process is overloaded: quotes give way to later ones of their market, trades do not. */
   relieve?(isWanted: boolean): void
+  /**
+   * The trades that a market had between two event times (microseconds, ends included), page by page, the oldest first; undefined where the source has no
+   * past trades of the market. It asks no more a second than the service allows. Its iteration raises SOURCE_UNAVAILABLE, SOURCE_RATE_LIMITED,
+   * SOURCE_UNAUTHORIZED or MARKET_UNKNOWN, and the signal's reason.
+   */
+  history?(
+    market: Market,
+    range: { readonly from: number; readonly to: number },
+    signal: AbortSignal,
+  ): AsyncIterable<HistoryPage> | undefined
   /** The name of the source that has a market, where this is a group of several. */
   memberOf?(market: Market): string
   close(): Promise<void>

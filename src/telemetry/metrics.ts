@@ -53,7 +53,7 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
     labels: [],
   },
   reentering_total: {
-    help: 'Trades that entered again on purpose (dead letters).',
+    help: 'Trades that entered again on purpose (dead letters, history).',
     labels: [],
   },
   maybe_repeated_total: {
@@ -73,6 +73,7 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
     labels: ['channel'],
   },
   gaps_total: { help: 'Gaps in the data of a market or a source, flagged.', labels: [] },
+  gaps_recovered_total: { help: 'Gaps filled from the history of a source.', labels: [] },
   derived_records_total: { help: 'Records derived into dynamic topics.', labels: [] },
   late_events_total: { help: 'Events that came after the windows of streams had closed.', labels: [] },
   stored_rows_total: { help: 'Rows written to the database.', labels: [] },

@@ -2,6 +2,7 @@ import { marketKey } from '../../domain/events.ts'
 import {
   type ConnectionChange,
   eachHealth,
+  type HistoryPage,
   type Market,
   type NextOptions,
   type Source,
@@ -88,6 +89,12 @@ class FallbackSource implements Source {
       ...(delivering === undefined && failure && { failure }),
       members: [first, second].flatMap(eachHealth),
     }
+  }
+
+  /** Of the first one where it has any: both have the trades of one exchange. */
+  history(...asked: Parameters<NonNullable<Source['history']>>): AsyncIterable<HistoryPage> | undefined {
+    const found = this.#first.history?.(...asked)
+    return found ?? (this.#covers(asked[0]) ? this.#second.history?.(...asked) : undefined)
   }
 
   close(): Promise<void> {

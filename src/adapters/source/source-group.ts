@@ -1,6 +1,7 @@
 import { marketKey } from '../../domain/events.ts'
 import {
   eachHealth,
+  type HistoryPage,
   type Market,
   type NextOptions,
   type Source,
@@ -77,6 +78,10 @@ class SourceGroup implements Source {
       ...(failure && { failure }),
       members: members.flatMap(eachHealth),
     }
+  }
+
+  history(...asked: Parameters<NonNullable<Source['history']>>): AsyncIterable<HistoryPage> | undefined {
+    return this.#ownerOf.get(marketKey(asked[0]))?.history?.(...asked)
   }
 
   memberOf(market: Market): string {

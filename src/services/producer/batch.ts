@@ -64,6 +64,8 @@ interface BatchContext {
   readonly onGap: (market: Market, gap: Gap) => void
   /** Hears of each trade whose id another trade of its market has. */
   readonly onConflict: (trade: Trade) => void
+  /** Hears of each gap once it lies in the log. */
+  readonly onGapFlagged: (gap: Status) => void
   /** Hears of each event that is left out because it is too large for a record. */
   readonly onOversized: (event: MarketEvent, bytes: number) => void
 }
@@ -132,7 +134,10 @@ export function prepareBatch(data: SourceBatch, context: BatchContext): PublishA
     if (gap === undefined) return
     meter.count('gaps_total')
     context.onGap(market, gap)
-    for (const event of gapEvents(context, market, gap)) addStatus(event)
+    const [flagged, ...others] = gapEvents(context, market, gap)
+    const published = gap.filled ? {} : { published: () => context.onGapFlagged(flagged) }
+    add({ channel: 'status', event: flagged, ...published })
+    for (const event of others) addStatus(event)
   }
 
   const nameLast = (named: LastTradeNamed): void => {
@@ -154,8 +159,14 @@ export function prepareBatch(data: SourceBatch, context: BatchContext): PublishA
     const window = shard.window(key)
     const verdict = shard.judge(key, trade)
     if (item.reentering === true) {
+      // The history of a source may tell the time of a trade less exactly than its stream has.
+      if (item.isPast && verdict === 'conflict') {
+        item.published?.()
+        return
+      }
       // The database may miss a trade that was published before. The store leaves out what it has (R6).
-      if (verdict !== 'duplicate') shard.rememberAhead(key, trade, share)
+      if (verdict !== 'duplicate' && (!item.isPast || window.isAmongLatest(trade.ts)))
+        shard.rememberAhead(key, trade, share)
       meter.count('reentering_total')
       add(item)
       return
@@ -205,7 +216,11 @@ const DETAILS: Readonly<Record<GapCause, string>> = {
   source: 'the source itself shows that trades between these two are missing',
 }
 
-function gapEvents({ source, nowMicros }: BatchContext, { exchange, symbol }: Market, gap: Gap): Status[] {
+function gapEvents(
+  { source, nowMicros }: BatchContext,
+  { exchange, symbol }: Market,
+  gap: Gap,
+): [flagged: Status, ...Status[]] {
   const { from, to, cause } = gap
   const market = { exchange, symbol }
   const common = { source: sourceOf(source, market), ...market, from, to, ts: nowMicros(), cause }

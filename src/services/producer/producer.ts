@@ -9,9 +9,11 @@ import { createSourceFetch } from './fetch.ts'
 import { createMarketSubscriptions } from './market-subscriptions.ts'
 import { joinShards } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
+import { createPastPublisher } from './past-publisher.ts'
 import { createDynamicPublisher } from './publish-dynamic.ts'
 import { createFixedPublisher } from './publish-fixed.ts'
 import { createReentry } from './reentry.ts'
+import { createRepair } from './repair.ts'
 import { followSeams } from './seams.ts'
 import { createStandingStreams } from './standing.ts'
 
@@ -25,7 +27,7 @@ export interface ProducerServices {
   applyNotification(notification: ProducerNotification): void
   /** Calls back with what the coordinator tells, once the registry of this process shows it. */
   onNotification(listener: (notification: ProducerNotification) => void): () => void
-  /** Calls back with batches of dead letters that are to be published again, each marked as entering again. */
+  /** Calls back with batches that are to be published besides: dead letters and trades of the past, marked as entering again. */
   onReentry(listener: (batch: FetchedBatch) => void): () => void
   /** Calls back when a source that had failed delivers again, so that nobody waits for the end of a back-off. */
   onSourceBack(listener: () => void): void
@@ -55,7 +57,9 @@ export async function createProducerServices(
   const ownership = await joinShards(producer, signal)
   const source = createSourceFetch(producer)
   const reentry = createReentry(producer, ownership)
-  const fixed = createFixedPublisher(producer, ownership)
+  const past = createPastPublisher(producer)
+  const repair = createRepair(producer, ownership, past)
+  const fixed = createFixedPublisher(producer, ownership, (gap) => repair.flagged(gap))
   const dynamic = createDynamicPublisher(producer, ownership)
   const checkpoints = createCheckpointWriter(producer, ownership)
   const standing = createStandingStreams(producer)
@@ -70,6 +74,7 @@ export async function createProducerServices(
         fixed.reconcile(taken)
         subscriptions.follow(k)
       }
+      if (mayHaveMissed) repair.taken(k)
     },
     lost: (shard) => checkpoints.writeLast(shard),
     left: (k) => {
@@ -103,6 +108,7 @@ export async function createProducerServices(
     async fetchData(waitMs, stop) {
       const maySend = ownership.assigned && standing.stand()
       const batch = await source.next(drained ? 0 : waitMs, maySend, stop)
+      past.fetched(batch.items.length)
       if (drained === undefined || batch.items.length > 0) return batch
       drained()
       return untilAborted(new Promise<never>(() => {}), stop)
@@ -156,11 +162,17 @@ export async function createProducerServices(
     },
     topicsAside: () => ownership.routes.aside.size,
     shards: () => [...ownership.shards.keys()],
-    onReentry: (listener) => reentry.listen(listener),
+    onReentry(listener) {
+      const offs = [reentry.listen(listener), past.listen(listener)]
+      return () => {
+        for (const off of offs) off()
+      }
+    },
     close: (stop) =>
       inTurn(async () => {
         seams.close()
         source.close()
+        await repair.close()
         await reentry.close()
         await checkpoints.close(stop)
         await ownership.close()

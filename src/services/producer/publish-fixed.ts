@@ -6,6 +6,7 @@ import {
   hasLatestValue,
   type MarketEvent,
   marketKey,
+  type Status,
   shardOf,
   type Trade,
 } from '../../domain/events.ts'
@@ -44,7 +45,11 @@ export interface FixedPublisher {
 const SHOWN = 200
 
 /** Publishes batches to the fixed topics. After a failed attempt a batch goes on where the failure left it. */
-export function createFixedPublisher(producer: ProducerParts, ownership: ShardOwnership): FixedPublisher {
+export function createFixedPublisher(
+  producer: ProducerParts,
+  ownership: ShardOwnership,
+  onGapFlagged: (gap: Status) => void,
+): FixedPublisher {
   const { broker, source, partitions, topics, meter, log, now } = producer
   const { shards, routes } = ownership
   const gaps = new GapWatch()
@@ -136,6 +141,7 @@ export function createFixedPublisher(producer: ProducerParts, ownership: ShardOw
       ...{ source, partitions, shards, gaps, kept, nowMicros, meter },
       onGap: noteGap,
       onConflict: noteConflict,
+      onGapFlagged,
       onOversized: noteOversized,
     })
   }

@@ -130,7 +130,8 @@ export function takeRecord(
   try {
     const event = decodeEvent(channel, record.value, record.headers.v)
     const market = marketKey(event)
-    if (channel === 'trade' && !isDerived) {
+    const isOld = record.headers.reentering && !shard.window(market).isAmongLatest(event.ts)
+    if (channel === 'trade' && !isDerived && !isOld) {
       shard.window(market).remember(event as Trade)
       shard.changed.add(market)
     }

@@ -47,6 +47,7 @@ function setUp(owned: readonly number[] = [0, 1]) {
           nowMicros: () => 99 * SECOND,
         },
         onGap: () => undefined,
+        onGapFlagged: () => undefined,
         onConflict: ({ id }) => told.push(`conflict ${id}`),
         onOversized: ({ channel }, bytes) => told.push(`oversized ${channel} ${bytes > 512 * 1024}`),
       },

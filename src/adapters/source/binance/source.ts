@@ -7,5 +7,6 @@ export const binance = exchangeKind({
   socket: 'wss://stream.binance.com:9443/stream?timeUnit=MICROSECOND',
   rest: 'https://api.binance.com',
   hasBooks: true,
+  loadHistory: async () => (await import('./history.ts')).binanceHistory,
   loadWire: async () => (await import('./wire.ts')).binanceWire,
 })

@@ -6,6 +6,8 @@ export const bitfinex = exchangeKind({
   title: 'Bitfinex',
   usualMarkets: ['BTC-USD', 'ETH-USD', 'BTC-USDT', 'XRP-USD'],
   socket: 'wss://api-pub.bitfinex.com/ws/2',
+  rest: 'https://api-pub.bitfinex.com/v2',
+  loadHistory: async () => (await import('./history.ts')).bitfinexHistory,
   usual: { reconnect: 4_000 },
   loadWire: async () => (await import('./wire.ts')).createBitfinexWire(),
 })

@@ -58,7 +58,8 @@ export function createBitfinexWire(): ExchangeWire {
   }
 }
 
-function nameOf(symbol: string): string {
+/** What Bitfinex calls the market of a symbol. */
+export function nameOf(symbol: string): string {
   const [base = '', quote = ''] = symbol.split('-').map((asset) => ASSETS[asset] ?? asset)
   return `t${base}${base.length > 3 || quote.length > 3 ? ':' : ''}${quote}`
 }

@@ -5,5 +5,7 @@ export const bitstamp = exchangeKind({
   name: 'bitstamp',
   title: 'Bitstamp',
   socket: 'wss://ws.bitstamp.net',
+  rest: 'https://www.bitstamp.net/api/v2',
+  loadHistory: async () => (await import('./history.ts')).bitstampHistory,
   loadWire: async () => (await import('./wire.ts')).bitstampWire,
 })

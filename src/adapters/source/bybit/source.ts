@@ -7,5 +7,7 @@ export const bybit = exchangeKind({
   usualMarkets: ['BTC-USDT', 'ETH-USDT', 'SOL-USDT', 'XRP-USDT'],
   socket: 'wss://stream.bybit.com/v5/public/spot',
   hasBooks: true,
+  rest: 'https://api.bybit.com',
+  loadHistory: async () => (await import('./history.ts')).bybitHistory,
   loadWire: async () => (await import('./wire.ts')).bybitWire,
 })

@@ -1,16 +1,13 @@
 import { z } from 'zod'
 import { deadlineAfter } from '../../../async/timers.ts'
 import { type ErrorCode, TapelineError } from '../../../errors.ts'
+import { readAnswer, reasonOf, retryAfterMs } from '../feed/rest-answer.ts'
 import { refusalByStatus, refusalInWords, shownWords, wordsOfBody } from '../feed/words.ts'
 import { historyRowSchema } from './candles.ts'
 import { tickerSchema } from './tickers.ts'
 
-/** Larger than any answer to our calls; a larger one is cut off. */
-const MOST_BYTES = 16 * 1024 * 1024
-
 const SECOND_MS = 1_000
 const MINUTE_MS = 60_000
-const HOUR_MS = 3_600_000
 
 const windowsSchema = z.object({
   second: z.number().optional(),
@@ -175,11 +172,6 @@ export class RestClient {
   }
 }
 
-function retryAfterMs(headers: Headers): number {
-  const seconds = Number(headers.get('retry-after'))
-  return seconds > 0 ? Math.min(seconds * SECOND_MS, HOUR_MS) : MINUTE_MS
-}
-
 /** How long a used-up limit lasts: a second, or a minute for every longer window, since asking once a minute costs nothing. */
 function limitMs({ RateLimit }: z.infer<typeof errorSchema>): number {
   const made = RateLimit?.calls_made
@@ -196,28 +188,13 @@ function windowsOf(header: string | null): ReadonlyMap<number, number> {
 
 /** The body as text and, where it is JSON, as its value. Raises where the answer is none of ours: too large, or no JSON. */
 async function readJson(response: Response): Promise<{ readonly text: string; readonly body: unknown }> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of response.body ?? []) {
-    size += chunk.length
-    if (size > MOST_BYTES) throw new Error('the answer is too large')
-    chunks.push(chunk)
-  }
-  const text = Buffer.concat(chunks).toString()
+  const text = await readAnswer(response)
   try {
     return { text, body: JSON.parse(text) }
   } catch (error) {
     if (!response.ok) return { text, body: undefined }
     throw error
   }
-}
-
-/** `fetch` hides the reason in the cause. */
-function reasonOf(error: unknown): string {
-  const cause = error instanceof Error ? (error.cause ?? error) : error
-  if (!(cause instanceof Error)) return String(cause)
-  if (cause instanceof SyntaxError) return 'the answer is not JSON'
-  return cause.message || ('code' in cause ? String(cause.code) : cause.name)
 }
 
 function failure(code: ErrorCode, message: string): TapelineError {

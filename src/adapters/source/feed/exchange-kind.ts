@@ -2,7 +2,8 @@ import type { ExchangeWire } from './exchange-wire.ts'
 import type { SourceKind } from './source-kind.ts'
 
 /** What differs from exchange to exchange. */
-interface OwnExchange extends Pick<SourceKind, 'name' | 'title' | 'socket' | 'rest' | 'usualMarkets'> {
+interface OwnExchange
+  extends Pick<SourceKind, 'name' | 'title' | 'socket' | 'usualMarkets' | 'rest' | 'loadHistory'> {
   readonly usual?: Partial<SourceKind['usual']>
   readonly hasBooks?: true
   /** Gives a wire for one source: what it remembers of a connection belongs to that source. */

@@ -31,6 +31,7 @@ interface LiveSourceOptions {
   readonly now: () => number
   /** Takes secrets out of a text. */
   readonly redact: (text: string) => string
+  readonly history: Source['history']
   readonly ways: (outlet: Outlet) => { readonly protocol: FeedProtocol; readonly fallback?: Fallback }
 }
 
@@ -38,6 +39,7 @@ interface LiveSourceOptions {
 export class LiveSource implements Source {
   readonly name: string
   readonly ended = false
+  readonly history?: NonNullable<Source['history']>
   readonly #options: LiveSourceOptions
   readonly #log: Log
   readonly #tally: Tally
@@ -55,6 +57,7 @@ export class LiveSource implements Source {
 
   constructor(options: LiveSourceOptions) {
     this.name = options.name
+    if (options.history) this.history = options.history
     this.#options = options
     this.#log = options.log
     this.#tally = new Tally(this.#log, options.redact)

@@ -2,12 +2,16 @@ import type { Source } from '../../../ports/source.ts'
 import { QUEUE_CAPACITY } from './arrival-queue.ts'
 import { LiveSource } from './live-source.ts'
 import { addressesOf, type SourceKind, type SourceOptions, USUAL, USUAL_BOOK_DEPTH } from './source-kind.ts'
+import { createTradeHistory } from './trade-history.ts'
 import { redactor, secretsOf } from './words.ts'
 
 /** Opens a source without markets: it connects when it is asked for the first. Raises CONFIG_INVALID where an address is none. */
 export async function openSource(kind: SourceKind, options: SourceOptions): Promise<Source> {
   const { settings, apiKey, exchanges, queueCapacity = QUEUE_CAPACITY, now } = options
   const ways = await kind.load()
+  // Another server than the service's own is no reason to ask the service itself.
+  const isAsked = settings.restUrl !== undefined || settings.url === undefined
+  const historyWire = isAsked ? await kind.loadHistory?.() : undefined
   const { socket, rest } = addressesOf(kind, settings, apiKey)
   const log = options.log.child({ source: kind.name })
   const redact = redactor([apiKey ?? '', ...secretsOf(socket), ...(rest ? secretsOf(rest) : [])])
@@ -22,8 +26,11 @@ export async function openSource(kind: SourceKind, options: SourceOptions): Prom
     ...(apiKey !== undefined && { apiKey }),
     ...(exchanges && { exchanges }),
   }
+  const history =
+    historyWire && rest ? createTradeHistory(historyWire, { rest, timeoutMs, redact, now }) : undefined
   return new LiveSource({
     name: kind.name,
+    history,
     link: {
       address: socket,
       reconnect: {

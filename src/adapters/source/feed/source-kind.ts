@@ -3,6 +3,7 @@ import { parseAddress } from './address.ts'
 import type { BookSettings } from './book-keeper.ts'
 import { MAX_SKEW_MS } from './event-time.ts'
 import type { Fallback, FeedProtocol, Outlet } from './feed-protocol.ts'
+import type { HistoryWire } from './trade-history.ts'
 
 /** What a source may be asked for. */
 export const FEED_CHANNELS = ['trade', 'quote', 'candle', 'book'] as const
@@ -26,6 +27,8 @@ export interface SourceKind {
   readonly socket: string
   /** The address of REST, where the source uses it. */
   readonly rest?: string
+  /** How it gives trades of the past, by REST; left out where it gives none. */
+  readonly loadHistory?: () => Promise<HistoryWire>
   /** Left out where it takes none. */
   readonly key?: SourceKey
   /** What holds where the configuration sets nothing, as it differs from service to service. Milliseconds. */

@@ -6,5 +6,7 @@ export const gemini = exchangeKind({
   title: 'Gemini',
   usualMarkets: ['BTC-USD', 'ETH-USD', 'SOL-USD'],
   socket: 'wss://ws.gemini.com',
+  rest: 'https://api.gemini.com',
+  loadHistory: async () => (await import('./history.ts')).geminiHistory,
   loadWire: async () => (await import('./wire.ts')).geminiWire,
 })

@@ -5,6 +5,8 @@ export const kraken = exchangeKind({
   name: 'kraken',
   title: 'Kraken',
   socket: 'wss://ws.kraken.com/v2',
+  rest: 'https://api.kraken.com/0/public',
+  loadHistory: async () => (await import('./history.ts')).krakenHistory,
   usual: { reconnect: 5_000 },
   hasBooks: true,
   loadWire: async () => (await import('./wire.ts')).createKrakenWire(),

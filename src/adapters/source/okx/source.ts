@@ -8,5 +8,6 @@ export const okx = exchangeKind({
   socket: 'wss://ws.okx.com:8443/ws/v5/public',
   rest: 'https://www.okx.com',
   hasBooks: true,
+  loadHistory: async () => (await import('./history.ts')).okxHistory,
   loadWire: async () => (await import('./wire.ts')).okxWire,
 })

@@ -1,0 +1,47 @@
+import type { Trade } from '../../../domain/events.ts'
+import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
+import { rowsOf } from '../feed/trade-history.ts'
+import { readNumber } from '../feed/values.ts'
+import { fieldsOf } from '../feed/wire-fields.ts'
+import { bitstampWire } from './wire.ts'
+
+const SECOND = 1_000_000
+
+/** The spans that may be asked for, in microseconds. */
+const SPANS = [
+  ['minute', 60 * SECOND],
+  ['hour', 3_600 * SECOND],
+  ['day', 86_400 * SECOND],
+] as const
+
+/** So much of a span may be over by the time that the answer is made: the clocks differ. */
+const MARGIN = 10 * SECOND
+
+const SIDES: ReadonlyMap<string, Trade['side']> = new Map([
+  ['0', 'buy'],
+  ['1', 'sell'],
+])
+
+/**
+ * Bitstamp has the trades of the last minute, hour or day, the newest first, with times in whole seconds.
+ * Format: https://www.bitstamp.net/api/
+ */
+export const bitstampHistory: HistoryWire = {
+  exchange: 'bitstamp',
+  requestsPerSecond: 10,
+  precision: SECOND,
+  async *read(market, { from }, ask, now) {
+    const reach = (length: number): number => now - length + MARGIN
+    const [time, length] = SPANS.find(([, each]) => reach(each) <= from) ?? SPANS[2]
+    const answer = await ask(`/transactions/${bitstampWire.nameOf(market)}/`, { time })
+    const trades = rowsOf(answer, fieldsOf(answer)['reason']).map(readRow).toReversed()
+    yield { trades, since: Math.max(from, reach(length)) }
+  },
+}
+
+function readRow(row: unknown): HistoryTrade {
+  const { tid: id, price, amount: size, type, date } = fieldsOf(row)
+  const seconds = readNumber(date)
+  const ts = seconds === undefined ? undefined : Math.round(seconds * SECOND)
+  return { id, price, size, side: SIDES.get(String(type)), ts }
+}

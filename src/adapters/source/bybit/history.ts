@@ -1,0 +1,29 @@
+import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
+import { rowsOf } from '../feed/trade-history.ts'
+import { fieldsOf, microsOfEpoch, sideOf } from '../feed/wire-fields.ts'
+import { bybitWire } from './wire.ts'
+
+const MOST_ROWS = 60
+
+/**
+ * Bybit has the last 60 trades of a market, and no page before them.
+ * Format: https://bybit-exchange.github.io/docs/v5/market/recent-trade
+ */
+export const bybitHistory: HistoryWire = {
+  exchange: 'bybit',
+  requestsPerSecond: 10,
+  precision: 1_000,
+  async *read(market, range, ask) {
+    const query = { category: 'spot', symbol: bybitWire.nameOf(market), limit: String(MOST_ROWS) }
+    const { result, retMsg } = fieldsOf(await ask('/v5/market/recent-trade', query))
+    const trades = rowsOf(fieldsOf(result)['list'], retMsg).map(readRow).toReversed()
+    // Of its millisecond the oldest may not be all.
+    const since = trades.length < MOST_ROWS ? range.from : (trades[0]?.ts ?? 0) + 1_000
+    yield { trades, since }
+  },
+}
+
+function readRow(row: unknown): HistoryTrade {
+  const { execId: id, price, size, side, time } = fieldsOf(row)
+  return { id, price, size, side: sideOf(side), ts: microsOfEpoch(time) }
+}

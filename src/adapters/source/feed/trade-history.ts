@@ -1,0 +1,177 @@
+import { deadlineAfter, delay } from '../../../async/timers.ts'
+import type { Trade } from '../../../domain/events.ts'
+import { TapelineError } from '../../../errors.ts'
+import type { HistoryPage, Source } from '../../../ports/source.ts'
+import { canonicalMarket } from './canonical-market.ts'
+import { isPlausible, MAX_SKEW_MS } from './event-time.ts'
+import type { WireTrade } from './exchange-wire.ts'
+import { readAnswer, reasonOf, retryAfterMs } from './rest-answer.ts'
+import { parseJson, readWireId } from './text.ts'
+import { readPrice } from './values.ts'
+import { refusalByStatus, refusalInWords, shownWords, wordsOfBody } from './words.ts'
+
+/** A past trade as an answer has it: what its fields hold is checked by who reads it. */
+export type HistoryTrade = Omit<WireTrade, 'kind' | 'name' | 'folded'>
+
+/** Microseconds, ends included. */
+export interface TimeRange {
+  readonly from: number
+  readonly to: number
+}
+
+export interface HistoryAnswer {
+  /** In the order of their times; those outside of the range, and those that an answer before had, are left out later. */
+  readonly trades: readonly HistoryTrade[]
+  /** As of `HistoryPage`; left out where the service reaches back as far as was asked for. */
+  readonly since?: number
+}
+
+/** Asks one question by REST and gives the value of the JSON that comes. */
+export type AskRest = (path: string, query: Readonly<Record<string, string>>) => Promise<unknown>
+
+/** How one exchange gives the trades of the past: all that a source of its own has to say of it. */
+export interface HistoryWire {
+  readonly exchange: string
+  /** The service takes no more questions a second. */
+  readonly requestsPerSecond: number
+  readonly headers?: Readonly<Record<string, string>>
+  /** How exact its times are, in microseconds: a trade may have happened so much later than it says. */
+  readonly precision: number
+  /** Asks for what a market had, answer by answer, the oldest first. `now`: microseconds. */
+  read(symbol: string, range: TimeRange, ask: AskRest, now: number): AsyncIterable<HistoryAnswer>
+}
+
+interface HistoryOptions {
+  readonly rest: URL
+  /** How long one call may take. */
+  readonly timeoutMs: number
+  readonly redact: (text: string) => string
+  /** Microseconds since the epoch. */
+  readonly now: () => number
+}
+
+/** What such a service says of a market that it does not have. */
+const NOT_THERE: ReadonlySet<number> = new Set([400, 404])
+const ASKED_TOO_OFTEN: ReadonlySet<number> = new Set([418, 429])
+
+/** The past trades of an exchange, as `Source.history` gives them. */
+export function createTradeHistory(
+  wire: HistoryWire,
+  { rest, timeoutMs, redact, now }: HistoryOptions,
+): NonNullable<Source['history']> {
+  /** When the next question may be asked, and when the service wants none before. */
+  let nextAt = 0
+  let pausedUntil = 0
+
+  /** Waits for the turn of a question: all of this source share what the service allows. */
+  const turn = async (signal: AbortSignal): Promise<void> => {
+    if (pausedUntil > performance.now())
+      throw failure('SOURCE_RATE_LIMITED', 'waiting for the rate limit to end')
+    const at = Math.max(performance.now(), nextAt)
+    nextAt = at + 1_000 / wire.requestsPerSecond
+    const wait = at - performance.now()
+    if (wait > 0) await delay(wait, signal)
+  }
+
+  const ask = async (
+    path: string,
+    query: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<unknown> => {
+    signal.throwIfAborted()
+    await turn(signal)
+    const url = new URL(rest.href.replace(/\/$/, '') + path)
+    url.search = new URLSearchParams(query).toString()
+    const deadline = deadlineAfter(timeoutMs)
+    try {
+      const headers = { 'user-agent': 'tapeline', ...wire.headers }
+      const response = await fetch(url, { headers, signal: AbortSignal.any([signal, deadline]) })
+      const text = await readAnswer(response)
+      const { status } = response
+      const words = shownWords(wordsOfBody(text), redact)
+      if (ASKED_TOO_OFTEN.has(status)) {
+        pausedUntil = performance.now() + retryAfterMs(response.headers)
+        throw failure('SOURCE_RATE_LIMITED', `refused with HTTP ${status}${words && `: ${words}`}`)
+      }
+      if (NOT_THERE.has(status)) throw failure('MARKET_UNKNOWN', words || `HTTP ${status}`)
+      if (!response.ok) throw refusalByStatus('history', status, words)
+      const value = parseJson(text)
+      if (value === undefined) throw failure('SOURCE_UNAVAILABLE', 'the answer is not JSON')
+      return value
+    } catch (error) {
+      if (error instanceof TapelineError) throw error
+      if (signal.aborted) throw signal.reason
+      const what = deadline.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(error)
+      throw new TapelineError('SOURCE_UNAVAILABLE', `history: ${what}`, { cause: error })
+    }
+  }
+
+  async function* pages(symbol: string, range: TimeRange, signal: AbortSignal): AsyncGenerator<HistoryPage> {
+    /** The ids of the answer before, which the next one may begin with. */
+    let known = new Set<string>()
+    const from = range.from - (range.from % wire.precision)
+    const asked = { from, to: range.to }
+    for await (const { trades, since } of wire.read(
+      symbol,
+      asked,
+      (...given) => ask(...given, signal),
+      now(),
+    )) {
+      const recvTs = now()
+      const read = trades.flatMap((trade) => tradeOf(wire.exchange, symbol, trade, recvTs) ?? [])
+      const fresh = read.filter(({ id, ts }) => !known.has(id) && ts >= from && ts <= range.to)
+      known = new Set(read.map(({ id }) => id))
+      yield { trades: fresh, since: Math.max(since ?? range.from, range.from) }
+    }
+  }
+
+  return (market, range, signal) => {
+    const { exchange, symbol } = canonicalMarket(market)
+    return exchange === wire.exchange ? pages(symbol, range, signal) : undefined
+  }
+}
+
+function tradeOf(exchange: string, symbol: string, read: HistoryTrade, recvTs: number): Trade | undefined {
+  const [id, price, size] = [readWireId(read.id), readPrice(read.price), readPrice(read.size)]
+  const { side, ts } = read
+  if (id === undefined || price === undefined || size === undefined || side === undefined) return undefined
+  if (ts === undefined || !isPlausible(ts, recvTs, MAX_SKEW_MS)) return undefined
+  return { exchange, symbol, id, side, price, size, ts, recvTs }
+}
+
+function failure(
+  code: 'SOURCE_RATE_LIMITED' | 'SOURCE_UNAVAILABLE' | 'MARKET_UNKNOWN',
+  words: string,
+): TapelineError {
+  return new TapelineError(code, `history: ${words}`)
+}
+
+/** The rows of an answer. Raises what the service says instead of them. */
+export function rowsOf(rows: unknown, words: unknown): readonly unknown[] {
+  if (Array.isArray(rows)) return rows
+  throw refusalInWords(
+    'history',
+    typeof words === 'string' && words !== '' ? words : 'the answer has no trades',
+  )
+}
+
+interface Consecutive {
+  /** One answer has so many ids. */
+  readonly size: number
+  /** Trades with the ids from `first` on, `size` of them at the most, by rising id. */
+  readonly at: (first: number) => Promise<readonly HistoryTrade[]>
+}
+
+/** Trades whose ids rise by one: from an id on up to another, until their time has passed the range. */
+export async function* readById(
+  { to }: TimeRange,
+  first: number,
+  last: number,
+  { size, at }: Consecutive,
+): AsyncGenerator<HistoryAnswer> {
+  for (let id = first; id <= last; id += size) {
+    const trades = await at(id)
+    yield { trades }
+    if ((trades.at(-1)?.ts ?? 0) > to) return
+  }
+}

@@ -1,0 +1,43 @@
+import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
+import { rowsOf } from '../feed/trade-history.ts'
+import { fieldsOf, listOf, textOf } from '../feed/wire-fields.ts'
+
+const MOST_ROWS = 1_000
+
+/** What Kraken calls some assets by REST. */
+const ASSETS: Readonly<Record<string, string>> = { BTC: 'XBT', DOGE: 'XDG' }
+
+const SIDES = { b: 'buy', s: 'sell' } as const
+
+/**
+ * Kraken has all past trades of a market, by their times in nanoseconds. Several may have one time: an answer begins with the last time of the one before.
+ * Format: https://docs.kraken.com/api/docs/rest-api/get-recent-trades
+ */
+export const krakenHistory: HistoryWire = {
+  exchange: 'kraken',
+  requestsPerSecond: 1,
+  precision: 1,
+  async *read(symbol, { from, to }, ask) {
+    const pair = symbol
+      .split('-')
+      .map((asset) => ASSETS[asset] ?? asset)
+      .join('')
+    for (let since = BigInt(from) * 1_000n - 1n; ; ) {
+      const answer = fieldsOf(await ask('/Trades', { pair, since: String(since), count: String(MOST_ROWS) }))
+      const { last, ...markets } = fieldsOf(answer['result'])
+      const rows = rowsOf(Object.values(markets)[0], listOf(answer['error'])[0])
+      const trades = rows.map(readRow)
+      yield { trades }
+      const next = BigInt(/^\d+$/.test(textOf(last)) ? textOf(last) : 0) - 1n
+      if (rows.length < MOST_ROWS || next <= since || (trades.at(-1)?.ts ?? to) > to) return
+      since = next
+    }
+  },
+}
+
+/** `[price, size, seconds, b or s, m or l, text, id]`: seconds with up to nine digits behind the point, cut to microseconds as those of the WebSocket. */
+function readRow(row: unknown): HistoryTrade {
+  const [price, size, seconds, side, , , id] = listOf(row)
+  const ts = typeof seconds === 'number' ? Math.floor(seconds * 1e6 + 0.2) : undefined
+  return { id, price, size, side: SIDES[side as keyof typeof SIDES], ts }
+}

@@ -1,0 +1,116 @@
+import { onAbort } from '../../async/abort.ts'
+import { withDeadline } from '../../async/deadline.ts'
+import type { Status, Trade } from '../../domain/events.ts'
+import type { OpenGap } from '../../domain/open-gaps.ts'
+import { TapelineError } from '../../errors.ts'
+import type { FetchedBatch } from '../../ports/pipeline.ts'
+import { type Market, type ReenteringEvent, sourceOf } from '../../ports/source.ts'
+import type { ProducerParts } from './parts.ts'
+
+/** So many trades of the past go in one batch: what comes live waits no longer than for them. */
+const MOST_ITEMS = 1_000
+/** A live batch with more says that others wait behind it. */
+const FEW_ITEMS = 1_000
+/** How long a batch may wait for its turn, and then for its publication. */
+const STEP_MS = 120_000
+
+/** What of a time came from the history of a source. */
+export interface FoundPast {
+  readonly trades: number
+  /** As of `HistoryPage`. */
+  readonly since: number
+}
+
+/**
+ * Has trades of the past enter through the producer's machine, as dead letters do: order, offsets, retries and take-over are those of all data. Each batch waits
+ * until what comes live has had its turn.
+ */
+export interface PastPublisher {
+  listen(onBatch: (batch: FetchedBatch) => void): () => void
+  /** The machine has fetched so many live items. */
+  fetched(items: number): void
+  /**
+   * Publishes what the source has of a time. Undefined where it has no history of the market. Raises what `Source.history` does, TIMEOUT, and
+   * FENCED where the shard is another process's by now.
+   */
+  publish(
+    market: Market,
+    range: { readonly from: number; readonly to: number },
+    signal: AbortSignal,
+  ): Promise<FoundPast | undefined>
+  /** Says that nothing is missing between the ends of a gap. */
+  recovered(gap: OpenGap, trades: number, signal: AbortSignal): Promise<void>
+}
+
+export function createPastPublisher({ source, now }: ProducerParts): PastPublisher {
+  let onBatch = (_: FetchedBatch): void => {}
+  /** Those that wait for their turn. */
+  const turns = new Set<() => void>()
+
+  const settled = (begin: (resolve: () => void) => void, signal: AbortSignal): Promise<void> =>
+    withDeadline(
+      signal,
+      STEP_MS,
+      (deadline) =>
+        new Promise((resolve, reject) => {
+          const off = onAbort(deadline, () => reject(deadline.reason))
+          begin(() => {
+            off()
+            resolve()
+          })
+        }),
+    )
+
+  const send = async (events: readonly ReenteringEvent[], signal: AbortSignal): Promise<void> => {
+    let turn = (): void => {}
+    await settled((resolve) => {
+      turn = resolve
+      turns.add(turn)
+    }, signal).finally(() => turns.delete(turn))
+    let published = 0
+    const items = events.map((event): ReenteringEvent => ({ ...event, published: () => published++ }))
+    await settled((resolve) => onBatch({ items, done: resolve }), signal)
+    if (published < items.length) throw new TapelineError('FENCED', "the shard is another process's by now")
+  }
+
+  return {
+    listen(listener) {
+      onBatch = listener
+      return () => {
+        onBatch = () => {}
+      }
+    },
+    fetched(items) {
+      if (items > FEW_ITEMS) return
+      for (const turn of turns) turn()
+    },
+    async publish(market, range, signal) {
+      const pages = source.history?.(market, range, signal)
+      if (pages === undefined) return undefined
+      let count = 0
+      let reached = range.from
+      for await (const { trades, since } of pages) {
+        reached = since
+        for (let at = 0; at < trades.length; at += MOST_ITEMS) {
+          const part = trades.slice(at, at + MOST_ITEMS)
+          await send(part.map(pastEvent), signal)
+          count += part.length
+        }
+      }
+      return { trades: count, since: reached }
+    },
+    async recovered({ exchange, symbol, from, to, cause }, trades, signal) {
+      const name = sourceOf(source, { exchange, symbol })
+      const event: Status = {
+        ...{ source: name, exchange, symbol, state: 'recovered', from, to, ts: now() * 1_000 },
+        detail: `filled from the history of ${name}: ${trades} trades`,
+        ...(cause !== undefined && { cause }),
+      }
+      await send([{ channel: 'status', event }], signal)
+    },
+  }
+}
+
+function pastEvent(event: Trade): ReenteringEvent {
+  return { channel: 'trade', event, reentering: true, isPast: true }
+}

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict'
+import { describe, type TestContext, test } from 'node:test'
+import { openSource } from '../../../src/adapters/source/feed/open-source.ts'
+import { SOURCES, type SourceName } from '../../../src/adapters/source/index.ts'
+import type { Trade } from '../../../src/domain/events.ts'
+import { isSameTime } from '../../../src/domain/trade-identity.ts'
+import { quietLog } from '../../quiet.ts'
+import { answerPast, PASTS, type PastTrade, pastId } from './past.ts'
+import { Service } from './service.ts'
+
+const NEVER = new AbortController().signal
+const MINUTE = 60_000_000
+const names = Object.keys(PASTS) as SourceName[]
+
+/** Trades until now, three at a time in one millisecond, one millisecond after another. */
+function pastUntil(nowMicros: number, count: number, everyMicros: number): readonly PastTrade[] {
+  const begin = nowMicros - (nowMicros % 1_000_000) - count * everyMicros
+  return Array.from({ length: count }, (_, i) => ({
+    ...{ id: 5_000 + i, side: i % 2 === 0 ? 'buy' : 'sell', price: 100 + (i % 7), size: 1 + (i % 3) },
+    ts: begin + Math.floor(i / 3) * 3 * everyMicros + (i % 3),
+  }))
+}
+
+async function open(t: TestContext, name: SourceName, trades: readonly PastTrade[]) {
+  const service = await Service.start(t, { rest: (url) => answerPast(name, url, trades) })
+  const settings = { url: service.url, restUrl: service.restUrl, channels: ['trade'] as const }
+  const now = (): number => Date.now() * 1_000
+  const source = await openSource(SOURCES[name], { settings, log: quietLog, now })
+  t.after(() => source.close())
+  return { source, service }
+}
+
+async function read(source: Awaited<ReturnType<typeof open>>['source'], range: { from: number; to: number }) {
+  const pages = source.history?.({ exchange: source.name, symbol: 'BTC-USD' }, range, NEVER)
+  assert.ok(pages, 'it has a history')
+  const trades: Trade[] = []
+  let since = -1
+  for await (const page of pages) {
+    trades.push(...page.trades)
+    since = page.since
+  }
+  return { trades, since }
+}
+
+const same = (name: string, found: readonly Trade[], wanted: readonly PastTrade[]) => {
+  assert.deepEqual(
+    found.map(({ id, side, price, size }) => ({ id, side, price, size })),
+    wanted.map((trade) => ({
+      id: pastId(name, trade),
+      side: trade.side,
+      price: trade.price,
+      size: trade.size,
+    })),
+  )
+  for (const [i, { ts }] of found.entries()) assert.ok(isSameTime(ts, wanted[i]?.ts ?? -1))
+}
+
+describe('past trades of an exchange', () => {
+  for (const name of names) {
+    test(`${name} gives those of a time, the oldest first and each once`, async (t) => {
+      const trades = pastUntil(Date.now() * 1_000, 50, 200_000)
+      const { source, service } = await open(t, name, trades)
+      const [from, to] = [trades[12]?.ts ?? 0, trades[35]?.ts ?? 0]
+      const found = await read(source, { from, to })
+      const isWhole = name !== 'bitstamp'
+      if (isWhole) same(name, found.trades, trades.slice(12, 36))
+      // Its times are whole seconds, so that it gives those of the first second too.
+      else
+        for (const { id } of trades.slice(12, 36))
+          assert.ok(found.trades.some((trade) => trade.id === String(id)))
+      assert.equal(found.since, from)
+      assert.ok(service.calls.length <= 20, `${service.calls.length} questions`)
+    })
+
+    test(`${name} has nothing of a time without trades`, async (t) => {
+      const trades = pastUntil(Date.now() * 1_000 - 10 * MINUTE, 20, 200_000)
+      const { source } = await open(t, name, trades)
+      const to = Date.now() * 1_000
+      assert.deepEqual((await read(source, { from: to - MINUTE, to })).trades, [])
+    })
+  }
+
+  for (const name of names.filter((each) => !['bybit', 'bitstamp', 'bitfinex'].includes(each))) {
+    test(`${name} gives more than one answer has`, async (t) => {
+      const trades = pastUntil(Date.now() * 1_000, 2_600, 20_000)
+      const { source } = await open(t, name, trades)
+      const [from, to] = [trades[60]?.ts ?? 0, trades[name === 'okx' ? 299 : 2_459]?.ts ?? 0]
+      const wanted = trades.filter(({ ts }) => ts >= from && ts <= to)
+      const found = await read(source, { from, to })
+      same(name, found.trades, wanted)
+      assert.equal(found.since, from)
+    })
+  }
+
+  test('bybit and bitstamp say since when they leave nothing out', async (t) => {
+    const trades = pastUntil(Date.now() * 1_000, 400, 200_000)
+    const bybit = await open(t, 'bybit', trades)
+    const range = { from: trades[0]?.ts ?? 0, to: Date.now() * 1_000 }
+    const found = await read(bybit.source, range)
+    assert.ok(found.since > (trades.at(-61)?.ts ?? 0) && found.since <= (trades.at(-57)?.ts ?? 0))
+    const bitstamp = await open(t, 'bitstamp', trades)
+    const days = { ...range, from: range.from - 2 * 86_400_000_000 }
+    assert.ok((await read(bitstamp.source, days)).since > days.from + 86_000_000_000)
+  })
+
+  test('what a service refuses has its code, and one that limits is left alone', async (t) => {
+    let status = 429
+    const service = await Service.start(t, {
+      rest: () => ({ status, headers: { 'retry-after': '30' }, body: { message: 'slow down' } }),
+    })
+    const settings = { url: service.url, restUrl: service.restUrl, channels: ['trade'] as const }
+    const options = { settings, log: quietLog, now: () => Date.now() * 1_000 }
+    const range = { from: 1, to: Date.now() * 1_000 }
+    const limited = await openSource(SOURCES.coinbase, options)
+    t.after(() => limited.close())
+    await assert.rejects(read(limited, range), { code: 'SOURCE_RATE_LIMITED', message: /slow down/ })
+    await assert.rejects(read(limited, range), { code: 'SOURCE_RATE_LIMITED' })
+    assert.equal(service.calls.length, 1)
+    status = 404
+    const unknown = await openSource(SOURCES.coinbase, options)
+    t.after(() => unknown.close())
+    await assert.rejects(read(unknown, range), { code: 'MARKET_UNKNOWN' })
+    status = 503
+    await assert.rejects(read(unknown, range), { code: 'SOURCE_UNAVAILABLE' })
+    const stop = new AbortController()
+    stop.abort(new Error('enough'))
+    const pages = unknown.history?.({ exchange: 'coinbase', symbol: 'BTC-USD' }, range, stop.signal)
+    await assert.rejects(async () => {
+      for await (const _ of pages ?? []) assert.fail('nothing comes')
+    }, /enough/)
+  })
+
+  test('a source on another server than its own asks nobody else, and other markets have no history', async (t) => {
+    const { source } = await open(t, 'kraken', [])
+    assert.equal(
+      source.history?.({ exchange: 'binance', symbol: 'BTC-USD' }, { from: 0, to: 1 }, NEVER),
+      undefined,
+    )
+    const settings = { url: 'ws://127.0.0.1:1', channels: ['trade'] as const }
+    const apart = await openSource(SOURCES.kraken, { settings, log: quietLog, now: () => 0 })
+    t.after(() => apart.close())
+    assert.equal(apart.history, undefined)
+  })
+})
