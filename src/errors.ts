@@ -549,6 +549,12 @@ export const ERROR_KINDS = {
     meaning: 'No actor of this id runs here.',
     remedy: 'GET /v1/actors lists them.',
   },
+  HISTORY_UNAVAILABLE: {
+    retryable: false,
+    status: 409,
+    meaning: 'No source of this platform has past trades of the market.',
+    remedy: 'docs/sources.md says which sources have past trades. Name a market of one that is configured.',
+  },
   DEAD_LETTER_UNKNOWN: {
     retryable: false,
     status: 404,

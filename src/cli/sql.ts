@@ -63,7 +63,8 @@ function namingMaxRows(error: unknown): never {
   throw new TapelineError('SQL_TOO_LARGE', error.message, { cause: error, remedy })
 }
 
-function query(flags: Flags, sql: string, maxRows: number, signal: AbortSignal): Promise<SqlResult> {
+/** Asks one read-only statement: of the platform where one runs, else of its data. Raises what both do. */
+export function query(flags: Flags, sql: string, maxRows: number, signal: AbortSignal): Promise<SqlResult> {
   return throughPlatformOr(
     flags,
     (client) => queryPlatform(client, sql, maxRows, signal),

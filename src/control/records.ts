@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { CHANNELS, STREAM_INTERVALS } from '../domain/events.ts'
+import { CHANNELS, GAP_CAUSES, STREAM_INTERVALS } from '../domain/events.ts'
 import type { RecordHeaders } from '../domain/record.ts'
 import { isKnownSpec } from '../domain/stream-spec.ts'
 import { TapelineError } from '../errors.ts'
@@ -299,6 +299,29 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
     kind: z.literal('REPLAY_REQUEST'),
     requestId: z.string(),
     letters: z.array(z.object({ id: z.string(), at: z.number().int() })),
+  }),
+  /** Asks the producer of a market's shard to publish trades of the past, and to say of these gaps what is whole then. Microseconds. */
+  z.object({
+    ...member,
+    kind: z.literal('BACKFILL_REQUEST'),
+    requestId: z.string(),
+    exchange: z.string(),
+    symbol: z.string(),
+    from: z.number().int(),
+    to: z.number().int(),
+    gaps: z.array(
+      z.object({ from: z.number().int(), to: z.number().int(), cause: z.enum(GAP_CAUSES).optional() }),
+    ),
+  }),
+  /** What came of one step of it: it goes on at `next`. */
+  z.object({
+    ...member,
+    kind: z.literal('BACKFILL_RESULT'),
+    requestId: z.string(),
+    trades: z.number().int(),
+    since: z.number().int(),
+    next: z.number().int().nullable(),
+    failure: z.object({ code: z.string(), message: z.string() }).nullable(),
   }),
   /** What a producer has done about some of the letters of a request. */
   z.object({

@@ -8,6 +8,7 @@ import type { GatewayOptions } from './options.ts'
 import { createOrigins } from './origins.ts'
 import { registerPage } from './page.ts'
 import { createQuotaKeeper } from './quotas.ts'
+import { registerBackfill } from './routes/backfill.ts'
 import { registerDeadLetters } from './routes/dead-letters.ts'
 import { registerDocs } from './routes/docs.ts'
 import { registerKeys } from './routes/keys.ts'
@@ -61,6 +62,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   registerMarkets(app, options.store)
   registerUdf(app, options.store)
   registerDeadLetters(app, options.deadLetters)
+  registerBackfill(app, options)
   registerOperations(app, options)
   registerPage(app, options)
   const sockets = registerSockets(app, { ...options, quotas, beyondKept, newId })

@@ -3,6 +3,7 @@ import type { Writable } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Channel } from '../domain/events.ts'
 import type { ActorDirectory, PlacedAlert, TransitionFeed } from '../ports/actors.ts'
+import type { Backfills } from '../ports/backfills.ts'
 import type { Broker } from '../ports/broker.ts'
 import type { DeadLetters } from '../ports/dead-letters.ts'
 import type { Delivery } from '../ports/delivery.ts'
@@ -65,6 +66,7 @@ export interface GatewayOptions {
   readonly dynamicPrefix: string
   readonly fixedTopics: Readonly<Record<Channel, string>>
   readonly deadLetters: DeadLetters
+  readonly backfills: Backfills
   readonly actors: ActorDirectory
   readonly transitions: TransitionFeed
   /** The statechart of a machine as SVG; undefined where there is no machine of this name. */

@@ -94,6 +94,21 @@ export const newWebhookSchema = webhookSchema
 
 export const webhooksSchema = z.object({ webhooks: z.array(webhookSchema) }).meta({ id: 'Webhooks' })
 
+export const backfillSchema = z
+  .object({
+    trades: z
+      .number()
+      .int()
+      .describe('Trades published by this step; the database leaves out those that it has.'),
+    since: z
+      .string()
+      .describe(
+        'From this event time on nothing is left out: after from where the source does not reach back so far.',
+      ),
+    next: z.string().nullable().describe('Go on with it as from; null: all is published.'),
+  })
+  .meta({ id: 'BackfillStep' })
+
 export const topicsSchema = z
   .object({
     topics: z.array(

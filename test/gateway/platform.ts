@@ -7,6 +7,7 @@ import type { StreamWarning } from '../../src/domain/offer.ts'
 import { TapelineError } from '../../src/errors.ts'
 import { type Gateway, type GatewayOptions, startGateway } from '../../src/gateway/gateway.ts'
 import type { ActorDirectory, PlacedActor, PlacedAlert } from '../../src/ports/actors.ts'
+import type { Backfills } from '../../src/ports/backfills.ts'
 import type {
   Broker,
   PartitionFetch,
@@ -457,6 +458,7 @@ export async function startPlatform(
     actors: new MemoryActors(),
     transitions: createTransitionHub('here'),
     deadLetters: new MemoryDeadLetters(),
+    backfills: { step: async () => ({ trades: 0, since: 0, next: null }) } satisfies Backfills,
     alerts: [] as PlacedAlert[],
     checks: [{ name: 'producer', ok: true, detail: 'producer at 10.0.0.1' }],
     metrics: () => meter.render(),

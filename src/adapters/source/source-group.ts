@@ -81,7 +81,14 @@ class SourceGroup implements Source {
   }
 
   history(...asked: Parameters<NonNullable<Source['history']>>): AsyncIterable<HistoryPage> | undefined {
-    return this.#ownerOf.get(marketKey(asked[0]))?.history?.(...asked)
+    const owner = this.#ownerOf.get(marketKey(asked[0]))
+    if (owner !== undefined) return owner.history?.(...asked)
+    // A market that is not followed live may have a past all the same.
+    for (const { source } of this.#members) {
+      const found = source.history?.(...asked)
+      if (found !== undefined) return found
+    }
+    return undefined
   }
 
   memberOf(market: Market): string {

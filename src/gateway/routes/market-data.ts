@@ -248,7 +248,8 @@ function refuseTooMany(limit: number | undefined): void {
   })
 }
 
-function refuseBackwards({ from, to }: { from?: number | undefined; to?: number | undefined }): void {
+/** Raises INPUT_INVALID. */
+export function refuseBackwards({ from, to }: { from?: number | undefined; to?: number | undefined }): void {
   if (from === undefined || to === undefined || from <= to) return
   throw new TapelineError('INPUT_INVALID', 'from lies after to', {
     fields: [{ field: 'from', value: from, message: 'lies after to', remedy: 'Exchange from and to.' }],

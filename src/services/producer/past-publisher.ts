@@ -19,6 +19,8 @@ export interface FoundPast {
   readonly trades: number
   /** As of `HistoryPage`. */
   readonly since: number
+  /** All up to this event time is published. */
+  readonly through: number
 }
 
 /**
@@ -30,13 +32,14 @@ export interface PastPublisher {
   /** The machine has fetched so many live items. */
   fetched(items: number): void
   /**
-   * Publishes what the source has of a time. Undefined where it has no history of the market. Raises what `Source.history` does, TIMEOUT, and
+   * Publishes what the source has of a time; after `forMs` it ends with what it has. Undefined where it has no history of the market. Raises what `Source.history` does, TIMEOUT, and
    * FENCED where the shard is another process's by now.
    */
   publish(
     market: Market,
     range: { readonly from: number; readonly to: number },
     signal: AbortSignal,
+    forMs?: number,
   ): Promise<FoundPast | undefined>
   /** Says that nothing is missing between the ends of a gap. */
   recovered(gap: OpenGap, trades: number, signal: AbortSignal): Promise<void>
@@ -84,11 +87,13 @@ export function createPastPublisher({ source, now }: ProducerParts): PastPublish
       if (items > FEW_ITEMS) return
       for (const turn of turns) turn()
     },
-    async publish(market, range, signal) {
+    async publish(market, range, signal, forMs = Number.POSITIVE_INFINITY) {
       const pages = source.history?.(market, range, signal)
       if (pages === undefined) return undefined
+      const end = performance.now() + forMs
       let count = 0
       let reached = range.from
+      let last = range.from
       for await (const { trades, since } of pages) {
         reached = since
         for (let at = 0; at < trades.length; at += MOST_ITEMS) {
@@ -96,8 +101,12 @@ export function createPastPublisher({ source, now }: ProducerParts): PastPublish
           await send(part.map(pastEvent), signal)
           count += part.length
         }
+        last = Math.max(last, trades.at(-1)?.ts ?? 0)
+        // It goes on with the trades of the last moment, of which there may be more.
+        if (performance.now() > end && last > range.from)
+          return { trades: count, since: reached, through: last }
       }
-      return { trades: count, since: reached }
+      return { trades: count, since: reached, through: range.to }
     },
     async recovered({ exchange, symbol, from, to, cause }, trades, signal) {
       const name = sourceOf(source, { exchange, symbol })

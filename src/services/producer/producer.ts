@@ -4,6 +4,7 @@ import { createSerializer } from '../../async/serialize.ts'
 import { CONTROL_VERSION } from '../../control/records.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { FetchedBatch, ProducerNotification, PublishOutcome, TopicAnswer } from '../../ports/pipeline.ts'
+import { answerBackfills } from './backfill.ts'
 import { createCheckpointWriter } from './checkpoint-writer.ts'
 import { createSourceFetch } from './fetch.ts'
 import { createMarketSubscriptions } from './market-subscriptions.ts'
@@ -59,6 +60,7 @@ export async function createProducerServices(
   const reentry = createReentry(producer, ownership)
   const past = createPastPublisher(producer)
   const repair = createRepair(producer, ownership, past)
+  const backfills = answerBackfills(producer, ownership, past)
   const fixed = createFixedPublisher(producer, ownership, (gap) => repair.flagged(gap))
   const dynamic = createDynamicPublisher(producer, ownership)
   const checkpoints = createCheckpointWriter(producer, ownership)
@@ -172,7 +174,7 @@ export async function createProducerServices(
       inTurn(async () => {
         seams.close()
         source.close()
-        await repair.close()
+        await Promise.all([repair.close(), backfills.close()])
         await reentry.close()
         await checkpoints.close(stop)
         await ownership.close()

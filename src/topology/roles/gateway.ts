@@ -1,6 +1,7 @@
 import { createEventStreamEndpoint } from '../../adapters/transport/server-sent-events.ts'
 import { createWebhookSender } from '../../adapters/transport/webhook/sender.ts'
 import { createWebSocketEndpoint } from '../../adapters/transport/websocket.ts'
+import { createBackfillDesk } from '../../control/backfill-desk.ts'
 import { createDeadLetterDesk } from '../../control/dead-letters.ts'
 import { createKeyDesk } from '../../control/key-desk.ts'
 import { createStreamDesk } from '../../control/stream-desk.ts'
@@ -72,6 +73,7 @@ export async function startGatewayRole(
     fixedTopics: names.fixed,
     topics: createTopicDesk({ broker, names, registry }),
     deadLetters: createDeadLetterDesk({ instance, broker, names, bus, membership, newId, log }),
+    backfills: createBackfillDesk({ instance, bus, newId }),
     diagram: drawLive,
     endpoint: createWebSocketEndpoint,
     eventEndpoint: createEventStreamEndpoint,

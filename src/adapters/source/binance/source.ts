@@ -5,6 +5,7 @@ export const binance = exchangeKind({
   name: 'binance',
   title: 'Binance',
   socket: 'wss://stream.binance.com:9443/stream?timeUnit=MICROSECOND',
+  numbersTrades: true,
   rest: 'https://api.binance.com',
   hasBooks: true,
   loadHistory: async () => (await import('./history.ts')).binanceHistory,

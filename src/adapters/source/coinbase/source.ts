@@ -8,6 +8,7 @@ export const coinbase: SourceKind = {
   channels: ['trade', 'quote', 'book'],
   exchanges: ['coinbase'],
   socket: 'wss://ws-feed.exchange.coinbase.com',
+  numbersTrades: true,
   rest: 'https://api.exchange.coinbase.com',
   loadHistory: async () => (await import('./history.ts')).coinbaseHistory,
   // A heartbeat comes every second for each product; a service that is late by a few is not gone.

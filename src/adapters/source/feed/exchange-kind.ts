@@ -3,7 +3,10 @@ import type { SourceKind } from './source-kind.ts'
 
 /** What differs from exchange to exchange. */
 interface OwnExchange
-  extends Pick<SourceKind, 'name' | 'title' | 'socket' | 'usualMarkets' | 'rest' | 'loadHistory'> {
+  extends Pick<
+    SourceKind,
+    'name' | 'title' | 'socket' | 'usualMarkets' | 'rest' | 'loadHistory' | 'numbersTrades'
+  > {
   readonly usual?: Partial<SourceKind['usual']>
   readonly hasBooks?: true
   /** Gives a wire for one source: what it remembers of a connection belongs to that source. */
@@ -14,6 +17,7 @@ interface OwnExchange
 export function exchangeKind({ usual, hasBooks, loadWire, ...own }: OwnExchange): SourceKind {
   return {
     ...own,
+    loadWire,
     page: `sources.md#${own.name}`,
     channels: hasBooks ? ['trade', 'quote', 'book'] : ['trade', 'quote'],
     exchanges: [own.name],

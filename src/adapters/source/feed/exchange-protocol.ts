@@ -94,6 +94,10 @@ export class ExchangeProtocol implements FeedProtocol {
     this.#books?.closed()
   }
 
+  elapse(now: number): void {
+    this.#clock.elapse(now)
+  }
+
   add(markets: readonly Market[]): MarketsChange {
     const added = this.#own(markets).filter(({ name }) => !this.#states.has(name))
     for (const state of added) {

@@ -27,6 +27,8 @@ export interface FeedProtocol {
   remove(markets: readonly Market[]): MarketsChange
   /** Reads one frame and emits what is in it. Never throws. `recvTs`: microseconds. */
   read(data: Buffer, recvTs: number): FrameMeaning
+  /** So late it is, in microseconds: what waits for late frames no longer is passed on. Only where nothing else tells the time, as in a recording. */
+  elapse?(now: number): void
   /** The connection has ended: nothing more is waited for on it. */
   closed?(): void
   /** The source is closed, and the connection with it. */

@@ -11,6 +11,7 @@ import type {
 } from '../../../ports/source.ts'
 import { ArrivalQueue } from './arrival-queue.ts'
 import type { Fallback, FeedProtocol, MarketsChange, Outlet } from './feed-protocol.ts'
+import type { FrameTap } from './frame-tap.ts'
 import { Link, type LinkOptions } from './link.ts'
 import { Refusals } from './refusals.ts'
 import { marketSubscribed, status } from './status.ts'
@@ -32,6 +33,7 @@ interface LiveSourceOptions {
   /** Takes secrets out of a text. */
   readonly redact: (text: string) => string
   readonly history: Source['history']
+  readonly tap: FrameTap | undefined
   readonly ways: (outlet: Outlet) => { readonly protocol: FeedProtocol; readonly fallback?: Fallback }
 }
 
@@ -93,7 +95,7 @@ export class LiveSource implements Source {
         this.#queue.push(item)
       },
       note: (item) => this.#queue.push(item),
-      send: (frame) => this.#link.send(frame),
+      send: (frame) => this.#send(frame),
       complain: (error) => this.#complain(error),
       refusals: this.#refusals,
       tally: this.#tally,
@@ -157,7 +159,7 @@ export class LiveSource implements Source {
       for (const market of change.added)
         this.#queue.push(marketSubscribed(this.name, this.#options.now(), market))
     }
-    for (const frame of change.send) this.#link.send(frame)
+    for (const frame of change.send) this.#send(frame)
   }
 
   #way(): SourceHealth['way'] {
@@ -166,12 +168,19 @@ export class LiveSource implements Source {
   }
 
   #opened(): void {
-    for (const frame of this.#protocol.opened()) this.#link.send(frame)
+    this.#options.tap?.opened(this.#options.now())
+    for (const frame of this.#protocol.opened()) this.#send(frame)
+  }
+
+  #send(frame: string): void {
+    this.#options.tap?.sent(frame, this.#options.now())
+    this.#link.send(frame)
   }
 
   #frame(data: Buffer): void {
     this.#tally.counters.frames++
     const recvTs = this.#options.now()
+    this.#options.tap?.received(data, recvTs)
     const meaning = this.#protocol.read(data, recvTs)
     if (meaning === 'delivers') this.#alive()
     else if (meaning === 'heartbeat') {
@@ -207,6 +216,7 @@ export class LiveSource implements Source {
   }
 
   #lost(error: TapelineError, delivered: boolean): void {
+    this.#options.tap?.closed(this.#options.now())
     this.#protocol.closed?.()
     this.#watchdog.stop()
     if (delivered) {

@@ -31,6 +31,7 @@ export async function openSource(kind: SourceKind, options: SourceOptions): Prom
   return new LiveSource({
     name: kind.name,
     history,
+    tap: options.tap,
     link: {
       address: socket,
       reconnect: {

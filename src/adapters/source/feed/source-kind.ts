@@ -2,7 +2,9 @@ import type { Log } from '../../../ports/log.ts'
 import { parseAddress } from './address.ts'
 import type { BookSettings } from './book-keeper.ts'
 import { MAX_SKEW_MS } from './event-time.ts'
+import type { ExchangeWire } from './exchange-wire.ts'
 import type { Fallback, FeedProtocol, Outlet } from './feed-protocol.ts'
+import type { FrameTap } from './frame-tap.ts'
 import type { HistoryWire } from './trade-history.ts'
 
 /** What a source may be asked for. */
@@ -29,10 +31,14 @@ export interface SourceKind {
   readonly rest?: string
   /** How it gives trades of the past, by REST; left out where it gives none. */
   readonly loadHistory?: () => Promise<HistoryWire>
+  /** Each trade of a market has the id after the one before it: what is missing shows in what is stored. */
+  readonly numbersTrades?: true
   /** Left out where it takes none. */
   readonly key?: SourceKey
   /** What holds where the configuration sets nothing, as it differs from service to service. Milliseconds. */
   readonly usual: Readonly<Record<'reconnect' | 'staleAfter', number>>
+  /** How its frames are written and read, where an `ExchangeWire` does it: what reads recordings of others finds their markets by it. */
+  readonly loadWire?: () => Promise<ExchangeWire>
   /** Loads the code of the source, which only a platform that uses it needs. */
   readonly load: () => Promise<Ways>
   /** What its first message says to `tapeline doctor`; left out where it says nothing unless it is asked. */
@@ -89,6 +95,7 @@ export interface SourceOptions {
   readonly exchanges?: readonly string[]
   /** How many items are held while nobody pulls; the newest are dropped beyond it, with an `overflow` change at the hole. */
   readonly queueCapacity?: number
+  readonly tap?: FrameTap
   readonly log: Log
   /** Microseconds since the epoch. */
   readonly now: () => number

@@ -1,0 +1,7 @@
+/** Hears of all that goes over the connections of a source, at the place where it happens. Times are microseconds. */
+export interface FrameTap {
+  opened(ts: number): void
+  received(data: Buffer, ts: number): void
+  sent(frame: string, ts: number): void
+  closed(ts: number): void
+}
