@@ -20,6 +20,8 @@ export interface Meter {
 
 export type CounterName =
   | 'transitions_total'
+  | 'state_seconds_total'
+  | 'actor_errors_total'
   | 'actor_restarts_total'
   | 'alerts_total'
   | 'source_frames_total'
@@ -57,7 +59,10 @@ export type CounterName =
 
 export type GaugeName =
   | 'alerts'
+  | 'actors'
   | 'consumer_lag_records'
+  | 'source_queue_items'
+  | 'source_queue_ratio'
   | 'store_jobs_failing'
   | 'source_way'
   | 'streams'
@@ -77,6 +82,7 @@ export type GaugeName =
 export type TimerName =
   | 'store_write_seconds'
   | 'broker_publish_seconds'
+  | 'hop_seconds'
   | 'delivery_latency_seconds'
   | 'http_request_seconds'
   | 'webhook_request_seconds'

@@ -62,6 +62,8 @@ export interface SourceHealth {
       number
     >
   >
+  /** What waits to be pulled; undefined where nothing ever waits. */
+  readonly queue?: { readonly items: number; readonly capacity: number }
   /** The markets that the service refuses. */
   readonly without: readonly MarketWithoutData[]
   /** Code and message of the last failure, while it lasts. */

@@ -17,11 +17,22 @@ const STORAGE_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 /** From 1 ms to 10 s, close around the target of 25 ms. */
 const LATENCY_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.035, 0.05, 0.1, 0.25, 1, 10]
 
+/** From 1 ms to 5 min: a hop of milliseconds, and one that waits for the end of an outage. */
+const HOP_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 300]
+
 /** Every counter: `/metrics` shows it as `tapeline_` and its name. */
 export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
   transitions_total: {
     help: 'Entries of a state machine into a state.',
     labels: ['machine', 'from', 'event', 'to'],
+  },
+  state_seconds_total: {
+    help: 'Time that the state machines of this process have been in a state.',
+    labels: ['machine', 'state'],
+  },
+  actor_errors_total: {
+    help: 'Failures that a state machine began to have, by the code of the error.',
+    labels: ['machine', 'code'],
   },
   actor_restarts_total: { help: 'Restarts of a root actor that failed.', labels: ['machine'] },
   alerts_total: { help: 'Alerts raised.', labels: ['code'] },
@@ -123,6 +134,9 @@ export const GAUGES: Readonly<Record<GaugeName, Metric>> = {
     help: 'Background jobs of the database (refreshing candles, compressing, removing) that failed the last time.',
     labels: [],
   },
+  actors: { help: 'State machines in a state.', labels: ['machine', 'state'] },
+  source_queue_items: { help: 'Events of a source that wait for the producer.', labels: ['source'] },
+  source_queue_ratio: { help: "The same as a share of the queue's capacity.", labels: ['source'] },
   consumer_lag_records: {
     help: 'Records between a consumer and the end of its partition.',
     labels: ['topic', 'partition'],
@@ -166,6 +180,11 @@ export const TIMERS: Readonly<Record<TimerName, Timer>> = {
     help: 'Time from publishing a batch to its acknowledgement, to fixed or dynamic topics.',
     labels: ['topics'],
     buckets: STORAGE_SECONDS,
+  },
+  hop_seconds: {
+    help: 'Time of one hop on the way of the data. received: from the exchange to this process, by both clocks; published: to the acknowledgement in a fixed topic; stored: from there to the commit in the database; delivered: from the receipt to the hand-over to an application. Of the first event of each batch, delivered of the last.',
+    labels: ['hop'],
+    buckets: HOP_SECONDS,
   },
   delivery_latency_seconds: {
     help: 'Time from the receipt of an event from its source to its hand-over to an application.',

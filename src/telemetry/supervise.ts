@@ -122,6 +122,7 @@ export function superviseActor<Machine extends AnyStateMachine>(
     if (errorInfo !== null) {
       const { code, step, message: reason } = errorInfo
       log.warn({ actor: id, code, step, reason }, 'the machine is in error')
+      meter.count('actor_errors_total', 1, { machine: kind, code })
     } else if (logged !== null) {
       const { code, step, since: begunAt } = logged
       log.warn({ actor: id, code, step, forMs: settings.now() - begunAt }, 'the machine works again')

@@ -164,6 +164,10 @@ export class ActorRoster {
     this.#actors.delete(id)
   }
 
+  has(id: string): boolean {
+    return this.#actors.has(id)
+  }
+
   list(): readonly ActorReport[] {
     return [...this.#actors.values()].map((actor) => actor.report())
   }

@@ -15,6 +15,7 @@ import { createAlerts } from '../telemetry/alerts.ts'
 import { meterBroker, meterStore } from '../telemetry/engine-meter.ts'
 import { createMeter, type PrometheusMeter } from '../telemetry/meter.ts'
 import { type OutageWatch, watchForOutage } from '../telemetry/outage-watch.ts'
+import { createStateClock, type StateClock } from '../telemetry/state-clock.ts'
 import { openTraceFile } from '../telemetry/trace-file.ts'
 import { createTransitionHub } from '../telemetry/transition-hub.ts'
 import { recordTransitions } from '../telemetry/transitions.ts'
@@ -47,6 +48,8 @@ export interface Foundation extends Pick<Engines, 'broker' | 'store'> {
   /** What this process may use, and whether it has room. */
   readonly overload: Overload
   readonly started: StartedParts
+  /** How long machines are in which state. */
+  readonly stateClock: StateClock
   readonly log: Log
   readonly meter: PrometheusMeter
 }
@@ -103,6 +106,7 @@ export async function layOn(
   signal: AbortSignal,
 ): Promise<Foundation> {
   const alerts = createAlerts({ log, meter })
+  const stateClock = createStateClock(meter, () => Date.now() * 1_000)
   const broker = meterBroker(engines.broker, meter)
   const store = engines.store && meterStore(engines.store, meter)
   const migrated = await store?.migrate(signal)
@@ -172,6 +176,7 @@ export async function layOn(
       ...{ settings, alerts, log, meter },
       onTransition(transition) {
         hub.record(transition)
+        stateClock.record(transition)
         onTransition(transition)
       },
     },
@@ -179,6 +184,7 @@ export async function layOn(
     storeWatch,
     overload,
     started,
+    stateClock,
     log,
     meter,
   }

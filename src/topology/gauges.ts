@@ -30,12 +30,22 @@ interface Known {
  * processes and streams there are.
  */
 export function startGauges(
-  { meter, registry, membership }: Pick<Foundation, 'meter' | 'registry' | 'membership'>,
+  {
+    meter,
+    registry,
+    membership,
+    roster,
+    stateClock,
+  }: Pick<Foundation, 'meter' | 'registry' | 'membership' | 'roster' | 'stateClock'>,
   { source, shards, leads }: Known,
 ): { stop(): void } {
   /** By the name of the source. */
   const countedOf = new Map<string, SourceHealth['counters']>()
-  const copySource = ({ name, way, counters }: SourceHealth): void => {
+  const copySource = ({ name, way, counters, queue }: SourceHealth): void => {
+    if (queue) {
+      meter.gauge('source_queue_items', queue.items, { source: name })
+      meter.gauge('source_queue_ratio', queue.items / queue.capacity, { source: name })
+    }
     for (const [counter, metric] of Object.entries(COUNTERS) as [keyof typeof COUNTERS, CounterName][]) {
       meter.count(metric, counters[counter] - (countedOf.get(name)?.[counter] ?? 0), { source: name })
     }
@@ -50,6 +60,7 @@ export function startGauges(
       meter.gauge('processes', members.filter(({ roles }) => roles.includes(role)).length, { role })
     if (shards) meter.gauge('shards_owned', shards().length)
     if (leads) meter.gauge('leader', leads() ? 1 : 0)
+    stateClock.settle((actor) => roster.has(actor))
     if (source) for (const each of eachHealth(source.health())) copySource(each)
   }
   const timer = startInterval(copy, EVERY_MS)

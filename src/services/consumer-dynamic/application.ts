@@ -127,7 +127,10 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
     const newest = batch.events.at(-1)
     if (newest === undefined) return
     const { recvTs } = JSON.parse(Buffer.from(newest.value).toString()) as { recvTs?: number }
-    if (recvTs !== undefined) meter.observe('delivery_latency_seconds', (nowMicros() - recvTs) / 1e6)
+    if (recvTs === undefined) return
+    const seconds = (nowMicros() - recvTs) / 1e6
+    meter.observe('delivery_latency_seconds', seconds)
+    meter.observe('hop_seconds', seconds, { hop: 'delivered' })
   }
 
   const enter = (subscription: Subscription): void => {

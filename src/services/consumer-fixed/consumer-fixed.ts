@@ -160,6 +160,12 @@ export async function createConsumerFixedServices(
         }
         meter.observe('store_write_seconds', (nowMicros() - started) / 1e6)
         meter.count('stored_rows_total', record.rows)
+        for (const fetch of record.fetches) {
+          const first = fetch.kind === 'records' ? fetch.records[0] : undefined
+          if (first === undefined) continue
+          const waited = Math.max(0, nowMicros() / 1_000 - first.timestamp)
+          meter.observe('hop_seconds', waited / 1_000, { hop: 'stored' })
+        }
       }),
 
     partitions: () => claims.size,

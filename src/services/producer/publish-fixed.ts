@@ -66,6 +66,16 @@ export function createFixedPublisher(
     log.warn({ market, cause, from: isoMicros(from), to: isoMicros(to) }, 'gap')
   }
 
+  /** Of the first trade of a batch, which waited longest: dead letters that enter again tell nothing. */
+  const observeHops = (channel: Channel, events: readonly OutgoingEvent[]): void => {
+    const first = channel === 'trade' ? events.find(({ reentering }) => !reentering) : undefined
+    if (first === undefined) return
+    const { ts, recvTs } = first.event as Trade
+    // The exchange's clock may be ahead of ours.
+    meter.observe('hop_seconds', Math.max(0, recvTs - ts) / 1e6, { hop: 'received' })
+    meter.observe('hop_seconds', Math.max(0, now() * 1_000 - recvTs) / 1e6, { hop: 'published' })
+  }
+
   const noteConflict = ({ exchange, symbol, id, price, size, ts }: Trade): void => {
     meter.count('trade_conflicts_total')
     warnOfConflict(
@@ -303,6 +313,7 @@ export function createFixedPublisher(
       const written = new Set<string>()
       let records = 0
       const take = ({ channel, events }: Sent): void => {
+        observeHops(channel, events)
         tellPublished(events)
         written.add(topics[channel])
         records += events.length

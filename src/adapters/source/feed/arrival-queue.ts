@@ -34,7 +34,7 @@ interface ArrivalQueueOptions {
  * share of the capacity at which the pressure begins, and who keeps them gives a snapshot in place of what found no room.
  */
 export class ArrivalQueue {
-  readonly #capacity: number
+  readonly capacity: number
   readonly #hole: (dropped: number) => ConnectionChange
   /** Where a quote has left there is nothing. */
   #items: (SourceItem | undefined)[] = []
@@ -59,7 +59,7 @@ export class ArrivalQueue {
   #drained: { readonly below: number; readonly resolve: () => void } | undefined
 
   constructor(options: ArrivalQueueOptions) {
-    this.#capacity = options.capacity
+    this.capacity = options.capacity
     this.#hole = options.hole
   }
 
@@ -202,13 +202,13 @@ export class ArrivalQueue {
   }
 
   #roomFor({ channel }: SourceItem): number {
-    if (channel === 'book') return this.#capacity * PRESSURE
-    return channel === 'connection' || channel === 'status' ? this.#capacity + RESERVE : this.#capacity
+    if (channel === 'book') return this.capacity * PRESSURE
+    return channel === 'connection' || channel === 'status' ? this.capacity + RESERVE : this.capacity
   }
 
   /** Under pressure the quote that a market has leaves. */
   #supersede(quote: Quote): void {
-    if (this.#quotes === undefined && this.size >= this.#capacity * PRESSURE) this.#conflate()
+    if (this.#quotes === undefined && this.size >= this.capacity * PRESSURE) this.#conflate()
     const place = this.#quotes?.get(marketKey(quote))
     if (place === undefined || place - this.#shifted < this.#head) return
     this.#leave(place - this.#shifted)
@@ -255,7 +255,7 @@ export class ArrivalQueue {
     if (this.#left > 0) this.#compact()
     // Nothing has left of it.
     const batch = this.#takeFirst(max) as readonly SourceItem[]
-    if (this.size < (this.#capacity * PRESSURE) / 2) this.#quotes = undefined
+    if (this.size < (this.capacity * PRESSURE) / 2) this.#quotes = undefined
     if (this.#drained && this.size < this.#drained.below) {
       this.#drained.resolve()
       this.#drained = undefined

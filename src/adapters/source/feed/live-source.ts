@@ -133,6 +133,7 @@ export class LiveSource implements Source {
       way: this.#way(),
       markets: this.#protocol.markets,
       counters: { ...this.#tally.counters, conflated: this.#queue.conflated, dropped: this.#queue.dropped },
+      queue: { items: this.#queue.size, capacity: this.#queue.capacity },
       without: this.#refusals.list,
       ...(failure && { failure: { code: failure.code, message: failure.message } }),
     }
