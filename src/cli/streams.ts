@@ -24,11 +24,12 @@ import { printTable } from './table.ts'
 const HELP = `
 Usage: tapeline streams [list] [--json]
        tapeline streams create --channel C --symbols S[,S] [--exchanges E[,E]] [--where W] [--fields F[,F]]
-                               [--every T | --interval I] [--lateness T] [--empty] [--from T] [--ttl T] [--json]
+                               [--every T | --interval I] [--depth N] [--lateness T] [--empty] [--from T]
+                               [--ttl T] [--json]
        tapeline streams create '{"channel": ..., "symbols": [...]}' [--json]
        tapeline streams show ID [--json]
        tapeline streams modify ID [--channel C] [--symbols S] [--exchanges E] [--where W] [--fields F] [--every T]
-                               [--interval I] [--lateness T] [--empty] [--ttl T] [--json]
+                               [--interval I] [--depth N] [--lateness T] [--empty] [--ttl T] [--json]
        tapeline streams modify ID '{"where": ...}' [--json]
        tapeline streams delete ID [ID ...] [--json]
        tapeline streams topics [--all | --unknown | --remove NAME] [--json]
@@ -43,6 +44,7 @@ there is, an empty text removes it, and whoever reads goes on without a hole or 
   --where W        only events for which this is true: 'size >= 0.5 && side == "buy"'
   --fields F       only these fields of an event, with commas; exchange, symbol and ts always come
   --every T        only the latest event of each market in each period of this length: 250ms, 1s
+  --depth N        of books, with --every: the best N levels of each side in place of the changes
   --interval I     candles of this length, made of trades: 1s, 5s, 10s, 15s, 30s, 1m, 5m, 15m, 1h, 4h, 1d
   --lateness T     how long --every or --interval wait for late events (default: 250ms, 2s)
   --empty          with --interval: periods without trades have candles too
@@ -77,11 +79,12 @@ const UNITS = [
 const TEXT_FLAGS = ['channel', 'where', 'every', 'interval', 'lateness', 'from', 'ttl'] as const
 const LIST_FLAGS = ['symbols', 'exchanges', 'fields'] as const
 /** The flags that a request for a stream is made of. */
-export const REQUEST_FLAGS = [...TEXT_FLAGS, ...LIST_FLAGS, 'empty'] as const
+export const REQUEST_FLAGS = [...TEXT_FLAGS, ...LIST_FLAGS, 'depth', 'empty'] as const
 
 /** Their options. */
 export const REQUEST_OPTIONS = {
   ...Object.fromEntries([...TEXT_FLAGS, ...LIST_FLAGS].map((name) => [name, { type: 'string' } as const])),
+  depth: { type: 'string' },
   empty: { type: 'boolean' },
 } as const
 
@@ -234,6 +237,7 @@ export function requestOf(flags: Flags, word: string | undefined): unknown {
   return {
     ...Object.fromEntries(TEXT_FLAGS.flatMap((name) => fieldOf(name, (text) => text))),
     ...Object.fromEntries(LIST_FLAGS.flatMap((name) => fieldOf(name, listOf))),
+    ...Object.fromEntries(fieldOf('depth', (text) => (/^\d+$/.test(text) ? Number(text) : text))),
     ...(flags['empty'] === true && { empty: true }),
   }
 }
@@ -258,13 +262,15 @@ function exampleOf(flags: Flags): string {
 }
 
 function describe({ spec }: Stream): string {
-  const { symbols, exchanges, where, fields, every, interval, lateness, empty } = spec
+  const { symbols, exchanges, where, fields, every, interval, lateness, empty, depth } = spec
   const markets = `${symbols.join(', ')} on ${exchanges.length > 0 ? exchanges.join(', ') : 'all exchanges'}`
   return [
     `${outputChannel(spec)} of ${markets}`,
     ...(where === undefined ? [] : [`where ${where}`]),
     ...(fields === undefined ? [] : [`with ${fields.join(', ')} only`]),
-    ...(every === undefined ? [] : [`the latest every ${every}`]),
+    ...(every === undefined
+      ? []
+      : [`the ${depth === undefined ? 'latest' : `best ${depth} levels`} every ${every}`]),
     ...(interval === undefined ? [] : [`of ${interval}, made of trades${empty ? ', empty ones too' : ''}`]),
     ...(lateness === undefined ? [] : [`${lateness} late`]),
   ].join(', ')

@@ -13,7 +13,7 @@ const HELP = `
 Usage: tapeline webhooks [list] [--json]
        tapeline webhooks create URL --stream ID [--cursor C] [--max-events N] [--max-wait T] [--json]
        tapeline webhooks create URL --channel C --symbols S[,S] [--exchanges E[,E]] [--where W]
-                                [--fields F[,F]] [--every T | --interval I] [--lateness T] [--empty] [--from T]
+                                [--fields F[,F]] [--every T | --interval I] [--depth N] [--lateness T] [--empty] [--from T]
                                 [--ttl T] [--max-events N] [--max-wait T] [--json]
        tapeline webhooks show ID [--json]
        tapeline webhooks pause ID [--json]

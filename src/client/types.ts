@@ -50,14 +50,16 @@ export interface StreamRequest<C extends Channel, F extends FieldOf<C> = FieldOf
   /** An expression of CEL: `size >= 0.5 && side == "buy"`. */
   readonly where?: string
   readonly fields?: readonly F[]
-  /** The latest event of each market in each period of this length: `250ms`, `1s`. Of trades, quotes and candles. */
-  readonly every?: C extends 'trade' | 'quote' | 'candle' ? string | number : never
+  /** The latest event of each market in each period of this length: `250ms`, `1s`. Of trades, quotes and candles; of books with `depth`. */
+  readonly every?: C extends 'trade' | 'quote' | 'candle' | 'book' ? string | number : never
   /** Candles of this length, made of trades. */
   readonly interval?: C extends 'candle' ? StreamInterval : never
   /** How long a window waits for late events. */
   readonly lateness?: string | number
   /** With `interval`: periods without trades have candles too. */
   readonly empty?: C extends 'candle' ? boolean : never
+  /** With `every`: so many levels of each side of a book at the end of each period, in place of its changes. */
+  readonly depth?: C extends 'book' ? number : never
   /** A time, how long ago (`-10m`), `earliest` or `live`. */
   readonly from?: string | number
   /** How long it lives without a reader: seconds, or text such as `30m`; 0: until it is deleted. */
@@ -75,6 +77,7 @@ export interface StreamChange {
   readonly interval?: StreamInterval | null
   readonly lateness?: string | number | null
   readonly empty?: boolean | null
+  readonly depth?: number | null
   readonly ttl?: string | number
 }
 
@@ -93,6 +96,7 @@ export interface StreamInfo {
     readonly interval?: StreamInterval
     readonly lateness?: string
     readonly empty?: true
+    readonly depth?: number
   }
   /** Seconds. */
   readonly ttl: number

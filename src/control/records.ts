@@ -40,6 +40,7 @@ const specSchema = z
     every: z.string().exactOptional(),
     interval: z.enum(STREAM_INTERVALS).exactOptional(),
     lateness: z.string().exactOptional(),
+    depth: z.number().int().positive().exactOptional(),
     empty: z.literal(true).exactOptional(),
   })
   .refine(isKnownSpec, 'asks for something that is not known here')

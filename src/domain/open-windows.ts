@@ -12,7 +12,8 @@ export interface WindowRule {
   keyOf(event: EventOf[Channel]): string
   /** The time that puts an event into a period, in microseconds. `before`: how late it was before. */
   timeOf(event: EventOf[Channel], before: number): number
-  begin(event: EventOf[Channel]): unknown
+  /** `former`: the last window of the market before, where windows go on from each other. */
+  begin(event: EventOf[Channel], former: unknown): unknown
   /** The window with one more event; the former window stays as it is. */
   add(window: unknown, event: EventOf[Channel]): unknown
   /** The event of a window that is closed. */
@@ -22,9 +23,11 @@ export interface WindowRule {
   ): EventOf[Channel]
   /** The window of a period without events, from that of the period before; left out where there is none. */
   readonly fill?: (former: unknown) => unknown
+  /** A window goes on from the one before: the last one of each market is kept. */
+  readonly isChained?: true
 }
 
-/** The windows of one market: those that are open, the earliest first, and the last one that was closed where empty ones follow it. */
+/** The windows of one market: those that are open, the earliest first, and the last one that was closed where others go on from it. */
 interface MarketWindows {
   readonly key: string
   readonly exchange: string
@@ -130,7 +133,7 @@ export class OpenWindows {
         const start = Math.floor(rule.timeOf(event, before) / rule.length) * rule.length
         const isLate = start >= rule.since && start + rule.length + rule.lateness <= before
         if (isLate) late++
-        const open = isLate || start < rule.since ? former.open : withEvent(rule, former.open, start, event)
+        const open = isLate || start < rule.since ? former.open : withEvent(rule, former, start, event)
         const market = { ...former, open, seen: Math.max(former.seen, eventTime(event)) }
         changed.set(key, market)
         return close(market, Math.max(market.seen, ticked)).map(({ event: closed }) => closed)
@@ -166,21 +169,23 @@ export class OpenWindows {
 }
 
 /** The time that closes the next window of a market. */
-function dueOf({ length, lateness }: WindowRule, { open, last }: MarketWindows): number {
-  const next = last === undefined ? Number.POSITIVE_INFINITY : last[0] + length
+function dueOf({ length, lateness, fill }: WindowRule, { open, last }: MarketWindows): number {
+  const next = last === undefined || fill === undefined ? Number.POSITIVE_INFINITY : last[0] + length
   return Math.min(open[0]?.[0] ?? Number.POSITIVE_INFINITY, next) + length + lateness
 }
 
 function withEvent(
   rule: WindowRule,
-  open: MarketWindows['open'],
+  { open, last }: MarketWindows,
   start: number,
   event: EventOf[Channel],
 ): MarketWindows['open'] {
   const at = open.findIndex(([other]) => other >= start)
   const found = at < 0 ? undefined : open[at]
   if (found?.[0] === start) return open.with(at, [start, rule.add(found[1], event)])
-  return open.toSpliced(at < 0 ? open.length : at, 0, [start, rule.begin(event)])
+  const place = at < 0 ? open.length : at
+  const former = (open[place - 1] ?? last)?.[1]
+  return open.toSpliced(place, 0, [start, rule.begin(event, former)])
 }
 
 interface Closed {
@@ -199,14 +204,14 @@ function closeDue(
   market: MarketWindows,
   micros: number,
 ): { readonly left: MarketWindows; readonly windows: readonly Closed[] } {
-  const { length, lateness, fill } = rule
+  const { length, lateness, fill, isChained } = rule
   const { key, exchange, symbol, seen } = market
   const windows: Closed[] = []
   const isDue = (start: number): boolean => start + length + lateness <= micros
   let last = market.last
   const close = (start: number, window: unknown): void => {
     windows.push({ start, market: key, event: rule.close(window, { exchange, symbol, start }) })
-    if (fill !== undefined) last = [start, window]
+    if (fill !== undefined || isChained) last = [start, window]
   }
   /** Closes the empty windows up to a period that is not empty, or is still open. */
   const fillUpTo = (end: number): void => {

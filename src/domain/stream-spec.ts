@@ -113,6 +113,8 @@ export function parseStreamRequest(input: unknown, nowMillis: number): StreamReq
   const { channel, windows } = canonicalWindows(parsed.data, (field, value, message) =>
     faults.push(fieldError(field, value, message)),
   )
+  if (where !== undefined && channel === 'book' && windows.depth === undefined)
+    faults.push(fieldError('where', where, 'is not for the changes of books: ask for their levels'))
   const spec: StreamSpec = {
     channel,
     symbols: canonicalSymbols(symbols),
@@ -140,6 +142,7 @@ export const streamChangeSchema = z.strictObject({
   interval: windowFields.interval.nullable(),
   lateness: windowFields.lateness.nullable(),
   empty: windowFields.empty.nullable(),
+  depth: windowFields.depth.nullable(),
   ttl: streamRequestSchema.shape.ttl.nullable(),
 })
 
@@ -223,8 +226,9 @@ export function isKnownSpec(spec: StreamSpec): boolean {
 /** The text whose equality means that two specs ask for the same. */
 export function specKey(spec: StreamSpec): string {
   const { channel, symbols, exchanges, where = null, fields = null } = spec
-  const { every = null, interval = null, lateness = null, empty = false } = spec
-  return JSON.stringify([channel, symbols, exchanges, where, fields, every, interval, lateness, empty])
+  const { every = null, interval = null, lateness = null, empty = false, depth } = spec
+  const windows = [every, interval, lateness, empty, ...(depth === undefined ? [] : [depth])]
+  return JSON.stringify([channel, symbols, exchanges, where, fields, ...windows])
 }
 
 function canonicalSymbols(symbols: readonly string[]): string[] {

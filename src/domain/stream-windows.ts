@@ -12,6 +12,8 @@ export interface WindowSpec {
   readonly lateness?: string
   /** Periods without trades have candles too. */
   readonly empty?: true
+  /** So many levels of each side of a book. */
+  readonly depth?: number
 }
 
 const duration = z.union([z.number(), z.string()]).optional()
@@ -19,7 +21,7 @@ const duration = z.union([z.number(), z.string()]).optional()
 /** The fields of a request for a stream that ask for windows. */
 export const windowFields = {
   every: duration.describe(
-    'Only the latest event of each market in each period of this length: 250ms, 1s. For trades, quotes and candles.',
+    'Only the latest event of each market in each period of this length: 250ms, 1s. For trades, quotes and candles, and with depth for books.',
   ),
   interval: z
     .enum(STREAM_INTERVALS)
@@ -29,6 +31,10 @@ export const windowFields = {
     'How long a window waits for late events after its period; left out means 250ms with every, 2s with interval.',
   ),
   empty: z.boolean().optional().describe('With interval: periods without trades have candles too.'),
+  depth: z
+    .number()
+    .optional()
+    .describe('Of books, with every: the best levels of each side, so many, at the end of each period.'),
 }
 
 const SHORTEST_EVERY_MS = 50
@@ -38,15 +44,18 @@ const LONGEST_LATENESS_MS = 600_000
 const EVERY_LATENESS = '250ms'
 const INTERVAL_LATENESS = '2s'
 
+const MOST_LEVELS = 1_000
+
 const CONFLATED: readonly Channel[] = ['trade', 'quote', 'candle']
 
 /** What to do about each field that is not acceptable. */
 export const WINDOW_REMEDIES: Record<string, string> = {
   every:
-    'Use seconds or text such as 250ms, 1s, 5m: 50ms to 1d, for trades, quotes or candles, without interval.',
+    'Use seconds or text such as 250ms, 1s, 5m: 50ms to 1d, for trades, quotes or candles, without interval; for books with depth.',
   interval: `Use one of ${STREAM_INTERVALS.join(', ')}, with the channel trade or candle.`,
   lateness: 'Use seconds or text such as 0s, 500ms, 2s, up to 10m, beside every or interval.',
   empty: 'Use true or false, beside interval.',
+  depth: 'Use a whole number from 1 to 1000, with the channel book and every.',
 }
 
 interface WindowRequest {
@@ -55,6 +64,7 @@ interface WindowRequest {
   readonly interval?: StreamInterval | undefined
   readonly lateness?: string | number | undefined
   readonly empty?: boolean | undefined
+  readonly depth?: number | undefined
 }
 
 /**
@@ -62,15 +72,24 @@ interface WindowRequest {
  * made of trades. Calls `refuse` for each field that is not acceptable.
  */
 export function canonicalWindows(
-  { channel, every, interval, lateness, empty }: WindowRequest,
+  { channel, every, interval, lateness, empty, depth }: WindowRequest,
   refuse: (field: string, value: unknown, message: string) => void,
 ): { readonly channel: Channel; readonly windows: WindowSpec } {
   const length = every === undefined ? undefined : parseDuration(every)
   if (every !== undefined) {
     if (interval !== undefined) refuse('every', every, 'does not go together with interval')
-    if (!CONFLATED.includes(channel)) refuse('every', every, `is not for the channel ${channel}`)
+    // Changes of a book are never conflated (R30): its levels are.
+    const isLevels = channel === 'book' && depth !== undefined
+    if (!CONFLATED.includes(channel) && !isLevels)
+      refuse('every', every, `is not for the channel ${channel}${channel === 'book' ? ' without depth' : ''}`)
     if (length === undefined || length < SHORTEST_EVERY_MS || length > LONGEST_EVERY_MS)
       refuse('every', every, 'is not an acceptable length of a period')
+  }
+  if (depth !== undefined) {
+    if (channel !== 'book') refuse('depth', depth, `is not for the channel ${channel}`)
+    else if (every === undefined) refuse('depth', depth, 'is only for streams with every')
+    if (!Number.isInteger(depth) || depth < 1 || depth > MOST_LEVELS)
+      refuse('depth', depth, 'is not an acceptable number of levels')
   }
   const isOfTrades = channel === 'trade' || channel === 'candle'
   if (interval !== undefined && !isOfTrades) refuse('interval', interval, `is not for the channel ${channel}`)
@@ -91,6 +110,7 @@ export function canonicalWindows(
       ...(interval === undefined ? { every: formatDuration(length ?? 0) } : { interval }),
       lateness: late === undefined ? usual : formatDuration(late),
       ...(empty === true && { empty }),
+      ...(depth !== undefined && { depth }),
     },
   }
 }

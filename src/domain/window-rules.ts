@@ -1,5 +1,13 @@
-import { type Channel, type EventOf, marketKey, type StreamInterval, type Trade } from './events.ts'
-import type { WindowRule } from './open-windows.ts'
+import { cutBook, foldBook } from './book-levels.ts'
+import {
+  type Book,
+  type Channel,
+  type EventOf,
+  marketKey,
+  type StreamInterval,
+  type Trade,
+} from './events.ts'
+import { eventTime, type WindowRule } from './open-windows.ts'
 import { isBeyond, isNumericId } from './trade-identity.ts'
 
 /** Conflation: the latest event of each market in each period. Of events of one time the last in the log counts. */
@@ -12,6 +20,19 @@ export function latestOfPeriod(length: number, lateness: number): WindowRule {
     begin: (event) => event,
     add: (window, event) => (isCandle(event) || event.ts >= (window as EventOf[Channel]).ts ? event : window),
     close: (window) => window as EventOf[Channel],
+  }
+}
+
+/** The best levels of each market's book at the end of each period in which it changed, or that it is in doubt then. */
+export function levelsOfPeriod(depth: number, length: number, lateness: number): WindowRule {
+  return {
+    ...{ length, lateness, since: Number.NEGATIVE_INFINITY, isChained: true },
+    keyOf: marketKey,
+    // Its records follow each other in the log alone: one whose time goes back counts when it stands there.
+    timeOf: (event, before) => Math.max(eventTime(event), before),
+    begin: (event, former) => foldBook(former as Book | undefined, event as Book),
+    add: (window, event) => foldBook(window as Book, event as Book),
+    close: (window) => cutBook(window as Book, depth),
   }
 }
 

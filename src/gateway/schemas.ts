@@ -33,6 +33,7 @@ export const streamSchema = z
           .describe('Candles of this length come, made of trades.'),
         lateness: z.string().exactOptional().describe('How long windows wait for late events.'),
         empty: z.literal(true).exactOptional().describe('Periods without trades have candles too.'),
+        depth: z.number().exactOptional().describe('So many levels of each side of a book come.'),
       })
       .describe('What was asked for, in canonical form.'),
     ttl: z.number().describe('Seconds that it lives without a reader; 0: until DELETE.'),

@@ -60,6 +60,8 @@ describe('stream specs', () => {
     assert.notEqual(key({ interval: '1m' }), key({ interval: '1m', empty: true }))
     assert.notEqual(key({ every: '1s' }), key({ interval: '1s' }))
     assert.notEqual(key({ every: '1s' }), key({}))
+    const levels = { channel: 'book', every: '1s' }
+    assert.notEqual(key({ ...levels, depth: 5 }), key({ ...levels, depth: 6 }))
     assert.deepEqual(ask({ interval: '1m', fields: ['close'] }).fields, ['exchange', 'symbol', 'close', 'ts'])
   })
 
@@ -69,6 +71,10 @@ describe('stream specs', () => {
       [{ every: '10ms' }, ['every']],
       [{ every: 'soon' }, ['every']],
       [{ channel: 'book', every: '1s' }, ['every']],
+      [{ channel: 'book', depth: 5 }, ['depth']],
+      [{ channel: 'quote', every: '1s', depth: 5 }, ['depth']],
+      [{ channel: 'book', every: '1s', depth: 0 }, ['depth']],
+      [{ channel: 'book', where: 'seq > 1' }, ['where']],
       [{ channel: 'quote', interval: '1m' }, ['interval']],
       [{ interval: '7m' }, ['interval']],
       [{ lateness: '1s' }, ['lateness']],

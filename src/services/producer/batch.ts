@@ -184,6 +184,8 @@ export function prepareBatch(data: SourceBatch, context: BatchContext): PublishA
     add({ channel: 'trade', event: verdict === 'maybe' ? { ...trade, maybe: true } : trade })
   }
 
+  for (const shard of shards.values())
+    for (const event of shard.tails.book.books?.takeDoubts() ?? []) add({ channel: 'book', event })
   for (const item of data.items) {
     if (item.channel === 'connection') {
       if (item.mayHaveMissed && item.status.symbol !== undefined) {

@@ -61,7 +61,7 @@ function giveClosed(
   closed: readonly EventOf[Channel][],
   give: Give,
 ): void {
-  closed.forEach((event, n) => {
+  closed.filter(route.compiled.keeps).forEach((event, n) => {
     const headers = { ...shard.headers, position: { topic: fixedTopic, partition: shard.k, offset, n } }
     const record = { key: marketKey(event), value: route.compiled.encode(event), headers }
     give(route, { shard, offset, n, record })
@@ -131,9 +131,12 @@ export function latestOf(
   const partition = { shard, fixedTopic: topics[route.channel] }
   const found: DerivedRecord[] = []
   const { matches } = marketMatcher(route.spec)
-  for (const source of shard.tails[route.channel].latest.values()) {
+  const { latest, books } = shard.tails[route.channel]
+  const wanted = (exchange: string, symbol: string) => matches(route.channel, exchange, symbol)
+  for (const source of books?.before(notBefore, wanted) ?? latest.values()) {
     const { exchange, symbol = '' } = source.event
-    if (source.offset >= notBefore || !matches(route.channel, exchange, symbol)) continue
+    if (source.offset >= notBefore || !wanted(exchange, symbol)) continue
+    if (!route.compiled.keeps(source.event)) continue
     derive(partition, source, [route], undefined, (_route, derived) => found.push(derived))
   }
   return found.sort((a, b) => a.offset - b.offset)

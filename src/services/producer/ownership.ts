@@ -113,6 +113,7 @@ export async function joinShards(producer: ProducerParts, signal: AbortSignal): 
         continue
       }
       understand(shard.k)
+      if (mayHaveMissed) shard.tails.book.books?.doubtAll()
       routes.placeAll(shard)
       listener.taken(each, mayHaveMissed)
     }

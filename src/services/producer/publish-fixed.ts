@@ -3,7 +3,6 @@ import {
   CHANNELS,
   type Channel,
   type EventOf,
-  hasLatestValue,
   type MarketEvent,
   marketKey,
   type Status,
@@ -24,7 +23,7 @@ import type { ProducerParts } from './parts.ts'
 import { createQuietMarkets } from './quiet-markets.ts'
 import type { Routes } from './routes.ts'
 import { createSampledWarning } from './sampled-warning.ts'
-import { type Shard, setClock, setTick, type Tail } from './shard.ts'
+import { keepLatest, type Shard, setClock, setTick, type Tail } from './shard.ts'
 import type { TakenShard } from './take-over.ts'
 import { createTicks } from './ticks.ts'
 
@@ -288,7 +287,7 @@ export function createFixedPublisher(
         if (reentering) return
         setClock(tail, eventTime(event))
         const record = { offset: base + i, market, event, value }
-        if (hasLatestValue(channel)) tail.latest.set(market, record)
+        keepLatest(tail, channel, record)
         if (routes.matching(channel, event).length > 0) tail.pending.push(record)
         else tail.chosenTo = record.offset + 1
       })

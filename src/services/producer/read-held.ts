@@ -187,7 +187,8 @@ function judge(
   const last = heldOf(producer, route, held, shard)
   const begin = (anew: Anew, behind: number | undefined): true => {
     progress.anew = anew
-    if (behind !== progress.behind) progress.windows = freshWindows(route)
+    if (behind !== progress.behind)
+      progress.windows = freshWindows(route, shard, behind ?? shard.tails[route.channel].derivedTo)
     progress.behind = behind
     const topic = route.topic
     log.error(

@@ -3,6 +3,7 @@ import { type CompiledSpec, compileSpec } from '../../domain/compiled-spec.ts'
 import { type Channel, hasLatestValue } from '../../domain/events.ts'
 import { OpenWindows } from '../../domain/open-windows.ts'
 import type { Place } from '../../domain/reader-rules.ts'
+import { marketMatcher } from '../../domain/routing.ts'
 import type { StreamSpec } from '../../domain/stream-spec.ts'
 import type { PassedOver } from './checkpoint.ts'
 import type { Shard } from './shard.ts'
@@ -124,7 +125,13 @@ export function placeOn(
   if (lost?.code === 'TOPIC_REPLACED' && covered) {
     const next = restored.positions[route.channel] ?? 0
     const isNew = { notBefore: next, behind: next, anew: { reason: lost.reason }, latestDue: false }
-    return { ...unread, ...isNew, windows: freshWindows(route), derivedAt: passed?.at, isCovered: covered }
+    return {
+      ...unread,
+      ...isNew,
+      windows: freshWindows(route, shard, next),
+      derivedAt: passed?.at,
+      isCovered: covered,
+    }
   }
   const next = covered ? Math.max(start, checkpointed) : start
   return {
@@ -132,21 +139,34 @@ export function placeOn(
     behind: isAside || next < Math.max(tail.derivedTo, tail.chosenTo) ? next : undefined,
     anew: undefined,
     latestDue: !covered && hasLatestValue(route.channel),
-    windows: covered ? windowsAt(route, shard, wasAt) : freshWindows(route),
+    windows: covered ? windowsAt(route, shard, wasAt, next) : freshWindows(route, shard, next),
     derivedAt: passed?.at,
     isCovered: covered,
     ...unread,
   }
 }
 
-export function freshWindows({ compiled }: Route): OpenWindows | undefined {
-  return compiled.windows && new OpenWindows(compiled.windows)
+/** Windows without events: of books they know what the books were in front of the stream's first record. */
+export function freshWindows(
+  { compiled, channel, spec }: Route,
+  shard: Shard,
+  notBefore: number,
+): OpenWindows | undefined {
+  if (compiled.windows === undefined) return undefined
+  const { matches } = marketMatcher(spec)
+  const wanted = (exchange: string, symbol: string) => matches(channel, exchange, symbol)
+  const known = shard.tails[channel].books?.before(notBefore, wanted) ?? []
+  const markets = known.map(({ market: key, event }) => {
+    const { exchange, symbol = '' } = event
+    return { key, exchange, symbol, seen: -1, open: [], last: [0, event] as const }
+  })
+  return new OpenWindows(compiled.windows, { ticked: -1, markets })
 }
 
 /** The windows that the checkpoint has of a stream. Nothing has come for them since they were saved, or they would be saved anew. */
-function windowsAt(route: Route, { savedWindows }: Shard, offset: number): OpenWindows | undefined {
-  const saved = savedWindows.get(route.id)
-  if (saved === undefined || saved.offset > offset) return freshWindows(route)
+function windowsAt(route: Route, shard: Shard, offset: number, notBefore: number): OpenWindows | undefined {
+  const saved = shard.savedWindows.get(route.id)
+  if (saved === undefined || saved.offset > offset) return freshWindows(route, shard, notBefore)
   return route.compiled.windows && new OpenWindows(route.compiled.windows, saved)
 }
 

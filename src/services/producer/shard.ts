@@ -1,9 +1,10 @@
 import type { Ownership } from '../../control/claim.ts'
 import { EVENT_VERSION } from '../../domain/event-codec.ts'
-import { CHANNELS, type Channel, type EventOf, type Trade } from '../../domain/events.ts'
+import { CHANNELS, type Channel, type EventOf, hasLatestValue, type Trade } from '../../domain/events.ts'
 import type { RecordHeaders } from '../../domain/record.ts'
 import { finerTimes } from '../../domain/trade-identity.ts'
 import { TradeWindow, type Verdict } from '../../domain/trade-window.ts'
+import { BookTrails } from './book-trails.ts'
 import type { Checkpoint, FixedLog } from './checkpoint.ts'
 import type { SavedWindows } from './saved-windows.ts'
 
@@ -65,6 +66,8 @@ export interface Tail {
   chosenTo: number
   /** The latest record of each market, with which new streams of quotes, candles and books begin (R11). */
   readonly latest: Map<string, PublishedRecord>
+  /** The same of books, which are more than their last record; undefined for other channels. */
+  readonly books: BookTrails | undefined
   /** Per market the last record in front of `derivedTo` at the take-over, and when it was published. */
   readonly before: Map<string, Pick<PublishedRecord, 'offset' | 'event'> & { readonly at: number }>
   /** The first record of the last minute before the checkpoint, as far as the take-over has read; undefined where there is none. */
@@ -145,6 +148,7 @@ export class Shard {
           clock: { time: -1, quietMs: 0, ticked: -1 },
           chosenTo: 0,
           latest,
+          books: channel === 'book' ? new BookTrails() : undefined,
           before: new Map(),
           recentFrom: undefined,
           lookedTo: 0,
@@ -277,6 +281,12 @@ export class Shard {
   }
 }
 
+/** Takes note of the latest record of a market. */
+export function keepLatest(tail: Tail, channel: Channel, record: PublishedRecord): void {
+  if (hasLatestValue(channel)) tail.latest.set(record.market, record)
+  tail.books?.take(record)
+}
+
 /** Takes note of how late it is in a fixed partition, in microseconds. */
 export function setClock({ clock }: Tail, micros: number): void {
   if (micros <= clock.time) return
@@ -294,7 +304,9 @@ export function setTick(tail: Tail, { offset, tick }: Tick): void {
 /** Values that came since the last look stay, however old they say they are. */
 function forgetLatest(tail: Tail, beforeTs: number): void {
   for (const [market, { offset, event }] of tail.latest) {
-    if (offset < tail.lookedTo && event.ts < beforeTs) tail.latest.delete(market)
+    if (offset >= tail.lookedTo || event.ts >= beforeTs) continue
+    tail.latest.delete(market)
+    tail.books?.forget(market)
   }
   tail.lookedTo = tail.expected
 }

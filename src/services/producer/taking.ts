@@ -1,5 +1,5 @@
 import { decodeEvent } from '../../domain/event-codec.ts'
-import { CHANNELS, type Channel, hasLatestValue, marketKey, type Trade } from '../../domain/events.ts'
+import { CHANNELS, type Channel, marketKey, type Trade } from '../../domain/events.ts'
 import { lostFromOf, tickOf } from '../../domain/fixed-markers.ts'
 import { eventTime } from '../../domain/open-windows.ts'
 import { admit, emptyMemory, isOfFormerOwner, type ReaderMemory } from '../../domain/reader-rules.ts'
@@ -8,7 +8,7 @@ import type { StoredRecord } from '../../ports/broker.ts'
 import type { LostEnds } from './lost-logs.ts'
 import type { ProducerParts } from './parts.ts'
 import { SLACK_MS } from './route.ts'
-import { type Shard, setClock, setTick, type Tail } from './shard.ts'
+import { keepLatest, type Shard, setClock, setTick, type Tail } from './shard.ts'
 
 /** A take-over keeps no more records than this in memory. */
 const MOST_PENDING = 100_000
@@ -144,7 +144,7 @@ export function takeRecord(
       if (record.timestamp >= shard.restored.at - SLACK_MS) tail.recentFrom ??= record.offset
     }
     if (!isDerived && tail.pending.length < MOST_PENDING) tail.pending.push(published)
-    if (hasLatestValue(channel)) tail.latest.set(market, published)
+    keepLatest(tail, channel, published)
   } catch (error) {
     log.warn(
       { offset: record.offset, channel, code: toTapelineError(error).code },
