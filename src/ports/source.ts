@@ -15,7 +15,7 @@ export interface ConnectionChange {
   readonly status: Status
   /** The source may have missed events before those that follow: of one market where `status` names a symbol. */
   readonly mayHaveMissed?: true
-  /** Whose events those may be, where the source is one of several; left out where it is all that the source gives. */
+  /** The markets that the change concerns, where they are not all that the source gives. */
   readonly of?: readonly Market[]
   /** Why, where it was not the connection. */
   readonly cause?: GapCause

@@ -10,7 +10,7 @@ import {
   type SourceHealth,
   type SourceItem,
 } from '../../ports/source.ts'
-import { SeveralSources, sumOfCounters } from './several.ts'
+import { SeveralSources, sumOfCounters } from './feed/several.ts'
 
 interface FallbackOptions {
   readonly first: Source
@@ -40,8 +40,8 @@ class FallbackSource implements Source {
   readonly #afterMs: number
   readonly #several: SeveralSources
   readonly #markets = new Map<string, Market>()
-  /** Those whose connection stands, by what was pulled of them. */
-  readonly #connected = new Set<Source>()
+  /** The markets of each whose connection stands, by what was pulled. */
+  readonly #delivered: ReadonlyMap<Source, Set<string>>
   /** Since when it has been so that calls for the other state (performance.now). */
   #since: number | undefined
   #standsIn = false
@@ -52,6 +52,7 @@ class FallbackSource implements Source {
     this.#second = second
     this.#covers = covers
     this.#afterMs = afterMs
+    this.#delivered = new Map([first, second].map((source) => [source, new Set()]))
     this.#several = new SeveralSources([first, second], (source, item) => this.#scoped(source, item))
   }
 
@@ -71,9 +72,17 @@ class FallbackSource implements Source {
   }
 
   unsubscribe(markets: readonly Market[]): void {
-    for (const market of markets) this.#markets.delete(marketKey(market))
+    for (const key of markets.map(marketKey)) {
+      this.#markets.delete(key)
+      for (const delivered of this.#delivered.values()) delivered.delete(key)
+    }
     this.#first.unsubscribe(markets)
     if (this.#standsIn) this.#second.unsubscribe(markets.filter(this.#covers))
+  }
+
+  relieve(isWanted: boolean): void {
+    this.#first.relieve?.(isWanted)
+    this.#second.relieve?.(isWanted)
   }
 
   health(): SourceHealth {
@@ -103,7 +112,8 @@ class FallbackSource implements Source {
 
   /** Lets the second one stand in, or rest, once that has been called for long enough. */
   #judge(): void {
-    if (this.#markets.size === 0 || this.#connected.has(this.#first) !== this.#standsIn) {
+    const isWell = [...this.#markets.keys()].every((key) => this.#delivers(this.#first, key))
+    if (this.#markets.size === 0 || isWell !== this.#standsIn) {
       this.#since = undefined
       return
     }
@@ -117,32 +127,39 @@ class FallbackSource implements Source {
     this.#standsIn = !this.#standsIn
   }
 
+  #delivers(source: Source, key: string): boolean {
+    return this.#delivered.get(source)?.has(key) === true
+  }
+
   #scoped(source: Source, item: SourceItem): SourceItem | undefined {
     if (item.channel === 'connection') return this.#change(source, item)
     const isOfBoth = item.channel === 'trade' || item.channel === 'last-trade'
-    return isOfBoth || source === this.#first || !this.#connected.has(this.#first) ? item : undefined
+    return isOfBoth || source === this.#first || !this.#delivers(this.#first, marketKey(item.event))
+      ? item
+      : undefined
   }
 
   #change(source: Source, item: ConnectionChange): ConnectionChange {
-    const { mayHaveMissed, of: _, ...change } = item
+    const { mayHaveMissed, of, ...change } = item
     const { symbol, exchange, state } = change.status
+    const covered = [...this.#markets.values()].filter(
+      (market) => source === this.#first || this.#covers(market),
+    )
+    const concerned = symbol === undefined ? (of ?? covered) : [{ exchange, symbol }]
+    const delivered = this.#delivered.get(source)
     if (symbol === undefined && (state === 'disconnected' || state === 'stale'))
-      this.#connected.delete(source)
+      for (const market of concerned) delivered?.delete(marketKey(market))
     // Also what REST gives is announced, and has no trades: only what comes over a new connection may have been missed before.
     if (!mayHaveMissed) return change
     if (state === 'overflow') return item
-    if (symbol === undefined) this.#connected.add(source)
+    for (const market of concerned) delivered?.add(marketKey(market))
     const other = source === this.#first ? this.#second : this.#first
-    if (!this.#connected.has(other)) return item
-    const lacking = this.#lackingIn(other)
-    if (symbol === undefined) return lacking.length === 0 ? change : { ...item, of: lacking }
-    return lacking.some((market) => marketKey(market) === marketKey({ exchange, symbol })) ? item : change
-  }
-
-  /** The markets that a source does not deliver although it is connected. */
-  #lackingIn(source: Source): readonly Market[] {
-    const { without } = source.health()
-    if (source === this.#first) return without
-    return [...without, ...[...this.#markets.values()].filter((market) => !this.#covers(market))]
+    const without = new Set(other.health().without.map(marketKey))
+    const lacking = concerned.filter((market) => {
+      const key = marketKey(market)
+      return without.has(key) || !this.#delivers(other, key)
+    })
+    if (lacking.length === 0) return change
+    return lacking.length === concerned.length ? item : { ...item, of: lacking }
   }
 }

@@ -9,7 +9,7 @@ import {
   type SourceHealth,
   type SourceItem,
 } from '../../ports/source.ts'
-import { SeveralSources, sumOfCounters } from './several.ts'
+import { SeveralSources, sumOfCounters } from './feed/several.ts'
 
 /** What the group is called where one name must do. */
 const NAME = 'sources'

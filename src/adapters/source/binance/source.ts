@@ -9,5 +9,6 @@ export const binance = exchangeKind({
   rest: 'https://api.binance.com',
   hasBooks: true,
   loadHistory: async () => (await import('./history.ts')).binanceHistory,
+  mostSubscriptions: 1_024,
   loadWire: async () => (await import('./wire.ts')).binanceWire,
 })

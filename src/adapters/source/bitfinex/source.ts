@@ -9,5 +9,6 @@ export const bitfinex = exchangeKind({
   rest: 'https://api-pub.bitfinex.com/v2',
   loadHistory: async () => (await import('./history.ts')).bitfinexHistory,
   usual: { reconnect: 4_000 },
-  loadWire: async () => (await import('./wire.ts')).createBitfinexWire(),
+  mostSubscriptions: 25,
+  loadWire: async () => (await import('./wire.ts')).createBitfinexWire,
 })

@@ -7,5 +7,6 @@ export const bitstamp = exchangeKind({
   socket: 'wss://ws.bitstamp.net',
   rest: 'https://www.bitstamp.net/api/v2',
   loadHistory: async () => (await import('./history.ts')).bitstampHistory,
+  mostSubscriptions: 1_024,
   loadWire: async () => (await import('./wire.ts')).bitstampWire,
 })

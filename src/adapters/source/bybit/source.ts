@@ -9,5 +9,7 @@ export const bybit = exchangeKind({
   hasBooks: true,
   rest: 'https://api.bybit.com',
   loadHistory: async () => (await import('./history.ts')).bybitHistory,
+  // Their names may have 21,000 characters together.
+  mostSubscriptions: 500,
   loadWire: async () => (await import('./wire.ts')).bybitWire,
 })

@@ -2,6 +2,7 @@ import type { Source } from '../../../ports/source.ts'
 import { QUEUE_CAPACITY } from './arrival-queue.ts'
 import { LiveSource } from './live-source.ts'
 import { addressesOf, type SourceKind, type SourceOptions, USUAL, USUAL_BOOK_DEPTH } from './source-kind.ts'
+import { SpreadSource } from './spread-source.ts'
 import { createTradeHistory } from './trade-history.ts'
 import { redactor, secretsOf } from './words.ts'
 
@@ -16,8 +17,9 @@ export async function openSource(kind: SourceKind, options: SourceOptions): Prom
   const log = options.log.child({ source: kind.name })
   const redact = redactor([apiKey ?? '', ...secretsOf(socket), ...(rest ? secretsOf(rest) : [])])
   const timeoutMs = settings.timeout ?? USUAL.timeout
+  const channels = settings.channels.filter((channel) => kind.channels.includes(channel))
   const sourceParts = {
-    ...{ channels: settings.channels.filter((channel) => kind.channels.includes(channel)), rest, timeoutMs },
+    ...{ channels, rest, timeoutMs },
     ...{ pollEveryMs: settings.pollEvery ?? USUAL.pollEvery, log, redact },
     books: {
       depth: settings.bookDepth ?? USUAL_BOOK_DEPTH,
@@ -28,22 +30,25 @@ export async function openSource(kind: SourceKind, options: SourceOptions): Prom
   }
   const history =
     historyWire && rest ? createTradeHistory(historyWire, { rest, timeoutMs, redact, now }) : undefined
-  return new LiveSource({
-    name: kind.name,
-    history,
-    tap: options.tap,
-    link: {
-      address: socket,
-      reconnect: {
-        firstMs: settings.reconnect ?? kind.usual.reconnect,
-        maxMs: settings.reconnectMax ?? USUAL.reconnectMax,
+  const connect = (): Source =>
+    new LiveSource({
+      name: kind.name,
+      history,
+      tap: options.tap,
+      link: {
+        address: socket,
+        reconnect: {
+          firstMs: settings.reconnect ?? kind.usual.reconnect,
+          maxMs: settings.reconnectMax ?? USUAL.reconnectMax,
+        },
+        connectTimeoutMs: timeoutMs,
+        downAfterMs: settings.fallbackAfter ?? USUAL.fallbackAfter,
       },
-      connectTimeoutMs: timeoutMs,
-      downAfterMs: settings.fallbackAfter ?? USUAL.fallbackAfter,
-    },
-    staleAfterMs: settings.staleAfter ?? kind.usual.staleAfter,
-    maxSkewMs: settings.maxSkew ?? USUAL.maxSkew,
-    ways: (outlet) => ways({ ...sourceParts, outlet }),
-    ...{ queueCapacity, log, now, redact },
-  })
+      staleAfterMs: settings.staleAfter ?? kind.usual.staleAfter,
+      maxSkewMs: settings.maxSkew ?? USUAL.maxSkew,
+      ways: (outlet) => ways({ ...sourceParts, outlet }),
+      ...{ queueCapacity, log, now, redact },
+    })
+  if (kind.mostSubscriptions === undefined) return connect()
+  return new SpreadSource(connect, Math.max(1, Math.floor(kind.mostSubscriptions / channels.length)))
 }

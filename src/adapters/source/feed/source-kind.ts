@@ -35,6 +35,8 @@ export interface SourceKind {
   readonly numbersTrades?: true
   /** Left out where it takes none. */
   readonly key?: SourceKey
+  /** One connection takes so many subscriptions, of which a market needs one a channel; left out where nothing says so. */
+  readonly mostSubscriptions?: number
   /** What holds where the configuration sets nothing, as it differs from service to service. Milliseconds. */
   readonly usual: Readonly<Record<'reconnect' | 'staleAfter', number>>
   /** How its frames are written and read, where an `ExchangeWire` does it: what reads recordings of others finds their markets by it. */

@@ -9,5 +9,5 @@ export const kraken = exchangeKind({
   loadHistory: async () => (await import('./history.ts')).krakenHistory,
   usual: { reconnect: 5_000 },
   hasBooks: true,
-  loadWire: async () => (await import('./wire.ts')).createKrakenWire(),
+  loadWire: async () => (await import('./wire.ts')).createKrakenWire,
 })

@@ -1,6 +1,6 @@
-import { pause } from '../../async/timers.ts'
-import { type TapelineError, toTapelineError } from '../../errors.ts'
-import type { NextOptions, Source, SourceBatch, SourceHealth, SourceItem } from '../../ports/source.ts'
+import { pause } from '../../../async/timers.ts'
+import { type TapelineError, toTapelineError } from '../../../errors.ts'
+import type { NextOptions, Source, SourceBatch, SourceHealth, SourceItem } from '../../../ports/source.ts'
 
 /** How soon a source is asked again that cannot deliver, while the others are waited for. */
 const ASK_AGAIN_MS = 200
@@ -13,7 +13,7 @@ type Scope = (source: Source, item: SourceItem) => SourceItem | undefined
  * nothing. A pull fails only where none of them delivers.
  */
 export class SeveralSources {
-  readonly #sources: readonly Source[]
+  readonly #sources: Source[]
   readonly #scope: Scope
   /** What was taken from sources and not pulled yet: an aborted pull leaves it here. */
   readonly #held: SourceItem[] = []
@@ -23,12 +23,17 @@ export class SeveralSources {
   #isClosed = false
 
   constructor(sources: readonly Source[], scope: Scope) {
-    this.#sources = sources
+    this.#sources = [...sources]
     this.#scope = scope
   }
 
   get ended(): boolean {
     return this.#held.length === 0 && this.#sources.every(({ ended }) => ended)
+  }
+
+  /** One more, which the next pull asks too. */
+  add(source: Source): void {
+    this.#sources.push(source)
   }
 
   /** As `Source.next`. */
