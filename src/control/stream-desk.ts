@@ -82,9 +82,9 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
       return all
     },
     get: (leaseId) => view.lease(leaseId),
-    async find(leaseId, signal) {
+    async find(leaseId, signal, isLevel = () => true) {
       const known = view.lease(leaseId)
-      if (known) return known
+      if (known && isLevel(known)) return known
       try {
         await withDeadline(signal, REGISTRY_WAIT_MS, (deadline) => registry.catchUp(deadline))
       } catch (error) {

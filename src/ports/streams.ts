@@ -68,10 +68,11 @@ export interface StreamDesk {
   list(app?: string): readonly Lease[]
   get(leaseId: string): Lease | undefined
   /**
-   * A live lease, also one that another process has just got: if this process does not know it, the call first waits for all that the
-   * registry has by now. Raises CONTROL_UNAVAILABLE where that does not come, UPGRADE_NEEDED where this process cannot serve the lease.
+   * A live lease, also one that another process has just got or moved: if this process does not know it, or not as `isLevel` has it, the call first
+   * waits for all that the registry has by now. Raises CONTROL_UNAVAILABLE where that does not come, UPGRADE_NEEDED where this process cannot serve
+   * the lease.
    */
-  find(leaseId: string, signal: AbortSignal): Promise<Lease | undefined>
+  find(leaseId: string, signal: AbortSignal, isLevel?: (lease: Lease) => boolean): Promise<Lease | undefined>
   /**
    * When a lease last had a reader, in any process, in milliseconds since the epoch; undefined if it has had none since this process
    * listens.

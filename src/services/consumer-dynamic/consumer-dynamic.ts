@@ -3,13 +3,13 @@ import type { ControlBus } from '../../control/bus.ts'
 import type { PlatformNames } from '../../control/names.ts'
 import { CONTROL_VERSION } from '../../control/records.ts'
 import type { Registry } from '../../control/registry.ts'
-import { decodeCursor } from '../../domain/cursor.ts'
+import { type Cursor, decodeCursor } from '../../domain/cursor.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Connection, Delivery, SlowChoice } from '../../ports/delivery.ts'
 import type { Lease, LeaseChange, StreamDesk } from '../../ports/streams.ts'
 import type { AppEndpoint, AppMessage } from '../../ports/transport.ts'
 import { type Application, type ApplicationParts, createApplication } from './application.ts'
-import { beginningAt, legsOf } from './legs.ts'
+import { beginningAt, hasTopicOf, legsOf } from './legs.ts'
 import { createReaderPool } from './reader-pool.ts'
 import { Subscription } from './subscription.ts'
 import { openTopicHub, type TopicHub } from './topic-hub.ts'
@@ -144,6 +144,18 @@ function openConnection(
     desk.noteRead(leaseId)
   }
 
+  const read = (cursorText: string, lease: Lease): Cursor =>
+    decodeCursor(
+      cursorText,
+      (topicId) =>
+        legsOf(lease, names.fixed).find((leg) => leg.topicId === topicId)?.fixedTopic ??
+        names.fixed[lease.spec.channel],
+    )
+
+  /** Whether this process knows what the cursor is of. */
+  const isLevel = (lease: Lease, cursorText: string | undefined): boolean =>
+    cursorText === undefined || hasTopicOf(lease, read(cursorText, lease), names.fixed)
+
   const begin = (
     leaseId: string,
     lease: Lease | undefined,
@@ -153,13 +165,8 @@ function openConnection(
     if (!lease || (lease.app !== app && !lease.standing && app !== 'admin')) {
       throw new TapelineError('STREAM_UNKNOWN', `no stream ${leaseId} belongs to the application`)
     }
-    const fixedTopicOf = (topicId: string): string =>
-      legsOf(lease, names.fixed).find((leg) => leg.topicId === topicId)?.fixedTopic ??
-      names.fixed[lease.spec.channel]
     const beginning =
-      cursorText === undefined
-        ? undefined
-        : beginningAt(lease, decodeCursor(cursorText, fixedTopicOf), names.fixed)
+      cursorText === undefined ? undefined : beginningAt(lease, read(cursorText, lease), names.fixed)
     leave(leaseId)
     const subscription = new Subscription(endpoint, lease, beginning, names.fixed, slow)
     subscriptions.set(leaseId, subscription)
@@ -167,7 +174,7 @@ function openConnection(
     desk.noteRead(leaseId)
   }
 
-  /** Another process may just have made a stream that this one does not know. */
+  /** Another process may just have made a stream, or moved it, and this one does not know. */
   const lookUp = async (
     leaseId: string,
     cursorText: string | undefined,
@@ -177,7 +184,7 @@ function openConnection(
     const ended = new AbortController()
     lookUps.set(leaseId, ended)
     try {
-      const lease = await desk.find(leaseId, ended.signal)
+      const lease = await desk.find(leaseId, ended.signal, (known) => isLevel(known, cursorText))
       if (!ended.signal.aborted) begin(leaseId, lease, cursorText, slow)
     } catch (error) {
       if (!ended.signal.aborted) refuse(leaseId, error)
@@ -189,12 +196,9 @@ function openConnection(
   return {
     subscribe(leaseId, cursorText, slow) {
       const lease = desk.get(leaseId)
-      if (lease === undefined) {
-        void lookUp(leaseId, cursorText, slow)
-        return
-      }
       try {
-        begin(leaseId, lease, cursorText, slow)
+        if (lease !== undefined && isLevel(lease, cursorText)) begin(leaseId, lease, cursorText, slow)
+        else void lookUp(leaseId, cursorText, slow)
       } catch (error) {
         refuse(leaseId, error)
       }

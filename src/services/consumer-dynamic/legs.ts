@@ -73,8 +73,16 @@ export function beginningAt(lease: Lease, cursor: Cursor, fixed: FixedTopics): B
   if (cursor.lease !== lease.id)
     throw new TapelineError('CURSOR_INVALID', 'the cursor belongs to another stream')
   const legs = legsOf(lease, fixed)
-  const place = cursor.topics.find(({ topicId }) => legs.some((leg) => leg.topicId === topicId))
-  return place ?? { ...beginningIn(legs[0]), reset: OVER }
+  return placeIn(legs, cursor) ?? { ...beginningIn(legs[0]), reset: OVER }
+}
+
+/** Whether a lease has, or has had, the topic of a cursor, as far as this process knows: where not, another process may just have moved it. */
+export function hasTopicOf(lease: Lease, cursor: Cursor, fixed: FixedTopics): boolean {
+  return cursor.lease !== lease.id || placeIn(legsOf(lease, fixed), cursor) !== undefined
+}
+
+function placeIn(legs: readonly Leg[], { topics }: Cursor): Cursor['topics'][number] | undefined {
+  return topics.find(({ topicId }) => legs.some((leg) => leg.topicId === topicId))
 }
 
 export const OVER = 'the topic that the cursor was made of is over'

@@ -36,7 +36,7 @@ async function setUp(t: TestContext) {
   const registry = { reached: async () => {} } satisfies Partial<Registry> as Partial<Registry> as Registry
   const desk = {
     get: (id) => leases.get(id),
-    find: async (id) => elsewhere.get(id),
+    find: async (id) => elsewhere.get(id) ?? leases.get(id),
     noteRead: (id) => void read.push(id),
     reading(source) {
       readers = source
@@ -116,6 +116,23 @@ test('a stream that was made through another process is looked up', async (t) =>
   subscribe('new')
   await until('it is read', () => said().length > 0)
   assert.deepEqual(said(), ['subscribed'])
+})
+
+test('a cursor of a topic to which another process has just moved the stream goes on there', async (t) => {
+  const { add, connect, elsewhere } = await setUp(t)
+  const before = await add('s')
+  const { topic, topicId } = await add('moved')
+  const { spec } = before
+  const former = [
+    { topic: before.topic, topicId: before.topicId, spec, begin: 0, seam: [0, 0, 0, 0], end: 0 },
+  ]
+  elsewhere.set('s', { ...before, topic, topicId, former })
+  const { subscribe, said } = connect()
+  subscribe('s', encodeCursor({ lease: 's', topics: [{ topicId, offset: 0, memory: emptyMemory() }] }))
+  await until('it goes on', () => said().length > 0)
+  subscribe('s')
+  await until('it begins with what comes', () => said().length > 1)
+  assert.deepEqual(said(), ['subscribed', 'subscribed'])
 })
 
 test('a cursor goes on where it stands; one of another stream is refused, one of a topic that is over is reset', async (t) => {

@@ -97,12 +97,16 @@ test('a topic that the broker will never make is refused by itself, and delays n
   assert.equal((await ask(process, 'after', 'E-E')).id, 'after')
 })
 
-test('a stream made through one gateway is found through the other at once, a wrong id is not', async (t) => {
+test('a stream made or moved through one gateway is found through the other at once, a wrong id is not', async (t) => {
   const world = await setUp(t)
   const [first, second] = [await world.start('a'), await world.start('b', { coordinates: false })]
   for (let n = 0; n < 20; n++) {
     const lease = await ask(first, `lease-${n}`, `SYMBOL${n}-USD`)
     assert.equal((await second.desk.find(lease.id, NEVER))?.topic, lease.topic)
+    const spec = { ...lease.spec, symbols: [`OTHER${n}-USD`] }
+    const moved = await first.desk.move({ leaseId: lease.id, app: lease.app, spec, ttlMs: 0 }, NEVER)
+    const found = await second.desk.find(lease.id, NEVER, ({ topic }) => topic !== lease.topic)
+    assert.equal(found?.topic, moved.topic)
   }
   assert.equal(await second.desk.find('none', NEVER), undefined)
 })
