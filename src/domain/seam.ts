@@ -5,8 +5,9 @@ import type { Position } from './record.ts'
 export interface SeamBound {
   /** The fixed topic. */
   readonly topic: string
-  /** Per partition. */
-  readonly offsets: readonly number[]
+  /** Per partition: of the lease, and of the reader. */
+  readonly seam: readonly number[]
+  readonly offsets: number[]
 }
 
 /**
@@ -14,7 +15,14 @@ export interface SeamBound {
  * that one fixed record causes lies on one side.
  */
 export function boundOf(topic: string, seam: readonly number[], { positions }: ReaderMemory): SeamBound {
-  return { topic, offsets: seam.map((offset, k) => Math.max(offset, (positions[topic]?.[k]?.[0] ?? -1) + 1)) }
+  const got = positions[topic]
+  return { topic, seam, offsets: seam.map((offset, k) => Math.max(offset, (got?.[k]?.[0] ?? -1) + 1)) }
+}
+
+/** A partition begins anew: what the reader had got of it does not count any more. */
+export function beginAnew({ topic, seam, offsets }: SeamBound, position: Position): void {
+  const { partition } = position
+  if (position.topic === topic) offsets[partition] = seam[partition] ?? Number.POSITIVE_INFINITY
 }
 
 export function isBeyond({ topic, offsets }: SeamBound, position: Position | undefined): boolean {

@@ -1,4 +1,5 @@
 import { decodeDeadLetter } from '../../src/control/dead-letter-records.ts'
+import type { LeaseRecord } from '../../src/control/records.ts'
 import { marketKey, type Quote, shardOf, type Trade } from '../../src/domain/events.ts'
 import { emptyMemory, positionsBefore, type ReaderMemory, raise } from '../../src/domain/reader-rules.ts'
 import { matchesMarket } from '../../src/domain/routing.ts'
@@ -363,8 +364,10 @@ export function checkApplication(
       // A part that ended before the log lost its end has what lay there.
       const [now = [], ...former] = versionsOf(topic)
       const versions = isWhole && isLast ? [now] : [now, ...former]
+      // After a reset all begins anew.
+      const first = parts.findLastIndex(({ reset }, k) => k <= i && reset !== undefined)
       const memory = part.isMoved
-        ? beginningOf(registered, part.lease, parts.slice(0, i + 1), broker)
+        ? beginningOf(registered, part.lease, parts.slice(Math.max(0, first), i + 1), broker)
         : (part.memory ?? beginningOf(registered, part.lease, [part], broker))
       const problems = versions.flatMap((version) => [
         compare(readDynamic(topic, version, memory)),
@@ -380,7 +383,7 @@ export function checkApplication(
         resetsIn(topic).includes(part.offset) ||
         topic.partitions[0]?.lostEnds.some(({ from }) => from <= part.offset)
       const reset =
-        part.reset === undefined || isTaken || isHole || isOver
+        part.reset === undefined || isTaken || isOver || (isHole && !part.reset.includes('is over'))
           ? []
           : [violation(`it was told reset: ${part.reset}`)]
       return [...reset, ...(problem === undefined ? [] : [violation(`from ${part.offset} on: ${problem}`)])]
@@ -388,13 +391,12 @@ export function checkApplication(
   ]
 }
 
+/** Where a lease left a topic, by fixed partition, and the place of the topic behind which nothing lies in front of that, once it is known. */
+type Seam = Pick<NonNullable<LeaseRecord['former']>[number], 'seam' | 'end'>
+
 /** Where a lease left a topic; undefined of the one that it has. */
-function seamOf(
-  { leases, streams }: Registered,
-  leaseId: string,
-  topicId: string,
-): readonly number[] | undefined {
-  return leases.get(leaseId)?.former?.find(({ streamId }) => streams.get(streamId)?.topicId === topicId)?.seam
+function seamOf({ leases, streams }: Registered, leaseId: string, topicId: string): Seam | undefined {
+  return leases.get(leaseId)?.former?.find(({ streamId }) => streams.get(streamId)?.topicId === topicId)
 }
 
 /** What who has all these parts must not get again in the last of them, and what lies in front of its seam. */
@@ -440,16 +442,18 @@ function isThere(broker: MemoryBroker, topicId: string): boolean {
 
 /**
  * Of a topic that the lease has left, a reader has what lies in front of the seam, and behind it what it had got before it heard of the move: all up to
- * some place of the topic, and of each partition nothing behind the last of that.
+ * some place of the topic, and of each partition nothing behind the last of that. What follows the end that the leader saw is not its own: where a fixed
+ * log has lost its end, offsets in front of the seam come again there.
  */
 function compareUpTo(
-  seam: readonly number[] | undefined,
+  left: Seam | undefined,
   records: readonly DynamicRecord[],
   found: readonly string[],
   isWhole: boolean,
 ): string | undefined {
   const texts = records.map(({ text }) => text)
-  if (seam === undefined) return compareLists(texts, found, isWhole)
+  if (left === undefined) return compareLists(texts, found, isWhole)
+  const { seam, end } = left
   const bounds = [...seam]
   let first: string | undefined
   for (let heard = 0; heard <= records.length; heard++) {
@@ -457,7 +461,8 @@ function compareUpTo(
     bounds[shard] = Math.max(bounds[shard] ?? 0, cause + 1)
     const own = texts.filter((_, i) => {
       const record = records[i]
-      return record !== undefined && (i < heard || record.cause < (bounds[record.shard] ?? 0))
+      if (record === undefined || i < heard) return record !== undefined
+      return record.offset < (end ?? Number.POSITIVE_INFINITY) && record.cause < (bounds[record.shard] ?? 0)
     })
     const problem = compareLists(own, found, isWhole)
     if (problem === undefined) return undefined

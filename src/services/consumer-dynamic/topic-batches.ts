@@ -1,6 +1,6 @@
 import { admit, copyMemory, isOfFormerOwner, type ReaderMemory } from '../../domain/reader-rules.ts'
 import type { Position, RecordHeaders } from '../../domain/record.ts'
-import { isBeyond, type SeamBound } from '../../domain/seam.ts'
+import { beginAnew, isBeyond, type SeamBound } from '../../domain/seam.ts'
 import type { PartitionFetch, StoredRecord } from '../../ports/broker.ts'
 import type { StreamBatch } from '../../ports/pipeline.ts'
 
@@ -9,7 +9,8 @@ const MOST_EVENTS = 1_000
 
 /**
  * Cuts what was polled of a dynamic topic into batches, without the records that do not count (R4, R8). `memory`: what the reader remembers in
- * front of these records; it is changed to what the reader remembers after them. `bound`: what lies beyond it does not count either.
+ * front of these records; it is changed to what the reader remembers after them. `bound`: what lies beyond it does not count either; it goes back to the
+ * seam where a partition begins anew.
  */
 export function toTopicBatches(
   fetch: PartitionFetch & { kind: 'records' },
@@ -31,10 +32,9 @@ export function toTopicBatches(
     const reset = isOfFormerOwner(memory, record.headers) ? null : resetReason(record)
     if (reset !== null && events.length > 0) cut(record.offset, null)
     const { headers, offset, value } = record
-    if (
-      admit(memory, bound && isBeyond(bound, headers.position) ? ownerOf(headers) : headers) &&
-      value !== null
-    )
+    if (bound && reset !== null && headers.position) beginAnew(bound, headers.position)
+    const isNotOwn = reset === null && bound !== undefined && isBeyond(bound, headers.position)
+    if (admit(memory, isNotOwn ? ownerOf(headers) : headers) && value !== null)
       events.push({ offset, value, position: headers.position })
     if (reset !== null) cut(record.offset + 1, reset)
     else if (events.length >= MOST_EVENTS) cut(record.offset + 1, null)

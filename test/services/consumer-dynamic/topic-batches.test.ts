@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import { decodeCursor } from '../../../src/domain/cursor.ts'
 import { emptyMemory } from '../../../src/domain/reader-rules.ts'
 import type { RecordHeaders } from '../../../src/domain/record.ts'
+import { boundOf } from '../../../src/domain/seam.ts'
 import type { StoredRecord } from '../../../src/ports/broker.ts'
 import { encodeDataFrame } from '../../../src/services/consumer-dynamic/data-frame.ts'
 import { toTopicBatches } from '../../../src/services/consumer-dynamic/topic-batches.ts'
@@ -65,6 +66,28 @@ describe('batches of a dynamic topic', () => {
       { 0: 1 },
       'a batch remembers what lies before its end, and no more',
     )
+  })
+
+  test('in front of a seam: what the reader had got behind it counts no more where a partition begins anew', () => {
+    const position = { topic: FIXED, partition: 0, offset: 3 }
+    const records = [
+      event(0, 7),
+      record(1, { kind: 'marker', shard: 0, epoch: 2, position }, { reset: 'the log has lost its end' }),
+      event(2, 4, 2),
+      event(3, 5, 2),
+    ]
+    const memory = { epochs: { 0: 1 }, positions: { [FIXED]: { 0: [6, 0] as const } } }
+    const bound = boundOf(FIXED, [5], memory)
+    const fetch = { kind: 'records', topic: 'app.1', topicId: 'id', partition: 0 } as const
+    const batches = toTopicBatches({ ...fetch, records, nextOffset: 4, endOffset: 4 }, 0, memory, bound)
+    assert.deepEqual(
+      batches.map(({ events, reset }) => [events.map(({ offset }) => offset), reset]),
+      [
+        [[], 'the log has lost its end'],
+        [[2], null],
+      ],
+    )
+    assert.deepEqual(memory.positions, { [FIXED]: { 0: [4, 0] } })
   })
 
   test('have at most a thousand events each, without a hole between them', () => {
