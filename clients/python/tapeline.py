@@ -94,6 +94,11 @@ class Client:
                 return found
             query["cursor"] = answer["next"]
 
+    async def book(self, exchange, symbol, depth=None):
+        """The order book of a market now: `bids` and `asks`, the best first. Raises where there is none, or where it is in doubt."""
+        path = "/v1/books/" + urllib.parse.quote(exchange, "") + "/" + urllib.parse.quote(symbol, "")
+        return await self.ask(path if depth is None else f"{path}?depth={depth}")
+
     async def create_stream(self, request):
         """Makes a stream; gives what the platform says about it."""
         return await self.ask("/v1/streams", "POST", request)

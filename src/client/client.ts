@@ -1,5 +1,5 @@
 import type { Channel } from '../domain/events.ts'
-import { marketsOf, type Rows, rowsOf } from './history.ts'
+import { bookOf, marketsOf, type Rows, rowsOf } from './history.ts'
 import { type Address, call } from './http.ts'
 import { historyAndLive, type JoinedRequest } from './joined.ts'
 import { candlesAndLive } from './joined-candles.ts'
@@ -9,6 +9,7 @@ import type {
   End,
   FieldOf,
   NewWebhook,
+  OrderBook,
   Reset,
   RowsQuery,
   Slow,
@@ -95,6 +96,11 @@ export interface Client {
     query?: { readonly symbol?: string; readonly exchange?: string },
     until?: Until,
   ): Promise<readonly StoredMarket[]>
+  /** The order book of a market now. Raises ApiError where there is none, or where it is in doubt. */
+  book(
+    market: { readonly exchange: string; readonly symbol: string; readonly depth?: number },
+    until?: Until,
+  ): Promise<OrderBook>
   readonly streams: StreamsApi
   readonly webhooks: WebhooksApi
 }
@@ -118,6 +124,7 @@ export function createClient({ url = usualUrl(), key }: ClientOptions = {}): Cli
     quotes: (query, { signal } = {}) => rowsOf(address, 'quotes', query, signal),
     candles: (query, { signal } = {}) => rowsOf(address, 'candles', query, signal),
     markets: (query = {}, { signal } = {}) => marketsOf(address, query, signal),
+    book: (market, { signal } = {}) => bookOf(address, market, signal),
     streams: {
       create: (body, { signal } = {}) => call(address, '/v1/streams', { method: 'POST', body, signal }),
       async list({ signal } = {}) {

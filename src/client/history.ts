@@ -1,5 +1,5 @@
-import { type Address, callUntilAnswered } from './http.ts'
-import type { RowsPage, RowsQuery, StoredMarket } from './types.ts'
+import { type Address, call, callUntilAnswered } from './http.ts'
+import type { OrderBook, RowsPage, RowsQuery, StoredMarket } from './types.ts'
 
 const PAGE_ROWS = 5_000
 
@@ -35,6 +35,20 @@ export function rowsOf<Row>(
       for await (const { rows } of pages()) yield* rows
     },
   }
+}
+
+/** The order book of a market now. Raises ApiError where there is none, or where it is in doubt. */
+export function bookOf(
+  address: Address,
+  {
+    exchange,
+    symbol,
+    depth,
+  }: { readonly exchange: string; readonly symbol: string; readonly depth?: number },
+  signal: AbortSignal | undefined,
+): Promise<OrderBook> {
+  const path = `/v1/books/${encodeURIComponent(exchange)}/${encodeURIComponent(symbol)}`
+  return call(address, depth === undefined ? path : `${path}?depth=${depth}`, { signal })
 }
 
 /** All markets that match, page by page. A platform that is away is waited for. */

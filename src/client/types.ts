@@ -232,3 +232,18 @@ export interface StoredMarket {
   readonly last: string
   readonly trades: number
 }
+
+/** The order book of a market as the log has it. Source: docs/api.md, GET /v1/books. */
+export interface OrderBook {
+  readonly exchange: string
+  readonly symbol: string
+  /** The best first. */
+  readonly bids: readonly (readonly [price: number, size: number])[]
+  readonly asks: readonly (readonly [price: number, size: number])[]
+  readonly seq: number
+  /** Microseconds. */
+  readonly ts: number
+  readonly recvTs: number
+  /** Of its last record: TOPIC:PARTITION:OFFSET. */
+  readonly position: string
+}

@@ -9,6 +9,7 @@ import { createOrigins } from './origins.ts'
 import { registerPage } from './page.ts'
 import { createQuotaKeeper } from './quotas.ts'
 import { registerBackfill } from './routes/backfill.ts'
+import { registerBooks } from './routes/books.ts'
 import { registerDeadLetters } from './routes/dead-letters.ts'
 import { registerDocs } from './routes/docs.ts'
 import { registerKeys } from './routes/keys.ts'
@@ -60,6 +61,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   registerTopics(app, { ...options, closing })
   registerMarketData(app, { ...options, closing })
   registerMarkets(app, options.store)
+  registerBooks(app, options.books)
   registerUdf(app, options.store)
   registerDeadLetters(app, options.deadLetters)
   registerBackfill(app, options)

@@ -4,6 +4,7 @@ import type { WebSocket } from 'ws'
 import type { Channel } from '../domain/events.ts'
 import type { ActorDirectory, PlacedAlert, TransitionFeed } from '../ports/actors.ts'
 import type { Backfills } from '../ports/backfills.ts'
+import type { Books } from '../ports/books.ts'
 import type { Broker } from '../ports/broker.ts'
 import type { DeadLetters } from '../ports/dead-letters.ts'
 import type { Delivery } from '../ports/delivery.ts'
@@ -67,6 +68,7 @@ export interface GatewayOptions {
   readonly fixedTopics: Readonly<Record<Channel, string>>
   readonly deadLetters: DeadLetters
   readonly backfills: Backfills
+  readonly books: Books
   readonly actors: ActorDirectory
   readonly transitions: TransitionFeed
   /** The statechart of a machine as SVG; undefined where there is no machine of this name. */

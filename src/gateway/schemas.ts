@@ -183,6 +183,23 @@ export const candlesSchema = z
   .object({ candles: z.array(rowSchema(STORED_ROWS.candle.columns)).readonly(), next: nextRows })
   .meta({ id: 'Candles' })
 
+const levelSchema = z.tuple([z.number(), z.number()]).readonly()
+
+export const bookSchema = z
+  .object({
+    exchange: z.string(),
+    symbol: z.string(),
+    bids: z.array(levelSchema).readonly().describe('Price and size of each level, the best first.'),
+    asks: z.array(levelSchema).readonly().describe('Price and size of each level, the best first.'),
+    seq: z.number().describe('That of its last record: see the event `book`.'),
+    ts: z.number().describe('When it was so, by the exchange: microseconds.'),
+    recvTs: z.number().describe('When that was heard here: microseconds.'),
+    position: z
+      .string()
+      .describe('Of its last record, TOPIC:PARTITION:OFFSET: what comes after it changes this book.'),
+  })
+  .meta({ id: 'OrderBook' })
+
 export const marketsSchema = z
   .object({
     markets: z.array(marketSchema).readonly(),

@@ -27,6 +27,7 @@ const ROUTES = [
   ['/v1/actors/{id}/reset', ['post']],
   ['/v1/alerts', ['get']],
   ['/v1/backfill', ['post']],
+  ['/v1/books/{exchange}/{symbol}', ['get']],
   ['/v1/candles', ['get']],
   ['/v1/dead-letters', ['get']],
   ['/v1/dead-letters/replay', ['post']],

@@ -8,6 +8,7 @@ import { TapelineError } from '../../src/errors.ts'
 import { type Gateway, type GatewayOptions, startGateway } from '../../src/gateway/gateway.ts'
 import type { ActorDirectory, PlacedActor, PlacedAlert } from '../../src/ports/actors.ts'
 import type { Backfills } from '../../src/ports/backfills.ts'
+import type { BookNow, Books } from '../../src/ports/books.ts'
 import type {
   Broker,
   PartitionFetch,
@@ -336,6 +337,18 @@ export class MemoryActors implements ActorDirectory {
   }
 }
 
+/** Books by `EXCHANGE:SYMBOL`, or what is wrong with them. */
+class MemoryBooks implements Books {
+  readonly known = new Map<string, BookNow | TapelineError>()
+
+  async read({ exchange, symbol }: { exchange: string; symbol: string }): Promise<BookNow> {
+    const found =
+      this.known.get(`${exchange}:${symbol}`) ?? new TapelineError('BOOK_UNKNOWN', 'there is none')
+    if (found instanceof TapelineError) throw found
+    return found
+  }
+}
+
 /** Letters that the test put in, and what was asked of them. */
 export class MemoryDeadLetters implements DeadLetters {
   readonly letters: DeadLetterContent[] = []
@@ -432,6 +445,7 @@ export interface Platform {
   readonly actors: MemoryActors
   readonly transitions: TransitionHub
   readonly deadLetters: MemoryDeadLetters
+  readonly books: MemoryBooks
   readonly alerts: PlacedAlert[]
   readonly checks: { name: string; ok: boolean; detail: string }[]
   /** Every line logged, down to debug. */
@@ -459,6 +473,7 @@ export async function startPlatform(
     transitions: createTransitionHub('here'),
     deadLetters: new MemoryDeadLetters(),
     backfills: { step: async () => ({ trades: 0, since: 0, next: null }) } satisfies Backfills,
+    books: new MemoryBooks(),
     alerts: [] as PlacedAlert[],
     checks: [{ name: 'producer', ok: true, detail: 'producer at 10.0.0.1' }],
     metrics: () => meter.render(),

@@ -324,6 +324,42 @@ describe('GET /v1/trades and /v1/candles', () => {
   })
 })
 
+describe('GET /v1/books/{exchange}/{symbol}', () => {
+  test('gives the best levels of a book with its position, and never one in doubt', async (t) => {
+    const { url, books } = await startPlatform(t)
+    const levels = {
+      bids: [
+        [9, 1],
+        [8, 2],
+      ],
+      asks: [
+        [10, 3],
+        [11, 4],
+      ],
+    } as const
+    const book = {
+      exchange: 'kraken',
+      symbol: 'BTC-USD',
+      snapshot: true,
+      ...levels,
+      seq: 7,
+      ts: 1,
+      recvTs: 2,
+    }
+    const position = { topic: 'market.books', partition: 2, offset: 1234 }
+    books.known.set('kraken:BTC-USD', { book, position })
+    books.known.set('kraken:ETH-USD', new TapelineError('BOOK_IN_DOUBT', 'checksum'))
+    const answer = await call(`${url}/v1/books/Kraken/btc-usd?depth=1`)
+    assert.deepEqual(answer.json(), {
+      ...{ exchange: 'kraken', symbol: 'BTC-USD', bids: [[9, 1]], asks: [[10, 3]] },
+      ...{ seq: 7, ts: 1, recvTs: 2, position: 'market.books:2:1234' },
+    })
+    assertProblem(await call(`${url}/v1/books/kraken/ETH-USD`), 'BOOK_IN_DOUBT')
+    assertProblem(await call(`${url}/v1/books/kraken/XRP-USD`), 'BOOK_UNKNOWN')
+    assertProblem(await call(`${url}/v1/books/kraken/BTC-USD?depth=0`), 'INPUT_INVALID')
+  })
+})
+
 describe('GET /v1/markets', () => {
   test('gives the markets of a glob and an exchange', async (t) => {
     const { url, store } = await startPlatform(t)

@@ -33,7 +33,8 @@ function candleLine(candle: Candle): string {
   return `${market(ts, exchange, symbol)} ${interval} ${prices}${closed ? '' : '  (still open)'}`
 }
 
-function bookLine({ ts, exchange, symbol, snapshot, bids, asks }: Book): string {
+function bookLine({ ts, exchange, symbol, snapshot, bids, asks, doubt }: Book): string {
+  if (doubt !== undefined) return `${market(ts, exchange, symbol)} in doubt: ${doubt}`
   const best = [sided('bid', bids[0]?.[0], bids[0]?.[1]), sided('ask', asks[0]?.[0], asks[0]?.[1])]
   const kind = snapshot ? 'snapshot' : 'changes'
   return `${market(ts, exchange, symbol)} ${kind} ${bids.length} bids, ${asks.length} asks  ${best.filter(Boolean).join('  ')}`

@@ -1,7 +1,10 @@
+import { USUAL } from '../../adapters/source/feed/source-kind.ts'
 import { createEventStreamEndpoint } from '../../adapters/transport/server-sent-events.ts'
 import { createWebhookSender } from '../../adapters/transport/webhook/sender.ts'
 import { createWebSocketEndpoint } from '../../adapters/transport/websocket.ts'
+import { type Config, sourcesOf } from '../../config.ts'
 import { createBackfillDesk } from '../../control/backfill-desk.ts'
+import { createBookDesk } from '../../control/book-desk.ts'
 import { createDeadLetterDesk } from '../../control/dead-letters.ts'
 import { createKeyDesk } from '../../control/key-desk.ts'
 import { createStreamDesk } from '../../control/stream-desk.ts'
@@ -21,6 +24,16 @@ import { drawLive } from '../live-diagrams.ts'
 import { observedOf } from '../operations.ts'
 import { clockMicros } from '../sources.ts'
 import { watchedConsumerDynamic } from '../watched-services.ts'
+
+/** After so many snapshots that did not come nobody tells of a book any more. */
+const SNAPSHOTS_MISSED = 3
+
+/** From one snapshot of a book to the next, of the source that makes them least often: milliseconds. */
+function longestBetweenSnapshots(config: Config): number {
+  return Math.max(
+    ...sourcesOf(config).map(({ bookSnapshotEvery }) => bookSnapshotEvery ?? USUAL.bookSnapshotEvery),
+  )
+}
 
 /** Starts the role gateway: the API, and delivery to applications. Gives its address as this machine reaches it. */
 export async function startGatewayRole(
@@ -74,6 +87,10 @@ export async function startGatewayRole(
     topics: createTopicDesk({ broker, names, registry }),
     deadLetters: createDeadLetterDesk({ instance, broker, names, bus, membership, newId, log }),
     backfills: createBackfillDesk({ instance, bus, newId }),
+    books: createBookDesk({
+      ...{ broker, topic: names.fixed.book, partitions: config.topics.partitions, now: Date.now },
+      staleAfterMs: longestBetweenSnapshots(config) * SNAPSHOTS_MISSED,
+    }),
     diagram: drawLive,
     endpoint: createWebSocketEndpoint,
     eventEndpoint: createEventStreamEndpoint,
