@@ -444,6 +444,12 @@ export const configSchema = z.strictObject({
   alerts: z
     .strictObject({
       after: duration('30s', 'How long a failure lasts before it raises an alert.'),
+      lag: count(
+        1,
+        1_000_000_000,
+        100_000,
+        'How many records of the fixed topics a process may have to store, for as long as that, before it raises an alert.',
+      ),
       alertmanager: webAddress('http')
         .optional()
         .describe("Address of Prometheus' Alertmanager, which is told of alerts and their ends."),

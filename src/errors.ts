@@ -597,6 +597,30 @@ export const ERROR_KINDS = {
     meaning: 'The registry has as many keys as it may have, revoked ones among them.',
     remedy: 'Use keys that are there: one for each application is enough.',
   },
+  GAP_FLAGGED: {
+    retryable: false,
+    status: 500,
+    meaning:
+      'Trades are missing, and a gap in market.status says which. It is an alert, which ends when no gap came for ten minutes.',
+    remedy:
+      "select * from status where state = 'gap' order by ts desc: cause says why, and docs/concepts.md#gaps what each means. Look at the source's connection and limits where they come without restarts.",
+  },
+  DEAD_LETTERS: {
+    retryable: false,
+    status: 500,
+    meaning:
+      'Records cannot be stored, and were kept as dead letters. It is an alert, which ends when none came for ten minutes.',
+    remedy:
+      'tapeline dead-letters says which and why; docs/operations.md#dead-letters how to publish them again.',
+  },
+  LAG_HIGH: {
+    retryable: true,
+    status: 503,
+    meaning:
+      'The database is further behind the fixed topics than alerts.lag allows, for longer than alerts.after. It is an alert, which ends below half of that.',
+    remedy:
+      'Look for long queries and for errors of the database; raise store.lanes, or start more processes with the role consumer-fixed: docs/operations.md#scaling.',
+  },
   OVERLOADED: {
     retryable: true,
     status: 503,

@@ -15,6 +15,7 @@ const ORDER = [
   'alert senders',
   'gauges',
   'store jobs',
+  'lag watch',
   'source',
   'producer',
   'consumer-fixed',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { describe, mock, test } from 'node:test'
 import { createAlerts } from '../../src/telemetry/alerts.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createMeter } from '../../src/telemetry/meter.ts'
@@ -77,5 +77,34 @@ describe('createAlerts', () => {
       ],
     )
     assert.match(await meter.render(), /^tapeline_alerts 0$/m)
+  })
+
+  test('what happens and does not last ends when it was not renewed for a while, once', (t) => {
+    mock.timers.enable({ apis: ['setTimeout'] })
+    t.after(() => mock.timers.reset())
+    const { alerts, lines } = setup()
+    alerts.raise('gaps', 'GAP_FLAGGED', 'one', 1_000)
+    mock.timers.tick(900)
+    alerts.raise('gaps', 'GAP_FLAGGED', 'two', 1_000)
+    mock.timers.tick(900)
+    assert.deepEqual(
+      alerts.list().map(({ message }) => message),
+      ['two'],
+    )
+    mock.timers.tick(100)
+    assert.deepEqual(alerts.list(), [])
+    assert.deepEqual(
+      lines.map(({ msg }) => msg),
+      ['alert: one', 'alert is over'],
+    )
+    alerts.raise('gaps', 'GAP_FLAGGED', 'three', 1_000)
+    alerts.raise('gaps', 'GAP_FLAGGED', 'lasts')
+    mock.timers.tick(5_000)
+    assert.equal(alerts.list().length, 1, 'without a time it lasts')
+    alerts.raise('gaps', 'GAP_FLAGGED', 'four', 1_000)
+    alerts.clear('gaps')
+    alerts.raise('gaps', 'GAP_FLAGGED', 'lasts')
+    mock.timers.tick(5_000)
+    assert.equal(alerts.list().length, 1, 'what was cleared ends no later one')
   })
 })

@@ -22,6 +22,8 @@ import { storeInHalves } from './store-in-halves.ts'
 import { writeInLanes } from './write-lanes.ts'
 
 const LOOK_EVERY_MS = 20
+/** An alert about dead letters stands for so long after the last one. */
+const ALERT_MS = 600_000
 
 /** The services of the fixed consumer's machine. */
 export interface ConsumerFixedServices {
@@ -32,6 +34,8 @@ export interface ConsumerFixedServices {
   writeToDB(record: Carried<PreparedBatch>, signal: AbortSignal): Promise<void>
   /** How many partitions this process stores. */
   partitions(): number
+  /** How many records of them are not stored yet. */
+  countUnstored(signal: AbortSignal): Promise<number>
   /**
    * Waits until all records in the partitions of this process are stored, or the signal aborts. Where these are more than two batches, it waits
    * only for the batch that is being written: the next owner of the partitions stores the rest.
@@ -46,7 +50,7 @@ export async function createConsumerFixedServices(
 ): Promise<ConsumerFixedServices> {
   const memory = given.store.rowMemory()
   const consumer = { ...given, memory, chunkMicros: given.store.chunkMicros }
-  const { broker, names, duringBroker, store, maxRecords, nowMicros, log, meter } = consumer
+  const { broker, names, duringBroker, raiseAlert, store, maxRecords, nowMicros, log, meter } = consumer
   const inTurn = createSerializer()
   const claims = await joinFixedTopics(consumer, signal)
   const hand = createHand<FixedBatch>()
@@ -95,8 +99,15 @@ export async function createConsumerFixedServices(
     return open
   }
 
-  const setApart = (rejected: readonly Rejected[], stop: AbortSignal): Promise<void> =>
-    duringBroker(stop, (either) => writeDeadLetters(broker, names.deadLetters, rejected, either))
+  const setApart = async (rejected: readonly Rejected[], stop: AbortSignal): Promise<void> => {
+    const last = rejected.at(-1)
+    if (last !== undefined) {
+      const { topic, partition, record, error } = last
+      const detail = `records cannot be stored, the last one of ${topic}:${partition} at ${record.offset}: ${error.message}`
+      raiseAlert('dead-letters', 'DEAD_LETTERS', detail, ALERT_MS)
+    }
+    await duringBroker(stop, (either) => writeDeadLetters(broker, names.deadLetters, rejected, either))
+  }
 
   /** Stores what was read of one partition, without the records that the database refuses. */
   const storePart = (fetch: FixedFetch, stop: AbortSignal): Promise<void> =>
@@ -169,6 +180,8 @@ export async function createConsumerFixedServices(
       }),
 
     partitions: () => claims.size,
+
+    countUnstored: claims.countUnstored,
 
     async drain(stop) {
       try {

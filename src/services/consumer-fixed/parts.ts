@@ -21,7 +21,8 @@ export interface ConsumerFixedParts {
    * Does what needs the broker, and raises its outage where there is one. Meanwhile writes to the database go on under the claims that are held.
    */
   readonly duringBroker: <T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>) => Promise<T>
-  readonly raiseAlert: (id: string, code: string, message: string) => void
+  /** With `forMs` it ends when it was not raised again for so long. */
+  readonly raiseAlert: (id: string, code: string, message: string, forMs?: number) => void
   readonly log: Log
   readonly meter: Meter
 }

@@ -28,7 +28,7 @@ export interface ProducerParts {
   readonly now: () => number
   readonly newId: () => string
   readonly alerts: {
-    raise(id: string, code: string, message: string): void
+    raise(id: string, code: string, message: string, forMs?: number): void
     clear(id: string): void
   }
   readonly log: Log

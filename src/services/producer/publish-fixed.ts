@@ -40,6 +40,8 @@ export interface FixedPublisher {
   leave(k: number): void
 }
 
+/** An alert about gaps stands for so long after the last one. */
+const ALERT_MS = 600_000
 /** The log shows so many characters of a name. */
 const SHOWN = 200
 
@@ -49,7 +51,7 @@ export function createFixedPublisher(
   ownership: ShardOwnership,
   onGapFlagged: (gap: Status) => void,
 ): FixedPublisher {
-  const { broker, source, partitions, topics, meter, log, now } = producer
+  const { broker, source, partitions, topics, alerts, meter, log, now } = producer
   const { shards, routes } = ownership
   const gaps = new GapWatch()
   const quietMarkets = createQuietMarkets(shards, gaps, now)
@@ -62,7 +64,10 @@ export function createFixedPublisher(
   const noteGap = ({ exchange, symbol }: Market, { from, to, cause, filled }: Gap): void => {
     if (filled) return
     const market = `${exchange}:${symbol}`.slice(0, SHOWN)
-    log.warn({ market, cause, from: isoMicros(from), to: isoMicros(to) }, 'gap')
+    const times = { from: isoMicros(from), to: isoMicros(to) }
+    log.warn({ market, cause, ...times }, 'gap')
+    const message = `trades are missing, the last ones of ${market} from ${times.from} to ${times.to} (${cause})`
+    alerts.raise('gaps', 'GAP_FLAGGED', message, ALERT_MS)
   }
 
   /** Of the first trade of a batch, which waited longest: dead letters that enter again tell nothing. */

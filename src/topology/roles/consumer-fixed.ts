@@ -1,6 +1,7 @@
 import { createConsumerFixedServices } from '../../services/consumer-fixed/consumer-fixed.ts'
 import { startConsumerFixed } from '../actors.ts'
 import type { StoreFoundation } from '../foundation.ts'
+import { watchLag } from '../lag-alert.ts'
 import { clockMicros } from '../sources.ts'
 import { tendStoreJobs } from '../store-jobs.ts'
 import { watchedConsumerFixed } from '../watched-services.ts'
@@ -38,6 +39,11 @@ export async function startConsumerFixedRole(
   roster.add(startConsumerFixed(actorParts, watchedConsumerFixed(services, brokerWatch, storeWatch)))
   const jobs = tendStoreJobs({ store, alerts: actorParts.alerts, log, meter })
   started.add('store jobs', () => jobs.close())
+  const lag = watchLag({
+    ...{ countUnstored: services.countUnstored, alerts: actorParts.alerts, log },
+    ...{ limit: config.alerts.lag, afterMs: config.alerts.after },
+  })
+  started.add('lag watch', () => lag.close())
   started.add('consumer-fixed', async (stop) => {
     await services.drain(stop)
     roster.remove('consumer-fixed')

@@ -18,8 +18,13 @@ export async function allActors(cluster: Cluster, name: string): Promise<Actor[]
   return (await cluster.process(name).get<{ actors: Actor[] }>('/v1/actors')).actors
 }
 
+/** Alerts about what has happened, and lasts no more: they stand for ten minutes. */
+const PAST = ['GAP_FLAGGED', 'DEAD_LETTERS']
+
+/** The alerts about what lasts. */
 export async function alertsAt(cluster: Cluster, name: string): Promise<Alert[]> {
-  return (await cluster.process(name).get<{ alerts: Alert[] }>('/v1/alerts')).alerts
+  const { alerts } = await cluster.process(name).get<{ alerts: Alert[] }>('/v1/alerts')
+  return alerts.filter(({ code }) => !PAST.includes(code))
 }
 
 /** Whether the coordinator of a process leads. */

@@ -102,7 +102,10 @@ test('whatever a log loses and gets again, each write tells by its offset alone 
 
 test('the first records of a topic that was made anew come with a gap, and are told', () => {
   const alerts: string[][] = []
-  const parts = { ...PARTS, raiseAlert: (...alert: string[]) => alerts.push(alert) }
+  const parts = {
+    ...PARTS,
+    raiseAlert: (id: string, code: string, detail: string) => alerts.push([id, code, detail]),
+  }
   const log = new ShrinkingLog()
   log.grow(3)
   const store = (claim: Claim): PartitionWrite | undefined => {

@@ -27,7 +27,10 @@ test('a batch that nobody can read is one dead letter and one gap, and everythin
   assert.match(world.store.details[0] ?? '', new RegExp(`offsets ${place} cannot be read`))
   assert.deepEqual(world.store.causes, ['retention'])
   const alerts = first.alerts.list().map(({ id, code }) => [id, code])
-  assert.deepEqual(alerts, [[`undecodable:${TOPICS.trade}:1`, 'BATCH_UNDECODABLE']])
+  assert.deepEqual(alerts, [
+    [`undecodable:${TOPICS.trade}:1`, 'BATCH_UNDECODABLE'],
+    ['dead-letters', 'DEAD_LETTERS'],
+  ])
 
   const letters = (await readToEnd(world.broker, NAMES.deadLetters, 0)).map(decodeDeadLetter)
   const ids = new Set(letters.map(({ topic, partition, offset }) => `${topic}:${partition}:${offset}`))

@@ -33,9 +33,13 @@ test('the gaps of a producer that was away say restart', async (t) => {
   assert.deepEqual(await causes(world), [], 'the first start of a platform leaves none')
   await first.leave()
   for (let i = 0; i < 10; i++) world.exchange.trade(MARKETS)
-  await owning(await world.start())
+  const second = await owning(await world.start())
   await trade(world)
   assert.deepEqual(await causes(world), each('restart'))
+  const [id, code, message = ''] = second.told.at(-1) ?? []
+  assert.deepEqual([id, code], ['gaps', 'GAP_FLAGGED'])
+  assert.match(message, /^trades are missing, the last ones of \S+ from .*Z to .*Z \(restart\)$/)
+  assert.deepEqual(first.told, [], 'a first start has no gap')
 })
 
 test('the gaps of a source that was away say reconnect', async (t) => {

@@ -78,7 +78,7 @@ export async function setUp(t: TestContext, streams: readonly string[] = ['app.a
     const told: string[][] = []
     const services = await createProducerServices(
       {
-        alerts: { raise: (...alert) => told.push(alert), clear: () => {} },
+        alerts: { raise: (id, code, message) => told.push([id, code, message]), clear: () => {} },
         ...{
           source: source ?? connection.source,
           markets: source ? [] : MARKETS,
