@@ -131,6 +131,7 @@ describe('/docs', () => {
       'interval',
       'lateness',
       'empty',
+      'depth',
       'from',
       'ttl',
     ])
