@@ -156,7 +156,13 @@ export class Subscription {
     const leg = legs.find((each) => each.topicId === topicId)
     this.#lease = lease
     if (this.#state === 'waiting') {
-      this.#leg = (this.#beginning && leg) ?? (legs.at(-1) as Leg)
+      if (this.#beginning === undefined) this.#leg = legs.at(-1) as Leg
+      else if (leg !== undefined) this.#leg = leg
+      else {
+        // Its place is of a topic that is gone by now, and means nothing in another one.
+        this.#leg = legs[0]
+        this.#beginning = { ...beginningIn(legs[0]), reset: OVER }
+      }
     } else if (leg === undefined) {
       this.#enter(legs[0], { ...beginningIn(legs[0]), reset: OVER })
     } else {

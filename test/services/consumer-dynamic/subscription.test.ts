@@ -99,6 +99,27 @@ describe('a subscription', () => {
     assert.deepEqual(got, ['subscribed', 'reset it is over'])
   })
 
+  test('whose topic is gone before it could be opened begins in the next one, and is told so', () => {
+    const { subscription, got, cursorAt } = setUp({ topicId: 'T', offset: 2, memory: memoryAt(4) })
+    subscription.moveTo({ ...LEASE, topic: 'app.next', topicId: 'NEXT', start: [9], begin: 1 })
+    const nothing = { isReplaced: false, isRotten: false, rewinds: 0, rewoundTo: 0 }
+    const next = { topic: 'app.next', topicId: 'NEXT', nextOffset: 5, memory: memoryAt(5), ...nothing }
+    subscription.activate({ ...next, rewoundMemory: emptyMemory() })
+    assert.deepEqual(got, ['subscribed', 'reset the topic that the cursor was made of is over'])
+    assert.deepEqual([cursorAt()?.topicId, cursorAt()?.offset], ['NEXT', 1])
+    assert.deepEqual(cursorAt()?.memory?.epochs, {})
+  })
+
+  test('whose lease has moved before its topic could be opened begins there all the same', () => {
+    const { subscription, feed, got, cursorAt } = setUp({ topicId: 'T', offset: 2, memory: memoryAt(4) })
+    const { topic, topicId, spec } = LEASE
+    const former = [{ topic, topicId, spec, begin: 0, seam: [9], end: null }]
+    subscription.moveTo({ ...LEASE, topic: 'app.next', topicId: 'NEXT', start: [9], begin: 1, former })
+    subscription.activate(feed(5))
+    assert.deepEqual(got, ['subscribed'])
+    assert.deepEqual([cursorAt()?.topicId, cursorAt()?.offset], ['T', 2])
+  })
+
   test('is told of a reset in the log, in front of what follows', () => {
     const { subscription, feed, got, deliver, cursorAt } = setUp()
     subscription.activate(feed(7))
