@@ -68,7 +68,7 @@ export interface Candle {
  * - `unreadable`: an update with levels that are none.
  * - `disconnected`: the source lost its connection, or the market is asked for no more.
  * - `restart`: the producer was away.
- * - `unknown`: no snapshot has come yet.
+ * - `unknown`: no snapshot has come yet, or the market has moved beyond the levels of the one that came.
  */
 export const BOOK_DOUBTS = [
   'sequence',

@@ -38,6 +38,12 @@ class BookSide {
     return rank === undefined ? undefined : rank * this.#sign
   }
 
+  /** The price of the last level that is shown; undefined where there is room for more. */
+  get deepest(): number | undefined {
+    const rank = this.#ranks[this.#ranks.length - this.#depth.shown]
+    return rank === undefined ? undefined : rank * this.#sign
+  }
+
   clear(): void {
     this.#ranks.length = 0
     this.#sizes.length = 0
@@ -165,6 +171,11 @@ export class OrderBook {
   get isCrossed(): boolean {
     const [bid, ask] = [this.#bids.best, this.#asks.best]
     return bid !== undefined && ask !== undefined && bid >= ask
+  }
+
+  /** The prices of the last levels that are shown; undefined where there is room for more. */
+  get deepest(): { readonly bid: number | undefined; readonly ask: number | undefined } {
+    return { bid: this.#bids.deepest, ask: this.#asks.deepest }
   }
 
   /** What the checksum of so many levels is made of. */

@@ -2,7 +2,15 @@ import { depthOf, readLevels, type WireBook } from '../feed/book-wire.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
 import { parseJson } from '../feed/text.ts'
 import { readNumber } from '../feed/values.ts'
-import { type Fields, fieldsOf, microsOfEpoch, namesOf, sideOfMaker, textOf } from '../feed/wire-fields.ts'
+import {
+  type Fields,
+  fieldsOf,
+  listOf,
+  microsOfEpoch,
+  namesOf,
+  sideOfMaker,
+  textOf,
+} from '../feed/wire-fields.ts'
 
 const STREAMS = { trade: '@trade', quote: '@bookTicker', book: '@depth@100ms' } as const
 
@@ -55,10 +63,11 @@ function readUpdate({ s: name, U, u, b, a, E }: Fields): WireBook {
 
 function readSnapshot(name: string, body: unknown): WireBook {
   const { lastUpdateId, bids, asks } = fieldsOf(body)
+  const isCut = [bids, asks].some((levels) => SNAPSHOTS.includes(listOf(levels).length))
   const last = readNumber(lastUpdateId)
   return {
     ...{ kind: 'book', name, snapshot: true, bids: readLevels(bids), asks: readLevels(asks) },
-    ...{ place: last === undefined ? undefined : { last }, ts: undefined },
+    ...{ place: last === undefined ? undefined : { last }, ts: undefined, isCut },
   }
 }
 

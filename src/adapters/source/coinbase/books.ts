@@ -1,8 +1,11 @@
 import { type BookRules, readLevels, type WireBook } from '../feed/book-wire.ts'
 import { type Fields, listOf, microsOfIso } from '../feed/wire-fields.ts'
 
-/** Changes of a book have neither a number nor a checksum: what comes late, and what cannot be, is all that shows. */
-export const BOOK_RULES: BookRules = {}
+/**
+ * Changes of a book have neither a number nor a checksum: what comes late, and what cannot be, is all that shows. A snapshot every ten minutes ends what
+ * does not.
+ */
+export const BOOK_RULES: BookRules = { refreshMs: 600_000 }
 
 /**
  * A frame of the channel level2_batch: a snapshot, or changes `[side, price, size]`.

@@ -50,6 +50,7 @@ interface MarketBook {
   owes: BookDoubt | 'snapshot' | undefined
   /** Since when it is right, when its last record was a snapshot, and when the book is asked for again if none comes: milliseconds. */
   rightSince: number
+  askedAt: number
   snapshotAt: number
   askAt: number
   /** How often in a row it was asked for. */
@@ -82,6 +83,7 @@ export class BookKeeper {
     const kept = new KeptBook(rules, depth)
     this.#books.set(name, {
       ...{ market, name, kept, seq: 0, isTold: false, owes: undefined, rightSince: 0, snapshotAt: 0 },
+      askedAt: performance.now(),
       ...{ askAt: performance.now() + ANSWER_MS, attempts: 0, restAt: undefined, isAsking: false },
     })
   }
@@ -184,6 +186,7 @@ export class BookKeeper {
 
   #askAgain(book: MarketBook): void {
     book.attempts++
+    book.askedAt = performance.now()
     book.askAt = performance.now() + Math.max(ANSWER_MS, waitOf(book.attempts))
     // Updates go on to come, and a snapshot by REST bridges to them.
     if (this.#options.rules.rest?.afterMs !== 0) this.#options.askAgain(book.name)
@@ -207,7 +210,12 @@ export class BookKeeper {
         this.#tell(book, this.#snapshotOf(book, micros, micros), outlet.note)
       else if (owes && owes !== 'snapshot')
         this.#tell(book, inDoubt(this.#next(book, micros, micros), owes), outlet.note)
-      if (kept.isValid) continue
+      const { refreshMs = Number.POSITIVE_INFINITY } = this.#options.rules
+      if (kept.isValid && now - book.askedAt < refreshMs) continue
+      if (kept.isValid) {
+        this.#askAgain(book)
+        continue
+      }
       this.#askRest(book)
       if (now >= book.askAt) this.#askAgain(book)
     }

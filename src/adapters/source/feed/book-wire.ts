@@ -13,6 +13,8 @@ export interface WireBook {
   readonly bids: readonly NewLevel[] | undefined
   readonly asks: readonly NewLevel[] | undefined
   readonly place?: BookPlace | undefined
+  /** The service has levels beyond those of this snapshot, and tells of each only when it changes. */
+  readonly isCut?: boolean
   /** Of the book after this, where the frame has one. */
   readonly checksum?: number | undefined
   /** Microseconds; undefined where the frame has none. */
@@ -37,6 +39,8 @@ export interface BookRules {
   readonly isUnsorted?: true
   /** How many levels of each side the service tells of, where so many are wanted; what falls out of these is told no more. */
   readonly kept?: (depth: number) => number
+  /** Nothing shows that a change was lost: a snapshot is asked for every so often, in milliseconds. */
+  readonly refreshMs?: number
   /** Snapshots by REST, where the WebSocket has none. */
   readonly rest?: RestSnapshots
 }

@@ -34,6 +34,8 @@ export class KeptBook {
   /** When the last update was made, where no number tells their order. */
   #lastTs = 0
   #wrong = 0
+  /** Beyond these prices levels are there that nobody has told. */
+  #horizon: { readonly bid: number; readonly ask: number } | undefined
   #waiting: WireBook[] = []
 
   constructor(rules: BookRules, depth: number) {
@@ -107,6 +109,9 @@ export class KeptBook {
     this.#lastTs = frame.ts ?? 0
     this.#wrong = 0
     this.#waiting = []
+    this.#horizon = frame.isCut
+      ? { bid: levels.bids.at(-1)?.price ?? 0, ask: levels.asks.at(-1)?.price ?? Number.POSITIVE_INFINITY }
+      : undefined
     const fault = this.#faultOf(frame)
     if (fault !== undefined) return this.#doubt(fault)
     this.#isValid = true
@@ -143,7 +148,14 @@ export class KeptBook {
 
   #faultOf({ checksum }: WireBook): BookDoubt | undefined {
     if (this.#book.isCrossed) return 'crossed'
+    if (this.#isBeyondHorizon) return 'unknown'
     return checksum !== undefined && !this.#isChecksum(checksum) ? 'checksum' : undefined
+  }
+
+  get #isBeyondHorizon(): boolean {
+    if (this.#horizon === undefined) return false
+    const { bid, ask } = this.#book.deepest
+    return bid === undefined || ask === undefined || bid < this.#horizon.bid || ask > this.#horizon.ask
   }
 
   #isChecksum(checksum: number): boolean {
