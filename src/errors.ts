@@ -146,7 +146,7 @@ export const ERROR_KINDS = {
     retryable: false,
     status: 400,
     meaning: 'A file of recorded frames cannot be read.',
-    remedy: 'A line is "EPOCH_SECONDS: FRAME"; check the path and the format.',
+    remedy: 'Check the path; docs/sources.md says which files can be replayed.',
   },
 
   BROKER_UNAVAILABLE: {

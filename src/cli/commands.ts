@@ -21,6 +21,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command:
   alerts: () => import('./alerts.ts'),
   actors: () => import('./actors.ts'),
   'dead-letters': () => import('./dead-letters.ts'),
+  record: () => import('./record.ts'),
   replay: () => import('./replay.ts'),
   migrate: () => import('./migrate.ts'),
   doctor: () => import('./doctor.ts'),

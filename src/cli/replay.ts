@@ -1,8 +1,12 @@
-import { readCapture } from '../adapters/source/feed/capture.ts'
+import type { SourceKind } from '../adapters/source/feed/source-kind.ts'
+import { SOURCE_NAMES, SOURCES, type SourceName } from '../adapters/source/index.ts'
+import { inspectRecording } from '../adapters/source/recording/inspect.ts'
 import { createReplaySource } from '../adapters/source/replay.ts'
 import { pause } from '../async/timers.ts'
 import { type Config, loadConfig } from '../config.ts'
+import { parseMarket } from '../domain/market-names.ts'
 import { TapelineError } from '../errors.ts'
+import type { Market } from '../ports/source.ts'
 import { type Platform, startPlatform } from '../topology.ts'
 import {
   type Command,
@@ -18,15 +22,19 @@ import { describeCapture } from './replay/contents.ts'
 import { countedSource, noCounts, type ReplayCounts } from './replay/counted-source.ts'
 
 const HELP = `
-Usage: tapeline replay FILE [--speed recorded|fastest] [--exit] [--json] [--data DIR] [--port P]
-                       [--host H] [--config FILE] [--trace FILE] [--log-level LEVEL] [--log pretty|json]
+Usage: tapeline replay FILE... [--speed recorded|N|fastest] [--source KIND] [--markets M,...] [--exit] [--json]
+                       [--data DIR] [--port P] [--host H] [--config FILE] [--trace FILE] [--log-level LEVEL]
 
-Runs the platform on recorded raw frames of Coinbase Exchange's WebSocket feed instead of a live source:
-the same parser, topics, database and streams. A line of the file is "EPOCH_SECONDS: FRAME".
-Trades that the database has already are recognised and not stored again. It uses the data folder even where
-the configuration names servers, so that no recording gets into the data of a platform there.
+Runs the platform on recorded raw frames instead of a live source: the same parser, topics, database and streams.
+It takes recordings of tapeline record, files of cryptofeed's raw data collection ("EPOCH_SECONDS: FRAME"), and
+frames as they came, one JSON a line; each plain or compressed with gzip or zstd. Several files are read one after
+another. Trades that the database has already are recognised and not stored again. It uses the data folder even
+where the configuration names servers, so that no recording gets into the data of a platform there.
 
-  --speed S       fastest (default), or recorded: at the distances in time of the recording
+  --speed S       fastest (default); recorded: at the distances in time of the recording; a number such as 10: so
+                  many times as fast
+  --source KIND   whose frames they are, where neither the file nor its frames tell
+  --markets M     only these, with commas, such as kraken:BTC-USD (default: all that the files have)
   --exit          end once everything is published and stored, with a summary
   --json          print the summary as one JSON object
   --data DIR      data folder (default: .tapeline)
@@ -35,7 +43,7 @@ the configuration names servers, so that no recording gets into the data of a pl
 
 Examples:
   tapeline replay COINBASE.ws.28.0 --data replayed --exit
-  tapeline replay COINBASE.ws.28.0 --speed recorded
+  tapeline replay recordings/kraken-*.jsonl.zst --speed 10
 `
 
 const CHECK_EVERY_MS = 50
@@ -50,14 +58,15 @@ export const command: Command = {
     ...PLATFORM_OPTIONS,
     config: { type: 'string' },
     speed: { type: 'string' },
+    source: { type: 'string' },
+    markets: { type: 'string' },
     exit: { type: 'boolean' },
     json: { type: 'boolean' },
   },
   async run(flags, words, terminal) {
-    expectWords(words, 'the FILE of recorded frames', 1)
-    const [path = ''] = words
-    const speed = choiceFlag(flags, 'speed', ['recorded', 'fastest']) ?? 'fastest'
-    await refuseUnreadable(path, terminal.signal)
+    expectWords(words, 'the FILE of recorded frames', 1, Number.POSITIVE_INFINITY)
+    const speed = speedFlag(flags)
+    const recording = await lookInto(words, flags, terminal.signal)
     const config = loadConfig({
       file: textFlag(flags, 'config'),
       environment: process.env,
@@ -69,15 +78,16 @@ export const command: Command = {
       {
         log: openPlatformLog(config.log),
         trace: textFlag(flags, 'trace'),
-        source: (log) => countedSource(createReplaySource({ path, speed, log, ...skewOf(config) }), counts),
+        source: (log) =>
+          countedSource(createReplaySource({ ...recording, speed, log, ...skewOf(config) }), counts),
       },
       terminal.signal,
     )
     try {
-      introduce(path, config, platform, terminal)
+      introduce(recording, config, platform, terminal)
       await untilOver(platform, counts, flags['exit'] === true, terminal)
       if (terminal.signal.aborted) return flags['exit'] ? 1 : 0
-      return await summarise(path, platform, counts, flags, terminal)
+      return await summarise(recording, platform, counts, flags, terminal)
     } finally {
       await platform.close()
     }
@@ -96,14 +106,62 @@ function replaySettings(flags: Flags) {
   return { ...settings, ...WITHIN_THIS_PROCESS, gateway: { ...gateway, ...free } }
 }
 
-/** Raises CAPTURE_INVALID where the file cannot be read or does not begin like a capture: the source would go on trying. */
-async function refuseUnreadable(path: string, signal: AbortSignal): Promise<void> {
-  const { done } = await readCapture(path, signal).next()
-  if (done && !signal.aborted) throw new TapelineError('CAPTURE_INVALID', `the capture ${path} is empty`)
+/** What is replayed. */
+interface Recording {
+  readonly paths: readonly string[]
+  readonly source: SourceName | undefined
+  readonly markets: readonly Market[]
+  /** What people call those whose frames the files have. */
+  readonly titles: string
 }
 
-function introduce(path: string, config: Config, platform: Platform, terminal: Terminal): void {
-  terminal.note(`Replaying ${path} into ${config.data}; API at ${platform.api}`)
+/** Raises CAPTURE_INVALID where a file cannot be read or does not begin like a capture: the source would go on trying. */
+async function lookInto(paths: readonly string[], flags: Flags, signal: AbortSignal): Promise<Recording> {
+  const source = choiceFlag(flags, 'source', SOURCE_NAMES)
+  const markets = marketsFlag(flags)
+  const titles = new Set<string>()
+  for (const path of paths) {
+    const contents = await inspectRecording(path, { source, markets }, signal)
+    const { title, page }: SourceKind = SOURCES[contents.source]
+    titles.add(page.endsWith('coinbase-exchange') ? `${title} Exchange` : title)
+  }
+  return { paths, source, markets, titles: [...titles].join(' and ') }
+}
+
+/** Raises USAGE. */
+function marketsFlag(flags: Flags): readonly Market[] {
+  const names = (textFlag(flags, 'markets') ?? '').split(',').filter(Boolean)
+  return names.map((name) => {
+    const market = parseMarket(name.trim())
+    if (market === undefined)
+      throw new TapelineError(
+        'USAGE',
+        `--markets takes markets such as kraken:BTC-USD, not ${JSON.stringify(name)}`,
+      )
+    return market
+  })
+}
+
+/** How many times as fast as it was recorded. Raises USAGE. */
+function speedFlag(flags: Flags): number | 'fastest' {
+  const text = textFlag(flags, 'speed') ?? 'fastest'
+  if (text === 'fastest') return text
+  const speed = text === 'recorded' ? 1 : Number(text)
+  if (speed > 0 && Number.isFinite(speed)) return speed
+  throw new TapelineError(
+    'USAGE',
+    `--speed takes recorded, fastest or a number above 0, not ${JSON.stringify(text)}`,
+  )
+}
+
+function introduce(
+  { paths, titles }: Recording,
+  config: Config,
+  platform: Platform,
+  terminal: Terminal,
+): void {
+  const files = paths.length === 1 ? paths[0] : `${paths.length} files`
+  terminal.note(`Replaying ${files} (${titles}) into ${config.data}; API at ${platform.api}`)
 }
 
 /** Waits until everything is published and stored, or for Ctrl-C where it does not exit. Raises CAPTURE_INVALID. */
@@ -133,7 +191,7 @@ async function untilOver(
 
 /** Prints what was replayed; the exit code: 1 where nothing in the file was for us. */
 async function summarise(
-  path: string,
+  { paths, titles }: Recording,
   platform: Platform,
   counts: ReplayCounts,
   flags: Flags,
@@ -150,11 +208,13 @@ async function summarise(
   } else {
     terminal.print(`replayed  ${describe(counts)}`)
     terminal.print(`database  ${rows[0]?.['trades']} trades, ${rows[0]?.['quotes']} quotes`)
-    if (malformed > 0) terminal.print(`left out  ${malformed} frames that are none of Coinbase Exchange`)
+    if (malformed > 0) terminal.print(`left out  ${malformed} frames that are none of ${titles}`)
   }
   if (trades + quotes > 0) return 0
-  const contents = await describeCapture(path, terminal.signal)
-  terminal.note(`Nothing in ${path} is a trade or quote of Coinbase Exchange: ${contents}.`)
+  for (const path of paths) {
+    const contents = await describeCapture(path, terminal.signal)
+    terminal.note(`Nothing in ${path} is a trade or quote of ${titles}: ${contents}.`)
+  }
   return 1
 }
 

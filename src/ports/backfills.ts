@@ -2,7 +2,7 @@ import type { OpenGap } from '../domain/open-gaps.ts'
 import type { Market } from './source.ts'
 
 /** What of the past of a market is to be published. Microseconds, ends included. */
-export interface BackfillRequest {
+interface BackfillRequest {
   readonly market: Market
   readonly from: number
   readonly to: number
@@ -11,7 +11,7 @@ export interface BackfillRequest {
 }
 
 /** What one step of a backfill did. */
-export interface BackfillStep {
+interface BackfillStep {
   /** How many trades were published: the store leaves out those that it has. */
   readonly trades: number
   /** Nothing is left out from this event time on: it lies after `from` where the source does not reach back so far. */

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { withFallback } from '../adapters/source/fallback-source.ts'
+import type { FrameTap } from '../adapters/source/feed/frame-tap.ts'
 import { openSource } from '../adapters/source/feed/open-source.ts'
 import type { SourceKind } from '../adapters/source/feed/source-kind.ts'
 import { SOURCES } from '../adapters/source/index.ts'
@@ -39,17 +40,30 @@ export interface ChosenSource {
   readonly markets: readonly Market[]
 }
 
+/** What hears of the frames of one connection of a source: one by its name, of this kind. */
+type TapOf = (source: {
+  readonly name: string
+  readonly source: string
+  readonly markets: readonly Market[]
+  readonly channels: readonly string[]
+}) => FrameTap
+
 /** The sources that the configuration names, as one, without markets as yet. Raises CONFIG_INVALID where one lacks what it needs. */
-export async function createSource(config: Config, log: Log): Promise<ChosenSource> {
+export async function createSource(config: Config, log: Log, tapOf?: TapOf): Promise<ChosenSource> {
   const settings = sourcesOf(config)
   checkMarkets(settings)
-  const members = await Promise.all(settings.map((each) => openOne(each, config, log)))
+  const members = await Promise.all(settings.map((each) => openOne(each, config, log, tapOf)))
   const [only] = members
   if (members.length === 1 && only !== undefined) return only
   return { source: groupSources(members), markets: members.flatMap(({ markets }) => markets) }
 }
 
-async function openOne(settings: SourceConfig, config: Config, log: Log): Promise<ChosenSource> {
+async function openOne(
+  settings: SourceConfig,
+  config: Config,
+  log: Log,
+  tapOf: TapOf | undefined,
+): Promise<ChosenSource> {
   const names = marketsOf(settings)
   const markets = names.map(toMarket)
   const exchanges = names.map((name) => name.slice(0, name.indexOf(':')))
@@ -62,7 +76,8 @@ async function openOne(settings: SourceConfig, config: Config, log: Log): Promis
     }
     const { channels, bookDepth, bookSnapshotEvery } = settings
     const asked = { ...own, channels, bookDepth, bookSnapshotEvery }
-    const options = { settings: asked, exchanges, log, now: clockMicros }
+    const openTap = tapOf && (() => tapOf({ name: kind.name, source: own.kind, markets, channels }))
+    const options = { settings: asked, exchanges, log, now: clockMicros, ...(openTap && { openTap }) }
     return openSource(kind, { ...options, ...(apiKey !== undefined && { apiKey }) })
   }
   const first = await open(SOURCES[settings.kind], settings)

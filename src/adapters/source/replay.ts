@@ -1,5 +1,5 @@
 import { pause } from '../../async/timers.ts'
-import type { StatusState } from '../../domain/events.ts'
+import { marketKey, type StatusState } from '../../domain/events.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { Log } from '../../ports/log.ts'
 import type {
@@ -9,14 +9,18 @@ import type {
   Source,
   SourceBatch,
   SourceHealth,
+  SourceItem,
 } from '../../ports/source.ts'
-import { CoinbaseReader, EXCHANGE } from './coinbase/frames.ts'
 import { ArrivalQueue } from './feed/arrival-queue.ts'
+import { canonicalMarket } from './feed/canonical-market.ts'
 import { type CaptureLine, readCapture } from './feed/capture.ts'
 import { MAX_SKEW_MS } from './feed/event-time.ts'
 import { status } from './feed/status.ts'
 import { Tally } from './feed/tally.ts'
-import { TradeSequences } from './feed/trade-sequence.ts'
+import { SOURCES, type SourceName } from './index.ts'
+import { latestTimeIn } from './recording/frame-time.ts'
+import { inspectRecording } from './recording/inspect.ts'
+import { openRecordedReader, type RecordedReader } from './recording/reader.ts'
 
 const NAME = 'replay'
 
@@ -24,12 +28,14 @@ const NAME = 'replay'
 const READ_AHEAD = 10_000
 
 export interface ReplayOptions {
-  /** A file of recorded frames of Coinbase Exchange's WebSocket feed. */
-  readonly path: string
+  /** Files of recorded frames of one source, one after another. */
+  readonly paths: readonly string[]
+  /** Whose frames they are, where they do not tell. */
+  readonly source?: SourceName | undefined
   /** Only these; left out or empty: everything that was recorded. */
-  readonly markets?: readonly Market[]
-  /** `recorded`: frames come at the distances in time at which they were recorded. */
-  readonly speed: 'recorded' | 'fastest'
+  readonly markets?: readonly Market[] | undefined
+  /** How many times as fast as it was recorded; `fastest`: without any wait. */
+  readonly speed: number | 'fastest'
   /** How far after its recorded arrival the time of an event may lie, in milliseconds. */
   readonly maxSkewMs?: number
   readonly log: Log
@@ -48,13 +54,14 @@ class ReplaySource implements Source {
   readonly #options: ReplayOptions
   readonly #tally: Tally
   readonly #queue: ArrivalQueue
-  readonly #reader: CoinbaseReader
-  readonly #sequences = new TradeSequences((item) => this.#queue.push(item))
   readonly #stop = new AbortController()
   readonly #reading: Promise<void>
+  /** Markets by their keys. */
   readonly #seen = new Set<string>()
   readonly #only: Set<string> | undefined
   readonly #excluded = new Set<string>()
+  #reader: RecordedReader | undefined
+  #source: SourceName | undefined
   #opened = false
   #lastTs = 0
   #clock: { readonly wall: number; readonly recorded: number } | undefined
@@ -71,12 +78,7 @@ class ReplaySource implements Source {
         cause: 'overflow',
       }),
     })
-    this.#reader = new CoinbaseReader(
-      (symbol) => this.#wants(symbol),
-      this.#tally,
-      options.maxSkewMs ?? MAX_SKEW_MS,
-    )
-    if (options.markets?.length) this.#only = new Set(symbolsOf(options.markets))
+    if (options.markets?.length) this.#only = new Set(options.markets.map(keyOf))
     this.#reading = this.#read()
   }
 
@@ -90,19 +92,20 @@ class ReplaySource implements Source {
 
   /** Frames that were read already are not read again. */
   subscribe(markets: readonly Market[]): void {
-    for (const symbol of symbolsOf(markets)) {
-      this.#excluded.delete(symbol)
-      this.#only?.add(symbol)
+    for (const key of markets.map(keyOf)) {
+      this.#excluded.delete(key)
+      this.#only?.add(key)
     }
+    this.#reader?.add(markets.map(canonicalMarket))
   }
 
   unsubscribe(markets: readonly Market[]): void {
-    for (const symbol of symbolsOf(markets)) {
-      this.#excluded.add(symbol)
-      this.#only?.delete(symbol)
-      this.#seen.delete(symbol)
-      this.#reader.forget(symbol)
-      this.#sequences.forget(symbol)
+    for (const market of markets) {
+      const key = keyOf(market)
+      this.#excluded.add(key)
+      this.#only?.delete(key)
+      this.#seen.delete(key)
+      this.#reader?.forget(canonicalMarket(market))
     }
   }
 
@@ -125,15 +128,9 @@ class ReplaySource implements Source {
 
   async #read(): Promise<void> {
     try {
-      for await (const line of readCapture(this.#options.path, this.#stop.signal)) {
-        // Nothing comes before this line, so nobody need wait for its time.
-        if ('ts' in line) this.#sequences.elapse(line.ts)
-        await this.#pace(line)
-        if (this.#stop.signal.aborted) return
-        this.#take(line)
-        await this.#queue.drained(READ_AHEAD)
-      }
-      this.#sequences.finish()
+      for (const path of this.#options.paths) await this.#readFile(path)
+      if (this.#stop.signal.aborted) return
+      this.#reader?.finish()
       this.#queue.finish()
     } catch (thrown) {
       const error = toTapelineError(thrown, 'CAPTURE_INVALID')
@@ -142,11 +139,48 @@ class ReplaySource implements Source {
     }
   }
 
-  /** At recorded speed waits until the line's time has come, counted from the first line. */
+  async #readFile(path: string): Promise<void> {
+    const { signal } = this.#stop
+    const { source, markets } = await inspectRecording(path, this.#options, signal)
+    if (this.#source !== source) await this.#openReader(source, markets)
+    else this.#reader?.add(markets)
+    for await (const given of readCapture(path, signal)) {
+      const line = this.#timed(given)
+      // Nothing comes before this line, so nobody need wait for its time.
+      if ('ts' in line) this.#reader?.elapse(line.ts)
+      await this.#pace(line)
+      if (signal.aborted) return
+      this.#take(line)
+      await this.#queue.drained(READ_AHEAD)
+    }
+  }
+
+  async #openReader(source: SourceName, markets: readonly Market[]): Promise<void> {
+    this.#reader?.finish()
+    this.#opened = false
+    this.#source = source
+    this.#reader = await openRecordedReader(SOURCES[source], markets, {
+      push: (item) => this.#push(item),
+      wants: (market) => this.#wants(market),
+      tally: this.#tally,
+      maxSkewMs: this.#options.maxSkewMs ?? MAX_SKEW_MS,
+      now: () => this.#lastTs,
+      log: this.#options.log,
+    })
+  }
+
+  /** Where nobody wrote when a frame came, its own latest time stands for that; it never goes back. */
+  #timed(line: CaptureLine): CaptureLine {
+    if (line.kind !== 'untimed') return line
+    return { kind: 'received', ts: Math.max(latestTimeIn(line.frame) ?? 0, this.#lastTs), frame: line.frame }
+  }
+
+  /** At recorded speed, or N times as fast, waits until the line's time has come, counted from the first line. */
   async #pace(line: CaptureLine): Promise<void> {
-    if (this.#options.speed === 'fastest' || !('ts' in line)) return
+    const { speed } = this.#options
+    if (speed === 'fastest' || !('ts' in line)) return
     this.#clock ??= { wall: performance.now(), recorded: line.ts }
-    const due = this.#clock.wall + (line.ts - this.#clock.recorded) / 1000
+    const due = this.#clock.wall + (line.ts - this.#clock.recorded) / 1000 / speed
     for (let wait = due - performance.now(); wait > 0; wait = due - performance.now()) {
       const { signal } = this.#stop
       await pause(wait, signal)
@@ -155,57 +189,55 @@ class ReplaySource implements Source {
   }
 
   #take(line: CaptureLine): void {
+    if ('ts' in line) this.#lastTs = line.ts
     switch (line.kind) {
+      case 'begins':
+        if (!line.continues) this.#reader?.closed()
+        break
       case 'opened':
         this.#connect('the recorded connection opened', line.ts)
         break
       case 'received':
         if (!this.#opened) this.#connect('the capture begins', line.ts)
-        this.#frame(line.frame, line.ts)
+        this.#tally.counters.frames++
+        this.#reader?.read(line.frame, line.ts)
         break
-      case 'sent':
+      case 'closed':
+        this.#reader?.closed()
+        this.#queue.push({
+          ...{ channel: 'connection' as const },
+          status: status(NAME, line.ts, 'disconnected', 'the recorded connection ended'),
+        })
+        break
+      case 'lost':
+        this.#queue.push(this.#mayHaveMissed('overflow', 'frames were not recorded here', line.ts))
         break
       case 'unreadable':
         this.#tally.leftOut(Buffer.from(line.text), 'malformed')
         break
+      case 'sent':
+      case 'answered':
+      case 'untimed':
+        break
     }
   }
 
-  #frame(text: string, recvTs: number): void {
-    this.#tally.counters.frames++
-    this.#lastTs = recvTs
-    const frame = this.#reader.read(text, recvTs)
-    switch (frame.kind) {
-      case 'trade':
-        this.#seen.add(frame.trade.symbol)
-        this.#sequences.trade(frame.trade)
-        break
-      case 'quote':
-        this.#seen.add(frame.quote.symbol)
-        this.#queue.push({ channel: 'quote', event: frame.quote })
-        break
-      case 'heartbeat':
-        if (frame.last) this.#sequences.names(frame.last.market, frame.last.id, frame.last.ts, recvTs)
-        break
-      case 'malformed':
-      case 'mistimed':
-        if (frame.refused) this.#sequences.refused(frame.refused.market, frame.refused.id)
-        this.#tally.leftOut(Buffer.from(text), frame.kind)
-        break
-      // What was said about the recorded connection concerns nobody now.
-      case 'subscriptions':
-      case 'book':
-      case 'error':
-      case 'nothing':
-      case 'other':
-        break
+  #push(item: SourceItem): void {
+    if (item.channel === 'connection') {
+      this.#queue.push(item)
+      return
     }
+    const market = item.channel === 'last-trade' ? item : item.event
+    if (market.symbol === undefined || !this.#wants({ exchange: market.exchange, symbol: market.symbol }))
+      return
+    if (item.channel === 'trade' || item.channel === 'quote') this.#seen.add(marketKey(market))
+    this.#queue.push(item)
   }
 
   #connect(detail: string, ts: number): void {
     if (this.#opened) this.#tally.counters.reconnects++
-    this.#reader.opened()
-    this.#sequences.ended()
+    this.#reader?.closed()
+    this.#reader?.opened()
     this.#opened = true
     this.#queue.push(this.#mayHaveMissed('connected', detail, ts))
   }
@@ -214,13 +246,12 @@ class ReplaySource implements Source {
     return { channel: 'connection', status: status(NAME, ts, state, detail), mayHaveMissed: true }
   }
 
-  #wants(symbol: string): boolean {
-    return !this.#excluded.has(symbol) && (this.#only?.has(symbol) ?? true)
+  #wants(market: Market): boolean {
+    const key = marketKey(market)
+    return !this.#excluded.has(key) && (this.#only?.has(key) ?? true)
   }
 }
 
-function symbolsOf(markets: readonly Market[]): readonly string[] {
-  return markets
-    .filter((market) => market.exchange.toLowerCase() === EXCHANGE)
-    .map((market) => market.symbol.toUpperCase())
+function keyOf(market: Market): string {
+  return marketKey(canonicalMarket(market))
 }

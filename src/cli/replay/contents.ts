@@ -14,7 +14,7 @@ export async function describeCapture(path: string, signal: AbortSignal): Promis
   let lines = 0
   for await (const line of readCapture(path, signal)) {
     if (++lines > MOST_LINES) break
-    if (line.kind !== 'received') continue
+    if (line.kind !== 'received' && line.kind !== 'untimed') continue
     frames++
     const kind = kindOf(line.frame)
     counts.set(kind, (counts.get(kind) ?? 0) + 1)

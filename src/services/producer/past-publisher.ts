@@ -15,7 +15,7 @@ const FEW_ITEMS = 1_000
 const STEP_MS = 120_000
 
 /** What of a time came from the history of a source. */
-export interface FoundPast {
+interface FoundPast {
   readonly trades: number
   /** As of `HistoryPage`. */
   readonly since: number

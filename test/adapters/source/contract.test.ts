@@ -82,8 +82,8 @@ describeSource('replay', {
     })
     const later = after === 'silence' ? [`${at + 3_600}: {"type":"heartbeat"}`] : []
     const path = await writeCapture(t, [opened, ...recorded, ...later])
-    const speed = after === 'silence' ? 'recorded' : 'fastest'
-    const source = createReplaySource({ path, markets, speed, log: recordingLog() })
+    const speed = after === 'silence' ? 1 : 'fastest'
+    const source = createReplaySource({ paths: [path], markets, speed, log: recordingLog() })
     t.after(() => source.close())
     return source
   },

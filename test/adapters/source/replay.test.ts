@@ -10,7 +10,7 @@ import { capture, writeCapture } from './captures.ts'
 import { changesOf, eventsOf, pull, recordingLog } from './waiting.ts'
 
 function open(t: TestContext, path: string, changes: Partial<ReplayOptions> = {}): Source {
-  const source = createReplaySource({ path, speed: 'fastest', log: recordingLog(), ...changes })
+  const source = createReplaySource({ paths: [path], speed: 'fastest', log: recordingLog(), ...changes })
   t.after(() => source.close())
   return source
 }
@@ -107,7 +107,7 @@ describe('replay', () => {
 
   test('at recorded speed frames keep their distances', async (t) => {
     const file = await writeCapture(t, [line(1, 1618677817), line(2, 1618677817.1), line(3, 1618681417)])
-    const source = open(t, file, { speed: 'recorded' })
+    const source = open(t, file, { speed: 1 })
     const items = await pull(source, 'two trades', (some) => eventsOf(some, 'trade').length === 2)
     assert.deepEqual(
       eventsOf(items, 'trade').map(({ id }) => id),
@@ -148,7 +148,7 @@ describe('replay', () => {
 
   test('close ends a pause between frames', async (t) => {
     const file = await writeCapture(t, [line(1, 1618677817), line(2, 1618767817)])
-    const source = open(t, file, { speed: 'recorded' })
+    const source = open(t, file, { speed: 1 })
     await pull(source, 'one trade', (some) => eventsOf(some, 'trade').length === 1)
     await source.close()
     await source.close()

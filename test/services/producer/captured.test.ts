@@ -50,7 +50,7 @@ async function replay(t: TestContext, world: World, lines: readonly Line[]) {
     ...quietMeter,
     count: (name: string, by = 1) => void counters.set(name, (counters.get(name) ?? 0) + by),
   }
-  const source = createReplaySource({ path, speed: 'fastest', log: quietLog })
+  const source = createReplaySource({ paths: [path], speed: 'fastest', log: quietLog })
   const producer = await world.start({ source, meter })
   // Whoever looks for more twice after the source has ended has published what came before.
   const looks = new Set<string>()

@@ -1,50 +1,86 @@
 import { isUtf8 } from 'node:buffer'
-import { createReadStream } from 'node:fs'
 import { TapelineError } from '../../../errors.ts'
+import { openUncompressed } from '../recording/compression.ts'
+import { isRecordingHeader, parseRecordingLine } from '../recording/format.ts'
+import { parseJson } from './text.ts'
 
 /** Longer lines than any recorded frame: what follows is no capture. */
-const LONGEST_LINE = 16 * 1024 * 1024
+const LONGEST_LINE = 64 * 1024 * 1024
 
 const FRAME = /^(\d{1,12})(?:\.(\d+))?: (.*)$/s
-const SENT = / <- \d+(?:\.\d+)?: /
-const OPENED = / <-> (\d{1,12})(?:\.(\d+))?\s*$/
+const SENT = /^(\S+) <- \d+(?:\.\d+)?: /
+const ANSWER = /^\S+ -> \d+(?:\.\d+)?: /
+const OPENED = /^(\S+) <-> (\d{1,12})(?:\.(\d+))?\s*$/
 
 /**
- * One line of a capture: `EPOCH_SECONDS: FRAME` was received, `URL <- EPOCH_SECONDS: FRAME` was sent, `URL <-> EPOCH_SECONDS` is
- * a connection that opened. `ts` is the recorded time in microseconds; digits past the sixth are cut.
- * Format: the raw data collection of github.com/bmoscon/cryptofeed.
+ * One line of a file of recorded frames. `ts` is the recorded time in microseconds; digits past the sixth are cut. `begins`: a recording of ours, of this
+ * source and these markets; one that `continues` goes on where another file ends. `untimed`: a frame of which nobody wrote the time. `lost`: frames were
+ * left out here. `answered`: what came by REST.
  */
 export type CaptureLine =
+  | {
+      readonly kind: 'begins'
+      readonly source: string
+      readonly markets: readonly string[]
+      readonly continues: boolean
+    }
   | { readonly kind: 'received'; readonly ts: number; readonly frame: string }
-  | { readonly kind: 'opened'; readonly ts: number }
-  | { readonly kind: 'sent' }
+  | { readonly kind: 'untimed'; readonly frame: string }
+  | { readonly kind: 'opened'; readonly ts: number; readonly url?: string }
+  | { readonly kind: 'closed' | 'lost'; readonly ts: number }
+  | { readonly kind: 'sent'; readonly url?: string }
+  | { readonly kind: 'answered' }
   | { readonly kind: 'unreadable'; readonly text: string }
 
-/** Reads one line; undefined where it is blank. */
+type ParseLine = (line: string) => CaptureLine | undefined
+
+/**
+ * Reads one line of the raw data collection of github.com/bmoscon/cryptofeed; undefined where it is blank. `EPOCH_SECONDS: FRAME` was received, `URL <- EPOCH: FRAME`
+ * was sent, `URL <-> EPOCH` is a connection that opened, `URL -> EPOCH: BODY` came by REST.
+ */
 function parseCaptureLine(line: string): CaptureLine | undefined {
   const [, seconds, fraction, frame] = FRAME.exec(line) ?? []
   if (seconds !== undefined && frame !== undefined) {
     return { kind: 'received', ts: epochMicros(seconds, fraction), frame }
   }
-  const [, openedAt, openedFraction] = OPENED.exec(line) ?? []
-  if (openedAt !== undefined) return { kind: 'opened', ts: epochMicros(openedAt, openedFraction) }
-  if (SENT.test(line)) return { kind: 'sent' }
+  const [, url = '', openedAt, openedFraction] = OPENED.exec(line) ?? []
+  if (openedAt !== undefined) return { kind: 'opened', ts: epochMicros(openedAt, openedFraction), url }
+  const [, sentTo] = SENT.exec(line) ?? []
+  if (sentTo !== undefined) return { kind: 'sent', url: sentTo }
+  if (ANSWER.test(line)) return { kind: 'answered' }
   return line.trim() === '' ? undefined : { kind: 'unreadable', text: line }
 }
 
+/** Reads one line that is a frame as it came. */
+function parseFrameLine(line: string): CaptureLine | undefined {
+  if (line.trim() === '') return undefined
+  return parseJson(line) === undefined ? { kind: 'unreadable', text: line } : { kind: 'untimed', frame: line }
+}
+
+/** What the first line that is not blank says of the others; undefined where it is of no form that is known. */
+function parserFor(line: string): ParseLine | undefined {
+  if (isRecordingHeader(line)) return parseRecordingLine
+  const first = parseCaptureLine(line)
+  if (first !== undefined && first.kind !== 'unreadable') return parseCaptureLine
+  const value = parseJson(line)
+  return typeof value === 'object' && value !== null ? parseFrameLine : undefined
+}
+
 /**
- * The lines of a capture file, read as they are asked for. Raises CAPTURE_INVALID where the file cannot be read, or does not
- * begin like a capture. A frame whose bytes are no UTF-8 is unreadable.
+ * The lines of a file of recorded frames, compressed or not, read as they are asked for. Raises CAPTURE_INVALID where the file cannot be read, or does not
+ * begin like one. A frame whose bytes are no UTF-8 is unreadable. What a writer that was killed left of its last line is left out.
  */
 export async function* readCapture(path: string, signal: AbortSignal): AsyncGenerator<CaptureLine> {
-  let begun = false
-  for await (const { text, isText } of readLines(path, signal)) {
-    const parsed = parseCaptureLine(text)
-    if (!parsed) continue
-    if (!begun && parsed.kind === 'unreadable') {
-      throw new TapelineError('CAPTURE_INVALID', `${path} does not begin like a capture of frames`)
+  let parse: ParseLine | undefined
+  for await (const { text, isText, isCut } of readLines(path, signal)) {
+    if (parse === undefined) {
+      if (text.trim() === '') continue
+      parse = parserFor(text)
+      if (parse === undefined)
+        throw new TapelineError('CAPTURE_INVALID', `${path} does not begin like a capture of frames`)
     }
-    begun = true
+    const parsed = parse(text)
+    if (!parsed || (isCut && parse === parseRecordingLine && parsed.kind === 'unreadable')) continue
     yield isText || parsed.kind !== 'received' ? parsed : { kind: 'unreadable', text }
   }
 }
@@ -53,6 +89,8 @@ interface Line {
   readonly text: string
   /** Whether its bytes are UTF-8. */
   readonly isText: boolean
+  /** Whether the file ends within it. */
+  readonly isCut?: true
 }
 
 const LINE_FEED = 0x0a
@@ -60,7 +98,7 @@ const LINE_FEED = 0x0a
 async function* readLines(path: string, signal: AbortSignal): AsyncGenerator<Line> {
   let rest = Buffer.alloc(0)
   try {
-    for await (const chunk of createReadStream(path, { signal })) {
+    for await (const chunk of await openUncompressed(path, signal)) {
       const bytes = Buffer.concat([rest, chunk as Buffer])
       const end = bytes.lastIndexOf(LINE_FEED)
       rest = bytes.subarray(end + 1)
@@ -74,7 +112,7 @@ async function* readLines(path: string, signal: AbortSignal): AsyncGenerator<Lin
       cause: error,
     })
   }
-  yield* linesOf(rest)
+  for (const line of linesOf(rest)) yield { ...line, isCut: true }
 }
 
 /** Splits whole lines. They are UTF-8 all at once, nearly always; where not, each is looked at by itself. */

@@ -34,7 +34,7 @@ export async function openSource(kind: SourceKind, options: SourceOptions): Prom
     new LiveSource({
       name: kind.name,
       history,
-      tap: options.tap,
+      tap: options.openTap?.(),
       link: {
         address: socket,
         reconnect: {

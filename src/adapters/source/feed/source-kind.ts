@@ -97,7 +97,8 @@ export interface SourceOptions {
   readonly exchanges?: readonly string[]
   /** How many items are held while nobody pulls; the newest are dropped beyond it, with an `overflow` change at the hole. */
   readonly queueCapacity?: number
-  readonly tap?: FrameTap
+  /** Gives what hears of the frames of one more connection. */
+  readonly openTap?: () => FrameTap
   readonly log: Log
   /** Microseconds since the epoch. */
   readonly now: () => number

@@ -27,7 +27,7 @@ export interface HistoryAnswer {
 }
 
 /** Asks one question by REST and gives the value of the JSON that comes. */
-export type AskRest = (path: string, query: Readonly<Record<string, string>>) => Promise<unknown>
+type AskRest = (path: string, query: Readonly<Record<string, string>>) => Promise<unknown>
 
 /** How one exchange gives the trades of the past: all that a source of its own has to say of it. */
 export interface HistoryWire {

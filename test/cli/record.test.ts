@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { isoMicros } from '../../src/domain/time.ts'
+import { capture } from '../adapters/source/captures.ts'
+import { SPEAKERS } from '../adapters/source/exchanges.ts'
+import { Service, sendFrame } from '../adapters/source/service.ts'
+import {
+  type CommandResult,
+  interrupt,
+  makeFolder,
+  runCommand,
+  startCommand,
+  until,
+} from '../e2e/platform-process.ts'
+import { copyStoreTemplate } from '../store-template.ts'
+
+const SECOND = 1_000_000
+const begin = Math.floor(Date.now() / 1_000 - 600) * SECOND
+
+/** A service of an exchange that answers what it is asked. */
+async function startExchange(t: TestContext, name: string) {
+  const speaker = SPEAKERS.find(({ kind }) => kind.name === name)
+  assert.ok(speaker)
+  const service = await Service.start(t, {
+    received: (asked, socket) => {
+      if (speaker.asks(asked) === undefined) return
+      for (const each of speaker.answer(asked, [])) sendFrame(socket, each)
+    },
+  })
+  const send = (from: number, to: number): void => {
+    for (let i = from; i < to; i++) {
+      const market = { exchange: name, symbol: i % 3 === 0 ? 'ETH-USD' : 'BTC-USD' }
+      const [id, side, ts] = [String(1_000 + i), i % 2 === 0 ? 'buy' : 'sell', begin + i * SECOND] as const
+      service.send(speaker.frame({ ...market, id, side, price: 100 + (i % 7), size: 1, ts }))
+      const ticker = { bid: 99 + (i % 7), ask: 101 + (i % 7), last: 100, volume24h: 1_000 + i }
+      service.send(speaker.frame({ ...market, ticker, ts }))
+    }
+  }
+  /** Who is connected has all that was sent: it answers a ping after it. */
+  const taken = () =>
+    Promise.all(
+      service.sockets.map(async (socket) => {
+        const answered = once(socket, 'pong')
+        socket.ping()
+        await answered
+      }),
+    )
+  const asked = () => until(`${name} is asked`, () => service.received.length >= speaker.requests)
+  return { service, send, asked, taken }
+}
+
+/** Everything that replays of files into an empty platform leave: rows, candles and a stream, as text. */
+async function replayed(folder: string, files: readonly string[]) {
+  const data = join(folder, `data-${Math.random()}`)
+  await copyStoreTemplate(join(data, 'store'))
+  const config = join(folder, 'standing.yaml')
+  await writeFile(config, 'streams: {standing: {all: {channel: trade, symbols: ["*"]}}}\n')
+  const run = async (...args: readonly string[]): Promise<CommandResult> => {
+    const result = await runCommand([...args, '--data', data])
+    assert.equal(result.code, 0, `${args.join(' ')}: ${result.stderr}`)
+    return result
+  }
+  const { stdout } = await run('replay', ...files, '--config', config, '--exit', '--json')
+  const exported: string[] = []
+  for (const channel of ['trade', 'quote', 'candle'])
+    exported.push((await run('export', '--channel', channel, '--symbol', '*-USD', '--format', 'csv')).stdout)
+  const topics = JSON.parse((await run('streams', 'topics', '--json')).stdout) as {
+    topics: { name: string }[]
+  }
+  const [topic] = topics.topics
+  const tail = await run('tail', topic?.name ?? '', '--from', 'earliest', '--exit', '--json')
+  const rows = JSON.parse(
+    (
+      await run(
+        'sql',
+        '--json',
+        `select id, (extract(epoch from ts) * 1000000)::bigint as ts from trades order by id`,
+      )
+    ).stdout,
+  ) as { id: string; ts: number }[]
+  return { summary: JSON.parse(stdout) as { trades: number }, exported, streamed: tail.stdout, rows }
+}
+
+for (const [name, compression] of [
+  ['kraken', 'zstd'],
+  ['binance', 'gzip'],
+  ['bitfinex', 'none'],
+] as const) {
+  test(`${name} recorded with ${compression}, then replayed twice, gives the same rows, candles and streams to the byte`, async (t) => {
+    const folder = await makeFolder()
+    t.after(() => folder.remove())
+    const { service, send, asked, taken } = await startExchange(t, name)
+    const config = join(folder.path, 'tapeline.yaml')
+    const source = {
+      ...{ kind: name, url: service.url, markets: [`${name}:BTC-USD`, `${name}:ETH-USD`] },
+      ...{ reconnect: '100ms', reconnectMax: '1s' },
+    }
+    await writeFile(config, JSON.stringify({ sources: [source] }))
+    const out = join(folder.path, 'recordings')
+    const record = ['record', '--config', config, '--out', out, '--compress', compression]
+
+    const first = startCommand(record)
+    t.after(() => first.kill('SIGKILL'))
+    await asked()
+    send(0, 60)
+    await until('the frames are in the file', async () => (await sizeOf(out)) > 500)
+    service.received.length = 0
+    service.cut()
+    await asked()
+    send(60, 90)
+    await taken()
+    assert.equal(await interrupt(first), 0)
+    // Started again, it goes on in a file of its own.
+    service.received.length = 0
+    const second = startCommand(record)
+    t.after(() => second.kill('SIGKILL'))
+    await asked()
+    send(90, 120)
+    await taken()
+    assert.equal(await interrupt(second), 0)
+
+    const files = (await readdir(out)).toSorted().map((file) => join(out, file))
+    const found = await replayed(folder.path, files)
+    assert.deepEqual(
+      found.rows.map(({ id, ts }) => [Number(id), Number(ts)]),
+      Array.from({ length: 120 }, (_, i) => [1_000 + i, begin + i * SECOND]),
+      'the rows are those of the exchange',
+    )
+    assert.equal(found.streamed.trim().split('\n').length, 120)
+    assert.deepEqual(await replayed(folder.path, files), found)
+  })
+}
+
+test('a recorder that is killed leaves what can be replayed up to the cut', async (t) => {
+  const folder = await makeFolder()
+  t.after(() => folder.remove())
+  const { service, send, asked } = await startExchange(t, 'kraken')
+  for (const compression of ['zstd', 'gzip', 'none']) {
+    const out = join(folder.path, compression)
+    const config = join(folder.path, 'tapeline.yaml')
+    const source = { kind: 'kraken', url: service.url, markets: ['kraken:BTC-USD', 'kraken:ETH-USD'] }
+    await writeFile(config, JSON.stringify({ sources: [source] }))
+    service.received.length = 0
+    const child = startCommand(['record', '--config', config, '--out', out, '--compress', compression])
+    t.after(() => child.kill('SIGKILL'))
+    await asked()
+    send(0, 60)
+    await until('the frames are in the file', async () => (await sizeOf(out)) > 500)
+    const before = await sizeOf(out)
+    send(60, 100)
+    await until('the others are in the file too', async () => (await sizeOf(out)) > before + 100)
+    const closed = once(child, 'close')
+    child.kill('SIGKILL')
+    await closed
+    const [file = ''] = await readdir(out)
+    const path = join(out, file)
+    await truncate(path, (await readFile(path)).length - 7)
+    const data = join(folder.path, `data-${compression}`)
+    await copyStoreTemplate(join(data, 'store'))
+    const { code, stdout, stderr } = await runCommand(['replay', path, '--data', data, '--exit', '--json'])
+    assert.equal(code, 0, stderr)
+    const { trades, malformed } = JSON.parse(stdout) as { trades: number; malformed: number }
+    assert.ok(trades > 50, `${trades} trades of ${compression}`)
+    assert.equal(malformed, 0)
+  }
+})
+
+test('plain JSON lines, and files of others, are read by whose frames they are', async (t) => {
+  const bybit = capture('bybit-v5-spot-trades-20260812.jsonl')
+  const kraken = capture('KRAKEN.ws.50.0')
+  if (bybit.skip) return t.skip(bybit.skip)
+  const folder = await makeFolder()
+  t.after(() => folder.remove())
+  const replay = async (...args: readonly string[]) => {
+    const data = join(folder.path, `data-${Math.random()}`)
+    await copyStoreTemplate(join(data, 'store'))
+    return runCommand(['replay', ...args, '--data', data, '--exit', '--json'])
+  }
+  const { code, stdout, stderr } = await replay(bybit.path)
+  assert.equal(code, 0, stderr)
+  assert.equal((JSON.parse(stdout) as { trades: number }).trades, 11)
+  assert.match(stderr, /Bybit/)
+  const old = await replay(kraken.path, '--log-level', 'silent')
+  assert.equal(old.code, 1)
+  assert.match(
+    old.stderr,
+    /Nothing in .*KRAKEN\.ws\.50\.0 is a trade or quote of Kraken: it holds \d+ received frames/,
+  )
+  const lines = join(folder.path, 'okx.jsonl')
+  const trade = { instId: 'BTC-USDT', tradeId: '1', px: '64040.2', sz: '0.0024', side: 'buy', count: '1' }
+  const at = isoMicros(begin)
+  const frame = {
+    arg: { channel: 'trades', instId: 'BTC-USDT' },
+    data: [{ ...trade, ts: String(Date.parse(at)) }],
+  }
+  await writeFile(lines, `${JSON.stringify(frame)}\n`)
+  const okx = await replay(lines)
+  assert.deepEqual([okx.code, (JSON.parse(okx.stdout) as { trades: number }).trades], [0, 1], okx.stderr)
+})
+
+async function sizeOf(folder: string): Promise<number> {
+  const files = await readdir(folder).catch(() => [])
+  const sizes = await Promise.all(files.map(async (file) => (await readFile(join(folder, file))).length))
+  return sizes.reduce((sum, size) => sum + size, 0)
+}
