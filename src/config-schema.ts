@@ -458,6 +458,16 @@ export const configSchema = z.strictObject({
       ),
     })
     .prefault({}),
+  telemetry: z
+    .strictObject({
+      otlp: webAddress('http')
+        .optional()
+        .describe(
+          'Address of an OpenTelemetry collector that takes traces over OTLP/HTTP, such as http://127.0.0.1:4318; or set OTEL_EXPORTER_OTLP_ENDPOINT, and OTEL_EXPORTER_OTLP_HEADERS where it asks for a key.',
+        ),
+      sampleEvery: count(1, 1_000_000, 100, 'One batch in so many is traced.'),
+    })
+    .prefault({}),
   limits: z
     .strictObject({
       heap: z

@@ -35,6 +35,8 @@ export interface Config extends ParsedConfig {
   readonly queryPassword: string | undefined
   /** The address of a webhook that is told of alerts, from TAPELINE_ALERTS_WEBHOOK or alerts.webhookFile. It is a secret. */
   readonly alertWebhook: string | undefined
+  /** From OTEL_EXPORTER_OTLP_HEADERS only, `name=value,name=value`: what a collector asks for. */
+  readonly otlpHeaders: Readonly<Record<string, string>>
   /** From TAPELINE_API_KEYS only: `name:key,name:key`. */
   readonly apiKeys: readonly { readonly name: string; readonly key: string }[]
   /** Variables of the environment that look like ours and are none, a line each. */
@@ -84,6 +86,7 @@ export function loadConfig({ file, environment, flags = {} }: ConfigSources): Co
           queries.password)
         : undefined,
     alertWebhook: readAlertWebhook(parsed.data.alerts.webhookFile, environment),
+    otlpHeaders: parseHeaders(environment['OTEL_EXPORTER_OTLP_HEADERS']),
     apiKeys: parseApiKeys(environment['TAPELINE_API_KEYS']),
     unknownVariables: unknownVariables(environment),
   }
@@ -96,11 +99,13 @@ export function sourcesOf({ source, sources }: Pick<Config, 'source' | 'sources'
 
 /** What no log, error, alert or answer may repeat. */
 export function secretsOf(config: Config): readonly (string | undefined)[] {
-  const { sourceKeys, apiKeys, brokerPassword, storePassword, queryPassword, alertWebhook } = config
+  const { sourceKeys, apiKeys, otlpHeaders, brokerPassword, storePassword, queryPassword, alertWebhook } =
+    config
   const webhook = alertWebhook === undefined ? undefined : new URL(alertWebhook)
   return [
     ...Object.values(sourceKeys),
     ...apiKeys.map(({ key }) => key),
+    ...Object.values(otlpHeaders),
     ...[brokerPassword, storePassword, queryPassword, alertWebhook],
     // Its host is none, and stands by itself in errors of the network.
     webhook && `${webhook.pathname}${webhook.search}`.slice(1),
@@ -119,7 +124,8 @@ interface Settings {
 }
 
 function fromEnvironment(environment: ConfigSources['environment']): Settings {
-  const settings: Settings = {}
+  const otlp = environment['OTEL_EXPORTER_OTLP_ENDPOINT']?.trim()
+  const settings: Settings = otlp ? { telemetry: { otlp } } : {}
   for (const path of settingPaths()) {
     const value = environment[environmentName(path)]?.trim()
     if (!value) continue
@@ -257,6 +263,28 @@ function readSourceKeys(environment: ConfigSources['environment']): Config['sour
     keys[name] = key
   }
   return keys
+}
+
+/** Source: https://opentelemetry.io/docs/specs/otel/protocol/exporter */
+function parseHeaders(text = ''): Config['otlpHeaders'] {
+  const pairs = text.split(',').filter((pair) => pair.trim() !== '')
+  const entries = pairs.map((pair) => {
+    const [, name, value = ''] = /^\s*([\w-]+)=(.*?)\s*$/.exec(pair) ?? []
+    if (name !== undefined && /^[\x21-\x7e ]+$/.test(value)) return [name, decoded(value)] as const
+    const message = 'is not a list of NAME=VALUE'
+    const remedy = 'Write name=value,name=value.'
+    throw invalid([{ field: 'OTEL_EXPORTER_OTLP_HEADERS', value: '(secret)', message, remedy }])
+  })
+  return Object.fromEntries(entries)
+}
+
+/** Values may be encoded as in addresses. */
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value)
+  } catch {
+    return value
+  }
 }
 
 function parseApiKeys(text: string | undefined): Config['apiKeys'] {

@@ -24,6 +24,8 @@ export interface RecordHeaders {
   readonly position?: Position
   /** The record entered again (backfill, dead letter): the store leaves the event out if it has it (R6). */
   readonly reentering?: true
+  /** The step of a trace that wrote the record, of batches that are traced: a W3C `traceparent`. */
+  readonly trace?: string
 }
 
 /** A partition in a Map. */

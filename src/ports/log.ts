@@ -56,6 +56,7 @@ export type CounterName =
   | 'webhook_requests_total'
   | 'webhook_events_total'
   | 'refused_total'
+  | 'trace_spans_total'
 
 export type GaugeName =
   | 'alerts'

@@ -131,6 +131,8 @@ export interface StreamBatch {
     readonly value: Uint8Array
     readonly position?: Position | undefined
   }[]
+  /** The traces that it belongs to, where it does to any. */
+  readonly traces?: readonly string[]
   /** Why history in front of this place is gone for good; applications hear it. Null where none is. */
   readonly reset: string | null
 }

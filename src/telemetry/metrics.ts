@@ -121,6 +121,10 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
     help: 'Streams and connections that were refused for want of room, by code: OVERLOADED, LIMIT_REACHED.',
     labels: ['code'],
   },
+  trace_spans_total: {
+    help: 'Spans of traces, by what became of them: sent, dropped.',
+    labels: ['outcome'],
+  },
   delivery_resets_total: {
     help: 'Streams told that a part of their history is gone.',
     labels: [],

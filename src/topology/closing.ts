@@ -27,6 +27,7 @@ const ORDER = [
   'engines',
   'operations',
   'trace',
+  'tracer',
 ] as const
 
 type PartName = (typeof ORDER)[number]

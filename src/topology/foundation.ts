@@ -11,6 +11,7 @@ import { ulid } from '../domain/ulid.ts'
 import { TapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { Store } from '../ports/store.ts'
+import type { Tracer } from '../ports/trace.ts'
 import { createAlerts } from '../telemetry/alerts.ts'
 import { meterBroker, meterStore } from '../telemetry/engine-meter.ts'
 import { createMeter, type PrometheusMeter } from '../telemetry/meter.ts'
@@ -19,6 +20,7 @@ import { createStateClock, type StateClock } from '../telemetry/state-clock.ts'
 import { openTraceFile } from '../telemetry/trace-file.ts'
 import { createTransitionHub } from '../telemetry/transition-hub.ts'
 import { recordTransitions } from '../telemetry/transitions.ts'
+import { VERSION } from '../version.ts'
 import { type ActorParts, ActorRoster } from './actors.ts'
 import type { StartedParts } from './closing.ts'
 import { refuseMissingRights } from './engines/rights.ts'
@@ -52,6 +54,8 @@ export interface Foundation extends Pick<Engines, 'broker' | 'store'> {
   readonly stateClock: StateClock
   readonly log: Log
   readonly meter: PrometheusMeter
+  /** Follows batches where a collector is configured, or for debugging. */
+  readonly tracer?: Tracer | undefined
 }
 
 /** What the roles that use the database stand on. */
@@ -90,10 +94,26 @@ export async function layFoundation(
   started.add('engines', () => engines.close())
   const instance = `${hostname()}-${process.pid}-${newId().slice(-6)}`
   const mayStart = (): Promise<void> => refuseMissingRights(config, log, signal)
-  return layOn(engines, { config, instance, started, mayStart, onTransition, log, meter }, signal)
+  const tracer = await openTracer(config, instance, log, meter)
+  if (tracer) started.add('tracer', () => tracer.close())
+  return layOn(engines, { config, instance, started, mayStart, onTransition, log, meter, tracer }, signal)
 }
 
-interface Ground extends Pick<Foundation, 'config' | 'instance' | 'started' | 'log' | 'meter'> {
+/** Nothing of it is loaded where nothing is traced. */
+async function openTracer(config: Config, instance: string, log: Log, meter: PrometheusMeter) {
+  const { otlp, sampleEvery } = config.telemetry
+  if (otlp === undefined && config.log.level !== 'debug') return undefined
+  const { createTracer } = await import('../telemetry/tracer.ts')
+  const resource = {
+    'service.name': 'tapeline',
+    'service.version': VERSION,
+    'service.instance.id': instance,
+    'tapeline.roles': config.roles.join(' '),
+  }
+  return createTracer({ endpoint: otlp, headers: config.otlpHeaders, sampleEvery, resource, log, meter })
+}
+
+interface Ground extends Pick<Foundation, 'config' | 'instance' | 'started' | 'log' | 'meter' | 'tracer'> {
   /** Asked when the topics are there; rejects where this process must not go on. */
   readonly mayStart: () => Promise<void>
   readonly onTransition: ActorParts['onTransition']
@@ -102,7 +122,7 @@ interface Ground extends Pick<Foundation, 'config' | 'instance' | 'started' | 'l
 /** Migrates the store where there is one, makes the topics, and follows the control topics. */
 export async function layOn(
   engines: Pick<Engines, 'broker' | 'store'>,
-  { config, instance, started, mayStart, onTransition, log, meter }: Ground,
+  { config, instance, started, mayStart, onTransition, log, meter, tracer }: Ground,
   signal: AbortSignal,
 ): Promise<Foundation> {
   const alerts = createAlerts({ log, meter })
@@ -187,6 +207,7 @@ export async function layOn(
     stateClock,
     log,
     meter,
+    tracer,
   }
 }
 

@@ -150,6 +150,11 @@ function describePublishing(open: OpenBroker): void {
         value: Buffer.from('r'),
         headers: { v: 1, kind: 'event', shard: 2, epoch: 1, reentering: true },
       },
+      {
+        key: 'k',
+        value: Buffer.from('t'),
+        headers: { v: 1, kind: 'event', position, trace: `00-${'ab'.repeat(16)}-${'12'.repeat(8)}-01` },
+      },
     ]
     const before = Date.now()
     const acks = await broker.publish([{ topic, partition: 1, records }], deadline())

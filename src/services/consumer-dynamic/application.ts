@@ -4,6 +4,7 @@ import type { Broker } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
 import type { Carried, DeliveryResult, DynamicBatch, StreamBatch } from '../../ports/pipeline.ts'
 import type { Lease } from '../../ports/streams.ts'
+import type { Tracer } from '../../ports/trace.ts'
 import { catchUp } from './catch-up.ts'
 import { type DataFrame, wholeBody } from './data-frame.ts'
 import { createInbox } from './inbox.ts'
@@ -41,6 +42,8 @@ export interface ApplicationParts {
   readonly nowMicros: () => number
   readonly log: Log
   readonly meter: Meter
+  /** Undefined where nothing is traced. */
+  readonly tracer?: Tracer | undefined
 }
 
 /** One application in this process: its machine, and the subscriptions of all its endpoints (R12). */
@@ -58,7 +61,7 @@ const CHOICES = { behind: 'catch-up', latest: 'latest', disconnected: 'disconnec
 const LOW_PART = 1 / 8
 
 export function createApplication(app: string, delivery: ApplicationParts): Application {
-  const { hub, log, meter, spawn, nowMicros } = delivery
+  const { hub, log, meter, spawn, nowMicros, tracer } = delivery
   const inTurn = createSerializer()
   const byTopic = new Map<string, Set<Subscription>>()
   const inbox = createInbox((batch) => {
@@ -133,6 +136,14 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
     meter.observe('hop_seconds', seconds, { hop: 'delivered' })
   }
 
+  const traceDelivery = (to: Tracer, { topic, events, traces }: StreamBatch, start: number): void => {
+    for (const parent of traces ?? []) {
+      const attributes = { 'tapeline.app': app, 'messaging.destination.name': topic, events: events.length }
+      const about = { context: to.follow(parent), parent, name: 'deliver', kind: 'consumer' } as const
+      to.end({ ...about, start, end: nowMicros(), attributes })
+    }
+  }
+
   const enter = (subscription: Subscription): void => {
     const { topic, topicId } = subscription.lease
     const known = byTopic.get(topic) ?? new Set()
@@ -183,6 +194,7 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
     interactWithApp: (message) =>
       inTurn(async () => {
         let events = 0
+        const start = nowMicros()
         const endpoints = new Set<string>()
         for (const batch of message.fetches) {
           const shared = new Map<string, DataFrame>()
@@ -196,6 +208,7 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
             if (batch.reset !== null) meter.count('delivery_resets_total')
           }
           observeLatency(batch)
+          if (tracer) traceDelivery(tracer, batch, start)
         }
         message.done()
         meter.count('delivered_events_total', events)

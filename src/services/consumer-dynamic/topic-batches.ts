@@ -22,10 +22,13 @@ export function toTopicBatches(
   const batches: StreamBatch[] = []
   let start = from
   let events: { offset: number; value: Uint8Array; position: Position | undefined }[] = []
+  const traces = new Set<string>()
   const cut = (next: number, reset: string | null): void => {
-    batches.push({ topic, topicId, from: start, next, after: copyMemory(memory), events, reset })
+    const traced = traces.size > 0 && { traces: [...traces] }
+    batches.push({ topic, topicId, from: start, next, after: copyMemory(memory), events, reset, ...traced })
     start = next
     events = []
+    traces.clear()
   }
   for (const record of fetch.records) {
     if (record.offset < from) continue
@@ -36,6 +39,7 @@ export function toTopicBatches(
     const isNotOwn = reset === null && bound !== undefined && isBeyond(bound, headers.position)
     if (admit(memory, isNotOwn ? ownerOf(headers) : headers) && value !== null)
       events.push({ offset, value, position: headers.position })
+    if (headers.trace !== undefined) traces.add(headers.trace)
     if (reset !== null) cut(record.offset + 1, reset)
     else if (events.length >= MOST_EVENTS) cut(record.offset + 1, null)
   }

@@ -12,6 +12,7 @@ import type {
   Rejected,
 } from '../../ports/pipeline.ts'
 import type { PartitionWrite } from '../../ports/store.ts'
+import type { Tracer } from '../../ports/trace.ts'
 import { createHand } from '../hand.ts'
 import { joinFixedTopics } from './claims.ts'
 import { writeDeadLetters } from './dead-letters.ts'
@@ -50,7 +51,8 @@ export async function createConsumerFixedServices(
 ): Promise<ConsumerFixedServices> {
   const memory = given.store.rowMemory()
   const consumer = { ...given, memory, chunkMicros: given.store.chunkMicros }
-  const { broker, names, duringBroker, raiseAlert, store, maxRecords, nowMicros, log, meter } = consumer
+  const { broker, names, duringBroker, raiseAlert, store, maxRecords, nowMicros, log, meter, tracer } =
+    consumer
   const inTurn = createSerializer()
   const claims = await joinFixedTopics(consumer, signal)
   const hand = createHand<FixedBatch>()
@@ -128,6 +130,20 @@ export async function createConsumerFixedServices(
       },
     })
 
+  const traceStorage = (to: Tracer, { fetches, rows }: PreparedBatch, start: number): void => {
+    const traces = new Map<string, string>()
+    for (const fetch of fetches) {
+      if (fetch.kind !== 'records') continue
+      for (const { headers } of fetch.records)
+        if (headers.trace !== undefined) traces.set(headers.trace, fetch.topic)
+    }
+    for (const [parent, topic] of traces) {
+      const attributes = { 'messaging.destination.name': topic, rows }
+      const about = { context: to.follow(parent), parent, name: 'store', kind: 'consumer' } as const
+      to.end({ ...about, start, end: nowMicros(), attributes })
+    }
+  }
+
   const write = async (record: PreparedBatch, stop: AbortSignal): Promise<void> => {
     const open = await settle(record.writes, stop)
     ahead.begin()
@@ -171,6 +187,7 @@ export async function createConsumerFixedServices(
         }
         meter.observe('store_write_seconds', (nowMicros() - started) / 1e6)
         meter.count('stored_rows_total', record.rows)
+        if (tracer) traceStorage(tracer, record, started)
         for (const fetch of record.fetches) {
           const first = fetch.kind === 'records' ? fetch.records[0] : undefined
           if (first === undefined) continue

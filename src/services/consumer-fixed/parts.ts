@@ -3,6 +3,7 @@ import type { StoredChannel } from '../../domain/rows.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
 import type { Store } from '../../ports/store.ts'
+import type { Tracer } from '../../ports/trace.ts'
 
 /** What the fixed consumer's services are made of. */
 export interface ConsumerFixedParts {
@@ -25,4 +26,6 @@ export interface ConsumerFixedParts {
   readonly raiseAlert: (id: string, code: string, message: string, forMs?: number) => void
   readonly log: Log
   readonly meter: Meter
+  /** Undefined where nothing is traced. */
+  readonly tracer?: Tracer | undefined
 }

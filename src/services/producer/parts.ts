@@ -6,6 +6,7 @@ import type { StreamRequest } from '../../domain/stream-spec.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
 import type { Market, Source } from '../../ports/source.ts'
+import type { Tracer } from '../../ports/trace.ts'
 
 /** What the producer's services are made of. */
 export interface ProducerParts {
@@ -33,4 +34,6 @@ export interface ProducerParts {
   }
   readonly log: Log
   readonly meter: Meter
+  /** Undefined where nothing is traced. */
+  readonly tracer?: Tracer | undefined
 }

@@ -5,6 +5,7 @@ import { CONTROL_VERSION } from '../../control/records.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { FetchedBatch, ProducerNotification, PublishOutcome, TopicAnswer } from '../../ports/pipeline.ts'
 import { answerBackfills } from './backfill.ts'
+import { createBatchTrace } from './batch-trace.ts'
 import { createCheckpointWriter } from './checkpoint-writer.ts'
 import { createSourceFetch } from './fetch.ts'
 import { createMarketSubscriptions } from './market-subscriptions.ts'
@@ -61,8 +62,9 @@ export async function createProducerServices(
   const past = createPastPublisher(producer)
   const repair = createRepair(producer, ownership, past)
   const backfills = answerBackfills(producer, ownership, past)
-  const fixed = createFixedPublisher(producer, ownership, (gap) => repair.flagged(gap))
-  const dynamic = createDynamicPublisher(producer, ownership)
+  const trace = createBatchTrace(producer)
+  const fixed = createFixedPublisher(producer, ownership, trace, (gap) => repair.flagged(gap))
+  const dynamic = createDynamicPublisher(producer, ownership, trace)
   const checkpoints = createCheckpointWriter(producer, ownership)
   const standing = createStandingStreams(producer)
   const seams = followSeams(producer, ownership)

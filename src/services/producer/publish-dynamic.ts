@@ -5,6 +5,7 @@ import { isLater } from '../../domain/reader-rules.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
 import type { OutgoingRecord, PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
+import type { BatchTrace } from './batch-trace.ts'
 import { createCatchUp } from './catch-up.ts'
 import { addLatest, type Derivation, type DerivedRecord, deriveLive } from './derive.ts'
 import { createOversizedRecords } from './oversized.ts'
@@ -38,13 +39,22 @@ export interface DynamicPublisher {
  * Publishes to the dynamic topics what the fixed topics hold: each fixed record once, in order, for each stream (R4). Sets a topic aside that
  * alone cannot be written, and derives it on its own later (R3).
  */
-export function createDynamicPublisher(producer: ProducerParts, ownership: ShardOwnership): DynamicPublisher {
+export function createDynamicPublisher(
+  producer: ProducerParts,
+  ownership: ShardOwnership,
+  trace: BatchTrace,
+): DynamicPublisher {
   const { broker, registry, topics, log, meter, now } = producer
   const { shards, routes } = ownership
   const catchUp = createCatchUp(producer, ownership)
   const oversized = createOversizedRecords(producer)
   /** Some topic could not be written, and nobody knows which. */
   let isSeparate = false
+
+  const traced = (record: OutgoingRecord): OutgoingRecord => {
+    const headers = trace.deriving(record.headers)
+    return headers === record.headers ? record : { ...record, headers }
+  }
 
   /** Publishes a derivation; resolves when every topic has acknowledged it, and gives the streams whose topics had lost their ends before. */
   const send = async (
@@ -66,7 +76,7 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
       written.push(route)
       entries.push({
         ...{ topic: route.topic, topicId: route.topicId, partition: 0, shared: true },
-        records: [...begin, ...fresh.map(({ record }) => record)],
+        records: [...begin, ...fresh.map(({ record }) => traced(record))],
       })
     }
     const started = now()
@@ -257,10 +267,12 @@ export function createDynamicPublisher(producer: ProducerParts, ownership: Shard
         }
       }
       const windows = new WindowSteps(meter)
+      trace.beginDeriving()
       const live = deriveLive(shards.values(), routes, topics, windows)
       const begun = addLatest(live, shards, routes, topics)
       const step = beginPreparationStep()
       const sent = await deliver(live, (tail) => marks.get(tail) ?? tail.derivedTo, step, signal)
+      trace.derived({ topics: [...live.keys()].map(({ topic }) => topic), records: sent?.records ?? 0 })
       settleLive(marks)
       windows.commitLevel()
       // A stream that fell behind begins with the latest values when it goes on.

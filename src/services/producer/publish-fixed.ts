@@ -16,6 +16,7 @@ import type { PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
 import { type Market, type SourceBatch, sourceOf } from '../../ports/source.ts'
 import { type OutgoingEvent, type PublishAttempt, prepareBatch, type ShardEvents } from './batch.ts'
+import type { BatchTrace } from './batch-trace.ts'
 import { type Gap, GapWatch } from './gap-watch.ts'
 import { isOfFormerOwners } from './late-writes.ts'
 import type { ShardOwnership } from './ownership.ts'
@@ -49,6 +50,7 @@ const SHOWN = 200
 export function createFixedPublisher(
   producer: ProducerParts,
   ownership: ShardOwnership,
+  trace: BatchTrace,
   onGapFlagged: (gap: Status) => void,
 ): FixedPublisher {
   const { broker, source, partitions, topics, alerts, meter, log, now } = producer
@@ -195,7 +197,7 @@ export function createFixedPublisher(
   }
 
   const send = async (phase: ShardEvents, signal: AbortSignal): Promise<Sent[]> => {
-    const sends = collect(phase, shards, topics)
+    const sends = collect(phase, shards, topics, trace.publishing)
     for (const k of phase.keys())
       if (shards.has(k) && !sends.some(({ shard }) => shard.k === k)) phase.delete(k)
     if (sends.length === 0) return []
@@ -311,6 +313,7 @@ export function createFixedPublisher(
       }
       if (attempt?.data !== data) {
         attempt = prepare(data)
+        trace.begin(data)
         ticks.follow(data.items)
       }
       const { phases } = attempt
@@ -335,6 +338,7 @@ export function createFixedPublisher(
       attempt = undefined
       for (const shard of shards.values()) shard.isAhead = false
       quietMarkets.forgetIfDue()
+      trace.published({ topics: [...written], records })
       return { topics: [...written], records, dynamicWaiting: isDerivationDue(shards.values(), routes) }
     },
   }
@@ -368,6 +372,7 @@ function collect(
   phase: ShardEvents,
   shards: ReadonlyMap<number, Shard>,
   topics: Readonly<Record<Channel, string>>,
+  traced: BatchTrace['publishing'],
 ): Omit<Sent, 'baseOffset'>[] {
   const sends = []
   for (const [k, ofShard] of phase) {
@@ -379,7 +384,7 @@ function collect(
       const records = events.map(({ market, value, reentering }) => ({
         key: market,
         value,
-        headers: reentering ? shard.reentering : shard.headers,
+        headers: traced(reentering ? shard.reentering : shard.headers),
       }))
       sends.push({ shard, channel, events, records: { topic: topics[channel], partition: k, records } })
     }

@@ -33,6 +33,7 @@ export async function startConsumerFixedRole(
       raiseAlert: actorParts.alerts.raise,
       log,
       meter,
+      tracer: foundation.tracer,
     },
     signal,
   )

@@ -129,7 +129,7 @@ export async function startDelivery(foundation: Foundation): Promise<{
     roster.spawnConsumerDynamic(actorParts, app, watchedConsumerDynamic(services, brokerWatch))
   const delivery = await createDelivery({
     ...{ broker, names, desk, bus, registry, instance, topics: names.fixed },
-    ...{ spawn, nowMicros: clockMicros, log, meter },
+    ...{ spawn, nowMicros: clockMicros, log, meter, tracer: foundation.tracer },
   })
   // It has a machine only while an application is connected.
   const unalert = alertOutages(brokerWatch, actorParts.alerts, {

@@ -66,6 +66,7 @@ export async function startProducerRole(
       newId,
       log,
       meter,
+      tracer: foundation.tracer,
     },
     signal,
   )

@@ -32,6 +32,10 @@ const anyHeaders: fc.Arbitrary<RecordHeaders> = fc.oneof(
         epoch: counts,
         position: positions,
         reentering: fc.constant(true as const),
+        trace: fc.constantFrom(
+          `00-${'ab'.repeat(16)}-${'12'.repeat(8)}-01`,
+          `00-${'cd'.repeat(16)}-${'34'.repeat(8)}-01`,
+        ),
       },
       { requiredKeys: ['v', 'kind'], noNullPrototype: true },
     )

@@ -32,6 +32,7 @@ const headers: fc.Arbitrary<RecordHeaders> = fc.record(
     epoch: whole,
     position,
     reentering: fc.constant(true),
+    trace: fc.string({ unit: 'grapheme' }),
   },
   { requiredKeys: ['v', 'kind'] },
 )

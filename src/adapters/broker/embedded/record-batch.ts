@@ -33,6 +33,7 @@ const HAS_SHARD = 1 << 2
 const HAS_EPOCH = 1 << 3
 const HAS_POSITION = 1 << 4
 const REENTERING = 1 << 5
+const HAS_TRACE = 1 << 6
 
 /** A batch within a buffer: how many records it has, where it starts and ends. */
 export interface EncodedBatch {
@@ -135,23 +136,26 @@ function sharesHeaders(a: RecordHeaders, b: RecordHeaders): boolean {
     a.shard === b.shard &&
     a.epoch === b.epoch &&
     a.reentering === b.reentering &&
+    a.trace === b.trace &&
     a.position?.topic === b.position?.topic &&
     a.position?.partition === b.position?.partition
   )
 }
 
 function encodeHeaders(writer: ByteWriter, headers: RecordHeaders): void {
-  const { v, kind, shard, epoch, position, reentering } = headers
+  const { v, kind, shard, epoch, position, reentering, trace } = headers
   writer.byte(
     KINDS.indexOf(kind) |
       (shard === undefined ? 0 : HAS_SHARD) |
       (epoch === undefined ? 0 : HAS_EPOCH) |
       (position === undefined ? 0 : HAS_POSITION) |
-      (reentering ? REENTERING : 0),
+      (reentering ? REENTERING : 0) |
+      (trace === undefined ? 0 : HAS_TRACE),
   )
   writer.varint(v)
   if (shard !== undefined) writer.varint(shard)
   if (epoch !== undefined) writer.varint(epoch)
+  if (trace !== undefined) writer.text(trace)
   if (position !== undefined) {
     writer.text(position.topic)
     writer.varint(position.partition)
@@ -175,6 +179,7 @@ function decodeHeaders(reader: ByteReader): SharedHeaders {
     ...(flags & HAS_SHARD ? { shard: reader.varint() } : undefined),
     ...(flags & HAS_EPOCH ? { epoch: reader.varint() } : undefined),
     ...(flags & REENTERING ? { reentering: true } : undefined),
+    ...(flags & HAS_TRACE ? { trace: reader.text() } : undefined),
   }
   const position = flags & HAS_POSITION ? { topic: reader.text(), partition: reader.varint() } : undefined
   return { headers, position }

@@ -1,6 +1,8 @@
 import { type Position, parsePosition, type RecordHeaders } from '../../../domain/record.ts'
 
 const POSITION = 'position'
+/** Source: https://www.w3.org/TR/trace-context/ */
+const TRACE = /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/
 
 /**
  * Decodes the headers of records. Consecutive records mostly have the same ones, or the same but for the position, which
@@ -78,12 +80,15 @@ function fromTexts(texts: ReadonlyMap<string, string>): RecordHeaders {
   const kind = texts.get('kind')
   const [shard, epoch] = (texts.get('writer') ?? '').split(':').map(toCount)
   const position = parsePosition(texts.get(POSITION) ?? '')
+  const trace = texts.get('traceparent')
   return {
     v: toCount(texts.get('v') ?? '') ?? 0,
     kind: kind === 'marker' || kind === 'control' ? kind : 'event',
     ...(shard !== undefined && { shard }),
     ...(epoch !== undefined && { epoch }),
     ...(texts.get('reentering') === '1' && { reentering: true }),
+    // Anybody may have written it.
+    ...(trace !== undefined && TRACE.test(trace) && { trace }),
     ...withPosition(position),
   }
 }

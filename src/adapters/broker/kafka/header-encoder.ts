@@ -4,6 +4,8 @@ import { writeVarint } from './varint.ts'
 /** The most bytes that headers take, but for the position. */
 const LARGEST_WITHOUT_POSITION = 128
 const POSITION_OVERHEAD = 64
+/** The most bytes that the context of a trace takes, with its name. */
+const LARGEST_TRACE = 80
 
 /**
  * Encodes headers as they stand in a record: their number, then each. Records mostly have the headers of the one before, but
@@ -15,8 +17,9 @@ export class HeaderEncoder {
   #whole: Buffer = Buffer.alloc(0)
 
   /** No fewer bytes than `encode` gives. */
-  largest({ position }: RecordHeaders): number {
-    return LARGEST_WITHOUT_POSITION + (position === undefined ? 0 : position.topic.length + POSITION_OVERHEAD)
+  largest({ position, trace }: RecordHeaders): number {
+    const common = LARGEST_WITHOUT_POSITION + (trace === undefined ? 0 : LARGEST_TRACE)
+    return common + (position === undefined ? 0 : position.topic.length + POSITION_OVERHEAD)
   }
 
   /** The bytes are good until the next call. */
@@ -37,17 +40,19 @@ function areAlike(a: RecordHeaders, b: RecordHeaders): boolean {
     a.shard === b.shard &&
     a.epoch === b.epoch &&
     a.reentering === b.reentering &&
+    a.trace === b.trace &&
     (a.position === undefined) === (b.position === undefined)
   )
 }
 
 /** All but the position, which comes last; it is in the number. */
-function encodeCommon({ v, kind, shard, epoch, reentering, position }: RecordHeaders): Buffer {
+function encodeCommon({ v, kind, shard, epoch, reentering, trace, position }: RecordHeaders): Buffer {
   const pairs: [string, string][] = [['v', String(v)]]
   if (shard !== undefined) pairs.push(['writer', `${shard}:${epoch ?? ''}`])
   if (kind !== 'event') pairs.push(['kind', kind])
   if (reentering) pairs.push(['reentering', '1'])
-  const buffer = Buffer.allocUnsafe(LARGEST_WITHOUT_POSITION)
+  if (trace !== undefined) pairs.push(['traceparent', trace])
+  const buffer = Buffer.allocUnsafe(LARGEST_WITHOUT_POSITION + (trace === undefined ? 0 : LARGEST_TRACE))
   let at = writeVarint(buffer, 0, pairs.length + (position === undefined ? 0 : 1))
   for (const pair of pairs) at = writeTexts(buffer, at, pair)
   return buffer.subarray(0, at)
