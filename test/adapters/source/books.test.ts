@@ -4,6 +4,8 @@ import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { describe, type TestContext, test } from 'node:test'
 import { binance } from '../../../src/adapters/source/binance/source.ts'
+import { bitfinex } from '../../../src/adapters/source/bitfinex/source.ts'
+import { bitstamp } from '../../../src/adapters/source/bitstamp/source.ts'
 import { coinbase } from '../../../src/adapters/source/coinbase/source.ts'
 import type { SourceKind } from '../../../src/adapters/source/feed/source-kind.ts'
 import { kraken } from '../../../src/adapters/source/kraken/source.ts'
@@ -157,6 +159,92 @@ describe('recorded books', () => {
     )
     assert.deepEqual(reader.doubts, [])
     for (const symbol of symbols) assert.ok(reader.isValid(symbol), symbol)
+  })
+})
+
+describe('books that come otherwise', () => {
+  test('Bitstamp: each frame is the whole book, of which the difference is told', async (t) => {
+    const frame = (micros: number, bids: readonly (readonly [string, string])[]) => ({
+      event: 'data',
+      channel: 'order_book_btcusd',
+      data: {
+        timestamp: '1790000000',
+        microtimestamp: String(1_790_000_000_000_000 + micros),
+        bids,
+        asks: [['11', '1']],
+      },
+    })
+    const { service, reader, all, pullUntil } = await open(t, { kind: bitstamp, symbols: ['BTC-USD'] })
+    service.send(
+      frame(1, [
+        ['10', '1'],
+        ['9', '1'],
+      ]),
+    )
+    service.send(frame(2, [['10', '2']]))
+    service.send(frame(1, [['1', '1']]))
+    service.send(frame(3, [['12', '1']]))
+    await pullUntil('the crossed one is read', () => reader.doubts.length > 0)
+    assert.deepEqual(
+      eventsOf(all, 'book').map(({ snapshot, bids, asks, doubt }) => [snapshot, bids, asks, doubt]),
+      [
+        [
+          true,
+          [
+            [10, 1],
+            [9, 1],
+          ],
+          [[11, 1]],
+          undefined,
+        ],
+        [
+          false,
+          [
+            [10, 2],
+            [9, 0],
+          ],
+          [],
+          undefined,
+        ],
+        [false, [], [], 'crossed'],
+      ],
+    )
+    assert.equal(eventsOf(all, 'quote').length, 0)
+    service.send(frame(4, [['8', '1']]))
+    await pullUntil('it is right again', () => reader.isValid('BTC-USD'))
+  })
+
+  test('Bitfinex: a checksum comes by itself, and two wrong ones in a row are a doubt', async (t) => {
+    let chanId = 10
+    const snapshot = [
+      [64000, 1, 1.5],
+      [63999, 1, 0.25],
+      [64001, 1, -2],
+      [64002.5, 1, -0.125],
+    ]
+    const { service, source, reader, pullUntil } = await open(t, {
+      ...{ kind: bitfinex, symbols: ['BTC-USD'] },
+      received: ({ event, channel, symbol, len }, send) => {
+        if (event !== 'subscribe') return
+        assert.deepEqual([channel, len], ['book', '25'])
+        send({ event: 'subscribed', channel, chanId: ++chanId, symbol })
+        send([chanId, snapshot])
+      },
+    })
+    await pullUntil('there is a book', () => reader.isValid('BTC-USD'))
+    assert.ok(service.received.some(({ event, flags }) => event === 'conf' && flags === 131_072))
+    service.send([chanId, 'cs', -1485329048])
+    service.send([chanId, [64002.5, 0, -1]])
+    service.send([chanId, 'cs', -719727112])
+    await pullUntil('the change is read', () => reader.of('BTC-USD')?.asks.length === 1)
+    assert.deepEqual(reader.doubts, [])
+    service.send([chanId, 'cs', 1])
+    service.send([chanId, 'cs', 1])
+    await pullUntil('a doubt and a new book', () => reader.doubts.length > 0 && reader.isValid('BTC-USD'))
+    assert.deepEqual(reader.doubts, ['BTC-USD checksum'])
+    assert.equal(reader.of('BTC-USD')?.asks.length, 2)
+    assert.ok(service.received.some(({ event, chanId: gone }) => event === 'unsubscribe' && gone === 11))
+    assert.equal(source.health().counters.malformed, 0)
   })
 })
 

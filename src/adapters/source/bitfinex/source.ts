@@ -1,6 +1,6 @@
 import { exchangeKind } from '../feed/exchange-kind.ts'
 
-/** Bitfinex's public WebSocket, version 2: trades and best prices, without a key. */
+/** Bitfinex's public WebSocket, version 2: trades, best prices and books, without a key. */
 export const bitfinex = exchangeKind({
   name: 'bitfinex',
   title: 'Bitfinex',
@@ -10,5 +10,6 @@ export const bitfinex = exchangeKind({
   loadHistory: async () => (await import('./history.ts')).bitfinexHistory,
   usual: { reconnect: 4_000 },
   mostSubscriptions: 25,
+  hasBooks: true,
   loadWire: async () => (await import('./wire.ts')).createBitfinexWire,
 })

@@ -1,4 +1,7 @@
+import type { NewLevel } from '../../../domain/order-book.ts'
+import { depthOf } from '../feed/book-wire.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
+import type { FeedChannel } from '../feed/source-kind.ts'
 import { parseJson } from '../feed/text.ts'
 import { readNumber } from '../feed/values.ts'
 import { type Fields, fieldsOf, listOf, microsOfEpoch, namesOf, textOf } from '../feed/wire-fields.ts'
@@ -16,7 +19,13 @@ const CHANNELS = {
   trade: { channel: 'trades' },
   // The best prices are those of a book: its ticker comes every 15 s.
   quote: { channel: 'book', prec: 'P0', freq: 'F0', len: '25' },
+  book: { channel: 'book', prec: 'P0', freq: 'F0', len: '25' },
 } as const
+
+const DEPTHS = [25, 100, 250]
+
+/** Asks for checksums of books. */
+const CONF = JSON.stringify({ event: 'conf', flags: 131_072 })
 
 /** The service asks for another connection, or comes back from maintenance. */
 const RECONNECT: ReadonlySet<unknown> = new Set([20051, 20061])
@@ -41,14 +50,18 @@ export function createBitfinexWire(): ExchangeWire {
     mostNames: 1,
     framesPerSecond: 10,
     ping: { frame: JSON.stringify({ event: 'ping', cid: 1 }), everyMs: 20_000 },
-    ask: (operation, names, asked) =>
-      operation === 'subscribe'
-        ? names.flatMap((symbol) =>
-            namesOf(CHANNELS, asked).map((each) => JSON.stringify({ event: operation, ...each, symbol })),
-          )
-        : [...channels]
-            .filter(([, { name }]) => names.includes(name))
-            .map(([chanId]) => JSON.stringify({ event: operation, chanId })),
+    books: { checksum: 'in-turns', isUnsorted: true },
+    ask(event, names, asked, _request, depth) {
+      const kinds = channelsOf(asked, depth)
+      if (event === 'unsubscribe')
+        return [...channels]
+          .filter(([, { name, channel }]) => names.includes(name) && kinds.has(channel))
+          .map(([chanId]) => JSON.stringify({ event, chanId }))
+      const frames = names.flatMap((symbol) =>
+        [...kinds.values()].map((each) => JSON.stringify({ event, ...each, symbol })),
+      )
+      return asked.includes('book') ? [CONF, ...frames] : frames
+    },
     opened: () => channels.clear(),
     read(text) {
       const frame = parseJson(text)
@@ -56,6 +69,15 @@ export function createBitfinexWire(): ExchangeWire {
       return [readEvent(fieldsOf(frame), channels)]
     },
   }
+}
+
+/** What Bitfinex calls the market of a symbol. */
+export /** What to ask for, by channel: one book does for best prices too. */
+function channelsOf(asked: readonly FeedChannel[], depth: number): ReadonlyMap<string, object> {
+  const len = asked.includes('book') ? String(depthOf(DEPTHS, depth)) : CHANNELS.quote.len
+  return new Map(
+    namesOf(CHANNELS, asked).map((each) => [each.channel, each.channel === 'book' ? { ...each, len } : each]),
+  )
 }
 
 /** What Bitfinex calls the market of a symbol. */
@@ -79,7 +101,9 @@ function readData(channel: Channel | undefined, [, first, second]: readonly unkn
   if (first === 'hb') return [{ kind: 'heartbeat' }]
   if (channel === undefined) return [{ kind: 'malformed' }]
   const { name } = channel
-  if (channel.channel === 'book') return [readBook(channel, first)]
+  if (channel.channel === 'book' && first === 'cs')
+    return [typeof second === 'number' ? { kind: 'checksum', name, checksum: second } : { kind: 'malformed' }]
+  if (channel.channel === 'book') return readBook(channel, first)
   if (first === 'te') return [readTrade(name, second)]
   // The trades before the subscribe, newest first.
   if (Array.isArray(first)) return first.toReversed().map((each) => readTrade(name, each))
@@ -95,21 +119,32 @@ function readTrade(name: string, row: unknown): WireItem {
 }
 
 /** Levels `[price, count, amount]`: a bid where the amount is above 0; with a count of 0 the level is gone. A list of them is the whole book. */
-function readBook({ name, bids, asks }: Channel, told: unknown): WireItem {
+function readBook({ name, bids, asks }: Channel, told: unknown): readonly WireItem[] {
   const rows = listOf(told)
   const isWhole = rows.length === 0 || Array.isArray(rows[0])
-  if (!Array.isArray(told)) return { kind: typeof told === 'string' ? 'neutral' : 'malformed' }
+  if (!Array.isArray(told)) return [{ kind: typeof told === 'string' ? 'neutral' : 'malformed' }]
+  const changed: { readonly bids: NewLevel[]; readonly asks: NewLevel[] } = { bids: [], asks: [] }
   if (isWhole) for (const side of [bids, asks]) side.clear()
   for (const row of isWhole ? rows : [rows]) {
     const [price, count, amount] = listOf(row).map(readNumber)
-    if (price === undefined || count === undefined || amount === undefined) return { kind: 'malformed' }
+    if (price === undefined || count === undefined || amount === undefined)
+      return [unreadable(name), { kind: 'malformed' }]
     const side = amount > 0 ? bids : asks
+    const size = count === 0 ? 0 : Math.abs(amount)
+    changed[amount > 0 ? 'bids' : 'asks'].push({ price, size, text: `${price}:${amount}` })
     if (count === 0) side.delete(price)
     else side.set(price, Math.abs(amount))
   }
   const [bid, ask] = [bestOf(bids, Math.max), bestOf(asks, Math.min)]
   const update = { bid, bidSize: bids.get(bid ?? 0), ask, askSize: asks.get(ask ?? 0) }
-  return { kind: 'quote', name, update, ts: 'none' }
+  return [
+    { kind: 'quote', name, update, ts: 'none' },
+    { kind: 'book', name, snapshot: isWhole, ...changed, ts: undefined },
+  ]
+}
+
+function unreadable(name: string): WireItem {
+  return { kind: 'book', name, snapshot: false, bids: undefined, asks: undefined, ts: undefined }
 }
 
 /** Null where nobody offers. */

@@ -3,7 +3,7 @@ import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { rowsOf } from '../feed/trade-history.ts'
 import { readNumber } from '../feed/values.ts'
 import { fieldsOf } from '../feed/wire-fields.ts'
-import { bitstampWire } from './wire.ts'
+import { nameOf } from './wire.ts'
 
 const SECOND = 1_000_000
 
@@ -33,7 +33,7 @@ export const bitstampHistory: HistoryWire = {
   async *read(market, { from }, ask, now) {
     const reach = (length: number): number => now - length + MARGIN
     const [time, length] = SPANS.find(([, each]) => reach(each) <= from) ?? SPANS[2]
-    const answer = await ask(`/transactions/${bitstampWire.nameOf(market)}/`, { time })
+    const answer = await ask(`/transactions/${nameOf(market)}/`, { time })
     const trades = rowsOf(answer, fieldsOf(answer)['reason']).map(readRow).toReversed()
     yield { trades, since: Math.max(from, reach(length)) }
   },

@@ -1,6 +1,6 @@
 import { exchangeKind } from '../feed/exchange-kind.ts'
 
-/** Bitstamp's WebSocket, version 2: trades and best prices, without a key. */
+/** Bitstamp's WebSocket, version 2: trades, best prices and books, without a key. */
 export const bitstamp = exchangeKind({
   name: 'bitstamp',
   title: 'Bitstamp',
@@ -8,5 +8,6 @@ export const bitstamp = exchangeKind({
   rest: 'https://www.bitstamp.net/api/v2',
   loadHistory: async () => (await import('./history.ts')).bitstampHistory,
   mostSubscriptions: 1_024,
-  loadWire: async () => (await import('./wire.ts')).bitstampWire,
+  hasBooks: true,
+  loadWire: async () => (await import('./wire.ts')).createBitstampWire,
 })

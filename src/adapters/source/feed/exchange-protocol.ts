@@ -185,7 +185,8 @@ export class ExchangeProtocol implements FeedProtocol {
     const { tally, emit, maxSkewMs } = this.#parts.outlet
     if (typeof name !== 'string' || told === undefined) return 'malformed'
     const state = this.#states.get(name)
-    if (state === undefined) return 'delivers'
+    // Some services have no best prices but those of their books.
+    if (state === undefined || !this.#parts.channels.includes('quote')) return 'delivers'
     const ts = told === 'none' ? recvTs : told
     if (!isPlausible(ts, recvTs, maxSkewMs)) return 'mistimed'
     this.#heard(state)
