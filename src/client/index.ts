@@ -1,5 +1,6 @@
 /** The client of Tapeline, for Node and browsers. Source: docs/clients.md. */
-export type { Book, Candle, Channel, Quote, Status, Trade } from '../domain/events.ts'
+export { foldBook } from '../domain/book-levels.ts'
+export type { Book, BookDoubt, Candle, Channel, Quote, Status, Trade } from '../domain/events.ts'
 export {
   type Client,
   type ClientOptions,

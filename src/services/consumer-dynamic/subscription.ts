@@ -235,7 +235,10 @@ export class Subscription {
   }
 
   #slowDown(batch: StreamBatch): Delivered {
-    switch (this.#slow) {
+    // Changes of a book mean nothing without those before them (R30).
+    const { channel, depth } = this.#lease.spec
+    const isOfChanges = channel === 'book' && depth === undefined
+    switch (this.#slow === 'latest' && isOfChanges ? 'catch-up' : this.#slow) {
       case 'catch-up':
         this.#state = 'behind'
         return { kind: 'behind', isSlow: true }

@@ -7,6 +7,7 @@ import { type RegistryRecord, registryEntry, registryTombstone } from '../../../
 import { openRegistry } from '../../../src/control/registry.ts'
 import { createStreamDesk } from '../../../src/control/stream-desk.ts'
 import { ensureTopics } from '../../../src/control/topics.ts'
+import type { Channel } from '../../../src/domain/events.ts'
 import type { AppEndpoint, AppMessage } from '../../../src/ports/transport.ts'
 import { createDelivery } from '../../../src/services/consumer-dynamic/consumer-dynamic.ts'
 import { createAlerts } from '../../../src/telemetry/alerts.ts'
@@ -114,6 +115,7 @@ export async function setUp(t: TestContext, folder = ':memory:') {
     async makeStreams(
       topics: readonly string[],
       ids: ReadonlyMap<string, string> = new Map(),
+      channel: Channel = 'trade',
     ): Promise<void> {
       const made = await broker.createTopics(
         topics.filter((name) => !ids.has(name)).map((name) => ({ name, partitions: 1 })),
@@ -124,7 +126,7 @@ export async function setUp(t: TestContext, folder = ':memory:') {
         topics.flatMap((topic) => [
           {
             ...{ kind: 'stream', id: topic, state: 'ready', topic, topicId: known.get(topic) ?? '' },
-            ...{ spec: { channel: 'trade', symbols: [topic], exchanges: [] }, start: [0] },
+            ...{ spec: { channel, symbols: [topic], exchanges: [] }, start: [0] },
           } as const,
           lease(`lease-${topic}`, topic),
         ]),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { encodeCursor } from '../../../src/domain/cursor.ts'
+import type { Channel } from '../../../src/domain/events.ts'
 import { emptyMemory } from '../../../src/domain/reader-rules.ts'
 import type { SlowChoice } from '../../../src/ports/delivery.ts'
 import { until } from '../until.ts'
@@ -10,9 +11,9 @@ const TOPIC = 'one'
 const STREAM = `lease-${TOPIC}`
 
 /** A client that takes nothing until it is told to, beside one that takes all. */
-async function openSlow(t: TestContext, slow: SlowChoice) {
+async function openSlow(t: TestContext, slow: SlowChoice, channel: Channel = 'trade') {
   const world = await setUp(t)
-  await world.makeStreams([TOPIC])
+  await world.makeStreams([TOPIC], new Map(), channel)
   const quick = world.connect()
   const { client, subscribe } = world.connect()
   const room = Promise.withResolvers<void>()
@@ -73,6 +74,17 @@ test('who wants the latest only gets that once there is room, hears how much was
   await until('it is live', () => got().length >= 11)
   assert.deepEqual(got(), [...range(0, 5), ...range(24, 30)])
   assert.deepEqual(slowOnes(), [{ behind: 0, latest: 0 }])
+})
+
+test('who wants the latest of the changes of books gets all of them: each means nothing without those before it', async (t) => {
+  const { publish, stall, goOn, got, slowOnes } = await openSlow(t, 'latest', 'book')
+  await publish(0, 5)
+  stall()
+  for (let next = 5; next < 25; next += 5) await publish(next, next + 5)
+  assert.deepEqual(slowOnes(), [{ behind: 1, latest: 0 }])
+  goOn()
+  await until('all have come', () => got().length >= 25)
+  assert.deepEqual(got(), range(0, 25))
 })
 
 test('who wants to be disconnected is, and comes back with its cursor', async (t) => {
