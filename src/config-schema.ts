@@ -3,7 +3,7 @@ import { FEED_CHANNELS, type SourceKind, USUAL_BOOK_DEPTH } from './adapters/sou
 import { SOURCE_NAMES, SOURCES } from './adapters/source/index.ts'
 import { listenHost, network, serverAddress, webAddress, webOrigin } from './config-network.ts'
 import { isWithin } from './control/names.ts'
-import { parseMarket } from './domain/market-names.ts'
+import { parseMarkets } from './domain/market-names.ts'
 import { streamRequestSchema } from './domain/stream-spec.ts'
 import { parseDuration } from './domain/time.ts'
 
@@ -113,11 +113,11 @@ const serverTls = {
 }
 
 /**
- * A market as the configuration writes it, EXCHANGE:SYMBOL in any case. The exchange stays as it is written: a service may know it
- * by that name only.
+ * Markets as the configuration writes them, EXCHANGE:SYMBOL or EXCHANGE:GLOB in any case. The exchange stays as it is written: a service may know
+ * it by that name only.
  */
 const market = z.string().transform((text, context) => {
-  const found = parseMarket(text)
+  const found = parseMarkets(text)
   if (found === undefined) context.addIssue('is not EXCHANGE:BASE-QUOTE such as coinbase:BTC-USD')
   return found === undefined ? z.NEVER : `${text.slice(0, text.indexOf(':'))}:${found.symbol}`
 })
@@ -170,7 +170,11 @@ const fallbackSchema = z.strictObject({
 /** One source. */
 const sourceSchema = z.strictObject({
   kind: z.enum(SOURCE_NAMES).default('cryptocompare').describe('Where the data comes from.'),
-  markets: list(market).default(DEFAULT_MARKETS).describe('Markets to subscribe to, EXCHANGE:BASE-QUOTE.'),
+  markets: list(market)
+    .default(DEFAULT_MARKETS)
+    .describe(
+      'Markets to subscribe to, EXCHANGE:BASE-QUOTE; EXCHANGE:*-USDT for all that the exchange lists.',
+    ),
   channels: list(z.enum(FEED_CHANNELS))
     .default(['trade', 'quote'])
     .describe('Which kinds of events to subscribe to.'),
@@ -178,6 +182,7 @@ const sourceSchema = z.strictObject({
   bookSnapshotEvery: sourceDuration(
     'From one snapshot of a book to the next (10s): so much must be read at most to have a book.',
   ),
+  listEvery: sourceDuration('How often the exchange is asked what it lists, where markets have a star (1h).'),
   ...reach,
   fallback: z
     .preprocess(ofKind, fallbackSchema)

@@ -16,7 +16,7 @@ type ParsedConfig = z.output<typeof configSchema>
 export type SourceConfig = ParsedConfig['source']
 
 /** How one service is reached: that of a source, or of its fallback. */
-export type ReachConfig = Omit<SourceConfig, 'markets' | keyof AskedConfig | 'fallback'>
+export type ReachConfig = Omit<SourceConfig, 'markets' | 'listEvery' | keyof AskedConfig | 'fallback'>
 
 /** What a source is asked for, and with it its fallback. */
 type AskedConfig = Pick<SourceConfig, 'channels' | 'bookDepth' | 'bookSnapshotEvery'>

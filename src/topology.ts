@@ -114,7 +114,7 @@ async function start(
   if (has('gateway')) await onServing?.(api, shown?.certificate)
   if (has('producer')) {
     const given = options.source?.(log)
-    const chosen = given ? { source: given, markets: [] } : await createSource(config, log)
+    const chosen = given ? { source: given } : await createSource(config, log)
     source = chosen.source
     shards = await startProducerRole(foundation, chosen, signal)
   }

@@ -13,6 +13,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command:
   keys: () => import('./keys.ts'),
   tail: () => import('./tail.ts'),
   markets: () => import('./markets.ts'),
+  instruments: () => import('./instruments.ts'),
   book: () => import('./book.ts'),
   sql: () => import('./sql.ts'),
   export: () => import('./export.ts'),

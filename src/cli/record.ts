@@ -85,8 +85,9 @@ export const command: Command = {
     })
     const untilAt = performance.now() + (durationFlag(flags, 'for') ?? Number.POSITIVE_INFINITY)
     try {
-      source.subscribe(markets)
-      terminal.note(`Recording ${markets.length} markets into ${files.folder}; Ctrl-C ends it.`)
+      const asked = markets.current()
+      source.subscribe(asked)
+      terminal.note(`Recording ${asked.length} markets into ${files.folder}; Ctrl-C ends it.`)
       await record(source, recorders, untilAt, terminal)
     } finally {
       await source.close()

@@ -29,13 +29,25 @@ function canonicalExchange(text: string): string | undefined {
   return EXCHANGE.test(text) ? text.toLowerCase() : undefined
 }
 
+interface MarketName {
+  readonly exchange: string
+  readonly symbol: string
+}
+
 /** A market written EXCHANGE:SYMBOL; undefined where the text is none. */
-export function parseMarket(
-  text: string,
-): { readonly exchange: string; readonly symbol: string } | undefined {
+export function parseMarket(text: string): MarketName | undefined {
+  return parseName(text, canonicalSymbol)
+}
+
+/** The same, or all markets of an exchange that a glob matches: EXCHANGE:*-USDT. */
+export function parseMarkets(text: string): MarketName | undefined {
+  return parseName(text, canonicalGlob)
+}
+
+function parseName(text: string, canonical: (text: string) => string | undefined): MarketName | undefined {
   const colon = text.indexOf(':')
   const exchange = canonicalExchange(text.slice(0, Math.max(0, colon)))
-  const symbol = canonicalSymbol(text.slice(colon + 1))
+  const symbol = canonical(text.slice(colon + 1))
   return exchange !== undefined && symbol !== undefined ? { exchange, symbol } : undefined
 }
 

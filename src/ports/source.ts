@@ -6,6 +6,19 @@ export interface Market {
   readonly symbol: string
 }
 
+/** A market that an exchange lists. */
+export interface Instrument extends Market {
+  /** What the exchange calls it. */
+  readonly name: string
+  readonly base: string
+  readonly quote: string
+  /** The smallest step of prices and of sizes, as the exchange writes it; null where it tells none. */
+  readonly tick: string | null
+  readonly lot: string | null
+  /** Whether it can be traded at present. */
+  readonly isTrading: boolean
+}
+
 /**
  * Something about the connection, as a value in the stream of events, at the place where it happened. Its status is published.
  * The source says where it may have missed trades. The producer makes the gap of each market, since it knows the last trade published.

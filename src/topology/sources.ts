@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import { withFallback } from '../adapters/source/fallback-source.ts'
 import type { FrameTap } from '../adapters/source/feed/frame-tap.ts'
+import { listInstruments } from '../adapters/source/feed/instruments.ts'
 import { openSource } from '../adapters/source/feed/open-source.ts'
-import type { SourceKind } from '../adapters/source/feed/source-kind.ts'
+import { addressesOf, type SourceKind, USUAL } from '../adapters/source/feed/source-kind.ts'
 import { SOURCES } from '../adapters/source/index.ts'
 import { groupSources } from '../adapters/source/source-group.ts'
 import { type Config, type ReachConfig, type SourceConfig, sourcesOf } from '../config.ts'
@@ -11,7 +12,8 @@ import { marketKey } from '../domain/events.ts'
 import type { Offer } from '../domain/offer.ts'
 import { TapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
-import type { Market, Source } from '../ports/source.ts'
+import type { Instrument, Market, Source } from '../ports/source.ts'
+import { createMarketList, joinMarketLists, type MarketList } from './market-list.ts'
 
 /** By how much a clock of this process may be behind the wall clock before it is set. */
 const MOST_BEHIND_MS = 1_000
@@ -28,7 +30,8 @@ export function clockMicros(): number {
   return Math.round((origin + performance.now()) * 1000)
 }
 
-function toMarket(text: string): Market {
+/** The market that the configuration writes as EXCHANGE:SYMBOL. */
+export function toMarket(text: string): Market {
   const [exchange = '', symbol = ''] = text.split(/:(.*)/s)
   return { exchange: exchange.toLowerCase(), symbol }
 }
@@ -36,8 +39,8 @@ function toMarket(text: string): Market {
 /** A source, and the markets that it is to be asked for: each by the producer that owns its shard. */
 export interface ChosenSource {
   readonly source: Source
-  /** Empty where the source knows by itself what it gives. */
-  readonly markets: readonly Market[]
+  /** Left out where the source knows by itself what it gives. */
+  readonly markets?: MarketList
 }
 
 /** What hears of the frames of one connection of a source: one by its name, of this kind. */
@@ -49,13 +52,14 @@ type TapOf = (source: {
 }) => FrameTap
 
 /** The sources that the configuration names, as one, without markets as yet. Raises CONFIG_INVALID where one lacks what it needs. */
-export async function createSource(config: Config, log: Log, tapOf?: TapOf): Promise<ChosenSource> {
+export async function createSource(config: Config, log: Log, tapOf?: TapOf): Promise<Required<ChosenSource>> {
   const settings = sourcesOf(config)
   checkMarkets(settings)
   const members = await Promise.all(settings.map((each) => openOne(each, config, log, tapOf)))
   const [only] = members
   if (members.length === 1 && only !== undefined) return only
-  return { source: groupSources(members), markets: members.flatMap(({ markets }) => markets) }
+  const source = groupSources(members.map(({ source: each, markets: { has } }) => ({ source: each, has })))
+  return { source, markets: joinMarketLists(members.map(({ markets }) => markets)) }
 }
 
 async function openOne(
@@ -63,9 +67,12 @@ async function openOne(
   config: Config,
   log: Log,
   tapOf: TapOf | undefined,
-): Promise<ChosenSource> {
+): Promise<Required<ChosenSource>> {
   const names = marketsOf(settings)
-  const markets = names.map(toMarket)
+  const wanted = names.map(toMarket)
+  const markets = await openMarketList(settings, wanted, log)
+  // A recording says at its beginning what it holds.
+  if (tapOf !== undefined) await markets.refresh(AbortSignal.timeout(USUAL.timeout))
   const exchanges = names.map((name) => name.slice(0, name.indexOf(':')))
   const open = (kind: SourceKind, own: ReachConfig): Promise<Source> => {
     const apiKey = sourceKey(own, config)
@@ -76,7 +83,8 @@ async function openOne(
     }
     const { channels, bookDepth, bookSnapshotEvery } = settings
     const asked = { ...own, channels, bookDepth, bookSnapshotEvery }
-    const openTap = tapOf && (() => tapOf({ name: kind.name, source: own.kind, markets, channels }))
+    const about = { name: kind.name, source: own.kind, channels }
+    const openTap = tapOf && (() => tapOf({ ...about, markets: markets.current() }))
     const options = { settings: asked, exchanges, log, now: clockMicros, ...(openTap && { openTap }) }
     return openSource(kind, { ...options, ...(apiKey !== undefined && { apiKey }) })
   }
@@ -85,7 +93,7 @@ async function openOne(
   if (fallback === undefined) return { source: first, markets }
   const kind = SOURCES[fallback.kind]
   const covers = ({ exchange }: Market) => kind.exchanges?.includes(exchange) ?? true
-  if (!markets.some(covers)) {
+  if (!wanted.some(covers)) {
     const remedy = `Name a source that has them; docs/sources.md says what each one has.`
     const lack = `the fallback ${fallback.kind} of the source ${settings.kind} has none of its markets`
     throw new TapelineError('CONFIG_INVALID', lack, { remedy })
@@ -94,11 +102,41 @@ async function openOne(
   return { source: withFallback({ first, second, covers, afterMs: fallback.after }), markets }
 }
 
+const LIST_EVERY_MS = 60 * 60_000
+
+/** Raises CONFIG_INVALID where a market has a star, and the source cannot say what there is. */
+async function openMarketList(
+  settings: SourceConfig,
+  wanted: readonly Market[],
+  log: Log,
+): Promise<MarketList> {
+  const everyMs = settings.listEvery ?? LIST_EVERY_MS
+  const glob = wanted.find(({ symbol }) => symbol.includes('*'))
+  if (glob === undefined) return createMarketList({ wanted, everyMs, log })
+  const list = await openListing(settings)
+  if (list !== undefined) return createMarketList({ wanted, list, everyMs, log })
+  const remedy = 'Name the markets; docs/sources.md says which sources tell what they trade.'
+  const lack = `${marketKey(glob)} has a star, and the source ${settings.kind} does not tell what it trades`
+  throw new TapelineError('CONFIG_INVALID', lack, { remedy })
+}
+
+/** Asks the exchange of a source what it trades; undefined where it does not tell. Raises what `listInstruments` does. */
+export async function openListing(
+  settings: Pick<ReachConfig, 'kind' | 'url' | 'restUrl' | 'timeout'>,
+): Promise<((signal: AbortSignal) => Promise<readonly Instrument[]>) | undefined> {
+  const kind: SourceKind = SOURCES[settings.kind]
+  const { rest } = addressesOf(kind, settings, undefined)
+  const wire = await kind.loadInstruments?.()
+  if (wire === undefined || rest === undefined) return undefined
+  const timeoutMs = settings.timeout ?? USUAL.timeout
+  return (signal) => listInstruments(wire, { rest, timeoutMs }, signal)
+}
+
 /** What the log, status events and alerts call the fallback of a source. */
 export const fallbackName = ({ kind }: Pick<SourceConfig, 'kind'>): string => `${kind}-fallback`
 
 /** The markets that a source is asked for, of its own exchanges. Raises CONFIG_INVALID where those that are configured are all others'. */
-function marketsOf({ kind, markets }: SourceConfig): readonly string[] {
+export function marketsOf({ kind, markets }: SourceConfig): readonly string[] {
   const { exchanges, usualMarkets = [], title } = SOURCES[kind]
   if (exchanges === undefined) return markets
   const own = markets.filter((market) => exchanges.includes(toMarket(market).exchange))
@@ -144,9 +182,12 @@ export function sourceKey(
 }
 
 /** What the sources give: of their markets, those that no service refuses. */
-export function offerOf({ source, markets }: ChosenSource, config: Config): Offer {
+export function offerOf(source: Pick<Source, 'health'>, markets: MarketList, config: Config): Offer {
   const refused = new Set(source.health().without.map(marketKey))
-  const names = markets.map(marketKey).filter((market) => !refused.has(market))
+  const names = markets
+    .current()
+    .map(marketKey)
+    .filter((market) => !refused.has(market))
   const channels = sourcesOf(config).flatMap(({ kind, channels: asked }) =>
     asked.filter((channel) => SOURCES[kind].channels.includes(channel)),
   )

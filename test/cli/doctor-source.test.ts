@@ -35,3 +35,27 @@ describe('doctor shows what a source says', () => {
     assert.match(await findings(closing), /^fail source: .*closed by the other side \(1008\) no such plan$/m)
   })
 })
+
+test('doctor says which markets the exchange does not trade, with what is near, and how many connections they need', async (t) => {
+  const row = (base: string, quote: string, state = 'live') => ({
+    ...{ instId: `${base}-${quote}`, baseCcy: base, quoteCcy: quote, state },
+  })
+  const body = { code: '0', data: [row('BTC', 'USDT'), row('ETH', 'USDT'), row('OLD', 'USDT', 'suspend')] }
+  const service = await Service.start(t, { rest: () => ({ body }) })
+  const check = async (markets: string[]) => {
+    const { url, restUrl } = service
+    const config = loadConfig({
+      environment: {},
+      flags: { source: { kind: 'okx', url, restUrl, markets } },
+    })
+    const found = await checkSource(config, AbortSignal.timeout(15_000))
+    return found.find((each) => each.check === 'source markets')
+  }
+  assert.deepEqual(await check(['okx:*-USDT']), {
+    ...{ check: 'source markets', status: 'ok' },
+    detail: 'OKX lists 2 of them (4 subscriptions over one connection)',
+  })
+  const odd = await check(['okx:BTC-USDT', 'okx:BTC-USTD', 'okx:OLD-USDT'])
+  assert.equal(odd?.status, 'warn')
+  assert.match(odd?.detail ?? '', /lists 1 of them .*it does not trade BTC-USTD.*BTC-USDT.*, OLD-USDT/)
+})

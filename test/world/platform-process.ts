@@ -8,6 +8,7 @@ import type { PrometheusMeter } from '../../src/telemetry/meter.ts'
 import type { ActorRoster } from '../../src/topology/actors.ts'
 import { StartedParts } from '../../src/topology/closing.ts'
 import { layOn, newId, type StoreFoundation, withStore } from '../../src/topology/foundation.ts'
+import { createMarketList } from '../../src/topology/market-list.ts'
 import { startConsumerFixedRole } from '../../src/topology/roles/consumer-fixed.ts'
 import { startCoordinatorRole } from '../../src/topology/roles/coordinator.ts'
 import { startDelivery } from '../../src/topology/roles/gateway.ts'
@@ -117,7 +118,8 @@ export class PlatformProcess {
     const door = this.roles.includes('gateway') ? await openDoor(foundation) : undefined
     if (this.roles.includes('producer')) {
       this.#feed = exchange.connect(this.host)
-      await startProducerRole(foundation, { source: this.#feed.source, markets: exchange.markets }, NEVER)
+      const markets = createMarketList({ wanted: exchange.markets, everyMs: 0, log })
+      await startProducerRole(foundation, { source: this.#feed.source, markets }, NEVER)
     }
     return { instance, roster, registry, door, alerts: actorParts.alerts.list }
   }

@@ -14,10 +14,10 @@ import { SeveralSources, sumOfCounters } from './feed/several.ts'
 /** What the group is called where one name must do. */
 const NAME = 'sources'
 
-/** A source, and the markets that are its own. */
+/** A source, and which markets are its own. */
 export interface GroupMember {
   readonly source: Source
-  readonly markets: readonly Market[]
+  readonly has: (market: Market) => boolean
 }
 
 /**
@@ -32,15 +32,14 @@ export function groupSources(members: readonly GroupMember[]): Source {
 class SourceGroup implements Source {
   readonly name = NAME
   readonly #members: readonly GroupMember[]
-  readonly #ownerOf: ReadonlyMap<string, Source>
+  /** What each is asked for at present, by the keys of the markets. */
+  readonly #asked: ReadonlyMap<Source, Map<string, Market>>
   readonly #several: SeveralSources
 
   constructor(members: readonly GroupMember[]) {
     this.#members = members
-    this.#ownerOf = new Map(
-      members.flatMap(({ source, markets }) => markets.map((market) => [marketKey(market), source] as const)),
-    )
     const sources = members.map(({ source }) => source)
+    this.#asked = new Map(sources.map((source) => [source, new Map()]))
     this.#several = new SeveralSources(sources, (source, item) => this.#scoped(source, item))
   }
 
@@ -53,11 +52,17 @@ class SourceGroup implements Source {
   }
 
   subscribe(markets: readonly Market[]): void {
-    for (const [source, own] of this.#bySource(markets)) source.subscribe(own)
+    for (const [source, own] of this.#bySource(markets)) {
+      for (const market of own) this.#asked.get(source)?.set(marketKey(market), market)
+      source.subscribe(own)
+    }
   }
 
   unsubscribe(markets: readonly Market[]): void {
-    for (const [source, own] of this.#bySource(markets)) source.unsubscribe(own)
+    for (const [source, own] of this.#bySource(markets)) {
+      for (const market of own) this.#asked.get(source)?.delete(marketKey(market))
+      source.unsubscribe(own)
+    }
   }
 
   relieve(isWanted: boolean): void {
@@ -81,7 +86,7 @@ class SourceGroup implements Source {
   }
 
   history(...asked: Parameters<NonNullable<Source['history']>>): AsyncIterable<HistoryPage> | undefined {
-    const owner = this.#ownerOf.get(marketKey(asked[0]))
+    const owner = this.#ownerOf(asked[0])
     if (owner !== undefined) return owner.history?.(...asked)
     // A market that is not followed live may have a past all the same.
     for (const { source } of this.#members) {
@@ -92,7 +97,7 @@ class SourceGroup implements Source {
   }
 
   memberOf(market: Market): string {
-    return this.#ownerOf.get(marketKey(market))?.name ?? NAME
+    return this.#ownerOf(market)?.name ?? NAME
   }
 
   close(): Promise<void> {
@@ -103,14 +108,17 @@ class SourceGroup implements Source {
   #scoped(source: Source, item: SourceItem): SourceItem {
     if (item.channel !== 'connection' || !item.mayHaveMissed) return item
     if (item.status.symbol !== undefined || item.of !== undefined) return item
-    const own = this.#members.find((member) => member.source === source)
-    return { ...item, of: own?.markets ?? [] }
+    return { ...item, of: [...(this.#asked.get(source)?.values() ?? [])] }
+  }
+
+  #ownerOf(market: Market): Source | undefined {
+    return this.#members.find(({ has }) => has(market))?.source
   }
 
   #bySource(markets: readonly Market[]): ReadonlyMap<Source, readonly Market[]> {
     const bySource = new Map<Source, Market[]>()
     for (const market of markets) {
-      const source = this.#ownerOf.get(marketKey(market))
+      const source = this.#ownerOf(market)
       if (source === undefined) continue
       const own = bySource.get(source)
       if (own) own.push(market)

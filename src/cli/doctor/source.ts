@@ -10,9 +10,11 @@ import {
 import { readBody, redactor, shownWords, wordsOfBody } from '../../adapters/source/feed/words.ts'
 import { SOURCES } from '../../adapters/source/index.ts'
 import { untilAborted } from '../../async/abort.ts'
-import { type Config, type ReachConfig, sourcesOf } from '../../config.ts'
-import { fallbackName, sourceKey } from '../../topology/sources.ts'
-import { type Finding, fail, failure, ok } from './finding.ts'
+import { type Config, type ReachConfig, type SourceConfig, sourcesOf } from '../../config.ts'
+import { didYouMean } from '../../domain/near.ts'
+import { symbolMatcher } from '../../domain/routing.ts'
+import { fallbackName, marketsOf, openListing, sourceKey, toMarket } from '../../topology/sources.ts'
+import { type Finding, fail, failure, ok, warn } from './finding.ts'
 
 /** How long each step has: resolving the name, connecting, the WebSocket's first message. */
 const STEP_MS = 2_500
@@ -23,17 +25,45 @@ export async function checkSource(config: Config, signal: AbortSignal): Promise<
   const settings = sourcesOf(config)
   const checked = settings.flatMap((each) => {
     const about = settings.length > 1 ? `source ${each.kind}` : 'source'
-    return [
-      { about, own: each as ReachConfig },
-      ...(each.fallback ? [{ about: `source ${fallbackName(each)}`, own: each.fallback }] : []),
-    ]
+    const fallback = each.fallback && { about: `source ${fallbackName(each)}`, own: each.fallback }
+    return [{ about, own: each as ReachConfig }, ...(fallback ? [fallback] : [])]
   })
-  const found = await Promise.all(
-    checked.map(({ about, own }) =>
+  const found = await Promise.all([
+    ...checked.map(({ about, own }) =>
       checkConfigured(about, own, config, signal).catch((error: unknown) => [failure(about, error)]),
     ),
-  )
+    ...settings.map((each) => {
+      const about = settings.length > 1 ? `source ${each.kind} markets` : 'source markets'
+      return checkMarkets(about, each, signal).catch((error: unknown) => [failure(about, error)])
+    }),
+  ])
   return found.flat()
+}
+
+/** As many markets are named; of the others there is the number. */
+const MOST_NAMED = 10
+
+/** Whether the exchange lists each market that is asked for, where it tells what it trades, and whether they are near what one connection takes. */
+async function checkMarkets(check: string, settings: SourceConfig, signal: AbortSignal): Promise<Finding[]> {
+  const list = await openListing(settings)
+  if (list === undefined) return []
+  const kind: SourceKind = SOURCES[settings.kind]
+  const wanted = marketsOf(settings).map(toMarket)
+  const listed = (await within(list(signal), signal)).filter(({ isTrading }) => isTrading)
+  const isMatched = wanted.map(({ symbol }) => listed.filter((each) => symbolMatcher(symbol)(each.symbol)))
+  const unknown = wanted.filter((_, i) => isMatched[i]?.length === 0)
+  const count = new Set(isMatched.flat().map(({ symbol }) => symbol)).size
+  const subscriptions = count * settings.channels.filter((channel) => kind.channels.includes(channel)).length
+  const most = kind.mostSubscriptions
+  const needed = most === undefined ? 1 : Math.max(1, Math.ceil(subscriptions / most))
+  const connections = needed === 1 ? 'one connection' : `${needed} connections`
+  const summary = `${kind.title} lists ${count} of them (${subscriptions} subscriptions over ${connections})`
+  if (unknown.length === 0) return [ok(check, summary)]
+  const symbols = listed.map(({ symbol }) => symbol)
+  const named = unknown.slice(0, MOST_NAMED).map(({ symbol }) => `${symbol}${didYouMean(symbol, symbols)}`)
+  const others = unknown.length > MOST_NAMED ? ` and ${unknown.length - MOST_NAMED} more` : ''
+  const remedy = 'Correct source.markets; tapeline instruments lists what there is.'
+  return [warn(check, `${summary}; it does not trade ${named.join(', ')}${others}`, remedy)]
 }
 
 async function checkConfigured(

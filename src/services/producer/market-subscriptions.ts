@@ -9,6 +9,8 @@ export interface MarketSubscriptions {
   renew(k: number): readonly Market[]
   /** The shard is another process's now: its markets are not asked for here any more. */
   leave(k: number): void
+  /** Some markets are wanted as well, and others no more. */
+  change(added: readonly Market[], gone: readonly Market[]): void
 }
 
 export function createMarketSubscriptions(
@@ -16,11 +18,14 @@ export function createMarketSubscriptions(
   markets: readonly Market[],
   partitions: number,
 ): MarketSubscriptions {
-  const canonical = markets.map(({ exchange, symbol }) => ({
-    exchange: exchange.toLowerCase(),
-    symbol: symbol.toUpperCase(),
-  }))
-  const ofShard = Map.groupBy(canonical, (market) => shardOf(marketKey(market), partitions))
+  const byShard = (some: readonly Market[]): Map<number, Market[]> => {
+    const canonical = some.map(({ exchange, symbol }) => ({
+      exchange: exchange.toLowerCase(),
+      symbol: symbol.toUpperCase(),
+    }))
+    return Map.groupBy(canonical, (market) => shardOf(marketKey(market), partitions))
+  }
+  const ofShard = byShard(markets)
   const followed = new Set<number>()
   const follow = (k: number): void => {
     if (followed.has(k)) return
@@ -38,5 +43,19 @@ export function createMarketSubscriptions(
       return ofShard.get(k) ?? []
     },
     leave,
+    change(added, gone) {
+      for (const [k, some] of byShard(gone)) {
+        const keys = new Set(some.map(marketKey))
+        ofShard.set(
+          k,
+          (ofShard.get(k) ?? []).filter((market) => !keys.has(marketKey(market))),
+        )
+        if (followed.has(k)) source.unsubscribe(some)
+      }
+      for (const [k, some] of byShard(added)) {
+        ofShard.set(k, [...(ofShard.get(k) ?? []), ...some])
+        if (followed.has(k)) source.subscribe(some)
+      }
+    },
   }
 }

@@ -4,6 +4,7 @@ import { createSerializer } from '../../async/serialize.ts'
 import { CONTROL_VERSION } from '../../control/records.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { FetchedBatch, ProducerNotification, PublishOutcome, TopicAnswer } from '../../ports/pipeline.ts'
+import type { Market } from '../../ports/source.ts'
 import { answerBackfills } from './backfill.ts'
 import { createBatchTrace } from './batch-trace.ts'
 import { createCheckpointWriter } from './checkpoint-writer.ts'
@@ -39,6 +40,8 @@ export interface ProducerServices {
   topicsAside(): number
   /** Has the machine publish what the source still holds; resolves when nothing is left, or the signal aborts. */
   drain(signal: AbortSignal): Promise<void>
+  /** The source is to be asked for some markets more, and for others no more. */
+  changeMarkets(added: readonly Market[], gone: readonly Market[]): void
   /** The shards that it owns at present. */
   shards(): readonly number[]
   /** Writes a last checkpoint and gives the shards back. */
@@ -165,6 +168,7 @@ export async function createProducerServices(
       onAssigned = listener
     },
     topicsAside: () => ownership.routes.aside.size,
+    changeMarkets: (added, gone) => subscriptions.change(added, gone),
     shards: () => [...ownership.shards.keys()],
     onReentry(listener) {
       const offs = [reentry.listen(listener), past.listen(listener)]

@@ -58,7 +58,7 @@ export async function startProducerRole(
       names,
       alerts: actorParts.alerts,
       topics: names.fixed,
-      markets,
+      markets: markets?.current() ?? [],
       partitions: config.topics.partitions,
       standing,
       lingerMs: config.producer.linger ?? LINGER_MS[config.broker.kind],
@@ -71,7 +71,8 @@ export async function startProducerRole(
     signal,
   )
   // A source that knows by itself what it gives says nothing of it beforehand.
-  if (chosen.markets.length > 0) membership.offer(() => offerOf(chosen, config))
+  if (markets !== undefined) membership.offer(() => offerOf(source, markets, config))
+  const unfollow = markets?.follow(services.changeMarkets)
   const details = (): object => ({
     shards: services.shards(),
     topicsAside: services.topicsAside(),
@@ -91,6 +92,7 @@ export async function startProducerRole(
     actor.send({ type: 'CREATE_TOPIC', topicName: change.leaseId })
   })
   started.add('producer', async (stop) => {
+    unfollow?.()
     await services.drain(stop)
     sourceAlerts.stop()
     unwatch()

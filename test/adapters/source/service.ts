@@ -107,6 +107,8 @@ export class Service {
 
   #accept(socket: WebSocket): void {
     socket.on('message', (data) => {
+      // OKX's clients say this in so many letters.
+      if (String(data) === 'ping') return
       const frame = JSON.parse(String(data)) as Record<string, unknown>
       this.received.push(frame)
       this.behaviour.received?.(frame, socket)

@@ -34,8 +34,8 @@ describeSource('a group of sources, of which another is away', {
       await openOn(t, speakerOf('okx').kind, away, {}),
     ]
     const group = groupSources([
-      { source: first.source, markets },
-      { source: second.source, markets: [{ exchange: 'okx', symbol: 'BTC-USDT' }] },
+      { source: first.source, has: ({ exchange }) => exchange === 'kraken' },
+      { source: second.source, has: ({ exchange }) => exchange === 'okx' },
     ])
     group.subscribe([...markets])
     return group
@@ -72,7 +72,9 @@ async function openAll(
     }),
   )
   const markets = opened.map(({ market }) => market)
-  const group = groupSources(opened.map(({ source, market }) => ({ source, markets: [market] })))
+  const group = groupSources(
+    opened.map(({ source, market }) => ({ source, has: ({ exchange }) => exchange === market.exchange })),
+  )
   group.subscribe(markets)
   return { group, opened, markets }
 }

@@ -9,6 +9,7 @@ export const binance = exchangeKind({
   rest: 'https://api.binance.com',
   hasBooks: true,
   loadHistory: async () => (await import('./history.ts')).binanceHistory,
+  loadInstruments: async () => (await import('./instruments.ts')).binanceInstruments,
   mostSubscriptions: 1_024,
   loadWire: async () => (await import('./wire.ts')).binanceWire,
 })

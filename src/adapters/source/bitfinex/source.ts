@@ -8,6 +8,7 @@ export const bitfinex = exchangeKind({
   socket: 'wss://api-pub.bitfinex.com/ws/2',
   rest: 'https://api-pub.bitfinex.com/v2',
   loadHistory: async () => (await import('./history.ts')).bitfinexHistory,
+  loadInstruments: async () => (await import('./instruments.ts')).bitfinexInstruments,
   usual: { reconnect: 4_000 },
   mostSubscriptions: 25,
   hasBooks: true,

@@ -86,6 +86,11 @@ export function nameOf(symbol: string): string {
   return `t${base}${base.length > 3 || quote.length > 3 ? ':' : ''}${quote}`
 }
 
+/** What everybody calls an asset of Bitfinex's. */
+export function usualAsset(own: string): string {
+  return Object.keys(ASSETS).find((asset) => ASSETS[asset] === own) ?? own
+}
+
 function readEvent(frame: Fields, channels: Map<unknown, Channel>): WireItem {
   const { event, channel, chanId, symbol, code, msg } = frame
   if (event === 'pong') return { kind: 'heartbeat' }

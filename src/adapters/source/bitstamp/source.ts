@@ -7,6 +7,7 @@ export const bitstamp = exchangeKind({
   socket: 'wss://ws.bitstamp.net',
   rest: 'https://www.bitstamp.net/api/v2',
   loadHistory: async () => (await import('./history.ts')).bitstampHistory,
+  loadInstruments: async () => (await import('./instruments.ts')).bitstampInstruments,
   mostSubscriptions: 1_024,
   hasBooks: true,
   loadWire: async () => (await import('./wire.ts')).createBitstampWire,

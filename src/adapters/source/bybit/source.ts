@@ -9,6 +9,7 @@ export const bybit = exchangeKind({
   hasBooks: true,
   rest: 'https://api.bybit.com',
   loadHistory: async () => (await import('./history.ts')).bybitHistory,
+  loadInstruments: async () => (await import('./instruments.ts')).bybitInstruments,
   // Their names may have 21,000 characters together.
   mostSubscriptions: 500,
   loadWire: async () => (await import('./wire.ts')).bybitWire,

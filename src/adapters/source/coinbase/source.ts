@@ -11,6 +11,7 @@ export const coinbase: SourceKind = {
   numbersTrades: true,
   rest: 'https://api.exchange.coinbase.com',
   loadHistory: async () => (await import('./history.ts')).coinbaseHistory,
+  loadInstruments: async () => (await import('./instruments.ts')).coinbaseInstruments,
   // A heartbeat comes every second for each product; a service that is late by a few is not gone.
   usual: { reconnect: 1_000, staleAfter: 10_000 },
   async load() {

@@ -11,6 +11,7 @@ interface OwnExchange
     | 'usualMarkets'
     | 'rest'
     | 'loadHistory'
+    | 'loadInstruments'
     | 'numbersTrades'
     | 'mostSubscriptions'
   > {

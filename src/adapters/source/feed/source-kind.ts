@@ -5,6 +5,7 @@ import { MAX_SKEW_MS } from './event-time.ts'
 import type { ExchangeWire } from './exchange-wire.ts'
 import type { Fallback, FeedProtocol, Outlet } from './feed-protocol.ts'
 import type { FrameTap } from './frame-tap.ts'
+import type { InstrumentsWire } from './instruments.ts'
 import type { HistoryWire } from './trade-history.ts'
 
 /** What a source may be asked for. */
@@ -39,6 +40,8 @@ export interface SourceKind {
   readonly mostSubscriptions?: number
   /** What holds where the configuration sets nothing, as it differs from service to service. Milliseconds. */
   readonly usual: Readonly<Record<'reconnect' | 'staleAfter', number>>
+  /** Loads how the service tells what it trades; left out where it does not. */
+  readonly loadInstruments?: () => Promise<InstrumentsWire>
   /** How its frames are written and read, where an `ExchangeWire` does it: what reads recordings of others finds their markets by it. */
   readonly loadWire?: () => Promise<ExchangeWire>
   /** Loads the code of the source, which only a platform that uses it needs. */

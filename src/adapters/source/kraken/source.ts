@@ -7,6 +7,7 @@ export const kraken = exchangeKind({
   socket: 'wss://ws.kraken.com/v2',
   rest: 'https://api.kraken.com/0/public',
   loadHistory: async () => (await import('./history.ts')).krakenHistory,
+  loadInstruments: async () => (await import('./instruments.ts')).krakenInstruments,
   usual: { reconnect: 5_000 },
   hasBooks: true,
   loadWire: async () => (await import('./wire.ts')).createKrakenWire,

@@ -9,6 +9,7 @@ export const okx = exchangeKind({
   rest: 'https://www.okx.com',
   hasBooks: true,
   loadHistory: async () => (await import('./history.ts')).okxHistory,
+  loadInstruments: async () => (await import('./instruments.ts')).okxInstruments,
   // Requests may have 64 KB together.
   mostSubscriptions: 1_000,
   loadWire: async () => (await import('./wire.ts')).okxWire,

@@ -1,0 +1,104 @@
+import { doubled } from '../async/back-off.ts'
+import { pause } from '../async/timers.ts'
+import { marketKey } from '../domain/events.ts'
+import { symbolMatcher } from '../domain/routing.ts'
+import { isAbort, toTapelineError } from '../errors.ts'
+import type { Log } from '../ports/log.ts'
+import type { Instrument, Market } from '../ports/source.ts'
+
+const FIRST_RETRY_MS = 1_000
+const LONGEST_RETRY_MS = 5 * 60_000
+
+/** What a source is to be asked for at present: markets by name, and those that globs match of what its exchange lists. */
+export interface MarketList {
+  current(): readonly Market[]
+  /** Whether a market is one of these, now or once its exchange lists it. */
+  has(market: Market): boolean
+  /** Looks at the listings once. Raises what the exchange does. */
+  refresh(signal: AbortSignal): Promise<void>
+  /** Looks at the listings now and again from then on, and tells what comes and what goes. Gives what ends that. */
+  follow(changed: (added: readonly Market[], gone: readonly Market[]) => void): () => void
+}
+
+interface MarketListOptions {
+  /** EXCHANGE and a symbol or a glob, canonical. */
+  readonly wanted: readonly Market[]
+  /** Left out where there are no globs. */
+  readonly list?: (signal: AbortSignal) => Promise<readonly Instrument[]>
+  readonly everyMs: number
+  readonly log: Log
+}
+
+/** Markets by name are there at once; those of globs come with the first look at the listings, and go when the exchange lists them no more. */
+export function createMarketList({ wanted, list, everyMs, log }: MarketListOptions): MarketList {
+  const [globs, named] = [wanted.filter(isGlob), wanted.filter((market) => !isGlob(market))]
+  const names = new Set(named.map(marketKey))
+  const tests = globs.map(({ exchange, symbol }) => ({ exchange, matches: symbolMatcher(symbol) }))
+  const isMatch = ({ exchange, symbol }: Market): boolean =>
+    tests.some((test) => test.exchange === exchange && test.matches(symbol))
+  /** Those that globs match, by their keys. */
+  let matched = new Map<string, Market>()
+
+  const look = async (
+    signal: AbortSignal,
+    changed: (added: readonly Market[], gone: readonly Market[]) => void,
+  ): Promise<void> => {
+    const listed = (await list?.(signal)) ?? []
+    const found = new Map(
+      listed
+        .filter((each) => each.isTrading && isMatch(each) && !names.has(marketKey(each)))
+        .map(({ exchange, symbol }) => [marketKey({ exchange, symbol }), { exchange, symbol }] as const),
+    )
+    const added = [...found].filter(([key]) => !matched.has(key)).map(([, market]) => market)
+    const gone = [...matched].filter(([key]) => !found.has(key)).map(([, market]) => market)
+    matched = found
+    if (added.length === 0 && gone.length === 0) return
+    log.info({ added: added.length, gone: gone.length, markets: found.size }, 'the listings have changed')
+    changed(added, gone)
+  }
+
+  return {
+    current: () => [...named, ...matched.values()],
+    has: (market) => names.has(marketKey(market)) || isMatch(market),
+    refresh: (signal) => look(signal, () => undefined),
+    follow(changed) {
+      if (list === undefined) return () => undefined
+      const stop = new AbortController()
+      const run = async (): Promise<void> => {
+        for (let failures = 0; !stop.signal.aborted; ) {
+          try {
+            await look(stop.signal, changed)
+            failures = 0
+            await pause(everyMs, stop.signal)
+          } catch (error) {
+            if (isAbort(error) || stop.signal.aborted) return
+            const { code, message } = toTapelineError(error, 'SOURCE_UNAVAILABLE')
+            log.warn({ code, reason: message }, 'the listings cannot be had; what is known goes on')
+            await pause(doubled(FIRST_RETRY_MS, LONGEST_RETRY_MS, failures++), stop.signal)
+          }
+        }
+      }
+      void run()
+      return () => stop.abort()
+    },
+  }
+}
+
+/** Several lists as one. */
+export function joinMarketLists(lists: readonly MarketList[]): MarketList {
+  return {
+    current: () => lists.flatMap((list) => list.current()),
+    has: (market) => lists.some((list) => list.has(market)),
+    refresh: async (signal) => void (await Promise.all(lists.map((each) => each.refresh(signal)))),
+    follow(changed) {
+      const stops = lists.map((list) => list.follow(changed))
+      return () => {
+        for (const stop of stops) stop()
+      }
+    },
+  }
+}
+
+function isGlob({ symbol }: Market): boolean {
+  return symbol.includes('*')
+}

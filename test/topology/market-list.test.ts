@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { TapelineError } from '../../src/errors.ts'
+import type { Instrument, Market } from '../../src/ports/source.ts'
+import { createMarketList } from '../../src/topology/market-list.ts'
+import { until } from '../contract/broker-fixtures.ts'
+import { quietLog } from '../quiet.ts'
+
+const listed = (symbol: string, isTrading = true): Instrument => {
+  const [base = '', quote = ''] = symbol.split('-')
+  return { exchange: 'okx', symbol, name: symbol, base, quote, tick: null, lot: null, isTrading }
+}
+
+const symbolsOf = (markets: readonly Market[]) => markets.map(({ symbol }) => symbol).toSorted()
+
+test('globs follow what the exchange lists, markets by name are always there', async (t) => {
+  let listings = [listed('BTC-USDT'), listed('ETH-USDT'), listed('OLD-USDT', false), listed('BTC-EUR')]
+  let failures = 0
+  const list = createMarketList({
+    wanted: [
+      { exchange: 'okx', symbol: '*-USDT' },
+      { exchange: 'okx', symbol: 'SOL-EUR' },
+      { exchange: 'okx', symbol: 'ETH-USDT' },
+    ],
+    list: async () => {
+      if (failures-- > 0) throw new TapelineError('SOURCE_UNAVAILABLE', 'not now')
+      return listings
+    },
+    everyMs: 5,
+    log: quietLog,
+  })
+  assert.deepEqual(symbolsOf(list.current()), ['ETH-USDT', 'SOL-EUR'])
+  const told: (readonly [string[], string[]])[] = []
+  const stop = list.follow((added, gone) => told.push([symbolsOf(added), symbolsOf(gone)]))
+  t.after(stop)
+  await until('the first look', () => told.length === 1)
+  assert.deepEqual(told[0], [['BTC-USDT'], []])
+  assert.deepEqual(symbolsOf(list.current()), ['BTC-USDT', 'ETH-USDT', 'SOL-EUR'])
+  assert.equal(list.has({ exchange: 'okx', symbol: 'NEW-USDT' }), true)
+  assert.equal(list.has({ exchange: 'okx', symbol: 'NEW-EUR' }), false)
+  assert.equal(list.has({ exchange: 'kraken', symbol: 'NEW-USDT' }), false)
+
+  listings = [listed('BTC-USDT', false), listed('NEW-USDT')]
+  await until('a listing and a delisting', () => told.length === 2)
+  assert.deepEqual(told[1], [['NEW-USDT'], ['BTC-USDT']])
+  // The one that is named is asked for, whatever the list says.
+  assert.deepEqual(symbolsOf(list.current()), ['ETH-USDT', 'NEW-USDT', 'SOL-EUR'])
+
+  failures = 1
+  await until('a look that failed', () => failures < 0)
+  assert.equal(told.length, 2, 'what is known goes on')
+})
