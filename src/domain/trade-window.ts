@@ -18,6 +18,11 @@ import {
  */
 export type Verdict = 'new' | 'conflict' | 'duplicate' | 'maybe'
 
+/** A trade that enters again: however long ago it arrived, it says nothing of the time of a later one. */
+export function asPast(trade: Trade): Trade {
+  return { ...trade, recvTs: Number.POSITIVE_INFINITY }
+}
+
 /** A trade as far as a window knows it. */
 export type KnownTrade = Pick<Trade, 'id' | 'price' | 'size' | 'ts'>
 

@@ -10,6 +10,7 @@ import {
   shardOf,
   type Trade,
 } from '../../domain/events.ts'
+import { asPast } from '../../domain/trade-window.ts'
 import type { Meter } from '../../ports/log.ts'
 import {
   type LastTradeNamed,
@@ -166,7 +167,7 @@ export function prepareBatch(data: SourceBatch, context: BatchContext): PublishA
       }
       // The database may miss a trade that was published before. The store leaves out what it has (R6).
       if (verdict !== 'duplicate' && (!item.isPast || window.isAmongLatest(trade.ts)))
-        shard.rememberAhead(key, trade, share)
+        shard.rememberAhead(key, asPast(trade), share)
       meter.count('reentering_total')
       add(item)
       return

@@ -111,7 +111,7 @@ export function createPastPublisher({ source, now }: ProducerParts): PastPublish
     async recovered({ exchange, symbol, from, to, cause }, trades, signal) {
       const name = sourceOf(source, { exchange, symbol })
       const event: Status = {
-        ...{ source: name, exchange, symbol, state: 'recovered', from, to, ts: now() * 1_000 },
+        ...{ source: name, exchange, symbol, state: 'recovered', from, to, ts: Math.round(now() * 1_000) },
         detail: `filled from the history of ${name}: ${trades} trades`,
         ...(cause !== undefined && { cause }),
       }

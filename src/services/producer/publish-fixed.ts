@@ -152,7 +152,7 @@ export function createFixedPublisher(
       shardOf(market, partitions) === k
 
   const prepare = (data: SourceBatch): PublishAttempt => {
-    const nowMicros = (): number => now() * 1000
+    const nowMicros = (): number => Math.round(now() * 1000)
     return prepareBatch(data, {
       ...{ source, partitions, shards, gaps, kept, nowMicros, meter },
       onGap: noteGap,

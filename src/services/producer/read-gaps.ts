@@ -19,7 +19,7 @@ export async function readOpenGaps(
 ): Promise<readonly OpenGap[]> {
   const topic = topics.status
   const { earliest = 0, end = 0 } = (await findTopic(broker, topic, signal))?.offsets[k] ?? {}
-  const since = await broker.offsetAt(topic, k, now - BACK_MS, signal)
+  const since = await broker.offsetAt(topic, k, Math.max(0, now - BACK_MS), signal)
   const offset = Math.max(earliest, since, end - MOST_RECORDS)
   const statuses: Status[] = []
   const memory = emptyMemory()

@@ -3,6 +3,7 @@ import { CHANNELS, type Channel, marketKey, type Trade } from '../../domain/even
 import { lostFromOf, tickOf } from '../../domain/fixed-markers.ts'
 import { eventTime } from '../../domain/open-windows.ts'
 import { admit, emptyMemory, isOfFormerOwner, type ReaderMemory } from '../../domain/reader-rules.ts'
+import { asPast } from '../../domain/trade-window.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
 import type { LostEnds } from './lost-logs.ts'
@@ -132,7 +133,8 @@ export function takeRecord(
     const market = marketKey(event)
     const isOld = record.headers.reentering && !shard.window(market).isAmongLatest(event.ts)
     if (channel === 'trade' && !isDerived && !isOld) {
-      shard.window(market).remember(event as Trade)
+      const trade = event as Trade
+      shard.window(market).remember(record.headers.reentering ? asPast(trade) : trade)
       shard.changed.add(market)
     }
     if (record.headers.reentering) return
