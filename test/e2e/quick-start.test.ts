@@ -16,7 +16,7 @@ const NOT_RUN: readonly (readonly [command: RegExp, why: string])[] = [
   ],
   [
     /servers\.yaml|^export TAPELINE_STORE_PASSWORD/,
-    'needs servers: quick-start-servers.test.ts runs it there',
+    'needs servers: quick-start-servers.long.test.ts runs it there',
   ],
 ]
 
