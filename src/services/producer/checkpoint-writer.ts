@@ -126,8 +126,12 @@ export function createCheckpointWriter(
         )
         for (const market of shard.windows.keys()) shard.changed.add(market)
       }
-      written.set(shard, { ...now, end: baseOffset + records.length })
+      // What it lacks follows at once: until then whoever takes over would not know the trades before it.
+      const at = hasLostEnd ? Number.NEGATIVE_INFINITY : now.at
+      written.set(shard, { ...now, at, end: baseOffset + records.length })
       saved.set(shard, hasLostEnd ? forgetMarks(marks) : marks)
+      const rest = hasLostEnd && shards.get(shard.k) === shard ? take(shard, true) : undefined
+      if (rest !== undefined) await write(shard, rest, signal)
     } catch (error) {
       for (const market of changed) shard.changed.add(market)
       if (isAbort(error)) return
