@@ -13,7 +13,12 @@ export function bestFirst(levels: BookLevel[], sign: 1 | -1): BookLevel[] {
 }
 
 /** The levels of one side with changes applied: a size of 0 removes a price. `levels` stays as it is. */
-function withChanges(levels: readonly BookLevel[], changes: readonly BookLevel[], sign: 1 | -1): BookLevel[] {
+function withChanges(
+  levels: readonly BookLevel[],
+  changes: readonly BookLevel[],
+  sign: 1 | -1,
+): readonly BookLevel[] {
+  if (changes.length === 0) return levels
   const changed = [...levels]
   for (const level of changes) {
     const rank = level[0] * sign
