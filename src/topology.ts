@@ -28,6 +28,8 @@ export interface PlatformOptions {
   readonly log: Log
   /** File for one line a transition. */
   readonly trace?: string | undefined
+  /** Port for Stately's inspector, on the loopback interface; undefined: there is none. */
+  readonly inspect?: number | undefined
   /** Another source than the configuration names; it belongs to the platform from then on. */
   readonly source?: (log: Log) => Source
   /** Called when applications are served and before the source is connected: whoever must not miss anything subscribes here. */
@@ -96,7 +98,7 @@ async function start(
   { started, certificate, waiting }: Parts,
   signal: AbortSignal,
 ): Promise<Platform> {
-  const { log, trace, onServing } = options
+  const { log, trace, inspect, onServing } = options
   const has = (role: Config['roles'][number]): boolean => config.roles.includes(role)
   const foundation = await layFoundation(config, started, log, trace, waiting, signal)
   const { broker, store, names, roster, instance } = foundation
@@ -119,6 +121,13 @@ async function start(
     shards = await startProducerRole(foundation, chosen, signal)
   }
   sendAlerts(foundation)
+  if (inspect !== undefined) {
+    const { startInspector } = await import('./topology/inspector.ts')
+    const { processes, transitions } = foundation
+    const inspector = await startInspector({ port: inspect, actors: processes.actors, transitions })
+    started.add('inspector', () => inspector.close())
+    log.info({ url: inspector.url }, "Stately's inspector can connect")
+  }
   const gauges = startGauges(foundation, { source, shards, leads })
   started.add('gauges', () => gauges.stop())
   isStarted = true

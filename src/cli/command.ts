@@ -82,11 +82,11 @@ export function countFlag(flags: Flags, name: string, least = 0): number | undef
   return value
 }
 
-/** The flag `--port`. Raises USAGE. */
-export function portFlag(flags: Flags): number | undefined {
-  const port = countFlag(flags, 'port')
+/** A flag that is a port. Raises USAGE. */
+export function portFlag(flags: Flags, name = 'port'): number | undefined {
+  const port = countFlag(flags, name)
   if (port === undefined || port <= 65_535) return port
-  throw new TapelineError('USAGE', `--port takes at most 65535, not ${port}`)
+  throw new TapelineError('USAGE', `--${name} takes at most 65535, not ${port}`)
 }
 
 /** The text of a flag that takes one of a few words. Raises USAGE. */

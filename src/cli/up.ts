@@ -1,17 +1,16 @@
 import { whenAborted } from '../async/abort.ts'
 import { type Config, type ConfigInput, loadConfig } from '../config.ts'
 import { TapelineError } from '../errors.ts'
-import type { Log } from '../ports/log.ts'
 import { needsStore } from '../topology/engines/roles.ts'
 import { serverNames } from '../topology/engines/servers.ts'
-import { type Platform, startPlatform } from '../topology.ts'
-import { type Command, type Flags, textFlag } from './command.ts'
+import { type Platform, type PlatformOptions, startPlatform } from '../topology.ts'
+import { type Command, type Flags, portFlag, textFlag } from './command.ts'
 import { openPlatformLog, PLATFORM_OPTIONS, platformSettings } from './platform-flags.ts'
 
 const HELP = `
 Usage: tapeline up [--config FILE] [--roles ROLE,...] [--kafka HOST:PORT,...] [--database URL]
                    [--data DIR] [--port P] [--host H] [--simulator URL | --live] [--trace FILE]
-                   [--log-level LEVEL] [--log pretty|json]
+                   [--log-level LEVEL] [--log pretty|json] [--inspect PORT]
 
 Runs the platform as tapeline.yaml says, until Ctrl-C. Without servers all is in this process; with --kafka
 and --database, or the same in the file, each role runs in as many processes as you start. A server that
@@ -33,6 +32,7 @@ rights, end the process with exit code 1 and what to do.
   --trace FILE      write one JSON line for each transition of a machine
   --log-level L     debug, info, warn, error or silent
   --log FORMAT      pretty or json (default: pretty on a terminal, json elsewhere)
+  --inspect PORT    serve what machines do to Stately's inspector, to this machine only, for development
 
 Without --simulator and --live the source is CryptoCompare, with the key in CRYPTOCOMPARE_API_KEY.
 `
@@ -79,6 +79,7 @@ export const command: Command = {
     database: { type: 'string' },
     simulator: { type: 'string' },
     live: { type: 'boolean' },
+    inspect: { type: 'string' },
   },
   async run(flags, _words, terminal) {
     const config = loadConfig({
@@ -91,7 +92,8 @@ export const command: Command = {
       },
     })
     const log = openPlatformLog(config.log)
-    const platform = await startUnlessEnded(config, log, textFlag(flags, 'trace'), terminal.signal)
+    const options = { log, trace: textFlag(flags, 'trace'), inspect: portFlag(flags, 'inspect') }
+    const platform = await startUnlessEnded(config, options, terminal.signal)
     if (platform === undefined) return 0
     try {
       terminal.print(introduction(config, platform))
@@ -107,12 +109,11 @@ export const command: Command = {
 /** Undefined where Ctrl-C ended it while it was starting or waiting for a server: that is no failure. */
 async function startUnlessEnded(
   config: Config,
-  log: Log,
-  trace: string | undefined,
+  options: PlatformOptions,
   signal: AbortSignal,
 ): Promise<Platform | undefined> {
   try {
-    return await startPlatform(config, { log, trace }, signal)
+    return await startPlatform(config, options, signal)
   } catch (error) {
     if (signal.aborted) return undefined
     throw error

@@ -13,6 +13,7 @@ const LEAST_MS = 300
 const ORDER = [
   'run file',
   'alert senders',
+  'inspector',
   'gauges',
   'store jobs',
   'lag watch',
