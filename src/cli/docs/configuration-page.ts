@@ -15,6 +15,8 @@ const settingSchema = z.object({
   maximum: z.number().optional(),
   default: z.unknown().optional(),
   items: z.object({ enum: z.array(z.string()).optional() }).optional(),
+  /** Where the parts are known by name. */
+  properties: z.record(z.string(), z.unknown()).optional(),
 })
 type Setting = z.output<typeof settingSchema>
 
@@ -113,12 +115,14 @@ function settingAt(path: readonly string[]): Setting {
   return settingSchema.parse(found)
 }
 
-/** Text cannot say what an object says. */
-function variableOf(path: readonly string[], { type }: Setting): string {
-  return type === 'object' ? 'none: file only' : `\`${environmentName(path)}\``
+/** Text cannot say what an object says, but for a source that is its kind alone. */
+function variableOf(path: readonly string[], { type, properties }: Setting): string {
+  return type === 'object' && properties === undefined ? 'none: file only' : `\`${environmentName(path)}\``
 }
 
-function valuesOf({ type, enum: choices, items, minimum, maximum }: Setting): string {
+function valuesOf({ type, enum: choices, items, minimum, maximum, properties }: Setting): string {
+  if (properties) return 'a kind, or an object'
+
   if (choices) return quoted(choices)
   if (type === 'array') return items?.enum ? `list of ${quoted(items.enum)}` : 'list of text'
   if (type === 'integer') return `${minimum} to ${maximum}`

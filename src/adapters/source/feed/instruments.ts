@@ -8,7 +8,7 @@ import { type Fields, fieldsOf, listOf, textOf } from './wire-fields.ts'
 import { refusalByStatus, shownWords, wordsOfBody } from './words.ts'
 
 /** A market as an exchange's list has it: what its fields hold is checked by who reads it. */
-export interface ListedMarket {
+interface ListedMarket {
   /** What the exchange calls it. */
   readonly name: unknown
   readonly base: unknown
