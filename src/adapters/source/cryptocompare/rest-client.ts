@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { deadlineAfter } from '../../../async/timers.ts'
 import { type ErrorCode, TapelineError } from '../../../errors.ts'
-import { readAnswer, reasonOf, retryAfterMs } from '../feed/rest-answer.ts'
+import { callRest, restUrl, retryAfterMs } from '../feed/rest-call.ts'
+import { parseJson } from '../feed/text.ts'
 import { refusalByStatus, refusalInWords, shownWords, wordsOfBody } from '../feed/words.ts'
 import { historyRowSchema } from './candles.ts'
 import { tickerSchema } from './tickers.ts'
@@ -125,18 +125,12 @@ export class RestClient {
 
   async #fetch(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal) {
     const { address, apiKey, timeoutMs } = this.#options
-    const url = new URL(address.href.replace(/\/$/, '') + path)
-    url.search = new URLSearchParams(query).toString()
     const headers = apiKey === undefined ? {} : { authorization: `Apikey ${apiKey}` }
-    const deadline = deadlineAfter(timeoutMs)
-    try {
-      const response = await fetch(url, { headers, signal: AbortSignal.any([signal, deadline]) })
-      return { response, ...(await readJson(response)) }
-    } catch (error) {
-      if (signal.aborted) throw signal.reason
-      const what = deadline.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(error)
-      throw new TapelineError('SOURCE_UNAVAILABLE', `rest: ${what}`, { cause: error })
-    }
+    const call = { way: 'rest', timeoutMs, headers }
+    const { response, text } = await callRest(restUrl(address, path, query), call, signal)
+    const body = parseJson(text)
+    if (body === undefined && response.ok) throw failure('SOURCE_UNAVAILABLE', 'the answer is not JSON')
+    return { response, text, body }
   }
 
   /**
@@ -184,17 +178,6 @@ function limitMs({ RateLimit }: z.infer<typeof errorSchema>): number {
 function windowsOf(header: string | null): ReadonlyMap<number, number> {
   const entries = [...(header ?? '').matchAll(/(\d+)\s*;\s*window=(\d+)/g)]
   return new Map(entries.map(([, value, window]) => [Number(window), Number(value)]))
-}
-
-/** The body as text and, where it is JSON, as its value. Raises where the answer is none of ours: too large, or no JSON. */
-async function readJson(response: Response): Promise<{ readonly text: string; readonly body: unknown }> {
-  const text = await readAnswer(response)
-  try {
-    return { text, body: JSON.parse(text) }
-  } catch (error) {
-    if (!response.ok) return { text, body: undefined }
-    throw error
-  }
 }
 
 function failure(code: ErrorCode, message: string): TapelineError {

@@ -1,7 +1,6 @@
-import { deadlineAfter, pause } from '../../../async/timers.ts'
+import { pause } from '../../../async/timers.ts'
+import { callRest, restUrl } from './rest-call.ts'
 
-/** Larger than any book that we ask for. */
-const MOST_BYTES = 16 * 1024 * 1024
 /** From one call to the next, so that a hundred markets at once stay within any service's limits. */
 const APART_MS = 250
 
@@ -27,19 +26,9 @@ export class BookSnapshots {
   }
 
   async #fetch(path: string, signal: AbortSignal): Promise<unknown> {
-    signal.throwIfAborted()
-    const url = this.#address.href.replace(/\/$/, '') + path
-    const response = await fetch(url, {
-      signal: AbortSignal.any([signal, deadlineAfter(this.#timeoutMs)]),
-    })
-    const chunks: Uint8Array[] = []
-    let size = 0
-    for await (const chunk of response.body ?? []) {
-      size += chunk.length
-      if (size > MOST_BYTES) throw new Error('the answer is too large')
-      chunks.push(chunk)
-    }
+    const call = { way: 'snapshot', timeoutMs: this.#timeoutMs }
+    const { response, text } = await callRest(restUrl(this.#address, path), call, signal)
     if (!response.ok) throw new Error(`HTTP ${response.status}`)
-    return JSON.parse(Buffer.concat(chunks).toString())
+    return JSON.parse(text)
   }
 }

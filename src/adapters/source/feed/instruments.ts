@@ -1,8 +1,7 @@
-import { deadlineAfter } from '../../../async/timers.ts'
 import { canonicalSymbol } from '../../../domain/market-names.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { Instrument } from '../../../ports/source.ts'
-import { readAnswer, reasonOf } from './rest-answer.ts'
+import { callRest, restUrl } from './rest-call.ts'
 import { parseJson } from './text.ts'
 import { type Fields, fieldsOf, listOf, textOf } from './wire-fields.ts'
 import { refusalByStatus, shownWords, wordsOfBody } from './words.ts'
@@ -42,24 +41,16 @@ export async function listInstruments(
   { rest, timeoutMs }: ListingOptions,
   signal: AbortSignal,
 ): Promise<readonly Instrument[]> {
-  const deadline = deadlineAfter(timeoutMs)
-  try {
-    const response = await fetch(rest.href.replace(/\/$/, '') + wire.path, {
-      headers: { 'user-agent': 'tapeline' },
-      signal: AbortSignal.any([signal, deadline]),
-    })
-    const text = await readAnswer(response)
-    if (!response.ok) {
-      const words = shownWords(wordsOfBody(text), (each) => each)
-      throw refusalByStatus('instruments', response.status, words)
-    }
-    return wire.read(parseJson(text)).flatMap((listed) => instrumentOf(wire.exchange, listed))
-  } catch (error) {
-    if (error instanceof TapelineError) throw error
-    if (signal.aborted) throw signal.reason
-    const what = deadline.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(error)
-    throw new TapelineError('SOURCE_UNAVAILABLE', `instruments: ${what}`, { cause: error })
+  const { response, text } = await callRest(
+    restUrl(rest, wire.path),
+    { way: 'instruments', timeoutMs },
+    signal,
+  )
+  if (!response.ok) {
+    const words = shownWords(wordsOfBody(text), (each) => each)
+    throw refusalByStatus('instruments', response.status, words)
   }
+  return wire.read(parseJson(text)).flatMap((listed) => instrumentOf(wire.exchange, listed))
 }
 
 function instrumentOf(

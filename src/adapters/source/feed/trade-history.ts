@@ -1,11 +1,11 @@
-import { deadlineAfter, delay } from '../../../async/timers.ts'
+import { delay } from '../../../async/timers.ts'
 import type { Trade } from '../../../domain/events.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { HistoryPage, Source } from '../../../ports/source.ts'
 import { canonicalMarket } from './canonical-market.ts'
 import { isPlausible, MAX_SKEW_MS } from './event-time.ts'
 import type { WireTrade } from './exchange-wire.ts'
-import { readAnswer, reasonOf, retryAfterMs } from './rest-answer.ts'
+import { callRest, restUrl, retryAfterMs } from './rest-call.ts'
 import { parseJson, readWireId } from './text.ts'
 import { readPrice } from './values.ts'
 import { refusalByStatus, refusalInWords, shownWords, wordsOfBody } from './words.ts'
@@ -80,30 +80,20 @@ export function createTradeHistory(
   ): Promise<unknown> => {
     signal.throwIfAborted()
     await turn(signal)
-    const url = new URL(rest.href.replace(/\/$/, '') + path)
-    url.search = new URLSearchParams(query).toString()
-    const deadline = deadlineAfter(timeoutMs)
-    try {
-      const headers = { 'user-agent': 'tapeline', ...wire.headers }
-      const response = await fetch(url, { headers, signal: AbortSignal.any([signal, deadline]) })
-      const text = await readAnswer(response)
-      const { status } = response
-      const words = shownWords(wordsOfBody(text), redact)
-      if (ASKED_TOO_OFTEN.has(status)) {
-        pausedUntil = performance.now() + retryAfterMs(response.headers)
-        throw failure('SOURCE_RATE_LIMITED', `refused with HTTP ${status}${words && `: ${words}`}`)
-      }
-      if (NOT_THERE.has(status)) throw failure('MARKET_UNKNOWN', words || `HTTP ${status}`)
-      if (!response.ok) throw refusalByStatus('history', status, words)
-      const value = parseJson(text)
-      if (value === undefined) throw failure('SOURCE_UNAVAILABLE', 'the answer is not JSON')
-      return value
-    } catch (error) {
-      if (error instanceof TapelineError) throw error
-      if (signal.aborted) throw signal.reason
-      const what = deadline.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(error)
-      throw new TapelineError('SOURCE_UNAVAILABLE', `history: ${what}`, { cause: error })
+    const { headers } = wire
+    const call = { way: 'history', timeoutMs, ...(headers && { headers }) }
+    const { response, text } = await callRest(restUrl(rest, path, query), call, signal)
+    const { status } = response
+    const words = shownWords(wordsOfBody(text), redact)
+    if (ASKED_TOO_OFTEN.has(status)) {
+      pausedUntil = performance.now() + retryAfterMs(response.headers)
+      throw failure('SOURCE_RATE_LIMITED', `refused with HTTP ${status}${words && `: ${words}`}`)
     }
+    if (NOT_THERE.has(status)) throw failure('MARKET_UNKNOWN', words || `HTTP ${status}`)
+    if (!response.ok) throw refusalByStatus('history', status, words)
+    const value = parseJson(text)
+    if (value === undefined) throw failure('SOURCE_UNAVAILABLE', 'the answer is not JSON')
+    return value
   }
 
   async function* pages(symbol: string, range: TimeRange, signal: AbortSignal): AsyncGenerator<HistoryPage> {
