@@ -15,6 +15,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   streams: () => import('./streams/bench.ts'),
   expressions: () => import('./expressions/bench.ts'),
   machines: () => import('./machines/bench.ts'),
+  sources: () => import('./sources/bench.ts'),
   rest: () => import('./rest/bench.ts'),
 }
 

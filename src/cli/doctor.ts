@@ -168,5 +168,9 @@ function print(findings: readonly Finding[], terminal: Terminal): void {
   }
   const failed = findings.filter(({ status }) => status === 'fail').length
   const warned = findings.filter(({ status }) => status === 'warn').length
-  terminal.note(failed + warned === 0 ? 'All is well.' : `${failed} failed, ${warned} warnings`)
+  terminal.note(
+    failed + warned === 0
+      ? 'All is well.'
+      : `${failed} failed, ${warned} ${warned === 1 ? 'warning' : 'warnings'}`,
+  )
 }

@@ -124,8 +124,14 @@ export class ExchangeProtocol implements FeedProtocol {
   read(data: Buffer, recvTs: number): FrameMeaning {
     const text = readFrameText(data)
     if (text === undefined) return 'malformed'
-    const meanings = this.#wire.read(text).map((item) => this.#item(item, recvTs))
+    const items = this.#wire.read(text)
+    const [only] = items
+    const meanings =
+      items.length === 1 && only !== undefined
+        ? this.#item(only, recvTs)
+        : items.map((item) => this.#item(item, recvTs))
     this.#clock.elapse(recvTs)
+    if (!Array.isArray(meanings)) return meanings
     return (
       meanings.find((meaning) => meaning instanceof TapelineError) ??
       BY_WEIGHT.find((meaning) => meanings.includes(meaning)) ??
@@ -161,24 +167,22 @@ export class ExchangeProtocol implements FeedProtocol {
     if (typeof item.name !== 'string') return 'malformed'
     const state = this.#states.get(item.name)
     const id = readWireId(item.id)
-    const [price, size, { side, ts }] = [readPrice(item.price), readPrice(item.size), item]
-    const fault = this.#faultOf({ id, price, size, side, ts }, recvTs)
-    if (fault !== undefined || id === undefined || price === undefined || size === undefined) {
-      if (state && id !== undefined) this.#sequences.refused(state.market, id)
-      return fault ?? 'malformed'
+    const [price, size] = [readPrice(item.price), readPrice(item.size)]
+    const { side, ts } = item
+    const isRead = price !== undefined && size !== undefined && side !== undefined && ts !== undefined
+    if (id === undefined) return 'malformed'
+    if (!isRead || !isPlausible(ts, recvTs, this.#parts.outlet.maxSkewMs)) {
+      if (state) this.#sequences.refused(state.market, id)
+      return isRead ? 'mistimed' : 'malformed'
     }
     if (state === undefined) return 'delivers'
     this.#heard(state)
-    const trade = { ...state.market, id, side, price, size, ts, recvTs } as Trade
+    const { exchange, symbol } = state.market
+    const trade: Trade = { exchange, symbol, id, side, price, size, ts, recvTs }
     state.order.see(id, trade.ts, this.#parts.outlet.tally)
     if (this.#wire.idsRise) this.#sequences.trade(trade, item.folded)
     else this.#parts.outlet.emit({ channel: 'trade', event: trade })
     return 'delivers'
-  }
-
-  #faultOf(read: Readonly<Record<string, unknown>>, recvTs: number): 'malformed' | 'mistimed' | undefined {
-    if (Object.values(read).includes(undefined)) return 'malformed'
-    return isPlausible(Number(read['ts']), recvTs, this.#parts.outlet.maxSkewMs) ? undefined : 'mistimed'
   }
 
   #quote({ name, update, ts: told, sequence }: WireQuote, recvTs: number): FrameMeaning {

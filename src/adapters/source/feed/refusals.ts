@@ -40,7 +40,8 @@ export class Refusals {
   }
 
   has(market: Market): boolean {
-    return this.#refused.get(keyOf(market))?.why !== undefined
+    // Asked for each event, and mostly none is refused.
+    return this.#refused.size > 0 && this.#refused.get(keyOf(market))?.why !== undefined
   }
 
   /** A market is not delivered. `why` begins with an error code. */

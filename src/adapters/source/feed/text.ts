@@ -21,8 +21,8 @@ export function parseObject(text: string): Readonly<Record<string, unknown>> | u
     : undefined
 }
 
-/** A whole number of a JSON text that a double may not hold. */
-const LONG_NUMBER = /[:,[]\s*\d{16,}/
+/** A whole number of a JSON text that a double may not hold, which is one beyond 2^53: times in microseconds are not. */
+const LONG_NUMBER = /[:,[]\s*(?:9\d{15}|\d{17})/
 
 /**
  * The value of a JSON text; undefined where it is none. Whole numbers that a double cannot hold stand in it as their digits: rounded, two ids
