@@ -40,7 +40,11 @@ const PICTURES: readonly Picture[] = [
   },
   {
     ...{ name: 'streams', path: '/streams?channel=trade&symbols=BTC-*', colours: 'dark' },
-    ready: (page) => page.getByRole('button', { name: /create/i }).first().waitFor(),
+    ready: (page) =>
+      page
+        .getByRole('button', { name: /create/i })
+        .first()
+        .waitFor(),
   },
   {
     ...{ name: 'health', path: '/health', colours: 'light', isPhone: true },
