@@ -59,7 +59,7 @@ test('the memory of a heavy statement comes back, and no call is lost over it', 
   let passedMs = 0
   const now = performance.now.bind(performance)
   t.mock.method(performance, 'now', () => now() + passedMs)
-  const log = { ...quietLog, info: (_: object, message: string) => said.push(message) }
+  const log = { ...quietLog, debug: (_: object, message: string) => said.push(message) }
   const store = await openEmbeddedStore({ folder, log })
   t.after(async () => {
     await store.close()
