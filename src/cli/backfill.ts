@@ -1,9 +1,9 @@
 import type { z } from 'zod'
-import { parseMarket } from '../domain/market-names.ts'
 import { TapelineError } from '../errors.ts'
 import { backfillSchema } from '../gateway/schemas.ts'
 import { type ApiClient, requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
-import { type Command, expectWords, type Flags, textFlag } from './command.ts'
+import { type Command, expectWords } from './command.ts'
+import { marketFlag } from './market-flag.ts'
 import { timeFlag } from './time-flag.ts'
 
 const HELP = `
@@ -72,16 +72,4 @@ export const command: Command = {
 
 function ask(client: ApiClient, body: object, signal: AbortSignal): Promise<z.output<typeof backfillSchema>> {
   return client.call('/v1/backfill', backfillSchema, signal, { method: 'POST', body, timeoutMs: STEP_MS })
-}
-
-/** A market in canonical form; undefined where the flag is not given. Raises USAGE. */
-export function marketFlag(flags: Flags): string | undefined {
-  const text = textFlag(flags, 'market')
-  if (text === undefined) return undefined
-  const market = parseMarket(text)
-  if (market !== undefined) return `${market.exchange}:${market.symbol}`
-  throw new TapelineError(
-    'USAGE',
-    `--market takes a market such as kraken:BTC-USD, not ${JSON.stringify(text)}`,
-  )
 }

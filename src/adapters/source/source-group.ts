@@ -115,15 +115,9 @@ class SourceGroup implements Source {
     return this.#members.find(({ has }) => has(market))?.source
   }
 
-  #bySource(markets: readonly Market[]): ReadonlyMap<Source, readonly Market[]> {
-    const bySource = new Map<Source, Market[]>()
-    for (const market of markets) {
-      const source = this.#ownerOf(market)
-      if (source === undefined) continue
-      const own = bySource.get(source)
-      if (own) own.push(market)
-      else bySource.set(source, [market])
-    }
-    return bySource
+  /** Those that nobody has are left out. */
+  #bySource(markets: readonly Market[]): (readonly [Source, readonly Market[]])[] {
+    const byOwner = Map.groupBy(markets, (market) => this.#ownerOf(market))
+    return [...byOwner].flatMap(([source, own]) => (source === undefined ? [] : [[source, own] as const]))
   }
 }

@@ -50,9 +50,12 @@ async function checkMarkets(check: string, settings: SourceConfig, signal: Abort
   const kind: SourceKind = SOURCES[settings.kind]
   const wanted = marketsOf(settings).map(toMarket)
   const listed = (await within(list(signal), signal)).filter(({ isTrading }) => isTrading)
-  const isMatched = wanted.map(({ symbol }) => listed.filter((each) => symbolMatcher(symbol)(each.symbol)))
-  const unknown = wanted.filter((_, i) => isMatched[i]?.length === 0)
-  const count = new Set(isMatched.flat().map(({ symbol }) => symbol)).size
+  const matched = wanted.map(({ symbol }) => {
+    const matches = symbolMatcher(symbol)
+    return listed.filter((each) => matches(each.symbol))
+  })
+  const unknown = wanted.filter((_, i) => matched[i]?.length === 0)
+  const count = new Set(matched.flat().map(({ symbol }) => symbol)).size
   const subscriptions = count * settings.channels.filter((channel) => kind.channels.includes(channel)).length
   const most = kind.mostSubscriptions
   const needed = most === undefined ? 1 : Math.max(1, Math.ceil(subscriptions / most))

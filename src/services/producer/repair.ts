@@ -1,5 +1,6 @@
+import { doubled } from '../../async/back-off.ts'
 import { withDeadline } from '../../async/deadline.ts'
-import { delay } from '../../async/timers.ts'
+import { pause } from '../../async/timers.ts'
 import { marketKey, type Status, shardOf } from '../../domain/events.ts'
 import type { OpenGap } from '../../domain/open-gaps.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
@@ -70,13 +71,12 @@ export function createRepair(
   }
 
   const work = async (lane: Lane): Promise<void> => {
-    let restMs = FIRST_REST_MS
-    while (!stop.signal.aborted) {
+    for (let failures = 0; !stop.signal.aborted; ) {
       const [gap] = lane.waiting
       if (gap === undefined) return
       try {
         if (isOwn(gap)) await fill(gap)
-        restMs = FIRST_REST_MS
+        failures = 0
         lane.waiting.splice(lane.waiting.indexOf(gap), 1)
       } catch (thrown) {
         if (stop.signal.aborted) return
@@ -88,9 +88,9 @@ export function createRepair(
           lane.waiting.splice(lane.waiting.indexOf(gap), 1)
           continue
         }
-        log.warn({ ...about, againMs: restMs }, 'a gap could not be filled yet')
-        await delay(restMs, stop.signal).catch(() => undefined)
-        restMs = Math.min(restMs * 2, LONGEST_REST_MS)
+        const againMs = doubled(FIRST_REST_MS, LONGEST_REST_MS, failures++)
+        log.warn({ ...about, againMs }, 'a gap could not be filled yet')
+        await pause(againMs, stop.signal)
       }
     }
   }

@@ -1,3 +1,4 @@
+import { doubled } from '../../../async/back-off.ts'
 import { startInterval, type Timer } from '../../../async/timers.ts'
 import { type BookLevels, inDoubt } from '../../../domain/book-levels.ts'
 import type { Book, BookDoubt } from '../../../domain/events.ts'
@@ -264,5 +265,5 @@ export class BookKeeper {
 }
 
 function waitOf(attempts: number): number {
-  return Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempts - 1))
+  return doubled(FIRST_WAIT_MS, LONGEST_WAIT_MS, attempts - 1)
 }
