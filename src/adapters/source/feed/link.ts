@@ -1,6 +1,7 @@
 import { WebSocket } from 'ws'
 import { startTimer, type Timer } from '../../../async/timers.ts'
 import { TapelineError } from '../../../errors.ts'
+import { startPulse } from './pulse.ts'
 import { ReconnectPacer, type ReconnectTiming } from './reconnect-pacer.ts'
 import { readBody, refusalByStatus, shownWords, wordsOfBody } from './words.ts'
 
@@ -143,7 +144,11 @@ export class Link {
       this.#options.connectTimeoutMs,
     )
     socket.on('open', () => {
-      if (socket === this.#socket) this.#listener.opened()
+      if (socket !== this.#socket) return
+      const gone = new TapelineError('SOURCE_STALE', 'websocket: the other side answers no ping')
+      const pulse = startPulse(socket, () => this.#ended(socket, gone))
+      socket.once('close', () => pulse.stop())
+      this.#listener.opened()
     })
     socket.on('message', (data) => {
       if (socket === this.#socket && Buffer.isBuffer(data)) this.#listener.frame(data)
