@@ -603,7 +603,7 @@ export const ERROR_KINDS = {
     meaning:
       'Trades are missing, and a gap in market.status says which. It is an alert, which ends when no gap came for ten minutes.',
     remedy:
-      "select * from status where state = 'gap' order by ts desc: cause says why, and docs/concepts.md#gaps what each means. Look at the source's connection and limits where they come without restarts.",
+      "tapeline gaps lists them: cause says why, and docs/gaps.md what to do. Look at the source's connection and limits where they come without restarts.",
   },
   DEAD_LETTERS: {
     retryable: false,

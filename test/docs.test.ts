@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { SOURCES } from '../src/adapters/source/index.ts'
 import { forbiddenImports } from '../src/cli/docs/arrows.ts'
 import { anchorsOf, unknownCitations } from '../src/cli/docs/citations.ts'
+import { ERROR_KINDS, pageOfCode } from '../src/errors.ts'
 import { COUNTERS, GAUGES, TIMERS } from '../src/telemetry/metrics.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -47,6 +48,26 @@ describe('the pages', () => {
       )
       assert.deepEqual(gives, channels, kind)
     }
+  })
+
+  test('every alert has its code on the page of alerts, and a place on the page that it names', () => {
+    const errors = anchorsOf(read(join(ROOT, 'docs/errors.md')))
+    for (const code of Object.keys(ERROR_KINDS)) {
+      const [page, anchor = ''] = pageOfCode(code).split('#')
+      assert.ok(page === 'docs/errors.md' && errors.has(anchor), code)
+    }
+    const alerts = read(join(ROOT, 'docs/alerts.md'))
+    for (const [, code = ''] of alerts.matchAll(/`([A-Z]+_[A-Z_]+)`/g))
+      assert.ok(code === 'RESET' || Object.hasOwn(ERROR_KINDS, code), `there is no ${code}`)
+    const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+    const raised = sources
+      .filter((name) => name.endsWith('.ts'))
+      .flatMap((name) => [
+        ...read(join(ROOT, 'src', name)).matchAll(/\braise(?:Alert)?\(\s*[^,()]+,\s*'([A-Z_]+)'/g),
+      ])
+    assert.ok(raised.length > 5)
+    for (const [, code = ''] of raised)
+      assert.ok(alerts.includes(`\`${code}\``), `docs/alerts.md has no ${code}`)
   })
 
   test('the page of operations knows every metric, and no page any other', () => {

@@ -94,6 +94,16 @@ class Client:
                 return found
             query["cursor"] = answer["next"]
 
+    async def gaps(self, **query):
+        """The gaps that were flagged, the latest first: `exchange`, `symbol`, `from`, `to`."""
+        found = []
+        while True:
+            answer = await self._ask_until_answered("/v1/gaps?" + urllib.parse.urlencode(query))
+            found += answer["gaps"]
+            if answer["next"] is None:
+                return found
+            query["cursor"] = answer["next"]
+
     async def book(self, exchange, symbol, depth=None):
         """The order book of a market now: `bids` and `asks`, the best first. Raises where there is none, or where it is in doubt."""
         path = "/v1/books/" + urllib.parse.quote(exchange, "") + "/" + urllib.parse.quote(symbol, "")

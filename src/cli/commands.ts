@@ -19,6 +19,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command:
   export: () => import('./export.ts'),
   backfill: () => import('./backfill.ts'),
   audit: () => import('./audit.ts'),
+  gaps: () => import('./gaps.ts'),
   alerts: () => import('./alerts.ts'),
   actors: () => import('./actors.ts'),
   'dead-letters': () => import('./dead-letters.ts'),

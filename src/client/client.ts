@@ -1,5 +1,5 @@
 import type { Channel } from '../domain/events.ts'
-import { bookOf, marketsOf, type Rows, rowsOf } from './history.ts'
+import { bookOf, gapsOf, marketsOf, type Rows, rowsOf } from './history.ts'
 import { type Address, call } from './http.ts'
 import { historyAndLive, type JoinedRequest } from './joined.ts'
 import { candlesAndLive } from './joined-candles.ts'
@@ -8,12 +8,14 @@ import type {
   CandlesQuery,
   End,
   FieldOf,
+  GapsQuery,
   NewWebhook,
   OrderBook,
   Reset,
   RowsQuery,
   Slow,
   StoredCandle,
+  StoredGap,
   StoredMarket,
   StoredQuote,
   StoredTrade,
@@ -96,6 +98,8 @@ export interface Client {
     query?: { readonly symbol?: string; readonly exchange?: string },
     until?: Until,
   ): Promise<readonly StoredMarket[]>
+  /** The gaps that were flagged, the latest first. */
+  gaps(query?: GapsQuery, until?: Until): Promise<readonly StoredGap[]>
   /** The order book of a market now. Raises ApiError where there is none, or where it is in doubt. */
   book(
     market: { readonly exchange: string; readonly symbol: string; readonly depth?: number },
@@ -124,6 +128,7 @@ export function createClient({ url = usualUrl(), key }: ClientOptions = {}): Cli
     quotes: (query, { signal } = {}) => rowsOf(address, 'quotes', query, signal),
     candles: (query, { signal } = {}) => rowsOf(address, 'candles', query, signal),
     markets: (query = {}, { signal } = {}) => marketsOf(address, query, signal),
+    gaps: (query = {}, { signal } = {}) => gapsOf(address, query, signal),
     book: (market, { signal } = {}) => bookOf(address, market, signal),
     streams: {
       create: (body, { signal } = {}) => call(address, '/v1/streams', { method: 'POST', body, signal }),

@@ -1,7 +1,8 @@
 import { type Address, call, callUntilAnswered } from './http.ts'
-import type { OrderBook, RowsPage, RowsQuery, StoredMarket } from './types.ts'
+import type { GapsQuery, OrderBook, RowsPage, RowsQuery, StoredGap, StoredMarket } from './types.ts'
 
 const PAGE_ROWS = 5_000
+const MOST_GAPS = 1_000
 
 /** Stored rows, one by one, or page by page. Each loop reads them anew. */
 export interface Rows<Row> extends AsyncIterable<Row> {
@@ -72,4 +73,28 @@ export async function marketsOf(
     if (page.next === null) return found
     search.set('cursor', page.next)
   }
+}
+
+/** The gaps that match, the latest flagged first, page by page. A platform that is away is waited for. */
+export async function gapsOf(
+  address: Address,
+  { limit = Number.POSITIVE_INFINITY, ...query }: GapsQuery,
+  signal: AbortSignal | undefined,
+): Promise<readonly StoredGap[]> {
+  const found: StoredGap[] = []
+  const search = new URLSearchParams(
+    Object.entries(query).map(([field, value]) => [field, String(value)] as [string, string]),
+  )
+  while (found.length < limit) {
+    search.set('limit', String(Math.min(limit - found.length, MOST_GAPS)))
+    const page = await callUntilAnswered<{ gaps: readonly StoredGap[]; next: string | null }>(
+      address,
+      `/v1/gaps?${search}`,
+      { signal },
+    )
+    found.push(...page.gaps)
+    if (page.next === null) break
+    search.set('cursor', page.next)
+  }
+  return found
 }

@@ -1,4 +1,4 @@
-import type { Channel, EventOf, Interval, StreamInterval } from '../domain/events.ts'
+import type { Channel, EventOf, GapCause, Interval, StreamInterval } from '../domain/events.ts'
 
 /** The fields that every event of a stream has. */
 type Always = 'exchange' | 'symbol' | 'ts'
@@ -231,6 +231,35 @@ export interface StoredMarket {
   readonly first: string
   readonly last: string
   readonly trades: number
+}
+
+/** A time of which trades of a market may be missing. Source: docs/api.md, GET /v1/gaps. */
+export interface StoredGap {
+  readonly source: string
+  /** Null: of all exchanges of the source. */
+  readonly exchange: string | null
+  /** Null: of all markets. */
+  readonly symbol: string | null
+  /** The last trade before it and the first after it, event time, ISO 8601. */
+  readonly from: string
+  readonly to: string
+  /** Null in records of earlier versions. */
+  readonly cause: GapCause | null
+  readonly detail: string
+  /** When it was flagged, ISO 8601. */
+  readonly flagged: string
+  /** Whether history that came later covers all of it. */
+  readonly filled: boolean
+}
+
+/** Which gaps: of a market, an exchange or all; those that overlap a time; so many at most. */
+export interface GapsQuery {
+  readonly exchange?: string
+  readonly symbol?: string
+  readonly from?: string | number
+  readonly to?: string | number
+  /** All where it is left out. */
+  readonly limit?: number
 }
 
 /** The order book of a market as the log has it. Source: docs/api.md, GET /v1/books. */

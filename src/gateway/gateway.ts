@@ -12,6 +12,7 @@ import { registerBackfill } from './routes/backfill.ts'
 import { registerBooks } from './routes/books.ts'
 import { registerDeadLetters } from './routes/dead-letters.ts'
 import { registerDocs } from './routes/docs.ts'
+import { registerGaps } from './routes/gaps.ts'
 import { registerKeys } from './routes/keys.ts'
 import { registerMarketData } from './routes/market-data.ts'
 import { registerMarkets } from './routes/markets.ts'
@@ -61,6 +62,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   registerTopics(app, { ...options, closing })
   registerMarketData(app, { ...options, closing })
   registerMarkets(app, options.store)
+  registerGaps(app, options.store)
   registerBooks(app, options.books)
   registerUdf(app, options.store)
   registerDeadLetters(app, options.deadLetters)

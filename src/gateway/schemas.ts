@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { streamWarningsSchema } from '../domain/app-messages.ts'
-import { CHANNELS, INTERVALS, STREAM_INTERVALS } from '../domain/events.ts'
+import { CHANNELS, GAP_CAUSES, INTERVALS, STREAM_INTERVALS } from '../domain/events.ts'
 import { marketSchema } from '../domain/markets.ts'
 import { rowSchema, STORED_ROWS } from '../domain/stored-rows.ts'
 import { SCOPES } from '../ports/keys.ts'
@@ -211,6 +211,27 @@ export const marketsSchema = z
     next: z.string().nullable().describe('The cursor of what follows; null where these are all that match.'),
   })
   .meta({ id: 'Markets' })
+
+export const gapsSchema = z
+  .object({
+    gaps: z
+      .array(
+        z.object({
+          source: z.string().describe('Who flagged it: a source, or tapeline itself.'),
+          exchange: z.string().nullable().describe('Null: of all exchanges of the source.'),
+          symbol: z.string().nullable().describe('Null: of all markets.'),
+          from: z.string().describe('The last trade before it, event time.'),
+          to: z.string().describe('The first trade after it, event time.'),
+          cause: z.enum(GAP_CAUSES).nullable().describe('Null in records of earlier versions.'),
+          detail: z.string(),
+          flagged: z.string().describe('When it was flagged.'),
+          filled: z.boolean().describe('Whether history that came later covers all of it.'),
+        }),
+      )
+      .readonly(),
+    next: z.string().nullable().describe('The cursor of what follows; null where these are all that match.'),
+  })
+  .meta({ id: 'Gaps' })
 
 export const intervalSchema = z.enum(INTERVALS)
 

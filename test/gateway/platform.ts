@@ -292,6 +292,8 @@ export class MemoryStore implements Store {
   async query(sql: string, _options: object, signal: AbortSignal) {
     this.asked.push(sql)
     await this.onQuery(sql, signal)
+    // It holds no gaps.
+    if (sql.includes('from status')) return { columns: [], rows: [] }
     return { columns: ['n'], rows: [{ n: '9007199254740993' }] }
   }
 
