@@ -41,6 +41,10 @@ export interface Figures {
   readonly actors: readonly Actor[]
   /** Below the title of a part that is no machine. */
   readonly notes: Readonly<Partial<Record<NodeName, string>>>
+  /** What is wrong with a part that is no machine, in its note's place. */
+  readonly troubles: Readonly<Partial<Record<NodeName, string | false>>>
+  /** Whether the page cannot know of other processes' machines: they are heard of by the broker. */
+  readonly isDeaf: boolean
   readonly arrows: Readonly<
     Record<ArrowName, { readonly flow: number | undefined; readonly text: string; readonly more?: string }>
   >
@@ -187,14 +191,19 @@ function drawNode(name: NodeName, { at, node: { width, height } }: Layout) {
   )
   return {
     element: link,
-    show({ actors, notes }: Figures) {
-      if (!('machine' in rest)) return setText(note, notes[name] ?? '')
+    show({ actors, notes, troubles, isDeaf }: Figures) {
+      if (!('machine' in rest)) {
+        const trouble = troubles[name] || undefined
+        link.classList.toggle('bad', trouble !== undefined)
+        return setText(note, trouble ?? notes[name] ?? '')
+      }
       const own = actors.filter(({ machine }) => machine === rest.machine)
       const failing = own.filter(({ errorInfo }) => errorInfo !== null)
       const state = failing[0]?.state ?? own[0]?.state
       link.classList.toggle('bad', failing.length > 0)
       link.classList.toggle('good', own.length > 0 && failing.length === 0)
-      setText(note, state === undefined ? 'none runs' : own.length > 1 ? `${own.length} run` : words(state))
+      const none = isDeaf ? 'not heard of' : 'none runs'
+      setText(note, state === undefined ? none : own.length > 1 ? `${own.length} run` : words(state))
     },
   }
 }

@@ -1,9 +1,9 @@
-import { ask, askText, repeat, wordsOf } from '../api.ts'
+import type { StoredGap } from '../../src/client/index.ts'
+import { ask, askText, client, repeat, wordsOf } from '../api.ts'
 import { openDeadLetters } from '../dead-letters.ts'
 import { element, fill } from '../element.ts'
 import { count, moment, seconds, short, span, words } from '../format.ts'
-import { type Gap, latestGaps } from '../gaps.ts'
-import { type Metrics, readMetrics } from '../metrics.ts'
+import { type Metrics, readMetrics, sum } from '../metrics.ts'
 import { type Actor, type Alert, MACHINES } from '../platform.ts'
 import type { Visit } from '../router.ts'
 import { createTable } from '../table.ts'
@@ -18,8 +18,13 @@ export function health({ signal }: Visit): HTMLElement {
     ['Process', 'Actor', 'State', 'For', 'Restarts', 'Failure'],
     'No machine runs.',
   )
+  const deaf = element(
+    'p',
+    { class: 'soft', hidden: true },
+    'Processes hear of each other by the broker, which does not answer: this is what this process knows by itself.',
+  )
   const lag = createTable(['Topic', 'Records', 'Most in a partition'], 'This process stores nothing.')
-  const gaps = createTable(['Market', 'From', 'To', 'Lasted', 'Cause'], 'No gap was flagged.')
+  const gaps = createTable(['Market', 'From', 'To', 'Lasted', 'Cause', 'Filled'], 'No gap was flagged.')
   const resources = element('dl', { class: 'facts' })
   const gapNote = element('p', { class: 'soft', hidden: true })
 
@@ -32,12 +37,14 @@ export function health({ signal }: Visit): HTMLElement {
     const metrics = readMetrics(text)
     alerts.show(lasting.map(alertRow))
     processes.show(actors.map(actorRow))
+    deaf.hidden = sum(metrics, 'server_up', { server: 'broker' }) !== 0
     lag.show(lagRows(metrics))
     showResources(resources, metrics)
   })
   repeat(10_000, signal, async () => {
     try {
-      gaps.show((await latestGaps({}, 50, signal)).map(gapRow))
+      gaps.show((await client().gaps({ limit: 50 }, { signal })).map(gapRow))
+      gapNote.hidden = true
     } catch (error) {
       gapNote.hidden = false
       fill(gapNote, `Gaps are not shown: ${wordsOf(error)}.`)
@@ -48,11 +55,11 @@ export function health({ signal }: Visit): HTMLElement {
     'section',
     { class: 'health stack' },
     element('h1', {}, 'Health'),
-    card('Alerts', alerts.element),
+    element('div', { class: 'card', id: 'alerts' }, element('h2', {}, 'Alerts'), alerts.element),
     element(
       'div',
       { class: 'pair' },
-      card('Processes and machines', processes.element),
+      card('Processes and machines', deaf, processes.element),
       card('Not stored yet', lag.element),
     ),
     element(
@@ -95,10 +102,15 @@ function lagRows({ samples }: Metrics) {
   })
 }
 
-function gapRow({ exchange, symbol, from, to, cause }: Gap) {
-  const market = symbol === null ? `all of ${exchange || 'the source'}` : `${exchange} ${symbol}`
+function gapRow({ source, exchange, symbol, from, to, cause, detail, filled }: StoredGap) {
+  const whole = `all of ${exchange ?? source}`
+  const market =
+    symbol === null || exchange === null
+      ? whole
+      : element('a', { href: `/markets/${exchange}/${encodeURIComponent(symbol)}` }, `${exchange} ${symbol}`)
   const lasted = span(Date.parse(to) - Date.parse(from))
-  return [market, moment(from), moment(to), lasted, cause]
+  const why = element('span', { title: detail }, cause ?? detail)
+  return [market, moment(from), moment(to), lasted, why, filled ? 'yes' : 'no']
 }
 
 function showResources(parent: HTMLElement, { samples }: Metrics): void {

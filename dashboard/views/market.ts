@@ -1,15 +1,15 @@
 import type { Quote, Trade } from '../../src/client/index.ts'
-import { ask, repeat, wordsOf } from '../api.ts'
+import { ask, client, repeat, wordsOf } from '../api.ts'
 import { type Bar, barAfter, INTERVALS, type IntervalName } from '../candles.ts'
 import { openChart } from '../chart.ts'
 import { element, fill, setText } from '../element.ts'
 import { follow } from '../follow.ts'
 import { decimal, timeOfMicros } from '../format.ts'
-import { latestGaps } from '../gaps.ts'
 import { go, type Visit } from '../router.ts'
 
 const SHOWN_BARS = 300
 const SHOWN_TRADES = 30
+const MOST_GAPS = 100
 /** Late trades and other processes change stored candles: the last ones are read anew so often. */
 const RECONCILE_MS = 5_000
 /** The streams of this view live so long after it was left. */
@@ -63,13 +63,14 @@ export function market({ parts, query, signal }: Visit): HTMLElement {
 
   async function showGaps(): Promise<void> {
     try {
-      const gaps = await latestGaps({ exchange, symbol }, 50, signal)
+      const found = await client().gaps({ exchange, symbol, limit: MOST_GAPS }, { signal })
+      const gaps = found.filter(({ filled }) => !filled)
       const holes = gaps.map(({ from, to }) => ({ from: Date.parse(from) / 1000, to: Date.parse(to) / 1000 }))
       const { setHoles } = await chart.promise
       setHoles(holes, seconds)
       setText(
         gapNote,
-        gaps.length === 0 ? 'No gap was flagged in this market.' : `Gaps are marked: ${gaps.length} in all.`,
+        gaps.length === 0 ? 'Nothing is missing in this market.' : `Gaps are marked: ${gaps.length} in all.`,
       )
     } catch (error) {
       setText(gapNote, `Gaps are not shown: ${wordsOf(error)}.`)

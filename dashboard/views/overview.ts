@@ -8,6 +8,7 @@ import type { Visit } from '../router.ts'
 import { createSparkline, type Sparkline } from '../sparkline.ts'
 
 const LOOK_EVERY_MS = 1_000
+const COUNT_EVERY_MS = 2_000
 /** How the names of topics end, whatever prefix they were configured with: a fixed one with its channel, a dynamic one with its ULID. */
 const [FIXED, DYNAMIC] = [/\.(trades|quotes|candles|books|status)$/, /\.[0-9a-z]{26}$/]
 /** Rates and latencies are those of so many looks. */
@@ -25,21 +26,28 @@ export function overview({ signal }: Visit): HTMLElement {
   const alerts = element('div', { class: 'alerts', role: 'status' })
   let looks: readonly Metrics[] = []
   let topics: readonly Topic[] = []
+  let streams = 0
 
   const look = async (): Promise<void> => {
-    const [text, { actors }, { topics: found }, { streams }, { alerts: lasting }] = await Promise.all([
+    const [text, { actors }, { alerts: lasting }] = await Promise.all([
       askText('/metrics', signal),
       ask<{ actors: readonly Actor[] }>('/v1/actors', { signal }),
-      ask<{ topics: readonly Topic[] }>('/v1/topics?all=true', { signal }),
-      ask<{ streams: readonly unknown[] }>('/v1/streams', { signal }),
       ask<{ alerts: readonly Alert[] }>('/v1/alerts', { signal }),
     ])
     looks = [...looks, readMetrics(text)].slice(-WINDOW - 1)
-    topics = found
-    show(actors, streams.length, lasting)
+    show(actors, lasting)
+  }
+  /** Apart from the others: without the broker nobody answers that, and what is wrong must show all the same. */
+  const count = async (): Promise<void> => {
+    const [found, { streams: live }] = await Promise.all([
+      ask<{ topics: readonly Topic[] }>('/v1/topics?all=true', { signal }),
+      ask<{ streams: readonly unknown[] }>('/v1/streams', { signal }),
+    ])
+    topics = found.topics
+    streams = live.length
   }
 
-  function show(actors: readonly Actor[], streams: number, lasting: readonly Alert[]): void {
+  function show(actors: readonly Actor[], lasting: readonly Alert[]): void {
     const [first, last] = [looks.at(0), looks.at(-1)]
     if (first === undefined || last === undefined) return
     const flow = (name: string, labels = {}): number | undefined => perSecond(first, last, name, labels)
@@ -51,8 +59,16 @@ export function overview({ signal }: Visit): HTMLElement {
     const dynamic = topics.filter(({ name }) => DYNAMIC.test(name))
     const held = (some: readonly Topic[]): number =>
       some.reduce((all, { earliest, end }) => all + end - earliest, 0)
+    const isAway = (server: string): boolean => sum(last, 'server_up', { server }) === 0
     const figures: Figures = {
       actors,
+      isDeaf: isAway('broker'),
+      troubles: {
+        source: actors.some(({ errorInfo }) => errorInfo?.step === 'fetchingData') && 'does not deliver',
+        fixed: isAway('broker') && 'no answer',
+        dynamic: isAway('broker') && 'no answer',
+        database: isAway('database') && 'no answer',
+      },
       notes: {
         source: `${rate(flow('source_frames_total'))} frames/s`,
         fixed: `${short(held(fixed))} records`,
@@ -77,15 +93,16 @@ export function overview({ signal }: Visit): HTMLElement {
       },
     }
     picture.show(figures)
+    showAlerts(alerts, lasting)
     if (looks.length < 2) return
     tiles.trades.show(published, rate(published))
     tiles.stored.show(stored, rate(stored))
     tiles.delivered.show(delivered, rate(delivered))
     tiles.latency.show(latency, seconds(latency))
-    showAlerts(alerts, lasting)
   }
 
   repeat(LOOK_EVERY_MS, signal, look)
+  repeat(COUNT_EVERY_MS, signal, count)
   return element(
     'section',
     { class: 'overview' },

@@ -65,6 +65,7 @@ export type GaugeName =
   | 'source_queue_items'
   | 'source_queue_ratio'
   | 'store_jobs_failing'
+  | 'server_up'
   | 'source_way'
   | 'streams'
   | 'sockets'

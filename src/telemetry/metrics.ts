@@ -146,6 +146,10 @@ export const GAUGES: Readonly<Record<GaugeName, Metric>> = {
     labels: ['topic', 'partition'],
   },
   source_way: { help: 'Which way of a source delivers: 1, else 0.', labels: ['source', 'way'] },
+  server_up: {
+    help: 'Whether a server that this process uses answers it: 1, else 0. Servers: broker, database.',
+    labels: ['server'],
+  },
   streams: { help: 'Live streams (leases).', labels: [] },
   topics: { help: 'Topics of streams.', labels: [] },
   event_loop_delay_seconds: { help: 'How late the last look at the process began.', labels: [] },

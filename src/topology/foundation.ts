@@ -9,7 +9,7 @@ import { ensureTopics, refuseShared } from '../control/topics.ts'
 import { relayTransitions, type TransitionRelay } from '../control/transition-relay.ts'
 import { ulid } from '../domain/ulid.ts'
 import { TapelineError } from '../errors.ts'
-import type { Log } from '../ports/log.ts'
+import type { Log, Meter } from '../ports/log.ts'
 import type { Store } from '../ports/store.ts'
 import type { Tracer } from '../ports/trace.ts'
 import { createAlerts } from '../telemetry/alerts.ts'
@@ -173,7 +173,11 @@ export async function layOn(
       ...{ name: 'the database', code: 'STORE_UNAVAILABLE', log },
       ping: (stop) => store.ping(stop),
     })
-  for (const watch of [brokerWatch, storeWatch]) if (watch) retryWhenBack(watch, roster)
+  for (const [server, watch] of Object.entries({ broker: brokerWatch, database: storeWatch })) {
+    if (watch === undefined) continue
+    retryWhenBack(watch, roster)
+    showWhetherUp(server, watch, meter)
+  }
   started.add('outage watch', async () => {
     await Promise.all([brokerWatch.close(), storeWatch?.close()])
   })
@@ -209,6 +213,14 @@ export async function layOn(
     meter,
     tracer,
   }
+}
+
+/** Keeps the metric that says whether a server answers. */
+function showWhetherUp(server: string, watch: OutageWatch, meter: Meter): void {
+  const show = (outage: TapelineError | undefined): void =>
+    meter.gauge('server_up', outage === undefined ? 1 : 0, { server })
+  watch.listen(show)
+  show(watch.outage)
 }
 
 /** Machines that failed for want of a server need not wait for the end of their back-off when it is back. */

@@ -67,6 +67,16 @@ export class SimulatorProcess {
     return (await (await fetch(`${this.url}/stats`)).json()) as SimulatorStats
   }
 
+  /** Stops it where it is (SIGSTOP): its connections stay open, and say nothing. */
+  pause(): void {
+    this.#child.kill('SIGSTOP')
+  }
+
+  /** Lets it go on (SIGCONT). */
+  resume(): void {
+    this.#child.kill('SIGCONT')
+  }
+
   /** Ends it in order: after that the ledger is complete. */
   async stop(): Promise<void> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) await interrupt(this.#child)
