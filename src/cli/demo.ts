@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { pause } from '../async/timers.ts'
-import { type Config, loadConfig } from '../config.ts'
+import { type Config, type ConfigInput, loadConfig } from '../config.ts'
+import { marketKey } from '../domain/events.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import { DEFAULT_MARKETS } from '../simulator/markets.ts'
@@ -11,14 +12,15 @@ import { type Platform, type PlatformOptions, startPlatform } from '../topology.
 import { type Command, countFlag, type Flags, type Terminal, textFlag } from './command.ts'
 import { type Application, startApplication } from './demo/application.ts'
 import { openPlatformLog, PLATFORM_OPTIONS, platformSettings, WITHIN_THIS_PROCESS } from './platform-flags.ts'
-import { sourceSettings } from './up.ts'
+import { simulatedExchange, sourceSettings } from './up.ts'
 
 const HELP = `
 Usage: tapeline demo [--rate R] [--events N] [--seed S] [--ledger FILE] [--exit] [--live]
                      [--data DIR] [--port P] [--trace FILE] [--log-level LEVEL] [--log pretty|json]
 
-Runs everything in one process, with nothing installed: the CryptoCompare simulator, the producer,
-the broker, TimescaleDB, the API, and one application that reads all trades. This is what npm start runs.
+Runs everything in one process, with nothing installed: simulated exchanges (Coinbase, Binance and Kraken by
+their own protocols with order books, Bitstamp by CryptoCompare's), the producer, the broker, TimescaleDB, the
+API, and one application that reads all trades. This is what npm start runs.
 It uses the data folder even where a tapeline.yaml names servers: those are for tapeline up.
 
   --rate R       trades a second over all markets (default: 50)
@@ -34,6 +36,8 @@ It uses the data folder even where a tapeline.yaml names servers: those are for 
 `
 
 const STANDING = { 'all-trades': { channel: 'trade' as const, symbols: ['*'] } }
+/** The exchanges that the demo reads by their own protocols. */
+const OWN_PROTOCOLS = ['coinbase', 'binance', 'kraken'] as const
 const STATUS_EVERY_MS = 10_000
 /** Without any progress for so long, --exit gives up: something is missing. */
 const PATIENCE_MS = 30_000
@@ -65,7 +69,7 @@ export const command: Command = {
         flags: {
           ...platformSettings(flags),
           ...WITHIN_THIS_PROCESS,
-          source: simulator ? simulatedSource(simulator) : sourceSettings(flags),
+          ...(simulator ? { sources: simulatedSources(simulator) } : { source: sourceSettings(flags) }),
           streams: { standing: STANDING },
         },
       })
@@ -82,6 +86,8 @@ function startMarkets(flags: Flags): Promise<Simulator> {
     rate: rateOf(flags),
     events: eventsOf(flags),
     ledger: textFlag(flags, 'ledger'),
+    exchanges: OWN_PROTOCOLS,
+    markets: DEFAULT_MARKETS.map(marketKey),
   })
 }
 
@@ -94,14 +100,22 @@ function eventsOf(flags: Flags): number | undefined {
   return countFlag(flags, 'events', 1) ?? (flags['exit'] ? rateOf(flags) * SECONDS_TO_EXIT : undefined)
 }
 
-function simulatedSource(simulator: Simulator): {
-  kind: 'cryptocompare'
-  url: string
-  restUrl: string
-  markets: string[]
-} {
-  const markets = DEFAULT_MARKETS.map(({ exchange, symbol }) => `${exchange}:${symbol}`)
-  return { kind: 'cryptocompare', url: simulator.websocketUrl, restUrl: simulator.url, markets }
+/** Coinbase, Binance and Kraken by their own protocols; the others by CryptoCompare's, which has candles too. */
+function simulatedSources(simulator: Simulator): NonNullable<ConfigInput['sources']> {
+  const others = DEFAULT_MARKETS.filter(({ exchange }) => !OWN_PROTOCOLS.some((name) => name === exchange))
+  return [
+    ...OWN_PROTOCOLS.map((name) => ({
+      ...simulatedExchange(simulator.url, name),
+      channels: ['trade', 'quote', 'book'] as const,
+      bookDepth: 10,
+    })),
+    {
+      kind: 'cryptocompare' as const,
+      url: simulator.websocketUrl,
+      restUrl: simulator.url,
+      markets: others.map(marketKey),
+    },
+  ]
 }
 
 async function runPlatform(
@@ -158,7 +172,7 @@ function introduce(
   simulator: Simulator | undefined,
   terminal: Terminal,
 ): void {
-  const from = simulator ? `CryptoCompare simulator at ${simulator.url}` : 'Coinbase Exchange'
+  const from = simulator ? `simulated exchanges at ${simulator.url}` : 'Coinbase Exchange'
   const data = config.data === '.tapeline' ? '' : ` --data ${config.data}`
   terminal.print(
     [

@@ -1,6 +1,7 @@
 import { whenAborted } from '../async/abort.ts'
 import { startInterval } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
+import { DIALECTS, isSimulatedExchange } from '../simulator/exchanges/index.ts'
 import { parseModes } from '../simulator/misbehaviour.ts'
 import { type Simulator, type SimulatorStats, startSimulator } from '../simulator/simulator.ts'
 import {
@@ -16,12 +17,14 @@ import { invocation } from './invocation.ts'
 import { openPlatformLog } from './platform-flags.ts'
 
 const HELP = `
-Usage: tapeline simulate [--host H] [--port P] [--seed S] [--rate R] [--events N] [--exit]
-                         [--ledger FILE] [--misbehave MODE[,MODE]] [--heartbeat SECONDS] [--json]
+Usage: tapeline simulate [--exchange NAME[,NAME]] [--host H] [--port P] [--seed S] [--rate R] [--events N]
+                         [--exit] [--ledger FILE] [--misbehave MODE[,MODE]] [--heartbeat SECONDS] [--json]
 
-Runs the CryptoCompare simulator alone: WebSocket v2 and REST of the service on a local port, with trades
-from a seeded random walk. It begins to trade when something subscribes. Ctrl-C ends it.
+Runs a simulator alone, on a local port, with trades from a seeded random walk: CryptoCompare's WebSocket v2
+and REST, or exchanges by their own protocols, with quotes and order books. It begins to trade when something
+subscribes. Ctrl-C ends it.
 
+  --exchange NAMES     speak as these exchanges, each at a path of its name: ${Object.keys(DIALECTS).join(', ')}
   --host H             address to listen on (default: 127.0.0.1; anyone who reaches it may control it)
   --port P             port (default: 8089; 0 lets the system choose)
   --seed S             decides prices, sizes, sides and gaps (default: 1)
@@ -39,6 +42,8 @@ While it runs: GET /stats, GET /misbehave, POST /misbehave {"modes": ["drop"]}; 
 Examples:
   tapeline simulate --rate 1000 --ledger ledger.jsonl
   tapeline up --simulator http://127.0.0.1:8089
+  tapeline simulate --exchange kraken,okx
+  tapeline up --simulator http://127.0.0.1:8089/kraken
   curl -X POST http://127.0.0.1:8089/misbehave -d '{"modes": ["stall"]}'
 `
 
@@ -48,9 +53,10 @@ const STATUS_EVERY_MS = 10_000
 export const command: Command = {
   name: 'simulate',
   runsPlatform: true,
-  summary: 'run the CryptoCompare simulator alone',
+  summary: 'run a simulator of CryptoCompare or of exchanges alone',
   help: HELP,
   options: {
+    exchange: { type: 'string' },
     host: { type: 'string' },
     port: { type: 'string' },
     seed: { type: 'string' },
@@ -72,6 +78,7 @@ export const command: Command = {
       )
     }
     const simulator = await startSimulator({
+      exchanges: exchangesOf(flags),
       host: textFlag(flags, 'host'),
       port: portFlag(flags) ?? DEFAULT_PORT,
       seed: countFlag(flags, 'seed'),
@@ -101,16 +108,34 @@ function secondsFlag(flags: Flags, name: string): number | undefined {
   throw new TapelineError('USAGE', `--${name} takes seconds above 0, not ${JSON.stringify(text)}`)
 }
 
+/** The exchanges that it speaks as; undefined where it is CryptoCompare. Raises USAGE. */
+function exchangesOf(flags: Flags): readonly string[] | undefined {
+  const text = textFlag(flags, 'exchange')
+  if (text === undefined) return undefined
+  const names = text.split(',').map((name) => name.trim())
+  const unknown = names.filter((name) => !isSimulatedExchange(name))
+  if (unknown.length === 0) return names
+  throw new TapelineError(
+    'USAGE',
+    `--exchange takes ${Object.keys(DIALECTS).join(', ')}, not ${JSON.stringify(unknown.join(','))}`,
+  )
+}
+
 function introduce({ port, url, websocketUrl }: Simulator, flags: Flags, terminal: Terminal): void {
+  const exchanges = exchangesOf(flags)
   if (flags['json']) {
-    terminal.print(JSON.stringify({ port, url, websocketUrl }))
+    terminal.print(JSON.stringify({ port, url, websocketUrl, ...(exchanges && { exchanges }) }))
     return
   }
+  const [runs, platforms] =
+    exchanges === undefined
+      ? [`The CryptoCompare simulator runs: REST ${url}, WebSocket ${websocketUrl}`, [url]]
+      : [`The simulator runs as ${exchanges.join(', ')}`, exchanges.map((name) => `${url}/${name}`)]
   terminal.print(
     [
-      `The CryptoCompare simulator runs: REST ${url}, WebSocket ${websocketUrl}`,
+      runs,
       'A platform on it:',
-      `  ${invocation(['up', '--simulator', url])}`,
+      ...platforms.map((address) => `  ${invocation(['up', '--simulator', address])}`),
       'Let it misbehave while it runs, and end that:',
       `  curl -X POST ${url}/misbehave -d '{"modes": ["drop"]}'`,
       `  curl -X POST ${url}/misbehave -d '{"modes": []}'`,

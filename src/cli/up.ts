@@ -1,6 +1,8 @@
 import { whenAborted } from '../async/abort.ts'
 import { type Config, type ConfigInput, loadConfig } from '../config.ts'
 import { TapelineError } from '../errors.ts'
+import { DIALECTS, isSimulatedExchange, type SimulatedExchange } from '../simulator/exchanges/index.ts'
+import { marketsOfExchanges } from '../simulator/markets.ts'
 import { needsStore } from '../topology/engines/roles.ts'
 import { serverNames } from '../topology/engines/servers.ts'
 import { type Platform, type PlatformOptions, startPlatform } from '../topology.ts'
@@ -27,7 +29,8 @@ rights, end the process with exit code 1 and what to do.
   --port P          port of the API (default: 8080), without the role gateway of health and metrics
                     (default: 0, which lets the system choose)
   --host H          address of the same (default: 127.0.0.1; a public API needs TAPELINE_API_KEYS)
-  --simulator URL   take the data from a simulator (tapeline simulate), such as http://127.0.0.1:8089
+  --simulator URL   take the data from a simulator (tapeline simulate), such as http://127.0.0.1:8089;
+                    with --exchange NAME there: http://127.0.0.1:8089/NAME
   --live            take the data from Coinbase Exchange, without a key
   --trace FILE      write one JSON line for each transition of a machine
   --log-level L     debug, info, warn, error or silent
@@ -51,7 +54,28 @@ export function sourceSettings(flags: Flags): NonNullable<ConfigInput['source']>
     )
   }
   const url = new URL(simulator)
-  return { kind: 'cryptocompare', url: `ws://${url.host}/v2`, restUrl: url.origin }
+  const name = url.pathname.replaceAll('/', '')
+  if (name === '') return { kind: 'cryptocompare', url: `ws://${url.host}/v2`, restUrl: url.origin }
+  if (!isSimulatedExchange(name))
+    throw new TapelineError(
+      'USAGE',
+      `--simulator has the name of an exchange after the address (${Object.keys(DIALECTS).join(', ')}), not ${JSON.stringify(name)}`,
+    )
+  return simulatedExchange(url.origin, name)
+}
+
+/** An exchange of a simulator as a source: all that it has of the exchange. */
+export function simulatedExchange(
+  origin: string,
+  name: SimulatedExchange,
+): { kind: SimulatedExchange; url: string; restUrl: string; markets: string[] } {
+  const markets = marketsOfExchanges([name]).map(({ exchange, symbol }) => `${exchange}:${symbol}`)
+  return {
+    kind: name,
+    url: `${origin.replace(/^http/, 'ws')}/${name}`,
+    restUrl: `${origin}/${name}`,
+    markets,
+  }
 }
 
 /** What this process does, and on which servers, from --roles, --kafka and --database. The schema checks each. */

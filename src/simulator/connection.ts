@@ -1,10 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'
-import { z } from 'zod'
 import { startInterval, type Timer } from '../async/timers.ts'
 import type { Feed, Subscriber } from './feed.ts'
-import type { Subscription } from './feeds.ts'
-import * as messages from './messages.ts'
 
 /** A client that reads so slowly that this many bytes wait for it is cut off. */
 const MOST_WAITING = 64 * 1024 * 1024
@@ -12,14 +9,35 @@ const MOST_WAITING = 64 * 1024 * 1024
 /** A pong that comes later is slow; two in a row end the connection. */
 const SLOW_PONG = 10_000
 
-const Request = z.object({ action: z.enum(['SubAdd', 'SubRemove']), subs: z.array(z.string()).min(1) })
+/** What a conversation may do with its connection. */
+export interface Line {
+  /** So many feeds are followed. */
+  readonly followed: number
+  enqueue(frames: string): void
+  follows(key: string): boolean
+  follow(key: string, feed: Feed): void
+  /** False where it was not followed. */
+  leave(key: string): boolean
+  end(frames: string, code: number): void
+}
+
+/** What a service says to one client: the protocol on a connection. */
+export interface Conversation {
+  /** What a new connection is told. */
+  opened?(): string
+  /** Takes what a client said; undefined where that was no text. */
+  received(text: string | undefined): void
+  /** What is said at each heartbeat, beside the ping. */
+  beat?(nowMillis: number): string
+  /** The last words to a client whose pongs are slow. */
+  slow?(): string
+}
 
 export interface ConnectionOptions {
   readonly websocket: WebSocket
   /** The socket under it: whole ticks of frames are written to it at once. */
   readonly socket: Duplex
-  /** Finds the feeds of a SubAdd, and begins the walks that are not yet on. */
-  readonly subscribe: (subscription: string) => Subscription | undefined
+  readonly converse: (line: Line) => Conversation
   /** Milliseconds since the epoch. */
   readonly now: () => number
   readonly heartbeatSeconds: number
@@ -27,8 +45,9 @@ export interface ConnectionOptions {
   readonly onSlow: () => void
 }
 
-/** One client of WebSocket v2: its subscriptions, its heartbeats, and the frames that wait for the next write. */
-export class Connection implements Subscriber {
+/** The connection of one client: what it follows, its pings, and the frames that wait for the next write. */
+export class Connection implements Subscriber, Line {
+  readonly #conversation: Conversation
   readonly #options: ConnectionOptions
   readonly #feeds = new Map<string, Feed>()
   readonly #heartbeat: Timer
@@ -40,6 +59,7 @@ export class Connection implements Subscriber {
 
   constructor(options: ConnectionOptions) {
     this.#options = options
+    this.#conversation = options.converse(this)
     const { websocket, heartbeatSeconds } = options
     websocket.on('message', (data, binary) => this.#receive(data, binary))
     websocket.on('ping', (data) => websocket.pong(data))
@@ -47,7 +67,7 @@ export class Connection implements Subscriber {
     this.#heartbeat = startInterval(() => this.#beat(), heartbeatSeconds * 1000)
   }
 
-  get subscriptions(): number {
+  get followed(): number {
     return this.#feeds.size
   }
 
@@ -78,6 +98,26 @@ export class Connection implements Subscriber {
       this.#options.websocket.resume()
       this.flush()
     }
+  }
+
+  /** Says what a new connection is told. */
+  greet(): void {
+    this.enqueue(this.#conversation.opened?.() ?? '')
+    this.flush()
+  }
+
+  follows(key: string): boolean {
+    return this.#feeds.has(key)
+  }
+
+  follow(key: string, feed: Feed): void {
+    feed.add(this)
+    this.#feeds.set(key, feed)
+  }
+
+  leave(key: string): boolean {
+    this.#feeds.get(key)?.remove(this)
+    return this.#feeds.delete(key)
   }
 
   /** Says this last, then closes with this code (RFC 6455, section 7.4). */
@@ -113,62 +153,8 @@ export class Connection implements Subscriber {
 
   #receive(data: RawData, binary: boolean): void {
     if (this.#closed) return
-    const request = binary ? undefined : parseJson(String(data))
-    if (request === undefined) this.enqueue(messages.serverError('INVALID_JSON', 'message'))
-    else this.#serve(request)
+    this.#conversation.received(binary ? undefined : String(data))
     this.flush()
-  }
-
-  #serve(request: unknown): void {
-    const parsed = Request.safeParse(request)
-    if (!parsed.success) {
-      const parameter = String(parsed.error.issues[0]?.path[0] ?? 'message')
-      this.enqueue(messages.serverError('INVALID_PARAMETER', parameter))
-      return
-    }
-    const { action, subs } = parsed.data
-    if (action === 'SubAdd') this.#add(subs)
-    else this.#remove(subs)
-  }
-
-  #add(subs: readonly string[]): void {
-    const room = messages.SUBSCRIPTIONS_PER_SOCKET - this.#feeds.size
-    for (const sub of subs.slice(0, room)) this.#addOne(sub)
-    const first = subs[room]
-    if (first !== undefined) this.enqueue(messages.tooManySubscriptions(first))
-    this.enqueue(messages.loadComplete())
-  }
-
-  #addOne(sub: string): void {
-    if (this.#feeds.has(sub)) {
-      this.enqueue(messages.serverError('SUBSCRIPTION_ALREADY_ACTIVE', sub))
-      return
-    }
-    const found = this.#options.subscribe(sub)
-    if (!found) {
-      this.enqueue(messages.serverError('INVALID_SUB', sub))
-      return
-    }
-    this.enqueue(found.feed.first())
-    found.feed.add(this)
-    this.#feeds.set(sub, found.feed)
-    this.enqueue(messages.subscribeComplete(sub))
-  }
-
-  #remove(subs: readonly string[]): void {
-    let valid = 0
-    for (const sub of subs) {
-      const feed = this.#feeds.get(sub)
-      if (!feed) {
-        this.enqueue(messages.serverError('SUBSCRIPTION_UNRECOGNIZED', sub))
-        continue
-      }
-      valid++
-      feed.remove(this)
-      this.#feeds.delete(sub)
-      this.enqueue(messages.unsubscribeComplete(sub))
-    }
-    this.enqueue(messages.unsubscribeAllComplete(valid, subs.length - valid))
   }
 
   #beat(): void {
@@ -183,7 +169,7 @@ export class Connection implements Subscriber {
       this.#pingedAt = now
       this.#options.websocket.ping()
     }
-    this.enqueue(messages.heartbeat(now))
+    this.enqueue(this.#conversation.beat?.(now) ?? '')
     this.flush()
   }
 
@@ -197,15 +183,6 @@ export class Connection implements Subscriber {
 
   #slowPong(): void {
     this.#slowPongs++
-    if (this.#slowPongs >= 2) this.end(messages.serverError('FORCE_DISCONNECT', 'pong'), 1000)
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // Not JSON: the client is told so.
-    return undefined
+    if (this.#slowPongs >= 2) this.end(this.#conversation.slow?.() ?? '', 1000)
   }
 }

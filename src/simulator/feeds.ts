@@ -2,8 +2,9 @@ import type { Aggregate } from './aggregate.ts'
 import { BookFeed, TopFeed } from './book-feed.ts'
 import { CandleFeed, unitOf } from './candle-feed.ts'
 import type { WalkClock } from './clock.ts'
+import type { ExchangeFeeds } from './exchanges/feeds.ts'
 import type { Feed } from './feed.ts'
-import type { Instrument } from './instrument.ts'
+import type { Instrument, Trade } from './instrument.ts'
 import type { Market } from './market.ts'
 import { TickerFeed, tickerFields } from './ticker.ts'
 import { TradeFeed } from './trade-feed.ts'
@@ -26,9 +27,18 @@ export class Feeds {
   /** By subscription. Only valid ones get in, so their number is bounded by that of the markets. */
   readonly #feeds = new Map<string, Subscription>()
 
+  /** The exchanges that speak their own protocols, by name. */
+  readonly exchanges: ReadonlyMap<string, ExchangeFeeds>
+
   /** `aggregates` by `BTC~USD`. */
-  constructor(markets: readonly Market[], aggregates: ReadonlyMap<string, Aggregate>, clock: WalkClock) {
+  constructor(
+    markets: readonly Market[],
+    aggregates: ReadonlyMap<string, Aggregate>,
+    exchanges: ReadonlyMap<string, ExchangeFeeds>,
+    clock: WalkClock,
+  ) {
     this.markets = markets
+    this.exchanges = exchanges
     this.#aggregates = aggregates
     this.#clock = clock
     this.#byName = new Map(
@@ -60,8 +70,25 @@ export class Feeds {
     return made
   }
 
+  /** The time of a trade as its exchange tells it, up to a step of its later: microseconds. */
+  timeOf(market: Market, ts: number): number {
+    const step = this.exchanges.get(market.definition.exchange)?.dialect.timeStep ?? 1
+    return Math.ceil(ts / step) * step
+  }
+
+  /** Takes a trade in, and gives its frames to `send`: of CryptoCompare, and of its exchange where that speaks for itself. */
+  tell(market: Market, trade: Trade, received: number, send: (feed: Feed, frame: string) => void): void {
+    this.aggregateOf(market)?.add(market, trade)
+    this.exchanges.get(market.definition.exchange)?.tell(market, trade, send)
+    const frame = market.frame(trade, received)
+    const feed = this.trades(market)
+    feed.remember(frame)
+    send(feed, frame)
+  }
+
   /** Sends what has changed to those who follow. */
   update(): void {
+    for (const exchange of this.exchanges.values()) exchange.update()
     for (const { feed } of this.#feeds.values()) {
       if (!feed.subscribed) continue
       const frames = feed.update()

@@ -10,9 +10,14 @@ import { MarketWalk, SIDES } from './walk.ts'
 /** As seen on the wire: CCSEQ lies a little below the id. */
 const CCSEQ_BELOW_ID = 16_376
 
+/** The share of trades whose side CryptoCompare does not say. */
+const UNKNOWN_SHARE = 0.01
+
 /** What the markets of one simulator share. */
 export interface Universe {
   readonly seed: number
+  /** The exchanges that speak their own protocols: these know who took. */
+  readonly ownProtocols: ReadonlySet<string>
   /** Trades a second over all markets. */
   readonly rate: number
   readonly totalWeight: number
@@ -63,6 +68,7 @@ export class Market implements Instrument {
       midTicks: (seconds) => this.#path(seconds) * this.#priceFactor,
       spreadBps: definition.spreadBps,
       medianUnits: medianSize * this.#sizeFactor,
+      unknownShare: universe.ownProtocols.has(definition.exchange) ? 0 : UNKNOWN_SHARE,
     })
     this.#frameHead = `{"TYPE":"0","M":"${wireExchange}","FSYM":"${base}","TSYM":"${quote}","F":"`
     this.#ledgerHead = `{"exchange":"${definition.exchange}","symbol":"${definition.symbol}","id":"`

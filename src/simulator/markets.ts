@@ -61,7 +61,7 @@ interface Exchange {
   readonly pairs: readonly string[]
 }
 
-/** By the wire's spelling; ours is the same in lower case. */
+/** By the wire's spelling; ours is the same in lower case. CryptoCompare's simulator has these. */
 const EXCHANGES: Readonly<Record<string, Exchange>> = {
   Coinbase: {
     activity: 1,
@@ -93,6 +93,17 @@ const EXCHANGES: Readonly<Record<string, Exchange>> = {
   },
 }
 
+const DOLLARS = 'BTC-USD ETH-USD SOL-USD XRP-USD DOGE-USD LTC-USD'.split(' ')
+const TETHERS = 'BTC-USDT ETH-USDT SOL-USDT XRP-USDT DOGE-USDT ETH-BTC'.split(' ')
+
+/** Exchanges that speak only their own protocols here. */
+const FURTHER: Readonly<Record<string, Exchange>> = {
+  OKX: { activity: 0.9, spreadBps: 0.1, bias: 0.999_99, sequenced: false, pairs: TETHERS },
+  Bybit: { activity: 0.8, spreadBps: 0.1, bias: 1.000_01, sequenced: false, pairs: TETHERS },
+  Bitfinex: { activity: 0.15, spreadBps: 0.8, bias: 1.000_04, sequenced: false, pairs: DOLLARS },
+  Gemini: { activity: 0.1, spreadBps: 1.2, bias: 0.999_95, sequenced: false, pairs: DOLLARS },
+}
+
 /** One market that the simulator makes trades for. */
 export interface SimulatedMarket {
   /** Our names: lower-case exchange, BASE-QUOTE. */
@@ -112,8 +123,8 @@ export interface SimulatedMarket {
   readonly weight: number
 }
 
-function listedMarkets(): SimulatedMarket[] {
-  return Object.entries(EXCHANGES).flatMap(([wireExchange, exchange]) =>
+function listedMarkets(exchanges: Readonly<Record<string, Exchange>>): SimulatedMarket[] {
+  return Object.entries(exchanges).flatMap(([wireExchange, exchange]) =>
     exchange.pairs.map((symbol) => {
       const pair = PAIRS[symbol] as Pair
       const [base, quote] = symbol.split('-') as [string, string]
@@ -136,14 +147,22 @@ function listedMarkets(): SimulatedMarket[] {
 }
 
 /** All markets of the simulator, with our names (`exchange`, `symbol`) and the wire's: what `demo` subscribes to. */
-export const DEFAULT_MARKETS: readonly SimulatedMarket[] = listedMarkets()
+export const DEFAULT_MARKETS: readonly SimulatedMarket[] = listedMarkets(EXCHANGES)
+
+/** The markets of exchanges by their names. */
+export function marketsOfExchanges(names: readonly string[]): readonly SimulatedMarket[] {
+  return listedMarkets({ ...EXCHANGES, ...FURTHER }).filter(({ exchange }) => names.includes(exchange))
+}
 
 /**
  * The markets of these names (`coinbase:BTC-USD`), in the order of the list, so that the walk does not depend on the
- * order in which they are named. Raises CONFIG_INVALID for one that the simulator does not have.
+ * order in which they are named. Raises CONFIG_INVALID for one that is not among these.
  */
-export function chooseMarkets(names: readonly string[]): readonly SimulatedMarket[] {
-  const known = new Set(DEFAULT_MARKETS.map(marketName))
+export function chooseMarkets(
+  names: readonly string[],
+  among: readonly SimulatedMarket[] = DEFAULT_MARKETS,
+): readonly SimulatedMarket[] {
+  const known = new Set(among.map(marketName))
   const unknown = names.filter((name) => !known.has(name))
   if (unknown.length > 0 || names.length === 0) {
     throw new TapelineError(
@@ -154,7 +173,7 @@ export function chooseMarkets(names: readonly string[]): readonly SimulatedMarke
       },
     )
   }
-  return DEFAULT_MARKETS.filter((market) => names.includes(marketName(market)))
+  return among.filter((market) => names.includes(marketName(market)))
 }
 
 function marketName(market: SimulatedMarket): string {

@@ -6,9 +6,13 @@ import { startInterval, type Timer } from '../async/timers.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import type { WalkClock } from './clock.ts'
-import { Connection } from './connection.ts'
+import { Connection, type Conversation, type Line } from './connection.ts'
 import { type Controlled, control, send } from './control.ts'
+import { CryptoCompareConversation } from './conversation.ts'
+import { ExchangeConversation } from './exchanges/conversation.ts'
+import type { ExchangeFeeds } from './exchanges/feeds.ts'
 import type { Feeds, Subscription } from './feeds.ts'
+import type { Market } from './market.ts'
 import * as messages from './messages.ts'
 import type { Misbehaviour, Outage } from './misbehaviour.ts'
 import { CALL_LIMITS, CallCounter, SOCKET_LIMITS } from './rate-limit.ts'
@@ -23,6 +27,10 @@ export interface ServerOptions {
   readonly clock: WalkClock
   readonly heartbeatSeconds: number
   readonly subscribe: (subscription: string) => Subscription | undefined
+  /** Begins the walk of a market, where it is not yet on. */
+  readonly begin: (market: Market) => void
+  /** The exchanges whose own protocols are spoken, by their names: each at a path of its own. */
+  readonly exchanges: ReadonlyMap<string, ExchangeFeeds>
   readonly controlled: Controlled
   readonly log: Log | undefined
 }
@@ -82,7 +90,7 @@ export class SimulatorServer {
   }
 
   get subscriptions(): number {
-    return [...this.#connections].reduce((sum, connection) => sum + connection.subscriptions, 0)
+    return [...this.#connections].reduce((sum, connection) => sum + connection.followed, 0)
   }
 
   /** Connections cut because they read too slowly. */
@@ -139,24 +147,49 @@ export class SimulatorServer {
     socket.on('error', ignore)
     const { path, query } = target(request)
     const outage = this.#misbehaviour.outage('websocket')
-    if (outage === 'drop' || path !== '/v2') {
+    const [exchange] = this.#exchangeOf(path)
+    if (outage === 'drop' || (path !== '/v2' && exchange === undefined)) {
       socket.destroy()
     } else if (outage === 'stall') {
       this.#stall('websocket', socket, () => this.#upgrade(request, socket, head))
+    } else if (exchange !== undefined && (outage === '401' || outage === '429')) {
+      socket.end(`HTTP/1.1 ${outage} Refused\r\nconnection: close\r\n\r\n`)
     } else {
       socket.off('error', ignore)
       this.#websockets.handleUpgrade(request, socket, head, (websocket) => {
-        this.#accept(websocket, socket, keyOf(request, query))
+        if (exchange === undefined) this.#accept(websocket, socket, keyOf(request, query))
+        else this.#acceptFor(exchange, websocket, socket)
       })
     }
   }
 
   #accept(websocket: WebSocket, socket: Duplex, key: string): void {
-    const { clock, heartbeatSeconds, subscribe, log } = this.#options
+    const { subscribe } = this.#options
+    const converse = (line: Line) => new CryptoCompareConversation(subscribe, line)
+    const connection = this.#connect(websocket, socket, converse)
+    const outage = this.#misbehaviour.outage('websocket')
+    if (outage === 'close' || outage === '401' || outage === '429') connection.end(...this.#lastWords(outage))
+    else if (key === '') connection.end(...this.#lastWords('401'))
+    else this.#welcome(connection)
+  }
+
+  #acceptFor(exchange: ExchangeFeeds, websocket: WebSocket, socket: Duplex): void {
+    const { begin } = this.#options
+    const connection = this.#connect(
+      websocket,
+      socket,
+      (line) => new ExchangeConversation(exchange, begin, line),
+    )
+    if (this.#misbehaviour.outage('websocket') === 'close') connection.end(...this.#lastWords('close'))
+    else connection.greet()
+  }
+
+  #connect(websocket: WebSocket, socket: Duplex, converse: (line: Line) => Conversation): Connection {
+    const { clock, heartbeatSeconds, log } = this.#options
     const connection = new Connection({
       websocket,
       socket,
-      subscribe,
+      converse,
       now: () => Math.floor(clock.wall / 1000),
       heartbeatSeconds,
       onSlow: () => {
@@ -172,10 +205,13 @@ export class SimulatorServer {
       connection.release()
       this.#connections.delete(connection)
     })
-    const outage = this.#misbehaviour.outage('websocket')
-    if (outage === 'close' || outage === '401' || outage === '429') connection.end(...this.#lastWords(outage))
-    else if (key === '') connection.end(...this.#lastWords('401'))
-    else this.#welcome(connection)
+    return connection
+  }
+
+  /** The exchange whose path this is, and the path after its name. */
+  #exchangeOf(path: string): readonly [ExchangeFeeds | undefined, string] {
+    const [, name = '', rest = '/'] = /^\/([^/]*)(\/.*)?$/s.exec(path) ?? []
+    return [this.#options.exchanges.get(name), rest]
   }
 
   #welcome(connection: Connection): void {
@@ -216,6 +252,8 @@ export class SimulatorServer {
       request.socket.destroy()
     } else if (outage === 'stall') {
       this.#stall('rest', request.socket, () => this.#request(request, response))
+    } else if (this.#answerFor(path, query, response, outage)) {
+      // An exchange has answered: it asks for no key.
     } else if (outage === '401' || keyOf(request, query) === '') {
       const { status, body } = unauthorized()
       send(response, status, body)
@@ -225,6 +263,26 @@ export class SimulatorServer {
     } else {
       this.#answer(path, query, response, now)
     }
+  }
+
+  /** False where the path is none of an exchange. */
+  #answerFor(
+    path: string,
+    query: URLSearchParams,
+    response: ServerResponse,
+    outage: Outage | undefined,
+  ): boolean {
+    const [exchange, rest] = this.#exchangeOf(path)
+    if (exchange === undefined) return false
+    if (outage === '401' || outage === '429') {
+      send(response, Number(outage), { message: 'refused' })
+      return true
+    }
+    const url = new URL(`http://simulator${rest}?${query}`)
+    const answered = exchange.rest(url)
+    if (answered === undefined) send(response, 404, { message: 'NotFound' })
+    else send(response, 200, answered as object)
+    return true
   }
 
   #answer(path: string, query: URLSearchParams, response: ServerResponse, now: number): void {

@@ -2,10 +2,18 @@ import { TapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import { Aggregate } from './aggregate.ts'
 import { WalkClock } from './clock.ts'
+import { ExchangeFeeds } from './exchanges/feeds.ts'
+import { DIALECTS, isSimulatedExchange } from './exchanges/index.ts'
 import { Feeds } from './feeds.ts'
 import { Ledger } from './ledger.ts'
 import { Market, type Universe } from './market.ts'
-import { ASSETS, chooseMarkets, DEFAULT_MARKETS, type SimulatedMarket } from './markets.ts'
+import {
+  ASSETS,
+  chooseMarkets,
+  DEFAULT_MARKETS,
+  marketsOfExchanges,
+  type SimulatedMarket,
+} from './markets.ts'
 import { Misbehaviour } from './misbehaviour.ts'
 import { PricePath } from './price-path.ts'
 import { SimulatorServer } from './server.ts'
@@ -31,6 +39,11 @@ export interface SimulatorOptions {
   readonly heartbeatSeconds?: number | undefined
   /** The markets there are, by our names (`coinbase:BTC-USD`); all of DEFAULT_MARKETS by default. They share the rate. */
   readonly markets?: readonly string[] | undefined
+  /**
+   * Exchanges that speak their own protocols, each at a path of its name (`ws://127.0.0.1:PORT/kraken`); none by default. Without `markets` there
+   * are then theirs only.
+   */
+  readonly exchanges?: readonly string[] | undefined
   /** Milliseconds between the updates of tickers, candles and books; 250 by default. */
   readonly quoteMillis?: number | undefined
   /** The time in ms since the epoch; the system's by default. */
@@ -96,8 +109,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   checkNumbers({ rate, heartbeatSeconds, quoteMillis, events: options.events })
   let misbehaviour = new Misbehaviour(options.misbehave ?? [])
   const clock = new WalkClock(options.now ?? Date.now)
-  const definitions = options.markets ? chooseMarkets(options.markets) : DEFAULT_MARKETS
-  const feeds = makeFeeds(definitions, { seed, rate, clock })
+  const { exchanges = [] } = options
+  const feeds = makeFeeds(definitionsOf(options), { seed, rate, clock, exchanges })
   const ledger = options.ledger === undefined ? undefined : await Ledger.open(options.ledger)
   const end = Promise.withResolvers<void>()
   // Whoever awaits `done` still learns of a failure; without a listener it must not end the process.
@@ -142,6 +155,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       clock,
       heartbeatSeconds,
       log: options.log,
+      exchanges: feeds.exchanges,
+      begin: (market) => tape.start(market),
       controlled: { stats, modes: () => misbehaviour.modes, misbehave },
       subscribe(subscription) {
         const found = feeds.find(subscription)
@@ -179,14 +194,34 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   }
 }
 
+function definitionsOf({ markets, exchanges = [] }: SimulatorOptions): readonly SimulatedMarket[] {
+  const unknown = exchanges.filter((name) => !isSimulatedExchange(name))
+  if (unknown.length > 0)
+    throw new TapelineError('CONFIG_INVALID', `the simulator does not speak for ${unknown.join(', ')}`, {
+      remedy: `It speaks for ${Object.keys(DIALECTS).join(', ')}.`,
+    })
+  const own = marketsOfExchanges(exchanges)
+  const others = DEFAULT_MARKETS.filter(({ exchange }) => !exchanges.includes(exchange))
+  if (markets) return chooseMarkets(markets, [...others, ...own])
+  return exchanges.length > 0 ? own : DEFAULT_MARKETS
+}
+
+interface Settings {
+  readonly seed: number
+  readonly rate: number
+  readonly clock: WalkClock
+  readonly exchanges: readonly string[]
+}
+
 function makeFeeds(
   definitions: readonly SimulatedMarket[],
-  { seed, rate, clock }: { seed: number; rate: number; clock: WalkClock },
+  { seed, rate, clock, exchanges }: Settings,
 ): Feeds {
   const universe: Universe = {
     seed,
     rate,
     clock,
+    ownProtocols: new Set(exchanges),
     totalWeight: definitions.reduce((sum, market) => sum + market.weight, 0),
     paths: new Map(Object.entries(ASSETS).map(([name, asset]) => [name, new PricePath(seed, name, asset)])),
     firstId: clock.wall,
@@ -197,7 +232,11 @@ function makeFeeds(
   for (const [pair, [first, ...others]] of byPair) {
     if (first) aggregates.set(pair, new Aggregate([first, ...others]))
   }
-  return new Feeds(markets, aggregates, clock)
+  const speaking = exchanges.filter(isSimulatedExchange).map((name) => {
+    const own = markets.filter(({ definition }) => definition.exchange === name)
+    return [name, new ExchangeFeeds(DIALECTS[name], own, clock)] as const
+  })
+  return new Feeds(markets, aggregates, new Map(speaking), clock)
 }
 
 function checkNumbers(

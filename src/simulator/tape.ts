@@ -132,13 +132,11 @@ export class Tape {
       // Never the same time twice over all markets, so that candles of aggregates see trades in order too.
       const ts = Math.max(this.#lastTs + 1, Math.floor(wall - (virtual - due) * 1000))
       this.#lastTs = ts
-      const trade = market.trade(ts)
-      const frame = market.frame(trade, Math.max(wall, ts))
-      feeds.aggregateOf(market)?.add(market, trade)
-      const feed = feeds.trades(market)
-      feed.remember(frame)
-      if (this.misbehaviour.distorts) this.#distorter.send(feed, frame, this.misbehaviour, virtual)
-      else feed.broadcast(frame)
+      const trade = market.trade(feeds.timeOf(market, ts))
+      feeds.tell(market, trade, Math.max(wall, ts), (feed, frame) => {
+        if (this.misbehaviour.distorts) this.#distorter.send(feed, frame, this.misbehaviour, virtual)
+        else feed.broadcast(frame)
+      })
       lines += market.ledgerLine(trade)
       this.#emitted++
     }

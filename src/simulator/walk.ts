@@ -16,8 +16,6 @@ const WITHIN_BURST = 0.4
 const PRICE_CELL = 20
 /** Of the logarithm of sizes. */
 const SIZE_SPREAD = 1.3
-/** The share of trades whose side the exchange does not say. */
-const UNKNOWN_SHARE = 0.01
 
 /** How one market walks. Ticks and units are the smallest steps of price and size. */
 export interface WalkShape {
@@ -28,6 +26,8 @@ export interface WalkShape {
   readonly midTicks: (seconds: number) => number
   readonly spreadBps: number
   readonly medianUnits: number
+  /** The share of trades whose side nobody says. */
+  readonly unknownShare: number
 }
 
 /** The best prices of a market, in ticks. */
@@ -73,7 +73,7 @@ export class MarketWalk {
 
   /** Makes the trade that is due, and sets when the next one is. */
   advance(): void {
-    const { random, medianUnits } = this.#shape
+    const { random, medianUnits, unknownShare } = this.#shape
     if (this.#left === 0) this.#beginBurst()
     else if (random() < 0.4) this.#level++
     const best = this.#bestAtDue()
@@ -81,7 +81,7 @@ export class MarketWalk {
     const buying = this.#buying
     this.priceTicks = buying ? best.ask + this.#level * step : Math.max(1, best.bid - this.#level * step)
     this.sizeUnits = Math.max(1, Math.round(medianUnits * Math.exp(SIZE_SPREAD * gaussian(random))))
-    if (random() < UNKNOWN_SHARE) this.flag = UNKNOWN
+    if (random() < unknownShare) this.flag = UNKNOWN
     else this.flag = buying ? BUY : SELL
     this.#left--
     this.due += this.#left > 0 ? random() * this.#innerGap : this.#burstGap()

@@ -31,6 +31,8 @@ const WRONG: readonly (readonly [name: string, args: readonly string[], message:
   ['up', ['--log', 'loud'], /^--log takes pretty or json/],
   ['simulate', ['--heartbeat', '-1'], /--heartbeat/],
   ['simulate', ['--misbehave', 'sulk'], /sulk/],
+  ['simulate', ['--exchange', 'kraken,mtgox'], /^--exchange takes .*kraken.*, not "mtgox"$/],
+  ['up', ['--simulator', 'http://127.0.0.1:1/mtgox'], /the name of an exchange .*, not "mtgox"$/],
   ['simulate', ['--exit'], /--events/],
   ['simulate', ['now'], /now/],
   ['streams', ['rename'], /rename/],

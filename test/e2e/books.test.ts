@@ -33,7 +33,8 @@ test(`a stream of books over a fault and kill -9 never has a wrong book (seed ${
         const book = bookOf(exchange, random)
         const service: Service = await Service.start(t, {
           received: (frame, socket) => {
-            if (exchange.isAsked(frame)) sendFrame(socket, exchange.snapshot?.(book))
+            if (!exchange.isAsked(frame)) return
+            for (const each of exchange.snapshot?.(book) ?? []) sendFrame(socket, each)
           },
         })
         return { ...exchange, name: exchange.kind.name, book, service }
@@ -52,7 +53,7 @@ test(`a stream of books over a fault and kill -9 never has a wrong book (seed ${
 
   const move = (count: number) => {
     for (let i = 0; i < count; i++)
-      for (const { book, service, update } of exchanges) service.send(update(book, book.change()))
+      for (const { book, service, update } of exchanges) service.send(...update(book, book.change()))
   }
   const shown = async (name: string) => {
     const { code, stdout, stderr } = await runCommand(['book', `${name}:${SYMBOL}`, '--data', data, '--json'])

@@ -248,7 +248,7 @@ test('a client that reads too slowly is cut off at 64 MiB', async (t) => {
       const connection = new Connection({
         websocket,
         socket,
-        subscribe: () => undefined,
+        converse: () => ({ received() {} }),
         now: Date.now,
         heartbeatSeconds: 30,
         onSlow: () => slow.resolve(enqueued),

@@ -1,23 +1,17 @@
-import { crc32 } from 'node:zlib'
-import { binance } from '../../../src/adapters/source/binance/source.ts'
-import { bybit } from '../../../src/adapters/source/bybit/source.ts'
-import { coinbase } from '../../../src/adapters/source/coinbase/source.ts'
 import type { SourceKind } from '../../../src/adapters/source/feed/source-kind.ts'
-import { kraken } from '../../../src/adapters/source/kraken/source.ts'
-import { okx } from '../../../src/adapters/source/okx/source.ts'
-
-type Level = readonly [price: number, size: number]
-
-interface Levels {
-  readonly bids: readonly Level[]
-  readonly asks: readonly Level[]
-}
+import { SOURCES } from '../../../src/adapters/source/index.ts'
+import type {
+  ToldLevel as Level,
+  ToldLevels as Levels,
+  ToldBook,
+} from '../../../src/simulator/exchanges/dialect.ts'
+import { DIALECTS, type SimulatedExchange } from '../../../src/simulator/exchanges/index.ts'
 
 /** So many levels of each side a service tells of, and a source shows. */
 export const DEPTH = 10
 
 /** A random book: an independent one, kept as plain maps. */
-class TrueBook {
+export class TrueBook {
   readonly #random: () => number
   readonly #bids = new Map<number, number>()
   readonly #asks = new Map<number, number>()
@@ -90,7 +84,7 @@ export function bookOf({ told }: BookExchange, random: () => number): TrueBook {
   return new TrueBook(random, told)
 }
 
-/** How one exchange tells of a book: written by its documentation. */
+/** How one exchange tells of a book, as the simulator has it. */
 export interface BookExchange {
   readonly kind: SourceKind
   /** What shows that an update is missing or spoilt; without it nothing does but a book that cannot be. */
@@ -98,105 +92,57 @@ export interface BookExchange {
   readonly symbol: string
   /** Only so many levels are told. */
   readonly told?: number
+  /** Each frame has the whole book: one that is missing leaves no hole. */
+  readonly isWhole?: true
+  /** What is wrong shows a little later: each change comes in several frames, and its checksum by itself. */
+  readonly isLate?: true
   /** Undefined where snapshots come by REST. */
-  readonly snapshot?: (book: TrueBook) => object
+  readonly snapshot?: (book: TrueBook) => readonly object[]
   readonly rest?: (book: TrueBook) => object
-  readonly update: (book: TrueBook, change: Levels) => object
+  readonly update: (book: TrueBook, change: Levels) => readonly object[]
+  /** What is answered to a frame before a snapshot. */
+  readonly answers: (frame: Record<string, unknown>) => readonly object[]
   /** Whether a frame asks for the book. */
   readonly isAsked: (frame: Record<string, unknown>) => boolean
 }
 
-const texts = (levels: readonly Level[]) => levels.map(([price, size]) => [String(price), String(size)])
-const millis = (book: TrueBook) => 1_790_000_000_000 + book.number
-const iso = (book: TrueBook) => new Date(millis(book)).toISOString()
+const SYMBOL = 'BTC-USDT'
 
-function krakenFrame(type: string, book: TrueBook, { bids, asks }: Levels): object {
-  const rows = (levels: readonly Level[]) => levels.map(([price, qty]) => ({ price, qty }))
-  const { shown } = book
-  const all = [...shown.asks, ...shown.bids].map(([price, size]) => `${price}${size}`)
-  const data = {
-    ...{ symbol: 'BTC/USDT', bids: rows(bids), asks: rows(asks) },
-    ...{ checksum: crc32(all.join('')), timestamp: iso(book) },
-  }
-  return { channel: 'book', type, data: [data] }
+type Shown = Pick<BookExchange, 'shows' | 'told' | 'isWhole' | 'isLate'>
+
+const numbered = { shows: { missing: true, spoilt: false } } as const
+
+const EXPECTED: Readonly<Partial<Record<SimulatedExchange, Shown>>> = {
+  kraken: { told: DEPTH, shows: { missing: true, spoilt: true } },
+  okx: numbered,
+  bybit: numbered,
+  binance: numbered,
+  coinbase: { shows: { missing: false, spoilt: false } },
+  bitstamp: { isWhole: true, shows: { missing: true, spoilt: false } },
+  // Two checksums in a row must be wrong.
+  bitfinex: { told: 25, isLate: true, shows: { missing: true, spoilt: true } },
 }
 
-const okxFrame = (action: string, book: TrueBook, prevSeqId: number, { bids, asks }: Levels) => ({
-  arg: { channel: 'books', instId: 'BTC-USDT' },
-  action,
-  data: [
-    {
-      ...{ bids: texts(bids), asks: texts(asks), ts: String(millis(book)), checksum: 0 },
-      ...{ prevSeqId, seqId: book.number },
-    },
-  ],
+const toldOf = (book: TrueBook, levels: Levels): ToldBook => ({
+  ...{ symbol: SYMBOL, number: book.number, ts: (1_790_000_000_000 + book.number) * 1_000 },
+  ...{ levels, whole: book.told, decimals: { price: 0, size: 0 } },
 })
 
-const bybitFrame = (type: string, book: TrueBook, { bids, asks }: Levels) => ({
-  ...{ topic: 'orderbook.50.BTCUSDT', ts: millis(book), type, cts: millis(book) },
-  data: { s: 'BTCUSDT', b: texts(bids), a: texts(asks), u: book.number, seq: book.number },
-})
-
-const argsOf = (frame: Record<string, unknown>) => JSON.stringify(frame['args'] ?? '')
-
-export const BOOK_EXCHANGES: readonly BookExchange[] = [
-  {
-    kind: kraken,
-    told: DEPTH,
-    shows: { missing: true, spoilt: true },
-    symbol: 'BTC-USDT',
-    snapshot: (book) => krakenFrame('snapshot', book, book.told),
-    update: (book, change) => krakenFrame('update', book, change),
-    isAsked: ({ method, params }) =>
-      method === 'subscribe' && (params as { channel: string }).channel === 'book',
-  },
-  {
-    kind: okx,
-    shows: { missing: true, spoilt: false },
-    symbol: 'BTC-USDT',
-    snapshot: (book) => okxFrame('snapshot', book, -1, book.told),
-    update: (book, change) => okxFrame('update', book, book.number - 1, change),
-    isAsked: (frame) => frame['op'] === 'subscribe' && argsOf(frame).includes('"books"'),
-  },
-  {
-    kind: bybit,
-    shows: { missing: true, spoilt: false },
-    symbol: 'BTC-USDT',
-    snapshot: (book) => bybitFrame('snapshot', book, book.told),
-    update: (book, change) => bybitFrame('delta', book, change),
-    isAsked: (frame) => frame['op'] === 'subscribe' && argsOf(frame).includes('orderbook.50'),
-  },
-  {
-    kind: binance,
-    shows: { missing: true, spoilt: false },
-    symbol: 'BTC-USDT',
-    rest: (book) => ({
-      lastUpdateId: book.number,
-      bids: texts(book.told.bids),
-      asks: texts(book.told.asks),
-    }),
-    update: (book, { bids, asks }) => ({
-      stream: 'btcusdt@depth@100ms',
-      data: {
-        ...{ e: 'depthUpdate', E: millis(book) * 1_000, s: 'BTCUSDT', U: book.number, u: book.number },
-        ...{ b: texts(bids), a: texts(asks) },
+export const BOOK_EXCHANGES: readonly BookExchange[] = Object.entries(EXPECTED).map(
+  ([name, expected]): BookExchange => {
+    const exchange = name as SimulatedExchange
+    const { books, asks, answer } = DIALECTS[exchange]
+    const { snapshot, rest, change } = books
+    return {
+      ...{ kind: SOURCES[exchange], symbol: SYMBOL, ...expected },
+      update: (book, levels) => change(toldOf(book, levels)),
+      ...(snapshot && { snapshot: (book: TrueBook) => snapshot(toldOf(book, book.told)) }),
+      ...(rest && { rest: (book: TrueBook) => rest.answer(toldOf(book, book.told)) }),
+      answers: (frame) => (asks(frame) ? answer(frame, []) : []),
+      isAsked(frame) {
+        const request = asks(frame)
+        return request?.op === 'subscribe' && request.topics.some(({ channel }) => channel === 'book')
       },
-    }),
-    isAsked: ({ method }) => method === 'SUBSCRIBE',
+    }
   },
-  {
-    kind: coinbase,
-    shows: { missing: false, spoilt: false },
-    symbol: 'BTC-USDT',
-    snapshot: (book) => ({
-      ...{ type: 'snapshot', product_id: 'BTC-USDT', time: iso(book) },
-      ...{ bids: texts(book.told.bids), asks: texts(book.told.asks) },
-    }),
-    update: (book, { bids, asks }) => ({
-      ...{ type: 'l2update', product_id: 'BTC-USDT', time: iso(book) },
-      changes: [...texts(bids).map((row) => ['buy', ...row]), ...texts(asks).map((row) => ['sell', ...row])],
-    }),
-    isAsked: ({ type, channels }) =>
-      type === 'subscribe' && JSON.stringify(channels).includes('level2_batch'),
-  },
-]
+)

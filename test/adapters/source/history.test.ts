@@ -10,7 +10,7 @@ import { Service } from './service.ts'
 
 const NEVER = new AbortController().signal
 const MINUTE = 60_000_000
-const names = Object.keys(PASTS) as SourceName[]
+const names = PASTS
 
 /** Trades until now, three at a time in one millisecond, one millisecond after another. */
 function pastUntil(nowMicros: number, count: number, everyMicros: number): readonly PastTrade[] {

@@ -1,0 +1,121 @@
+import { z } from 'zod'
+import {
+  type Dialect,
+  decimal,
+  decimalOrZero,
+  isQuote,
+  joined,
+  numeric,
+  type PastTrade,
+  type ToldChannel,
+  textRows,
+} from './dialect.ts'
+
+const requestSchema = z.object({
+  method: z.enum(['SUBSCRIBE', 'UNSUBSCRIBE']),
+  params: z.array(z.string()),
+  id: z.unknown(),
+})
+
+const STREAMS: ReadonlyMap<string, ToldChannel> = new Map([
+  ['trade', 'trade'],
+  ['bookTicker', 'quote'],
+  ['depth@100ms', 'book'],
+  ['depth', 'book'],
+])
+
+/** A market that it does not have is taken, and stays silent. Times are in microseconds, as `timeUnit=MICROSECOND` asks for. */
+export const binance: Dialect = {
+  exchange: 'binance',
+  timeStep: 1,
+  limits: { framesPerSecond: 5, topics: 1_024 },
+  nameOf: joined,
+  frame(line) {
+    const s = joined(line.symbol)
+    if (isQuote(line)) {
+      const { bid, bidSize = 1.5, ask, askSize = 1.5 } = line.ticker
+      const sizes = {
+        B: decimalOrZero(typeof bid === 'number' ? bidSize : bid),
+        A: decimalOrZero(typeof ask === 'number' ? askSize : ask),
+      }
+      const data = { u: line.ts, s, b: decimalOrZero(bid), a: decimalOrZero(ask), ...sizes }
+      return { stream: `${s.toLowerCase()}@bookTicker`, data }
+    }
+    const { id, price, size, side, ts } = line
+    const data = {
+      ...{ e: 'trade', E: ts, s, t: numeric(id), p: decimal(price), q: decimal(size) },
+      ...{ T: ts, m: side === 'sell', M: true },
+    }
+    return { stream: `${s.toLowerCase()}@trade`, data }
+  },
+  asks(frame) {
+    const { data } = requestSchema.safeParse(frame)
+    if (data === undefined) return undefined
+    const topics = data.params.flatMap((stream) => {
+      const [market = '', name = ''] = stream.split(/@(.*)/s)
+      const channel = STREAMS.get(name)
+      return channel === undefined ? [] : [{ channel, name: market.toUpperCase() }]
+    })
+    return { op: data.method === 'SUBSCRIBE' ? 'subscribe' : 'unsubscribe', topics }
+  },
+  answer: (frame) => [{ result: null, id: (frame as { id?: unknown }).id }],
+  reply: (frame) => {
+    const { data } = z.object({ method: z.literal('LIST_SUBSCRIPTIONS'), id: z.unknown() }).safeParse(frame)
+    return data === undefined
+      ? { error: { code: 2, msg: 'Invalid request: unknown variant' } }
+      : { result: [], id: data.id }
+  },
+  books: {
+    change: ({ symbol, number, ts, levels }) => [
+      {
+        stream: `${joined(symbol).toLowerCase()}@depth@100ms`,
+        data: {
+          ...{ e: 'depthUpdate', E: ts, s: joined(symbol), U: number, u: number },
+          ...{ b: textRows(levels.bids), a: textRows(levels.asks) },
+        },
+      },
+    ],
+    rest: {
+      asks: ({ pathname, searchParams }) =>
+        pathname === '/api/v3/depth' ? (searchParams.get('symbol') ?? '') : undefined,
+      answer: ({ number, whole }) => ({
+        ...{ lastUpdateId: number, bids: textRows(whole.bids), asks: textRows(whole.asks) },
+      }),
+    },
+  },
+  past: {
+    asks: ({ pathname, searchParams }) =>
+      /^\/api\/v3\/(aggTrades|historicalTrades|trades)$/.test(pathname)
+        ? (searchParams.get('symbol') ?? '')
+        : undefined,
+    answer({ pathname, searchParams: asked }, trades) {
+      const limit = Number(asked.get('limit'))
+      if (pathname === '/api/v3/aggTrades') {
+        const start = Number(asked.get('startTime')) * 1_000
+        return trades
+          .filter(({ ts }) => ts >= start)
+          .slice(0, limit)
+          .map(({ id, price, size, ts }) => ({
+            a: id,
+            p: decimal(price),
+            q: decimal(size),
+            f: id,
+            l: id,
+            T: ts,
+          }))
+      }
+      if (pathname !== '/api/v3/historicalTrades') return trades.slice(-limit).map(pastRow)
+      return trades
+        .filter(({ id }) => id >= Number(asked.get('fromId')))
+        .slice(0, limit)
+        .map(pastRow)
+    },
+  },
+}
+
+function pastRow({ id, price, size, side, ts }: PastTrade): object {
+  return {
+    ...{ id, price: decimal(price), qty: decimal(size), quoteQty: '1', time: ts },
+    ...{ isBuyerMaker: side === 'sell', isBestMatch: true },
+  }
+}

@@ -1,0 +1,97 @@
+import { z } from 'zod'
+import {
+  bestRows,
+  type Dialect,
+  decimal,
+  isQuote,
+  newestFirst,
+  type ToldBook,
+  type ToldChannel,
+  textRows,
+} from './dialect.ts'
+
+const requestSchema = z.object({
+  op: z.enum(['subscribe', 'unsubscribe']),
+  args: z.array(z.object({ channel: z.string(), instId: z.string() })),
+})
+
+const CHANNELS: ReadonlyMap<string, ToldChannel> = new Map([
+  ['trades', 'trade'],
+  ['bbo-tbt', 'quote'],
+  ['books', 'book'],
+])
+
+/** Each argument is answered by itself. An update of a book names the one before it. */
+export const okx: Dialect = {
+  exchange: 'okx',
+  timeStep: 1_000,
+  limits: {},
+  nameOf: (symbol) => symbol,
+  frame(line) {
+    const { symbol: instId } = line
+    const ts = String(line.ts / 1_000)
+    if (isQuote(line)) {
+      const { bid, bidSize, ask, askSize } = line.ticker
+      const [bids, asks] = [bestRows(bid, bidSize), bestRows(ask, askSize)]
+      return { arg: { channel: 'bbo-tbt', instId }, data: [{ bids, asks, ts, seqId: 1 }] }
+    }
+    const { id: tradeId, price, size, side } = line
+    const fill = { instId, tradeId, px: decimal(price), sz: decimal(size), side, ts, count: '1', source: '0' }
+    return { arg: { channel: 'trades', instId }, data: [fill] }
+  },
+  asks(frame) {
+    const { data } = requestSchema.safeParse(frame)
+    if (data === undefined) return undefined
+    const topics = data.args.flatMap(({ channel: name, instId }) => {
+      const channel = CHANNELS.get(name)
+      return channel === undefined ? [] : [{ channel, name: instId }]
+    })
+    return { op: data.op, topics }
+  },
+  answer(frame, unknown) {
+    const { data } = requestSchema.safeParse(frame)
+    return (data?.args ?? []).map((arg) =>
+      unknown.includes(arg.instId)
+        ? {
+            event: 'error',
+            code: '60018',
+            msg: `Wrong URL or channel:${arg.channel},instId:${arg.instId} doesn't exist. Please use the correct URL, channel and parameters.`,
+            connId: 'a1',
+          }
+        : { event: data?.op, arg, connId: 'a1' },
+    )
+  },
+  reply: (frame) =>
+    frame === 'ping' ? 'pong' : { event: 'error', code: '60012', msg: 'Invalid request', connId: 'a1' },
+  books: {
+    snapshot: (book) => [bookFrame('snapshot', -1, book)],
+    change: (book) => [bookFrame('update', book.number - 1, book)],
+  },
+  past: {
+    asks: ({ pathname, searchParams }) =>
+      pathname.endsWith('trades') ? (searchParams.get('instId') ?? '') : undefined,
+    answer({ searchParams: asked }, trades) {
+      const after = Number(asked.get('after') ?? Number.POSITIVE_INFINITY)
+      const rows = trades
+        .map(({ id, price, size, side, ts }) => ({
+          ...{ tradeId: String(id), px: decimal(price), sz: decimal(size), side },
+          ts: String(Math.floor(ts / 1_000)),
+        }))
+        .filter(({ tradeId, ts }) => (asked.get('type') === '2' ? Number(ts) : Number(tradeId)) < after)
+        .slice(-Number(asked.get('limit') ?? 100))
+      return { code: '0', msg: '', data: newestFirst(rows) }
+    },
+  },
+}
+
+function bookFrame(
+  action: string,
+  prevSeqId: number,
+  { symbol: instId, number, ts, levels }: ToldBook,
+): object {
+  const data = {
+    ...{ bids: textRows(levels.bids), asks: textRows(levels.asks), ts: String(Math.floor(ts / 1_000)) },
+    ...{ checksum: 0, prevSeqId, seqId: number },
+  }
+  return { arg: { channel: 'books', instId }, action, data: [data] }
+}
