@@ -92,6 +92,16 @@ describe('createWebSocketEndpoint', () => {
     assert.deepEqual(order, ['half', 'all'])
   })
 
+  test('drained waits for a single frame that is larger than what the network takes at once', async () => {
+    client.pause()
+    endpoint.sendEncoded(Buffer.alloc(32 << 20, 'x'), 'c', 1)
+    assert.ok(endpoint.pendingBytes > 1 << 20, `only ${endpoint.pendingBytes} bytes are pending`)
+    const drained = endpoint.drained(1 << 20, never)
+    client.resume()
+    await drained
+    assert.equal(endpoint.pendingBytes, 0)
+  })
+
   test('drained rejects with the reason of its signal, and others go on waiting', async () => {
     fillUp()
     const controller = new AbortController()
