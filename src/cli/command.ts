@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream'
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { didYouMean } from '../domain/near.ts'
 import { TapelineError } from '../errors.ts'
@@ -9,6 +10,8 @@ export interface Terminal {
   print(...texts: readonly (string | Painted)[]): void
   /** The same of many lines, as fast as its reader takes them. Rejects when `signal` aborts. */
   printLines(lines: Iterable<string>): Promise<void>
+  /** Standard output as it is, for what is no text. */
+  readonly stdout: Writable
   /** Progress, hints and warnings: standard error. */
   note(...texts: readonly (string | Painted)[]): void
   /** The width of the terminal that is printed to; undefined where it is none. */

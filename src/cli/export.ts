@@ -78,7 +78,7 @@ export const command: Command = {
     const out = textFlag(flags, 'out')
     if (flags['resume'] === true && out === undefined)
       throw new TapelineError('USAGE', '--resume needs --out FILE')
-    const target = await openTarget(flags, selection, out)
+    const target = await openTarget(flags, selection, out, terminal)
     try {
       const rows = await exportRows(flags, wanted, target, terminal)
       await target.finish()
@@ -108,7 +108,12 @@ interface Target {
   abandon(): Promise<number | undefined>
 }
 
-async function openTarget(flags: Flags, selection: Selection, out: string | undefined): Promise<Target> {
+async function openTarget(
+  flags: Flags,
+  selection: Selection,
+  out: string | undefined,
+  { stdout }: Terminal,
+): Promise<Target> {
   const format = formatOf(flags, out)
   const replace = flags['force'] === true
   const { channel } = selection
@@ -130,7 +135,7 @@ async function openTarget(flags: Flags, selection: Selection, out: string | unde
       },
     }
   }
-  const output = out === undefined ? streamOutput(process.stdout) : await fileOutput(out, replace)
+  const output = out === undefined ? streamOutput(stdout) : await fileOutput(out, replace)
   const writer = FORMATS[format](channel, output)
   return {
     selection,

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { Writable } from 'node:stream'
 import { startTimer } from '../async/timers.ts'
 import { createLog, logFormat } from '../telemetry/log.ts'
 import type { Terminal } from './command.ts'
@@ -30,12 +31,9 @@ export function openTerminal(stop: AbortController): Terminal {
 }
 
 /** A terminal over two streams, which shows no width. */
-export function terminalOver(
-  stdout: NodeJS.WritableStream,
-  stderr: NodeJS.WritableStream,
-  signal: AbortSignal,
-): Terminal {
+export function terminalOver(stdout: Writable, stderr: NodeJS.WritableStream, signal: AbortSignal): Terminal {
   return {
+    stdout,
     print: (...texts) => stdout.write(`${paint(texts, stdout, visibleText)}\n`),
     async printLines(lines) {
       let chunk = ''

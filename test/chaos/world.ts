@@ -62,8 +62,8 @@ export interface World {
   readonly clients: readonly ResumingClient[]
   /** How many are still to come. */
   readonly late: number
-  /** Lets one more come: it asks for its stream until it is given. */
-  readonly openLate: () => Promise<void>
+  /** Lets one more come: it asks for its stream until it is given, for so long at most. */
+  readonly openLate: (patienceMs: number) => Promise<void>
   readonly close: (options: { readonly keep: boolean }) => Promise<void>
 }
 
@@ -94,20 +94,20 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     const all = SPECS.map(
       (spec, i) => new ResumingClient(`${mark}client-${i + 1}`, apis, { channel: 'trade', ...spec }, i),
     )
-    const open = async (client: ResumingClient): Promise<void> => {
-      await client.open(AbortSignal.timeout(OPEN_MS))
+    const open = async (client: ResumingClient, patienceMs = OPEN_MS): Promise<void> => {
+      await client.open(AbortSignal.timeout(patienceMs))
       clients.push(client)
     }
     const late = all.splice(-LATE)
-    await Promise.all(all.map(open))
+    await Promise.all(all.map((client) => open(client)))
     return {
       ...{ cluster, gateways, gatewayLinks, clients, close },
       get late() {
         return late.length
       },
-      async openLate() {
+      async openLate(patienceMs) {
         const client = late.shift()
-        if (client !== undefined) await open(client)
+        if (client !== undefined) await open(client, patienceMs)
       },
     }
   } catch (error) {

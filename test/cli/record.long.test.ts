@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { text as readAll } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
+import { openUncompressed } from '../../src/adapters/source/recording/compression.ts'
 import { isoMicros } from '../../src/domain/time.ts'
 import { capture } from '../adapters/source/captures.ts'
 import { SPEAKERS } from '../adapters/source/exchanges.ts'
@@ -106,7 +108,7 @@ for (const [name, compression] of [
     t.after(() => first.kill('SIGKILL'))
     await asked()
     send(0, 60)
-    await until('the frames are in the file', async () => (await sizeOf(out)) > 500)
+    await until('the frames are in the file', () => holds(out, 59))
     service.received.length = 0
     service.cut()
     await asked()
@@ -129,6 +131,11 @@ for (const [name, compression] of [
       Array.from({ length: 120 }, (_, i) => [1_000 + i, begin + i * SECOND]),
       'the rows are those of the exchange',
     )
+    assert.deepEqual(
+      found.exported.map((text) => text.trim().split('\n').length > 1),
+      [true, true, true],
+      'trades, quotes and candles are exported',
+    )
     assert.equal(found.streamed.trim().split('\n').length, 120)
     assert.deepEqual(await replayed(folder.path, files), found)
   })
@@ -148,10 +155,9 @@ test('a recorder that is killed leaves what can be replayed up to the cut', asyn
     t.after(() => child.kill('SIGKILL'))
     await asked()
     send(0, 60)
-    await until('the frames are in the file', async () => (await sizeOf(out)) > 500)
-    const before = await sizeOf(out)
+    await until('the frames are in the file', () => holds(out, 59))
     send(60, 100)
-    await until('the others are in the file too', async () => (await sizeOf(out)) > before + 100)
+    await until('the others are in the file too', () => holds(out, 99))
     const closed = once(child, 'close')
     child.kill('SIGKILL')
     await closed
@@ -201,8 +207,13 @@ test('plain JSON lines, and files of others, are read by whose frames they are',
   assert.deepEqual([okx.code, (JSON.parse(okx.stdout) as { trades: number }).trades], [0, 1], okx.stderr)
 })
 
-async function sizeOf(folder: string): Promise<number> {
+/** Whether the files of a folder, read as far as they are written, have what was sent for the i-th trade. */
+async function holds(folder: string, i: number): Promise<boolean> {
   const files = await readdir(folder).catch(() => [])
-  const sizes = await Promise.all(files.map(async (file) => (await readFile(join(folder, file))).length))
-  return sizes.reduce((sum, size) => sum + size, 0)
+  const wanted = new RegExp(`\\b${1_000 + i}\\b`)
+  for (const file of files) {
+    const text = await readAll(await openUncompressed(join(folder, file), AbortSignal.timeout(10_000)))
+    if (wanted.test(text)) return true
+  }
+  return false
 }

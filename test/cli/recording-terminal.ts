@@ -1,3 +1,4 @@
+import { Writable } from 'node:stream'
 import type { Terminal } from '../../src/cli/command.ts'
 import type { Painted } from '../../src/cli/paint.ts'
 
@@ -20,6 +21,7 @@ export function recordingTerminal(): RecordingTerminal {
     noted,
     signal: stop.signal,
     columns: undefined,
+    stdout: new Writable({ write: (_chunk, _encoding, done) => done() }),
     print: (...texts) => printed.push(...textOf(texts).split('\n')),
     printLines: async (lines) => void printed.push(...lines),
     note: (...texts) => noted.push(textOf(texts)),

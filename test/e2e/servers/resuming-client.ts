@@ -50,8 +50,12 @@ export class ResumingClient {
 
   /** Asks for the stream, at whichever gateway answers, and reads it from its beginning until `close`. */
   async open(signal: AbortSignal): Promise<void> {
+    let last = 'nothing'
     for (;;) {
-      signal.throwIfAborted()
+      if (signal.aborted)
+        throw new Error(`${this.name} was not given its stream: the last answer was ${last}`, {
+          cause: signal.reason,
+        })
       const answer = await this.#ask().catch((error: unknown) => String(error))
       if (typeof answer !== 'string') {
         this.#stream = { lease: answer.id, topic: answer.topic }
@@ -59,8 +63,9 @@ export class ResumingClient {
         if (answer.cursor !== undefined) this.#begin(answer.cursor)
         break
       }
+      last = answer
       this.#at++
-      await delay(PAUSE_MS, undefined, { signal })
+      await delay(PAUSE_MS)
     }
     this.#running = this.#read()
   }
