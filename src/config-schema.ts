@@ -481,7 +481,7 @@ export const configSchema = z.strictObject({
           z.number().int().min(16).max(1_048_576).optional(),
         )
         .describe(
-          "MiB of the main thread's heap with which a process counts as overloaded: it refuses new streams, and conflates quotes. By default four fifths of what Node gives it (--max-old-space-size).",
+          "MiB of one thread's heap, the main one's or that of an embedded engine, with which a process counts as overloaded: it refuses new streams, and conflates quotes. By default four fifths of what Node gives a thread (--max-old-space-size).",
         ),
       eventLoopDelay: duration(
         '2s',

@@ -17,7 +17,7 @@ import { startCoordinatorRole } from './topology/roles/coordinator.ts'
 import { startGatewayRole } from './topology/roles/gateway.ts'
 import { startProducerRole } from './topology/roles/producer.ts'
 import { announceRun } from './topology/run-file.ts'
-import { createSource } from './topology/sources.ts'
+import { createSource, refuseUnusableSources } from './topology/sources.ts'
 import { countUnstored } from './topology/unstored.ts'
 import { createWaiting, type Waiting } from './topology/waiting.ts'
 import { VERSION } from './version.ts'
@@ -65,6 +65,7 @@ export async function startPlatform(
   signal: AbortSignal,
 ): Promise<Platform> {
   hideSecrets(secretsOf(config))
+  if (config.roles.includes('producer') && options.source === undefined) refuseUnusableSources(config)
   const waiting = createWaiting(serverNames(config), options.log)
   const { unknownVariables: variables } = config
   if (variables.length > 0)

@@ -46,6 +46,21 @@ export interface Channel<R> {
   terminate(): Promise<void>
 }
 
+/** Those that run, with their names. */
+const running = new Map<Worker, string>()
+
+/** The heaps of the threads that run: what each uses, and how much V8 gives it, in bytes. One that ends meanwhile is left out. */
+export async function threadHeaps(): Promise<
+  readonly { readonly name: string; readonly usedBytes: number; readonly mostBytes: number }[]
+> {
+  const asked = [...running].map(async ([worker, name]) => {
+    const { used_heap_size: usedBytes, heap_size_limit: mostBytes } = await worker.getHeapStatistics()
+    return { name, usedBytes, mostBytes }
+  })
+  const answers = await Promise.allSettled(asked)
+  return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
+}
+
 /**
  * Starts a thread that runs the file `worker` beside the module whose address is `beside`, and waits until it is open. Gives the way to
  * it, and what it said then. Rejects with what kept it from opening.
@@ -57,6 +72,7 @@ export async function openThread<R, T>(
 ): Promise<{ readonly channel: Channel<R>; readonly opened: T }> {
   // The file is TypeScript in the checkout and JavaScript in the package.
   const worker = new Worker(new URL(`./worker${extname(beside)}`, beside), { workerData: settings, name })
+  running.set(worker, name)
   const first = Promise.withResolvers<Reply>()
   const ended = Promise.withResolvers<unknown>()
   let onReply: (reply: Reply) => void = first.resolve
@@ -66,6 +82,7 @@ export async function openThread<R, T>(
     failure = error
   })
   worker.on('exit', (code) => {
+    running.delete(worker)
     const cause = failure ?? new Error(`its thread ended with code ${code}`)
     ended.resolve(cause)
     first.reject(cause)

@@ -52,14 +52,14 @@ function scriptOf(name: string, commands: readonly Command[]): string {
     return `    ${each}) words="${[...subcommands, ...flags].join(' ')}" ;;`
   })
   const ofFlags = Object.entries(VALUES).map(
-    ([flag, values]) => `    --${flag}) COMPREPLY=($(compgen -W "${values}" -- "$2")); return ;;`,
+    ([flag, values]) => `    ${flag}) COMPREPLY=($(compgen -W "${values}" -- "$2")); return ;;`,
   )
   return `_tapeline() {
   local command words
   read -r _ command _ <<< "$COMP_LINE"
-  case "$3" in
+  case "$command $3" in
 ${ofFlags.join('\n')}
-    ${FILES.map((flag) => `--${flag}`).join('|')}) COMPREPLY=($(compgen -f -- "$2")); return ;;
+    ${FILES.map((flag) => `*" --${flag}"`).join('|')}) COMPREPLY=($(compgen -f -- "$2")); return ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then command=; fi
   case "$command" in
@@ -73,13 +73,16 @@ ${byCommand.join('\n')}
 complete -o default -F _tapeline ${name}`
 }
 
-/** The words that a flag takes, and the flags that take a path. */
+/** The words that a flag takes, by patterns of the command and the flag; and the flags that take a path. */
 const VALUES = {
-  channel: 'trade quote candle book status',
-  roles: 'producer coordinator consumer-fixed gateway',
-  'log-level': 'debug info warn error silent',
-  log: 'pretty json',
-  from: 'earliest latest',
-  state: 'open replayed all',
+  '"export --channel"': 'trade quote candle',
+  '"export --format"': 'csv ndjson parquet',
+  '"graph --format"': 'dot svg json',
+  '*" --channel"': 'trade quote candle book status',
+  '*" --roles"': 'producer coordinator consumer-fixed gateway',
+  '*" --log-level"': 'debug info warn error silent',
+  '*" --log"': 'pretty json',
+  '*" --from"': 'earliest latest',
+  '*" --state"': 'open replayed all',
 } as const
 const FILES = ['config', 'data', 'ledger', 'trace', 'out'] as const

@@ -28,15 +28,17 @@ Usage: tapeline streams [list] [--json]
                                [--ttl T] [--json]
        tapeline streams create '{"channel": ..., "symbols": [...]}' [--json]
        tapeline streams show ID [--json]
-       tapeline streams modify ID [--channel C] [--symbols S] [--exchanges E] [--where W] [--fields F] [--every T]
-                               [--interval I] [--depth N] [--lateness T] [--empty] [--ttl T] [--json]
+       tapeline streams modify ID [--channel C] [--symbols S] [--exchanges E] [--where W] [--fields F]
+                               [--every T | --interval I] [--depth N] [--lateness T] [--empty] [--ttl T]
+                               [--json]
        tapeline streams modify ID '{"where": ...}' [--json]
        tapeline streams delete ID [ID ...] [--json]
        tapeline streams topics [--all | --unknown | --remove NAME] [--json]
 
 Asks the running platform for streams, lists, moves and ends them. A stream is a lease on a topic; equal
 requests share one topic. modify moves a stream to another request: what is given takes the place of what
-there is, an empty text removes it, and whoever reads goes on without a hole or a repeat. topics lists the dynamic topics of the broker, also while no platform runs.
+there is, an empty text removes it, and whoever reads goes on without a hole or a repeat. topics lists the
+dynamic topics of the broker, also while no platform runs.
 
   --channel C      trade, quote, candle, book or status
   --symbols S      symbols or globs with commas: BTC-USD, BTC-*, *

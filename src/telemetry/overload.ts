@@ -1,12 +1,17 @@
-import { getHeapStatistics } from 'node:v8'
 import { startInterval } from '../async/timers.ts'
 import type { Meter } from '../ports/log.ts'
 import type { Alerts } from './alerts.ts'
 
+/** A thread's heap. */
+export interface Heap {
+  /** Left out for the main thread. */
+  readonly thread?: string
+  readonly usedBytes: number
+  readonly limitBytes: number
+}
+
 /** What a process may use. */
 interface Limits {
-  /** Of the main thread's heap, in bytes. */
-  readonly heapBytes: number
   /** How late work may begin, in milliseconds. */
   readonly eventLoopDelayMs: number
   readonly streams: number
@@ -28,8 +33,8 @@ interface OverloadOptions {
   readonly meter: Meter
   /** Hears when the pressure on heap or event loop begins and ends. */
   readonly onPressure: (isPressed: boolean) => void
-  /** What the main thread's heap has, in bytes. */
-  readonly heapUsed?: () => number
+  /** The heaps of all threads; the fullest counts. */
+  readonly heaps: () => readonly Heap[]
   /** Milliseconds of a steady clock. */
   readonly now?: () => number
 }
@@ -47,6 +52,7 @@ const LOOKS_TO_BEGIN = 3
 const LOOKS_TO_END = 10
 /** What is well below. */
 const CALM = { heap: 0.9, eventLoop: 0.5, count: 0.95 }
+const FULL = 1
 
 /**
  * Watches what the process uses against its limits. What reaches its limit raises an alert, which ends when there is well less of it, so that
@@ -54,12 +60,13 @@ const CALM = { heap: 0.9, eventLoop: 0.5, count: 0.95 }
  */
 export function watchOverload(options: OverloadOptions): OverloadWatch {
   const { limits, counted, alerts, meter, onPressure } = options
-  const { heapUsed = () => getHeapStatistics().used_heap_size, now = () => performance.now() } = options
-  const heap = createThreshold(limits.heapBytes, CALM.heap, LOOKS_TO_BEGIN, LOOKS_TO_END)
-  const eventLoop = createThreshold(limits.eventLoopDelayMs, CALM.eventLoop, LOOKS_TO_BEGIN, LOOKS_TO_END)
+  const { heaps, now = () => performance.now() } = options
+  const heap = createThreshold(FULL, CALM.heap, LOOKS_TO_BEGIN, LOOKS_TO_END)
+  const lateMs = limits.eventLoopDelayMs
+  const eventLoop = createThreshold(lateMs, lateMs * CALM.eventLoop, LOOKS_TO_BEGIN, LOOKS_TO_END)
   const counts = (['streams', 'topics', 'sockets'] as const).map((name) => ({
     name,
-    threshold: createThreshold(limits[name], CALM.count, 1, 1),
+    threshold: createThreshold(limits[name], Math.floor(limits[name] * CALM.count), 1, 1),
   }))
   let lookedAt = now()
   let reason: string | undefined
@@ -67,14 +74,15 @@ export function watchOverload(options: OverloadOptions): OverloadWatch {
   const lookAtProcess = (): void => {
     const delayMs = Math.max(0, now() - lookedAt - LOOK_MS)
     lookedAt = now()
-    const heapBytes = heapUsed()
+    const fullest = heaps().toSorted((a, b) => shareOf(b) - shareOf(a))[0]
+    const share = fullest === undefined ? 0 : shareOf(fullest)
     meter.gauge('event_loop_delay_seconds', delayMs / 1_000)
-    meter.gauge('limit_ratio', heapBytes / limits.heapBytes, { resource: 'heap' })
+    meter.gauge('limit_ratio', share, { resource: 'heap' })
     meter.gauge('limit_ratio', delayMs / limits.eventLoopDelayMs, { resource: 'event_loop' })
-    const isFull = heap.look(heapBytes)
+    const isFull = heap.look(share)
     const isLate = eventLoop.look(delayMs)
     const reasons = [
-      ...(isFull ? [`its heap is at its limit of ${Math.round(limits.heapBytes / 2 ** 20)} MiB`] : []),
+      ...(isFull && fullest !== undefined ? [heapText(fullest)] : []),
       ...(isLate ? [`its work is late by more than ${limits.eventLoopDelayMs} ms`] : []),
     ]
     const wasPressed = reason !== undefined
@@ -120,14 +128,21 @@ function limitText(name: 'streams' | 'topics' | 'sockets', most: number): string
   return `there are ${most} ${name}, as many as limits.${name} allows: further ones are refused`
 }
 
-/** A limit that is reached by `toBegin` looks in a row at it or beyond, and left by `toEnd` looks in a row below the `calm` share of it. */
+const shareOf = ({ usedBytes, limitBytes }: Heap): number => usedBytes / limitBytes
+
+function heapText({ thread, limitBytes }: Heap): string {
+  const whose = thread === undefined ? 'its heap' : `the heap of its thread ${thread}`
+  return `${whose} is at its limit of ${Math.round(limitBytes / 2 ** 20)} MiB`
+}
+
+/** A limit that is reached by `toBegin` looks in a row at it or beyond, and left by `toEnd` looks in a row at `calm` or below. */
 function createThreshold(limit: number, calm: number, toBegin: number, toEnd: number) {
   let isReached = false
   let looks = 0
   return {
     /** Takes a value in; gives whether the limit is reached. */
     look(value: number): boolean {
-      const isChange = isReached ? value <= Math.floor(limit * calm) : value >= limit
+      const isChange = isReached ? value <= calm : value >= limit
       looks = isChange ? looks + 1 : 0
       if (looks >= (isReached ? toEnd : toBegin)) {
         isReached = !isReached

@@ -1,4 +1,3 @@
-import { getHeapStatistics } from 'node:v8'
 import type { Config } from '../config.ts'
 import type { Processes } from '../control/processes.ts'
 import type { Registry } from '../control/registry.ts'
@@ -7,9 +6,7 @@ import type { Meter } from '../ports/log.ts'
 import type { StreamDesk } from '../ports/streams.ts'
 import type { Alerts } from '../telemetry/alerts.ts'
 import { type Counted, watchOverload } from '../telemetry/overload.ts'
-
-/** Of what V8 gives the main thread: beyond that it collects garbage more and more, and does little else. */
-const HEAP_SHARE = 0.8
+import { watchHeaps } from './heaps.ts'
 
 /** The limits of a process, and what its roles have to do with them. */
 export interface Overload {
@@ -33,11 +30,11 @@ interface OverloadParts {
 /** Watches the limits of this process, and knows by their alerts which other processes are overloaded. */
 export function watchLimits({ config, processes, registry, alerts, meter }: OverloadParts): Overload {
   const { heap, eventLoopDelay, streams, topics, sockets } = config.limits
-  const heapBytes = heap === undefined ? getHeapStatistics().heap_size_limit * HEAP_SHARE : heap * 2 ** 20
   const counts: { -readonly [What in keyof Counted]?: () => number | undefined } = {}
   const listeners: ((isPressed: boolean) => void)[] = []
   const watch = watchOverload({
-    limits: { heapBytes, eventLoopDelayMs: eventLoopDelay, streams, topics, sockets },
+    heaps: watchHeaps(heap === undefined ? undefined : heap * 2 ** 20),
+    limits: { eventLoopDelayMs: eventLoopDelay, streams, topics, sockets },
     counted: () => ({
       streams: counts.streams?.(),
       topics: counts.topics?.(),

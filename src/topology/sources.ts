@@ -53,9 +53,8 @@ type TapOf = (source: {
 
 /** The sources that the configuration names, as one, without markets as yet. Raises CONFIG_INVALID where one lacks what it needs. */
 export async function createSource(config: Config, log: Log, tapOf?: TapOf): Promise<Required<ChosenSource>> {
-  const settings = sourcesOf(config)
-  checkMarkets(settings)
-  const members = await Promise.all(settings.map((each) => openOne(each, config, log, tapOf)))
+  refuseUnusableSources(config)
+  const members = await Promise.all(sourcesOf(config).map((each) => openOne(each, config, log, tapOf)))
   const [only] = members
   if (members.length === 1 && only !== undefined) return only
   const source = groupSources(members.map(({ source: each, markets: { has } }) => ({ source: each, has })))
@@ -76,11 +75,6 @@ async function openOne(
   const exchanges = names.map((name) => name.slice(0, name.indexOf(':')))
   const open = (kind: SourceKind, own: ReachConfig): Promise<Source> => {
     const apiKey = sourceKey(own, config)
-    if (kind.key && !apiKey) {
-      const { variable, remedy } = kind.key
-      const lack = `the source ${kind.name} needs a key, and ${variable} is not set`
-      throw new TapelineError('CONFIG_INVALID', lack, { remedy })
-    }
     const { channels, bookDepth, bookSnapshotEvery } = settings
     const asked = { ...own, channels, bookDepth, bookSnapshotEvery }
     const about = { name: kind.name, source: own.kind, channels }
@@ -92,12 +86,7 @@ async function openOne(
   const { fallback } = settings
   if (fallback === undefined) return { source: first, markets }
   const kind = SOURCES[fallback.kind]
-  const covers = ({ exchange }: Market) => kind.exchanges?.includes(exchange) ?? true
-  if (!wanted.some(covers)) {
-    const remedy = `Name a source that has them; docs/sources.md says what each one has.`
-    const lack = `the fallback ${fallback.kind} of the source ${settings.kind} has none of its markets`
-    throw new TapelineError('CONFIG_INVALID', lack, { remedy })
-  }
+  const covers = coversOf(kind)
   const second = await open({ ...kind, name: fallbackName(settings) }, fallback)
   return { source: withFallback({ first, second, covers, afterMs: fallback.after }), markets }
 }
@@ -147,6 +136,36 @@ export function marketsOf({ kind, markets }: SourceConfig): readonly string[] {
   throw new TapelineError('CONFIG_INVALID', `the markets of the source ${kind} name none of ${title}`, {
     remedy,
   })
+}
+
+/** Raises CONFIG_INVALID where a source that the configuration names lacks what it needs: before anything is opened or made for it. */
+export function refuseUnusableSources(config: Config): void {
+  const settings = sourcesOf(config)
+  checkMarkets(settings)
+  for (const each of settings) {
+    const { fallback } = each
+    requireKey(each, config)
+    if (fallback === undefined) continue
+    if (!marketsOf(each).map(toMarket).some(coversOf(SOURCES[fallback.kind]))) {
+      const remedy = `Name a source that has them; docs/sources.md says what each one has.`
+      const lack = `the fallback ${fallback.kind} of the source ${each.kind} has none of its markets`
+      throw new TapelineError('CONFIG_INVALID', lack, { remedy })
+    }
+    requireKey(fallback, config)
+  }
+}
+
+/** Whether a kind of source has a market. */
+const coversOf =
+  ({ exchanges }: SourceKind) =>
+  ({ exchange }: Market): boolean =>
+    exchanges?.includes(exchange) ?? true
+
+function requireKey(settings: ReachConfig, config: Config): void {
+  const { key }: SourceKind = SOURCES[settings.kind]
+  if (key === undefined || sourceKey(settings, config)) return
+  const lack = `the source ${settings.kind} needs a key, and ${key.variable} is not set`
+  throw new TapelineError('CONFIG_INVALID', lack, { remedy: key.remedy })
 }
 
 /** Raises CONFIG_INVALID where a market is asked of two sources: each of its trades would come twice. */

@@ -42,8 +42,16 @@ describe('the page of the configuration', () => {
   })
 
   test('has the secrets of the environment and the example', async () => {
-    for (const name of ['CRYPTOCOMPARE_API_KEY', 'TAPELINE_API_KEYS'])
-      assert.ok(page.includes(`\`${name}\``), name)
+    const names = [
+      ...['TAPELINE_BROKER_PASSWORD', 'TAPELINE_STORE_PASSWORD', 'TAPELINE_STORE_QUERY_PASSWORD'],
+      ...[
+        'TAPELINE_ALERTS_WEBHOOK',
+        'OTEL_EXPORTER_OTLP_HEADERS',
+        'CRYPTOCOMPARE_API_KEY',
+        'TAPELINE_API_KEYS',
+      ],
+    ]
+    for (const name of names) assert.ok(page.includes(`\n| \`${name}\` | `), name)
     const example = await readFile(new URL('../../tapeline.example.yaml', import.meta.url), 'utf8')
     assert.ok(page.includes(example.trim()))
   })

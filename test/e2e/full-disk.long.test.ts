@@ -5,7 +5,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { copyStoreTemplate } from '../store-template.ts'
-import { interrupt, makeFolder, startCommand, until, untilReady } from './platform-process.ts'
+import { interrupt, makeFolder, runCommand, startCommand, until, untilReady } from './platform-process.ts'
 
 const MIB = 2 ** 20
 const DISK_MIB = 160
@@ -32,6 +32,21 @@ describe('a disk that is full', { skip }, () => {
   after(async () => {
     execFileSync('umount', ['-l', folder.path])
     await folder.remove()
+  })
+
+  test('is why nothing starts on it, and not the path or its rights', async () => {
+    await fill(filler)
+    try {
+      for (const command of ['demo', 'up']) {
+        const fresh = join(folder.path, 'fresh')
+        const { code, stderr } = await runCommand([command, '--data', fresh, '--port', '0', '--live'])
+        assert.equal(code, 1, stderr)
+        assert.match(stderr, /BROKER_FULL.*Make room, then start again/s)
+        await rm(fresh, { recursive: true })
+      }
+    } finally {
+      await rm(filler)
+    }
   })
 
   test('is said with codes and alerts, and a demo goes on as soon as there is room', async (t) => {

@@ -9,12 +9,12 @@ const LOOK_MS = 500
 function setUp(t: TestContext) {
   mock.timers.enable({ apis: ['setInterval'] })
   t.after(() => mock.timers.reset())
-  const use = { heap: 0, streams: 0, lateMs: 0 }
+  const use = { heap: 0, threadHeap: 0, streams: 0, lateMs: 0 }
   const alerts = new Map<string, string>()
   const told: string[] = []
   let clock = 0
   const watch = watchOverload({
-    limits: { heapBytes: 100, eventLoopDelayMs: 1_000, streams: 20, topics: 20, sockets: 20 },
+    limits: { eventLoopDelayMs: 1_000, streams: 20, topics: 20, sockets: 20 },
     counted: () => ({ streams: use.streams, topics: undefined, sockets: 0 }),
     alerts: {
       raise(id, code) {
@@ -27,7 +27,10 @@ function setUp(t: TestContext) {
     },
     meter: quietMeter,
     onPressure: (isPressed) => told.push(isPressed ? 'pressed' : 'relieved'),
-    heapUsed: () => use.heap,
+    heaps: () => [
+      { usedBytes: use.heap, limitBytes: 100 },
+      { thread: 'store', usedBytes: use.threadHeap, limitBytes: 200 },
+    ],
     now: () => clock,
   })
   t.after(() => watch.stop())
@@ -63,6 +66,17 @@ describe('overload', () => {
     look(1)
     assert.equal(watch.reason, undefined)
     assert.deepEqual(told, ['raise overload', 'pressed', 'clear overload', 'relieved'])
+  })
+
+  test('of the heap may be that of any thread, which is named', (t) => {
+    const { use, watch, look } = setUp(t)
+    use.heap = 50
+    use.threadHeap = 199
+    look(3)
+    assert.equal(watch.reason, undefined)
+    use.threadHeap = 200
+    look(3)
+    assert.match(watch.reason ?? '', /heap of its thread store/)
   })
 
   test('of the event loop is work that is late again and again', (t) => {

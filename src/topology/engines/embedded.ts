@@ -52,9 +52,9 @@ interface FolderStoreUse {
 }
 
 /** Opens the database of a data folder whose lock the caller holds. */
-export function openFolderStore(config: Config, log: Log, use: FolderStoreUse = {}): Promise<Store> {
+export async function openFolderStore(config: Config, log: Log, use: FolderStoreUse = {}): Promise<Store> {
   const { chunkInterval, columnstoreAfter, retention, queryTimeout } = config.store
-  return openEmbeddedStore({
+  const opening = openEmbeddedStore({
     folder: join(config.data, 'store'),
     ...(chunkInterval !== undefined && { chunkIntervalMs: chunkInterval }),
     columnstoreAfterMs: columnstoreAfter,
@@ -63,4 +63,12 @@ export function openFolderStore(config: Config, log: Log, use: FolderStoreUse = 
     ...(use.mustExist && { mustExist: use.mustExist }),
     log,
   })
+  return opening.catch((error: unknown) => {
+    throw error instanceof TapelineError && error.code === 'STORE_FULL' ? fullAtStart(error) : error
+  })
+}
+
+/** Nothing runs yet that could go on by itself. */
+function fullAtStart(cause: TapelineError): TapelineError {
+  return new TapelineError(cause.code, cause.message, { cause, remedy: 'Make room, then start again.' })
 }

@@ -1,5 +1,6 @@
 import { DatabaseSync } from 'node:sqlite'
 import { TapelineError } from '../../../errors.ts'
+import { unopened } from './sqlite-errors.ts'
 
 export interface LogFile {
   /** Path of the database, or ':memory:'. */
@@ -58,8 +59,8 @@ const SCHEMA = `
 const SYNCHRONOUS = { process: 'normal', power: 'full' } as const
 
 /**
- * Opens the database of the log, making it where it is missing. Raises DATA_FOLDER_UNUSABLE, also where a newer version of
- * the program wrote it.
+ * Opens the database of the log, making it where it is missing. Raises BROKER_FULL, and DATA_FOLDER_UNUSABLE, also where a newer
+ * version of the program wrote it.
  *
  * Pages of 8 KiB: larger ones make blobs cheaper, smaller ones small commits. A checkpoint every 1,000 pages (8 MB) holds
  * the writer up for about 10 ms.
@@ -83,11 +84,7 @@ export function openDatabase({ path, durability }: LogFile): DatabaseSync {
   } catch (error) {
     database?.close()
     if (error instanceof TapelineError) throw error
-    throw new TapelineError(
-      'DATA_FOLDER_UNUSABLE',
-      `The log ${path} cannot be opened: ${(error as Error).message}.`,
-      { cause: error },
-    )
+    throw unopened(error, `The log ${path} cannot be opened: ${(error as Error).message}.`)
   }
 }
 

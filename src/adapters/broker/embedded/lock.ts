@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { TapelineError } from '../../../errors.ts'
-import { isBusy } from './sqlite-errors.ts'
+import { isBusy, unopened } from './sqlite-errors.ts'
 
 export interface DataFolderLock {
   /** Gives the folder free. May be called again. */
@@ -11,7 +11,7 @@ export interface DataFolderLock {
 
 /**
  * Makes the data folder where it is missing, and locks it against every other process. The operating system gives the lock
- * free when the process ends, however it ends. Raises DATA_FOLDER_LOCKED, DATA_FOLDER_UNUSABLE.
+ * free when the process ends, however it ends. Raises DATA_FOLDER_LOCKED, DATA_FOLDER_UNUSABLE, BROKER_FULL.
  */
 export function lockDataFolder(folder: string): DataFolderLock {
   let database: DatabaseSync | undefined
@@ -26,11 +26,7 @@ export function lockDataFolder(folder: string): DataFolderLock {
         cause: error,
       })
     }
-    throw new TapelineError(
-      'DATA_FOLDER_UNUSABLE',
-      `The data folder ${folder} cannot be used: ${(error as Error).message}.`,
-      { cause: error },
-    )
+    throw unopened(error, `The data folder ${folder} cannot be used: ${(error as Error).message}.`)
   }
   const held = database
   return {

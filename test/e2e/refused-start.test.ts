@@ -37,3 +37,14 @@ test('up on a port that is taken says so before it makes a database or waits for
   }
   assert.deepEqual(await readdir(join(folder.path, 'store')), [], 'no database')
 })
+
+test('up without the key of its source says so before it makes a database', {
+  timeout: END_WITHIN_MS,
+}, async (t) => {
+  const folder = await makeFolder()
+  t.after(() => folder.remove())
+  const { code, stderr } = await runCommand(['up', '--port', '0', '--data', join(folder.path, 'data')])
+  assert.match(stderr, /^\{.*"code":"CONFIG_INVALID".*CRYPTOCOMPARE_API_KEY is not set/m)
+  assert.equal(code, 1)
+  assert.deepEqual(await readdir(folder.path), [], 'not even the folder')
+})
