@@ -1,2 +1,2 @@
 process.env['TAPELINE_TEST_EFFORT'] = '10'
-await import('./row-stream.test.ts')
+await import('./row-stream.alone.test.ts')
