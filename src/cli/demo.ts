@@ -38,6 +38,8 @@ It uses the data folder even where a tapeline.yaml names servers: those are for 
 const STANDING = { 'all-trades': { channel: 'trade' as const, symbols: ['*'] } }
 /** The exchanges that the demo reads by their own protocols. */
 const OWN_PROTOCOLS = ['coinbase', 'binance', 'kraken'] as const
+/** Quotes and books of 30 markets cost more than their trades. */
+const QUOTE_MS = 500
 const STATUS_EVERY_MS = 10_000
 /** Without any progress for so long, --exit gives up: something is missing. */
 const PATIENCE_MS = 30_000
@@ -87,6 +89,7 @@ function startMarkets(flags: Flags): Promise<Simulator> {
     events: eventsOf(flags),
     ledger: textFlag(flags, 'ledger'),
     exchanges: OWN_PROTOCOLS,
+    quoteMillis: QUOTE_MS,
     markets: DEFAULT_MARKETS.map(marketKey),
   })
 }

@@ -32,7 +32,7 @@ subscribes. Ctrl-C ends it.
   --events N           emit N trades, then nothing more but heartbeats (default: endless)
   --exit               end once the N trades are emitted and in the ledger
   --ledger FILE        append each emitted trade, one JSON line each
-  --misbehave MODES    drop, stall, close, 401, 429 (with ws- in front: WebSocket only), drop:SECONDS,
+  --misbehave MODES    drop, stall, close, 401, 429, babble (with ws- in front: WebSocket only), drop:SECONDS,
                        duplicate, out-of-order, garbage (with :SHARE after, at most 1)
   --heartbeat SECONDS  between heartbeats (default: 30)
   --json               print the addresses as one JSON object

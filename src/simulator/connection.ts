@@ -53,6 +53,7 @@ export class Connection implements Subscriber, Line {
   readonly #heartbeat: Timer
   #out = ''
   #held = false
+  #garbage: (() => string) | undefined
   #closed = false
   #pingedAt: number | undefined
   #slowPongs = 0
@@ -72,8 +73,8 @@ export class Connection implements Subscriber, Line {
   }
 
   enqueue(frames: string): void {
-    if (this.#closed) return
-    this.#out += frames
+    if (this.#closed || frames === '') return
+    this.#out += this.#garbage?.() ?? frames
     if (this.#out.length > MOST_WAITING) this.#cutSlow()
   }
 
@@ -85,6 +86,11 @@ export class Connection implements Subscriber, Line {
     const { socket } = this.#options
     socket.write(frames, 'latin1')
     if (socket.writableLength > MOST_WAITING) this.#cutSlow()
+  }
+
+  /** While there is garbage, it goes out in the place of what is enqueued. */
+  garble(garbage: (() => string) | undefined): void {
+    this.#garbage = garbage
   }
 
   /** While it is held, nothing is read and nothing is written; what is enqueued waits. */

@@ -64,7 +64,7 @@ function modesIn(body: string): readonly string[] {
 }
 
 function limitToWebSocket(mode: string): string {
-  return /^(drop|stall|close|401|429)$/.test(mode) ? `ws-${mode}` : mode
+  return /^(drop|stall|close|401|429|babble)$/.test(mode) ? `ws-${mode}` : mode
 }
 
 /** Answers in JSON. */

@@ -1,7 +1,7 @@
 import { TapelineError } from '../errors.ts'
 
 /** Modes in which the service does not deliver, the strongest first: where several are on, the first one counts. */
-const OUTAGES = ['drop', 'stall', 'close', '401', '429'] as const
+const OUTAGES = ['drop', 'stall', 'close', '401', '429', 'babble'] as const
 export type Outage = (typeof OUTAGES)[number]
 
 /** Modes in which it delivers everything, but not only that and not in order. */
@@ -25,10 +25,11 @@ export type Side = 'websocket' | 'rest'
  *   due meanwhile follows when it ends, so a connection that survives has no hole.
  * - `close`: the server closes each connection as soon as it has accepted it.
  * - `401`, `429`: the answers of the service to a bad key and to too many calls, then the connection is closed.
+ * - `babble`: WebSockets get frames that are none of the protocol in the place of all others. REST works.
  * - `duplicate`, `out-of-order`, `garbage`: trades sent twice, neighbouring trades swapped, frames between the valid ones that
  *   are none of the protocol. `:N` is the share of trades concerned (0.3, 0.2, 0.05). Every real trade is still sent.
  *
- * The first five also hold for REST, unless they have the prefix `ws-`: then REST works.
+ * The first four lines also hold for REST, unless they have the prefix `ws-`: then REST works.
  */
 export class Misbehaviour {
   /** The modes as they were given. */
@@ -91,7 +92,7 @@ function parseMode(text: string): Mode {
     return { kind: 'outage', name: outage, websocketOnly: prefix !== undefined }
   throw new TapelineError('USAGE', `${JSON.stringify(text)} is not a misbehaviour of the simulator`, {
     remedy:
-      'Modes are drop, stall, close, 401, 429 (with ws- in front: WebSocket only), drop:SECONDS, duplicate, out-of-order and garbage (with :SHARE after, at most 1).',
+      'Modes are drop, stall, close, 401, 429, babble (with ws- in front: WebSocket only), drop:SECONDS, duplicate, out-of-order and garbage (with :SHARE after, at most 1).',
   })
 }
 

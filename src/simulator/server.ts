@@ -12,9 +12,11 @@ import { CryptoCompareConversation } from './conversation.ts'
 import { ExchangeConversation } from './exchanges/conversation.ts'
 import type { ExchangeFeeds } from './exchanges/feeds.ts'
 import type { Feeds, Subscription } from './feeds.ts'
+import { garbageFrame } from './garbage.ts'
 import type { Market } from './market.ts'
 import * as messages from './messages.ts'
 import type { Misbehaviour, Outage } from './misbehaviour.ts'
+import { seededRandom } from './random.ts'
 import { CALL_LIMITS, CallCounter, SOCKET_LIMITS } from './rate-limit.ts'
 import { answer, rateLimited, unauthorized } from './rest.ts'
 
@@ -35,6 +37,12 @@ export interface ServerOptions {
   readonly log: Log | undefined
 }
 
+/** A client is told that it is not served, or just let go. */
+type Refusal = Extract<Outage, 'close' | '401' | '429'>
+
+const isRefusal = (outage: Outage | undefined): outage is Refusal =>
+  outage === 'close' || outage === '401' || outage === '429'
+
 /** Both hosts of the service on one port: WebSocket v2 at `/v2`, REST at `/data` and `/stats/rate/limit`, and the control. */
 export class SimulatorServer {
   readonly #options: ServerOptions
@@ -49,6 +57,8 @@ export class SimulatorServer {
   readonly #calls = new CallCounter(CALL_LIMITS)
   readonly #opened = new CallCounter(SOCKET_LIMITS)
   readonly #stalled = { websocket: new Set<() => void>(), rest: new Set<() => void>() }
+  readonly #garbage = () => garbageFrame(this.#random)
+  readonly #random = seededRandom('babble')
   readonly #startedAt: number
   #misbehaviour: Misbehaviour
   #cutting: Timer | undefined
@@ -112,8 +122,9 @@ export class SimulatorServer {
     const outage = misbehaviour.outage('websocket')
     for (const connection of this.#connections) {
       connection.hold(outage === 'stall')
+      connection.garble(outage === 'babble' ? this.#garbage : undefined)
       if (outage === 'drop') connection.cut()
-      else if (outage !== undefined && outage !== 'stall') connection.end(...this.#lastWords(outage))
+      else if (isRefusal(outage)) connection.end(...this.#lastWords(outage))
     }
     for (const side of ['websocket', 'rest'] as const) {
       if (misbehaviour.outage(side) === 'stall') continue
@@ -168,7 +179,7 @@ export class SimulatorServer {
     const converse = (line: Line) => new CryptoCompareConversation(subscribe, line)
     const connection = this.#connect(websocket, socket, converse)
     const outage = this.#misbehaviour.outage('websocket')
-    if (outage === 'close' || outage === '401' || outage === '429') connection.end(...this.#lastWords(outage))
+    if (isRefusal(outage)) connection.end(...this.#lastWords(outage))
     else if (key === '') connection.end(...this.#lastWords('401'))
     else this.#welcome(connection)
   }
@@ -198,6 +209,7 @@ export class SimulatorServer {
       },
     })
     this.#connections.add(connection)
+    if (this.#misbehaviour.outage('websocket') === 'babble') connection.garble(this.#garbage)
     websocket.on('error', (error) =>
       log?.info({ error: error.message }, 'a client broke the WebSocket protocol'),
     )
@@ -231,7 +243,7 @@ export class SimulatorServer {
     connection.flush()
   }
 
-  #lastWords(outage: Exclude<Outage, 'drop' | 'stall'>): [frames: string, code: number] {
+  #lastWords(outage: Refusal): [frames: string, code: number] {
     switch (outage) {
       case 'close':
         return ['', 1001]

@@ -12,7 +12,7 @@ export interface Topic {
 }
 
 /** What a client asks for. */
-export interface Asked {
+interface Asked {
   readonly op: 'subscribe' | 'unsubscribe'
   readonly topics: readonly Topic[]
 }
@@ -67,7 +67,7 @@ export interface ToldBook {
 }
 
 /** How an exchange tells of books. */
-export interface BookDialect {
+interface BookDialect {
   /** Left out where the WebSocket sends none. */
   readonly snapshot?: (book: ToldBook) => readonly object[]
   readonly change: (book: ToldBook) => readonly object[]
@@ -84,7 +84,7 @@ export interface PastTrade extends Omit<ToldTrade, 'symbol' | 'id'> {
 }
 
 /** How an exchange answers by REST for the trades of the past. */
-export interface PastDialect {
+interface PastDialect {
   /** What REST calls a market, where it has another name for it. */
   readonly nameOf?: (symbol: string) => string
   /** The market that is asked for; undefined where it is another question. */
@@ -93,7 +93,7 @@ export interface PastDialect {
 }
 
 /** What a connection may ask for at most. Beyond it the exchange ends the connection. */
-export interface Limits {
+interface Limits {
   readonly framesPerSecond?: number
   readonly topics?: number
 }
