@@ -1,3 +1,4 @@
+import type { Channel } from '../domain/events.ts'
 import type { StreamSpec } from '../domain/stream-spec.ts'
 import { specKey } from '../domain/stream-spec.ts'
 import type { FormerTopic, Lease } from '../ports/streams.ts'
@@ -28,6 +29,8 @@ export interface Unreadable {
 export class RegistryView {
   readonly #streams = new Map<string, StreamEntry>()
   readonly #leases = new Map<string, LeaseRecord>()
+  /** The offset of the last record of each lease. */
+  readonly #leaseOffsets = new Map<string, number>()
   readonly #leasesOfStream = new Map<string, Set<string>>()
   /** The leases that have had a stream, by the stream. */
   readonly #formerLeases = new Map<string, Set<string>>()
@@ -138,7 +141,7 @@ export class RegistryView {
     } else if (record.kind === 'stream') this.#setStream({ ...record, offset })
     else if (record.kind === 'webhook') this.#setWebhook(record)
     else if (record.kind === 'key') this.keys.set(record)
-    else this.#setLease(record)
+    else this.#setLease(record, offset)
   }
 
   streams(): IterableIterator<StreamEntry> {
@@ -215,11 +218,27 @@ export class RegistryView {
     return [...(this.#formerLeases.get(streamId) ?? [])].flatMap((id) => this.lease(id) ?? [])
   }
 
-  /** What waits for all in front of a seam: leases that move, and the streams that they leave. */
-  *openSeams(): Generator<{ readonly leaseId: string } & FormerStream> {
+  /** What waits for all in front of a seam: leases that move, and the streams that they leave. `offset`: of the record that says so. */
+  *openSeams(): Generator<{ readonly leaseId: string; readonly offset: number } & FormerStream> {
     for (const leaseId of this.#moving)
       for (const former of this.#leases.get(leaseId)?.former ?? [])
-        if (former.end === null) yield { leaseId, ...former }
+        if (former.end === null)
+          yield { leaseId, offset: this.#leaseOffsets.get(leaseId) ?? this.#nextOffset, ...former }
+  }
+
+  /**
+   * The places of a channel's fixed topic, per partition, that streams begin at, and that leases have come to or left. `offset`: of the record that says so,
+   * which was written after a look at the topic's ends, or at what it holds.
+   */
+  *placesIn(channel: Channel): Generator<{ readonly offset: number; readonly places: readonly number[] }> {
+    for (const { spec, offset, start } of this.#streams.values())
+      if (spec.channel === channel) yield { offset, places: start }
+    for (const [id, { streamId, start, former = [] }] of this.#leases) {
+      const offset = this.#leaseOffsets.get(id) ?? this.#nextOffset
+      const isIn = (stream: string): boolean => this.#streams.get(stream)?.spec.channel === channel
+      if (start && isIn(streamId)) yield { offset, places: start }
+      for (const each of former) if (isIn(each.streamId)) yield { offset, places: each.seam }
+    }
   }
 
   /** A live lease whose stream can be read. */
@@ -258,7 +277,7 @@ export class RegistryView {
     else if (this.#bySpec.get(key) === stream.id) this.#bySpec.delete(key)
   }
 
-  #setLease(lease: LeaseRecord): void {
+  #setLease(lease: LeaseRecord, offset: number): void {
     if (lease.state === 'ended') {
       this.#removeLease(lease.id)
       this.#ended.set(lease.id, lease.app)
@@ -267,6 +286,7 @@ export class RegistryView {
     }
     this.#unlinkLease(lease.id)
     this.#leases.set(lease.id, lease)
+    this.#leaseOffsets.set(lease.id, offset)
     add(this.#leasesOfStream, lease.streamId, lease.id)
     for (const { streamId, end } of lease.former ?? []) {
       add(this.#formerLeases, streamId, lease.id)
@@ -282,6 +302,7 @@ export class RegistryView {
   #removeLease(id: string): void {
     this.#unlinkLease(id)
     this.#leases.delete(id)
+    this.#leaseOffsets.delete(id)
   }
 
   #unlinkLease(id: string): void {

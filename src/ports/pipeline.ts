@@ -135,6 +135,8 @@ export interface StreamBatch {
   readonly traces?: readonly string[]
   /** Why history in front of this place is gone for good; applications hear it. Null where none is. */
   readonly reset: string | null
+  /** With a reset: the place from which on the records of a fixed partition begin anew, if that is why. */
+  readonly anew?: Position | undefined
 }
 
 /** Batches of dynamic topics for one application. */

@@ -277,7 +277,8 @@ export const FAULTS = {
       const { name } = topic.spec
       void broker.deleteTopics([{ name, id: topic.id }], new AbortController().signal)
       return () => {
-        if (random() >= 0.4) return
+        // The platform may have made the topic again itself, if it was not ready yet.
+        if (random() >= 0.4 || broker.topics.has(name)) return
         void broker.createTopics([topic.spec], new AbortController().signal).then(([made]) => {
           if (made !== undefined) broker.madeByOthers.add(made.id)
         }, simulation.fail)

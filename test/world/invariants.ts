@@ -3,6 +3,7 @@ import type { LeaseRecord } from '../../src/control/records.ts'
 import { marketKey, type Quote, shardOf, type Trade } from '../../src/domain/events.ts'
 import { emptyMemory, positionsBefore, type ReaderMemory, raise } from '../../src/domain/reader-rules.ts'
 import { matchesMarket } from '../../src/domain/routing.ts'
+import type { StoredRecord } from '../../src/ports/broker.ts'
 import { windowsOfLog } from '../windows-of-log.ts'
 import type { Application, Part } from './application.ts'
 import type { readFixed } from './evidence.ts'
@@ -418,14 +419,22 @@ function beginningOf(
     if (id !== leaseId) continue
     const got = new Set(events)
     const topic = topicById(broker, topicId)
-    for (const { headers, value } of topic?.partitions[0]?.archive ?? []) {
+    for (const record of topic?.partitions[0]?.archive ?? []) {
+      const { headers, value } = record
       const { kind, position } = headers
       if (kind !== 'event' || position?.topic !== NAMES.fixed[channel]) continue
-      if (got.has(normal(value ?? new Uint8Array())))
+      if (got.has(normal(value ?? new Uint8Array())) && isOfNow(broker, record))
         raise(memory, positionsBefore(position.topic, sparse(position.partition, position.offset + 1)))
     }
   }
   return memory
+}
+
+/** Whether the fixed record that caused one of a stream is there, and not another one in the place of a lost end. */
+function isOfNow(broker: MemoryBroker, { headers: { position }, timestamp }: StoredRecord): boolean {
+  const { archive = [] } = broker.topics.get(position?.topic ?? '')?.partition(position?.partition ?? 0) ?? {}
+  const cause = archive.find(({ offset }) => offset === position?.offset)
+  return cause !== undefined && cause.timestamp <= timestamp
 }
 
 function isLive({ streams }: Registered, leaseId: string): boolean {

@@ -92,9 +92,32 @@ export function boundIn({ former, fixedTopic }: Leg, memory: ReaderMemory): Seam
   return former && boundOf(fixedTopic, former.seam, memory)
 }
 
-/** Where a reader that has all of a former leg begins in the next one. */
-export function beginningAfter({ former, fixedTopic }: Leg, memory: ReaderMemory, next: Leg): Beginning {
+/** Where a reader that has all of a former leg begins in the next one of these. */
+export function beginningAfter(
+  { former, fixedTopic, topicId: left }: Leg,
+  memory: ReaderMemory,
+  next: Leg,
+  legs: readonly Leg[],
+): Beginning {
   const { topicId, begin, before } = next
-  const positions = former ? positionsBeyond(fixedTopic, former.seam, memory) : {}
-  return { topicId, offset: begin, memory: raise(raise(emptyMemory(), positions), before) }
+  const memoryThere = raise(emptyMemory(), former ? positionsBeyond(fixedTopic, former.seam, memory) : {})
+  const passed = legs.slice(0, legs.findIndex((leg) => leg.topicId === left) + 1)
+  for (const k of lostBefore(next, passed)) delete memoryThere.positions[next.fixedTopic]?.[k]
+  return { topicId, offset: begin, memory: raise(memoryThere, before) }
+}
+
+/**
+ * The partitions of which a leg begins in front of a place that the lease had come to before: their log has lost its end in between, and what the reader has
+ * from there means other records now.
+ */
+function lostBefore({ fixedTopic, before }: Leg, passed: readonly Leg[]): number[] {
+  const firstOf = (leg: Pick<Leg, 'before'>, k: number): number =>
+    (leg.before[fixedTopic]?.[k]?.[0] ?? -1) + 1
+  return passed
+    .filter((leg) => leg.fixedTopic === fixedTopic)
+    .flatMap((leg) =>
+      (leg.former?.seam ?? []).flatMap((seam, k) =>
+        firstOf({ before }, k) < Math.max(seam, firstOf(leg, k)) ? [k] : [],
+      ),
+    )
 }

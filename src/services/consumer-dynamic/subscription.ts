@@ -177,7 +177,8 @@ export class Subscription {
   enterNext(): void {
     const legs = legsOf(this.#lease, this.#fixed)
     const next = legs[legs.findIndex(({ topicId }) => topicId === this.#leg.topicId) + 1]
-    if (next !== undefined) this.#enter(next, beginningAfter(this.#leg, this.#memory ?? emptyMemory(), next))
+    if (next !== undefined)
+      this.#enter(next, beginningAfter(this.#leg, this.#memory ?? emptyMemory(), next, legs))
   }
 
   #enter(leg: Leg, { offset, memory, reset }: Beginning): void {
@@ -225,8 +226,9 @@ export class Subscription {
   #own(batch: StreamBatch): StreamBatch {
     const ahead = this.#ahead
     if (ahead === undefined || batch.next <= this.#next) return batch
-    const after = raise(copyMemory(batch.after), batch.reset === null ? ahead : {})
-    this.#ahead = batch.reset === null ? positionsAhead(ahead, batch.after) : undefined
+    if (batch.anew) delete ahead[batch.anew.topic]?.[batch.anew.partition]
+    const after = raise(copyMemory(batch.after), ahead)
+    this.#ahead = positionsAhead(ahead, batch.after)
     const isDue = ({ position }: StreamBatch['events'][number]): boolean => {
       const place = position && ahead[position.topic]?.[position.partition]
       return place === undefined || isLater([position?.offset ?? 0, position?.n ?? 0], place)

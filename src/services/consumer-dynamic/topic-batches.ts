@@ -23,9 +23,20 @@ export function toTopicBatches(
   let start = from
   let events: { offset: number; value: Uint8Array; position: Position | undefined }[] = []
   const traces = new Set<string>()
-  const cut = (next: number, reset: string | null): void => {
+  const cut = (next: number, reset: string | null, anew?: Position): void => {
     const traced = traces.size > 0 && { traces: [...traces] }
-    batches.push({ topic, topicId, from: start, next, after: copyMemory(memory), events, reset, ...traced })
+    const after = copyMemory(memory)
+    batches.push({
+      topic,
+      topicId,
+      from: start,
+      next,
+      after,
+      events,
+      reset,
+      ...(anew && { anew }),
+      ...traced,
+    })
     start = next
     events = []
     traces.clear()
@@ -40,7 +51,7 @@ export function toTopicBatches(
     if (admit(memory, isNotOwn ? ownerOf(headers) : headers) && value !== null)
       events.push({ offset, value, position: headers.position })
     if (headers.trace !== undefined) traces.add(headers.trace)
-    if (reset !== null) cut(record.offset + 1, reset)
+    if (reset !== null) cut(record.offset + 1, reset, headers.position)
     else if (events.length >= MOST_EVENTS) cut(record.offset + 1, null)
   }
   if (start < fetch.nextOffset) cut(fetch.nextOffset, null)

@@ -1,13 +1,11 @@
 import { withDeadline } from '../../async/deadline.ts'
-import { readRanges } from '../../control/read-range.ts'
-import { decodeEvent } from '../../domain/event-codec.ts'
-import { type Channel, marketKey } from '../../domain/events.ts'
-import { tickOf } from '../../domain/fixed-markers.ts'
-import { admit, emptyMemory, isOfFormerOwner } from '../../domain/reader-rules.ts'
+import { findTopic } from '../../control/topics.ts'
+import type { Channel } from '../../domain/events.ts'
 import { toTapelineError } from '../../errors.ts'
-import { type Derivation, type DerivedRecord, derive, latestOf, resetMarker } from './derive.ts'
+import { type Derivation, type DerivedRecord, derive, latestOf, resetMarker, tellAgain } from './derive.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
+import { readPublished } from './read-published.ts'
 import type { Anew, Progress, Route } from './route.ts'
 import type { Routes } from './routes.ts'
 import type { PublishedRecord, Shard, Tick } from './shard.ts'
@@ -20,12 +18,12 @@ const DERIVED_A_PIECE = 50_000
 /** How many pieces one step reads, and how long one may take: a partition that nobody can read must not hold up the step. */
 const PIECES_A_STEP = 4
 const READ_MS = 5_000
+/** How long the broker may take to say where a topic ends. */
+const LOOK_MS = 2_000
 /** How many streams one step helps on. Those whose topics are not read yet are prepared as long as the step has time for it; the others wait. */
 const STREAMS_A_STEP = 1_000
 /** About how many records one publish takes. */
 const RECORDS_TOGETHER = 10_000
-/** How far before a piece the log is read to learn the epochs that count there. */
-const EPOCH_SLACK = 1_000
 
 /** The shares of some streams, which are published together; `done` takes note of those that were. */
 interface CatchUpStep {
@@ -61,6 +59,8 @@ interface Piece {
 interface Share {
   readonly route: Route
   readonly records: readonly DerivedRecord[]
+  /** Whether its topic has to be read also if it misses nothing. */
+  readonly isReadDue: boolean
   done(): void
 }
 
@@ -68,7 +68,7 @@ interface Share {
  * Derives for streams that are behind, by reading the fixed topics again: once for all streams at about the same place. A stream that is far
  * behind makes no other wait: a stream that was helped on goes to the end of the line.
  */
-export function createCatchUp(producer: ProducerParts, { shards, routes }: ShardOwnership): CatchUp {
+export function createCatchUp(producer: ProducerParts, { shards, routes, doubt }: ShardOwnership): CatchUp {
   const { log } = producer
 
   /** The streams to help on, by shard and channel, those that have waited the longest first. */
@@ -107,8 +107,21 @@ export function createCatchUp(producer: ProducerParts, { shards, routes }: Shard
         { topic: producer.topics[channel], partition: shard.k, code, streams: piece.group.length },
         'streams that are behind cannot go on for now: their fixed topic cannot be read',
       )
+      // A take-over tells: its own marker lies there for certain.
+      if (await isShorter(piece, signal)) doubt([shard.k])
       return []
     }
+  }
+
+  /** Whether the broker shows less of a fixed partition than this owner has written. */
+  const isShorter = async ({ shard, channel }: Piece, signal: AbortSignal): Promise<boolean> => {
+    const topic = producer.topics[channel]
+    const shown = await withDeadline(signal, LOOK_MS, (deadline) =>
+      findTopic(producer.broker, topic, deadline),
+    ).catch(() => undefined)
+    signal.throwIfAborted()
+    const { expected } = shard.tails[channel]
+    return (shown?.offsets[shard.k]?.end ?? expected) < expected
   }
 
   return {
@@ -117,8 +130,14 @@ export function createCatchUp(producer: ProducerParts, { shards, routes }: Shard
         [...channels].map(([channel, waiting]) => cutPieces(shard, channel, waiting)),
       )
       const chosen = inTurns(pieces).slice(0, PIECES_A_STEP)
-      const found = await Promise.all(chosen.map((piece) => read(piece, signal)))
-      return together(found.flat(), (route) => isSeparate || routes.aside.has(route))
+      const found = await Promise.all(
+        chosen.map(async (piece) => ({ piece, shares: await read(piece, signal) })),
+      )
+      const owned = found.filter(({ piece: { shard } }) => shards.get(shard.k) === shard)
+      return together(
+        owned.flatMap(({ shares }) => shares),
+        (route) => isSeparate || routes.aside.has(route),
+      )
     },
   }
 }
@@ -174,7 +193,7 @@ function together(shares: readonly Share[], isAlone: (route: Route) => boolean):
     step.shares.push(share)
     step.records += records.length
     // A topic that could not be written is tried with a marker, even if it misses nothing.
-    if (records.length > 0 || alone.has(route))
+    if (records.length > 0 || share.isReadDue || alone.has(route))
       step.derivation.set(route, [...(step.derivation.get(route) ?? []), ...records])
   }
   return steps.map(({ derivation, shares: own }) => ({
@@ -207,6 +226,7 @@ async function readPiece(
     const next = Math.max(end, ...reached.map(({ to }) => to))
     const isAnew = anew !== undefined && isTold(anew, [...latest, ...own])
     const beginning = isAnew ? [anewMarker(shard, producer.topics[channel], behind, anew.reason)] : []
+    const told = tellAgain(route, shard, own, routes, producer.topics[channel])
     const markers = reached
       .filter(({ to }) => to > behind)
       .map(({ from: first, to, why }) => holeMarker(shard, Math.max(first, behind), to, why))
@@ -214,12 +234,17 @@ async function readPiece(
       {
         route,
         // A hole stands in front of the first record after it.
-        records: [...beginning, ...latest, ...[...markers, ...own].toSorted((a, b) => a.offset - b.offset)],
+        records: [
+          ...[...beginning, ...latest],
+          ...[...markers, ...told.records].toSorted((a, b) => a.offset - b.offset),
+        ],
+        isReadDue: progress.isReadDue && !progress.isRead,
         done() {
           steps.commit(progress)
           progress.behind = next < goal ? next : undefined
           progress.latestDue = false
           if (isAnew || next >= (anew?.before ?? 0)) progress.anew = undefined
+          if (told.isOver) progress.again = undefined
         },
       },
     ]
@@ -253,54 +278,6 @@ function deriveFor(
     if (count >= DERIVED_A_PIECE) return { derived, end: Math.min(whole, record.offset + 1) }
   }
   return { derived, end: whole }
-}
-
-/** Fixed records that are gone for good: `to` is the first one after them. */
-interface Hole {
-  readonly from: number
-  readonly to: number
-  readonly why: string
-}
-
-/** The records of a range of a fixed partition that streams may want, with ticks, and what is missing among them. */
-async function readPublished(
-  { broker, topics, log }: ProducerParts,
-  shard: Shard,
-  channel: Channel,
-  from: number,
-  end: number,
-  signal: AbortSignal,
-): Promise<{ readonly records: (PublishedRecord | Tick)[]; readonly holes: readonly Hole[] }> {
-  const { k } = shard
-  const topic = topics[channel]
-  const memory = { ...emptyMemory(), epochs: { [k]: shard.epochAt(channel, from) } }
-  const found: (PublishedRecord | Tick)[] = []
-  const holes: Hole[] = []
-  await readRanges(
-    broker,
-    [{ topic, partition: k, offset: Math.max(0, from - EPOCH_SLACK), end }],
-    ({ records }) => {
-      for (const { headers, offset, value } of records) {
-        const tick = isOfFormerOwner(memory, headers) ? undefined : tickOf({ headers, value })
-        if (tick !== undefined && offset >= from) found.push({ offset, tick })
-        if (!admit(memory, headers) || value === null || offset < from || headers.reentering) continue
-        try {
-          const event = decodeEvent(channel, value, headers.v)
-          found.push({ offset, market: marketKey(event), event, value })
-        } catch (error) {
-          log.warn({ topic, offset, code: toTapelineError(error).code }, 'a record cannot be derived')
-        }
-      }
-    },
-    signal,
-    (_topic, _partition, to) => {
-      holes.push({ from, to, why: 'retention removed them before they were derived' })
-    },
-    ({ offset, nextOffset: to, reason }) => {
-      holes.push({ from: offset, to, why: `they cannot be read: ${reason}` })
-    },
-  )
-  return { records: found, holes }
 }
 
 /** Whether readers must hear in front of these records that the stream begins anew. */

@@ -42,6 +42,16 @@ const logSchema = z.object({
   owners: z.array(z.tuple([z.number().int(), z.number().int()])).optional(),
   /** Where the markers lie of those among them that begin before: a former ownership wrote what is in between. Epoch and offset. */
   markers: z.array(z.tuple([z.number().int(), z.number().int()])).optional(),
+  /**
+   * Ends that the log has lost, while a stream may not be beyond them: `from` the first lost offset, `to` behind the last one. A stream that got ready
+   * before that offset of the registry may have its start in there. Left out where there are none, and by versions that did not know.
+   */
+  lostEnds: z
+    .array(
+      z.object({ from: z.number().int(), to: z.number().int(), registryOffset: z.number().int() }).readonly(),
+    )
+    .readonly()
+    .optional(),
 })
 
 /** A fixed topic among all that ever had its name. */
@@ -146,11 +156,13 @@ export function checkpointState(
 
 function logsOf(shard: Shard, isAnyBehind: boolean): Record<Channel, FixedLog> {
   const logs = CHANNELS.map((channel) => {
-    const { id, since } = shard.logs[channel]
-    if (!isAnyBehind) return [channel, { id, since }]
+    const { id, since, lostEnds: ends = [] } = shard.logs[channel]
+    const lostEnds = ends.filter(({ to }) => isAnyBehind || to > shard.tails[channel].derivedTo)
+    const log = { id, since, ...(lostEnds.length > 0 && { lostEnds }) }
+    if (!isAnyBehind) return [channel, log]
     const markers = shard.markersOf(channel)
     const owners = shard.ownersOf(channel)
-    return [channel, { id, since, owners, ...(markers.length > 0 && { markers }) }]
+    return [channel, { ...log, owners, ...(markers.length > 0 && { markers }) }]
   })
   return Object.fromEntries(logs) as Record<Channel, FixedLog>
 }

@@ -2,7 +2,7 @@ import { type Channel, type EventOf, marketKey } from '../../domain/events.ts'
 import type { Position } from '../../domain/record.ts'
 import { marketMatcher } from '../../domain/routing.ts'
 import type { OutgoingRecord } from '../../ports/broker.ts'
-import type { Progress, Route } from './route.ts'
+import type { Again, Progress, Route } from './route.ts'
 import type { Routes } from './routes.ts'
 import type { PublishedRecord, Shard, Tick } from './shard.ts'
 import type { WindowSteps } from './window-steps.ts'
@@ -14,6 +14,8 @@ export interface DerivedRecord {
   /** Which one it is of several that one fixed record caused. */
   readonly n?: number
   readonly record: OutgoingRecord
+  /** It tells of this: superfluous once the readers have heard it. */
+  readonly again?: Again
 }
 
 /** What is derived in one step, by stream. */
@@ -119,6 +121,49 @@ export function addLatest(
     }
   }
   return begun
+}
+
+/**
+ * The records of a stream from one shard, with a marker in front of what comes in the place of a lost end where some lease has come to the stream from
+ * elsewhere. `isOver`: nothing is left to tell of it once the broker has acknowledged these.
+ */
+export function tellAgain(
+  route: Route,
+  { k }: Shard,
+  records: readonly DerivedRecord[],
+  routes: Pick<Routes, 'isJoined'>,
+  topic: string,
+): { readonly records: readonly DerivedRecord[]; readonly isOver: boolean } {
+  const { again, notBefore } = route.progress.get(k) ?? {}
+  const begin = Math.max(again?.from ?? 0, notBefore ?? 0)
+  const at = records.findIndex(({ shard, offset }) => shard.k === k && offset >= begin)
+  const first = records[at]
+  if (again === undefined || first === undefined) return { records, isOver: false }
+  if (first.offset >= again.to || !routes.isJoined(route)) return { records, isOver: true }
+  const reason = `partition ${k} of ${topic} has lost its end: what came in its place follows`
+  const marker = resetMarker(first.shard, first.offset, reason, { topic, partition: k, offset: first.offset })
+  return { records: records.toSpliced(at, 0, { ...marker, again }), isOver: true }
+}
+
+/** The same for all that is derived in one step; gives of which streams and shards nothing is left to tell. */
+export function tellAllAgain(
+  derivation: Derivation,
+  shards: Iterable<Shard>,
+  routes: Pick<Routes, 'isJoined'>,
+  topics: Readonly<Record<Channel, string>>,
+): Progress[] {
+  const over: Progress[] = []
+  for (const shard of shards) {
+    if (Object.values(shard.logs).every(({ lostEnds }) => lostEnds === undefined)) continue
+    for (const [route, derived] of derivation) {
+      const progress = route.progress.get(shard.k)
+      if (progress?.again === undefined) continue
+      const { records, isOver } = tellAgain(route, shard, derived, routes, topics[route.channel])
+      derivation.set(route, [...records])
+      if (isOver) over.push(progress)
+    }
+  }
+  return over
 }
 
 /** The latest known values with which a stream begins, in the order in which they were published. */

@@ -1,3 +1,4 @@
+import type { RegistryView } from '../../control/registry-view.ts'
 import { CHANNELS, type Channel } from '../../domain/events.ts'
 import type { TopicDescription } from '../../ports/broker.ts'
 import type { Checkpoint, FixedLog } from './checkpoint.ts'
@@ -16,13 +17,15 @@ interface JudgedLogs {
 
 /** What is known of the logs besides: how far each was acknowledged to this process itself, and which have lost their ends since. */
 interface KnownEnds {
+  /** Of the claim under which the markers were written. */
+  readonly epoch: number
   readonly expected: Readonly<Record<Channel, number>> | undefined
   readonly lostFrom: LostEnds
 }
 
 /**
- * Compares the positions of a checkpoint, and what the broker acknowledged to this process, with the fixed topics as the broker shows them and
- * with the own markers. A topic that somebody made anew is read from its beginning. A topic that has lost its end (in a power failure) is read from its
+ * Compares the positions of a checkpoint, what the broker acknowledged to this process, and the places that the registry names, with the fixed topics
+ * as the broker shows them and with the own markers. A topic that somebody made anew is read from its beginning. A topic that has lost its end (in a power failure) is read from its
  * new end. A stream that holds positions which come a second time begins anew, with a `reset`: where the topic
  * was made anew at once, else when this owner has read what the stream holds.
  */
@@ -32,7 +35,7 @@ export function judgeLogs(
   checkpoint: Checkpoint,
   shown: ReadonlyMap<string, TopicDescription>,
   markers: Readonly<Record<Channel, number>>,
-  { expected, lostFrom: knownLost }: KnownEnds,
+  { epoch, expected, lostFrom: knownLost }: KnownEnds,
 ): JudgedLogs {
   const positions = { ...checkpoint.positions }
   const epochs = { ...checkpoint.epochs }
@@ -50,19 +53,18 @@ export function judgeLogs(
       delete epochs[channel]
       return { id, since: registry.view.nextOffset }
     }
-    const reached = Math.max(position, expected?.[channel] ?? 0)
+    const named = lastPlace(registry.view, channel, k, known, epoch)
+    const reached = Math.max(position, expected?.[channel] ?? 0, named)
     const lostFrom = knownLost[channel]
     const at = Math.min(lostFrom ?? reached, end, markers[channel])
     if (at < reached || lostFrom !== undefined) {
       const reason = `partition ${k} of ${topic} has lost its end: it went on at ${at}`
-      lost.set(channel, {
-        ...{ code: 'OFFSET_OUT_OF_RANGE', reason, at },
-        registryOffset: registry.view.nextOffset,
-      })
+      lost.set(channel, { code: 'OFFSET_OUT_OF_RANGE', reason, at })
       positions[channel] = Math.min(position, at)
-      const { owners, markers, ...rest } = known
+      const { owners, markers, lostEnds = [], ...rest } = known
       return {
         ...rest,
+        lostEnds: [...lostEnds, { from: at, to: reached, registryOffset: registry.view.nextOffset }],
         ...(owners && { owners: owners.filter(([, offset]) => offset < at) }),
         // A marker that was lost too leaves nothing of its owner.
         ...(markers && { markers: markers.map(([epoch, offset]) => [epoch, Math.min(offset, at)]) }),
@@ -73,6 +75,26 @@ export function judgeLogs(
   const logs = Object.fromEntries(CHANNELS.map((channel) => [channel, judge(channel)]))
   const restored = { ...checkpoint, positions, epochs }
   return { restored, logs: logs as Record<Channel, FixedLog>, lost }
+}
+
+/**
+ * The last place of a partition that the registry names, in records of before an owner claimed it: the log reached there. What lies in an end of which it is
+ * known already that it was lost tells nothing new.
+ */
+function lastPlace(
+  view: RegistryView,
+  channel: Channel,
+  k: number,
+  { since, lostEnds = [] }: FixedLog,
+  epoch: number,
+): number {
+  let last = 0
+  for (const { offset, places } of view.placesIn(channel)) {
+    const place = places[k] ?? 0
+    const isLost = lostEnds.some(({ to, registryOffset }) => place <= to && offset < registryOffset)
+    if (since <= offset && offset < epoch && !isLost) last = Math.max(last, place)
+  }
+  return last
 }
 
 /** An alert and the log tell of the logs of a shard that are not what they were. */

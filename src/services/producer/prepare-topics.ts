@@ -74,7 +74,7 @@ export async function prepareTopics(
  * Whether a topic may hold records of a shard: its stream starts before this owner's marker, or is older than this owner, or this owner does
  * not know what became of its own records. Where a fixed topic has lost its end, an older stream may start after the marker.
  */
-function mayHold(route: Route, shard: Shard): boolean {
+export function mayHold(route: Route, shard: Shard): boolean {
   if (route.progress.get(shard.k)?.sentAt !== undefined) return true
   return startOf(route, shard) <= shard.tails[route.channel].marker || route.readyOffset < shard.epoch
 }

@@ -7,7 +7,7 @@ import type { OutgoingRecord, PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
 import type { BatchTrace } from './batch-trace.ts'
 import { createCatchUp } from './catch-up.ts'
-import { addLatest, type Derivation, type DerivedRecord, deriveLive } from './derive.ts'
+import { addLatest, type Derivation, type DerivedRecord, deriveLive, tellAllAgain } from './derive.ts'
 import { createOversizedRecords } from './oversized.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
@@ -259,6 +259,7 @@ export function createDynamicPublisher(
 
   return {
     async publish(signal) {
+      routes.beginReading()
       const marks = new Map<Tail, number>()
       for (const shard of shards.values()) {
         for (const tail of Object.values(shard.tails)) {
@@ -269,6 +270,7 @@ export function createDynamicPublisher(
       const windows = new WindowSteps(meter)
       trace.beginDeriving()
       const live = deriveLive(shards.values(), routes, topics, windows)
+      const toldAgain = tellAllAgain(live, shards.values(), routes, topics)
       const begun = addLatest(live, shards, routes, topics)
       const step = beginPreparationStep()
       const sent = await deliver(live, (tail) => marks.get(tail) ?? tail.derivedTo, step, signal)
@@ -277,6 +279,7 @@ export function createDynamicPublisher(
       windows.commitLevel()
       // A stream that fell behind begins with the latest values when it goes on.
       for (const progress of begun) if (progress.behind === undefined) progress.latestDue = false
+      for (const progress of toldAgain) if (progress.behind === undefined) progress.again = undefined
 
       let records = sent?.records ?? 0
       // After a failure the fixed topics have their turn first (R3).
@@ -306,6 +309,8 @@ function isLive(route: Route, { shard, offset }: DerivedRecord): boolean {
 }
 
 /** Whether a topic does not hold a record yet. */
-function isMissing(route: Route, { shard, offset, n = 0 }: DerivedRecord): boolean {
-  return isLater([offset, n], route.progress.get(shard.k)?.held ?? NOTHING_HELD)
+function isMissing(route: Route, { shard, offset, n = 0, again }: DerivedRecord): boolean {
+  const progress = route.progress.get(shard.k)
+  if (again !== progress?.again && again !== undefined) return false
+  return isLater([offset, n], progress?.held ?? NOTHING_HELD)
 }

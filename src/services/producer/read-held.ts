@@ -124,6 +124,8 @@ export async function readHeld(
   for (const { each, held } of found.values())
     for (const { shard, progress } of ownProgress(each.route, each.shards)) {
       if (judge(producer, each, held, shard, progress)) anew.add(each.route)
+      // What follows a lost end is told already where the topic holds any of it.
+      if (heldOf(producer, each.route, held, shard) >= (progress.again?.from ?? 0)) progress.again = undefined
       progress.sentAt = undefined
       progress.lostFrom = undefined
       progress.isRead = true
@@ -187,6 +189,7 @@ function judge(
   const last = heldOf(producer, route, held, shard)
   const begin = (anew: Anew, behind: number | undefined): true => {
     progress.anew = anew
+    progress.again = undefined
     if (behind !== progress.behind)
       progress.windows = freshWindows(route, shard, behind ?? shard.tails[route.channel].derivedTo)
     progress.behind = behind

@@ -34,7 +34,11 @@ export async function readTail(
     const { checkpoint, windows, streamWindows } = checkpoints.get(k) ?? new CheckpointReader()
     const ofShard = markers.get(k) as Record<Channel, number>
     const own = former.get(k)
-    const known = { expected: own?.expected, lostFrom: { ...own?.lostFrom, ...wentOn.get(k) } }
+    const known = {
+      epoch: ownership.epoch,
+      expected: own?.expected,
+      lostFrom: { ...own?.lostFrom, ...wentOn.get(k) },
+    }
     const { restored, logs, lost } = judgeLogs(producer, k, checkpoint, shown, ofShard, known)
     const shard = new Shard(k, ownership, restored, ofShard, windows, logs, lost, streamWindows)
     taking.set(k, beginTaking(shard, own))

@@ -5,7 +5,7 @@ import { OpenWindows } from '../../domain/open-windows.ts'
 import type { Place } from '../../domain/reader-rules.ts'
 import { marketMatcher } from '../../domain/routing.ts'
 import type { StreamSpec } from '../../domain/stream-spec.ts'
-import type { PassedOver } from './checkpoint.ts'
+import type { FixedLog, PassedOver } from './checkpoint.ts'
 import type { Shard } from './shard.ts'
 
 /** A stream begins anew, with a `reset`: what it has in its topic does not count for what comes. */
@@ -15,6 +15,15 @@ export interface Anew {
   readonly before?: number
   /** When an owner last knew what the topic holds, if that is why; milliseconds. */
   readonly since?: number
+}
+
+/**
+ * Fixed records from an offset on come in the place of a lost end. Readers that came to the stream from another topic of their lease may have positions
+ * from there, though the stream itself has none: they are told in front of the first such record.
+ */
+export interface Again {
+  readonly from: number
+  readonly to: number
 }
 
 /** How far a stream is, of one shard. */
@@ -31,6 +40,10 @@ export interface Progress {
   windows: OpenWindows | undefined
   /** Whether the stream begins anew; undefined once its readers have heard it. */
   anew: Anew | undefined
+  /** What may come a second time for some of its readers; undefined where nothing does, or they have heard it. */
+  again: Again | undefined
+  /** Whether somebody waits until this owner has read what the topic holds. */
+  isReadDue: boolean
   /** Whether this owner has read what the topic holds. */
   isRead: boolean
   /** Whether the shard's checkpoint covers the stream. */
@@ -76,13 +89,21 @@ export function knownAt({ sentAt, derivedAt }: Progress, { restored }: Shard): n
 }
 
 /** The fixed offset of a shard from which on a stream wants something, in the log of now. */
-export function startOf({ channel, start, readyOffset }: Route, { k, logs, lost }: Shard): number {
-  if (readyOffset < logs[channel].since) return 0
-  const own = start[k] ?? 0
-  const found = lost.get(channel)
-  return found?.code === 'OFFSET_OUT_OF_RANGE' && readyOffset < found.registryOffset
-    ? Math.min(own, found.at)
-    : own
+export function startOf(route: Route, shard: Shard): number {
+  const { channel, start, readyOffset } = route
+  if (readyOffset < shard.logs[channel].since) return 0
+  return Math.min(start[shard.k] ?? 0, ...lostEndsOf(route, shard).map(({ from }) => from))
+}
+
+/** The ends that the log has lost since a stream got ready. */
+function lostEndsOf({ channel, readyOffset }: Route, { logs }: Shard): NonNullable<FixedLog['lostEnds']> {
+  return (logs[channel].lostEnds ?? []).filter(({ registryOffset }) => readyOffset < registryOffset)
+}
+
+function againOf(route: Route, shard: Shard, next: number): Again | undefined {
+  const ends = lostEndsOf(route, shard)
+  const to = Math.max(-1, ...ends.map((end) => end.to))
+  return next < to ? { from: Math.min(...ends.map(({ from }) => from)), to } : undefined
 }
 
 export function toRoute(stream: StreamEntry): Route {
@@ -131,6 +152,7 @@ export function placeOn(
       windows: freshWindows(route, shard, next),
       derivedAt: passed?.at,
       isCovered: covered,
+      again: undefined,
     }
   }
   const next = covered ? Math.max(start, checkpointed) : start
@@ -138,6 +160,7 @@ export function placeOn(
     notBefore: next,
     behind: isAside || next < Math.max(tail.derivedTo, tail.chosenTo) ? next : undefined,
     anew: undefined,
+    again: againOf(route, shard, next),
     latestDue: !covered && hasLatestValue(route.channel),
     windows: covered ? windowsAt(route, shard, wasAt, next) : freshWindows(route, shard, next),
     derivedAt: passed?.at,
@@ -172,6 +195,6 @@ function windowsAt(route: Route, shard: Shard, offset: number, notBefore: number
 
 /** What this owner knows of a topic that it has not read. */
 const unread = {
-  ...{ prepared: false, isRead: false, held: NOTHING_HELD },
+  ...{ prepared: false, isRead: false, isReadDue: false, held: NOTHING_HELD },
   ...{ last: undefined, lostFrom: undefined, sentAt: undefined },
 } as const

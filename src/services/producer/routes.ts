@@ -24,6 +24,8 @@ export class Routes {
   readonly #now: () => number
   readonly #shards: ReadonlyMap<number, Shard>
   readonly #passed = new PassedOverStreams()
+  /** Streams whose topics somebody wants to be read. */
+  readonly #toRead = new Set<Route>()
   /** Fixed partitions that could not be read for streams that are behind: how often in a row, and until when they rest. */
   readonly #resting = new Map<string, { readonly failures: number; readonly until: number }>()
   #appliedOffset = 0
@@ -52,6 +54,15 @@ export class Routes {
     if (this.table.get(id) !== undefined) return false
     for (const stream of this.#registry.view.unreadableStreams()) if (stream.id === id) return false
     return this.#registry.view.stream(id)?.state !== 'ready'
+  }
+
+  /** Whether a lease has come to a stream from elsewhere: its readers have positions of their own in front of its part. */
+  isJoined({ id, topicId }: Route): boolean {
+    const { view } = this.#registry
+    for (const { start } of view.leasesOf(id)) if (start !== undefined) return true
+    return view
+      .leasesAfter(id)
+      .some((lease) => lease.former?.some((each) => each.topicId === topicId && each.start))
   }
 
   /** The streams that a record concerns, or a tick. */
@@ -144,6 +155,7 @@ export class Routes {
     this.windowed.delete(route)
     this.unsettled.delete(route)
     this.aside.delete(route)
+    this.#toRead.delete(route)
   }
 
   /** A shard is another process's: nothing of it is due here any more. */
@@ -168,6 +180,31 @@ export class Routes {
       if (isSent) progress.sentAt ??= this.#now()
     }
     this.unsettled.add(route)
+  }
+
+  /** Asks the next step to read what the topic of a stream holds of a shard, and to tell its readers of a lost end, also where nothing comes for it. */
+  askToRead(route: Route, k: number): void {
+    const progress = route.progress.get(k)
+    if (progress === undefined) return
+    progress.isReadDue = true
+    this.#toRead.add(route)
+  }
+
+  /** A step begins: streams whose topics it has to read go on alone, and those whose readers have to hear that the log has lost its end. */
+  beginReading(): void {
+    for (const route of this.#toRead)
+      for (const [k, progress] of route.progress) {
+        const shard = this.#shards.get(k)
+        if (shard === undefined || !progress.isReadDue) continue
+        const isDone = progress.isRead || progress.prepared
+        if (isDone && progress.again !== undefined && this.isJoined(route)) {
+          progress.anew = { reason: 'its fixed topic has lost its end: what follows is new' }
+          progress.again = undefined
+        } else if (progress.isRead) continue
+        progress.behind ??= Math.max(progress.notBefore, shard.tails[route.channel].derivedTo)
+        this.unsettled.add(route)
+      }
+    this.#toRead.clear()
   }
 
   /**
@@ -247,7 +284,7 @@ export class Routes {
   }
 
   isCatchUpDue(): boolean {
-    return !this.due().next().done
+    return this.#toRead.size > 0 || !this.due().next().done
   }
 
   /** Forgets that a stream is unsettled, if it is level on every shard. */

@@ -3,7 +3,9 @@ import { CONTROL_VERSION, type ControlRecordOf } from '../../control/records.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
+import { mayHold } from './prepare-topics.ts'
 import type { Route } from './route.ts'
+import type { Routes } from './routes.ts'
 import type { Shard } from './shard.ts'
 
 /** How often it looks while leases move. */
@@ -12,6 +14,12 @@ const LOOK_MS = 20
 const REPEAT_MS = 1_000
 /** After so long without anything to publish a partition that ends in front of a seam is claimed anew: a former owner has written there. */
 const STRAY_MS = 5_000
+
+/** Where a lease leaves a stream on a shard, and the offset of the registry's record that says so. */
+interface Seam {
+  readonly offset: number
+  readonly since: number
+}
 
 type Passed = ControlRecordOf<'SEAM_PASSED'>['passed'][number]
 
@@ -27,11 +35,18 @@ export function followSeams(
   const strayedSince = new Map<string, number>()
   let looks: { stop(): void } | undefined
 
-  const passedOf = (shard: Shard, streams: ReadonlyMap<string, readonly number[]>): Passed[] =>
-    [...streams].flatMap(([streamId, seams]) => {
+  const passedOf = (shard: Shard, streams: ReadonlyMap<string, readonly Seam[]>): Passed[] =>
+    [...streams].flatMap(([streamId, all]) => {
       const route = routes.table.get(streamId)
-      const offset = route && derivedTo(route, shard)
-      if (route === undefined || offset === undefined) return []
+      if (route === undefined) return []
+      if (!isTold(routes, route, shard)) {
+        routes.askToRead(route, shard.k)
+        return []
+      }
+      const derived = derivedTo(route, shard)
+      if (derived === undefined) return []
+      const seams = all.map(({ offset }) => offset)
+      const offset = Math.max(derived, ...lostSeams(all, shard, route, derived))
       const key = `${streamId} ${shard.k} ${shard.epoch}`
       const passed = seams.filter((seam) => seam <= offset)
       if (passed.length < seams.length) heal(key, route, shard)
@@ -71,9 +86,9 @@ export function followSeams(
     }
     routes.sync(shards.values())
     const records = [...shards.values()].flatMap((shard) => {
-      const streams = new Map<string, number[]>()
-      for (const { streamId, seam } of seams)
-        streams.set(streamId, [...(streams.get(streamId) ?? []), seam[shard.k] ?? 0])
+      const streams = new Map<string, Seam[]>()
+      for (const { streamId, seam, offset: since } of seams)
+        streams.set(streamId, [...(streams.get(streamId) ?? []), { offset: seam[shard.k] ?? 0, since }])
       const passed = passedOf(shard, streams)
       const record = {
         kind: 'SEAM_PASSED',
@@ -102,6 +117,28 @@ export function followSeams(
       looks?.stop()
     },
   }
+}
+
+/**
+ * Whether the readers of a stream know of all ends that its fixed partition has lost: this owner has read what the stream holds, and has told them. What they have
+ * of a lost end must not count in the next topic.
+ */
+function isTold(routes: Routes, route: Route, shard: Shard): boolean {
+  const progress = route.progress.get(shard.k)
+  if (progress?.isRead === false && mayHold(route, shard)) return false
+  return progress?.again === undefined || !routes.isJoined(route)
+}
+
+/**
+ * Seams that lie in an end that the log has lost, so that nothing may ever reach them: they are older than this owner's claim, and lie beyond its marker. What comes in
+ * front of them is new, and the next streams of the leases have it.
+ */
+function lostSeams(seams: readonly Seam[], shard: Shard, { channel }: Route, derived: number): number[] {
+  const { marker } = shard.tails[channel]
+  if (derived <= marker) return []
+  const lost = seams.filter(({ offset, since }) => offset > marker && since < shard.epoch)
+  const others = seams.filter(({ offset, since }) => offset > derived && since >= shard.epoch)
+  return lost.map(({ offset }) => offset).filter((each) => others.every(({ offset }) => offset > each))
 }
 
 /** The first fixed offset of a shard that a stream may not hold yet; undefined where nobody knows. */

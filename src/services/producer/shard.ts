@@ -79,13 +79,8 @@ export interface Tail {
 /** What happened to a partition of a fixed topic, so that earlier positions do not hold any more. */
 export type LostLog =
   | { readonly code: 'TOPIC_REPLACED'; readonly reason: string }
-  /** It has lost its end from `at` on. A stream that got ready before `registryOffset` may have its start in the lost end. */
-  | {
-      readonly code: 'OFFSET_OUT_OF_RANGE'
-      readonly reason: string
-      readonly at: number
-      readonly registryOffset: number
-    }
+  /** It has lost its end from `at` on. */
+  | { readonly code: 'OFFSET_OUT_OF_RANGE'; readonly reason: string; readonly at: number }
 
 /** A shard that this process owns: partition k of every fixed topic, under one epoch. */
 export class Shard {

@@ -39,12 +39,11 @@ export function setUpLog(t: TestContext) {
       partition(topic)?.cut((partition(topic)?.end ?? 0) - records)
     },
     end: (): number => partition(TRADES)?.end ?? 0,
-    /** What an application gets of a topic that it has read from its beginning: trades, and `reset`. */
-    async got(topic: string): Promise<string[]> {
+    /** What an application gets of a topic that it has read from its beginning, with what it has got elsewhere: trades, and `reset`. */
+    async got(topic: string, memory = emptyMemory()): Promise<string[]> {
       const description = await findTopic(broker, topic, NEVER)
       const { end = 0 } = description?.offsets[0] ?? {}
       const found: string[] = []
-      const memory = emptyMemory()
       await readRanges(
         broker,
         [{ topic, partition: 0, offset: 0, end }],

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { until } from '../until.ts'
 import { checkpoint, ids, refuseWrites, setUpLog, trade } from './losing-log.ts'
 import { NEVER, trades } from './one-shard.ts'
 
@@ -66,4 +67,17 @@ test('an owner writes a batch before it sees that the log has lost its end: a st
   const second = await log.start()
   await trade(second, 40, 50)
   assert.deepEqual(await log.got('app.one'), [...ids(0, 20), 'reset', ...ids(20, 50)])
+})
+
+test('a fixed topic that loses its end while its owner has nothing to publish: a stream that is behind is not held up for ever', async (t) => {
+  const log = setUpLog(t)
+  const producer = await log.start()
+  await trade(producer, 0, 20)
+  log.loseEnd(10)
+  await producer.announce('app.one', ['*'], 0)
+  await until('the stream has what is left', async () => {
+    await producer.services.publishDynamic(NEVER)
+    return (await log.got('app.one')).length >= 10
+  })
+  assert.deepEqual(await log.got('app.one'), ids(0, 10))
 })

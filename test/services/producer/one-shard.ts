@@ -2,7 +2,7 @@ import type { TestContext } from 'node:test'
 import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
 import { openControlBus } from '../../../src/control/bus.ts'
 import { claimOwnership } from '../../../src/control/claim.ts'
-import { registryEntry } from '../../../src/control/records.ts'
+import { type FormerStream, type RegistryRecord, registryEntry } from '../../../src/control/records.ts'
 import { openRegistry, type Registry } from '../../../src/control/registry.ts'
 import { RegistryView } from '../../../src/control/registry-view.ts'
 import { ensureTopics, findTopic } from '../../../src/control/topics.ts'
@@ -60,6 +60,11 @@ export async function setUp(
   const leader = await claimOwnership(broker, NAMES, NAMES.leaderId, 'test', 0, NEVER)
   const registry = await openRegistry(broker, NAMES, quietLog, NEVER)
   const bus = await openControlBus(broker, NAMES, registry, quietLog, NEVER)
+  /** How far the owner has said that streams are. */
+  const passed = new Map<string, number>()
+  bus.on('SEAM_PASSED', ({ passed: streams }) => {
+    for (const { streamId, offset } of streams) passed.set(streamId, offset)
+  })
   const mine = new ProcessBroker(broker)
   const state = disturb(mine)
   const clock = { skippedMs: 0 }
@@ -124,16 +129,31 @@ export async function setUp(
   ): Promise<void> => {
     const [topic] = await broker.createTopics([{ name, partitions: 1, retentionMs: 1e9 }], NEVER)
     const spec = { channel, symbols: [...symbols], exchanges: [], ...tailored }
-    const record = registryEntry({
+    await register({
       ...{ ...LEADER, epoch: leader.epoch, id: name, topic: name, topicId: topic?.id ?? '' },
       ...{ spec, start: [start], createdAt: 0 },
     })
+    services.applyNotification({ ready: [name], ended: [] })
+  }
+  /** A lease has a stream, from an offset of the fixed topic on, and those before. */
+  const lend = async (
+    streamId: string,
+    { start, former }: { readonly start?: number; readonly former?: readonly FormerStream[] },
+  ): Promise<void> =>
+    register({
+      ...{ v: 1, instance: 'test', kind: 'lease', state: 'live', epoch: leader.epoch, id: 'lease' },
+      ...{ streamId, reason: '', app: 'a', ttlMs: 0, standing: false, opensTopic: false, createdAt: 0 },
+      ...(start !== undefined && { start: [start] }),
+      ...(former && { former }),
+    })
+  /** The leader writes into the registry, and the producer hears of it. */
+  const register = async (body: RegistryRecord): Promise<void> => {
+    const record = registryEntry(body)
     const [ack] = await leader.writer.commit(
       [{ topic: NAMES.registry, partition: 0, records: [record] }],
       NEVER,
     )
     await registry.reached((ack?.baseOffset ?? 0) + 1, NEVER)
-    services.applyNotification({ ready: [name], ended: [] })
   }
   const endOfTrades = async (): Promise<number> =>
     (await findTopic(broker, TOPICS.trade, NEVER))?.offsets[0]?.end ?? 0
@@ -166,7 +186,7 @@ export async function setUp(
     while ((await services.publishDynamic(NEVER)).dynamicWaiting);
   }
   return {
-    ...{ end, alerts },
+    ...{ end, alerts, passed, lend },
     /** It ends without a word: no last checkpoint. */
     async crash() {
       await mine.kill()

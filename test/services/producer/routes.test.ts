@@ -87,11 +87,9 @@ test('a start lies in the log of now: none of a topic that is gone, none beyond 
   const late = add({ id: 'late', start: [70] })
   assert.equal(startOf(early, ownedShard()), 70)
   assert.equal(startOf(early, ownedShard({ log: { since: early.readyOffset + 1 } })), 0)
-  const lost = new Map([
-    ['trade', { code: 'OFFSET_OUT_OF_RANGE', reason: '', at: 50, registryOffset: late.readyOffset }] as const,
-  ])
-  assert.equal(startOf(early, ownedShard({ lost })), 50)
-  assert.equal(startOf(late, ownedShard({ lost })), 70)
+  const lostEnds = [{ from: 50, to: 80, registryOffset: late.readyOffset }]
+  assert.equal(startOf(early, ownedShard({ log: { lostEnds } })), 50)
+  assert.equal(startOf(late, ownedShard({ log: { lostEnds } })), 70)
 })
 
 describe('a stream that is behind', () => {
