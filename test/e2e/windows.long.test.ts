@@ -6,14 +6,13 @@ import type { Candle } from '../../src/domain/events.ts'
 import { parseIsoMicros } from '../../src/domain/time.ts'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
-import { EFFORT } from '../effort.ts'
 import { copyStoreTemplate } from '../store-template.ts'
 import { type LedgerTrade, marketOf, readLedger, storedTrades, tradeKey } from './ledger.ts'
 import { makeFolder, PlatformProcess, until } from './platform-process.ts'
 import { StreamClient } from './stream-client.ts'
 
 const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
-const KILLS = 1 + EFFORT
+const KILLS = 2
 const SECOND = 1_000_000
 const BITCOIN = { symbols: ['BTC-*'], ttl: 0 }
 
