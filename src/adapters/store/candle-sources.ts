@@ -30,8 +30,8 @@ export function bucketMicros(interval: Interval): number {
 /**
  * Where the candles that we compute are read: from the view of the interval, as long as its aggregates are about up to date. While
  * they are far behind the view cannot be bounded: no bound on the candles of a day reaches the trades below the candles of an
- * hour below them. Then they are put together from the view of a minute, whose bounds do; and from trades where nothing is computed
- * yet, or there are no aggregates.
+ * hour below them. Then they are put together from the view of a minute, whose bounds do. Where nothing is computed yet, or there are no
+ * aggregates, they come from trades: the view would gather these anew for each interval in between.
  */
 export async function computedCandles(
   session: SqlSession,
@@ -50,16 +50,19 @@ export async function computedCandles(
   const former = aggregates.filter(({ view }) => view.startsWith('former_'))
   // Candles of a former version outlast their trades.
   const known = former.length > 0 ? {} : { times: () => marketTimes(session, trades, market) }
-  if (finest.unread > MOST_CHUNKS) {
+  const unread = (layout: Layout): Pick<CandleSource, 'above'> =>
+    former.length > 0
+      ? {}
+      : { above: { low: Number(finest.watermark), source: overTrades(interval, layout) } }
+  if (finest.unread > MOST_CHUNKS && interval !== '1m') {
     const layout: Layout = { kind: 'chunks', of: [{ id: trades }, finest, ...former], ...known }
-    if (interval === '1m') return overView(interval, layout)
-    const above = { low: Number(finest.watermark), source: overTrades(interval, layout) }
-    return { ...overMinutes(interval, layout), ...(former.length === 0 && { above }) }
+    return { ...overMinutes(interval, layout), ...unread(layout) }
   }
   const above = own.watermark
   const finer = aggregates.filter((each) => each !== own && !former.includes(each))
   const rest: ChunkedTable[] = [{ id: trades }, ...finer].map(({ id }) => ({ id, above }))
-  return overView(interval, { kind: 'chunks', of: [own, ...former, ...rest], ...known })
+  const layout: Layout = { kind: 'chunks', of: [own, ...former, ...rest], ...known }
+  return { ...overView(interval, layout), ...unread(layout) }
 }
 
 /** The candles of an interval as a source says them. */
@@ -135,11 +138,21 @@ function overMinutes(interval: Interval, layout: Layout): CandleSource {
   }
 }
 
+/** TimescaleDB gives the first and the last without sorting. */
+const ENDS: { readonly [Kind in Layout['kind']]: { readonly open: string; readonly close: string } } = {
+  chunks: { open: `first(price, ${ARRIVAL_ORDER})`, close: `last(price, ${ARRIVAL_ORDER})` },
+  plain: {
+    open: `(array_agg(price order by ${ARRIVAL_ORDER}))[1]`,
+    close: `(array_agg(price order by ${ARRIVAL_ORDER} desc))[1]`,
+  },
+}
+
 function overTrades(interval: Interval, layout: Layout): CandleSource {
+  const { open, close } = ENDS[layout.kind]
   return {
     select: (where) => `
-      select exchange, symbol, ${binned(interval, 'ts')} as bucket, (array_agg(price order by ${ARRIVAL_ORDER}))[1] as open,
-        max(price) as high, min(price) as low, (array_agg(price order by ${ARRIVAL_ORDER} desc))[1] as close,
+      select exchange, symbol, ${binned(interval, 'ts')} as bucket, ${open} as open,
+        max(price) as high, min(price) as low, ${close} as close,
         sum(size) as volume, count(*) as trades
       from trades where ${where} group by exchange, symbol, ${binned(interval, 'ts')}`,
     time: 'ts',
