@@ -66,6 +66,10 @@ export async function startPlatform(
 ): Promise<Platform> {
   hideSecrets(secretsOf(config))
   if (config.roles.includes('producer') && options.source === undefined) refuseUnusableSources(config)
+  if (options.inspect !== undefined) {
+    const { refuseTakenInspector } = await import('./topology/inspector.ts')
+    await refuseTakenInspector(options.inspect)
+  }
   const waiting = createWaiting(serverNames(config), options.log)
   const { unknownVariables: variables } = config
   if (variables.length > 0)

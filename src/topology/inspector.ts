@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { TapelineError } from '../errors.ts'
+import { refuseTaken } from '../gateway/listening.ts'
 import { consumerDynamicMachine } from '../machines/consumer-dynamic.ts'
 import { consumerFixedMachine } from '../machines/consumer-fixed.ts'
 import { coordinatorMachine } from '../machines/coordinator.ts'
@@ -94,9 +95,8 @@ export async function startInspector({ port, actors, transitions }: InspectorOpt
   })
 
   server.listen(port, HOST)
-  await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
-    const reason = `the inspector cannot listen on ${HOST}:${port}: ${error.code}`
-    throw new TapelineError('PORT_IN_USE', reason, { remedy: 'Give --inspect another port, or 0 for any.' })
+  await once(server, 'listening').catch((error: unknown) => {
+    throw taken(port, error)
   })
   const { port: bound } = server.address() as AddressInfo
   return {
@@ -158,3 +158,15 @@ new WebSocket('ws://' + location.host).onmessage = ({ data }) => {
 </script>
 </html>
 `
+
+/** Whether the inspector can listen on a port: before servers and databases are opened in vain. Raises PORT_IN_USE. */
+export async function refuseTakenInspector(port: number): Promise<void> {
+  await refuseTaken({ host: HOST, port }).catch((error: unknown) => {
+    throw taken(port, error)
+  })
+}
+
+function taken(port: number, cause: unknown): TapelineError {
+  const remedy = 'Give --inspect another port, or 0 for any.'
+  return new TapelineError('PORT_IN_USE', `the inspector cannot listen on ${HOST}:${port}`, { cause, remedy })
+}

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { WebSocket } from 'ws'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
 import { type LedgerTrade, parseTail } from '../e2e/ledger.ts'
@@ -16,6 +17,7 @@ import {
   until,
 } from '../e2e/platform-process.ts'
 import type { Report } from '../e2e/start-up.ts'
+import { freePort } from '../servers/free-port.ts'
 import { copyStoreTemplate } from '../store-template.ts'
 
 interface Stream {
@@ -29,13 +31,15 @@ let simulator: Simulator
 let platform: PlatformProcess
 let folder: Awaited<ReturnType<typeof makeFolder>>
 let data: string
+let inspect: number
 
 before(async () => {
   folder = await makeFolder()
   data = join(folder.path, 'data')
   await copyStoreTemplate(join(data, 'store'))
   simulator = await startSimulatorThread({ seed: 7, rate: 200 })
-  platform = new PlatformProcess(data, ['--simulator', simulator.url])
+  inspect = await freePort()
+  platform = new PlatformProcess(data, ['--simulator', simulator.url, '--inspect', String(inspect)])
   await platform.start()
 })
 
@@ -69,6 +73,20 @@ async function fails(code: string, message: RegExp, ...args: readonly string[]):
 const tradeFields = ['exchange', 'symbol', 'id', 'side', 'price', 'size', 'ts', 'recvTs']
 
 describe('while the platform runs', () => {
+  test('--inspect serves what the machines do', async (t) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${inspect}`)
+    t.after(() => socket.terminate())
+    const heard = { '@xstate.actor': new Set<string>(), '@xstate.snapshot': new Set<string>() }
+    socket.on('message', (text) => {
+      const { type, sessionId } = JSON.parse(String(text)) as { type: keyof typeof heard; sessionId: string }
+      heard[type]?.add(sessionId)
+    })
+    await until('the machines are told', () => heard['@xstate.actor'].size >= 3, 30_000)
+    for (const actor of ['producer', 'coordinator', 'consumer-fixed'])
+      assert.ok(heard['@xstate.actor'].has(actor))
+    await until('the producer moves', () => heard['@xstate.snapshot'].has('producer'), 30_000)
+  })
+
   test('streams are asked for, listed, shown and ended', async () => {
     const body = '{"channel":"quote","symbols":["btc-usd"],"exchanges":["Coinbase"],"ttl":"90s"}'
     const [created, quotes] = await Promise.all([

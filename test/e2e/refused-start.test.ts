@@ -28,9 +28,15 @@ test('up on a port that is taken says so before it makes a database or waits for
   const other = createServer().listen(0, '127.0.0.1')
   t.after(() => other.close())
   await once(other, 'listening')
-  const flags = ['--live', '--port', String((other.address() as AddressInfo).port), '--data', folder.path]
+  const taken = String((other.address() as AddressInfo).port)
+  const flags = ['--live', '--data', folder.path]
   const servers = ['--kafka', '127.0.0.1:1', '--database', 'postgres://u@127.0.0.1:1/x']
-  for (const where of [[], servers]) {
+  const ports = [
+    ['--port', taken],
+    ['--port', taken, ...servers],
+    ['--port', '0', '--inspect', taken],
+  ]
+  for (const where of ports) {
     const { code, stderr } = await runCommand(['up', ...flags, ...where])
     assert.match(stderr, /^\{.*"code":"PORT_IN_USE"/m)
     assert.equal(code, 1)
