@@ -22,6 +22,10 @@ const MOST_TRADES = 2 ** 31 - 1
 const micros = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER)
 const amount = z.number().nonnegative()
 const price = z.number()
+const decimal = z
+  .string()
+  .max(96)
+  .regex(/^-?\d+(\.\d+)?([eE][+-]?\d+)?$/)
 const level = z.tuple([price, amount])
 
 /** The events of each channel. */
@@ -36,6 +40,8 @@ export const EVENT_SCHEMAS = {
     ts: micros,
     recvTs: micros,
     maybe: z.literal(true).optional(),
+    priceText: decimal.optional(),
+    sizeText: decimal.optional(),
   }),
   quote: z.object({
     exchange: name,
@@ -104,7 +110,9 @@ function isTrade(value: unknown): value is EventOf['trade'] {
     (t['size'] as number) >= 0 &&
     isMicros(t['ts']) &&
     isMicros(t['recvTs']) &&
-    (t['maybe'] === undefined || t['maybe'] === true)
+    (t['maybe'] === undefined || t['maybe'] === true) &&
+    t['priceText'] === undefined &&
+    t['sizeText'] === undefined
   )
 }
 

@@ -17,6 +17,8 @@ export const EVENT_FIELDS: {
     ts: 'number',
     recvTs: 'number',
     maybe: 'flag',
+    priceText: 'text',
+    sizeText: 'text',
   },
   quote: {
     exchange: 'text',

@@ -19,6 +19,10 @@ export interface Trade {
   readonly recvTs: number
   /** Nobody can tell whether this trade was published before (R5): it may be a repeat. */
   readonly maybe?: true
+  /** The price as the source sent it, where it has more digits than the double keeps (R15). */
+  readonly priceText?: string
+  /** The same of the size. */
+  readonly sizeText?: string
 }
 
 export interface Quote {

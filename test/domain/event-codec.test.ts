@@ -82,6 +82,9 @@ describe('event codec', () => {
       typeof value === 'string' && value.length > 0 && value.length <= most && !value.includes('\u0000')
     const isMicros = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0
     const isNumber = (value: unknown) => typeof value === 'number' && Number.isFinite(value)
+    const isDecimal = (value: unknown) =>
+      value === undefined ||
+      (typeof value === 'string' && value.length <= 96 && /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/.test(value))
     const oracle: Record<keyof Trade, (value: unknown) => boolean> = {
       exchange: isName(64),
       symbol: isName(64),
@@ -92,12 +95,15 @@ describe('event codec', () => {
       ts: isMicros,
       recvTs: isMicros,
       maybe: (value) => value === undefined || value === true,
+      priceText: isDecimal,
+      sizeText: isDecimal,
     }
     const value = fc.oneof(
       fc.string({ maxLength: 140 }),
       fc.string({ maxLength: 140, unit: 'binary' }),
       fc.double(),
       fc.integer(),
+      fc.double({ noNaN: true, noDefaultInfinity: true }).map(String),
       fc.maxSafeInteger(),
       fc.constantFrom('buy', 'sell', 'unknown', null, undefined, true, [], {}),
     )

@@ -8,7 +8,7 @@ import { changesOf, SimulatedBook } from './book.ts'
 import type { Dialect, PastTrade, ToldBook, ToldTrade, Topic } from './dialect.ts'
 
 /** Trades of a market that REST can be asked for. */
-const REMEMBERED = 20_000
+const REMEMBERED = 2_000
 /** Of `heartbeat`, in ms. */
 const BEAT_EVERY = 1_000
 

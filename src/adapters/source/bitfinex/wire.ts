@@ -1,8 +1,9 @@
 import type { NewLevel } from '../../../domain/order-book.ts'
 import { depthOf } from '../feed/book-wire.ts'
+import { LONG_DECIMAL } from '../feed/exact-numbers.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
 import type { FeedChannel } from '../feed/source-kind.ts'
-import { parseJson } from '../feed/text.ts'
+import { parseExact, parseJson } from '../feed/text.ts'
 import { readNumber } from '../feed/values.ts'
 import { type Fields, fieldsOf, listOf, microsOfEpoch, namesOf, textOf } from '../feed/wire-fields.ts'
 
@@ -64,7 +65,7 @@ export function createBitfinexWire(): ExchangeWire {
     },
     opened: () => channels.clear(),
     read(text) {
-      const frame = parseJson(text)
+      const frame = LONG_DECIMAL.test(text) ? parseExact(text) : parseJson(text)
       if (Array.isArray(frame)) return readData(channels.get(frame[0]), frame)
       return [readEvent(fieldsOf(frame), channels)]
     },
@@ -120,7 +121,8 @@ function readTrade(name: string, row: unknown): WireItem {
   const [id, ts, amount, price] = listOf(row)
   const size = readNumber(amount)
   const side = size === undefined ? undefined : size < 0 ? 'sell' : 'buy'
-  return { kind: 'trade', name, id, side, price, size: size && Math.abs(size), ts: microsOfEpoch(ts) }
+  const told = typeof amount === 'string' ? amount.replace('-', '') : size && Math.abs(size)
+  return { kind: 'trade', name, id, side, price, size: told, ts: microsOfEpoch(ts) }
 }
 
 /** Levels `[price, count, amount]`: a bid where the amount is above 0; with a count of 0 the level is gone. A list of them is the whole book. */

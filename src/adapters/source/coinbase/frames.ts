@@ -4,6 +4,7 @@ import { canonicalSymbol } from '../../../domain/market-names.ts'
 import { parseIsoMicros } from '../../../domain/time.ts'
 import type { Market } from '../../../ports/source.ts'
 import { isPlausible } from '../feed/event-time.ts'
+import { exactTexts } from '../feed/exact-numbers.ts'
 import { QuoteState } from '../feed/quote-state.ts'
 import type { Fault, Tally } from '../feed/tally.ts'
 import { exactDigits, parseObject, readId } from '../feed/text.ts'
@@ -137,7 +138,8 @@ export class CoinbaseReader {
     if (!isPlausible(ts, recvTs, this.#maxSkewMs)) return { kind: 'mistimed', ...(refused && { refused }) }
     const { exchange, symbol } = state.market
     state.order.see(id, ts, this.#tally)
-    return { kind: 'trade', trade: { exchange, symbol, id, side, price, size, ts, recvTs } }
+    const texts = exactTexts(frame['price'], frame['size'], { price, size })
+    return { kind: 'trade', trade: { exchange, symbol, id, side, price, size, ts, recvTs, ...texts } }
   }
 
   #book(fields: Fields): CoinbaseFrame {

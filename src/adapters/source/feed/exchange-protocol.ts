@@ -6,6 +6,7 @@ import { BookKeeper } from './book-keeper.ts'
 import type { WireBook } from './book-wire.ts'
 import { canonicalMarket } from './canonical-market.ts'
 import { isPlausible } from './event-time.ts'
+import { exactTexts } from './exact-numbers.ts'
 import type { ExchangeWire, WireItem, WireOperation, WireQuote, WireTrade } from './exchange-wire.ts'
 import type { FeedProtocol, FrameMeaning, MarketsChange } from './feed-protocol.ts'
 import { FramePacer } from './frame-pacer.ts'
@@ -178,7 +179,8 @@ export class ExchangeProtocol implements FeedProtocol {
     if (state === undefined) return 'delivers'
     this.#heard(state)
     const { exchange, symbol } = state.market
-    const trade: Trade = { exchange, symbol, id, side, price, size, ts, recvTs }
+    const texts = exactTexts(item.price, item.size, { price, size })
+    const trade: Trade = { exchange, symbol, id, side, price, size, ts, recvTs, ...texts }
     state.order.see(id, trade.ts, this.#parts.outlet.tally)
     if (this.#wire.idsRise) this.#sequences.trade(trade, item.folded)
     else this.#parts.outlet.emit({ channel: 'trade', event: trade })

@@ -67,7 +67,7 @@ function keepDecimals(
   value: unknown,
   { source = '' }: { readonly source?: string } = {},
 ): unknown {
-  return typeof value === 'number' && source.length > MOST_KEPT ? source : value
+  return typeof value === 'number' && source.length > MOST_KEPT ? source : keepDigits('', value, { source })
 }
 
 /** A double keeps so many characters of a decimal number, with its dot. */

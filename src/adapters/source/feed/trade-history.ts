@@ -4,9 +4,10 @@ import { TapelineError } from '../../../errors.ts'
 import type { HistoryPage, Source } from '../../../ports/source.ts'
 import { canonicalMarket } from './canonical-market.ts'
 import { isPlausible, MAX_SKEW_MS } from './event-time.ts'
+import { exactTexts, LONG_DECIMAL } from './exact-numbers.ts'
 import type { WireTrade } from './exchange-wire.ts'
 import { callRest, restUrl, retryAfterMs } from './rest-call.ts'
-import { parseJson, readWireId } from './text.ts'
+import { parseExact, parseJson, readWireId } from './text.ts'
 import { readPrice } from './values.ts'
 import { refusalByStatus, refusalInWords, shownWords, wordsOfBody } from './words.ts'
 
@@ -91,7 +92,7 @@ export function createTradeHistory(
     }
     if (NOT_THERE.has(status)) throw failure('MARKET_UNKNOWN', words || `HTTP ${status}`)
     if (!response.ok) throw refusalByStatus('history', status, words)
-    const value = parseJson(text)
+    const value = LONG_DECIMAL.test(text) ? parseExact(text) : parseJson(text)
     if (value === undefined) throw failure('SOURCE_UNAVAILABLE', 'the answer is not JSON')
     return value
   }
@@ -126,7 +127,8 @@ function tradeOf(exchange: string, symbol: string, read: HistoryTrade, recvTs: n
   const { side, ts } = read
   if (id === undefined || price === undefined || size === undefined || side === undefined) return undefined
   if (ts === undefined || !isPlausible(ts, recvTs, MAX_SKEW_MS)) return undefined
-  return { exchange, symbol, id, side, price, size, ts, recvTs }
+  const texts = exactTexts(read.price, read.size, { price, size })
+  return { exchange, symbol, id, side, price, size, ts, recvTs, ...texts }
 }
 
 function failure(

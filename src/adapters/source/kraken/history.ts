@@ -1,5 +1,6 @@
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { rowsOf } from '../feed/trade-history.ts'
+import { readNumber } from '../feed/values.ts'
 import { fieldsOf, listOf, textOf } from '../feed/wire-fields.ts'
 
 const MOST_ROWS = 1_000
@@ -38,6 +39,7 @@ export const krakenHistory: HistoryWire = {
 /** `[price, size, seconds, b or s, m or l, text, id]`: seconds with up to nine digits behind the point, cut to microseconds as those of the WebSocket. */
 function readRow(row: unknown): HistoryTrade {
   const [price, size, seconds, side, , , id] = listOf(row)
-  const ts = typeof seconds === 'number' ? Math.floor(seconds * 1e6 + 0.2) : undefined
+  const number = readNumber(seconds)
+  const ts = number === undefined ? undefined : Math.floor(number * 1e6 + 0.2)
   return { id, price, size, side: SIDES[side as keyof typeof SIDES], ts }
 }

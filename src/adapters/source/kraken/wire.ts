@@ -1,5 +1,6 @@
 import { krakenLevelText } from '../../../domain/book-checksum.ts'
 import { depthOf, readLevels } from '../feed/book-wire.ts'
+import { LONG_DECIMAL } from '../feed/exact-numbers.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
 import { parseExact, parseJson } from '../feed/text.ts'
 import { type Fields, fieldsOf, listOf, microsOfIso, namesOf, sideOf, textOf } from '../feed/wire-fields.ts'
@@ -48,7 +49,8 @@ export function createKrakenWire(): ExchangeWire {
       const { channel, method } = frame
       if (channel === 'book') return readBooks(text, frame, decimals)
       if (channel === 'heartbeat' || method === 'pong') return [{ kind: 'heartbeat' }]
-      if (channel === 'trade') return itemsOf(frame, readTrade)
+      if (channel === 'trade')
+        return itemsOf(LONG_DECIMAL.test(text) ? fieldsOf(parseExact(text)) : frame, readTrade)
       if (channel === 'ticker') return itemsOf(frame, readTicker)
       if (method === 'subscribe') return [readAnswer(frame)]
       return [{ kind: typeof channel === 'string' || typeof method === 'string' ? 'neutral' : 'malformed' }]
@@ -84,7 +86,6 @@ function readBooks(
   })
 }
 
-const LONG_DECIMAL = /[\d.]{17,}/
 const DECIMALS = /"(price|qty)":\s*\d+\.(\d+)/g
 
 /** `[price, size]` of levels that have their fields by name. */

@@ -1,0 +1,35 @@
+import type { Trade } from '../../../domain/events.ts'
+
+/** A double keeps every decimal number of so many characters, with its dot. */
+const MOST_KEPT = 16
+
+/** Numbers that are written with more digits than that may stand in a text. */
+export const LONG_DECIMAL = /[\d.]{17,}/
+
+/**
+ * The price and the size of a trade as they were sent, each where a double has another value (R15): most trades have neither. What was sent is
+ * decimal text; a JSON number that a double holds is kept by it.
+ */
+export function exactTexts(
+  price: unknown,
+  size: unknown,
+  read: { readonly price: number; readonly size: number },
+): Pick<Trade, 'priceText' | 'sizeText'> {
+  const isShort = (value: unknown) => typeof value !== 'string' || value.length <= MOST_KEPT
+  if (isShort(price) && isShort(size)) return {}
+  const [priceText, sizeText] = [exactText(price, read.price), exactText(size, read.size)]
+  return { ...(priceText !== undefined && { priceText }), ...(sizeText !== undefined && { sizeText }) }
+}
+
+function exactText(sent: unknown, read: number): string | undefined {
+  return typeof sent === 'string' && canonical(sent) !== canonical(String(read)) ? sent : undefined
+}
+
+/** The value of decimal text, written in one way: its digits without zeros at both ends, and the power of ten of the last one. */
+function canonical(decimal: string): string {
+  const [mantissa = '', exponent = '0'] = decimal.toLowerCase().split('e')
+  const [whole = '', fraction = ''] = mantissa.split('.')
+  const digits = (whole + fraction).replace(/^(-?)0+/, '$1')
+  const kept = digits.replace(/0+$/, '')
+  return `${kept}e${Number(exponent) - fraction.length + digits.length - kept.length}`
+}
