@@ -182,7 +182,7 @@ const sourceSchema = z.strictObject({
   bookSnapshotEvery: sourceDuration(
     'From one snapshot of a book to the next (10s): so much must be read at most to have a book.',
   ),
-  listEvery: sourceDuration('How often the exchange is asked what it lists, where markets have a star (1h).'),
+  listEvery: sourceDuration('How often the exchange is asked what it lists (1h).'),
   ...reach,
   fallback: z
     .preprocess(ofKind, fallbackSchema)

@@ -85,7 +85,9 @@ class Client:
         return self._rows("candles", symbol, query)
 
     async def markets(self, **query):
-        """The markets that are stored: `symbol` (also a glob), `exchange`."""
+        """The markets that are stored or listed: `symbol` (also a glob), `exchange`, `search`; `stored` (a bool) for one of both."""
+        if isinstance(query.get("stored"), bool):
+            query["stored"] = str(query["stored"]).lower()
         found = []
         while True:
             answer = await self._ask_until_answered("/v1/markets?" + urllib.parse.urlencode(query))

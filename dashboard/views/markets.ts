@@ -44,7 +44,7 @@ export function markets({ signal, query }: Visit): HTMLElement {
   }
 
   repeat(5_000, signal, async () => {
-    all = (await ask<{ markets: readonly Market[] }>('/v1/markets', { signal })).markets
+    all = (await ask<{ markets: readonly Market[] }>('/v1/markets?stored=true', { signal })).markets
     show()
   })
   return element(

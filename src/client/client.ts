@@ -9,6 +9,8 @@ import type {
   End,
   FieldOf,
   GapsQuery,
+  KnownMarket,
+  MarketsQuery,
   NewWebhook,
   OrderBook,
   Reset,
@@ -16,7 +18,6 @@ import type {
   Slow,
   StoredCandle,
   StoredGap,
-  StoredMarket,
   StoredQuote,
   StoredTrade,
   StreamChange,
@@ -94,10 +95,8 @@ export interface Client {
   trades(query: RowsQuery, until?: Until): Rows<StoredTrade>
   quotes(query: RowsQuery, until?: Until): Rows<StoredQuote>
   candles(query: CandlesQuery, until?: Until): Rows<StoredCandle>
-  markets(
-    query?: { readonly symbol?: string; readonly exchange?: string },
-    until?: Until,
-  ): Promise<readonly StoredMarket[]>
+  /** The markets that are stored, and those that the exchanges of the sources list. */
+  markets(query?: MarketsQuery, until?: Until): Promise<readonly KnownMarket[]>
   /** The gaps that were flagged, the latest first. */
   gaps(query?: GapsQuery, until?: Until): Promise<readonly StoredGap[]>
   /** The order book of a market now. Raises ApiError where there is none, or where it is in doubt. */

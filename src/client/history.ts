@@ -1,5 +1,5 @@
 import { type Address, call, callUntilAnswered } from './http.ts'
-import type { GapsQuery, OrderBook, RowsPage, RowsQuery, StoredGap, StoredMarket } from './types.ts'
+import type { GapsQuery, KnownMarket, MarketsQuery, OrderBook, RowsPage, RowsQuery, StoredGap } from './types.ts'
 
 const PAGE_ROWS = 5_000
 const MOST_GAPS = 1_000
@@ -55,14 +55,14 @@ export function bookOf(
 /** All markets that match, page by page. A platform that is away is waited for. */
 export async function marketsOf(
   address: Address,
-  query: { readonly symbol?: string; readonly exchange?: string },
+  { stored, ...query }: MarketsQuery,
   signal: AbortSignal | undefined,
-): Promise<readonly StoredMarket[]> {
-  const found: StoredMarket[] = []
-  const search = new URLSearchParams(query)
+): Promise<readonly KnownMarket[]> {
+  const found: KnownMarket[] = []
+  const search = new URLSearchParams({ ...query, ...(stored !== undefined && { stored: String(stored) }) })
   for (;;) {
     const path = `/v1/markets?${search}`
-    const page = await callUntilAnswered<{ markets: readonly StoredMarket[]; next: string | null }>(
+    const page = await callUntilAnswered<{ markets: readonly KnownMarket[]; next: string | null }>(
       address,
       path,
       {

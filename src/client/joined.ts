@@ -122,7 +122,7 @@ export async function symbolsOf(
 ): Promise<readonly string[]> {
   const found = symbols.filter((symbol) => !symbol.includes('*'))
   for (const glob of symbols.filter((symbol) => symbol.includes('*'))) {
-    const markets = await marketsOf(address, { symbol: glob }, signal)
+    const markets = await marketsOf(address, { symbol: glob, stored: true }, signal)
     found.push(...markets.map(({ symbol }) => symbol))
   }
   return [...new Set(found.map((symbol) => symbol.toUpperCase()))]

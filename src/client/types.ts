@@ -224,13 +224,39 @@ export interface StoredCandle {
   readonly origin: 'trades' | 'source'
 }
 
-/** A market with what is stored of its trades. */
-export interface StoredMarket {
+/** A market with what is stored of its trades, and what its exchange says of it. */
+export interface KnownMarket {
   readonly exchange: string
   readonly symbol: string
-  readonly first: string
-  readonly last: string
+  /** Null where no trade is stored. */
+  readonly first: string | null
+  readonly last: string | null
   readonly trades: number
+  /** Null where no producer has read a list with it. */
+  readonly listing: {
+    /** What the exchange calls the market. */
+    readonly name: string
+    readonly base: string
+    readonly quote: string
+    /** The smallest step of prices and of sizes, as the exchange writes it. */
+    readonly tick: string | null
+    readonly lot: string | null
+    readonly status: 'trading' | 'halted' | 'delisted'
+    readonly since: string
+  } | null
+  /** Whether a producer asks its source for it at present; null where that is not known. */
+  readonly read: boolean | null
+}
+
+/** Which markets are wanted; without `stored` all. */
+export interface MarketsQuery {
+  /** Also a glob. */
+  readonly symbol?: string
+  readonly exchange?: string
+  /** A part of the symbol or of the exchange's own name. */
+  readonly search?: string
+  /** Only those with stored trades, or only those without. */
+  readonly stored?: boolean
 }
 
 /** A time of which trades of a market may be missing. Source: docs/api.md, GET /v1/gaps. */

@@ -14,6 +14,8 @@ export interface TopicPrefixes {
 export interface PlatformNames extends TopicPrefixes {
   /** The fixed topic of each channel. */
   readonly fixed: Readonly<Record<Channel, string>>
+  /** What each exchange lists, by market. */
+  readonly instruments: string
   /** How the name of each dynamic topic begins, with the dot: what follows is a ULID. */
   readonly dynamic: string
   readonly registry: string
@@ -47,6 +49,7 @@ export function platformNames({ prefix, dynamicPrefix, controlPrefix }: TopicPre
       Channel,
       string
     >,
+    instruments: `${prefix}.instruments`,
     dynamic: `${dynamicPrefix}.`,
     registry: `${controlPrefix}.registry`,
     control: `${controlPrefix}.control`,

@@ -113,6 +113,13 @@ export function createStreamDesk({ instance, bus, registry, membership, newId }:
       warnings.set(key, found)
       return found
     },
+    markets() {
+      const offers = membership
+        .live()
+        .flatMap(({ roles, offer }) => (roles.includes('producer') ? [offer] : []))
+      if (offers.some((offer) => offer?.markets === undefined)) return undefined
+      return new Set(offers.flatMap((offer) => offer?.markets ?? []))
+    },
     reading: (source) => membership.reading(source),
     watch: (listener) => registry.watch(listener),
   }

@@ -29,6 +29,7 @@ export function requiredTopics(settings: TopicSettings): TopicSpec[] {
     ...Object.values(names.fixed).map((name) => ({ name, partitions, retentionMs })),
     { name: names.registry, partitions: 1, compacted: true },
     { name: names.control, partitions: 1, retentionMs: CONTROL_RETENTION_MS },
+    { name: names.instruments, partitions, compacted: true },
     { name: names.checkpoints, partitions, compacted: true },
     { name: names.endpoints, partitions, compacted: true },
     { name: names.deadLetters, partitions: 1, retentionMs: deadLetterRetentionMs },

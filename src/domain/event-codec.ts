@@ -8,6 +8,7 @@ import {
   STATUS_STATES,
   STREAM_INTERVALS,
 } from './events.ts'
+import { INSTRUMENT_STATUSES, type ListedInstrument } from './instruments.ts'
 import { issueWords } from './issue-words.ts'
 
 /** The version of the JSON shape of events; it travels in the header `v`. */
@@ -27,6 +28,11 @@ const decimal = z
   .max(96)
   .regex(/^-?\d+(\.\d+)?([eE][+-]?\d+)?$/)
 const level = z.tuple([price, amount])
+
+/** What the values of records are: the events of each channel, and what exchanges list. */
+export interface RecordOf extends EventOf {
+  instrument: ListedInstrument
+}
 
 /** The events of each channel. */
 export const EVENT_SCHEMAS = {
@@ -93,6 +99,21 @@ export const EVENT_SCHEMAS = {
   }),
 } satisfies Record<Channel, z.ZodType>
 
+const RECORD_SCHEMAS: Readonly<Record<keyof RecordOf, z.ZodType>> = {
+  ...EVENT_SCHEMAS,
+  instrument: z.object({
+    exchange: name,
+    symbol: name,
+    name: text.min(1).max(128),
+    base: name,
+    quote: name,
+    tick: text.max(64).optional(),
+    lot: text.max(64).optional(),
+    status: z.enum(INSTRUMENT_STATUSES),
+    ts: micros,
+  }),
+}
+
 /**
  * The fast path: the checks of the trade schema by hand. Nearly all records are trades, and zod costs about ten times as much a record. It says
  * yes only to what the schema accepts; a test compares the two.
@@ -125,10 +146,10 @@ function isMicros(value: unknown): boolean {
 }
 
 /** Checks the shape and values of one event. Raises EVENT_INVALID naming each offending field. */
-export function checkEvent<C extends Channel>(channel: C, value: unknown): EventOf[C] {
-  if (channel === 'trade' && isTrade(value)) return value as EventOf[C]
-  const result = EVENT_SCHEMAS[channel].safeParse(value, { error: issueWords })
-  if (result.success) return result.data as EventOf[C]
+export function checkEvent<C extends keyof RecordOf>(channel: C, value: unknown): RecordOf[C] {
+  if (channel === 'trade' && isTrade(value)) return value as RecordOf[C]
+  const result = RECORD_SCHEMAS[channel].safeParse(value, { error: issueWords })
+  if (result.success) return result.data as RecordOf[C]
   const fields = result.error.issues.map((issue) => ({
     field: issue.path.join('.') || '(event)',
     value: issue.path.reduce<unknown>(
@@ -146,7 +167,7 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /** An event as the bytes of a record's value. */
-export function encodeEvent(event: EventOf[Channel]): Uint8Array {
+export function encodeEvent(event: RecordOf[keyof RecordOf]): Uint8Array {
   return encoder.encode(JSON.stringify(event))
 }
 
@@ -154,7 +175,11 @@ export function encodeEvent(event: EventOf[Channel]): Uint8Array {
  * The event in a record's value, checked.
  * Raises EVENT_UNDECODABLE (not JSON, or another schema version) or EVENT_INVALID.
  */
-export function decodeEvent<C extends Channel>(channel: C, value: Uint8Array, version: number): EventOf[C] {
+export function decodeEvent<C extends keyof RecordOf>(
+  channel: C,
+  value: Uint8Array,
+  version: number,
+): RecordOf[C] {
   if (version !== EVENT_VERSION) {
     throw new TapelineError('EVENT_UNDECODABLE', `schema version ${version} is not ${EVENT_VERSION}`)
   }

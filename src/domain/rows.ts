@@ -1,4 +1,4 @@
-import type { Channel, EventOf } from './events.ts'
+import type { RecordOf } from './event-codec.ts'
 
 /** Takes rows value by value, in the order of their columns; undefined is null. Each kind of store encodes them in its own way. */
 export interface RowWriter {
@@ -16,16 +16,16 @@ export interface RowWriter {
 }
 
 /** The tables that events are stored in. */
-type TableName = 'trades' | 'quotes' | 'candles' | 'status'
+type TableName = 'trades' | 'quotes' | 'candles' | 'status' | 'instruments'
 
-/** The channels that have a table; books are not stored yet. */
-export type StoredChannel = Exclude<Channel, 'book'>
+/** What has a table: the events of all channels but books, and what exchanges list. */
+export type StoredChannel = Exclude<keyof RecordOf, 'book'>
 
 interface Table<C extends StoredChannel> {
   readonly name: TableName
   /** Columns in the order in which `write` writes them. */
   readonly columns: readonly string[]
-  readonly write: (to: RowWriter, event: EventOf[C]) => void
+  readonly write: (to: RowWriter, event: RecordOf[C]) => void
 }
 
 /** How each stored channel becomes rows of its table. */
@@ -117,6 +117,22 @@ export const TABLES: { readonly [C in StoredChannel]: Table<C> } = {
       to.text(status.detail)
       to.eventTime(status.ts)
       to.text(status.cause)
+    },
+  },
+  instrument: {
+    name: 'instruments',
+    columns: ['exchange', 'symbol', 'name', 'base', 'quote', 'tick', 'lot', 'status', 'ts'],
+    write(to, listed) {
+      to.startRow(9)
+      to.text(listed.exchange)
+      to.text(listed.symbol)
+      to.text(listed.name)
+      to.text(listed.base)
+      to.text(listed.quote)
+      to.text(listed.tick)
+      to.text(listed.lot)
+      to.text(listed.status)
+      to.eventTime(listed.ts)
     },
   },
 }

@@ -61,7 +61,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   registerKeys(app, { ...options, newId, newKey })
   registerTopics(app, { ...options, closing })
   registerMarketData(app, { ...options, closing })
-  registerMarkets(app, options.store)
+  registerMarkets(app, options.store, options.desk)
   registerGaps(app, options.store)
   registerBooks(app, options.books)
   registerUdf(app, options.store)

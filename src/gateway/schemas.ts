@@ -202,12 +202,19 @@ export const bookSchema = z
 
 export const marketsSchema = z
   .object({
-    markets: z.array(marketSchema).readonly(),
+    markets: z
+      .array(
+        marketSchema.extend({
+          read: z
+            .boolean()
+            .nullable()
+            .describe('Whether a producer asks its source for it at present; null where that is not known.'),
+        }),
+      )
+      .readonly(),
     counts: z
       .literal('trades')
-      .describe(
-        'What makes a market one, and what first, last and the number are of: stored trades, not quotes.',
-      ),
+      .describe('What first, last and the number are of: stored trades, not quotes.'),
     next: z.string().nullable().describe('The cursor of what follows; null where these are all that match.'),
   })
   .meta({ id: 'Markets' })

@@ -82,6 +82,8 @@ export interface StreamDesk {
   noteRead(leaseId: string): void
   /** What of a spec no producer gives at present, some seconds old at most; empty where nobody knows. */
   warnings(spec: StreamSpec): readonly StreamWarning[]
+  /** The markets that live producers ask their sources for, as EXCHANGE:SYMBOL; undefined where one of them does not say. */
+  markets(): ReadonlySet<string> | undefined
   /** From now on asks `leaseIds` which leases have readers here: their time to live does not run. */
   reading(leaseIds: () => Iterable<string>): void
   /** Calls back on each change until the returned function is called. */

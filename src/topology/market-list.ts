@@ -14,16 +14,24 @@ export interface MarketList {
   current(): readonly Market[]
   /** Whether a market is one of these, now or once its exchange lists it. */
   has(market: Market): boolean
-  /** Looks at the listings once. Raises what the exchange does. */
+  /** Looks at the listings once, where there are globs. Raises what the exchange does. */
   refresh(signal: AbortSignal): Promise<void>
-  /** Looks at the listings now and again from then on, and tells what comes and what goes. Gives what ends that. */
-  follow(changed: (added: readonly Market[], gone: readonly Market[]) => void): () => void
+  /** Looks at the listings now and again from then on, and tells of them. Gives what ends that. */
+  follow(hearer: ListingHearer): () => void
+}
+
+/** Hears of what exchanges list. */
+export interface ListingHearer {
+  /** What globs match has changed. */
+  changed(added: readonly Market[], gone: readonly Market[]): void
+  /** All that an exchange lists at present. */
+  listed(instruments: readonly Instrument[]): void
 }
 
 interface MarketListOptions {
   /** EXCHANGE and a symbol or a glob, canonical. */
   readonly wanted: readonly Market[]
-  /** Left out where there are no globs. */
+  /** Left out where the source does not tell what it trades. */
   readonly list?: (signal: AbortSignal) => Promise<readonly Instrument[]>
   readonly everyMs: number
   readonly log: Log
@@ -40,10 +48,12 @@ export function createMarketList({ wanted, list, everyMs, log }: MarketListOptio
   let matched = new Map<string, Market>()
 
   const look = async (
+    ask: NonNullable<typeof list>,
     signal: AbortSignal,
-    changed: (added: readonly Market[], gone: readonly Market[]) => void,
+    hearer?: ListingHearer,
   ): Promise<void> => {
-    const listed = (await list?.(signal)) ?? []
+    const listed = await ask(signal)
+    hearer?.listed(listed)
     const found = new Map(
       listed
         .filter((each) => each.isTrading && isMatch(each) && !names.has(marketKey(each)))
@@ -54,20 +64,22 @@ export function createMarketList({ wanted, list, everyMs, log }: MarketListOptio
     matched = found
     if (added.length === 0 && gone.length === 0) return
     log.info({ added: added.length, gone: gone.length, markets: found.size }, 'the listings have changed')
-    changed(added, gone)
+    hearer?.changed(added, gone)
   }
 
   return {
     current: () => [...named, ...matched.values()],
     has: (market) => names.has(marketKey(market)) || isMatch(market),
-    refresh: (signal) => look(signal, () => undefined),
-    follow(changed) {
+    async refresh(signal) {
+      if (list !== undefined && globs.length > 0) await look(list, signal)
+    },
+    follow(hearer) {
       if (list === undefined) return () => undefined
       const stop = new AbortController()
       const run = async (): Promise<void> => {
         for (let failures = 0; !stop.signal.aborted; ) {
           try {
-            await look(stop.signal, changed)
+            await look(list, stop.signal, hearer)
             failures = 0
             await pause(everyMs, stop.signal)
           } catch (error) {
@@ -90,8 +102,8 @@ export function joinMarketLists(lists: readonly MarketList[]): MarketList {
     current: () => lists.flatMap((list) => list.current()),
     has: (market) => lists.some((list) => list.has(market)),
     refresh: async (signal) => void (await Promise.all(lists.map((each) => each.refresh(signal)))),
-    follow(changed) {
-      const stops = lists.map((list) => list.follow(changed))
+    follow(hearer) {
+      const stops = lists.map((list) => list.follow(hearer))
       return () => {
         for (const stop of stops) stop()
       }

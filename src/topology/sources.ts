@@ -101,9 +101,11 @@ async function openMarketList(
 ): Promise<MarketList> {
   const everyMs = settings.listEvery ?? LIST_EVERY_MS
   const glob = wanted.find(({ symbol }) => symbol.includes('*'))
-  if (glob === undefined) return createMarketList({ wanted, everyMs, log })
-  const list = await openListing(settings)
+  // Who stands in for the service by an address has not said where its REST is.
+  const isElsewhere = settings.url !== undefined && settings.restUrl === undefined
+  const list = glob === undefined && isElsewhere ? undefined : await openListing(settings)
   if (list !== undefined) return createMarketList({ wanted, list, everyMs, log })
+  if (glob === undefined) return createMarketList({ wanted, everyMs, log })
   const remedy = 'Name the markets; docs/sources.md says which sources tell what they trade.'
   const lack = `${marketKey(glob)} has a star, and the source ${settings.kind} does not tell what it trades`
   throw new TapelineError('CONFIG_INVALID', lack, { remedy })

@@ -4,9 +4,9 @@ import type { z } from 'zod'
 import {
   createClient,
   type End,
+  type KnownMarket,
   type Reset,
   type StoredCandle,
-  type StoredMarket,
   type StoredQuote,
   type StoredTrade,
   type StreamEvent,
@@ -83,7 +83,7 @@ test('answers have the types of the schemas that the platform sends by', () => {
   same<StoredTrade, StoredRow<'trade'>>(true)
   same<StoredQuote, StoredRow<'quote'>>(true)
   same<StoredCandle, StoredRow<'candle'>>(true)
-  same<StoredMarket, Market>(true)
+  same<Omit<KnownMarket, 'read'>, Market>(true)
   // As far as the client promises it.
   const asInfo = (stream: z.output<typeof streamSchema>): Pick<StreamInfo, 'id' | 'spec' | 'ttl'> => stream
   assert.equal(typeof asInfo, 'function')

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { TupleWriter } from '../../src/adapters/store/copy-binary.ts'
-import type { Candle, EventOf, Quote, Status, Trade } from '../../src/domain/events.ts'
+import type { RecordOf } from '../../src/domain/event-codec.ts'
+import type { Candle, Quote, Status, Trade } from '../../src/domain/events.ts'
 import { emptyMemory } from '../../src/domain/reader-rules.ts'
 import { type StoredChannel, TABLES } from '../../src/domain/rows.ts'
 import type { Claim, PartitionWrite, RowSegment, SqlResult, Store } from '../../src/ports/store.ts'
@@ -30,7 +31,7 @@ export async function claimOne(store: Store, topic: string, partition = 0): Prom
 
 export function segment<C extends StoredChannel>(
   channel: C,
-  events: readonly EventOf[C][],
+  events: readonly RecordOf[C][],
   reentering = false,
 ): RowSegment {
   const writer = new TupleWriter()

@@ -40,6 +40,7 @@ export function describeQueries(store: () => Store): void {
         first: '2100-01-01T00:00:00.000003Z',
         last: '2100-01-01T00:00:00.000003Z',
         trades: 1,
+        listing: null,
       },
       {
         exchange: 'kraken',
@@ -47,6 +48,7 @@ export function describeQueries(store: () => Store): void {
         first: '2100-01-01T00:00:00.000005Z',
         last: '2100-02-10T00:00:00.000001Z',
         trades: 3,
+        listing: null,
       },
     ]
     const read = (query: object) => store().markets({ limit: 10, ...query }, deadline())
@@ -56,6 +58,56 @@ export function describeQueries(store: () => Store): void {
     assert.deepEqual(await read({ symbols: symbol, limit: 1, after: coinbase }), [kraken])
     assert.deepEqual(await read({ symbols: symbol, after: kraken }), [])
     assert.deepEqual(await read({ symbols: unique('none') }), [])
+  })
+
+  test('markets: what an exchange lists stands beside what is stored, and the later word counts', async () => {
+    const [symbol, other] = [unique('BTC'), unique('NEW')].map((name) => name.toUpperCase())
+    assert.ok(symbol !== undefined && other !== undefined)
+    const listed = { exchange: 'kraken', name: `X%${symbol}`, base: 'BTC', quote: 'USD' } as const
+    const trading = { ...listed, symbol, tick: '0.10', status: 'trading' as const, ts: MIDNIGHT + 1 }
+    const late = { ...trading, status: 'halted' as const, ts: MIDNIGHT }
+    const gone = {
+      ...listed,
+      name: 'gone',
+      symbol: other,
+      lot: '1',
+      status: 'delisted' as const,
+      ts: MIDNIGHT + 2,
+    }
+    await storeRows(
+      store(),
+      segment('trade', [trade({ symbol, exchange: 'kraken', ts: MIDNIGHT })]),
+      segment('instrument', [{ ...trading, tick: '1', ts: MIDNIGHT }, trading, late, gone]),
+    )
+    await storeRows(store(), segment('instrument', [late]))
+    await storeRows(
+      store(),
+      segment('instrument', [gone, { ...gone, name: 'older', ts: MIDNIGHT + 1 }], true),
+    )
+    const common = { exchange: 'kraken', symbol, trades: 1 }
+    const time = '2100-01-01T00:00:00.000000Z'
+    const names = { base: 'BTC', quote: 'USD' }
+    const stored = {
+      ...{ ...common, first: time, last: time },
+      listing: {
+        ...{ ...names, name: `X%${symbol}`, tick: '0.10', lot: null },
+        ...{ status: 'trading', since: '2100-01-01T00:00:00.000001Z' },
+      },
+    }
+    const unread = {
+      ...{ exchange: 'kraken', symbol: other, first: null, last: null, trades: 0 },
+      listing: {
+        ...{ ...names, name: 'gone', tick: null, lot: '1' },
+        ...{ status: 'delisted', since: '2100-01-01T00:00:00.000002Z' },
+      },
+    }
+    const read = (query: object) => store().markets({ limit: 10, ...query }, deadline())
+    assert.deepEqual(await read({ symbols: symbol }), [stored])
+    assert.deepEqual(await read({ symbols: other }), [unread])
+    assert.deepEqual(await read({ symbols: other, stored: true }), [])
+    assert.deepEqual(await read({ search: `x%${symbol.slice(0, 12).toLowerCase()}` }), [stored])
+    assert.deepEqual(await read({ search: `${symbol}*`, stored: false }), [])
+    assert.deepEqual(await read({ search: other, stored: false }), [unread])
   })
 
   test('trades of one time are in the order of their ids by value, and of their arrival where ids are no numbers', async () => {

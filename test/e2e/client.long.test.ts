@@ -100,8 +100,8 @@ describe(`the client on a platform (seed ${SEED})`, () => {
     const client = createClient({ url })
     const [market] = (await client.markets({ symbol: 'BTC-*' })).toSorted((a, b) => b.trades - a.trades)
     assert.ok(market !== undefined && market.trades > 100)
-    const { symbol, exchange } = market
-    const to = market.last
+    const { symbol, exchange, first, last: to } = market
+    assert.ok(first !== null && to !== null)
     const stored: string[] = []
     for await (const trade of client.trades({ symbol, exchange, to })) stored.push(trade.id)
     const [{ n } = { n: 0 }] = await platform.sql<{ n: number }>(
@@ -113,7 +113,7 @@ describe(`the client on a platform (seed ${SEED})`, () => {
       channel: 'trade',
       symbols: ['BTC-*'],
       exchanges: [exchange],
-      from: market.first,
+      from: first,
     } as const
     /** Undefined where the client says that the database was further behind than the overlap. */
     const readAll = async (overlap: number): Promise<StreamEvent<'trade'>[] | undefined> => {

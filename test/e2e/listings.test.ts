@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import { SPEAKERS } from '../adapters/source/exchanges.ts'
 import { Service, sendFrame } from '../adapters/source/service.ts'
 import { copyStoreTemplate } from '../store-template.ts'
-import { makeFolder, PlatformProcess, until } from './platform-process.ts'
+import { makeFolder, PlatformProcess, runCommand, until } from './platform-process.ts'
 
 test('markets with a star follow what the exchange lists, without a restart', async (t) => {
   const folder = await makeFolder()
@@ -51,4 +52,41 @@ test('markets with a star follow what the exchange lists, without a restart', as
   await until('a new listing is', () => isAsked('BTC-USDT', 'ETH-USDT', 'SOL-USDT'))
   listed.delete('ETH-USDT')
   await until('what is listed no more is not', () => isAsked('BTC-USDT', 'SOL-USDT'))
+
+  type Known = {
+    symbol: string
+    read: boolean | null
+    listing: { name: string; status: string; tick: string }
+  }
+  const statuses = async (query = '') => {
+    const { markets } = await platform.get<{ markets: Known[] }>(`/v1/markets?exchange=okx${query}`)
+    return Object.fromEntries(markets.map(({ symbol, listing, read }) => [symbol, [listing.status, read]]))
+  }
+  const isEqual = (one: object, other: object) => isDeepStrictEqual(one, other)
+  await until('all that is listed is known, what is delisted too', async () =>
+    isEqual(await statuses(), {
+      'BTC-EUR': ['trading', false],
+      'BTC-USDT': ['trading', true],
+      'ETH-USDT': ['delisted', false],
+      'SOL-USDT': ['trading', true],
+    }),
+  )
+  assert.deepEqual(await statuses('&search=eur'), { 'BTC-EUR': ['trading', false] })
+  const shown = await runCommand(['markets', '--data', data, '--exchange', 'okx', '--search', 'ETH'])
+  assert.match(shown.stdout, /ETH-USDT\s+okx\s+ETH-USDT\s+delisted\s+no\s+0/)
+
+  await platform.stop()
+  listed.delete('BTC-EUR')
+  listed.add('ETH-USDT')
+  await platform.start()
+  await until('what changed meanwhile is known too', async () =>
+    isEqual(await statuses(), {
+      'BTC-EUR': ['delisted', false],
+      'BTC-USDT': ['trading', true],
+      'ETH-USDT': ['trading', true],
+      'SOL-USDT': ['trading', true],
+    }),
+  )
+  const [row] = await platform.sql<{ n: number }>("select count(*) as n from instruments where tick = '0.1'")
+  assert.equal(row?.n, 4)
 })

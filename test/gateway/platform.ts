@@ -2,7 +2,7 @@ import type { TestContext } from 'node:test'
 import { TupleMemory } from '../../src/adapters/store/tuple-memory.ts'
 import { createEventStreamEndpoint } from '../../src/adapters/transport/server-sent-events.ts'
 import { createWebSocketEndpoint } from '../../src/adapters/transport/websocket.ts'
-import type { MarketQuery } from '../../src/domain/markets.ts'
+import type { Market, MarketQuery } from '../../src/domain/markets.ts'
 import type { StreamWarning } from '../../src/domain/offer.ts'
 import { TapelineError } from '../../src/errors.ts'
 import { type Gateway, type GatewayOptions, startGateway } from '../../src/gateway/gateway.ts'
@@ -90,6 +90,13 @@ export class MemoryDesk implements StreamDesk {
 
   warnings(): readonly StreamWarning[] {
     return this.missing
+  }
+
+  /** What producers ask for; undefined: they do not say. */
+  asked: ReadonlySet<string> | undefined
+
+  markets(): ReadonlySet<string> | undefined {
+    return this.asked
   }
 
   reading = untouched
@@ -283,10 +290,10 @@ export class MemoryStore implements Store {
 
   readonly marketsAsked: MarketQuery[] = []
 
-  async markets(query: MarketQuery) {
+  async markets(query: MarketQuery): Promise<readonly Market[]> {
     this.marketsAsked.push(query)
     const [first, last] = ['2026-01-01T00:00:00.000001Z', '2026-02-01T00:00:00.000001Z']
-    return [{ exchange: 'kraken', symbol: 'BTC-USD', first, last, trades: 12_000 }]
+    return [{ exchange: 'kraken', symbol: 'BTC-USD', first, last, trades: 12_000, listing: null }]
   }
 
   async query(sql: string, _options: object, signal: AbortSignal) {

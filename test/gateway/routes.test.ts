@@ -367,18 +367,42 @@ describe('GET /v1/markets', () => {
     assert.deepEqual(store.marketsAsked, [{ symbols: 'BTC-*', exchange: 'kraken', limit: 10_001 }])
     const [first, last] = ['2026-01-01T00:00:00.000001Z', '2026-02-01T00:00:00.000001Z']
     assert.deepEqual(answer.json(), {
-      markets: [{ exchange: 'kraken', symbol: 'BTC-USD', first, last, trades: 12_000 }],
+      markets: [
+        { exchange: 'kraken', symbol: 'BTC-USD', first, last, trades: 12_000, listing: null, read: null },
+      ],
       counts: 'trades',
       next: null,
     })
     assertProblem(await call(`${url}/v1/markets?symbol=%27`), 'INPUT_INVALID')
   })
 
+  test('says which of them a source is asked for, and passes on what is searched', async (t) => {
+    const { url, store, desk } = await startPlatform(t)
+    const since = '2026-03-01T00:00:00.000000Z'
+    const names = { name: 'XBTUSD', base: 'BTC', quote: 'USD', tick: '0.1', lot: null }
+    const listing = { ...names, status: 'trading' as const, since }
+    const none = { first: null, last: null, trades: 0 }
+    store.markets = async (query) => {
+      store.marketsAsked.push(query)
+      return ['BTC-USD', 'ETH-USD'].map((symbol) => ({ exchange: 'kraken', symbol, ...none, listing }))
+    }
+    desk.asked = new Set(['kraken:BTC-USD'])
+    const answer = await call(`${url}/v1/markets?search=xbt&stored=false`)
+    assert.deepEqual(store.marketsAsked, [{ search: 'xbt', stored: false, limit: 10_001 }])
+    const { markets } = answer.json() as { markets: { read: boolean; listing: object }[] }
+    assert.deepEqual(
+      markets.map(({ read }) => read),
+      [true, false],
+    )
+    assert.deepEqual(markets[0]?.listing, listing)
+    assertProblem(await call(`${url}/v1/markets?stored=perhaps`), 'INPUT_INVALID')
+  })
+
   test('gives all of them page by page', async (t) => {
     const { url, store } = await startPlatform(t)
     const [first, last] = ['2026-01-01T00:00:00.000001Z', '2026-02-01T00:00:00.000001Z']
     const all = Array.from({ length: 7 }, (_, i) => {
-      return { exchange: 'kraken', symbol: `C${i}-USD`, first, last, trades: 1 }
+      return { exchange: 'kraken', symbol: `C${i}-USD`, first, last, trades: 1, listing: null }
     })
     store.markets = async ({ after, limit }) => {
       const begin = all.findIndex(({ symbol }) => symbol === after?.symbol) + 1
@@ -393,7 +417,10 @@ describe('GET /v1/markets', () => {
       found.push(...markets)
       cursor = next
     }
-    assert.deepEqual(found, all)
+    assert.deepEqual(
+      found,
+      all.map((market) => ({ ...market, read: null })),
+    )
     for (const bad of ['x', Buffer.from('[1,"a"]').toString('base64url'), `${'A'.repeat(2_000)}`])
       assertProblem(await call(`${url}/v1/markets?cursor=${bad}`), 'CURSOR_INVALID', bad)
   })

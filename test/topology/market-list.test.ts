@@ -31,10 +31,15 @@ test('globs follow what the exchange lists, markets by name are always there', a
   })
   assert.deepEqual(symbolsOf(list.current()), ['ETH-USDT', 'SOL-EUR'])
   const told: (readonly [string[], string[]])[] = []
-  const stop = list.follow((added, gone) => told.push([symbolsOf(added), symbolsOf(gone)]))
+  const heard: string[][] = []
+  const stop = list.follow({
+    changed: (added, gone) => told.push([symbolsOf(added), symbolsOf(gone)]),
+    listed: (instruments) => heard.push(symbolsOf(instruments)),
+  })
   t.after(stop)
   await until('the first look', () => told.length === 1)
   assert.deepEqual(told[0], [['BTC-USDT'], []])
+  assert.deepEqual(heard[0], ['BTC-EUR', 'BTC-USDT', 'ETH-USDT', 'OLD-USDT'], 'all that is listed')
   assert.deepEqual(symbolsOf(list.current()), ['BTC-USDT', 'ETH-USDT', 'SOL-EUR'])
   assert.equal(list.has({ exchange: 'okx', symbol: 'NEW-USDT' }), true)
   assert.equal(list.has({ exchange: 'okx', symbol: 'NEW-EUR' }), false)

@@ -18,6 +18,10 @@ export const STAGING_TABLES = `
     source text, exchange text, state text, symbol text, from_ts timestamptz, to_ts timestamptz, detail text,
     ts timestamptz, cause text
   ) on commit delete rows;
+  create temporary table if not exists staged_instruments (
+    exchange text, symbol text, name text, base text, quote text, tick text, lot text, status text, ts timestamptz,
+    arrival bigint generated always as identity
+  ) on commit delete rows;
   ${candles('staged_candles')}
   ${candles('staged_late_candles')}`
 
@@ -47,15 +51,21 @@ export const UPSERT_STAGED_CANDLES = `${upsertCandles('staged_candles')};`
 /** Moves staged candles that enter again: what is newer has come meanwhile, so only an open candle is replaced, by a closed one. */
 export const INSERT_LATE_CANDLES = `${upsertCandles('staged_late_candles')} where not candles.closed and excluded.closed;`
 
+/** Moves what exchanges list: of each market the last, unless a later one is there. */
+export const UPSERT_STAGED_INSTRUMENTS = `${upsert('instrument', ['exchange', 'symbol'], 'staged_instruments')} where excluded.ts >= instruments.ts;`
+
 function upsertCandles(from: string): string {
-  const { columns } = TABLES.candle
-  const key = ['exchange', 'symbol', 'interval', 'ts']
+  return upsert('candle', ['exchange', 'symbol', 'interval', 'ts'], from)
+}
+
+function upsert(channel: 'candle' | 'instrument', key: readonly string[], from: string): string {
+  const { name, columns } = TABLES[channel]
   const values = columns
     .filter((column) => !key.includes(column))
     .map((column) => `"${column}" = excluded."${column}"`)
     .join(', ')
   return `
-  insert into candles (${columnList(columns)})
+  insert into ${name} (${columnList(columns)})
   select distinct on (${columnList(key)}) ${columnList(columns)} from ${from}
   order by ${columnList(key)}, arrival desc
   on conflict (${columnList(key)}) do update set ${values}`

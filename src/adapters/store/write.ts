@@ -10,6 +10,7 @@ import {
   INSERT_STAGED_STATUS,
   INSERT_STAGED_TRADES,
   UPSERT_STAGED_CANDLES,
+  UPSERT_STAGED_INSTRUMENTS,
 } from './staging.ts'
 
 interface Route {
@@ -33,6 +34,8 @@ const ROUTES: readonly Route[] = [
   { channel: 'candle', reentering: true, into: 'staged_late_candles', move: INSERT_LATE_CANDLES },
   { channel: 'status', reentering: false, into: 'status' },
   { channel: 'status', reentering: true, into: 'staged_events', move: INSERT_STAGED_STATUS },
+  { channel: 'instrument', reentering: false, into: 'staged_instruments', move: UPSERT_STAGED_INSTRUMENTS },
+  { channel: 'instrument', reentering: true, into: 'staged_instruments', move: UPSERT_STAGED_INSTRUMENTS },
 ]
 
 /** A write as it travels to the connection: what moves, and one complete COPY stream for each route that has rows. */

@@ -1,29 +1,47 @@
 import { z } from 'zod'
+import { marketKey } from '../../domain/events.ts'
 import { exchangeSchema, globSchema } from '../../domain/market-names.ts'
 import type { MarketPosition } from '../../domain/markets.ts'
 import { TapelineError } from '../../errors.ts'
 import type { Store } from '../../ports/store.ts'
+import type { StreamDesk } from '../../ports/streams.ts'
 import { marketsSchema } from '../schemas.ts'
 import { deadlineOf, type GatewayServer } from '../server.ts'
 
 const MOST_MARKETS = 10_000
 
-/** The markets that are stored. */
-export function registerMarkets(app: GatewayServer, store: Store): void {
+/** The markets that are stored, and those that exchanges list. */
+export function registerMarkets(
+  app: GatewayServer,
+  store: Pick<Store, 'markets'>,
+  desk: Pick<StreamDesk, 'markets'>,
+): void {
   app.route({
     method: 'GET',
     url: '/v1/markets',
     schema: {
       operationId: 'listMarkets',
-      summary: 'Markets that are stored',
+      summary: 'Markets that are stored or listed',
       description:
-        'Those that have trades, in the order of their symbols; markets of which quotes alone are stored are not among them. First, last and count come from the candles of a day, so that years of trades are not read: trades that came late count once their candles are computed anew.',
+        'Those that have trades, and those that the exchanges of the sources list, in the order of their symbols: delisted ones too. First, last and count come from the candles of a day, so that years of trades are not read: trades that came late count once their candles are computed anew.',
       tags: ['market data'],
       querystring: z.strictObject({
         symbol: globSchema
           .optional()
           .describe('A symbol or a glob such as BTC-USD or BTC-*; left out means all.'),
         exchange: exchangeSchema.optional().describe('One exchange, such as coinbase; left out means all.'),
+        search: z
+          .string()
+          .max(64)
+          .regex(/^[^\0]*$/)
+          .optional()
+          .describe(
+            "A part of the symbol or of the exchange's own name, in any case; with a star a glob of one of these.",
+          ),
+        stored: z
+          .enum(['true', 'false'])
+          .optional()
+          .describe('true: only those with stored trades. false: only those without.'),
         limit: z.coerce
           .number()
           .int()
@@ -36,14 +54,20 @@ export function registerMarkets(app: GatewayServer, store: Store): void {
       response: { 200: marketsSchema },
     },
     config: { errors: ['INPUT_INVALID', 'CURSOR_INVALID', 'STORE_UNAVAILABLE', 'TIMEOUT'] },
-    handler: async ({ query: { symbol, exchange, limit, cursor } }, reply) => {
+    handler: async ({ query: { symbol, exchange, search, stored, limit, cursor } }, reply) => {
       const wanted = {
         ...(symbol !== undefined && { symbols: symbol }),
         ...(exchange !== undefined && { exchange }),
+        ...(search !== undefined && { search }),
+        ...(stored !== undefined && { stored: stored === 'true' }),
         ...(cursor !== undefined && { after: readCursor(cursor) }),
       }
       const found = await store.markets({ ...wanted, limit: limit + 1 }, deadlineOf(reply))
-      const markets = found.slice(0, limit)
+      const asked = desk.markets()
+      const markets = found.slice(0, limit).map((market) => ({
+        ...market,
+        read: asked === undefined ? null : asked.has(marketKey(market)),
+      }))
       const last = found.length > limit ? markets.at(-1) : undefined
       return { markets, counts: 'trades' as const, next: last === undefined ? null : writeCursor(last) }
     },

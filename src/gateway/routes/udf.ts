@@ -36,7 +36,7 @@ export function registerUdf(app: GatewayServer, store: Store): void {
     wanted: Partial<Pick<Market, 'exchange'>> & { symbols?: string },
     limit: number,
     signal: AbortSignal,
-  ) => store.markets({ ...wanted, limit }, signal)
+  ) => store.markets({ ...wanted, stored: true, limit }, signal)
 
   /** The stored market that a chart names. */
   const known = async (name: string, signal: AbortSignal): Promise<Market | undefined> => {

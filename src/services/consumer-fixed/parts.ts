@@ -10,8 +10,8 @@ export interface ConsumerFixedParts {
   readonly broker: Broker
   readonly names: PlatformNames
   readonly store: Store
-  /** The fixed topics that have a table, by channel. */
-  readonly topics: Readonly<Record<StoredChannel, string>>
+  /** The topics that have a table, by what is in them. */
+  readonly topics: Readonly<Partial<Record<StoredChannel, string>>>
   /** The most records of one batch. Under load batches grow to so many. */
   readonly maxRecords: number
   /** How long a small batch gathers more, in milliseconds: a transaction costs the same for one row as for hundreds. */

@@ -1,5 +1,4 @@
-import { decodeEvent, EVENT_VERSION } from '../../domain/event-codec.ts'
-import type { EventOf } from '../../domain/events.ts'
+import { decodeEvent, EVENT_VERSION, type RecordOf } from '../../domain/event-codec.ts'
 import { copyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { type RowWriter, type StoredChannel, TABLES } from '../../domain/rows.ts'
 import { writeTradeBytes } from '../../domain/trade-bytes.ts'
@@ -152,6 +151,6 @@ function piece(segment: RowSegment, from: Filled, to: Filled): RowSegment {
 }
 
 /** Writes an event as a row of its table. */
-export function writeRow<C extends StoredChannel>(to: RowWriter, channel: C, event: EventOf[C]): void {
+export function writeRow<C extends StoredChannel>(to: RowWriter, channel: C, event: RecordOf[C]): void {
   TABLES[channel].write(to, event)
 }

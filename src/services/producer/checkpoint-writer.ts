@@ -1,8 +1,8 @@
 import { withDeadline } from '../../async/deadline.ts'
 import { createSerializer } from '../../async/serialize.ts'
 import { CHANNELS } from '../../domain/events.ts'
-import { isAbort, toTapelineError } from '../../errors.ts'
-import type { OutgoingRecord } from '../../ports/broker.ts'
+import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
+import type { OutgoingRecord, PartitionRecords } from '../../ports/broker.ts'
 import { checkpointEntry, checkpointRecords, checkpointState } from './checkpoint.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
@@ -29,6 +29,8 @@ const LAST_WRITE_MS = 1_000
 export interface CheckpointWriter {
   /** Starts to write the checkpoints that are due, once a second, and only if the ones before are written. */
   writeIfDue(): void
+  /** Writes other records in a transaction of their shard. Raises FENCED where this process does not own it any more, and what the broker does. */
+  commit(shard: Shard, entries: readonly PartitionRecords[], signal: AbortSignal): Promise<void>
   /** Writes the checkpoint of a shard that is about to go, as it is at the moment of the call. */
   writeLast(shard: Shard): Promise<void>
   /** Writes them a last time. */
@@ -135,12 +137,16 @@ export function createCheckpointWriter(
     } catch (error) {
       for (const market of changed) shard.changed.add(market)
       if (isAbort(error)) return
-      const { code } = toTapelineError(error)
-      log.warn({ shard: shard.k, code }, 'a checkpoint was not written')
-      if (shards.get(shard.k) !== shard) return
-      if (code === 'FENCED') refuse(shard.k)
-      else doubt([shard.k])
+      log.warn({ shard: shard.k, code: toTapelineError(error).code }, 'a checkpoint was not written')
+      noteFailure(shard, error)
     }
+  }
+
+  /** A transaction of the shard has failed: it may have written all the same, or another process owns the shard. */
+  const noteFailure = (shard: Shard, error: unknown): void => {
+    if (shards.get(shard.k) !== shard) return
+    if (toTapelineError(error).code === 'FENCED') refuse(shard.k)
+    else doubt([shard.k])
   }
 
   const writeAll = async (isLast: boolean, signal: AbortSignal): Promise<void> => {
@@ -165,6 +171,17 @@ export function createCheckpointWriter(
         },
       )
     },
+    commit: (shard, entries, signal) =>
+      inTurn(shard, async () => {
+        if (shards.get(shard.k) !== shard)
+          throw new TapelineError('FENCED', `shard ${shard.k} is another process's by now`)
+        try {
+          await shard.ownership.writer.commit(entries, signal)
+        } catch (error) {
+          if (!isAbort(error)) noteFailure(shard, error)
+          throw error
+        }
+      }),
     async writeLast(shard) {
       const taken = stop.signal.aborted ? undefined : take(shard, true)
       if (taken === undefined) return

@@ -4,11 +4,12 @@ import { createSerializer } from '../../async/serialize.ts'
 import { CONTROL_VERSION } from '../../control/records.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { FetchedBatch, ProducerNotification, PublishOutcome, TopicAnswer } from '../../ports/pipeline.ts'
-import type { Market } from '../../ports/source.ts'
+import type { Instrument, Market } from '../../ports/source.ts'
 import { answerBackfills } from './backfill.ts'
 import { createBatchTrace } from './batch-trace.ts'
 import { createCheckpointWriter } from './checkpoint-writer.ts'
 import { createSourceFetch } from './fetch.ts'
+import { createListings } from './listings.ts'
 import { createMarketSubscriptions } from './market-subscriptions.ts'
 import { joinShards } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
@@ -42,6 +43,8 @@ export interface ProducerServices {
   drain(signal: AbortSignal): Promise<void>
   /** The source is to be asked for some markets more, and for others no more. */
   changeMarkets(added: readonly Market[], gone: readonly Market[]): void
+  /** An exchange lists these markets at present, and no others. */
+  heardListing(instruments: readonly Instrument[]): void
   /** The shards that it owns at present. */
   shards(): readonly number[]
   /** Writes a last checkpoint and gives the shards back. */
@@ -69,6 +72,7 @@ export async function createProducerServices(
   const fixed = createFixedPublisher(producer, ownership, trace, (gap) => repair.flagged(gap))
   const dynamic = createDynamicPublisher(producer, ownership, trace)
   const checkpoints = createCheckpointWriter(producer, ownership)
+  const listings = createListings(producer, ownership, checkpoints)
   const standing = createStandingStreams(producer)
   const seams = followSeams(producer, ownership)
   const subscriptions = createMarketSubscriptions(producer.source, producer.markets, producer.partitions)
@@ -82,11 +86,13 @@ export async function createProducerServices(
         subscriptions.follow(k)
       }
       if (mayHaveMissed) repair.taken(k)
+      listings.taken(k)
     },
     lost: (shard) => checkpoints.writeLast(shard),
     left: (k) => {
       fixed.leave(k)
       subscriptions.leave(k)
+      listings.leave(k)
     },
     assigned: () => onAssigned(),
   })
@@ -169,6 +175,7 @@ export async function createProducerServices(
     },
     topicsAside: () => ownership.routes.aside.size,
     changeMarkets: (added, gone) => subscriptions.change(added, gone),
+    heardListing: (instruments) => listings.heard(instruments),
     shards: () => [...ownership.shards.keys()],
     onReentry(listener) {
       const offs = [reentry.listen(listener), past.listen(listener)]
@@ -180,7 +187,7 @@ export async function createProducerServices(
       inTurn(async () => {
         seams.close()
         source.close()
-        await Promise.all([repair.close(), backfills.close()])
+        await Promise.all([repair.close(), backfills.close(), listings.close()])
         await reentry.close()
         await checkpoints.close(stop)
         await ownership.close()

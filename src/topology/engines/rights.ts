@@ -10,7 +10,7 @@ type Role = Config['roles'][number]
 /** What a role does on the broker that shows only while it runs, when every failure is retried. */
 const USES: Readonly<Record<Role, (names: PlatformNames, partitions: number) => Partial<KafkaUses>>> = {
   producer: (names, partitions) => ({
-    topics: [...Object.values(names.fixed), names.checkpoints],
+    topics: [...Object.values(names.fixed), names.instruments, names.checkpoints],
     groups: [names.groups.producers],
     transactionalIds: Array.from({ length: partitions }, (_, k) => names.shardId(k)),
   }),

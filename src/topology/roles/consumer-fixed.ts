@@ -25,7 +25,7 @@ export async function startConsumerFixedRole(
       broker,
       names,
       store,
-      topics: stored,
+      topics: { ...stored, instrument: names.instruments },
       maxRecords: config.consumerFixed.maxRows,
       lingerMs: config.consumerFixed.linger ?? LINGER_MS[config.store.kind],
       nowMicros: clockMicros,

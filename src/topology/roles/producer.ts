@@ -72,7 +72,7 @@ export async function startProducerRole(
   )
   // A source that knows by itself what it gives says nothing of it beforehand.
   if (markets !== undefined) membership.offer(() => offerOf(source, markets, config))
-  const unfollow = markets?.follow(services.changeMarkets)
+  const unfollow = markets?.follow({ changed: services.changeMarkets, listed: services.heardListing })
   const details = (): object => ({
     shards: services.shards(),
     topicsAside: services.topicsAside(),

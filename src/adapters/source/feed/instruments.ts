@@ -60,9 +60,9 @@ function instrumentOf(
   const symbol = canonicalSymbol(`${textOf(base)}-${textOf(quote)}`)
   if (symbol === undefined || textOf(name) === '' || textOf(base) === '' || textOf(quote) === '') return []
   const steps = { tick: stepOf(tick), lot: stepOf(lot) }
-  return [
-    { exchange, symbol, name: textOf(name), base: textOf(base), quote: textOf(quote), ...steps, isTrading },
-  ]
+  const dash = textOf(base).length
+  const assets = { base: symbol.slice(0, dash), quote: symbol.slice(dash + 1) }
+  return [{ exchange, symbol, name: textOf(name), ...assets, ...steps, isTrading }]
 }
 
 function stepOf(value: unknown): string | null {

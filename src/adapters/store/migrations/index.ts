@@ -7,6 +7,7 @@ import { offsetsForward } from './0006-offsets-forward.ts'
 import { tradeIdentity } from './0007-trade-identity.ts'
 import { candleOrder } from './0008-candle-order.ts'
 import { widerCandles } from './0009-wider-candles.ts'
+import { instruments } from './0010-instruments.ts'
 import type { Migration } from './migration.ts'
 
 /** The schema, in the order in which it is built. New steps go to the end. */
@@ -20,4 +21,5 @@ export const MIGRATIONS: readonly Migration[] = [
   tradeIdentity,
   candleOrder,
   widerCandles,
+  instruments,
 ]

@@ -125,9 +125,9 @@ async function queriesFinding(settings: TimescaleSettings, signal: AbortSignal):
       `select current_user as user, current_setting('temp_file_limit') as spill,
          (select rolsuper from pg_roles where rolname = current_user) as super,
          (select string_agg(relname, ', ') from pg_class where relnamespace = current_schema::regnamespace
-            and relname in ('trades', 'quotes', 'candles', 'status') and not has_table_privilege(oid, 'select')) as closed,
+            and relname in ('trades', 'quotes', 'candles', 'status', 'instruments') and not has_table_privilege(oid, 'select')) as closed,
          (select string_agg(relname, ', ') from pg_class where relnamespace = current_schema::regnamespace
-            and relname in ('trades', 'quotes', 'candles', 'status')
+            and relname in ('trades', 'quotes', 'candles', 'status', 'instruments')
             and has_table_privilege(oid, 'insert, update, delete')) as open`,
     )
     const detail = `${row['user']} at ${nameOf(address)}`
@@ -184,7 +184,7 @@ async function rightsFinding(session: SqlSession): Promise<ServerFinding> {
     session,
     `select current_schema as schema, has_schema_privilege(current_schema, 'create') as creates,
        (select string_agg(relname, ', ') from pg_class
-        where relnamespace = current_schema::regnamespace and relname in ('trades', 'quotes', 'candles', 'status',
+        where relnamespace = current_schema::regnamespace and relname in ('trades', 'quotes', 'candles', 'status', 'instruments',
           'tapeline_offsets', 'tapeline_migrations') and not pg_has_role(relowner, 'usage')) as foreign`,
   )
   if (row['schema'] == null || row['creates'] !== 't') {
