@@ -41,12 +41,12 @@ describe('topics of a Kafka broker', () => {
     assert.deepEqual(only(made()), {
       check: 'broker topics',
       status: 'ok',
-      detail: '10 as configured, 0 dynamic',
+      detail: '11 as configured, 0 dynamic',
     })
   })
 
   test('those that are missing are made at the start', () => {
-    assert.match(only([]).detail, /^0 as configured, 0 dynamic, 10 will be made/)
+    assert.match(only([]).detail, /^0 as configured, 0 dynamic, 11 will be made/)
     assert.equal(only([]).status, 'ok')
   })
 
@@ -127,7 +127,7 @@ describe('topics of a Kafka broker', () => {
     const all = (change: Partial<KafkaTopic>) => made().map((topic) => ({ ...topic, ...change }))
     assert.match(
       only(all({ replication: 2 })).detail,
-      /one broker away stops writes: market\.trades, .* and 7 more/,
+      /one broker away stops writes: market\.trades, .* and 8 more/,
     )
     const single = only(all({ replication: 1, minInsyncReplicas: 1 }))
     assert.deepEqual([single.status, single.check], ['warn', 'broker topics'])

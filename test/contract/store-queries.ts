@@ -60,12 +60,11 @@ export function describeQueries(store: () => Store): void {
     assert.deepEqual(await read({ symbols: unique('none') }), [])
   })
 
-  test('markets: what an exchange lists stands beside what is stored, and the later word counts', async () => {
+  test('markets: what an exchange lists stands beside what is stored, and the last word counts', async () => {
     const [symbol, other] = [unique('BTC'), unique('NEW')].map((name) => name.toUpperCase())
     assert.ok(symbol !== undefined && other !== undefined)
     const listed = { exchange: 'kraken', name: `X%${symbol}`, base: 'BTC', quote: 'USD' } as const
     const trading = { ...listed, symbol, tick: '0.10', status: 'trading' as const, ts: MIDNIGHT + 1 }
-    const late = { ...trading, status: 'halted' as const, ts: MIDNIGHT }
     const gone = {
       ...listed,
       name: 'gone',
@@ -77,12 +76,15 @@ export function describeQueries(store: () => Store): void {
     await storeRows(
       store(),
       segment('trade', [trade({ symbol, exchange: 'kraken', ts: MIDNIGHT })]),
-      segment('instrument', [{ ...trading, tick: '1', ts: MIDNIGHT }, trading, late, gone]),
+      segment('instrument', [
+        { ...trading, tick: '1' },
+        { ...gone, name: 'before', ts: MIDNIGHT + 3 },
+      ]),
     )
-    await storeRows(store(), segment('instrument', [late]))
     await storeRows(
       store(),
-      segment('instrument', [gone, { ...gone, name: 'older', ts: MIDNIGHT + 1 }], true),
+      segment('instrument', [{ ...trading, status: 'halted' }, trading]),
+      segment('instrument', [gone], true),
     )
     const common = { exchange: 'kraken', symbol, trades: 1 }
     const time = '2100-01-01T00:00:00.000000Z'

@@ -51,8 +51,8 @@ export const UPSERT_STAGED_CANDLES = `${upsertCandles('staged_candles')};`
 /** Moves staged candles that enter again: what is newer has come meanwhile, so only an open candle is replaced, by a closed one. */
 export const INSERT_LATE_CANDLES = `${upsertCandles('staged_late_candles')} where not candles.closed and excluded.closed;`
 
-/** Moves what exchanges list: of each market the last, unless a later one is there. */
-export const UPSERT_STAGED_INSTRUMENTS = `${upsert('instrument', ['exchange', 'symbol'], 'staged_instruments')} where excluded.ts >= instruments.ts;`
+/** Moves what exchanges list: of each market the last word, which follows from the order of the log alone. */
+export const UPSERT_STAGED_INSTRUMENTS = `${upsert('instrument', ['exchange', 'symbol'], 'staged_instruments')};`
 
 function upsertCandles(from: string): string {
   return upsert('candle', ['exchange', 'symbol', 'interval', 'ts'], from)

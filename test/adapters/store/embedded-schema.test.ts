@@ -175,7 +175,7 @@ test('a new folder is filled, also where an earlier start was cut off; a foreign
   await store.close()
   assert.deepEqual(report, {
     applied: MIGRATIONS.map(({ name }) => name),
-    current: '0009-wider-candles',
+    current: '0010-instruments',
     missing: [],
   })
   assert.deepEqual(await ask({ folder, mustExist: true }, 'select count(*) as n from trades'), [[{ n: 0 }]])
@@ -202,6 +202,7 @@ test('a database without TimescaleDB works the same on plain tables, and gets th
     '0005-reentering',
     '0006-offsets-forward',
     '0007-trade-identity',
+    '0010-instruments',
   ])
   assert.equal(plain.missing.length, 1)
   assert.match(plain.missing[0] ?? '', /TimescaleDB is not installed/)
