@@ -1,5 +1,13 @@
 import { type Address, call, callUntilAnswered } from './http.ts'
-import type { GapsQuery, KnownMarket, MarketsQuery, OrderBook, RowsPage, RowsQuery, StoredGap } from './types.ts'
+import type {
+  GapsQuery,
+  KnownMarket,
+  MarketsQuery,
+  OrderBook,
+  RowsPage,
+  RowsQuery,
+  StoredGap,
+} from './types.ts'
 
 const PAGE_ROWS = 5_000
 const MOST_GAPS = 1_000
