@@ -14,9 +14,13 @@ const MOST_TOGETHER = 100
 const FEWER = 10
 /** How many such openings are under way at once. */
 const MOST_UNDER_WAY = 8
-/** How long an opening may take: of a single topic, and of many together, of which one may hold up the others. */
-const OPEN_MS = 5_000
+/**
+ * How long an opening may take: of many together, of which one may hold up the others; and of a single topic, where each failure doubles it. It begins
+ * from scratch each time, so that a slow broker would never get it done within the same time.
+ */
 const OPEN_TOGETHER_MS = 2_000
+const FIRST_OPEN_MS = 5_000
+const LONGEST_OPEN_MS = 40_000
 const SHORTEST_REST_MS = 200
 const LONGEST_REST_MS = 5_000
 
@@ -179,7 +183,8 @@ export function createTopicOpening({
   }
 
   const openTogether = async (batch: readonly Waiting[]): Promise<void> => {
-    const timeoutMs = batch.length > 1 ? OPEN_TOGETHER_MS : OPEN_MS
+    const [{ failures = 0 } = {}] = batch
+    const timeoutMs = batch.length > 1 ? OPEN_TOGETHER_MS : doubled(FIRST_OPEN_MS, LONGEST_OPEN_MS, failures)
     try {
       await withDeadline(stop, timeoutMs, (deadline) => open(batch, deadline))
     } catch (error) {

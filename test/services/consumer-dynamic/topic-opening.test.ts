@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { delay } from '../../../src/async/timers.ts'
 import { TapelineError } from '../../../src/errors.ts'
 import { FollowedTopic, type TopicListener } from '../../../src/services/consumer-dynamic/topic-hub.ts'
 import { createTopicOpening } from '../../../src/services/consumer-dynamic/topic-opening.ts'
@@ -93,6 +94,21 @@ test('one of a hundred that fails has the others go in smaller groups, not each 
     looks.filter((asked) => !(asked.length === 1 && refused.has(asked[0] ?? ''))).length < 30,
     `${looks.length} looks`,
   )
+})
+
+test('a broker that answers slowly is given more time with each try', async (t) => {
+  const { broker, opening, begun, follow } = await setUp(t, ['a'])
+  const { describeTopics } = broker
+  broker.describeTopics = async (asked, signal) => {
+    await delay(12_000, signal)
+    return describeTopics.call(broker, asked, signal)
+  }
+  follow('a')
+  const outcomes: (string | undefined)[] = []
+  do outcomes.push((await opening.outcome('a', NEVER))?.code)
+  while (outcomes.at(-1) !== undefined && outcomes.length < 5)
+  assert.deepEqual(outcomes, ['BROKER_UNAVAILABLE', 'BROKER_UNAVAILABLE', undefined])
+  assert.deepEqual(begun, ['a@0'])
 })
 
 test('a topic that the broker does not show is missing, one of another identity is not ours', async (t) => {
