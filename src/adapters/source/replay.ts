@@ -147,7 +147,10 @@ class ReplaySource implements Source {
     for await (const given of readCapture(path, signal)) {
       const line = this.#timed(given)
       // Nothing comes before this line, so nobody need wait for its time.
-      if ('ts' in line) this.#reader?.elapse(line.ts)
+      if ('ts' in line) {
+        this.#lastTs = line.ts
+        this.#reader?.elapse(line.ts)
+      }
       await this.#pace(line)
       if (signal.aborted) return
       this.#take(line)
@@ -189,7 +192,6 @@ class ReplaySource implements Source {
   }
 
   #take(line: CaptureLine): void {
-    if ('ts' in line) this.#lastTs = line.ts
     switch (line.kind) {
       case 'begins':
         if (!line.continues) this.#reader?.closed()

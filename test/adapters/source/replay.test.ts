@@ -6,6 +6,7 @@ import { createReplaySource, type ReplayOptions } from '../../../src/adapters/so
 import { checkEvent } from '../../../src/domain/event-codec.ts'
 import type { Trade } from '../../../src/domain/events.ts'
 import type { Source } from '../../../src/ports/source.ts'
+import { BookReader } from './books.ts'
 import { capture, writeCapture } from './captures.ts'
 import { changesOf, eventsOf, pull, recordingLog } from './waiting.ts'
 
@@ -70,6 +71,34 @@ describe('replay', () => {
     assert.deepEqual(changesOf(items), ['connected+'])
     const { malformed, frames } = source.health().counters
     assert.deepEqual({ malformed, frames }, { malformed: 0, frames: 9946 })
+  })
+
+  test('books follow the times of the frames: they are right, and the same each time', {
+    skip,
+  }, async (t) => {
+    const read = async () => eventsOf(await all(open(t, path)), 'book')
+    const books = await read()
+    const reader = new BookReader()
+    reader.take(books.map((event) => ({ channel: 'book', event })))
+    // The recording ends, and with it what anybody can know.
+    assert.deepEqual([...new Set(reader.doubts.map((doubt) => doubt.split(' ')[1]))], ['disconnected'])
+    assert.equal(reader.doubts.length, 10)
+    const snapshots = books.filter(({ snapshot, symbol }) => snapshot && symbol === 'BAND-GBP')
+    assert.ok(snapshots.length > 2)
+    for (const [at, { recvTs }] of snapshots.slice(1, -1).entries())
+      assert.ok(recvTs - (snapshots[at]?.recvTs ?? 0) >= 10_000_000, 'every ten seconds of the recording')
+    assert.deepEqual(await read(), books)
+  })
+
+  const kraken = capture('kraken-v2-book-btcusd-20261006.jsonl')
+
+  test('books of Kraken, of which every checksum holds', { skip: kraken.skip }, async (t) => {
+    const source = open(t, kraken.path)
+    const books = eventsOf(await all(source), 'book')
+    assert.deepEqual(
+      books.map(({ snapshot, doubt }) => doubt ?? snapshot),
+      [true, false, false, false, false, true, false, false, false, 'disconnected'],
+    )
   })
 
   test('of a capture only some markets, when they are named', { skip }, async (t) => {

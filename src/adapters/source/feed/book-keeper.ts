@@ -30,6 +30,7 @@ export interface BookSettings {
 
 interface BookKeeperOptions extends BookSettings {
   readonly rules: BookRules
+  /** Its time is the only one: in a recording that of the frames. */
   readonly outlet: Pick<Outlet, 'emit' | 'note' | 'tally' | 'maxSkewMs' | 'now'>
   /** Asks for the book of a market again, so that a snapshot comes. */
   readonly askAgain: (name: string) => void
@@ -73,10 +74,16 @@ export class BookKeeper {
   #stop = new AbortController()
   #warnedAt = Number.NEGATIVE_INFINITY
   #doubts = 0
+  #lookedAt = Number.NEGATIVE_INFINITY
 
   constructor(options: BookKeeperOptions) {
     this.#options = options
     if (options.rest) this.#snapshots = new BookSnapshots(options.rest, options.timeoutMs)
+  }
+
+  /** Milliseconds. */
+  get #now(): number {
+    return this.#options.outlet.now() / 1_000
   }
 
   add(name: string, market: Market): void {
@@ -84,8 +91,8 @@ export class BookKeeper {
     const kept = new KeptBook(rules, depth)
     this.#books.set(name, {
       ...{ market, name, kept, seq: 0, isTold: false, owes: undefined, rightSince: 0, snapshotAt: 0 },
-      askedAt: performance.now(),
-      ...{ askAt: performance.now() + ANSWER_MS, attempts: 0, restAt: undefined, isAsking: false },
+      askedAt: this.#now,
+      ...{ askAt: this.#now + ANSWER_MS, attempts: 0, restAt: undefined, isAsking: false },
     })
   }
 
@@ -100,8 +107,8 @@ export class BookKeeper {
   opened(): void {
     this.closed()
     this.#stop = new AbortController()
-    for (const book of this.#books.values()) book.askAt = performance.now() + ANSWER_MS
-    this.#timer = startInterval(() => this.#look(), LOOK_MS).unref()
+    for (const book of this.#books.values()) book.askAt = this.#now + ANSWER_MS
+    this.#timer = startInterval(() => this.elapse(), LOOK_MS).unref()
   }
 
   /** The connection has ended: whatever changes now is not seen. */
@@ -110,6 +117,13 @@ export class BookKeeper {
     this.#timer = undefined
     this.#stop.abort()
     for (const book of this.#books.values()) this.#lose(book)
+  }
+
+  /** Does what is due, where it has not looked for that just now. */
+  elapse(): void {
+    if (this.#now - this.#lookedAt < LOOK_MS) return
+    this.#lookedAt = this.#now
+    this.#look()
   }
 
   /** Takes a frame in. `recvTs`: microseconds. */
@@ -135,7 +149,7 @@ export class BookKeeper {
       case 'snapshot':
         book.askAt = Number.POSITIVE_INFINITY
         book.restAt = undefined
-        if (!book.isTold) book.rightSince = performance.now()
+        if (!book.isTold) book.rightSince = this.#now
         this.#tell(book, this.#snapshotOf(book, ts, recvTs), emit)
         break
       case 'change':
@@ -146,7 +160,7 @@ export class BookKeeper {
         this.#doubt(book, step.doubt, recvTs, emit)
         break
       case 'waits':
-        book.restAt ??= performance.now() + (this.#options.rules.rest?.afterMs ?? 0)
+        book.restAt ??= this.#now + (this.#options.rules.rest?.afterMs ?? 0)
         this.#askRest(book)
         break
       case 'repeated':
@@ -172,13 +186,13 @@ export class BookKeeper {
     book.seq = event.seq
     book.isTold = event.doubt === undefined
     book.owes = undefined
-    if (event.snapshot) book.snapshotAt = performance.now()
+    if (event.snapshot) book.snapshotAt = this.#now
   }
 
   #doubt(book: MarketBook, doubt: BookDoubt, recvTs: number, emit: (item: SourceItem) => boolean): void {
     if (book.isTold || book.owes) this.#tell(book, inDoubt(this.#next(book, recvTs, recvTs), doubt), emit)
     this.#warn(book, doubt)
-    const now = performance.now()
+    const now = this.#now
     if (now - book.rightSince > LONGEST_WAIT_MS) book.attempts = 0
     book.restAt = book.attempts === 0 ? undefined : now + waitOf(book.attempts)
     if (book.attempts === 0) this.#askAgain(book)
@@ -187,8 +201,8 @@ export class BookKeeper {
 
   #askAgain(book: MarketBook): void {
     book.attempts++
-    book.askedAt = performance.now()
-    book.askAt = performance.now() + Math.max(ANSWER_MS, waitOf(book.attempts))
+    book.askedAt = this.#now
+    book.askAt = this.#now + Math.max(ANSWER_MS, waitOf(book.attempts))
     // Updates go on to come, and a snapshot by REST bridges to them.
     if (this.#options.rules.rest?.afterMs !== 0) this.#options.askAgain(book.name)
   }
@@ -203,7 +217,8 @@ export class BookKeeper {
   }
 
   #look(): void {
-    const [now, micros] = [performance.now(), this.#options.outlet.now()]
+    const micros = this.#options.outlet.now()
+    const now = micros / 1_000
     const { snapshotEveryMs, outlet } = this.#options
     for (const book of this.#books.values()) {
       const { kept, owes } = book
@@ -224,8 +239,7 @@ export class BookKeeper {
 
   #askRest(book: MarketBook): void {
     const { rest } = this.#options.rules
-    if (rest === undefined || book.isAsking || (book.restAt ?? Number.POSITIVE_INFINITY) > performance.now())
-      return
+    if (rest === undefined || book.isAsking || (book.restAt ?? Number.POSITIVE_INFINITY) > this.#now) return
     book.isAsking = true
     void this.#fetch(book, rest.path(book.name, this.#options.depth), this.#stop.signal)
   }
@@ -238,11 +252,11 @@ export class BookKeeper {
       const frame = this.#options.rules.rest?.read(book.name, body)
       if (frame === undefined) return
       const step = book.kept.takeRest(frame)
-      book.restAt = performance.now() + REST_AGAIN_MS
+      book.restAt = this.#now + REST_AGAIN_MS
       if (step.kind !== 'waits') this.#settle(book, step, frame.ts ?? now, now, this.#options.outlet.emit)
     } catch (error) {
       if (signal.aborted) return
-      book.restAt = performance.now() + waitOf(++book.attempts)
+      book.restAt = this.#now + waitOf(++book.attempts)
       const reason = error instanceof Error ? error.message : String(error)
       this.#options.log.warn({ market: book.name, reason }, 'the snapshot of a book did not come')
     } finally {
@@ -252,7 +266,7 @@ export class BookKeeper {
 
   #warn({ market }: MarketBook, doubt: BookDoubt): void {
     this.#doubts++
-    const now = performance.now()
+    const now = this.#now
     if (now - this.#warnedAt < WARN_EVERY_MS) return
     this.#warnedAt = now
     const { code } = new TapelineError('BOOK_IN_DOUBT', doubt)

@@ -97,6 +97,7 @@ export class ExchangeProtocol implements FeedProtocol {
 
   elapse(now: number): void {
     this.#clock.elapse(now)
+    this.#books?.elapse()
   }
 
   add(markets: readonly Market[]): MarketsChange {

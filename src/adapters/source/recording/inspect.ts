@@ -1,8 +1,9 @@
 import { parseMarket } from '../../../domain/market-names.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { Market } from '../../../ports/source.ts'
+import type { WireBook } from '../feed/book-wire.ts'
 import { readCapture } from '../feed/capture.ts'
-import type { ExchangeWire } from '../feed/exchange-wire.ts'
+import type { ExchangeWire, WireItem, WireQuote, WireTrade } from '../feed/exchange-wire.ts'
 import type { SourceKind } from '../feed/source-kind.ts'
 import { SOURCES, type SourceName } from '../index.ts'
 
@@ -73,16 +74,20 @@ async function sourceOfFrames(frames: readonly string[]): Promise<SourceName | u
   return best
 }
 
-/** Whether a frame has what only this exchange would write: a trade or best prices, of a market that it names so. */
+/** Whether a frame has what only this exchange would write: a trade, best prices or a book, of a market that it names so. */
 function isData(wire: ExchangeWire, frame: string): boolean {
   return wire
     .read(frame)
     .some(
       (item) =>
-        (item.kind === 'trade' || item.kind === 'quote') &&
-        item.ts !== undefined &&
+        isOfMarket(item) &&
+        (item.kind === 'book' ? item.bids : item.ts) !== undefined &&
         symbolOf(wire, item.name) !== undefined,
     )
+}
+
+function isOfMarket(item: WireItem): item is WireTrade | WireQuote | WireBook {
+  return item.kind === 'trade' || item.kind === 'quote' || item.kind === 'book'
 }
 
 async function marketsIn(path: string, wire: ExchangeWire, signal: AbortSignal): Promise<readonly Market[]> {
@@ -91,8 +96,7 @@ async function marketsIn(path: string, wire: ExchangeWire, signal: AbortSignal):
   for await (const line of readCapture(path, signal)) {
     if (++lines > MOST_LINES) break
     if (line.kind !== 'received' && line.kind !== 'untimed') continue
-    for (const item of wire.read(line.frame))
-      if (item.kind === 'trade' || item.kind === 'quote') names.add(item.name)
+    for (const item of wire.read(line.frame)) if (isOfMarket(item)) names.add(item.name)
   }
   const symbols = [...names].flatMap((name) => symbolOf(wire, name) ?? [])
   return symbols.map((symbol) => ({ exchange: wire.exchange, symbol }))

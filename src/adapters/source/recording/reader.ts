@@ -1,6 +1,8 @@
 import type { Log } from '../../../ports/log.ts'
 import type { Market, SourceItem } from '../../../ports/source.ts'
-import { CoinbaseReader } from '../coinbase/frames.ts'
+import { BOOK_RULES, readBook } from '../coinbase/books.ts'
+import { type CoinbaseFrame, CoinbaseReader } from '../coinbase/frames.ts'
+import { BookKeeper } from '../feed/book-keeper.ts'
 import type { FeedProtocol } from '../feed/feed-protocol.ts'
 import { Refusals } from '../feed/refusals.ts'
 import { type SourceKind, USUAL, USUAL_BOOK_DEPTH } from '../feed/source-kind.ts'
@@ -56,11 +58,11 @@ export async function openRecordedReader(
       ...{ emit: take, polled: take, note: take, send: () => undefined, complain: () => undefined },
       ...{ refusals, tally, maxSkewMs, now },
     },
-    // Books follow the clock of this machine, and ask for what is missing: a recording has neither.
-    channels: kind.channels.filter((channel) => channel !== 'book'),
+    channels: kind.channels,
     books: { depth: USUAL_BOOK_DEPTH, snapshotEveryMs: USUAL.bookSnapshotEvery },
     exchanges: markets.map(({ exchange }) => exchange),
-    rest: kind.rest === undefined ? undefined : new URL(kind.rest),
+    // A snapshot of now is none of the recorded time.
+    rest: undefined,
     ...{ timeoutMs: USUAL.timeout, pollEveryMs: USUAL.pollEvery, redact: String, log },
   })
   protocol.stop?.()
@@ -84,13 +86,32 @@ function protocolReader(protocol: FeedProtocol, { tally }: ReaderParts): Recorde
   }
 }
 
-function coinbaseReader({ push, wants, tally, maxSkewMs }: ReaderParts): RecordedReader {
+function coinbaseReader({ push, wants, tally, maxSkewMs, now, log }: ReaderParts): RecordedReader {
   const exchange = 'coinbase'
+  const take = (item: SourceItem): true => {
+    push(item)
+    return true
+  }
+  const known = new Set<string>()
+  const books = new BookKeeper({
+    ...{ depth: USUAL_BOOK_DEPTH, snapshotEveryMs: USUAL.bookSnapshotEvery, rules: BOOK_RULES },
+    ...{ outlet: { emit: take, note: take, tally, maxSkewMs, now }, askAgain: () => undefined },
+    ...{ rest: undefined, timeoutMs: USUAL.timeout, log },
+  })
+  const takeBook = ({ symbol, fields }: Extract<CoinbaseFrame, { kind: 'book' }>, ts: number): void => {
+    if (!known.has(symbol)) books.add(symbol, { exchange, symbol })
+    known.add(symbol)
+    if (books.take(readBook(symbol, fields), ts) === 'malformed')
+      tally.leftOut(Buffer.from(JSON.stringify(fields)), 'malformed')
+  }
   const sequences = new TradeSequences(push)
   const reader = new CoinbaseReader((symbol) => wants({ exchange, symbol }), tally, maxSkewMs)
   return {
     add: () => undefined,
-    opened: () => reader.opened(),
+    opened() {
+      reader.opened()
+      books.opened()
+    },
     read(text, ts) {
       const frame = reader.read(text, ts)
       switch (frame.kind) {
@@ -108,19 +129,32 @@ function coinbaseReader({ push, wants, tally, maxSkewMs }: ReaderParts): Recorde
           if (frame.refused) sequences.refused(frame.refused.market, frame.refused.id)
           tally.leftOut(Buffer.from(text), frame.kind)
           break
+        case 'book':
+          takeBook(frame, ts)
+          break
         // What was said about the recorded connection concerns nobody now.
         case 'subscriptions':
-        case 'book':
         case 'error':
         case 'nothing':
         case 'other':
           break
       }
     },
-    elapse: (ts) => sequences.elapse(ts),
-    closed: () => sequences.ended(),
-    finish: () => sequences.finish(),
+    elapse(ts) {
+      sequences.elapse(ts)
+      books.elapse()
+    },
+    closed() {
+      sequences.ended()
+      books.closed()
+    },
+    finish() {
+      sequences.finish()
+      books.closed()
+    },
     forget({ symbol }) {
+      books.forget(symbol)
+      known.delete(symbol)
       reader.forget(symbol)
       sequences.forget(symbol)
     },
