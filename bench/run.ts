@@ -16,6 +16,8 @@ const BENCHES: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   expressions: () => import('./expressions/bench.ts'),
   machines: () => import('./machines/bench.ts'),
   sources: () => import('./sources/bench.ts'),
+  page: () => import('./page/bench.ts'),
+  inspection: () => import('./inspection/bench.ts'),
   rest: () => import('./rest/bench.ts'),
 }
 

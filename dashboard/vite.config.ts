@@ -11,5 +11,13 @@ export default defineConfig({
     cssTarget: ['chrome125', 'firefox125', 'safari18'],
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // The server names the modules of a view in its HTML.
+    manifest: true,
+    rolldownOptions: {
+      output: {
+        // What several views share is small: a request for each piece would cost more than the pieces.
+        codeSplitting: { groups: [{ name: 'shared', minShareCount: 2, test: /dashboard[/\\][\w-]+\.ts$/ }] },
+      },
+    },
   },
 })

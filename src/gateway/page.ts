@@ -12,18 +12,18 @@ import type { GatewayServer } from './server.ts'
 /** Where `npm run dashboard` puts the page: the same folder for the checkout and for the published package. */
 const BUILT = fileURLToPath(new URL('../../dist/dashboard/', import.meta.url))
 
-/** The views of the page: each has an address of its own, and all are one file. */
-const VIEWS = [
-  '/',
-  '/machines',
-  '/machines/:machine',
-  '/markets',
-  '/markets/:exchange/:symbol',
-  '/streams',
-  '/streams/:id',
-  '/data',
-  '/health',
-]
+/** The views of the page: each has an address of its own, all are one file, and each has a module of its own in `dashboard/views/`. */
+const VIEWS = {
+  '/': 'overview',
+  '/machines': 'machines',
+  '/machines/:machine': 'machines',
+  '/markets': 'markets',
+  '/markets/:exchange/:symbol': 'market',
+  '/streams': 'streams',
+  '/streams/:id': 'stream',
+  '/data': 'data',
+  '/health': 'health',
+} as const
 
 /** A browser loads scripts, styles and pictures from this server only, and runs nothing that stands in the page itself. */
 const POLICY = [
@@ -69,14 +69,14 @@ export function registerPage(
     return found
   }
 
-  for (const url of VIEWS) {
+  for (const [url, view] of Object.entries(VIEWS)) {
     app.route({
       method: 'GET',
       url,
       schema: { hide: true },
       config: { open: true },
       handler: async (request, reply) => {
-        const file = (await built()).get('index.html')
+        const file = (await built()).get(htmlOf(view))
         reply.header('content-security-policy', POLICY).type(MEDIA_TYPES['.html'] ?? '')
         return file === undefined ? reply.send(NOT_BUILT) : sendFile(file, request, reply)
       },
@@ -116,18 +116,58 @@ function sendFile({ type, plain, zipped }: PageFile, request: FastifyRequest, re
   return reply.header('content-encoding', 'gzip').send(zipped)
 }
 
-/** All files of the page by their path; none where it was not built. */
+/** All files of the page by their path, and the HTML of each view; none where it was not built. */
 async function readFiles(folder: string): Promise<ReadonlyMap<string, PageFile>> {
-  const zip = promisify(gzip)
   const names = await readdir(folder, { recursive: true }).catch(() => [])
   const files = names
     .filter((name) => extname(name) in MEDIA_TYPES)
     .map(async (name) => {
-      const plain = await readFile(join(folder, name))
       const type = MEDIA_TYPES[extname(name)] ?? ''
-      return [name.replaceAll('\\', '/'), { type, plain, zipped: await zip(plain) }] as const
+      return [name.replaceAll('\\', '/'), await fileOf(type, await readFile(join(folder, name)))] as const
     })
-  return new Map(await Promise.all(files))
+  const found = new Map(await Promise.all(files))
+  const index = found.get('index.html')
+  if (index === undefined) return found
+  const manifest = names.some((name) => name === MANIFEST) ? await readManifest(join(folder, MANIFEST)) : {}
+  for (const view of new Set(Object.values(VIEWS)))
+    found.set(htmlOf(view), await fileOf(index.type, preloading(index.plain, modulesOf(manifest, view))))
+  return found
+}
+
+async function fileOf(type: string, plain: Buffer): Promise<PageFile> {
+  return { type, plain, zipped: await promisify(gzip)(plain) }
+}
+
+function htmlOf(view: string): string {
+  return `views/${view}.html`
+}
+
+const MANIFEST: string = join('.vite', 'manifest.json')
+
+/** What the build says of its modules. Source: https://vite.dev/guide/backend-integration */
+const manifestSchema = z.record(
+  z.string(),
+  z.object({ file: z.string(), imports: z.array(z.string()).default([]) }),
+)
+type Manifest = z.output<typeof manifestSchema>
+
+async function readManifest(path: string): Promise<Manifest> {
+  return manifestSchema.parse(JSON.parse(await readFile(path, 'utf8')))
+}
+
+/** The files that a view's module needs, itself among them. */
+function modulesOf(manifest: Manifest, view: string): readonly string[] {
+  const { file, imports = [] } = manifest[`views/${view}.ts`] ?? {}
+  return [file, ...imports.map((name) => manifest[name]?.file)].filter((each) => each !== undefined)
+}
+
+/** HTML that has the browser fetch these modules beside the first script, which asks for them only once it runs. */
+function preloading(html: Buffer, modules: readonly string[]): Buffer {
+  const text = html.toString()
+  const links = modules
+    .filter((module) => !text.includes(module))
+    .map((module) => `  <link rel="modulepreload" crossorigin href="/${module}">\n`)
+  return Buffer.from(text.replace('</head>', `${links.join('')}</head>`))
 }
 
 const NOT_BUILT = `<!doctype html>

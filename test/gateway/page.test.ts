@@ -38,7 +38,14 @@ async function makeFolder(t: TestContext): Promise<string> {
 
 async function build(folder: string): Promise<void> {
   await mkdir(join(folder, 'assets'))
-  await writeFile(join(folder, 'index.html'), '<title>Built</title>')
+  await mkdir(join(folder, '.vite'))
+  await writeFile(join(folder, 'index.html'), '<head><title>Built</title></head>')
+  const manifest = {
+    'index.html': { file: 'assets/main-abc.js' },
+    _shared: { file: 'assets/shared-abc.js' },
+    'views/overview.ts': { file: 'assets/overview-abc.js', imports: ['_shared'] },
+  }
+  await writeFile(join(folder, '.vite/manifest.json'), JSON.stringify(manifest))
   await writeFile(join(folder, 'assets/main-abc.js'), 'export {}')
   await writeFile(join(folder, 'assets/secret.txt'), 'not of the page')
 }
@@ -58,11 +65,24 @@ describe('the page', () => {
     ]) {
       const answer = await app.inject({ url })
       assert.equal(answer.statusCode, 200, url)
-      assert.equal(answer.body, '<title>Built</title>')
+      assert.match(answer.body, /<title>Built<\/title>/)
       const policy = String(answer.headers['content-security-policy'])
       assert.match(policy, /^default-src 'self';/)
       assert.doesNotMatch(policy, /unsafe|\*/)
     }
+  })
+
+  test('has the browser fetch what its view needs beside the first script', async (t) => {
+    const folder = await makeFolder(t)
+    await build(folder)
+    const app = await servePage(t, folder)
+    const preloaded = async (url: string) =>
+      [...(await app.inject({ url })).body.matchAll(/rel="modulepreload" crossorigin href="([^"]+)"/g)].map(
+        ([, href]) => href,
+      )
+    assert.deepEqual(await preloaded('/'), ['/assets/overview-abc.js', '/assets/shared-abc.js'])
+    assert.deepEqual(await preloaded('/health'), [])
+    assert.notEqual((await app.inject({ url: '/.vite/manifest.json' })).statusCode, 200)
   })
 
   test('its parts are kept for ever, come compressed, and nothing else is served', async (t) => {
