@@ -18,6 +18,8 @@ const ORDER = [
   'low',
   'close',
   'volume',
+  'bids',
+  'asks',
 ]
 /** What only programs want to know. */
 const LEFT_OUT = new Set(['recvTs', 'type'])
@@ -61,10 +63,19 @@ function fieldsOf(events: readonly Event[]): readonly string[] {
 function cell(name: string, value: unknown): HTMLElement {
   if (name === 'ts' && typeof value === 'number') return element('td', {}, timeOfMicros(value))
   if (typeof value === 'number') return element('td', { class: 'number' }, decimal(value))
+  if (name === 'bids' || name === 'asks') return element('td', {}, levelsText(value))
   const look = value === 'buy' ? 'up' : value === 'sell' ? 'down' : ''
   return element(
     'td',
     { class: look },
     typeof value === 'object' ? JSON.stringify(value).slice(0, 120) : String(value ?? ''),
   )
+}
+
+/** The levels of one side of a book: the best of them, and how many there are. */
+function levelsText(levels: unknown): string {
+  if (!Array.isArray(levels) || levels.length === 0) return 'none'
+  const [price, size] = levels[0] as readonly number[]
+  const best = `${decimal(price ?? 0)} × ${decimal(size ?? 0)}`
+  return levels.length === 1 ? best : `${best} and ${levels.length - 1} more`
 }

@@ -2,7 +2,7 @@ import type { StreamEvent, StreamRequest } from '../src/client/index.ts'
 import { client } from './api.ts'
 
 /** Reads a stream of a view's own until the view is left. One that has ended meanwhile, as while the computer slept, is made anew. */
-export async function follow<const C extends 'trade' | 'quote'>(
+export async function follow<const C extends 'trade' | 'quote' | 'book'>(
   request: StreamRequest<C>,
   signal: AbortSignal,
   onEvent: (event: StreamEvent<C>) => void,

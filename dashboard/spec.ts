@@ -8,6 +8,7 @@ export function specText({
   where,
   every,
   interval,
+  depth,
 }: StreamInfo['spec']): string {
   const names =
     symbols.length > 4 ? `${symbols.slice(0, 4).join(' ')} and ${symbols.length - 4} more` : symbols.join(' ')
@@ -16,6 +17,7 @@ export function specText({
     `of ${names}`,
     exchanges.length > 0 && `on ${exchanges.join(', ')}`,
     where !== undefined && `where ${where}`,
+    depth !== undefined && `${depth} best levels`,
     every !== undefined && `every ${every}`,
   ]
   return parts.filter((part) => part !== false).join(' ')

@@ -38,6 +38,17 @@ interface FormOptions {
   readonly signal: AbortSignal
 }
 
+interface Field {
+  readonly label: string
+  readonly hint: string
+  readonly choices?: readonly string[]
+  readonly isList?: true
+  readonly isNumber?: true
+  readonly isWide?: true
+  /** Of which channels it is a setting; of all where it is left out. */
+  readonly channels?: readonly string[]
+}
+
 /** The fields with what may stand in them, in their order. */
 const FIELDS = {
   channel: {
@@ -52,14 +63,15 @@ const FIELDS = {
     label: 'Candles of',
     hint: 'made of trades',
     choices: ['', '1s', '5s', '15s', '1m', '5m', '15m', '1h', '1d'],
+    channels: ['candle'],
   },
-  every: { label: 'Latest every', hint: '250ms, 1s; empty for all' },
+  depth: { label: 'Best levels', hint: '10; with Latest every', isNumber: true, channels: ['book'] },
+  every: { label: 'Latest every', hint: '250ms, 1s; empty for all', channels: ['quote', 'book'] },
   from: { label: 'From', hint: 'live, -10m, earliest' },
   ttl: { label: 'Lives without a reader', hint: '1h; 0 until deleted' },
-} as const satisfies Readonly<
-  Record<string, { label: string; hint: string; choices?: readonly string[]; isList?: true; isWide?: true }>
->
+} as const satisfies Readonly<Record<string, Field>>
 type FieldName = keyof typeof FIELDS
+const fieldOf = (name: FieldName): Field => FIELDS[name]
 type Control = HTMLInputElement | HTMLSelectElement
 
 /** A form for a stream: it checks what is typed as you type, and shows which of the latest events match. */
@@ -75,17 +87,38 @@ export function createStreamForm({ first, verb, onSubmit, signal }: FormOptions)
   let timer: ReturnType<typeof setTimeout> | undefined
   let asked = new AbortController()
 
+  const rows = new Map(
+    names.map((name) => [
+      name,
+      element(
+        'div',
+        { class: fieldOf(name).isWide ? 'field wide' : 'field' },
+        element('label', { for: `field-${name}` }, fieldOf(name).label),
+        controls.get(name),
+        faults.get(name),
+      ),
+    ]),
+  )
+
   function request(): Request {
-    const given = names.flatMap((name): [string, unknown][] => {
+    const given = names.filter(isOfChannel).flatMap((name): [string, unknown][] => {
       const text = controls.get(name)?.value.trim() ?? ''
       if (text === '') return []
-      const isList = 'isList' in FIELDS[name]
-      return [[name, isList ? text.split(/[\s,]+/) : text]]
+      const { isList, isNumber } = fieldOf(name)
+      if (isList) return [[name, text.split(/[\s,]+/)]]
+      // What is no number is shown as it was typed, with what the platform says of it.
+      return [[name, isNumber && /^\d+$/.test(text) ? Number(text) : text]]
     })
     return { channel: 'trade', symbols: [], ...Object.fromEntries(given) }
   }
 
+  /** Whether a field says something of the channel that is chosen. */
+  function isOfChannel(name: FieldName): boolean {
+    return fieldOf(name).channels?.includes(controls.get('channel')?.value ?? '') ?? true
+  }
+
   function checkSoon(): void {
+    for (const [name, row] of rows) row.hidden = !isOfChannel(name)
     clearTimeout(timer)
     timer = setTimeout(() => void check(), CHECK_AFTER_MS)
     snippets.show(request())
@@ -149,15 +182,6 @@ export function createStreamForm({ first, verb, onSubmit, signal }: FormOptions)
     button.disabled = false
   }
 
-  const rows = names.map((name) =>
-    element(
-      'div',
-      { class: 'isWide' in FIELDS[name] ? 'field wide' : 'field' },
-      element('label', { for: `field-${name}` }, FIELDS[name].label),
-      controls.get(name),
-      faults.get(name),
-    ),
-  )
   checkSoon()
   return {
     request,
@@ -176,7 +200,7 @@ export function createStreamForm({ first, verb, onSubmit, signal }: FormOptions)
       element(
         'div',
         { class: 'card' },
-        element('div', { class: 'fields' }, ...rows),
+        element('div', { class: 'fields' }, ...rows.values()),
         verdict,
         warnings,
         element('div', { class: 'row' }, button),
@@ -188,10 +212,10 @@ export function createStreamForm({ first, verb, onSubmit, signal }: FormOptions)
 }
 
 function control(name: FieldName, value: string): Control {
-  const { hint, ...field } = FIELDS[name]
+  const { hint, choices } = fieldOf(name)
   const attributes = { id: `field-${name}`, name, 'aria-describedby': `fault-${name}` }
-  if ('choices' in field) {
-    const options = field.choices.map((each) =>
+  if (choices !== undefined) {
+    const options = choices.map((each) =>
       element('option', { value: each, selected: each === value }, each === '' ? 'no' : each),
     )
     return element('select', { ...attributes, title: hint }, ...options)

@@ -1,5 +1,6 @@
 import type { Quote, Trade } from '../../src/client/index.ts'
 import { ask, client, repeat, wordsOf } from '../api.ts'
+import { createBookView } from '../book.ts'
 import { type Bar, barAfter, INTERVALS, type IntervalName } from '../candles.ts'
 import { openChart } from '../chart.ts'
 import { element, fill, setText } from '../element.ts'
@@ -37,6 +38,7 @@ export function market({ parts, query, signal }: Visit): HTMLElement {
   const quoted = element('dl', { class: 'facts numbers' })
   const gapNote = element('p', { class: 'soft' })
   const market = { symbols: [symbol], exchanges: [exchange], ttl: TTL }
+  const book = createBookView(signal)
   let bar: Bar | undefined
   let trades: readonly Trade[] = []
 
@@ -160,6 +162,7 @@ export function market({ parts, query, signal }: Visit): HTMLElement {
   }
   followTrades().catch(fail)
   followQuotes().catch(fail)
+  book.follow({ exchange, symbol, ttl: TTL }).catch(fail)
 
   const here = location.pathname
   const choices = Object.keys(INTERVALS).map((name) =>
@@ -215,7 +218,12 @@ export function market({ parts, query, signal }: Visit): HTMLElement {
           element('table', {}, element('thead', {}, element('tr', {}, ...heads)), tape),
         ),
       ),
-      element('div', { class: 'card' }, element('h2', {}, 'Best prices'), quoted),
+      element(
+        'div',
+        { class: 'stack' },
+        element('div', { class: 'card' }, element('h2', {}, 'Best prices'), quoted),
+        book.element,
+      ),
     ),
   )
 }

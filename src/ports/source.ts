@@ -71,10 +71,20 @@ export interface SourceHealth {
   readonly markets: number
   readonly counters: Readonly<
     Record<
-      'frames' | 'malformed' | 'duplicates' | 'outOfOrder' | 'reconnects' | 'conflated' | 'dropped',
+      | 'frames'
+      | 'malformed'
+      | 'duplicates'
+      | 'outOfOrder'
+      | 'reconnects'
+      | 'conflated'
+      | 'dropped'
+      | 'bookDoubts'
+      | 'bookResyncs',
       number
     >
   >
+  /** How many order books are valid at present, and how many nobody may use; undefined where no books are asked for. */
+  readonly books?: { readonly valid: number; readonly doubt: number }
   /** What waits to be pulled; undefined where nothing ever waits. */
   readonly queue?: { readonly items: number; readonly capacity: number }
   /** The markets that the service refuses. */

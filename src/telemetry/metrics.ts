@@ -54,6 +54,14 @@ export const COUNTERS: Readonly<Record<CounterName, Metric>> = {
     help: "Events dropped at the bound of a source's queue, since the producer did not keep up.",
     labels: ['source'],
   },
+  source_book_doubts_total: {
+    help: 'Times that an order book began to be in doubt, so that nobody may use it.',
+    labels: ['source'],
+  },
+  source_book_resyncs_total: {
+    help: 'Times that an order book that was in doubt was right again, by a new snapshot.',
+    labels: ['source'],
+  },
   source_reconnects_total: { help: 'Connections to a source made anew.', labels: ['source'] },
   published_records_total: {
     help: 'Records of fixed topics acknowledged by the broker.',
@@ -144,6 +152,10 @@ export const GAUGES: Readonly<Record<GaugeName, Metric>> = {
   consumer_lag_records: {
     help: 'Records between a consumer and the end of its partition.',
     labels: ['topic', 'partition'],
+  },
+  source_books: {
+    help: 'Order books of a source: valid, or in doubt, those among them that have not come yet.',
+    labels: ['source', 'state'],
   },
   source_way: { help: 'Which way of a source delivers: 1, else 0.', labels: ['source', 'way'] },
   server_up: {

@@ -14,6 +14,8 @@ const COUNTERS = {
   reconnects: 'source_reconnects_total',
   conflated: 'source_conflated_total',
   dropped: 'source_dropped_total',
+  bookDoubts: 'source_book_doubts_total',
+  bookResyncs: 'source_book_resyncs_total',
 } as const satisfies Record<keyof SourceHealth['counters'], CounterName>
 
 const WAYS = ['websocket', 'rest', 'replay', 'none'] as const satisfies readonly SourceHealth['way'][]
@@ -41,7 +43,9 @@ export function startGauges(
 ): { stop(): void } {
   /** By the name of the source. */
   const countedOf = new Map<string, SourceHealth['counters']>()
-  const copySource = ({ name, way, counters, queue }: SourceHealth): void => {
+  const copySource = ({ name, way, counters, queue, books }: SourceHealth): void => {
+    for (const [state, count] of Object.entries(books ?? {}))
+      meter.gauge('source_books', count, { source: name, state })
     if (queue) {
       meter.gauge('source_queue_items', queue.items, { source: name })
       meter.gauge('source_queue_ratio', queue.items / queue.capacity, { source: name })

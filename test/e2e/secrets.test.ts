@@ -5,7 +5,9 @@ import { createServer, type Server } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { startSimulatorThread } from '../../src/simulator/thread.ts'
 import { copyStoreTemplate } from '../store-template.ts'
+import { startCollector } from './collector.ts'
 import { makeFolder, PlatformProcess, runProgram, until } from './platform-process.ts'
 
 const SECRETS = {
@@ -14,6 +16,7 @@ const SECRETS = {
   source: 'cc-0a9s8d7f6g5h4j3k2l',
   slack: 'T0SECRET/B0SECRET/Xz81kdj3hf7s9d0f',
   database: 'db-pa55-0f9d8s7a6',
+  collector: 'otlp-4kd8s7f6g5h3j2',
 }
 /** Set when the platform makes it. */
 let webhookSecret = ''
@@ -48,6 +51,11 @@ async function listenToRefuse(): Promise<{ readonly server: Server; readonly url
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return { server, url: `http://127.0.0.1:${port}`, asked: () => asked }
+}
+
+/** The scripts and styles that a page names. */
+function scriptsOf(html: string): readonly string[] {
+  return [...html.matchAll(/(?:href|src)="(\/assets\/[^"]+)"/g)].map(([, path = '']) => path)
 }
 
 describe('a platform whose neighbours all fail, and repeat what they are sent', () => {
@@ -118,9 +126,20 @@ describe('a platform whose neighbours all fail, and repeat what they are sent', 
     const { topics } = (await (await ask('/v1/topics')).json()) as { topics: { name: string }[] }
     assert.ok(topics.length > 0)
     const paths = [
-      ...['/', '/docs', '/healthz', '/readyz', '/metrics', '/openapi.json', '/v1/asyncapi.json'],
+      ...['/docs', '/docs/errors', '/healthz', '/readyz', '/metrics', '/openapi.json', '/v1/asyncapi.json'],
       ...['/v1/actors', '/v1/alerts', '/v1/streams', '/v1/topics', '/v1/webhooks', '/v1/keys', '/v1/markets'],
-      ...['/v1/dead-letters', '/v1/nothing', `/v1/webhooks/${webhook.id}`],
+      ...[
+        '/v1/dead-letters',
+        '/v1/nothing',
+        `/v1/webhooks/${webhook.id}`,
+        '/v1/gaps',
+        '/v1/books/kraken/A-B',
+      ],
+      ...['/v1/trades?symbol=BTC-USD', '/v1/quotes?symbol=BTC-USD', '/v1/candles?symbol=BTC-USD'],
+      ...['/udf/config', '/udf/search?query=btc', '/udf/symbols?symbol=KRAKEN:BTC-USD', '/udf/time'],
+      ...['/', '/machines', '/machines/producer', '/markets', '/markets/kraken/BTC-USD', '/streams', '/data'],
+      ...['/health', '/streams/01kb0c5e9mt8f6v3sn2dj4hq7w', '/diagrams/producer.svg'],
+      ...scriptsOf(await (await ask('/')).text()),
       ...topics.map(({ name }) => `/v1/topics/${name}`),
       ...topics.flatMap(({ name }) =>
         [0, 1, 2, 3].map((partition) => `/v1/topics/${name}/records?partition=${partition}&from=earliest`),
@@ -152,6 +171,40 @@ describe('a platform whose neighbours all fail, and repeat what they are sent', 
     assert.ok(lines.every(({ level }) => level !== 'debug'))
     assert.ok(lines.length < 60, text)
   })
+})
+
+test('the spans that a collector is sent have no secret, and neither have the metrics and the log meanwhile', async (t) => {
+  const folder = await makeFolder()
+  t.after(() => folder.remove())
+  const data = join(folder.path, 'data')
+  await copyStoreTemplate(join(data, 'store'))
+  const [collector, simulator] = await Promise.all([
+    startCollector(),
+    startSimulatorThread({ seed: 1, rate: 200 }),
+  ])
+  t.after(() => Promise.all([collector.close(), simulator.close()]))
+  const platform = new PlatformProcess(
+    data,
+    ['--simulator', simulator.url, '--log', 'json', '--log-level', 'debug'],
+    {
+      TAPELINE_API_KEYS: `admin:${SECRETS.admin},bot:${SECRETS.application}`,
+      CRYPTOCOMPARE_API_KEY: SECRETS.source,
+      TAPELINE_STORE_PASSWORD: SECRETS.database,
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      OTEL_EXPORTER_OTLP_HEADERS: `x-collector-key=${SECRETS.collector}`,
+      TAPELINE_TELEMETRY_SAMPLE_EVERY: '1',
+    },
+    { logFile: join(folder.path, 'log') },
+  )
+  t.after(() => platform.kill())
+  await platform.start()
+  await until('spans were sent', () => collector.whole(['receive', 'publish', 'store']).length > 5)
+  assertNone(JSON.stringify(collector.spans), 'the spans')
+  assert.equal(collector.headers[0]?.['x-collector-key'], SECRETS.collector, 'the collector got its key')
+  const headers = { authorization: `Bearer ${SECRETS.admin}` }
+  assertNone(await (await fetch(`${await platform.api()}/metrics`, { headers })).text(), 'the metrics')
+  assert.equal(await platform.stop(), 0, platform.output)
+  assertNone(await readFile(join(folder.path, 'log'), 'utf8'), 'the log')
 })
 
 test('a database that repeats the password in its refusal is not repeated', async (t) => {

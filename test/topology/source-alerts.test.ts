@@ -14,6 +14,8 @@ const COUNTERS = {
   reconnects: 0,
   conflated: 0,
   dropped: 0,
+  bookDoubts: 0,
+  bookResyncs: 0,
 }
 
 describe('the alert of markets without data', () => {

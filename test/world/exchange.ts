@@ -258,6 +258,8 @@ export class Feed {
           reconnects: 0,
           conflated: 0,
           dropped: 0,
+          bookDoubts: 0,
+          bookResyncs: 0,
         },
         without: [],
       }),

@@ -73,6 +73,8 @@ export class Exchange {
           reconnects: 0,
           conflated: queue.conflated,
           dropped: queue.dropped,
+          bookDoubts: 0,
+          bookResyncs: 0,
         },
         without: [],
       }),

@@ -1,6 +1,6 @@
 import { type Countdown, startTimer } from '../../../async/timers.ts'
 import { canonicalSymbol } from '../../../domain/market-names.ts'
-import type { Market } from '../../../ports/source.ts'
+import type { Market, SourceHealth } from '../../../ports/source.ts'
 import { BookKeeper } from '../feed/book-keeper.ts'
 import { canonicalMarket } from '../feed/canonical-market.ts'
 import type { FeedProtocol, FrameMeaning, MarketsChange } from '../feed/feed-protocol.ts'
@@ -75,6 +75,10 @@ export class CoinbaseProtocol implements FeedProtocol {
 
   get markets(): number {
     return this.#symbols.size
+  }
+
+  get books(): SourceHealth['books'] {
+    return this.#books?.states
   }
 
   /** Those that were refused before are asked for by themselves: they may not cost the others an answer. */

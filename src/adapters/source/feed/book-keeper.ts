@@ -96,6 +96,12 @@ export class BookKeeper {
     })
   }
 
+  /** How many books readers have, and how many nobody may use. */
+  get states(): { readonly valid: number; readonly doubt: number } {
+    const valid = [...this.#books.values()].filter(({ isTold }) => isTold).length
+    return { valid, doubt: this.#books.size - valid }
+  }
+
   /** The market is asked for no more. */
   forget(name: string): void {
     const book = this.#books.get(name)
@@ -183,6 +189,9 @@ export class BookKeeper {
       book.owes = event.doubt ?? 'snapshot'
       return
     }
+    const { counters } = this.#options.outlet.tally
+    if (event.doubt !== undefined) counters.bookDoubts++
+    else if (!book.isTold && book.seq > 0) counters.bookResyncs++
     book.seq = event.seq
     book.isTold = event.doubt === undefined
     book.owes = undefined

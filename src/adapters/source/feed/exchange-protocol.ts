@@ -1,7 +1,7 @@
 import { startInterval, type Timer } from '../../../async/timers.ts'
 import type { Trade } from '../../../domain/events.ts'
 import { TapelineError } from '../../../errors.ts'
-import type { Market } from '../../../ports/source.ts'
+import type { Market, SourceHealth } from '../../../ports/source.ts'
 import { BookKeeper } from './book-keeper.ts'
 import type { WireBook } from './book-wire.ts'
 import { canonicalMarket } from './canonical-market.ts'
@@ -67,6 +67,10 @@ export class ExchangeProtocol implements FeedProtocol {
 
   get markets(): number {
     return this.#states.size
+  }
+
+  get books(): SourceHealth['books'] {
+    return this.#books?.states
   }
 
   opened(): readonly string[] {

@@ -1,5 +1,5 @@
 import type { TapelineError } from '../../../errors.ts'
-import type { Market, SourceItem } from '../../../ports/source.ts'
+import type { Market, SourceHealth, SourceItem } from '../../../ports/source.ts'
 import type { Refusals } from './refusals.ts'
 import type { Fault, Tally } from './tally.ts'
 
@@ -21,6 +21,8 @@ export interface MarketsChange {
 export interface FeedProtocol {
   /** The markets asked for at present. */
   readonly markets: number
+  /** How many of their order books are right; undefined where none are asked for. */
+  readonly books?: SourceHealth['books']
   /** What to send on a new connection to get all of them. Forgets what belonged to the connection before. */
   opened(): readonly string[]
   add(markets: readonly Market[]): MarketsChange

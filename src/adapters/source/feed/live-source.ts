@@ -134,6 +134,7 @@ export class LiveSource implements Source {
       markets: this.#protocol.markets,
       counters: { ...this.#tally.counters, conflated: this.#queue.conflated, dropped: this.#queue.dropped },
       queue: { items: this.#queue.size, capacity: this.#queue.capacity },
+      ...(this.#protocol.books && { books: this.#protocol.books }),
       without: this.#refusals.list,
       ...(failure && { failure: { code: failure.code, message: failure.message } }),
     }

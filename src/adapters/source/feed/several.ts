@@ -119,5 +119,7 @@ export function sumOfCounters(all: readonly Pick<SourceHealth, 'counters'>[]): S
     reconnects: sum('reconnects'),
     conflated: sum('conflated'),
     dropped: sum('dropped'),
+    bookDoubts: sum('bookDoubts'),
+    bookResyncs: sum('bookResyncs'),
   }
 }

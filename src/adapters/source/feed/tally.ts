@@ -25,6 +25,8 @@ export class Tally {
     reconnects: 0,
     conflated: 0,
     dropped: 0,
+    bookDoubts: 0,
+    bookResyncs: 0,
   }
   readonly #log: Log
   readonly #redact: (text: string) => string

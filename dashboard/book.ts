@@ -1,0 +1,67 @@
+import type { Book } from '../src/client/index.ts'
+import { ask } from './api.ts'
+import { element, fill, setText } from './element.ts'
+import { follow } from './follow.ts'
+import { decimal } from './format.ts'
+import type { Topic } from './platform.ts'
+
+const SHOWN_LEVELS = 10
+
+interface BookView {
+  readonly element: HTMLElement
+  /** Follows the book until the view is left. */
+  follow(market: { readonly exchange: string; readonly symbol: string; readonly ttl: string }): Promise<void>
+}
+
+/** The best levels of a market's order book, the asks above the bids; nothing where the platform keeps none of it. */
+export function createBookView(signal: AbortSignal): BookView {
+  const note = element('p', { class: 'bad', role: 'status', hidden: true })
+  const body = element('tbody')
+  const heads = ['Side', 'Price', 'Size'].map((name, i) =>
+    element('th', { scope: 'col', class: i > 0 && 'number' }, name),
+  )
+  const table = element('table', {}, element('thead', {}, element('tr', {}, ...heads)), body)
+  const card = element(
+    'div',
+    { class: 'card', id: 'book', hidden: true },
+    element('h2', {}, 'Order book'),
+    note,
+    table,
+  )
+
+  function show({ bids, asks, doubt }: Pick<Book, 'bids' | 'asks' | 'doubt'>): void {
+    card.hidden = false
+    note.hidden = doubt === undefined
+    table.hidden = doubt !== undefined
+    if (doubt !== undefined) {
+      setText(note, `In doubt (${doubt}): nobody may use it until the exchange sends it anew.`)
+      return
+    }
+    fill(
+      body,
+      ...asks.toReversed().map((level) => row('ask', level)),
+      ...bids.map((level) => row('bid', level)),
+    )
+  }
+
+  return {
+    element: card,
+    async follow({ exchange, symbol, ttl }) {
+      const { topics } = await ask<{ topics: readonly Topic[] }>('/v1/topics?all=true', { signal })
+      // Where no source was asked for books the topic is empty: a stream of it would wait in vain.
+      if (!topics.some(({ name, end }) => name.endsWith('.books') && end > 0)) return
+      const request = { symbols: [symbol], exchanges: [exchange], depth: SHOWN_LEVELS, every: '500ms', ttl }
+      await follow({ channel: 'book', ...request }, signal, show)
+    },
+  }
+}
+
+function row(side: 'bid' | 'ask', [price, size]: readonly [number, number]): HTMLElement {
+  return element(
+    'tr',
+    {},
+    element('td', { class: side === 'bid' ? 'up' : 'down' }, side),
+    element('td', { class: 'number' }, decimal(price)),
+    element('td', { class: 'number' }, decimal(size)),
+  )
+}
