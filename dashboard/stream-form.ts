@@ -63,10 +63,14 @@ const FIELDS = {
     label: 'Candles of',
     hint: 'made of trades',
     choices: ['', '1s', '5s', '15s', '1m', '5m', '15m', '1h', '1d'],
-    channels: ['candle'],
+    channels: ['trade', 'candle'],
   },
   depth: { label: 'Best levels', hint: '10; with Latest every', isNumber: true, channels: ['book'] },
-  every: { label: 'Latest every', hint: '250ms, 1s; empty for all', channels: ['quote', 'book'] },
+  every: {
+    label: 'Latest every',
+    hint: '250ms, 1s; empty for all',
+    channels: ['trade', 'quote', 'candle', 'book'],
+  },
   from: { label: 'From', hint: 'live, -10m, earliest' },
   ttl: { label: 'Lives without a reader', hint: '1h; 0 until deleted' },
 } as const satisfies Readonly<Record<string, Field>>
@@ -127,11 +131,12 @@ export function createStreamForm({ first, verb, onSubmit, signal }: FormOptions)
   async function check(): Promise<void> {
     asked.abort()
     asked = new AbortController()
+    const mine = asked.signal
     try {
       const body = request()
       const found = await ask<Preview>('/v1/streams/preview', {
         ...{ method: 'POST', body },
-        signal: AbortSignal.any([asked.signal, signal]),
+        signal: AbortSignal.any([mine, signal]),
       })
       showFaults(found.acceptable ? [] : found.errors)
       if (!found.acceptable) {
@@ -147,7 +152,9 @@ export function createStreamForm({ first, verb, onSubmit, signal }: FormOptions)
       samples.show(found.events)
       showWarnings(found.warnings ?? [])
     } catch (error) {
-      if (asked.signal.aborted || signal.aborted) return
+      if (signal.aborted || mine.aborted) return
+      // Whether it is acceptable the platform says again when the stream is made.
+      button.disabled = false
       verdict.className = 'verdict bad'
       setText(verdict, wordsOf(error))
     }
