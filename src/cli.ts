@@ -67,13 +67,13 @@ async function run(command: Command, args: readonly string[], terminal: Terminal
 }
 
 async function help(name: string | undefined, terminal: Terminal): Promise<void> {
-  terminal.print(name === undefined ? await overview() : helpOf(await load(name)))
+  terminal.print(name === undefined ? overview() : helpOf(await load(name)))
 }
 
 /** The command of a name. Raises USAGE. */
 async function load(name: string): Promise<Command> {
   const found = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (found) return (await found()).command
+  if (found) return (await found.load()).command
   const near = didYouMean(name, [...Object.keys(COMMANDS), 'help', 'version'])
   throw new TapelineError('USAGE', `there is no command ${JSON.stringify(name)}${near}`, {
     remedy: 'tapeline --help lists them.',

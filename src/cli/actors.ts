@@ -28,7 +28,6 @@ Examples:
 
 export const command: Command = {
   name: 'actors',
-  summary: 'list the state machines of the running platform, or reset one',
   help: HELP,
   options: { ...TARGET_OPTIONS, json: { type: 'boolean' }, watch: { type: 'boolean' } },
   subcommands: ['list', 'reset'],

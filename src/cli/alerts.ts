@@ -20,7 +20,6 @@ Examples:
 
 export const command: Command = {
   name: 'alerts',
-  summary: 'list what lasts and a person should know about',
   help: HELP,
   options: { ...TARGET_OPTIONS, json: { type: 'boolean' } },
   async run(flags, words, terminal) {

@@ -34,7 +34,6 @@ const USUAL_DAYS = 7
 
 export const command: Command = {
   name: 'audit',
-  summary: 'say what is missing of each market and day',
   help: HELP,
   options: {
     ...TARGET_OPTIONS,

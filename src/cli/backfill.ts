@@ -30,7 +30,6 @@ const STEP_MS = 130_000
 
 export const command: Command = {
   name: 'backfill',
-  summary: 'get trades of the past from the history of a source',
   help: HELP,
   options: {
     ...TARGET_OPTIONS,

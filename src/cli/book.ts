@@ -31,7 +31,6 @@ type Book = z.output<typeof bookSchema>
 
 export const command: Command = {
   name: 'book',
-  summary: 'show the order book of a market',
   help: HELP,
   options: {
     ...TARGET_OPTIONS,

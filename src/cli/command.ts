@@ -29,8 +29,6 @@ export interface Command {
   readonly runsPlatform?: true
   /** What may stand after it, such as `list`. */
   readonly subcommands?: readonly string[]
-  /** One line for the list of commands. */
-  readonly summary: string
   /** The words and flags it takes, for `--help`. */
   readonly help: string
   readonly options: ParseArgsOptionsConfig

@@ -20,7 +20,6 @@ const SHELLS = ['bash', 'zsh'] as const
 export function completionCommand(load: () => Promise<readonly Command[]>): Command {
   return {
     name: 'completion',
-    summary: 'print what completes commands and flags in bash and zsh',
     help: HELP,
     options: { name: { type: 'string' } },
     subcommands: SHELLS,

@@ -43,7 +43,6 @@ Examples:
 
 export const command: Command = {
   name: 'dead-letters',
-  summary: 'look at records that could not be stored, and have them enter again',
   help: HELP,
   options: {
     ...TARGET_OPTIONS,

@@ -52,7 +52,6 @@ const SECONDS_TO_EXIT = 10
 export const command: Command = {
   name: 'demo',
   runsPlatform: true,
-  summary: 'run everything in one process on simulated markets (npm start)',
   help: HELP,
   options: {
     ...PLATFORM_OPTIONS,

@@ -34,7 +34,6 @@ docs/rules.md does not have, files that are not there, imports against the arrow
 
 export const command: Command = {
   name: 'docs',
-  summary: 'write the parts of docs/ that follow from the code',
   help: HELP,
   options: { check: { type: 'boolean' } },
   async run(flags, _words, terminal) {

@@ -45,7 +45,6 @@ const MARKS = { ok: 'ok  ', warn: 'WARN', fail: 'FAIL' } as const
 
 export const command: Command = {
   name: 'doctor',
-  summary: 'check what a platform needs, and what to do where it lacks something',
   help: HELP,
   options: {
     data: { type: 'string' },

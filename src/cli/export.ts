@@ -55,7 +55,6 @@ Examples:
 
 export const command: Command = {
   name: 'export',
-  summary: 'write stored trades, quotes or candles as CSV, NDJSON or Parquet',
   help: HELP,
   options: {
     ...TARGET_OPTIONS,

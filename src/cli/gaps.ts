@@ -32,7 +32,6 @@ Examples:
 
 export const command: Command = {
   name: 'gaps',
-  summary: 'list the gaps that were flagged, and whether they are filled',
   help: HELP,
   options: {
     ...TARGET_OPTIONS,

@@ -32,7 +32,6 @@ Draws the state machines, as they are in the code.
 
 export const command: Command = {
   name: 'graph',
-  summary: 'draw the state machines, or print them for programs',
   help: HELP,
   options: { format: { type: 'string' }, out: { type: 'string' } },
   async run(flags, words, terminal) {

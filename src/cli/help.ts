@@ -1,6 +1,6 @@
 import { VERSION } from '../version.ts'
 import type { Command } from './command.ts'
-import { loadCommands } from './commands.ts'
+import { COMMANDS } from './commands.ts'
 
 /** A flag, or a word, with what it means after two blanks; and the further lines of what a flag means. */
 const FLAG = /^ {2}(--\S.*?|[A-Z]+)(?: {2,})(\S.*)$/
@@ -35,13 +35,12 @@ function wrapped(line: string, column = line.length - line.trimStart().length): 
 }
 
 /** The list of commands. */
-export async function overview(): Promise<string> {
-  const commands = await loadCommands()
-  const width = Math.max(...commands.map(({ name }) => name.length))
+export function overview(): string {
+  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length))
   return [
     `tapeline ${VERSION}: exchange -> Kafka/Redpanda -> TimescaleDB and your applications`,
     '',
-    ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
+    ...Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`),
     '',
     'tapeline help COMMAND tells more, tapeline version the version. In the checkout: npm run -s tapeline -- COMMAND',
   ].join('\n')

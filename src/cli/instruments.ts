@@ -25,7 +25,6 @@ Examples:
 
 export const command: Command = {
   name: 'instruments',
-  summary: 'list what an exchange trades',
   help: HELP,
   options: {
     exchange: { type: 'string' },

@@ -47,7 +47,6 @@ const QUOTAS = {
 
 export const command: Command = {
   name: 'keys',
-  summary: 'make keys for applications, list and revoke them',
   help: HELP,
   options: {
     ...TARGET_OPTIONS,

@@ -24,7 +24,6 @@ Examples:
 
 export const command: Command = {
   name: 'markets',
-  summary: 'list the markets that are stored or listed',
   help: HELP,
   options: {
     ...TARGET_OPTIONS,

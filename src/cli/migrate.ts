@@ -23,7 +23,6 @@ Examples:
 
 export const command: Command = {
   name: 'migrate',
-  summary: 'bring the schema of the database up to date',
   help: HELP,
   options: { data: { type: 'string' }, config: { type: 'string' }, json: { type: 'boolean' } },
   async run(flags, words, terminal) {

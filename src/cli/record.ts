@@ -45,7 +45,6 @@ const MEGABYTE = 1024 * 1024
 
 export const command: Command = {
   name: 'record',
-  summary: 'write the raw frames of sources into files',
   help: HELP,
   options: {
     source: { type: 'string' },

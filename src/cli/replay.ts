@@ -52,7 +52,6 @@ const STATUS_EVERY_MS = 10_000
 export const command: Command = {
   name: 'replay',
   runsPlatform: true,
-  summary: 'run the platform on recorded frames',
   help: HELP,
   options: {
     ...PLATFORM_OPTIONS,

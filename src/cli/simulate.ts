@@ -53,7 +53,6 @@ const STATUS_EVERY_MS = 10_000
 export const command: Command = {
   name: 'simulate',
   runsPlatform: true,
-  summary: 'run a simulator of CryptoCompare or of exchanges alone',
   help: HELP,
   options: {
     exchange: { type: 'string' },

@@ -32,7 +32,6 @@ const QUERY_MS = 60_000
 
 export const command: Command = {
   name: 'sql',
-  summary: 'ask the database with read-only SQL',
   help: HELP,
   options: { ...TARGET_OPTIONS, json: { type: 'boolean' }, 'max-rows': { type: 'string' } },
   async run(flags, words, terminal) {

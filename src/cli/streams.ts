@@ -92,7 +92,6 @@ export const REQUEST_OPTIONS = {
 
 export const command: Command = {
   name: 'streams',
-  summary: 'ask for streams of your own, list, move and end them',
   help: HELP,
   options: {
     ...TARGET_OPTIONS,

@@ -43,7 +43,6 @@ type Place = 'earliest' | 'latest'
 
 export const command: Command = {
   name: 'tail',
-  summary: 'print the events of a stream or a topic',
   help: HELP,
   options: {
     ...TARGET_OPTIONS,

@@ -93,7 +93,6 @@ export function processSettings(flags: Flags): ConfigInput {
 export const command: Command = {
   name: 'up',
   runsPlatform: true,
-  summary: 'run the platform as the configuration says',
   help: HELP,
   options: {
     ...PLATFORM_OPTIONS,

@@ -42,7 +42,6 @@ type Webhook = z.output<typeof webhookSchema>
 
 export const command: Command = {
   name: 'webhooks',
-  summary: 'have streams posted to an address, list, pause, resume and end that',
   help: HELP,
   options: {
     ...TARGET_OPTIONS,

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { type Command, readFlags } from '../../src/cli/command.ts'
-import { COMMANDS as LOADERS } from '../../src/cli/commands.ts'
+import { COMMANDS as ENTRIES } from '../../src/cli/commands.ts'
 import { helpOf } from '../../src/cli/help.ts'
 import { runProgram } from '../e2e/platform-process.ts'
 import { recordingTerminal } from './recording-terminal.ts'
 
-const COMMANDS = await Promise.all(Object.values(LOADERS).map(async (load) => (await load()).command))
+const COMMANDS = await Promise.all(Object.values(ENTRIES).map(async ({ load }) => (await load()).command))
 
 function commandOf(name: string): Command {
   const command = COMMANDS.find((each) => each.name === name)
@@ -136,7 +136,7 @@ describe('usage', () => {
       runProgram(['help', 'tale']),
       runProgram(['strems']),
     ])
-    for (const { name, summary } of COMMANDS) {
+    for (const [name, { summary }] of Object.entries(ENTRIES)) {
       assert.match(overview.stdout, new RegExp(`^  ${name} +${summary.slice(0, 20)}`, 'm'))
     }
     assert.deepEqual(
