@@ -4,7 +4,8 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before } from 'node:test'
-import { makeFolder, startCommand } from './platform-process.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { makeFolder, runCommand, startCommand } from './platform-process.ts'
 
 /** Passwords of the tests: whatever ends up in an output is found by this piece of them. */
 export const SECRET = 's3cret-4711'
@@ -86,6 +87,27 @@ async function ended(args: readonly string[], environment: Record<string, string
   return { code, stdout, stderr }
 }
 
+/** Runs a command that ends by itself in time in this process: to load all of it once more takes longer than the command. */
+async function endedHere(args: readonly string[], environment: Record<string, string>): Promise<Ended> {
+  const former = Object.keys(environment).map((name) => [name, process.env[name]] as const)
+  Object.assign(process.env, environment)
+  const late = new AbortController()
+  try {
+    return await Promise.race([
+      runCommand(args),
+      delay(END_WITHIN_MS, undefined, { signal: late.signal }).then(() =>
+        assert.fail(`${args.join(' ')} did not end within ${END_WITHIN_MS} ms`),
+      ),
+    ])
+  } finally {
+    late.abort()
+    for (const [name, value] of former) {
+      if (value === undefined) delete process.env[name]
+      else process.env[name] = value
+    }
+  }
+}
+
 /** What a process has printed so far. */
 export function outputOf(child: ChildProcess): { readonly stdout: string; readonly stderr: string } {
   const output = { stdout: '', stderr: '' }
@@ -129,7 +151,7 @@ export async function assertRefused(refusal: Refusal): Promise<void> {
   const common = ['--port', '0', '--simulator', 'http://127.0.0.1:1', ...args]
   // One after the other: each of them locks the data folder while it looks into it.
   const up = await ended(['up', ...common], environment)
-  const doctor = await ended(['doctor', '--json', ...common], environment)
+  const doctor = await endedHere(['doctor', '--json', ...common], environment)
   for (const { stdout, stderr } of [up, doctor]) {
     assert.doesNotMatch(stdout + stderr, /^\s+at .+:\d+:\d+/m, 'no stack')
     assert.ok(!`${stdout}${stderr}`.includes(SECRET), `no secret: ${stdout}${stderr}`)
