@@ -3,7 +3,6 @@ import { ask } from './api.ts'
 import { element, fill, setText } from './element.ts'
 import { follow } from './follow.ts'
 import { decimal } from './format.ts'
-import type { Topic } from './platform.ts'
 
 const SHOWN_LEVELS = 10
 
@@ -47,10 +46,14 @@ export function createBookView(signal: AbortSignal): BookView {
   return {
     element: card,
     async follow({ exchange, symbol, ttl }) {
-      const { topics } = await ask<{ topics: readonly Topic[] }>('/v1/topics?all=true', { signal })
-      // Where no source was asked for books the topic is empty: a stream of it would wait in vain.
-      if (!topics.some(({ name, end }) => name.endsWith('.books') && end > 0)) return
-      const request = { symbols: [symbol], exchanges: [exchange], depth: SHOWN_LEVELS, every: '500ms', ttl }
+      const market = { symbols: [symbol], exchanges: [exchange] }
+      const { looked = 0 } = await ask<{ looked?: number }>('/v1/streams/preview', {
+        ...{ method: 'POST', body: { channel: 'book', ...market } },
+        signal,
+      })
+      // Where no source gives books a stream of them would wait in vain.
+      if (looked === 0) return
+      const request = { ...market, depth: SHOWN_LEVELS, every: '500ms', ttl }
       await follow({ channel: 'book', ...request }, signal, show)
     },
   }
