@@ -6,6 +6,7 @@ import {
   emptyMemory,
   isOfFormerOwner,
   type Place,
+  placeBefore,
   type ReaderMemory,
 } from '../../domain/reader-rules.ts'
 import type { OutgoingRecord, StoredRecord } from '../../ports/broker.ts'
@@ -61,6 +62,8 @@ interface Held {
   readonly memory: ReaderMemory
   /** By fixed partition: the last position that a former owner derived, and under which epoch. */
   readonly byFormer: Map<number, { readonly offset: number; readonly epoch: number }>
+  /** By fixed partition: where it began anew the last time. All in front of that is held, or not due. */
+  readonly begins: Map<number, number>
   /** Where the topic went on after it had lost its end; undefined where it has not. */
   readonly lostFrom: number | undefined
   /** By fixed partition: the last position in front of that place. */
@@ -95,7 +98,7 @@ export async function readHeld(
   const found = new Map(
     chunk.map((each) => {
       const held: Held = {
-        ...{ memory: emptyMemory(), byFormer: new Map(), inFront: new Map() },
+        ...{ memory: emptyMemory(), byFormer: new Map(), begins: new Map(), inFront: new Map() },
         ...{ lostFrom: wentOnAt(each), isRotten: false },
       }
       return [each.route.topic, { each, held }]
@@ -145,7 +148,7 @@ function wentOnAt({ route, shards }: HeldTopic): number | undefined {
 function takeHeld(
   { topics }: ProducerParts,
   { route, shards }: ReadTopic,
-  { memory, byFormer, inFront, lostFrom = 0 }: Held,
+  { memory, byFormer, begins, inFront, lostFrom = 0 }: Held,
   { headers, offset }: StoredRecord,
 ): void {
   const isFormer = isOfFormerOwner(memory, headers)
@@ -156,17 +159,18 @@ function takeHeld(
   // Readers are told already that what came before does not count.
   if (kind === 'marker') {
     byFormer.delete(partition)
-    if (offset < lostFrom) inFront.delete(partition)
-  }
-  if (!isCounted) return
-  if (offset < lostFrom) inFront.set(partition, position.offset)
+    begins.set(partition, position.offset)
+  } else if (!isCounted) return
+  const last = kind === 'marker' ? position.offset - 1 : position.offset
+  if (offset < lostFrom) inFront.set(partition, last)
   // What this owner has derived itself, in a step of unknown outcome, tells nothing of the log before it.
   const own = shards.find(({ k }) => k === partition)?.epoch ?? -1
-  if (epoch < own) byFormer.set(partition, { offset: position.offset, epoch })
+  if (epoch < own) byFormer.set(partition, { offset: last, epoch })
 }
 
-function placeHeld({ topics }: ProducerParts, { channel }: Route, { memory }: Held, { k }: Shard): Place {
-  return memory.positions[topics[channel]]?.[k] ?? NOTHING_HELD
+function placeHeld({ topics }: ProducerParts, { channel }: Route, held: Held, { k }: Shard): Place {
+  const begin = held.begins.get(k)
+  return held.memory.positions[topics[channel]]?.[k] ?? (begin ? placeBefore(begin) : NOTHING_HELD)
 }
 
 function heldOf(producer: ProducerParts, route: Route, held: Held, shard: Shard): number {

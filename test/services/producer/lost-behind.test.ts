@@ -69,6 +69,28 @@ test('an owner writes a batch before it sees that the log has lost its end: a st
   assert.deepEqual(await log.got('app.one'), [...ids(0, 20), 'reset', ...ids(20, 50)])
 })
 
+for (const again of [0, 5])
+  test(`an owner tells of a lost end, and dies before its checkpoint and before anything follows; then ${again} records more are lost`, async (t) => {
+    const log = setUpLog(t)
+    const first = await log.start()
+    await first.announce('app.one', ['A-B'], 0)
+    await trade(first, 0, 20)
+    await checkpoint(first)
+    await trade(first, 20, 40)
+    await first.crash()
+    log.loseEnd(10)
+    const second = await log.start()
+    await second.services.publishFixed(trades('C-D', 'other'), NEVER)
+    await second.derive()
+    await second.crash()
+    // Its marker and its trade go too.
+    if (again > 0) log.loseEnd(again + 2)
+    const third = await log.start()
+    await trade(third, 50, 60)
+    const told = again > 0 ? ['reset', 'reset'] : ['reset']
+    assert.deepEqual(await log.got('app.one'), [...ids(0, 40), ...told, ...ids(50, 60)])
+  })
+
 test('a fixed topic that loses its end while its owner has nothing to publish: a stream that is behind is not held up for ever', async (t) => {
   const log = setUpLog(t)
   const producer = await log.start()
