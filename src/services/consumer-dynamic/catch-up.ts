@@ -29,6 +29,8 @@ const LOOK_MS = 5_000
 const SHORTEST_REST_MS = 200
 const LONGEST_REST_MS = 5_000
 
+type RecordsFetch = Parameters<typeof toTopicBatches>[0]
+
 interface CatchUpParts {
   readonly broker: Broker
   readonly readers: ReaderPool
@@ -202,7 +204,7 @@ async function readWith(
           break
         case 'undecodable':
           front?.miss()
-          if (fetch.nextOffset > subscription.nextOffset)
+          if (fetch.offset < (leg.former?.end ?? fetch.nextOffset) && fetch.nextOffset > subscription.nextOffset)
             reset(subscription, delivery, fetch.nextOffset, UNREADABLE, memory)
           isSure ||= fetch.nextOffset >= offset
           break
@@ -218,12 +220,19 @@ async function readWith(
             }
           }
           // In the middle of a fetch the reader is ahead of the socket: the next turn reads that once more.
-          if (!(await serve(subscription, delivery, fetch, memory, bound))) return
+          if (!(await serve(subscription, delivery, cutAt(fetch, leg.former?.end), memory, bound))) return
       }
     }
     if (subscription.leg !== leg) return
     if (isSure && readers.isAwaited && performance.now() - began > TURN_MS) return
   }
+}
+
+/** What of a fetch lies in front of the place where a lease's part of a topic ends; all of it where that is not known. */
+function cutAt(fetch: RecordsFetch, end: number | null | undefined): RecordsFetch {
+  if (end === null || end === undefined || fetch.nextOffset <= end) return fetch
+  // Where a fixed log has lost its end, offsets in front of the seam come again behind it.
+  return { ...fetch, records: fetch.records.filter(({ offset }) => offset < end), nextOffset: end }
 }
 
 /** What a reader remembers at a place, from the log; who may have got what cannot be read in front of it is told. */
@@ -247,7 +256,7 @@ const BEYOND =
 async function serve(
   subscription: Subscription,
   { meter }: TurnParts,
-  fetch: Parameters<typeof toTopicBatches>[0],
+  fetch: RecordsFetch,
   memory: ReaderMemory,
   bound: SeamBound | undefined,
 ): Promise<boolean> {

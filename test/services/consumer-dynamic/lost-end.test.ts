@@ -11,6 +11,7 @@ import { quietLog, quietMeter } from '../../quiet.ts'
 import { MemoryBroker } from '../../world/memory-broker.ts'
 
 const TOPIC = 'app.one'
+const NEXT = 'app.next'
 const FIXED = 'market.trades'
 const NEVER = new AbortController().signal
 
@@ -20,6 +21,7 @@ async function openLog(t: TestContext) {
   t.after(() => broker.close())
   const [topic] = await broker.createTopics([{ name: TOPIC, partitions: 1 }], NEVER)
   const topicId = topic?.id ?? ''
+  const [next] = await broker.createTopics([{ name: NEXT, partitions: 1 }], NEVER)
   const partition = broker.topics.get(TOPIC)?.partition(0)
   return {
     partition,
@@ -43,7 +45,12 @@ async function openLog(t: TestContext) {
       await broker.publish([{ topic: TOPIC, partition: 0, records }], NEVER)
     },
     /** What an application gets over a gateway that has just begun, until it is live. */
-    async goOn(offset: number, memory: ReaderMemory | undefined) {
+    async goOn(
+      offset: number,
+      memory: ReaderMemory | undefined,
+      /** Where its lease has left the topic for another one. */
+      left?: { readonly seam: readonly number[]; readonly end: number },
+    ) {
       const hub = await openTopicHub(broker, quietLog)
       const messages: AppMessage[] = []
       const got: number[] = []
@@ -53,10 +60,15 @@ async function openLog(t: TestContext) {
         sendEncoded: (bytes) =>
           got.push(...(JSON.parse(Buffer.from(bytes).toString()) as { events: number[] }).events),
       }
-      hub.follow(TOPIC, topicId, { take() {}, begin() {} })
-      const feed = await hub.opened(TOPIC, NEVER)
+      const present = left && next ? { topic: NEXT, topicId: next.id } : { topic: TOPIC, topicId }
+      hub.follow(present.topic, present.topicId, { take() {}, begin() {} })
+      const feed = await hub.opened(present.topic, NEVER)
       const spec = { channel: 'trade' as const, symbols: ['*'], exchanges: [] }
-      const lease = { id: 'lease', app: 'local', spec, ttlMs: 0, topic: TOPIC, topicId, createdAt: 0 }
+      const former = left && [{ topic: TOPIC, topicId, spec, begin: 0, ...left }]
+      const lease = {
+        ...{ id: 'lease', app: 'local', spec, ttlMs: 0, ...present, createdAt: 0 },
+        ...(left && former && { former, start: left.seam }),
+      }
       const subscription = new Subscription(
         endpoint,
         { ...lease, opensTopic: true, standing: false },
@@ -148,4 +160,13 @@ test('who goes on without a memory, after records that nobody can read, is told'
     ops: ['subscribed'],
     got: numbers(20, 30),
   })
+})
+
+test('what follows the end of a topic that the lease has left is not its own, though it comes from in front of the seam', async (t) => {
+  const log = await openLog(t)
+  await log.publish(0, 5)
+  await log.beginAnew()
+  await log.publish(2, 4)
+  const { ops, got } = await log.goOn(0, emptyMemory(), { seam: [9], end: 5 })
+  assert.deepEqual({ ops, got }, { ops: ['subscribed', 'subscribed'], got: [0, 1, 2, 3, 4] })
 })
