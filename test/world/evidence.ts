@@ -242,3 +242,22 @@ export function normal(bytes: Uint8Array): string {
   normalised.set(bytes, text)
   return text
 }
+
+export function topicById(broker: MemoryBroker, id: string): MemoryTopic | undefined {
+  return [...broker.topics.values(), ...broker.removed].find((topic) => topic.id === id)
+}
+
+/** What is wrong with a list that should equal another, or its beginning. */
+export function compareLists(
+  expected: readonly string[],
+  found: readonly string[],
+  isWhole: boolean,
+): string | undefined {
+  for (const [i, each] of found.entries()) {
+    if (each === expected[i]) continue
+    const isRepeat = found.indexOf(each) < i
+    return `at ${i} of ${expected.length} it has ${isRepeat ? 'again ' : ''}${each}, not ${expected[i] ?? 'nothing'}`
+  }
+  if (!isWhole || found.length === expected.length) return undefined
+  return `${expected.length - found.length} of ${expected.length} are missing at its end, from ${expected[found.length]} on`
+}

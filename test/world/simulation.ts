@@ -2,20 +2,14 @@ import type { Market } from '../../src/ports/source.ts'
 import { exponential, type Random, seededRandom } from '../../src/simulator/random.ts'
 import { quietLog } from '../quiet.ts'
 import { Application } from './application.ts'
+import { checkApplication } from './check-application.ts'
+import { checkDynamic, checkRegistry } from './check-streams.ts'
 import { Host, type VirtualClock } from './clock.ts'
 import { readFixed, readLost } from './evidence.ts'
 import { EXCHANGE, Exchange } from './exchange.ts'
 import { chooseFault, FAULTS, type FaultName } from './faults.ts'
 import { Groups } from './groups.ts'
-import {
-  checkApplication,
-  checkDynamic,
-  checkKept,
-  checkLetters,
-  checkRegistry,
-  checkRows,
-  checkTrades,
-} from './invariants.ts'
+import { checkKept, checkLetters, checkRows, checkTrades } from './invariants.ts'
 import { checkActors, checkLevels } from './levels.ts'
 import { MemoryBroker } from './memory-broker.ts'
 import type { MemoryTopic } from './memory-log.ts'

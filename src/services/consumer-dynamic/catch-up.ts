@@ -204,7 +204,10 @@ async function readWith(
           break
         case 'undecodable':
           front?.miss()
-          if (fetch.offset < (leg.former?.end ?? fetch.nextOffset) && fetch.nextOffset > subscription.nextOffset)
+          if (
+            fetch.offset < (leg.former?.end ?? fetch.nextOffset) &&
+            fetch.nextOffset > subscription.nextOffset
+          )
             reset(subscription, delivery, fetch.nextOffset, UNREADABLE, memory)
           isSure ||= fetch.nextOffset >= offset
           break

@@ -101,7 +101,7 @@ export function takeRecord(
   taking.highest = Math.max(taking.highest, epoch)
   const { owners } = shard.tails[channel]
   if (epoch > (owners.at(-1)?.epoch ?? -1))
-    owners.push({ epoch, offset: record.offset, marker: record.offset })
+    owners.push({ epoch, offset: lostFromOf(record) ?? record.offset, marker: record.offset })
   if (channel === 'trade') {
     if (epoch >= 0 && epoch <= shard.epoch) shard.noteOwner(isOwn(taking, epoch), record.timestamp * 1_000)
     // An owner saw that trades were lost, which nobody can know any more.

@@ -69,6 +69,22 @@ test('an owner writes a batch before it sees that the log has lost its end: a st
   assert.deepEqual(await log.got('app.one'), [...ids(0, 20), 'reset', ...ids(20, 50)])
 })
 
+test('an owner writes a trade before it sees that the log has lost its end, and dies before it tells anybody: its marker tells the next one', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce('app.one', ['*'], 0)
+  await trade(first, 0, 20)
+  await checkpoint(first)
+  log.loseEnd(1)
+  await first.services.publishFixed(trades('A-B', 't20'), NEVER)
+  // It takes the shard over anew.
+  await first.services.publishFixed({ items: [] }, NEVER)
+  await first.crash()
+  const second = await log.start()
+  await trade(second, 30, 35)
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 20), 'reset', 't20', ...ids(30, 35)])
+})
+
 for (const again of [0, 5])
   test(`an owner tells of a lost end, and dies before its checkpoint and before anything follows; then ${again} records more are lost`, async (t) => {
     const log = setUpLog(t)

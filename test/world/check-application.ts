@@ -1,0 +1,168 @@
+import type { LeaseRecord } from '../../src/control/records.ts'
+import { emptyMemory, positionsBefore, type ReaderMemory, raise } from '../../src/domain/reader-rules.ts'
+import type { StoredRecord } from '../../src/ports/broker.ts'
+import type { Application, Part } from './application.ts'
+import {
+  compareLists,
+  type DynamicRecord,
+  normal,
+  readDynamic,
+  readUnrotten,
+  resetsIn,
+  topicById,
+  versionsOf,
+} from './evidence.ts'
+import type { MemoryBroker } from './memory-broker.ts'
+import { NAMES } from './names.ts'
+import type { Registered } from './registered.ts'
+import type { Violation } from './violations.ts'
+
+/** R6, R13: each application got exactly its dynamic topic from its cursor on, or was told. */
+export function checkApplication(
+  application: Application,
+  broker: MemoryBroker,
+  registered: Registered,
+): Violation[] {
+  const { name, parts, ending, lease } = application
+  const violation = (detail: string): Violation => ({ promise: 'application', detail: `${name}: ${detail}` })
+  const told = application.complaints.map((complaint) =>
+    complaint.startsWith('deleted')
+      ? ({ promise: 'request', detail: `${name}: ${complaint}` } as const)
+      : violation(complaint),
+  )
+  if (lease === undefined) return [...told, { promise: 'request', detail: `${name} never got its stream` }]
+  if (ending === 'live' && broker.takenAway.has(lease.topicId))
+    return [...told, violation('it was not told that somebody else deleted its topic, or got the same again')]
+  if (ending === 'live' && parts.length === 0) return [...told, violation('it was never subscribed')]
+  return [
+    ...told,
+    ...parts.flatMap((part, i): Violation[] => {
+      const topic = topicById(broker, part.topicId)
+      if (topic === undefined) return [violation(`its topic ${part.topicId} never was`)]
+      const isLast = i === parts.length - 1
+      // Of a part that another one follows in a new topic it has all that lies in front of the seam.
+      const isWhole = (ending === 'live' && isLast) || parts[i + 1]?.isMoved === true
+      const seam = seamOf(registered, part.lease, part.topicId)
+      const compare = (records: readonly DynamicRecord[]): string | undefined => {
+        const expected = records.filter(({ offset }) => offset >= part.offset)
+        return compareUpTo(seam, expected, part.events, isWhole)
+      }
+      // A part that ended before the log lost its end has what lay there.
+      const [now = [], ...former] = versionsOf(topic)
+      const versions = isWhole && isLast ? [now] : [now, ...former]
+      // After a reset all begins anew.
+      const first = parts.findLastIndex(({ reset }, k) => k <= i && reset !== undefined)
+      const since = parts.slice(Math.max(0, first), i + 1)
+      // What a fixed topic has lost may have been lost before the move, or later.
+      const memories = part.isMoved
+        ? [true, false].map((isOfNow) => beginningOf(registered, part.lease, since, broker, isOfNow))
+        : [part.memory ?? beginningOf(registered, part.lease, [part], broker)]
+      const problems = versions.flatMap((version) =>
+        memories.flatMap((memory) => [
+          compare(readDynamic(topic, version, memory)),
+          compare(readUnrotten(topic, part.offset, version, memory)),
+        ]),
+      )
+      const problem = problems.includes(undefined) ? undefined : problems[0]
+      const before = parts[i - 1]?.topicId ?? part.topicId
+      // A topic that its stream has left is kept for a while.
+      const isOver = topicById(broker, before)?.spec.name !== undefined && !isThere(broker, before)
+      const isTaken = broker.takenAway.has(before) || broker.takenAway.has(part.topicId)
+      const isHole =
+        part.offset <= (topic.partitions[0]?.earliest ?? 0) ||
+        resetsIn(topic).includes(part.offset) ||
+        topic.partitions[0]?.lostEnds.some(({ from }) => from <= part.offset)
+      const reset =
+        part.reset === undefined || isTaken || isOver || (isHole && !part.reset.includes('is over'))
+          ? []
+          : [violation(`it was told reset: ${part.reset}`)]
+      return [...reset, ...(problem === undefined ? [] : [violation(`from ${part.offset} on: ${problem}`)])]
+    }),
+  ]
+}
+
+/** Where a lease left a topic, by fixed partition, and the place of the topic behind which nothing lies in front of that, once it is known. */
+type Seam = Pick<NonNullable<LeaseRecord['former']>[number], 'seam' | 'end'>
+
+/** Where a lease left a topic; undefined of the one that it has. */
+function seamOf({ leases, streams }: Registered, leaseId: string, topicId: string): Seam | undefined {
+  return leases.get(leaseId)?.former?.find(({ streamId }) => streams.get(streamId)?.topicId === topicId)
+}
+
+/** What who has all these parts must not get again in the last of them, and what lies in front of its seam. */
+function beginningOf(
+  { leases, streams }: Registered,
+  leaseId: string,
+  parts: readonly Part[],
+  broker: MemoryBroker,
+  isOnlyOfNow = false,
+): ReaderMemory | undefined {
+  const part = parts.at(-1)
+  const lease = leases.get(leaseId)
+  const own = [...(lease?.former ?? []), ...(lease ? [lease] : [])].find(
+    ({ streamId }) => streams.get(streamId)?.topicId === part?.topicId,
+  )
+  const channel = streams.get(own?.streamId ?? '')?.spec.channel
+  if (part === undefined || own === undefined || channel === undefined) return part?.memory
+  const memory = raise(emptyMemory(), positionsBefore(NAMES.fixed[channel], own.start ?? []))
+  for (const { topicId, events, lease: id } of parts.slice(0, -1)) {
+    if (id !== leaseId) continue
+    const got = new Set(events)
+    const topic = topicById(broker, topicId)
+    for (const record of topic?.partitions[0]?.archive ?? []) {
+      const { headers, value } = record
+      const { kind, position } = headers
+      if (kind !== 'event' || position?.topic !== NAMES.fixed[channel]) continue
+      if (got.has(normal(value ?? new Uint8Array())) && (!isOnlyOfNow || isOfNow(broker, record)))
+        raise(memory, positionsBefore(position.topic, sparse(position.partition, position.offset + 1)))
+    }
+  }
+  return memory
+}
+
+/** Whether the fixed record that caused one of a stream is there, and not another one in the place of a lost end. */
+function isOfNow(broker: MemoryBroker, { headers: { position }, timestamp }: StoredRecord): boolean {
+  const { archive = [] } = broker.topics.get(position?.topic ?? '')?.partition(position?.partition ?? 0) ?? {}
+  const cause = archive.find(({ offset }) => offset === position?.offset)
+  return cause !== undefined && cause.timestamp <= timestamp
+}
+
+function sparse(partition: number, offset: number): number[] {
+  return Array.from({ length: partition + 1 }, (_, k) => (k === partition ? offset : 0))
+}
+
+function isThere(broker: MemoryBroker, topicId: string): boolean {
+  return [...broker.topics.values()].some(({ id }) => id === topicId)
+}
+
+/**
+ * Of a topic that the lease has left, a reader has what lies in front of the seam, and behind it what it had got before it heard of the move: all up to
+ * some place of the topic, and of each partition nothing behind the last of that. What follows the end that the leader saw is not its own: where a fixed
+ * log has lost its end, offsets in front of the seam come again there.
+ */
+function compareUpTo(
+  left: Seam | undefined,
+  records: readonly DynamicRecord[],
+  found: readonly string[],
+  isWhole: boolean,
+): string | undefined {
+  const texts = records.map(({ text }) => text)
+  if (left === undefined) return compareLists(texts, found, isWhole)
+  const { seam, end } = left
+  const bounds = [...seam]
+  let first: string | undefined
+  for (let heard = 0; heard <= records.length; heard++) {
+    const { shard, cause } = records[heard - 1] ?? { shard: 0, cause: -1 }
+    bounds[shard] = Math.max(bounds[shard] ?? 0, cause + 1)
+    const own = texts.filter((_, i) => {
+      const record = records[i]
+      if (record === undefined || i < heard) return record !== undefined
+      return record.offset < (end ?? Number.POSITIVE_INFINITY) && record.cause < (bounds[record.shard] ?? 0)
+    })
+    const problem = compareLists(own, found, isWhole)
+    if (problem === undefined) return undefined
+    first ??= problem
+    if (texts[heard] !== found[heard] && heard >= found.length) break
+  }
+  return first
+}
