@@ -75,9 +75,7 @@ export function placeBefore(offset: number): Place {
 
 /** The positions of who has all in front of these offsets of a fixed topic, by partition. */
 export function positionsBefore(topic: string, offsets: readonly number[]): ReaderMemory['positions'] {
-  const places = offsets.flatMap((offset, k) =>
-    offset > 0 ? [[k, placeBefore(offset)] as const] : [],
-  )
+  const places = offsets.flatMap((offset, k) => (offset > 0 ? [[k, placeBefore(offset)] as const] : []))
   return places.length === 0 ? {} : { [topic]: Object.fromEntries(places) }
 }
 
