@@ -24,7 +24,8 @@ export function readiness(
     .filter(({ machine }) => machine !== 'consumerDynamic')
     .map(({ id, machine, state, errorInfo }) => ({
       name: id,
-      ok: state !== 'error' || (machine === 'producer' && errorInfo?.step === 'fetchingData'),
+      // A failure lasts until its step succeeds: while that is tried again nothing is well yet.
+      ok: errorInfo === null || (machine === 'producer' && errorInfo.step === 'fetchingData'),
       detail: errorInfo ? `${state}: ${errorInfo.code}` : state,
     }))
   const checks = [

@@ -30,6 +30,15 @@ test('ready is a process that has started, whose machines are not in error but f
   ])
 })
 
+test('a machine that tries its failed step again is not ready before it succeeds', () => {
+  const trying = { ...actor('consumerFixed', 'writingToDB'), state: 'writingToDB' }
+  assert.deepEqual(readiness(RUNNING, [trying]).checks.at(-1), {
+    ...{ name: 'consumerFixed', ok: false, detail: 'writingToDB: STORE_UNAVAILABLE' },
+  })
+  assert.equal(readiness(RUNNING, [{ ...trying, errorInfo: null }]).ready, true)
+  assert.equal(readiness(RUNNING, [{ ...actor('producer', 'fetchingData'), state: 'fetchingData' }]).ready, true)
+})
+
 test('it is not ready any more as soon as it begins to stop, while its parts drain', async () => {
   const started = new StartedParts(quietLog)
   const draining = Promise.withResolvers<void>()
