@@ -36,7 +36,10 @@ test('a machine that tries its failed step again is not ready before it succeeds
     ...{ name: 'consumerFixed', ok: false, detail: 'writingToDB: STORE_UNAVAILABLE' },
   })
   assert.equal(readiness(RUNNING, [{ ...trying, errorInfo: null }]).ready, true)
-  assert.equal(readiness(RUNNING, [{ ...actor('producer', 'fetchingData'), state: 'fetchingData' }]).ready, true)
+  assert.equal(
+    readiness(RUNNING, [{ ...actor('producer', 'fetchingData'), state: 'fetchingData' }]).ready,
+    true,
+  )
 })
 
 test('it is not ready any more as soon as it begins to stop, while its parts drain', async () => {
