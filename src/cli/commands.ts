@@ -114,6 +114,6 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
 }
 
 /** All commands, loaded. */
-export async function loadCommands(): Promise<readonly Command[]> {
+async function loadCommands(): Promise<readonly Command[]> {
   return (await Promise.all(Object.values(COMMANDS).map(({ load }) => load()))).map(({ command }) => command)
 }

@@ -21,7 +21,7 @@ export interface MarketList {
 }
 
 /** Hears of what exchanges list. */
-export interface ListingHearer {
+interface ListingHearer {
   /** What globs match has changed. */
   changed(added: readonly Market[], gone: readonly Market[]): void
   /** All that an exchange lists at present. */
@@ -80,12 +80,14 @@ export function createMarketList({ wanted, list, everyMs, log }: MarketListOptio
         for (let failures = 0; !stop.signal.aborted; ) {
           try {
             await look(list, stop.signal, hearer)
+            if (failures > 0) log.info({ failures }, 'the listings can be had again')
             failures = 0
             await pause(everyMs, stop.signal)
           } catch (error) {
             if (isAbort(error) || stop.signal.aborted) return
             const { code, message } = toTapelineError(error, 'SOURCE_UNAVAILABLE')
-            log.warn({ code, reason: message }, 'the listings cannot be had; what is known goes on')
+            if (failures === 0)
+              log.warn({ code, reason: message }, 'the listings cannot be had; what is known goes on')
             await pause(doubled(FIRST_RETRY_MS, LONGEST_RETRY_MS, failures++), stop.signal)
           }
         }

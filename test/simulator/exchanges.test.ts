@@ -8,6 +8,7 @@ import type { SourceItem } from '../../src/ports/source.ts'
 import { DIALECTS, type SimulatedExchange } from '../../src/simulator/exchanges/index.ts'
 import { marketsOfExchanges } from '../../src/simulator/markets.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
+import { openListing } from '../../src/topology/sources.ts'
 import { BookReader } from '../adapters/source/books.ts'
 import { openOn } from '../adapters/source/opened.ts'
 import { eventsOf, pull } from '../adapters/source/waiting.ts'
@@ -75,6 +76,17 @@ for (const name of NAMES)
         if (DIALECTS[name].books.snapshot) assert.deepEqual(without, [])
         else assert.ok(without.length < markets.length)
       })
+  })
+
+for (const name of NAMES.filter((each) => DIALECTS[each].listing))
+  test(`${SOURCES[name].title} lists what it trades`, async (t) => {
+    const simulator = await simulate(t, { exchanges: [name] })
+    const list = await openListing({ kind: name, restUrl: `${simulator.url}/${name}` })
+    const listed = (await list?.(t.signal)) ?? []
+    const symbols = marketsOfExchanges([name]).map(({ symbol }) => symbol)
+    assert.deepEqual(listed.map(({ symbol }) => symbol).toSorted(), symbols.toSorted())
+    for (const { tick, lot, isTrading } of listed)
+      assert.ok(Number(tick) > 0 && Number(lot) > 0 && isTrading, `${tick} ${lot}`)
   })
 
 test('who asks for more than the exchange allows is cut off', async (t) => {

@@ -7,6 +7,7 @@ import {
   joined,
   numeric,
   type PastTrade,
+  stepOf,
   type ToldChannel,
   textRows,
 } from './dialect.ts'
@@ -82,6 +83,18 @@ export const binance: Dialect = {
         ...{ lastUpdateId: number, bids: textRows(whole.bids), asks: textRows(whole.asks) },
       }),
     },
+  },
+  listing: {
+    path: '/api/v3/exchangeInfo',
+    answer: (markets) => ({
+      symbols: markets.map(({ symbol, base, quote, decimals }) => ({
+        ...{ symbol: joined(symbol), status: 'TRADING', baseAsset: base, quoteAsset: quote },
+        filters: [
+          { filterType: 'PRICE_FILTER', tickSize: stepOf(decimals.price) },
+          { filterType: 'LOT_SIZE', stepSize: stepOf(decimals.size) },
+        ],
+      })),
+    }),
   },
   past: {
     asks: ({ pathname, searchParams }) =>

@@ -7,6 +7,7 @@ import {
   isQuote,
   newestFirst,
   numeric,
+  stepOf,
   type ToldChannel,
   textRows,
 } from './dialect.ts'
@@ -90,6 +91,14 @@ export const coinbase: Dialect = {
   heartbeat: (product_id, lastId, ts) => ({
     ...{ type: 'heartbeat', sequence: ts, last_trade_id: numeric(lastId), product_id, time: isoMicros(ts) },
   }),
+  listing: {
+    path: '/products',
+    answer: (markets) =>
+      markets.map(({ symbol: id, base, quote, decimals }) => ({
+        ...{ id, base_currency: base, quote_currency: quote, status: 'online', trading_disabled: false },
+        ...{ quote_increment: stepOf(decimals.price), base_increment: stepOf(decimals.size) },
+      })),
+  },
   past: {
     asks: ({ pathname }) => /\/products\/([^/]+)\/trades$/.exec(pathname)?.[1],
     /** `before` would give the newest ones: only `after` pages. */

@@ -92,6 +92,21 @@ interface PastDialect {
   readonly answer: (url: URL, trades: readonly PastTrade[], nowMs: number) => unknown
 }
 
+/** A market as an exchange lists it. */
+export interface ToldListing {
+  readonly symbol: string
+  readonly base: string
+  readonly quote: string
+  /** Digits after the dot of prices and sizes. */
+  readonly decimals: { readonly price: number; readonly size: number }
+}
+
+/** How an exchange answers by REST for what it trades. */
+interface ListingDialect {
+  readonly path: string
+  readonly answer: (markets: readonly ToldListing[]) => object
+}
+
 /** What a connection may ask for at most. Beyond it the exchange ends the connection. */
 interface Limits {
   readonly framesPerSecond?: number
@@ -121,6 +136,7 @@ export interface Dialect {
   /** What the channel `heartbeat` says of a market once a second. */
   readonly heartbeat?: (symbol: string, lastId: string, ts: number) => object
   readonly past: PastDialect
+  readonly listing?: ListingDialect
 }
 
 /** Whether a line is a quote. */
@@ -133,6 +149,11 @@ export function decimal(value: number): string {
   const text = String(value)
   if (!text.includes('e')) return text
   return value.toFixed(20).replace(/\.?0+$/, '')
+}
+
+/** The smallest step with so many digits after the dot, as exchanges write it. */
+export function stepOf(decimals: number): string {
+  return (10 ** -decimals).toFixed(decimals)
 }
 
 /** A price or size as text; zeros where there is none. */

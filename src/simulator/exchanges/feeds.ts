@@ -5,7 +5,7 @@ import type { Trade } from '../instrument.ts'
 import type { Market } from '../market.ts'
 import { SIDES } from '../walk.ts'
 import { changesOf, SimulatedBook } from './book.ts'
-import type { Dialect, PastTrade, ToldBook, ToldTrade, Topic } from './dialect.ts'
+import type { Dialect, PastTrade, ToldBook, ToldListing, ToldTrade, Topic } from './dialect.ts'
 
 /** Trades of a market that REST can be asked for. */
 const REMEMBERED = 2_000
@@ -29,6 +29,13 @@ class ToldMarket {
 
   get symbol(): string {
     return this.market.definition.symbol
+  }
+
+  get listed(): ToldListing {
+    const { symbol } = this
+    const [base = '', quote = ''] = symbol.split('-')
+    const { priceDecimals: price, sizeDecimals: size } = this.market.definition
+    return { symbol, base, quote, decimals: { price, size } }
   }
 
   get past(): readonly PastTrade[] {
@@ -233,7 +240,9 @@ export class ExchangeFeeds {
 
   /** The answer to a question by REST; undefined where there is none. */
   rest(url: URL): unknown {
-    const { books, past } = this.dialect
+    const { books, past, listing } = this.dialect
+    if (url.pathname === listing?.path)
+      return listing.answer([...this.#markets.values()].map(({ listed }) => listed))
     const asked = books.rest?.asks(url)
     const told = asked === undefined ? undefined : this.#byName.get(asked)
     if (told) return books.rest?.answer(toldBook(told, this.#clock.wall, told.book.now))

@@ -7,6 +7,7 @@ import {
   isQuote,
   numeric,
   rawJSON,
+  stepOf,
   type ToldBook,
   type ToldChannel,
   type ToldLevel,
@@ -35,6 +36,11 @@ const HASHED = 10
 const ASSETS: Readonly<Record<string, string>> = { BTC: 'XBT', DOGE: 'XDG' }
 
 const nameOf = (symbol: string) => symbol.replace('-', '/')
+const restNameOf = (symbol: string) =>
+  symbol
+    .split('-')
+    .map((asset) => ASSETS[asset] ?? asset)
+    .join('')
 
 /** Each market is answered by itself. Its books have no numbers, but a checksum. */
 export const kraken: Dialect = {
@@ -98,12 +104,21 @@ export const kraken: Dialect = {
       return [{ channel: 'trade', type: 'snapshot', data }]
     },
   },
+  listing: {
+    path: '/AssetPairs',
+    answer: (markets) => ({
+      error: [],
+      result: Object.fromEntries(
+        markets.map(({ symbol, base, quote, decimals }) => {
+          const [altname, wsname] = [restNameOf(symbol), `${restNameOf(base)}/${restNameOf(quote)}`]
+          const steps = { tick_size: stepOf(decimals.price), lot_decimals: decimals.size }
+          return [altname, { altname, wsname, ...steps, status: 'online' }]
+        }),
+      ),
+    }),
+  },
   past: {
-    nameOf: (symbol) =>
-      symbol
-        .split('-')
-        .map((asset) => ASSETS[asset] ?? asset)
-        .join(''),
+    nameOf: restNameOf,
     asks: ({ pathname, searchParams }) =>
       pathname.endsWith('/Trades') ? (searchParams.get('pair') ?? '') : undefined,
     answer({ searchParams: asked }, trades) {
