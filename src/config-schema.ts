@@ -134,6 +134,11 @@ export const ROLES = ['producer', 'coordinator', 'consumer-fixed', 'gateway'] as
 
 /** How one service is reached. */
 const reach = {
+  exchange: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9_]{0,31}$/)
+    .optional()
+    .describe('Of the kind ccxt only: which exchange, by the name that ccxt has for it.'),
   url: webAddress('ws').optional().describe('Address of the WebSocket, where it is not the service itself.'),
   restUrl: webAddress('http').optional().describe('Address of REST, where it is not the service itself.'),
   reconnect: sourceDuration(`The shortest wait between two connects (${usualOf('reconnect')}).`),
@@ -210,8 +215,8 @@ export const configSchema = z.strictObject({
     .preprocess(
       (given) => listOfSources(given),
       z.array(sourceSchema).superRefine((sources, context) => {
-        for (const [i, { kind }] of sources.entries())
-          if (sources.findIndex((each) => each.kind === kind) < i)
+        for (const [i, { kind, exchange }] of sources.entries())
+          if (sources.findIndex((each) => each.kind === kind && each.exchange === exchange) < i)
             context.addIssue({ code: 'custom', path: [i, 'kind'], message: 'is there twice' })
       }),
     )

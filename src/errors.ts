@@ -117,6 +117,12 @@ export const ERROR_KINDS = {
     meaning: 'The source refuses calls because of its rate limit.',
     remedy: 'Nothing to do: the platform waits. Fewer markets or a larger plan help.',
   },
+  SOURCE_LIBRARY_MISSING: {
+    retryable: false,
+    status: 500,
+    meaning: 'A source needs a library that is not installed.',
+    remedy: 'npm install ccxt, in the folder where tapeline is installed or started.',
+  },
   SOURCE_STALE: {
     retryable: true,
     status: 502,

@@ -1,4 +1,4 @@
-import { SOURCE_NAMES, SOURCES, type SourceName } from '../adapters/source/index.ts'
+import { kindOf, SOURCE_NAMES, type SourceName } from '../adapters/source/index.ts'
 import { loadConfig, sourcesOf } from '../config.ts'
 import { didYouMean } from '../domain/near.ts'
 import { symbolMatcher } from '../domain/routing.ts'
@@ -40,13 +40,17 @@ export const command: Command = {
     const asked =
       exchange === undefined
         ? configured
-        : [configured.find(({ kind }) => kind === exchange) ?? { kind: kindOf(exchange) }]
+        : [
+            configured.find((each) => each.kind === exchange || each.exchange === exchange) ?? {
+              kind: namedKind(exchange),
+            },
+          ]
     const matches = symbolMatcher((textFlag(flags, 'search') ?? '*').toUpperCase())
     const lists = await Promise.all(
       asked.map(async (settings) => {
         const list = await openListing(settings)
         if (list !== undefined) return list(terminal.signal)
-        terminal.note(`${SOURCES[settings.kind].title} does not tell what it trades.`)
+        terminal.note(`${kindOf(settings).title} does not tell what it trades.`)
         return []
       }),
     )
@@ -64,7 +68,7 @@ export const command: Command = {
   },
 }
 
-function kindOf(exchange: string): SourceName {
+function namedKind(exchange: string): SourceName {
   const found = SOURCE_NAMES.find((name) => name === exchange)
   if (found !== undefined) return found
   throw new TapelineError(

@@ -4,8 +4,9 @@ import type { FrameTap } from '../adapters/source/feed/frame-tap.ts'
 import { listInstruments } from '../adapters/source/feed/instruments.ts'
 import { openSource } from '../adapters/source/feed/open-source.ts'
 import { addressesOf, type SourceKind, USUAL } from '../adapters/source/feed/source-kind.ts'
-import { SOURCES } from '../adapters/source/index.ts'
+import { kindOf, SOURCES } from '../adapters/source/index.ts'
 import { groupSources } from '../adapters/source/source-group.ts'
+import { untilAborted } from '../async/abort.ts'
 import { type Config, type ReachConfig, type SourceConfig, sourcesOf } from '../config.ts'
 import { DEFAULT_MARKETS } from '../config-schema.ts'
 import { marketKey } from '../domain/events.ts'
@@ -82,10 +83,10 @@ async function openOne(
     const options = { settings: asked, exchanges, log, now: clockMicros, ...(openTap && { openTap }) }
     return openSource(kind, { ...options, ...(apiKey !== undefined && { apiKey }) })
   }
-  const first = await open(SOURCES[settings.kind], settings)
+  const first = await open(kindOf(settings), settings)
   const { fallback } = settings
   if (fallback === undefined) return { source: first, markets }
-  const kind = SOURCES[fallback.kind]
+  const kind = kindOf(fallback)
   const covers = coversOf(kind)
   const second = await open({ ...kind, name: fallbackName(settings) }, fallback)
   return { source: withFallback({ first, second, covers, afterMs: fallback.after }), markets }
@@ -113,9 +114,13 @@ async function openMarketList(
 
 /** Asks the exchange of a source what it trades; undefined where it does not tell. Raises what `listInstruments` does. */
 export async function openListing(
-  settings: Pick<ReachConfig, 'kind' | 'url' | 'restUrl' | 'timeout'>,
+  settings: Pick<ReachConfig, 'kind' | 'url' | 'restUrl' | 'timeout'> & {
+    readonly exchange?: string | undefined
+  },
 ): Promise<((signal: AbortSignal) => Promise<readonly Instrument[]>) | undefined> {
-  const kind: SourceKind = SOURCES[settings.kind]
+  const kind = kindOf(settings)
+  const { list } = kind
+  if (list !== undefined) return (signal) => untilAborted(list(settings), signal)
   const { rest } = addressesOf(kind, settings, undefined)
   const wire = await kind.loadInstruments?.()
   if (wire === undefined || rest === undefined) return undefined
@@ -124,11 +129,13 @@ export async function openListing(
 }
 
 /** What the log, status events and alerts call the fallback of a source. */
-export const fallbackName = ({ kind }: Pick<SourceConfig, 'kind'>): string => `${kind}-fallback`
+export const fallbackName = (settings: Pick<SourceConfig, 'kind' | 'exchange'>): string =>
+  `${kindOf(settings).name}-fallback`
 
 /** The markets that a source is asked for, of its own exchanges. Raises CONFIG_INVALID where those that are configured are all others'. */
-export function marketsOf({ kind, markets }: SourceConfig): readonly string[] {
-  const { exchanges, usualMarkets = [], title } = SOURCES[kind]
+export function marketsOf(settings: SourceConfig): readonly string[] {
+  const { kind, markets } = settings
+  const { exchanges, usualMarkets = [], title } = kindOf(settings)
   if (exchanges === undefined) return markets
   const own = markets.filter((market) => exchanges.includes(toMarket(market).exchange))
   if (own.length > 0) return own
@@ -148,7 +155,11 @@ export function refuseUnusableSources(config: Config): void {
     const { fallback } = each
     requireKey(each, config)
     if (fallback === undefined) continue
-    if (!marketsOf(each).map(toMarket).some(coversOf(SOURCES[fallback.kind]))) {
+    if (
+      !marketsOf(each)
+        .map(toMarket)
+        .some(coversOf(kindOf(fallback)))
+    ) {
       const remedy = `Name a source that has them; docs/sources.md says what each one has.`
       const lack = `the fallback ${fallback.kind} of the source ${each.kind} has none of its markets`
       throw new TapelineError('CONFIG_INVALID', lack, { remedy })

@@ -1,9 +1,12 @@
+import { TapelineError } from '../../errors.ts'
 import { binance } from './binance/source.ts'
 import { bitfinex } from './bitfinex/source.ts'
 import { bitstamp } from './bitstamp/source.ts'
 import { bybit } from './bybit/source.ts'
+import { ccxt } from './ccxt/source.ts'
 import { coinbase } from './coinbase/source.ts'
 import { cryptocompare } from './cryptocompare/source.ts'
+import type { SourceKind } from './feed/source-kind.ts'
 import { gemini } from './gemini/source.ts'
 import { kraken } from './kraken/source.ts'
 import { okx } from './okx/source.ts'
@@ -16,6 +19,7 @@ export const SOURCES = {
   bitfinex,
   bitstamp,
   bybit,
+  ccxt,
   gemini,
   kraken,
   okx,
@@ -24,3 +28,28 @@ export const SOURCES = {
 export type SourceName = keyof typeof SOURCES
 
 export const SOURCE_NAMES = Object.keys(SOURCES) as SourceName[]
+
+/** The kind of a source as the configuration names it. Raises CONFIG_INVALID where `exchange` is missing, or means nothing. */
+export function kindOf({
+  kind,
+  exchange,
+}: {
+  readonly kind: SourceName
+  readonly exchange?: string | undefined
+}): SourceKind {
+  const found: SourceKind = SOURCES[kind]
+  const { ofExchange } = found
+  if (ofExchange !== undefined && exchange !== undefined) return ofExchange(exchange)
+  if (ofExchange === undefined && exchange === undefined) return found
+  if (exchange === undefined)
+    throw new TapelineError(
+      'CONFIG_INVALID',
+      `the source ${kind} has many exchanges, and exchange names none`,
+      {
+        remedy: 'Set exchange to one of them, such as kucoin.',
+      },
+    )
+  throw new TapelineError('CONFIG_INVALID', `the source ${kind} has its own exchanges`, {
+    remedy: 'Take exchange out: only the kind ccxt takes one.',
+  })
+}

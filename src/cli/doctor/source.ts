@@ -8,7 +8,7 @@ import {
   type SourceKind,
 } from '../../adapters/source/feed/source-kind.ts'
 import { readBody, redactor, shownWords, wordsOfBody } from '../../adapters/source/feed/words.ts'
-import { SOURCES } from '../../adapters/source/index.ts'
+import { kindOf } from '../../adapters/source/index.ts'
 import { untilAborted } from '../../async/abort.ts'
 import { type Config, type ReachConfig, type SourceConfig, sourcesOf } from '../../config.ts'
 import { didYouMean } from '../../domain/near.ts'
@@ -24,7 +24,7 @@ const NETWORK = 'Check the network, a firewall and the address; a platform goes 
 export async function checkSource(config: Config, signal: AbortSignal): Promise<Finding[]> {
   const settings = sourcesOf(config)
   const checked = settings.flatMap((each) => {
-    const about = settings.length > 1 ? `source ${each.kind}` : 'source'
+    const about = settings.length > 1 ? `source ${kindOf(each).name}` : 'source'
     const fallback = each.fallback && { about: `source ${fallbackName(each)}`, own: each.fallback }
     return [{ about, own: each as ReachConfig }, ...(fallback ? [fallback] : [])]
   })
@@ -33,7 +33,7 @@ export async function checkSource(config: Config, signal: AbortSignal): Promise<
       checkConfigured(about, own, config, signal).catch((error: unknown) => [failure(about, error)]),
     ),
     ...settings.map((each) => {
-      const about = settings.length > 1 ? `source ${each.kind} markets` : 'source markets'
+      const about = settings.length > 1 ? `source ${kindOf(each).name} markets` : 'source markets'
       return checkMarkets(about, each, signal).catch((error: unknown) => [failure(about, error)])
     }),
   ])
@@ -47,7 +47,7 @@ const MOST_NAMED = 10
 async function checkMarkets(check: string, settings: SourceConfig, signal: AbortSignal): Promise<Finding[]> {
   const list = await openListing(settings)
   if (list === undefined) return []
-  const kind: SourceKind = SOURCES[settings.kind]
+  const kind = kindOf(settings)
   const wanted = marketsOf(settings).map(toMarket)
   const listed = (await within(list(signal), signal)).filter(({ isTrading }) => isTrading)
   const matched = wanted.map(({ symbol }) => {
@@ -75,16 +75,25 @@ async function checkConfigured(
   config: Config,
   signal: AbortSignal,
 ): Promise<Finding[]> {
-  const kind = SOURCES[settings.kind]
+  const kind = kindOf(settings)
   const key = sourceKey(settings, config)
   const { socket, rest } = addressesOf(kind, settings, key)
   const look = { redact: redactor([key ?? '']), signal }
   return Promise.all([
     ...(kind.key ? [checkKey(about, kind.key, key)] : []),
     // A service that wants a key and gets none answers nothing that says more.
-    checkAddress(about, socket, look, key === '' ? undefined : () => greet(kind, socket, look)),
+    ...(socket
+      ? [checkAddress(about, socket, look, key === '' ? undefined : () => greet(kind, socket, look))]
+      : []),
+    ...(kind.loadSockets ? [checkLibrary(about, kind, settings)] : []),
     ...(rest ? [checkAddress(`${about} REST`, rest, look)] : []),
   ])
+}
+
+/** Whether the library is there, and has the exchange. */
+async function checkLibrary(check: string, kind: SourceKind, settings: ReachConfig): Promise<Finding> {
+  await kind.loadSockets?.(settings)
+  return ok(check, `${kind.title}: the library is there`)
 }
 
 function checkKey(about: string, { variable, remedy }: SourceKey, key: string | undefined): Finding {

@@ -14,9 +14,13 @@ const CLOSE_MS = 500
 /** After this many attempts in a row without delivery the way counts as down, however quick they were. */
 const FEW_ATTEMPTS = 3
 
+/** What a link needs of a connection: a WebSocket, or what looks like one. */
+export interface LinkSocket
+  extends Pick<WebSocket, 'readyState' | 'on' | 'once' | 'send' | 'ping' | 'close' | 'terminate'> {}
+
 export interface LinkOptions {
-  /** May carry a secret: it is never shown. */
-  readonly address: URL
+  /** Opens one more connection. */
+  readonly open: () => LinkSocket
   readonly reconnect: ReconnectTiming
   /** How long a new connection has until it delivers. */
   readonly connectTimeoutMs: number
@@ -36,6 +40,16 @@ export interface LinkListener {
   down(): void
 }
 
+/** Opens a WebSocket. The address may carry a secret: it is never shown. */
+export function openWebSocket(address: URL): WebSocket {
+  return new WebSocket(address, {
+    perMessageDeflate: false,
+    maxPayload: MOST_FRAME_BYTES,
+    // A text frame that is not UTF-8 is a malformed frame to count, not a reason to lose the connection.
+    skipUTF8Validation: true,
+  })
+}
+
 /**
  * One WebSocket that is kept open: it connects, and connects again with back-off whenever a connection ends, fails, or does
  * not deliver in time, until `stop`. Its owner says what counts as delivering, and what counts as failing.
@@ -45,7 +59,7 @@ export class Link {
   readonly #listener: LinkListener
   readonly #pacer: ReconnectPacer
   #wanted = false
-  #socket: WebSocket | undefined
+  #socket: LinkSocket | undefined
   #deliveringSince: number | undefined
   #failedAttempts = 0
   #down = false
@@ -132,12 +146,7 @@ export class Link {
 
   #connect(): void {
     this.#pacer.connecting()
-    const socket = new WebSocket(this.#options.address, {
-      perMessageDeflate: false,
-      maxPayload: MOST_FRAME_BYTES,
-      // A text frame that is not UTF-8 is a malformed frame to count, not a reason to lose the connection.
-      skipUTF8Validation: true,
-    })
+    const socket = this.#options.open()
     this.#socket = socket
     this.#deadline = startTimer(
       () => this.#ended(socket, this.#silence(socket)),
@@ -171,14 +180,14 @@ export class Link {
     return shownWords(words, this.#options.redact)
   }
 
-  #silence(socket: WebSocket): TapelineError {
+  #silence(socket: LinkSocket): TapelineError {
     const waited = `within ${this.#options.connectTimeoutMs} ms`
     return socket.readyState === WebSocket.OPEN
       ? new TapelineError('SOURCE_STALE', `websocket: connected, but nothing was delivered ${waited}`)
       : unavailable(`no connection ${waited}`)
   }
 
-  #ended(socket: WebSocket, error: TapelineError): void {
+  #ended(socket: LinkSocket, error: TapelineError): void {
     if (socket !== this.#socket) return
     this.#socket = undefined
     this.#deadline?.stop()
@@ -235,7 +244,7 @@ function errorCode(error: Error): string {
 }
 
 /** Closes a socket politely, and cuts it when the peer does not answer. */
-function closed(socket: WebSocket): Promise<void> {
+function closed(socket: LinkSocket): Promise<void> {
   if (socket.readyState === WebSocket.CLOSED) return Promise.resolve()
   return new Promise((resolve) => {
     const cut = startTimer(() => socket.terminate(), CLOSE_MS)

@@ -1,5 +1,7 @@
+import { TapelineError } from '../../../errors.ts'
 import type { Source } from '../../../ports/source.ts'
 import { QUEUE_CAPACITY } from './arrival-queue.ts'
+import { openWebSocket } from './link.ts'
 import { LiveSource } from './live-source.ts'
 import { addressesOf, type SourceKind, type SourceOptions, USUAL, USUAL_BOOK_DEPTH } from './source-kind.ts'
 import { SpreadSource } from './spread-source.ts'
@@ -15,7 +17,11 @@ export async function openSource(kind: SourceKind, options: SourceOptions): Prom
   const historyWire = isAsked ? await kind.loadHistory?.() : undefined
   const { socket, rest } = addressesOf(kind, settings, apiKey)
   const log = options.log.child({ source: kind.name })
-  const redact = redactor([apiKey ?? '', ...secretsOf(socket), ...(rest ? secretsOf(rest) : [])])
+  const secrets = [socket, rest].flatMap((address) => (address ? secretsOf(address) : []))
+  const redact = redactor([apiKey ?? '', ...secrets])
+  const open =
+    (await kind.loadSockets?.(settings)) ?? (socket === undefined ? undefined : () => openWebSocket(socket))
+  if (open === undefined) throw new TapelineError('INTERNAL', `the source ${kind.name} has no address`)
   const timeoutMs = settings.timeout ?? USUAL.timeout
   const channels = settings.channels.filter((channel) => kind.channels.includes(channel))
   const sourceParts = {
@@ -36,7 +42,7 @@ export async function openSource(kind: SourceKind, options: SourceOptions): Prom
       history,
       tap: options.openTap?.(),
       link: {
-        address: socket,
+        open,
         reconnect: {
           firstMs: settings.reconnect ?? kind.usual.reconnect,
           maxMs: settings.reconnectMax ?? USUAL.reconnectMax,

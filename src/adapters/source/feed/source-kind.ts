@@ -1,4 +1,5 @@
 import type { Log } from '../../../ports/log.ts'
+import type { Instrument } from '../../../ports/source.ts'
 import { parseAddress } from './address.ts'
 import type { BookSettings } from './book-keeper.ts'
 import { MAX_SKEW_MS } from './event-time.ts'
@@ -6,6 +7,7 @@ import type { ExchangeWire } from './exchange-wire.ts'
 import type { Fallback, FeedProtocol, Outlet } from './feed-protocol.ts'
 import type { FrameTap } from './frame-tap.ts'
 import type { InstrumentsWire } from './instruments.ts'
+import type { LinkSocket } from './link.ts'
 import type { HistoryWire } from './trade-history.ts'
 
 /** What a source may be asked for. */
@@ -26,8 +28,10 @@ export interface SourceKind {
   readonly exchanges?: readonly string[]
   /** What it is asked for where nobody says what, BASE-QUOTE; left out where the default markets have some of its own. */
   readonly usualMarkets?: readonly string[]
-  /** The address of its WebSocket, without a key. */
-  readonly socket: string
+  /** The address of its WebSocket, without a key; left out where a library has the addresses. */
+  readonly socket?: string
+  /** Gives what opens connections, where a library does it in place of a WebSocket of ours. Raises SOURCE_LIBRARY_MISSING, CONFIG_INVALID. */
+  readonly loadSockets?: (settings: Pick<SourceSettings, 'url' | 'restUrl'>) => Promise<() => LinkSocket>
   /** The address of REST, where the source uses it. */
   readonly rest?: string
   /** How it gives trades of the past, by REST; left out where it gives none. */
@@ -40,6 +44,10 @@ export interface SourceKind {
   readonly mostSubscriptions?: number
   /** What holds where the configuration sets nothing, as it differs from service to service. Milliseconds. */
   readonly usual: Readonly<Record<'reconnect' | 'staleAfter', number>>
+  /** The kind of one exchange, where a kind stands for many of them: only that of one can be opened. */
+  readonly ofExchange?: (exchange: string) => SourceKind
+  /** Asks a library what the exchange trades. Raises what `loadSockets` does, and SOURCE_UNAVAILABLE. */
+  readonly list?: (settings: Pick<SourceSettings, 'url' | 'restUrl'>) => Promise<readonly Instrument[]>
   /** Loads how the service tells what it trades; left out where it does not. */
   readonly loadInstruments?: () => Promise<InstrumentsWire>
   /** How its frames are written and read, where an `ExchangeWire` does it: what reads recordings of others finds their markets by it. */
@@ -124,9 +132,10 @@ export function addressesOf(
   kind: SourceKind,
   { url, restUrl }: Pick<SourceSettings, 'url' | 'restUrl'>,
   apiKey: string | undefined,
-): { readonly socket: URL; readonly rest: URL | undefined } {
-  const socket = parseAddress('source.url', url ?? kind.socket, ['ws:', 'wss:'])
-  if (kind.key && apiKey) socket.searchParams.set(kind.key.parameter, apiKey)
+): { readonly socket: URL | undefined; readonly rest: URL | undefined } {
+  const named = url ?? kind.socket
+  const socket = named === undefined ? undefined : parseAddress('source.url', named, ['ws:', 'wss:'])
+  if (socket && kind.key && apiKey) socket.searchParams.set(kind.key.parameter, apiKey)
   const rest = kind.rest && parseAddress('source.restUrl', restUrl ?? kind.rest, ['http:', 'https:'])
   return { socket, rest: rest || undefined }
 }
