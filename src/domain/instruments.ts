@@ -5,7 +5,7 @@
  * - `delisted`: the exchange lists it no more.
  */
 export const INSTRUMENT_STATUSES = ['trading', 'halted', 'delisted'] as const
-export type InstrumentStatus = (typeof INSTRUMENT_STATUSES)[number]
+type InstrumentStatus = (typeof INSTRUMENT_STATUSES)[number]
 
 /** A market as its exchange lists it: what the topic of instruments holds, one record a market. */
 export interface ListedInstrument {

@@ -131,7 +131,7 @@ else {
       const told = { symbol: 'BTC/USD', checksum: 0, timestamp: '2025-07-22T13:20:18.654Z' }
       const running = await service(t, (asked, send) => {
         if (asked['method'] !== 'subscribe' || channelOf(asked) !== 'book') return
-        const data = [{ ...told, bids: [level(100, 1), level(99, 2)], asks: [level(101, 1)] }]
+        const data = [{ ...told, bids: [level(100, 1), level(99, 2)], asks: [level(101, 1), level(102, 1)] }]
         send({ channel: 'book', type: 'snapshot', data })
       })
       const { source } = await openOn(t, kraken, running, {
@@ -157,7 +157,10 @@ else {
             [100, 1],
             [99, 2],
           ],
-          [[101, 1]],
+          [
+            [101, 1],
+            [102, 1],
+          ],
         ],
       )
       assert.deepEqual([change?.bids, change?.asks], [[[99, 0]], [[101, 3]]])

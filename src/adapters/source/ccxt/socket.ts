@@ -184,7 +184,9 @@ async function nextFrames(
     return [{ of: 'quote', name, data: { timestamp, bid, bidVolume, ask, askVolume, last, baseVolume } }]
   }
   const { timestamp, bids, asks } = await exchange.watchOrderBook(symbol)
-  return [{ of: 'book', name, data: { timestamp, bids: bids.slice(0, depth), asks: asks.slice(0, depth) } }]
+  // ccxt's lists are of a class of its own, whose slices are others.
+  const data = { timestamp, bids: [...bids].slice(0, depth), asks: [...asks].slice(0, depth) }
+  return [{ of: 'book', name, data }]
 }
 
 async function tickerOf(exchange: CcxtExchange, symbol: string): Promise<CcxtTicker> {
