@@ -62,7 +62,7 @@ export function ccxtWire(exchange: string): ExchangeWire {
 
 function readTrade(name: unknown, fields: Fields, ids: MadeIds): WireItem {
   const { id: told, side, price, amount: size, timestamp } = fields
-  const id = told ?? ids.of(String(name), timestamp, [side, price, size].join(':'))
+  const id = told ?? ids.of(wordOf(name), wordOf(timestamp), [side, price, size].map(wordOf).join(':'))
   return {
     ...{ kind: 'trade', name, id, side: sideOf(side) ?? 'unknown' },
     ...{ price, size, ts: microsOf(timestamp) },
@@ -71,9 +71,9 @@ function readTrade(name: unknown, fields: Fields, ids: MadeIds): WireItem {
 
 /** Some exchanges give no ids: what a trade says stands for it, and its number among equal ones of its millisecond (R5). */
 class MadeIds {
-  readonly #seen = new Map<string, { readonly timestamp: unknown; readonly counts: Map<string, number> }>()
+  readonly #seen = new Map<string, { readonly timestamp: string; readonly counts: Map<string, number> }>()
 
-  of(name: string, timestamp: unknown, said: string): string {
+  of(name: string, timestamp: string, said: string): string {
     const known = this.#seen.get(name)
     const isSame = known !== undefined && known.timestamp === timestamp
     const last = isSame ? known : { timestamp, counts: new Map<string, number>() }
@@ -98,6 +98,11 @@ function readBook(name: unknown, { bids, asks, timestamp }: Fields): WireItem {
     ...{ kind: 'book', name, snapshot: true, ts: microsOf(timestamp) },
     ...{ bids: readLevels(bids), asks: readLevels(asks) },
   }
+}
+
+/** Anything else has no text, and is refused by what reads it. */
+function wordOf(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : ''
 }
 
 function microsOf(millis: unknown): number | undefined {
