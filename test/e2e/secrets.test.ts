@@ -230,7 +230,7 @@ test('a database that repeats the password in its refusal is not repeated', asyn
   const { port } = server.address() as AddressInfo
   const { code, stdout, stderr } = await runProgram(
     [
-      ...['up', '--port', '0', '--data', folder.path, '--log-level', 'debug'],
+      ...['up', '--port', '0', '--data', folder.path, '--log-level', 'debug', '--live'],
       ...['--database', `postgres://tape@127.0.0.1:${port}/market`],
     ],
     { TAPELINE_STORE_PASSWORD: SECRETS.database },

@@ -32,6 +32,7 @@ const ROUTES = [
   ['/v1/dead-letters', ['get']],
   ['/v1/dead-letters/replay', ['post']],
   ['/v1/dead-letters/{id}', ['get']],
+  ['/v1/gaps', ['get']],
   ['/v1/keys', ['get', 'post']],
   ['/v1/keys/{id}', ['delete']],
   ['/v1/markets', ['get']],
