@@ -76,6 +76,7 @@ export async function membersWithPartitions(cluster: Cluster, group: string): Pr
 export async function describeGroup(cluster: Cluster, group: string): Promise<GroupPartition[]> {
   const text = await kafkaTool('org.apache.kafka.tools.consumer.group.ConsumerGroupCommand', [
     ...['--bootstrap-server', cluster.kafka.bootstrap, '--describe', '--group', group],
+    ...['--timeout', '30000'],
   ])
   const lines = text.split('\n').map((line) => line.trim().split(/\s+/))
   const header = lines.find((cells) => cells.includes('PARTITION')) ?? []
