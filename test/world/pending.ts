@@ -6,7 +6,8 @@ import type { Promised } from './violations.ts'
  *
  * `truncation`: of 285 worlds with it three break a promise. 100 from seed 730000 and 71 from 740000 hold; of 13 to 112 three do not:
  * - Seed 50: two applications have not got the last records of streams that have moved.
- * - Seed 101: all trades of a market from one on are in no row, and no gap says so. Nobody has looked whether the world expects too much.
+ * - Seed 101: the broker is away for 73 s, and meanwhile the logs lose their ends. What the source sent then of a market is in no row, and no gap says so: it
+ *   seems that its only trades lay in the lost end, so that no owner knows any more that the market was read before.
  * - Seed 102: an application is told that others have come in the place of what it read, one `reset` too early: the topic that a stream joins holds a
  *   position in front of the lease's beginning that lies behind the seam, since the seam was taken when the log had lost it.
  * What no world has shown: trades, then quotes, then trades, while the log of trades loses its end during the quotes.
