@@ -88,20 +88,17 @@ class Client:
         """The markets that are stored or listed: `symbol` (also a glob), `exchange`, `search`; `stored` (a bool) for one of both."""
         if isinstance(query.get("stored"), bool):
             query["stored"] = str(query["stored"]).lower()
-        found = []
-        while True:
-            answer = await self._ask_until_answered("/v1/markets?" + urllib.parse.urlencode(query))
-            found += answer["markets"]
-            if answer["next"] is None:
-                return found
-            query["cursor"] = answer["next"]
+        return await self._pages("markets", query)
 
     async def gaps(self, **query):
         """The gaps that were flagged, the latest first: `exchange`, `symbol`, `from`, `to`."""
+        return await self._pages("gaps", query)
+
+    async def _pages(self, name, query):
         found = []
         while True:
-            answer = await self._ask_until_answered("/v1/gaps?" + urllib.parse.urlencode(query))
-            found += answer["gaps"]
+            answer = await self._ask_until_answered(f"/v1/{name}?" + urllib.parse.urlencode(query))
+            found += answer[name]
             if answer["next"] is None:
                 return found
             query["cursor"] = answer["next"]

@@ -42,4 +42,4 @@ export interface MarketQuery {
 }
 
 /** A place between markets: behind this one. */
-export type MarketPosition = Pick<Market, 'symbol' | 'exchange'>
+type MarketPosition = Pick<Market, 'symbol' | 'exchange'>

@@ -44,10 +44,13 @@ export function createWebSocketEndpoint(
     if (!isClosed()) socket.send(bytes, TEXT_FRAME, onWritten)
   }
 
+  /** Whether the frame that was written last has a callback. */
+  let isHeard = true
   /** The kernel takes at once what nothing waits in front of. A callback for it would cost a fifth of the rest. */
   const sendFrame = (bytes: Uint8Array) => {
     if (connection === undefined || isClosed()) return
-    connection.write(frameOf(bytes), connection.writableLength > 0 ? onWritten : undefined)
+    isHeard = connection.writableLength > 0
+    connection.write(frameOf(bytes), isHeard ? onWritten : undefined)
   }
 
   return {
@@ -61,8 +64,11 @@ export function createWebSocketEndpoint(
     send: (message: AppMessage) => sendBytes(Buffer.from(JSON.stringify(message))),
     sendEncoded: connection === undefined ? sendBytes : sendFrame,
     drained(bytes, signal) {
-      // The callback behind all that waits, which may have none of its own.
-      if (!isClosed() && pendingBytes() > 0) connection?.write(NOTHING, onWritten)
+      // Once for each frame without a callback, however often somebody waits.
+      if (!isHeard && !isClosed() && pendingBytes() > 0) {
+        isHeard = true
+        connection?.write(NOTHING, onWritten)
+      }
       return drained(bytes, signal)
     },
     disconnect: () => socket.terminate(),

@@ -1,16 +1,23 @@
 import { z } from 'zod'
 import { exchangeSchema, symbolSchema } from '../../domain/market-names.ts'
 import { MOMENT_FORMS } from '../../domain/moment.ts'
-import { TapelineError } from '../../errors.ts'
 import type { Store } from '../../ports/store.ts'
+import { createPageCursor, cursorName } from '../page-cursor.ts'
 import { gapsSchema } from '../schemas.ts'
 import { deadlineOf, type GatewayServer } from '../server.ts'
-import { type GapPosition, readGaps } from '../stored-gaps.ts'
+import { readGaps } from '../stored-gaps.ts'
 import { timeSchema } from '../validation.ts'
 import { refuseBackwards } from './market-data.ts'
 
 const MOST_GAPS = 1_000
 const USUAL_GAPS = 100
+
+const time = z.iso.datetime({ precision: 6 })
+const name = cursorName(300)
+const cursors = createPageCursor(
+  { flagged: time, source: name, exchange: name, symbol: name, from: time, to: time },
+  2_048,
+)
 
 /** What was flagged as missing. */
 export function registerGaps(app: GatewayServer, store: Store): void {
@@ -45,7 +52,7 @@ export function registerGaps(app: GatewayServer, store: Store): void {
     handler: async ({ query }, reply) => {
       refuseBackwards(query)
       const { limit, cursor, ...selection } = query
-      const after = cursor === undefined ? undefined : readCursor(cursor)
+      const after = cursor === undefined ? undefined : cursors.read(cursor)
       const found = await readGaps(store, selection, { after, limit: limit + 1 }, deadlineOf(reply))
       const page = found.slice(0, limit)
       const last = found.length > limit ? page.at(-1) : undefined
@@ -53,43 +60,7 @@ export function registerGaps(app: GatewayServer, store: Store): void {
         ...gap,
         ...{ exchange: exchange || null, symbol: symbol || null },
       }))
-      return { gaps, next: last === undefined ? null : writeCursor(last) }
+      return { gaps, next: last === undefined ? null : cursors.write(last) }
     },
   })
-}
-
-const VERSION = 1
-const MOST_CHARACTERS = 2_048
-/** No database takes a zero byte. */
-const name = z
-  .string()
-  .max(300)
-  .regex(/^[^\0]*$/)
-const time = z.iso.datetime({ precision: 6 })
-const cursorSchema = z.tuple([z.literal(VERSION), time, name, name, name, time, time])
-
-function writeCursor({ flagged, source, exchange, symbol, from, to }: GapPosition): string {
-  const parts = [VERSION, flagged, source, exchange, symbol, from, to]
-  return Buffer.from(JSON.stringify(parts)).toString('base64url')
-}
-
-/** Raises CURSOR_INVALID. */
-function readCursor(text: string): GapPosition {
-  const parsed = cursorSchema.safeParse(text.length <= MOST_CHARACTERS ? jsonIn(text) : undefined)
-  if (parsed.success) {
-    const [, flagged, source, exchange, symbol, from, to] = parsed.data
-    const position = { flagged, source, exchange, symbol, from, to }
-    if (writeCursor(position) === text) return position
-  }
-  throw new TapelineError('CURSOR_INVALID', 'The cursor is not one that this platform made.', {
-    remedy: 'Use next of the answer before unchanged; or leave cursor out.',
-  })
-}
-
-function jsonIn(text: string): unknown {
-  try {
-    return JSON.parse(Buffer.from(text, 'base64url').toString('utf8'))
-  } catch {
-    return undefined
-  }
 }

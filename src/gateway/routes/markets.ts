@@ -1,14 +1,15 @@
 import { z } from 'zod'
 import { marketKey } from '../../domain/events.ts'
 import { exchangeSchema, globSchema } from '../../domain/market-names.ts'
-import type { MarketPosition } from '../../domain/markets.ts'
-import { TapelineError } from '../../errors.ts'
 import type { Store } from '../../ports/store.ts'
 import type { StreamDesk } from '../../ports/streams.ts'
+import { createPageCursor, cursorName } from '../page-cursor.ts'
 import { marketsSchema } from '../schemas.ts'
 import { deadlineOf, type GatewayServer } from '../server.ts'
 
 const MOST_MARKETS = 10_000
+const name = cursorName(200)
+const cursors = createPageCursor({ symbol: name, exchange: name }, 1_024)
 
 /** The markets that are stored, and those that exchanges list. */
 export function registerMarkets(
@@ -60,7 +61,7 @@ export function registerMarkets(
         ...(exchange !== undefined && { exchange }),
         ...(search !== undefined && { search }),
         ...(stored !== undefined && { stored: stored === 'true' }),
-        ...(cursor !== undefined && { after: readCursor(cursor) }),
+        ...(cursor !== undefined && { after: cursors.read(cursor) }),
       }
       const found = await store.markets({ ...wanted, limit: limit + 1 }, deadlineOf(reply))
       const asked = desk.markets()
@@ -69,39 +70,7 @@ export function registerMarkets(
         read: asked === undefined ? null : asked.has(marketKey(market)),
       }))
       const last = found.length > limit ? markets.at(-1) : undefined
-      return { markets, counts: 'trades' as const, next: last === undefined ? null : writeCursor(last) }
+      return { markets, counts: 'trades' as const, next: last === undefined ? null : cursors.write(last) }
     },
   })
-}
-
-const VERSION = 1
-const MOST_CHARACTERS = 1_024
-/** No database takes a zero byte. */
-const name = z
-  .string()
-  .max(200)
-  .regex(/^[^\0]*$/)
-const cursorSchema = z.tuple([z.literal(VERSION), name, name])
-
-function writeCursor({ symbol, exchange }: MarketPosition): string {
-  return Buffer.from(JSON.stringify([VERSION, symbol, exchange])).toString('base64url')
-}
-
-/** Raises CURSOR_INVALID. */
-function readCursor(text: string): MarketPosition {
-  const parsed = cursorSchema.safeParse(text.length <= MOST_CHARACTERS ? jsonIn(text) : undefined)
-  const [, symbol, exchange] = parsed.data ?? []
-  if (symbol !== undefined && exchange !== undefined && writeCursor({ symbol, exchange }) === text)
-    return { symbol, exchange }
-  throw new TapelineError('CURSOR_INVALID', 'The cursor is not one that this platform made.', {
-    remedy: 'Use next of the answer before unchanged; or leave cursor out.',
-  })
-}
-
-function jsonIn(text: string): unknown {
-  try {
-    return JSON.parse(Buffer.from(text, 'base64url').toString('utf8'))
-  } catch {
-    return undefined
-  }
 }

@@ -1,4 +1,5 @@
 import { onAbort } from '../../../async/abort.ts'
+import { TABLES } from '../../../domain/rows.ts'
 import { detectCapabilities } from '../capabilities.ts'
 import { readError } from '../database-errors.ts'
 import { MIGRATIONS } from '../migrations/index.ts'
@@ -23,6 +24,10 @@ export interface ServerFinding {
 const CLOCK_MS = 1_000
 /** What one process may open: lanes, queries, claims, a migration. */
 const CONNECTIONS_BESIDE_LANES = 7
+/** The tables of events, as a list of SQL. */
+const OUR_TABLES = Object.values(TABLES)
+  .map(({ name }) => `'${name}'`)
+  .join(', ')
 const LOOPBACK = /^(localhost|127\.|::1)/
 
 /**
@@ -125,9 +130,9 @@ async function queriesFinding(settings: TimescaleSettings, signal: AbortSignal):
       `select current_user as user, current_setting('temp_file_limit') as spill,
          (select rolsuper from pg_roles where rolname = current_user) as super,
          (select string_agg(relname, ', ') from pg_class where relnamespace = current_schema::regnamespace
-            and relname in ('trades', 'quotes', 'candles', 'status', 'instruments') and not has_table_privilege(oid, 'select')) as closed,
+            and relname in (${OUR_TABLES}) and not has_table_privilege(oid, 'select')) as closed,
          (select string_agg(relname, ', ') from pg_class where relnamespace = current_schema::regnamespace
-            and relname in ('trades', 'quotes', 'candles', 'status', 'instruments')
+            and relname in (${OUR_TABLES})
             and has_table_privilege(oid, 'insert, update, delete')) as open`,
     )
     const detail = `${row['user']} at ${nameOf(address)}`
@@ -184,7 +189,7 @@ async function rightsFinding(session: SqlSession): Promise<ServerFinding> {
     session,
     `select current_schema as schema, has_schema_privilege(current_schema, 'create') as creates,
        (select string_agg(relname, ', ') from pg_class
-        where relnamespace = current_schema::regnamespace and relname in ('trades', 'quotes', 'candles', 'status', 'instruments',
+        where relnamespace = current_schema::regnamespace and relname in (${OUR_TABLES},
           'tapeline_offsets', 'tapeline_migrations') and not pg_has_role(relowner, 'usage')) as foreign`,
   )
   if (row['schema'] == null || row['creates'] !== 't') {
