@@ -96,6 +96,7 @@ export const EVENT_SCHEMAS = {
     detail: text.max(1024),
     ts: micros,
     cause: z.enum(GAP_CAUSES).optional(),
+    lostFrom: micros.optional(),
   }),
 } satisfies Record<Channel, z.ZodType>
 

@@ -67,5 +67,6 @@ export const EVENT_FIELDS: {
     detail: 'text',
     ts: 'number',
     cause: 'text',
+    lostFrom: 'number',
   },
 }

@@ -131,6 +131,10 @@ export interface Status {
   readonly ts: number
   /** Of a gap, and of its `recovered`. Records of earlier versions have none. */
   readonly cause?: GapCause
+  /**
+   * Of a `recovered`: what lies between this event time and `from` is lost, since history does not reach back to it. Without a `from` that is all of the gap.
+   */
+  readonly lostFrom?: number
 }
 
 export interface EventOf {

@@ -35,7 +35,7 @@ export function answerBackfills(
       const { trades, since, through } = found
       for (const gap of gaps) {
         const whole = { ...market, ...gap, from: Math.max(gap.from, since), to: Math.min(gap.to, through) }
-        if (whole.from < whole.to) await past.recovered(whole, trades, signal)
+        if (whole.from < whole.to) await past.recovered(whole, whole.from, trades, signal)
       }
       return { trades, since, next: through < to ? through : null, failure: null }
     } catch (thrown) {

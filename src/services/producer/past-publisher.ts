@@ -41,8 +41,8 @@ export interface PastPublisher {
     signal: AbortSignal,
     forMs?: number,
   ): Promise<FoundPast | undefined>
-  /** Says that nothing is missing between the ends of a gap. */
-  recovered(gap: OpenGap, trades: number, signal: AbortSignal): Promise<void>
+  /** Says that nothing is missing of a gap from an event time on, by so many trades, and that what lies before it is lost: nobody asks for that again. */
+  recovered(gap: OpenGap, since: number, trades: number, signal: AbortSignal): Promise<void>
 }
 
 export function createPastPublisher({ source, now }: ProducerParts): PastPublisher {
@@ -108,11 +108,16 @@ export function createPastPublisher({ source, now }: ProducerParts): PastPublish
       }
       return { trades: count, since: reached, through: range.to }
     },
-    async recovered({ exchange, symbol, from, to, cause }, trades, signal) {
+    async recovered({ exchange, symbol, from, to, cause }, since, trades, signal) {
       const name = sourceOf(source, { exchange, symbol })
+      const isLost = since >= to && since > from
       const event: Status = {
-        ...{ source: name, exchange, symbol, state: 'recovered', from, to, ts: Math.round(now() * 1_000) },
-        detail: `filled from the history of ${name}: ${trades} trades`,
+        ...{ source: name, exchange, symbol, state: 'recovered', to, ts: Math.round(now() * 1_000) },
+        detail: isLost
+          ? `nothing is filled: the history of ${name} does not reach back so far`
+          : `filled from the history of ${name}: ${trades} trades`,
+        ...(!isLost && { from: since }),
+        ...(since > from && { lostFrom: from }),
         ...(cause !== undefined && { cause }),
       }
       await send([{ channel: 'status', event }], signal)

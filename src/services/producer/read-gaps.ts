@@ -10,7 +10,7 @@ const BACK_MS = 7 * 86_400_000
 /** As many records are read at the most. */
 const MOST_RECORDS = 100_000
 
-/** Which gaps of a shard's markets are not filled, as far as the topic of status events tells. `now`: milliseconds. */
+/** Which gaps of a shard's markets are neither filled nor lost for good, as far as the topic of status events tells. `now`: milliseconds. */
 export async function readOpenGaps(
   { broker, topics }: Pick<ProducerParts, 'broker' | 'topics'>,
   k: number,
@@ -30,12 +30,17 @@ export async function readOpenGaps(
       for (const { headers, value } of records) {
         if (!admit(memory, headers) || value === null) continue
         const status = statusOf(value, headers.v)
-        if (status !== undefined) statuses.push(status)
+        if (status !== undefined) statuses.push(withoutLost(status))
       }
     },
     signal,
   )
   return openGaps(statuses)
+}
+
+/** What history does not reach is as good as filled for those who would ask for it. */
+function withoutLost(status: Status): Status {
+  return status.lostFrom === undefined ? status : { ...status, from: status.lostFrom }
 }
 
 /** What cannot be read tells of no gap: the consumers keep it as a dead letter. */

@@ -105,8 +105,8 @@ export function createRepair(
       const about = { market: marketKey(market), from, since }
       log.warn(about, 'the history of the source does not reach back to the beginning of a gap')
     }
-    if (since >= to) return
-    await past.recovered({ ...gap, from: since }, trades, stop.signal)
+    await past.recovered(gap, since, trades, stop.signal)
+    if (since > from && since >= to) return
     meter.count('gaps_recovered_total')
     log.info({ market: marketKey(market), trades }, 'a gap is filled from history')
   }
