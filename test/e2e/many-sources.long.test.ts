@@ -64,7 +64,7 @@ test('many sources at once: of those that fail each is told, and ends it by itse
       ? { url: websocketUrl, restUrl: url }
       : {
           ...{ url: `${url.replace('http', 'ws')}/${name}`, restUrl: `${url}/${name}` },
-          channels: name === 'gemini' ? ['trade', 'quote'] : ['trade', 'quote', 'book'],
+          channels: ['trade', 'quote', 'book'],
         }),
     ...{ reconnect: '200ms', reconnectMax: '1s', fallbackAfter: '1s' },
     // The others may take their time on a busy machine.

@@ -117,6 +117,7 @@ const EXPECTED: Readonly<Partial<Record<SimulatedExchange, Shown>>> = {
   okx: numbered,
   bybit: numbered,
   binance: numbered,
+  gemini: numbered,
   coinbase: { shows: { missing: false, spoilt: false } },
   bitstamp: { isWhole: true, shows: { missing: true, spoilt: false } },
   // Two checksums in a row must be wrong.

@@ -8,6 +8,7 @@ import { bitfinex } from '../../../src/adapters/source/bitfinex/source.ts'
 import { bitstamp } from '../../../src/adapters/source/bitstamp/source.ts'
 import { coinbase } from '../../../src/adapters/source/coinbase/source.ts'
 import type { SourceKind } from '../../../src/adapters/source/feed/source-kind.ts'
+import { gemini } from '../../../src/adapters/source/gemini/source.ts'
 import { kraken } from '../../../src/adapters/source/kraken/source.ts'
 import { isChecksum, krakenLevelText } from '../../../src/domain/book-checksum.ts'
 import type { Book } from '../../../src/domain/events.ts'
@@ -248,6 +249,48 @@ describe('books that come otherwise', () => {
     assert.equal(reader.of('BTC-USD')?.asks.length, 2)
     assert.ok(service.received.some(({ event, chanId: gone }) => event === 'unsubscribe' && gone === 11))
     assert.equal(source.health().counters.malformed, 0)
+  })
+})
+
+describe("Gemini's books", () => {
+  type Rows = readonly (readonly [price: string, size: string])[]
+  /** The number of the time has more digits than a double. */
+  const frame = (U: number, u: number, b: Rows, a: Rows = []) =>
+    JSON.stringify({ E: 0, s: 'btcusd', U, u, b, a }).replace('"E":0', '"E":1790000000123456789')
+  const whole: Rows = [
+    ['9', '1'],
+    ['10', '1'],
+  ]
+  const shown = (all: readonly SourceItem[]) =>
+    eventsOf(all, 'book').map(({ snapshot, bids, doubt }) => (snapshot ? 'whole' : (doubt ?? bids)))
+
+  test('the first frame is the whole book, unsorted; each change begins with the number of the one before', async (t) => {
+    const { service, source, reader, all, pullUntil } = await open(t, { kind: gemini, symbols: ['BTC-USD'] })
+    assert.deepEqual(service.received[0]?.['params'], ['btcusd@depth@100ms'])
+    service.send(frame(1_000, 1_000, whole, [['11', '1']]))
+    service.send({ id: '1', status: 200 })
+    service.send(frame(1_000, 1_004, [['10', '2']]), frame(1_004, 1_007, [['9', '0']]))
+    service.send(frame(1_005, 1_007, [['8', '1']]))
+    service.send(frame(1_009, 1_011, [['7', '1']]))
+    await pullUntil('something is missing', () => reader.doubts.length > 0)
+    assert.deepEqual(shown(all), ['whole', [[10, 2]], [[9, 0]], 'sequence'])
+    assert.equal(eventsOf(all, 'book')[0]?.ts, 1_790_000_000_123_456)
+    assert.equal(source.health().counters.malformed, 0)
+  })
+
+  test('a book that is asked for anew begins with the next whole one, and not with what was on its way', async (t) => {
+    const { service, reader, all, pullUntil } = await open(t, { kind: gemini, symbols: ['BTC-USD'] })
+    service.send(frame(1_000, 1_000, whole, [['11', '1']]))
+    service.send(frame(1_000, 1_001, [['12', '1']]))
+    await pullUntil('it is crossed', () => reader.doubts.length > 0)
+    await service.asked('an unsubscribe', ({ method }) => method === 'unsubscribe')
+    await service.asked('a subscribe', ({ id, method }) => method === 'subscribe' && id !== '1')
+    service.send(frame(1_001, 1_002, [['10', '5']]))
+    service.send(frame(2_000, 2_000, whole, [['12', '1']]))
+    service.send(frame(2_000, 2_003, [['11', '1']]))
+    await pullUntil('it is right again', () => all.length > 0 && reader.of('BTC-USD')?.bids.length === 3)
+    assert.deepEqual(shown(all), ['whole', 'crossed', 'whole', [[11, 1]]])
+    assert.deepEqual(reader.doubts, ['BTC-USD crossed'])
   })
 })
 

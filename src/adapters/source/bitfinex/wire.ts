@@ -72,8 +72,7 @@ export function createBitfinexWire(): ExchangeWire {
   }
 }
 
-/** What Bitfinex calls the market of a symbol. */
-export /** What to ask for, by channel: one book does for best prices too. */
+/** What to ask for, by channel: one book does for best prices too. */
 function channelsOf(asked: readonly FeedChannel[], depth: number): ReadonlyMap<string, object> {
   const len = asked.includes('book') ? String(depthOf(DEPTHS, depth)) : CHANNELS.quote.len
   return new Map(

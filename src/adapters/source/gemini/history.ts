@@ -1,7 +1,7 @@
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { rowsOf } from '../feed/trade-history.ts'
 import { fieldsOf, microsOfEpoch, sideOf, textOf } from '../feed/wire-fields.ts'
-import { geminiWire } from './wire.ts'
+import { nameOf } from './wire.ts'
 
 const MOST_ROWS = 500
 
@@ -19,7 +19,7 @@ export const geminiHistory: HistoryWire = {
   precision: 1_000,
   async *read(symbol, { from, to }, ask, now) {
     const trades = async (query: Readonly<Record<string, string>>): Promise<readonly HistoryTrade[]> => {
-      const answer = await ask(`/v1/trades/${geminiWire.nameOf(symbol)}`, query)
+      const answer = await ask(`/v1/trades/${nameOf(symbol)}`, query)
       const rows = rowsOf(answer, fieldsOf(answer)['message']).filter(
         (row) => fieldsOf(row)['broken'] !== true,
       )

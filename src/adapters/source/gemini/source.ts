@@ -1,12 +1,14 @@
 import { exchangeKind } from '../feed/exchange-kind.ts'
 
-/** Gemini's WebSocket, version 3: trades and best prices, without a key. */
+/** Gemini's WebSocket, version 3: trades, best prices and books, without a key. */
 export const gemini = exchangeKind({
   name: 'gemini',
   title: 'Gemini',
   usualMarkets: ['BTC-USD', 'ETH-USD', 'SOL-USD'],
-  socket: 'wss://ws.gemini.com',
+  // Without the parameter a book begins with its changes.
+  socket: 'wss://ws.gemini.com/?snapshot=-1',
+  hasBooks: true,
   rest: 'https://api.gemini.com',
   loadHistory: async () => (await import('./history.ts')).geminiHistory,
-  loadWire: async () => (await import('./wire.ts')).geminiWire,
+  loadWire: async () => (await import('./wire.ts')).createGeminiWire,
 })
