@@ -2,7 +2,7 @@ import { ERROR_KINDS, type ErrorCode } from '../../errors.ts'
 
 const INTRODUCTION = `# Errors
 
-<!-- Generated from src/errors.ts by \`npm run docs\`. -->
+<!-- Generated from src/errors/ by \`npm run docs\`. -->
 
 Every error that Tapeline reports has a code. Codes are stable: programs may depend on them. They appear
 
