@@ -1,7 +1,7 @@
 import { withDeadline } from '../async/deadline.ts'
 import { ERROR_KINDS, type ErrorCode, TapelineError } from '../errors.ts'
 import type { ControlBus } from './bus.ts'
-import type { ControlRecordOf } from './records.ts'
+import type { ControlRecordOf } from './control-records.ts'
 import type { Registry } from './registry.ts'
 
 type Request = ControlRecordOf<

@@ -3,7 +3,8 @@ import { withDeadline } from '../async/deadline.ts'
 import { ERROR_KINDS, type ErrorCode, TapelineError } from '../errors.ts'
 import type { Backfills } from '../ports/backfills.ts'
 import type { ControlBus } from './bus.ts'
-import { CONTROL_VERSION, type ControlRecordOf } from './records.ts'
+import type { ControlRecordOf } from './control-records.ts'
+import { CONTROL_VERSION } from './record-format.ts'
 
 interface DeskParts {
   readonly instance: string

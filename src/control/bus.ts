@@ -3,16 +3,10 @@ import { withDeadline } from '../async/deadline.ts'
 import { toTapelineError } from '../errors.ts'
 import type { Broker } from '../ports/broker.ts'
 import type { Log } from '../ports/log.ts'
+import { type ControlRecord, type ControlRecordOf, controlEntry, decodeControl } from './control-records.ts'
 import { followTopic } from './follow.ts'
 import type { PlatformNames } from './names.ts'
-import {
-  type ControlRecord,
-  type ControlRecordOf,
-  controlEntry,
-  decodeControl,
-  type Envelope,
-  readEnvelope,
-} from './records.ts'
+import { type Envelope, readEnvelope } from './record-format.ts'
 import type { RegistryView } from './registry-view.ts'
 import { findTopic } from './topics.ts'
 

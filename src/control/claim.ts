@@ -1,7 +1,8 @@
 import { TapelineError } from '../errors.ts'
 import type { Broker, TransactionalWriter } from '../ports/broker.ts'
 import type { PlatformNames } from './names.ts'
-import { CONTROL_VERSION, registryEntry } from './records.ts'
+import { CONTROL_VERSION } from './record-format.ts'
+import { registryEntry } from './registry-records.ts'
 
 /** The right to write under a transactional id, with the epoch that goes into every record. */
 export interface Ownership {

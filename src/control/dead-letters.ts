@@ -9,7 +9,7 @@ import { DeadLetterIndex, type IndexedLetter } from './dead-letter-index.ts'
 import { type LetterRecord, readLetters } from './dead-letter-records.ts'
 import type { Membership } from './membership.ts'
 import type { PlatformNames } from './names.ts'
-import { CONTROL_VERSION } from './records.ts'
+import { CONTROL_VERSION } from './record-format.ts'
 
 /** Letters of one REPLAY_REQUEST: its record stays small, and a producer's batch short. */
 const LETTERS_A_REQUEST = 100

@@ -2,8 +2,9 @@ import { TapelineError } from '../errors.ts'
 import type { IssuedKey, KeyDesk } from '../ports/keys.ts'
 import { askCoordinator } from './ask.ts'
 import type { ControlBus } from './bus.ts'
-import { CONTROL_VERSION, type KeyRecord } from './records.ts'
+import { CONTROL_VERSION } from './record-format.ts'
 import type { Registry } from './registry.ts'
+import type { KeyRecord } from './registry-records.ts'
 
 interface DeskParts {
   readonly instance: string

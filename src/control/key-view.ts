@@ -1,4 +1,4 @@
-import type { KeyRecord } from './records.ts'
+import type { KeyRecord } from './registry-records.ts'
 
 /** The keys in the registry, by id and by what is kept of their texts. */
 export class KeyView {

@@ -2,9 +2,10 @@ import { startInterval } from '../async/timers.ts'
 import type { Offer } from '../domain/offer.ts'
 import type { Log } from '../ports/log.ts'
 import type { ControlBus } from './bus.ts'
+import type { ControlRecordOf } from './control-records.ts'
 import { logInterruption } from './interruption.ts'
 import type { ProcessReport } from './process-report.ts'
-import { CONTROL_VERSION, type ControlRecordOf } from './records.ts'
+import { CONTROL_VERSION } from './record-format.ts'
 
 export type Role = 'producer' | 'coordinator' | 'consumer-fixed' | 'gateway'
 

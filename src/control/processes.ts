@@ -5,7 +5,7 @@ import { ask } from './ask.ts'
 import type { ControlBus } from './bus.ts'
 import type { Membership } from './membership.ts'
 import { reportOf } from './process-report.ts'
-import { CONTROL_VERSION } from './records.ts'
+import { CONTROL_VERSION } from './record-format.ts'
 
 /** The machines and alerts of this process. */
 export interface OwnProcess {

@@ -3,7 +3,13 @@ import type { StreamSpec } from '../domain/stream-spec.ts'
 import { specKey } from '../domain/stream-spec.ts'
 import type { FormerTopic, Lease } from '../ports/streams.ts'
 import { KeyView } from './key-view.ts'
-import type { FormerStream, LeaseRecord, RegistryRecord, StreamRecord, WebhookRecord } from './records.ts'
+import type {
+  FormerStream,
+  LeaseRecord,
+  RegistryRecord,
+  StreamRecord,
+  WebhookRecord,
+} from './registry-records.ts'
 
 /** A stream as the registry has it, with the offset of the record that said so. */
 export interface StreamEntry extends StreamRecord {

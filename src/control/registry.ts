@@ -4,7 +4,7 @@ import type { Log } from '../ports/log.ts'
 import type { Lease, LeaseChange } from '../ports/streams.ts'
 import { type Follower, followTopic } from './follow.ts'
 import type { PlatformNames } from './names.ts'
-import { decodeRegistry, type RegistryRecord } from './records.ts'
+import { decodeRegistry, type RegistryRecord } from './registry-records.ts'
 import { RegistryView } from './registry-view.ts'
 import { findTopic } from './topics.ts'
 

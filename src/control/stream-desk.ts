@@ -5,9 +5,10 @@ import { TapelineError } from '../errors.ts'
 import type { Lease, LeaseChange, StreamDesk } from '../ports/streams.ts'
 import { askCoordinator } from './ask.ts'
 import type { ControlBus } from './bus.ts'
+import type { ControlRecordOf } from './control-records.ts'
 import type { Membership } from './membership.ts'
 import { followReadTimes } from './read-times.ts'
-import { CONTROL_VERSION, type ControlRecordOf } from './records.ts'
+import { CONTROL_VERSION } from './record-format.ts'
 import type { Registry } from './registry.ts'
 
 /** How long looking up a stream that is not known here may take. */

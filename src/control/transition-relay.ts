@@ -4,8 +4,9 @@ import { toTapelineError } from '../errors.ts'
 import type { Transition, TransitionFeed, TransitionNews } from '../ports/actors.ts'
 import type { Log } from '../ports/log.ts'
 import type { ControlBus } from './bus.ts'
+import type { ControlRecordOf } from './control-records.ts'
 import type { Membership } from './membership.ts'
-import { CONTROL_VERSION, type ControlRecordOf } from './records.ts'
+import { CONTROL_VERSION } from './record-format.ts'
 
 /** How often who watches says so. */
 const ASK_EVERY_MS = 3_000

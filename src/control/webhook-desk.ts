@@ -7,8 +7,9 @@ import type { ControlBus } from './bus.ts'
 import { EndpointIndex } from './endpoint-index.ts'
 import { type EndpointRecord, endpointKey } from './endpoint-records.ts'
 import type { PlatformNames } from './names.ts'
-import { CONTROL_VERSION, type WebhookRecord } from './records.ts'
+import { CONTROL_VERSION } from './record-format.ts'
 import type { Registry } from './registry.ts'
+import type { WebhookRecord } from './registry-records.ts'
 
 const REGISTRY_WAIT_MS = 2_000
 

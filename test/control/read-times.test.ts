@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ControlBus } from '../../src/control/bus.ts'
+import type { ControlRecordOf } from '../../src/control/control-records.ts'
 import { followReadTimes } from '../../src/control/read-times.ts'
-import type { ControlRecordOf } from '../../src/control/records.ts'
 import type { Registry } from '../../src/control/registry.ts'
 
 test('a lease was last read when somebody last said so; one that is unknown or gone is not kept', () => {

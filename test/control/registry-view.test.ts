@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { LeaseRecord, RegistryRecord, StreamRecord } from '../../src/control/records.ts'
+import type { LeaseRecord, RegistryRecord, StreamRecord } from '../../src/control/registry-records.ts'
 import { RegistryView } from '../../src/control/registry-view.ts'
 import { NAMES } from '../names.ts'
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { controlEntry, decodeControl, decodeRegistry, registryEntry } from '../../src/control/records.ts'
+import { controlEntry, decodeControl } from '../../src/control/control-records.ts'
+import { decodeRegistry, registryEntry } from '../../src/control/registry-records.ts'
 import { RegistryView } from '../../src/control/registry-view.ts'
 import { NAMES } from '../names.ts'
 

@@ -1,6 +1,6 @@
 import { test } from 'node:test'
 import { openControlBus } from '../../src/control/bus.ts'
-import type { RegistryRecord } from '../../src/control/records.ts'
+import type { RegistryRecord } from '../../src/control/registry-records.ts'
 import { createProducerServices } from '../../src/services/producer/producer.ts'
 import { NAMES } from '../names.ts'
 import { quietAlerts, quietLog, quietMeter } from '../quiet.ts'

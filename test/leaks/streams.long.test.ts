@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { RegistryRecord } from '../../src/control/records.ts'
+import type { RegistryRecord } from '../../src/control/registry-records.ts'
 import { RegistryView } from '../../src/control/registry-view.ts'
 import { RoutingTable } from '../../src/domain/routing.ts'
 import type { StreamSpec } from '../../src/domain/stream-spec.ts'

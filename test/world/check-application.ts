@@ -1,4 +1,4 @@
-import type { LeaseRecord } from '../../src/control/records.ts'
+import type { LeaseRecord } from '../../src/control/registry-records.ts'
 import { emptyMemory, positionsBefore, type ReaderMemory, raise } from '../../src/domain/reader-rules.ts'
 import type { StoredRecord } from '../../src/ports/broker.ts'
 import type { Application, Part } from './application.ts'

@@ -3,7 +3,7 @@ import {
   type LeaseRecord,
   type RegistryRecord,
   type StreamRecord,
-} from '../../src/control/records.ts'
+} from '../../src/control/registry-records.ts'
 import { toTapelineError } from '../../src/errors.ts'
 import type { MemoryBroker } from './memory-broker.ts'
 import { NAMES } from './names.ts'

@@ -1,7 +1,7 @@
 import { withDeadline } from '../../async/deadline.ts'
 import type { ControlBus } from '../../control/bus.ts'
 import type { PlatformNames } from '../../control/names.ts'
-import { CONTROL_VERSION } from '../../control/records.ts'
+import { CONTROL_VERSION } from '../../control/record-format.ts'
 import type { Registry } from '../../control/registry.ts'
 import { type Cursor, decodeCursor } from '../../domain/cursor.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'

@@ -1,6 +1,6 @@
 import { withDeadline } from '../../async/deadline.ts'
 import { createSerializer } from '../../async/serialize.ts'
-import type { StreamRecord } from '../../control/records.ts'
+import type { StreamRecord } from '../../control/registry-records.ts'
 import { TapelineError } from '../../errors.ts'
 import type { TopicIdentity } from '../../ports/broker.ts'
 import type { Carried, TopicBatch } from '../../ports/pipeline.ts'

@@ -1,4 +1,4 @@
-import type { ControlRecordOf } from '../../control/records.ts'
+import type { ControlRecordOf } from '../../control/control-records.ts'
 import type { RegistryView } from '../../control/registry-view.ts'
 import { TapelineError } from '../../errors.ts'
 import { applyRequests, bodyOf } from './apply-requests.ts'

@@ -1,7 +1,8 @@
 import { claimOwnership, type Ownership } from '../../control/claim.ts'
 import type { PlatformNames } from '../../control/names.ts'
+import { CONTROL_VERSION } from '../../control/record-format.ts'
+import type { Registry } from '../../control/registry.ts'
 import {
-  CONTROL_VERSION,
   type KeyRecord,
   type LeaseRecord,
   type RegistryRecord,
@@ -9,8 +10,7 @@ import {
   registryTombstone,
   type StreamRecord,
   type WebhookRecord,
-} from '../../control/records.ts'
-import type { Registry } from '../../control/registry.ts'
+} from '../../control/registry-records.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'

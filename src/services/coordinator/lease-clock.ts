@@ -1,4 +1,4 @@
-import type { LeaseRecord } from '../../control/records.ts'
+import type { LeaseRecord } from '../../control/registry-records.ts'
 import type { RegistryView } from '../../control/registry-view.ts'
 
 /** A longer time between two looks counts as this long: nobody was watching in between. */

@@ -1,4 +1,5 @@
-import type { ControlRecordOf, LeaseRecord } from '../../control/records.ts'
+import type { ControlRecordOf } from '../../control/control-records.ts'
+import type { LeaseRecord } from '../../control/registry-records.ts'
 import type { RegistryView } from '../../control/registry-view.ts'
 import { findTopic } from '../../control/topics.ts'
 import { TapelineError } from '../../errors.ts'

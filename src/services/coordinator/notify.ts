@@ -1,5 +1,5 @@
 import { withDeadline } from '../../async/deadline.ts'
-import { CONTROL_VERSION } from '../../control/records.ts'
+import { CONTROL_VERSION } from '../../control/record-format.ts'
 import type { CoordinatorParts } from './requests.ts'
 
 const ACKNOWLEDGE_WAIT_MS = 200

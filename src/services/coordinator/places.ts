@@ -1,4 +1,4 @@
-import type { ControlRecordOf } from '../../control/records.ts'
+import type { ControlRecordOf } from '../../control/control-records.ts'
 import type { StreamEntry } from '../../control/registry-view.ts'
 import { type StreamFrom, type StreamSpec, specKey } from '../../domain/stream-spec.ts'
 import { firstCandle } from '../../domain/stream-windows.ts'

@@ -1,18 +1,12 @@
 import { withDeadline } from '../../async/deadline.ts'
 import { delay } from '../../async/timers.ts'
 import type { ControlBus } from '../../control/bus.ts'
+import { type ControlRecord, type ControlRecordOf, decodeControl } from '../../control/control-records.ts'
 import type { Membership } from '../../control/membership.ts'
 import type { PlatformNames } from '../../control/names.ts'
-import {
-  CONTROL_VERSION,
-  type ControlRecord,
-  type ControlRecordOf,
-  decodeControl,
-  readEnvelope,
-  TOPIC_REMOVED,
-  type WebhookRecord,
-} from '../../control/records.ts'
+import { CONTROL_VERSION, readEnvelope } from '../../control/record-format.ts'
 import type { Registry } from '../../control/registry.ts'
+import { TOPIC_REMOVED, type WebhookRecord } from '../../control/registry-records.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, Reader } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'

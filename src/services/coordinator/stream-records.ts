@@ -1,4 +1,4 @@
-import type { LeaseRecord } from '../../control/records.ts'
+import type { LeaseRecord } from '../../control/registry-records.ts'
 import type { StreamEntry } from '../../control/registry-view.ts'
 import { bodyOf } from './apply-requests.ts'
 import type { RegistryBody } from './leader.ts'

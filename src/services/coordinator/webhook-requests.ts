@@ -1,4 +1,5 @@
-import type { ControlRecordOf, WebhookRecord } from '../../control/records.ts'
+import type { ControlRecordOf } from '../../control/control-records.ts'
+import type { WebhookRecord } from '../../control/registry-records.ts'
 import type { RegistryView } from '../../control/registry-view.ts'
 import { TapelineError } from '../../errors.ts'
 import { applyRequests, bodyOf } from './apply-requests.ts'

@@ -1,5 +1,6 @@
 import { withDeadline } from '../../async/deadline.ts'
-import { CONTROL_VERSION, type ControlRecordOf } from '../../control/records.ts'
+import type { ControlRecordOf } from '../../control/control-records.ts'
+import { CONTROL_VERSION } from '../../control/record-format.ts'
 import { marketKey, shardOf } from '../../domain/events.ts'
 import { isAbort, toTapelineError } from '../../errors.ts'
 import type { ShardOwnership } from './ownership.ts'

@@ -1,7 +1,7 @@
 import { onAbort, untilAborted } from '../../async/abort.ts'
 import { withDeadline } from '../../async/deadline.ts'
 import { createSerializer } from '../../async/serialize.ts'
-import { CONTROL_VERSION } from '../../control/records.ts'
+import { CONTROL_VERSION } from '../../control/record-format.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { FetchedBatch, ProducerNotification, PublishOutcome, TopicAnswer } from '../../ports/pipeline.ts'
 import type { Instrument, Market } from '../../ports/source.ts'

@@ -1,6 +1,7 @@
 import { withDeadline } from '../../async/deadline.ts'
+import type { ControlRecordOf } from '../../control/control-records.ts'
 import { type LetterRecord, readLetters, replayedEntry } from '../../control/dead-letter-records.ts'
-import { CONTROL_VERSION, type ControlRecordOf } from '../../control/records.ts'
+import { CONTROL_VERSION } from '../../control/record-format.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
 import { type Channel, type MarketEvent, marketKey, shardOf } from '../../domain/events.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'

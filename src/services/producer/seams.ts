@@ -1,5 +1,6 @@
 import { startInterval } from '../../async/timers.ts'
-import { CONTROL_VERSION, type ControlRecordOf } from '../../control/records.ts'
+import type { ControlRecordOf } from '../../control/control-records.ts'
+import { CONTROL_VERSION } from '../../control/record-format.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'

@@ -1,4 +1,4 @@
-import { CONTROL_VERSION } from '../../control/records.ts'
+import { CONTROL_VERSION } from '../../control/record-format.ts'
 import { askForLease } from '../../control/stream-desk.ts'
 import { specKey } from '../../domain/stream-spec.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'

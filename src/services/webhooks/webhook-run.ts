@@ -1,7 +1,7 @@
 import { doubled } from '../../async/back-off.ts'
 import { pause } from '../../async/timers.ts'
 import type { WebhookState } from '../../control/endpoint-records.ts'
-import type { WebhookRecord } from '../../control/records.ts'
+import type { WebhookRecord } from '../../control/registry-records.ts'
 import { type TapelineError, toTapelineError } from '../../errors.ts'
 import type { Delivery } from '../../ports/delivery.ts'
 import type { Log, Meter } from '../../ports/log.ts'

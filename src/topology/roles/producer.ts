@@ -1,4 +1,4 @@
-import { TOPIC_REMOVED } from '../../control/records.ts'
+import { TOPIC_REMOVED } from '../../control/registry-records.ts'
 import { parseStreamRequest } from '../../domain/stream-spec.ts'
 import type { SourceHealth } from '../../ports/source.ts'
 import { createProducerServices } from '../../services/producer/producer.ts'

@@ -1,4 +1,4 @@
-import type { StreamRecord } from '../../../src/control/records.ts'
+import type { StreamRecord } from '../../../src/control/registry-records.ts'
 import { byMarket, type LedgerTrade, marketOf, tradeKey } from '../ledger.ts'
 import type { Evidence, FlaggedGap, PublishedTrade } from './evidence.ts'
 

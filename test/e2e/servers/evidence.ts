@@ -1,5 +1,5 @@
 import { readRanges } from '../../../src/control/read-range.ts'
-import { decodeRegistry, type LeaseRecord, type StreamRecord } from '../../../src/control/records.ts'
+import { decodeRegistry, type LeaseRecord, type StreamRecord } from '../../../src/control/registry-records.ts'
 import { findTopic } from '../../../src/control/topics.ts'
 import { admit, emptyMemory, type ReaderMemory } from '../../../src/domain/reader-rules.ts'
 import type { RecordHeaders } from '../../../src/domain/record.ts'

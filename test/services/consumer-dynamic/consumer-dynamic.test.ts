@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { ControlBus } from '../../../src/control/bus.ts'
-import type { ControlRecord } from '../../../src/control/records.ts'
+import type { ControlRecord } from '../../../src/control/control-records.ts'
 import type { Registry } from '../../../src/control/registry.ts'
 import { encodeCursor } from '../../../src/domain/cursor.ts'
 import { emptyMemory } from '../../../src/domain/reader-rules.ts'

@@ -3,8 +3,12 @@ import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
 import { openControlBus } from '../../../src/control/bus.ts'
 import { claimOwnership } from '../../../src/control/claim.ts'
 import { joinMembership } from '../../../src/control/membership.ts'
-import { type RegistryRecord, registryEntry, registryTombstone } from '../../../src/control/records.ts'
 import { openRegistry } from '../../../src/control/registry.ts'
+import {
+  type RegistryRecord,
+  registryEntry,
+  registryTombstone,
+} from '../../../src/control/registry-records.ts'
 import { createStreamDesk } from '../../../src/control/stream-desk.ts'
 import { ensureTopics } from '../../../src/control/topics.ts'
 import type { Channel } from '../../../src/domain/events.ts'

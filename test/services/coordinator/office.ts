@@ -1,7 +1,7 @@
 import type { TestContext } from 'node:test'
 import { type ControlBus, openControlBus } from '../../../src/control/bus.ts'
+import type { ControlRecord } from '../../../src/control/control-records.ts'
 import type { Membership } from '../../../src/control/membership.ts'
-import type { ControlRecord } from '../../../src/control/records.ts'
 import { openRegistry } from '../../../src/control/registry.ts'
 import { ensureTopics } from '../../../src/control/topics.ts'
 import { createLeader } from '../../../src/services/coordinator/leader.ts'

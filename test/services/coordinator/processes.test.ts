@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { CONTROL_VERSION } from '../../../src/control/records.ts'
+import { CONTROL_VERSION } from '../../../src/control/record-format.ts'
 import { askForLease } from '../../../src/control/stream-desk.ts'
 import { TapelineError, toTapelineError } from '../../../src/errors.ts'
 import { NAMES } from '../../names.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import type { ControlRecord, ControlRecordOf } from '../../../src/control/records.ts'
+import type { ControlRecord, ControlRecordOf } from '../../../src/control/control-records.ts'
 import type { RegistryBody } from '../../../src/services/coordinator/leader.ts'
 import { createRequestQueue } from '../../../src/services/coordinator/requests.ts'
 import { NAMES } from '../../names.ts'

@@ -2,8 +2,12 @@ import type { TestContext } from 'node:test'
 import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
 import { openControlBus } from '../../../src/control/bus.ts'
 import { claimOwnership } from '../../../src/control/claim.ts'
-import { type FormerStream, type RegistryRecord, registryEntry } from '../../../src/control/records.ts'
 import { openRegistry, type Registry } from '../../../src/control/registry.ts'
+import {
+  type FormerStream,
+  type RegistryRecord,
+  registryEntry,
+} from '../../../src/control/registry-records.ts'
 import { RegistryView } from '../../../src/control/registry-view.ts'
 import { ensureTopics, findTopic } from '../../../src/control/topics.ts'
 import type { Channel, Trade } from '../../../src/domain/events.ts'

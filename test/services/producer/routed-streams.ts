@@ -1,4 +1,4 @@
-import type { StreamRecord } from '../../../src/control/records.ts'
+import type { StreamRecord } from '../../../src/control/registry-records.ts'
 import { RegistryView } from '../../../src/control/registry-view.ts'
 import type { Channel } from '../../../src/domain/events.ts'
 import { Routes } from '../../../src/services/producer/routes.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ControlBus } from '../../../src/control/bus.ts'
-import type { ControlRecord, ControlRecordOf } from '../../../src/control/records.ts'
+import type { ControlRecord, ControlRecordOf } from '../../../src/control/control-records.ts'
 import type { Registry } from '../../../src/control/registry.ts'
 import { RegistryView } from '../../../src/control/registry-view.ts'
 import type { StreamRequest } from '../../../src/domain/stream-spec.ts'
