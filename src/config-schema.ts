@@ -1,104 +1,9 @@
 import { z } from 'zod'
-import { FEED_CHANNELS, type SourceKind, USUAL_BOOK_DEPTH } from './adapters/source/feed/source-kind.ts'
-import { SOURCE_NAMES, SOURCES } from './adapters/source/index.ts'
 import { listenHost, network, serverAddress, webAddress, webOrigin } from './config-network.ts'
+import { listOfSources, sourceSchema } from './config-sources.ts'
+import { chosenDuration, count, duration, file, flag, list, topicPrefix } from './config-values.ts'
 import { isWithin } from './control/names.ts'
-import { parseMarkets } from './domain/market-names.ts'
 import { streamRequestSchema } from './domain/stream-spec.ts'
-import { parseDuration } from './domain/time.ts'
-
-/** `leastMs` and `mostMs` are the shortest and the longest that make sense; 0 is taken where the meaning says so. */
-const duration = (
-  text: string,
-  meaning: string,
-  { leastMs = 0, mostMs = Number.POSITIVE_INFINITY, orZero = false } = {},
-) =>
-  z
-    .union([z.string(), z.number()])
-    .default(text)
-    .transform((value, context) => {
-      const millis = parseDuration(value)
-      if (millis === undefined) context.addIssue('is not a duration such as 250ms, 30s, 5m, 1h, 7d')
-      else if (millis < leastMs && !(orZero && millis === 0))
-        context.addIssue(`is shorter than ${leastMs / 1000} s`)
-      else if (millis > mostMs) context.addIssue(`is longer than ${mostMs / 1000} s`)
-      return millis ?? 0
-    })
-    .describe(meaning)
-
-/** A duration without a default of its own: where it is not set, each source follows the rules of its service. */
-const sourceDuration = (meaning: string) =>
-  z
-    .union([z.string(), z.number()])
-    .transform((value, context) => {
-      const millis = parseDuration(value)
-      if (millis === undefined || millis === 0) context.addIssue('is not a duration such as 250ms, 30s, 5m')
-      return millis ?? 0
-    })
-    .optional()
-    .describe(meaning)
-
-/** What each source does where a wait is not set, for its description. */
-const usualOf = (wait: keyof SourceKind['usual']): string =>
-  Object.values(SOURCES)
-    .map(({ title, usual }) => `${title}: ${usual[wait] / 1_000}s`)
-    .join('; ')
-
-/** A duration that is chosen at each start where it is not set. */
-const chosenDuration = (meaning: string, leastMs: number) =>
-  z
-    .union([z.string(), z.number()])
-    .transform((value, context) => {
-      const millis = parseDuration(value)
-      if (millis === undefined) context.addIssue('is not a duration such as 250ms, 30s, 5m, 1h, 7d')
-      else if (millis < leastMs) context.addIssue(`is shorter than ${leastMs / 1000} s`)
-      return millis ?? 0
-    })
-    .optional()
-    .describe(meaning)
-
-const count = (least: number, most: number, value: number, meaning: string) =>
-  z
-    .preprocess(
-      (given) => (typeof given === 'string' && given.trim() !== '' ? Number(given) : given),
-      z.number().int().min(least).max(most),
-    )
-    .default(value)
-    .describe(meaning)
-
-/**
- * The entries of a list: of YAML, or text with commas, blanks or both between them, as environment variables and flags give it. Empty
- * ones do not count. What is no list stays as it is.
- */
-export function entriesOf(value: unknown): unknown {
-  if (typeof value === 'string') return value.split(/[\s,]+/).filter(Boolean)
-  return Array.isArray(value)
-    ? value.flatMap((entry) => (typeof entry === 'string' ? entriesOf(entry) : [entry]))
-    : value
-}
-
-const list = <T extends z.ZodType>(item: T) => z.preprocess(entriesOf, z.array(item))
-
-/** A flag in YAML, or the words true and false, as environment variables give it. */
-const flag = (value: boolean, meaning: string) =>
-  z
-    .preprocess((given) => (given === 'true' ? true : given === 'false' ? false : given), z.boolean())
-    .default(value)
-    .describe(meaning)
-
-/** Part of a name on a broker that may be shared with others, whose names often have several parts. */
-const topicPrefix = (text: string, meaning: string) =>
-  z
-    .string()
-    .regex(
-      /^[a-z][a-z0-9-]*(\.[a-z0-9-]+)*$/,
-      'takes lower-case letters, digits and -, in parts with dots between',
-    )
-    .max(64)
-    .default(text)
-    .describe(meaning)
-
-const file = (meaning: string) => z.string().min(1).optional().describe(meaning)
 
 /** How a server of ours speaks TLS. */
 const serverTls = {
@@ -112,98 +17,13 @@ const serverTls = {
     .describe('The oldest version of TLS that clients may speak.'),
 }
 
-/**
- * Markets as the configuration writes them, EXCHANGE:SYMBOL or EXCHANGE:GLOB in any case. The exchange stays as it is written: a service may know
- * it by that name only.
- */
-const market = z.string().transform((text, context) => {
-  const found = parseMarkets(text)
-  if (found === undefined) context.addIssue('is not EXCHANGE:BASE-QUOTE such as coinbase:BTC-USD')
-  return found === undefined ? z.NEVER : `${text.slice(0, text.indexOf(':'))}:${found.symbol}`
-})
-
-/** The markets of four exchanges that the simulator has too, so that its rate is the sum of all that is subscribed to. */
-export const DEFAULT_MARKETS = Object.entries({
-  coinbase: 'BTC-USD ETH-USD SOL-USD XRP-USD DOGE-USD BTC-EUR ETH-BTC BTC-USDT LTC-USD',
-  kraken: 'BTC-USD ETH-USD BTC-EUR ETH-EUR SOL-USD XRP-USD ETH-BTC DOGE-USD',
-  bitstamp: 'BTC-USD ETH-USD BTC-EUR XRP-USD ETH-BTC LTC-USD',
-  binance: 'BTC-USDT ETH-USDT SOL-USDT XRP-USDT DOGE-USDT ETH-BTC BTC-EUR',
-}).flatMap(([exchange, symbols]) => symbols.split(' ').map((symbol) => `${exchange}:${symbol}`))
-
+/** What a process can do; by default it does all of it. */
 export const ROLES = ['producer', 'coordinator', 'consumer-fixed', 'gateway'] as const
 
-/** How one service is reached. */
-const reach = {
-  exchange: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9_]{0,31}$/)
-    .optional()
-    .describe('Of the kind ccxt only: which exchange, by the name that ccxt has for it.'),
-  url: webAddress('ws').optional().describe('Address of the WebSocket, where it is not the service itself.'),
-  restUrl: webAddress('http').optional().describe('Address of REST, where it is not the service itself.'),
-  reconnect: sourceDuration(`The shortest wait between two connects (${usualOf('reconnect')}).`),
-  reconnectMax: sourceDuration(
-    'The longest wait between two connects, and the wait after a refusal for too many calls (60s).',
-  ),
-  timeout: sourceDuration('How long a new connection has until it delivers, and a REST call may take (10s).'),
-  staleAfter: sourceDuration(
-    `Silence, without even a heartbeat, after which a connection counts as dead (${usualOf('staleAfter')}).`,
-  ),
-  fallbackAfter: sourceDuration(
-    'How long the WebSocket may be down before REST polling begins, or the source counts as failed (10s).',
-  ),
-  pollEvery: sourceDuration('How often REST is polled while the WebSocket is down (10s).'),
-  maxSkew: sourceDuration(
-    "How far after its arrival, by this machine's clock, the time of an event may lie (60s). What lies beyond, or before 2009, is refused and counted as malformed.",
-  ),
-}
-
-/** A source by its kind alone is one with its defaults. */
-const ofKind = (given: unknown): unknown => (typeof given === 'string' ? { kind: given } : given)
-
-/** Another service for the markets of a source. */
-const fallbackSchema = z.strictObject({
-  kind: z.enum(SOURCE_NAMES).describe('Which service stands in; it may be the same at another address.'),
-  after: duration(
-    '30s',
-    'How long the source may be away before its fallback stands in, and has to be back before the fallback rests, at least a second.',
-    { leastMs: 1_000 },
-  ),
-  ...reach,
-})
-
-/** One source. */
-const sourceSchema = z.strictObject({
-  kind: z.enum(SOURCE_NAMES).default('cryptocompare').describe('Where the data comes from.'),
-  markets: list(market)
-    .default(DEFAULT_MARKETS)
-    .describe(
-      'Markets to subscribe to, EXCHANGE:BASE-QUOTE; EXCHANGE:*-USDT for all that the exchange lists.',
-    ),
-  channels: list(z.enum(FEED_CHANNELS))
-    .default(['trade', 'quote'])
-    .describe('Which kinds of events to subscribe to.'),
-  bookDepth: count(1, 1_000, USUAL_BOOK_DEPTH, 'How many levels of each side of a book are shown.'),
-  bookSnapshotEvery: sourceDuration(
-    'From one snapshot of a book to the next (10s): so much must be read at most to have a book.',
-  ),
-  listEvery: sourceDuration('How often the exchange is asked what it lists (1h).'),
-  ...reach,
-  fallback: z
-    .preprocess(ofKind, fallbackSchema)
-    .optional()
-    .describe(
-      'Another source of the same markets, which stands in while this one is away: a kind, or an object with `after` and the settings of `source`.',
-    ),
-})
-
-/** Sources by their kinds alone are sources with their defaults. */
-function listOfSources(given: unknown): unknown {
-  const entries = entriesOf(given)
-  return Array.isArray(entries) ? entries.map(ofKind) : entries
-}
-
-/** Every setting with its default. Keys become environment variables: `streams.grace` is TAPELINE_STREAMS_GRACE. */
+/**
+ * Every setting with its default. It is a table, and long because there are many: all of them stand in one place, in the order of the page.
+ * Keys become environment variables: `streams.grace` is TAPELINE_STREAMS_GRACE.
+ */
 export const configSchema = z.strictObject({
   data: z.string().min(1).default('.tapeline').describe('Folder of the embedded broker and store.'),
   roles: list(z.enum(ROLES))
