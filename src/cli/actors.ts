@@ -1,4 +1,4 @@
-import { actorsSchema, resetSchema } from '../gateway/schemas.ts'
+import { actorsSchema, resetSchema } from '../gateway/schemas/operations.ts'
 import type { PlacedActor } from '../ports/actors.ts'
 import { watchActors } from './actors/watch.ts'
 import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'

@@ -1,5 +1,5 @@
 import { pageOfCode } from '../errors.ts'
-import { alertsSchema } from '../gateway/schemas.ts'
+import { alertsSchema } from '../gateway/schemas/operations.ts'
 import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
 import { type Command, expectWords } from './command.ts'
 import { printTable } from './table.ts'

@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import { TapelineError } from '../errors.ts'
-import { backfillSchema } from '../gateway/schemas.ts'
+import { backfillSchema } from '../gateway/schemas/market-data.ts'
 import { type ApiClient, requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
 import { type Command, expectWords } from './command.ts'
 import { marketFlag } from './market-flag.ts'

@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import { TapelineError } from '../errors.ts'
-import { deadLetterContentSchema, deadLettersSchema, replayResultsSchema } from '../gateway/schemas.ts'
+import { deadLetterContentSchema, deadLettersSchema, replayResultsSchema } from '../gateway/schemas/topics.ts'
 import { type ApiClient, requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
 import {
   type Command,

@@ -1,6 +1,6 @@
 import { type Config, configFile, loadConfig } from '../config.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
-import { healthSchema } from '../gateway/schemas.ts'
+import { healthSchema } from '../gateway/schemas/operations.ts'
 import type { Log } from '../ports/log.ts'
 import { needsStore, refuseLonelyRoles, usesFolder } from '../topology/engines/roles.ts'
 import { type RunFile, readRunFile } from '../topology/run-file.ts'

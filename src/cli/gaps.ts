@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { gapsSchema } from '../gateway/schemas.ts'
+import { gapsSchema } from '../gateway/schemas/market-data.ts'
 import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
 import { type Command, countFlag, expectWords, textFlag } from './command.ts'
 import { printTable } from './table.ts'

@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { type keySchema, keysSchema, newKeySchema } from '../gateway/schemas.ts'
+import { type keySchema, keysSchema, newKeySchema } from '../gateway/schemas/streams.ts'
 import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
 import { type Command, countFlag, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
 import { deleteEach } from './delete-each.ts'

@@ -1,4 +1,4 @@
-import { marketsSchema } from '../gateway/schemas.ts'
+import { marketsSchema } from '../gateway/schemas/market-data.ts'
 import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
 import { type Command, expectWords, textFlag } from './command.ts'
 import { printTable } from './table.ts'

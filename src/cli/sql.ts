@@ -1,5 +1,5 @@
 import { TapelineError } from '../errors.ts'
-import { sqlResultSchema } from '../gateway/schemas.ts'
+import { sqlResultSchema } from '../gateway/schemas/market-data.ts'
 import type { SqlResult } from '../ports/store.ts'
 import { openStoreAlone } from '../topology/engines.ts'
 import { type ApiClient, TARGET_HELP, TARGET_OPTIONS, targetConfig, throughPlatformOr } from './api-client.ts'

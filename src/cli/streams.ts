@@ -3,7 +3,8 @@ import { platformNames } from '../control/names.ts'
 import { outputChannel } from '../domain/stream-spec.ts'
 import { TapelineError } from '../errors.ts'
 import { summaryOf } from '../gateway/routes/topics.ts'
-import { streamSchema, streamsSchema, topicsSchema } from '../gateway/schemas.ts'
+import { streamSchema, streamsSchema } from '../gateway/schemas/streams.ts'
+import { topicsSchema } from '../gateway/schemas/topics.ts'
 import { openLogAlone } from '../topology/engines.ts'
 import {
   type ApiClient,

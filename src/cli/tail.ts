@@ -1,7 +1,7 @@
 import { encodeCursor } from '../domain/cursor.ts'
 import { emptyMemory } from '../domain/reader-rules.ts'
 import { TapelineError } from '../errors.ts'
-import { streamSchema } from '../gateway/schemas.ts'
+import { streamSchema } from '../gateway/schemas/streams.ts'
 import { openLogAlone } from '../topology/engines.ts'
 import {
   type ApiClient,

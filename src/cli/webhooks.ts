@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import { TapelineError } from '../errors.ts'
-import { newWebhookSchema, webhookSchema, webhooksSchema } from '../gateway/schemas.ts'
+import { newWebhookSchema, webhookSchema, webhooksSchema } from '../gateway/schemas/streams.ts'
 import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
 import { type Command, countFlag, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
 import { deleteEach } from './delete-each.ts'

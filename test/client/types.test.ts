@@ -17,7 +17,7 @@ import {
 } from '../../src/client/index.ts'
 import type { Market } from '../../src/domain/markets.ts'
 import type { StoredRow } from '../../src/domain/stored-rows.ts'
-import type { streamSchema } from '../../src/gateway/schemas.ts'
+import type { streamSchema } from '../../src/gateway/schemas/streams.ts'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { actorsSchema } from '../../src/gateway/schemas.ts'
+import { actorsSchema } from '../../src/gateway/schemas/operations.ts'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
 import { copyStoreTemplate } from '../store-template.ts'

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { actorsSchema, alertsSchema, readinessSchema, topicsSchema } from '../../gateway/schemas.ts'
+import { actorsSchema, alertsSchema, readinessSchema } from '../../gateway/schemas/operations.ts'
+import { topicsSchema } from '../../gateway/schemas/topics.ts'
 import type { PlacedActor } from '../../ports/actors.ts'
 import type { ApiClient } from '../api-client.ts'
 import { type Finding, fail, failure, ok, warn } from './finding.ts'

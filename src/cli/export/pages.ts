@@ -1,7 +1,12 @@
 import type { RowChannel } from '../../domain/stored-rows.ts'
 import { parseIsoMicros } from '../../domain/time.ts'
 import { readPage } from '../../gateway/row-pages.ts'
-import { candlesSchema, quotesSchema, sqlResultSchema, tradesSchema } from '../../gateway/schemas.ts'
+import {
+  candlesSchema,
+  quotesSchema,
+  sqlResultSchema,
+  tradesSchema,
+} from '../../gateway/schemas/market-data.ts'
 import type { SqlResult, Store } from '../../ports/store.ts'
 import type { ApiClient } from '../api-client.ts'
 import type { Row } from './formats.ts'

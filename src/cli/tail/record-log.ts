@@ -3,7 +3,7 @@ import type { LogReader } from '../../adapters/broker/embedded.ts'
 import { parsePosition, type RecordHeaders } from '../../domain/record.ts'
 import { withoutSecrets } from '../../domain/secrets.ts'
 import { TapelineError } from '../../errors.ts'
-import { recordsSchema, topicsSchema } from '../../gateway/schemas.ts'
+import { recordsSchema, topicsSchema } from '../../gateway/schemas/topics.ts'
 import type { Reader } from '../../ports/broker.ts'
 import type { ApiClient } from '../api-client.ts'
 

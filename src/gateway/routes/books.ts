@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { cutBook } from '../../domain/book-levels.ts'
 import { exchangeSchema, symbolSchema } from '../../domain/market-names.ts'
 import type { Books } from '../../ports/books.ts'
-import { bookSchema } from '../schemas.ts'
+import { bookSchema } from '../schemas/market-data.ts'
 import { deadlineOf, type GatewayServer } from '../server.ts'
 
 const MOST_LEVELS = 1_000

@@ -3,7 +3,7 @@ import { MOMENT_FORMS } from '../../domain/moment.ts'
 import { type FieldError, TapelineError } from '../../errors.ts'
 import type { DeadLetters } from '../../ports/dead-letters.ts'
 import { requireOperator } from '../guard.ts'
-import { deadLetterContentSchema, deadLettersSchema, replayResultsSchema } from '../schemas.ts'
+import { deadLetterContentSchema, deadLettersSchema, replayResultsSchema } from '../schemas/topics.ts'
 import { callerIn, deadlineOf, type GatewayServer } from '../server.ts'
 import { timeSchema } from '../validation.ts'
 

@@ -5,7 +5,7 @@ import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-pro
 import { ERROR_KINDS, type ErrorCode } from '../../errors.ts'
 import { escapeHtml } from '../escape-html.ts'
 import { PROBLEM_MEDIA_TYPE } from '../problem.ts'
-import { problemSchema } from '../schemas.ts'
+import { problemSchema } from '../schemas/operations.ts'
 import type { GatewayServer } from '../server.ts'
 
 /** The page may load nothing from elsewhere: with the platform on a laptop there may be no network, and no outsider is to know. */

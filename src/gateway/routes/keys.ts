@@ -3,7 +3,7 @@ import { appNameSchema } from '../../domain/app-name.ts'
 import { type IssuedKey, SCOPES } from '../../ports/keys.ts'
 import { digestOf, requireAdmin } from '../guard.ts'
 import type { GatewayOptions } from '../options.ts'
-import { type keySchema, keysSchema, newKeySchema } from '../schemas.ts'
+import { type keySchema, keysSchema, newKeySchema } from '../schemas/streams.ts'
 import { callerIn, deadlineOf, type GatewayServer } from '../server.ts'
 
 type KeyRouteOptions = Pick<GatewayOptions, 'issuedKeys'> & {

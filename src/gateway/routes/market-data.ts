@@ -12,7 +12,13 @@ import { requireOperator } from '../guard.ts'
 import { type RowSelection, readPage } from '../row-pages.ts'
 import { openRowStream } from '../row-stream.ts'
 import { LINE_FORMATS, type LineFormatName } from '../row-text.ts'
-import { candlesSchema, intervalSchema, quotesSchema, sqlResultSchema, tradesSchema } from '../schemas.ts'
+import {
+  candlesSchema,
+  intervalSchema,
+  quotesSchema,
+  sqlResultSchema,
+  tradesSchema,
+} from '../schemas/market-data.ts'
 import { callerIn, deadlineOf, type GatewayServer } from '../server.ts'
 import { timeSchema } from '../validation.ts'
 

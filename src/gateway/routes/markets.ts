@@ -4,7 +4,7 @@ import { exchangeSchema, globSchema } from '../../domain/market-names.ts'
 import type { Store } from '../../ports/store.ts'
 import type { StreamDesk } from '../../ports/streams.ts'
 import { createPageCursor, cursorName } from '../page-cursor.ts'
-import { marketsSchema } from '../schemas.ts'
+import { marketsSchema } from '../schemas/market-data.ts'
 import { deadlineOf, type GatewayServer } from '../server.ts'
 
 const MOST_MARKETS = 10_000

@@ -1,7 +1,13 @@
 import { z } from 'zod'
 import { requireOperator } from '../guard.ts'
 import type { GatewayOptions, Readiness } from '../options.ts'
-import { actorsSchema, alertsSchema, healthSchema, readinessSchema, resetSchema } from '../schemas.ts'
+import {
+  actorsSchema,
+  alertsSchema,
+  healthSchema,
+  readinessSchema,
+  resetSchema,
+} from '../schemas/operations.ts'
 import { callerIn, deadlineOf, type GatewayServer } from '../server.ts'
 
 /** Of the Prometheus text format. */

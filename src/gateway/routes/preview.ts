@@ -9,7 +9,7 @@ import { TapelineError } from '../../errors.ts'
 import type { Broker, ReadPosition, StoredRecord } from '../../ports/broker.ts'
 import type { StreamDesk } from '../../ports/streams.ts'
 import type { GatewayOptions } from '../options.ts'
-import { streamSchema } from '../schemas.ts'
+import { streamSchema } from '../schemas/streams.ts'
 import { deadlineOf, type GatewayServer } from '../server.ts'
 
 /** So many records of each partition are looked at, and so many events shown. */

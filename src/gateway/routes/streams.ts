@@ -14,7 +14,7 @@ import type { Caller } from '../guard.ts'
 import type { BeyondKept } from '../kept.ts'
 import type { GatewayOptions } from '../options.ts'
 import type { QuotaKeeper } from '../quotas.ts'
-import { streamSchema, streamsSchema } from '../schemas.ts'
+import { streamSchema, streamsSchema } from '../schemas/streams.ts'
 import { callerIn, deadlineOf, type GatewayServer, SOCKET_ROUTE } from '../server.ts'
 import { warningsOf } from '../stream-warnings.ts'
 

@@ -6,7 +6,7 @@ import { TapelineError } from '../../errors.ts'
 import type { PartitionFetch, StoredRecord, TopicDescription, UndecodableBatch } from '../../ports/broker.ts'
 import { requireOperator } from '../guard.ts'
 import type { GatewayOptions } from '../options.ts'
-import { recordsSchema, topicsSchema } from '../schemas.ts'
+import { recordsSchema, topicsSchema } from '../schemas/topics.ts'
 import { callerIn, deadlineOf, type GatewayServer } from '../server.ts'
 
 interface TopicRouteOptions extends Pick<GatewayOptions, 'broker' | 'dynamicPrefix' | 'topics'> {

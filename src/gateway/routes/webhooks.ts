@@ -9,7 +9,7 @@ import { beginningOf } from '../beginning.ts'
 import type { Caller } from '../guard.ts'
 import type { GatewayOptions } from '../options.ts'
 import type { QuotaKeeper } from '../quotas.ts'
-import { newWebhookSchema, webhookSchema, webhooksSchema } from '../schemas.ts'
+import { newWebhookSchema, webhookSchema, webhooksSchema } from '../schemas/streams.ts'
 import { callerIn, deadlineOf, type GatewayServer } from '../server.ts'
 import { parseInput } from '../validation.ts'
 

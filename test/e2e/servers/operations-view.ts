@@ -1,6 +1,6 @@
 import { Admin } from '@platformatic/kafka'
 import type { z } from 'zod'
-import type { actorsSchema, alertsSchema } from '../../../src/gateway/schemas.ts'
+import type { actorsSchema, alertsSchema } from '../../../src/gateway/schemas/operations.ts'
 import { kafkaTool } from '../../servers/kafka.ts'
 import type { Cluster } from './cluster.ts'
 
