@@ -10,20 +10,18 @@ import {
   type Trade,
 } from '../../domain/events.ts'
 import { eventTime } from '../../domain/open-windows.ts'
-import { isoMicros } from '../../domain/time.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
-import type { PartitionRecords } from '../../ports/broker.ts'
 import type { PublishOutcome } from '../../ports/pipeline.ts'
 import { type Market, type SourceBatch, sourceOf } from '../../ports/source.ts'
 import { type OutgoingEvent, type PublishAttempt, prepareBatch, type ShardEvents } from './batch.ts'
 import type { BatchTrace } from './batch-trace.ts'
-import { type Gap, GapWatch } from './gap-watch.ts'
-import { isOfFormerOwners } from './late-writes.ts'
+import { createFixedNotices } from './fixed-notices.ts'
+import { type Acknowledged, createFixedWrites } from './fixed-writes.ts'
+import { GapWatch } from './gap-watch.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import { createQuietMarkets } from './quiet-markets.ts'
 import type { Routes } from './routes.ts'
-import { createSampledWarning } from './sampled-warning.ts'
 import { keepLatest, type Shard, setClock, setTick, type Tail } from './shard.ts'
 import type { TakenShard } from './take-over.ts'
 import { createTicks } from './ticks.ts'
@@ -41,11 +39,6 @@ export interface FixedPublisher {
   leave(k: number): void
 }
 
-/** An alert about gaps stands for so long after the last one. */
-const ALERT_MS = 600_000
-/** The log shows so many characters of a name. */
-const SHOWN = 200
-
 /** Publishes batches to the fixed topics. After a failed attempt a batch goes on where the failure left it. */
 export function createFixedPublisher(
   producer: ProducerParts,
@@ -53,51 +46,15 @@ export function createFixedPublisher(
   trace: BatchTrace,
   onGapFlagged: (gap: Status) => void,
 ): FixedPublisher {
-  const { broker, source, partitions, topics, alerts, meter, log, now } = producer
+  const { source, partitions, topics, meter, now } = producer
   const { shards, routes } = ownership
   const gaps = new GapWatch()
   const quietMarkets = createQuietMarkets(shards, gaps, now)
   const kept = new Set<string>()
   let attempt: PublishAttempt | undefined
   const ticks = createTicks(producer, shards, routes)
-  const warnOfConflict = createSampledWarning(producer)
-  const warnOfOversized = createSampledWarning(producer)
-
-  const noteGap = ({ exchange, symbol }: Market, { from, to, cause, filled }: Gap): void => {
-    if (filled) return
-    const market = `${exchange}:${symbol}`.slice(0, SHOWN)
-    const times = { from: isoMicros(from), to: isoMicros(to) }
-    log.warn({ market, cause, ...times }, 'gap')
-    const message = `trades are missing, the last ones of ${market} from ${times.from} to ${times.to} (${cause})`
-    alerts.raise('gaps', 'GAP_FLAGGED', message, ALERT_MS)
-  }
-
-  /** Of the first trade of a batch, which waited longest: dead letters that enter again tell nothing. */
-  const observeHops = (channel: Channel, events: readonly OutgoingEvent[]): void => {
-    const first = channel === 'trade' ? events.find(({ reentering }) => !reentering) : undefined
-    if (first === undefined) return
-    const { ts, recvTs } = first.event as Trade
-    // The exchange's clock may be ahead of ours.
-    meter.observe('hop_seconds', Math.max(0, recvTs - ts) / 1e6, { hop: 'received' })
-    meter.observe('hop_seconds', Math.max(0, now() * 1_000 - recvTs) / 1e6, { hop: 'published' })
-  }
-
-  const noteConflict = ({ exchange, symbol, id, price, size, ts }: Trade): void => {
-    meter.count('trade_conflicts_total')
-    warnOfConflict(
-      (conflicts) => ({ market: `${exchange}:${symbol}`, id, price, size, ts, conflicts }),
-      'another trade has the id of this one; both are kept, further ones are counted and shown once a minute',
-    )
-  }
-
-  const noteOversized = ({ channel, event }: MarketEvent, bytes: number): void => {
-    meter.count('oversized_events_total', 1, { channel })
-    const market = marketKey(event).slice(0, SHOWN)
-    warnOfOversized(
-      (oversized) => ({ code: 'RECORD_TOO_LARGE', channel, market, bytes, oversized }),
-      'left out an event that is too large for a record; further ones are counted and shown once a minute',
-    )
-  }
+  const notices = createFixedNotices(producer)
+  const { write, accept } = createFixedWrites(producer, ownership)
 
   /** A topic does not take a trade: flags the gap before what follows in the attempt (R6). */
   const flagMissing = (k: number, { exchange, symbol, ts }: Trade): void => {
@@ -105,7 +62,7 @@ export function createFixedPublisher(
     const [phase] = attempt?.phases ?? []
     if (phase === undefined) return
     meter.count('gaps_total')
-    noteGap({ exchange, symbol }, { from: ts, to: ts, cause: 'overflow', filled: false })
+    notices.gap({ exchange, symbol }, { from: ts, to: ts, cause: 'overflow', filled: false })
     const nowMicros = now() * 1000
     const market = { exchange, symbol }
     const common = { source: sourceOf(source, market), ...market, from: ts, to: ts, ts: nowMicros }
@@ -138,7 +95,7 @@ export function createFixedPublisher(
         isAny = true
         ofShard[channel] = events.filter(({ value }) => !refused.has(value))
         for (const { event, value } of large) {
-          noteOversized({ channel, event } as MarketEvent, value.length)
+          notices.oversized({ channel, event } as MarketEvent, value.length)
           if (channel === 'trade') flagMissing(k, event as Trade)
         }
       }
@@ -155,10 +112,10 @@ export function createFixedPublisher(
     const nowMicros = (): number => Math.round(now() * 1000)
     return prepareBatch(data, {
       ...{ source, partitions, shards, gaps, kept, nowMicros, meter },
-      onGap: noteGap,
-      onConflict: noteConflict,
+      onGap: notices.gap,
+      onConflict: notices.conflict,
       onGapFlagged,
-      onOversized: noteOversized,
+      onOversized: notices.oversized,
     })
   }
 
@@ -233,60 +190,6 @@ export function createFixedPublisher(
     }
   }
 
-  /** Writes into fixed partitions, and gives where each write begins. */
-  const write = async <T extends Write>(
-    writes: readonly T[],
-    signal: AbortSignal,
-  ): Promise<readonly (T & { readonly baseOffset: number })[]> => {
-    const acks = await broker.publish(
-      writes.map(({ records }) => records),
-      signal,
-    )
-    const acknowledged = writes.map((each, i) => ({ ...each, baseOffset: acks[i]?.baseOffset ?? -1 }))
-    for (const each of acknowledged) await passLateWrites(each, signal)
-    return acknowledged
-  }
-
-  /** Goes on after records that former owners wrote late. */
-  const passLateWrites = async (
-    { shard, channel, baseOffset }: Acknowledged,
-    signal: AbortSignal,
-  ): Promise<void> => {
-    const tail = shard.tails[channel]
-    if (baseOffset <= tail.expected) return
-    const range = { topic: topics[channel], partition: shard.k, offset: tail.expected, end: baseOffset }
-    if (!(await isOfFormerOwners(broker, range, shard.epoch, signal))) return
-    log.debug({ shard: shard.k, records: baseOffset - tail.expected }, 'a former owner wrote late')
-    tail.expected = baseOffset
-  }
-
-  /**
-   * Whether an acknowledgement begins where this owner expects it; if not, a new owner came first (R8). `keep` keeps in hand what streams want
-   * of the records.
-   */
-  const accept = (
-    { shard, channel, baseOffset }: Acknowledged,
-    count: number,
-    keep: (tail: Tail, base: number) => void,
-  ): boolean => {
-    const tail = shard.tails[channel]
-    if (baseOffset < tail.expected) {
-      // The records lie in the log, which has lost its end, or is another one. Nobody else wrote. Another channel may just have told so.
-      tail.expected = baseOffset + count
-      ownership.loseEnd(shard.k, channel, baseOffset)
-      return true
-    }
-    if (shards.get(shard.k) !== shard) return false
-    if (baseOffset !== tail.expected) {
-      ownership.yield(shard.k)
-      return false
-    }
-    tail.expected += count
-    keep(tail, baseOffset)
-    if (tail.pending.length === 0) tail.derivedTo = tail.expected
-    return true
-  }
-
   const keepForDeriving =
     ({ channel, events }: Sent) =>
     (tail: Tail, base: number): void => {
@@ -320,7 +223,7 @@ export function createFixedPublisher(
       const written = new Set<string>()
       let records = 0
       const take = ({ channel, events }: Sent): void => {
-        observeHops(channel, events)
+        notices.hops(channel, events)
         tellPublished(events)
         written.add(topics[channel])
         records += events.length
@@ -350,17 +253,6 @@ function tellPublished(events: readonly OutgoingEvent[]): void {
 
 function suspension(): TapelineError {
   return new TapelineError('BROKER_UNAVAILABLE', 'the broker gives this process no shard at present')
-}
-
-/** What is on its way into a partition of a fixed topic. */
-interface Write {
-  readonly shard: Shard
-  readonly channel: Channel
-  readonly records: PartitionRecords
-}
-
-interface Acknowledged extends Write {
-  readonly baseOffset: number
 }
 
 interface Sent extends Acknowledged {
