@@ -10,6 +10,9 @@ export interface TopicPrefixes {
   readonly controlPrefix: string
 }
 
+/** Prefixes as a registry tells them: undefined where no leader of the platform did. */
+export type ToldPrefixes = { readonly [K in 'prefix' | 'dynamicPrefix']?: string | undefined }
+
 /** What one platform calls its own on a broker that it may share with others: topics, consumer groups, transactional ids. */
 export interface PlatformNames extends TopicPrefixes {
   /** The fixed topic of each channel. */

@@ -100,8 +100,9 @@ const registryRecordSchema = z.discriminatedUnion('kind', [
     ...author,
     kind: z.literal('leader'),
     controlOffset: z.number().int(),
-    /** The prefix of the fixed topics that this platform publishes to. Left out by versions that did not tell. */
+    /** The prefixes of the fixed topics and of the topics of streams of this platform. Left out by versions that did not tell. */
     prefix: z.string().optional(),
+    dynamicPrefix: z.string().optional(),
   }),
 ])
 

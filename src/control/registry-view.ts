@@ -3,6 +3,7 @@ import type { StreamSpec } from '../domain/stream-spec.ts'
 import { specKey } from '../domain/stream-spec.ts'
 import type { FormerTopic, Lease } from '../ports/streams.ts'
 import { KeyView } from './key-view.ts'
+import type { ToldPrefixes } from './names.ts'
 import type {
   FormerStream,
   LeaseRecord,
@@ -52,7 +53,7 @@ export class RegistryView {
   readonly #unreadable = new Map<string, Unreadable>()
   #leaderEpoch = -1
   #controlOffset = 0
-  #prefix: string | undefined
+  #prefixes: ToldPrefixes = {}
   #nextOffset = 0
   readonly #leaderId: string
 
@@ -71,9 +72,9 @@ export class RegistryView {
     return this.#leaderEpoch
   }
 
-  /** The prefix of the fixed topics that the platform publishes to, as its last leader had it; undefined where none told. */
-  get prefix(): string | undefined {
-    return this.#prefix
+  /** The prefixes of the platform whose registry this is, as its leaders told them. */
+  get prefixes(): ToldPrefixes {
+    return this.#prefixes
   }
 
   /** The leader's position in `tapeline.control`. */
@@ -143,7 +144,8 @@ export class RegistryView {
     this.#leaderEpoch = record.epoch
     if (record.kind === 'leader') {
       this.#controlOffset = record.controlOffset
-      this.#prefix = record.prefix ?? this.#prefix
+      const { prefix = this.#prefixes.prefix, dynamicPrefix = this.#prefixes.dynamicPrefix } = record
+      this.#prefixes = { prefix, dynamicPrefix }
     } else if (record.kind === 'stream') this.#setStream({ ...record, offset })
     else if (record.kind === 'webhook') this.#setWebhook(record)
     else if (record.kind === 'key') this.keys.set(record)

@@ -1,6 +1,6 @@
 import { ERROR_KINDS, TapelineError, toTapelineError } from '../errors.ts'
 import type { Broker, TopicDescription, TopicSpec } from '../ports/broker.ts'
-import type { PlatformNames } from './names.ts'
+import type { PlatformNames, ToldPrefixes } from './names.ts'
 
 export interface TopicSettings {
   readonly names: PlatformNames
@@ -71,19 +71,21 @@ async function refuseForeign(
 }
 
 /**
- * Refuses a platform that published to other fixed topics until now, where those of its new prefix are in use: they are another
- * platform's. Raises PREFIX_TAKEN.
+ * Refuses a process whose control topics are those of a platform with other prefixes: it is another platform's, or this one's with a
+ * setting that was changed. Its streams and positions are those of the other topics. Raises PREFIX_TAKEN.
  */
-export function refuseShared(
-  names: PlatformNames,
-  formerPrefix: string | undefined,
-  known: ReadonlyMap<string, TopicDescription>,
-): void {
-  if (formerPrefix === undefined || formerPrefix === names.prefix) return
-  const taken = topicInUse(names, known)
-  if (taken === undefined) return
-  const former = `this platform publishes under ${formerPrefix} until now, by ${names.registry}`
-  throw new TapelineError('PREFIX_TAKEN', `${taken} is in use, but ${former}`)
+export function refuseShared(names: PlatformNames, told: ToldPrefixes): void {
+  const other = (['prefix', 'dynamicPrefix'] as const).find(
+    (each) => told[each] !== undefined && told[each] !== names[each],
+  )
+  if (other === undefined) return
+  throw new TapelineError(
+    'PREFIX_TAKEN',
+    `${names.registry} is that of a platform whose topics.${other} is ${told[other]}, and here it is ${names[other]}`,
+    {
+      remedy: `For a process of that platform set topics.${other} to ${told[other]}. For a platform of its own choose another topics.controlPrefix than ${names.controlPrefix} too: docs/kafka.md#a-broker-that-is-shared.`,
+    },
+  )
 }
 
 function topicInUse(names: PlatformNames, known: ReadonlyMap<string, TopicDescription>): string | undefined {

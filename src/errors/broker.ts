@@ -92,8 +92,7 @@ export const BROKER_ERRORS = {
   PREFIX_TAKEN: {
     retryable: false,
     status: 409,
-    meaning:
-      'Topics of these names are in use, but the registry of this platform knows nothing of them: they belong to another one.',
+    meaning: 'The topics, or the control topics, that the prefixes name belong to another platform.',
     remedy:
       'Choose other topics.prefix, topics.dynamicPrefix and topics.controlPrefix: docs/kafka.md#a-broker-that-is-shared.',
   },

@@ -134,11 +134,16 @@ export async function layOn(
   const names = platformNames(config.topics)
   const { partitions, retention, deadLetterRetention } = config.topics
   const retentions = { retentionMs: retention, deadLetterRetentionMs: deadLetterRetention }
-  const topics = await ensureTopics(broker, { names, partitions, ...retentions }, signal)
+  await ensureTopics(broker, { names, partitions, ...retentions }, signal)
   await mayStart()
 
   const registry = await openRegistry(broker, names, log, signal)
-  refuseShared(names, registry.view.prefix, topics)
+  try {
+    refuseShared(names, registry.view.prefixes)
+  } catch (error) {
+    await registry.close()
+    throw error
+  }
   registry.watchUnreadable((unreadable) => {
     const [first] = unreadable.values()
     if (first === undefined) alerts.clear('registry')

@@ -11,6 +11,7 @@ import {
   type StreamRecord,
   type WebhookRecord,
 } from '../../control/registry-records.ts'
+import { refuseShared } from '../../control/topics.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
@@ -24,7 +25,7 @@ export type RegistryBody =
   | Body<LeaseRecord>
   | Body<WebhookRecord>
   | Body<KeyRecord>
-  | Omit<Body<RegistryRecord & { kind: 'leader' }>, 'prefix'>
+  | Omit<Body<RegistryRecord & { kind: 'leader' }>, 'prefix' | 'dynamicPrefix'>
 
 /** The leadership among coordinators: the holder of the registry's one partition is its one writer (R7, R8, R9). */
 export interface Leader {
@@ -38,7 +39,7 @@ export interface Leader {
   /**
    * Takes the leadership over if the group gives it to this process and it is not held yet, and reads the registry to its end. Gives whether
    * this process leads. Raises FENCED where another process has just taken the leadership over, UPGRADE_NEEDED where this one does not
-   * understand the registry (R23).
+   * understand the registry (R23), PREFIX_TAKEN where it is that of another platform.
    */
   lead(signal: AbortSignal): Promise<boolean>
   /**
@@ -64,6 +65,7 @@ interface LeaderParts {
 }
 
 export function createLeader({ broker, names, registry, instance, now, log }: LeaderParts): Leader {
+  const { prefix, dynamicPrefix } = names
   /** The registry has one partition. */
   const office = 0
   let term = 0
@@ -93,7 +95,7 @@ export function createLeader({ broker, names, registry, instance, now, log }: Le
       ...records.map((body) =>
         registryEntry({
           ...body,
-          ...(body.kind === 'leader' && { prefix: names.prefix }),
+          ...(body.kind === 'leader' && { prefix, dynamicPrefix }),
           ...{ v: CONTROL_VERSION, instance, epoch },
         } as RegistryRecord),
       ),
@@ -118,6 +120,8 @@ export function createLeader({ broker, names, registry, instance, now, log }: Le
     const claimed = await claimOwnership(broker, names, names.leaderId, instance, now(), signal)
     try {
       await registry.reached(claimed.epoch + 1, signal)
+      // A platform that began at the same moment under the same control topics may have told its own by now.
+      refuseShared(names, registry.view.prefixes)
     } catch (error) {
       close(claimed)
       throw error
@@ -127,8 +131,9 @@ export function createLeader({ broker, names, registry, instance, now, log }: Le
       return
     }
     term++
-    const { prefix, controlOffset } = registry.view
-    if (prefix !== names.prefix) await write([{ kind: 'leader', controlOffset }], [], signal)
+    const { prefixes: told, controlOffset } = registry.view
+    if (told.prefix === undefined || told.dynamicPrefix === undefined)
+      await write([{ kind: 'leader', controlOffset }], [], signal)
     log.info({ epoch: claimed.epoch }, 'leading the coordinators')
   }
 
@@ -149,6 +154,12 @@ export function createLeader({ broker, names, registry, instance, now, log }: Le
         // The leadership goes to processes that understand all that the registry holds (R23).
         await holding.leave()
         throw new TapelineError('UPGRADE_NEEDED', `this process must not lead: ${unreadable.reason}`)
+      }
+      try {
+        refuseShared(names, registry.view.prefixes)
+      } catch (error) {
+        await holding.leave()
+        throw error
       }
       await holding.join(signal)
       await holding.claim(signal, takeOver)

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { loadConfig } from '../../../src/config.ts'
 import { claimOwnership } from '../../../src/control/claim.ts'
-import { type PlatformNames, platformNames, type TopicPrefixes } from '../../../src/control/names.ts'
-import { openRegistry } from '../../../src/control/registry.ts'
+import { platformNames, type TopicPrefixes } from '../../../src/control/names.ts'
 import { type RegistryRecord, registryEntry } from '../../../src/control/registry-records.ts'
 import { createTopicDesk } from '../../../src/control/topic-desk.ts'
-import { ensureTopics, refuseShared } from '../../../src/control/topics.ts'
+import { ensureTopics } from '../../../src/control/topics.ts'
+import type { TapelineError } from '../../../src/errors.ts'
 import type { Broker } from '../../../src/ports/broker.ts'
+import { createMeter } from '../../../src/telemetry/meter.ts'
+import { StartedParts } from '../../../src/topology/closing.ts'
+import { layOn } from '../../../src/topology/foundation.ts'
 import { NAMES } from '../../names.ts'
 import { quietLog } from '../../quiet.ts'
 import { MemoryBroker } from '../../world/memory-broker.ts'
@@ -150,29 +154,41 @@ test('a platform does not begin where another one has what its prefixes name; wi
   assert.equal(first.leader.leading, true)
 })
 
-test('a platform that is given the prefix of another one is refused, and goes on under its own', async (t) => {
+test('a process whose control topics are those of a platform with other prefixes is refused, and names the setting', async (t) => {
   const world = await setUp(t)
   const first = await world.start('leader')
   await until('the leader leads', () => first.leader.leading)
-  const theirs = platformNames({ prefix: 'theirs', dynamicPrefix: 'app', controlPrefix: 'tapeline' })
-  const settings = { partitions: 2, retentionMs: 1e9, deadLetterRetentionMs: 1e9 }
-  const begin = async (names: PlatformNames): Promise<void> => {
-    const topics = await ensureTopics(world.broker, { names, ...settings }, NEVER)
-    const registry = await openRegistry(world.broker, names, quietLog, NEVER)
-    t.after(() => registry.close())
-    refuseShared(names, registry.view.prefix, topics)
+  const begin = async (prefixes: Partial<TopicPrefixes>): Promise<void> => {
+    const started = new StartedParts(quietLog)
+    const config = loadConfig({ environment: {}, flags: { topics: { ...prefixes, partitions: 2 } } })
+    const ground = {
+      config,
+      instance: 'second',
+      mayStart: async () => {},
+      onTransition() {},
+      tracer: undefined,
+    }
+    try {
+      const engines = { broker: world.broker, store: undefined }
+      await layOn(engines, { ...ground, started, log: quietLog, meter: createMeter() }, NEVER)
+    } finally {
+      await started.close()
+    }
   }
-  await begin(theirs)
-  await world.broker.publish(
-    [{ topic: theirs.fixed.quote, partition: 1, shared: true, records: [MARKER] }],
-    NEVER,
-  )
-  await assert.rejects(begin(theirs), {
+  await assert.rejects(begin({ prefix: 'theirs' }), (error: TapelineError) => {
+    assert.equal(error.code, 'PREFIX_TAKEN')
+    assert.match(error.message, /tapeline\.registry .* topics\.prefix is market, and here it is theirs$/)
+    assert.match(error.remedy, /set topics\.prefix to market\..*another topics\.controlPrefix than tapeline/)
+    return true
+  })
+  await assert.rejects(begin({ dynamicPrefix: 'theirs' }), {
     code: 'PREFIX_TAKEN',
     message:
-      'theirs.quotes is in use, but this platform publishes under market until now, by tapeline.registry',
+      'tapeline.registry is that of a platform whose topics.dynamicPrefix is app, and here it is theirs',
   })
-  await begin(NAMES)
+  await begin({})
+  await begin({ prefix: 'theirs', dynamicPrefix: 'their-streams', controlPrefix: 'their-control' })
+  assert.equal(first.leader.leading, true)
 })
 
 test('a registry that was emptied or made anew beside fixed topics in use is refused', async (t) => {

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { claimOwnership } from '../../../src/control/claim.ts'
+import { platformNames } from '../../../src/control/names.ts'
+import { openRegistry } from '../../../src/control/registry.ts'
 import { TapelineError } from '../../../src/errors.ts'
-import type { RegistryBody } from '../../../src/services/coordinator/leader.ts'
+import { createLeader, type RegistryBody } from '../../../src/services/coordinator/leader.ts'
 import { NAMES } from '../../names.ts'
+import { quietLog } from '../../quiet.ts'
 import { openOffice } from './office.ts'
 import { NEVER } from './offices.ts'
 
@@ -18,12 +21,31 @@ test('whom the group gives the registry leads, and writes what everybody reads',
   await lead()
   assert.deepEqual([leader.leading, leader.term], [true, 1])
   assert.equal(registry.view.leaderEpoch, leader.epoch)
-  assert.equal(registry.view.prefix, NAMES.prefix, 'it says which topics are the platform’s')
+  const { prefix, dynamicPrefix } = NAMES
+  assert.deepEqual(
+    registry.view.prefixes,
+    { prefix, dynamicPrefix },
+    'it says which topics are the platform’s',
+  )
   const end = await leader.write([STREAM], [], NEVER)
   assert.equal(registry.view.stream('s')?.topic, 'app.s')
   assert.ok(registry.view.nextOffset >= end)
   assert.equal(await leader.lead(NEVER), true)
   assert.equal(leader.term, 1, 'it goes on to lead')
+})
+
+test('a process of another platform that began under the same control topics does not lead', async (t) => {
+  const { leader, lead, broker } = await openOffice(t)
+  const names = platformNames({ prefix: 'theirs', dynamicPrefix: 'app', controlPrefix: 'tapeline' })
+  const registry = await openRegistry(broker, names, quietLog, NEVER)
+  t.after(() => registry.close())
+  const parts = { broker, names, registry, instance: 'other', now: Date.now, log: quietLog }
+  const other = createLeader(parts)
+  await lead()
+  await registry.catchUp(NEVER)
+  await assert.rejects(other.lead(NEVER), { code: 'PREFIX_TAKEN' })
+  assert.equal(registry.view.prefixes.prefix, NAMES.prefix)
+  assert.equal(await leader.lead(NEVER), true)
 })
 
 test('whoever does not lead writes nothing', async (t) => {
