@@ -1,10 +1,12 @@
 import type { LeaseRecord } from '../../src/control/registry-records.ts'
+import { CHANNELS } from '../../src/domain/events.ts'
 import { emptyMemory, positionsBefore, type ReaderMemory, raise } from '../../src/domain/reader-rules.ts'
 import type { StoredRecord } from '../../src/ports/broker.ts'
 import type { Application, Part } from './application.ts'
 import {
   compareLists,
   type DynamicRecord,
+  type LostFixed,
   normal,
   readDynamic,
   readUnrotten,
@@ -13,6 +15,7 @@ import {
   versionsOf,
 } from './evidence.ts'
 import type { MemoryBroker } from './memory-broker.ts'
+import type { MemoryTopic } from './memory-log.ts'
 import { NAMES } from './names.ts'
 import type { Registered } from './registered.ts'
 import type { Violation } from './violations.ts'
@@ -22,6 +25,7 @@ export function checkApplication(
   application: Application,
   broker: MemoryBroker,
   registered: Registered,
+  lost: LostFixed,
 ): Violation[] {
   const { name, parts, ending, lease } = application
   const violation = (detail: string): Violation => ({ promise: 'application', detail: `${name}: ${detail}` })
@@ -71,7 +75,8 @@ export function checkApplication(
       const isHole =
         part.offset <= (topic.partitions[0]?.earliest ?? 0) ||
         resetsIn(topic).includes(part.offset) ||
-        topic.partitions[0]?.lostEnds.some(({ from }) => from <= part.offset)
+        topic.partitions[0]?.lostEnds.some(({ from }) => from <= part.offset) ||
+        (isSamePlace(part, parts[i - 1]) && holdsOfLostEnd(topic, part.offset, lost))
       const reset =
         part.reset === undefined || isTaken || isOver || (isHole && !part.reset.includes('is over'))
           ? []
@@ -79,6 +84,22 @@ export function checkApplication(
       return [...reset, ...(problem === undefined ? [] : [violation(`from ${part.offset} on: ${problem}`)])]
     }),
   ]
+}
+
+/** Whether an application was told `reset` where it had come to a topic, and had got nothing of it. */
+function isSamePlace(part: Part, before: Part | undefined): boolean {
+  return before?.isMoved === true && before.topicId === part.topicId && before.offset === part.offset
+}
+
+/**
+ * Whether a topic holds something in front of a place that is of a lost end of its fixed topic. Who joins there cannot tell it from what comes again in the
+ * place of an end that the topic itself has lost, which may be its own. No ruling forbids one `reset` too many; a hole is what R6 and R13 exclude.
+ */
+function holdsOfLostEnd({ partitions: [partition] }: MemoryTopic, place: number, lost: LostFixed): boolean {
+  return (partition?.archive ?? []).some(({ offset, headers: { position } }) => {
+    const channel = CHANNELS.find((each) => NAMES.fixed[each] === position?.topic)
+    return offset < place && position && channel && lost.isAgain(channel, position.partition, position.offset)
+  })
 }
 
 /** Where a lease left a topic, by fixed partition, and the place of the topic behind which nothing lies in front of that, once it is known. */

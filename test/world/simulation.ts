@@ -264,7 +264,7 @@ export class Simulation {
       ...checkRows(store, fixed, lost),
       ...checkLetters(store, broker),
       ...checkDynamic(registered, broker, fixed, lost),
-      ...this.applications.flatMap((application) => checkApplication(application, broker, registered)),
+      ...this.applications.flatMap((application) => checkApplication(application, broker, registered, lost)),
       ...checkRegistry(registered, broker, this.#foreign),
       ...checkActors(this.processes),
       ...checkLevels(this.processes, broker, clock),

@@ -63,6 +63,8 @@ export class FollowedTopic implements TopicFeed {
   readonly topicId: string
   readonly listeners = new Set<TopicListener>()
   nextOffset = -1
+  /** Whether the shared reader reads it: once known to listeners, its place never goes back to nothing. */
+  isRead = false
   memory: ReaderMemory = emptyMemory()
   isRotten = false
   rewinds = 0
@@ -75,7 +77,7 @@ export class FollowedTopic implements TopicFeed {
     this.topicId = topicId
   }
 
-  /** Whether it is known where to read. */
+  /** Whether it is known where to read: records may arrive before the reader has answered. */
   get isPlaced(): boolean {
     return this.nextOffset >= 0
   }
@@ -197,7 +199,7 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
 
   const feed = (topic: string): FollowedTopic | undefined => {
     const followed = topics.get(topic)
-    return followed?.isPlaced ? followed : undefined
+    return followed?.isRead ? followed : undefined
   }
 
   return {
@@ -205,7 +207,7 @@ export async function openTopicHub(broker: Broker, log: Log): Promise<TopicHub> 
       const followed = topics.get(topic) ?? new FollowedTopic(topic, topicId)
       topics.set(topic, followed)
       followed.listeners.add(listener)
-      if (followed.isPlaced) listener.begin(followed)
+      if (followed.isRead) listener.begin(followed)
       else opening.add(followed)
     },
     feed,

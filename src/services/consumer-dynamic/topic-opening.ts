@@ -117,7 +117,7 @@ export function createTopicOpening({
     ready: readonly { readonly each: Waiting; readonly description: TopicDescription }[],
     signal: AbortSignal,
   ): Promise<void> => {
-    const fresh = ready.filter(({ each }) => !each.followed.isPlaced)
+    const fresh = ready.filter(({ each }) => !each.followed.isRead)
     const ends = new Map(fresh.map(({ description: { name, offsets } }) => [name, offsets[0]?.end ?? 0]))
     const learned = await learnMemories({ broker, log }, ends, signal)
     // Records may arrive before the assignment is answered.
@@ -134,8 +134,10 @@ export function createTopicOpening({
       for (const { each } of fresh) each.followed.nextOffset = -1
       throw error
     }
-    for (const { each } of fresh)
+    for (const { each } of fresh) {
+      each.followed.isRead = true
       for (const listener of each.followed.listeners) listener.begin(each.followed)
+    }
     for (const { each } of ready) {
       each.followed.isReplaced = false
       // A reader that was opened meanwhile has been given nothing of this.
@@ -173,7 +175,7 @@ export function createTopicOpening({
         ready.push({ each, description })
         continue
       }
-      if (presence === 'replaced' && followed.isPlaced && !followed.isReplaced) {
+      if (presence === 'replaced' && followed.isRead && !followed.isReplaced) {
         followed.isReplaced = true
         followed.reset(followed.nextOffset, 'the topic was deleted and made anew by somebody else')
       }

@@ -66,7 +66,10 @@ export async function readTail(
     if (entry.former !== undefined && next > entry.former.expected[channel]) entry.isInterrupted = true
     const tail = entry.shard.tails[channel]
     if (next <= tail.derivedTo) return
-    if (channel === 'trade') entry.goneBefore = next
+    if (channel === 'trade') {
+      entry.goneBefore = next
+      entry.isOfUnknownAge = entry.shard.restored.ownedSince === undefined
+    }
     tail.pending = []
     tail.derivedTo = next
   }
@@ -82,7 +85,9 @@ export async function readTail(
     (topic, partition, earliest) => leaveHole(topic, partition, earliest),
     ({ topic, partition, nextOffset }) => leaveHole(topic, partition, nextOffset),
   )
-  for (const { shard, goneBefore } of taking.values()) {
+  for (const { shard, goneBefore, isOfUnknownAge } of taking.values()) {
+    // Nothing is left of those who owned it before: trades may be missing since ever.
+    if (isOfUnknownAge && shard.ownedSince(true) < 0) shard.noteOwner(false, 0)
     for (const channel of CHANNELS) limitPending(shard.tails[channel])
     const unknownTo = checkpoints.get(shard.k)?.unknownTo
     if (unknownTo !== undefined) shard.missTrades(Math.min(unknownTo, producer.now()) * 1_000)

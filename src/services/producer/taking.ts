@@ -36,6 +36,8 @@ export interface Taking {
   isFenced: boolean
   /** Trades before this offset are gone unread. Undefined if none are, or once a later record tells when the last of them was published. */
   goneBefore: number | undefined
+  /** Whether retention, or a batch that nobody can read, has taken trades that no checkpoint knows: somebody has published them. */
+  isOfUnknownAge: boolean
   /** Where a log went on that has lost its end and has grown beyond the checkpoint's position again, by channel. */
   readonly wentOn: Partial<Record<Channel, number>>
   /** The highest epoch of a record that was read. */
@@ -67,6 +69,7 @@ export function beginTaking(shard: Shard, former: FormerOwnership | undefined): 
     isInterrupted,
     isFenced: false,
     goneBefore: goneIn(shard),
+    isOfUnknownAge: false,
     wentOn: {},
     highest: -1,
   }
@@ -102,8 +105,9 @@ export function takeRecord(
   const { owners } = shard.tails[channel]
   if (epoch > (owners.at(-1)?.epoch ?? -1))
     owners.push({ epoch, offset: lostFromOf(record) ?? record.offset, marker: record.offset })
+  // An owner writes its marker into each channel: retention may have left only one of them.
+  if (epoch >= 0 && epoch <= shard.epoch) shard.noteOwner(isOwn(taking, epoch), record.timestamp * 1_000)
   if (channel === 'trade') {
-    if (epoch >= 0 && epoch <= shard.epoch) shard.noteOwner(isOwn(taking, epoch), record.timestamp * 1_000)
     // An owner saw that trades were lost, which nobody can know any more.
     if (epoch <= shard.epoch && lostFromOf(record) !== undefined) shard.missTrades(record.timestamp * 1_000)
     // The lost trades were published before this record.

@@ -77,6 +77,42 @@ test('a topic that is left and wanted again while it is opened is read, whatever
   assert.equal(former.batches, 0)
 })
 
+test('a topic counts as read once the reader has answered: who asks before hears of the place where it is read', async (t) => {
+  const inner = new MemoryBroker(Date.now)
+  const [topic] = await inner.createTopics([{ name: TOPIC, partitions: 1 }], NEVER)
+  const failed = Promise.withResolvers<void>()
+  let assignments = 0
+  const broker = Object.assign(Object.create(inner) as Broker, {
+    describeTopics: (...call: Parameters<Broker['describeTopics']>) => inner.describeTopics(...call),
+    async openReader() {
+      const reader = inner.openMemoryReader()
+      const { assign } = reader
+      return Object.assign(reader, {
+        async assign(...call: Parameters<typeof assign>) {
+          if (call[0].some((each) => each.topic === TOPIC) && ++assignments === 1) await failed.promise
+          await assign.apply(reader, call)
+        },
+      })
+    },
+  } satisfies Partial<Broker>)
+  const hub = await openTopicHub(broker, quietLog)
+  t.after(() => {
+    failed.resolve()
+    return hub.close()
+  })
+  const [first, second] = [new Listener(), new Listener()]
+  hub.follow(TOPIC, topic?.id ?? '', first)
+  await until('the reader is asked', () => assignments === 1)
+  hub.follow(TOPIC, topic?.id ?? '', second)
+  assert.equal(hub.feed(TOPIC), undefined)
+  assert.deepEqual([first.begun, second.begun], [0, 0])
+  const records = [{ key: null, value: Buffer.from('1'), headers: { v: 1, kind: 'event' } }] as const
+  await inner.publish([{ topic: TOPIC, partition: 0, records }], NEVER)
+  failed.reject(new TapelineError('BROKER_UNAVAILABLE', 'no answer'))
+  const feed = await hub.opened(TOPIC, NEVER)
+  assert.deepEqual([first.begun, second.begun, feed.nextOffset], [1, 1, 1])
+})
+
 test('a broker that is away has one line when that begins, and one when topics are read again', async (t) => {
   const inner = new MemoryBroker(Date.now)
   const lines: string[] = []

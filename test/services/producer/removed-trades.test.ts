@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import type { Trade } from '../../../src/domain/events.ts'
+import type { Status, Trade } from '../../../src/domain/events.ts'
 import { TapelineError } from '../../../src/errors.ts'
 import type { Market, SourceBatch } from '../../../src/ports/source.ts'
 import { NAMES } from '../../names.ts'
@@ -54,6 +54,25 @@ function setUpLog(t: TestContext) {
     },
     batch,
     remove: (before: number) => partition()?.removeBefore(before),
+    /** Retention has passed all of these topics, and the checkpoints are lost. */
+    forget(...topics: readonly string[]): void {
+      broker.topics.get(NAMES.checkpoints)?.partition(0).cut(0)
+      for (const topic of topics) {
+        const log = broker.topics.get(topic)?.partition(0)
+        log?.removeBefore(log.end)
+      }
+    },
+    /** The source has a new connection, and then gives a trade; gives when the gaps begin that are flagged for it, in microseconds. */
+    async gapsBefore({ services }: Producer, id: number): Promise<(number | undefined)[]> {
+      const about = { source: 'x', exchange: '', state: 'connected', detail: '', ts: begin } as const
+      const connected = { channel: 'connection', status: about, mayHaveMissed: true } as const
+      await services.publishFixed({ items: [connected, ...batch('A-B', [id], LATER).items] }, NEVER)
+      const { records = [] } = broker.topics.get(NAMES.fixed.status)?.partition(0) ?? {}
+      const said = records.flatMap(({ value }): Status[] =>
+        value === null ? [] : [JSON.parse(Buffer.from(value).toString())],
+      )
+      return said.filter(({ state }) => state === 'gap').map(({ from }) => from)
+    },
     /** What was ever published, but for an end that was lost: a `?` stands after what may be a repeat. */
     published: (): string[] =>
       (partition()?.archive ?? []).flatMap(({ value, headers }) => {
@@ -112,6 +131,29 @@ test('a record after what is gone says up to when trades may be missing', async 
   await log.publish(second, 'A-B', [1, 2, 3])
   await log.publish(second, 'A-B', [4], LATER)
   assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 3', 'A-B 1?', 'A-B 2?', 'A-B 4'])
+})
+
+test('where retention has left no trade and the checkpoints are lost, a gap begins when the shard had its first owner', async (t) => {
+  const log = setUpLog(t)
+  const began = Date.now() * 1_000
+  const first = await log.start()
+  await log.publish(first, 'A-B', [1, 2])
+  await first.crash()
+  t.mock.timers.tick(10_000)
+  log.forget(TRADES, NAMES.fixed.quote, NAMES.fixed.candle, NAMES.fixed.book)
+  const second = await log.start()
+  assert.deepEqual(await log.gapsBefore(second, 5), [began], 'one channel still has its marker')
+})
+
+test('where nothing is left of those who owned a shard, its gap begins with all time', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await log.publish(first, 'A-B', [1, 2])
+  await first.crash()
+  t.mock.timers.tick(10_000)
+  log.forget(...Object.values(NAMES.fixed))
+  const second = await log.start()
+  assert.deepEqual(await log.gapsBefore(second, 5), [0])
 })
 
 test('a take-over of a log that holds all after the checkpoint doubts nothing', async (t) => {
