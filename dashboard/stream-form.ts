@@ -85,6 +85,7 @@ export function createStreamForm({ first, verb, onSubmit, signal }: FormOptions)
   const controls = new Map(names.map((name) => [name, control(name, textOf(first[name]))]))
   const verdict = element('p', { role: 'status', class: 'verdict' }, 'checking')
   const warnings = element('ul', { class: 'warnings', hidden: true })
+  controls.get('channel')?.addEventListener('input', changeChannel)
   const samples = createEventTable('No event of the latest ones matches.')
   const snippets = createSnippets()
   const button = element('button', { class: 'primary' }, verb)
@@ -119,6 +120,12 @@ export function createStreamForm({ first, verb, onSubmit, signal }: FormOptions)
   /** Whether a field says something of the channel that is chosen. */
   function isOfChannel(name: FieldName): boolean {
     return fieldOf(name).channels?.includes(controls.get('channel')?.value ?? '') ?? true
+  }
+
+  /** An expression of the example says nothing of another channel, whose events have other fields. */
+  function changeChannel(): void {
+    const where = controls.get('where')
+    if (where !== undefined && where.value === textOf(first['where'])) where.value = ''
   }
 
   function checkSoon(): void {

@@ -45,7 +45,12 @@ export function streams({ signal, query }: Visit): HTMLElement {
 
   const given = Object.fromEntries([...query].map(([name, text]) => [name, text]))
   const form = createStreamForm({
-    first: { channel: 'trade', symbols: 'BTC-*', where: 'size >= 0.01', ...given },
+    first: {
+      channel: 'trade',
+      symbols: 'BTC-*',
+      ...('channel' in given ? {} : { where: 'size >= 0.01' }),
+      ...given,
+    },
     verb: 'Create stream',
     signal,
     async onSubmit(body) {

@@ -201,6 +201,55 @@ describe('the page in Chromium', needsChromium, () => {
   test('nothing went wrong on the way', () => assert.deepEqual(browser.faults, []))
 })
 
+test(
+  'a stream of best levels is asked for by the form, and a market shows its order book',
+  needsChromium,
+  async (t) => {
+    await buildPage()
+    const folder = await makeFolder()
+    t.after(() => folder.remove())
+    await copyStoreTemplate(join(folder.path, 'data', 'store'))
+    const simulator = await startSimulatorThread({ seed: 2, rate: 20, exchanges: ['kraken'] })
+    t.after(() => simulator.close())
+    const source = ['--simulator', `${simulator.url}/kraken`]
+    const channels = { TAPELINE_SOURCE_CHANNELS: 'trade,quote,book' }
+    const platform = new PlatformProcess(join(folder.path, 'data'), source, channels)
+    t.after(() => platform.kill())
+    await platform.start()
+    const url = await platform.api()
+    const browser = await openBrowser(url)
+    t.after(() => browser.close())
+    const { page } = browser
+
+    await page.goto(`${url}/streams`)
+    await page.getByLabel('Channel').selectOption('book')
+    await page.getByLabel('Symbols').fill('BTC-USD')
+    const levels = page.getByLabel('Best levels')
+    await levels.fill('3')
+    // The best levels come by a period, so that alone they are refused.
+    await page.locator('[name="depth"][aria-invalid="true"]').waitFor()
+    const create = page.getByRole('button', { name: 'Create stream' })
+    assert.equal(await create.isDisabled(), true)
+    await page.getByLabel('Latest every').fill('250ms')
+    await page.getByText(/It takes [1-9][\d,]* of the latest/).waitFor()
+    await create.click()
+    await page.getByRole('heading', { name: 'books of BTC-USD 3 best levels every 250ms' }).waitFor()
+    await page.getByText(/^[1-9][\d,]* came/).waitFor()
+
+    await page.goto(`${url}/markets/kraken/BTC-USD`)
+    const rows = page.locator('#book tbody tr')
+    await until('the book has both sides', async () => {
+      const sides = await page.locator('#book td:first-child').allTextContents()
+      return sides.includes('ask') && sides.includes('bid')
+    })
+    const price = async (row: number) =>
+      Number((await rows.nth(row).locator('td').nth(1).textContent())?.replaceAll(',', ''))
+    const asks = await page.locator('#book td.down').count()
+    assert.ok((await price(asks - 1)) > (await price(asks)), 'the best ask stands above the best bid')
+    assert.deepEqual(browser.faults, [])
+  },
+)
+
 test('all scripts of the page together are small', async () => {
   const assets = join(await buildPage(), 'assets')
   const scripts = readdirSync(assets).filter((name) => name.endsWith('.js'))
