@@ -19,7 +19,9 @@ interface Replayed {
 
 /** Records that could not be stored: what each is, and a way to publish them again. */
 export function openDeadLetters(signal: AbortSignal): HTMLElement {
-  const table = createTable(['Refused', 'Record', 'Code', 'Why', 'Bytes', ''], 'No record was refused.')
+  const table = createTable(['Refused', 'Record', 'Code', 'Why', 'Bytes', ''], 'No record was refused.', {
+    narrow: 'stack',
+  })
   const about = element('p', { class: 'soft' })
   const all = element('button', { hidden: true, on: { click: () => void replayAll() } }, 'Replay all …')
   let letters: readonly DeadLetter[] = []

@@ -5,12 +5,26 @@ interface Table {
   show(rows: readonly (readonly Child[])[]): void
 }
 
+interface TableOptions {
+  /** On a phone: each cell under the other with its head beside it, or all as on a screen, to be scrolled. */
+  readonly narrow?: 'stack' | 'scroll'
+}
+
 /** A table with heads, and a sentence for when there is nothing. It scrolls by itself where it is too wide. */
-export function createTable(heads: readonly string[], nothing: string): Table {
+export function createTable(
+  heads: readonly string[],
+  nothing: string,
+  { narrow = 'scroll' }: TableOptions = {},
+): Table {
   const body = element('tbody')
   const head = element('tr', {}, ...heads.map((name) => element('th', { scope: 'col' }, name)))
   const empty = element('p', { class: 'empty' }, nothing)
-  const table = element('table', { hidden: true }, element('thead', {}, head), body)
+  const table = element(
+    'table',
+    { hidden: true, class: narrow === 'stack' && 'stack-narrow' },
+    element('thead', {}, head),
+    body,
+  )
   return {
     element: element(
       'div',
@@ -21,7 +35,12 @@ export function createTable(heads: readonly string[], nothing: string): Table {
     show(rows) {
       empty.hidden = rows.length > 0
       table.hidden = rows.length === 0
-      fill(body, ...rows.map((cells) => element('tr', {}, ...cells.map((cell) => element('td', {}, cell)))))
+      fill(
+        body,
+        ...rows.map((cells) =>
+          element('tr', {}, ...cells.map((cell, i) => element('td', { 'data-head': heads[i] }, cell))),
+        ),
+      )
     },
   }
 }

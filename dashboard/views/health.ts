@@ -13,10 +13,12 @@ export function health({ signal }: Visit): HTMLElement {
   const alerts = createTable(
     ['What', 'Code', 'Says', 'For'],
     'No alert: nothing lasts that a person should know about.',
+    { narrow: 'stack' },
   )
   const processes = createTable(
     ['Process', 'Actor', 'State', 'For', 'Restarts', 'Failure'],
     'No machine runs.',
+    { narrow: 'stack' },
   )
   const deaf = element(
     'p',
@@ -24,7 +26,9 @@ export function health({ signal }: Visit): HTMLElement {
     'Processes hear of each other by the broker, which does not answer: this is what this process knows by itself.',
   )
   const lag = createTable(['Topic', 'Records', 'Most in a partition'], 'This process stores nothing.')
-  const gaps = createTable(['Market', 'From', 'To', 'Lasted', 'Cause', 'Filled'], 'No gap was flagged.')
+  const gaps = createTable(['Market', 'From', 'To', 'Lasted', 'Cause', 'Filled'], 'No gap was flagged.', {
+    narrow: 'stack',
+  })
   const resources = element('dl', { class: 'facts' })
   const gapNote = element('p', { class: 'soft', hidden: true })
 

@@ -9,11 +9,15 @@ import { specText } from '../spec.ts'
 import { createStreamForm } from '../stream-form.ts'
 import { createTable } from '../table.ts'
 
+/** What the form asks for at first. */
+const EXAMPLE = { channel: 'trade', symbols: 'BTC-*', where: 'size >= 0.01' }
+
 /** The streams that applications asked for, and a form for another one. What the form shows at first can be given in the address. */
 export function streams({ signal, query }: Visit): HTMLElement {
   const table = createTable(
     ['Stream', 'Takes', 'Application', 'Records a second', 'Last read', 'Warnings'],
     'No stream yet: make one below.',
+    { narrow: 'stack' },
   )
   let former: { readonly at: number; readonly ends: ReadonlyMap<string, number> } | undefined
 
@@ -46,9 +50,8 @@ export function streams({ signal, query }: Visit): HTMLElement {
   const given = Object.fromEntries([...query].map(([name, text]) => [name, text]))
   const form = createStreamForm({
     first: {
-      channel: 'trade',
-      symbols: 'BTC-*',
-      ...('channel' in given ? {} : { where: 'size >= 0.01' }),
+      ...EXAMPLE,
+      ...(given['channel'] && given['channel'] !== EXAMPLE.channel && { where: '' }),
       ...given,
     },
     verb: 'Create stream',

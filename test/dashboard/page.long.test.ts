@@ -160,12 +160,14 @@ describe('the page in Chromium', needsChromium, () => {
 
   for (const look of [{ colours: 'light' }, { colours: 'dark' }, { isPhone: true }] as const) {
     test(`can be read by everybody, and asks nobody else (${JSON.stringify(look)})`, async () => {
+      await platform.post('/v1/streams', { channel: 'trade', symbols: ['BTC-*'], ttl: '1h' })
       const other = await openBrowser(url, look)
       try {
         for (const path of VIEWS) {
           await other.page.goto(url + path)
           await other.page.locator('main > *').first().waitFor()
           await other.page.locator('#ready.good').waitFor()
+          if (path === '/streams') await other.page.locator('.stack-narrow tbody tr').first().waitFor()
           await assertAccessible(other.page, path)
           const overflow = await other.page.evaluate('document.documentElement.scrollWidth - innerWidth')
           assert.ok(Number(overflow) <= 0, `${path} is too wide by ${overflow}`)

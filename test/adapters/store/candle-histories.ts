@@ -96,9 +96,14 @@ function historyOf({ days, events }: Effort) {
     fc.record({ kind: fc.constant('wait' as const), minutes: fc.constantFrom(1, 11, 61, 1500) }),
     fc.record({ kind: fc.constant('maintain' as const), steps: fc.integer({ min: 1, max: 40 }) }),
   )
+  // The first write has a trade that is old enough to be compressed, whatever comes after it.
+  const first = write.map(({ kind, trades }) => ({
+    kind,
+    trades: trades.map((each, i) => (i === 0 ? { ...each, day: days } : each)),
+  }))
   return fc
-    .tuple(write, fc.array(event, { minLength: 1, maxLength: events - 1 }))
-    .map(([first, others]) => [first, ...others])
+    .tuple(first, fc.array(event, { minLength: 1, maxLength: events - 1 }))
+    .map(([old, others]) => [old, ...others])
 }
 
 /** How much is tried at random. */
