@@ -123,6 +123,33 @@ describe('while the platform runs', () => {
     assert.deepEqual(left, { streams: [] })
   })
 
+  test('a stream is moved to another request, and who reads it goes on', async (t) => {
+    const body = '{"channel":"trade","symbols":["BTC-*"],"where":"size > 0.0"}'
+    const { id, topic } = await json<Stream>('streams', 'create', body)
+    const reading = startCommand(['tail', id, '--json', '--data', data])
+    t.after(() => reading.kill('SIGKILL'))
+    let printed = ''
+    reading.stdout?.on('data', (chunk: Buffer) => (printed += chunk.toString()))
+    await until('trades are printed', () => printed.includes('"price"'))
+
+    const moved = await tapeline('streams', 'modify', id, '--channel', 'quote', '--where', '')
+    assert.deepEqual([moved.code, moved.stdout], [0, `${id}\n`], moved.stderr)
+    const { spec, topic: next } = await json<Stream>('streams', 'show', id)
+    assert.deepEqual(spec, { channel: 'quote', symbols: ['BTC-*'], exchanges: [] })
+    assert.ok(moved.stderr.includes(`quote of BTC-* on all exchanges, in the topic ${next}.`), moved.stderr)
+    await until('quotes are printed', () => printed.includes('"bid"'))
+    const back = await json<Stream>('streams', 'modify', id, '{"channel":"trade"}')
+    assert.deepEqual(back.spec, { ...spec, channel: 'trade' })
+    assert.equal(new Set([topic, next, back.topic]).size, 3, 'a lease never goes back to a topic')
+    const printedBefore = printed.length
+    await until('trades are printed again', () => printed.slice(printedBefore).includes('"price"'))
+    assert.equal(await interrupt(reading), 0)
+
+    await fails('INPUT_INVALID', /where/, 'streams', 'modify', id, '--where', 'size >')
+    await json('streams', 'delete', id)
+    await fails('STREAM_UNKNOWN', new RegExp(id), 'streams', 'modify', id, '--symbols', 'ETH-*')
+  })
+
   test('a request that is not acceptable names each field', async () => {
     const body = '{"channel":"x","symbols":["?"]}'
     await fails('INPUT_INVALID', /channel .*\n.*symbols/, 'streams', 'create', body)

@@ -10,9 +10,10 @@ import { historyAndLive } from '../../src/client/joined.ts'
 import { parseIsoMicros } from '../../src/domain/time.ts'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
+import { type Legs, whyNotTheLegs } from '../legs.ts'
 import { startTcpProxy, type TcpProxy } from '../servers/tcp-proxy.ts'
 import { copyStoreTemplate } from '../store-template.ts'
-import { byMarket, type LedgerTrade, tradeKey } from './ledger.ts'
+import { byMarket, type LedgerTrade, storedTrades, tradeKey } from './ledger.ts'
 import { makeFolder, PlatformProcess, until } from './platform-process.ts'
 
 const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
@@ -137,39 +138,46 @@ describe(`the client on a platform (seed ${SEED})`, () => {
     await assertWhole(came, `exchange = '${exchange}'`)
   })
 
-  // A new environment takes a minute.
-  test('the client for Python has exactly the stored trades too, in a fresh environment', async (t) => {
-    const python = await freshPython(t)
-    if (python === undefined)
-      return t.skip('no python3 with venv, or no websockets to install: its client did not run')
-    const came: LedgerTrade[] = []
-    const child = spawn(python, [fileURLToPath(new URL('client.py', import.meta.url)), url], {
+  // A new environment takes a minute: made by the first test that needs it.
+  let environment: ReturnType<typeof freshPython> | undefined
+
+  /** Runs a program with the client for Python; gives it, and the lines that it prints and says, as they come. Undefined where it cannot run. */
+  const startPython = async (t: TestContext, program: string) => {
+    environment ??= freshPython(t, folder.path)
+    const python = await environment
+    if (python === undefined) {
+      t.skip('no python3 with venv, or no websockets to install: its client did not run')
+      return undefined
+    }
+    const child = spawn(python, [fileURLToPath(new URL(program, import.meta.url)), url], {
       env: { ...process.env, PYTHONPATH: fileURLToPath(new URL('../../clients/python', import.meta.url)) },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     t.after(() => child.kill('SIGKILL'))
-    let said = ''
-    child.stderr.on('data', (data: Buffer) => {
-      said += data
-    })
-    const summary: Record<string, unknown>[] = []
-    const keep = (item: object) => summary.push({ ...item })
-    createInterface(child.stdout).on('line', (line) => {
-      const item = JSON.parse(line) as LedgerTrade & { type: string }
-      if (item.type === 'trade') came.push(item)
-      else keep(item)
-    })
+    const printed: (LedgerTrade & { readonly type: string })[] = []
+    const said: string[] = []
+    child.stderr.on('data', (data: Buffer) => said.push(data.toString()))
+    createInterface(child.stdout).on('line', (line) => printed.push(JSON.parse(line)))
+    return { child, printed, said }
+  }
+
+  test('the client for Python has exactly the stored trades too, in a fresh environment', async (t) => {
+    const program = await startPython(t, 'client.py')
+    if (program === undefined) return
+    const { child, printed, said } = program
+    const trades = () => printed.filter(({ type }) => type === 'trade')
     for (let cut = 0; cut < CUTS; cut++) {
-      const goal = came.length + 20
-      await until(`more trades came (${said})`, () => came.length >= goal || child.exitCode !== null)
+      const goal = trades().length + 20
+      await until(`more trades came (${said})`, () => trades().length >= goal || child.exitCode !== null)
       proxy.cut()
     }
     const client = createClient({ url })
     const stream = (await client.streams.list()).find(({ spec }) => spec.where === 'size >= 0.03')
     await client.streams.delete(stream?.id ?? assert.fail('the stream is not there'))
     await until('the loop has ended', () => child.exitCode !== null)
-    assert.equal(child.exitCode, 0, said)
-    const [end, history] = summary
+    assert.equal(child.exitCode, 0, said.join(''))
+    const came = trades()
+    const [end, history] = printed.slice(came.length) as unknown as Record<string, unknown>[]
     assert.equal(end?.['type'], 'end')
     const [{ n } = { n: 0 }] = await platform.sql<{ n: number }>(
       `select count(*) as n from trades where symbol = 'BTC-USD' and ts <= '${history?.['to']}'`,
@@ -181,17 +189,49 @@ describe(`the client on a platform (seed ${SEED})`, () => {
     assert.deepEqual(history?.['states'], ['paused', 1, 'active', 0])
     await assertWhole(came, 'size >= 0.03')
   })
+
+  test('a loop of Python goes on while its stream moves, trades to quotes and back: each event once', async (t) => {
+    const program = await startPython(t, 'client_moves.py')
+    if (program === undefined) return
+    const { child, printed, said } = program
+    for (let cut = 0; cut < CUTS; cut++) {
+      const goal = printed.length + 10
+      await until(`more came (${said})`, () => printed.length >= goal || child.exitCode !== null)
+      proxy.cut()
+    }
+    await until(`the loop has ended (${said})`, () => child.exitCode !== null)
+    assert.equal(child.exitCode, 0, said.join(''))
+    const { topics, refused } = printed.at(-1) as unknown as { topics: string[]; refused: string }
+    assert.deepEqual([new Set(topics).size, refused], [2, 'INPUT_INVALID'])
+    const events = printed.slice(0, -2)
+    const changes = events.filter(({ type }, i) => i > 0 && type !== events[i - 1]?.type)
+    assert.deepEqual(
+      changes.map(({ type }) => type),
+      ['quote', 'trade'],
+    )
+    const came = events.filter(({ type }) => type === 'trade')
+    const legs: Legs<LedgerTrade> = [() => true, () => false, () => true]
+    let stored = new Map<string, LedgerTrade[]>()
+    await until('all that came is stored', async () => {
+      stored = byMarket(await storedTrades(platform))
+      return [...byMarket(came)].every(([market, own]) =>
+        own.every(({ id }) => stored.get(market)?.some((each) => each.id === id)),
+      )
+    })
+    for (const [market, own] of byMarket(came)) {
+      const why = whyNotTheLegs(own.map(tradeKey), stored.get(market) ?? [], tradeKey, legs)
+      assert.equal(why, undefined, market)
+    }
+  })
 })
 
 const run = promisify(execFile)
 
-/** The python of a new virtual environment with websockets; undefined where there can be none. */
-async function freshPython(t: TestContext): Promise<string | undefined> {
-  const folder = await makeFolder()
-  t.after(() => folder.remove())
-  const python = join(folder.path, 'venv', 'bin', 'python')
+/** The python of a new virtual environment with websockets in a folder; undefined where there can be none. */
+async function freshPython(t: TestContext, folder: string): Promise<string | undefined> {
+  const python = join(folder, 'venv', 'bin', 'python')
   try {
-    await run('python3', ['-m', 'venv', join(folder.path, 'venv')], { timeout: 120_000 })
+    await run('python3', ['-m', 'venv', join(folder, 'venv')], { timeout: 120_000 })
     await run(python, ['-m', 'pip', 'install', '--quiet', 'websockets>=14'], { timeout: 90_000 })
     return python
   } catch (error) {

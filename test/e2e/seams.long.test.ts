@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { createClient } from '../../src/client/index.ts'
-import { parseIsoMicros } from '../../src/domain/time.ts'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
 import { type Receiver, startReceiver } from '../adapters/transport/webhook/receiver.ts'
-import { type Legs, whyNotTheLegs } from '../legs.ts'
+import type { Legs } from '../legs.ts'
 import { copyStoreTemplate } from '../store-template.ts'
-import { type LedgerTrade, marketOf, readLedger, storedTrades, tradeKey } from './ledger.ts'
+import type { LedgerTrade } from './ledger.ts'
+import { assertLegs, assertTradesQuotesTrades, isTrade, quotesBehind, tradesBehind } from './moved.ts'
 import { makeFolder, PlatformProcess, until } from './platform-process.ts'
 import { StreamClient } from './stream-client.ts'
 
@@ -134,36 +134,8 @@ describe(`streams that move (seed ${SEED})`, () => {
     return (await response.json()) as Stream
   }
 
-  /** All trades that are stored, in the order in which the exchange gave them, once those are stored that came. */
-  const trades = async (came: readonly LedgerTrade[]): Promise<LedgerTrade[]> => {
-    let stored: LedgerTrade[] = []
-    await until('what came is stored', async () => {
-      stored = await storedTrades(platform)
-      const keys = new Set(stored.map(tradeKey))
-      return came.every((trade) => keys.has(tradeKey(trade)))
-    })
-    // Its file may be behind the simulator.
-    const order = new Map<string, number>()
-    await until('the ledger has what is stored', async () => {
-      for (const [i, trade] of (await readLedger(join(folder.path, 'ledger'))).entries())
-        order.set(tradeKey(trade), i)
-      return stored.every((trade) => order.has(tradeKey(trade)))
-    })
-    return stored.toSorted((a, b) => (order.get(tradeKey(a)) ?? 0) - (order.get(tradeKey(b)) ?? 0))
-  }
-
-  const assertLegs = (
-    who: string,
-    got: readonly LedgerTrade[],
-    all: readonly LedgerTrade[],
-    legs: Legs<LedgerTrade>,
-  ): void => {
-    const ofMarket = Map.groupBy(all, marketOf)
-    for (const [market, own] of Map.groupBy(got, marketOf)) {
-      const why = whyNotTheLegs(own.map(tradeKey), ofMarket.get(market) ?? [], tradeKey, legs)
-      assert.equal(why, undefined, `${who}: ${market}`)
-    }
-  }
+  const trades = (came: readonly LedgerTrade[]): Promise<LedgerTrade[]> =>
+    tradesBehind(platform, join(folder.path, 'ledger'), came)
 
   const more = (application: Application, events = 100): Promise<void> => {
     const goal = application.count + events
@@ -207,31 +179,6 @@ describe(`streams that move (seed ${SEED})`, () => {
     assertLegs('who resumes', old.events, all, legs)
     assert.deepEqual([...new Set([...live.told, ...old.told])], ['subscribed'])
   })
-
-  /** What there is of trades and of quotes among events, in their order. */
-  const isTrade = (event: LedgerTrade): boolean => 'price' in event
-  const quoteKey = ({ exchange, symbol, ts, ...quote }: LedgerTrade): string => {
-    const { bid, ask, last } = quote as unknown as Record<string, number | undefined>
-    return [exchange, symbol, ts, bid ?? '', ask ?? '', last ?? ''].join('|')
-  }
-  const quotes = async (came: readonly LedgerTrade[]): Promise<LedgerTrade[]> => {
-    let stored: LedgerTrade[] = []
-    await until('the quotes that came are stored', async () => {
-      stored = await storedQuotes()
-      const keys = new Set(stored.map(quoteKey))
-      return came.every((quote) => keys.has(quoteKey(quote)))
-    })
-    return stored
-  }
-  const storedQuotes = async (): Promise<LedgerTrade[]> => {
-    const rows = await platform.sql<Record<string, unknown> & { ts: string }>(
-      'select * from quotes order by exchange, symbol, ts, recv_ts',
-    )
-    return rows.map((row) => {
-      const given = Object.entries(row).filter(([, value]) => value !== null)
-      return { ...Object.fromEntries(given), ts: parseIsoMicros(row.ts) ?? -1 } as unknown as LedgerTrade
-    })
-  }
 
   test('trades to quotes and back, over kill -9: sockets, event streams, webhooks and clients have each event once', async () => {
     const stream = await create({ channel: 'trade', symbols: ['BTC-*', 'ETH-*'] })
@@ -283,33 +230,19 @@ describe(`streams that move (seed ${SEED})`, () => {
     await until('who resumes from before has as much', () => old.count >= socket.events.length)
     old.detach()
 
-    const legs: Legs<LedgerTrade> = [() => true, () => false, () => true]
     const webhook = hooked()
-    const all = [socket.events, sse.got, webhook, old.events].flat()
-    const allTrades = await trades(all.filter(isTrade))
-    const allQuotes = await quotes(all.filter((event) => !isTrade(event)))
-    for (const [who, got] of [
-      ['the socket', socket.events],
-      ['the event stream', sse.got],
-      ['the webhook', webhook],
-      ['who resumes', old.events],
-    ] as const) {
-      const changes = got.filter((event, i) => i > 0 && isTrade(event) !== isTrade(got[i - 1] as LedgerTrade))
-      assert.equal(changes.length, 2, `${who} has trades, quotes and trades`)
-      assertLegs(who, got.filter(isTrade), allTrades, legs)
-      const ofMarket = Map.groupBy(allQuotes, marketOf)
-      for (const [market, own] of Map.groupBy(
-        got.filter((each) => !isTrade(each)),
-        marketOf,
-      )) {
-        const why = whyNotTheLegs(own.map(quoteKey), ofMarket.get(market) ?? [], quoteKey, [() => true])
-        assert.equal(
-          why,
-          undefined,
-          `${who}: quotes of ${market}, of which are stored ${(ofMarket.get(market) ?? []).map(quoteKey).join('; ')}`,
-        )
-      }
+    const came = [socket.events, sse.got, webhook, old.events].flat()
+    const all = {
+      trades: await trades(came.filter(isTrade)),
+      quotes: await quotesBehind(
+        platform,
+        came.filter((event) => !isTrade(event)),
+      ),
     }
+    assertTradesQuotesTrades('the socket', socket.events, all)
+    assertTradesQuotesTrades('the event stream', sse.got, all)
+    assertTradesQuotesTrades('the webhook', webhook, all)
+    assertTradesQuotesTrades('who resumes', old.events, all)
     await fetch(`${await platform.api()}/v1/webhooks/${hook.id}`, { method: 'DELETE' })
   })
 })
