@@ -126,10 +126,13 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
 
   /** What a leader before us began and did not finish. */
   const unfinished = (): TopicBatch | undefined => {
-    const ending = [...view.streams()].filter(({ state }) => state === 'ending').slice(0, MOST_REQUESTS)
-    if (ending.length === 0) return undefined
-    const requests = ending.map(({ topic, id }) => ({ topicName: topic, streamId: id }))
-    return { kind: 'delete', requests, controlOffset }
+    const requests: { readonly topicName: string; readonly streamId: string }[] = []
+    for (const { state, topic, id } of view.streams()) {
+      if (state !== 'ending') continue
+      requests.push({ topicName: topic, streamId: id })
+      if (requests.length === MOST_REQUESTS) break
+    }
+    return requests.length === 0 ? undefined : { kind: 'delete', requests, controlOffset }
   }
 
   /** Whether it is time to look at all leases. What processes read they tell every two seconds. */

@@ -79,29 +79,25 @@ export function createCheckpointWriter(
     return turn(work)
   }
 
-  /** Whether a checkpoint can wait, for what it costs. The last one can wait only if it would say nothing new. */
-  const canWait = (
-    former: Written,
-    state: string,
-    position: number,
-    shard: Shard,
-    isLast: boolean,
-  ): boolean => {
-    const age = now() - former.at
-    if (former.state === state && shard.changed.size === 0) return age < UNCHANGED_EVERY_MS
-    return !isLast && position - former.position < FEW_RECORDS && age < FEW_EVERY_MS
-  }
+  /** Whether a checkpoint can wait after few records, whatever it would say: to know that costs the most where many streams are behind. */
+  const isEarly = (former: Written, position: number): boolean =>
+    position - former.position < FEW_RECORDS && now() - former.at < FEW_EVERY_MS
+
+  /** Whether a checkpoint can wait that would say nothing new. */
+  const isNoNews = (former: Written, state: string, { changed }: Shard): boolean =>
+    former.state === state && changed.size === 0 && now() - former.at < UNCHANGED_EVERY_MS
 
   /** The checkpoint of a shard as it is at this moment; undefined where it can wait. The shard must be owned. */
   const take = (shard: Shard, isLast: boolean): Taken | undefined => {
     // Its windows know trades that may never be published. The next owner would take them for published.
     if (shard.isAhead) return undefined
     const at = now()
-    const left = { behind: routes.behind(shard.k), passedOver: routes.passedOver(shard.k) }
-    const state = JSON.stringify(checkpointState(shard, routes.coveredOffset, left))
     const former = written.get(shard)
     const position = CHANNELS.reduce((sum, channel) => sum + shard.tails[channel].derivedTo, 0)
-    if (former && canWait(former, state, position, shard, isLast)) return undefined
+    if (former && !isLast && isEarly(former, position)) return undefined
+    const left = { behind: routes.behind(shard.k), passedOver: routes.passedOver(shard.k) }
+    const state = JSON.stringify(checkpointState(shard, routes.coveredOffset, left))
+    if (former && isNoNews(former, state, shard)) return undefined
     const formerFurther = former?.further ?? shard.restored.parts ?? 0
     const { records, further } = checkpointRecords(shard, at, routes.coveredOffset, left, formerFurther)
     const changed = [...shard.changed]

@@ -70,6 +70,35 @@ describe('createWebSocketEndpoint', () => {
     assert.equal(endpoint.id, 'socket-1')
   })
 
+  test('many frames of one turn go in few writes, in order, and those of another turn at once', async () => {
+    const got: string[] = []
+    client.on('message', (data) => got.push(String(data)))
+    const { socket } = upgrade
+    const writes = { one: 0, gathered: 0 }
+    const handle = socket as unknown as Record<'_write' | '_writev', (...call: unknown[]) => void>
+    for (const [name, kind] of [
+      ['_write', 'one'],
+      ['_writev', 'gathered'],
+    ] as const) {
+      const written = handle[name].bind(socket)
+      handle[name] = (...call) => {
+        writes[kind]++
+        written(...call)
+      }
+    }
+    const texts = Array.from({ length: 500 }, (_, i) => `${i} ${'x'.repeat(200)}`)
+    for (const [i, text] of texts.entries())
+      if (i % 10 === 0) endpoint.send({ op: 'pong' })
+      else endpoint.sendEncoded(Buffer.from(text), 'c', 1)
+    while (got.length < texts.length) await once(client, 'message')
+    const wanted = texts.map((text, i) => (i % 10 === 0 ? '{"op":"pong"}' : text))
+    assert.deepEqual(got, wanted)
+    assert.ok(writes.one + writes.gathered <= 4, JSON.stringify(writes))
+    assert.equal(endpoint.pendingBytes, 0)
+    endpoint.sendEncoded(Buffer.from('alone'), 'c', 1)
+    assert.equal(endpoint.pendingBytes, 0, 'nothing waits for the end of the turn')
+  })
+
   test('drained resolves at once while little is pending', async () => {
     endpoint.send({ op: 'end', stream: 's1', reason: 'deleted' })
     await endpoint.drained(1000, never)
