@@ -70,7 +70,7 @@ describe('the pages', () => {
       assert.ok(alerts.includes(`\`${code}\``), `docs/alerts.md has no ${code}`)
   })
 
-  test('the page of operations knows every metric, and no page any other', () => {
+  test('the page of metrics knows every metric, and no page any other', () => {
     const metrics = [COUNTERS, GAUGES, TIMERS].flatMap((table) => Object.keys(table))
     const known = new Set(metrics.map((name) => `tapeline_${name}`))
     const namesIn = (page: string): readonly string[] => read(page).match(/\btapeline_[a-z_]+/g) ?? []
@@ -79,8 +79,8 @@ describe('the pages', () => {
       for (const name of namesIn(page).filter((each) => !tables.includes(each)))
         assert.ok(known.has(name), `${relative(ROOT, page)}: there is no ${name}`)
     }
-    const operations = namesIn(join(ROOT, 'docs/operations.md'))
-    for (const name of known) assert.ok(operations.includes(name), `docs/operations.md lacks ${name}`)
+    const watching = namesIn(join(ROOT, 'docs/watching.md'))
+    for (const name of known) assert.ok(watching.includes(name), `docs/watching.md lacks ${name}`)
   })
 
   test('a rule or a file that is cited and not there is named', (t) => {

@@ -31,6 +31,6 @@ export const ALERT_ERRORS = {
     meaning:
       'The database is further behind the fixed topics than alerts.lag allows, for longer than alerts.after. It is an alert, which ends below half of that.',
     remedy:
-      'Look for long queries and for errors of the database; raise store.lanes, or start more processes with the role consumer-fixed: docs/operations.md#scaling.',
+      'Look for long queries and for errors of the database; raise store.lanes, or start more processes with the role consumer-fixed: docs/servers.md#scaling.',
   },
 } as const satisfies Record<string, ErrorKind>

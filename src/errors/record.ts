@@ -13,7 +13,7 @@ export const RECORD_ERRORS = {
     status: 503,
     meaning:
       'A newer version of the platform wrote something that this process does not understand. It leaves what depends on it to newer ones, deletes nothing, and goes on with the rest.',
-    remedy: 'Update this process to the version of the others: docs/operations.md#versions-side-by-side.',
+    remedy: 'Update this process to the version of the others: docs/servers.md#versions-side-by-side.',
   },
   EVENT_UNDECODABLE: {
     retryable: false,

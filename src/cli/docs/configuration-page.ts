@@ -67,8 +67,8 @@ password in the configuration file or in \`--database\` is refused.
 | \`TAPELINE_BROKER_PASSWORD\` | The password of \`broker.username\`. Or a file: \`broker.passwordFile\`. |
 | \`TAPELINE_STORE_PASSWORD\` | The password of the user in \`store.url\`. Or a file: \`store.passwordFile\`. \`TAPELINE_STORE_URL\` may have it too. |
 | \`TAPELINE_STORE_QUERY_PASSWORD\` | The password of the user in \`store.queryUrl\`. Or a file: \`store.queryPasswordFile\`. |
-| \`TAPELINE_ALERTS_WEBHOOK\` | The address of a webhook that is told of [alerts](operations.md#alerts), as Slack has them: it is a secret. Or a file: \`alerts.webhookFile\`. |
-| \`OTEL_EXPORTER_OTLP_HEADERS\` | What the collector of [traces](operations.md#traces) asks for, such as a key: \`name=value\`, more of them with commas. |
+| \`TAPELINE_ALERTS_WEBHOOK\` | The address of a webhook that is told of [alerts](alerts.md#every-alert-by-its-id), as Slack has them: it is a secret. Or a file: \`alerts.webhookFile\`. |
+| \`OTEL_EXPORTER_OTLP_HEADERS\` | What the collector of [traces](watching.md#traces) asks for, such as a key: \`name=value\`, more of them with commas. |
 ${sourceKeys()}
 | \`TAPELINE_API_KEYS\` | Who may call the API: \`NAME:KEY\`, more of them with commas. A name has lower-case letters, digits and \`-\`; a key has at least 8 characters and no space or comma. The name is the application; \`admin\` may do everything. Without keys the API answers this machine only. See [api.md](api.md#keys-and-who-may-call). |`
 
