@@ -225,7 +225,7 @@ export const configSchema = z.strictObject({
         { leastMs: 1_000 },
       ),
       chunkInterval: chosenDuration(
-        'Length of a chunk of the trades and quotes tables, at least a minute; for new chunks, from the next start on. By default it is chosen at each start by the rate at which a table fills: embedded 1h, 1d or 7d, on a server 1d or 7d, and no more than a quarter of the retention.',
+        'Length of a chunk of the tables of trades, quotes and books, at least a minute; for new chunks, from the next start on. By default it is chosen at each start by the rate at which a table fills: embedded 1h, 1d or 7d, on a server 1d or 7d, and no more than a quarter of the retention.',
         60_000,
       ),
       jobs: z
@@ -237,6 +237,12 @@ export const configSchema = z.strictObject({
       columnstoreAfter: duration(
         '6h',
         'Age at which chunks are compressed into the columnstore; 0 for never.',
+      ),
+      books: count(
+        0,
+        1_000,
+        0,
+        'So many levels of each side of order books are stored: one row for each snapshot in the log, by default every 10 s (source.bookSnapshotEvery). 0: books are not stored.',
       ),
       retention: duration('0s', 'Age at which rows are removed, at least 1h; 0 for never.', {
         leastMs: 3_600_000,

@@ -18,7 +18,7 @@ import { startGatewayRole } from './topology/roles/gateway.ts'
 import { startProducerRole } from './topology/roles/producer.ts'
 import { announceRun } from './topology/run-file.ts'
 import { createSource, refuseUnusableSources } from './topology/sources.ts'
-import { countUnstored } from './topology/unstored.ts'
+import { countUnstored, storedTopics } from './topology/unstored.ts'
 import { createWaiting, type Waiting } from './topology/waiting.ts'
 import { VERSION } from './version.ts'
 
@@ -145,7 +145,7 @@ async function start(
     run.remove()
   })
 
-  const { book: _notStored, ...stored } = names.fixed
+  const stored = storedTopics(config, names)
   const storeOrRefuse = (): Store => {
     if (store) return store
     throw new TapelineError('CONFIG_INVALID', 'no role of this process uses the database')

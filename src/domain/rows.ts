@@ -9,6 +9,8 @@ export interface RowWriter {
   double(value: number | undefined): void
   integer(value: number | undefined): void
   boolean(value: boolean): void
+  /** A list of pairs of doubles, which may be empty. */
+  pairs(values: readonly (readonly [number, number])[]): void
   /** Microseconds since the Unix epoch. */
   timestamp(micros: number | undefined): void
   /** As `timestamp`, of the column by which the rows of the table lie in chunks. */
@@ -16,10 +18,10 @@ export interface RowWriter {
 }
 
 /** The tables that events are stored in. */
-type TableName = 'trades' | 'quotes' | 'candles' | 'status' | 'instruments'
+type TableName = 'trades' | 'quotes' | 'candles' | 'books' | 'status' | 'instruments'
 
-/** What has a table: the events of all channels but books, and what exchanges list. */
-export type StoredChannel = Exclude<keyof RecordOf, 'book'>
+/** What has a table: the events of all channels, and what exchanges list. */
+export type StoredChannel = keyof RecordOf
 
 interface Table<C extends StoredChannel> {
   readonly name: TableName
@@ -101,6 +103,20 @@ export const TABLES: { readonly [C in StoredChannel]: Table<C> } = {
       to.integer(candle.trades)
       to.eventTime(candle.ts)
       to.boolean(candle.closed)
+    },
+  },
+  book: {
+    name: 'books',
+    columns: ['exchange', 'symbol', 'bids', 'asks', 'doubt', 'ts', 'recv_ts'],
+    write(to, book) {
+      to.startRow(7)
+      to.text(book.exchange)
+      to.text(book.symbol)
+      to.pairs(book.bids)
+      to.pairs(book.asks)
+      to.text(book.doubt)
+      to.eventTime(book.ts)
+      to.timestamp(book.recvTs)
     },
   },
   status: {

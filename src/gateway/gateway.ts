@@ -63,7 +63,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   registerMarketData(app, { ...options, closing })
   registerMarkets(app, options.store, options.desk)
   registerGaps(app, options.store)
-  registerBooks(app, options.books)
+  registerBooks(app, options.books, options.store)
   registerUdf(app, options.store)
   registerDeadLetters(app, options.deadLetters)
   registerBackfill(app, options)

@@ -93,6 +93,7 @@ function placeOf({ flagged, source, exchange, symbol, from, to }: GapPosition): 
   return [flagged, source, exchange, symbol, from, to]
 }
 
-function quoted(text: string): string {
+/** A text as SQL has it. */
+export function quoted(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
 }

@@ -1,3 +1,6 @@
+import type { Config } from '../config.ts'
+import type { PlatformNames } from '../control/names.ts'
+import type { Channel } from '../domain/events.ts'
 import type { Broker } from '../ports/broker.ts'
 import type { Store } from '../ports/store.ts'
 
@@ -5,6 +8,15 @@ const QUERY = {
   sql: 'select topic_id, partition, next_offset from tapeline_offsets',
   maxRows: 100_000,
   timeoutMs: 10_000,
+}
+
+/** The fixed topics that the database keeps. */
+export function storedTopics(
+  { store }: Pick<Config, 'store'>,
+  { fixed }: Pick<PlatformNames, 'fixed'>,
+): Readonly<Partial<Record<Channel, string>>> {
+  const { book, ...others } = fixed
+  return store.books > 0 ? { ...others, book } : others
 }
 
 /**

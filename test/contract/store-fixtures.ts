@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { TupleWriter } from '../../src/adapters/store/copy-binary.ts'
 import type { RecordOf } from '../../src/domain/event-codec.ts'
-import type { Candle, Quote, Status, Trade } from '../../src/domain/events.ts'
+import type { Book, Candle, Quote, Status, Trade } from '../../src/domain/events.ts'
 import { emptyMemory } from '../../src/domain/reader-rules.ts'
 import { type StoredChannel, TABLES } from '../../src/domain/rows.ts'
 import type { Claim, PartitionWrite, RowSegment, SqlResult, Store } from '../../src/ports/store.ts'
@@ -65,6 +65,14 @@ export function trade(changes: Partial<Trade> = {}): Trade {
 
 export function quote(changes: Partial<Quote> = {}): Quote {
   return { exchange: 'coinbase', symbol: 'BTC-USD', ts: MIDNIGHT, recvTs: MIDNIGHT + 1, ...changes }
+}
+
+export function book(changes: Partial<Book> = {}): Book {
+  return {
+    ...{ exchange: 'kraken', symbol: 'BTC-USD', snapshot: true, bids: [[9, 1]], asks: [[10, 2]], seq: 1 },
+    ...{ ts: MIDNIGHT, recvTs: MIDNIGHT + 1 },
+    ...changes,
+  }
 }
 
 export function candle(changes: Partial<Candle> = {}): Candle {

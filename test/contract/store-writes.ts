@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Store } from '../../src/ports/store.ts'
 import {
+  book,
   candle,
   claimOne,
   deadline,
@@ -203,6 +204,32 @@ export function describeWrites(store: () => Store): void {
     await storeRows(store(), segment('quote', [fresh, fresh], true), segment('quote', [fresh]))
     const counted = await sql(store(), `select count(*) as rows from quotes where symbol = '${symbol}'`)
     assert.deepEqual(counted.rows, [{ rows: 1 + 1 + changed.length + 1 }])
+  })
+
+  test('books are rows with pairs of price and size; those that enter again are left out where the table has the same', async () => {
+    const symbol = unique('S')
+    const had = book({
+      symbol,
+      bids: [
+        [64_000.1, 0.5],
+        [63_999, 1e-9],
+      ],
+    })
+    const doubt = book({ symbol, bids: [], asks: [], doubt: 'sequence', ts: MIDNIGHT + 1 })
+    await storeRows(store(), segment('book', [had, doubt]))
+    const other = book({ symbol, bids: [[1, 1]] })
+    for (let time = 0; time < 2; time++)
+      await storeRows(store(), segment('book', [had, doubt, other, other], true))
+    const { rows } = await sql(
+      store(),
+      `select array_to_json(bids)::text as bids, array_to_json(asks)::text as asks, doubt, bids[1][2] as size from books
+       where symbol = '${symbol}' order by ts, bids desc`,
+    )
+    assert.deepEqual(rows, [
+      { bids: '[[64000.1,0.5],[63999,1e-09]]', asks: '[[10,2]]', doubt: null, size: 0.5 },
+      { bids: '[[1,1]]', asks: '[[10,2]]', doubt: null, size: 1 },
+      { bids: '[]', asks: '[]', doubt: 'sequence', size: null },
+    ])
   })
 
   test('status that enters again is left out where the table has the same, by all it says', async () => {

@@ -28,6 +28,7 @@ const ROUTES = [
   ['/v1/alerts', ['get']],
   ['/v1/backfill', ['post']],
   ['/v1/books/{exchange}/{symbol}', ['get']],
+  ['/v1/books/{exchange}/{symbol}/stored', ['get']],
   ['/v1/candles', ['get']],
   ['/v1/dead-letters', ['get']],
   ['/v1/dead-letters/replay', ['post']],

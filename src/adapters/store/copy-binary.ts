@@ -12,6 +12,9 @@ const TRAILER = new Uint8Array([0xff, 0xff])
 /** Microseconds from the Unix epoch to PostgreSQL's (2000-01-01). */
 const POSTGRES_EPOCH = 946_684_800_000_000
 
+/** The type of the elements of an array, in `pg_type`. */
+const FLOAT8 = 701
+
 /** Up to this length a loop over the characters is quicker than the native encoder. */
 const SHORT = 32
 
@@ -121,6 +124,23 @@ export class TupleWriter implements RowBuffer {
     this.#view.setInt32(this.#length, 1)
     this.#view.setUint8(this.#length + 4, value ? 1 : 0)
     this.#length += 5
+  }
+
+  /** float8[][2]; an empty array has no dimensions. */
+  pairs(values: readonly (readonly [number, number])[]): void {
+    const dimensions = values.length === 0 ? [] : [values.length, 1, 2, 1]
+    const bytes = 12 + dimensions.length * 4 + values.length * 24
+    this.#reserve(4 + bytes)
+    for (const word of [bytes, dimensions.length / 2, 0, FLOAT8, ...dimensions]) {
+      this.#view.setInt32(this.#length, word)
+      this.#length += 4
+    }
+    for (const pair of values)
+      for (const value of pair) {
+        this.#view.setInt32(this.#length, 8)
+        this.#view.setFloat64(this.#length + 4, value)
+        this.#length += 12
+      }
   }
 
   finish(): Uint8Array {

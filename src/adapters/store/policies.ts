@@ -1,7 +1,7 @@
 import { type ChunkChoice, chooseInterval, measureTables, shortestInterval } from './chunk-interval.ts'
 import { records, type SqlSession } from './session.ts'
 
-/** How trades and quotes are kept; all in milliseconds. Candles and status are few and stay as they are. */
+/** How trades, quotes and books are kept; all in milliseconds. Candles and status are few and stay as they are. */
 export interface PolicySettings {
   /** Event time that one chunk spans, or what it may be chosen from by the rate. A change is for new chunks. */
   readonly chunkIntervalMs: number | ChunkChoice
@@ -23,7 +23,7 @@ export function leastChunkMicros({
 }
 
 /** The tables that fill fast. */
-export const KEPT_TABLES = ['trades', 'quotes'] as const
+export const KEPT_TABLES = ['trades', 'quotes', 'books'] as const
 /** The same as a list in SQL. */
 export const KEPT_NAMES = KEPT_TABLES.map((table) => `'${table}'`).join(', ')
 

@@ -14,6 +14,10 @@ export const STAGING_TABLES = `
     exchange text, symbol text, bid double precision, bid_size double precision, ask double precision,
     ask_size double precision, last double precision, volume_24h double precision, ts timestamptz, recv_ts timestamptz
   ) on commit delete rows;
+  create temporary table if not exists staged_books (
+    exchange text, symbol text, bids double precision[], asks double precision[], doubt text, ts timestamptz,
+    recv_ts timestamptz
+  ) on commit delete rows;
   create temporary table if not exists staged_events (
     source text, exchange text, state text, symbol text, from_ts timestamptz, to_ts timestamptz, detail text,
     ts timestamptz, cause text
@@ -44,6 +48,16 @@ export const INSERT_STAGED_TRADES = 'select tapeline_move_trades();'
 /** Moves staged quotes and status that the tables do not have; of several equal ones one (migrations 5 and 7). */
 export const INSERT_STAGED_QUOTES = 'select tapeline_move_quotes();'
 export const INSERT_STAGED_STATUS = 'select tapeline_move_events();'
+
+/** Moves staged books that the table does not have, by all that they say; of several equal ones one. */
+export const INSERT_STAGED_BOOKS = `
+  insert into books (exchange, symbol, bids, asks, doubt, ts, recv_ts)
+  select distinct exchange, symbol, bids, asks, doubt, ts, recv_ts from staged_books s
+  where not exists (
+    select from books b
+    where b.ts between (select min(ts) from staged_books) and (select max(ts) from staged_books)
+      and b.symbol = s.symbol and b.ts = s.ts and b.exchange = s.exchange and b.recv_ts = s.recv_ts
+      and b.bids = s.bids and b.asks = s.asks and b.doubt is not distinct from s.doubt);`
 
 /** Moves staged candles: of each key the last, over one that is there. */
 export const UPSERT_STAGED_CANDLES = `${upsertCandles('staged_candles')};`

@@ -6,6 +6,7 @@ import { type Advance, advanceStatement } from './offsets.ts'
 import type { SqlSession, TransactionStep } from './session.ts'
 import {
   INSERT_LATE_CANDLES,
+  INSERT_STAGED_BOOKS,
   INSERT_STAGED_QUOTES,
   INSERT_STAGED_STATUS,
   INSERT_STAGED_TRADES,
@@ -32,6 +33,8 @@ const ROUTES: readonly Route[] = [
   { channel: 'quote', reentering: true, into: 'staged_quotes', move: INSERT_STAGED_QUOTES },
   { channel: 'candle', reentering: false, into: 'staged_candles', move: UPSERT_STAGED_CANDLES },
   { channel: 'candle', reentering: true, into: 'staged_late_candles', move: INSERT_LATE_CANDLES },
+  { channel: 'book', reentering: false, into: 'books' },
+  { channel: 'book', reentering: true, into: 'staged_books', move: INSERT_STAGED_BOOKS },
   { channel: 'status', reentering: false, into: 'status' },
   { channel: 'status', reentering: true, into: 'staged_events', move: INSERT_STAGED_STATUS },
   { channel: 'instrument', reentering: false, into: 'staged_instruments', move: UPSERT_STAGED_INSTRUMENTS },

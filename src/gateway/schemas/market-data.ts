@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { GAP_CAUSES, INTERVALS } from '../../domain/events.ts'
+import { BOOK_DOUBTS, GAP_CAUSES, INTERVALS } from '../../domain/events.ts'
 import { marketSchema } from '../../domain/markets.ts'
 import { rowSchema, STORED_ROWS } from '../../domain/stored-rows.ts'
 
@@ -38,6 +38,25 @@ export const bookSchema = z
       .describe('Of its last record, TOPIC:PARTITION:OFFSET: what comes after it changes this book.'),
   })
   .meta({ id: 'OrderBook' })
+
+export const storedBooksSchema = z
+  .object({
+    books: z
+      .array(
+        z.object({
+          bids: bookSchema.shape.bids,
+          asks: bookSchema.shape.asks,
+          doubt: z
+            .enum(BOOK_DOUBTS)
+            .nullable()
+            .describe('Why nobody knows the book from here on; null where these are its levels.'),
+          ts: z.string().describe('Event time.'),
+          recvTs: z.string().describe('When it was received.'),
+        }),
+      )
+      .readonly(),
+  })
+  .meta({ id: 'StoredOrderBooks' })
 
 export const marketsSchema = z
   .object({

@@ -12,6 +12,8 @@ export interface ConsumerFixedParts {
   readonly store: Store
   /** The topics that have a table, by what is in them. */
   readonly topics: Readonly<Partial<Record<StoredChannel, string>>>
+  /** So many levels of each side of a book are stored; left out where books are not among the topics. */
+  readonly bookLevels?: number
   /** The most records of one batch. Under load batches grow to so many. */
   readonly maxRecords: number
   /** How long a small batch gathers more, in milliseconds: a transaction costs the same for one row as for hundreds. */

@@ -12,7 +12,7 @@ import { SegmentEncoder, writeRow } from './segment-encoder.ts'
 export type ClaimOf = (topic: string, partition: number) => Claim | undefined
 
 export interface PreparationParts
-  extends Pick<ConsumerFixedParts, 'topics' | 'nowMicros' | 'raiseAlert' | 'log'> {
+  extends Pick<ConsumerFixedParts, 'topics' | 'bookLevels' | 'nowMicros' | 'raiseAlert' | 'log'> {
   /** Memory for rows; whoever has stored them gives it back. */
   readonly memory: RowMemory
   /** The shortest event time that a chunk spans. */
@@ -161,13 +161,13 @@ export class Preparation {
     const claim = this.#claimOf(topic, partition)
     const channel = this.#channels.get(topic)
     if (claim === undefined || channel === undefined) return undefined
-    const { memory, chunkMicros } = this.#consumer
+    const { memory, chunkMicros, bookLevels = 0 } = this.#consumer
     const reader = copyMemory(claim.memory)
     const rows: PartitionRows = {
       claim,
       next: claim.nextOffset,
       memory: reader,
-      encoder: new SegmentEncoder({ channel, memory, reader, chunkMicros }),
+      encoder: new SegmentEncoder({ channel, memory, reader, bookLevels, chunkMicros }),
       gaps: replacedTopic(claim, this.#consumer),
       isTorn: false,
     }

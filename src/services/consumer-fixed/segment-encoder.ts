@@ -1,4 +1,6 @@
+import { cutBook } from '../../domain/book-levels.ts'
 import { decodeEvent, EVENT_VERSION, type RecordOf } from '../../domain/event-codec.ts'
+import type { Book } from '../../domain/events.ts'
 import { copyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { type RowWriter, type StoredChannel, TABLES } from '../../domain/rows.ts'
 import { writeTradeBytes } from '../../domain/trade-bytes.ts'
@@ -13,6 +15,8 @@ interface EncoderOptions {
   readonly memory: RowMemory
   /** What a reader remembers after the last record. */
   readonly reader: ReaderMemory
+  /** So many levels of each side of a book are stored. */
+  readonly bookLevels: number
   /** The event time that a chunk of the table spans at the least. */
   readonly chunkMicros: number
 }
@@ -61,7 +65,8 @@ export class SegmentEncoder {
 
   /** Raises what `decodeEvent` raises, and writes nothing then. */
   add({ headers, offset }: StoredRecord, value: Uint8Array): void {
-    const { channel, chunkMicros, reader } = this.#options
+    const { channel, chunkMicros, reader, bookLevels } = this.#options
+    if (channel === 'book' && isBookChange(value)) return
     const { latest = -1 } = reader
     // Of a candle the last word counts, also where it is said again.
     const mayHaveTo = channel === 'candle' ? -1 : (reader.mayHaveTo ?? -1)
@@ -70,7 +75,8 @@ export class SegmentEncoder {
       const event = decodeEvent(channel, value, headers.v)
       // The store looks a possible repeat up, like an event that enters again.
       if (('maybe' in event && event.maybe) || event.ts <= mayHaveTo) to = this.#again
-      writeRow(to, channel, event)
+      if (channel === 'book') writeRow(to, channel, cutBook(event as Book, bookLevels))
+      else writeRow(to, channel, event)
     }
     const chunk = Math.floor(to.time / chunkMicros)
     if (to === this.#again || chunk !== this.#chunk) this.#place(to, chunk, offset)
@@ -153,4 +159,10 @@ function piece(segment: RowSegment, from: Filled, to: Filled): RowSegment {
 /** Writes an event as a row of its table. */
 export function writeRow<C extends StoredChannel>(to: RowWriter, channel: C, event: RecordOf[C]): void {
   TABLES[channel].write(to, event)
+}
+
+/** Whether the JSON of a book is a change, which makes no row. They are most of what comes, so it is told without parsing them. */
+function isBookChange(value: Uint8Array): boolean {
+  const text = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  return text.includes('"snapshot":false') && !text.includes('"doubt":')
 }

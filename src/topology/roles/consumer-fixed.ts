@@ -4,6 +4,7 @@ import type { StoreFoundation } from '../foundation.ts'
 import { watchLag } from '../lag-alert.ts'
 import { clockMicros } from '../sources.ts'
 import { tendStoreJobs } from '../store-jobs.ts'
+import { storedTopics } from '../unstored.ts'
 import { watchedConsumerFixed } from '../watched-services.ts'
 
 /**
@@ -19,13 +20,13 @@ export async function startConsumerFixedRole(
 ): Promise<void> {
   const { config, broker, store, names, roster, actorParts, brokerWatch, storeWatch, started, log, meter } =
     foundation
-  const { book: _notStored, ...stored } = names.fixed
   const services = await createConsumerFixedServices(
     {
       broker,
       names,
       store,
-      topics: { ...stored, instrument: names.instruments },
+      topics: { ...storedTopics(config, names), instrument: names.instruments },
+      bookLevels: config.store.books,
       maxRecords: config.consumerFixed.maxRows,
       lingerMs: config.consumerFixed.linger ?? LINGER_MS[config.store.kind],
       nowMicros: clockMicros,

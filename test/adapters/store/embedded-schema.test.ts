@@ -56,6 +56,7 @@ test('tables are hypertables with the asked chunks, and trades have no unique in
   )
   const week = 7 * 86_400
   assert.deepEqual(dimensions.rows, [
+    { name: 'books', column: 'ts', seconds: 3600 },
     { name: 'candles', column: 'ts', seconds: week },
     { name: 'quotes', column: 'ts', seconds: 3600 },
     { name: 'status', column: 'ts', seconds: week },
@@ -79,7 +80,7 @@ test('tables are hypertables with the asked chunks, and trades have no unique in
   )
   assert.deepEqual(
     compression.rows,
-    ['quotes', 'trades'].map((name) => ({ name, segmentby: 'symbol', orderby: 'ts DESC' })),
+    ['books', 'quotes', 'trades'].map((name) => ({ name, segmentby: 'symbol', orderby: 'ts DESC' })),
   )
   const indexes = await sql(store, "select indexdef from pg_indexes where tablename = 'trades'")
   assert.deepEqual(indexes.rows, [
@@ -114,6 +115,7 @@ test('policies follow the settings at each start, and stay where nothing has cha
     [
       ...others,
       refresh('trade_candles_1m', '00:10:00'),
+      columnstore('books', '06:00:00'),
       columnstore('quotes', '06:00:00'),
       columnstore('trades', '06:00:00'),
     ].sort(byName),
@@ -128,13 +130,14 @@ test('policies follow the settings at each start, and stay where nothing has cha
   }
   const retention = (on: string) => ({ on, does: 'policy_retention', after: '720:00:00', start: null })
   const chunks = `select distinct extract(epoch from time_interval)::int as seconds
-    from timescaledb_information.dimensions where hypertable_name in ('trades', 'quotes')`
+    from timescaledb_information.dimensions where hypertable_name in ('trades', 'quotes', 'books')`
   const [jobs, seconds] = await ask(settings, JOBS, chunks)
   assert.deepEqual(
     without(jobs),
     [
       ...others,
       refresh('trade_candles_1m', '00:10:00', '720:00:00'),
+      retention('books'),
       retention('quotes'),
       retention('trades'),
     ].sort(byName),
@@ -175,7 +178,7 @@ test('a new folder is filled, also where an earlier start was cut off; a foreign
   await store.close()
   assert.deepEqual(report, {
     applied: MIGRATIONS.map(({ name }) => name),
-    current: '0010-instruments',
+    current: '0013-books-columnstore',
     missing: [],
   })
   assert.deepEqual(await ask({ folder, mustExist: true }, 'select count(*) as n from trades'), [[{ n: 0 }]])
@@ -203,6 +206,7 @@ test('a database without TimescaleDB works the same on plain tables, and gets th
     '0006-offsets-forward',
     '0007-trade-identity',
     '0010-instruments',
+    '0011-books',
   ])
   assert.equal(plain.missing.length, 1)
   assert.match(plain.missing[0] ?? '', /TimescaleDB is not installed/)
@@ -242,6 +246,8 @@ test('a database without TimescaleDB works the same on plain tables, and gets th
     '0004-columnstore',
     '0008-candle-order',
     '0009-wider-candles',
+    '0012-books-hypertable',
+    '0013-books-columnstore',
   ]
   assert.deepEqual(whole.applied, community)
   assert.deepEqual(await read(), computed, 'the candles are the same, now from aggregates')

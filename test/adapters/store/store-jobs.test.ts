@@ -17,7 +17,7 @@ test('jobs of the platform refresh, compress and remove, and no job is left on t
   const count = async (sql: string) => Number((await engine.rows(`select count(*) from ${sql}`)).rows[0]?.[0])
   const jobs = "timescaledb_information.jobs where hypertable_schema = 'public'"
   await applyPolicies(engine, { ...POLICIES, jobs: 'server' }, true)
-  assert.equal(await count(jobs), 10)
+  assert.equal(await count(jobs), 12)
   await applyPolicies(engine, { ...POLICIES, jobs: 'platform' }, true)
   assert.equal(await count(jobs), 0)
 
@@ -97,6 +97,6 @@ test('a job of the server that failed is told with its own message', async (t) =
   const failed = (await serverJobs(engine)).filter(({ failure }) => failure !== undefined)
   assert.deepEqual(
     failed.map(({ name, failure }) => [name, failure]).sort(),
-    ['quotes', 'trades'].map((table) => [`policy_retention on ${table}`, 'no such thing (0A000)']),
+    ['books', 'quotes', 'trades'].map((table) => [`policy_retention on ${table}`, 'no such thing (0A000)']),
   )
 })

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { TupleWriter } from '../../../src/adapters/store/copy-binary.ts'
 import { TupleMemory } from '../../../src/adapters/store/tuple-memory.ts'
+import { encodeEvent } from '../../../src/domain/event-codec.ts'
+import type { Book } from '../../../src/domain/events.ts'
 import { emptyMemory } from '../../../src/domain/reader-rules.ts'
+import { TABLES } from '../../../src/domain/rows.ts'
 import type { FixedFetch } from '../../../src/ports/pipeline.ts'
 import type { Claim, PartitionWrite } from '../../../src/ports/store.ts'
 import { prepareFetches } from '../../../src/services/consumer-fixed/prepare.ts'
@@ -131,5 +135,33 @@ test('the first records of a topic that was made anew come with a gap, and are t
     second?.segments.map(({ channel, rows }) => [channel, rows]),
     [['trade', 2]],
     'once',
+  )
+})
+
+test('of books the best levels of each snapshot, and each doubt, are rows; changes move the offset alone', () => {
+  const common = { exchange: 'kraken', symbol: 'BTC-USD', ts: 1_000_000, recvTs: 1_000_001 }
+  const levels = (side: 1 | -1): Book['bids'] => [1, 2, 3].map((n) => [100 - side * n, n])
+  const whole: Book = { ...common, snapshot: true, bids: levels(1), asks: levels(-1), seq: 1 }
+  const change: Book = { ...common, snapshot: false, bids: [[99, 5]], asks: [], seq: 2 }
+  const doubt: Book = { ...change, bids: [], seq: 3, doubt: 'crossed' }
+  const records = [whole, change, doubt, change, { ...whole, seq: 4 }, change].map((event, offset) => ({
+    ...{ offset, timestamp: 0, key: null, value: encodeEvent(event) },
+    headers: { v: 1, kind: 'event' as const, shard: 0, epoch: 1 },
+  }))
+  const place = { topic: TOPICS.book, topicId: 'id', partition: 0 }
+  const { writes, rejected } = prepareFetches(
+    [{ kind: 'records', ...place, records, nextOffset: 6, endOffset: 6, from: 0 }],
+    { ...PARTS, topics: TOPICS, bookLevels: 2 },
+    () => ({ ...place, fence: 1, nextOffset: 0, memory: emptyMemory() }),
+  )
+  assert.deepEqual(rejected, [])
+  const [{ newOffset, segments } = { newOffset: 0, segments: [] }] = writes
+  assert.equal(newOffset, 6)
+  const to = new TupleWriter()
+  for (const event of [whole, doubt, whole])
+    TABLES.book.write(to, { ...event, bids: event.bids.slice(0, 2), asks: event.asks.slice(0, 2) })
+  assert.deepEqual(
+    segments.map(({ channel, rows, tuples }) => [channel, rows, Buffer.from(tuples)]),
+    [['book', 3, Buffer.from(to.finish())]],
   )
 })

@@ -36,8 +36,9 @@ export interface CcxtTicker {
 
 export interface CcxtBook {
   readonly timestamp?: number | undefined
-  readonly bids: readonly (readonly unknown[])[]
-  readonly asks: readonly (readonly unknown[])[]
+  /** Price and size first. */
+  readonly bids: readonly (readonly number[])[]
+  readonly asks: readonly (readonly number[])[]
 }
 
 /** What we use of an exchange of ccxt.pro. Source: https://docs.ccxt.com/#/ccxt.pro.manual */

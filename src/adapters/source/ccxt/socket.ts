@@ -3,7 +3,7 @@ import { startInterval, type Timer } from '../../../async/timers.ts'
 import { canonicalSymbol } from '../../../domain/market-names.ts'
 import type { LinkSocket } from '../feed/link.ts'
 import type { FeedChannel } from '../feed/source-kind.ts'
-import { type CcxtExchange, type CcxtLibrary, type CcxtTicker, isOf } from './library.ts'
+import { type CcxtBook, type CcxtExchange, type CcxtLibrary, type CcxtTicker, isOf } from './library.ts'
 import type { CcxtFrame, CcxtRequest } from './wire.ts'
 
 const [CONNECTING, OPEN, CLOSED] = [0, 1, 3]
@@ -190,8 +190,17 @@ async function nextFrames(
 }
 
 async function tickerOf(exchange: CcxtExchange, symbol: string): Promise<CcxtTicker> {
-  if (exchange.has['watchTicker'] || !exchange.watchBidsAsks) return exchange.watchTicker(symbol)
-  return (await exchange.watchBidsAsks([symbol]))[symbol] ?? {}
+  const { has } = exchange
+  if (has['watchTicker']) return exchange.watchTicker(symbol)
+  if (has['watchBidsAsks'] && exchange.watchBidsAsks)
+    return (await exchange.watchBidsAsks([symbol]))[symbol] ?? {}
+  return has['watchOrderBook'] ? bestOf(await exchange.watchOrderBook(symbol)) : exchange.watchTicker(symbol)
+}
+
+/** The best prices of a book, for exchanges that tell them in no other way. */
+function bestOf({ timestamp, bids, asks }: CcxtBook): CcxtTicker {
+  const [[bid, bidVolume] = [], [ask, askVolume] = []] = [bids[0], asks[0]]
+  return { timestamp, bid, bidVolume, ask, askVolume }
 }
 
 /** What ccxt calls each of our symbols: BTC-USD is BTC/USD. */

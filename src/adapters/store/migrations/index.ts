@@ -8,6 +8,9 @@ import { tradeIdentity } from './0007-trade-identity.ts'
 import { candleOrder } from './0008-candle-order.ts'
 import { widerCandles } from './0009-wider-candles.ts'
 import { instruments } from './0010-instruments.ts'
+import { books } from './0011-books.ts'
+import { booksHypertable } from './0012-books-hypertable.ts'
+import { booksColumnstore } from './0013-books-columnstore.ts'
 import type { Migration } from './migration.ts'
 
 /** The schema, in the order in which it is built. New steps go to the end. */
@@ -22,4 +25,7 @@ export const MIGRATIONS: readonly Migration[] = [
   candleOrder,
   widerCandles,
   instruments,
+  books,
+  booksHypertable,
+  booksColumnstore,
 ]
