@@ -11,12 +11,18 @@ import { clockMicros } from '../topology/sources.ts'
 import { type Platform, type PlatformOptions, startPlatform } from '../topology.ts'
 import { type Command, countFlag, type Flags, type Terminal, textFlag } from './command.ts'
 import { type Application, startApplication } from './demo/application.ts'
-import { openPlatformLog, PLATFORM_OPTIONS, platformSettings, WITHIN_THIS_PROCESS } from './platform-flags.ts'
+import {
+  LOG_HELP,
+  openPlatformLog,
+  PLATFORM_OPTIONS,
+  platformSettings,
+  WITHIN_THIS_PROCESS,
+} from './platform-flags.ts'
 import { simulatedExchange, sourceSettings } from './up.ts'
 
 const HELP = `
 Usage: tapeline demo [--rate R] [--events N] [--seed S] [--ledger FILE] [--exit] [--live]
-                     [--data DIR] [--port P] [--trace FILE] [--log-level LEVEL] [--log pretty|json]
+                     [--data DIR] [--port P] [--host H] [--trace FILE] [--log-level LEVEL] [--log pretty|json]
 
 Runs everything in one process, with nothing installed: simulated exchanges (Coinbase, Binance and Kraken by
 their own protocols with order books, Bitstamp by CryptoCompare's), the producer, the broker, TimescaleDB, the
@@ -32,7 +38,7 @@ It uses the data folder even where a tapeline.yaml names servers: those are for 
   --data DIR     data folder (default: .tapeline)
   --port P       port of the API (default: 8080; 0 lets the system choose)
   --host H       address of the API (default: 127.0.0.1; a public one needs TAPELINE_API_KEYS)
-  --trace FILE   write one JSON line for each transition of a machine
+${LOG_HELP}
 `
 
 const STANDING = { 'all-trades': { channel: 'trade' as const, symbols: ['*'] } }

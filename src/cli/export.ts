@@ -32,7 +32,7 @@ However many there are, only some are in memory. The file appears under its name
 platform that goes away meanwhile is waited for.
 
   --symbol SYMBOLS    such as BTC-USD, several with commas; a glob such as 'ETH-*' takes what is stored
-                      (through a platform with keys it needs an operator's)
+                      (which needs an admin key from another machine)
   --exchange NAME     such as coinbase (default: all)
   --from, --to TIME   ${MOMENT_FORMS.replace('a time such as ', '')
     .replace(', a number', ',\n                      a number')

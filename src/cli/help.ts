@@ -6,11 +6,13 @@ import { COMMANDS } from './commands.ts'
 const FLAG = /^ {2}(--\S.*?|[A-Z]+)(?: {2,})(\S.*)$/
 /** A line is at most so wide. */
 const WIDTH = 110
+/** Text from the first column on, which is no usage. */
+const PROSE = /^(?!Usage:)\S/
 const FURTHER = /^ {6,}(\S.*)$/
 
 /** The help of a command, with what its flags mean in one column, wherever the parts of it came from. */
 export function helpOf({ help }: Command): string {
-  const lines = help.trim().split('\n')
+  const lines = filled(help.trim().split('\n'))
   const column = Math.max(0, ...lines.map((line) => FLAG.exec(line)?.[1]?.length ?? 0)) + 4
   let isFlag = false
   const aligned = lines.map((line) => {
@@ -24,6 +26,18 @@ export function helpOf({ help }: Command): string {
     return further === undefined ? line : `${' '.repeat(column)}${further}`
   })
   return aligned.flatMap((line) => wrapped(line, FLAG.test(line) ? column : undefined)).join('\n')
+}
+
+/** The lines of a help with each paragraph, and what each flag means, in one: how wide they were written does not show. */
+function filled(lines: readonly string[]): readonly string[] {
+  const whole: string[] = []
+  for (const line of lines) {
+    const last = whole.at(-1) ?? ''
+    const isFurther = FLAG.test(last) && FURTHER.test(line) && !/\S {2,}\S/.test(line)
+    if (isFurther || (PROSE.test(last) && PROSE.test(line))) whole.push(`${whole.pop()} ${line.trim()}`)
+    else whole.push(line)
+  }
+  return whole
 }
 
 /** A line in lines of a width that is read well; further ones begin where its text does. */

@@ -13,8 +13,8 @@ Usage: tapeline keys [list] [--json]
                             [--events N] [--json]
        tapeline keys revoke ID [ID ...] [--json]
 
-Makes keys for applications while the platform runs, lists and revokes them. For admins: the key named admin,
-one with the scope admin, or this machine where no keys are configured. create prints the id and the key, which
+Makes keys for applications while the platform runs, lists and revokes them. It takes an admin key: the one
+named admin, or one with the scope admin. Where no keys are configured this machine needs none. create prints the id and the key, which
 is shown this one time. A revoked key is turned away by every gateway, and what it has open is closed.
 Keys in TAPELINE_API_KEYS go on working; they are not listed here.
 

@@ -24,6 +24,11 @@ export const PLATFORM_OPTIONS = {
   log: { type: 'string' },
 } as const
 
+/** What those of them mean that every such command takes alike. */
+export const LOG_HELP = `  --trace FILE    write one JSON line for each transition of a machine
+  --log-level L   debug, info, warn, error or silent (default: info)
+  --log FORMAT    pretty or json (default: pretty on a terminal, json elsewhere)`
+
 /** The settings that these flags stand for, over the file and the environment. Raises USAGE: what was typed is named, not the settings. */
 export function platformSettings(flags: Flags): ConfigInput {
   const port = portFlag(flags)

@@ -32,6 +32,7 @@ up to the cut, and nothing is lost but its last second. Started again it begins 
   --rotate-mb N      a new file after N megabytes (default: 256)
   --rotate-every T   a new file after so long, such as 1h (default)
   --for T            end after so long, such as 10m (default: never)
+  --log-level L    debug, info, warn, error or silent (default: info)
   --config FILE      configuration file (default: tapeline.yaml where it exists)
 
 Examples:

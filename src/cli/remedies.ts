@@ -6,7 +6,7 @@ const SAME_VERSION = 'Use the tapeline command of the same version as the platfo
 const REMEDIES: Readonly<Partial<Record<ErrorCode, string>>> = {
   UNAUTHORIZED: 'Set TAPELINE_API_KEY to one of the keys that the platform has in TAPELINE_API_KEYS.',
   FORBIDDEN:
-    'Run it on the machine of the platform, or set TAPELINE_API_KEY to the key that is named admin there.',
+    'Run it on the machine of the platform, or set TAPELINE_API_KEY to an admin key: the one named admin, or one with the scope admin.',
   ORIGIN_REFUSED: 'Name the platform by its loopback address: --api http://127.0.0.1:PORT.',
   STREAM_UNKNOWN: 'tapeline streams lists yours; tapeline streams create asks for a new one.',
   STREAM_LIMIT: 'End some with tapeline streams delete ID, or raise streams.maxPerApplication.',

@@ -17,13 +17,20 @@ import {
   type Terminal,
   textFlag,
 } from './command.ts'
-import { openPlatformLog, PLATFORM_OPTIONS, platformSettings, WITHIN_THIS_PROCESS } from './platform-flags.ts'
+import {
+  LOG_HELP,
+  openPlatformLog,
+  PLATFORM_OPTIONS,
+  platformSettings,
+  WITHIN_THIS_PROCESS,
+} from './platform-flags.ts'
 import { describeCapture } from './replay/contents.ts'
 import { countedSource, noCounts, type ReplayCounts } from './replay/counted-source.ts'
 
 const HELP = `
-Usage: tapeline replay FILE... [--speed recorded|N|fastest] [--source KIND] [--markets M,...] [--exit] [--json]
-                       [--data DIR] [--port P] [--host H] [--config FILE] [--trace FILE] [--log-level LEVEL]
+Usage: tapeline replay FILE... [--speed recorded|N|fastest] [--source KIND] [--markets M,...] [--exit]
+                       [--json] [--data DIR] [--port P] [--host H] [--config FILE] [--trace FILE]
+                       [--log-level LEVEL] [--log pretty|json]
 
 Runs the platform on recorded raw frames instead of a live source: the same parser, topics, database and streams.
 It takes recordings of tapeline record, files of cryptofeed's raw data collection ("EPOCH_SECONDS: FRAME"), and
@@ -39,7 +46,9 @@ where the configuration names servers, so that no recording gets into the data o
   --json          print the summary as one JSON object
   --data DIR      data folder (default: .tapeline)
   --port P        port of the API (default: 8080, with --exit one that is free)
+  --host H        address of the API (default: 127.0.0.1; a public one needs TAPELINE_API_KEYS)
   --config FILE   configuration file (default: tapeline.yaml where it exists)
+${LOG_HELP}
 
 Examples:
   tapeline replay COINBASE.ws.28.0 --data replayed --exit

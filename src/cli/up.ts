@@ -7,7 +7,7 @@ import { needsStore } from '../topology/engines/roles.ts'
 import { serverNames } from '../topology/engines/servers.ts'
 import { type Platform, type PlatformOptions, startPlatform } from '../topology.ts'
 import { type Command, type Flags, portFlag, textFlag } from './command.ts'
-import { openPlatformLog, PLATFORM_OPTIONS, platformSettings } from './platform-flags.ts'
+import { LOG_HELP, openPlatformLog, PLATFORM_OPTIONS, platformSettings } from './platform-flags.ts'
 
 const HELP = `
 Usage: tapeline up [--config FILE] [--roles ROLE,...] [--kafka HOST:PORT,...] [--database URL]
@@ -32,9 +32,7 @@ rights, end the process with exit code 1 and what to do.
   --simulator URL   take the data from a simulator (tapeline simulate), such as http://127.0.0.1:8089;
                     with --exchange NAME there: http://127.0.0.1:8089/NAME
   --live            take the data from Coinbase Exchange, without a key
-  --trace FILE      write one JSON line for each transition of a machine
-  --log-level L     debug, info, warn, error or silent
-  --log FORMAT      pretty or json (default: pretty on a terminal, json elsewhere)
+${LOG_HELP}
   --inspect PORT    serve what machines do to Stately's inspector, to this machine only, for development
 
 Without --simulator and --live the source is CryptoCompare, with the key in CRYPTOCOMPARE_API_KEY.

@@ -25,8 +25,8 @@ create prints the id and the secret that verifies messages (Standard Webhooks): 
 A stream lives as long as a webhook reads it. A webhook whose receiver fails for long (webhooks.pauseAfter),
 or answers 410, pauses itself; resume goes on where it was.
 
-  --stream ID      a stream that is there, with --cursor C from there on; or a new one, by the flags below,
-                   which tapeline streams --help explains
+  --stream ID      a stream that is there; without it a new one, by the flags of tapeline streams create
+  --cursor C       with --stream: begins after this place (default: with what comes next)
   --max-events N   the most events of one message, 1 to 1000 (default: 100)
   --max-wait T     how long an event waits for others of its message: 0, 250ms, 1s, up to 60s (default: 1s)
   --json           print what the API answers

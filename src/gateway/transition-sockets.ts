@@ -75,7 +75,7 @@ export function registerTransitionSockets(
       operationId: 'watchTransitions',
       summary: 'WebSocket: what the state machines do',
       description:
-        'From this machine or with the admin key. JSON text frames: `{"op":"snapshot","instance","transitions":[...],"skipped":0,"counts":{...}}` with the last steps of this process and how often each edge was taken, then `{"op":"transitions",...}` of the same form, five times a second at most, of each process. A step is `{ts, actor, machine, from, event, to}`; counts are by `machine.from.EVENT.to`. `skipped` says how many steps a piece of news leaves out. A slow reader gets a snapshot anew.',
+        'From this machine or with an admin key. JSON text frames: `{"op":"snapshot","instance","transitions":[...],"skipped":0,"counts":{...}}` with the last steps of this process and how often each edge was taken, then `{"op":"transitions",...}` of the same form, five times a second at most, of each process. A step is `{ts, actor, machine, from, event, to}`; counts are by `machine.from.EVENT.to`. `skipped` says how many steps a piece of news leaves out. A slow reader gets a snapshot anew.',
       tags: ['operations'],
       querystring: z.object({
         key: z.string().optional().describe('An API key, for clients that cannot set headers.'),

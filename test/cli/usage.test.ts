@@ -88,12 +88,21 @@ const WRONG: readonly (readonly [name: string, args: readonly string[], message:
   ['doctor', ['--live', '--simulator', 'http://127.0.0.1:1'], /--simulator/],
 ]
 
+/** Commands that take the flags of another one, whose help explains them. */
+const EXPLAINED_BY: Readonly<Record<string, string>> = { doctor: 'up', webhooks: 'streams' }
+
 describe('usage', () => {
   for (const command of COMMANDS) {
     test(`the help of ${command.name} names each of its flags`, () => {
       assert.match(command.help.trim(), new RegExp(`^Usage: tapeline ${command.name}`))
       for (const flag of Object.keys(command.options)) {
-        assert.ok(command.help.includes(`--${flag}`), `--${flag} is explained`)
+        assert.ok(command.help.includes(`--${flag}`), `--${flag} is named`)
+        const by = [command, commandOf(EXPLAINED_BY[command.name] ?? command.name)]
+        const line = new RegExp(`^ {2}(--\\S+, )?--${flag}\\b.*? {2}`, 'm')
+        assert.ok(
+          by.some(({ help }) => line.test(help)),
+          `--${flag} is explained`,
+        )
       }
     })
   }
@@ -113,6 +122,19 @@ describe('usage', () => {
       )
     })
   }
+
+  test('help fills its lines, however it was written', () => {
+    const help =
+      '\nUsage: tapeline x\n\nOne\ntwo\nthree.\n\n  --a A   four\n          five\n  --bc    six:\n          a    one\n'
+    const lines = helpOf({ name: 'x', help, options: {}, run: () => Promise.resolve(0) }).split('\n')
+    assert.deepEqual(lines.slice(2), [
+      'One two three.',
+      '',
+      '  --a A  four five',
+      '  --bc   six:',
+      '         a    one',
+    ])
+  })
 
   for (const [name, args, message] of WRONG) {
     test(`${name} ${args.join(' ')} is wrong usage`, async () => {

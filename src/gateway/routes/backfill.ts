@@ -44,7 +44,7 @@ export function registerBackfill(
       operationId: 'backfill',
       summary: 'Publish trades of the past',
       description:
-        'Of the history of the source that has the market, the oldest first. The trades are marked as entering again: the database leaves out what it has, and streams leave them out. One request does some seconds of work; go on with next as from. Asking twice never makes a second row. From this machine or with the admin key.',
+        'Of the history of the source that has the market, the oldest first. The trades are marked as entering again: the database leaves out what it has, and streams leave them out. One request does some seconds of work; go on with next as from. Asking twice never makes a second row. From this machine or with an admin key.',
       tags: ['market data'],
       body: bodySchema,
       response: { 200: backfillSchema },

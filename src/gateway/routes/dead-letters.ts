@@ -53,7 +53,7 @@ const replaySchema = z.strictObject({
 })
 
 const tags = ['dead letters']
-const description = 'From this machine or with the admin key.'
+const description = 'From this machine or with an admin key.'
 
 /** The records that could not be stored, and their way back. */
 export function registerDeadLetters(app: GatewayServer, deadLetters: DeadLetters): void {

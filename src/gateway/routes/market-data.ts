@@ -194,7 +194,7 @@ export function registerMarketData(
     schema: {
       operationId: 'sql',
       summary: 'One read-only SQL statement',
-      description: `From this machine or with the admin key; at most ${SQL_MS / 1000} s.`,
+      description: `From this machine or with an admin key; at most ${SQL_MS / 1000} s.`,
       tags: about.tags,
       body: z.strictObject({
         sql: z.string().min(1).max(20_000).describe('One statement: select, with, show, explain or values.'),

@@ -48,7 +48,7 @@ export function registerOperations(
       operationId: 'resetActor',
       summary: 'Send RESET to an actor',
       description:
-        'It goes back to its initial state, keeps what it has in hand and does the work again. From this machine or with the admin key.',
+        'It goes back to its initial state, keeps what it has in hand and does the work again. From this machine or with an admin key.',
       tags,
       params: z.object({ id: z.string().min(1).max(200).describe('Id of an actor.') }),
       response: { 202: resetSchema },

@@ -90,7 +90,7 @@ export function registerStreams(
       operationId: 'listStreams',
       summary: "The application's streams",
       description:
-        'The key named admin, and everybody where no keys are configured, sees those of all applications.',
+        'An admin key, and everybody where no keys are configured, sees those of all applications.',
       tags,
       response: { 200: streamsSchema },
     },

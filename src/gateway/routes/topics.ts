@@ -68,7 +68,7 @@ export function registerTopics(
     schema: {
       operationId: 'removeTopic',
       summary: 'Remove a dynamic topic that belongs to no stream',
-      description: 'From this machine or with the admin key. A topic that the registry knows is refused.',
+      description: 'From this machine or with an admin key. A topic that the registry knows is refused.',
       tags,
       params: z.object({ name: z.string().min(1).max(249).describe('Name of a topic.') }),
       response: { 204: z.undefined().describe('Removed.') },
@@ -93,7 +93,7 @@ export function registerTopics(
       operationId: 'readRecords',
       summary: 'Raw records of a partition',
       description:
-        'For a look at a topic, from this machine or with the admin key. Applications read streams by WebSocket, which leaves out what counts for no reader.',
+        'For a look at a topic, from this machine or with an admin key. Applications read streams by WebSocket, which leaves out what counts for no reader.',
       tags,
       params: z.object({ name: z.string().min(1).max(200).describe('Name of a topic.') }),
       querystring: z.strictObject({

@@ -134,7 +134,7 @@ export function registerWebhooks(
       operationId: 'listWebhooks',
       summary: "The application's webhooks",
       description:
-        'The key named admin, and everybody where no keys are configured, sees those of all applications.',
+        'An admin key, and everybody where no keys are configured, sees those of all applications.',
       tags,
       response: { 200: webhooksSchema },
     },
