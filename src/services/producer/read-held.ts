@@ -15,6 +15,7 @@ import {
   type Anew,
   freshWindows,
   knownAt,
+  lostEndsOf,
   NOTHING_HELD,
   type Progress,
   type Route,
@@ -219,8 +220,11 @@ function judge(
   if (expired.has(shard) && last < 0) {
     const { marker, derivedTo } = shard.tails[route.channel]
     const reason = `what the stream held of shard ${shard.k} is gone: retention removed it before it was known how far it was`
+    const since = knownAt(progress, shard)
+    // Its readers may be further than the fixed topic, which has lost its end: nobody knows how far.
+    if (lostEndsOf(route, shard).length > 0) return begin({ reason, since }, progress.behind)
     const before = progress.sentAt === undefined ? marker : derivedTo
-    return begin({ reason, before, since: knownAt(progress, shard) }, progress.behind)
+    return begin({ reason, before, since }, progress.behind)
   }
   return false
 }

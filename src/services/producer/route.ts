@@ -96,7 +96,10 @@ export function startOf(route: Route, shard: Shard): number {
 }
 
 /** The ends that the log has lost since a stream got ready. */
-function lostEndsOf({ channel, readyOffset }: Route, { logs }: Shard): NonNullable<FixedLog['lostEnds']> {
+export function lostEndsOf(
+  { channel, readyOffset }: Route,
+  { logs }: Shard,
+): NonNullable<FixedLog['lostEnds']> {
   return (logs[channel].lostEnds ?? []).filter(({ registryOffset }) => readyOffset < registryOffset)
 }
 

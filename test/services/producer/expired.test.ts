@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { TapelineError } from '../../../src/errors.ts'
+import { NAMES } from '../../names.ts'
 import { MemoryBroker } from '../../world/memory-broker.ts'
 import { NEVER, setUp, trades } from './one-shard.ts'
 
@@ -23,6 +24,8 @@ function setUpLog(t: TestContext) {
     start: () => setUp(t, broker),
     /** Retention removes all of the stream but so many records. */
     expire: (but = 0) => partition()?.removeBefore((partition()?.end ?? 0) - but),
+    /** The fixed topic loses its end. */
+    shorten: (end: number) => broker.topics.get(NAMES.fixed.trade)?.partition(0).cut(end),
   }
 }
 
@@ -101,6 +104,22 @@ test('an owner that cannot write the stream leaves word of the loss to the next 
   third.clock.skippedMs = LONG_MS + 20_000
   await trade(third, 25, 30)
   assert.deepEqual(await read(third), ['reset', ...ids(10, 30)])
+})
+
+test('readers of an emptied stream are told where its fixed topic has lost its end too: they may be further', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce(STREAM, ['*'], 0)
+  await trade(first, 0, 10)
+  await checkpoint(first)
+  await trade(first, 10, 20)
+  await first.crash()
+  log.expire()
+  log.shorten(5)
+  const second = await log.start()
+  second.clock.skippedMs = LONG_MS
+  await trade(second, 20, 25)
+  assert.deepEqual(await read(second), ['reset', ...ids(20, 25)])
 })
 
 for (const { what, derived, left, awayMs } of [
