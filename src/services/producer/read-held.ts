@@ -30,6 +30,9 @@ export const SEND_TIMEOUT_MS = 5_000
 /** So many records in front of the place where a topic has lost its end tell how far it was. */
 const LOST_BACK = 20_000
 
+const GONE = 'is gone: retention removed it'
+const UNREADABLE = 'became unreadable'
+
 /** A topic that may hold records of these shards already. */
 export interface HeldTopic {
   readonly route: Route
@@ -217,14 +220,18 @@ function judge(
     if (left < 0 && hasLatestValue(route.channel)) progress.latestDue = true
     return begin({ reason }, left < 0 ? beginOf(each.route, shard, progress) : left + 1)
   }
-  if (expired.has(shard) && last < 0) {
+  const isGone = expired.has(shard) && last < 0
+  const isLost = lostEndsOf(route, shard).length > 0
+  if (isGone || (held.isRotten && !progress.isRead && isLost)) {
     const { marker, derivedTo } = shard.tails[route.channel]
-    const reason = `what the stream held of shard ${shard.k} is gone: retention removed it before it was known how far it was`
-    const since = knownAt(progress, shard)
+    const why = isGone ? GONE : UNREADABLE
+    const reason = `what the stream held of shard ${shard.k} ${why} before it was known how far it was`
     // Its readers may be further than the fixed topic, which has lost its end: nobody knows how far.
-    if (lostEndsOf(route, shard).length > 0) return begin({ reason, since }, progress.behind)
-    const before = progress.sentAt === undefined ? marker : derivedTo
-    return begin({ reason, before, since }, progress.behind)
+    const before = isLost ? undefined : progress.sentAt === undefined ? marker : derivedTo
+    return begin(
+      { reason, ...(before !== undefined && { before }), ...(isGone && { since: knownAt(progress, shard) }) },
+      progress.behind,
+    )
   }
   return false
 }

@@ -8,7 +8,7 @@ import { NEVER, setUp, trades } from './one-shard.ts'
 const STREAM = 'app.one'
 /** Longer than the topics of these streams keep records. */
 const LONG_MS = 2e9
-const GONE = /^what the stream held of shard 0 is gone: retention removed it/
+const GONE = /^what the stream held of shard 0 (is gone: retention removed it|became unreadable)/
 
 type Producer = Awaited<ReturnType<typeof setUp>>
 
@@ -24,6 +24,10 @@ function setUpLog(t: TestContext) {
     start: () => setUp(t, broker),
     /** Retention removes all of the stream but so many records. */
     expire: (but = 0) => partition()?.removeBefore((partition()?.end ?? 0) - but),
+    /** Nobody can read what the stream holds. */
+    rot(): void {
+      for (let back = 0; back < 9; back++) partition()?.rot(back)
+    },
     /** The fixed topic loses its end. */
     shorten: (end: number) => broker.topics.get(NAMES.fixed.trade)?.partition(0).cut(end),
   }
@@ -106,21 +110,25 @@ test('an owner that cannot write the stream leaves word of the loss to the next 
   assert.deepEqual(await read(third), ['reset', ...ids(10, 30)])
 })
 
-test('readers of an emptied stream are told where its fixed topic has lost its end too: they may be further', async (t) => {
-  const log = setUpLog(t)
-  const first = await log.start()
-  await first.announce(STREAM, ['*'], 0)
-  await trade(first, 0, 10)
-  await checkpoint(first)
-  await trade(first, 10, 20)
-  await first.crash()
-  log.expire()
-  log.shorten(5)
-  const second = await log.start()
-  second.clock.skippedMs = LONG_MS
-  await trade(second, 20, 25)
-  assert.deepEqual(await read(second), ['reset', ...ids(20, 25)])
-})
+for (const { what, lose } of [
+  { what: 'an emptied stream', lose: 'expire' },
+  { what: 'a stream that nobody can read', lose: 'rot' },
+] as const)
+  test(`readers of ${what} are told where its fixed topic has lost its end too: they may be further`, async (t) => {
+    const log = setUpLog(t)
+    const first = await log.start()
+    await first.announce(STREAM, ['*'], 0)
+    await trade(first, 0, 10)
+    await checkpoint(first)
+    await trade(first, 10, 20)
+    await first.crash()
+    log[lose]()
+    log.shorten(5)
+    const second = await log.start()
+    second.clock.skippedMs = LONG_MS
+    await trade(second, 20, 25)
+    assert.deepEqual(await read(second), ['reset', ...ids(20, 25)])
+  })
 
 for (const { what, derived, left, awayMs } of [
   { what: 'of which nothing came after the checkpoint', derived: 10, left: 0, awayMs: LONG_MS },
