@@ -95,6 +95,11 @@ export function createWebhookSender({
         discard(response)
         end(() => settle(answerOf(response, now())))
       })
+      // Without a listener its connection would end, and nothing would be told: neither an error nor an answer.
+      request.once('upgrade', (response, socket) => {
+        socket.destroy()
+        end(() => settle(answerOf(response, now())))
+      })
       request.end(message.body)
     })
 

@@ -94,6 +94,21 @@ describe('createWebhookSender', () => {
     assert.equal(failureOf(absent).code, 'WEBHOOK_FAILED')
   })
 
+  test('takes a change of protocol for a failure like any other', async (t) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined)
+      const lines = ['HTTP/1.1 101 Switching Protocols', 'connection: upgrade', 'upgrade: websocket', '', '']
+      socket.once('data', () => socket.write(lines.join('\r\n')))
+    }).listen(0, '127.0.0.1')
+    t.after(() => server.close())
+    await once(server, 'listening')
+    const { port } = server.address() as { port: number }
+    const stop = new AbortController()
+    const attempt = sender({}).send({ url: `http://127.0.0.1:${port}/`, secret }, message, stop.signal)
+    t.after(() => stop.abort())
+    assert.match(failureOf(await attempt).message, /answered 101/)
+  })
+
   test('never tells what the receiver wrote', async () => {
     receiver.answer((response) => response.writeHead(500).end('credentials'))
     const error = failureOf(await sender({}).send({ url: receiver.url, secret }, message, never))
