@@ -63,7 +63,7 @@ export async function openDeliveryFan(folder: string): Promise<Fan> {
       ...{ socket, app: APP, desk, delivery, newLeaseId: newId, fixedTopics: names.fixed },
       endpoint: createWebSocketEndpoint(socket, newId(), connection),
       throttle: (endpoint) => endpoint,
-      admitRequest: () => {},
+      admitRequest: () => () => undefined,
       beyondKept: async () => [],
     })
   })

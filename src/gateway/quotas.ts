@@ -15,10 +15,13 @@ interface Connection {
 
 /** What applications have by their keys, in this gateway (R26): it bounds what each has, and is no bill. */
 export interface QuotaKeeper {
-  /** Raises QUOTA_EXCEEDED where the application has all streams that its key gives it. */
-  admitStream(caller: Caller): void
+  /**
+   * Raises QUOTA_EXCEEDED where the application has, or asks for, all streams that its key gives it. This one counts as asked for until
+   * what it gives is called: once it is there, or will not be.
+   */
+  admitStream(caller: Caller, id: string): () => void
   /** The same of webhooks. Raises BROKER_UNAVAILABLE too. */
-  admitWebhook(caller: Caller, signal: AbortSignal): Promise<void>
+  admitWebhook(caller: Caller, id: string, signal: AbortSignal): Promise<() => void>
   /** The same of open sockets and event streams; LIMIT_REACHED where the process has as many as it may. */
   admitConnection(caller: Caller): void
   /** Counts a connection, and calls `close` when its key is revoked. Gives what ends the counting. */
@@ -38,6 +41,7 @@ export function createQuotaKeeper({
   meter,
 }: Pick<GatewayOptions, 'desk' | 'webhooks' | 'issuedKeys' | 'maxSockets' | 'meter'>): QuotaKeeper {
   const connections = new Set<Connection>()
+  const [streams, webhooksAsked] = [createAsked('streams'), createAsked('webhooks')]
   /** By application, and by what its key gives it: no more than there are keys. Connecting anew saves no events. */
   const rates = new Map<string, EventRate>()
 
@@ -49,14 +53,14 @@ export function createQuotaKeeper({
   }, LOOK_EVERY_MS)
 
   return {
-    admitStream(caller) {
-      if (caller.quotas.streams === undefined) return
+    admitStream(caller, id) {
+      if (caller.quotas.streams === undefined) return () => undefined
       const own = desk.list(caller.app).filter(({ standing, app }) => !standing && app === caller.app)
-      admit(caller, 'streams', own.length)
+      return streams.admit(caller, id, own)
     },
-    async admitWebhook(caller, signal) {
-      if (caller.quotas.webhooks === undefined) return
-      admit(caller, 'webhooks', (await webhooks.list(caller.app, signal)).length)
+    async admitWebhook(caller, id, signal) {
+      if (caller.quotas.webhooks === undefined) return () => undefined
+      return webhooksAsked.admit(caller, id, await webhooks.list(caller.app, signal))
     },
     admitConnection(caller) {
       if (connections.size >= maxSockets) {
@@ -83,6 +87,23 @@ export function createQuotaKeeper({
       return connections.size
     },
     stop: () => look.stop(),
+  }
+}
+
+/** What applications ask for and do not have yet: requests that are under way at once must not pass a bound together. */
+function createAsked(what: 'streams' | 'webhooks') {
+  const asked = new Set<{ readonly app: string; readonly id: string }>()
+  return {
+    /** Raises QUOTA_EXCEEDED. Gives what ends the counting. */
+    admit(caller: Caller, id: string, own: readonly { readonly id: string }[]): () => void {
+      const { app } = caller
+      // What has come meanwhile is among its own, and counts once.
+      const ids = new Set([...own, ...[...asked].filter((each) => each.app === app)].map((each) => each.id))
+      admit(caller, what, ids.size)
+      const entry = { app, id }
+      asked.add(entry)
+      return () => asked.delete(entry)
+    },
   }
 }
 

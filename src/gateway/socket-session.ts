@@ -38,8 +38,8 @@ interface SessionOptions {
   readonly app: string
   /** Bounds what delivery sends. */
   readonly throttle: (endpoint: AppEndpoint) => AppEndpoint
-  /** Whether it may make a stream now. Raises FORBIDDEN, QUOTA_EXCEEDED. */
-  readonly admitRequest: () => void
+  /** Whether it may make a stream now. Raises FORBIDDEN, QUOTA_EXCEEDED. What it gives is called once the stream is there, or will not be. */
+  readonly admitRequest: (leaseId: string) => () => void
   readonly desk: StreamDesk
   readonly delivery: Delivery
   readonly newLeaseId: () => string
@@ -47,13 +47,16 @@ interface SessionOptions {
   readonly beyondKept: BeyondKept
 }
 
+/** A stream that is asked for. */
+type Asked = SocketMessage & { readonly kind: 'request'; readonly leaseId: string; readonly done: () => void }
+
 /** One application's WebSocket: reads its messages and lets Delivery write to it. It ends with the socket. */
 export class SocketSession {
   readonly #socket: WebSocket
   readonly #endpoint: AppEndpoint
   readonly #connection: Connection
   readonly #app: string
-  readonly #admitRequest: () => void
+  readonly #admitRequest: SessionOptions['admitRequest']
   readonly #desk: StreamDesk
   readonly #newLeaseId: () => string
   readonly #fixedTopics: GatewayOptions['fixedTopics']
@@ -63,7 +66,7 @@ export class SocketSession {
   readonly #streams = new Map<string, 'asked' | 'read'>()
   /** Streams that were made for this socket, and that their client has not heard of yet. */
   readonly #unnamed = new Map<string, { readonly lease: Lease; readonly beyond: readonly StreamWarning[] }>()
-  readonly #waiting: (SocketMessage & { kind: 'request' })[] = []
+  readonly #waiting: Asked[] = []
   #underWay = 0
   #badInARow = 0
   #missedPongs = 0
@@ -98,7 +101,7 @@ export class SocketSession {
     })
     socket.once('close', () => {
       this.#gone.abort()
-      this.#waiting.length = 0
+      for (const { done } of this.#waiting.splice(0)) done()
       this.#connection.close()
     })
   }
@@ -145,12 +148,13 @@ export class SocketSession {
         }
         this.#connection.subscribe(message.stream, message.cursor, message.slow)
         break
-      case 'request':
-        this.#admitRequest()
+      case 'request': {
         this.#refuseTooMany()
-        this.#waiting.push(message)
+        const leaseId = this.#newLeaseId()
+        this.#waiting.push({ ...message, leaseId, done: this.#admitRequest(leaseId) })
         this.#requestNext()
         break
+      }
       case 'leave':
         if (!this.#streams.delete(message.stream)) {
           throw new TapelineError('STREAM_UNKNOWN', `this socket does not read ${message.stream}`, {
@@ -176,16 +180,17 @@ export class SocketSession {
     if (request === undefined) return
     this.#underWay++
     this.#request(request).finally(() => {
+      request.done()
       this.#underWay--
       this.#requestNext()
     })
   }
 
   /** Makes a stream and reads it. The lease outlives the socket, so that its application can resume. */
-  async #request({ request, slow }: SocketMessage & { kind: 'request' }): Promise<void> {
+  async #request({ request, slow, leaseId }: Asked): Promise<void> {
     try {
       const signal = AbortSignal.any([this.#gone.signal, AbortSignal.timeout(REQUEST_MS)])
-      const ask = { leaseId: this.#newLeaseId(), app: this.#app, ...request }
+      const ask = { leaseId, app: this.#app, ...request }
       const lease = await this.#desk.request(ask, signal)
       const beyond = await this.#beyondKept(request, signal)
       if (this.#gone.signal.aborted) return

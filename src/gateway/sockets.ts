@@ -69,9 +69,9 @@ export function registerSockets(app: GatewayServer, options: SocketOptions): Soc
         endpoint: endpoint(socket, id, request.raw.socket),
         throttle: (each) => quotas.throttle(caller, each),
         app: owner,
-        admitRequest: () => {
+        admitRequest: (leaseId) => {
           requireScope(caller, 'streams')
-          quotas.admitStream(caller)
+          return quotas.admitStream(caller, leaseId)
         },
         newLeaseId: newId,
       })

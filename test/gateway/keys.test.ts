@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { onAbort } from '../../src/async/abort.ts'
+import { TapelineError } from '../../src/errors.ts'
 import { assertProblem, call, post } from './http.ts'
 import { type Platform, startPlatform } from './platform.ts'
 import { openSocket, refusal } from './socket-client.ts'
@@ -85,6 +87,48 @@ describe('keys that are made while the platform runs', () => {
     socket.socket.close()
     await socket.closed
     await openSocket(t, `${url}/v1/ws`, { headers: bearer(key) })
+  })
+
+  test('bound what their application asks for at once, and what fails makes room', async (t) => {
+    const platform = await startPlatform(t, { keys })
+    const { url, desk, broker } = platform
+    const { key } = await issue(platform, { app: 'bot-1', quotas: { streams: 1, webhooks: 1 } })
+    const held = Promise.withResolvers<void>()
+    desk.onRequest = () => held.promise
+    const first = post(`${url}/v1/streams`, trades, bearer(key))
+    const second = post(`${url}/v1/streams`, trades, bearer(key))
+    const socket = await openSocket(t, `${url}/v1/ws`, { headers: bearer(key) })
+    socket.send({ op: 'subscribe', spec: trades })
+    assertProblem(await Promise.race([first, second]), 'QUOTA_EXCEEDED')
+    assert.equal((await socket.next())['code'], 'QUOTA_EXCEEDED')
+    held.reject(new TapelineError('CONTROL_UNAVAILABLE', 'no coordinator answers'))
+    const failed = (await Promise.all([first, second])).map(({ status }) => status)
+    assert.deepEqual(failed.toSorted(), [429, 503])
+
+    desk.onRequest = async () => {}
+    socket.send({ op: 'subscribe', spec: trades })
+    assert.equal((await socket.next())['op'], 'subscribed')
+    const [{ id = '' } = {}] = desk.list('bot-1')
+    broker.add(`app.${id}`, [])
+    const hook = { url: 'https://example.com/hook', stream: id }
+    const hooks = await Promise.all([hook, hook].map((each) => post(`${url}/v1/webhooks`, each, bearer(key))))
+    assert.deepEqual(hooks.map(({ status }) => status).toSorted(), [201, 429])
+  })
+
+  test('keep no room for what a socket that is gone asked for', async (t) => {
+    const platform = await startPlatform(t, { keys })
+    const { url, desk, delivery } = platform
+    const { key } = await issue(platform, { app: 'bot-1', quotas: { streams: 20 } })
+    desk.onRequest = (_ask, signal) =>
+      new Promise((_, reject) => onAbort(signal, () => reject(signal.reason)))
+    const socket = await openSocket(t, `${url}/v1/ws`, { headers: bearer(key) })
+    for (let n = 0; n < 21; n++) socket.send({ op: 'subscribe', spec: trades })
+    assert.equal((await socket.next())['code'], 'QUOTA_EXCEEDED')
+    socket.socket.terminate()
+    while (delivery.connections[0]?.closed !== true) await new Promise(setImmediate)
+    desk.onRequest = async () => {}
+    const made = Array.from({ length: 20 }, () => post(`${url}/v1/streams`, trades, bearer(key)))
+    for (const answer of await Promise.all(made)) assert.equal(answer.status, 201, answer.text)
   })
 
   test('are turned away once they are revoked, and their sockets are closed', async (t) => {

@@ -79,7 +79,7 @@ export function openSocketWire(
     const session = new SocketSession({
       fixedTopics: NAMES.fixed,
       ...{ socket: server, endpoint, app: reader.name, desk, delivery },
-      admitRequest: () => {},
+      admitRequest: () => () => undefined,
       beyondKept: async () => [],
       throttle: (each) => each,
       newLeaseId: newId,

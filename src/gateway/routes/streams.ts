@@ -71,11 +71,11 @@ export function registerStreams(
     validatorCompiler: () => (value) => ({ value }),
     handler: async (request, reply) => {
       const caller = callerIn(request)
-      quotas.admitStream(caller)
       const { app: owner } = caller
       const ask = { leaseId: newLeaseId(), app: owner, ...parseStreamRequest(request.body, Date.now()) }
       const signal = deadlineOf(reply)
-      const lease = await desk.request(ask, signal)
+      const asked = quotas.admitStream(caller, ask.leaseId)
+      const lease = await desk.request(ask, signal).finally(asked)
       const beyond = await beyondKept(ask, signal)
       reply.code(201).header('location', `/v1/streams/${encodeURIComponent(lease.id)}`)
       const cursor = beginningOf(lease, fixedTopics)

@@ -110,18 +110,21 @@ export function registerWebhooks(
       } = parseInput(requestSchema.extend({ spec: z.unknown().optional() }), request.body)
       if ((stream === undefined) === (spec === undefined)) throw oneOf()
       if (stream === undefined && cursor !== undefined) throw oneOf()
-      await quotas.admitWebhook(caller, signal)
-      if (stream === undefined) quotas.admitStream(caller)
       await webhookSender.check(url, signal)
-      const { lease, begin } =
-        stream === undefined
-          ? await makeStream(caller, spec, signal)
-          : await findStream(caller, stream, signal)
-      const ask = {
-        ...{ app: lease.standing ? caller.app : lease.app, leaseId: lease.id, url, maxEvents, maxWaitMs },
-        ...{ secret: webhookSender.newSecret(), cursor: checked(lease, cursor) ?? begin },
+      const webhookId = newId()
+      const asked = await quotas.admitWebhook(caller, webhookId, signal)
+      const create = async () => {
+        const { lease, begin } =
+          stream === undefined
+            ? await makeStream(caller, spec, signal)
+            : await findStream(caller, stream, signal)
+        const ask = {
+          ...{ app: lease.standing ? caller.app : lease.app, leaseId: lease.id, url, maxEvents, maxWaitMs },
+          ...{ secret: webhookSender.newSecret(), cursor: checked(lease, cursor) ?? begin },
+        }
+        return { ask, webhook: await webhooks.create(webhookId, ask, signal) }
       }
-      const webhook = await webhooks.create(newId(), ask, signal)
+      const { ask, webhook } = await create().finally(asked)
       reply.code(201).header('location', `/v1/webhooks/${encodeURIComponent(webhook.id)}`)
       return { ...viewOf(webhook), secret: ask.secret }
     },
@@ -220,7 +223,8 @@ export function registerWebhooks(
     signal: AbortSignal,
   ): Promise<{ readonly lease: Lease; readonly begin: string }> {
     const ask = { leaseId: newId(), app: caller.app, ...parseStreamRequest(spec, Date.now()) }
-    const lease = await desk.request(ask, signal)
+    const asked = quotas.admitStream(caller, ask.leaseId)
+    const lease = await desk.request(ask, signal).finally(asked)
     return { lease, begin: beginningOf(lease, fixedTopics) ?? (await endOf(lease, signal)) }
   }
 
