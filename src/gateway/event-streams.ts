@@ -79,7 +79,7 @@ export function registerEventStreams(app: GatewayServer, options: EventStreamOpt
       watchedEndpoint(quotas.throttle(caller, eventEndpoint(response, newId())), follow),
     )
     open.add(response)
-    const gone = quotas.open(caller, () => response.end())
+    const gone = quotas.open(caller, { close: () => response.end(), cut: () => response.destroy() })
     meter.gauge('event_streams', open.size)
     response.once('close', () => {
       firstWord.stop()

@@ -8,9 +8,17 @@ import type { GatewayOptions } from './options.ts'
 /** How often it looks whether a key was revoked whose connections are open. */
 const LOOK_EVERY_MS = 1_000
 
-interface Connection {
+/** A connection as it is ended when its key is revoked. */
+export interface Revocable {
+  /** Ends it in order. */
+  close(): void
+  /** Ends it without its client, which did not do its part. */
+  cut(): void
+}
+
+interface Connection extends Revocable {
   readonly caller: Caller
-  readonly close: () => void
+  isClosing: boolean
 }
 
 /** What applications have by their keys, in this gateway (R26): it bounds what each has, and is no bill. */
@@ -24,8 +32,8 @@ export interface QuotaKeeper {
   admitWebhook(caller: Caller, id: string, signal: AbortSignal): Promise<() => void>
   /** The same of open sockets and event streams; LIMIT_REACHED where the process has as many as it may. */
   admitConnection(caller: Caller): void
-  /** Counts a connection, and calls `close` when its key is revoked. Gives what ends the counting. */
-  open(caller: Caller, close: () => void): () => void
+  /** Counts a connection, and ends it when its key is revoked. Gives what ends the counting. */
+  open(caller: Caller, connection: Revocable): () => void
   /** The endpoint of a connection, which gets no more events a second than the key gives its application. */
   throttle(caller: Caller, endpoint: AppEndpoint): AppEndpoint
   /** How many connections are open. */
@@ -46,9 +54,12 @@ export function createQuotaKeeper({
   const rates = new Map<string, EventRate>()
 
   const look = startInterval(() => {
-    for (const { caller, close } of [...connections]) {
-      const { keyId } = caller
-      if (keyId !== undefined && issuedKeys.get(keyId)?.revokedAt !== null) close()
+    for (const connection of [...connections]) {
+      const { keyId } = connection.caller
+      if (keyId === undefined || issuedKeys.get(keyId)?.revokedAt === null) continue
+      if (connection.isClosing) connection.cut()
+      else connection.close()
+      connection.isClosing = true
     }
   }, LOOK_EVERY_MS)
 
@@ -71,8 +82,8 @@ export function createQuotaKeeper({
       const own = [...connections].filter((each) => each.caller.app === caller.app)
       admit(caller, 'sockets', own.length)
     },
-    open(caller, close) {
-      const connection = { caller, close }
+    open(caller, { close, cut }) {
+      const connection = { caller, close, cut, isClosing: false }
       connections.add(connection)
       return () => connections.delete(connection)
     },

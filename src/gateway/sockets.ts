@@ -5,7 +5,7 @@ import { TapelineError } from '../errors.ts'
 import { requireScope } from './guard.ts'
 import type { BeyondKept } from './kept.ts'
 import type { GatewayOptions } from './options.ts'
-import type { QuotaKeeper } from './quotas.ts'
+import type { QuotaKeeper, Revocable } from './quotas.ts'
 import { callerIn, type GatewayServer, SOCKET_ROUTE } from './server.ts'
 import { SocketSession } from './socket-session.ts'
 
@@ -15,7 +15,6 @@ const PING_MS = 20_000
 const GOING_AWAY = 1001
 /** Close code: what the client does is not allowed. Source: the same. */
 const POLICY_VIOLATION = 1008
-
 type SocketOptions = Pick<
   GatewayOptions,
   'desk' | 'delivery' | 'endpoint' | 'fixedTopics' | 'log' | 'meter'
@@ -76,7 +75,7 @@ export function registerSockets(app: GatewayServer, options: SocketOptions): Soc
         newLeaseId: newId,
       })
       sessions.set(socket, session)
-      const gone = quotas.open(caller, () => socket.close(POLICY_VIOLATION, 'the key was revoked'))
+      const gone = quotas.open(caller, revocable(socket))
       meter.gauge('sockets', sessions.size)
       log.debug({ socket: id, app: owner }, 'socket opened')
       socket.once('close', (code) => {
@@ -94,6 +93,14 @@ export function registerSockets(app: GatewayServer, options: SocketOptions): Soc
   app.addHook('onClose', async () => pings.stop())
 
   return closeSockets(sessions)
+}
+
+/** A socket as it ends when its key is revoked. */
+export function revocable(socket: WebSocket): Revocable {
+  return {
+    close: () => socket.close(POLICY_VIOLATION, 'the key was revoked'),
+    cut: () => socket.terminate(),
+  }
 }
 
 /** Ends the sockets that a map has as its keys when the server closes. */

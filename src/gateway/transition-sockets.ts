@@ -3,9 +3,10 @@ import { z } from 'zod'
 import { startInterval } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
 import type { EdgeCounts, TransitionFeed, TransitionNews } from '../ports/actors.ts'
-import { type Caller, requireOperator } from './guard.ts'
+import { requireOperator } from './guard.ts'
+import type { QuotaKeeper } from './quotas.ts'
 import { callerIn, type GatewayServer } from './server.ts'
-import { closeSockets, type Sockets } from './sockets.ts'
+import { closeSockets, revocable, type Sockets } from './sockets.ts'
 
 /** Where the steps of the machines are watched. */
 const TRANSITIONS_ROUTE = '/v1/actors/transitions'
@@ -16,9 +17,6 @@ const MOST_WATCHERS = 200
 /** A watcher to whom so many bytes are on the way gets nothing more, and a new snapshot when they have left. */
 const MOST_WAITING_BYTES = 1024 * 1024
 
-/** Close code: what the client does is not allowed. Source: RFC 6455, section 7.4.1. */
-const POLICY_VIOLATION = 1008
-
 interface Watcher {
   /** Whether it missed news, and so needs a snapshot before the next. */
   isBehind: boolean
@@ -28,8 +26,7 @@ interface Watcher {
 
 interface TransitionSocketOptions {
   readonly transitions: TransitionFeed
-  /** Counts a connection, and calls `close` when its key is revoked. Gives what ends the counting. */
-  readonly open: (caller: Caller, close: () => void) => () => void
+  readonly open: QuotaKeeper['open']
 }
 
 /**
@@ -97,7 +94,7 @@ export function registerTransitionSockets(
       const watcher: Watcher = { isBehind: false, unanswered: 0 }
       watchers.set(socket, watcher)
       watch ??= transitions.watch(tell)
-      const gone = open(callerIn(request), () => socket.close(POLICY_VIOLATION, 'the key was revoked'))
+      const gone = open(callerIn(request), revocable(socket))
       socket.on('pong', () => {
         watcher.unanswered = 0
       })

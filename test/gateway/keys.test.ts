@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { onAbort } from '../../src/async/abort.ts'
 import { TapelineError } from '../../src/errors.ts'
+import { openEvents } from './event-client.ts'
 import { assertProblem, call, post } from './http.ts'
 import { type Platform, startPlatform } from './platform.ts'
 import { openSocket, refusal } from './socket-client.ts'
@@ -145,6 +146,26 @@ describe('keys that are made while the platform runs', () => {
     assert.equal((await other.next())['op'], 'pong')
     const unknown = await call(`${url}/v1/keys/nobody`, { method: 'DELETE', headers: bearer('admin-key') })
     assertProblem(unknown, 'KEY_UNKNOWN')
+  })
+
+  test('end what they have opened also where its client does not do its part', async (t) => {
+    // The timers of the sockets themselves never fire.
+    t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] })
+    const platform = await startPlatform(t, { keys })
+    const { url, delivery } = platform
+    const { id, key } = await issue(platform, { app: 'bot-1' })
+    const socket = await openSocket(t, `${url}/v1/ws`, { headers: bearer(key) })
+    const events = await openEvents(t, `${url}/v1/streams/s1/events`, bearer(key))
+    socket.socket.pause()
+    events.response.pause()
+    for (const { endpoint } of delivery.connections)
+      while (endpoint.pendingBytes === 0) endpoint.sendEncoded(Buffer.alloc(1 << 20, 'x'), 'c', 1)
+    await call(`${url}/v1/keys/${id}`, { method: 'DELETE', headers: bearer('admin-key') })
+    for (let second = 0; second < 3; second++) t.mock.timers.tick(1_000)
+    for (let turn = 0; platform.gateway.connections() > 0 && turn < 10_000; turn++)
+      await new Promise(setImmediate)
+    t.mock.timers.reset()
+    assert.equal(platform.gateway.connections(), 0)
   })
 
   test('of names that mean more, or that are none, are refused', async (t) => {
