@@ -5,6 +5,7 @@ import { dirname, join, relative } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { SOURCES } from '../src/adapters/source/index.ts'
+import { COMMANDS } from '../src/cli/commands.ts'
 import { forbiddenImports } from '../src/cli/docs/arrows.ts'
 import { anchorsOf, unknownCitations } from '../src/cli/docs/citations.ts'
 import { ERROR_KINDS, pageOfCode } from '../src/errors.ts'
@@ -30,6 +31,20 @@ describe('the pages', () => {
       const name = relative(join(ROOT, 'docs'), page).replace(/^decisions\/(?!README)/, '')
       assert.ok(index.includes(`(${name})`), name)
     }
+  })
+
+  test('the page of the API has every route, and the page of commands every command', () => {
+    const routes = readdirSync(join(ROOT, 'src/gateway/routes')).flatMap((name) =>
+      [...read(join(ROOT, 'src/gateway/routes', name)).matchAll(/\burl: ['`](\/(?:v1|udf)\/[^'`]+)/g)].map(
+        ([, url = '']) => url.replace(/:(\w+)/g, '{$1}').replace(/\$\{.*/, ''),
+      ),
+    )
+    assert.ok(routes.length > 20)
+    const api = read(join(ROOT, 'docs/api.md'))
+    for (const route of routes) assert.ok(api.includes(route), `docs/api.md lacks ${route}`)
+    const commands = read(join(ROOT, 'docs/commands.md'))
+    for (const name of Object.keys(COMMANDS))
+      assert.match(commands, new RegExp(`^(## |\\| \`)${name}\\b`, 'm'), `docs/commands.md lacks ${name}`)
   })
 
   test('each source has its place on the page that it names, and a row in the table there', () => {

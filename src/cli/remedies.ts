@@ -4,7 +4,8 @@ const SAME_VERSION = 'Use the tapeline command of the same version as the platfo
 
 /** What to do about an answer of the API in the words of whoever types commands, where the general remedy speaks of requests. */
 const REMEDIES: Readonly<Partial<Record<ErrorCode, string>>> = {
-  UNAUTHORIZED: 'Set TAPELINE_API_KEY to one of the keys that the platform has in TAPELINE_API_KEYS.',
+  UNAUTHORIZED:
+    'Set TAPELINE_API_KEY to a key of the platform: one of its TAPELINE_API_KEYS, or one that tapeline keys create made.',
   FORBIDDEN:
     'Run it on the machine of the platform, or set TAPELINE_API_KEY to an admin key: the one named admin, or one with the scope admin.',
   ORIGIN_REFUSED: 'Name the platform by its loopback address: --api http://127.0.0.1:PORT.',
@@ -13,6 +14,8 @@ const REMEDIES: Readonly<Partial<Record<ErrorCode, string>>> = {
   WEBHOOK_UNKNOWN: 'tapeline webhooks lists yours.',
   WEBHOOK_LIMIT: 'End some with tapeline webhooks delete ID, or raise webhooks.maxPerApplication.',
   KEY_UNKNOWN: 'tapeline keys lists them.',
+  QUOTA_EXCEEDED: 'End some with tapeline streams delete ID, or have an admin make a key with larger quotas.',
+  OVERLOADED: 'Try again in a minute. If it lasts: docs/operations.md#overload.',
   CURSOR_INVALID: 'Start again without a cursor.',
   ACTOR_UNKNOWN: 'tapeline actors lists them.',
   DEAD_LETTER_UNKNOWN: 'tapeline dead-letters lists them. They are removed after topics.deadLetterRetention.',

@@ -11,8 +11,8 @@ const HELP = `
 Usage: tapeline sql "SELECT ..." [--json] [--max-rows N] [--data DIR] [--config FILE] [--api URL]
 
 Runs one read-only statement on the database: through the platform while one runs, else on the server
-that the configuration names, or the data folder itself. Tables: trades, quotes, candles, status, and the
-views candles_1m, candles_5m, candles_15m, candles_1h, candles_4h, candles_1d. Times are UTC with
+that the configuration names, or the data folder itself. Tables: trades, quotes, candles, status,
+instruments, and the views candles_1m, candles_5m, candles_15m, candles_1h, candles_4h, candles_1d. Times are UTC with
 microseconds; integers beyond 2^53 are text. Cells that are wider than the terminal are cut (without one
 after 200 characters): --json prints all.
 
@@ -58,7 +58,8 @@ function rowLimit(flags: Flags): number {
 
 function namingMaxRows(error: unknown): never {
   if (!(error instanceof TapelineError) || error.code !== 'SQL_TOO_LARGE') throw error
-  const remedy = 'Add a limit, aggregate, or raise --max-rows.'
+  const remedy =
+    'Bound ts, add a limit, aggregate, or raise --max-rows; tapeline export writes any number of rows.'
   throw new TapelineError('SQL_TOO_LARGE', error.message, { cause: error, remedy })
 }
 

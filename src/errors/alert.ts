@@ -15,7 +15,7 @@ export const ALERT_ERRORS = {
     meaning:
       'Trades are missing, and a gap in market.status says which. It is an alert, which ends when no gap came for ten minutes.',
     remedy:
-      "tapeline gaps lists them: cause says why, and docs/gaps.md what to do. Look at the source's connection and limits where they come without restarts.",
+      "tapeline gaps lists them: cause says why, and docs/gaps.md what to do. Where they come without restarts, look at the source's connection and limits.",
   },
   DEAD_LETTERS: {
     retryable: false,

@@ -6,7 +6,8 @@ export const BROKER_ERRORS = {
     retryable: true,
     status: 503,
     meaning: 'The broker does not answer.',
-    remedy: 'Check the broker; the platform goes on trying by itself.',
+    remedy:
+      'Start the broker, or repair the network to it: tapeline doctor says what answers. The platform goes on by itself.',
   },
   BROKER_FULL: {
     retryable: true,
@@ -67,7 +68,8 @@ export const BROKER_ERRORS = {
     retryable: false,
     status: 404,
     meaning: 'There is no topic of this name.',
-    remedy: 'tapeline streams topics lists those that exist.',
+    remedy:
+      'tapeline streams topics --all lists those that exist. Where an alert says it, somebody removed a fixed topic: docs/servers.md#topics.',
   },
   TOPIC_MISSING: {
     retryable: true,
@@ -106,7 +108,8 @@ export const BROKER_ERRORS = {
     retryable: false,
     status: 410,
     meaning: 'Records were asked for that retention has removed, or that do not exist yet.',
-    remedy: 'Read from the earliest or the latest offset.',
+    remedy:
+      'Read from the earliest or the latest offset. Where an alert says it, tapeline gaps says what is missing: raise topics.retention if the database may be away for so long.',
   },
   OFFSET_GOES_BACK: {
     retryable: false,

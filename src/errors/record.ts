@@ -6,7 +6,8 @@ export const RECORD_ERRORS = {
     retryable: false,
     status: 422,
     meaning: 'A record does not have the shape or the values of its channel.',
-    remedy: 'The record is kept as a dead letter with its position and bytes.',
+    remedy:
+      'tapeline dead-letters show ID has what the record held. Cure the cause, then tapeline dead-letters replay ID.',
   },
   UPGRADE_NEEDED: {
     retryable: true,
@@ -19,7 +20,8 @@ export const RECORD_ERRORS = {
     retryable: false,
     status: 422,
     meaning: 'A record is not JSON, or has an unknown schema version.',
-    remedy: 'The record is kept as a dead letter with its position and bytes.',
+    remedy:
+      'tapeline dead-letters show ID has what the record held. Find out who writes into the topic: only the platform may.',
   },
   BATCH_UNDECODABLE: {
     retryable: false,
@@ -27,12 +29,13 @@ export const RECORD_ERRORS = {
     meaning:
       'A batch of records in the log cannot be read: its checksum is wrong, or what is in it has no known form. Reading goes on after it.',
     remedy:
-      'In a fixed topic it is kept as a dead letter with its bytes, and a gap says what is missing. Check the disk of the broker, and who writes into the topic.',
+      'Check the disk of the broker, and who writes into the topic. tapeline gaps says what is missing of a fixed topic, tapeline dead-letters keeps the bytes.',
   },
   BATCH_UNPROCESSABLE: {
     retryable: true,
     status: 500,
     meaning: 'A whole batch could not be processed.',
-    remedy: 'It is tried again with the batch in hand.',
+    remedy:
+      'The platform tries it again by itself. If it lasts, tapeline actors and the log have the cause: please report them.',
   },
 } as const satisfies Record<string, ErrorKind>

@@ -82,7 +82,7 @@ export const REQUEST_ERRORS = {
     retryable: false,
     status: 409,
     meaning: 'No source of this platform has past trades of the market.',
-    remedy: 'docs/sources.md says which sources have past trades. Name a market of one that is configured.',
+    remedy: 'Name a market of a configured source that has past trades: docs/sources.md#past-trades.',
   },
   DEAD_LETTER_UNKNOWN: {
     retryable: false,
@@ -94,13 +94,14 @@ export const REQUEST_ERRORS = {
     retryable: false,
     status: 401,
     meaning: 'The request carries no valid API key.',
-    remedy: 'Send the header authorization: Bearer KEY.',
+    remedy:
+      'Send the header authorization: Bearer KEY, with a key from TAPELINE_API_KEYS or tapeline keys create.',
   },
   FORBIDDEN: {
     retryable: false,
     status: 403,
     meaning: 'The caller may not use this route: its key lacks a scope, or it calls from afar.',
-    remedy: 'Call it from the same machine, or with a key that has the scope admin.',
+    remedy: 'Call it from the same machine, or with an admin key: docs/api.md#keys-and-who-may-call.',
   },
   KEY_UNKNOWN: {
     retryable: false,

@@ -6,7 +6,8 @@ export const STORE_ERRORS = {
     retryable: true,
     status: 503,
     meaning: 'The database does not answer.',
-    remedy: 'Check the database; the platform goes on trying by itself.',
+    remedy:
+      'Start the database, or repair the network to it: tapeline doctor says what answers. The platform goes on by itself.',
   },
   STORE_FULL: {
     retryable: true,
@@ -20,7 +21,7 @@ export const STORE_ERRORS = {
     meaning:
       'The database has too little memory, or too few locks, for one write: rows of many chunks take a lock for each.',
     remedy:
-      'Nothing: it is written in smaller parts. To spare these, raise max_locks_per_transaction of the server, or store.chunkInterval.',
+      'Nothing has to be done: the platform writes the rows in smaller parts. To spare that, raise max_locks_per_transaction of the server, or store.chunkInterval.',
   },
   STORE_JOBS_FAILING: {
     retryable: true,
@@ -28,7 +29,7 @@ export const STORE_ERRORS = {
     meaning:
       'Background jobs of the database fail: candles are not refreshed, chunks are not compressed, or old rows are not removed.',
     remedy:
-      'Cure what the message of the job names, or let the platform do the work: store.jobs: platform (docs/storage.md).',
+      'Cure what the message of the job names, or let the platform do the work with store.jobs: platform (docs/storage.md#who-runs-the-policies).',
   },
   STORE_UNAUTHORIZED: {
     retryable: false,
@@ -84,13 +85,13 @@ export const STORE_ERRORS = {
     retryable: false,
     status: 403,
     meaning: 'The statement would change data; this way in is for reading only.',
-    remedy: 'Use select, with, show, explain or values.',
+    remedy: 'Use select, with, values, table, show or explain.',
   },
   SQL_TOO_LARGE: {
     retryable: false,
     status: 413,
     meaning:
       'The answer is larger than this way in returns, or its statement needs more memory or disk than there is.',
-    remedy: 'Add a limit, or aggregate.',
+    remedy: 'Bound ts, add a limit, or aggregate. tapeline export writes any number of rows.',
   },
 } as const satisfies Record<string, ErrorKind>

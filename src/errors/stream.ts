@@ -68,13 +68,14 @@ export const STREAM_ERRORS = {
     retryable: true,
     status: 503,
     meaning: 'No coordinator answered the request in time.',
-    remedy: 'Ask again: the platform may be starting, or changing its leader.',
+    remedy:
+      'Ask again: the platform may be starting, or changing its leader. If it lasts, tapeline actors says whether a coordinator leads.',
   },
   TOPIC_CREATION_FAILED: {
     retryable: true,
     status: 503,
     meaning: 'A dynamic topic could not be made.',
-    remedy: 'Ask again; if it lasts, check the broker.',
+    remedy: 'Ask again. If it lasts, tapeline doctor says what the broker lacks.',
   },
   OVERLOADED: {
     retryable: true,
@@ -95,7 +96,7 @@ export const STREAM_ERRORS = {
     retryable: true,
     status: 429,
     meaning: 'The application has as many streams, sockets or webhooks as its key gives it.',
-    remedy: 'End some, or have an admin make a key with a larger quota.',
+    remedy: 'End some, or have an admin make a key with larger quotas: tapeline keys create.',
   },
   SOCKET_LIMIT: {
     retryable: false,
