@@ -16,7 +16,7 @@ import type { FeedChannel, SourceParts } from './source-kind.ts'
 import { readFrameText, readWireId } from './text.ts'
 import { TradeOrder } from './trade-order.ts'
 import { TradeSequences } from './trade-sequence.ts'
-import { readPrice } from './values.ts'
+import { readNumber, readPrice } from './values.ts'
 import { refusalInWords, shownWords } from './words.ts'
 
 interface MarketState {
@@ -261,7 +261,8 @@ export class ExchangeProtocol implements FeedProtocol {
 
   /** The markets of a request that is answered herewith; undefined where nobody knows it. */
   #answered(request: unknown): readonly string[] | undefined {
-    const number = Number(request)
+    const number = readNumber(request)
+    if (number === undefined) return undefined
     const asked = this.#requests.get(number)
     this.#requests.delete(number)
     return asked

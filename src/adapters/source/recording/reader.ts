@@ -98,11 +98,15 @@ function coinbaseReader({ push, wants, tally, maxSkewMs, now, log }: ReaderParts
     ...{ outlet: { emit: take, note: take, tally, maxSkewMs, now }, askAgain: () => undefined },
     ...{ rest: undefined, timeoutMs: USUAL.timeout, log },
   })
-  const takeBook = ({ symbol, fields }: Extract<CoinbaseFrame, { kind: 'book' }>, ts: number): void => {
+  const takeBook = (
+    { symbol, fields }: Extract<CoinbaseFrame, { kind: 'book' }>,
+    text: string,
+    ts: number,
+  ): void => {
     if (!known.has(symbol)) books.add(symbol, { exchange, symbol })
     known.add(symbol)
     if (books.take(readBook(symbol, fields), ts) === 'malformed')
-      tally.leftOut(Buffer.from(JSON.stringify(fields)), 'malformed')
+      tally.leftOut(Buffer.from(text), 'malformed')
   }
   const sequences = new TradeSequences(push)
   const reader = new CoinbaseReader((symbol) => wants({ exchange, symbol }), tally, maxSkewMs)
@@ -130,7 +134,7 @@ function coinbaseReader({ push, wants, tally, maxSkewMs, now, log }: ReaderParts
           tally.leftOut(Buffer.from(text), frame.kind)
           break
         case 'book':
-          takeBook(frame, ts)
+          takeBook(frame, text, ts)
           break
         // What was said about the recorded connection concerns nobody now.
         case 'subscriptions':
