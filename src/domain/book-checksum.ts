@@ -37,7 +37,7 @@ export type ChecksumName = keyof typeof CHECKSUMS
 
 /** Whether a checksum that an exchange sent, with or without a sign, is that of these levels. */
 export function isChecksum(name: ChecksumName, texts: LevelTexts, sent: number): boolean {
-  return CHECKSUMS[name].of(texts) === sent >>> 0
+  return Number.isInteger(sent) && CHECKSUMS[name].of(texts) === sent >>> 0
 }
 
 /** The text of a level as Kraken hashes it, from the digits of its price and size. */

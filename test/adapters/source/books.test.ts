@@ -6,6 +6,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { binance } from '../../../src/adapters/source/binance/source.ts'
 import { bitfinex } from '../../../src/adapters/source/bitfinex/source.ts'
 import { bitstamp } from '../../../src/adapters/source/bitstamp/source.ts'
+import { bybit } from '../../../src/adapters/source/bybit/source.ts'
 import { coinbase } from '../../../src/adapters/source/coinbase/source.ts'
 import type { SourceKind } from '../../../src/adapters/source/feed/source-kind.ts'
 import { gemini } from '../../../src/adapters/source/gemini/source.ts'
@@ -225,7 +226,8 @@ describe('books that come otherwise', () => {
     ]
     const { service, source, reader, pullUntil } = await open(t, {
       ...{ kind: bitfinex, symbols: ['BTC-USD'] },
-      received: ({ event, channel, symbol, len }, send) => {
+      received: ({ event, channel, symbol, len, chanId: gone }, send) => {
+        if (event === 'unsubscribe') send({ event: 'unsubscribed', status: 'OK', chanId: gone })
         if (event !== 'subscribe') return
         assert.deepEqual([channel, len], ['book', '25'])
         send({ event: 'subscribed', channel, chanId: ++chanId, symbol })
@@ -247,8 +249,64 @@ describe('books that come otherwise', () => {
     assert.deepEqual(books, { valid: 1, doubt: 0 })
     assert.deepEqual([counters.bookDoubts, counters.bookResyncs], [1, 1])
     assert.equal(reader.of('BTC-USD')?.asks.length, 2)
-    assert.ok(service.received.some(({ event, chanId: gone }) => event === 'unsubscribe' && gone === 11))
+    const unsubscribed = () =>
+      service.received.flatMap(({ event, chanId: gone }) => (event === 'unsubscribe' ? [gone] : []))
+    assert.deepEqual(unsubscribed(), [11])
+    // What is unsubscribed already is not asked for again.
+    service.send([chanId, [64002, 1, 1]])
+    await pullUntil('it is crossed', () => reader.doubts.length > 1)
+    await until('it is asked for again', () => unsubscribed().length > 1)
+    assert.deepEqual(unsubscribed(), [11, 12])
     assert.equal(source.health().counters.malformed, 0)
+  })
+})
+
+describe('numbers and checksums that begin anew', () => {
+  const topic = 'orderbook.50.BTCUSDT'
+  const frame = (type: string, u: number, b: readonly (readonly [string, string])[]) => {
+    const data = { s: 'BTCUSDT', b, a: type === 'snapshot' ? [['11', '1']] : [], u, seq: u }
+    return { topic, ts: 1_790_000_000_123, type, data, cts: 1_790_000_000_123 }
+  }
+  const opening = { kind: bybit, symbols: ['BTC-USDT'], depth: 50 }
+
+  test('Bybit: number 1 is the whole book after a restart, whatever it is called', async (t) => {
+    const { service, source, reader, pullUntil } = await open(t, opening)
+    service.send(frame('snapshot', 50, [['10', '1']]), frame('delta', 1, [['9', '1']]))
+    service.send(frame('delta', 2, [['8', '1']]))
+    const bids = () => reader.of('BTC-USDT')?.bids
+    await pullUntil('the change is read', () => bids()?.some(([price]) => price === 8) === true)
+    assert.deepEqual(bids(), [
+      [9, 1],
+      [8, 1],
+    ])
+    assert.deepEqual(reader.doubts, [])
+    service.send(frame('full', 3, [['7', '1']]))
+    await until('it is refused', () => source.health().counters.malformed === 1)
+    assert.deepEqual(reader.doubts, [])
+  })
+
+  test('Bybit: numbers that go on from a lower one are no repeats for ever', async (t) => {
+    const { service, source, reader, pullUntil } = await open(t, opening)
+    service.send(frame('snapshot', 5_000, [['10', '1']]))
+    await pullUntil('there is a book', () => reader.isValid('BTC-USDT'))
+    for (let u = 2; u < 102; u++) service.send(frame('delta', u, [['9', String(u)]]))
+    await pullUntil('nobody believes it', () => reader.doubts.length > 0)
+    assert.deepEqual(reader.doubts, ['BTC-USDT sequence'])
+    assert.equal(source.health().counters.duplicates, 99)
+  })
+
+  test('Kraken: a checksum that cannot be read is a wrong one', async (t) => {
+    const { service, reader, pullUntil } = await open(t, { kind: kraken, symbols: ['BTC-USD'] })
+    const level = (price: number, qty: number) => ({ price, qty })
+    const told = (type: string, rest: object) => ({
+      ...{ channel: 'book', type },
+      data: [{ symbol: 'BTC/USD', timestamp: '2026-11-29T10:00:00.123456Z', ...rest }],
+    })
+    service.send(told('snapshot', { bids: [level(10.5, 0.5)], asks: [level(11.5, 0.5)] }))
+    await pullUntil('there is a book', () => reader.isValid('BTC-USD'))
+    service.send(told('update', { bids: [level(10.5, 1.5)], asks: [], checksum: '1519925280' }))
+    await pullUntil('it is in doubt', () => reader.doubts.length > 0)
+    assert.deepEqual(reader.doubts, ['BTC-USD checksum'])
   })
 })
 

@@ -3,7 +3,9 @@ import { describe, test } from 'node:test'
 import type { WebSocket } from 'ws'
 import { coinbase } from '../../../src/adapters/source/coinbase/source.ts'
 import { createReplaySource } from '../../../src/adapters/source/replay.ts'
+import { quietLog } from '../../quiet.ts'
 import { SEED } from '../../seed.ts'
+import { writeCapture } from './captures.ts'
 import {
   BTC,
   ETH,
@@ -13,8 +15,6 @@ import {
   TRADE,
   WELCOME,
 } from './cryptocompare-fixtures.ts'
-import { quietLog } from '../../quiet.ts'
-import { writeCapture } from './captures.ts'
 import { SPEAKERS } from './exchanges.ts'
 import { openOn } from './opened.ts'
 import { FRAMES, survive } from './random-frames.ts'

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
+import { bitfinex } from '../../../src/adapters/source/bitfinex/source.ts'
 import { coinbase } from '../../../src/adapters/source/coinbase/source.ts'
+import type { SourceKind } from '../../../src/adapters/source/feed/source-kind.ts'
+import { kraken } from '../../../src/adapters/source/kraken/source.ts'
+import { okx } from '../../../src/adapters/source/okx/source.ts'
 import type { Source } from '../../../src/ports/source.ts'
 import { API_KEY, BTC, ETH, openCryptoCompare, startService, trade } from './cryptocompare-fixtures.ts'
 import { type Opening, openOn } from './opened.ts'
@@ -285,4 +289,51 @@ describe('who is accused: CryptoCompare', () => {
       assert.ok(!JSON.stringify(source.health()).includes(API_KEY))
     })
   }
+})
+
+describe('who is accused: exchanges with a socket each', () => {
+  const open = async (t: TestContext, kind: SourceKind, symbols: readonly string[]) => {
+    const service = await Service.start(t)
+    const markets = symbols.map((symbol) => ({ exchange: kind.name, symbol }))
+    const { source } = await openOn(t, kind, service, { markets, reconnect: 1_000 })
+    await service.asked('a subscribe', () => true)
+    const frames = () => source.health().counters.frames
+    /** The markets without data, once the frame is read. */
+    const after = async (frame: object) => {
+      const before = frames()
+      service.send(frame)
+      await until('it is read', () => frames() > before)
+      return source.health().without.map(({ symbol, why }) => `${symbol} ${why.split(':')[0]}`)
+    }
+    return { source, after }
+  }
+
+  test('Kraken: neither a rate nor a market that is subscribed already makes it unknown', async (t) => {
+    const { source, after } = await open(t, kraken, ['BTC-USD', 'ETH-USD'])
+    const answer = { method: 'subscribe', success: false, symbol: 'BTC/USD' }
+    assert.deepEqual(await after({ ...answer, error: 'Already subscribed' }), [])
+    assert.deepEqual(await after({ ...answer, error: 'Exceeded msg rate' }), [])
+    await until('the rate is the failure', () => source.health().failure?.code === 'SOURCE_RATE_LIMITED')
+  })
+
+  test('Bitfinex: a full connection has no place for a market, and one that is subscribed is taken', async (t) => {
+    const { after } = await open(t, bitfinex, ['BTC-USD', 'ETH-USD'])
+    const error = { event: 'error', channel: 'trades' }
+    assert.deepEqual(await after({ ...error, code: 10301, msg: 'subscribe: dup', symbol: 'tBTCUSD' }), [])
+    assert.deepEqual(await after({ event: 'error', code: 10400, msg: 'unsubscribe: invalid', chanId: 9 }), [])
+    assert.deepEqual(await after({ ...error, code: 10305, msg: 'subscribe: limit', symbol: 'tETHUSD' }), [
+      'ETH-USD SOURCE_RATE_LIMITED',
+    ])
+  })
+
+  test('OKX: neither a request that is repeated nor a longer name accuses', async (t) => {
+    const { source, after } = await open(t, okx, ['BTC-USDT', 'BTC-USDT-SWAP', 'ETH-USDT'])
+    const error = (code: string, msg: string) => ({ event: 'error', code, msg, connId: 'a1' })
+    const asked = '{"op":"subscribe","args":[{"channel":"trades","instId":"ETH-USDT"}]}'
+    assert.deepEqual(await after(error('60012', `Invalid request: ${asked}`)), [])
+    const gone = "Wrong URL or channel:trades,instId:BTC-USDT-SWAP doesn't exist."
+    assert.deepEqual(await after(error('60018', gone)), ['BTC-USDT-SWAP MARKET_UNKNOWN'])
+    await after(error('60014', 'Requests too frequent.'))
+    await until('the rate is the failure', () => source.health().failure?.code === 'SOURCE_RATE_LIMITED')
+  })
 })

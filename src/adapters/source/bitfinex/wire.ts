@@ -31,6 +31,11 @@ const CONF = JSON.stringify({ event: 'conf', flags: 131_072 })
 /** The service asks for another connection, or comes back from maintenance. */
 const RECONNECT: ReadonlySet<unknown> = new Set([20051, 20061])
 
+/** Codes of errors: it is subscribed already, the connection has its most channels, there is no such subscription. */
+const ALREADY_SUBSCRIBED = 10301
+const FULL = 10305
+const NOT_SUBSCRIBED = 10400
+
 interface Channel {
   readonly channel: 'trades' | 'book'
   readonly name: string
@@ -95,11 +100,18 @@ function readEvent(frame: Fields, channels: Map<unknown, Channel>): WireItem {
   const { event, channel, chanId, symbol, code, msg } = frame
   if (event === 'pong') return { kind: 'heartbeat' }
   if (event === 'info' && RECONNECT.has(code)) return { kind: 'ended', words: textOf(msg) || `info ${code}` }
-  if (event === 'error') return { kind: 'refused', name: symbol, words: textOf(msg) }
+  if (event === 'error') return readError(frame)
+  if (event === 'unsubscribed') channels.delete(chanId)
   if (event !== 'subscribed') return { kind: typeof event === 'string' ? 'neutral' : 'malformed' }
   if (typeof symbol !== 'string' || (channel !== 'trades' && channel !== 'book')) return { kind: 'malformed' }
   channels.set(chanId, { channel, name: symbol, bids: new Map(), asks: new Map() })
   return { kind: 'taken', name: symbol }
+}
+
+function readError({ code, msg, symbol: name }: Fields): WireItem {
+  if (code === NOT_SUBSCRIBED) return { kind: 'neutral' }
+  if (code === ALREADY_SUBSCRIBED) return { kind: 'taken', name }
+  return { ...{ kind: 'refused', name, words: textOf(msg) }, ...(code === FULL && { isFull: true }) }
 }
 
 function readData(channel: Channel | undefined, [, first, second]: readonly unknown[]): readonly WireItem[] {
@@ -141,7 +153,7 @@ function readBook({ name, bids, asks }: Channel, told: unknown): readonly WireIt
     if (count === 0) side.delete(price)
     else side.set(price, Math.abs(amount))
   }
-  const [bid, ask] = [bestOf(bids, Math.max), bestOf(asks, Math.min)]
+  const [bid, ask] = [bestOf(bids, 1), bestOf(asks, -1)]
   const update = { bid, bidSize: bids.get(bid ?? 0), ask, askSize: asks.get(ask ?? 0) }
   return [
     { kind: 'quote', name, update, ts: 'none' },
@@ -153,7 +165,9 @@ function unreadable(name: string): WireItem {
   return { kind: 'book', name, snapshot: false, bids: undefined, asks: undefined, ts: undefined }
 }
 
-/** Null where nobody offers. */
-function bestOf(side: ReadonlyMap<number, number>, choose: (...prices: number[]) => number): number | null {
-  return side.size === 0 ? null : choose(...side.keys())
+/** Null where nobody offers. `sign`: 1 where the highest price is the best one. */
+function bestOf(side: ReadonlyMap<number, number>, sign: 1 | -1): number | null {
+  let best: number | null = null
+  for (const price of side.keys()) if (best === null || (price - best) * sign > 0) best = price
+  return best
 }

@@ -14,6 +14,9 @@ import {
 
 const TOPICS = { trade: 'publicTrade.', quote: 'orderbook.1.', book: 'orderbook.' } as const
 
+/** The number of the first frame after a restart of the service: it has all levels, whatever it is called. */
+const RESTARTED = 1
+
 /** A depth of 1 comes as quotes. */
 const DEPTHS = [50, 200, 1_000]
 
@@ -58,12 +61,12 @@ function readTopic(topic: string, { ts, cts, type }: Fields, data: unknown): rea
   if (!topic.startsWith(TOPICS.book)) return [{ kind: 'neutral' }]
   const { s: name, b, a, u } = fieldsOf(data)
   if (!topic.startsWith(TOPICS.quote)) {
+    if (type !== 'snapshot' && type !== 'delta') return [{ kind: 'malformed' }]
     const last = readNumber(u)
     const place = last === undefined ? undefined : { last }
     const levels = { bids: readLevels(b), asks: readLevels(a) }
-    return [
-      { kind: 'book', name, snapshot: type === 'snapshot', ...levels, place, ts: microsOfEpoch(cts ?? ts) },
-    ]
+    const snapshot = type === 'snapshot' || last === RESTARTED
+    return [{ kind: 'book', name, snapshot, ...levels, place, ts: microsOfEpoch(cts ?? ts) }]
   }
   return [{ kind: 'quote', name, update: bestOfLevels(b, a), ts: microsOfEpoch(cts ?? ts) }]
 }

@@ -229,24 +229,25 @@ export class ExchangeProtocol implements FeedProtocol {
     return 'delivers'
   }
 
-  #refused({ words: said, name, request }: Extract<WireItem, { kind: 'refused' }>): FrameMeaning {
+  #refused({ words: said, name, request, ...refusal }: Extract<WireItem, { kind: 'refused' }>): FrameMeaning {
     const { outlet, redact } = this.#parts
     const words = shownWords(said, redact) || 'an error without a reason'
     const error = refusalInWords('websocket', words)
     if (error.code === 'SOURCE_RATE_LIMITED') return error
     const asked = this.#answered(request)
     const candidates = asked ?? [...this.#states.keys()]
-    const isNamed = (each: string) => each === name || names(said, each)
+    const isNamed = (each: string) => each === name || (!refusal.isOfRequest && names(said, each))
     const accused = candidates.length === 1 && asked ? candidates : candidates.filter(isNamed)
     if (accused.length === 0 && (asked === undefined || !this.#wire.refusesWhole)) outlet.complain(error)
-    for (const each of accused) this.#accuse(each, words)
+    const code = refusal.isFull ? 'SOURCE_RATE_LIMITED' : 'MARKET_UNKNOWN'
+    for (const each of accused) this.#accuse(each, `${code}: ${words}`)
     if (asked !== undefined && this.#wire.refusesWhole) this.#askApart(asked, accused)
     return 'neutral'
   }
 
-  #accuse(name: string, words: string): void {
+  #accuse(name: string, why: string): void {
     const state = this.#states.get(name)
-    if (state) this.#parts.outlet.refusals.refuse(state.market, `MARKET_UNKNOWN: ${words}`)
+    if (state) this.#parts.outlet.refusals.refuse(state.market, why)
   }
 
   /** The others of a refused request: in one where the service said whom it means, each by itself where it did not. */
@@ -318,8 +319,13 @@ function names(words: string, name: string): boolean {
   const text = words.toLowerCase()
   const wanted = name.toLowerCase()
   for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1))
-    if (!isLetter(text[at - 1]) && !isLetter(text[at + wanted.length])) return true
+    if (!goesOn(text, at - 1, -1) && !goesOn(text, at + wanted.length, 1)) return true
   return false
+}
+
+/** Whether a word goes on at a place, in a direction: BTC-USDT-SWAP is another market than BTC-USDT. */
+function goesOn(text: string, at: number, step: 1 | -1): boolean {
+  return isLetter(text[at]) || ('-/_'.includes(text[at] ?? ' ') && isLetter(text[at + step]))
 }
 
 function isLetter(character: string | undefined): boolean {

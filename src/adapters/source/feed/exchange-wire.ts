@@ -30,6 +30,17 @@ export interface WireQuote {
   readonly sequence?: number | undefined
 }
 
+/** The service takes something not. Its words name the markets that it means, unless it repeats the whole request (`isOfRequest`). */
+interface WireRefusal {
+  readonly kind: 'refused'
+  readonly words: string
+  readonly name?: unknown
+  readonly request?: unknown
+  readonly isOfRequest?: true
+  /** It has the market, but no place for it on this connection. */
+  readonly isFull?: true
+}
+
 /**
  * What a frame says. `taken`, `refused`: the answer to what was asked under the number `request`, or about the market `name`. `ended`: the service
  * wants another connection.
@@ -40,7 +51,7 @@ export type WireItem =
   | WireBook
   | WireChecksum
   | { readonly kind: 'taken'; readonly name?: unknown; readonly request?: unknown }
-  | { readonly kind: 'refused'; readonly words: string; readonly name?: unknown; readonly request?: unknown }
+  | WireRefusal
   | { readonly kind: 'ended'; readonly words: string }
   | { readonly kind: 'heartbeat' | 'neutral' | Fault }
 

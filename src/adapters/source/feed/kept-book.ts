@@ -8,6 +8,8 @@ import type { BookRules, WireBook } from './book-wire.ts'
 
 /** Updates that wait for a snapshot by REST: more than come in a minute of the busiest market. */
 const MOST_WAITING = 2_000
+/** So many repeats in a row are none: the exchange counts anew, and nothing that it tells of is seen. */
+const MOST_REPEATED = 100
 /** So many checksums in a row that come by themselves must be wrong: how some numbers are written is not known. */
 const MOST_WRONG = 2
 
@@ -34,6 +36,8 @@ export class KeptBook {
   /** When the last update was made, where no number tells their order. */
   #lastTs = 0
   #wrong = 0
+  /** How many updates in a row were known already. */
+  #repeated = 0
   /** Beyond these prices levels are there that nobody has told. */
   #horizon: { readonly bid: number; readonly ask: number } | undefined
   #waiting: WireBook[] = []
@@ -83,6 +87,8 @@ export class KeptBook {
     for (const each of waiting) {
       const step = this.take(each)
       if (step.kind === 'doubt') return step
+      // The snapshot is later than these.
+      this.#repeated = 0
     }
     return begun
   }
@@ -99,8 +105,7 @@ export class KeptBook {
   #replace(frame: WireBook, levels: NewLevels): BookStep {
     const { isWhole, isUnsorted } = this.#rules
     const last = frame.place?.last
-    if (isWhole && this.#isValid && last !== undefined && last <= (this.#last ?? -1))
-      return { kind: 'repeated' }
+    if (isWhole && this.#isValid && last !== undefined && last <= (this.#last ?? -1)) return this.#repeat()
     if (!isUnsorted && !isSorted(levels)) return this.#doubt('unsorted')
     const before = isWhole && this.#isValid ? this.#book.shown : undefined
     this.#book.replace(levels)
@@ -108,6 +113,7 @@ export class KeptBook {
     this.#isFirst = true
     this.#lastTs = frame.ts ?? 0
     this.#wrong = 0
+    this.#repeated = 0
     this.#waiting = []
     this.#horizon = frame.isCut
       ? { bid: levels.bids.at(-1)?.price ?? 0, ask: levels.asks.at(-1)?.price ?? Number.POSITIVE_INFINITY }
@@ -122,13 +128,18 @@ export class KeptBook {
     if (!this.#isValid) return this.#hold(frame)
     const verdict = this.#verdict(frame)
     if (verdict === 'gap') return this.#doubt('sequence')
-    if (verdict === 'drop') return { kind: 'repeated' }
+    if (verdict === 'drop') return this.#repeat()
+    this.#repeated = 0
     const change = this.#book.change(levels)
     this.#last = frame.place?.last ?? this.#last
     this.#isFirst = false
     this.#lastTs = frame.ts ?? this.#lastTs
     const fault = this.#faultOf(frame)
     return fault === undefined ? changeOf(change) : this.#doubt(fault)
+  }
+
+  #repeat(): BookStep {
+    return ++this.#repeated < MOST_REPEATED ? { kind: 'repeated' } : this.#doubt('sequence')
   }
 
   #verdict({ place, ts }: WireBook): 'apply' | 'drop' | 'gap' {

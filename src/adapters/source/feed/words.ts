@@ -110,7 +110,10 @@ export function readBody(response: IncomingMessage): Promise<string> {
 }
 
 const CODE_OF_WORDS: readonly (readonly [RegExp, ErrorCode])[] = [
-  [/rate.?limit|too many (requests|connections|sockets|calls)|throttl/i, 'SOURCE_RATE_LIMITED'],
+  [
+    /rate.?limit|(msg|message|request) rate|too many (requests|connections|sockets|calls|visits)|too frequent|throttl/i,
+    'SOURCE_RATE_LIMITED',
+  ],
   [
     /auth|forbidden|credential|permission|(api|access|auth|the|your|valid|invalid)[ _-]*key\b|\bkey (has|is|was)\b/i,
     'SOURCE_UNAUTHORIZED',

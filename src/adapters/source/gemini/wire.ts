@@ -9,6 +9,9 @@ const STREAMS = { trade: '@trade', quote: '@bookTicker', book: '@depth@100ms' } 
 /** The digits after the microseconds of a time in nanoseconds. */
 const NANO_DIGITS = 3
 
+/** The code of a request too many. */
+const TOO_OFTEN = -1003
+
 /** What a ping is numbered, so that its answer is told from those to requests. */
 const PING = 'ping'
 
@@ -73,7 +76,8 @@ function readBest({ s: name, b: bid, B: bidSize, a: ask, A: askSize, u, E }: Fie
 function readAnswer({ id: request, status, error }: Fields): WireItem {
   if (request === PING) return { kind: 'heartbeat' }
   if (status === 200) return { kind: 'taken', request }
-  return { kind: 'refused', request, words: textOf(fieldsOf(error)['msg']) }
+  const { code, msg } = fieldsOf(error)
+  return { kind: 'refused', request, words: code === TOO_OFTEN ? `rate limit: ${textOf(msg)}` : textOf(msg) }
 }
 
 /** Nanoseconds are beyond what a double holds: their digits stand for them. */

@@ -81,7 +81,8 @@ function readBooks(
     return {
       ...{ kind: 'book', name, snapshot: type === 'snapshot', ts: microsOfIso(timestamp) },
       ...{ bids: readLevels(bidRows, hashed), asks: readLevels(askRows, hashed) },
-      checksum: typeof checksum === 'number' ? checksum : undefined,
+      // One that cannot be read holds for no book.
+      checksum: checksum === undefined || typeof checksum === 'number' ? checksum : Number.NaN,
     }
   })
 }
@@ -123,5 +124,6 @@ function readTicker(fields: Fields): WireItem {
 
 function readAnswer({ success, result, symbol, error }: Fields): WireItem {
   if (success === true) return { kind: 'taken', name: fieldsOf(result)['symbol'] }
+  if (error === 'Already subscribed') return { kind: 'taken', name: symbol }
   return { kind: 'refused', words: textOf(error), name: symbol ?? listOf(fieldsOf(result)['symbol'])[0] }
 }

@@ -36,7 +36,7 @@ export const okxWire: ExchangeWire = {
     sequence: 'links',
     kept: () => DEPTH,
     rest: {
-      path: (name) => `/api/v5/market/books?instId=${encodeURIComponent(name)}&sz=${DEPTH}`,
+      path: (name) => `/api/v5/market/books?instId=${encodeURIComponent(name)}&sz=${DEPTH}&source=0`,
       read: (name, body) => readBook(name, 'snapshot', fieldsOf(listOf(fieldsOf(body)['data'])[0])),
       afterMs: SNAPSHOT_MS,
     },
@@ -53,20 +53,34 @@ export const okxWire: ExchangeWire = {
     const frame = fieldsOf(parseJson(text))
     const { event, data, arg } = frame
     const { channel, instId } = fieldsOf(arg)
-    if (event === 'error') return [{ kind: 'refused', words: textOf(frame['msg']) }]
+    if (event === 'error') return [readError(frame)]
     if (event === 'notice') return [{ kind: 'ended', words: textOf(frame['msg']) }]
     if (event === 'subscribe') return [{ kind: 'taken', name: instId }]
     if (event !== undefined) return [{ kind: typeof event === 'string' ? 'neutral' : 'malformed' }]
     if (!Array.isArray(data) || typeof channel !== 'string') return [{ kind: 'malformed' }]
     if (channel === CHANNELS.trade) return data.map((each) => readTrade(fieldsOf(each)))
     if (channel === CHANNELS.quote) return data.map((each) => readBest(instId, fieldsOf(each)))
-    if (channel === CHANNELS.book)
-      return data.map((each) => readBook(instId, frame['action'], fieldsOf(each)))
+    if (channel === CHANNELS.book) return readBooks(instId, frame['action'], data)
     return [{ kind: 'neutral' }]
   },
 }
 
-function readBook(name: unknown, action: unknown, fields: Fields): WireBook {
+/** It repeats a request that it cannot read. */
+const UNREADABLE_REQUEST = '60012'
+
+function readError({ code, msg }: Fields): WireItem {
+  return {
+    ...{ kind: 'refused', words: textOf(msg) },
+    ...(code === UNREADABLE_REQUEST && { isOfRequest: true }),
+  }
+}
+
+function readBooks(name: unknown, action: unknown, data: readonly unknown[]): readonly WireItem[] {
+  if (action !== 'snapshot' && action !== 'update') return [{ kind: 'malformed' }]
+  return data.map((each) => readBook(name, action, fieldsOf(each)))
+}
+
+function readBook(name: unknown, action: 'snapshot' | 'update', fields: Fields): WireBook {
   const { bids, asks, ts, seqId, prevSeqId } = fields
   const [last, previous] = [readNumber(seqId), readNumber(prevSeqId)]
   return {
@@ -80,7 +94,7 @@ function readBook(name: unknown, action: unknown, fields: Fields): WireBook {
 }
 
 function readTrade({ instId: name, tradeId: id, px: price, sz: size, side, ts, count }: Fields): WireItem {
-  const folded = readCount(count) ?? 1
+  const folded = readCount(count) || 1
   return { kind: 'trade', name, id, side: sideOf(side), price, size, ts: microsOfEpoch(ts), folded }
 }
 
