@@ -30,6 +30,18 @@ async function open(t: TestContext, name: SourceName, trades: readonly PastTrade
   return { source, service }
 }
 
+/** A source whose REST answers this text to everything. */
+async function openRest(t: TestContext, name: SourceName, body: string | ((url: URL) => string)) {
+  const service = await Service.start(t, {
+    rest: (url) => ({ body: typeof body === 'string' ? body : body(url) }),
+  })
+  const settings = { url: service.url, restUrl: service.restUrl, channels: ['trade'] as const }
+  const now = (): number => 1_790_000_100_000_000
+  const source = await openSource(SOURCES[name], { settings, log: quietLog, now })
+  t.after(() => source.close())
+  return { source, service }
+}
+
 async function read(source: Awaited<ReturnType<typeof open>>['source'], range: { from: number; to: number }) {
   const pages = source.history?.({ exchange: source.name, symbol: 'BTC-USD' }, range, NEVER)
   assert.ok(pages, 'it has a history')
@@ -101,6 +113,41 @@ describe('past trades of an exchange', () => {
     const bitstamp = await open(t, 'bitstamp', trades)
     const days = { ...range, from: range.from - 2 * 86_400_000_000 }
     assert.ok((await read(bitstamp.source, days)).since > days.from + 86_000_000_000)
+  })
+
+  test('kraken cuts the nanoseconds of its times as its WebSocket does', async (t) => {
+    // A double of so many seconds has fewer digits.
+    const times = ['1790000000.123456789', '1790000000.654320999', '1790000001.5', '1790000002']
+    const rows = times.map((time, i) => `["100.5","0.25",${time},"b","l","",${i + 1}]`)
+    const { source } = await openRest(t, 'kraken', `{"error":[],"result":{"XBTUSD":[${rows}],"last":"0"}}`)
+    const { trades } = await read(source, { from: 1_790_000_000_000_000, to: 1_790_000_010_000_000 })
+    assert.deepEqual(
+      trades.map(({ ts }) => ts),
+      [1_790_000_000_123_456, 1_790_000_000_654_320, 1_790_000_001_500_000, 1_790_000_002_000_000],
+    )
+  })
+
+  test('okx sums what it folds with all digits', async (t) => {
+    const fill = (tradeId: number, sz: string) => ({
+      instId: 'BTC-USDT',
+      tradeId: String(tradeId),
+      px: '0.00002',
+      sz,
+      side: 'buy',
+      ts: '1790000000123',
+    })
+    const data = [fill(12, '0.0625'), fill(11, '1234567890.125'), fill(10, '0.00005')]
+    const { source } = await openRest(t, 'okx', (url) => {
+      const isById = url.searchParams.get('type') === '1'
+      const before = { ...fill(9, '1'), ts: '1700000000000' }
+      const isFirst = Number(url.searchParams.get('after')) < 1_790_000_000_124
+      return JSON.stringify({ code: '0', data: isById ? data : [isFirst ? before : data[0]] })
+    })
+    const { trades } = await read(source, { from: 1_790_000_000_000_000, to: 1_790_000_001_000_000 })
+    assert.deepEqual(
+      trades.map(({ id, size }) => [id, size]),
+      [['12', 1234567890.18755]],
+    )
   })
 
   test('what a service refuses has its code, and one that limits is left alone', async (t) => {

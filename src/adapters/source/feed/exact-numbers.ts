@@ -33,3 +33,19 @@ function canonical(decimal: string): string {
   const kept = digits.replace(/0+$/, '')
   return `${kept}e${Number(exponent) - fraction.length + digits.length - kept.length}`
 }
+
+const PLAIN = /^(\d{1,40})(?:\.(\d{1,40}))?$/
+
+/** The sum of numbers in decimal text, with all of its digits; undefined where one is none. */
+export function sumOfDecimals(numbers: readonly unknown[]): string | undefined {
+  const parts = numbers.map((number) => (typeof number === 'string' ? PLAIN.exec(number) : null))
+  const decimals = Math.max(...parts.map((part) => part?.[2]?.length ?? 0))
+  let sum = 0n
+  for (const part of parts) {
+    if (part === null) return undefined
+    sum += BigInt((part[1] ?? '') + (part[2] ?? '').padEnd(decimals, '0'))
+  }
+  const digits = String(sum).padStart(decimals + 1, '0')
+  const dot = digits.length - decimals
+  return decimals === 0 ? digits : `${digits.slice(0, dot)}.${digits.slice(dot)}`
+}

@@ -39,7 +39,14 @@ export const krakenHistory: HistoryWire = {
 /** `[price, size, seconds, b or s, m or l, text, id]`: seconds with up to nine digits behind the point, cut to microseconds as those of the WebSocket. */
 function readRow(row: unknown): HistoryTrade {
   const [price, size, seconds, side, , , id] = listOf(row)
-  const number = readNumber(seconds)
-  const ts = number === undefined ? undefined : Math.floor(number * 1e6 + 0.2)
-  return { id, price, size, side: SIDES[side as keyof typeof SIDES], ts }
+  return { id, price, size, side: SIDES[side as keyof typeof SIDES], ts: microsOfSeconds(seconds) }
+}
+
+/** By the digits: a double of so many seconds is too coarse to be cut at the right place. */
+function microsOfSeconds(seconds: unknown): number | undefined {
+  const [, whole, fraction = ''] =
+    /^(\d{1,10})(?:\.(\d+))?$/.exec(String(readNumber(seconds) && seconds)) ?? []
+  return whole === undefined
+    ? undefined
+    : Number(whole) * 1_000_000 + Number(fraction.slice(0, 6).padEnd(6, '0'))
 }

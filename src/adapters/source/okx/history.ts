@@ -1,3 +1,4 @@
+import { sumOfDecimals } from '../feed/exact-numbers.ts'
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { readById, rowsOf } from '../feed/trade-history.ts'
 import { readNumber } from '../feed/values.ts'
@@ -5,9 +6,6 @@ import { fieldsOf, microsOfEpoch, sideOf } from '../feed/wire-fields.ts'
 
 const MOST_ROWS = 100
 const PATH = '/api/v5/market/history-trades'
-
-/** Digits that a sum of sizes keeps: what lies behind them comes of the adding. */
-const DIGITS = 12
 
 /**
  * OKX has the trades of three months, the newest first, by their ids. The WebSocket folds the fills of one order at one price; so does this.
@@ -75,6 +73,5 @@ function isOfOneOrder(a: HistoryTrade, b: HistoryTrade): boolean {
 function fold(fills: readonly HistoryTrade[]): HistoryTrade {
   const last = fills.at(-1) as HistoryTrade
   if (fills.length === 1) return last
-  const size = fills.reduce((sum, fill) => sum + Number(fill.size), 0)
-  return { ...last, size: Number(size.toPrecision(DIGITS)) }
+  return { ...last, size: sumOfDecimals(fills.map(({ size }) => size)) }
 }
