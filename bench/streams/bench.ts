@@ -34,7 +34,9 @@ export const bench: Bench = {
     if (on === 'embedded') return
     const kafka = await openKafkaToMeasure(servers)
     try {
-      const { broker } = kafka.config
+      // A number of a setting is seconds, and what was read of it milliseconds.
+      const { sessionTimeout, ...others } = kafka.config.broker
+      const broker = { ...others, sessionTimeout: `${sessionTimeout}ms` }
       const topics = {
         prefix: `${kafka.prefix}-market`,
         dynamicPrefix: `${kafka.prefix}-app`,

@@ -6,6 +6,7 @@ import { batchesOf } from '../trades.ts'
 const STREAMS_A_SOCKET = 500
 /** So many requests for streams are under way at once. */
 const REQUESTS = 100
+const MOST_ATTEMPTS = 10
 
 interface ServerMessage {
   readonly op: string
@@ -22,14 +23,18 @@ export async function createStreams(api: string, specs: readonly unknown[]): Pro
   return ids
 }
 
+/** Asks again while a coordinator has no time, as applications do: a server may take long for a hundred topics. */
 async function createStream(api: string, spec: unknown): Promise<string> {
-  const response = await fetch(`${api}/v1/streams`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(spec),
-  })
-  if (!response.ok) throw new Error(`${response.status} ${await response.text()}`)
-  return ((await response.json()) as { readonly id: string }).id
+  for (let attempt = 1; ; attempt++) {
+    const response = await fetch(`${api}/v1/streams`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(spec),
+    })
+    if (response.ok) return ((await response.json()) as { readonly id: string }).id
+    const text = await response.text()
+    if (response.status !== 503 || attempt === MOST_ATTEMPTS) throw new Error(`${response.status} ${text}`)
+  }
 }
 
 /** Applications that read streams over as few sockets as they may. */

@@ -1,21 +1,15 @@
 import { withDeadline } from '../../async/deadline.ts'
 import { presenceOf } from '../../control/topic-presence.ts'
 import type { OutgoingRecord, TopicDescription } from '../../ports/broker.ts'
+import { type HeldTopic, ownProgress, type ReadTopic } from './held.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
-import {
-  type HeldTopic,
-  markerOf,
-  ownProgress,
-  type ReadTopic,
-  readHeld,
-  SEND_TIMEOUT_MS,
-} from './read-held.ts'
+import { markerOf, readHeld, SEND_TIMEOUT_MS } from './read-held.ts'
 import { knownAt, type Route, SLACK_MS, startOf } from './route.ts'
 import type { Routes } from './routes.ts'
 import type { Shard } from './shard.ts'
 
-/** How many records more are read than those that may tell something, to learn the epochs that count there. */
+/** In doubt so many records more are read than those that may tell something, to learn the epochs that count there. */
 const SLACK_RECORDS = 2_000
 /** How many records one chunk reads. A deadline that ends the next chunk takes nothing from this one. */
 const CHUNK_RECORDS = 50_000
@@ -125,13 +119,15 @@ async function placeOf(
 ): Promise<(Omit<ReadTopic, keyof HeldTopic> & { readonly toRead: number }) | undefined> {
   const expected = { topicId: each.route.topicId, isOver: false }
   if (description === undefined || presenceOf(expected, description.id) !== 'there') return undefined
-  const [from, expired] = await Promise.all([
-    startOfReading(producer, each, description, signal),
+  const [since, expired] = await Promise.all([
+    startOfReading(producer, each, signal),
     expiredIn(producer, each, description, signal),
   ])
   const { offsets, retentionMs = Number.POSITIVE_INFINITY } = description
   const { earliest, end } = offsets[0] ?? { earliest: 0, end: 0 }
-  return { from, earliest, retentionMs, expired, toRead: end - from }
+  const from = Math.max(earliest, since)
+  const front = Math.max(earliest, since - SLACK_RECORDS)
+  return { from, front, earliest, retentionMs, expired, toRead: end - from }
 }
 
 async function describeTopics(
@@ -149,14 +145,12 @@ async function describeTopics(
 async function startOfReading(
   { broker }: ProducerParts,
   { route, shards }: HeldTopic,
-  { offsets }: TopicDescription,
   signal: AbortSignal,
 ): Promise<number> {
   const oldest = Math.min(
     ...ownProgress(route, shards).map(({ shard, progress }) => knownAt(progress, shard)),
   )
-  const since = await broker.offsetAt(route.topic, 0, Math.max(0, oldest - SLACK_MS), signal)
-  return Math.max(offsets[0]?.earliest ?? 0, since - SLACK_RECORDS)
+  return broker.offsetAt(route.topic, 0, Math.max(0, oldest - SLACK_MS), signal)
 }
 
 /**

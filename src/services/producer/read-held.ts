@@ -1,15 +1,18 @@
 import { withDeadline } from '../../async/deadline.ts'
-import { type ReadRange, readRanges } from '../../control/read-range.ts'
+import { readRanges } from '../../control/read-range.ts'
 import { type Channel, hasLatestValue } from '../../domain/events.ts'
+import type { OutgoingRecord } from '../../ports/broker.ts'
 import {
-  admit,
-  emptyMemory,
-  isOfFormerOwner,
-  type Place,
-  placeBefore,
-  type ReaderMemory,
-} from '../../domain/reader-rules.ts'
-import type { OutgoingRecord, StoredRecord } from '../../ports/broker.ts'
+  type Held,
+  type HeldTopic,
+  heldOf,
+  nothingHeld,
+  ownProgress,
+  placeHeld,
+  type ReadTopic,
+  takeHeld,
+  wentOnAt,
+} from './held.ts'
 import type { ProducerParts } from './parts.ts'
 import {
   type Anew,
@@ -33,47 +36,15 @@ const LOST_BACK = 20_000
 const GONE = 'is gone: retention removed it'
 const UNREADABLE = 'became unreadable'
 
-/** A topic that may hold records of these shards already. */
-export interface HeldTopic {
-  readonly route: Route
-  readonly shards: readonly Shard[]
-}
-
-export interface ReadTopic extends HeldTopic {
-  readonly from: number
-  readonly earliest: number
-  readonly retentionMs: number
-  /** The shards of which retention may have removed records that nobody knows of. */
-  readonly expired: ReadonlySet<Shard>
-}
-
 export function markerOf(shard: Shard): OutgoingRecord {
   return { key: null, value: null, headers: shard.markerHeaders }
 }
 
-export function ownProgress(
-  route: Route,
-  shards: readonly Shard[],
-): { readonly shard: Shard; readonly progress: Progress }[] {
-  return shards.flatMap((shard) => {
-    const progress = route.progress.get(shard.k)
-    return progress === undefined ? [] : [{ shard, progress }]
-  })
-}
-
-/** What was read of the topic of a stream. */
-interface Held {
-  readonly memory: ReaderMemory
-  /** By fixed partition: the last position that a former owner derived, and under which epoch. */
-  readonly byFormer: Map<number, { readonly offset: number; readonly epoch: number }>
-  /** By fixed partition: where it began anew the last time. All in front of that is held, or not due. */
-  readonly begins: Map<number, number>
-  /** Where the topic went on after it had lost its end; undefined where it has not. */
-  readonly lostFrom: number | undefined
-  /** By fixed partition: the last position in front of that place. */
-  readonly inFront: Map<number, number>
-  /** Whether there are records that nobody can read. */
-  isRotten: boolean
+/** A topic, and what is to be read of it. */
+interface Reading {
+  readonly each: ReadTopic
+  readonly offset: number
+  readonly end: number
 }
 
 /** Reads what topics hold; gives the streams that have to begin anew. */
@@ -83,34 +54,61 @@ export async function readHeld(
   chunk: readonly ReadTopic[],
   signal: AbortSignal,
 ): Promise<readonly Route[]> {
-  const { broker, log } = producer
   const entries = chunk.map(({ route, shards }) => ({
     ...{ topic: route.topic, topicId: route.topicId, partition: 0, shared: true as const },
     records: shards.map(markerOf),
   }))
-  const acks = await withDeadline(signal, SEND_TIMEOUT_MS, (deadline) => broker.publish(entries, deadline))
-  const ranges = chunk.map((each, i): ReadRange => {
-    const { route, shards, from, earliest } = each
+  const acks = await withDeadline(signal, SEND_TIMEOUT_MS, (deadline) =>
+    producer.broker.publish(entries, deadline),
+  )
+  const readings = chunk.map((each, i): Reading => {
+    const { route, shards, from, front, earliest } = each
     const baseOffset = acks[i]?.baseOffset ?? 0
     routes.acknowledge(route, baseOffset, shards.length)
     // Up to the own marker: the first of them lies there, and what is behind it is of others, or not of before.
     const end = baseOffset + 1
     const lostFrom = wentOnAt(each)
-    const first = lostFrom === undefined ? from : Math.min(from, Math.max(earliest, lostFrom - LOST_BACK))
-    return { topic: route.topic, partition: 0, offset: Math.min(first, end), end }
+    const begin = isAnyLost(each) ? front : from
+    const first = lostFrom === undefined ? begin : Math.min(begin, Math.max(earliest, lostFrom - LOST_BACK))
+    return { each, offset: Math.min(first, end), end }
   })
+  const found = await readAll(producer, readings, signal)
+  const doubtful = readings.filter(
+    ({ each, offset }) => each.front < offset && isInDoubt(producer, each, found.get(each.route.topic)),
+  )
+  const again = doubtful.map((reading) => ({ ...reading, offset: reading.each.front }))
+  for (const [topic, held] of await readAll(producer, again, signal)) found.set(topic, held)
+  const anew = new Set<Route>()
+  for (const each of chunk) {
+    const held = found.get(each.route.topic) ?? nothingHeld(each)
+    for (const { shard, progress } of ownProgress(each.route, each.shards)) {
+      if (judge(producer, each, held, shard, progress)) anew.add(each.route)
+      // What follows a lost end is told already where the topic holds any of it.
+      if (heldOf(producer, each.route, held, shard) >= (progress.again?.from ?? 0)) progress.again = undefined
+      progress.sentAt = undefined
+      progress.lostFrom = undefined
+      progress.isRead = true
+      progress.held =
+        progress.anew === undefined ? placeHeld(producer, each.route, held, shard) : NOTHING_HELD
+      progress.prepared = true
+    }
+  }
+  return [...anew]
+}
+
+/** What ranges of topics hold, by topic. */
+async function readAll(
+  producer: ProducerParts,
+  readings: readonly Reading[],
+  signal: AbortSignal,
+): Promise<Map<string, Held>> {
+  const { broker, log } = producer
   const found = new Map(
-    chunk.map((each) => {
-      const held: Held = {
-        ...{ memory: emptyMemory(), byFormer: new Map(), begins: new Map(), inFront: new Map() },
-        ...{ lostFrom: wentOnAt(each), isRotten: false },
-      }
-      return [each.route.topic, { each, held }]
-    }),
+    readings.map(({ each }) => [each.route.topic, { each, held: nothingHeld(each) }] as const),
   )
   await readRanges(
     broker,
-    ranges,
+    readings.map(({ each, offset, end }) => ({ topic: each.route.topic, partition: 0, offset, end })),
     ({ topic, records }) => {
       const { each, held } = found.get(topic) ?? {}
       if (each && held) for (const record of records) takeHeld(producer, each, held, record)
@@ -127,58 +125,23 @@ export async function readHeld(
       )
     },
   )
-  const anew = new Set<Route>()
-  for (const { each, held } of found.values())
-    for (const { shard, progress } of ownProgress(each.route, each.shards)) {
-      if (judge(producer, each, held, shard, progress)) anew.add(each.route)
-      // What follows a lost end is told already where the topic holds any of it.
-      if (heldOf(producer, each.route, held, shard) >= (progress.again?.from ?? 0)) progress.again = undefined
-      progress.sentAt = undefined
-      progress.lostFrom = undefined
-      progress.isRead = true
-      progress.held =
-        progress.anew === undefined ? placeHeld(producer, each.route, held, shard) : NOTHING_HELD
-      progress.prepared = true
-    }
-  return [...anew]
+  return new Map([...found].map(([topic, { held }]) => [topic, held]))
 }
 
-/** Where the topic of a stream went on after it had lost its end; undefined where it has not. */
-function wentOnAt({ route, shards }: HeldTopic): number | undefined {
-  const all = ownProgress(route, shards).flatMap(({ progress }) => progress.lostFrom ?? [])
-  return all.length === 0 ? undefined : Math.min(...all)
+/** Whether a log has lost its end, so that what the topic held long ago counts too. */
+function isAnyLost({ route, shards }: HeldTopic): boolean {
+  return ownProgress(route, shards).some(
+    ({ shard, progress }) =>
+      shard.lost.has(route.channel) || progress.again !== undefined || lostEndsOf(route, shard).length > 0,
+  )
 }
 
-function takeHeld(
-  { topics }: ProducerParts,
-  { route, shards }: ReadTopic,
-  { memory, byFormer, begins, inFront, lostFrom = 0 }: Held,
-  { headers, offset }: StoredRecord,
-): void {
-  const isFormer = isOfFormerOwner(memory, headers)
-  const isCounted = admit(memory, headers)
-  const { kind, position, epoch = -1 } = headers
-  if (position?.topic !== topics[route.channel] || position === undefined || isFormer) return
-  const { partition } = position
-  // Readers are told already that what came before does not count.
-  if (kind === 'marker') {
-    byFormer.delete(partition)
-    begins.set(partition, position.offset)
-  } else if (!isCounted) return
-  const last = kind === 'marker' ? position.offset - 1 : position.offset
-  if (offset < lostFrom) inFront.set(partition, last)
-  // What this owner has derived itself, in a step of unknown outcome, tells nothing of the log before it.
-  const own = shards.find(({ k }) => k === partition)?.epoch ?? -1
-  if (epoch < own) byFormer.set(partition, { offset: last, epoch })
-}
-
-function placeHeld({ topics }: ProducerParts, { channel }: Route, held: Held, { k }: Shard): Place {
-  const begin = held.begins.get(k)
-  return held.memory.positions[topics[channel]]?.[k] ?? (begin ? placeBefore(begin) : NOTHING_HELD)
-}
-
-function heldOf(producer: ProducerParts, route: Route, held: Held, shard: Shard): number {
-  return placeHeld(producer, route, held, shard)[0]
+/** Whether what was read does not tell for certain what counts, or the topic may have lost something. */
+function isInDoubt(producer: ProducerParts, each: ReadTopic, held: Held | undefined): boolean {
+  if (held === undefined || held.isDoubtful || held.isRotten) return true
+  return ownProgress(each.route, each.shards).some(
+    ({ shard, progress }) => leftOf(producer, each, held, shard, progress) !== undefined,
+  )
 }
 
 /** Judges whether a stream has to begin anew, and where; gives whether it has. */

@@ -181,6 +181,12 @@ export class Shard {
     return offset < (positions[channel] ?? 0) ? begun : Math.max(begun, epochs[channel] ?? -1)
   }
 
+  /** The highest epoch of an owner before this one, by its markers in a fixed topic; -1 where there was none. */
+  formerEpoch(channel: Channel): number {
+    const former = this.tails[channel].owners.findLast(({ epoch }) => epoch < this.epoch)?.epoch ?? -1
+    return Math.max(former, this.restored.epochs[channel] ?? -1)
+  }
+
   /** Where owners begin, this one where the log went on that has lost its end, or is another one: epoch and offset. */
   ownersOf(channel: Channel): [epoch: number, offset: number][] {
     const found = this.lost.get(channel)

@@ -1,0 +1,120 @@
+import {
+  admit,
+  emptyMemory,
+  isOfFormerOwner,
+  type Place,
+  placeBefore,
+  type ReaderMemory,
+} from '../../domain/reader-rules.ts'
+import type { RecordHeaders } from '../../domain/record.ts'
+import type { StoredRecord } from '../../ports/broker.ts'
+import type { ProducerParts } from './parts.ts'
+import { NOTHING_HELD, type Progress, type Route } from './route.ts'
+import type { Shard } from './shard.ts'
+
+/** A topic that may hold records of these shards already. */
+export interface HeldTopic {
+  readonly route: Route
+  readonly shards: readonly Shard[]
+}
+
+/** The same with what the broker shows of it, and what is to be read. */
+export interface ReadTopic extends HeldTopic {
+  /** The first record that may be younger than what was last known of the topic. */
+  readonly from: number
+  /** Where it is read from in doubt: the records up to `from` tell which epochs count there. */
+  readonly front: number
+  readonly earliest: number
+  readonly retentionMs: number
+  /** The shards of which retention may have removed records that nobody knows of. */
+  readonly expired: ReadonlySet<Shard>
+}
+
+/** How far a stream is of some shards. */
+export function ownProgress(
+  route: Route,
+  shards: readonly Shard[],
+): { readonly shard: Shard; readonly progress: Progress }[] {
+  return shards.flatMap((shard) => {
+    const progress = route.progress.get(shard.k)
+    return progress === undefined ? [] : [{ shard, progress }]
+  })
+}
+
+/** What was read of the topic of a stream. */
+export interface Held {
+  readonly memory: ReaderMemory
+  /** By fixed partition: the last position that a former owner derived, and under which epoch. */
+  readonly byFormer: Map<number, { readonly offset: number; readonly epoch: number }>
+  /** By fixed partition: where it began anew the last time. All in front of that is held, or not due. */
+  readonly begins: Map<number, number>
+  /** Where the topic went on after it had lost its end; undefined where it has not. */
+  readonly lostFrom: number | undefined
+  /** By fixed partition: the last position in front of that place. */
+  readonly inFront: Map<number, number>
+  /** Whether there are records that nobody can read. */
+  isRotten: boolean
+  /** Whether a record may count for nobody, since another owner may have followed in front of what was read. */
+  isDoubtful: boolean
+}
+
+/** Before anything is read. */
+export function nothingHeld(each: HeldTopic): Held {
+  return {
+    ...{ memory: emptyMemory(), byFormer: new Map(), begins: new Map(), inFront: new Map() },
+    ...{ lostFrom: wentOnAt(each), isRotten: false, isDoubtful: false },
+  }
+}
+
+/** Where the topic of a stream went on after it had lost its end; undefined where it has not. */
+export function wentOnAt({ route, shards }: HeldTopic): number | undefined {
+  const all = ownProgress(route, shards).flatMap(({ progress }) => progress.lostFrom ?? [])
+  return all.length === 0 ? undefined : Math.min(...all)
+}
+
+/** Takes a record of the topic in. */
+export function takeHeld(
+  { topics }: ProducerParts,
+  { route, shards }: ReadTopic,
+  held: Held,
+  { headers, offset }: StoredRecord,
+): void {
+  const { memory, byFormer, begins, inFront, lostFrom = 0 } = held
+  held.isDoubtful ||= isOfEarlier(route, shards, headers)
+  const isFormer = isOfFormerOwner(memory, headers)
+  const isCounted = admit(memory, headers)
+  const { kind, position, epoch = -1 } = headers
+  if (position?.topic !== topics[route.channel] || position === undefined || isFormer) return
+  const { partition } = position
+  // Readers are told already that what came before does not count.
+  if (kind === 'marker') {
+    byFormer.delete(partition)
+    begins.set(partition, position.offset)
+  } else if (!isCounted) return
+  const last = kind === 'marker' ? position.offset - 1 : position.offset
+  if (offset < lostFrom) inFront.set(partition, last)
+  // What this owner has derived itself, in a step of unknown outcome, tells nothing of the log before it.
+  const own = shards.find(({ k }) => k === partition)?.epoch ?? -1
+  if (epoch < own) byFormer.set(partition, { offset: last, epoch })
+}
+
+/** Whether a record is of an owner in front of the last one: in the topic the marker of a later one may lie in front of it. */
+function isOfEarlier(
+  route: Route,
+  shards: readonly Shard[],
+  { shard: k, epoch = -1 }: RecordHeaders,
+): boolean {
+  const shard = shards.find((each) => each.k === k)
+  return shard !== undefined && epoch < shard.formerEpoch(route.channel)
+}
+
+/** The last place of a shard that the topic holds. */
+export function placeHeld({ topics }: ProducerParts, { channel }: Route, held: Held, { k }: Shard): Place {
+  const begin = held.begins.get(k)
+  return held.memory.positions[topics[channel]]?.[k] ?? (begin ? placeBefore(begin) : NOTHING_HELD)
+}
+
+/** The fixed offset of that place; -1 where it holds none. */
+export function heldOf(producer: ProducerParts, route: Route, held: Held, shard: Shard): number {
+  return placeHeld(producer, route, held, shard)[0]
+}
