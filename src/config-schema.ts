@@ -117,7 +117,7 @@ export const configSchema = z.strictObject({
   producer: z
     .strictObject({
       linger: chosenDuration(
-        'How long the producer gathers events into a batch once one has arrived. By default 20ms for the embedded broker, 4ms for a server.',
+        'How long the producer gathers events into a batch once one has arrived. By default 50ms for the embedded broker, 4ms for a server.',
         0,
       ),
     })
@@ -126,7 +126,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       maxRows: count(100, 100_000, 20_000, 'The most records of one transaction.'),
       linger: chosenDuration(
-        'How long a small batch gathers more rows before it is written. By default 500ms for the embedded database, 50ms for a server.',
+        'How long a small batch gathers more rows before it is written. By default 1s for the embedded database, 50ms for a server.',
         0,
       ),
     })

@@ -45,7 +45,7 @@ const STANDING = { 'all-trades': { channel: 'trade' as const, symbols: ['*'] } }
 /** The exchanges that the demo reads by their own protocols. */
 const OWN_PROTOCOLS = ['coinbase', 'binance', 'kraken'] as const
 /** Quotes and books of 30 markets cost more than their trades. */
-const QUOTE_MS = 500
+const QUOTE_MS = 1_000
 const STATUS_EVERY_MS = 10_000
 /** Without any progress for so long, --exit gives up: something is missing. */
 const PATIENCE_MS = 30_000

@@ -19,8 +19,8 @@ import { errorState, failIn, failureOf, invokeFor, recoverFrom, retryIn } from '
 
 type Step = 'fetchingData' | 'publishingFixed' | 'publishingDynamic' | 'creatingTopic'
 
-/** How long a fetch waits for data when nothing else is to be done: short, so that commands are served soon. */
-const FETCH_WAIT_MS = 50
+/** How long a fetch waits for data when nothing else is to be done. What comes meanwhile and is to be served soon ends it. */
+const FETCH_WAIT_MS = 250
 
 const services = {
   /** The next batch of the source; empty after `waitMs`. */

@@ -1,3 +1,4 @@
+import { withAbort } from '../../async/abort.ts'
 import { delay } from '../../async/timers.ts'
 import type { Carried } from '../../ports/pipeline.ts'
 import type { SourceBatch } from '../../ports/source.ts'
@@ -6,6 +7,7 @@ import type { ProducerParts } from './parts.ts'
 
 /** The most events of one batch: under load batches grow to this, and machines cost little (R1, R12). */
 const MOST_ITEMS = 10_000
+const AT_ONCE = { maxItems: MOST_ITEMS, lingerMs: 0, waitMs: 0 }
 
 /** How soon it looks again whether there is somewhere to send to. */
 const LOOK_AGAIN_MS = 50
@@ -15,6 +17,8 @@ const LOOK_EVERY_MS = 200
 export interface SourceFetch {
   /** `maySend`: there are shards to publish to, and the streams stand that must miss nothing. Else the source waits. */
   next(waitMs: number, maySend: boolean, signal: AbortSignal): Promise<Carried<SourceBatch>>
+  /** Something else is to be done: ends the wait for data and its linger, or leaves out the next one. */
+  wake(): void
   /** Calls back when a source that failed delivers again. */
   onBack(listener: () => void): void
   close(): void
@@ -27,14 +31,14 @@ export interface SourceFetch {
 export function createSourceFetch({ source, lingerMs }: ProducerParts): SourceFetch {
   const hand = createHand<SourceBatch>()
   let listener = (): void => {}
+  let isWoken = false
+  let waiting: AbortController | undefined
   let looking: { readonly stop: AbortController; readonly done: Promise<void> } | undefined
 
   const look = async (signal: AbortSignal): Promise<void> => {
     while (hand.held === undefined) {
       await delay(LOOK_EVERY_MS, signal)
-      const batch = await source
-        .next({ maxItems: MOST_ITEMS, lingerMs: 0, waitMs: 0 }, signal)
-        .catch(() => undefined)
+      const batch = await source.next(AT_ONCE, signal).catch(() => undefined)
       if (batch !== undefined) hand.give(batch)
     }
     listener()
@@ -55,6 +59,23 @@ export function createSourceFetch({ source, lingerMs }: ProducerParts): SourceFe
     await ended?.done
   }
 
+  const pull = async (waitMs: number, signal: AbortSignal): Promise<SourceBatch> => {
+    try {
+      if (isWoken) return await source.next(AT_ONCE, signal)
+      return await withAbort(signal, (controller) => {
+        waiting = controller
+        return source.next({ maxItems: MOST_ITEMS, lingerMs, waitMs }, controller.signal)
+      })
+    } catch (error) {
+      if (signal.aborted || !isWoken) throw error
+      // An aborted pull has left there what the source had.
+      return await source.next(AT_ONCE, signal)
+    } finally {
+      waiting = undefined
+      isWoken = false
+    }
+  }
+
   return {
     async next(waitMs, maySend, signal) {
       await endLooking()
@@ -63,11 +84,15 @@ export function createSourceFetch({ source, lingerMs }: ProducerParts): SourceFe
         return { items: [], done: () => {} }
       }
       try {
-        return hand.held ?? hand.give(await source.next({ maxItems: MOST_ITEMS, lingerMs, waitMs }, signal))
+        return hand.held ?? hand.give(await pull(waitMs, signal))
       } catch (error) {
         if (!signal.aborted) beginToLook()
         throw error
       }
+    },
+    wake() {
+      isWoken = true
+      waiting?.abort()
     },
     onBack(given) {
       listener = given

@@ -20,6 +20,7 @@ import { createReentry } from './reentry.ts'
 import { createRepair } from './repair.ts'
 import { followSeams } from './seams.ts'
 import { createStandingStreams } from './standing.ts'
+import { LOOK_EVERY_MS } from './ticks.ts'
 
 /** The services of the producer machine. */
 export interface ProducerServices {
@@ -94,7 +95,10 @@ export async function createProducerServices(
       subscriptions.leave(k)
       listings.leave(k)
     },
-    assigned: () => onAssigned(),
+    assigned() {
+      onAssigned()
+      source.wake()
+    },
   })
   /** Takes over what the group gave, then works under the deadline of a publish. */
   const ownShards = async <T>(
@@ -120,7 +124,8 @@ export async function createProducerServices(
   return {
     async fetchData(waitMs, stop) {
       const maySend = ownership.assigned && standing.stand()
-      const batch = await source.next(drained ? 0 : waitMs, maySend, stop)
+      const most = ownership.routes.windowed.size > 0 ? LOOK_EVERY_MS : waitMs
+      const batch = await source.next(drained ? 0 : Math.min(waitMs, most), maySend, stop)
       past.fetched(batch.items.length)
       if (drained === undefined || batch.items.length > 0) return batch
       drained()
@@ -129,6 +134,7 @@ export async function createProducerServices(
     drain: (stop) =>
       new Promise((resolve) => {
         drained = resolve
+        source.wake()
         onAbort(stop, resolve)
       }),
     publishFixed: (data, stop) =>
@@ -145,6 +151,7 @@ export async function createProducerServices(
     createTopic: (topicName, stop) => standing.create(topicName, stop),
     applyNotification(notification) {
       ownership.routes.sync(ownership.shards.values())
+      source.wake()
       const notificationId = unacknowledged.get(notification)
       if (notificationId !== undefined) acknowledge(notificationId)
     },
@@ -178,7 +185,11 @@ export async function createProducerServices(
     heardListing: (instruments) => listings.heard(instruments),
     shards: () => [...ownership.shards.keys()],
     onReentry(listener) {
-      const offs = [reentry.listen(listener), past.listen(listener)]
+      const take = (batch: FetchedBatch): void => {
+        listener(batch)
+        source.wake()
+      }
+      const offs = [reentry.listen(take), past.listen(take)]
       return () => {
         for (const off of offs) off()
       }

@@ -7,8 +7,8 @@ import type { Route } from './route.ts'
 import type { Routes } from './routes.ts'
 import type { Shard } from './shard.ts'
 
-/** How often it looks for windows that nothing closes. */
-const LOOK_EVERY_MS = 50
+/** How often it looks for windows that nothing closes, where there are any. */
+export const LOOK_EVERY_MS = 50
 /** After a longer time without a look the process stood still: what came meanwhile may still wait to be read. */
 const LONGEST_LOOK_MS = 100
 /** How long a window that could be closed waits for an event that closes it, in microseconds (R21). */

@@ -11,7 +11,7 @@ import { watchedConsumerFixed } from '../watched-services.ts'
  * How long a small batch gathers rows. A write into the embedded database takes ten times the processor time that a write to a server takes in
  * this process, and at a few trades a second nearly each trade would be a write of its own.
  */
-export const LINGER_MS = { embedded: 500, timescale: 50 } as const
+export const LINGER_MS = { embedded: 1_000, timescale: 50 } as const
 
 /** Starts the role consumer-fixed: fixed topics into the database. */
 export async function startConsumerFixedRole(
