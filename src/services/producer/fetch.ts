@@ -62,10 +62,13 @@ export function createSourceFetch({ source, lingerMs }: ProducerParts): SourceFe
   const pull = async (waitMs: number, signal: AbortSignal): Promise<SourceBatch> => {
     try {
       if (isWoken) return await source.next(AT_ONCE, signal)
-      return await withAbort(signal, (controller) => {
+      const batch = await withAbort(signal, (controller) => {
         waiting = controller
         return source.next({ maxItems: MOST_ITEMS, lingerMs, waitMs }, controller.signal)
       })
+      // A step that waits for nothing, and finds nothing again and again, leaves room for all else.
+      if (waitMs === 0 && batch.items.length === 0) await delay(0, signal)
+      return batch
     } catch (error) {
       if (signal.aborted || !isWoken) throw error
       // An aborted pull has left there what the source had.

@@ -158,7 +158,8 @@ export class ArrivalQueue {
   async next(options: NextOptions, signal: AbortSignal): Promise<readonly SourceItem[]> {
     signal.throwIfAborted()
     if (this.#wake) throw new TapelineError('INTERNAL', 'next() was called before the last call settled')
-    if (this.size === 0 && !this.#failure) await this.#until(1, options.waitMs, signal)
+    // A timer would wait for a millisecond at least.
+    if (this.size === 0 && !this.#failure && options.waitMs > 0) await this.#until(1, options.waitMs, signal)
     if (this.size === 0) {
       if (this.#failure) throw this.#failure
       return []

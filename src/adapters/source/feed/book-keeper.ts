@@ -12,7 +12,7 @@ import type { Outlet } from './feed-protocol.ts'
 import { type BookStep, KeptBook } from './kept-book.ts'
 
 /** How often it looks for what is due. */
-const LOOK_MS = 100
+const LOOK_MS = 250
 /** A market whose book has been asked for has so long to send a snapshot. */
 const ANSWER_MS = 10_000
 const FIRST_WAIT_MS = 1_000

@@ -180,6 +180,14 @@ describe('the arrival queue', () => {
     }
   })
 
+  test('a pull that waits for nothing needs no timer', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const queue = queueOf(10)
+    assert.deepEqual(await next(queue, { waitMs: 0 }), [])
+    queue.push(item(1))
+    assert.deepEqual(shown(await next(queue, { waitMs: 0 })), ['1'])
+  })
+
   test('gathers what comes within the linger, and leaves early when the batch is full', async () => {
     const queue = queueOf(100)
     const batch = next(queue, { lingerMs: 10_000, maxItems: 3 })
