@@ -1,10 +1,21 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { parse as parseYaml, YAMLParseError } from 'yaml'
 import type { z } from 'zod'
-import { SOURCE_NAMES, SOURCES, type SourceName } from './adapters/source/index.ts'
-import { type DatabaseAddress, splitAddress } from './config-address.ts'
+import type { SourceName } from './adapters/source/index.ts'
 import { unknownVariables } from './config-environment.ts'
 import { configSchema, environmentName, settingPaths } from './config-schema.ts'
+import {
+  codeOf,
+  type Environment,
+  invalid,
+  NOT_SHOWN,
+  parseApiKeys,
+  parseHeaders,
+  readAddress,
+  readAlertWebhook,
+  readPassword,
+  readSourceKeys,
+} from './config-secrets.ts'
 import { entriesOf } from './config-values.ts'
 import { issueWords } from './domain/issue-words.ts'
 import { didYouMean } from './domain/near.ts'
@@ -50,7 +61,7 @@ export type ConfigInput = z.input<typeof configSchema>
 interface ConfigSources {
   /** Path of the file; without one `tapeline.yaml` is read where it exists. */
   readonly file?: string | undefined
-  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly environment: Environment
   /** Over file and environment. */
   readonly flags?: ConfigInput
 }
@@ -124,7 +135,7 @@ interface Settings {
   [key: string]: unknown
 }
 
-function fromEnvironment(environment: ConfigSources['environment']): Settings {
+function fromEnvironment(environment: Environment): Settings {
   const otlp = environment['OTEL_EXPORTER_OTLP_ENDPOINT']?.trim()
   const settings: Settings = otlp ? { telemetry: { otlp } } : {}
   for (const path of settingPaths()) {
@@ -189,124 +200,6 @@ function checkStanding(name: string, request: unknown): void {
   }
 }
 
-/** The address of a database without its password, and the password, which only the environment may have in an address. */
-function readAddress(
-  field: 'url' | 'queryUrl',
-  text: string,
-  environment: ConfigSources['environment'],
-): DatabaseAddress {
-  const address = splitAddress(text)
-  const name = `store.${field}`
-  if ('message' in address) throw invalid([{ field: name, value: NOT_SHOWN, ...address }])
-  if (address.password === undefined || text === environment[environmentName(['store', field])]?.trim())
-    return address
-  const [variable, file] =
-    field === 'url'
-      ? ['TAPELINE_STORE_PASSWORD', 'store.passwordFile']
-      : ['TAPELINE_STORE_QUERY_PASSWORD', 'store.queryPasswordFile']
-  const remedy = `Take the password out of the address; set ${variable} or ${file}.`
-  throw invalid([{ field: name, value: NOT_SHOWN, message: 'has a password', remedy }])
-}
-
-/** Raises CONFIG_INVALID where it is no address; it is never shown. */
-function readAlertWebhook(
-  file: string | undefined,
-  environment: ConfigSources['environment'],
-): string | undefined {
-  const address = readPassword('alerts', 'webhookFile', file, environment)?.trim()
-  if (address === undefined || (/^https?:\/\//.test(address) && URL.canParse(address))) return address
-  const [field, message] = ['TAPELINE_ALERTS_WEBHOOK', 'is not an address that begins with https://']
-  throw invalid([{ field, value: NOT_SHOWN, message, remedy: 'Set it to the address of the webhook alone.' }])
-}
-
-/** A password, from the environment, else from its file; a line break at its end is not a part of it. Raises CONFIG_INVALID. */
-function readPassword(
-  section: 'broker' | 'store' | 'alerts',
-  fileSetting: 'passwordFile' | 'queryPasswordFile' | 'webhookFile',
-  file: string | undefined,
-  environment: ConfigSources['environment'],
-): string | undefined {
-  const setting = [section, fileSetting]
-  const variable = environmentName(setting).replace(/_FILE$/, '')
-  const given = environment[variable]?.replace(LINE_BREAK, '')
-  if (given || file === undefined) return given || undefined
-  try {
-    return readFileSync(file, 'utf8').replace(LINE_BREAK, '')
-  } catch (error) {
-    const field = setting.join('.')
-    const message = `cannot be read (${codeOf(error)})`
-    const remedy = `Correct ${field}, or set ${variable}.`
-    throw invalid([{ field, value: shownPath(file), message, remedy }])
-  }
-}
-
-const LINE_BREAK = /\r?\n$/
-
-/** Somebody may have written the password itself where its file belongs. */
-function shownPath(file: string): string {
-  return /^(\.{0,2}|~|[A-Za-z]:)[/\\]/.test(file) ? file : NOT_SHOWN
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason'
-}
-
-/** The keys that are set, without blanks round them; with one inside it is none. Raises CONFIG_INVALID. */
-function readSourceKeys(environment: ConfigSources['environment']): Config['sourceKeys'] {
-  const keys: Partial<Record<SourceName, string>> = {}
-  for (const name of SOURCE_NAMES) {
-    const field = SOURCES[name].key?.variable
-    const key = field && environment[field]?.trim()
-    if (!field || !key) continue
-    const remedy = 'Set it to the key alone.'
-    const message = 'has blanks or line breaks inside'
-    if (/\s/.test(key)) throw invalid([{ field, value: NOT_SHOWN, message, remedy }])
-    keys[name] = key
-  }
-  return keys
-}
-
-/** Source: https://opentelemetry.io/docs/specs/otel/protocol/exporter */
-function parseHeaders(text = ''): Config['otlpHeaders'] {
-  const pairs = text.split(',').filter((pair) => pair.trim() !== '')
-  const entries = pairs.map((pair) => {
-    const [, name, value = ''] = /^\s*([\w-]+)=(.*?)\s*$/.exec(pair) ?? []
-    if (name !== undefined && /^[\x21-\x7e ]+$/.test(value)) return [name, decoded(value)] as const
-    const message = 'is not a list of NAME=VALUE'
-    const remedy = 'Write name=value,name=value.'
-    throw invalid([{ field: 'OTEL_EXPORTER_OTLP_HEADERS', value: '(secret)', message, remedy }])
-  })
-  return Object.fromEntries(entries)
-}
-
-/** Values may be encoded as in addresses. */
-function decoded(value: string): string {
-  try {
-    return decodeURIComponent(value)
-  } catch {
-    return value
-  }
-}
-
-function parseApiKeys(text: string | undefined): Config['apiKeys'] {
-  if (!text?.trim()) return []
-  const pairs = text.split(',').map((pair) => pair.trim())
-  // A comma too many is no key; nothing but commas is no list.
-  const given = pairs.some(Boolean) ? pairs.filter(Boolean) : pairs
-  return given.map((pair) => {
-    const [, name, key] = /^([a-z][a-z0-9-]{0,31}):(\S{8,})$/.exec(pair) ?? []
-    if (name && key) return { name, key }
-    throw invalid([
-      {
-        field: 'TAPELINE_API_KEYS',
-        value: '(secret)',
-        message: 'is not a list of NAME:KEY',
-        remedy: 'Write name:key,name:key; a name has lower-case letters, a key at least 8 characters.',
-      },
-    ])
-  })
-}
-
 function toFields(issue: z.core.$ZodIssue, settings: Settings): FieldError[] {
   const path = issue.path.map(String)
   if (issue.code === 'unrecognized_keys') {
@@ -352,11 +245,3 @@ const MAY_HOLD_SECRETS = [
   'store.passwordFile',
   'store.queryPasswordFile',
 ]
-
-/** Instead of a value that may have a secret in it. */
-const NOT_SHOWN = '(not shown)'
-
-function invalid(fields: readonly FieldError[]): TapelineError {
-  const lines = fields.map(({ field, value, message }) => `${field} = ${JSON.stringify(value)}: ${message}`)
-  return new TapelineError('CONFIG_INVALID', lines.join('; '), { fields })
-}

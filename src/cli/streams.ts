@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { platformNames } from '../control/names.ts'
 import { outputChannel } from '../domain/stream-spec.ts'
-import { TapelineError } from '../errors.ts'
 import { summaryOf } from '../gateway/routes/topics.ts'
 import { streamSchema, streamsSchema } from '../gateway/schemas/streams.ts'
 import { topicsSchema } from '../gateway/schemas/topics.ts'
@@ -18,6 +17,7 @@ import { type Command, expectWords, type Flags, type Terminal, textFlag } from '
 import { deleteEach } from './delete-each.ts'
 import { invocation } from './invocation.ts'
 import { openLog } from './platform-flags.ts'
+import { REQUEST_OPTIONS, requestOf } from './stream-request.ts'
 import { warningLines } from './stream-warnings.ts'
 import { runSubcommand } from './subcommand.ts'
 import { printTable } from './table.ts'
@@ -77,19 +77,6 @@ const UNITS = [
   ['m', 60_000],
   ['s', 1000],
 ] as const
-
-/** The flags of a request whose text is the value of its field, and those that list values. */
-const TEXT_FLAGS = ['channel', 'where', 'every', 'interval', 'lateness', 'from', 'ttl'] as const
-const LIST_FLAGS = ['symbols', 'exchanges', 'fields'] as const
-/** The flags that a request for a stream is made of. */
-export const REQUEST_FLAGS = [...TEXT_FLAGS, ...LIST_FLAGS, 'depth', 'empty'] as const
-
-/** Their options. */
-export const REQUEST_OPTIONS = {
-  ...Object.fromEntries([...TEXT_FLAGS, ...LIST_FLAGS].map((name) => [name, { type: 'string' } as const])),
-  depth: { type: 'string' },
-  empty: { type: 'boolean' },
-} as const
 
 export const command: Command = {
   name: 'streams',
@@ -221,42 +208,6 @@ async function listTopics(flags: Flags, signal: AbortSignal): Promise<z.output<t
   } finally {
     await close()
   }
-}
-
-/** The body of the request: the JSON of the word as it is, or what the flags say. The platform checks it. Raises USAGE. */
-export function requestOf(flags: Flags, word: string | undefined): unknown {
-  const given = REQUEST_FLAGS.filter((name) => flags[name] !== undefined)
-  if (word !== undefined) {
-    if (given.length > 0) throw new TapelineError('USAGE', `--${given[0]} stands beside a JSON body`)
-    return parseBody(word)
-  }
-  if (given.length === 0)
-    throw new TapelineError('USAGE', 'what is asked for is missing, as in --channel trade --symbols BTC-*')
-  const fieldOf = <T>(name: string, parse: (text: string) => T): [string, T][] => {
-    const text = textFlag(flags, name)
-    return text === undefined ? [] : [[name, parse(text)]]
-  }
-  return {
-    ...Object.fromEntries(TEXT_FLAGS.flatMap((name) => fieldOf(name, (text) => text))),
-    ...Object.fromEntries(LIST_FLAGS.flatMap((name) => fieldOf(name, listOf))),
-    ...Object.fromEntries(fieldOf('depth', (text) => (/^\d+$/.test(text) ? Number(text) : text))),
-    ...(flags['empty'] === true && { empty: true }),
-  }
-}
-
-function parseBody(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    throw new TapelineError('USAGE', `the body is not JSON: ${(error as Error).message}`, { cause: error })
-  }
-}
-
-function listOf(text: string): string[] {
-  return text
-    .split(',')
-    .map((item) => item.trim())
-    .filter(Boolean)
 }
 
 function exampleOf(flags: Flags): string {

@@ -5,7 +5,7 @@ import { requirePlatform, TARGET_HELP, TARGET_OPTIONS } from './api-client.ts'
 import { type Command, countFlag, expectWords, type Flags, type Terminal, textFlag } from './command.ts'
 import { deleteEach } from './delete-each.ts'
 import { invocation } from './invocation.ts'
-import { REQUEST_FLAGS, REQUEST_OPTIONS, requestOf } from './streams.ts'
+import { REQUEST_FLAGS, REQUEST_OPTIONS, requestOf } from './stream-request.ts'
 import { runSubcommand } from './subcommand.ts'
 import { printTable } from './table.ts'
 

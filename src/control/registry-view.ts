@@ -31,7 +31,7 @@ export interface Unreadable {
 /**
  * The state of streams and leases, folded from the records of `tapeline.registry`. Records of a lower leader's epoch after
  * one of a higher are ignored (R9). What is not understood is known by its key alone: nothing of it is served from what was known
- * before, and while there is any this process must not lead (R23).
+ * before, and while there is any this process must not lead (R23). It is long, and one file: a record changes several of its maps at once.
  */
 export class RegistryView {
   readonly #streams = new Map<string, StreamEntry>()

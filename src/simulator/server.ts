@@ -43,7 +43,10 @@ type Refusal = Extract<Outage, 'close' | '401' | '429'>
 const isRefusal = (outage: Outage | undefined): outage is Refusal =>
   outage === 'close' || outage === '401' || outage === '429'
 
-/** Both hosts of the service on one port: WebSocket v2 at `/v2`, REST at `/data` and `/stats/rate/limit`, and the control. */
+/**
+ * Both hosts of the service on one port: WebSocket v2 at `/v2`, REST at `/data` and `/stats/rate/limit`, and the control. It is long, and one
+ * file: an outage befalls all of them.
+ */
 export class SimulatorServer {
   readonly #options: ServerOptions
   readonly #http: Server

@@ -44,6 +44,7 @@ type SubscriptionState = 'waiting' | 'behind' | 'live' | 'latest'
  * One endpoint's reading of one lease: where it is, and whether it gets live batches or catches up from the log. It is
  * `waiting` until the shared reader has opened the topic. One that is too slow, and wants no more than that, is `latest` until it has room.
  * Topics that its lease has had before it reads from the log, one after the other, each up to the seam.
+ * It is long, and one file: every step moves place, memory and state together.
  */
 export class Subscription {
   readonly endpoint: AppEndpoint

@@ -1,10 +1,10 @@
 import { withDeadline } from '../../async/deadline.ts'
 import { delay } from '../../async/timers.ts'
 import type { ControlBus } from '../../control/bus.ts'
-import { type ControlRecord, type ControlRecordOf, decodeControl } from '../../control/control-records.ts'
+import type { ControlRecordOf } from '../../control/control-records.ts'
 import type { Membership } from '../../control/membership.ts'
 import type { PlatformNames } from '../../control/names.ts'
-import { CONTROL_VERSION, readEnvelope } from '../../control/record-format.ts'
+import { CONTROL_VERSION } from '../../control/record-format.ts'
 import type { Registry } from '../../control/registry.ts'
 import { TOPIC_REMOVED, type WebhookRecord } from '../../control/registry-records.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
@@ -12,14 +12,15 @@ import type { Broker, Reader } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Carried, TopicBatch, TopicRequest } from '../../ports/pipeline.ts'
 import { createHand } from '../hand.ts'
-import { changeKeys, type KeyRequest } from './key-requests.ts'
+import { gatherRequests } from './gather-requests.ts'
+import { changeKeys } from './key-requests.ts'
 import type { Leader, RegistryBody } from './leader.ts'
 import { createLeaseClock } from './lease-clock.ts'
 import { createLostTopics } from './lost-topics.ts'
 import { createMoves, lastOfEach, type MoveRequest, refusalOf, unknownLease } from './moves.ts'
 import { placeRequests } from './places.ts'
 import { endingLease, endingStream, keepingStream } from './stream-records.ts'
-import { changeWebhooks, type WebhookRequest } from './webhook-requests.ts'
+import { changeWebhooks } from './webhook-requests.ts'
 
 const MOST_REQUESTS = 200
 /** So many leases that nobody reads end in one transaction; the next look ends the others. */
@@ -156,30 +157,10 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
   }
 
   const poll = async (signal: AbortSignal): Promise<TopicBatch | undefined> => {
-    const creations: ControlRecordOf<'CREATE_TOPIC_REQUEST'>[] = []
-    const moves: MoveRequest[] = []
-    const endings: ControlRecordOf<'END_LEASE_REQUEST'>[] = []
-    const webhooks: WebhookRequest[] = []
-    const keys: KeyRequest[] = []
-    const unreadable: string[] = []
-    for (const fetch of (await reader?.poll({ maxRecords: MOST_REQUESTS, waitMs: POLL_MS }, signal)) ?? []) {
-      if (fetch.kind === 'truncated') controlOffset = fetch.earliest
-      // Whoever asked in the batch asks again.
-      if (fetch.kind === 'undecodable') controlOffset = fetch.nextOffset
-      if (fetch.kind !== 'records') continue
-      controlOffset = fetch.nextOffset
-      for (const stored of fetch.records) {
-        const record = stored.value && readRequest(stored.value)
-        if (record?.kind === 'unreadable') unreadable.push(record.requestId)
-        if (record?.kind === 'CREATE_TOPIC_REQUEST') creations.push(record)
-        if (record?.kind === 'MOVE_LEASE_REQUEST') moves.push(record)
-        if (record?.kind === 'SEAM_PASSED') seams.note(record)
-        if (record?.kind === 'END_LEASE_REQUEST') endings.push(record)
-        if (record?.kind === 'CREATE_WEBHOOK_REQUEST' || record?.kind === 'CHANGE_WEBHOOK_REQUEST')
-          webhooks.push(record)
-        if (record?.kind === 'CREATE_KEY_REQUEST' || record?.kind === 'REVOKE_KEY_REQUEST') keys.push(record)
-      }
-    }
+    const fetches = (await reader?.poll({ maxRecords: MOST_REQUESTS, waitMs: POLL_MS }, signal)) ?? []
+    const { creations, moves, passed, endings, webhooks, keys, unreadable, next } = gatherRequests(fetches)
+    controlOffset = next ?? controlOffset
+    for (const record of passed) seams.note(record)
     const newer = 'the leader does not understand the request'
     await reply(unreadable, view.nextOffset, new TapelineError('UPGRADE_NEEDED', newer))
     // With creations in hand the position goes with their result: the next leader must find them.
@@ -333,18 +314,5 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     },
     reply,
     close: closeReader,
-  }
-}
-
-/** A request, or the id of one that this process does not understand: its asker waits all the same. The bus handles other records. */
-function readRequest(
-  value: Uint8Array,
-): ControlRecord | { readonly kind: 'unreadable'; readonly requestId: string } | undefined {
-  try {
-    return decodeControl(value)
-  } catch {
-    const { kind, requestId } = readEnvelope(value)
-    const isForUs = kind?.endsWith('_REQUEST') && kind !== 'REPLAY_REQUEST'
-    return isForUs && requestId !== undefined ? { kind: 'unreadable', requestId } : undefined
   }
 }
