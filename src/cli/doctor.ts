@@ -14,7 +14,7 @@ import { checkFolder, checkLock, checkNode, checkPort } from './doctor/machine.t
 import { checkPlatform } from './doctor/platform.ts'
 import { checkSource } from './doctor/source.ts'
 import { checkTimescale } from './doctor/timescale.ts'
-import { openLog, platformSettings } from './platform-flags.ts'
+import { openLog, platformSettings, SERVER_OPTIONS } from './platform-flags.ts'
 import { plainText } from './table.ts'
 import { processSettings, sourceSettings } from './up.ts'
 
@@ -50,12 +50,7 @@ export const command: Command = {
     data: { type: 'string' },
     port: { type: 'string' },
     host: { type: 'string' },
-    config: { type: 'string' },
-    roles: { type: 'string' },
-    kafka: { type: 'string' },
-    database: { type: 'string' },
-    simulator: { type: 'string' },
-    live: { type: 'boolean' },
+    ...SERVER_OPTIONS,
     json: { type: 'boolean' },
   },
   async run(flags, words, terminal) {

@@ -29,6 +29,16 @@ export const LOG_HELP = `  --trace FILE    write one JSON line for each transiti
   --log-level L   debug, info, warn, error or silent (default: info)
   --log FORMAT    pretty or json (default: pretty on a terminal, json elsewhere)`
 
+/** Flags of commands on a platform as the configuration has it: which roles it has, and which servers and source. */
+export const SERVER_OPTIONS = {
+  config: { type: 'string' },
+  roles: { type: 'string' },
+  kafka: { type: 'string' },
+  database: { type: 'string' },
+  simulator: { type: 'string' },
+  live: { type: 'boolean' },
+} as const
+
 /** The settings that these flags stand for, over the file and the environment. Raises USAGE: what was typed is named, not the settings. */
 export function platformSettings(flags: Flags): ConfigInput {
   const port = portFlag(flags)

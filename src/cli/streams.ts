@@ -110,16 +110,19 @@ async function create(flags: Flags, words: readonly string[], terminal: Terminal
     method: 'POST',
     body,
   })
+  tell(stream, flags, terminal, ` Read it:\n  ${invocation(['tail', stream.id], flags)}`)
+  return 0
+}
+
+/** Says what a request has come to, and what may be done now. */
+function tell(stream: Stream, flags: Flags, terminal: Terminal, next = ''): void {
   if (flags['json']) {
     terminal.print(JSON.stringify(stream))
-    return 0
+    return
   }
   terminal.print(stream.id)
   for (const line of warningLines(stream.warnings)) terminal.note(`Warning: ${line}`)
-  terminal.note(
-    `${describe(stream)}, in the topic ${stream.topic}. Read it:\n  ${invocation(['tail', stream.id], flags)}`,
-  )
-  return 0
+  terminal.note(`${describe(stream)}, in the topic ${stream.topic}.${next}`)
 }
 
 async function show(flags: Flags, words: readonly string[], terminal: Terminal): Promise<number> {
@@ -138,13 +141,7 @@ async function modify(flags: Flags, words: readonly string[], terminal: Terminal
     method: 'PATCH',
     body,
   })
-  if (flags['json']) {
-    terminal.print(JSON.stringify(stream))
-    return 0
-  }
-  terminal.print(stream.id)
-  for (const line of warningLines(stream.warnings)) terminal.note(`Warning: ${line}`)
-  terminal.note(`${describe(stream)}, in the topic ${stream.topic}.`)
+  tell(stream, flags, terminal)
   return 0
 }
 

@@ -7,7 +7,13 @@ import { needsStore } from '../topology/engines/roles.ts'
 import { serverNames } from '../topology/engines/servers.ts'
 import { type Platform, type PlatformOptions, startPlatform } from '../topology.ts'
 import { type Command, type Flags, portFlag, textFlag } from './command.ts'
-import { LOG_HELP, openPlatformLog, PLATFORM_OPTIONS, platformSettings } from './platform-flags.ts'
+import {
+  LOG_HELP,
+  openPlatformLog,
+  PLATFORM_OPTIONS,
+  platformSettings,
+  SERVER_OPTIONS,
+} from './platform-flags.ts'
 
 const HELP = `
 Usage: tapeline up [--config FILE] [--roles ROLE,...] [--kafka HOST:PORT,...] [--database URL]
@@ -94,12 +100,7 @@ export const command: Command = {
   help: HELP,
   options: {
     ...PLATFORM_OPTIONS,
-    config: { type: 'string' },
-    roles: { type: 'string' },
-    kafka: { type: 'string' },
-    database: { type: 'string' },
-    simulator: { type: 'string' },
-    live: { type: 'boolean' },
+    ...SERVER_OPTIONS,
     inspect: { type: 'string' },
   },
   async run(flags, _words, terminal) {

@@ -28,6 +28,18 @@ export interface RecordHeaders {
   readonly trace?: string
 }
 
+/** Whether two records have the same headers but for the position. */
+export function areAlike(a: RecordHeaders, b: RecordHeaders): boolean {
+  return (
+    a.v === b.v &&
+    a.kind === b.kind &&
+    a.shard === b.shard &&
+    a.epoch === b.epoch &&
+    a.reentering === b.reentering &&
+    a.trace === b.trace
+  )
+}
+
 /** A partition in a Map. */
 export function partitionKey({ topic, partition }: Pick<Position, 'topic' | 'partition'>): string {
   return `${topic}:${partition}`

@@ -40,31 +40,14 @@ export function gatherRequests(fetches: readonly PartitionFetch[]): GatheredRequ
 }
 
 function sort(record: ReadRequest, gathered: GatheredRequests): void {
-  switch (record.kind) {
-    case 'unreadable':
-      gathered.unreadable.push(record.requestId)
-      break
-    case 'CREATE_TOPIC_REQUEST':
-      gathered.creations.push(record)
-      break
-    case 'MOVE_LEASE_REQUEST':
-      gathered.moves.push(record)
-      break
-    case 'SEAM_PASSED':
-      gathered.passed.push(record)
-      break
-    case 'END_LEASE_REQUEST':
-      gathered.endings.push(record)
-      break
-    case 'CREATE_WEBHOOK_REQUEST':
-    case 'CHANGE_WEBHOOK_REQUEST':
-      gathered.webhooks.push(record)
-      break
-    case 'CREATE_KEY_REQUEST':
-    case 'REVOKE_KEY_REQUEST':
-      gathered.keys.push(record)
-      break
-  }
+  if (record.kind === 'unreadable') gathered.unreadable.push(record.requestId)
+  if (record.kind === 'CREATE_TOPIC_REQUEST') gathered.creations.push(record)
+  if (record.kind === 'MOVE_LEASE_REQUEST') gathered.moves.push(record)
+  if (record.kind === 'SEAM_PASSED') gathered.passed.push(record)
+  if (record.kind === 'END_LEASE_REQUEST') gathered.endings.push(record)
+  if (record.kind === 'CREATE_WEBHOOK_REQUEST' || record.kind === 'CHANGE_WEBHOOK_REQUEST')
+    gathered.webhooks.push(record)
+  if (record.kind === 'CREATE_KEY_REQUEST' || record.kind === 'REVOKE_KEY_REQUEST') gathered.keys.push(record)
 }
 
 type ReadRequest = ControlRecord | { readonly kind: 'unreadable'; readonly requestId: string }

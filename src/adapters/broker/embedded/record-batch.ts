@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import type { RecordHeaders } from '../../../domain/record.ts'
+import { areAlike, type RecordHeaders } from '../../../domain/record.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { OutgoingRecord, StoredRecord } from '../../../ports/broker.ts'
 import { ByteReader, ByteWriter } from './bytes.ts'
@@ -130,16 +130,9 @@ function indexOfHeaders(known: RecordHeaders[], headers: RecordHeaders): number 
 
 function sharesHeaders(a: RecordHeaders, b: RecordHeaders): boolean {
   if (a === b) return true
-  return (
-    a.v === b.v &&
-    a.kind === b.kind &&
-    a.shard === b.shard &&
-    a.epoch === b.epoch &&
-    a.reentering === b.reentering &&
-    a.trace === b.trace &&
-    a.position?.topic === b.position?.topic &&
-    a.position?.partition === b.position?.partition
-  )
+  const isOfPartition =
+    a.position?.topic === b.position?.topic && a.position?.partition === b.position?.partition
+  return isOfPartition && areAlike(a, b)
 }
 
 function encodeHeaders(writer: ByteWriter, headers: RecordHeaders): void {

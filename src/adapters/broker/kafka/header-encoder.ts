@@ -1,4 +1,4 @@
-import { formatPosition, type RecordHeaders } from '../../../domain/record.ts'
+import { areAlike, formatPosition, type RecordHeaders } from '../../../domain/record.ts'
 import { writeVarint } from './varint.ts'
 
 /** The most bytes that headers take, but for the position. */
@@ -26,23 +26,17 @@ export class HeaderEncoder {
   encode(headers: RecordHeaders): Buffer {
     if (headers === this.#last) return this.#whole
     const { position } = headers
-    if (this.#last === undefined || !areAlike(headers, this.#last)) this.#common = encodeCommon(headers)
+    const last = this.#last
+    // The number of headers stands in front, and counts the position.
+    const isCommon =
+      last !== undefined &&
+      areAlike(headers, last) &&
+      (position === undefined) === (last.position === undefined)
+    if (!isCommon) this.#common = encodeCommon(headers)
     this.#last = headers
     this.#whole = position === undefined ? this.#common : withPosition(this.#common, formatPosition(position))
     return this.#whole
   }
-}
-
-function areAlike(a: RecordHeaders, b: RecordHeaders): boolean {
-  return (
-    a.v === b.v &&
-    a.kind === b.kind &&
-    a.shard === b.shard &&
-    a.epoch === b.epoch &&
-    a.reentering === b.reentering &&
-    a.trace === b.trace &&
-    (a.position === undefined) === (b.position === undefined)
-  )
 }
 
 /** All but the position, which comes last; it is in the number. */
