@@ -13,7 +13,7 @@ import { type Browser, needsChromium, openBrowser } from './browser.ts'
 import { buildPage } from './built.ts'
 
 /** How long each is away; the whole check: 60. */
-const OUTAGE_MS = Number(process.env['TAPELINE_OUTAGE'] ?? 15) * 1_000
+const OUTAGE_MS = Number(process.env['TAPELINE_OUTAGE'] ?? 8) * 1_000
 const ALERT_AFTER_MS = 3_000
 const WITHIN_MS = 60_000
 const ROLES = { work: 'producer,coordinator,consumer-fixed', gateway: 'gateway' }

@@ -22,13 +22,13 @@ export async function runSeeds(
   return results
 }
 
-/** Runs the worlds of so many seeds, from the first one on; throws where one of them broke a promise. */
+/** Runs the worlds of so many seeds, from the first one on, and gives what became of them; throws where one of them broke a promise. */
 export async function assertPromisesKept(
   t: TestContext,
   first: number,
   count: number,
   longestMs: number,
-): Promise<void> {
+): Promise<readonly WorldResult[]> {
   const seeds = Array.from({ length: count }, (_, i) => first + i)
   const results = await runSeeds(seeds, 2, longestMs)
   assert.ok(results.length > 0)
@@ -36,4 +36,5 @@ export async function assertPromisesKept(
   const failed = results.filter(({ violations }) => violations.length > 0)
   const told = failed.map(({ seed, violations }) => ({ seed, first: violations[0] }))
   assert.deepEqual(told, [], 'npm run world -- --trace --from SEED shows what happened')
+  return results
 }

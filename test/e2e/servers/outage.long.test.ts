@@ -19,7 +19,7 @@ import { untilAllStored, untilStored } from './stored.ts'
 const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
 /** Trades a second, and how long each server is away; the whole check: 500, and 60 s and 300 s. */
 const RATE = Number(process.env['TAPELINE_RATE'] ?? 200)
-const OUTAGE_MS = Number(process.env['TAPELINE_OUTAGE'] ?? 12) * 1_000
+const OUTAGE_MS = Number(process.env['TAPELINE_OUTAGE'] ?? 9) * 1_000
 /** 3: the leader of the controllers changes too where the brokers are killed. */
 const BROKERS = process.env['TAPELINE_BROKERS'] === '3' ? 3 : 1
 /** What a machine may take to say that it stands still, and what looking may add on a busy machine. */

@@ -25,8 +25,8 @@ import { untilStored } from './stored.ts'
 const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
 /** Trades a second; the whole checks of issue 4: 5000, 20 s and 60 s. */
 const RATE = Number(process.env['TAPELINE_RATE'] ?? 500)
-const FREEZE_MS = Number(process.env['TAPELINE_FREEZE'] ?? 15) * 1_000
-const OUTAGE_MS = Number(process.env['TAPELINE_OUTAGE'] ?? 10) * 1_000
+const FREEZE_MS = Number(process.env['TAPELINE_FREEZE'] ?? 10) * 1_000
+const OUTAGE_MS = Number(process.env['TAPELINE_OUTAGE'] ?? 6) * 1_000
 const TAKEN_OVER_MS = 60_000
 /** So many trades are written at once by a consumer that is to be caught in the middle: more than one piece of data on its way. */
 const BACKLOG = 6_000
