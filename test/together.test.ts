@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { processFiles, testsTogether } from './together.ts'
+import { LONGEST, longestFirst } from './longest-first.ts'
+import { longFiles, processFiles, testsTogether } from './together.ts'
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -37,6 +38,17 @@ describe('tests that share a process', () => {
       (file) => !file.endsWith('.long.test.ts'),
     )
     assert.deepEqual(run.map((file) => relative(PROJECT, file)).sort(), all.sort())
+  })
+
+  test('what runs first is there, and no file is lost over the order', () => {
+    const all = [...processFiles(), ...longFiles()]
+    assert.deepEqual(
+      LONGEST.filter((file) => !all.includes(file)),
+      [],
+    )
+    const ordered = longestFirst(all)
+    assert.deepEqual(ordered.slice(0, LONGEST.length), LONGEST)
+    assert.deepEqual(ordered.toSorted(), all.toSorted())
   })
 
   test('what goes wrong in one file has its name and keeps no other from running', async (t) => {

@@ -13,6 +13,11 @@ export function processFiles(): readonly string[] {
   return [...together, ...all.filter((file) => !shared.has(join(PROJECT, file)))].sort()
 }
 
+/** What `npm run test:long` starts a process for each of. */
+export function longFiles(): readonly string[] {
+  return globSync('test/**/*.long.test.ts', { cwd: PROJECT }).sort()
+}
+
 /**
  * The tests of a folder that share a process, which its `together.ts` is: all in it and in those below, but for the long ones and those
  * that want a process of their own (`NAME.alone.test.ts`).
