@@ -217,8 +217,11 @@ class ReplaySource implements Source {
       case 'unreadable':
         this.#tally.leftOut(Buffer.from(line.text), 'malformed')
         break
-      case 'sent':
       case 'answered':
+        if (!this.#opened) this.#connect('the capture begins', line.ts)
+        this.#reader?.answered(line.url, line.body, line.ts)
+        break
+      case 'sent':
       case 'untimed':
         break
     }

@@ -128,8 +128,12 @@ describe('recorded books', () => {
     const body = lines.find((line) => line.includes(' -> '))?.replace(/^.* -> [\d.]+: /, '')
     const depth = frames.filter((frame) => frame.includes('depthUpdate'))
     const calls: string[] = []
+    const recorded: string[] = []
+    const ignore = (): void => undefined
+    const answered = (url: string, text: string) => recorded.push(new URL(url).pathname, text)
+    const openTap = () => ({ opened: ignore, received: ignore, sent: ignore, closed: ignore, answered })
     const { service, source, reader, all, pullUntil } = await open(t, {
-      ...{ kind: binance, symbols: ['NKN-USDT'] },
+      ...{ kind: binance, symbols: ['NKN-USDT'], opening: { openTap } },
       rest: ({ pathname, search }) => {
         calls.push(pathname + search)
         return { body }
@@ -143,6 +147,7 @@ describe('recorded books', () => {
       () => source.health().counters.frames === depth.length && all.length > 20,
     )
     assert.deepEqual(calls, ['/api/v3/depth?symbol=NKNUSDT&limit=1000'])
+    assert.deepEqual(recorded, ['/api/v3/depth', body])
     assert.deepEqual(reader.doubts, [])
     assert.ok(reader.isValid('NKN-USDT'))
   })

@@ -16,7 +16,7 @@ export async function openOn(
   t: TestContext,
   kind: SourceKind,
   service: { readonly url: string; readonly restUrl: string },
-  { markets = [], apiKey, exchanges, queueCapacity, now = nowMicros, ...settings }: Opening = {},
+  { markets = [], apiKey, exchanges, queueCapacity, openTap, now = nowMicros, ...settings }: Opening = {},
 ) {
   const log = recordingLog()
   const { url, restUrl } = service
@@ -30,6 +30,7 @@ export async function openOn(
     ...(apiKey !== undefined && { apiKey }),
     ...(exchanges && { exchanges }),
     ...(queueCapacity !== undefined && { queueCapacity }),
+    ...(openTap && { openTap }),
     ...{ log, now },
   })
   source.subscribe(markets)

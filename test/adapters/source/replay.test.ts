@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { createReadStream } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { describe, type TestContext, test } from 'node:test'
+import { recordingHeader, recordingLine } from '../../../src/adapters/source/recording/format.ts'
 import { createReplaySource, type ReplayOptions } from '../../../src/adapters/source/replay.ts'
+import { foldBook } from '../../../src/domain/book-levels.ts'
 import { checkEvent } from '../../../src/domain/event-codec.ts'
-import type { Trade } from '../../../src/domain/events.ts'
+import type { Book, Trade } from '../../../src/domain/events.ts'
 import type { Source } from '../../../src/ports/source.ts'
 import { BookReader } from './books.ts'
 import { capture, writeCapture } from './captures.ts'
@@ -46,6 +49,29 @@ async function expectedTrades(path: string): Promise<Omit<Trade, 'recvTs'>[]> {
     })
   }
   return trades
+}
+
+/** The best levels after the last change of depth in a capture of Binance, worked out without the code under test. */
+function bestOfDepth(lines: readonly string[]) {
+  type Row = readonly [price: string, size: string]
+  const [bids, asks] = [new Map<number, number>(), new Map<number, number>()]
+  const apply = (side: Map<number, number>, rows: readonly Row[]) => {
+    for (const [price, size] of rows)
+      if (Number(size) === 0) side.delete(Number(price))
+      else side.set(Number(price), Number(size))
+  }
+  const frames = lines.map((each) => JSON.parse(each.slice(each.indexOf('{'))))
+  const snapshot = frames.find(({ lastUpdateId }) => lastUpdateId)
+  apply(bids, snapshot.bids)
+  apply(asks, snapshot.asks)
+  for (const { data } of frames) {
+    if (data?.e !== 'depthUpdate' || data.u <= snapshot.lastUpdateId) continue
+    apply(bids, data.b)
+    apply(asks, data.a)
+  }
+  const best = (side: Map<number, number>, sign: number) =>
+    [...side].sort(([a], [b]) => (a - b) * sign).slice(0, 20)
+  return [best(bids, -1), best(asks, 1)]
 }
 
 describe('replay', () => {
@@ -99,6 +125,37 @@ describe('replay', () => {
       books.map(({ snapshot, doubt }) => doubt ?? snapshot),
       [true, false, false, false, false, true, false, false, false, 'disconnected'],
     )
+  })
+
+  const binance = capture('binance-spot-nknusdt-20211012.txt')
+
+  test('books of Binance begin with the snapshot by REST that was recorded', {
+    skip: binance.skip,
+  }, async (t) => {
+    const lines = (await readFile(binance.path, 'utf8')).trim().split('\n')
+    const expected = bestOfDepth(lines)
+    const read = async (of: string) => {
+      const books = eventsOf(await all(open(t, of)), 'book')
+      assert.deepEqual(
+        books.flatMap(({ doubt }) => doubt ?? []),
+        ['disconnected'],
+        'the recording ends',
+      )
+      const last = books.slice(0, -1).reduce<Book | undefined>(foldBook, undefined)
+      assert.deepEqual([last?.bids.slice(0, 20), last?.asks.slice(0, 20)], expected)
+      return books
+    }
+    const books = await read(binance.path)
+    assert.ok(books.length > 100)
+    // The same as a recording of ours has it.
+    const ours = lines.flatMap((each) => {
+      const [, url, at = '', text = ''] = /^(?:(\S+) -> )?([\d.]+): (.*)$/.exec(each) ?? []
+      const [seconds = '', fraction = ''] = at.split('.')
+      const ts = Number(seconds) * 1e6 + Number(fraction.slice(0, 6).padEnd(6, '0'))
+      return recordingLine(ts, url === undefined ? { received: text } : { answered: text, url }).trim()
+    })
+    const header = { source: 'binance', markets: ['binance:NKN-USDT'], channels: ['book'], continues: false }
+    assert.deepEqual(await read(await writeCapture(t, [recordingHeader(header).trim(), ...ours])), books)
   })
 
   test('of a capture only some markets, when they are named', { skip }, async (t) => {

@@ -34,6 +34,7 @@ export const binanceWire: ExchangeWire = {
     rest: {
       path: (name, depth) =>
         `/api/v3/depth?symbol=${encodeURIComponent(name)}&limit=${depthOf(SNAPSHOTS, depth * 5)}`,
+      parameter: 'symbol',
       read: readSnapshot,
       afterMs: 0,
     },

@@ -10,6 +10,7 @@ import type { BookRules, WireBook, WireChecksum } from './book-wire.ts'
 import { isPlausible } from './event-time.ts'
 import type { Outlet } from './feed-protocol.ts'
 import { type BookStep, KeptBook } from './kept-book.ts'
+import { parseJson } from './text.ts'
 
 /** How often it looks for what is due. */
 const LOOK_MS = 250
@@ -31,7 +32,7 @@ export interface BookSettings {
 interface BookKeeperOptions extends BookSettings {
   readonly rules: BookRules
   /** Its time is the only one: in a recording that of the frames. */
-  readonly outlet: Pick<Outlet, 'emit' | 'note' | 'tally' | 'maxSkewMs' | 'now'>
+  readonly outlet: Pick<Outlet, 'emit' | 'note' | 'answered' | 'tally' | 'maxSkewMs' | 'now'>
   /** Asks for the book of a market again, so that a snapshot comes. */
   readonly askAgain: (name: string) => void
   /** Where REST is. */
@@ -78,7 +79,8 @@ export class BookKeeper {
 
   constructor(options: BookKeeperOptions) {
     this.#options = options
-    if (options.rest) this.#snapshots = new BookSnapshots(options.rest, options.timeoutMs)
+    if (options.rest)
+      this.#snapshots = new BookSnapshots(options.rest, options.timeoutMs, options.outlet.answered)
   }
 
   /** Milliseconds. */
@@ -143,6 +145,17 @@ export class BookKeeper {
     const ts = frame.ts !== undefined && isPlausible(frame.ts, recvTs, maxSkewMs) ? frame.ts : undefined
     this.#settle(book, book.kept.take({ ...frame, ts }), ts ?? recvTs, recvTs, this.#options.outlet.emit)
     return isReadable ? 'delivers' : 'malformed'
+  }
+
+  /** Takes an answer by REST in that was recorded. */
+  answered(address: string, body: string, recvTs: number): void {
+    const { rest } = this.#options.rules
+    if (rest === undefined || !URL.canParse(address)) return
+    const { pathname, searchParams } = new URL(address)
+    const book = this.#books.get(searchParams.get(rest.parameter) ?? '')
+    if (book === undefined || book.kept.isValid) return
+    const [path = ''] = rest.path(book.name, this.#options.depth).split('?')
+    if (pathname.endsWith(path)) this.#takeRest(book, rest.read(book.name, parseJson(body)), recvTs)
   }
 
   check({ name, checksum }: WireChecksum, recvTs: number): void {
@@ -248,7 +261,13 @@ export class BookKeeper {
 
   #askRest(book: MarketBook): void {
     const { rest } = this.#options.rules
-    if (rest === undefined || book.isAsking || (book.restAt ?? Number.POSITIVE_INFINITY) > this.#now) return
+    if (
+      rest === undefined ||
+      this.#snapshots === undefined ||
+      book.isAsking ||
+      (book.restAt ?? Number.POSITIVE_INFINITY) > this.#now
+    )
+      return
     book.isAsking = true
     void this.#fetch(book, rest.path(book.name, this.#options.depth), this.#stop.signal)
   }
@@ -260,9 +279,7 @@ export class BookKeeper {
       if (signal.aborted || book.kept.isValid || !book.kept.isWaiting) return
       const frame = this.#options.rules.rest?.read(book.name, body)
       if (frame === undefined) return
-      const step = book.kept.takeRest(frame)
-      book.restAt = this.#now + REST_AGAIN_MS
-      if (step.kind !== 'waits') this.#settle(book, step, frame.ts ?? now, now, this.#options.outlet.emit)
+      this.#takeRest(book, frame, now)
     } catch (error) {
       if (signal.aborted) return
       book.restAt = this.#now + waitOf(++book.attempts)
@@ -271,6 +288,12 @@ export class BookKeeper {
     } finally {
       book.isAsking = false
     }
+  }
+
+  #takeRest(book: MarketBook, frame: WireBook, recvTs: number): void {
+    const step = book.kept.takeRest(frame)
+    book.restAt = this.#now + REST_AGAIN_MS
+    if (step.kind !== 'waits') this.#settle(book, step, frame.ts ?? recvTs, recvTs, this.#options.outlet.emit)
   }
 
   #warn({ market }: MarketBook, doubt: BookDoubt): void {

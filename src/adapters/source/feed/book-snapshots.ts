@@ -8,11 +8,14 @@ const APART_MS = 250
 export class BookSnapshots {
   readonly #address: URL
   readonly #timeoutMs: number
+  readonly #heard: (url: string, body: string) => void
   #last: Promise<void> = Promise.resolve()
 
-  constructor(address: URL, timeoutMs: number) {
+  /** `heard` is told of each answer. */
+  constructor(address: URL, timeoutMs: number, heard: (url: string, body: string) => void = () => undefined) {
     this.#address = address
     this.#timeoutMs = timeoutMs
+    this.#heard = heard
   }
 
   /** The value of the answer. Rejects where there is none, or none that is JSON, and when the signal is aborted. */
@@ -27,8 +30,10 @@ export class BookSnapshots {
 
   async #fetch(path: string, signal: AbortSignal): Promise<unknown> {
     const call = { way: 'snapshot', timeoutMs: this.#timeoutMs }
-    const { response, text } = await callRest(restUrl(this.#address, path), call, signal)
+    const url = restUrl(this.#address, path)
+    const { response, text } = await callRest(url, call, signal)
     if (!response.ok) throw new Error(`HTTP ${response.status}`)
+    this.#heard(url.href, text)
     return JSON.parse(text)
   }
 }

@@ -48,6 +48,8 @@ export interface BookRules {
 interface RestSnapshots {
   /** The path and query of the book of a market. */
   readonly path: (name: string, depth: number) => string
+  /** The parameter of the query that names the market. */
+  readonly parameter: string
   readonly read: (name: string, body: unknown) => WireBook
   /** How long the WebSocket has to send one, in milliseconds. */
   readonly afterMs: number

@@ -9,13 +9,13 @@ const LONGEST_LINE = 64 * 1024 * 1024
 
 const FRAME = /^(\d{1,12})(?:\.(\d+))?: (.*)$/s
 const SENT = /^(\S+) <- \d+(?:\.\d+)?: /
-const ANSWER = /^\S+ -> \d+(?:\.\d+)?: /
+const ANSWER = /^(\S+) -> (\d{1,12})(?:\.(\d+))?: (.*)$/s
 const OPENED = /^(\S+) <-> (\d{1,12})(?:\.(\d+))?\s*$/
 
 /**
  * One line of a file of recorded frames. `ts` is the recorded time in microseconds; digits past the sixth are cut. `begins`: a recording of ours, of this
  * source and these markets; one that `continues` goes on where another file ends. `untimed`: a frame of which nobody wrote the time. `lost`: frames were
- * left out here. `answered`: what came by REST.
+ * left out here. `answered`: what came by REST from an address.
  */
 export type CaptureLine =
   | {
@@ -29,7 +29,7 @@ export type CaptureLine =
   | { readonly kind: 'opened'; readonly ts: number; readonly url?: string }
   | { readonly kind: 'closed' | 'lost'; readonly ts: number }
   | { readonly kind: 'sent'; readonly url?: string }
-  | { readonly kind: 'answered' }
+  | { readonly kind: 'answered'; readonly ts: number; readonly url: string; readonly body: string }
   | { readonly kind: 'unreadable'; readonly text: string }
 
 type ParseLine = (line: string) => CaptureLine | undefined
@@ -47,7 +47,9 @@ function parseCaptureLine(line: string): CaptureLine | undefined {
   if (openedAt !== undefined) return { kind: 'opened', ts: epochMicros(openedAt, openedFraction), url }
   const [, sentTo] = SENT.exec(line) ?? []
   if (sentTo !== undefined) return { kind: 'sent', url: sentTo }
-  if (ANSWER.test(line)) return { kind: 'answered' }
+  const [, address, answeredAt, answeredFraction, body] = ANSWER.exec(line) ?? []
+  if (address !== undefined && answeredAt !== undefined && body !== undefined)
+    return { kind: 'answered', ts: epochMicros(answeredAt, answeredFraction), url: address, body }
   return line.trim() === '' ? undefined : { kind: 'unreadable', text: line }
 }
 

@@ -104,6 +104,10 @@ export class ExchangeProtocol implements FeedProtocol {
     this.#books?.elapse()
   }
 
+  answered(url: string, body: string, recvTs: number): void {
+    this.#books?.answered(url, body, recvTs)
+  }
+
   add(markets: readonly Market[]): MarketsChange {
     const added = this.#own(markets).filter(({ name }) => !this.#states.has(name))
     for (const state of added) {

@@ -31,6 +31,8 @@ export interface FeedProtocol {
   read(data: Buffer, recvTs: number): FrameMeaning
   /** So late it is, in microseconds: what waits for late frames no longer is passed on. Only where nothing else tells the time, as in a recording. */
   elapse?(now: number): void
+  /** Reads an answer by REST that was recorded. `recvTs`: microseconds. */
+  answered?(url: string, body: string, recvTs: number): void
   /** The connection has ended: nothing more is waited for on it. */
   closed?(): void
   /** The source is closed, and the connection with it. */
@@ -57,6 +59,8 @@ export interface Outlet {
   readonly polled: (item: SourceItem) => void
   /** Passes on anything else. Gives whether there was room for it. */
   readonly note: (item: SourceItem) => boolean
+  /** Hears of each answer by REST that a book begins with; only where somebody records. */
+  readonly answered?: (url: string, body: string) => void
   /** Sends a frame on the open connection. */
   readonly send: (frame: string) => void
   /** The service refuses something without saying of what: nobody is accused, and while nothing is delivered this is why. */

@@ -97,6 +97,7 @@ export class LiveSource implements Source {
       note: (item) => this.#queue.push(item),
       send: (frame) => this.#send(frame),
       complain: (error) => this.#complain(error),
+      answered: (url, body) => options.tap?.answered(url, body, options.now()),
       refusals: this.#refusals,
       tally: this.#tally,
       maxSkewMs: options.maxSkewMs,

@@ -5,7 +5,7 @@ import { parseObject } from '../feed/text.ts'
 
 /**
  * A recording of ours: JSON lines. The first says of what it is; each other one has a time in microseconds and what happened then: `received` and `sent` are frames,
- * `bytes` one that is no text, in base64; `opened`, `closed` a connection; `lost` how many frames found no room.
+ * `bytes` one that is no text, in base64; `answered` what came by REST from `url`; `opened`, `closed` a connection; `lost` how many frames found no room.
  */
 const RECORDING_VERSION = 1
 
@@ -38,6 +38,7 @@ type Entry =
   | { readonly received: string }
   | { readonly bytes: string }
   | { readonly sent: string }
+  | { readonly answered: string; readonly url: string }
   | { readonly opened: true }
   | { readonly closed: true }
   | { readonly lost: number }
@@ -59,10 +60,12 @@ export function parseRecordingLine(line: string): CaptureLine | undefined {
     return header === undefined ? { kind: 'unreadable', text: line } : { kind: 'begins', ...header }
   }
   const fields = parseObject(line) ?? {}
-  const { ts, received, opened, closed, lost } = fields
+  const { ts, received, answered, url, opened, closed, lost } = fields
   if (!Number.isSafeInteger(ts)) return { kind: 'unreadable', text: line }
   const at = ts as number
   if (typeof received === 'string') return { kind: 'received', ts: at, frame: received }
+  if (typeof answered === 'string' && typeof url === 'string')
+    return { kind: 'answered', ts: at, url, body: answered }
   if (opened === true) return { kind: 'opened', ts: at }
   if (closed === true) return { kind: 'closed', ts: at }
   if (typeof lost === 'number') return { kind: 'lost', ts: at }

@@ -16,6 +16,8 @@ export interface RecordedReader {
   /** A new connection. */
   opened(): void
   read(frame: string, ts: number): void
+  /** What came by REST. */
+  answered(url: string, body: string, ts: number): void
   /** So late it is: what waits for late frames no longer is passed on. */
   elapse(ts: number): void
   /** The connection ended; nothing that is late will come. */
@@ -61,7 +63,7 @@ export async function openRecordedReader(
     channels: kind.channels,
     books: { depth: USUAL_BOOK_DEPTH, snapshotEveryMs: USUAL.bookSnapshotEvery },
     exchanges: markets.map(({ exchange }) => exchange),
-    // A snapshot of now is none of the recorded time.
+    // A snapshot of now is none of the recorded time: those that were recorded count.
     rest: undefined,
     ...{ timeoutMs: USUAL.timeout, pollEveryMs: USUAL.pollEvery, redact: String, log },
   })
@@ -79,6 +81,7 @@ function protocolReader(protocol: FeedProtocol, { tally }: ReaderParts): Recorde
       const meaning = protocol.read(data, ts)
       if (meaning === 'malformed' || meaning === 'mistimed') tally.leftOut(data, meaning)
     },
+    answered: (url, body, ts) => protocol.answered?.(url, body, ts),
     elapse: (ts) => protocol.elapse?.(ts),
     closed: () => protocol.closed?.(),
     finish: () => protocol.closed?.(),
@@ -144,6 +147,8 @@ function coinbaseReader({ push, wants, tally, maxSkewMs, now, log }: ReaderParts
           break
       }
     },
+    // Its books come with the frames.
+    answered: () => undefined,
     elapse(ts) {
       sequences.elapse(ts)
       books.elapse()

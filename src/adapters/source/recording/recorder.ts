@@ -130,6 +130,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     opened: (ts) => add(ts, recordingLine(ts, { opened: true }), false),
     closed: (ts) => add(ts, recordingLine(ts, { closed: true }), false),
     sent: (frame, ts) => add(ts, recordingLine(ts, { sent: frame }), false),
+    answered: (url, body, ts) => add(ts, recordingLine(ts, { answered: body, url }), true),
     received: (data, ts) => add(ts, recordingLine(ts, receivedEntry(data)), true),
     async close() {
       flushing.stop()
