@@ -1,11 +1,9 @@
-import { Refusals } from '../../src/adapters/source/feed/refusals.ts'
-import { type SourceKind, USUAL, USUAL_BOOK_DEPTH } from '../../src/adapters/source/feed/source-kind.ts'
-import { Tally } from '../../src/adapters/source/feed/tally.ts'
-import { SOURCES } from '../../src/adapters/source/index.ts'
+import type { SOURCES } from '../../src/adapters/source/index.ts'
 import type { SourceItem } from '../../src/ports/source.ts'
-import { quietLog } from '../../test/quiet.ts'
 import { type Bench, describe, type Measurement, measure } from '../bench.ts'
-import { framesOf, marketsOf, READ_BY_OTHERS } from './frames.ts'
+import { measureBooks } from './book-bench.ts'
+import { framesOf, READ_BY_OTHERS } from './frames.ts'
+import { closeProtocol, openProtocol } from './protocol.ts'
 
 const FRAMES = 200_000
 const ROUNDS = 5
@@ -15,7 +13,7 @@ type Read = (frames: readonly Buffer[]) => number
 
 export const bench: Bench = {
   summary:
-    'frames with a trade each, of 100 markets, as the sources read them, against JSON.parse alone and against the mappers of tardis-dev where that is installed',
+    'frames with a trade each, of 100 markets, as the sources read them, against JSON.parse alone and against the mappers of tardis-dev where that is installed; then changes of 100 order books',
   async run({ records }, print) {
     const count = records ?? FRAMES
     const mappers = await loadMappers()
@@ -35,6 +33,7 @@ export const bench: Bench = {
       for (const [side, baseline] of rounds)
         if (side !== 'tapeline') print(describe({ name, unit: 'frames', subject, baseline, against: side }))
     }
+    await measureBooks(count, ROUNDS, print)
   },
 }
 
@@ -50,36 +49,20 @@ async function readAll(open: () => Promise<Read>, frames: readonly Buffer[]): Pr
 }
 
 async function openReader(name: keyof typeof SOURCES): Promise<Read> {
-  const kind: SourceKind = SOURCES[name]
-  const ways = await kind.load()
   let found = 0
   let recvTs = 0
   const emit = (item: SourceItem): boolean => {
     if (item.channel === 'trade') found++
     return true
   }
-  const now = (): number => recvTs
-  const outlet = {
-    ...{ emit, note: emit, polled: emit, send: () => undefined, complain: () => undefined, now },
-    refusals: new Refusals({ source: name, note: emit, now }),
-    tally: new Tally(quietLog, (text) => text),
-    maxSkewMs: USUAL.maxSkew,
-  }
-  const { protocol } = ways({
-    ...{ outlet, channels: ['trade'], rest: undefined, log: quietLog, redact: (text) => text },
-    ...{ timeoutMs: USUAL.timeout, pollEveryMs: USUAL.pollEvery },
-    books: { depth: USUAL_BOOK_DEPTH, snapshotEveryMs: USUAL.bookSnapshotEvery },
-  })
-  protocol.add(marketsOf(name))
-  protocol.opened()
+  const protocol = await openProtocol(name, 'trade', { emit, now: () => recvTs })
   return (frames) => {
     const began = Date.now() * 1_000
     for (const [i, frame] of frames.entries()) {
       recvTs = began + i
       protocol.read(frame, recvTs)
     }
-    protocol.closed?.()
-    protocol.stop?.()
+    closeProtocol(protocol)
     return found
   }
 }

@@ -42,9 +42,16 @@ export function isChecksum(name: ChecksumName, texts: LevelTexts, sent: number):
 
 /** The text of a level as Kraken hashes it, from the digits of its price and size. */
 export function krakenLevelText(price: string, size: string): string {
-  return digitsOf(price) + digitsOf(size)
+  return krakenDigits(price) + krakenDigits(size)
 }
 
-function digitsOf(number: string): string {
-  return number.replace('.', '').replace(/^0+/, '')
+/** The digits of a number as Kraken hashes them: without the dot and the zeros in front. */
+export function krakenDigits(number: string): string {
+  const dot = number.indexOf('.')
+  const digits = dot < 0 ? number : number.slice(0, dot) + number.slice(dot + 1)
+  let at = 0
+  while (digits.charCodeAt(at) === ZERO) at++
+  return at === 0 ? digits : digits.slice(at)
 }
+
+const ZERO = 48

@@ -18,6 +18,18 @@ export interface BookDepth {
   readonly kept?: number | undefined
 }
 
+/** What is behind the place moves one further: few, since most changes are near the end. */
+function insertAt<Item>(list: Item[], at: number, item: Item): void {
+  list.push(item)
+  for (let i = list.length - 1; i > at; i--) list[i] = list[i - 1] as Item
+  list[at] = item
+}
+
+function removeAt(list: unknown[], at: number): void {
+  for (let i = at + 1; i < list.length; i++) list[i - 1] = list[i]
+  list.pop()
+}
+
 /** One side of a book. The best price stands last, so that what changes most moves least. */
 class BookSide {
   /** 1: the highest price is the best one. */
@@ -26,7 +38,8 @@ class BookSide {
   /** Prices with the sign, rising. */
   readonly #ranks: number[] = []
   readonly #sizes: number[] = []
-  readonly #texts: (string | undefined)[] = []
+  /** Undefined until a level has one: most exchanges hash nothing. */
+  #texts: (string | undefined)[] | undefined
 
   constructor(sign: 1 | -1, depth: BookDepth) {
     this.#sign = sign
@@ -47,7 +60,16 @@ class BookSide {
   clear(): void {
     this.#ranks.length = 0
     this.#sizes.length = 0
-    this.#texts.length = 0
+    this.#texts = undefined
+  }
+
+  /** Takes all levels, in whatever order, in place of those that there are; of several at one price the last. */
+  replace(levels: readonly NewLevel[]): void {
+    this.clear()
+    // Each goes to the end then, where nothing has to move.
+    for (const level of levels.toSorted((a, b) => (a.price - b.price) * this.#sign))
+      this.#set(level.price * this.#sign, level)
+    this.#cut(undefined)
   }
 
   /** The best levels, the best first. */
@@ -59,10 +81,10 @@ class BookSide {
   }
 
   texts(count: number): string[] {
-    return this.#texts
-      .slice(-count)
-      .reverse()
-      .map((text = '') => text)
+    const texts: string[] = []
+    const end = Math.max(0, this.#ranks.length - count)
+    for (let at = this.#ranks.length - 1; at >= end; at--) texts.push(this.#texts?.[at] ?? '')
+    return texts
   }
 
   /** Applies changes in order, and gives what they change of the levels that are shown: sizes, 0 where one is shown no more. */
@@ -100,33 +122,36 @@ class BookSide {
     const at = this.#find(rank)
     const isThere = this.#ranks[at] === rank
     const former = isThere ? (this.#sizes[at] as number) : 0
-    if (isThere && size > 0) {
+    if (text !== undefined && this.#texts === undefined) this.#texts = this.#ranks.map(() => undefined)
+    if (size > 0) {
+      if (!isThere) this.#insert(at, rank)
       this.#sizes[at] = size
-      this.#texts[at] = text
-    } else if (isThere) this.#splice(at, 1)
-    else if (size > 0) {
-      this.#ranks.splice(at, 0, rank)
-      this.#sizes.splice(at, 0, size)
-      this.#texts.splice(at, 0, text)
-    }
+      if (this.#texts) this.#texts[at] = text
+    } else if (isThere) this.#remove(at)
     return former
   }
 
-  #splice(at: number, count: number): void {
-    this.#ranks.splice(at, count)
-    this.#sizes.splice(at, count)
-    this.#texts.splice(at, count)
+  #insert(at: number, rank: number): void {
+    insertAt(this.#ranks, at, rank)
+    insertAt(this.#sizes, at, 0)
+    if (this.#texts) insertAt(this.#texts, at, undefined)
   }
 
-  /** Forgets what is deeper than the exchange tells of. */
-  #cut(before: Map<number, number>): void {
+  #remove(at: number): void {
+    removeAt(this.#ranks, at)
+    removeAt(this.#sizes, at)
+    if (this.#texts) removeAt(this.#texts, at)
+  }
+
+  /** Forgets what is deeper than the exchange tells of; `before` gets the sizes that it had. */
+  #cut(before: Map<number, number> | undefined): void {
     const excess = this.#ranks.length - (this.#depth.kept ?? Number.POSITIVE_INFINITY)
     if (excess <= 0) return
-    for (let at = 0; at < excess; at++) {
+    for (let at = 0; before && at < excess; at++) {
       const rank = this.#ranks[at] as number
       if (!before.has(rank)) before.set(rank, this.#sizes[at] as number)
     }
-    this.#splice(0, excess)
+    for (const list of [this.#ranks, this.#sizes, this.#texts]) list?.splice(0, excess)
   }
 
   /** The rank of the last level that is shown; minus infinity where there is room for more. */
@@ -183,10 +208,9 @@ export class OrderBook {
     return { bids: this.#bids.texts(count), asks: this.#asks.texts(count) }
   }
 
-  replace(levels: NewLevels): void {
-    this.#bids.clear()
-    this.#asks.clear()
-    this.change(levels)
+  replace({ bids, asks }: NewLevels): void {
+    this.#bids.replace(bids)
+    this.#asks.replace(asks)
   }
 
   /** Applies a change, and gives what it changes of the levels that are shown. */

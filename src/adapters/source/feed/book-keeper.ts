@@ -143,7 +143,8 @@ export class BookKeeper {
     const { maxSkewMs } = this.#options.outlet
     // Some exchanges tell a time now and then that cannot be: the change counts all the same.
     const ts = frame.ts !== undefined && isPlausible(frame.ts, recvTs, maxSkewMs) ? frame.ts : undefined
-    this.#settle(book, book.kept.take({ ...frame, ts }), ts ?? recvTs, recvTs, this.#options.outlet.emit)
+    const timed = ts === frame.ts ? frame : { ...frame, ts }
+    this.#settle(book, book.kept.take(timed), ts ?? recvTs, recvTs, this.#options.outlet.emit)
     return isReadable ? 'delivers' : 'malformed'
   }
 

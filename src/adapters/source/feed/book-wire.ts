@@ -64,7 +64,8 @@ export function readLevels(
   const levels: NewLevel[] = []
   for (const row of rows) {
     if (!Array.isArray(row)) return undefined
-    const [price, size] = [readPrice(row[0]), readAmount(row[1])]
+    const price = readPrice(row[0])
+    const size = readAmount(row[1])
     if (price === undefined || size === undefined) return undefined
     levels.push(textOf === undefined ? { price, size } : { price, size, text: textOf(row[0], row[1]) })
   }

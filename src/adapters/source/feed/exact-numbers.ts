@@ -3,8 +3,8 @@ import type { Trade } from '../../../domain/events.ts'
 /** A double keeps every decimal number of so many characters, with its dot. */
 const MOST_KEPT = 16
 
-/** Numbers that are written with more digits than that may stand in a text. */
-export const LONG_DECIMAL = /[\d.]{17,}/
+/** JSON numbers that are written with more digits than that may stand in a text. */
+export const LONG_DECIMAL = /[:,[]\s*-?[\d.]{17}/
 
 /**
  * The price and the size of a trade as they were sent, each where a double has another value (R15): most trades have neither. What was sent is

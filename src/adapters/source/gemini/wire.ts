@@ -12,6 +12,9 @@ const NANO_DIGITS = 3
 /** The code of a request too many. */
 const TOO_OFTEN = -1003
 
+/** A time in nanoseconds: in quotes its digits stay as they are, at a fraction of what a parser costs that is asked about each number. */
+const NANOS = /"E":\s*(\d{17,19})/
+
 /** What a ping is numbered, so that its answer is told from those to requests. */
 const PING = 'ping'
 
@@ -54,7 +57,7 @@ export function createGeminiWire(): ExchangeWire {
     },
     opened: () => fresh.clear(),
     read(text) {
-      const frame = fieldsOf(parseJson(text))
+      const frame = fieldsOf(parseJson(text.replace(NANOS, '"E":"$1"')))
       if ('t' in frame && 'm' in frame) return [readTrade(frame)]
       if ('B' in frame) return [readBest(frame)]
       if ('status' in frame) return [readAnswer(frame)]

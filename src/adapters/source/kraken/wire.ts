@@ -1,4 +1,4 @@
-import { krakenLevelText } from '../../../domain/book-checksum.ts'
+import { krakenDigits } from '../../../domain/book-checksum.ts'
 import { depthOf, readLevels } from '../feed/book-wire.ts'
 import { LONG_DECIMAL } from '../feed/exact-numbers.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
@@ -18,6 +18,8 @@ const DEPTHS = [10, 25, 100, 500, 1_000]
 interface Decimals {
   price: number
   size: number
+  /** A frame with levels has shown it. */
+  isTold: boolean
 }
 
 /**
@@ -69,25 +71,34 @@ function readBooks(
   return exact.map((each) => {
     const { symbol: name, bids, asks, checksum, timestamp } = fieldsOf(each)
     const [bidRows, askRows] = [rowsOf(bids), rowsOf(asks)]
-    const known = decimals.get(name) ?? { price: 0, size: 0 }
+    const known = decimals.get(name) ?? { price: 0, size: 0, isTold: false }
     if (typeof name === 'string') decimals.set(name, known)
-    const told = [...text.matchAll(DECIMALS)]
-    for (const [, field, digits = ''] of told) {
-      const which = field === 'price' ? 'price' : 'size'
-      known[which] = Math.max(known[which], digits.length)
-    }
+    if (!known.isTold || type === 'snapshot') look(text, known)
     const hashed = (price: unknown, size: unknown): string =>
-      krakenLevelText(decimalText(price, known.price), decimalText(size, known.size))
+      hashedText(price, known, 'price') + hashedText(size, known, 'size')
+    const levels = () => ({ bids: readLevels(bidRows, hashed), asks: readLevels(askRows, hashed) })
+    const digits = known.price + known.size
+    const read = levels()
     return {
       ...{ kind: 'book', name, snapshot: type === 'snapshot', ts: microsOfIso(timestamp) },
-      ...{ bids: readLevels(bidRows, hashed), asks: readLevels(askRows, hashed) },
+      // A number that has shown more digits than those before it: these are hashed anew.
+      ...(known.price + known.size > digits ? levels() : read),
       // One that cannot be read holds for no book.
       checksum: checksum === undefined || typeof checksum === 'number' ? checksum : Number.NaN,
     }
   })
 }
 
-const DECIMALS = /"(price|qty)":\s*\d+\.(\d+)/g
+const DECIMALS = /"(price|qty)":\s*\d+(?:\.(\d+))?/g
+
+/** How the numbers of a frame are written: a parser drops the zeros at their ends. */
+function look(text: string, known: Decimals): void {
+  for (const [, field, digits = ''] of text.matchAll(DECIMALS)) {
+    const which = field === 'price' ? 'price' : 'size'
+    known[which] = Math.max(known[which], digits.length)
+    known.isTold = true
+  }
+}
 
 /** `[price, size]` of levels that have their fields by name. */
 function rowsOf(levels: unknown = []): unknown {
@@ -99,13 +110,17 @@ function rowsOf(levels: unknown = []): unknown {
     : undefined
 }
 
-/** A number as the exchange writes it, with so many digits after the dot; recordings have lost zeros at its end. */
-function decimalText(value: unknown, decimals: number): string {
+/** A number as the exchange writes and hashes it: recordings have lost zeros at its end, and may show only later how many there are. */
+function hashedText(value: unknown, known: Decimals, which: 'price' | 'size'): string {
   const text = String(value)
-  if (/e/i.test(text)) return Number(value).toFixed(Math.min(decimals, 20))
-  const [whole = '', fraction = ''] = text.split('.')
-  return whole + fraction.padEnd(decimals, '0')
+  if (/e/i.test(text)) return krakenDigits(Number(value).toFixed(Math.min(known[which], 20)))
+  const dot = text.indexOf('.')
+  const decimals = dot < 0 ? 0 : text.length - dot - 1
+  if (decimals > known[which]) known[which] = decimals
+  return krakenDigits(text) + ZEROS.slice(0, known[which] - decimals)
 }
+
+const ZEROS = '0'.repeat(40)
 
 function itemsOf({ data }: Fields, read: (fields: Fields) => WireItem): readonly WireItem[] {
   return Array.isArray(data) ? data.map((each) => read(fieldsOf(each))) : [{ kind: 'malformed' }]
