@@ -55,6 +55,27 @@ describe('the preview of a stream', () => {
     assert.match(fault?.message ?? '', /character/)
   })
 
+  test('reads a topic once for all who ask at the same time', async (t) => {
+    const { url, broker } = await startPlatform(t)
+    broker.add(NAMES.fixed.trade, [trade(0, 'BTC-USD', 1)])
+    const open = broker.openReader.bind(broker)
+    const held = Promise.withResolvers<void>()
+    let opened = 0
+    broker.openReader = async () => {
+      opened++
+      await held.promise
+      return open()
+    }
+    const ask = () => post(url + PATH, { channel: 'trade', symbols: ['*'] })
+    const asked = Array.from({ length: 10 }, ask)
+    for (let turn = 0; opened < 10 && turn < 2_000; turn++) await new Promise(setImmediate)
+    assert.equal(opened, 1)
+    held.resolve()
+    for (const answer of await Promise.all(asked)) assert.equal(answer.json()['matching'], 1)
+    assert.equal((await ask()).json()['matching'], 1)
+    assert.equal(broker.openReaders, 0)
+  })
+
   test('of candles looks at the trades that they are made of', async (t) => {
     const { url, broker } = await startPlatform(t)
     broker.add(NAMES.fixed.trade, [trade(0, 'BTC-USD', 1)])

@@ -61,6 +61,8 @@ test('the routes of TradingView: search, symbol, and the bars that SQL says, ove
   ])
   assert.deepEqual(await get('search?query=nothing&limit=10'), [])
   assert.deepEqual(await get('search?query=%22*%25'), [])
+  for (const exchange of ['%00', 'no%20name', '%27'])
+    assert.deepEqual(await get(`search?query=btc&exchange=${exchange}`), [], exchange)
   const symbol = (await get('symbols?symbol=coinbase:btc-usd')) as Record<string, unknown>
   assert.deepEqual(
     [symbol['ticker'], symbol['pricescale'], symbol['session'], symbol['timezone'], symbol['minmov']],

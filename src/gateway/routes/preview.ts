@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { untilAborted } from '../../async/abort.ts'
+import { withDeadline } from '../../async/deadline.ts'
 import { streamWarningsSchema } from '../../domain/app-messages.ts'
 import { compileSpec } from '../../domain/compiled-spec.ts'
 import { decodeEvent } from '../../domain/event-codec.ts'
@@ -18,6 +20,9 @@ const MOST_EVENTS = 10
 const POLL_MS = 100
 /** A partition whose end does not come meanwhile counts with what came. */
 const MOST_POLLS = 20
+/** Who asked first may go: reading has a time of its own. */
+const READ_MS = 10_000
+const NEVER = new AbortController().signal
 
 const previewSchema = z
   .discriminatedUnion('acceptable', [
@@ -51,6 +56,19 @@ interface PreviewOptions extends Pick<GatewayOptions, 'fixedTopics'> {
 
 /** Looks at what a stream would take of the latest events, without making it. */
 export function registerPreview(app: GatewayServer, { broker, desk, fixedTopics }: PreviewOptions): void {
+  const reading = new Map<string, Promise<readonly StoredRecord[]>>()
+
+  /** The last events of a topic, read once for all who ask meanwhile: however many they are, the broker sees one reader. */
+  const latestOf = (topic: string, signal: AbortSignal): Promise<readonly StoredRecord[]> => {
+    const known = reading.get(topic)
+    if (known !== undefined) return untilAborted(known, signal)
+    const read = withDeadline(NEVER, READ_MS, (deadline) => readLatest(broker, topic, deadline)).finally(() =>
+      reading.delete(topic),
+    )
+    reading.set(topic, read)
+    return untilAborted(read, signal)
+  }
+
   app.route({
     method: 'POST',
     url: '/v1/streams/preview',
@@ -72,7 +90,7 @@ export function registerPreview(app: GatewayServer, { broker, desk, fixedTopics 
       const parsed = parsedRequest(request.body)
       if ('errors' in parsed) return { acceptable: false as const, ...parsed }
       const { spec } = parsed
-      const latest = await readLatest(broker, fixedTopics[spec.channel], deadlineOf(reply))
+      const latest = await latestOf(fixedTopics[spec.channel], deadlineOf(reply))
       const events = eventsOf(spec, latest)
       const warnings = desk.warnings(spec)
       const found = { acceptable: true as const, spec, looked: latest.length, ...events }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { canonicalSymbol } from '../../domain/market-names.ts'
+import { canonicalSymbol, exchangeSchema } from '../../domain/market-names.ts'
 import type { Market } from '../../domain/markets.ts'
 import { TapelineError } from '../../errors.ts'
 import type { Store } from '../../ports/store.ts'
@@ -96,8 +96,9 @@ export function registerUdf(app: GatewayServer, store: Store): void {
     handler: async ({ query: { query, exchange, limit } }, reply) => {
       const part = query.slice(query.indexOf(':') + 1)
       const text = part === '' ? '' : canonicalSymbol(part)
-      if (text === undefined) return []
-      const wanted = { symbols: `*${text}*`, ...(exchange !== '' && { exchange: exchange.toLowerCase() }) }
+      const ofExchange = exchange === '' ? undefined : exchangeSchema.safeParse(exchange)
+      if (text === undefined || ofExchange?.success === false) return []
+      const wanted = { symbols: `*${text}*`, ...(ofExchange && { exchange: ofExchange.data }) }
       return (await find(wanted, limit, deadlineOf(reply))).map(udfFound)
     },
   })

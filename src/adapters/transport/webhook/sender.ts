@@ -121,7 +121,7 @@ export function createWebhookSender({
       const { hostname } = url
       if (isIP(bare(hostname)) !== 0) return
       const addresses = await resolve(hostname).catch(() => [])
-      if (addresses.length > 0 && !addresses.some(mayConnect)) throw refused(hostname, addresses[0] ?? '')
+      if (addresses.length > 0 && !addresses.some(mayConnect)) throw refused(hostname)
     },
     close() {
       agents.http.destroy()
@@ -148,7 +148,7 @@ function guardedLookup(
           .map((address) => ({ address, family: isIP(address) }))
           .filter(({ family }) => wanted === undefined || family === wanted)
         const [first] = found
-        if (first === undefined) throw refused(name, addresses[0] ?? 'none')
+        if (first === undefined) throw refused(name)
         if (options.all) callback(null, found)
         else callback(null, first.address, first.family)
       })
@@ -159,15 +159,16 @@ function guardedLookup(
 /** An address in the place of a name is never looked up. */
 function refuseLiteral({ hostname }: URL, mayConnect: AddressGuard): void {
   const address = bare(hostname)
-  if (isIP(address) !== 0 && !mayConnect(address)) throw refused(hostname, address)
+  if (isIP(address) !== 0 && !mayConnect(address)) throw refused(hostname)
 }
 
 function bare(hostname: string): string {
   return hostname.replace(/^\[(.*)\]$/, '$1')
 }
 
-function refused(host: string, address: string): TapelineError {
-  return new TapelineError('WEBHOOK_ADDRESS_REFUSED', `${host} is ${address}, and webhooks may not go there`)
+/** The address of a name stays untold: whoever makes webhooks must not learn by them what the platform's own network is like. */
+function refused(host: string): TapelineError {
+  return new TapelineError('WEBHOOK_ADDRESS_REFUSED', `${host} leads to where webhooks may not go`)
 }
 
 function failed(message: string, cause?: unknown): TapelineError {

@@ -176,6 +176,15 @@ describe('the addresses of receivers', () => {
     assert.equal(receiver.received[0]?.headers.host, `hooks.example.com:${receiver.port}`)
   })
 
+  test('no error tells what a name of the network of the platform means', async () => {
+    const inner = sender({ allowed: [], resolve: async () => ['10.20.30.40'] })
+    const url = 'http://database.internal/'
+    const error = failureOf(await inner.send({ url, secret }, message, never))
+    assert.match(error.message, /database\.internal/)
+    assert.doesNotMatch(error.message, /10\.20/)
+    await assert.rejects(inner.check(url, never), (refused: Error) => !/10\.20/.test(refused.message))
+  })
+
   test('a name without an address may get one', async () => {
     const unknown = sender({ resolve: () => Promise.reject(new Error('ENOTFOUND')) })
     await unknown.check('http://hooks.example.com/', never)
