@@ -15,9 +15,9 @@ const MAX_BYTES = 64 * 1024 * 1024
 /** How long a statement may wait for a lock: whoever changes the schema must not wait in line after it. */
 const LOCK_MS = 2000
 
-/** Statements whose answers may be of any size; and those that answer at once and briefly. */
 const QUERIES = ['select', 'with', 'values', 'table']
-const DIRECT = ['show', 'explain']
+/** Their answers are brief, unless a plan has a constant of any size. */
+const WITHOUT_CURSOR = ['show', 'explain']
 
 /**
  * Runs one statement that only reads. Four fences, of which the database holds three: the first word; no function that it
@@ -36,9 +36,8 @@ export async function readOnlyQuery(session: SqlSession, query: ReadOnlyQuery): 
   const { sql, maxRows } = query
   let found: SqlRows
   try {
-    found = DIRECT.includes(word)
-      ? await session.rows(sql)
-      : await session.firstRows(sql, { mostRows: maxRows + 1, mostBytes: MAX_BYTES })
+    const takesCursor = !WITHOUT_CURSOR.includes(word)
+    found = await session.firstRows(sql, { mostRows: maxRows + 1, mostBytes: MAX_BYTES, takesCursor })
   } catch (error) {
     // A session that cannot roll back is lost and will be replaced; why the statement failed says more.
     await session.rollback().catch(() => undefined)

@@ -11,6 +11,8 @@ export interface SqlRows {
 export interface RowLimits {
   readonly mostRows: number
   readonly mostBytes: number
+  /** Whether a cursor reads the statement: what explain and show answer has none. */
+  readonly takesCursor: boolean
 }
 
 /** A step of a transaction: statements, or a stream in binary COPY format (`copyStream`) for one table, in pieces. */

@@ -15,6 +15,13 @@ function testOn(name: string, open: (t: TestContext) => Promise<Store>, options 
   test(`a text that is larger than any is refused on ${name}, and the store goes on`, options, async (t) => {
     await assertRefusedAsTooLarge(await open(t), TEXT)
   })
+  test(
+    `a plan with a constant that is too large is refused on ${name}, and the store goes on`,
+    options,
+    async (t) => {
+      await assertRefusedAsTooLarge(await open(t), "explain verbose select repeat('x', 70000000)")
+    },
+  )
 }
 
 testOn('the embedded store', openTemporaryStore)

@@ -26,7 +26,7 @@ export async function cursorRows(
     const part = await session.rows(`fetch ${most} from tapeline_query`)
     for (const row of part.rows) {
       rows.push(row)
-      const width = row.reduce((sum, value) => sum + (value?.length ?? 0), 0)
+      const width = widthOf(row)
       bytes += width
       widest = Math.max(widest, width)
     }
@@ -35,6 +35,16 @@ export async function cursorRows(
     const fit = Math.ceil((mostBytes - bytes) / widest)
     wanted = Math.max(1, Math.min(most * FETCH_GROWTH, FETCH_ROWS, fit))
   }
+}
+
+/** An answer that came in one piece. Raises SQL_TOO_LARGE. */
+export function wholeRows(found: SqlRows, { mostBytes }: Pick<RowLimits, 'mostBytes'>): SqlRows {
+  if (found.rows.reduce((sum, row) => sum + widthOf(row), 0) > mostBytes) throw answerTooLarge(mostBytes)
+  return found
+}
+
+function widthOf(row: SqlRows['rows'][number]): number {
+  return row.reduce((sum, value) => sum + (value?.length ?? 0), 0)
 }
 
 async function declare(session: Pick<SqlSession, 'rows'>, sql: string): Promise<void> {

@@ -13,7 +13,7 @@ import {
   type TransactionStep,
 } from '../session.ts'
 import { columnList, STAGING_TABLES } from '../staging.ts'
-import { cursorRows } from './cursor-rows.ts'
+import { cursorRows, wholeRows } from './cursor-rows.ts'
 import type { Program } from './protocol.ts'
 
 /** A session of a database that lives in this thread. */
@@ -115,8 +115,8 @@ class PgliteEngine implements Engine {
     return readResult(result)
   }
 
-  firstRows(sql: string, limits: RowLimits): Promise<SqlRows> {
-    return cursorRows(this, sql, limits)
+  async firstRows(sql: string, limits: RowLimits): Promise<SqlRows> {
+    return limits.takesCursor ? cursorRows(this, sql, limits) : wholeRows(await this.rows(sql), limits)
   }
 
   async execute(sql: string): Promise<void> {
