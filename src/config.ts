@@ -218,7 +218,11 @@ function toFields(issue: z.core.$ZodIssue, settings: Settings): FieldError[] {
   // Each of several sources has the settings of the one, and so has a fallback.
   const isOfSource = path[0] === 'source' || path[0] === 'sources'
   const mayHoldSecret = isOfSource ? `source.${path.at(-1)}` : (setting?.join('.') ?? '')
-  const value = MAY_HOLD_SECRETS.includes(mayHoldSecret) ? NOT_SHOWN : valueAt(settings, path)
+  const given = valueAt(settings, path)
+  // Somebody may have written an address where a section belongs.
+  const mayBeAddress = setting === undefined || isOfSource
+  const isAddress = mayBeAddress && typeof given === 'string' && /[@?]|:\/\//.test(given)
+  const value = isAddress || MAY_HOLD_SECRETS.includes(mayHoldSecret) ? NOT_SHOWN : given
   const variable = setting && setting.join() !== 'streams,standing' ? `, or ${environmentName(setting)}` : ''
   return [{ field, value, message: issue.message, remedy: `Correct ${field}${variable}.` }]
 }
@@ -235,6 +239,7 @@ function valueAt(settings: Settings, path: readonly string[]): unknown {
 
 /** Settings of free text, in which a person may have put a secret by mistake. */
 const MAY_HOLD_SECRETS = [
+  'alerts.alertmanager',
   'source.url',
   'source.restUrl',
   'broker.bootstrap',
@@ -244,4 +249,5 @@ const MAY_HOLD_SECRETS = [
   'store.queryUrl',
   'store.passwordFile',
   'store.queryPasswordFile',
+  'telemetry.otlp',
 ]

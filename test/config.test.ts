@@ -564,6 +564,14 @@ describe('secrets', () => {
     { yaml: `${SECRET}` },
     { yaml: `- ${SECRET}` },
     { environment: { CRYPTOCOMPARE_API_KEY: `${SECRET} more` } },
+    { environment: { TAPELINE_ALERTS_ALERTMANAGER: `u:${SECRET}@am:9093` } },
+    { environment: { TAPELINE_TELEMETRY_OTLP: `u:${SECRET}@collector:4318` } },
+    { environment: { OTEL_EXPORTER_OTLP_ENDPOINT: `ftp://u:12/${SECRET}@collector:4318` } },
+    // An address where its section belongs.
+    { yaml: `store: "postgres://u:12/${SECRET}@db/x"` },
+    { yaml: `broker: "u:${SECRET}@broker:9092"` },
+    { yaml: `source: "wss://x/?token=${SECRET}"` },
+    { yaml: `sources: ["wss://x/?token=${SECRET}"]` },
   ]
   for (const given of LEAKS) {
     test(`no refusal repeats a secret: ${JSON.stringify(given)}`, () => {

@@ -156,6 +156,11 @@ describe('PEM files', () => {
       ['a file that is not there', { tlsCa: path('none.pem') }, /broker\.tlsCa.*ENOENT/],
       ['a file that is no certificate', { tlsCa: path('empty.pem') }, /broker\.tlsCa.*not a certificate/],
       ['a key as an authority', { tlsCa: path('one/server.key') }, /broker\.tlsCa.*not a certificate/],
+      [
+        'a key where its file belongs',
+        { tlsCert: path('one/server.crt'), tlsKey: '-----BEGIN PRIVATE KEY-----\nSECRET-TEXT' },
+        /broker\.tlsKey is no path/,
+      ],
       ['a certificate without its key', { tlsCert: path('one/server.crt') }, /broker\.tlsKey is missing/],
       ['a key without its certificate', { tlsKey: path('one/server.key') }, /broker\.tlsCert is missing/],
       [

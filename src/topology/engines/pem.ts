@@ -59,9 +59,13 @@ function readText(field: string, path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
+    // Somebody may have written the key itself where its file belongs, and the message repeats the path.
+    if (IS_PEM.test(path)) throw refused(field, undefined, 'is no path: it has the text of a PEM file')
     throw refused(field, path, `cannot be read: ${(error as Error).message}`)
   }
 }
+
+const IS_PEM = /-----BEGIN|\n/
 
 function refused(field: string, value: string | undefined, message: string): TapelineError {
   const remedy = `Correct ${field}: the path of a PEM file that this user can read.`
