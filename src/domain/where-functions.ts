@@ -1,3 +1,4 @@
+import { mayRead } from './where-effort.ts'
 import { type Compiled, isSame, type ListType, type Run, type Type, type Value } from './where-types.ts'
 
 /** A function: what it takes, the receiver of `a.f(b)` first, what it gives, and how. */
@@ -51,8 +52,9 @@ export function callOf(name: string, args: readonly Compiled[]): Pick<Compiled, 
       takes.length === args.length && takes.every((type, i) => isSame(type, (args[i] as Compiled).type)),
   )
   if (found === undefined) return undefined
-  const { apply, gives } = found
+  const { apply, gives, takes } = found
   const runs = args.map(({ run }) => run)
+  const takesText = takes.includes('text')
   const run: Run = (event, item) => {
     const values: Value[] = []
     for (const each of runs) {
@@ -60,9 +62,15 @@ export function callOf(name: string, args: readonly Compiled[]): Pick<Compiled, 
       if (value === undefined) return undefined
       values.push(value)
     }
-    return apply(...values)
+    return !takesText || mayRead(charactersOf(values)) ? apply(...values) : undefined
   }
   return { type: gives, run }
+}
+
+function charactersOf(values: readonly Value[]): number {
+  let characters = 0
+  for (const value of values) if (typeof value === 'string') characters += value.length
+  return characters
 }
 
 /** What a macro makes of a list: its predicate, or what it maps to, is asked for each item. */

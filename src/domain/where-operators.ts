@@ -1,4 +1,5 @@
 import type { ASTNode, BinaryOperator, UnaryOperator } from '@marcbachmann/cel-js'
+import { mayRead } from './where-effort.ts'
 import {
   BINDS,
   bracketed,
@@ -166,7 +167,9 @@ function arithmetic(
     const value = first(event, of)
     const other = second(event, of)
     if (value === undefined || other === undefined) return undefined
-    return isText ? `${value}${other}` : apply(value as number, other as number)
+    if (!isText) return apply(value as number, other as number)
+    const text = `${value}${other}`
+    return mayRead(text.length) ? text : undefined
   }
   return infix(node, binds, left, right, { type: isText ? 'text' : 'number', run })
 }

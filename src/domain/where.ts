@@ -2,6 +2,7 @@ import { Environment, ParseError } from '@marcbachmann/cel-js'
 import { EVENT_FIELDS } from './event-fields.ts'
 import type { Channel, EventOf } from './events.ts'
 import { compile } from './where-compiler.ts'
+import { beginEvaluation } from './where-effort.ts'
 import { WhereFault } from './where-types.ts'
 
 /** How long an expression may be, in characters. */
@@ -45,7 +46,10 @@ export function parseWhere(channel: Channel, text: string): Where | WhereProblem
       throw new WhereFault('gives a value, not yes or no', root.start, 'Compare it: size >= 1.')
     return {
       text: canonical,
-      accepts: (event) => run(event as unknown as Record<string, unknown>, null) === true,
+      accepts: (event) => {
+        beginEvaluation()
+        return run(event as unknown as Record<string, unknown>, null) === true
+      },
     }
   } catch (error) {
     return problemOf(error)

@@ -96,6 +96,18 @@ describe('a filter', () => {
     ])
   })
 
+  test('looks at a bounded amount of text, however macros multiply it', () => {
+    const tripled = (times: number) => '.map(t, t + t + t)'.repeat(times)
+    const levels = Array.from({ length: 1_000 }, (): [number, number] => [1, 1])
+    table('book', { ...book, bids: levels }, [
+      [`[exchange]${tripled(6)}.exists(t, size(t) == 4374)`, true],
+      [`[exchange]${tripled(8)}.exists(t, size(t) == 39366)`, false],
+      [`bids.map(b, exchange)${tripled(2)}.all(t, size(t) == 54)`, false],
+      ['bids.all(b, exchange.startsWith("kra"))', true],
+      ['bids.all(b, b[1] == 1.0) && exchange == "kraken"', true],
+    ])
+  })
+
   test('reads text and numbers as CEL writes them', () => {
     table('trade', { ...trade, id: 'a"b\\c\u00e9' }, [
       ['id == "a\\"b\\\\c\\u00e9"', true],
