@@ -4,6 +4,7 @@ import { SOURCE_NAMES, SOURCES } from './adapters/source/index.ts'
 import { webAddress } from './config-network.ts'
 import { count, duration, entriesOf, list, sourceDuration } from './config-values.ts'
 import { parseMarkets } from './domain/market-names.ts'
+import { didYouMean } from './domain/near.ts'
 
 /**
  * Markets as the configuration writes them, EXCHANGE:SYMBOL or EXCHANGE:GLOB in any case. The exchange stays as it is written: a service may know
@@ -58,9 +59,22 @@ const reach = {
 /** A source by its kind alone is one with its defaults. */
 const ofKind = (given: unknown): unknown => (typeof given === 'string' ? { kind: given } : given)
 
+/** What is wrong with a kind: a list is several sources, of which those are named that are none. */
+function kindWords(given: unknown): string {
+  const kinds = entriesOf(given)
+  const isKind = (each: unknown): boolean => SOURCE_NAMES.some((name) => name === each)
+  if (!Array.isArray(kinds) || kinds.length < 2)
+    return `is none of ${SOURCE_NAMES.join(', ')}${didYouMean(String(given), SOURCE_NAMES)}`
+  const unknown = kinds.filter((each) => !isKind(each))
+  const none = unknown.length === 0 ? '' : `; there is no source ${unknown.join(', ')}`
+  return `has ${kinds.length} kinds where one belongs: several sources are a list in sources${none}`
+}
+
+const sourceKind = z.enum(SOURCE_NAMES, { error: ({ input }) => kindWords(input) })
+
 /** Another service for the markets of a source. */
 const fallbackSchema = z.strictObject({
-  kind: z.enum(SOURCE_NAMES).describe('Which service stands in; it may be the same at another address.'),
+  kind: sourceKind.describe('Which service stands in; it may be the same at another address.'),
   after: duration(
     '30s',
     'How long the source may be away before its fallback stands in, and has to be back before the fallback rests, at least a second.',
@@ -71,7 +85,7 @@ const fallbackSchema = z.strictObject({
 
 /** One source: `source`, or an entry of `sources`. */
 export const sourceSchema = z.strictObject({
-  kind: z.enum(SOURCE_NAMES).default('cryptocompare').describe('Where the data comes from.'),
+  kind: sourceKind.default('cryptocompare').describe('Where the data comes from.'),
   markets: list(market)
     .default(DEFAULT_MARKETS)
     .describe(

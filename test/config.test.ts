@@ -213,6 +213,21 @@ describe('what is not acceptable', () => {
     )
     assert.equal(refusal({ yaml: 'sources: [okx, okx]' }).fields[0]?.field, 'sources.1.kind')
     assert.equal(refusal({ yaml: 'sources: [okx]\nsource: {kind: okx}' }).fields[0]?.field, 'sources')
+    const [wrong] = refusal({ yaml: 'sources: [coinbase, coinbse]' }).fields
+    assert.deepEqual([wrong?.field, wrong?.value], ['sources.1.kind', 'coinbse'])
+    assert.match(wrong?.message ?? '', /; did you mean coinbase\?$/)
+    assert.equal(wrong?.remedy, 'Correct sources.1.kind, or TAPELINE_SOURCES.')
+    for (const given of [
+      { yaml: 'source: {kind: [coinbase, nosuch]}' },
+      { environment: { TAPELINE_SOURCE_KIND: 'coinbase,nosuch' } },
+    ]) {
+      const [several] = refusal(given).fields
+      assert.equal(several?.field, 'source.kind')
+      assert.equal(
+        several?.message,
+        'has 2 kinds where one belongs: several sources are a list in sources; there is no source nosuch',
+      )
+    }
     const secret = refusal({ yaml: 'sources: [{kind: okx, url: "ftp://user:hunter22@x"}]' })
     assert.equal(secret.fields[0]?.field, 'sources.0.url')
     assert.ok(!JSON.stringify(secret.fields).includes('hunter22'))
