@@ -1,7 +1,7 @@
 import { type Random, seededRandom } from '../../src/simulator/random.ts'
 
 /** What a fault hits. Each is hit by one fault at a time. */
-export type FaultArea = 'process' | 'broker' | 'leaders' | 'database' | 'clients'
+type FaultArea = 'process' | 'broker' | 'leaders' | 'database' | 'clients'
 
 interface FaultTraits {
   readonly area: FaultArea
@@ -22,7 +22,7 @@ const kind = (area: FaultArea, shortest: number, longest: number, rest = 1_000):
  * in order, one after another; `freeze` SIGSTOP and SIGCONT; `move` gives partitions to other leaders; the others befall the
  * connections on their way.
  */
-export const FAULTS = {
+const FAULTS = {
   kill: kind('process', 0, 3_000, 5_000),
   freeze: kind('process', 3_000, 20_000),
   'kill-broker': kind('broker', 0, 3_000, 8_000),

@@ -30,7 +30,7 @@ export interface TickerLine {
 export type ScriptLine = Omit<Trade, 'recvTs'> | TickerLine | 'garbage' | 'no-utf8' | 'reconnect'
 
 /** What a service sends, in this order, to whoever asks for its markets. */
-export interface Script {
+interface Script {
   readonly markets: readonly Market[]
   readonly lines: readonly ScriptLine[]
   /** What comes then: nothing, for longer than a test lasts, or the end (finite sources only). */

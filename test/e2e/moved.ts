@@ -9,7 +9,7 @@ export function isTrade(event: LedgerTrade): boolean {
   return 'price' in event
 }
 
-export function quoteKey({ exchange, symbol, ts, ...quote }: LedgerTrade): string {
+function quoteKey({ exchange, symbol, ts, ...quote }: LedgerTrade): string {
   const { bid, ask, last } = quote as unknown as Record<string, number | undefined>
   return [exchange, symbol, ts, bid ?? '', ask ?? '', last ?? ''].join('|')
 }

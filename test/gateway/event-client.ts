@@ -3,7 +3,7 @@ import { get, type IncomingMessage } from 'node:http'
 import type { TestContext } from 'node:test'
 
 /** An event of a stream, as a client sees it. */
-export interface ReceivedEvent {
+interface ReceivedEvent {
   readonly id: string | undefined
   readonly data: Record<string, unknown>
 }

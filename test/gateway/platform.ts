@@ -37,7 +37,7 @@ function untouched(): never {
 type Ask = Parameters<StreamDesk['request']>[0]
 
 /** Leases in memory. `onRequest` may hold a request up or refuse it. */
-export class MemoryDesk implements StreamDesk {
+class MemoryDesk implements StreamDesk {
   readonly leases = new Map<string, Lease>()
   readonly ended: { id: string; app: string }[] = []
   onRequest: (ask: Ask, signal: AbortSignal) => Promise<void> = async () => {}
@@ -106,7 +106,7 @@ export class MemoryDesk implements StreamDesk {
 const ANY_TRADES = { spec: { channel: 'trade', symbols: ['*'], exchanges: [] }, ttlMs: 60_000 } as const
 
 /** Answers every subscribe as the real one does, refuses a stream or a cursor called `refused`, and keeps the endpoints for the test to write to. */
-export class MemoryDelivery implements Delivery {
+class MemoryDelivery implements Delivery {
   readonly connections: { app: string; endpoint: AppEndpoint; streams: Set<string>; closed: boolean }[] = []
   readonly cursors: (string | undefined)[] = []
   readonly slow: (SlowChoice | undefined)[] = []
@@ -138,7 +138,7 @@ export class MemoryDelivery implements Delivery {
 }
 
 /** Topics in memory, each partition an array of records. */
-export class MemoryBroker implements Broker {
+class MemoryBroker implements Broker {
   readonly topics = new Map<string, { description: TopicDescription; records: StoredRecord[] }>()
   readonly #appended = new Set<() => void>()
   openReaders = 0
@@ -359,7 +359,7 @@ class MemoryBooks implements Books {
 }
 
 /** Letters that the test put in, and what was asked of them. */
-export class MemoryDeadLetters implements DeadLetters {
+class MemoryDeadLetters implements DeadLetters {
   readonly letters: DeadLetterContent[] = []
   readonly asked: unknown[] = []
 
@@ -386,7 +386,7 @@ export class MemoryDeadLetters implements DeadLetters {
 }
 
 /** Webhooks in memory, with what was asked for. */
-export class MemoryWebhooks implements WebhookDesk {
+class MemoryWebhooks implements WebhookDesk {
   readonly webhooks = new Map<string, Webhook>()
   readonly asked: WebhookRequest[] = []
 
@@ -415,7 +415,7 @@ export class MemoryWebhooks implements WebhookDesk {
   }
 }
 
-export class MemoryKeys implements KeyDesk {
+class MemoryKeys implements KeyDesk {
   readonly keys = new Map<string, IssuedKey>()
 
   async create(key: Pick<IssuedKey, 'id' | 'digest' | 'app' | 'scopes' | 'quotas'>): Promise<IssuedKey> {

@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test'
 import { type ClientOptions, WebSocket } from 'ws'
 import type { Answer } from './http.ts'
 
-export type Message = Readonly<Record<string, unknown>>
+type Message = Readonly<Record<string, unknown>>
 
 /** A plain WebSocket client that keeps what arrives until it is asked for. */
 export interface SocketClient {

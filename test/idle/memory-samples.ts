@@ -22,7 +22,7 @@ export interface MemorySample {
 
 const MEASURES = ['heap', 'code', 'reserved', 'rss', 'external', 'handles'] as const
 
-export type Measure = (typeof MEASURES)[number]
+type Measure = (typeof MEASURES)[number]
 
 /** How one measure of a process went on, once the process had settled. */
 export interface Trend {

@@ -65,14 +65,14 @@ export async function gatherEvidence(cluster: Cluster): Promise<Evidence> {
 
 const MICROS = (column: string): string => `(extract(epoch from ${column}) * 1000000)::bigint`
 
-export async function readRows(cluster: Cluster): Promise<LedgerTrade[]> {
+async function readRows(cluster: Cluster): Promise<LedgerTrade[]> {
   const rows = await cluster.sql<LedgerTrade & { ts: string }>(
     `select exchange, symbol, id, side, price, size, ${MICROS('ts')} as ts from trades`,
   )
   return rows.map((row) => ({ ...row, ts: Number(row.ts) }))
 }
 
-export async function readGaps(cluster: Cluster): Promise<FlaggedGap[]> {
+async function readGaps(cluster: Cluster): Promise<FlaggedGap[]> {
   const rows = await cluster.sql<{
     exchange: string
     symbol: string | null

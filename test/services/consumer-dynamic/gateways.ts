@@ -26,7 +26,7 @@ export const NEVER = new AbortController().signal
 const APP = 'app'
 
 /** An application's connection, with all that it got. */
-export class Client {
+class Client {
   readonly messages: AppMessage[] = []
   /** The numbers that came, by stream. */
   readonly got = new Map<string, number[]>()

@@ -22,7 +22,7 @@ import { quietLog, quietMeter } from '../../quiet.ts'
 import { ProcessBroker } from '../process-broker.ts'
 
 export const NEVER = new AbortController().signal
-export const APP = 'app'
+const APP = 'app'
 export const STREAM = 'lease'
 const TOPIC = 'app.stream'
 
