@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { describe, type TestContext, test } from 'node:test'
 import { binance } from '../../../src/adapters/source/binance/source.ts'
+import { binanceWire } from '../../../src/adapters/source/binance/wire.ts'
 import { bitfinex } from '../../../src/adapters/source/bitfinex/source.ts'
 import { bitstamp } from '../../../src/adapters/source/bitstamp/source.ts'
 import { bybit } from '../../../src/adapters/source/bybit/source.ts'
@@ -150,6 +151,29 @@ describe('recorded books', () => {
     assert.deepEqual(recorded, ['/api/v3/depth', body])
     assert.deepEqual(reader.doubts, [])
     assert.ok(reader.isValid('NKN-USDT'))
+  })
+
+  test('Binance: one that was asked too often is left alone, for all of its markets', async (t) => {
+    const { log, service } = await open(t, {
+      ...{ kind: binance, symbols: ['BTC-USDT', 'ETH-USDT'] },
+      rest: () => ({ status: 429, headers: { 'retry-after': '30' }, body: {} }),
+    })
+    const depth = (s: string) => ({ e: 'depthUpdate', E: 1_790_000_000_123, s, U: 1, u: 2, b: [], a: [] })
+    service.send(depth('BTCUSDT'), depth('ETHUSDT'))
+    await until(
+      'both were to be asked',
+      () => log.lines.filter(({ message }) => /did not come/.test(message)).length > 1,
+    )
+    assert.equal(service.calls.length, 1)
+  })
+
+  test('Binance: snapshots of many markets stay within what a minute allows', () => {
+    const { rest } = binanceWire.books ?? {}
+    for (const depth of [10, 200, 1_000]) {
+      const limit = Number(new URLSearchParams(rest?.path('BTCUSDT', depth).split('?')[1]).get('limit'))
+      const weight = limit <= 1_000 ? 50 : 250
+      assert.ok((60_000 / (rest?.apartMs(depth) ?? 0)) * weight <= 6_000)
+    }
   })
 
   test('Coinbase: no book is ever crossed', { skip: RECORDED_COINBASE.skip }, async (t) => {

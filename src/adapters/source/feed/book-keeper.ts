@@ -79,8 +79,11 @@ export class BookKeeper {
 
   constructor(options: BookKeeperOptions) {
     this.#options = options
-    if (options.rest)
-      this.#snapshots = new BookSnapshots(options.rest, options.timeoutMs, options.outlet.answered)
+    const { rules, rest: address, timeoutMs, depth, outlet } = options
+    if (rules.rest && address) {
+      const apartMs = rules.rest.apartMs(depth)
+      this.#snapshots = new BookSnapshots({ address, timeoutMs, apartMs, heard: outlet.answered })
+    }
   }
 
   /** Milliseconds. */

@@ -1,39 +1,45 @@
 import { pause } from '../../../async/timers.ts'
-import { callRest, restUrl } from './rest-call.ts'
+import { callRest, restUrl, retryAfterMs } from './rest-call.ts'
 
-/** From one call to the next, so that a hundred markets at once stay within any service's limits. */
-const APART_MS = 250
+const ASKED_TOO_OFTEN: ReadonlySet<number> = new Set([418, 429])
+
+interface BookSnapshotsOptions {
+  readonly address: URL
+  readonly timeoutMs: number
+  /** From one call to the next, so that a hundred markets at once stay within the service's limits. */
+  readonly apartMs: number
+  /** Is told of each answer. */
+  readonly heard: ((url: string, body: string) => void) | undefined
+}
 
 /** Calls for snapshots of books, one after the other. */
 export class BookSnapshots {
-  readonly #address: URL
-  readonly #timeoutMs: number
-  readonly #heard: (url: string, body: string) => void
+  readonly #options: BookSnapshotsOptions
   #last: Promise<void> = Promise.resolve()
+  /** Before, the service wants no call: one that asks all the same is shut out. */
+  #pausedUntil = 0
 
-  /** `heard` is told of each answer. */
-  constructor(address: URL, timeoutMs: number, heard: (url: string, body: string) => void = () => undefined) {
-    this.#address = address
-    this.#timeoutMs = timeoutMs
-    this.#heard = heard
+  constructor(options: BookSnapshotsOptions) {
+    this.#options = options
   }
 
   /** The value of the answer. Rejects where there is none, or none that is JSON, and when the signal is aborted. */
   async get(path: string, signal: AbortSignal): Promise<unknown> {
     const turn = this.#last.then(() => this.#fetch(path, signal))
-    this.#last = turn.then(
-      () => pause(APART_MS, signal),
-      () => pause(APART_MS, signal),
-    )
+    const apart = () => pause(this.#options.apartMs, signal)
+    this.#last = turn.then(apart, apart)
     return turn
   }
 
   async #fetch(path: string, signal: AbortSignal): Promise<unknown> {
-    const call = { way: 'snapshot', timeoutMs: this.#timeoutMs }
-    const url = restUrl(this.#address, path)
-    const { response, text } = await callRest(url, call, signal)
+    if (this.#pausedUntil > performance.now()) throw new Error('waiting for the rate limit to end')
+    const { address, timeoutMs, heard } = this.#options
+    const url = restUrl(address, path)
+    const { response, text } = await callRest(url, { way: 'snapshot', timeoutMs }, signal)
+    if (ASKED_TOO_OFTEN.has(response.status))
+      this.#pausedUntil = performance.now() + retryAfterMs(response.headers)
     if (!response.ok) throw new Error(`HTTP ${response.status}`)
-    this.#heard(url.href, text)
+    heard?.(url.href, text)
     return JSON.parse(text)
   }
 }

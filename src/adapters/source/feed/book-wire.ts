@@ -51,6 +51,8 @@ interface RestSnapshots {
   /** The parameter of the query that names the market. */
   readonly parameter: string
   readonly read: (name: string, body: unknown) => WireBook
+  /** From one call to the next, in milliseconds: what a service allows depends on how much is asked for. */
+  readonly apartMs: (depth: number) => number
   /** How long the WebSocket has to send one, in milliseconds. */
   readonly afterMs: number
 }

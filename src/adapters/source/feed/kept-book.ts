@@ -6,8 +6,8 @@ import { isSorted, type NewLevels, OrderBook } from '../../../domain/order-book.
 import { bookDifference } from './book-difference.ts'
 import type { BookRules, WireBook } from './book-wire.ts'
 
-/** Updates that wait for a snapshot by REST: more than come in a minute of the busiest market. */
-const MOST_WAITING = 2_000
+/** Updates that wait for a snapshot by REST: as many as come in a minute, which is longer than any call takes. */
+const MOST_WAITING = 600
 /** So many repeats in a row are none: the exchange counts anew, and nothing that it tells of is seen. */
 const MOST_REPEATED = 100
 /** So many checksums in a row that come by themselves must be wrong: how some numbers are written is not known. */
@@ -152,7 +152,8 @@ export class KeptBook {
 
   #hold(frame: WireBook): BookStep {
     if (this.#rules.rest === undefined) return NOTHING
-    if (this.#waiting.length >= MOST_WAITING) this.#waiting = []
+    // The snapshot to come is later than the oldest.
+    if (this.#waiting.length >= MOST_WAITING) this.#waiting.shift()
     this.#waiting.push(frame)
     return { kind: 'waits' }
   }

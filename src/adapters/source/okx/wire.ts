@@ -38,6 +38,7 @@ export const okxWire: ExchangeWire = {
     rest: {
       path: (name) => `/api/v5/market/books?instId=${encodeURIComponent(name)}&sz=${DEPTH}&source=0`,
       parameter: 'instId',
+      apartMs: () => 250,
       read: (name, body) => readBook(name, 'snapshot', fieldsOf(listOf(fieldsOf(body)['data'])[0])),
       afterMs: SNAPSHOT_MS,
     },
