@@ -220,7 +220,7 @@ export function createStreamForm({ first, verb, onSubmit, signal }: FormOptions)
         element('div', { class: 'row' }, button),
       ),
       element('div', { class: 'card' }, element('h2', {}, 'Latest events that match'), samples.element),
-      element('div', { class: 'card' }, snippets.element),
+      element('div', { class: 'card' }, element('h2', {}, 'For a program'), snippets.element),
     ),
   }
 }

@@ -179,7 +179,7 @@ export function machines({ parts, query, signal }: Visit): HTMLElement {
     element(
       'p',
       { class: 'lead' },
-      `The ${MACHINES[machine].title.toLowerCase()} ${MACHINES[machine].does}.`,
+      `${MACHINES[machine].title}: ${MACHINES[machine].does}.`,
       ' ',
       live,
     ),

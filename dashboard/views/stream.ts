@@ -151,7 +151,7 @@ export function stream({ parts, signal }: Visit): HTMLElement {
       'div',
       { class: 'pair even' },
       element('div', { class: 'card' }, element('h2', {}, 'What it is'), facts),
-      element('div', { class: 'card' }, snippets.element),
+      element('div', { class: 'card' }, element('h2', {}, 'For a program'), snippets.element),
     ),
   )
 }
