@@ -176,13 +176,7 @@ export function machines({ parts, query, signal }: Visit): HTMLElement {
     { class: 'machines' },
     element('h1', { class: 'unseen' }, `Machines: ${MACHINES[machine].title}`),
     element('div', { class: 'tabs' }, ...tabs),
-    element(
-      'p',
-      { class: 'lead' },
-      `${MACHINES[machine].title}: ${MACHINES[machine].does}.`,
-      ' ',
-      live,
-    ),
+    element('p', { class: 'lead' }, `${MACHINES[machine].title}: ${MACHINES[machine].does}.`, ' ', live),
     element(
       'div',
       {
