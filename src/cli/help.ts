@@ -48,14 +48,17 @@ function wrapped(line: string, column = line.length - line.trimStart().length): 
   return [line.slice(0, at), ...wrapped(' '.repeat(column) + line.slice(at + 1), column)]
 }
 
-/** The list of commands. */
+/** The list of commands, by what they are for. */
 export function overview(): string {
   const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length))
   return [
     `tapeline ${VERSION}: exchange -> Kafka/Redpanda -> TimescaleDB and your applications`,
     '',
-    ...Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`),
-    '',
+    ...[...Map.groupBy(Object.entries(COMMANDS), ([, { group }]) => group)].flatMap(([group, commands]) => [
+      `${group}:`,
+      ...commands.map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`),
+      '',
+    ]),
     'tapeline help COMMAND tells more, tapeline version the version. In the checkout: npm run -s tapeline -- COMMAND',
   ].join('\n')
 }

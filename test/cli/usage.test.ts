@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { type Command, readFlags } from '../../src/cli/command.ts'
 import { COMMANDS as ENTRIES } from '../../src/cli/commands.ts'
-import { helpOf } from '../../src/cli/help.ts'
+import { helpOf, overview } from '../../src/cli/help.ts'
 import { runProgram } from '../e2e/platform-process.ts'
 import { recordingTerminal } from './recording-terminal.ts'
 
@@ -122,6 +122,13 @@ describe('usage', () => {
       )
     })
   }
+
+  test('the list of commands has each of them once, under a heading', () => {
+    const [, ...parts] = overview().split('\n\n')
+    const listed = parts.slice(0, -1).flatMap((part) => part.split('\n').slice(1))
+    const names = listed.map((line) => /^ {2}(\S+) {2}/.exec(line)?.[1])
+    assert.deepEqual(names, Object.keys(ENTRIES))
+  })
 
   test('help fills its lines, however it was written', () => {
     const help =
