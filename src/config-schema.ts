@@ -225,7 +225,7 @@ export const configSchema = z.strictObject({
         { leastMs: 1_000 },
       ),
       chunkInterval: chosenDuration(
-        'Length of a chunk of the tables of trades, quotes and books, at least a minute; for new chunks, from the next start on. By default it is chosen at each start by the rate at which a table fills: embedded 1h, 1d or 7d, on a server 1d or 7d, and no more than a quarter of the retention.',
+        'Length of a chunk of the tables of trades, quotes and books, at least a minute; for new chunks, from the next start on. By default each start chooses it by the rate at which a table fills: embedded 1h, 1d or 7d, on a server 1d or 7d. It is no more than a quarter of the retention.',
         60_000,
       ),
       jobs: z

@@ -46,14 +46,15 @@ A setting comes from, in this order:
 4. the default.
 
 A setting that does not exist or has a value that is not acceptable ends the command with
-[\`CONFIG_INVALID\`](errors.md#config_invalid), which names each of them. \`tapeline demo\` (\`npm start\`) takes
-the same settings, but its source is its own simulator, it has a standing stream \`all-trades\`, and like \`tapeline replay\` it
-always runs all roles on the embedded engines: servers in the file are for \`tapeline up\`.
+[\`CONFIG_INVALID\`](errors.md#config_invalid), which names each of them.
+
+\`tapeline demo\` (\`npm start\`) takes the same settings, but its source is its own simulator, and it has a standing stream
+\`all-trades\`. Like \`tapeline replay\` it always runs all roles on the embedded engines: servers in the file are for
+\`tapeline up\`.
 
 **Durations** are text such as \`250ms\`, \`30s\`, \`5m\`, \`1h\`, \`7d\`; a bare number counts seconds. **Lists** are lists in the file, and
 text with commas, blanks or both in an environment variable. Blanks round a variable do not count; one that is empty counts as not
-set. A dash under Default
-means that nothing is set; the meaning then says what holds.
+set. A dash under Default means that nothing is set; the meaning then says what holds.
 
 Editors complete and check the file with [tapeline.schema.json](tapeline.schema.json); the first line of the example says so.`
 
