@@ -10,7 +10,7 @@ Every error that Tapeline reports has a code. Codes are stable: programs may dep
   under the HTTP status below;
 - on the command line, in front of the message; what to do stands on the line after it;
 - in the log, and as \`errorInfo.code\` of an actor (\`tapeline actors\`, \`GET /v1/actors\`);
-- in dead letters.
+- in [alerts](alerts.md), and in dead letters.
 
 **Tried again** says whether the same attempt may succeed later without a person doing anything. The platform tries such
 work again by itself, after 100 ms at first and after up to 30 s later; a client of the API may do the same.
