@@ -43,7 +43,7 @@ export type LogReader = Pick<Broker, 'listTopics' | 'describeTopics' | 'offsetAt
 export async function openLogReadOnly(folder: string): Promise<LogReader> {
   if (!existsSync(join(folder, FILE_NAME))) {
     throw new TapelineError('DATA_FOLDER_UNUSABLE', `There is no data in the folder ${folder}.`, {
-      remedy: 'Name the folder of a platform that has run, with --data.',
+      remedy: 'Start a platform first (npm start), or name the folder of one that has run with --data.',
     })
   }
   return open({ folder }, undefined)

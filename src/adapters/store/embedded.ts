@@ -45,7 +45,7 @@ export async function openEmbeddedStore(settings: EmbeddedStoreSettings): Promis
   const { folder, longestQueryMs = Number.POSITIVE_INFINITY, mustExist, log } = settings
   if (mustExist && !hasStore(folder)) {
     throw new TapelineError('DATA_FOLDER_UNUSABLE', `There is no store in the folder ${folder}.`, {
-      remedy: 'Name the folder of a platform that has run, with --data.',
+      remedy: 'Start a platform first (npm start), or name the folder of one that has run with --data.',
     })
   }
   const policies = {

@@ -30,7 +30,7 @@ export function lockFolder(folder: string): DataFolderLock {
 export function refuseMissing(folder: string): void {
   if (existsSync(folder)) return
   throw new TapelineError('DATA_FOLDER_UNUSABLE', `There is no data folder ${folder}.`, {
-    remedy: 'Name the folder of a platform that has run, with --data.',
+    remedy: 'Start a platform first (npm start), or name the folder of one that has run with --data.',
   })
 }
 
