@@ -29,8 +29,8 @@ export const TARGET_OPTIONS = {
 export const TARGET_HELP = `  --data DIR      data folder of the platform (default: .tapeline)
   --config FILE   its configuration, which names data folder and servers (default: tapeline.yaml, if any)
   --api URL       address of the platform, where its data folder is not at hand (default: TAPELINE_API, if set)
-  The key of an application is read from TAPELINE_API_KEY, and TAPELINE_API_CA names the authority that signed
-  the certificate of an https address, a PEM file, where Node does not know it.`
+  TAPELINE_API_KEY has your key, where the platform has keys. TAPELINE_API_CA names a PEM file with the
+  authority of an https address, where Node does not know it.`
 
 interface ApiCall {
   readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'
