@@ -11,7 +11,7 @@ import type { Broker, Reader } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
 import { learnMemories } from './learn-memory.ts'
 import { boundIn, type Leg } from './legs.ts'
-import { FRONT_RECORDS, PlaceInFront } from './place-in-front.ts'
+import { FRONT_RECORDS, OTHER_IN_FRONT, PlaceInFront } from './place-in-front.ts'
 import type { ReaderPool } from './reader-pool.ts'
 import type { Subscription } from './subscription.ts'
 import { toTopicBatches } from './topic-batches.ts'
@@ -219,7 +219,7 @@ async function readWith(
               memory = await learn(subscription, delivery, offset)
               bound = boundIn(leg, memory)
               await reader.assign([{ topic, partition: 0, offset: fetch.nextOffset }], ended)
-              reset(subscription, delivery, offset, OTHER, memory)
+              reset(subscription, delivery, offset, OTHER_IN_FRONT, memory)
             }
           }
           // In the middle of a fetch the reader is ahead of the socket: the next turn reads that once more.
@@ -251,7 +251,6 @@ async function learn(subscription: Subscription, delivery: TurnParts, offset: nu
 const GONE = 'the history after the cursor is gone: retention has removed it'
 const UNREADABLE = 'records in front of this place cannot be read'
 const LOST_END = 'the log lost its end'
-const OTHER = 'the log has lost its end, and others came in its place: what lies before this place may be new'
 const BEYOND =
   'the cursor lies beyond the end of the stream: its log has lost its end, or is not the one that it was made of'
 

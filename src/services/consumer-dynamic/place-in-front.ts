@@ -16,6 +16,10 @@ import type { Leg } from './legs.ts'
 /** So many records in front of a place tell whether it is the one that a cursor means. */
 export const FRONT_RECORDS = 100
 
+/** Why who goes on there is told `reset` where it is not. */
+export const OTHER_IN_FRONT =
+  'the log has lost its end, and others came in its place: what lies before this place may be new'
+
 /** Whether one memory knows a later record of some fixed partition than the other, of those that both know; only of some partitions, where these are given. */
 export function isAhead(one: ReaderMemory, other: ReaderMemory, among?: ReadonlySet<string>): boolean {
   return Object.entries(one.positions).some(([topic, partitions]) =>

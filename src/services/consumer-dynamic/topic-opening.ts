@@ -7,6 +7,7 @@ import { type TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, Reader, TopicDescription } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 import { learnMemories } from './learn-memory.ts'
+import { rewindOthers } from './other-log.ts'
 import type { FollowedTopic } from './topic-hub.ts'
 
 /** How many topics are opened together: one look, one reader. After a failure each goes with so many times fewer. */
@@ -120,6 +121,12 @@ export function createTopicOpening({
     const fresh = ready.filter(({ each }) => !each.followed.isRead)
     const ends = new Map(fresh.map(({ description: { name, offsets } }) => [name, offsets[0]?.end ?? 0]))
     const learned = await learnMemories({ broker, log }, ends, signal)
+    const again = ready.filter(({ each }) => each.followed.isRead)
+    await rewindOthers(
+      { broker, log },
+      again.map(({ each: { followed }, description }) => ({ followed, description })),
+      signal,
+    )
     // Records may arrive before the assignment is answered.
     for (const { each } of fresh) each.followed.begin(ends, learned)
     const current = reader()

@@ -229,7 +229,7 @@ async function readPiece(
     const told = tellAgain(route, shard, own, routes, producer.topics[channel])
     const markers = reached
       .filter(({ to }) => to > behind)
-      .map(({ from: first, to, why }) => holeMarker(shard, Math.max(first, behind), to, why))
+      .map(({ from: first, to, why }) => holeMarker(route, shard, Math.max(first, behind), to, why))
     return [
       {
         route,
@@ -291,8 +291,9 @@ function anewMarker(shard: Shard, topic: string, offset: number, reason: string)
 }
 
 /** A marker with a body: readers answer it with `reset`, since what lies between is gone for good (R4). */
-function holeMarker(shard: Shard, from: number, to: number, why: string): DerivedRecord {
+function holeMarker({ compiled }: Route, shard: Shard, from: number, to: number, why: string): DerivedRecord {
   const reason = `fixed records ${from} to ${to - 1} of shard ${shard.k} are gone: ${why}`
-  // A topic that holds the last of these records misses none of them.
-  return resetMarker(shard, to - 1, reason)
+  const marker = resetMarker(shard, to - 1, reason)
+  // A topic that holds the last of these records misses none of them, but for what was in open windows.
+  return compiled.windows === undefined ? marker : { ...marker, isDue: true }
 }

@@ -16,6 +16,8 @@ export interface DerivedRecord {
   readonly record: OutgoingRecord
   /** It tells of this: superfluous once the readers have heard it. */
   readonly again?: Again
+  /** It is told whatever the topic holds. */
+  readonly isDue?: true
 }
 
 /** What is derived in one step, by stream. */

@@ -309,7 +309,8 @@ function isLive(route: Route, { shard, offset }: DerivedRecord): boolean {
 }
 
 /** Whether a topic does not hold a record yet. */
-function isMissing(route: Route, { shard, offset, n = 0, again }: DerivedRecord): boolean {
+function isMissing(route: Route, { shard, offset, n = 0, again, isDue }: DerivedRecord): boolean {
+  if (isDue) return true
   const progress = route.progress.get(shard.k)
   if (again !== progress?.again && again !== undefined) return false
   return isLater([offset, n], progress?.held ?? NOTHING_HELD)

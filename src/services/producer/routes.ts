@@ -137,7 +137,7 @@ export class Routes {
   #expectLast(shard: Shard): void {
     for (const channel of CHANNELS) {
       const { before } = shard.tails[channel]
-      for (const { offset, at, event } of shard.lost.has(channel) ? [] : before.values())
+      for (const { offset, at, event } of before.values())
         for (const route of this.matching(channel, event)) {
           // What is in a window has no record yet.
           if (route.compiled.windows || !route.compiled.wants(event)) continue

@@ -142,3 +142,60 @@ test('a broker that is away has one line when that begins, and one when topics a
   await until('they are read again', () => lines.length > 1)
   assert.deepEqual(lines.slice(1), ['dynamic topics are read again'])
 })
+
+test('a topic that loses its end while nobody reads it, and grows again: its readers are told when it is read again', async (t) => {
+  const inner = new MemoryBroker(Date.now)
+  const [topic] = await inner.createTopics([{ name: TOPIC, partitions: 1 }], NEVER)
+  let isAway = false
+  let refusals = 0
+  const away = (): TapelineError => new TapelineError('BROKER_UNAVAILABLE', 'no answer')
+  const broker = Object.assign(Object.create(inner) as Broker, {
+    describeTopics: (...call: Parameters<Broker['describeTopics']>) => inner.describeTopics(...call),
+    async openReader() {
+      if (isAway && ++refusals > 0) throw away()
+      const reader = inner.openMemoryReader()
+      const { poll } = reader
+      return Object.assign(reader, {
+        async poll(...call: Parameters<typeof poll>) {
+          if (isAway) throw away()
+          return poll.apply(reader, call)
+        },
+      })
+    },
+  } satisfies Partial<Broker>)
+  const publish = async (begin: number, ...offsets: readonly number[]): Promise<void> => {
+    const about = { v: 1, shard: 0, epoch: 7 } as const
+    const at = (offset: number) => ({ topic: 'market.trades', partition: 0, offset })
+    const records = offsets.map((offset) => ({
+      ...{ key: 'x:A-B', value: Buffer.from(`${offset}`) },
+      headers: { ...about, kind: 'event', position: at(offset) } as const,
+    }))
+    const marker = {
+      key: null,
+      value: null,
+      headers: { ...about, kind: 'marker', position: at(begin) },
+    } as const
+    await inner.publish([{ topic: TOPIC, partition: 0, records: [marker, ...records] }], NEVER)
+  }
+  const hub = await openTopicHub(broker, quietLog)
+  t.after(() => hub.close())
+  const got: string[] = []
+  hub.follow(TOPIC, topic?.id ?? '', {
+    begin() {},
+    take: ({ events, reset }) =>
+      void got.push(
+        ...(reset === null ? [] : ['reset']),
+        ...events.map(({ value }) => `${Buffer.from(value)}`),
+      ),
+  })
+  await hub.opened(TOPIC, NEVER)
+  await publish(1, 1, 2, 3)
+  await until('all is handed out', () => got.length === 3)
+  isAway = true
+  await until('nobody reads', () => refusals > 0)
+  inner.topics.get(TOPIC)?.partition(0).cut(1)
+  await publish(1, 1, 2, 5, 6)
+  isAway = false
+  await until('it is read again', () => got.includes('6'))
+  assert.deepEqual(got, ['1', '2', '3', 'reset', '5', '6'])
+})

@@ -28,6 +28,11 @@ function setUpLog(t: TestContext) {
     rot(): void {
       for (let back = 0; back < 9; back++) partition()?.rot(back)
     },
+    /** Retention removes all quotes. */
+    forgetQuotes(): void {
+      const quotes = broker.topics.get(NAMES.fixed.quote)?.partition(0)
+      quotes?.removeBefore(quotes.end)
+    },
     /** The fixed topic loses its end. */
     shorten: (end: number) => broker.topics.get(NAMES.fixed.trade)?.partition(0).cut(end),
   }
@@ -212,3 +217,29 @@ for (const start of [0, 10])
     await trade(producer, 20, 25)
     assert.deepEqual(await read(producer), ['reset', ...ids(15, 25)])
   })
+
+test('a stream with windows is told of a hole in front of what it holds: an open window had some of it', async (t) => {
+  const log = setUpLog(t)
+  const quote = (bid: number) => ({
+    items: quotes(bid).items.map(({ channel, event }) => ({
+      channel,
+      event: { ...event, symbol: 'A-B', ts: bid * 1_000_000, recvTs: bid * 1_000_000 },
+    })),
+  })
+  const publish = async ({ services, derive }: Producer, bid: number): Promise<void> => {
+    await services.publishFixed(quote(bid), NEVER)
+    await derive()
+  }
+  const first = await log.start()
+  await first.announce(STREAM, ['*'], 0, 'quote', { every: '1s', lateness: '0ms' })
+  await publish(first, 1)
+  await publish(first, 2)
+  await first.crash()
+  log.forgetQuotes()
+  const second = await log.start()
+  await publish(second, 3)
+  assert.equal(
+    (await second.idsIn(STREAM)).filter((each) => /^fixed records .* are gone/.test(each)).length,
+    1,
+  )
+})
