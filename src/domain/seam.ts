@@ -1,4 +1,4 @@
-import type { ReaderMemory } from './reader-rules.ts'
+import { copyMemory, placeBefore, type ReaderMemory } from './reader-rules.ts'
 import type { Position } from './record.ts'
 
 /** Where a reader leaves a topic that its lease has had: what of the fixed topic lies at or behind these offsets is not its own any more (R13). */
@@ -29,6 +29,19 @@ export function isBeyond({ topic, offsets }: SeamBound, position: Position | und
   return (
     position?.topic === topic && position.offset >= (offsets[position.partition] ?? Number.POSITIVE_INFINITY)
   )
+}
+
+/**
+ * What the log tells in front of a place where a reader was told `reset`, without what lies behind the seam: the reader has not got that here, and
+ * the next topic has it.
+ */
+export function inFrontOfSeam(topic: string, seam: readonly number[], memory: ReaderMemory): ReaderMemory {
+  const found = copyMemory(memory)
+  for (const [k, place] of Object.entries(found.positions[topic] ?? {})) {
+    const offset = seam[Number(k)] ?? 0
+    if (place[0] >= offset) Object.assign(found.positions[topic] ?? {}, { [k]: placeBefore(offset) })
+  }
+  return found
 }
 
 /**

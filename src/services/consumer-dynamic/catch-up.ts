@@ -5,7 +5,7 @@ import { pause } from '../../async/timers.ts'
 import { presenceError, presenceOf } from '../../control/topic-presence.ts'
 import { findTopic } from '../../control/topics.ts'
 import { copyMemory, emptyMemory, type ReaderMemory, raise } from '../../domain/reader-rules.ts'
-import type { SeamBound } from '../../domain/seam.ts'
+import { inFrontOfSeam, type SeamBound } from '../../domain/seam.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, Reader } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
@@ -193,7 +193,7 @@ async function readWith(
         case 'truncated':
           // What was gone in front of the place is no loss.
           if (fetch.earliest < fetch.position) {
-            memory = await learn(subscription, delivery, fetch.earliest)
+            memory = await learnAnew(subscription, delivery, fetch.earliest)
             bound = boundIn(leg, memory)
             await reader.assign([{ topic, partition: 0, offset: fetch.earliest }], ended)
             if (subscription.leg !== leg) return
@@ -216,7 +216,7 @@ async function readWith(
           if (!isSure && fetch.nextOffset >= offset) {
             isSure = true
             if (front?.isOther) {
-              memory = await learn(subscription, delivery, offset)
+              memory = await learnAnew(subscription, delivery, offset)
               bound = boundIn(leg, memory)
               await reader.assign([{ topic, partition: 0, offset: fetch.nextOffset }], ended)
               reset(subscription, delivery, offset, OTHER_IN_FRONT, memory)
@@ -246,6 +246,17 @@ async function learn(subscription: Subscription, delivery: TurnParts, offset: nu
   raise(memory, before)
   if (isRotten) reset(subscription, delivery, offset, UNREADABLE, memory)
   return memory
+}
+
+/** The same where the application is told `reset`: what lies in front of the place it may not have got. */
+async function learnAnew(
+  subscription: Subscription,
+  delivery: TurnParts,
+  offset: number,
+): Promise<ReaderMemory> {
+  const { former, fixedTopic } = subscription.leg
+  const memory = await learn(subscription, delivery, offset)
+  return former ? inFrontOfSeam(fixedTopic, former.seam, memory) : memory
 }
 
 const GONE = 'the history after the cursor is gone: retention has removed it'
@@ -304,7 +315,7 @@ async function checkPlace(
   const failure = presenceError(topic, presence)
   if (failure !== undefined) throw failure
   if (nextOffset > end) {
-    const memory = await learn(subscription, delivery, end)
+    const memory = await learnAnew(subscription, delivery, end)
     if (subscription.leg === leg) reset(subscription, delivery, end, BEYOND, memory)
   }
   return { earliest, end }
