@@ -5,6 +5,7 @@ import { bitstamp } from './bitstamp/source.ts'
 import { bybit } from './bybit/source.ts'
 import { ccxt } from './ccxt/source.ts'
 import { coinbase } from './coinbase/source.ts'
+import { coinbaseAdvanced } from './coinbase-advanced/source.ts'
 import { cryptocompare } from './cryptocompare/source.ts'
 import type { SourceKind } from './feed/source-kind.ts'
 import { gemini } from './gemini/source.ts'
@@ -15,6 +16,7 @@ import { okx } from './okx/source.ts'
 export const SOURCES = {
   cryptocompare,
   coinbase,
+  'coinbase-advanced': coinbaseAdvanced,
   binance,
   bitfinex,
   bitstamp,

@@ -60,7 +60,11 @@ export async function inspectRecording(
 function sourceOfAddress(url: string): SourceName | undefined {
   const host = URL.canParse(url) ? new URL(url).hostname : ''
   const names = Object.keys(SOURCES) as SourceName[]
-  return names.find((name) => host.split('.').includes(name))
+  const hasHost = (name: SourceName): boolean => {
+    const { socket }: SourceKind = SOURCES[name]
+    return socket !== undefined && new URL(socket).hostname === host
+  }
+  return names.find(hasHost) ?? names.find((name) => host.split('.').includes(name))
 }
 
 /** The source that makes most of some frames; undefined where none makes anything of them. */
