@@ -467,7 +467,9 @@ export interface Platform {
 /** A gateway on a port of its own, over ports in memory; it is closed when the test ends. */
 export async function startPlatform(
   context: Pick<TestContext, 'after'>,
-  overrides: Partial<Pick<GatewayOptions, 'keys' | 'host' | 'port' | 'tls' | 'origins' | 'store'>> = {},
+  overrides: Partial<
+    Pick<GatewayOptions, 'keys' | 'host' | 'port' | 'tls' | 'origins' | 'store' | 'backfills'>
+  > = {},
 ): Promise<Platform> {
   const logged: string[] = []
   const meter = createMeter()

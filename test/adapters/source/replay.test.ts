@@ -8,7 +8,7 @@ import { createReplaySource, type ReplayOptions } from '../../../src/adapters/so
 import { foldBook } from '../../../src/domain/book-levels.ts'
 import { checkEvent } from '../../../src/domain/event-codec.ts'
 import type { Book, Trade } from '../../../src/domain/events.ts'
-import type { Source } from '../../../src/ports/source.ts'
+import type { Source, SourceItem } from '../../../src/ports/source.ts'
 import { BookReader } from './books.ts'
 import { capture, writeCapture } from './captures.ts'
 import { changesOf, eventsOf, pull, recordingLog } from './waiting.ts'
@@ -200,6 +200,17 @@ describe('replay', () => {
       ['1', '2'],
     )
     assert.equal(source.ended, false, 'the third comes in an hour')
+  })
+
+  test('N times as fast: an hour of the recording passes in an instant, and a tenth of a second lasts for long', async (t) => {
+    const file = await writeCapture(t, [line(1, 1618677817), line(2, 1618677817.1), line(3, 1618681417)])
+    const ids = (items: readonly SourceItem[]) => eventsOf(items, 'trade').map(({ id }) => id)
+    const fast = open(t, file, { speed: 36_000_000 })
+    assert.deepEqual(ids(await all(fast)), ['1', '2', '3'])
+    const slow = open(t, file, { speed: 1e-6 })
+    const items = await pull(slow, 'a trade', (some) => eventsOf(some, 'trade').length > 0)
+    assert.deepEqual(ids(items), ['1'])
+    assert.equal(slow.ended, false, 'the second comes in a day')
   })
 
   test('a large capture is read as it is pulled, whole and in order', async (t) => {
