@@ -20,6 +20,8 @@ export interface StreamWarning {
 }
 
 const MOST_WARNINGS = 20
+/** For so many symbols it is said what is near to them: each is compared with all markets. */
+const MOST_COMPARED = 5
 
 /**
  * What of a spec no producer gives. `offers`: one for each live producer, undefined for a producer that does not say what it gives; then nobody
@@ -34,7 +36,10 @@ export function warningsOf(spec: StreamSpec, offers: readonly (Offer | undefined
   }
   // A status is the platform's own, and names also what is no market.
   if (spec.channel === 'status') return []
-  return [...channelWarnings(spec, known), ...marketWarnings(spec, known)].slice(0, MOST_WARNINGS)
+  const warnings = channelWarnings(spec, known)
+  // No further ones are looked for: each takes a look at all markets.
+  for (const warning of marketWarnings(spec, known)) if (warnings.push(warning) >= MOST_WARNINGS) break
+  return warnings
 }
 
 function channelWarnings({ channel }: StreamSpec, offers: readonly Offer[]): StreamWarning[] {
@@ -44,17 +49,26 @@ function channelWarnings({ channel }: StreamSpec, offers: readonly Offer[]): Str
   return [{ field: 'channel', value: channel, message, near: [] }]
 }
 
-function marketWarnings({ exchanges, symbols }: StreamSpec, offers: readonly Offer[]): StreamWarning[] {
-  if (offers.some(({ markets }) => markets === undefined)) return []
+function* marketWarnings(
+  { exchanges, symbols }: StreamSpec,
+  offers: readonly Offer[],
+): Generator<StreamWarning> {
+  if (offers.some(({ markets }) => markets === undefined)) return
   const markets = offers.flatMap((offer) => offer.markets ?? []).map(partsOf)
   const names = [...new Set(markets.map(({ exchange }) => exchange))]
   const missing = exchanges.filter((exchange) => !names.includes(exchange))
-  const unknown = missing.map((value): StreamWarning => {
-    return { field: 'exchanges', value, message: 'no source has this exchange', near: nearest(value, names) }
-  })
+  for (const value of missing)
+    yield { field: 'exchanges', value, message: 'no source has this exchange', near: nearest(value, names) }
   const asked = missing.length === exchanges.length ? [] : exchanges
   const within = markets.filter(({ exchange }) => asked.length === 0 || asked.includes(exchange))
-  return [...unknown, ...symbols.flatMap((glob) => symbolWarning(glob, within, markets) ?? [])]
+  const given = new Set(within.map(({ symbol }) => symbol))
+  let compared = 0
+  for (const glob of symbols) {
+    const warning = symbolWarning(glob, given, markets)
+    if (warning === undefined) continue
+    if (!warning.isNowhere || compared++ >= MOST_COMPARED) yield warning.told
+    else yield { ...warning.told, near: nearest(glob, globsLike(glob, markets)) }
+  }
 }
 
 interface MarketName {
@@ -69,19 +83,20 @@ function partsOf(market: string): MarketName {
 
 function symbolWarning(
   glob: string,
-  within: readonly MarketName[],
+  given: ReadonlySet<string>,
   all: readonly MarketName[],
-): StreamWarning | undefined {
+): { readonly told: StreamWarning; readonly isNowhere: boolean } | undefined {
   const matches = symbolMatcher(glob)
-  if (within.some(({ symbol }) => matches(symbol))) return undefined
+  if (given.has(glob)) return undefined
+  if (glob.includes('*')) for (const symbol of given) if (matches(symbol)) return undefined
   const elsewhere = [...new Set(all.filter(({ symbol }) => matches(symbol)).map(({ exchange }) => exchange))]
   const warning = { field: 'symbols', value: glob } as const
   if (elsewhere.length > 0) {
     const message = `no exchange that was asked for has it, but ${elsewhere.slice(0, MOST_NEAR).join(', ')}`
-    return { ...warning, message, near: [] }
+    return { told: { ...warning, message, near: [] }, isNowhere: false }
   }
   const message = glob.includes('*') ? 'no market matches it at present' : 'no source has this market'
-  return { ...warning, message, near: nearest(glob, globsLike(glob, all)) }
+  return { told: { ...warning, message, near: [] }, isNowhere: true }
 }
 
 /** The names to compare with. What a star stands for in `BTC-*` and `*-USD` does not count. */

@@ -57,6 +57,24 @@ test('what nobody knows is no warning; that no producer is there, is one', () =>
   assert.deepEqual(warned({}, []), [['channel', 'trade', '']])
 })
 
+test('hundreds of names that nobody has, among thousands of markets, hold nobody up', () => {
+  const bases = Array.from({ length: 5_000 }, (_, i) => `A${i}`)
+  const markets = ['okx', 'kraken', 'binance'].flatMap((name) => bases.map((base) => `${name}:${base}-USD`))
+  for (const length of [10, 60]) {
+    const symbols = Array.from({ length: 500 }, (_, i) => `${String(i).padStart(length, 'Q')}-EUR`)
+    assert.equal(warned({ symbols }, [{ channels: ['trade'], markets }]).length, 20)
+  }
+  const misspelt = { symbols: ['QQQ-1', 'A77-USX', 'A4999USD', '4A99-USD', '*-USX'] }
+  const near = new Map(
+    warned(misspelt, [{ channels: ['trade'], markets }]).map(([, symbol, names]) => [symbol, names]),
+  )
+  assert.equal(near.get('QQQ-1'), '')
+  assert.match(near.get('A77-USX') ?? '', /\bA77-USD\b/)
+  assert.match(near.get('A4999USD') ?? '', /\bA4999-USD\b/)
+  assert.match(near.get('4A99-USD') ?? '', /\bA499-USD\b/)
+  assert.equal(near.get('*-USX'), '*-USD')
+})
+
 test('many unknown names are told in part', () => {
   const symbols = Array.from({ length: 300 }, (_, i) => `X${i}-USD`)
   assert.equal(warned({ symbols }).length, 20)
