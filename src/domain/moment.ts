@@ -24,10 +24,17 @@ export function parseMoment(text: string, end: RangeEnd, nowMillis: number): num
     return Number(seconds + (fraction || digits).padEnd(6, '0').slice(0, 6))
   }
   if (DATE.test(text)) {
-    const midnight = parseIsoMicros(`${text}T00:00:00Z`)
+    const midnight = inFourDigits(parseIsoMicros(`${text}T00:00:00Z`))
     return midnight === undefined || end === 'first' ? midnight : midnight + DAY_MICROS - 1
   }
-  if (!AGO.test(text)) return parseIsoMicros(text)
+  if (!AGO.test(text)) return inFourDigits(parseIsoMicros(text))
   const millis = parseDuration(text)
   return millis === undefined ? undefined : (nowMillis - millis) * 1000
+}
+
+const [YEAR_1, YEAR_10000] = [-62_135_596_800_000_000, 253_402_300_800_000_000]
+
+/** A time whose year in UTC is from 1 to 9999, which is what databases read. */
+function inFourDigits(micros: number | undefined): number | undefined {
+  return micros !== undefined && micros >= YEAR_1 && micros < YEAR_10000 ? micros : undefined
 }
