@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { decodeCursor, encodeCursor } from '../../src/domain/cursor.ts'
+import { TapelineError } from '../../src/errors.ts'
 import { NAMES } from '../names.ts'
 import { assertProblem, call, post } from './http.ts'
 import { startPlatform } from './platform.ts'
@@ -83,6 +84,20 @@ describe('/v1/webhooks', () => {
       'WEBHOOK_ADDRESS_REFUSED',
     )
     assert.equal(desk.leases.size, 0)
+  })
+
+  test('one that is refused leaves no stream behind, and ends none that was there', async (t) => {
+    const { url, desk, broker, webhooks } = await startPlatform(t)
+    desk.onRequest = async ({ leaseId }) => broker.add(`app.${leaseId}`, [])
+    webhooks.create = async () => {
+      throw new TapelineError('WEBHOOK_LIMIT', 'there are as many as there may be')
+    }
+    assertProblem(await post(`${url}/v1/webhooks`, { url: HOOK, spec: SPEC }), 'WEBHOOK_LIMIT')
+    assert.equal(desk.leases.size, 0)
+    desk.add('s1', 'local')
+    broker.add('app.s1', [])
+    assertProblem(await post(`${url}/v1/webhooks`, { url: HOOK, stream: 's1' }), 'WEBHOOK_LIMIT')
+    assert.deepEqual([...desk.leases.keys()], ['s1'])
   })
 
   test('pause, resume and DELETE; another application hears of nothing', async (t) => {

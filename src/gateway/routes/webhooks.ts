@@ -122,7 +122,13 @@ export function registerWebhooks(
           ...{ app: lease.standing ? caller.app : lease.app, leaseId: lease.id, url, maxEvents, maxWaitMs },
           ...{ secret: webhookSender.newSecret(), cursor: checked(lease, cursor) ?? begin },
         }
-        return { ask, webhook: await webhooks.create(webhookId, ask, signal) }
+        const webhook = await webhooks.create(webhookId, ask, signal).catch(async (error: unknown) => {
+          // Nobody knows of its stream. Where the outcome is not known there may be a webhook that reads it.
+          const isRefused = error instanceof TapelineError && error.code === 'WEBHOOK_LIMIT'
+          if (isRefused && stream === undefined) await desk.end(lease.id, lease.app, signal)
+          throw error
+        })
+        return { ask, webhook }
       }
       const { ask, webhook } = await create().finally(asked)
       reply.code(201).header('location', `/v1/webhooks/${encodeURIComponent(webhook.id)}`)
