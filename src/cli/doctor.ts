@@ -70,12 +70,14 @@ async function examine(flags: Flags, signal: AbortSignal): Promise<Finding[]> {
   const run = await findRun(config, signal)
   const client = run && connectTo(run)
   const isSourceNamed = flags['live'] === true || flags['simulator'] !== undefined
+  const lock = usesFolder(config) ? checkLock(config, run) : undefined
   const log = openLog('error')
   const [folder, engines, source, port, platform] = await Promise.all([
     usesFolder(config) ? checkFolder(config).catch((error: unknown) => [failure('data folder', error)]) : [],
-    checkEngines(config, run, log, signal),
-    // A platform that runs was given its source by its own flags, such as a demo: it says itself how that is.
-    config.roles.includes('producer') && (isSourceNamed || !run?.roles.includes('producer'))
+    checkEngines(config, lock, run, log, signal),
+    // A platform that runs, starts or stops was given its source by its own flags, such as a demo: it says itself how that is.
+    config.roles.includes('producer') &&
+    (isSourceNamed || !(run?.roles.includes('producer') ?? lock?.status === 'warn'))
       ? checkSource(config, signal)
       : [],
     checkPort(config, run),
@@ -104,14 +106,14 @@ function checkVariables({ unknownVariables }: Config): Finding[] {
 /** The lock of the data folder where an engine is in it, then broker and store, whichever kind they are. */
 async function checkEngines(
   config: Config,
+  lock: Finding | undefined,
   run: RunFile | undefined,
   log: Log,
   signal: AbortSignal,
 ): Promise<Finding[]> {
   const isKafka = config.broker.kind === 'kafka'
   const isTimescale = config.store.kind === 'timescale'
-  const lock = usesFolder(config) ? [checkLock(config, run)] : []
-  const isFree = lock.every(({ status }) => status === 'ok')
+  const isFree = lock === undefined || lock.status === 'ok'
   const embedded = { broker: !isKafka, store: !isTimescale && needsStore(config) }
   const gateway = run?.roles.includes('gateway') ? connectTo(run) : undefined
   const [broker, store, folder] = await Promise.all([
@@ -120,7 +122,7 @@ async function checkEngines(
     // A platform without a gateway holds the folder and tells nobody what is in it.
     isFree && (run === undefined || gateway) ? checkEmbedded(config, embedded, gateway, log, signal) : [],
   ])
-  return [...lock, ...folder, ...broker, ...store]
+  return [...(lock ? [lock] : []), ...folder, ...broker, ...store]
 }
 
 /** The platform of the run file, unless nothing answers there: a killed platform leaves the file there. */

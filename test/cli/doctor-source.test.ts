@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { lockDataFolder } from '../../src/adapters/broker/embedded/lock.ts'
 import { checkSource } from '../../src/cli/doctor/source.ts'
 import { loadConfig } from '../../src/config.ts'
 import { Service, sendFrame } from '../adapters/source/service.ts'
+import { runCommand } from '../e2e/platform-process.ts'
 
 const KEY = 'k3y-that-must-not-be-seen'
 
@@ -58,4 +63,19 @@ test('doctor says which markets the exchange does not trade, with what is near, 
   const odd = await check(['okx:BTC-USDT', 'okx:BTC-USTD', 'okx:OLD-USDT'])
   assert.equal(odd?.status, 'warn')
   assert.match(odd?.detail ?? '', /lists 1 of them .*it does not trade BTC-USTD.*BTC-USDT.*, OLD-USDT/)
+})
+
+test('doctor does not ask for a key beside a platform that starts or stops, such as a demo', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'tapeline-doctor-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const lock = lockDataFolder(folder)
+  t.after(() => lock.release())
+  const { stdout } = await runCommand(['doctor', '--data', folder, '--port', '0', '--json'])
+  const { findings: found } = JSON.parse(stdout) as { findings: { check: string; detail: string }[] }
+  assert.match(found.find(({ check }) => check === 'lock')?.detail ?? '', /does not say that it runs/)
+  assert.deepEqual(
+    found.filter(({ check }) => check.startsWith('source')),
+    [],
+  )
+  assert.doesNotMatch(stdout, /cryptocompare/i)
 })
