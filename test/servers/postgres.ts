@@ -74,6 +74,27 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   }
 }
 
+/**
+ * Starts a standby that follows a server, on a copy of its data folder: the server is stopped and started again for that. It takes no writes
+ * until `pg_promote()`. A server of other programs, with TLS or a password has none.
+ */
+export async function startStandby(primary: PostgresServer): Promise<PostgresServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'tapeline-postgres-'))
+  try {
+    await own(folder)
+    const data = join(folder, 'data')
+    await primary.stop()
+    await run('cp', ['-R', primary.data, data], { ...OWNER, cwd: tmpdir() })
+    await primary.restart()
+    await writeFile(join(data, 'standby.signal'), '')
+    const settings = { primary_conninfo: `host=127.0.0.1 port=${primary.port} user=postgres` }
+    return await serverOf(folder, await binaries(undefined), { settings }, '')
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true })
+    throw error
+  }
+}
+
 async function initialise(folder: string, programs: Binaries, options: PostgresOptions): Promise<string> {
   const data = join(folder, 'data')
   if (options.password === undefined) await copyData(programs, data)

@@ -7,13 +7,9 @@ import { createInterface } from 'node:readline'
 import { describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { inspectTimescale, openTimescaleStore } from '../../../src/adapters/store/timescale.ts'
-import { toTapelineError } from '../../../src/errors.ts'
-import type { Store } from '../../../src/ports/store.ts'
 import {
   claimOne,
   deadline,
-  MIDNIGHT,
-  quote,
   segment,
   sql,
   storedIds,
@@ -26,30 +22,7 @@ import { requireServer } from '../../servers/availability.ts'
 import { type PostgresServer, postgresMissing } from '../../servers/postgres.ts'
 import { query } from './psql.ts'
 import { openStore, settingsFor, temporaryDatabase, temporaryServer } from './timescale-server.ts'
-
-const AWAY = ['STORE_UNAVAILABLE', 'TIMEOUT']
-
-/** Numbers from 0 to 1 that follow from a seed. */
-function randomOf(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
-}
-
-/** Does something until it does not fail for want of the server. */
-async function untilThere<T>(attempt: () => Promise<T>): Promise<T> {
-  const end = deadline()
-  for (;;) {
-    try {
-      return await attempt()
-    } catch (error) {
-      if (end.aborted || !AWAY.includes(toTapelineError(error).code)) throw error
-      await delay(10)
-    }
-  }
-}
+import { randomOf, untilThere, writeAll } from './write-all.ts'
 
 /** Waits until a statement of the administrator gives a row. */
 async function untilRow(server: Parameters<typeof query>[0], statement: string): Promise<void> {
@@ -58,34 +31,6 @@ async function untilRow(server: Parameters<typeof query>[0], statement: string):
     end.throwIfAborted()
     await delay(10)
   }
-}
-
-/** Writes a partition to the end, claiming it again whenever the outcome of a write is not known. */
-async function writeAll(store: Store, topic: string, partition: number, end: number, random: () => number) {
-  let failures = 0
-  let claim = await untilThere(() => claimOne(store, topic, partition))
-  while (claim.nextOffset < end) {
-    const count = Math.min(end - claim.nextOffset, 1 + Math.floor(random() * 1500))
-    const offsets = Array.from({ length: count }, (_, i) => claim.nextOffset + i)
-    const market = { exchange: 'coinbase', symbol: `${topic}-${partition}` }
-    const trades = offsets.map((offset) => trade({ ...market, id: String(offset), ts: MIDNIGHT + offset }))
-    const quotes = offsets.map((offset) => quote({ ...market, last: offset }))
-    const rows = [
-      segment('trade', trades),
-      segment('trade', trades.slice(0, 3), true),
-      segment('quote', quotes),
-    ]
-    try {
-      const [next] = await store.write([writeOf(claim, count, ...rows)], deadline())
-      assert.ok(next)
-      claim = next
-    } catch (error) {
-      assert.ok(AWAY.includes(toTapelineError(error).code), String(error))
-      failures++
-      claim = await untilThere(() => claimOne(store, topic, partition))
-    }
-  }
-  return failures
 }
 
 describe('outages of the database server', requireServer(postgresMissing()), () => {
