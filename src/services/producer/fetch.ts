@@ -62,13 +62,10 @@ export function createSourceFetch({ source, lingerMs }: ProducerParts): SourceFe
   const pull = async (waitMs: number, signal: AbortSignal): Promise<SourceBatch> => {
     try {
       if (isWoken) return await source.next(AT_ONCE, signal)
-      const batch = await withAbort(signal, (controller) => {
+      return await withAbort(signal, (controller) => {
         waiting = controller
         return source.next({ maxItems: MOST_ITEMS, lingerMs, waitMs }, controller.signal)
       })
-      // A step that waits for nothing, and finds nothing again and again, leaves room for all else.
-      if (waitMs === 0 && batch.items.length === 0) await delay(0, signal)
-      return batch
     } catch (error) {
       if (signal.aborted || !isWoken) throw error
       // An aborted pull has left there what the source had.
@@ -87,7 +84,11 @@ export function createSourceFetch({ source, lingerMs }: ProducerParts): SourceFe
         return { items: [], done: () => {} }
       }
       try {
-        return hand.held ?? hand.give(await pull(waitMs, signal))
+        if (hand.held !== undefined) return hand.held
+        const batch = await pull(waitMs, signal)
+        // A source that is closed answers at once: a machine that asks it again and again leaves room for all else.
+        if (batch.items.length === 0) await delay(0, signal)
+        return hand.give(batch)
       } catch (error) {
         if (!signal.aborted) beginToLook()
         throw error

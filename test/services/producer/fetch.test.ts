@@ -45,3 +45,16 @@ test('a stream that becomes ready ends the wait for data', async (t) => {
   services.applyNotification({ ready: ['app.new'], ended: [] })
   assert.deepEqual((await waiting).items, [])
 })
+
+test('a source that is closed and answers at once leaves room for all else', async () => {
+  const fetch = fetchOf({ ...idleSource, next: () => Promise.resolve({ items: [] }) })
+  let hadRoom = false
+  setTimeout(() => {
+    hadRoom = true
+  })
+  for (let fetches = 0; !hadRoom; fetches++) {
+    assert.ok(fetches < 1_000, 'no timer came through')
+    const batch = await fetch.next(1_000, true, NEVER)
+    batch.done()
+  }
+})
