@@ -9,10 +9,13 @@ import { longFiles, processFiles } from './together.ts'
 /** How long one test may take. */
 const TIMEOUT_MS = 240_000
 
-/** So many processes run at a time that two cores are busy: tests wait for servers and sessions much of their time, the long ones most of it. */
+/**
+ * So many processes run at a time that two cores are busy: tests wait for servers and sessions much of their time. The long ones start servers and
+ * platforms of several processes each: with five at a time these got so little of a core that sessions and deadlines ran out.
+ */
 const SUITES = {
   usual: { files: processFiles, processes: 4 },
-  long: { files: longFiles, processes: 5 },
+  long: { files: longFiles, processes: 3 },
 } as const
 
 /**
