@@ -11,16 +11,16 @@ const TIMEOUT_MS = 240_000
 
 /**
  * So many processes run at a time that two cores are busy: tests wait for servers and sessions much of their time. The long ones start servers and
- * platforms of several processes each: with five at a time these got so little of a core that sessions and deadlines ran out.
+ * platforms of several processes each: with five at a time, or with the longest first, these got so little of a core that sessions and deadlines ran out.
  */
 const SUITES = {
-  usual: { files: processFiles, processes: 4 },
+  usual: { files: () => longestFirst(processFiles()), processes: 4 },
   long: { files: longFiles, processes: 3 },
 } as const
 
 /**
- * `npm test` runs all tests but the long ones, `npm run test:long` (`--long`) these, each in an order that leaves no core idle at the end. Files of the
- * command line run as they do in `npm test`; options are those of `node --test`.
+ * `npm test` runs all tests but the long ones, `npm run test:long` (`--long`) these. Files of the command line run as they do in
+ * `npm test`; options are those of `node --test`.
  */
 const [first, ...others] = process.argv.slice(2)
 const suite = first === '--long' ? SUITES.long : SUITES.usual
@@ -30,8 +30,7 @@ process.exitCode = words.length === 0 ? await runInOrder() : await runByNode()
 async function runInOrder(): Promise<number> {
   await globalSetup()
   let isWell = false
-  const files = [...longestFirst(suite.files())]
-  const results = run({ files, concurrency: suite.processes, timeout: TIMEOUT_MS })
+  const results = run({ files: [...suite.files()], concurrency: suite.processes, timeout: TIMEOUT_MS })
   // The last summary is that of all files.
   results.on('test:summary', ({ success }) => {
     isWell = success

@@ -7,7 +7,7 @@ import { dirname, join, relative } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { LONGEST, longestFirst } from './longest-first.ts'
-import { longFiles, processFiles, testsTogether } from './together.ts'
+import { processFiles, testsTogether } from './together.ts'
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -41,7 +41,7 @@ describe('tests that share a process', () => {
   })
 
   test('what runs first is there, and no file is lost over the order', () => {
-    const all = [...processFiles(), ...longFiles()]
+    const all = processFiles()
     assert.deepEqual(
       LONGEST.filter((file) => !all.includes(file)),
       [],
