@@ -166,8 +166,8 @@ describe('a source that misbehaves', () => {
           async () => (await platform.metric(metric)) >= (before[i] ?? 0) + times,
         )
       await until('trades are stored', async () => (await count('trades')) > trades + RATE)
-      const { state, errorInfo } = (await producer()) ?? {}
-      assert.deepEqual([state === 'error', errorInfo], [false, null])
+      // Between two connections REST may have to wait for its limit: then nothing delivers for a moment.
+      await until('the producer goes on', async () => (await producer())?.errorInfo === null)
       await misbehave()
     })
   }

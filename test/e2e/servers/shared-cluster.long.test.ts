@@ -127,7 +127,12 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
       before,
       'topics of others: identities, offsets, records',
     )
-    const group = await describeGroup(cluster, FOREIGN_GROUP)
+    let group: Awaited<ReturnType<typeof describeGroup>> = []
+    // Where the broker does not answer the tool in its time, it says nothing, and ends as if all were well.
+    await until('the tool tells of the group of others', async () => {
+      group = await describeGroup(cluster, FOREIGN_GROUP)
+      return group.length > 0
+    })
     assert.deepEqual(
       group.map(({ topic, lag }) => ({ topic, lag })),
       [{ topic: 'app.orders', lag: 1 }],
@@ -148,7 +153,6 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
     )
     assert.deepEqual(strange, [], 'every other topic carries a prefix of one of them')
     let groups = ''
-    // Where the broker does not answer the tool in its time, it says nothing, and ends as if all were well.
     await until('the tool lists groups', async () => {
       groups = await kafkaTool('org.apache.kafka.tools.consumer.group.ConsumerGroupCommand', [
         ...['--bootstrap-server', cluster.kafka.bootstrap, '--list', '--timeout', '30000'],
