@@ -79,6 +79,13 @@ export class TapelineError extends Error {
   }
 }
 
+/** DATA_FOLDER_UNUSABLE where no platform has run: `message` says what is not in which folder. */
+export function noDataYet(message: string): TapelineError {
+  return new TapelineError('DATA_FOLDER_UNUSABLE', message, {
+    remedy: 'Start a platform first (npm start), or name the folder of one that has run with --data.',
+  })
+}
+
 /** The place of the page that says what a code means and what to do. */
 export function pageOfCode(code: string): string {
   return `docs/errors.md#${code.toLowerCase()}`

@@ -15,6 +15,7 @@ const PING_MS = 20_000
 const GOING_AWAY = 1001
 /** Close code: what the client does is not allowed. Source: the same. */
 const POLICY_VIOLATION = 1008
+
 type SocketOptions = Pick<
   GatewayOptions,
   'desk' | 'delivery' | 'endpoint' | 'fixedTopics' | 'log' | 'meter'

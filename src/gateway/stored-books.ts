@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { BOOK_DOUBTS } from '../domain/events.ts'
+import { literal } from '../domain/sql-literal.ts'
 import { isoMicros } from '../domain/time.ts'
 import type { Market } from '../ports/source.ts'
 import type { Store } from '../ports/store.ts'
-import { quoted } from './stored-gaps.ts'
 
 const QUERY_MS = 10_000
 
@@ -40,9 +40,9 @@ export async function readStoredBooks(
   signal: AbortSignal,
 ): Promise<readonly StoredBook[]> {
   const conditions = [
-    `exchange = ${quoted(exchange)} and symbol = ${quoted(symbol)}`,
-    ...(from === undefined ? [] : [`ts >= timestamptz ${quoted(isoMicros(from))}`]),
-    ...(to === undefined ? [] : [`ts <= timestamptz ${quoted(isoMicros(to))}`]),
+    `exchange = ${literal(exchange)} and symbol = ${literal(symbol)}`,
+    ...(from === undefined ? [] : [`ts >= timestamptz ${literal(isoMicros(from))}`]),
+    ...(to === undefined ? [] : [`ts <= timestamptz ${literal(isoMicros(to))}`]),
   ]
   const { rows } = await store.query(
     `select array_to_json(bids)::text as bids, array_to_json(asks)::text as asks, doubt, ts, recv_ts

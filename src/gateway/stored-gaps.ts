@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { GAP_CAUSES } from '../domain/events.ts'
+import { literal } from '../domain/sql-literal.ts'
 import { isoMicros } from '../domain/time.ts'
 import type { Store } from '../ports/store.ts'
 
@@ -81,19 +82,14 @@ function conditionsOf(
   after: GapPosition | undefined,
 ): string[] {
   return [
-    ...(exchange === undefined ? [] : [`exchange in (${quoted(exchange)}, '')`]),
-    ...(symbol === undefined ? [] : [`(symbol = ${quoted(symbol)} or symbol is null)`]),
-    ...(from === undefined ? [] : [`to_ts >= ${quoted(isoMicros(from))}`]),
-    ...(to === undefined ? [] : [`from_ts <= ${quoted(isoMicros(to))}`]),
-    ...(after === undefined ? [] : [`(${ORDER.join(', ')}) < (${placeOf(after).map(quoted).join(', ')})`]),
+    ...(exchange === undefined ? [] : [`exchange in (${literal(exchange)}, '')`]),
+    ...(symbol === undefined ? [] : [`(symbol = ${literal(symbol)} or symbol is null)`]),
+    ...(from === undefined ? [] : [`to_ts >= ${literal(isoMicros(from))}`]),
+    ...(to === undefined ? [] : [`from_ts <= ${literal(isoMicros(to))}`]),
+    ...(after === undefined ? [] : [`(${ORDER.join(', ')}) < (${placeOf(after).map(literal).join(', ')})`]),
   ]
 }
 
 function placeOf({ flagged, source, exchange, symbol, from, to }: GapPosition): readonly string[] {
   return [flagged, source, exchange, symbol, from, to]
-}
-
-/** A text as SQL has it. */
-export function quoted(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`
 }

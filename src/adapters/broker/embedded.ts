@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { TapelineError } from '../../errors.ts'
+import { noDataYet } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 import { openDirectChannel, openWorkerChannel } from './embedded/channel.ts'
@@ -41,11 +41,7 @@ export type LogReader = Pick<Broker, 'listTopics' | 'describeTopics' | 'offsetAt
  * Raises DATA_FOLDER_UNUSABLE where the folder has no log, DATA_FOLDER_LOCKED.
  */
 export async function openLogReadOnly(folder: string): Promise<LogReader> {
-  if (!existsSync(join(folder, FILE_NAME))) {
-    throw new TapelineError('DATA_FOLDER_UNUSABLE', `There is no data in the folder ${folder}.`, {
-      remedy: 'Start a platform first (npm start), or name the folder of one that has run with --data.',
-    })
-  }
+  if (!existsSync(join(folder, FILE_NAME))) throw noDataYet(`There is no data in the folder ${folder}.`)
   return open({ folder }, undefined)
 }
 

@@ -1,4 +1,4 @@
-import { TapelineError } from '../../errors.ts'
+import { noDataYet } from '../../errors.ts'
 import type { Log } from '../../ports/log.ts'
 import type { PartitionWrite, Store } from '../../ports/store.ts'
 import { EMBEDDED_CHUNKS } from './chunk-interval.ts'
@@ -43,11 +43,7 @@ const QUERY_GRACE_MS = 500
  */
 export async function openEmbeddedStore(settings: EmbeddedStoreSettings): Promise<Store> {
   const { folder, longestQueryMs = Number.POSITIVE_INFINITY, mustExist, log } = settings
-  if (mustExist && !hasStore(folder)) {
-    throw new TapelineError('DATA_FOLDER_UNUSABLE', `There is no store in the folder ${folder}.`, {
-      remedy: 'Start a platform first (npm start), or name the folder of one that has run with --data.',
-    })
-  }
+  if (mustExist && !hasStore(folder)) throw noDataYet(`There is no store in the folder ${folder}.`)
   const policies = {
     chunkIntervalMs: settings.chunkIntervalMs ?? EMBEDDED_CHUNKS,
     columnstoreAfterMs: (settings.columnstoreAfterMs ?? 6 * HOUR_MS) || undefined,

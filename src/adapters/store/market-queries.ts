@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type RowPosition, rowsAfter } from '../../domain/row-cursor.ts'
+import { literal } from '../../domain/sql-literal.ts'
 import {
   columnsOf,
   type RowChannel,
@@ -13,7 +14,7 @@ import { bucketMicros, type CandleSource, computedCandles, sourceCandles } from 
 import { readError } from './database-errors.ts'
 import { marketTimes } from './market-times.ts'
 import { atOrAfter, orderBy } from './row-order.ts'
-import { literal, type SqlParameter, type SqlSession } from './session.ts'
+import type { SqlParameter, SqlSession } from './session.ts'
 import { hypertableId, type Layout, readInWindows, type TimeWindow } from './time-windows.ts'
 import { readRows } from './values.ts'
 

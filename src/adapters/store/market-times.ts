@@ -1,6 +1,7 @@
+import { literal } from '../../domain/sql-literal.ts'
 import { isoMicros } from '../../domain/time.ts'
 import type { RowQuery } from '../../ports/store.ts'
-import { DatabaseError, literal, records, type SqlSession } from './session.ts'
+import { DatabaseError, records, type SqlSession } from './session.ts'
 import { timeDimension } from './time-windows.ts'
 
 /** Where a market may have trades, as far as its candles of an hour tell. Times are microseconds. */

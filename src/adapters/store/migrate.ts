@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { literal } from '../../domain/sql-literal.ts'
 import { TapelineError } from '../../errors.ts'
 import type { MigrationReport } from '../../ports/store.ts'
 import { detectCapabilities } from './capabilities.ts'
@@ -6,7 +7,7 @@ import { readError } from './database-errors.ts'
 import { MIGRATIONS } from './migrations/index.ts'
 import type { Migration } from './migrations/migration.ts'
 import { applyPolicies, type PolicySettings } from './policies.ts'
-import { literal, records, type SqlSession } from './session.ts'
+import { records, type SqlSession } from './session.ts'
 
 const LOCK = 7_265_726_501
 

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { emptyMemory } from '../../domain/reader-rules.ts'
+import { literal } from '../../domain/sql-literal.ts'
 import type { Claim, ClaimTarget } from '../../ports/store.ts'
 import { writeError } from './database-errors.ts'
-import { literal, records, type SqlSession } from './session.ts'
+import { records, type SqlSession } from './session.ts'
 
 /** How far one partition moves: what must stand in the table, and what will. */
 export interface Advance {

@@ -75,11 +75,6 @@ export const SESSION_SETTINGS = `
   set cursor_tuple_fraction = 1;
   set client_min_messages = warning;`
 
-/** A value as an SQL literal, for statements that travel by the simple protocol. */
-export function literal(value: string): string {
-  return `'${value.replaceAll("'", "''")}'`
-}
-
 /** The rows as objects of text, for statements whose columns are known. */
 export function records(result: SqlRows): Record<string, string | null>[] {
   return result.rows.map((row) =>

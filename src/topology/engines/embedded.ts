@@ -4,7 +4,7 @@ import { type DataFolderLock, lockDataFolder } from '../../adapters/broker/embed
 import { type LogReader, openEmbeddedBroker, openLogReadOnly } from '../../adapters/broker/embedded.ts'
 import { openEmbeddedStore } from '../../adapters/store/embedded.ts'
 import type { Config } from '../../config.ts'
-import { TapelineError } from '../../errors.ts'
+import { noDataYet, TapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 import type { Store } from '../../ports/store.ts'
@@ -28,10 +28,7 @@ export function lockFolder(folder: string): DataFolderLock {
 
 /** Raises DATA_FOLDER_UNUSABLE where there is no data folder: a command that looks must not make one. */
 export function refuseMissing(folder: string): void {
-  if (existsSync(folder)) return
-  throw new TapelineError('DATA_FOLDER_UNUSABLE', `There is no data folder ${folder}.`, {
-    remedy: 'Start a platform first (npm start), or name the folder of one that has run with --data.',
-  })
+  if (!existsSync(folder)) throw noDataYet(`There is no data folder ${folder}.`)
 }
 
 /** Opens the log of a data folder whose lock the caller holds. */

@@ -113,32 +113,45 @@ test('a topic counts as read once the reader has answered: who asks before hears
   assert.deepEqual([first.begun, second.begun, feed.nextOffset], [1, 1, 1])
 })
 
-test('a broker that is away has one line when that begins, and one when topics are read again', async (t) => {
-  const inner = new MemoryBroker(Date.now)
-  const lines: string[] = []
-  const log = { ...quietLog, warn: (_fields: object, text: string) => void lines.push(text) }
-  let refusals = 0
-  let isAway = false
-  const away = (): TapelineError => new TapelineError('BROKER_UNAVAILABLE', 'no answer')
-  const broker = Object.assign(Object.create(inner) as Broker, {
+interface Outage {
+  isAway: boolean
+  /** How many readers could not be opened. */
+  refusals: number
+}
+
+/** A broker whose readers get no answer while it is away. */
+function readersAway(inner: MemoryBroker, outage: Outage): Broker {
+  const refuse = (): void => {
+    if (outage.isAway) throw new TapelineError('BROKER_UNAVAILABLE', 'no answer')
+  }
+  return Object.assign(Object.create(inner) as Broker, {
+    describeTopics: (...call: Parameters<Broker['describeTopics']>) => inner.describeTopics(...call),
     async openReader() {
-      if (isAway && ++refusals > 0) throw away()
+      if (outage.isAway) outage.refusals++
+      refuse()
       const reader = inner.openMemoryReader()
       const { poll } = reader
       return Object.assign(reader, {
         async poll(...call: Parameters<typeof poll>) {
-          if (isAway) throw away()
+          refuse()
           return poll.apply(reader, call)
         },
       })
     },
   } satisfies Partial<Broker>)
-  const hub = await openTopicHub(broker, log)
+}
+
+test('a broker that is away has one line when that begins, and one when topics are read again', async (t) => {
+  const inner = new MemoryBroker(Date.now)
+  const lines: string[] = []
+  const log = { ...quietLog, warn: (_fields: object, text: string) => void lines.push(text) }
+  const outage = { isAway: false, refusals: 0 }
+  const hub = await openTopicHub(readersAway(inner, outage), log)
   t.after(() => hub.close())
-  isAway = true
-  await until('it has tried three times', () => refusals >= 3)
+  outage.isAway = true
+  await until('it has tried three times', () => outage.refusals >= 3)
   assert.deepEqual(lines, ['dynamic topics cannot be read, trying again'])
-  isAway = false
+  outage.isAway = false
   await until('they are read again', () => lines.length > 1)
   assert.deepEqual(lines.slice(1), ['dynamic topics are read again'])
 })
@@ -146,23 +159,7 @@ test('a broker that is away has one line when that begins, and one when topics a
 test('a topic that loses its end while nobody reads it, and grows again: its readers are told when it is read again', async (t) => {
   const inner = new MemoryBroker(Date.now)
   const [topic] = await inner.createTopics([{ name: TOPIC, partitions: 1 }], NEVER)
-  let isAway = false
-  let refusals = 0
-  const away = (): TapelineError => new TapelineError('BROKER_UNAVAILABLE', 'no answer')
-  const broker = Object.assign(Object.create(inner) as Broker, {
-    describeTopics: (...call: Parameters<Broker['describeTopics']>) => inner.describeTopics(...call),
-    async openReader() {
-      if (isAway && ++refusals > 0) throw away()
-      const reader = inner.openMemoryReader()
-      const { poll } = reader
-      return Object.assign(reader, {
-        async poll(...call: Parameters<typeof poll>) {
-          if (isAway) throw away()
-          return poll.apply(reader, call)
-        },
-      })
-    },
-  } satisfies Partial<Broker>)
+  const outage = { isAway: false, refusals: 0 }
   const publish = async (begin: number, ...offsets: readonly number[]): Promise<void> => {
     const about = { v: 1, shard: 0, epoch: 7 } as const
     const at = (offset: number) => ({ topic: 'market.trades', partition: 0, offset })
@@ -177,7 +174,7 @@ test('a topic that loses its end while nobody reads it, and grows again: its rea
     } as const
     await inner.publish([{ topic: TOPIC, partition: 0, records: [marker, ...records] }], NEVER)
   }
-  const hub = await openTopicHub(broker, quietLog)
+  const hub = await openTopicHub(readersAway(inner, outage), quietLog)
   t.after(() => hub.close())
   const got: string[] = []
   hub.follow(TOPIC, topic?.id ?? '', {
@@ -191,11 +188,11 @@ test('a topic that loses its end while nobody reads it, and grows again: its rea
   await hub.opened(TOPIC, NEVER)
   await publish(1, 1, 2, 3)
   await until('all is handed out', () => got.length === 3)
-  isAway = true
-  await until('nobody reads', () => refusals > 0)
+  outage.isAway = true
+  await until('nobody reads', () => outage.refusals > 0)
   inner.topics.get(TOPIC)?.partition(0).cut(1)
   await publish(1, 1, 2, 5, 6)
-  isAway = false
+  outage.isAway = false
   await until('it is read again', () => got.includes('6'))
   assert.deepEqual(got, ['1', '2', '3', 'reset', '5', '6'])
 })

@@ -57,6 +57,15 @@ async function checkpoint({ services, clock }: Producer): Promise<void> {
   await services.publishFixed({ items: [] }, NEVER)
 }
 
+/** A first owner, which is gone after so many trades, of which its checkpoint knows ten. */
+async function crashAfter(first: Producer, count: number): Promise<void> {
+  await first.announce(STREAM, ['*'], 0)
+  await trade(first, 0, 10)
+  await checkpoint(first)
+  if (count > 10) await trade(first, 10, count)
+  await first.crash()
+}
+
 /** What a reader of the stream gets that comes now; where it is told of a loss there is a `reset`. */
 async function read({ idsIn }: Producer): Promise<string[]> {
   const found = await idsIn(STREAM)
@@ -65,12 +74,7 @@ async function read({ idsIn }: Producer): Promise<string[]> {
 
 test('what was derived after the checkpoint and is gone from the stream comes again, and readers are told before', async (t) => {
   const log = setUpLog(t)
-  const first = await log.start()
-  await first.announce(STREAM, ['*'], 0)
-  await trade(first, 0, 10)
-  await checkpoint(first)
-  await trade(first, 10, 20)
-  await first.crash()
+  await crashAfter(await log.start(), 20)
   log.expire()
   const second = await log.start()
   second.clock.skippedMs = LONG_MS
@@ -86,12 +90,7 @@ test('what was derived after the checkpoint and is gone from the stream comes ag
 
 test('an owner that cannot write the stream leaves word of the loss to the next one', async (t) => {
   const log = setUpLog(t)
-  const first = await log.start()
-  await first.announce(STREAM, ['*'], 0)
-  await trade(first, 0, 10)
-  await checkpoint(first)
-  await trade(first, 10, 20)
-  await first.crash()
+  await crashAfter(await log.start(), 20)
   log.expire()
   const second = await log.start()
   second.clock.skippedMs = LONG_MS
@@ -121,12 +120,7 @@ for (const { what, lose } of [
 ] as const)
   test(`readers of ${what} are told where its fixed topic has lost its end too: they may be further`, async (t) => {
     const log = setUpLog(t)
-    const first = await log.start()
-    await first.announce(STREAM, ['*'], 0)
-    await trade(first, 0, 10)
-    await checkpoint(first)
-    await trade(first, 10, 20)
-    await first.crash()
+    await crashAfter(await log.start(), 20)
     log[lose]()
     log.shorten(5)
     const second = await log.start()
@@ -141,12 +135,7 @@ for (const { what, derived, left, awayMs } of [
 ])
   test(`a stream ${what} goes on without a word`, async (t) => {
     const log = setUpLog(t)
-    const first = await log.start()
-    await first.announce(STREAM, ['*'], 0)
-    await trade(first, 0, 10)
-    await checkpoint(first)
-    if (derived > 10) await trade(first, 10, derived)
-    await first.crash()
+    await crashAfter(await log.start(), derived)
     log.expire(left)
     const second = await log.start()
     second.clock.skippedMs = awayMs

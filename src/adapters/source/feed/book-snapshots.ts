@@ -1,7 +1,5 @@
 import { pause } from '../../../async/timers.ts'
-import { callRest, restUrl, retryAfterMs } from './rest-call.ts'
-
-const ASKED_TOO_OFTEN: ReadonlySet<number> = new Set([418, 429])
+import { ASKED_TOO_OFTEN, callRest, restUrl, retryAfterMs } from './rest-call.ts'
 
 interface BookSnapshotsOptions {
   readonly address: URL
@@ -16,7 +14,7 @@ interface BookSnapshotsOptions {
 export class BookSnapshots {
   readonly #options: BookSnapshotsOptions
   #last: Promise<void> = Promise.resolve()
-  /** Before, the service wants no call: one that asks all the same is shut out. */
+  /** Before, the service wants no call. */
   #pausedUntil = 0
 
   constructor(options: BookSnapshotsOptions) {

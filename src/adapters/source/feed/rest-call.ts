@@ -55,6 +55,9 @@ async function readAnswer(response: Response): Promise<string> {
   return Buffer.concat(chunks).toString()
 }
 
+/** How services answer who asks too often; who asks all the same is shut out by some. */
+export const ASKED_TOO_OFTEN: ReadonlySet<number> = new Set([418, 429])
+
 /** For how long a service that was asked too often wants no further calls: as it says, else a minute. */
 export function retryAfterMs(headers: Headers): number {
   const seconds = Number(headers.get('retry-after'))

@@ -6,7 +6,7 @@ import { canonicalMarket } from './canonical-market.ts'
 import { isPlausible, MAX_SKEW_MS } from './event-time.ts'
 import { exactTexts, LONG_DECIMAL } from './exact-numbers.ts'
 import type { WireTrade } from './exchange-wire.ts'
-import { callRest, restUrl, retryAfterMs } from './rest-call.ts'
+import { ASKED_TOO_OFTEN, callRest, restUrl, retryAfterMs } from './rest-call.ts'
 import { parseExact, parseJson, readWireId } from './text.ts'
 import { readPrice } from './values.ts'
 import { refusalByStatus, refusalInWords, shownWords, wordsOfBody } from './words.ts'
@@ -53,7 +53,6 @@ interface HistoryOptions {
 
 /** What such a service says of a market that it does not have. */
 const NOT_THERE: ReadonlySet<number> = new Set([400, 404])
-const ASKED_TOO_OFTEN: ReadonlySet<number> = new Set([418, 429])
 
 /** The past trades of an exchange, as `Source.history` gives them. */
 export function createTradeHistory(
