@@ -1,4 +1,4 @@
-import { onAbort } from '../async/abort.ts'
+import { NEVER, onAbort } from '../async/abort.ts'
 import { withDeadline } from '../async/deadline.ts'
 import { toTapelineError } from '../errors.ts'
 import type { Broker } from '../ports/broker.ts'
@@ -14,8 +14,6 @@ import { findTopic } from './topics.ts'
 const SEND_TIMEOUT_MS = 5_000
 /** So many processes and kinds are named in the log. */
 const MOST_REPORTED = 1_000
-
-const NEVER = new AbortController().signal
 
 /** The control topic as this process sees it: everything that is written from now on. */
 export interface ControlBus {

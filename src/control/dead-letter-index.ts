@@ -1,3 +1,4 @@
+import { NEVER } from '../async/abort.ts'
 import { withDeadline } from '../async/deadline.ts'
 import { formatPosition } from '../domain/record.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
@@ -13,8 +14,6 @@ const MOST_LETTERS = 50_000
 const LONGEST_REASON = 200
 /** How long one look at the topic may take. What was read by then is kept, and the next look goes on there. */
 const REFRESH_MS = 10_000
-
-const NEVER = new AbortController().signal
 
 /** A letter with its own offset in the topic. */
 export interface IndexedLetter extends DeadLetter {

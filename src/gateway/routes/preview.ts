@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { untilAborted } from '../../async/abort.ts'
+import { NEVER, untilAborted } from '../../async/abort.ts'
 import { withDeadline } from '../../async/deadline.ts'
 import { streamWarningsSchema } from '../../domain/app-messages.ts'
 import { compileSpec } from '../../domain/compiled-spec.ts'
@@ -22,7 +22,6 @@ const POLL_MS = 100
 const MOST_POLLS = 20
 /** Who asked first may go: reading has a time of its own. */
 const READ_MS = 10_000
-const NEVER = new AbortController().signal
 
 const previewSchema = z
   .discriminatedUnion('acceptable', [

@@ -1,4 +1,4 @@
-import { withAbort } from '../../async/abort.ts'
+import { NEVER, withAbort } from '../../async/abort.ts'
 import { withDeadline } from '../../async/deadline.ts'
 import { createSerializer } from '../../async/serialize.ts'
 import { findTopic } from '../../control/topics.ts'
@@ -11,8 +11,6 @@ import { type Claiming, Holding } from '../holding/holding.ts'
 import { findLostEnds } from './lost-end.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 import { createReading } from './reading.ts'
-
-const NEVER = new AbortController().signal
 
 /** The offsets of the group are for the usual tools only: they may be late, and nobody waits for them. */
 const COMMIT_EVERY_MS = 1_000

@@ -1,3 +1,4 @@
+import { NEVER } from '../../async/abort.ts'
 import { withDeadline } from '../../async/deadline.ts'
 import type { Ownership } from '../../control/claim.ts'
 import type { EndpointIndex } from '../../control/endpoint-index.ts'
@@ -17,8 +18,6 @@ const WRITE_MS = 10_000
  * an owner that stood still, and has a successor, sends nothing.
  */
 export const PROOF_MS = 1_000
-
-const NEVER = new AbortController().signal
 
 interface PartitionParts {
   readonly place: TopicPartition

@@ -1,3 +1,4 @@
+import { NEVER } from '../../async/abort.ts'
 import { withDeadline } from '../../async/deadline.ts'
 import { createSerializer } from '../../async/serialize.ts'
 import { pause } from '../../async/timers.ts'
@@ -80,7 +81,7 @@ export function startWebhooks(parts: WebhooksParts): Webhooks {
   })
 
   const settle = async (work: Promise<void>): Promise<void> => {
-    await withDeadline(new AbortController().signal, RELEASE_MS, () => work).catch((error: unknown) => {
+    await withDeadline(NEVER, RELEASE_MS, () => work).catch((error: unknown) => {
       log.debug({ code: toTapelineError(error).code }, 'webhooks were not let go of in order')
     })
   }
