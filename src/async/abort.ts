@@ -1,5 +1,5 @@
 /** A signal that never aborts, for work that only its own deadline ends. */
-export const NEVER = new AbortController().signal
+export const NEVER: AbortSignal = new AbortController().signal
 
 /** Runs `run` when the signal aborts, at once where it has aborted. Gives what takes it back: nothing is left on the signal then. */
 export function onAbort(signal: AbortSignal | undefined, run: () => void): () => void {
