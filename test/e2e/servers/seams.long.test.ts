@@ -101,11 +101,9 @@ describe(`streams that move, over Kafka (seed ${SEED})`, requireServer(kafkaMiss
     stop.abort()
     await cutting
     const late = read(stream)
-    await until(
-      'who resumes from before has as much',
-      () => late.events.length >= steady.events.length,
-      120_000,
-    )
+    // What the live readers got behind the first seam before they heard of it is theirs alone: they may stay ahead.
+    const goal = steady.events.length
+    await until('who resumes from before has as much', () => late.events.length >= goal, 120_000)
     await Promise.all(readers.map((reader) => reader.close()))
     for (const reader of readers) assert.deepEqual(reader.surprises, [])
     assert.ok(cut.connections > 3, 'one was cut')
