@@ -57,10 +57,17 @@ export function checkApplication(
       // After a reset all begins anew.
       const first = parts.findLastIndex(({ reset }, k) => k <= i && reset !== undefined)
       const since = parts.slice(Math.max(0, first), i + 1)
+      const beginnings = (own: readonly Part[]) =>
+        (own.length === 0 ? [] : [true, false]).map((isOfNow) =>
+          beginningOf(registered, part.lease, own, broker, isOfNow),
+        )
       // What a fixed topic has lost may have been lost before the move, or later.
       const memories = part.isMoved
-        ? [true, false].map((isOfNow) => beginningOf(registered, part.lease, since, broker, isOfNow))
-        : [part.memory ?? beginningOf(registered, part.lease, [part], broker)]
+        ? beginnings(since)
+        : [
+            part.memory ?? beginningOf(registered, part.lease, [part], broker),
+            ...beginnings(comingTo(parts, i)),
+          ]
       const problems = versions.flatMap((version) =>
         memories.flatMap((memory) => [
           compare(readDynamic(topic, version, memory)),
@@ -84,6 +91,19 @@ export function checkApplication(
       return [...reset, ...(problem === undefined ? [] : [violation(`from ${part.offset} on: ${problem}`)])]
     }),
   ]
+}
+
+/**
+ * The parts with which an application came from elsewhere to the topic of one of them; none where it began there. What it had got behind the seam before it
+ * heard of the move it does not get again, also behind a `reset` that is of something else.
+ */
+function comingTo(parts: readonly Part[], i: number): readonly Part[] {
+  const own = parts[i]
+  const joined = parts.findLastIndex(
+    ({ isMoved, topicId }, k) => k < i && isMoved && topicId === own?.topicId,
+  )
+  const first = parts.findLastIndex(({ reset }, k) => k <= joined && reset !== undefined)
+  return parts.slice(Math.max(0, first), joined + 1)
 }
 
 /** Whether an application was told `reset` where it had come to a topic, and had got nothing of it. */
