@@ -1,10 +1,11 @@
 import { doubled } from '../../async/back-off.ts'
 import type { Registry } from '../../control/registry.ts'
-import { CHANNELS, type Channel, type EventOf } from '../../domain/events.ts'
+import type { Channel, EventOf } from '../../domain/events.ts'
 import { RoutingTable } from '../../domain/routing.ts'
 import type { PassedOver } from './checkpoint.ts'
+import { expectLast } from './expect-last.ts'
 import { PassedOverStreams } from './passed-over.ts'
-import { knownAt, placeOn, type Route, SLACK_MS, startOf, toRoute } from './route.ts'
+import { knownAt, placeOn, type Route, SLACK_MS, toRoute } from './route.ts'
 import type { PublishedRecord, Shard, Tick } from './shard.ts'
 
 /** The first rest of topics that cannot be written, and the longest. */
@@ -133,20 +134,9 @@ export class Routes {
     this.#expectLast(shard)
   }
 
-  /** Takes note of what the topics of streams held at the checkpoint: one that does not hold it has lost its end. */
+  /** Takes note of what the topics of streams held at the checkpoint. */
   #expectLast(shard: Shard): void {
-    for (const channel of CHANNELS) {
-      const { before } = shard.tails[channel]
-      for (const { offset, at, event } of before.values())
-        for (const route of this.matching(channel, event)) {
-          // What is in a window has no record yet.
-          if (route.compiled.windows || !route.compiled.wants(event)) continue
-          const progress = route.progress.get(shard.k)
-          if (!progress?.isCovered || progress.isRead || this.#passed.get(shard, route.id)) continue
-          const isHeld = startOf(route, shard) <= offset && offset < progress.notBefore
-          if (isHeld && offset > (progress.last?.offset ?? -1)) progress.last = { offset, at }
-        }
-    }
+    expectLast(shard, this, (route) => this.#passed.get(shard, route.id) !== undefined)
   }
 
   /** Stops deriving a stream. */

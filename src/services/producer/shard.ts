@@ -68,8 +68,8 @@ export interface Tail {
   readonly latest: Map<string, PublishedRecord>
   /** The same of books, which are more than their last record; undefined for other channels. */
   readonly books: BookTrails | undefined
-  /** Per market the last record in front of `derivedTo` at the take-over, and when it was published. */
-  readonly before: Map<string, Pick<PublishedRecord, 'offset' | 'event'> & { readonly at: number }>
+  /** Records of the last minute before the checkpoint, as far as the take-over has read, and when they were published. */
+  readonly before: (Pick<PublishedRecord, 'offset' | 'event'> & { readonly at: number })[]
   /** The first record of the last minute before the checkpoint, as far as the take-over has read; undefined where there is none. */
   recentFrom: number | undefined
   /** Where the topic ended at the last look for quiet markets. */
@@ -144,7 +144,7 @@ export class Shard {
           chosenTo: 0,
           latest,
           books: channel === 'book' ? new BookTrails() : undefined,
-          before: new Map(),
+          before: [],
           recentFrom: undefined,
           lookedTo: 0,
         }

@@ -13,6 +13,8 @@ import { keepLatest, type Shard, setClock, setTick, type Tail } from './shard.ts
 
 /** A take-over keeps no more records than this in memory. */
 const MOST_PENDING = 100_000
+/** And no more than so many of before the checkpoint. */
+const MOST_BEFORE = 1_000
 
 /** What this process knows of its own former ownership of a shard. */
 export interface FormerOwnership {
@@ -145,9 +147,10 @@ export function takeRecord(
     const tail = shard.tails[channel]
     setClock(tail, eventTime(event))
     const published = { offset: record.offset, market, event, value: record.value }
-    if (isDerived) {
-      tail.before.set(market, { offset: record.offset, at: record.timestamp, event })
-      if (record.timestamp >= shard.restored.at - SLACK_MS) tail.recentFrom ??= record.offset
+    if (isDerived && record.timestamp >= shard.restored.at - SLACK_MS) {
+      tail.recentFrom ??= record.offset
+      tail.before.push({ offset: record.offset, at: record.timestamp, event })
+      if (tail.before.length > MOST_BEFORE) tail.before.shift()
     }
     if (!isDerived && tail.pending.length < MOST_PENDING) tail.pending.push(published)
     keepLatest(tail, channel, published)
