@@ -25,7 +25,8 @@ interface TopicChange {
 export type ConsumerDynamicEvent =
   /** Without `topic`, as after a RESET, it subscribes again to all that it has. */
   | { readonly type: 'SUBSCRIBE_TO_TOPIC'; readonly topic?: string }
-  | { readonly type: 'UNSUBSCRIBE_FROM_TOPIC'; readonly topic: string }
+  /** One topic, or all that leave together: a socket may have read a thousand. */
+  | { readonly type: 'UNSUBSCRIBE_FROM_TOPIC'; readonly topic: string | readonly string[] }
   | { readonly type: 'SUBSCRIBE_SUCCESS' }
   | { readonly type: 'SUBSCRIBE_FAILURE'; readonly error: unknown }
   | { readonly type: 'MESSAGE_RECEIVED'; readonly message: Carried<DynamicBatch> }
@@ -60,11 +61,24 @@ export function applyChanges(topics: readonly string[], changes: readonly TopicC
   return [...result]
 }
 
+/** The topics, without those that leave. */
+export function withoutTopics(
+  topics: readonly string[],
+  leaving: string | readonly string[],
+): readonly string[] {
+  const gone = new Set([leaving].flat())
+  return topics.filter((topic) => !gone.has(topic))
+}
+
 /** Keeps one change a topic, the last one: the number of topics bounds the list. */
-export function rememberChange(waiting: readonly TopicChange[], change: TopicChange): readonly TopicChange[] {
-  const isKnown = waiting.some(({ topic }) => topic === change.topic)
-  const others = isKnown ? waiting.filter(({ topic }) => topic !== change.topic) : waiting
-  return [...others, change]
+export function rememberChanges(
+  waiting: readonly TopicChange[],
+  change: TopicChange['change'],
+  topics: string | readonly string[],
+): readonly TopicChange[] {
+  const changed = new Set([topics].flat())
+  const others = waiting.filter(({ topic }) => !changed.has(topic))
+  return [...others, ...[...changed].map((topic) => ({ change, topic }))]
 }
 
 /** After a RESET or a crash: it subscribes anew to whatever it read, or was about to read. */
@@ -72,8 +86,9 @@ export function resubscribed(
   context: ConsumerDynamicContext,
 ): Pick<ConsumerDynamicContext, 'waiting' | 'currentTopics' | 'subscribing'> {
   const { currentTopics, subscribing, waiting } = context
-  const again = [...currentTopics, ...subscribing].filter(
-    (topic) => !waiting.some((change) => change.topic === topic),
+  const again = withoutTopics(
+    [...currentTopics, ...subscribing],
+    waiting.map(({ topic }) => topic),
   )
   return {
     waiting: [...again.map((topic) => ({ change: 'subscribe', topic }) as const), ...waiting],

@@ -5,8 +5,9 @@ import {
   beginConsuming,
   type ConsumerDynamicContext,
   type ConsumerDynamicEvent,
-  rememberChange,
+  rememberChanges,
   resubscribed,
+  withoutTopics,
   withTopics,
 } from './consumer-dynamic-context.ts'
 import { type MachineInput, unprovided } from './failure.ts'
@@ -47,7 +48,7 @@ const base = setup({
     ...failure.guards,
     hasTopics: ({ context }) => applyChanges(context.currentTopics, context.waiting).length > 0,
     keepsTopics: ({ context, event }) =>
-      event.type === 'UNSUBSCRIBE_FROM_TOPIC' && context.currentTopics.some((topic) => topic !== event.topic),
+      event.type === 'UNSUBSCRIBE_FROM_TOPIC' && withoutTopics(context.currentTopics, event.topic).length > 0,
   },
 })
 
@@ -56,7 +57,7 @@ const remember = {
     actions: base.assign({
       waiting: ({ context, event }) =>
         event.type === 'SUBSCRIBE_TO_TOPIC' && event.topic !== undefined
-          ? rememberChange(context.waiting, { change: 'subscribe', topic: event.topic })
+          ? rememberChanges(context.waiting, 'subscribe', event.topic)
           : context.waiting,
     }),
   },
@@ -64,7 +65,7 @@ const remember = {
     actions: base.assign({
       waiting: ({ context, event }) =>
         event.type === 'UNSUBSCRIBE_FROM_TOPIC'
-          ? rememberChange(context.waiting, { change: 'unsubscribe', topic: event.topic })
+          ? rememberChanges(context.waiting, 'unsubscribe', event.topic)
           : context.waiting,
     }),
   },
@@ -79,28 +80,28 @@ const serveWhenIdle = base.enqueueActions(({ context, enqueue }) => {
   else enqueue('recover')
 })
 
-/** Raises the events that came in the middle of a step, as if they came now: it first leaves topics, one at a time. */
+/** Raises the events that came in the middle of a step, as if they came now: it first leaves topics, all together. */
 const serveWhenConsuming = base.enqueueActions(({ context, enqueue }) => {
-  const leaving = context.waiting.find(({ change }) => change === 'unsubscribe')
-  if (leaving !== undefined) {
-    enqueue.assign({ waiting: context.waiting.filter((change) => change !== leaving) })
-    enqueue.raise({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic: leaving.topic })
+  const leaving = context.waiting.filter(({ change }) => change === 'unsubscribe')
+  if (leaving.length > 0) {
+    enqueue.assign({ waiting: context.waiting.filter(({ change }) => change !== 'unsubscribe') })
+    enqueue.raise({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic: leaving.map(({ topic }) => topic) })
   } else if (context.waiting.length > 0) enqueue.raise({ type: 'SUBSCRIBE_TO_TOPIC' })
 })
 
 /** For a second try of `subscribing`: a topic that has ended meanwhile would fail for ever. */
 const leaveOutUnsubscribed = base.assign({
   subscribing: ({ context }) =>
-    context.subscribing.filter(
-      (topic) =>
-        !context.waiting.some((waiting) => waiting.change === 'unsubscribe' && waiting.topic === topic),
+    withoutTopics(
+      context.subscribing,
+      context.waiting.flatMap(({ change, topic }) => (change === 'unsubscribe' ? [topic] : [])),
     ),
 })
 
 /** The topics to subscribe to: the one of the event, all that were remembered, and after a RESET all that it had. */
 const chooseTopics = base.assign({
   subscribing: ({ context, event }) => {
-    const asked = 'topic' in event && event.topic !== undefined ? [event.topic] : []
+    const asked = event.type === 'SUBSCRIBE_TO_TOPIC' && event.topic !== undefined ? [event.topic] : []
     const remembered = context.waiting.map(({ topic }) => topic)
     return [...new Set([...asked, ...remembered])]
   },
@@ -189,10 +190,9 @@ export const consumerDynamicMachine = base.createMachine({
             guard: 'keepsTopics',
             target: 'consuming',
             reenter: true,
-            description: 'A topic that nobody reads any more leaves; the others go on.',
+            description: 'Topics that nobody reads any more leave; the others go on.',
             actions: assign({
-              currentTopics: ({ context, event }) =>
-                context.currentTopics.filter((topic) => topic !== event.topic),
+              currentTopics: ({ context, event }) => withoutTopics(context.currentTopics, event.topic),
             }),
           },
           {

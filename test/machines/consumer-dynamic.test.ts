@@ -4,7 +4,7 @@ import { ALERT_AFTER_MS } from './bench.ts'
 import { backOff, DELIVERED, DYNAMIC, done, fail, pass, reset, type Step, send, walk } from './steps.ts'
 
 const subscribe = (topic: string) => send({ type: 'SUBSCRIBE_TO_TOPIC', topic })
-const unsubscribe = (topic: string) => send({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic })
+const unsubscribe = (topic: string | readonly string[]) => send({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic })
 const subscribed = done('subscribeTopicService')
 const notSubscribed = fail('subscribeTopicService')
 const received = done('receiveMessageService', DYNAMIC)
@@ -94,6 +94,25 @@ describe('subscribing and unsubscribing', () => {
       assert.deepEqual(bench.running(), [])
     })
   }
+
+  test('leaves many topics in one step, also those that left one by one in the middle of another', async () => {
+    const topics = Array.from({ length: 500 }, (_, n) => `t${n}`)
+    const { go, bench } = await walk('consumerDynamic', ...consuming, ...topics.map(subscribe), subscribed)
+    await go(subscribed)
+    assert.deepEqual(bench.call('receiveMessageService').input, { topics: ['a', ...topics] })
+    const waits = bench.calls.length
+    assert.deepEqual(await go(unsubscribe(topics.slice(0, 200))), [
+      'consuming UNSUBSCRIBE_FROM_TOPIC consuming',
+    ])
+    assert.equal(bench.calls.length, waits + 1)
+    await go(received, ...topics.slice(200).map(unsubscribe))
+    assert.deepEqual(await go(prepared, delivered), [
+      'processingMessage PROCESS_SUCCESS interactingWithApp',
+      'interactingWithApp INTERACT_SUCCESS consuming',
+      'consuming UNSUBSCRIBE_FROM_TOPIC consuming',
+    ])
+    assert.deepEqual(bench.call('receiveMessageService').input, { topics: ['a'] })
+  })
 
   test('of a topic that cannot be subscribed to ends the attempts', async () => {
     const { go, bench, actor } = await walk('consumerDynamic', subscribe('gone'), notSubscribed)

@@ -25,10 +25,11 @@ export interface ConsumerDynamicServices {
 
 /** The running machine of one application. */
 export interface ConsumerDynamicActor {
-  send(event: {
-    readonly type: 'SUBSCRIBE_TO_TOPIC' | 'UNSUBSCRIBE_FROM_TOPIC'
-    readonly topic: string
-  }): void
+  send(
+    event:
+      | { readonly type: 'SUBSCRIBE_TO_TOPIC'; readonly topic: string }
+      | { readonly type: 'UNSUBSCRIBE_FROM_TOPIC'; readonly topic: readonly string[] },
+  ): void
   stop(): void
 }
 
@@ -49,10 +50,13 @@ export interface ApplicationParts {
 /** One application in this process: its machine, and the subscriptions of all its endpoints (R12). */
 export interface Application {
   add(subscription: Subscription): void
-  remove(subscription: Subscription): void
+  /** All that end together, such as those of a socket: their topics leave the machine in one step. */
+  remove(subscriptions: readonly Subscription[]): void
   /** Its lease has moved on, or where a former topic ends for it is known. */
   move(subscription: Subscription, lease: Lease): void
   subscriptions(): Iterable<Subscription>
+  /** Those of one lease. */
+  ofLease(leaseId: string): readonly Subscription[]
   stop(): void
 }
 
@@ -64,6 +68,7 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
   const { hub, log, meter, spawn, nowMicros, tracer } = delivery
   const inTurn = createSerializer()
   const byTopic = new Map<string, Set<Subscription>>()
+  const byLease = new Map<string, Set<Subscription>>()
   const inbox = createInbox((batch) => {
     for (const subscription of byTopic.get(batch.topic) ?? []) {
       subscription.fallBehind(batch)
@@ -155,12 +160,11 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
     } else if (feed !== undefined) activate(feed)
   }
 
-  const leave = (subscription: Subscription, topic: string): void => {
-    const known = byTopic.get(topic)
-    if (!known?.delete(subscription) || known.size > 0) return
-    byTopic.delete(topic)
+  /** Gives whether nobody reads the topic any more. */
+  const leave = (subscription: Subscription, topic: string): boolean => {
+    if (!takeFrom(byTopic, topic, subscription)) return false
     hub.leave(topic, listener)
-    actor.send({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic })
+    return true
   }
 
   const isRead = (): boolean => {
@@ -218,29 +222,48 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
   const actor = spawn(app, services)
 
   return {
-    add: enter,
-    remove(subscription) {
-      subscription.end()
-      leave(subscription, subscription.lease.topic)
+    add(subscription) {
+      const { id } = subscription.lease
+      byLease.set(id, (byLease.get(id) ?? new Set()).add(subscription))
+      enter(subscription)
+    },
+    remove(subscriptions) {
+      const left: string[] = []
+      for (const subscription of subscriptions) {
+        const { id, topic } = subscription.lease
+        subscription.end()
+        takeFrom(byLease, id, subscription)
+        if (leave(subscription, topic)) left.push(topic)
+      }
+      if (left.length > 0) actor.send({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic: left })
     },
     move(subscription, lease) {
       const { topic } = subscription.lease
       subscription.moveTo(lease)
       if (topic !== lease.topic) {
         enter(subscription)
-        leave(subscription, topic)
+        if (leave(subscription, topic)) actor.send({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic: [topic] })
       }
       serveBehind(subscription)
     },
     *subscriptions() {
       for (const known of byTopic.values()) yield* known
     },
+    ofLease: (leaseId) => [...(byLease.get(leaseId) ?? [])],
     stop() {
       for (const known of byTopic.values()) for (const subscription of known) subscription.end()
       for (const topic of byTopic.keys()) hub.leave(topic, listener)
       actor.stop()
     },
   }
+}
+
+/** Gives whether it was the last of its set. */
+function takeFrom<Item>(sets: Map<string, Set<Item>>, key: string, item: Item): boolean {
+  const known = sets.get(key)
+  if (!known?.delete(item) || known.size > 0) return false
+  sets.delete(key)
+  return true
 }
 
 /** When the source's frame of an event arrived, in microseconds; undefined where the stream leaves that out. In a text quotes are escaped. */

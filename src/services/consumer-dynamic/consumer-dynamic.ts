@@ -47,14 +47,13 @@ export async function createDelivery(delivery: DeliveryParts): Promise<RunningDe
     if (change.kind === 'ready' && change.lease.former === undefined) return
     const leaseId = change.kind === 'ready' ? change.lease.id : change.leaseId
     for (const { application } of applications.values()) {
-      for (const subscription of [...application.subscriptions()]) {
-        if (subscription.lease.id !== leaseId) continue
+      for (const subscription of application.ofLease(leaseId)) {
         if (change.kind === 'ready') {
           application.move(subscription, change.lease)
           continue
         }
         subscription.endpoint.send(farewell(change))
-        application.remove(subscription)
+        application.remove([subscription])
       }
     }
   }
@@ -134,14 +133,18 @@ function openConnection(
     const { code, message, remedy } = toTapelineError(error)
     endpoint.send({ op: 'error', stream, code, message, remedy })
   }
-  const leave = (leaseId: string): void => {
-    lookUps.get(leaseId)?.abort()
-    lookUps.delete(leaseId)
-    const subscription = subscriptions.get(leaseId)
-    if (!subscription) return
-    subscriptions.delete(leaseId)
-    application.remove(subscription)
-    desk.noteRead(leaseId)
+  const leave = (...leaseIds: readonly string[]): void => {
+    const left: Subscription[] = []
+    for (const leaseId of leaseIds) {
+      lookUps.get(leaseId)?.abort()
+      lookUps.delete(leaseId)
+      const subscription = subscriptions.get(leaseId)
+      if (!subscription) continue
+      subscriptions.delete(leaseId)
+      left.push(subscription)
+      desk.noteRead(leaseId)
+    }
+    application.remove(left)
   }
 
   const read = (cursorText: string, lease: Lease): Cursor =>
@@ -203,9 +206,9 @@ function openConnection(
         refuse(leaseId, error)
       }
     },
-    unsubscribe: leave,
+    unsubscribe: (leaseId) => leave(leaseId),
     close() {
-      for (const leaseId of [...lookUps.keys(), ...subscriptions.keys()]) leave(leaseId)
+      leave(...lookUps.keys(), ...subscriptions.keys())
     },
   }
 }

@@ -82,11 +82,11 @@ function batch(from: number, next: number, reset: string | null = null): StreamB
 }
 
 /** A socket's subscription of a stream, with what it got. */
-function subscriptionOf(socket: string, stream = 's') {
+function subscriptionOf(socket: string, stream = 's', topic = TOPIC) {
   const got: string[] = []
   const lease: Lease = {
     ...{ id: stream, app: 'a', spec: { channel: 'trade', symbols: ['*'], exchanges: [] }, ttlMs: 0 },
-    ...{ topic: TOPIC, topicId: 'T', opensTopic: true, createdAt: 0, standing: false },
+    ...{ topic, topicId: 'T', opensTopic: true, createdAt: 0, standing: false },
   }
   const endpoint = {
     ...{ id: socket, pendingBytes: 0, closed: false },
@@ -113,15 +113,29 @@ test('a topic is read from its first subscription on and left with the last', ()
   application.add(one.subscription)
   application.add(two.subscription)
   assert.deepEqual([...application.subscriptions()], [one.subscription, two.subscription])
-  application.remove(one.subscription)
+  application.remove([one.subscription])
   assert.equal(one.subscription.ended.aborted, true)
-  application.remove(two.subscription)
+  application.remove([two.subscription])
   assert.deepEqual(told, [
     `follow ${TOPIC}`,
     `SUBSCRIBE_TO_TOPIC ${TOPIC}`,
     `leave ${TOPIC}`,
     `UNSUBSCRIBE_FROM_TOPIC ${TOPIC}`,
   ])
+})
+
+test('the streams of a socket that closes leave the machine in one step', () => {
+  const { application, told } = setUp()
+  const all = Array.from({ length: 1_000 }, (_, n) => subscriptionOf('1', `s${n}`, `app.${n}`).subscription)
+  const { subscription: other } = subscriptionOf('2', 's0', 'app.0')
+  for (const subscription of [...all, other]) application.add(subscription)
+  assert.deepEqual(application.ofLease('s0'), [all[0], other])
+  told.length = 0
+  application.remove(all)
+  const left = all.slice(1).map(({ lease }) => lease.topic)
+  assert.deepEqual(told, [...left.map((topic) => `leave ${topic}`), `UNSUBSCRIBE_FROM_TOPIC ${left}`])
+  assert.deepEqual([...application.subscriptions()], [other])
+  assert.deepEqual([application.ofLease('s0'), application.ofLease('s1')], [[other], []])
 })
 
 test('what arrives goes to all subscriptions of the topic, in one cycle, and is done then', async () => {
