@@ -4,6 +4,7 @@ import type { KeyRecord } from './registry-records.ts'
 export class KeyView {
   readonly #keys = new Map<string, KeyRecord>()
   readonly #byDigest = new Map<string, KeyRecord>()
+  #good = 0
 
   get(id: string): KeyRecord | undefined {
     return this.#keys.get(id)
@@ -21,10 +22,16 @@ export class KeyView {
     return this.#keys.size
   }
 
+  /** How many are not revoked. */
+  get good(): number {
+    return this.#good
+  }
+
   set(key: KeyRecord): void {
     this.delete(key.id)
     this.#keys.set(key.id, key)
     this.#byDigest.set(key.digest, key)
+    if (key.revokedAt === null) this.#good++
   }
 
   delete(id: string): void {
@@ -32,5 +39,6 @@ export class KeyView {
     if (key === undefined) return
     this.#keys.delete(id)
     this.#byDigest.delete(key.digest)
+    if (key.revokedAt === null) this.#good--
   }
 }

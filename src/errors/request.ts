@@ -112,7 +112,7 @@ export const REQUEST_ERRORS = {
   KEY_LIMIT: {
     retryable: false,
     status: 429,
-    meaning: 'The registry has as many keys as it may have, revoked ones among them.',
-    remedy: 'Use keys that are there: one for each application is enough.',
+    meaning: 'The registry has as many good keys as it may have.',
+    remedy: 'Revoke keys that nobody uses: tapeline keys revoke. One for each application is enough.',
   },
 } as const satisfies Record<string, ErrorKind>

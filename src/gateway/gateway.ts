@@ -8,6 +8,7 @@ import type { GatewayOptions } from './options.ts'
 import { createOrigins } from './origins.ts'
 import { registerPage } from './page.ts'
 import { createQuotaKeeper } from './quotas.ts'
+import { cutRevoked, watchRevocations } from './revocations.ts'
 import { registerBackfill } from './routes/backfill.ts'
 import { registerBooks } from './routes/books.ts'
 import { registerDeadLetters } from './routes/dead-letters.ts'
@@ -50,17 +51,19 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const identify = createGuard(keys, options.issuedKeys)
   const origins = createOrigins(options.origins)
   const app = await createServer({ identify, closing, tls, origins, log, meter })
+  const revocations = watchRevocations(options.issuedKeys)
+  app.addHook('onClose', async () => revocations.stop())
+  cutRevoked(app, revocations)
   await registerDocs(app, info)
   registerMessages(app, info)
-  const quotas = createQuotaKeeper(options)
-  app.addHook('onClose', async () => quotas.stop())
+  const quotas = createQuotaKeeper({ ...options, revocations })
   const beyondKept = createBeyondKept(options)
   registerStreams(app, { ...options, quotas, beyondKept, newLeaseId: newId })
   registerPreview(app, options)
   registerWebhooks(app, { ...options, quotas, newId })
   registerKeys(app, { ...options, newId, newKey })
   registerTopics(app, { ...options, closing })
-  registerMarketData(app, { ...options, closing })
+  registerMarketData(app, { ...options, closing, revocations })
   registerMarkets(app, options.store, options.desk)
   registerGaps(app, options.store)
   registerBooks(app, options.books, options.store)

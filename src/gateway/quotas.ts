@@ -1,25 +1,9 @@
-import { startInterval } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
 import type { AppEndpoint } from '../ports/transport.ts'
 import { createEventRate, type EventRate, throttledEndpoint } from './event-rate.ts'
 import type { Caller } from './guard.ts'
 import type { GatewayOptions } from './options.ts'
-
-/** How often it looks whether a key was revoked whose connections are open. */
-const LOOK_EVERY_MS = 1_000
-
-/** A connection as it is ended when its key is revoked. */
-export interface Revocable {
-  /** Ends it in order. */
-  close(): void
-  /** Ends it without its client, which did not do its part. */
-  cut(): void
-}
-
-interface Connection extends Revocable {
-  readonly caller: Caller
-  isClosing: boolean
-}
+import type { Revocable, Revocations } from './revocations.ts'
 
 /** What applications have by their keys, in this gateway (R26): it bounds what each has, and is no bill. */
 export interface QuotaKeeper {
@@ -38,30 +22,21 @@ export interface QuotaKeeper {
   throttle(caller: Caller, endpoint: AppEndpoint): AppEndpoint
   /** How many connections are open. */
   readonly connections: number
-  stop(): void
 }
 
 export function createQuotaKeeper({
   desk,
   webhooks,
-  issuedKeys,
+  revocations,
   maxSockets,
   meter,
-}: Pick<GatewayOptions, 'desk' | 'webhooks' | 'issuedKeys' | 'maxSockets' | 'meter'>): QuotaKeeper {
-  const connections = new Set<Connection>()
+}: Pick<GatewayOptions, 'desk' | 'webhooks' | 'maxSockets' | 'meter'> & {
+  readonly revocations: Pick<Revocations, 'watch'>
+}): QuotaKeeper {
+  const connections = new Set<{ readonly app: string }>()
   const [streams, webhooksAsked] = [createAsked('streams'), createAsked('webhooks')]
   /** By application, and by what its key gives it: no more than there are keys. Connecting anew saves no events. */
   const rates = new Map<string, EventRate>()
-
-  const look = startInterval(() => {
-    for (const connection of [...connections]) {
-      const { keyId } = connection.caller
-      if (keyId === undefined || issuedKeys.get(keyId)?.revokedAt === null) continue
-      if (connection.isClosing) connection.cut()
-      else connection.close()
-      connection.isClosing = true
-    }
-  }, LOOK_EVERY_MS)
 
   return {
     admitStream(caller, id) {
@@ -79,13 +54,17 @@ export function createQuotaKeeper({
         throw new TapelineError('LIMIT_REACHED', `this process has ${connections.size} connections`)
       }
       if (caller.quotas.sockets === undefined) return
-      const own = [...connections].filter((each) => each.caller.app === caller.app)
+      const own = [...connections].filter((each) => each.app === caller.app)
       admit(caller, 'sockets', own.length)
     },
-    open(caller, { close, cut }) {
-      const connection = { caller, close, cut, isClosing: false }
+    open(caller, revocable) {
+      const connection = { app: caller.app }
       connections.add(connection)
-      return () => connections.delete(connection)
+      const unwatch = revocations.watch(caller, revocable)
+      return () => {
+        connections.delete(connection)
+        unwatch()
+      }
     },
     throttle({ app, quotas: { eventsPerSecond } }, endpoint) {
       if (eventsPerSecond === undefined) return endpoint
@@ -97,7 +76,6 @@ export function createQuotaKeeper({
     get connections() {
       return connections.size
     },
-    stop: () => look.stop(),
   }
 }
 

@@ -2,7 +2,6 @@ import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { deadlineAfter } from '../async/timers.ts'
 import type { RowChannel } from '../domain/stored-rows.ts'
-import { TapelineError } from '../errors.ts'
 import type { Store } from '../ports/store.ts'
 import { errorOf, problemOf } from './problem.ts'
 import { type RowSelection, readPage } from './row-pages.ts'
@@ -24,7 +23,8 @@ interface RowStreamOptions {
   readonly cursor: string | undefined
   /** Left out: all rows that match. */
   readonly limit: number | undefined
-  readonly closing: () => boolean
+  /** Looks between pages whether it may go on. Raises why not. */
+  readonly goOn: () => void
 }
 
 /**
@@ -63,7 +63,7 @@ export async function openRowStream<C extends RowChannel>(
       const { next } = page
       if (next === undefined || left === 0) return
       try {
-        if (options.closing()) throw new TapelineError('SHUTTING_DOWN', 'the gateway is closing')
+        options.goOn()
         page = await pageAt(next, left)
       } catch (thrown) {
         if (options.format !== 'ndjson') throw thrown

@@ -168,6 +168,45 @@ describe('keys that are made while the platform runs', () => {
     assert.equal(platform.gateway.connections(), 0)
   })
 
+  test('end the answers that run by them: with a last line that says why, or without their client', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] })
+    const platform = await startPlatform(t, { keys })
+    const { url, store, issuedKeys } = platform
+    const { id, key } = await issue(platform, { app: 'bot-1' })
+    const pages: { resolve(): void; signal: AbortSignal }[] = []
+    store.trades = async ({ limit, after }, signal) => {
+      if (after !== undefined)
+        await new Promise<void>((resolve, reject) => {
+          pages.push({ resolve, signal })
+          onAbort(signal, () => reject(signal.reason))
+        })
+      return Array.from({ length: limit }, (_, i) => {
+        const time = { ts: '2026-01-01T00:00:00.000001Z', recvTs: '2026-01-01T00:00:00.000002Z' }
+        return { exchange: 'kraken', symbol: 'BTC-USD', id: `${i}`, side: 'buy', price: 1, size: 1, ...time }
+      })
+    }
+    const path = `${url}/v1/trades?symbol=BTC-USD&format=ndjson`
+    const mine = call(path, { headers: bearer(key) })
+    const waits = call(path, { headers: bearer(key) }).catch(() => 'cut')
+    const others = call(path, { headers: bearer('alice-key') })
+    for (let turn = 0; pages.length < 3 && turn < 10_000; turn++) await new Promise(setImmediate)
+    const [first, second, third] = pages
+    await issuedKeys.revoke(id)
+    first?.resolve()
+    const lines = (await mine).text.trim().split('\n')
+    assert.equal(lines.length, 10_001)
+    assert.equal(JSON.parse(lines.at(-1) ?? '').error.code, 'UNAUTHORIZED')
+    for (let round = 0; round < 3; round++) t.mock.timers.tick(1_000)
+    assert.equal(await waits, 'cut')
+    for (let turn = 0; second?.signal.aborted === false && turn < 10_000; turn++)
+      await new Promise(setImmediate)
+    assert.deepEqual([second?.signal.aborted, third?.signal.aborted], [true, false])
+    platform.gateway.close()
+    third?.resolve()
+    assert.equal(JSON.parse((await others).text.trim().split('\n').at(-1) ?? '').error.code, 'SHUTTING_DOWN')
+    t.mock.timers.reset()
+  })
+
   test('of names that mean more, or that are none, are refused', async (t) => {
     const { url } = await startPlatform(t, { keys })
     for (const app of ['admin', 'local', 'Bot', '', 'a b'])

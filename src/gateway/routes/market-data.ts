@@ -9,6 +9,7 @@ import type { RowChannel } from '../../domain/stored-rows.ts'
 import { TapelineError } from '../../errors.ts'
 import type { Store } from '../../ports/store.ts'
 import { requireOperator } from '../guard.ts'
+import type { Revocations } from '../revocations.ts'
 import { type RowSelection, readPage } from '../row-pages.ts'
 import { openRowStream } from '../row-stream.ts'
 import { LINE_FORMATS, type LineFormatName } from '../row-text.ts'
@@ -100,6 +101,7 @@ function formatsOf<Schema extends z.ZodType>(schema: Schema) {
 interface MarketDataOptions {
   readonly store: Store
   readonly closing: () => boolean
+  readonly revocations: Pick<Revocations, 'isRevoked'>
   readonly maxRowStreams: number
 }
 
@@ -120,7 +122,7 @@ function createRowStreamGate(most: number): (response: ServerResponse) => void {
 /** What TimescaleDB holds. */
 export function registerMarketData(
   app: GatewayServer,
-  { store, closing, maxRowStreams }: MarketDataOptions,
+  { store, closing, revocations, maxRowStreams }: MarketDataOptions,
 ): void {
   const admitRowStream = createRowStreamGate(maxRowStreams)
   const answer = async <C extends RowChannel>(
@@ -140,9 +142,12 @@ export function registerMarketData(
     }
     admitRowStream(reply.raw)
     const selection = { channel, ...rest, order: rest.order ?? 'asc' }
-    const stream = await openRowStream(reply.raw, selection, {
-      ...{ store, format, cursor, limit, closing },
-    })
+    const caller = callerIn(request)
+    const goOn = (): void => {
+      if (closing()) throw new TapelineError('SHUTTING_DOWN', 'the gateway is closing')
+      if (revocations.isRevoked(caller)) throw new TapelineError('UNAUTHORIZED', 'the key was revoked')
+    }
+    const stream = await openRowStream(reply.raw, selection, { store, format, cursor, limit, goOn })
     return reply.type(`${LINE_FORMATS[format].mediaType}; charset=utf-8`).send(stream)
   }
 

@@ -6,7 +6,7 @@ import type { Membership } from '../../control/membership.ts'
 import type { PlatformNames } from '../../control/names.ts'
 import { CONTROL_VERSION } from '../../control/record-format.ts'
 import type { Registry } from '../../control/registry.ts'
-import { TOPIC_REMOVED, type WebhookRecord } from '../../control/registry-records.ts'
+import { type KeyRecord, TOPIC_REMOVED, type WebhookRecord } from '../../control/registry-records.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker, Reader } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
@@ -251,7 +251,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     asked: readonly { readonly requestId: string }[],
     changes: {
       readonly records: readonly RegistryBody[]
-      readonly removed?: readonly WebhookRecord[]
+      readonly removed?: readonly (WebhookRecord | KeyRecord)[]
       readonly failures: ReadonlyMap<string, TapelineError>
     },
     withPosition: boolean,
