@@ -32,7 +32,8 @@ const APPLICATION: readonly Scope[] = ['read', 'streams']
  * Without keys everybody is `local`, so what protects the API is that only this machine reaches it. A web page that the user
  * happens to visit runs on this machine too: it could open a WebSocket or post here directly, or read answers by pointing a
  * name of its own at 127.0.0.1 (DNS rebinding). A browser tells both: the page by the header `origin`, the name by `host`.
- * So ORIGIN_REFUSED unless the host is a loopback name (`createOrigins` looks at the page), and UNAUTHORIZED for other machines, which reach the operations of a process where they listen on a public address.
+ * So ORIGIN_REFUSED unless the host is a loopback name (`createOrigins` looks at the page), and UNAUTHORIZED for other machines, which reach the operations of a process where they listen on a public address,
+ * or a gateway through a proxy on this machine.
  */
 export function createGuard(
   keys: readonly ApiKey[],
@@ -65,6 +66,7 @@ export function createGuard(
     if (known.length === 0 && isPassedOver) {
       refuseOtherMachines(request)
       refuseForeignNames(request)
+      refuseForwarded(request)
       return { app: LOCAL_APP, admin: true, operator: true, scopes: SCOPES, quotas: {} }
     }
     throw new TapelineError(
@@ -97,10 +99,17 @@ export function isLoopbackHost(host: string): boolean {
 }
 
 function refuseOtherMachines({ socket }: IncomingMessage): void {
-  if (isLoopbackPeer(socket)) return
-  throw new TapelineError('UNAUTHORIZED', 'without API keys only the machine itself may use this route', {
-    remedy: 'Configure TAPELINE_API_KEYS for the process, and send one of them.',
-  })
+  if (!isLoopbackPeer(socket)) throw otherMachine()
+}
+
+function refuseForwarded(request: IncomingMessage): void {
+  if (isForwarded(request)) throw otherMachine(', and this came through a proxy')
+}
+
+function otherMachine(more = ''): TapelineError {
+  const message = `without API keys only the machine itself may use this route${more}`
+  const remedy = 'Configure TAPELINE_API_KEYS for the process, and send one of them.'
+  return new TapelineError('UNAUTHORIZED', message, { remedy })
 }
 
 function refuseForeignNames({ headers }: IncomingMessage): void {
@@ -137,10 +146,27 @@ export function digestOf(key: string): Buffer {
   return createHash('sha256').update(key).digest()
 }
 
+/** What proxies add to the requests that they forward. */
+const PROXY_HEADERS = [
+  'forwarded',
+  'via',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-real-ip',
+]
+
 /** A proxy on this machine forwards strangers' requests: those do not count as local. */
-function isFromThisMachine({ socket, headers }: IncomingMessage): boolean {
-  const forwarded = headers.forwarded ?? headers['x-forwarded-for'] ?? headers.via
-  return forwarded === undefined && isLoopbackPeer(socket)
+function isFromThisMachine(request: IncomingMessage): boolean {
+  return !isForwarded(request) && isLoopbackPeer(request.socket)
+}
+
+/**
+ * nginx adds none of the headers unless it is told to, and names us as the host; but it speaks HTTP/1.0 then, as no browser and no client of today
+ * does.
+ */
+function isForwarded({ headers, httpVersion }: IncomingMessage): boolean {
+  return httpVersion === '1.0' || PROXY_HEADERS.some((name) => headers[name] !== undefined)
 }
 
 function isLoopbackPeer({ remoteAddress = '' }: IncomingMessage['socket']): boolean {

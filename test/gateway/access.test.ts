@@ -154,6 +154,21 @@ describe('without keys only this machine is answered', () => {
     }
   })
 
+  test('what a proxy on this machine forwards is not of this machine: by its headers, or as nginx sends it by default', async (t) => {
+    const { url, gateway } = await startPlatform(t)
+    for (const name of ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-proto', 'x-real-ip']) {
+      const answer = await call(`${url}/v1/streams`, { headers: { [name]: '203.0.113.5' } })
+      assertProblem(answer, 'UNAUTHORIZED', name)
+      assert.match(String(answer.json()['detail']), /through a proxy/)
+    }
+    const nginx = `GET /v1/streams HTTP/1.0\r\nHost: 127.0.0.1:${gateway.port}\r\nConnection: close\r\n\r\n`
+    assert.match(await rawAnswer(gateway.port, nginx), /^HTTP\/1.1 401 .*"code":"UNAUTHORIZED"/s)
+    const probe = nginx.replace('/v1/streams', '/healthz')
+    assert.match(await rawAnswer(gateway.port, probe), /^HTTP\/1.1 200 /)
+    const upgrade = await refusal(`${url}/v1/ws`, { headers: { 'x-forwarded-for': '203.0.113.5' } })
+    assert.equal(upgrade.status, 401)
+  })
+
   test('pages of other sites are refused, for reading, posting and deleting', async (t) => {
     const { url, desk } = await startPlatform(t)
     desk.add('s1', 'local')
