@@ -99,6 +99,42 @@ test('a reader that has read everything is not asked for until something comes',
   assert.deepEqual(await last, [], 'closing ends the wait')
 })
 
+test('what others read wakes nobody: a poll is sent only where its own topics are written', async (t) => {
+  const { broker, sent } = openWatched(t)
+  const [own, other] = [await makeTopic(broker), await makeTopic(broker)]
+  const reader = await openReader(broker, own)
+  assert.deepEqual(await reader.poll({ maxRecords: 100, waitMs: 1 }, deadline()), [])
+  sent.length = 0
+  const waiting = reader.poll(LONG, deadline())
+  await publish(broker, other, 'a')
+  await broker.describeTopics([own], deadline())
+  assert.deepEqual(sent, ['append', 'describeTopics'])
+  await publish(broker, own, 'b')
+  assert.deepEqual(recordsOf(await waiting).map(textOf), ['b'])
+  assert.deepEqual(sent, ['append', 'describeTopics', 'poll', 'append'])
+
+  sent.length = 0
+  const both = reader.poll(LONG, deadline())
+  await reader.assign([{ topic: other, partition: 0, offset: 0 }], deadline())
+  assert.deepEqual(recordsOf(await both).map(textOf), ['a'], 'what it is given to read meanwhile')
+  const again = reader.poll({ maxRecords: 100, waitMs: 1 }, deadline())
+  assert.deepEqual(await again, [])
+  const last = reader.poll(LONG, deadline())
+  await publish(broker, other, 'c')
+  assert.deepEqual(recordsOf(await last).map(textOf), ['c'])
+  await reader.unassign([{ topic: other, partition: 0 }], deadline())
+  assert.deepEqual(await reader.poll({ maxRecords: 100, waitMs: 1 }, deadline()), [])
+  sent.length = 0
+  const stop = new AbortController()
+  const quiet = reader.poll(LONG, stop.signal)
+  await publish(broker, other, 'd')
+  stop.abort()
+  await assert.rejects(quiet, { name: 'AbortError' })
+  assert.deepEqual(sent, ['append'])
+  await broker.deleteTopics(await broker.describeTopics([own], deadline()), deadline())
+  assert.deepEqual(await reader.poll(LONG, deadline()), [{ kind: 'deleted', topic: own }])
+})
+
 test(`whatever is published while readers ask (seed ${SEED}) reaches all of them`, async (t) => {
   const path = join(await temporaryFolder(t), 'broker.db')
   const broker = openOn(t, await openWorkerChannel({ path, durability: 'process' }))

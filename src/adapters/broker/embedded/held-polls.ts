@@ -1,6 +1,7 @@
 import type { Channel, Reply, Request } from '../../../async/thread.ts'
 import { startTimer, type Timer } from '../../../async/timers.ts'
 import { changesLog, type Operations } from './protocol.ts'
+import { ReadSessions } from './read-sessions.ts'
 
 type LogRequest = Request<Operations>
 
@@ -13,53 +14,67 @@ interface HeldPoll {
 }
 
 /**
- * Spares the thread of a log polls that would find nothing: those of a reader that has read everything, until this process changes the
- * log, since nobody else has it. Such a poll is sent along with the next request, which wakes the thread anyway; where none comes while it waits,
- * it is answered here.
+ * Spares the thread of a log polls that would find nothing: those of a reader that has read everything, until this process changes what
+ * it reads, since nobody else has the log. Such a poll is sent along with that change, which wakes the thread anyway; where none comes while
+ * it waits, it is answered here.
  */
 export function holdPolls(channel: Channel<LogRequest>): Channel<LogRequest> {
-  /** The changes after which nothing was left to read, by session. */
-  const readUpTo = new Map<number, number>()
+  const sessions = new ReadSessions()
   /** The session of each poll that was sent. */
   const asked = new Map<number, number>()
+  /** By session: a reader polls one at a time. */
   const held = new Map<number, HeldPoll>()
   let changes = 0
   let hear = (_reply: Reply): void => {}
 
-  const drop = (id: number): boolean => {
-    held.get(id)?.timer.stop()
-    return held.delete(id)
+  const drop = (session: number): HeldPoll | undefined => {
+    const poll = held.get(session)
+    poll?.timer.stop()
+    held.delete(session)
+    return poll
   }
 
   const dropAll = (): void => {
-    for (const id of [...held.keys()]) drop(id)
+    for (const session of [...held.keys()]) drop(session)
   }
 
-  const answerHeld = (id: number): void => {
-    if (!drop(id)) return
+  const answerHeld = (session: number): void => {
+    const poll = drop(session)
+    if (poll === undefined) return
     const value: Operations['poll']['reply'] = { fetches: [], data: new ArrayBuffer(0), readUpTo: changes }
-    hear({ id, value })
+    hear({ id: poll.request.id, value })
   }
 
   const postPoll = (request: Request<Operations, 'poll'>): void => {
     const { id, args } = request
-    if (args.waitMs > 0 && readUpTo.get(args.session) === changes) {
-      const timer = startTimer(() => answerHeld(id), args.waitMs)
-      held.set(id, { request, timer, endsAt: performance.now() + args.waitMs })
+    const { session, waitMs } = args
+    // The thread refuses a second one.
+    if (waitMs > 0 && sessions.hasReadAll(session) && !held.has(session)) {
+      const timer = startTimer(() => answerHeld(session), waitMs)
+      held.set(session, { request, timer, endsAt: performance.now() + waitMs })
       return
     }
-    readUpTo.delete(args.session)
-    asked.set(id, args.session)
+    release([session])
+    asked.set(id, session)
     channel.post(request, [])
   }
 
-  const release = (): void => {
-    for (const [id, { request, endsAt }] of held) {
-      drop(id)
-      asked.set(id, request.args.session)
+  const release = (of: Iterable<number>): void => {
+    for (const session of of) {
+      const poll = drop(session)
+      if (poll === undefined) continue
+      const { request, endsAt } = poll
+      asked.set(request.id, session)
       const waitMs = Math.max(0, endsAt - performance.now())
       channel.post({ ...request, args: { ...request.args, waitMs } }, [])
     }
+  }
+
+  /** Those that a request may give something to read, or ends. */
+  const concerned = (request: LogRequest): Iterable<number> => {
+    if (request.op === 'append') return sessions.readersOf(request.args.entries)
+    if (request.op === 'deleteTopics' || request.op === 'close') return sessions.all()
+    return request.args !== undefined && 'session' in request.args ? [request.args.session] : []
   }
 
   const takeNote = (reply: Reply): void => {
@@ -67,19 +82,22 @@ export function holdPolls(channel: Channel<LogRequest>): Channel<LogRequest> {
     if (session === undefined) return
     asked.delete(reply.id)
     if ('error' in reply) return
-    const { readUpTo: upTo } = reply.value as Operations['poll']['reply']
-    if (upTo !== undefined) readUpTo.set(session, upTo)
+    sessions.read(session, (reply.value as Operations['poll']['reply']).readUpTo)
   }
 
   return {
     post(request, transfer) {
       if (request.op === 'poll') return postPoll(request)
-      if (request.op === 'cancelPoll' && held.has(request.args.poll)) return answerHeld(request.args.poll)
-      if (request.op === 'cancelPoll') asked.delete(request.args.poll)
-      release()
-      // What a session is told may give it something to read, or ends it.
-      if (request.args !== undefined && 'session' in request.args) readUpTo.delete(request.args.session)
+      if (request.op === 'cancelPoll') {
+        const { session, poll } = request.args
+        if (held.get(session)?.request.id === poll) return answerHeld(session)
+        asked.delete(poll)
+      }
       if (changesLog(request.op)) changes++
+      const of = new Set(concerned(request))
+      release(of)
+      for (const session of of) sessions.change(session, changes)
+      sessions.follow(request)
       channel.post(request, transfer)
     },
     listen(onReply, onEnd) {
