@@ -16,6 +16,7 @@ import {
   readPassword,
   readSourceKeys,
 } from './config-secrets.ts'
+import { misplaced } from './config-sections.ts'
 import { entriesOf } from './config-values.ts'
 import { issueWords } from './domain/issue-words.ts'
 import { didYouMean } from './domain/near.ts'
@@ -203,8 +204,7 @@ function checkStanding(name: string, request: unknown): void {
 function toFields(issue: z.core.$ZodIssue, settings: Settings): FieldError[] {
   const path = issue.path.map(String)
   if (issue.code === 'unrecognized_keys') {
-    const siblings = settingPaths().filter((known) => path.every((key, i) => key === known[i]))
-    const names = [...new Set(siblings.map((known) => known[path.length] ?? ''))]
+    const names = namesBelow(path)
     const known = 'docs/configuration.md lists all settings.'
     return issue.keys.map((key) => ({
       field: [...path, key].join('.'),
@@ -214,17 +214,28 @@ function toFields(issue: z.core.$ZodIssue, settings: Settings): FieldError[] {
     }))
   }
   const field = path.join('.')
+  const given = valueAt(settings, path)
+  if (issue.code === 'invalid_type' && given !== undefined && belongsElsewhere(path, issue.expected))
+    return [{ field, value: NOT_SHOWN, ...misplaced(path, given, namesBelow(path)) }]
   const setting = settingPaths().find((known) => known.every((key, i) => key === path[i]))
   // Each of several sources has the settings of the one, and so has a fallback.
   const isOfSource = path[0] === 'source' || path[0] === 'sources'
   const mayHoldSecret = isOfSource ? `source.${path.at(-1)}` : (setting?.join('.') ?? '')
-  const given = valueAt(settings, path)
-  // Somebody may have written an address where a section belongs.
-  const mayBeAddress = setting === undefined || isOfSource
-  const isAddress = mayBeAddress && typeof given === 'string' && /[@?]|:\/\//.test(given)
+  const isAddress = isOfSource && typeof given === 'string' && /[@?]|:\/\//.test(given)
   const value = isAddress || MAY_HOLD_SECRETS.includes(mayHoldSecret) ? NOT_SHOWN : given
   const variable = setting && setting.join() !== 'streams,standing' ? `, or ${environmentName(setting)}` : ''
   return [{ field, value, message: issue.message, remedy: `Correct ${field}${variable}.` }]
+}
+
+/** Whether settings by name, or several sources, belong there. */
+function belongsElsewhere(path: readonly string[], expected: string): boolean {
+  return ['object', 'record'].includes(expected) || path.join() === 'sources'
+}
+
+/** The names of the settings that belong there. */
+function namesBelow(path: readonly string[]): string[] {
+  const below = settingPaths().filter((known) => path.every((key, i) => key === known[i]))
+  return [...new Set(below.flatMap((known) => known[path.length] ?? []))]
 }
 
 /** What stands at a path; a list is taken apart as the schema does it. */

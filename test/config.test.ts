@@ -590,6 +590,10 @@ describe('secrets', () => {
     { yaml: `broker: "u:${SECRET}@broker:9092"` },
     { yaml: `source: "wss://x/?token=${SECRET}"` },
     { yaml: `sources: ["wss://x/?token=${SECRET}"]` },
+    { yaml: `source: [{kind: okx, url: "wss://x/?token=${SECRET}"}]` },
+    { yaml: `source: {kind: okx, fallback: [{kind: kraken, url: "wss://x/?token=${SECRET}"}]}` },
+    { yaml: `broker: [{username: u, password: ${SECRET}}]` },
+    { yaml: `sources: {kind: okx, url: "wss://x/?token=${SECRET}"}` },
   ]
   for (const given of LEAKS) {
     test(`no refusal repeats a secret: ${JSON.stringify(given)}`, () => {
@@ -598,6 +602,65 @@ describe('secrets', () => {
       assert.ok(!told.includes(SECRET), told)
     })
   }
+})
+
+describe('what stands where settings by name belong', () => {
+  const TABLE: readonly (readonly [string, string, RegExp, RegExp])[] = [
+    [
+      'source: [coinbase, kraken]',
+      'source',
+      /^is a list \(coinbase, kraken\) where the settings of one source belong$/,
+      /write sources: \[coinbase, kraken\] in place of source\.$/,
+    ],
+    ['source: [{kind: okx}]', 'source', /^is a list \(okx\)/, /write sources: \[coinbase, kraken\]/],
+    [
+      'source: coinbase, kraken',
+      'source',
+      /^is several kinds \(coinbase, kraken\)/,
+      /sources: \[coinbase, kr/,
+    ],
+    ['source: coinbase', 'source', /^is text where settings by name/, /^Write source: \{kind: coinbase\}/],
+    ['source: coinbse', 'source', /did you mean coinbase\?$/, /^Write source: \{kind: coinbase\}/],
+    ['source:', 'source', /^is empty where/, /^Write source: \{kind: coinbase\}/],
+    [
+      'source: {kind: okx, fallback: [kraken, okx]}',
+      'source.fallback',
+      /^is a list where one fallback belongs$/,
+      /source\.fallback: kraken/,
+    ],
+    [
+      'sources: [{kind: okx, fallback: 7}]',
+      'sources.0.fallback',
+      /^is a number where one/,
+      /sources\.0\.fallback:/,
+    ],
+    [
+      'broker: kafka',
+      'broker',
+      /^is text where settings by name belong$/,
+      /broker\.kind, .*broker\.bootstrap/,
+    ],
+    ['log: debug', 'log', /^is text where/, /log\.level, log\.format/],
+    ['streams: {standing: [a]}', 'streams.standing', /^is a list where/, /docs\/configuration\.md/],
+    ['streams: {standing: {a: 5}}', 'streams.standing.a', /^is a number where/, /docs\/configuration\.md/],
+  ]
+  for (const [yaml, field, message, remedy] of TABLE)
+    test(`${yaml} is told with what to write instead`, () => {
+      const { fields } = refusal({ yaml })
+      assert.deepEqual(
+        fields.map((each) => each.field),
+        [field],
+      )
+      assert.match(fields[0]?.message ?? '', message)
+      assert.match(fields[0]?.remedy ?? '', remedy)
+    })
+
+  test('a source in place of a list of them says how to write one', () => {
+    const [field] = refusal({ yaml: 'sources: {kind: coinbase}' }).fields
+    assert.equal(field?.field, 'sources')
+    assert.match(field.message, /^is no list of sources$/)
+    assert.match(field.remedy, /source: .* or each as an entry: sources: \[coinbase, kraken\]\. /)
+  })
 })
 
 test('a misspelt setting is told with what it is near to', () => {
