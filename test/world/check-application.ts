@@ -83,6 +83,7 @@ export function checkApplication(
         part.offset <= (topic.partitions[0]?.earliest ?? 0) ||
         resetsIn(topic).includes(part.offset) ||
         topic.partitions[0]?.lostEnds.some(({ from }) => from <= part.offset) ||
+        hasMoreThanStart(registered, part, parts.slice(0, i), broker) ||
         (isSamePlace(part, parts[i - 1]) && holdsOfLostEnd(topic, part.offset, lost))
       const reset =
         part.reset === undefined || isTaken || isOver || (isHole && !part.reset.includes('is over'))
@@ -132,18 +133,14 @@ function seamOf({ leases, streams }: Registered, leaseId: string, topicId: strin
 
 /** What who has all these parts must not get again in the last of them, and what lies in front of its seam. */
 function beginningOf(
-  { leases, streams }: Registered,
+  registered: Registered,
   leaseId: string,
   parts: readonly Part[],
   broker: MemoryBroker,
   isOnlyOfNow = false,
 ): ReaderMemory | undefined {
   const part = parts.at(-1)
-  const lease = leases.get(leaseId)
-  const own = [...(lease?.former ?? []), ...(lease ? [lease] : [])].find(
-    ({ streamId }) => streams.get(streamId)?.topicId === part?.topicId,
-  )
-  const channel = streams.get(own?.streamId ?? '')?.spec.channel
+  const { own, channel } = legOf(registered, leaseId, part?.topicId)
   if (part === undefined || own === undefined || channel === undefined) return part?.memory
   const memory = raise(emptyMemory(), positionsBefore(NAMES.fixed[channel], own.start ?? []))
   for (const { topicId, events, lease: id } of parts.slice(0, -1)) {
@@ -159,6 +156,32 @@ function beginningOf(
     }
   }
   return memory
+}
+
+/** Where a lease's own part of a topic begins, and of which channel that is. */
+function legOf({ leases, streams }: Registered, leaseId: string, topicId: string | undefined) {
+  const lease = leases.get(leaseId)
+  const own = [...(lease?.former ?? []), ...(lease ? [lease] : [])].find(
+    ({ streamId }) => streams.get(streamId)?.topicId === topicId,
+  )
+  return { own, channel: streams.get(own?.streamId ?? '')?.spec.channel }
+}
+
+/**
+ * Whether an application came back to a channel from another one, and had got more of it before than lies in front of its part there. Nobody can tell
+ * whether it heard late of its moves, or the fixed topic has lost its end.
+ */
+function hasMoreThanStart(
+  registered: Registered,
+  part: Part,
+  before: readonly Part[],
+  broker: MemoryBroker,
+): boolean {
+  const { own, channel } = legOf(registered, part.lease, part.topicId)
+  const from = legOf(registered, part.lease, before.at(-1)?.topicId).channel
+  if (channel === undefined || from === undefined || from === channel) return false
+  const got = beginningOf(registered, part.lease, [...before, part], broker)?.positions[NAMES.fixed[channel]]
+  return Object.entries(got ?? {}).some(([k, [offset]]) => offset >= (own?.start?.[Number(k)] ?? 0))
 }
 
 /** Whether the fixed record that caused one of a stream is there, and not another one in the place of a lost end. */

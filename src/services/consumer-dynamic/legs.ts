@@ -1,6 +1,14 @@
 import type { Cursor } from '../../domain/cursor.ts'
 import type { Channel } from '../../domain/events.ts'
-import { emptyMemory, positionsBefore, type ReaderMemory, raise } from '../../domain/reader-rules.ts'
+import {
+  emptyMemory,
+  isLater,
+  type Place,
+  placeBefore,
+  positionsBefore,
+  type ReaderMemory,
+  raise,
+} from '../../domain/reader-rules.ts'
 import { boundOf, positionsBeyond, type SeamBound } from '../../domain/seam.ts'
 import { outputChannel } from '../../domain/stream-spec.ts'
 import { TapelineError } from '../../errors.ts'
@@ -102,9 +110,28 @@ export function beginningAfter(
   const { topicId, begin, before } = next
   const memoryThere = raise(emptyMemory(), former ? positionsBeyond(fixedTopic, former.seam, memory) : {})
   const passed = legs.slice(0, legs.findIndex((leg) => leg.topicId === left) + 1)
-  for (const k of lostBefore(next, passed)) delete memoryThere.positions[next.fixedTopic]?.[k]
-  return { topicId, offset: begin, memory: raise(memoryThere, before) }
+  const known = memoryThere.positions[next.fixedTopic] ?? {}
+  for (const k of lostBefore(next, passed)) delete known[k]
+  const doubtful = fixedTopic === next.fixedTopic ? [] : takenBeyond(next, known)
+  for (const k of doubtful) delete known[k]
+  return {
+    ...{ topicId, offset: begin, memory: raise(memoryThere, before) },
+    ...(doubtful.length > 0 && { reset: TAKEN_ALONG }),
+  }
 }
+
+/**
+ * The partitions of which a reader has got more, in a topic before the one that it leaves, than lies in front of the next leg. It may have heard late of both
+ * moves. Or the log has lost its end in between, in front of all that an owner could tell: then other records lie there now.
+ */
+function takenBeyond({ before, fixedTopic }: Leg, known: Readonly<Record<number, Place>>): number[] {
+  return Object.entries(known).flatMap(([k, place]) =>
+    isLater(place, before[fixedTopic]?.[Number(k)] ?? placeBefore(0)) ? [Number(k)] : [],
+  )
+}
+
+const TAKEN_ALONG =
+  'what it had got behind an earlier seam may lie in an end that its fixed topic has lost since'
 
 /**
  * The partitions of which a leg begins in front of a place that the lease had come to before: their log has lost its end in between, and what the reader has
