@@ -43,8 +43,8 @@ const logSchema = z.object({
   /** Where the markers lie of those among them that begin before: a former ownership wrote what is in between. Epoch and offset. */
   markers: z.array(z.tuple([z.number().int(), z.number().int()])).optional(),
   /**
-   * Ends that the log has lost, while a stream may not be beyond them: `from` the first lost offset, `to` behind the last one. A stream that got ready
-   * before that offset of the registry may have its start in there. Left out where there are none, and by versions that did not know.
+   * Ends that the log has lost, while a stream may not be beyond them: `from` the first lost offset, `to` behind all that may have been there. A stream that got
+   * ready before that offset of the registry may have its start in there. Left out where there are none, and by versions that did not know.
    */
   lostEnds: z
     .array(

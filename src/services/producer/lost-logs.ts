@@ -8,6 +8,12 @@ import type { LostLog, Shard } from './shard.ts'
 /** The first lost offset of each channel whose log has lost its end. */
 export type LostEnds = Readonly<Partial<Record<Channel, number>>>
 
+/**
+ * So many records more than anybody knows of may have been in an end that was lost: an owner has published and derived them since its last checkpoint, and readers have
+ * their positions.
+ */
+const MOST_UNKNOWN = 100_000
+
 interface JudgedLogs {
   /** The checkpoint, with positions that hold in the logs of now. */
   readonly restored: Checkpoint
@@ -64,7 +70,10 @@ export function judgeLogs(
       const { owners, markers, lostEnds = [], ...rest } = known
       return {
         ...rest,
-        lostEnds: [...lostEnds, { from: at, to: reached, registryOffset: registry.view.nextOffset }],
+        lostEnds: [
+          ...lostEnds,
+          { from: at, to: reached + MOST_UNKNOWN, registryOffset: registry.view.nextOffset },
+        ],
         ...(owners && { owners: owners.filter(([, offset]) => offset < at) }),
         // A marker that was lost too leaves nothing of its owner.
         ...(markers && { markers: markers.map(([epoch, offset]) => [epoch, Math.min(offset, at)]) }),

@@ -55,6 +55,30 @@ test('a lease has positions of a lost end from the stream that it has left: it g
   assert.deepEqual(await log.got('app.new'), [...ids(50, 55), 'reset', ...ids(65, 70)])
 })
 
+test('a lease has positions of a lost end from beyond what any owner knows, and nothing comes for it up to there: it is told all the same', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  const other = async ({ services, derive }: typeof first, from: number, to: number) => {
+    await services.publishFixed(trades('C-D', ...ids(from, to)), NEVER)
+    await derive()
+  }
+  await first.announce('app.old', ['C-D'], 0)
+  await trade(first, 0, 50)
+  const seam = await first.endOfTrades()
+  await first.announce('app.new', ['A-B'], seam)
+  await first.lend('app.new', { start: seam })
+  await other(first, 50, 60)
+  await checkpoint(first)
+  await other(first, 60, 90)
+  const heard = await first.endOfTrades()
+  await first.crash()
+  log.loseEnd(35)
+  const second = await log.start()
+  await other(second, 90, 100)
+  await trade(second, 100, 105)
+  assert.deepEqual(await log.got('app.new', memoryAt(heard)), ['reset', ...ids(100, 105)])
+})
+
 test('nobody is told of a lost end in a stream that all its leases have from its beginning', async (t) => {
   const log = setUpLog(t)
   const first = await log.start()
