@@ -8,12 +8,18 @@ const ANSWER_WITHIN_MS = 12_000
 let key = sessionStorage.getItem(KEPT_AS) ?? undefined
 
 /** What wants to know how requests fare: whether the platform answers, and whether a key is needed. */
-type Witness = (outcome: 'answered' | 'away' | 'unauthorized') => void
-let witness: Witness = () => {}
+type Outcome = 'answered' | 'away' | 'unauthorized'
+type Witness = (outcome: Outcome) => void
+const witnesses = new Set<Witness>()
 
-/** Has somebody told of each request how it fared. */
-export function watchRequests(given: Witness): void {
-  witness = given
+/** Has somebody told of each request how it fared, until a view is left. */
+export function watchRequests(witness: Witness, signal?: AbortSignal): void {
+  witnesses.add(witness)
+  signal?.addEventListener('abort', () => witnesses.delete(witness))
+}
+
+function tell(outcome: Outcome): void {
+  for (const witness of witnesses) witness(outcome)
 }
 
 /** Signs in with a key, or out without one. */
@@ -69,21 +75,28 @@ async function watched<T>(
   const deadline = AbortSignal.timeout(ANSWER_WITHIN_MS)
   try {
     const answer = await request(signal === undefined ? deadline : AbortSignal.any([signal, deadline]))
-    witness('answered')
+    tell('answered')
     return answer
   } catch (error) {
     if (signal?.aborted) throw error
-    if (!(error instanceof ApiError)) witness('away')
-    else witness(error.status === 401 ? 'unauthorized' : 'answered')
+    if (!(error instanceof ApiError)) tell('away')
+    else tell(error.status === 401 ? 'unauthorized' : 'answered')
     throw error
   }
+}
+
+/** Whether the key of this page may not do what was asked for. */
+export function isForbidden(error: unknown): boolean {
+  return error instanceof ApiError && error.code === 'FORBIDDEN'
 }
 
 /** What to show of a failure. */
 export function wordsOf(error: unknown): string {
   if (error instanceof ApiError) {
     const parts = error.errors.map(({ field, message }) => `${field} ${message}`)
-    return parts.length > 0 ? parts.join('; ') : error.message.replace(/^[A-Z_0-9]+: /, '')
+    if (parts.length > 0) return parts.join('; ')
+    const message = error.message.replace(/^[A-Z_0-9]+: /, '')
+    return isForbidden(error) ? `${message}: it needs an admin key, or one with more scopes` : message
   }
   return 'the platform does not answer'
 }

@@ -2,7 +2,7 @@ import type { Book } from '../src/client/index.ts'
 import { ask } from './api.ts'
 import { element, fill, setText } from './element.ts'
 import { follow } from './follow.ts'
-import { decimal } from './format.ts'
+import { decimal, digitsOf } from './format.ts'
 
 const SHOWN_LEVELS = 10
 
@@ -36,10 +36,11 @@ export function createBookView(signal: AbortSignal): BookView {
       setText(note, `In doubt (${doubt}): nobody may use it until the exchange sends it anew.`)
       return
     }
+    const digits = digitsOf([...asks, ...bids].map(([price]) => price))
     fill(
       body,
-      ...asks.toReversed().map((level) => row('ask', level)),
-      ...bids.map((level) => row('bid', level)),
+      ...asks.toReversed().map((level) => row('ask', level, digits)),
+      ...bids.map((level) => row('bid', level, digits)),
     )
   }
 
@@ -59,12 +60,12 @@ export function createBookView(signal: AbortSignal): BookView {
   }
 }
 
-function row(side: 'bid' | 'ask', [price, size]: readonly [number, number]): HTMLElement {
+function row(side: 'bid' | 'ask', [price, size]: readonly [number, number], digits: number): HTMLElement {
   return element(
     'tr',
     {},
     element('td', { class: side === 'bid' ? 'up' : 'down' }, side),
-    element('td', { class: 'number' }, decimal(price)),
+    element('td', { class: 'number' }, decimal(price, digits)),
     element('td', { class: 'number' }, decimal(size)),
   )
 }

@@ -3,10 +3,14 @@ import {
   createChart,
   createSeriesMarkers,
   HistogramSeries,
+  TickMarkType,
   type Time,
   type UTCTimestamp,
 } from 'lightweight-charts'
 import type { Bar } from './candles.ts'
+import { digitsOf, timeOfSeconds } from './format.ts'
+
+const DAY_S = 86_400
 
 /** A part of the time in which data is missing, in seconds since 1970. */
 interface Hole {
@@ -20,13 +24,15 @@ interface CandleChart {
   /** Changes a bar that is there, or adds the next. */
   update(bar: Bar): void
   /** Marks where data is missing. */
-  setHoles(holes: readonly Hole[], intervalSeconds: number): void
+  setHoles(holes: readonly Hole[]): void
 }
 
-/** The chart of a market. TradingView's own logo brings a style of its own, which the page's policy forbids: the view has the link instead. */
-export function openChart(parent: HTMLElement, signal: AbortSignal): CandleChart {
+/** The chart of a market, whose bars are of so many seconds. TradingView's own logo brings a style of its own, which the page's policy forbids: the view has the link instead. */
+export function openChart(parent: HTMLElement, barSeconds: number, signal: AbortSignal): CandleChart {
   const chart = createChart(parent, {
     autoSize: true,
+    // Times are the reader's, as everywhere on the page; days are those of UTC, as candles of a day are.
+    localization: { timeFormatter: (time: Time) => timeText(Number(time), barSeconds) },
     layout: { attributionLogo: false, background: { color: 'transparent' }, fontFamily: 'inherit' },
     timeScale: {
       timeVisible: true,
@@ -34,6 +40,8 @@ export function openChart(parent: HTMLElement, signal: AbortSignal): CandleChart
       rightOffset: 4,
       barSpacing: 11,
       borderVisible: false,
+      tickMarkFormatter: (time: Time, kind: TickMarkType) =>
+        kind < TickMarkType.Time ? null : timeOfSeconds(Number(time)),
     },
     rightPriceScale: { borderVisible: false },
     crosshair: { mode: 0 },
@@ -54,6 +62,18 @@ export function openChart(parent: HTMLElement, signal: AbortSignal): CandleChart
   holes.priceScale().applyOptions({ scaleMargins: { top: 0, bottom: 0 }, visible: false })
   const markers = createSeriesMarkers<Time>(candles, [])
   let bars: readonly Bar[] = []
+  let digits = 0
+
+  /** Prices have as many digits as any that was seen: two would make one price of all those of a small coin. */
+  const showDigits = (given: readonly Bar[]): void => {
+    const needed = Math.max(
+      digits,
+      digitsOf(given.flatMap(({ open, high, low, close }) => [open, high, low, close])),
+    )
+    if (needed === digits) return
+    digits = needed
+    candles.applyOptions({ priceFormat: { type: 'price', precision: digits, minMove: 10 ** -digits } })
+  }
 
   const colour = (name: string, share = 100): string => {
     const probe = document.createElement('i')
@@ -99,24 +119,25 @@ export function openChart(parent: HTMLElement, signal: AbortSignal): CandleChart
   return {
     setBars(given) {
       bars = given
+      showDigits(given)
       candles.setData(given.map((bar) => ({ ...bar, time: bar.time as UTCTimestamp })))
       volume.setData(given.map(volumeBar))
     },
     update(bar) {
       const isFormer = bar.time < (bars.at(-1)?.time ?? 0)
       bars = [...bars.filter(({ time }) => time !== bar.time), bar].sort((a, b) => a.time - b.time)
+      showDigits([bar])
       candles.update({ ...bar, time: bar.time as UTCTimestamp }, isFormer)
       volume.update(volumeBar(bar), isFormer)
     },
-    setHoles(given, intervalSeconds) {
-      const within = ({ time }: Bar) =>
-        given.some(({ from, to }) => from < time + intervalSeconds && to >= time)
+    setHoles(given) {
+      const within = ({ time }: Bar) => given.some(({ from, to }) => from < time + barSeconds && to >= time)
       const color = colour('--bad', 18)
       holes.setData(bars.filter(within).map(({ time }) => ({ time: time as UTCTimestamp, value: 1, color })))
       const shown = given.filter(({ to }) => to >= (bars[0]?.time ?? Number.POSITIVE_INFINITY))
       markers.setMarkers(
         shown.toReversed().map(({ from }) => ({
-          time: (Math.floor(from / intervalSeconds) * intervalSeconds) as UTCTimestamp,
+          time: (Math.floor(from / barSeconds) * barSeconds) as UTCTimestamp,
           position: 'aboveBar',
           shape: 'square',
           color: colour('--bad'),
@@ -125,4 +146,11 @@ export function openChart(parent: HTMLElement, signal: AbortSignal): CandleChart
       )
     },
   }
+}
+
+/** What the crosshair says of a bar. */
+function timeText(seconds: number, barSeconds: number): string {
+  const date = new Date(seconds * 1000)
+  if (barSeconds >= DAY_S) return date.toISOString().slice(0, 10)
+  return `${date.toLocaleDateString('en-CA')} ${timeOfSeconds(seconds)}`
 }

@@ -33,11 +33,13 @@ export function openDeadLetters(signal: AbortSignal): HTMLElement {
         { signal },
       )
       letters = found.deadLetters
+      table.element.hidden = false
       all.hidden = letters.length < 2
       fill(about, found.total > letters.length && `${count(found.total)} in all; these are the newest.`)
       table.show(letters.map(row))
     } catch (error) {
       fill(about, `Dead letters are not shown: ${wordsOf(error)}.`)
+      table.element.hidden = true
     }
   }
 

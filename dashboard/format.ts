@@ -48,11 +48,24 @@ export function moment(iso: string): string {
   return `${day} ${clock.format(date)}`
 }
 
-/** A price or a size with as many digits as it has, grouped. */
-export function decimal(value: number | null | undefined): string {
+/** More digits after the point than this are none of a price. */
+const MOST_DIGITS = 10
+
+/** A price or a size with as many digits as it has, grouped; with `digits` after the point at least. */
+export function decimal(value: number | null | undefined, digits = 0): string {
   return value === null || value === undefined
     ? ''
-    : value.toLocaleString('en', { maximumFractionDigits: 10 })
+    : value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: MOST_DIGITS })
+}
+
+/** How many digits after the point these numbers need, so that their points stand below each other. */
+export function digitsOf(values: readonly number[]): number {
+  return Math.max(0, ...values.map((value) => decimal(value).split('.')[1]?.length ?? 0))
+}
+
+/** The time of day in hours and minutes, in the reader's zone: of seconds since 1970. */
+export function timeOfSeconds(seconds: number): string {
+  return new Date(seconds * 1000).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })
 }
 
 /** A name such as `publishingFixed` in words: `publishing fixed`. */

@@ -1,5 +1,6 @@
 import { hasKey, useKey, watchRequests } from './api.ts'
 import { element, fill } from './element.ts'
+import { nothingHere } from './nothing-here.ts'
 import { catchLinks, match, type Route } from './router.ts'
 import { createShell } from './shell.ts'
 import { signIn } from './sign-in.ts'
@@ -42,7 +43,7 @@ async function open(): Promise<void> {
   const found = match(ROUTES, location.pathname)
   shell.mark(location.pathname)
   document.title = found === undefined ? 'Tapeline' : `${found.route.title} · Tapeline`
-  if (found === undefined) return show(nothingHere())
+  if (found === undefined) return show(nothingHere('There is no such page'))
   try {
     const view = await found.route.load()
     if (signal.aborted) return
@@ -56,11 +57,6 @@ async function open(): Promise<void> {
 function show(view: HTMLElement): void {
   fill(shell.main, view)
   shell.main.scrollTo(0, 0)
-}
-
-function nothingHere(): HTMLElement {
-  const home = element('a', { href: '/' }, 'Go to the overview')
-  return element('section', { class: 'empty' }, element('h1', {}, 'There is no such page'), home)
 }
 
 let isAsking = false

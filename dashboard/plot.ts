@@ -3,7 +3,9 @@ import { decimal } from './format.ts'
 
 type Row = Readonly<Record<string, unknown>>
 
-const [WIDTH, HEIGHT] = [960, 240]
+/** As many units as pixels, so that its text is as large as any other; on a phone it is narrower. */
+const [WIDE, NARROW, HEIGHT] = [960, 340, 240]
+const isNarrow = matchMedia('(max-width: 760px)')
 const EDGE = { left: 76, right: 12, top: 12, bottom: 26 }
 const MOST_LINES = 4
 /** A plot of fewer points says less than the table. */
@@ -25,19 +27,20 @@ export function drawPlot(columns: readonly string[], rows: readonly Row[]): HTML
   const sorted = rows.toSorted((a, b) => (placeOf(a[along]) ?? 0) - (placeOf(b[along]) ?? 0))
   const places = sorted.map((row) => placeOf(row[along]) ?? 0)
   const values = shown.map((name) => sorted.map((row) => numberOf(row[name]) ?? 0))
+  const width = isNarrow.matches ? NARROW : WIDE
   const [low, high] = range(values.flat())
   const [first = 0, last = 0] = [places.at(0), places.at(-1)]
   const x = (place: number): number =>
-    EDGE.left + ((place - first) / (last - first || 1)) * (WIDTH - EDGE.left - EDGE.right)
+    EDGE.left + ((place - first) / (last - first || 1)) * (width - EDGE.left - EDGE.right)
   const y = (value: number): number =>
     HEIGHT - EDGE.bottom - ((value - low) / (high - low || 1)) * (HEIGHT - EDGE.top - EDGE.bottom)
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => low + share * (high - low))
   const isTime = sorted.every((row) => typeof row[along] === 'string')
   const svg = shape(
     'svg',
-    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `${shown.join(', ')} by ${along}` },
+    { viewBox: `0 0 ${width} ${HEIGHT}`, role: 'img', 'aria-label': `${shown.join(', ')} by ${along}` },
     ...ticks.flatMap((tick) => [
-      shape('path', { class: 'grid', d: `M${EDGE.left} ${y(tick)}H${WIDTH - EDGE.right}` }),
+      shape('path', { class: 'grid', d: `M${EDGE.left} ${y(tick)}H${width - EDGE.right}` }),
       shape(
         'text',
         { x: EDGE.left - 8, y: y(tick) + 4, 'text-anchor': 'end' },
@@ -45,7 +48,7 @@ export function drawPlot(columns: readonly string[], rows: readonly Row[]): HTML
       ),
     ]),
     shape('text', { x: EDGE.left, y: HEIGHT - 6 }, placeText(first, isTime)),
-    shape('text', { x: WIDTH - EDGE.right, y: HEIGHT - 6, 'text-anchor': 'end' }, placeText(last, isTime)),
+    shape('text', { x: width - EDGE.right, y: HEIGHT - 6, 'text-anchor': 'end' }, placeText(last, isTime)),
     ...values.map((line, i) => {
       const points = line.map((value, at) => `${x(places[at] ?? 0).toFixed(1)} ${y(value).toFixed(1)}`)
       return shape('path', { class: `plotted plotted-${i}`, d: `M${points.join('L')}` })

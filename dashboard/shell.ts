@@ -52,11 +52,12 @@ export function createShell({ signOut }: { readonly signOut: () => void }): Shel
     themeButton(),
     hasKey() && element('button', { class: 'quiet', on: { click: signOut } }, 'Sign out'),
   )
-  const skip = element(
-    'a',
-    { class: 'skip', href: '#view', on: { click: () => main.focus() } },
-    'Skip to content',
-  )
+  /** Not by its address: that would open the view anew, with whatever somebody has typed in it. */
+  const skipTo = (event: Event): void => {
+    event.preventDefault()
+    main.focus()
+  }
+  const skip = element('a', { class: 'skip', href: '#view', on: { click: skipTo } }, 'Skip to content')
   const nav = element('nav', { 'aria-label': 'Views' }, ...links)
   let isThere = true
 
@@ -95,6 +96,8 @@ export function createShell({ signOut }: { readonly signOut: () => void }): Shel
       show('sign in', 'soft')
     },
     answers(now) {
+      // What the view shows is what the platform said last.
+      main.classList.toggle('stale', !now)
       if (!now) show('no answer', 'bad')
       else if (!isThere) show('back', 'soft')
       isThere = now

@@ -1,20 +1,23 @@
-import { type Child, element, fill } from './element.ts'
+import { type Child, element, fill, setText } from './element.ts'
 
 interface Table {
   readonly element: HTMLElement
-  show(rows: readonly (readonly Child[])[]): void
+  /** Shows these rows; where there is none, what is said of that. */
+  show(rows: readonly (readonly Child[])[], nothing?: string): void
 }
 
 interface TableOptions {
   /** On a phone: each cell under the other with its head beside it, or all as on a screen, to be scrolled. */
   readonly narrow?: 'stack' | 'scroll'
+  /** As long as it is, where it is what the view is for. */
+  readonly isWhole?: true
 }
 
 /** A table with heads, and a sentence for when there is nothing. It scrolls by itself where it is too wide. */
 export function createTable(
   heads: readonly string[],
   nothing: string,
-  { narrow = 'scroll' }: TableOptions = {},
+  { narrow = 'scroll', isWhole }: TableOptions = {},
 ): Table {
   const body = element('tbody')
   const head = element('tr', {}, ...heads.map((name) => element('th', { scope: 'col' }, name)))
@@ -28,11 +31,17 @@ export function createTable(
   return {
     element: element(
       'div',
-      { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': heads.join(', ') },
+      {
+        class: isWhole ? 'scroll whole' : 'scroll',
+        tabindex: '0',
+        role: 'region',
+        'aria-label': heads.join(', '),
+      },
       empty,
       table,
     ),
-    show(rows) {
+    show(rows, said = nothing) {
+      setText(empty, said)
       empty.hidden = rows.length > 0
       table.hidden = rows.length === 0
       fill(

@@ -1,4 +1,4 @@
-import { socketUrl } from './api.ts'
+import { hasKey, socketUrl } from './api.ts'
 
 /** One step of a machine. */
 export interface Transition {
@@ -28,10 +28,13 @@ interface Watch {
   readonly onNews: (news: News) => void
   /** Whether news come. Where they do not, the state of the machines is asked for again and again. */
   readonly onLive: (isLive: boolean) => void
+  /** It was refused: the key is none of an admin. */
+  readonly onRefused: () => void
 }
 
 /** Watches the machines until the view is left, and connects again when the connection is lost. */
-export function watchTransitions({ onNews, onLive }: Watch, signal: AbortSignal): void {
+export function watchTransitions(watch: Watch, signal: AbortSignal): void {
+  const { onNews, onLive, onRefused } = watch
   if (signal.aborted) return
   const socket = new WebSocket(socketUrl('/v1/actors/transitions'))
   const leave = (): void => socket.close()
@@ -46,6 +49,7 @@ export function watchTransitions({ onNews, onLive }: Watch, signal: AbortSignal)
     signal.removeEventListener('abort', leave)
     if (signal.aborted) return
     onLive(false)
-    setTimeout(() => watchTransitions({ onNews, onLive }, signal), wasOpen ? LOST_MS : REFUSED_MS)
+    if (!wasOpen && hasKey()) onRefused()
+    setTimeout(() => watchTransitions(watch, signal), wasOpen ? LOST_MS : REFUSED_MS)
   }
 }

@@ -57,7 +57,10 @@ export function data({ query, signal }: Visit): HTMLElement {
     try {
       const body = { sql: text, maxRows: MOST_ROWS }
       const { columns, rows } = await ask<Answer>('/v1/sql', { method: 'POST', body, signal })
-      setText(verdict, `${count(rows.length)} rows in ${Math.round(performance.now() - begun)} ms`)
+      setText(
+        verdict,
+        `${count(rows.length)} ${rows.length === 1 ? 'row' : 'rows'} in ${Math.round(performance.now() - begun)} ms`,
+      )
       show(columns, rows)
     } catch (error) {
       if (signal.aborted) return

@@ -2,22 +2,27 @@ import { ask, repeat, wordsOf } from '../api.ts'
 import { announce, confirmed } from '../dialog.ts'
 import { element, fill, setText } from '../element.ts'
 import { span, timeOfMicros, words } from '../format.ts'
+import { nothingHere } from '../nothing-here.ts'
 import { type Actor, isMachine, MACHINES, type MachineName } from '../platform.ts'
 import { note, type Visit } from '../router.ts'
 import { openStatechart } from '../statechart.ts'
 import { type News, type Transition, watchTransitions } from '../transitions.ts'
 
 const SHOWN_STEPS = 40
+/** Of a list in hand. */
+const MOST_LISTED = 6
 const STEPS_EVERY_MS = 500
 
 /** The live statechart of a machine: what each actor of it does, what it did last, and a way to reset it. */
 export function machines({ parts, query, signal }: Visit): HTMLElement {
   const given = parts['machine'] ?? 'producer'
-  const machine: MachineName = isMachine(given) ? given : 'producer'
+  if (!isMachine(given)) return nothingHere('There is no such machine', '/machines', 'Go to the machines')
+  const machine: MachineName = given
   let chosen = query.get('actor') ?? undefined
   let actors: readonly Actor[] = []
   let steps: Transition[] = []
   let isWatching = false
+  let mayWatch = true
   const counts = new Map<string, Readonly<Record<string, number>>>()
 
   const chart = element('div', {
@@ -57,7 +62,8 @@ export function machines({ parts, query, signal }: Visit): HTMLElement {
     )
       fill(chooser, ...actors.map(({ id }) => element('option', { value: id }, id)))
     if (actor !== undefined) chooser.value = actor.id
-    reset.disabled = actor === undefined
+    reset.disabled = actor === undefined || !mayWatch
+    reset.title = mayWatch ? '' : 'It needs an admin key'
     statechart.light(actor?.state)
     showFacts(actor)
   }
@@ -90,12 +96,11 @@ export function machines({ parts, query, signal }: Visit): HTMLElement {
         ),
       )
     }
-    const entries = Object.entries(context)
     fill(
       hand,
-      ...entries.flatMap(([name, value]) => [
+      ...Object.entries(context).flatMap(([name, value]) => [
         element('dt', {}, words(name)),
-        element('dd', {}, textOf(value)),
+        element('dd', {}, ...linesOf(value).map((line) => element('span', { class: 'line' }, line))),
       ]),
     )
   }
@@ -116,7 +121,8 @@ export function machines({ parts, query, signal }: Visit): HTMLElement {
           element('td', {}, words(to)),
         ),
       )
-    const nothing = element('tr', {}, element('td', { colspan: 4, class: 'soft' }, 'none yet'))
+    const why = mayWatch ? 'none yet' : 'Steps and counts are shown with an admin key.'
+    const nothing = element('tr', {}, element('td', { colspan: 4, class: 'soft' }, why))
     fill(last, ...(rows.length > 0 ? rows : [nothing]))
   }
 
@@ -139,7 +145,14 @@ export function machines({ parts, query, signal }: Visit): HTMLElement {
     statechart.count([...counts.values()])
   }
 
+  /** Who may not watch may not reset either. */
+  function refuse(): void {
+    mayWatch = false
+    showActors()
+  }
+
   function showLive(isLive: boolean): void {
+    if (isLive) mayWatch = true
     setText(live, isLive ? 'live' : 'asked every second')
     live.className = `badge ${isLive ? 'good' : 'soft'}`
   }
@@ -165,7 +178,7 @@ export function machines({ parts, query, signal }: Visit): HTMLElement {
     // Without a key that is good the browser would note a connection that was refused.
     if (isWatching) return
     isWatching = true
-    watchTransitions({ onNews: take, onLive: showLive }, signal)
+    watchTransitions({ onNews: take, onLive: showLive, onRefused: refuse }, signal)
   })
   repeat(STEPS_EVERY_MS, signal, async () => showSteps())
   const tabs = Object.entries(MACHINES).map(([name, { title }]) =>
@@ -210,7 +223,7 @@ export function machines({ parts, query, signal }: Visit): HTMLElement {
         element(
           'div',
           { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Last steps' },
-          element('table', {}, heads(), last),
+          element('table', { class: 'tight' }, heads(), last),
         ),
       ),
     ),
@@ -222,17 +235,31 @@ function heads(): HTMLElement {
   return element('thead', {}, element('tr', {}, ...names))
 }
 
+/** A value of a machine's context in words: of a list of things each has a line of its own, and what is empty in them is left out. */
+function linesOf(value: unknown): readonly string[] {
+  if (!isThing(value)) return [textOf(value)]
+  const lists = Object.values(value).filter((each) => Array.isArray(each) && each.some(isThing))
+  const own = Object.entries(value).filter(([, each]) => !lists.includes(each))
+  return [thingText(own), ...lists.flat().map((each) => thingText(Object.entries(each as object)))]
+}
+
+function isThing(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** `coinbase: way websocket, markets 9`: the name leads where there is one. */
+function thingText(entries: readonly (readonly [string, unknown])[]): string {
+  const isEmpty = (value: unknown): boolean => value === null || (Array.isArray(value) && value.length === 0)
+  const name = entries.find(([each]) => each === 'name')?.[1]
+  const rest = entries.filter(([each, value]) => each !== 'name' && !isEmpty(value))
+  const text = rest.map(([each, value]) => `${words(each)} ${textOf(value)}`).join(', ')
+  return name === undefined ? text || 'nothing' : `${name}: ${text}`
+}
+
 function textOf(value: unknown): string {
   if (value === null || value === undefined) return 'nothing'
-  if (Array.isArray(value))
-    return value.length > 6
-      ? `${value.slice(0, 6).map(textOf).join(', ')} …`
-      : value.map(textOf).join(', ') || 'none'
-  if (typeof value === 'object')
-    return (
-      Object.entries(value)
-        .map(([name, each]) => `${words(name)} ${textOf(each)}`)
-        .join(', ') || 'none'
-    )
-  return String(value)
+  if (isThing(value)) return thingText(Object.entries(value))
+  if (!Array.isArray(value)) return typeof value === 'boolean' ? (value ? 'yes' : 'no') : String(value)
+  const shown = value.slice(0, MOST_LISTED).map(textOf)
+  return shown.length === 0 ? 'none' : `${shown.join(', ')}${value.length > shown.length ? ' …' : ''}`
 }

@@ -5,7 +5,8 @@ import { type Bar, barAfter, INTERVALS, type IntervalName } from '../candles.ts'
 import { openChart } from '../chart.ts'
 import { element, fill, setText } from '../element.ts'
 import { follow } from '../follow.ts'
-import { decimal, timeOfMicros } from '../format.ts'
+import { decimal, digitsOf, timeOfMicros, timeOfSeconds } from '../format.ts'
+import { createLiveBadge } from '../live-badge.ts'
 import { go, type Visit } from '../router.ts'
 
 const SHOWN_BARS = 300
@@ -15,6 +16,13 @@ const MOST_GAPS = 100
 const RECONCILE_MS = 5_000
 /** The streams of this view live so long after it was left. */
 const TTL = '30s'
+
+interface StoredTrade extends Pick<Trade, 'side' | 'price' | 'size'> {
+  readonly ts: string
+}
+
+/** What the tape shows of a trade; the time in microseconds since 1970. */
+type Tick = Pick<Trade, 'ts' | 'side' | 'price' | 'size'>
 
 interface StoredCandle extends Omit<Bar, 'time'> {
   readonly ts: string
@@ -32,27 +40,31 @@ export function market({ parts, query, signal }: Visit): HTMLElement {
     'aria-label': `Candles of ${symbol} on ${exchange}`,
   })
   const price = element('strong', { class: 'figure', 'aria-live': 'off' }, '–')
-  const live = element('span', { class: 'badge soft' }, 'connecting')
+  const live = createLiveBadge(signal)
   const last = element('p', { class: 'soft numbers', 'data-bar': '' })
   const tape = element('tbody')
+  const noTrade = element(
+    'p',
+    { class: 'empty', hidden: true },
+    'No trade of this market is stored, and none has come yet.',
+  )
   const quoted = element('dl', { class: 'facts numbers' })
   const gapNote = element('p', { class: 'soft' })
   const market = { symbols: [symbol], exchanges: [exchange], ttl: TTL }
   const book = createBookView(signal)
   let bar: Bar | undefined
-  let trades: readonly Trade[] = []
+  let trades: readonly Tick[] = []
 
   // It measures the element that it stands in.
   const chart = Promise.withResolvers<ReturnType<typeof openChart>>()
-  queueMicrotask(() => chart.resolve(openChart(canvas, signal)))
+  queueMicrotask(() => chart.resolve(openChart(canvas, seconds, signal)))
 
   function showBar(): void {
     if (bar === undefined) return
     const { time, open, high, low, close, volume } = bar
     last.dataset['bar'] = JSON.stringify(bar)
-    const at = new Date(time * 1000).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })
     const parts = [`O ${decimal(open)}`, `H ${decimal(high)}`, `L ${decimal(low)}`, `C ${decimal(close)}`]
-    setText(last, `${at}  ${parts.join('  ')}  V ${decimal(Number(volume.toPrecision(6)))}`)
+    setText(last, `${timeOfSeconds(time)}  ${parts.join('  ')}  V ${decimal(Number(volume.toPrecision(6)))}`)
     setText(price, decimal(close))
     price.className = `figure ${close >= open ? 'up' : 'down'}`
   }
@@ -69,19 +81,31 @@ export function market({ parts, query, signal }: Visit): HTMLElement {
       const gaps = found.filter(({ filled }) => !filled)
       const holes = gaps.map(({ from, to }) => ({ from: Date.parse(from) / 1000, to: Date.parse(to) / 1000 }))
       const { setHoles } = await chart.promise
-      setHoles(holes, seconds)
+      setHoles(holes)
       setText(
         gapNote,
-        gaps.length === 0 ? 'Nothing is missing in this market.' : `Gaps are marked: ${gaps.length} in all.`,
+        gaps.length > 0
+          ? `Gaps are marked: ${gaps.length} in all.`
+          : bar === undefined
+            ? ''
+            : 'Nothing is missing in this market.',
       )
     } catch (error) {
       setText(gapNote, `Gaps are not shown: ${wordsOf(error)}.`)
     }
   }
 
+  /** What was traded before somebody came: a quiet market shows something too. */
+  async function readTape(): Promise<void> {
+    const search = new URLSearchParams({ symbol, exchange, order: 'desc', limit: String(SHOWN_TRADES) })
+    const found = await ask<{ trades: readonly StoredTrade[] }>(`/v1/trades?${search}`, { signal })
+    trades = found.trades.map(({ ts, ...rest }) => ({ ...rest, ts: Date.parse(ts) * 1000 }))
+    showTape()
+  }
+
   async function followTrades(): Promise<void> {
     const { setBars, update } = await chart.promise
-    const bars = await readBars(SHOWN_BARS)
+    const [bars] = await Promise.all([readBars(SHOWN_BARS), readTape()])
     setBars(bars)
     bar = bars.at(-1)
     showBar()
@@ -96,10 +120,9 @@ export function market({ parts, query, signal }: Visit): HTMLElement {
       showBar()
     })
     repeat(60_000, signal, showGaps)
-    setText(live, 'waits for trades')
+    live.show('waits for trades', 'soft')
     await follow({ channel: 'trade', ...market }, signal, (event) => {
-      setText(live, 'live')
-      live.className = 'badge good'
+      live.show('live', 'good')
       trades = [event, ...trades].slice(0, SHOWN_TRADES)
       const next = barAfter(bar, event, seconds)
       if (next !== undefined) {
@@ -112,53 +135,55 @@ export function market({ parts, query, signal }: Visit): HTMLElement {
   }
 
   function showTape(): void {
+    noTrade.hidden = trades.length > 0
+    const digits = digitsOf(trades.map(({ price: paid }) => paid))
     const rows = trades.map(({ ts, side, price: paid, size }) =>
       element(
         'tr',
         {},
         element('td', {}, timeOfMicros(ts)),
         element('td', { class: side === 'buy' ? 'up' : side === 'sell' ? 'down' : '' }, side),
-        element('td', { class: 'number' }, decimal(paid)),
+        element('td', { class: 'number' }, decimal(paid, digits)),
         element('td', { class: 'number' }, decimal(size)),
       ),
     )
     fill(tape, ...rows)
   }
 
+  function showQuote({ bid, ask: asked, bidSize, askSize, volume24h }: Partial<Quote>): void {
+    const spread = bid === undefined || asked === undefined ? undefined : Number((asked - bid).toPrecision(4))
+    const rows = [
+      ['Bid', bid, bidSize],
+      ['Ask', asked, askSize],
+      ['Spread', spread, undefined],
+      ['Volume, 24 h', volume24h, undefined],
+    ] as const
+    fill(
+      quoted,
+      ...rows.flatMap(([name, value, size]) => [
+        element('dt', {}, name),
+        element(
+          'dd',
+          {},
+          value === undefined ? '–' : decimal(value),
+          size !== undefined && element('span', { class: 'soft' }, `  × ${decimal(size)}`),
+        ),
+      ]),
+    )
+  }
+
   async function followQuotes(): Promise<void> {
     let known: Partial<Quote> = {}
+    showQuote(known)
     await follow({ channel: 'quote', every: '250ms', ...market }, signal, (event) => {
       known = { ...known, ...event }
-      const { bid, ask: asked, bidSize, askSize, volume24h } = known
-      const rows = [
-        ['Bid', bid, bidSize],
-        ['Ask', asked, askSize],
-        [
-          'Spread',
-          bid === undefined || asked === undefined ? undefined : Number((asked - bid).toPrecision(4)),
-          undefined,
-        ],
-        ['Volume, 24 h', volume24h, undefined],
-      ] as const
-      fill(
-        quoted,
-        ...rows.flatMap(([name, value, size]) => [
-          element('dt', {}, name),
-          element(
-            'dd',
-            {},
-            value === undefined ? '–' : decimal(value),
-            size !== undefined && element('span', { class: 'soft' }, `  × ${decimal(size)}`),
-          ),
-        ]),
-      )
+      showQuote(known)
     })
   }
 
   const fail = (error: unknown): void => {
     if (signal.aborted) return
-    setText(live, wordsOf(error))
-    live.className = 'badge bad'
+    live.show(wordsOf(error), 'bad')
   }
   followTrades().catch(fail)
   followQuotes().catch(fail)
@@ -200,7 +225,7 @@ export function market({ parts, query, signal }: Visit): HTMLElement {
         element('h1', {}, symbol),
         element('span', { class: 'soft' }, exchange),
         price,
-        live,
+        live.element,
       ),
       element('div', { class: 'tabs', role: 'group', 'aria-label': 'Interval' }, ...choices),
     ),
@@ -215,7 +240,8 @@ export function market({ parts, query, signal }: Visit): HTMLElement {
         element(
           'div',
           { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Trades' },
-          element('table', {}, element('thead', {}, element('tr', {}, ...heads)), tape),
+          element('table', { class: 'tight' }, element('thead', {}, element('tr', {}, ...heads)), tape),
+          noTrade,
         ),
       ),
       element(

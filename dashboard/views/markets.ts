@@ -1,7 +1,7 @@
 import { ask, repeat } from '../api.ts'
 import { element } from '../element.ts'
 import { count, moment, span } from '../format.ts'
-import type { Visit } from '../router.ts'
+import { note, type Visit } from '../router.ts'
 import { createTable } from '../table.ts'
 
 interface Market {
@@ -20,12 +20,19 @@ export function markets({ signal, query }: Visit): HTMLElement {
     'aria-label': 'Find a market',
     placeholder: 'Find: btc kraken',
     value: query.get('find') ?? '',
-    on: { input: () => show() },
+    on: { input: () => find() },
   })
   const table = createTable(
     ['Market', 'Exchange', 'Trades', 'Last trade', 'Since'],
     'No trade is stored yet: wait some seconds.',
+    { isWhole: true },
   )
+
+  function find(): void {
+    const wanted = search.value.trim()
+    note(wanted === '' ? '/markets' : `/markets?${new URLSearchParams({ find: wanted })}`)
+    show()
+  }
 
   function show(): void {
     const words = search.value.toLowerCase().split(/\s+/)
@@ -40,6 +47,7 @@ export function markets({ signal, query }: Visit): HTMLElement {
         `${span(Date.now() - Date.parse(last))} ago`,
         moment(first),
       ]),
+      all.length > 0 ? `No market has ${JSON.stringify(search.value.trim())} in its name.` : undefined,
     )
   }
 
@@ -51,7 +59,7 @@ export function markets({ signal, query }: Visit): HTMLElement {
     'section',
     { class: 'stack' },
     element('div', { class: 'row apart' }, element('h1', {}, 'Markets'), search),
-    element('div', { class: 'card' }, table.element),
+    element('div', { class: 'card markets' }, table.element),
   )
 }
 

@@ -5,6 +5,8 @@ import { announce, confirmed } from '../dialog.ts'
 import { element, fill, setText } from '../element.ts'
 import { createEventTable } from '../event-table.ts'
 import { count, moment, rate } from '../format.ts'
+import { createLiveBadge } from '../live-badge.ts'
+import { nothingHere } from '../nothing-here.ts'
 import { go, type Visit } from '../router.ts'
 import { createSnippets, type Request } from '../snippets.ts'
 import { specText } from '../spec.ts'
@@ -19,7 +21,7 @@ export function stream({ parts, signal }: Visit): HTMLElement {
   const { id = '' } = parts
   const path = `/v1/streams/${encodeURIComponent(id)}`
   const title = element('h1', {}, 'Stream')
-  const live = element('span', { class: 'badge soft' }, 'connecting')
+  const live = createLiveBadge(signal)
   const facts = element('dl', { class: 'facts' })
   const flow = element('span', { class: 'soft numbers' })
   const events = createEventTable('Nothing has come yet.')
@@ -56,18 +58,13 @@ export function stream({ parts, signal }: Visit): HTMLElement {
     setText(pause, isHeld ? 'Go on' : 'Pause')
   }
 
-  function look(text: string, kind: 'good' | 'bad' | 'soft'): void {
-    setText(live, text)
-    live.className = `badge ${kind}`
-  }
-
   async function read(found: StreamInfo): Promise<void> {
     const channel = found.spec.interval === undefined ? found.spec.channel : 'candle'
-    look('waits for events', 'soft')
+    live.show('waits for events', 'soft')
     for await (const batch of client().resume({ channel, stream: id }, { signal }).batches()) {
-      if (batch.type === 'end') return look(`over: ${batch.reason}`, 'bad')
+      if (batch.type === 'end') return live.show(`over: ${batch.reason}`, 'bad')
       if (batch.type === 'reset') continue
-      look('live', 'good')
+      live.show('live', 'good')
       came += batch.events.length
       latest = [...batch.events.toReversed(), ...latest].slice(0, SHOWN_EVENTS) as Readonly<
         Record<string, unknown>
@@ -128,16 +125,17 @@ export function stream({ parts, signal }: Visit): HTMLElement {
   begin().catch((error: unknown) => {
     if (signal.aborted) return
     const isUnknown = error instanceof ApiError && error.code === 'STREAM_UNKNOWN'
-    look(isUnknown ? 'there is no such stream' : wordsOf(error), 'bad')
+    if (!isUnknown || info !== undefined) return live.show(isUnknown ? 'it has ended' : wordsOf(error), 'bad')
+    view.replaceWith(nothingHere('There is no such stream', '/streams', 'Go to the streams'))
   })
 
-  return element(
+  const view = element(
     'section',
     { class: 'stack' },
     element(
       'div',
       { class: 'row apart' },
-      element('div', { class: 'row' }, title, live),
+      element('div', { class: 'row' }, title, live.element),
       element('div', { class: 'row' }, pause, modify, remove),
     ),
     change,
@@ -154,6 +152,7 @@ export function stream({ parts, signal }: Visit): HTMLElement {
       element('div', { class: 'card' }, element('h2', {}, 'For a program'), snippets.element),
     ),
   )
+  return view
 }
 
 /** A stream as somebody would ask for it again. */

@@ -62,12 +62,25 @@ export function streams({ signal, query }: Visit): HTMLElement {
       go(`/streams/${encodeURIComponent(id)}`)
     },
   })
+  const own = element('h2', { class: 'section-title' }, 'A stream of your own')
+
+  /** Below many streams nobody would find it. */
+  function goToForm(): void {
+    own.scrollIntoView({ block: 'start' })
+    form.element.querySelector('select')?.focus({ preventScroll: true })
+  }
+
   return element(
     'section',
     { class: 'stack' },
-    element('h1', {}, 'Streams'),
+    element(
+      'div',
+      { class: 'row apart' },
+      element('h1', {}, 'Streams'),
+      element('button', { on: { click: () => goToForm() } }, 'New stream'),
+    ),
     element('div', { class: 'card' }, table.element),
-    element('h2', { class: 'section-title' }, 'A stream of your own'),
+    own,
     form.element,
   )
 }

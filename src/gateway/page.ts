@@ -7,7 +7,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { TapelineError } from '../errors.ts'
 import type { GatewayOptions } from './options.ts'
-import type { GatewayServer } from './server.ts'
+import { type GatewayServer, isVisit } from './server.ts'
 
 /** Where `npm run dashboard` puts the page: the same folder for the checkout and for the published package. */
 const BUILT = fileURLToPath(new URL('../../dist/dashboard/', import.meta.url))
@@ -82,6 +82,13 @@ export function registerPage(
       },
     })
   }
+
+  // The page says by itself that it has no such view, and leads on.
+  app.addHook('onRequest', async (request, reply) => {
+    if (!isVisit(request)) return undefined
+    const file = (await built()).get('index.html')
+    return file && sendFile(file, request, reply.code(404).header('content-security-policy', POLICY))
+  })
 
   app.route({
     method: 'GET',

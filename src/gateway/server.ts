@@ -231,8 +231,17 @@ export function deadlineOf(reply: FastifyReply, millis: number = REQUEST_MS): Ab
 }
 
 /** Whether a route takes everybody, with a key or without. */
-function isOpen({ routeOptions: { config, url } }: FastifyRequest): boolean {
-  return config.open ?? url?.startsWith('/docs') ?? false
+function isOpen(request: FastifyRequest): boolean {
+  const { config, url } = request.routeOptions
+  return config.open ?? url?.startsWith('/docs') ?? isVisit(request)
+}
+
+/** Below these stand answers for programs: what is not there is told as to them, also to somebody in a browser. */
+const FOR_PROGRAMS = /^\/(v1|udf|docs|assets|diagrams)\//
+
+/** Whether somebody in a browser looks for a page where no route is. */
+export function isVisit({ is404, method, url, headers }: FastifyRequest): boolean {
+  return is404 && method === 'GET' && !FOR_PROGRAMS.test(url) && /\btext\/html\b/.test(headers.accept ?? '')
 }
 
 function scopeOf({ method, routeOptions }: FastifyRequest): Scope {

@@ -80,8 +80,62 @@ describe('the views of the page', needsChromium, () => {
     await page.locator('#ready.good').waitFor()
     await platform.gateway.close()
     await page.locator('#ready.bad', { hasText: 'no answer' }).waitFor()
+    await page.locator('main.stale').waitFor()
     await startPlatform(t, { port: platform.gateway.port })
     await page.locator('#ready.good').waitFor()
+    await page.locator('main:not(.stale)').waitFor()
+  })
+
+  test('a stream is not called live while nobody answers', async (t) => {
+    const { platform, browser } = await setUp(t)
+    const { page } = browser
+    platform.desk.add('s1', 'local')
+    await page.goto(`${platform.url}/streams/s1`)
+    const badge = page.locator('main .badge')
+    await badge.filter({ hasText: /live|waits/ }).waitFor()
+    await platform.gateway.close()
+    await badge.filter({ hasText: 'no answer' }).waitFor()
+  })
+
+  test('what an address names that is not there is said, and leads on', async (t) => {
+    const { platform, browser } = await setUp(t)
+    const { page } = browser
+    for (const [path, title, next] of [
+      ['/nowhere', 'There is no such page', '/'],
+      ['/machines/nowhere', 'There is no such machine', '/machines'],
+      ['/streams/nowhere', 'There is no such stream', '/streams'],
+    ] as const) {
+      await page.goto(platform.url + path)
+      await page.getByRole('heading', { name: title }).waitFor()
+      await page.locator('main a').click()
+      await until(`it leads to ${next}`, () => new URL(page.url()).pathname === next)
+    }
+    // The browser notes each answer of 404.
+    assert.deepEqual(
+      browser.faults.filter((fault) => !fault.includes('status of 404')),
+      [],
+    )
+  })
+
+  test('a key that may only read is not offered what it may not do, or told so', async (t) => {
+    const { platform, browser } = await setUp(t, { keys: [{ name: 'admin', key: 'admin-key' }] })
+    const made = await fetch(`${platform.url}/v1/keys`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer admin-key', 'content-type': 'application/json' },
+      body: JSON.stringify({ app: 'reader', scopes: ['read'] }),
+    })
+    const { key } = (await made.json()) as { key: string }
+    const { page } = browser
+    await page.goto(`${platform.url}/machines/producer`)
+    await page.getByLabel('API key').fill(key)
+    await page.keyboard.press('Enter')
+    await page.getByText('Steps and counts are shown with an admin key.').waitFor()
+    assert.equal(await page.getByRole('button', { name: 'Reset …' }).isDisabled(), true)
+    await page.goto(`${platform.url}/data`)
+    await page.getByText('it needs an admin key').waitFor()
+    await page.goto(`${platform.url}/health`)
+    await page.getByText('Dead letters are not shown').waitFor()
+    assert.equal(await page.getByText('No record was refused.').isVisible(), false)
   })
 
   test('everything can be reached by the keyboard', async (t) => {

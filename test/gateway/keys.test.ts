@@ -61,6 +61,9 @@ describe('keys that are made while the platform runs', () => {
       await call(`${url}/v1/topics/market.trades/records`, { headers: bearer(reader.key) }),
       'FORBIDDEN',
     )
+    const asked = await post(`${url}/v1/sql`, { sql: 'select 1' }, bearer(reader.key))
+    assertProblem(asked, 'FORBIDDEN')
+    assert.doesNotMatch(asked.text, /scope streams/, 'a scope would not help')
     const socket = await openSocket(t, `${url}/v1/ws`, { headers: bearer(reader.key) })
     socket.send({ op: 'subscribe', spec: trades })
     assert.equal((await socket.next())['code'], 'FORBIDDEN')

@@ -85,6 +85,28 @@ describe('the page', () => {
     assert.notEqual((await app.inject({ url: '/.vite/manifest.json' })).statusCode, 200)
   })
 
+  test('says to a browser, without a key, that an address is none of its views; to programs as the API does', async (t) => {
+    const folder = await makeFolder(t)
+    await build(folder)
+    const app = await servePage(t, folder)
+    const browser = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
+    const visit = await app.inject({ url: '/nowhere/at/all', headers: browser })
+    assert.equal(visit.statusCode, 404)
+    assert.match(visit.body, /<title>Built<\/title>/)
+    assert.match(String(visit.headers['content-security-policy']), /^default-src 'self';/)
+    const key = { authorization: 'Bearer alice-key' }
+    for (const [url, headers, status] of [
+      ['/nowhere', {}, 401],
+      ['/nowhere', key, 404],
+      ['/v1/nowhere', { ...browser }, 401],
+      ['/v1/nowhere', { ...browser, ...key }, 404],
+    ] as const) {
+      const answer = await app.inject({ url, headers })
+      assert.equal(answer.statusCode, status, url)
+      assert.match(String(answer.headers['content-type']), /problem\+json/)
+    }
+  })
+
   test('its parts are kept for ever, come compressed, and nothing else is served', async (t) => {
     const folder = await makeFolder(t)
     await build(folder)

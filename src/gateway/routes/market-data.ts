@@ -214,6 +214,8 @@ export function registerMarketData(
       response: { 200: sqlResultSchema },
     },
     config: {
+      // It reads: whether it may is a question of who calls alone.
+      scope: 'read',
       errors: [
         'INPUT_INVALID',
         'BODY_NOT_JSON',
