@@ -117,7 +117,7 @@ export const configSchema = z.strictObject({
   producer: z
     .strictObject({
       linger: chosenDuration(
-        'How long the producer gathers events into a batch once one has arrived. By default 50ms for the embedded broker, 4ms for a server.',
+        'How long the producer gathers events into a batch once one has arrived. By default 100ms for the embedded broker, 4ms for a server.',
         0,
       ),
     })

@@ -1,6 +1,6 @@
 import { ERROR_KINDS, TapelineError, toTapelineError } from '../errors.ts'
 import type { Broker, TopicDescription, TopicSpec } from '../ports/broker.ts'
-import type { PlatformNames, ToldPrefixes } from './names.ts'
+import type { PlatformNames } from './names.ts'
 
 export interface TopicSettings {
   readonly names: PlatformNames
@@ -42,7 +42,7 @@ export function isDynamicName({ dynamic }: PlatformNames, name: string): boolean
 }
 
 /** Whether nobody ever wrote to a topic. */
-function isUnused(topic: TopicDescription | undefined): boolean {
+export function isUnused(topic: TopicDescription | undefined): boolean {
   return topic === undefined || topic.offsets.every(({ end }) => end === 0)
 }
 
@@ -50,8 +50,8 @@ function isUnused(topic: TopicDescription | undefined): boolean {
  * A platform without a registry has published nothing yet: what is in use under its prefixes is another one's. Two that publish to
  * the same topics would take each other's records for a zombie's. Raises PREFIX_TAKEN.
  */
-async function refuseForeign(
-  broker: Broker,
+export async function refuseForeign(
+  broker: Pick<Broker, 'describeTopics' | 'listTopics'>,
   names: PlatformNames,
   known: ReadonlyMap<string, TopicDescription>,
   signal: AbortSignal,
@@ -68,24 +68,6 @@ async function refuseForeign(
       'PREFIX_TAKEN',
       `${taken} is in use, but nothing was ever written to ${names.registry}`,
     )
-}
-
-/**
- * Refuses a process whose control topics are those of a platform with other prefixes: it is another platform's, or this one's with a
- * setting that was changed. Its streams and positions are those of the other topics. Raises PREFIX_TAKEN.
- */
-export function refuseShared(names: PlatformNames, told: ToldPrefixes): void {
-  const other = (['prefix', 'dynamicPrefix'] as const).find(
-    (each) => told[each] !== undefined && told[each] !== names[each],
-  )
-  if (other === undefined) return
-  throw new TapelineError(
-    'PREFIX_TAKEN',
-    `${names.registry} is that of a platform whose topics.${other} is ${told[other]}, and here it is ${names[other]}`,
-    {
-      remedy: `For a process of that platform set topics.${other} to ${told[other]}. For a platform of its own choose another topics.controlPrefix than ${names.controlPrefix} too: docs/kafka.md#a-broker-that-is-shared.`,
-    },
-  )
 }
 
 function topicInUse(names: PlatformNames, known: ReadonlyMap<string, TopicDescription>): string | undefined {

@@ -3,9 +3,10 @@ import type { Config } from '../config.ts'
 import { type ControlBus, openControlBus } from '../control/bus.ts'
 import { joinMembership, type Membership } from '../control/membership.ts'
 import { type PlatformNames, platformNames } from '../control/names.ts'
+import { refuseShared, refuseTakenPrefixes } from '../control/prefixes.ts'
 import { joinProcesses, type Processes } from '../control/processes.ts'
 import { openRegistry, type Registry } from '../control/registry.ts'
-import { ensureTopics, refuseShared } from '../control/topics.ts'
+import { ensureTopics } from '../control/topics.ts'
 import { relayTransitions, type TransitionRelay } from '../control/transition-relay.ts'
 import { ulid } from '../domain/ulid.ts'
 import { TapelineError } from '../errors.ts'
@@ -119,7 +120,7 @@ interface Ground extends Pick<Foundation, 'config' | 'instance' | 'started' | 'l
   readonly onTransition: ActorParts['onTransition']
 }
 
-/** Migrates the store where there is one, makes the topics, and follows the control topics. */
+/** Migrates the store where there is one, makes the topics, and follows the control topics. Makes nothing where the prefixes are another platform's. */
 export async function layOn(
   engines: Pick<Engines, 'broker' | 'store'>,
   { config, instance, started, mayStart, onTransition, log, meter, tracer }: Ground,
@@ -129,9 +130,10 @@ export async function layOn(
   const stateClock = createStateClock(meter, () => Date.now() * 1_000)
   const broker = meterBroker(engines.broker, meter)
   const store = engines.store && meterStore(engines.store, meter)
+  const names = platformNames(config.topics)
+  await refuseTakenPrefixes(broker, names, signal)
   const migrated = await store?.migrate(signal)
   for (const line of migrated?.missing ?? []) log.warn({}, line)
-  const names = platformNames(config.topics)
   const { partitions, retention, deadLetterRetention } = config.topics
   const retentions = { retentionMs: retention, deadLetterRetentionMs: deadLetterRetention }
   await ensureTopics(broker, { names, partitions, ...retentions }, signal)

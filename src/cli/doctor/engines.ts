@@ -12,6 +12,7 @@ import type { SqlResult } from '../../ports/store.ts'
 import { openLogAlone, openStoreAlone } from '../../topology/engines.ts'
 import type { ApiClient } from '../api-client.ts'
 import { type Finding, fail, failure, ok, warn } from './finding.ts'
+import { prefixFindings } from './prefixes.ts'
 
 const STORE_MS = 8_000
 /** How long a running platform may take to answer. */
@@ -41,7 +42,9 @@ export async function checkEmbedded(
 ): Promise<Finding[]> {
   const findings: Finding[] = []
   if (which.broker)
-    findings.push(await (client ? askTopics(config, client, signal) : checkLog(config, log, signal)))
+    findings.push(
+      ...(client ? [await askTopics(config, client, signal)] : await checkLog(config, log, signal)),
+    )
   if (which.store) findings.push(await (client ? askStore(client, signal) : checkStore(config, log, signal)))
   return findings
 }
@@ -66,18 +69,21 @@ async function askStore(client: ApiClient, signal: AbortSignal): Promise<Finding
   }
 }
 
-async function checkLog(config: Config, log: Log, signal: AbortSignal): Promise<Finding> {
+async function checkLog(config: Config, log: Log, signal: AbortSignal): Promise<Finding[]> {
   if (!existsSync(join(config.data, 'broker')))
-    return ok('broker', 'nothing there yet: made at the first start')
+    return [ok('broker', 'nothing there yet: made at the first start')]
   try {
     const { reader, close } = await openLogAlone(config, log, signal)
     try {
-      return topicsFinding(config, await reader.listTopics('', signal))
+      return [
+        topicsFinding(config, await reader.listTopics('', signal)),
+        ...(await prefixFindings(config, reader, signal)),
+      ]
     } finally {
       await close()
     }
   } catch (error) {
-    return failure('broker', error)
+    return [failure('broker', error)]
   }
 }
 

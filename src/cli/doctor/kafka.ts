@@ -5,8 +5,9 @@ import { requiredTopics } from '../../control/topics.ts'
 import { ERROR_KINDS } from '../../errors.ts'
 import type { Log } from '../../ports/log.ts'
 import { usesOf } from '../../topology/engines/rights.ts'
-import { kafkaSettings } from '../../topology/engines/servers.ts'
+import { kafkaSettings, openKafka } from '../../topology/engines/servers.ts'
 import { type Finding, fail, failure, ok, warn } from './finding.ts'
+import { prefixFindings } from './prefixes.ts'
 import { topicFindings } from './topics.ts'
 
 /** From this difference on `from`, which looks up publication times, would look at the wrong place. */
@@ -24,6 +25,7 @@ export async function checkKafka(config: Config, log: Log, signal: AbortSignal):
       serverFinding(config, found),
       rightsFinding(found),
       ...platformFindings(config, found.names),
+      ...(await checkPrefixes(config, log, signal)),
       ...topicFindings(config, found.topics, found.brokers.length),
       ...clockFinding(found),
     ]
@@ -74,6 +76,15 @@ function platformFindings(config: Config, names: readonly string[]): Finding[] {
     [prefix, dynamicPrefix, controlPrefix].some((own) => isWithin(own, other)),
   )
   return [isClose ? fail(check, detail, ERROR_KINDS.PREFIX_TAKEN.remedy) : ok(check, detail)]
+}
+
+async function checkPrefixes(config: Config, log: Log, signal: AbortSignal): Promise<Finding[]> {
+  const broker = await openKafka(config, log, signal)
+  try {
+    return await prefixFindings(config, broker, signal)
+  } finally {
+    await broker.close()
+  }
 }
 
 function rightsFinding({ forbidden }: KafkaInspection): Finding {

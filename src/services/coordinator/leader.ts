@@ -11,7 +11,7 @@ import {
   type StreamRecord,
   type WebhookRecord,
 } from '../../control/registry-records.ts'
-import { refuseShared } from '../../control/topics.ts'
+import { refuseShared } from '../../control/prefixes.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'

@@ -12,7 +12,7 @@ import { watchedProducer } from '../watched-services.ts'
  * How long a batch gathers events. Each batch of the embedded broker wakes its thread and the consumers' one after the other, all in one
  * process; on a server only one of these steps is the producer's.
  */
-const LINGER_MS = { embedded: 50, kafka: 4 } as const
+const LINGER_MS = { embedded: 100, kafka: 4 } as const
 
 /**
  * Starts the role producer: the source into the fixed topics, and from there into the dynamic ones. Gives which shards this one

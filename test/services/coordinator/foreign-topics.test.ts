@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { prefixFindings } from '../../../src/cli/doctor/prefixes.ts'
 import { loadConfig } from '../../../src/config.ts'
 import { claimOwnership } from '../../../src/control/claim.ts'
 import { platformNames, type TopicPrefixes } from '../../../src/control/names.ts'
@@ -8,6 +9,7 @@ import { createTopicDesk } from '../../../src/control/topic-desk.ts'
 import { ensureTopics } from '../../../src/control/topics.ts'
 import type { TapelineError } from '../../../src/errors.ts'
 import type { Broker } from '../../../src/ports/broker.ts'
+import type { Store } from '../../../src/ports/store.ts'
 import { createMeter } from '../../../src/telemetry/meter.ts'
 import { StartedParts } from '../../../src/topology/closing.ts'
 import { layOn } from '../../../src/topology/foundation.ts'
@@ -158,6 +160,18 @@ test('a process whose control topics are those of a platform with other prefixes
   const world = await setUp(t)
   const first = await world.start('leader')
   await until('the leader leads', () => first.leader.leading)
+  let migrations = 0
+  const unused = (): never => assert.fail('it only migrates')
+  const store: Store = {
+    ...{ lanes: 1, chunkMicros: 1, rowMemory: unused, claim: unused, write: unused, trades: unused },
+    ...{ quotes: unused, candles: unused, markets: unused, query: unused, tendJobs: unused },
+    migrate: async () => {
+      migrations++
+      return { applied: [], current: 0, missing: [] }
+    },
+    ping: async () => {},
+    close: async () => {},
+  }
   const begin = async (prefixes: Partial<TopicPrefixes>): Promise<void> => {
     const started = new StartedParts(quietLog)
     const config = loadConfig({ environment: {}, flags: { topics: { ...prefixes, partitions: 2 } } })
@@ -169,12 +183,13 @@ test('a process whose control topics are those of a platform with other prefixes
       tracer: undefined,
     }
     try {
-      const engines = { broker: world.broker, store: undefined }
+      const engines = { broker: world.broker, store }
       await layOn(engines, { ...ground, started, log: quietLog, meter: createMeter() }, NEVER)
     } finally {
       await started.close()
     }
   }
+  const before = await namesOf(world.broker)
   await assert.rejects(begin({ prefix: 'theirs' }), (error: TapelineError) => {
     assert.equal(error.code, 'PREFIX_TAKEN')
     assert.match(error.message, /tapeline\.registry .* topics\.prefix is market, and here it is theirs$/)
@@ -186,7 +201,16 @@ test('a process whose control topics are those of a platform with other prefixes
     message:
       'tapeline.registry is that of a platform whose topics.dynamicPrefix is app, and here it is theirs',
   })
+  assert.deepEqual(await namesOf(world.broker), before, 'nothing is made')
+  assert.equal(migrations, 0, 'nor anything in the database')
+  const config = (prefixes: Partial<TopicPrefixes>) =>
+    loadConfig({ environment: {}, flags: { topics: prefixes } })
+  const [foreseen] = await prefixFindings(config({ prefix: 'theirs' }), world.broker, NEVER)
+  assert.match(foreseen?.detail ?? '', /^PREFIX_TAKEN: tapeline\.registry .* topics\.prefix is market, and here/)
+  assert.match(foreseen?.remedy ?? '', /set topics\.prefix to market\./)
+  assert.deepEqual(await prefixFindings(config({}), world.broker, NEVER), [])
   await begin({})
+  assert.equal(migrations, 1)
   await begin({ prefix: 'theirs', dynamicPrefix: 'their-streams', controlPrefix: 'their-control' })
   assert.equal(first.leader.leading, true)
 })

@@ -5,6 +5,9 @@ import type { NextOptions, Source, SourceBatch, SourceHealth, SourceItem } from 
 /** How soon a source is asked again that cannot deliver, while the others are waited for. */
 const ASK_AGAIN_MS = 200
 
+/** Why the others are asked no longer. One for all: a reason that is made anew takes the stack along, with each batch. */
+const ENOUGH = new DOMException('another source has something', 'AbortError')
+
 /** What becomes of an item of a source; undefined where it is left out. */
 type Scope = (source: Source, item: SourceItem) => SourceItem | undefined
 
@@ -73,7 +76,7 @@ export class SeveralSources {
     const waitFor = async (source: Source): Promise<void> => {
       for (let left = waitMs; left > 0 && !stop.aborted && !this.#isClosed; left = end - performance.now()) {
         const count = await this.#ask(source, { maxItems: room, lingerMs, waitMs: left }, stop)
-        if (count > 0) enough.abort()
+        if (count > 0) enough.abort(ENOUGH)
         if (!this.#failures.has(source)) return
         // One that fails answers at once, and may be back before the others have anything.
         await pause(Math.min(ASK_AGAIN_MS, left), stop)
