@@ -167,7 +167,7 @@ test('a process whose control topics are those of a platform with other prefixes
     ...{ quotes: unused, candles: unused, markets: unused, query: unused, tendJobs: unused },
     migrate: async () => {
       migrations++
-      return { applied: [], current: 0, missing: [] }
+      return { applied: [], current: '', missing: [] }
     },
     ping: async () => {},
     close: async () => {},
@@ -206,7 +206,10 @@ test('a process whose control topics are those of a platform with other prefixes
   const config = (prefixes: Partial<TopicPrefixes>) =>
     loadConfig({ environment: {}, flags: { topics: prefixes } })
   const [foreseen] = await prefixFindings(config({ prefix: 'theirs' }), world.broker, NEVER)
-  assert.match(foreseen?.detail ?? '', /^PREFIX_TAKEN: tapeline\.registry .* topics\.prefix is market, and here/)
+  assert.match(
+    foreseen?.detail ?? '',
+    /^PREFIX_TAKEN: tapeline\.registry .* topics\.prefix is market, and here/,
+  )
   assert.match(foreseen?.remedy ?? '', /set topics\.prefix to market\./)
   assert.deepEqual(await prefixFindings(config({}), world.broker, NEVER), [])
   await begin({})
