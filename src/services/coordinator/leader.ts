@@ -1,5 +1,6 @@
 import { claimOwnership, type Ownership } from '../../control/claim.ts'
 import type { PlatformNames } from '../../control/names.ts'
+import { refuseShared } from '../../control/prefixes.ts'
 import { CONTROL_VERSION } from '../../control/record-format.ts'
 import type { Registry } from '../../control/registry.ts'
 import {
@@ -11,7 +12,6 @@ import {
   type StreamRecord,
   type WebhookRecord,
 } from '../../control/registry-records.ts'
-import { refuseShared } from '../../control/prefixes.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
