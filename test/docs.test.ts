@@ -65,6 +65,16 @@ describe('the pages', () => {
     }
   })
 
+  test('each error code stands in one table, and all tables are read', async () => {
+    const tables: string[][] = []
+    for (const name of readdirSync(join(ROOT, 'src/errors')).filter((each) => each !== 'kind.ts')) {
+      const exported: Readonly<Record<string, object>> = await import(join(ROOT, 'src/errors', name))
+      tables.push(...Object.values(exported).map((table) => Object.keys(table)))
+    }
+    assert.ok(tables.length > 5)
+    assert.deepEqual(tables.flat().sort(), Object.keys(ERROR_KINDS).sort())
+  })
+
   test('every alert has its code on the page of alerts, and a place on the page that it names', () => {
     const errors = anchorsOf(read(join(ROOT, 'docs/errors.md')))
     for (const code of Object.keys(ERROR_KINDS)) {

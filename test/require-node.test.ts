@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -41,4 +41,19 @@ test('on an old Node the launcher says what to run instead, by what is installed
   assert.match(refusal(CHECKOUT, ['doctor']), /Run "npm ci".*\n {2}npm run -s tapeline -- doctor\n/)
   assert.match(refusal([...CHECKOUT, 'node_modules/x'], ['doctor']), /--ignore-scripts.*npm rebuild node/)
   assert.match(refusal([], ['up']), /Install Node 24\.15 or newer/)
+})
+
+test('a checkout keeps what Node has compiled for the next start', (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'tapeline-launcher-'))
+  t.after(() => rmSync(root, { recursive: true }))
+  cpSync(BIN, join(root, 'bin'), { recursive: true })
+  mkdirSync(join(root, 'src'))
+  writeFileSync(join(root, 'src/cli.ts'), 'export function main(): void {}\n')
+  const { NODE_COMPILE_CACHE: _, ...env } = process.env
+  const { status, stderr } = spawnSync(process.execPath, [join(root, 'bin/tapeline.mjs')], {
+    env,
+    encoding: 'utf8',
+  })
+  assert.equal(status, 0, stderr)
+  assert.notDeepEqual(readdirSync(join(root, 'node_modules/.cache/compiled')), [])
 })

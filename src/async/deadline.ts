@@ -1,5 +1,5 @@
 import { withAbort } from './abort.ts'
-import { startTimer } from './timers.ts'
+import { deadlineAfter, startTimer } from './timers.ts'
 
 /**
  * Runs work under a signal that aborts with the given one, or after so many milliseconds with a TimeoutError. Unlike
@@ -22,4 +22,12 @@ export async function withDeadline<T>(
       timer.stop()
     }
   })
+}
+
+/**
+ * A signal that aborts with the given one, or after so many milliseconds with a TimeoutError. For calls that are made seldom: its timer is left until
+ * the time is over.
+ */
+export function orAfter(signal: AbortSignal, ms: number): AbortSignal {
+  return AbortSignal.any([signal, deadlineAfter(ms)])
 }

@@ -1,3 +1,4 @@
+import { orAfter } from '../async/deadline.ts'
 import { type Config, configFile, loadConfig } from '../config.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import { healthSchema } from '../gateway/schemas/operations.ts'
@@ -55,7 +56,7 @@ export const command: Command = {
   },
   async run(flags, words, terminal) {
     expectWords(words, '', 0)
-    const findings = await examine(flags, AbortSignal.any([terminal.signal, AbortSignal.timeout(ALL_MS)]))
+    const findings = await examine(flags, orAfter(terminal.signal, ALL_MS))
     const isWell = findings.every(({ status }) => status !== 'fail')
     if (flags['json']) terminal.print(JSON.stringify({ ok: isWell, findings }))
     else print(findings, terminal)

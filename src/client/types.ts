@@ -1,5 +1,7 @@
 import type { Channel, EventOf, GapCause, Interval, StreamInterval } from '../domain/events.ts'
 
+// It is long, and one file: all that a program can name of the client, so that its declarations are one page.
+
 /** The fields that every event of a stream has. */
 type Always = 'exchange' | 'symbol' | 'ts'
 

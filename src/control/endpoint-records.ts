@@ -11,7 +11,7 @@ const ENDPOINTS_VERSION = 1
 /** Where a webhook stands in its stream. */
 const placeSchema = z.object({
   cursor: z.string(),
-  /** Events in front of this offset have been taken, though they lie behind the cursor. */
+  /** Events in front of this offset have been taken, though they lie after the cursor. */
   after: z.number().int().nullable(),
 })
 

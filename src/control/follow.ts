@@ -1,6 +1,6 @@
 import { onAbort } from '../async/abort.ts'
 import { withDeadline } from '../async/deadline.ts'
-import { pause } from '../async/timers.ts'
+import { deadlineAfter, pause } from '../async/timers.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Broker, Reader, StoredRecord, UndecodableBatch } from '../ports/broker.ts'
 import type { Log } from '../ports/log.ts'
@@ -106,7 +106,7 @@ export async function followTopic(
   const closeQuietly = async (): Promise<void> => {
     const former = reader
     reader = undefined
-    await former?.close(AbortSignal.timeout(CLOSE_MS)).catch((error: unknown) => {
+    await former?.close(deadlineAfter(CLOSE_MS)).catch((error: unknown) => {
       log.debug({ topic, code: toTapelineError(error).code }, 'a reader did not close')
     })
   }

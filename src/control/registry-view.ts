@@ -87,7 +87,7 @@ export class RegistryView {
     return this.#unreadable
   }
 
-  /** Everything before this offset is in the view; behind it lies a batch that nobody can read, of which the keys are not known. */
+  /** Everything before this offset is in the view; after it lies a batch that nobody can read, of which the keys are not known. */
   get knownTo(): number {
     let known = this.#nextOffset
     for (const [key, { offset }] of this.#unreadable)

@@ -36,10 +36,10 @@ export interface MarketQuery {
   readonly search?: string
   /** Only those with stored trades, or only those without; left out means all. */
   readonly stored?: boolean
-  /** Only those behind it, in the order of symbol and exchange. */
+  /** Only those after it, in the order of symbol and exchange. */
   readonly after?: MarketPosition
   readonly limit: number
 }
 
-/** A place between markets: behind this one. */
+/** A place between markets: after this one. */
 type MarketPosition = Pick<Market, 'symbol' | 'exchange'>

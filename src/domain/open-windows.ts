@@ -68,7 +68,7 @@ export function eventTime(event: EventOf[Channel]): number {
 
 /**
  * The open windows of a stream in a shard (R21). A window closes by a later event of its own market, or by a tick: what a source repeats of one
- * market after an interruption comes behind what is new of another, and is not late for that. Which window closes where follows from the
+ * market after an interruption comes after what is new of another, and is not late for that. Which window closes where follows from the
  * log alone: whoever derives it again gets the same.
  */
 export class OpenWindows {

@@ -18,7 +18,7 @@ export interface BookDepth {
   readonly kept?: number | undefined
 }
 
-/** What is behind the place moves one further: few, since most changes are near the end. */
+/** What comes after the place moves one further: few, since most changes are near the end. */
 function insertAt<Item>(list: Item[], at: number, item: Item): void {
   list.push(item)
   for (let i = list.length - 1; i > at; i--) list[i] = list[i - 1] as Item

@@ -92,7 +92,7 @@ export function raise(memory: ReaderMemory, positions: ReaderMemory['positions']
   return memory
 }
 
-/** The positions that lie behind those of a memory, or that it does not know; undefined where there are none. */
+/** The positions that lie after those of a memory, or that it does not know; undefined where there are none. */
 export function positionsAhead(
   positions: ReaderMemory['positions'],
   memory: ReaderMemory,

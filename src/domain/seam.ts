@@ -1,7 +1,7 @@
 import { copyMemory, placeBefore, type ReaderMemory } from './reader-rules.ts'
 import type { Position } from './record.ts'
 
-/** Where a reader leaves a topic that its lease has had: what of the fixed topic lies at or behind these offsets is not its own any more (R13). */
+/** Where a reader leaves a topic that its lease has had: what of the fixed topic lies at or after these offsets is not its own any more (R13). */
 export interface SeamBound {
   /** The fixed topic. */
   readonly topic: string
@@ -11,7 +11,7 @@ export interface SeamBound {
 }
 
 /**
- * The seam of one reader: that of its lease, or, in a partition of which it had got more before it heard of the move, behind the last that it got. All
+ * The seam of one reader: that of its lease, or, in a partition of which it had got more before it heard of the move, after the last that it got. All
  * that one fixed record causes lies on one side.
  */
 export function boundOf(topic: string, seam: readonly number[], { positions }: ReaderMemory): SeamBound {
@@ -32,7 +32,7 @@ export function isBeyond({ topic, offsets }: SeamBound, position: Position | und
 }
 
 /**
- * What the log tells in front of a place where a reader was told `reset`, without what lies behind the seam: the reader has not got that here, and
+ * What the log tells in front of a place where a reader was told `reset`, without what lies after the seam: the reader has not got that here, and
  * the next topic has it.
  */
 export function inFrontOfSeam(topic: string, seam: readonly number[], memory: ReaderMemory): ReaderMemory {
@@ -45,7 +45,7 @@ export function inFrontOfSeam(topic: string, seam: readonly number[], memory: Re
 }
 
 /**
- * What a reader that has left a topic takes along: the positions behind the seam of the lease that it had got all the same, so that the same record
+ * What a reader that has left a topic takes along: the positions after the seam of the lease that it had got all the same, so that the same record
  * does not count again in a topic that comes later.
  */
 export function positionsBeyond(

@@ -1,13 +1,6 @@
 import type { Trade } from './events.ts'
-import { Spans } from './spans.ts'
-import {
-  finerTimes,
-  isBeyond,
-  isNumericId,
-  isSameContent,
-  isSameTime,
-  type TradeContent,
-} from './trade-identity.ts'
+import { Forgotten, type Interval } from './forgotten-trades.ts'
+import { isBeyond, isNumericId, isSameContent, isSameTime, type TradeContent } from './trade-identity.ts'
 
 /**
  * What a window says of a trade.
@@ -31,8 +24,6 @@ export interface LastTrade {
   readonly id: string
   readonly ts: number
 }
-
-type Interval = readonly [low: number, high: number]
 
 /**
  * What a checkpoint has of a window. `ids`, `times`, `forgottenTs` and `lastTs` are those of version 1, with the same meaning, so that a process of
@@ -71,8 +62,6 @@ const TRADE_BYTES = 170
 const WINDOW_BYTES = 256 * 1024
 
 const SECOND = 1_000_000
-/** Times of forgotten trades closer together than this are one interval. */
-const TIME_REACH = 10 * SECOND
 /** A time so much later than its arrival is odd: gaps count from the arrival instead. */
 const ODD_AFTER = 60 * SECOND
 
@@ -243,38 +232,6 @@ export class TradeWindow {
       this.#forgotten.add(id, ts)
       this.#aged.add(id, ts)
     }
-  }
-}
-
-/** Where the ids and times of forgotten trades lie. */
-class Forgotten {
-  /** Values of numeric ids, as doubles: what a double rounds is in the interval too. */
-  readonly ids: Spans
-  /** Times, with those of finer precision that may be the same. */
-  readonly times: Spans
-
-  constructor(ids: readonly Interval[] = [], times: readonly Interval[] = []) {
-    this.ids = new Spans(1, ids)
-    this.times = new Spans(TIME_REACH, times)
-  }
-
-  copy(): Forgotten {
-    return new Forgotten(this.ids.list, this.times.list)
-  }
-
-  add(id: string, ts: number): void {
-    if (isNumericId(id)) this.ids.add(Number(id))
-    this.times.add(...finerTimes(ts))
-  }
-
-  addAll({ ids, times }: Forgotten): void {
-    for (const [low, high] of ids.list) this.ids.add(low, high)
-    for (const [low, high] of times.list) this.times.add(low, high)
-  }
-
-  mayHave({ id, ts }: KnownTrade): boolean {
-    if (this.times.isEmpty || !this.times.has(...finerTimes(ts))) return false
-    return !isNumericId(id) || this.ids.has(Number(id))
   }
 }
 

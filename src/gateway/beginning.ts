@@ -6,7 +6,7 @@ import type { Lease } from '../ports/streams.ts'
 /**
  * The cursor of a stream's beginning, where what is its own lies in its topic already or may come before a reader does; undefined where
  * it begins with what comes next. A topic that was made for it is its own from the start: the producer may be quicker than the reader, and
- * what it writes first are the latest known values of each market (R11). Of one that it shares, its own are the records behind its
+ * what it writes first are the latest known values of each market (R11). Of one that it shares, its own are the records after its
  * positions.
  */
 export function beginningOf(

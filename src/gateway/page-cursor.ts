@@ -31,7 +31,7 @@ export function createPageCursor<const Field extends string>(
   const read = (text: string): Position => {
     const parts = text.length <= mostCharacters ? partsIn(text) : []
     const parsed = schema.safeParse(Object.fromEntries(names.map((name, i) => [name, parts[i + 1]])))
-    // Written again it is the same: nothing stands before, behind or between.
+    // Written again it is the same: nothing stands before, after or between.
     if (parsed.success && write(parsed.data) === text) return parsed.data
     throw new TapelineError('CURSOR_INVALID', 'The cursor is not one that this platform made.', {
       remedy: 'Use next of the answer before unchanged; or leave cursor out.',

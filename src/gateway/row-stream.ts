@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
-import { deadlineAfter } from '../async/timers.ts'
+import { orAfter } from '../async/deadline.ts'
 import type { RowChannel } from '../domain/stored-rows.ts'
 import type { Store } from '../ports/store.ts'
 import { errorOf, problemOf } from './problem.ts'
@@ -40,12 +40,7 @@ export async function openRowStream<C extends RowChannel>(
   const gone = new AbortController()
   response.once('close', () => gone.abort())
   const pageAt = (cursor: string | undefined, left: number) =>
-    readPage(
-      store,
-      selection,
-      { cursor, limit: Math.min(left, PAGE_ROWS) },
-      AbortSignal.any([gone.signal, deadlineAfter(PAGE_MS)]),
-    )
+    readPage(store, selection, { cursor, limit: Math.min(left, PAGE_ROWS) }, orAfter(gone.signal, PAGE_MS))
   const first = await pageAt(options.cursor, limit)
   response.setTimeout(STALLED_MS, () => response.destroy())
 

@@ -1,5 +1,4 @@
 import type { ServerOptions as HttpOptions, IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
 import fastifyWebsocket from '@fastify/websocket'
 import type { FastifyBaseLogger, RawReplyDefaultExpression, RawRequestDefaultExpression } from 'fastify'
 import {
@@ -14,10 +13,11 @@ import { startTimer } from '../async/timers.ts'
 import { type ErrorCode, TapelineError } from '../errors.ts'
 import type { Scope } from '../ports/keys.ts'
 import type { Log, Meter } from '../ports/log.ts'
+import { answerErrors, answerMalformed, pathOf, sendProblem } from './error-answers.ts'
 import { type Caller, requireScope } from './guard.ts'
 import type { ServerTls } from './options.ts'
 import { type Origins, PREFLIGHT_ANSWER, READABLE_ANSWER } from './origins.ts'
-import { errorOf, excerpt, PROBLEM_MEDIA_TYPE, problemOf } from './problem.ts'
+import { errorOf } from './problem.ts'
 import { parseStrictJson } from './strict-json.ts'
 import { validatorCompiler } from './validation.ts'
 
@@ -32,12 +32,6 @@ const REQUEST_MS = 15_000
 
 /** What every answer has: no browser guesses what it is, and none tells other sites where it came from. */
 export const ANSWER_HEADERS = { 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' }
-
-/** When to ask again after a limit, in seconds: leases and sockets end by themselves in about such times. */
-const RETRY_LATER_S = '10'
-
-/** What a person or a program has to end first, or what passes only slowly. */
-const WANTS_ROOM: ReadonlySet<string> = new Set(['OVERLOADED', 'LIMIT_REACHED'])
 
 export const SOCKET_ROUTE = '/v1/ws'
 
@@ -182,27 +176,6 @@ function refuseEncoded({ headers }: FastifyRequest): void {
   })
 }
 
-function answerErrors(app: GatewayServer, log: Log): void {
-  app.setErrorHandler((thrown, request, reply) => {
-    const error = errorOf(thrown, (field) => partOf(request, field))
-    const fields = { err: error, method: request.method, route: request.routeOptions.url }
-    if (error.code === 'INTERNAL') log.error(fields, 'request failed by a defect')
-    else if (error.status >= 500) log.debug(fields, 'request failed')
-    return sendProblem(error, reply)
-  })
-  const methodsOf = learnMethods(app)
-  app.setNotFoundHandler((request, reply) => {
-    const path = pathOf(request)
-    const methods = methodsOf(path)
-    if (methods.length === 0) {
-      return sendProblem(new TapelineError('NOT_FOUND', `there is nothing at ${path}`), reply)
-    }
-    reply.header('allow', methods.join(', '))
-    const message = `${path} does not take ${request.method}`
-    return sendProblem(new TapelineError('METHOD_NOT_ALLOWED', message), reply)
-  })
-}
-
 /** Reads a body. An empty one is left to the route, which may need none. */
 async function readJson(_request: FastifyRequest, body: Buffer): Promise<unknown> {
   return body.length === 0 ? undefined : parseStrictJson(body)
@@ -263,60 +236,4 @@ function callerOf(request: FastifyRequest, identify: ServerOptions['identify']):
 function queryKeyOf({ query }: FastifyRequest): string | undefined {
   const key = typeof query === 'object' && query !== null && 'key' in query ? query.key : undefined
   return typeof key === 'string' ? key : undefined
-}
-
-/** Learns all routes, so that a path that exists with other methods is told from one that does not. Call it before any route. */
-function learnMethods(app: GatewayServer): (path: string) => readonly string[] {
-  const routes: { pattern: RegExp; methods: readonly string[] }[] = []
-  app.addHook('onRoute', ({ url, method }) => {
-    const pattern = new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`)
-    routes.push({ pattern, methods: [method].flat() })
-  })
-  return (path) => {
-    const matching = routes.filter(({ pattern }) => pattern.test(path))
-    return [...new Set(matching.flatMap(({ methods }) => methods))]
-  }
-}
-
-function pathOf(request: FastifyRequest): string {
-  return excerpt(request.url.split('?', 1)[0] ?? '')
-}
-
-function partOf(request: FastifyRequest, field: string): unknown {
-  if (field === '(body)') return `${request.headers['content-length'] ?? 'unknown'} bytes`
-  return request.headers[field] ?? null
-}
-
-function sendProblem(error: TapelineError, reply: FastifyReply): FastifyReply {
-  if (error.code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer')
-  if (error.status === 503) reply.header('retry-after', WANTS_ROOM.has(error.code) ? RETRY_LATER_S : '1')
-  if (error.status === 429 && error.retryable) reply.header('retry-after', RETRY_LATER_S)
-  // As text: the framework would add a charset, which this media type does not have.
-  return reply
-    .code(error.status)
-    .header('content-type', PROBLEM_MEDIA_TYPE)
-    .serializer(String)
-    .send(JSON.stringify(problemOf(error)))
-}
-
-/** Statuses for what Node's parser refuses before there is a request. */
-const MALFORMED: Readonly<Record<string, number>> = {
-  HPE_HEADER_OVERFLOW: 431,
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
-}
-
-function answerMalformed(failure: Error & { code?: string }, socket: Socket): void {
-  const isHttp = failure.code === undefined || /^(HPE|ERR_HTTP)_/.test(failure.code)
-  if (!socket.writable || !isHttp) {
-    socket.destroy()
-    return
-  }
-  const error = new TapelineError('INPUT_INVALID', `the request is not acceptable HTTP: ${failure.message}`)
-  const problem = problemOf(error, MALFORMED[failure.code ?? ''] ?? 400)
-  const body = JSON.stringify(problem)
-  socket.end(
-    `HTTP/1.1 ${problem.status} Refused\r\nconnection: close\r\ncontent-type: ${PROBLEM_MEDIA_TYPE}\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    () => socket.destroy(),
-  )
 }

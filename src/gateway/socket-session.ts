@@ -1,4 +1,5 @@
 import type { WebSocket } from 'ws'
+import { orAfter } from '../async/deadline.ts'
 import type { StreamWarning } from '../domain/offer.ts'
 import { TapelineError } from '../errors.ts'
 import type { Connection, Delivery } from '../ports/delivery.ts'
@@ -189,7 +190,7 @@ export class SocketSession {
   /** Makes a stream and reads it. The lease outlives the socket, so that its application can resume. */
   async #request({ request, slow, leaseId }: Asked): Promise<void> {
     try {
-      const signal = AbortSignal.any([this.#gone.signal, AbortSignal.timeout(REQUEST_MS)])
+      const signal = orAfter(this.#gone.signal, REQUEST_MS)
       const ask = { leaseId, app: this.#app, ...request }
       const lease = await this.#desk.request(ask, signal)
       const beyond = await this.#beyondKept(request, signal)

@@ -1,5 +1,6 @@
 import { doubled } from '../async/back-off.ts'
-import { pause } from '../async/timers.ts'
+import { orAfter } from '../async/deadline.ts'
+import { deadlineAfter, pause } from '../async/timers.ts'
 import { toTapelineError } from '../errors.ts'
 import type { Alert } from '../ports/actors.ts'
 import type { AlertNews, AlertReceiver } from '../ports/alert-receiver.ts'
@@ -58,7 +59,7 @@ export function startAlertSender(options: SenderOptions): { close(): Promise<voi
 
   const tell = async ({ raised, ended }: AlertNews, signal: AbortSignal): Promise<void> => {
     if (raised.length + ended.length === 0) return
-    await receiver.tell({ raised, ended }, AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]))
+    await receiver.tell({ raised, ended }, orAfter(signal, ANSWER_MS))
     for (const alert of raised) told.set(alert.id, { alert, goneAt: undefined })
     for (const { id } of ended) told.delete(id)
   }
@@ -87,7 +88,7 @@ export function startAlertSender(options: SenderOptions): { close(): Promise<voi
       stop.abort()
       await running
       // Alerts end with their process: nobody else would tell it.
-      const signal = AbortSignal.timeout(FIRST_PAUSE_MS)
+      const signal = deadlineAfter(FIRST_PAUSE_MS)
       const endedAt = new Date(now()).toISOString()
       const ended = [...told.values()].map(({ alert }) => ({ ...alert, endedAt }))
       await tell({ raised: [], ended }, signal).catch((thrown: unknown) => {

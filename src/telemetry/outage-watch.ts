@@ -1,4 +1,4 @@
-import { onAbort } from '../async/abort.ts'
+import { onAbort, withAbort } from '../async/abort.ts'
 import { pause, startTimer } from '../async/timers.ts'
 import { type ErrorCode, TapelineError, toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
@@ -117,21 +117,20 @@ export function watchForOutage({ name, code, ping, log }: WatchedServer): Outage
     async during(signal, work) {
       signal.throwIfAborted()
       if (outage !== undefined) throw outage
-      const either = new AbortController()
-      const away = Promise.withResolvers<never>()
-      away.promise.catch(() => undefined)
-      const off = onAbort(signal, () => either.abort(signal.reason))
-      const unlisten = listen((begun) => {
-        if (begun === undefined) return
-        either.abort(begun)
-        away.reject(begun)
+      return withAbort(signal, async (either) => {
+        const away = Promise.withResolvers<never>()
+        away.promise.catch(() => undefined)
+        const unlisten = listen((begun) => {
+          if (begun === undefined) return
+          either.abort(begun)
+          away.reject(begun)
+        })
+        try {
+          return await Promise.race([work(either.signal), away.promise])
+        } finally {
+          unlisten()
+        }
       })
-      try {
-        return await Promise.race([work(either.signal), away.promise])
-      } finally {
-        unlisten()
-        off()
-      }
     },
     async close() {
       closing.abort()

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { deadlineAfter, startInterval, startTimer } from '../async/timers.ts'
+import { orAfter } from '../async/deadline.ts'
+import { startInterval, startTimer } from '../async/timers.ts'
 import type { Log, Meter } from '../ports/log.ts'
 import type { Span, TraceContext, Tracer } from '../ports/trace.ts'
 
@@ -49,7 +50,7 @@ export function createTracer(options: TracerOptions): RunningTracer {
   }
 
   const post = async (spans: readonly Span[]): Promise<void> => {
-    const signal = AbortSignal.any([closing.signal, deadlineAfter(ANSWER_MS)])
+    const signal = orAfter(closing.signal, ANSWER_MS)
     const response = await fetch(address ?? '', {
       ...{ method: 'POST', redirect: 'error', signal },
       headers: { ...headers, 'content-type': 'application/json' },

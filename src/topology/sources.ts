@@ -7,6 +7,7 @@ import { addressesOf, type SourceKind, USUAL } from '../adapters/source/feed/sou
 import { kindOf, SOURCES } from '../adapters/source/index.ts'
 import { groupSources } from '../adapters/source/source-group.ts'
 import { untilAborted } from '../async/abort.ts'
+import { deadlineAfter } from '../async/timers.ts'
 import { type Config, type ReachConfig, type SourceConfig, sourcesOf } from '../config.ts'
 import { DEFAULT_MARKETS } from '../config-sources.ts'
 import { marketKey } from '../domain/events.ts'
@@ -72,7 +73,7 @@ async function openOne(
   const wanted = names.map(toMarket)
   const markets = await openMarketList(settings, wanted, log)
   // A recording says at its beginning what it holds.
-  if (tapOf !== undefined) await markets.refresh(AbortSignal.timeout(USUAL.timeout))
+  if (tapOf !== undefined) await markets.refresh(deadlineAfter(USUAL.timeout))
   const exchanges = names.map((name) => name.slice(0, name.indexOf(':')))
   const open = (kind: SourceKind, own: ReachConfig): Promise<Source> => {
     const apiKey = sourceKey(own, config)

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { placeBefore } from '../../src/domain/reader-rules.ts'
 import { inFrontOfSeam } from '../../src/domain/seam.ts'
 
-test('what a log tells in front of a place counts as had up to the seam, and what lies behind it does not', () => {
+test('what a log tells in front of a place counts as had up to the seam, and what lies after it does not', () => {
   const memory = {
     epochs: { 0: 4 },
     positions: { fixed: { 0: [12, 0], 1: [3, 0] }, other: { 0: [40, 0] } },

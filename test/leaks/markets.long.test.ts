@@ -1,6 +1,6 @@
 import { test } from 'node:test'
 import type { Trade } from '../../src/domain/events.ts'
-import { CheckpointReader } from '../../src/services/producer/checkpoint.ts'
+import { CheckpointReader } from '../../src/services/producer/checkpoint-reader.ts'
 import { GapWatch } from '../../src/services/producer/gap-watch.ts'
 import { createQuietMarkets } from '../../src/services/producer/quiet-markets.ts'
 import { Shard } from '../../src/services/producer/shard.ts'

@@ -201,7 +201,7 @@ function isThere(broker: MemoryBroker, topicId: string): boolean {
 
 /**
  * Of a topic that the lease has left, a reader has what lies in front of the seam, and behind it what it had got before it heard of the move: all up to
- * some place of the topic, and of each partition nothing behind the last of that. What follows the end that the leader saw is not its own: where a fixed
+ * some place of the topic, and of each partition nothing after the last of that. What follows the end that the leader saw is not its own: where a fixed
  * log has lost its end, offsets in front of the seam come again there.
  */
 function compareUpTo(

@@ -1,3 +1,4 @@
+import { deadlineAfter } from '../../async/timers.ts'
 import { partitionKey } from '../../domain/record.ts'
 import { TapelineError } from '../../errors.ts'
 import type { Broker, PartitionRecords, Reader, TransactionalWriter } from '../../ports/broker.ts'
@@ -63,7 +64,7 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
   const close = async (): Promise<void> => {
     await Promise.all([...members].map((member) => member.leave()))
     await Promise.all([senders.data.close(), senders.control.close()])
-    await Promise.all([...opened].map((each) => each.close(AbortSignal.timeout(CLOSE_MS))))
+    await Promise.all([...opened].map((each) => each.close(deadlineAfter(CLOSE_MS))))
     await Promise.all([transactions.close(), pings.close(), cluster.close()])
   }
 

@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws'
+import { deadlineAfter } from '../../async/timers.ts'
 import { marketKey, type Trade } from '../../domain/events.ts'
 import { TradeWindow } from '../../domain/trade-window.ts'
 import { TapelineError } from '../../errors.ts'
@@ -99,7 +100,7 @@ export async function startApplication(
       socket.close()
       // Otherwise one more lease would fill the list of streams for an hour after each run.
       const address = new URL(`/v1/streams/${encodeURIComponent(stream)}`, api)
-      const request = { method: 'DELETE', headers, signal: AbortSignal.timeout(END_MS) }
+      const request = { method: 'DELETE', headers, signal: deadlineAfter(END_MS) }
       await send(address, tls, request).catch(() => undefined)
     },
   }

@@ -10,6 +10,7 @@ import {
 import { readBody, redactor, shownWords, wordsOfBody } from '../../adapters/source/feed/words.ts'
 import { kindOf } from '../../adapters/source/index.ts'
 import { untilAborted } from '../../async/abort.ts'
+import { orAfter } from '../../async/deadline.ts'
 import { type Config, type ReachConfig, type SourceConfig, sourcesOf } from '../../config.ts'
 import { didYouMean } from '../../domain/near.ts'
 import { symbolMatcher } from '../../domain/routing.ts'
@@ -173,7 +174,7 @@ async function greet({ greeting }: SourceKind, url: URL, { redact, signal }: Loo
 
 /** Rejects when the step takes too long. */
 function within<T>(step: Promise<T>, signal: AbortSignal): Promise<T> {
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(STEP_MS)])
+  const deadline = orAfter(signal, STEP_MS)
   return untilAborted(step, deadline, () => new Error(`no answer within ${STEP_MS / 1000} s`))
 }
 

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import type { LogReader } from '../../adapters/broker/embedded.ts'
+import { deadlineAfter } from '../../async/timers.ts'
 import { parsePosition, type RecordHeaders } from '../../domain/record.ts'
 import { withoutSecrets } from '../../domain/secrets.ts'
 import { TapelineError } from '../../errors.ts'
@@ -134,7 +135,7 @@ export function brokerLog(log: LogReader): RecordLog & { close(): Promise<void> 
       }
     },
     async close() {
-      for (const { reader } of partitions.values()) await reader.close(AbortSignal.timeout(CLOSE_MS))
+      for (const { reader } of partitions.values()) await reader.close(deadlineAfter(CLOSE_MS))
     },
   }
 }

@@ -1,4 +1,5 @@
 import { onAbort } from '../../async/abort.ts'
+import { deadlineAfter } from '../../async/timers.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { Broker, Reader } from '../../ports/broker.ts'
 import type { Log, Meter } from '../../ports/log.ts'
@@ -45,7 +46,7 @@ export function createReaderPool({ broker, log, meter }: PoolParts, most: number
   }
 
   const close = async (reader: Reader): Promise<void> => {
-    await reader.close(AbortSignal.timeout(CLOSE_MS)).catch((error: unknown) => {
+    await reader.close(deadlineAfter(CLOSE_MS)).catch((error: unknown) => {
       log.debug({ code: toTapelineError(error).code }, 'a reader did not close')
     })
   }

@@ -29,7 +29,7 @@ export async function findLostEnds(
   const found = new Map<string, number>()
   const stored = claims.filter(({ nextOffset }) => nextOffset > 0)
   if (stored.length === 0) return found
-  // Asked for behind the claims: nobody else stores anything from then on, so that an end in front of a position is a loss.
+  // Asked for after the claims: nobody else stores anything from then on, so that an end in front of a position is a loss.
   const topics = new Map<string, TopicDescription>()
   for (const topic of await broker.describeTopics([...new Set(stored.map(({ topic }) => topic))], signal))
     topics.set(topic.id, topic)

@@ -1,4 +1,4 @@
-import { delay } from '../../async/timers.ts'
+import { deadlineAfter, delay } from '../../async/timers.ts'
 import { partitionKey } from '../../domain/record.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { PollOptions, Reader, TopicPartition } from '../../ports/broker.ts'
@@ -59,7 +59,7 @@ export function createReading(
     reader = undefined
     dropped = []
     for (const key of positions.keys()) moved.add(key)
-    await former?.close(AbortSignal.timeout(CLOSE_MS)).catch((error: unknown) => {
+    await former?.close(deadlineAfter(CLOSE_MS)).catch((error: unknown) => {
       log.debug({ code: toTapelineError(error).code }, 'a reader did not close')
     })
   }
@@ -120,7 +120,7 @@ export function createReading(
       return result
     },
     async close() {
-      await reader?.close(AbortSignal.timeout(CLOSE_MS))
+      await reader?.close(deadlineAfter(CLOSE_MS))
     },
   }
 }

@@ -87,7 +87,7 @@ export function createMoves({ broker, names, registry, leader }: CoordinatorPart
   const hasPassed = (streamId: string, seam: readonly number[]): boolean =>
     seam.every((offset, k) => {
       const said = passed.get(streamId)?.get(k)
-      // A former owner's last records may lie behind the marker of the next one: these count for nobody.
+      // A former owner's last records may lie after the marker of the next one: these count for nobody.
       return said !== undefined && said.offset >= offset && said.epoch === view.claimOf(names.shardId(k))
     })
 

@@ -1,5 +1,5 @@
 import { withDeadline } from '../../async/deadline.ts'
-import { delay } from '../../async/timers.ts'
+import { deadlineAfter, delay } from '../../async/timers.ts'
 import type { ControlBus } from '../../control/bus.ts'
 import type { ControlRecordOf } from '../../control/control-records.ts'
 import type { Membership } from '../../control/membership.ts'
@@ -77,7 +77,10 @@ export interface RequestQueue {
   close(): Promise<void>
 }
 
-/** The coordinator's in-tray: requests from the control topic, leases that run out, topics whose grace is over. */
+/**
+ * The coordinator's in-tray: requests from the control topic, leases that run out, topics whose grace is over. It is long, and one function: each step
+ * holds for one term of the leadership, with the reader and the batch of that term.
+ */
 export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue {
   const { broker, names, registry, bus, membership, leader, instance, settings, now, log } = coordinator
   const { view } = registry
@@ -107,7 +110,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
   const closeReader = async (): Promise<void> => {
     const former = reader
     reader = undefined
-    await former?.close(AbortSignal.timeout(CLOSE_MS)).catch((error: unknown) => {
+    await former?.close(deadlineAfter(CLOSE_MS)).catch((error: unknown) => {
       log.debug({ code: toTapelineError(error).code }, 'a reader did not close')
     })
   }

@@ -1,7 +1,7 @@
 import { foldBook, inDoubt } from '../../domain/book-levels.ts'
 import { encodeEvent } from '../../domain/event-codec.ts'
 import type { Book } from '../../domain/events.ts'
-import type { PublishedRecord } from './shard.ts'
+import type { PublishedRecord } from './tail.ts'
 
 /** So many records of a market are kept one by one; what is older is in its book. */
 const LONGEST_TRAIL = 256

@@ -8,7 +8,8 @@ import type { ProducerParts } from './parts.ts'
 import { readPublished } from './read-published.ts'
 import type { Anew, Progress, Route } from './route.ts'
 import type { Routes } from './routes.ts'
-import type { PublishedRecord, Shard, Tick } from './shard.ts'
+import type { Shard } from './shard.ts'
+import type { PublishedRecord, Tick } from './tail.ts'
 import { WindowSteps } from './window-steps.ts'
 
 /** How many fixed records one piece covers at most: small, so that the fixed topics never wait long for it (R3). */

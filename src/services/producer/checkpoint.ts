@@ -1,19 +1,17 @@
 import { z } from 'zod'
 import { CHANNELS, type Channel } from '../../domain/events.ts'
 import type { RecordHeaders } from '../../domain/record.ts'
-import { TradeWindow, WINDOW_VERSION, type WindowSnapshot } from '../../domain/trade-window.ts'
-import { TapelineError } from '../../errors.ts'
-import type { OutgoingRecord, StoredRecord } from '../../ports/broker.ts'
+import type { WindowSnapshot } from '../../domain/trade-window.ts'
+import type { OutgoingRecord } from '../../ports/broker.ts'
 import { portionsOf } from './portions.ts'
-import { SavedWindowsReader } from './saved-windows.ts'
 import type { Shard } from './shard.ts'
 
-const CHECKPOINT_VERSION = 1
+export const CHECKPOINT_VERSION = 1
 /** A checkpoint in several records. A reader of the first record alone would take streams for level that are behind. */
-const VERSION_OF_SEVERAL = 2
-const CHECKPOINT_KEY = 'checkpoint'
-const FURTHER_PREFIX = 'checkpoint:'
-const MARKET_PREFIX = 'market:'
+export const VERSION_OF_SEVERAL = 2
+export const CHECKPOINT_KEY = 'checkpoint'
+export const FURTHER_PREFIX = 'checkpoint:'
+export const MARKET_PREFIX = 'market:'
 
 const positionsSchema = z.partialRecord(z.enum(CHANNELS), z.number().int())
 
@@ -43,7 +41,7 @@ const logSchema = z.object({
   /** Where the markers lie of those among them that begin before: a former ownership wrote what is in between. Epoch and offset. */
   markers: z.array(z.tuple([z.number().int(), z.number().int()])).optional(),
   /**
-   * Ends that the log has lost, while a stream may not be beyond them: `from` the first lost offset, `to` behind all that may have been there. A stream that got
+   * Ends that the log has lost, while a stream may not be beyond them: `from` the first lost offset, `to` after all that may have been there. A stream that got
    * ready before that offset of the registry may have its start in there. Left out where there are none, and by versions that did not know.
    */
   lostEnds: z
@@ -60,7 +58,7 @@ export type FixedLog = z.infer<typeof logSchema>
 const behindSchema = z.record(z.string(), z.number().int())
 const passedOverStreams = z.record(z.string(), passedOverSchema)
 
-const checkpointSchema = z.object({
+export const checkpointSchema = z.object({
   v: z.literal([CHECKPOINT_VERSION, VERSION_OF_SEVERAL]),
   /** When, in milliseconds since the epoch; 0 where there was none. */
   at: z.number(),
@@ -85,7 +83,7 @@ const checkpointSchema = z.object({
 })
 
 /** More streams of a checkpoint than its first record takes. */
-const furtherSchema = z.object({
+export const furtherSchema = z.object({
   v: z.literal(VERSION_OF_SEVERAL),
   behind: behindSchema,
   passedOver: passedOverStreams.optional(),
@@ -94,34 +92,8 @@ const furtherSchema = z.object({
 /** How far a shard is derived (R4). The owner writes it every few seconds, together with the ids of R5. */
 export type Checkpoint = z.infer<typeof checkpointSchema>
 
-const intervals = z.array(z.tuple([z.number(), z.number()]))
-
-const windowSchema = z.object({
-  v: z.number().int().default(1),
-  ids: z.array(z.string()),
-  times: z.array(z.number()),
-  prices: z.array(z.number()).optional(),
-  sizes: z.array(z.number()).optional(),
-  forgottenTs: z.number(),
-  lastTs: z.number(),
-  lastId: z.string().optional(),
-  highest: z.string().optional(),
-  forgotten: z.object({ ids: intervals, times: intervals }).optional(),
-})
-
-/** What there is before the first checkpoint. */
-const NO_CHECKPOINT: Checkpoint = {
-  v: CHECKPOINT_VERSION,
-  at: 0,
-  registryOffset: 0,
-  positions: {},
-  epochs: {},
-  behind: {},
-}
-
 const HEADERS: RecordHeaders = { v: CHECKPOINT_VERSION, kind: 'control' }
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
 export const checkpointEntry = (key: string, value: object | null): OutgoingRecord => ({
   key,
@@ -130,7 +102,7 @@ export const checkpointEntry = (key: string, value: object | null): OutgoingReco
 })
 
 /** The streams for which the positions of a checkpoint do not hold. */
-type StreamsLeft = Pick<Checkpoint, 'behind' | 'passedOver'>
+export type StreamsLeft = Pick<Checkpoint, 'behind' | 'passedOver'>
 
 /** What a checkpoint says, apart from when. */
 export function checkpointState(
@@ -195,7 +167,7 @@ export function checkpointRecords(
   }
 }
 
-const furtherKey = (number: number): string => `${FURTHER_PREFIX}${number}`
+export const furtherKey = (number: number): string => `${FURTHER_PREFIX}${number}`
 
 /** The streams of a checkpoint, split so that each portion fits into a record; at least one. */
 function splitStreams({ behind, passedOver = {} }: StreamsLeft): StreamsLeft[] {
@@ -211,101 +183,4 @@ function splitStreams({ behind, passedOver = {} }: StreamsLeft): StreamsLeft[] {
       ...(ofPassed.length > 0 && { passedOver: Object.fromEntries(ofPassed) }),
     }
   })
-}
-
-/** The last checkpoint and windows of a shard, folded from the records of its partition. */
-export class CheckpointReader {
-  #checkpoint: Checkpoint = NO_CHECKPOINT
-  readonly #further = new Map<string, StreamsLeft>()
-  readonly windows = new Map<string, TradeWindow>()
-  readonly #streamWindows = new SavedWindowsReader()
-  readonly #unreadable = new Map<string, string>()
-  /** Up to when, in milliseconds, trades may be missing in the windows: a batch that nobody can read had them. */
-  #unknownTo: number | undefined
-
-  /** Takes note of a batch that nobody can read: which markets it had is not known. */
-  lose(): void {
-    this.#unknownTo = Number.POSITIVE_INFINITY
-  }
-
-  /** Up to when, in milliseconds, trades may be missing in the windows; undefined where none are. Positive infinity: up to now. */
-  get unknownTo(): number | undefined {
-    return this.#unknownTo
-  }
-
-  /** The last checkpoint, with all its streams. */
-  get checkpoint(): Checkpoint {
-    const { parts: count = 0 } = this.#checkpoint
-    if (count === 0) return this.#checkpoint
-    const whole = { ...this.#checkpoint, behind: { ...this.#checkpoint.behind } }
-    const passedOver = { ...this.#checkpoint.passedOver }
-    for (let number = 1; number <= count; number++) {
-      const portion = this.#further.get(furtherKey(number))
-      Object.assign(whole.behind, portion?.behind)
-      Object.assign(passedOver, portion?.passedOver)
-    }
-    return Object.keys(passedOver).length === 0 ? whole : { ...whole, passedOver }
-  }
-
-  /** The windows of streams, by stream. */
-  get streamWindows(): SavedWindowsReader['windows'] {
-    return this.#streamWindows.windows
-  }
-
-  /** The keys whose last record this process does not understand, or that are missing, and why: the shard is not for it (R23). */
-  get unreadable(): ReadonlyMap<string, string> {
-    const found = new Map(this.#unreadable)
-    for (let number = 1; number <= (this.#checkpoint.parts ?? 0); number++) {
-      const key = furtherKey(number)
-      if (!this.#further.has(key) && !found.has(key)) found.set(key, 'it is not there')
-    }
-    return found
-  }
-
-  /** Takes a record in. */
-  take({ key, value }: Pick<StoredRecord, 'key' | 'value'>): void {
-    if (key === null) return
-    this.#unreadable.delete(key)
-    if (value === null) this.#remove(key)
-    else {
-      const text = decoder.decode(value)
-      try {
-        this.#take(key, JSON.parse(text))
-      } catch (error) {
-        this.#unreadable.set(key, reasonOf(error, text))
-      }
-    }
-  }
-
-  #remove(key: string): void {
-    if (key.startsWith(MARKET_PREFIX)) this.windows.delete(key.slice(MARKET_PREFIX.length))
-    else if (!this.#streamWindows.take(key, null)) this.#further.delete(key)
-  }
-
-  #take(key: string, body: unknown): void {
-    if (this.#streamWindows.take(key, body)) return
-    if (key === CHECKPOINT_KEY) {
-      this.#checkpoint = checkpointSchema.parse(body)
-      // What was published after it is in later windows, or is read from the fixed topic.
-      if (this.#unknownTo === Number.POSITIVE_INFINITY) this.#unknownTo = this.#checkpoint.at
-    } else if (key.startsWith(FURTHER_PREFIX)) this.#further.set(key, furtherSchema.parse(body))
-    else if (key.startsWith(MARKET_PREFIX)) {
-      const window = windowSchema.parse(body)
-      const market = key.slice(MARKET_PREFIX.length)
-      if (window.v > WINDOW_VERSION) {
-        const what = `the ids of ${market} are kept in version ${window.v} of their form`
-        throw new TapelineError('UPGRADE_NEEDED', `${what}; this process knows up to ${WINDOW_VERSION}`)
-      }
-      this.windows.set(market, TradeWindow.restore(window))
-    }
-  }
-}
-
-/** Why this process does not understand a record: its version if that is higher, else its shape. */
-function reasonOf(error: unknown, text: string): string {
-  if (error instanceof TapelineError) return error.message
-  const [, version] = /"v":(\d+)/.exec(text) ?? []
-  return version !== undefined && Number(version) > VERSION_OF_SEVERAL
-    ? `it is of version ${version}, and this process knows up to ${VERSION_OF_SEVERAL}`
-    : 'it is of another shape'
 }

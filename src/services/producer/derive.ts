@@ -4,7 +4,8 @@ import { marketMatcher } from '../../domain/routing.ts'
 import type { OutgoingRecord } from '../../ports/broker.ts'
 import type { Again, Progress, Route } from './route.ts'
 import type { Routes } from './routes.ts'
-import type { PublishedRecord, Shard, Tick } from './shard.ts'
+import type { Shard } from './shard.ts'
+import type { PublishedRecord, Tick } from './tail.ts'
 import type { WindowSteps } from './window-steps.ts'
 
 /** A record on its way into a dynamic topic, with the shard and fixed offset that caused it (R4). */

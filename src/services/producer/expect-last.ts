@@ -1,7 +1,8 @@
 import { CHANNELS, type Channel, marketKey } from '../../domain/events.ts'
 import { type Route, startOf } from './route.ts'
 import type { Routes } from './routes.ts'
-import type { Shard, Tail } from './shard.ts'
+import type { Shard } from './shard.ts'
+import type { Tail } from './tail.ts'
 
 /** So many streams and records are compared to find what filters let through: more would hold a take-over up. */
 const MOST_LOOKS = 1_000_000

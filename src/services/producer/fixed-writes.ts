@@ -3,7 +3,8 @@ import type { PartitionRecords } from '../../ports/broker.ts'
 import { isOfFormerOwners } from './late-writes.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
-import type { Shard, Tail } from './shard.ts'
+import type { Shard } from './shard.ts'
+import type { Tail } from './tail.ts'
 
 /** What is on its way into a partition of a fixed topic. */
 interface Write {

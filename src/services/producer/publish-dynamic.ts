@@ -15,7 +15,7 @@ import { beginPreparationStep, type PreparationStep, prepareTopics } from './pre
 import { isDerivationDue } from './publish-fixed.ts'
 import { SEND_TIMEOUT_MS } from './read-held.ts'
 import { NOTHING_HELD, type Route } from './route.ts'
-import type { Tail } from './shard.ts'
+import type { Tail } from './tail.ts'
 import { WindowSteps } from './window-steps.ts'
 
 /** How long the broker may take to say where a topic is. */
@@ -37,7 +37,8 @@ export interface DynamicPublisher {
 
 /**
  * Publishes to the dynamic topics what the fixed topics hold: each fixed record once, in order, for each stream (R4). Sets a topic aside that
- * alone cannot be written, and derives it on its own later (R3).
+ * alone cannot be written, and derives it on its own later (R3). It is long, and one function: each way in which a step can fail ends in the same
+ * places of the same streams.
  */
 export function createDynamicPublisher(
   producer: ProducerParts,

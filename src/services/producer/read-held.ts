@@ -65,7 +65,7 @@ export async function readHeld(
     const { route, shards, from, front, earliest } = each
     const baseOffset = acks[i]?.baseOffset ?? 0
     routes.acknowledge(route, baseOffset, shards.length)
-    // Up to the own marker: the first of them lies there, and what is behind it is of others, or not of before.
+    // Up to the own marker: the first of them lies there, and what comes after it is of others, or not of before.
     const end = baseOffset + 1
     const lostFrom = wentOnAt(each)
     const begin = isAnyLost(each) ? front : from
@@ -118,7 +118,7 @@ async function readAll(
     ({ topic, offset, nextOffset, reason }) => {
       const { held } = found.get(topic) ?? {}
       if (held) held.isRotten = true
-      // Its readers get a reset by what they meet there themselves; what lay in it comes again where it is behind the checkpoint.
+      // Its readers get a reset by what they meet there themselves; what lay in it comes again where it lies after the checkpoint.
       log.error(
         { topic, offset, nextOffset, code: 'BATCH_UNDECODABLE', reason },
         'what a stream holds cannot be read',

@@ -5,7 +5,8 @@ import { tickOf } from '../../domain/fixed-markers.ts'
 import { admit, emptyMemory, isOfFormerOwner } from '../../domain/reader-rules.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { ProducerParts } from './parts.ts'
-import type { PublishedRecord, Shard, Tick } from './shard.ts'
+import type { Shard } from './shard.ts'
+import type { PublishedRecord, Tick } from './tail.ts'
 
 /** How far before a range the log is read to learn the epochs that count there. */
 const EPOCH_SLACK = 1_000

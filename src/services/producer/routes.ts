@@ -6,13 +6,17 @@ import type { PassedOver } from './checkpoint.ts'
 import { expectLast } from './expect-last.ts'
 import { PassedOverStreams } from './passed-over.ts'
 import { knownAt, placeOn, type Route, SLACK_MS, toRoute } from './route.ts'
-import type { PublishedRecord, Shard, Tick } from './shard.ts'
+import type { Shard } from './shard.ts'
+import type { PublishedRecord, Tick } from './tail.ts'
 
 /** The first rest of topics that cannot be written, and the longest. */
 const FIRST_ASIDE_MS = 500
 const LONGEST_ASIDE_MS = 30_000
 
-/** The streams that this process derives, kept level with the registry. */
+/**
+ * The streams that this process derives, kept level with the registry. It is long, and one file: whether a stream is level, behind, set aside or
+ * resting stands in several sets, which change together.
+ */
 export class Routes {
   readonly table = new RoutingTable<Route>()
   /** Streams that are behind somewhere, or have still to begin with the latest values. */

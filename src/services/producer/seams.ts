@@ -60,7 +60,7 @@ export function followSeams(
       return [{ streamId, offset }]
     })
 
-  /** What a former owner wrote behind this owner's records stands in front of the seam, and only a claim shows that it counts for nobody. */
+  /** What a former owner wrote after this owner's records stands in front of the seam, and only a claim shows that it counts for nobody. */
   const heal = (key: string, route: Route, shard: Shard): void => {
     const tail = shard.tails[route.channel]
     const isIdle = tail.pending.length === 0 && tail.derivedTo === tail.expected

@@ -1,80 +1,18 @@
 import type { Ownership } from '../../control/claim.ts'
 import { EVENT_VERSION } from '../../domain/event-codec.ts'
-import { CHANNELS, type Channel, type EventOf, hasLatestValue, type Trade } from '../../domain/events.ts'
+import { CHANNELS, type Channel, type Trade } from '../../domain/events.ts'
 import type { RecordHeaders } from '../../domain/record.ts'
 import { finerTimes } from '../../domain/trade-identity.ts'
 import { TradeWindow, type Verdict } from '../../domain/trade-window.ts'
-import { BookTrails } from './book-trails.ts'
 import type { Checkpoint, FixedLog } from './checkpoint.ts'
 import type { SavedWindows } from './saved-windows.ts'
+import { beginTail, forgetLatest, type Tail } from './tail.ts'
 
 /** Stands among the markets for all forgotten ones; no market has a name without a colon. */
 const FORGOTTEN_MARKETS = '*'
 
 /** How far the time of a trade may lie after the broker's time at which it was published, in microseconds: clocks differ. */
 const MOST_SKEW = 60_000_000
-
-/** A record of a fixed topic, as far as deriving needs it. */
-export interface PublishedRecord {
-  readonly offset: number
-  /** The record's key. */
-  readonly market: string
-  readonly event: EventOf[Channel]
-  readonly value: Uint8Array
-}
-
-/** A marker of a fixed topic that says how late it is: the windows of streams close by it (R21). */
-export interface Tick {
-  readonly offset: number
-  /** Microseconds of event time. */
-  readonly tick: number
-}
-
-/** How late it is in a fixed partition. */
-interface EventClock {
-  /** The highest event time, in microseconds; -1 where there is none. */
-  time: number
-  /** How long nothing higher has come since, in milliseconds, as far as this process was there to see it. */
-  quietMs: number
-  /** The last tick, in microseconds; -1 where there is none. */
-  ticked: number
-}
-
-/** An owner of a shard, as a fixed partition tells it. */
-interface Owner {
-  readonly epoch: number
-  /** What a stream holds at or behind this offset of an owner before is of a log that is gone. */
-  readonly offset: number
-  /** Where its marker lies: behind `offset` where a former ownership wrote in the place of a lost end until it saw the loss. */
-  readonly marker: number
-}
-
-/** What the owner of a shard knows of its partition of one fixed topic. */
-export interface Tail {
-  /** Where this owner's marker lies. Records after it are this owner's, or not ours. */
-  readonly marker: number
-  /** Where owners begin, each of a higher epoch than the one before, as far as the take-over has read, or its checkpoint says. */
-  readonly owners: Owner[]
-  /** The offset that the next acknowledgement must begin at (R8). */
-  expected: number
-  /** Every stream that is not behind has everything before, and the broker has acknowledged it. */
-  derivedTo: number
-  /** The records from `derivedTo` on that match streams, and the ticks between them. */
-  pending: (PublishedRecord | Tick)[]
-  readonly clock: EventClock
-  /** Earlier records were chosen by the streams of their time: a stream that comes now reads them from the log. */
-  chosenTo: number
-  /** The latest record of each market, with which new streams of quotes, candles and books begin (R11). */
-  readonly latest: Map<string, PublishedRecord>
-  /** The same of books, which are more than their last record; undefined for other channels. */
-  readonly books: BookTrails | undefined
-  /** Records of the last minute before the checkpoint, as far as the take-over has read, and when they were published. */
-  readonly before: (Pick<PublishedRecord, 'offset' | 'event'> & { readonly at: number })[]
-  /** The first record of the last minute before the checkpoint, as far as the take-over has read; undefined where there is none. */
-  recentFrom: number | undefined
-  /** Where the topic ended at the last look for quiet markets. */
-  lookedTo: number
-}
 
 /** What happened to a partition of a fixed topic, so that earlier positions do not hold any more. */
 export type LostLog =
@@ -128,28 +66,10 @@ export class Shard {
     this.savedWindows = savedWindows
     this.#unknownTo = restored.unknownTo ?? -1
     this.tails = Object.fromEntries(
-      CHANNELS.map((channel): [Channel, Tail] => {
-        const marker = markers[channel]
-        const derivedTo = restored.positions[channel] ?? 0
-        const expected = marker + 1
-        const latest = new Map<string, PublishedRecord>()
-        const late = new Map(logs[channel].markers)
-        const owners = (logs[channel].owners ?? []).map(
-          ([epoch, offset]): Owner => ({ epoch, offset, marker: late.get(epoch) ?? offset }),
-        )
-        const nothing = {
-          owners,
-          pending: [],
-          clock: { time: -1, quietMs: 0, ticked: -1 },
-          chosenTo: 0,
-          latest,
-          books: channel === 'book' ? new BookTrails() : undefined,
-          before: [],
-          recentFrom: undefined,
-          lookedTo: 0,
-        }
-        return [channel, { marker, expected, derivedTo, ...nothing }]
-      }),
+      CHANNELS.map((channel) => [
+        channel,
+        beginTail(channel, markers[channel], restored.positions[channel] ?? 0, logs[channel]),
+      ]),
     ) as Record<Channel, Tail>
     this.headers = { v: EVENT_VERSION, kind: 'event', shard: k, epoch: ownership.epoch }
     this.reentering = { ...this.headers, reentering: true }
@@ -280,34 +200,4 @@ export class Shard {
     this.#asked.clear()
     for (const channel of CHANNELS) forgetLatest(this.tails[channel], beforeTs)
   }
-}
-
-/** Takes note of the latest record of a market. */
-export function keepLatest(tail: Tail, channel: Channel, record: PublishedRecord): void {
-  if (hasLatestValue(channel)) tail.latest.set(record.market, record)
-  tail.books?.take(record)
-}
-
-/** Takes note of how late it is in a fixed partition, in microseconds. */
-export function setClock({ clock }: Tail, micros: number): void {
-  if (micros <= clock.time) return
-  clock.time = micros
-  clock.quietMs = 0
-}
-
-/** Takes note of a tick. */
-export function setTick(tail: Tail, { offset, tick }: Tick): void {
-  tail.clock.ticked = Math.max(tail.clock.ticked, tick)
-  setClock(tail, tick)
-  tail.pending.push({ offset, tick })
-}
-
-/** Values that came since the last look stay, however old they say they are. */
-function forgetLatest(tail: Tail, beforeTs: number): void {
-  for (const [market, { offset, event }] of tail.latest) {
-    if (offset >= tail.lookedTo || event.ts >= beforeTs) continue
-    tail.latest.delete(market)
-    tail.books?.forget(market)
-  }
-  tail.lookedTo = tail.expected
 }

@@ -9,7 +9,8 @@ import type { StoredRecord } from '../../ports/broker.ts'
 import type { LostEnds } from './lost-logs.ts'
 import type { ProducerParts } from './parts.ts'
 import { SLACK_MS } from './route.ts'
-import { keepLatest, type Shard, setClock, setTick, type Tail } from './shard.ts'
+import type { Shard } from './shard.ts'
+import { keepLatest, setClock, setTick, type Tail } from './tail.ts'
 
 /** A take-over keeps no more records than this in memory. */
 const MOST_PENDING = 100_000

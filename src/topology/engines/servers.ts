@@ -1,5 +1,6 @@
 import type { KafkaSettings } from '../../adapters/broker/kafka.ts'
 import type { TimescaleSettings } from '../../adapters/store/timescale.ts'
+import { deadlineAfter } from '../../async/timers.ts'
 import type { Config } from '../../config.ts'
 import { type ErrorCode, type FieldError, TapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
@@ -109,7 +110,7 @@ async function attempt<T>(
   open: (signal: AbortSignal) => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
-  const deadline = AbortSignal.timeout(ATTEMPT_MS)
+  const deadline = deadlineAfter(ATTEMPT_MS)
   try {
     return await open(AbortSignal.any([signal, deadline]))
   } catch (error) {

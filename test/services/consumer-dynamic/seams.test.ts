@@ -193,7 +193,7 @@ class World {
       sendEncoded: (bytes: Uint8Array, cursor: string) => {
         this.#cursor = cursor
         const { events } = JSON.parse(Buffer.from(bytes).toString()) as { events: Cause[] }
-        // Once the gateway has heard of a move, nothing from behind the seam comes out of the former topic.
+        // Once the gateway has heard of a move, nothing from after the seam comes out of the former topic.
         const seam = this.#subscription?.leg.former?.seam
         for (const { k, offset } of events) assert.ok(seam === undefined || offset < (seam[k] ?? 0))
         this.got.push(...events)

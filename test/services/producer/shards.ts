@@ -1,7 +1,8 @@
 import { CHANNELS, type Channel, marketKey } from '../../../src/domain/events.ts'
 import type { TradeWindow } from '../../../src/domain/trade-window.ts'
 import type { Checkpoint, FixedLog } from '../../../src/services/producer/checkpoint.ts'
-import { type LostLog, type PublishedRecord, Shard } from '../../../src/services/producer/shard.ts'
+import { type LostLog, Shard } from '../../../src/services/producer/shard.ts'
+import type { PublishedRecord } from '../../../src/services/producer/tail.ts'
 
 interface ShardOptions {
   readonly k?: number

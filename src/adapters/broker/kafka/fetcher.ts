@@ -42,7 +42,10 @@ export interface FetchListener {
   readonly onAnswer: () => void
 }
 
-/** Keeps one fetch under way to each broker that leads something, from positions of its own, without a group. */
+/**
+ * Keeps one fetch under way to each broker that leads something, from positions of its own, without a group. It is long, and one file: a partition is
+ * in one lane, in trouble or without a place, and each step moves it from one of these to another.
+ */
 export class Fetcher {
   /** For all but the fetches: an answer would have to wait for them. */
   readonly cluster: Cluster

@@ -1,5 +1,6 @@
 import { onAbort } from '../../../async/abort.ts'
 import { doubled } from '../../../async/back-off.ts'
+import { orAfter } from '../../../async/deadline.ts'
 import { pause, startInterval, type Timer } from '../../../async/timers.ts'
 import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError } from '../../../errors.ts'
@@ -100,7 +101,7 @@ export class KafkaGroupMember implements GroupMember {
       })),
     }))
     const { memberId, generation } = identity
-    const late = AbortSignal.any([signal, AbortSignal.timeout(COMMIT_MS)])
+    const late = orAfter(signal, COMMIT_MS)
     try {
       const { node, errorCode } = await this.#commits.coordinator('group', this.#group, late)
       if (errorCode !== 0)

@@ -4,6 +4,8 @@ import {
   encodeConsumerProtocolAssignment,
   encodeConsumerProtocolSubscription,
 } from '@platformatic/kafka'
+import { orAfter } from '../../../async/deadline.ts'
+import { deadlineAfter } from '../../../async/timers.ts'
 import { partitionKey } from '../../../domain/record.ts'
 import { assignPartitions, type Subscriber, type TopicPartition } from './assign-partitions.ts'
 import type { Answer, Cluster } from './cluster.ts'
@@ -138,7 +140,7 @@ export class GroupSession {
     const node = await this.#find(signal)
     if (node === undefined) return 'again'
     const answerMs = Math.min(HEARTBEAT_ANSWER_MS, this.#sessionMs / 2)
-    const late = AbortSignal.any([signal, AbortSignal.timeout(answerMs)])
+    const late = orAfter(signal, answerMs)
     try {
       const args = [this.#group, this.#generation, this.#memberId, null] as const
       const answer = await this.#cluster.request('heartbeat', node, [...args], late)
@@ -166,7 +168,7 @@ export class GroupSession {
     const [node, memberId] = [this.#coordinator, this.#memberId]
     if (node === undefined || memberId === '') return
     const members = [{ memberId, groupInstanceId: null }]
-    await this.#cluster.request('leaveGroup', node, [this.#group, members], AbortSignal.timeout(LEAVE_MS))
+    await this.#cluster.request('leaveGroup', node, [this.#group, members], deadlineAfter(LEAVE_MS))
   }
 
   async #find(signal: AbortSignal): Promise<number | undefined> {

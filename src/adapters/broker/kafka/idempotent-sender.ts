@@ -34,6 +34,8 @@ const CLOSE_MS = 2_500
  * A batch that may be stored is not given up with its caller: as long as that is not known, nothing follows it in its partition.
  * So whoever writes a marker after an unknown outcome knows that all that will ever come of what it sent lies in front of the
  * marker (R8). A partition that cannot be written holds up no other.
+ *
+ * It is long, and one file: sending, looking for leaders and reporting move the same queues from one set to another.
  */
 export class IdempotentSender {
   readonly #cluster: Cluster

@@ -43,7 +43,8 @@ const OUT_OF_RANGE = 1
 
 /**
  * Reads from positions of its own, fetching ahead of its caller. Outages are waited for: the reader goes on by itself, and polls
- * reject meanwhile. Which topic it reads is told by the id, so that another one of the same name is not taken for it.
+ * reject meanwhile. Which topic it reads is told by the id, so that another one of the same name is not taken for it. It is long, and one file:
+ * what becomes of a partition in trouble has to come after what was fetched of it before.
  */
 export class KafkaReader implements Reader {
   readonly #fetcher: Fetcher

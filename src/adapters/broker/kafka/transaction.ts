@@ -56,8 +56,8 @@ type SentBatch = EncodedBatch & {
 }
 
 /**
- * The requests under a transactional id, one transaction after the other. Source of the protocol:
- * https://cwiki.apache.org/confluence/display/KAFKA/KIP-98
+ * The requests under a transactional id, one transaction after the other. It is long, and one file: what each answer means depends on what the
+ * requests before it have left open. Source of the protocol: https://cwiki.apache.org/confluence/display/KAFKA/KIP-98
  */
 export class KafkaTransaction {
   readonly #cluster: Cluster

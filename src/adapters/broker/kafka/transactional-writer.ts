@@ -1,4 +1,5 @@
-import { delay, startTimer } from '../../../async/timers.ts'
+import { orAfter } from '../../../async/deadline.ts'
+import { deadlineAfter, delay, startTimer } from '../../../async/timers.ts'
 import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { PartitionAck, PartitionRecords, TransactionalWriter } from '../../../ports/broker.ts'
@@ -128,7 +129,7 @@ async function giveUp(transaction: KafkaTransaction, thrown: unknown): Promise<T
   // A write that may still arrive must not find the next transaction; who takes the id over next shuts it out.
   if (!transaction.canAbort) return lost
   try {
-    await transaction.end(false, AbortSignal.timeout(ABORT_MS))
+    await transaction.end(false, deadlineAfter(ABORT_MS))
     return undefined
   } catch (error) {
     const isFenced = error instanceof TransactionError && error.reason.code === 'FENCED'
@@ -151,7 +152,7 @@ async function untilVisible(
   acks: readonly PartitionAck[],
   signal: AbortSignal,
 ): Promise<void> {
-  const late = AbortSignal.any([signal, AbortSignal.timeout(VISIBLE_MS)])
+  const late = orAfter(signal, VISIBLE_MS)
   try {
     for (;;) {
       const ends = await listOffsets(cluster, acks, OFFSET_AT.end, late)

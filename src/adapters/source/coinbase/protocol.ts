@@ -32,6 +32,7 @@ type ProtocolOptions = Pick<SourceParts, 'channels' | 'outlet' | 'redact' | 'boo
  * Coinbase Exchange's WebSocket feed. A subscribe with one unknown product is refused as a whole, once for each channel; or it is
  * taken, and `subscriptions` leaves the product out. So a product is accused where an error names it, or where the answer to its
  * subscribe does not; the others of a refused subscribe are asked for again without it. An error that names none accuses nobody.
+ * It is long, and one file: what an answer means depends on all that was asked and answered before on its connection.
  */
 export class CoinbaseProtocol implements FeedProtocol {
   readonly #options: ProtocolOptions

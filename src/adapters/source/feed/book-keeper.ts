@@ -65,7 +65,8 @@ interface MarketBook {
 
 /**
  * The books of a source. Each is kept under the rules of its exchange; what comes out is the same for all: a snapshot, what changes of the levels that
- * are shown, and each doubt at its place. A book in doubt is asked for anew.
+ * are shown, and each doubt at its place. A book in doubt is asked for anew. It is long, and one file: when a book is asked for follows from what
+ * readers have of it.
  */
 export class BookKeeper {
   readonly #options: BookKeeperOptions

@@ -17,7 +17,7 @@ import { readFrameText, readWireId } from './text.ts'
 import { TradeOrder } from './trade-order.ts'
 import { TradeSequences } from './trade-sequence.ts'
 import { readNumber, readPrice } from './values.ts'
-import { refusalInWords, shownWords } from './words.ts'
+import { namesMarket, refusalInWords, shownWords } from './words.ts'
 
 interface MarketState {
   readonly market: Market
@@ -32,7 +32,8 @@ const BY_WEIGHT = ['malformed', 'mistimed', 'delivers', 'heartbeat', 'neutral'] 
 
 /**
  * The conversation with an exchange whose frames an `ExchangeWire` writes and reads: it asks for markets in requests of bearable size, and
- * accuses only the markets that the service names. Where the service refuses a whole request for one market, it asks for the others anew.
+ * accuses only the markets that the service names. Where the service refuses a whole request for one market, it asks for the others anew. It is
+ * long, and one file: requests, answers and refusals change the same markets of one connection.
  */
 export class ExchangeProtocol implements FeedProtocol {
   readonly #wire: ExchangeWire
@@ -240,7 +241,7 @@ export class ExchangeProtocol implements FeedProtocol {
     if (error.code === 'SOURCE_RATE_LIMITED') return error
     const asked = this.#answered(request)
     const candidates = asked ?? [...this.#states.keys()]
-    const isNamed = (each: string) => each === name || (!refusal.isOfRequest && names(said, each))
+    const isNamed = (each: string) => each === name || (!refusal.isOfRequest && namesMarket(said, each))
     const accused = candidates.length === 1 && asked ? candidates : candidates.filter(isNamed)
     if (accused.length === 0 && (asked === undefined || !this.#wire.refusesWhole)) outlet.complain(error)
     const code = refusal.isFull ? 'SOURCE_RATE_LIMITED' : 'MARKET_UNKNOWN'
@@ -316,24 +317,6 @@ export class ExchangeProtocol implements FeedProtocol {
     }
     return [...states.values()]
   }
-}
-
-/** Whether a service's words name a market. */
-function names(words: string, name: string): boolean {
-  const text = words.toLowerCase()
-  const wanted = name.toLowerCase()
-  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1))
-    if (!goesOn(text, at - 1, -1) && !goesOn(text, at + wanted.length, 1)) return true
-  return false
-}
-
-/** Whether a word goes on at a place, in a direction: BTC-USDT-SWAP is another market than BTC-USDT. */
-function goesOn(text: string, at: number, step: 1 | -1): boolean {
-  return isLetter(text[at]) || ('-/_'.includes(text[at] ?? ' ') && isLetter(text[at + step]))
-}
-
-function isLetter(character: string | undefined): boolean {
-  return character !== undefined && /[\p{L}\p{N}]/u.test(character)
 }
 
 function isSame(a: Market, b: Market): boolean {

@@ -37,7 +37,10 @@ interface LiveSourceOptions {
   readonly ways: (outlet: Outlet) => { readonly protocol: FeedProtocol; readonly fallback?: Fallback }
 }
 
-/** A source over an owned WebSocket, with or without a fallback: what all live sources have in common. */
+/**
+ * A source over an owned WebSocket, with or without a fallback: what all live sources have in common. It is long, and one file: link, watchdog,
+ * fallback and queue hear of each other here only.
+ */
 export class LiveSource implements Source {
   readonly name: string
   readonly ended = false

@@ -137,3 +137,21 @@ const CODE_OF_STATUS: Readonly<Record<number, ErrorCode>> = {
   403: 'SOURCE_UNAUTHORIZED',
   429: 'SOURCE_RATE_LIMITED',
 }
+
+/** Whether a service's words name a market. */
+export function namesMarket(words: string, name: string): boolean {
+  const text = words.toLowerCase()
+  const wanted = name.toLowerCase()
+  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1))
+    if (!goesOn(text, at - 1, -1) && !goesOn(text, at + wanted.length, 1)) return true
+  return false
+}
+
+/** Whether a word goes on at a place, in a direction: BTC-USDT-SWAP is another market than BTC-USDT. */
+function goesOn(text: string, at: number, step: 1 | -1): boolean {
+  return isLetter(text[at]) || ('-/_'.includes(text[at] ?? ' ') && isLetter(text[at + step]))
+}
+
+function isLetter(character: string | undefined): boolean {
+  return character !== undefined && /[\p{L}\p{N}]/u.test(character)
+}

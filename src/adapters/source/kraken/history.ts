@@ -36,7 +36,7 @@ export const krakenHistory: HistoryWire = {
   },
 }
 
-/** `[price, size, seconds, b or s, m or l, text, id]`: seconds with up to nine digits behind the point, cut to microseconds as those of the WebSocket. */
+/** `[price, size, seconds, b or s, m or l, text, id]`: seconds with up to nine digits after the point, cut to microseconds as those of the WebSocket. */
 function readRow(row: unknown): HistoryTrade {
   const [price, size, seconds, side, , , id] = listOf(row)
   return { id, price, size, side: SIDES[side as keyof typeof SIDES], ts: microsOfSeconds(seconds) }

@@ -1,4 +1,4 @@
-import { startInterval } from '../../../async/timers.ts'
+import { deadlineAfter, startInterval } from '../../../async/timers.ts'
 import { toTapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
 import type { Claim, ClaimTarget } from '../../../ports/store.ts'
@@ -40,7 +40,7 @@ export function claimFromZombies(
 
 async function endBlockers(pool: SessionPool, claimant: number, log: Log): Promise<void> {
   try {
-    const found = await pool.use(AbortSignal.timeout(PATIENCE_MS), (session) =>
+    const found = await pool.use(deadlineAfter(PATIENCE_MS), (session) =>
       session.rows(END_BLOCKERS, [claimant, APPLICATION_NAME]),
     )
     for (const { pid, ended } of records(found)) {

@@ -1,4 +1,4 @@
-import { deadlineAfter } from '../../../async/timers.ts'
+import { orAfter } from '../../../async/deadline.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import { type Address, parseAddresses } from './address.ts'
 
@@ -31,7 +31,7 @@ export class HostList {
       const at = (this.#preferred + i) % count
       const address = this.#addresses[at]
       if (address === undefined) break
-      const stop = count === 1 ? signal : AbortSignal.any([signal, deadlineAfter(ALL_MS / count)])
+      const stop = count === 1 ? signal : orAfter(signal, ALL_MS / count)
       try {
         const opened = await connect(address, stop)
         this.#preferred = at
