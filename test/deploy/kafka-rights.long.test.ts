@@ -107,7 +107,7 @@ test(
       [],
     )
 
-    await fetch(`${await platform.api()}/v1/streams/${id}`, { method: 'DELETE' })
+    await platform.remove(`/v1/streams/${id}`)
     await until('its topic is removed', async () => !(await dynamicTopics()).includes(topic))
     assert.equal(await platform.stop(), 0, platform.output)
     assert.doesNotMatch(platform.output, /FORBIDDEN/)

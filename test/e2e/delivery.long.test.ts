@@ -249,8 +249,7 @@ describe(`delivery over WebSocket (seed ${SEED})`, () => {
     const stream = await one.request(BITCOIN)
     two.send({ op: 'subscribe', stream })
     await until('both read', () => one.count(stream) > 500 && two.count(stream) > 500)
-    const response = await fetch(`${api}/v1/streams/${stream}`, { method: 'DELETE' })
-    assert.equal(response.status, 204)
+    await platform.remove(`/v1/streams/${stream}`)
     const ended = (client: StreamClient) => client.messages.filter(({ op }) => op === 'end')
     await until('both heard', () => ended(one).length > 0 && ended(two).length > 0)
     for (const client of [one, two]) {

@@ -86,7 +86,7 @@ test('a fallback takes over and gives back: no trade twice, none lost that eithe
   assert.deepEqual(await rows(`select count(*) as n from trades where id::int between 101 and 110`), [
     { n: 0 },
   ])
-  assert.deepEqual(await rows(`select source, symbol, cause from status where state = 'gap'`), [
-    { source: 'binance', symbol: 'BTC-USDT', cause: 'reconnect' },
-  ])
+  const gaps = () => rows(`select source, symbol, cause from status where state = 'gap'`)
+  await until('the gap is stored', async () => (await gaps()).length > 0)
+  assert.deepEqual(await gaps(), [{ source: 'binance', symbol: 'BTC-USDT', cause: 'reconnect' }])
 })

@@ -75,7 +75,7 @@ describe('a disk that is full', { skip }, () => {
     // Which of the two is stopped first is the disk's matter.
     const full = /"code":"(BROKER|STORE)_FULL"/
     await until('an alert says so', async () => full.test(await get('/v1/alerts')), 60_000)
-    assert.equal((await fetch(`${api}/readyz`)).status, 503)
+    await until('it is not ready', async () => (await fetch(`${api}/readyz`)).status === 503)
     assert.doesNotMatch(await get('/v1/alerts'), /Aborted/, 'in words of ours')
     const said = output.length
     await until('it tells its progress meanwhile', () => / delivered since /.test(output.slice(said)), 60_000)

@@ -106,16 +106,18 @@ describe('a source that misbehaves', () => {
       const listed = actorsSchema.parse(JSON.parse(stdout)).actors.find(({ id }) => id === 'producer')
       assert.equal(listed?.state, 'error')
       assert.ok(codes.includes(listed.errorInfo?.code ?? ''), JSON.stringify(listed.errorInfo))
-      assert.equal(
-        (await fetch(`${await platform.api()}/readyz`)).status,
-        200,
+      await until(
         'applications are still served',
+        async () => (await fetch(`${await platform.api()}/readyz`)).ok,
       )
       await untilMissed()
 
       await misbehave()
       await untilRecovered()
-      assert.ok((await count(`status where state = 'gap'`)) > gaps, 'what was missed is flagged')
+      await until(
+        'what was missed is flagged',
+        async () => (await count(`status where state = 'gap'`)) > gaps,
+      )
     })
   }
 

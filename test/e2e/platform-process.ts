@@ -234,13 +234,32 @@ export class PlatformProcess {
   }
 
   async post<T>(path: string, body: unknown): Promise<T> {
-    const response = await fetch(`${await this.api()}${path}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    })
+    const response = await this.#ask('POST', path, body)
     if (!response.ok) throw new Error(`POST ${path}: ${response.status} ${await response.text()}`)
     return (await response.json()) as T
+  }
+
+  /** Removes what has an address of its own. Where an answer was lost on its way, it is gone already. */
+  async remove(path: string): Promise<void> {
+    const response = await this.#ask('DELETE', path)
+    if (!response.ok && response.status !== 404)
+      throw new Error(`DELETE ${path}: ${response.status} ${await response.text()}`)
+  }
+
+  /** Asks as whoever means it does: again, while the platform says that it cannot answer now. */
+  async #ask(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<Response> {
+    let response = Response.error()
+    await until(`${method} ${path} is answered`, async () => {
+      response = await fetch(`${await this.api()}${path}`, {
+        method,
+        ...(body !== undefined && {
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(body),
+        }),
+      })
+      return response.status !== 503
+    })
+    return response
   }
 
   async sql<T>(statement: string): Promise<T[]> {

@@ -79,6 +79,7 @@ test('a gap of ten minutes is filled from history without a person, also after k
   await connected()
   send(900, 1_200)
   await stored(600)
+  await until('the gap is stored', async () => (await gaps()).length > 0)
   assert.deepEqual(await gaps(), [{ state: 'gap', cause: 'reconnect', seconds: 601 }])
   await until('it asked for the past', () => service.calls.length > 1)
   assert.equal(await count(), 600)

@@ -125,10 +125,15 @@ describe(`streams that move (seed ${SEED})`, () => {
 
   const create = (spec: object): Promise<Stream> => platform.post<Stream>('/v1/streams', { ttl: 0, ...spec })
   const modify = async (id: string, change: object): Promise<Stream> => {
-    const response = await fetch(`${await platform.api()}/v1/streams/${id}`, {
-      method: 'PATCH',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(change),
+    let response = Response.error()
+    // Just after a start there may be no coordinator yet.
+    await until('the change is answered', async () => {
+      response = await fetch(`${await platform.api()}/v1/streams/${id}`, {
+        method: 'PATCH',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(change),
+      })
+      return response.status !== 503
     })
     assert.equal(response.status, 200, await response.clone().text())
     return (await response.json()) as Stream
@@ -243,6 +248,6 @@ describe(`streams that move (seed ${SEED})`, () => {
     assertTradesQuotesTrades('the event stream', sse.got, all)
     assertTradesQuotesTrades('the webhook', webhook, all)
     assertTradesQuotesTrades('who resumes', old.events, all)
-    await fetch(`${await platform.api()}/v1/webhooks/${hook.id}`, { method: 'DELETE' })
+    await platform.remove(`/v1/webhooks/${hook.id}`)
   })
 })

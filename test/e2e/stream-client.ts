@@ -52,12 +52,16 @@ export class StreamClient {
     this.socket.send(JSON.stringify(message))
   }
 
-  /** Subscribes by a spec, and gives the id of the lease. */
+  /** Subscribes by a spec, again where no coordinator answers in time, and gives the id of the lease. */
   async request(spec: object): Promise<string> {
-    const before = this.messages.length
-    this.send({ op: 'subscribe', spec })
-    await until('the stream is subscribed', () => this.messages.length > before)
-    const [answer] = this.messages.slice(before)
+    let answer: ServerMessage | undefined
+    await until('the request is answered', async () => {
+      const before = this.messages.length
+      this.send({ op: 'subscribe', spec })
+      await until('the stream is subscribed', () => this.messages.length > before)
+      answer = this.messages[before]
+      return answer?.code !== 'CONTROL_UNAVAILABLE'
+    })
     if (answer?.op !== 'subscribed') throw new Error(`not subscribed: ${JSON.stringify(answer)}`)
     return answer.stream ?? ''
   }

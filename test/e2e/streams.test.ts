@@ -75,10 +75,7 @@ describe('streams', () => {
     return client
   }
   const create = (spec: object): Promise<Stream> => platform.post<Stream>('/v1/streams', spec)
-  const remove = async ({ id }: Pick<Stream, 'id'>): Promise<void> => {
-    const response = await fetch(`${api}/v1/streams/${id}`, { method: 'DELETE' })
-    assert.equal(response.status, 204, await response.text())
-  }
+  const remove = ({ id }: Pick<Stream, 'id'>): Promise<void> => platform.remove(`/v1/streams/${id}`)
   const streams = async (): Promise<Stream[]> =>
     (await platform.get<{ streams: Stream[] }>('/v1/streams')).streams.filter(({ standing }) => !standing)
   const topics = async (): Promise<string[]> =>

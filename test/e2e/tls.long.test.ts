@@ -36,7 +36,7 @@ describe('a platform that serves HTTPS', () => {
       TAPELINE_GATEWAY_TLS_KEY: at('server.key'),
     })
     platform.launch()
-    await until('it is ready', async () => (await tapeline('actors')).code === 0)
+    await until('it answers', async () => (await tapeline('actors')).code === 0)
   })
   after(async () => {
     await platform.kill()
@@ -46,8 +46,12 @@ describe('a platform that serves HTTPS', () => {
 
   test('commands of its machine find it, whatever name its certificate is for', async () => {
     assert.match(await platform.api(), /^https:/)
-    const created = await tapeline('streams', 'create', '--channel', 'trade', '--symbols', 'BTC-*', '--json')
-    assert.equal(created.code, 0, created.stderr)
+    let created = await tapeline('streams')
+    // It answers before a coordinator leads.
+    await until('a stream is made', async () => {
+      created = await tapeline('streams', 'create', '--channel', 'trade', '--symbols', 'BTC-*', '--json')
+      return created.code === 0
+    })
     const tail = await tapeline(
       'tail',
       JSON.parse(created.stdout).id,

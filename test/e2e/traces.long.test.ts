@@ -62,7 +62,7 @@ test('one trace covers a batch from its source to an application and the databas
     assert.ok(BigInt(startTimeUnixNano) <= BigInt(endTimeUnixNano))
   }
   assert.ok(collector.headers.every((each) => each['x-collector-key'] === key))
-  assert.ok((await platform.metric('trace_spans_total', 'sent')) > 0)
+  await until('they are counted', async () => (await platform.metric('trace_spans_total', 'sent')) > 0)
   assert.equal(await platform.stop(), 0, platform.output)
   const text = await log()
   assert.ok(!text.includes(key), 'the key of the collector is in no line')

@@ -147,14 +147,18 @@ describe(`streams with windows (seed ${SEED})`, () => {
     minutes.cut()
     const [candle] = minutes.events as unknown as Candle[]
     assert.ok(candle)
-    const rows = await platform.sql<Record<string, number | string>>(
-      `select bucket, open, high, low, close, trades from candles_1m where exchange = '${candle.exchange}' and symbol = '${candle.symbol}'`,
-    )
-    const row =
-      rows.find(({ bucket }) => parseIsoMicros(String(bucket)) === candle.ts) ?? assert.fail('no row')
     const { open, high, low, close, trades } = candle
+    let row: Record<string, number | string> | undefined
+    // Streams do not wait for the database.
+    await until('the database has the minute', async () => {
+      const rows = await platform.sql<Record<string, number | string>>(
+        `select bucket, open, high, low, close, trades from candles_1m where exchange = '${candle.exchange}' and symbol = '${candle.symbol}'`,
+      )
+      row = rows.find(({ bucket }) => parseIsoMicros(String(bucket)) === candle.ts)
+      return Number(row?.['trades']) >= (trades ?? 0)
+    })
     assert.deepEqual(
-      [row['open'], row['high'], row['low'], row['close'], Number(row['trades'])],
+      [row?.['open'], row?.['high'], row?.['low'], row?.['close'], Number(row?.['trades'])],
       [open, high, low, close, trades],
     )
   })

@@ -81,8 +81,7 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
     const topic = client.messages.findLast(({ stream }) => stream === id)?.topic ?? ''
     assert.ok(topic.startsWith(`${prefixes.dynamicPrefix}.`), `${topic} has the platform's own prefix`)
     await until(`${topic} delivers`, () => client.count(id) > 0)
-    const response = await fetch(`${await work.api()}/v1/streams/${id}`, { method: 'DELETE' })
-    assert.equal(response.status, 204)
+    await work.remove(`/v1/streams/${id}`)
     await until(`${topic} is gone`, async () => (await broker.topicIds([topic], within())).size === 0)
   }
 
