@@ -167,6 +167,8 @@ export class SocketSession {
       case 'ping':
         this.#endpoint.send({ op: 'pong' })
         break
+      default:
+        message satisfies never
     }
   }
 
