@@ -1,3 +1,4 @@
+import { doubled } from '../async/back-off.ts'
 import { delay } from '../async/timers.ts'
 
 /** What the platform refused, with its problem document. Source: RFC 9457. */
@@ -45,7 +46,7 @@ const LONGEST_WAIT_MS = 30_000
 
 /** How long to wait after so many failures in a row: doubled each time, with full jitter. Milliseconds. */
 export function backOff(failures: number): number {
-  return Math.random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(failures, 20))
+  return Math.random() * doubled(FIRST_WAIT_MS, LONGEST_WAIT_MS, failures)
 }
 
 /** Whether the same request may be answered later: the platform is away, starts, or has too much to do. */

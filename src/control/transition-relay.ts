@@ -14,7 +14,7 @@ const ASK_EVERY_MS = 3_000
 const TELL_FOR_MS = 10_000
 /** How often a process tells what its machines did. */
 const TELL_EVERY_MS = 500
-/** The latest steps that one record holds; the counts are those of all. A step takes about 120 bytes. */
+/** One record holds so many steps, the latest, and the counts of all. A step takes about 120 bytes. */
 const MOST_TOLD = 100
 
 const bodySchema = z.object({

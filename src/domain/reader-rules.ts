@@ -68,12 +68,12 @@ export function isLater([offset, n]: Place, [otherOffset, otherN]: Place): boole
 /** Behind all records that one fixed record causes. */
 const LAST_ORDINAL = Number.MAX_SAFE_INTEGER
 
-/** The place of who has all in front of an offset of a fixed partition. */
+/** The place of a reader that has all in front of an offset of a fixed partition. */
 export function placeBefore(offset: number): Place {
   return [offset - 1, LAST_ORDINAL]
 }
 
-/** The positions of who has all in front of these offsets of a fixed topic, by partition. */
+/** The positions of a reader that has all in front of these offsets of a fixed topic, by partition. */
 export function positionsBefore(topic: string, offsets: readonly number[]): ReaderMemory['positions'] {
   const places = offsets.flatMap((offset, k) => (offset > 0 ? [[k, placeBefore(offset)] as const] : []))
   return places.length === 0 ? {} : { [topic]: Object.fromEntries(places) }

@@ -27,7 +27,7 @@ export class PlatformJobs {
     this.#now = now
   }
 
-  /** Does all that is due, unless another process is about it. A task that fails is tried again the next time; the others go on. */
+  /** Does all that is due, unless another process is doing it. A task that fails is tried again the next time; the others go on. */
   async tend(session: SqlSession): Promise<readonly StoreJob[]> {
     const [lock] = records(await session.rows(`select pg_try_advisory_lock(${LOCK}) as taken`))
     if (lock?.['taken'] !== 't') return []

@@ -1,3 +1,4 @@
+import { doubled } from '../../async/back-off.ts'
 import { pause } from '../../async/timers.ts'
 import type { TapelineError } from '../../errors.ts'
 import type { Terminal } from '../command.ts'
@@ -14,21 +15,17 @@ export interface Outage {
 }
 
 export function createOutage(terminal: Terminal): Outage {
-  let longest = FIRST_MS
-  let isAway = false
+  let failures = 0
   return {
     async wait(error, signal) {
       if (!mayPass(error)) throw error
-      if (!isAway) terminal.note(`${error.code}: ${error.message}; waiting for the platform`)
-      isAway = true
-      const ms = longest / 2 + (Math.random() * longest) / 2
-      longest = Math.min(LONGEST_MS, longest * 2)
-      await pause(ms, signal)
+      if (failures === 0) terminal.note(`${error.code}: ${error.message}; waiting for the platform`)
+      const longestMs = doubled(FIRST_MS, LONGEST_MS, failures++)
+      await pause(longestMs / 2 + (Math.random() * longestMs) / 2, signal)
     },
     over() {
-      if (isAway) terminal.note('the platform is back')
-      isAway = false
-      longest = FIRST_MS
+      if (failures > 0) terminal.note('the platform is back')
+      failures = 0
     },
   }
 }

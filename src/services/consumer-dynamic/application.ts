@@ -100,7 +100,7 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
       })
   }
 
-  /** Waits until a connection that wants the latest only has room for it. */
+  /** Waits until a connection that wants nothing but the latest has room. */
   const serveLatest = async (subscription: Subscription): Promise<void> => {
     const { endpoint, ended, mostPendingBytes } = subscription
     await endpoint.drained(mostPendingBytes * LOW_PART, ended)

@@ -30,7 +30,7 @@ const MOST_PENDING_BYTES = 4 * 1024 * 1024
 
 /**
  * The outcome of a live delivery. `behind`: the catch-up reader must serve the socket from here on; `latest`: the socket gets the latest of each
- * market once it has room; `disconnected`: it is ended. `isSlow`: for it took less than came.
+ * market once it has room; `disconnected`: it is ended. `isSlow`: because it took less than came.
  */
 export type Delivered =
   | { readonly kind: 'sent'; readonly events: number }

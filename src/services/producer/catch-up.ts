@@ -21,7 +21,7 @@ const PIECES_A_STEP = 4
 const READ_MS = 5_000
 /** How long the broker may take to say where a topic ends. */
 const LOOK_MS = 2_000
-/** How many streams one step helps on. Those whose topics are not read yet are prepared as long as the step has time for it; the others wait. */
+/** How many streams one step brings on. Those whose topics are not read yet are prepared as long as the step has time for it; the others wait. */
 const STREAMS_A_STEP = 1_000
 /** About how many records one publish takes. */
 const RECORDS_TOGETHER = 10_000
@@ -72,7 +72,7 @@ interface Share {
 export function createCatchUp(producer: ProducerParts, { shards, routes, doubt }: ShardOwnership): CatchUp {
   const { log } = producer
 
-  /** The streams to help on, by shard and channel, those that have waited the longest first. */
+  /** The streams to bring on, by shard and channel, those that have waited the longest first. */
   const stragglers = (): Map<Shard, Map<Channel, Straggler[]>> => {
     const found = new Map<Shard, Map<Channel, Straggler[]>>()
     let taken = 0

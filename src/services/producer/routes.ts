@@ -256,7 +256,7 @@ export class Routes {
   }
 
   /**
-   * The streams to help on, in the order in which they have waited: all that are behind; of those set aside only one, when it has rested.
+   * The streams to bring on, in the order in which they have waited: all that are behind; of those set aside only one, when it has rested.
    */
   *due(): Generator<Route> {
     const rested = this.#now() < this.#asideRetryAt ? undefined : this.#firstAside()

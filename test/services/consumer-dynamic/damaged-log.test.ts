@@ -126,7 +126,7 @@ test('who remembers more than a gateway gets live what comes once the gateway ha
   await known.gets('subscribed', '0:11', '1:21')
 })
 
-test('what was lost with the end of a log and comes again is sent to who had read it, behind the reset', async (t) => {
+test('what was lost with the end of a log and comes again is sent to who had read it, after the reset', async (t) => {
   const gateway = await openGateway(t, false)
   const live = gateway.goOn(2, upTo({ 0: 10, 1: 20 }))
   await gateway.publish(0, 11)

@@ -1,6 +1,9 @@
 import { type InspectionLink, type ProducerIdentity, whilePassing } from './inspection-link.ts'
 
-/** A topic whose readers read committed records only, to take the time from; and a transactional id for that alone. */
+/**
+ * What is needed to ask a broker for its time: a topic whose readers pass over what is not committed, and a transactional id that nothing else
+ * uses.
+ */
 export interface ClockUse {
   readonly topic: string
   readonly transactionalId: string

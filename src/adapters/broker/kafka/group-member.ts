@@ -26,11 +26,14 @@ const COMMIT_MS = 5_000
 const ANY_EPOCH = -1
 
 /**
- * One member of a classic consumer group, from joining to leaving, over every outage. It goes on with what it keeps while the
- * group is distributed anew, and gives up what it loses before another gets it. When the group may have given the member up,
- * because nothing was heard of it for a session, what it has is in doubt until it is heard again, or in again: then it asks for the
- * same, and gets it unless another has it by now. A leader that was away itself gives nobody what no member asks for, for one
- * session after the group has given up whom it does not hear: those who had that were away as it was, and come back as it does.
+ * One member of a classic consumer group, from joining to leaving, over every outage. While the group is distributed anew, the member goes on with the
+ * partitions that it keeps. It gives up those that it loses before another member gets them.
+ *
+ * The group gives a member up that it has not heard for a session. From then on the member's partitions are in doubt, until the group hears it again or
+ * it has joined anew. It asks for the same partitions, and gets them unless another member has them by now.
+ *
+ * A leader that was away itself knows that other members were away too, and will come back. So for one session after the group has given those up, it
+ * gives nobody a partition that no member asks for.
  */
 export class KafkaGroupMember implements GroupMember {
   readonly #cluster: Cluster

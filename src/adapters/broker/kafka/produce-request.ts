@@ -92,7 +92,7 @@ function inflexible(version: number, parse: typeof produceV8.parseResponse): Pro
   return createAPI<ProduceArguments, ProduceAnswer>(PRODUCE, version, plain, parse, false, false)
 }
 
-/** With acknowledgement by all replicas, of batches that are encoded already. */
+/** The request that stores batches, by its versions, the highest first. All replicas acknowledge; the batches are encoded already. */
 export const PRODUCE_VERSIONS: readonly [ProduceVersion, ...ProduceVersion[]] = [
   flexible(11, produceV11.parseResponse),
   flexible(9, produceV9.parseResponse),

@@ -25,8 +25,8 @@ const NOBODY = 'doctor'
 type TopicRights = ReadonlyMap<string, number>
 
 /**
- * What the user may not do of what the platform does. Existing topics tell it; for the rest it is tried with requests that
- * change nothing.
+ * What the platform does on the broker and its user may not do. Of topics that are there the broker tells the rights; all else is tried with requests
+ * that change nothing.
  */
 export async function forbiddenUses(
   link: InspectionLink,

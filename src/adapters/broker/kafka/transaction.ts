@@ -1,3 +1,4 @@
+import { doubled } from '../../../async/back-off.ts'
 import { delay } from '../../../async/timers.ts'
 import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError } from '../../../errors.ts'
@@ -17,6 +18,7 @@ const TRANSACTION_TIMEOUT_MS = 15_000
 /** The coordinator still ends the transaction before: some milliseconds. */
 const CONCURRENT_PAUSE_MS = 5
 const PAUSE_MS = 50
+const LONGEST_PAUSE_MS = 500
 
 /** The protocol's codes. Source: https://kafka.apache.org/protocol#protocol_error_codes */
 const NOT_COORDINATOR = new Set([14, 15, 16])
@@ -158,11 +160,11 @@ export class KafkaTransaction {
     }))
     const offsets = new Map<SentBatch, number>()
     let absences = 0
-    for (let pauseMs = CONCURRENT_PAUSE_MS; ; pauseMs = Math.min(500, pauseMs * 2)) {
+    for (let rounds = 0; ; rounds++) {
       const missing = encoded.filter((batch) => !offsets.has(batch))
       await this.#sendOnce(missing, offsets, signal)
       if (offsets.size === encoded.length) break
-      await delay(pauseMs, signal)
+      await delay(doubled(CONCURRENT_PAUSE_MS, LONGEST_PAUSE_MS, rounds), signal)
       absences = await this.#countAbsence([...new Set(missing.map(({ topic }) => topic))], absences, signal)
     }
     return encoded.map((batch) => offsets.get(batch) ?? -1)

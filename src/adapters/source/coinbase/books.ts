@@ -2,8 +2,8 @@ import { type BookRules, readLevels, type WireBook } from '../feed/book-wire.ts'
 import { type Fields, listOf, microsOfIso } from '../feed/wire-fields.ts'
 
 /**
- * Changes of a book have neither a number nor a checksum: what comes late, and what cannot be, is all that shows. A snapshot every ten minutes ends what
- * does not.
+ * Changes of a book have neither a number nor a checksum. So a fault shows only where a change comes late, or where the book cannot be. All other faults
+ * end with the next snapshot, which is asked for every ten minutes.
  */
 export const BOOK_RULES: BookRules = { refreshMs: 600_000 }
 

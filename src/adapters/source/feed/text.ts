@@ -53,7 +53,7 @@ function isKept(text: string): boolean {
   return !text.includes('\u0000') && text.isWellFormed() && !text.startsWith('\uFEFF')
 }
 
-/** The same where all numbers stand as they were written that a double does not keep to the last digit. */
+/** The same, but a number of which a double does not keep every digit is the text that was written. */
 export function parseExact(text: string): unknown {
   try {
     return JSON.parse(text, keepDecimals)
