@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
 import { copyStoreTemplate } from '../store-template.ts'
 import { startCollector } from './collector.ts'
+import { assertFilesHide, assertHidden, listenToRefuse, type Refusing } from './hidden.ts'
 import { makeFolder, PlatformProcess, runProgram, until } from './platform-process.ts'
 
 const SECRETS = {
@@ -22,35 +22,8 @@ const SECRETS = {
 let webhookSecret = ''
 
 function assertNone(text: string, where: string): void {
-  const pieces = [...Object.values(SECRETS), webhookSecret.replace('whsec_', '')].filter(Boolean)
-  for (const secret of pieces)
-    for (const form of [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')])
-      assert.ok(
-        !text.includes(form),
-        `${where} has ${secret}: ${text.slice(Math.max(0, text.indexOf(form) - 200)).slice(0, 400)}`,
-      )
-}
-
-/** Refuses everything, and repeats in words all that it was sent. */
-async function listenToRefuse(): Promise<{ readonly server: Server; readonly url: string; asked(): number }> {
-  let asked = 0
-  const server = createServer((request, response) => {
-    asked++
-    const said = `refused ${request.url} ${JSON.stringify(request.headers)}`
-    response.writeHead(500, { 'content-type': 'application/json' })
-    response.end(
-      JSON.stringify({ Response: 'Error', Message: said, Err: { message: said, http_status_code: 500 } }),
-    )
-  })
-  server.on('upgrade', ({ url, headers }, socket) => {
-    asked++
-    const said = `refused ${url} ${JSON.stringify(headers)}`
-    socket.end(`HTTP/1.1 403 Forbidden\r\ncontent-length: ${said.length}\r\n\r\n${said}`)
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  return { server, url: `http://127.0.0.1:${port}`, asked: () => asked }
+  const webhook = webhookSecret.replace('whsec_', '')
+  assertHidden(text, [...Object.values(SECRETS), webhook].filter(Boolean), where)
 }
 
 /** The scripts and styles that a page names. */
@@ -60,9 +33,9 @@ function scriptsOf(html: string): readonly string[] {
 
 describe('a platform whose neighbours all fail, and repeat what they are sent', () => {
   let folder: Awaited<ReturnType<typeof makeFolder>>
-  let source: Awaited<ReturnType<typeof listenToRefuse>>
-  let slack: Awaited<ReturnType<typeof listenToRefuse>>
-  let receiver: Awaited<ReturnType<typeof listenToRefuse>>
+  let source: Refusing
+  let slack: Refusing
+  let receiver: Refusing
   let platform: PlatformProcess
   let log: string
   let trace: string
@@ -103,10 +76,7 @@ describe('a platform whose neighbours all fail, and repeat what they are sent', 
   })
   after(async () => {
     await platform.kill()
-    for (const { server } of [source, slack, receiver]) {
-      server.closeAllConnections()
-      server.close()
-    }
+    for (const refusing of [source, slack, receiver]) refusing.close()
     await folder.remove()
   })
 
@@ -159,6 +129,8 @@ describe('a platform whose neighbours all fail, and repeat what they are sent', 
     const text = await readFile(log, 'utf8')
     assertNone(text, 'the log')
     assertNone(await readFile(trace, 'utf8'), 'the trace')
+    // What signs a webhook must outlive the process: the control topic keeps it, and nothing else.
+    await assertFilesHide(join(folder.path, 'data'), Object.values(SECRETS))
     const lines = text
       .split('\n')
       .filter((line) => line.startsWith('{'))
