@@ -51,6 +51,7 @@ export function createWebhookDesk(parts: DeskParts): WebhookDesk {
       await index.refresh(signal)
       return [...view.webhooks()].filter((each) => app === undefined || each.app === app).map(shown)
     },
+    ownerOf: (id) => view.webhook(id)?.app,
     async find(id, signal) {
       if (view.webhook(id) === undefined)
         await withDeadline(signal, REGISTRY_WAIT_MS, (deadline) => registry.catchUp(deadline)).catch(

@@ -27,6 +27,7 @@ import { registerWebhooks } from './routes/webhooks.ts'
 import { createServer } from './server.ts'
 import { registerSockets } from './sockets.ts'
 import { registerTransitionSockets } from './transition-sockets.ts'
+import { createVisibility } from './visible.ts'
 
 export type { GatewayOptions, Readiness } from './options.ts'
 
@@ -57,12 +58,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   await registerDocs(app, info)
   registerMessages(app, info)
   const quotas = createQuotaKeeper({ ...options, revocations })
+  const visible = createVisibility(options)
   const beyondKept = createBeyondKept(options)
   registerStreams(app, { ...options, quotas, beyondKept, newLeaseId: newId })
   registerPreview(app, options)
   registerWebhooks(app, { ...options, quotas, newId })
   registerKeys(app, { ...options, newId, newKey })
-  registerTopics(app, { ...options, closing })
+  registerTopics(app, { ...options, closing, visible })
   registerMarketData(app, { ...options, closing, revocations })
   registerMarkets(app, options.store, options.desk)
   registerGaps(app, options.store)
@@ -70,10 +72,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   registerUdf(app, options.store)
   registerDeadLetters(app, options.deadLetters)
   registerBackfill(app, options)
-  registerOperations(app, options)
+  registerOperations(app, { ...options, visible })
   registerPage(app, options)
   const sockets = registerSockets(app, { ...options, quotas, beyondKept, newId })
-  const watchers = registerTransitionSockets(app, { ...options, open: quotas.open })
+  const watchers = registerTransitionSockets(app, { ...options, visible, open: quotas.open })
   const eventStreams = registerEventStreams(app, { ...options, quotas, newId })
 
   const listening = await listen(app, {

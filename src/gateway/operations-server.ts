@@ -5,11 +5,23 @@ import { createOrigins } from './origins.ts'
 import { registerDocs } from './routes/docs.ts'
 import { registerOperations } from './routes/operations.ts'
 import { createServer } from './server.ts'
+import { createVisibility } from './visible.ts'
 
 /** What the operations of a process are served from: a part of what a gateway has. */
 export type OperationsOptions = Pick<
   GatewayOptions,
-  'host' | 'port' | 'tls' | 'keys' | 'actors' | 'alerts' | 'metrics' | 'ready' | 'info' | 'log' | 'meter'
+  | 'host'
+  | 'port'
+  | 'tls'
+  | 'keys'
+  | 'actors'
+  | 'alerts'
+  | 'metrics'
+  | 'ready'
+  | 'info'
+  | 'log'
+  | 'meter'
+  | 'dynamicPrefix'
 >
 
 /**
@@ -26,7 +38,7 @@ export async function startOperations(options: OperationsOptions): Promise<Liste
   const origins = createOrigins([])
   const app = await createServer({ identify, closing: () => isClosing, tls, origins, log, meter })
   await registerDocs(app, info)
-  registerOperations(app, options, { openMetrics: true })
+  registerOperations(app, { ...options, visible: createVisibility(options) }, { openMetrics: true })
   return listen(app, {
     host,
     port,

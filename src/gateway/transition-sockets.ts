@@ -3,10 +3,11 @@ import { z } from 'zod'
 import { startInterval } from '../async/timers.ts'
 import { TapelineError } from '../errors.ts'
 import type { EdgeCounts, TransitionFeed, TransitionNews } from '../ports/actors.ts'
-import { requireOperator } from './guard.ts'
+import { type Caller, requireOperator } from './guard.ts'
 import type { QuotaKeeper } from './quotas.ts'
 import { callerIn, type GatewayServer } from './server.ts'
 import { closeSockets, revocable, type Sockets } from './sockets.ts'
+import type { Visibility } from './visible.ts'
 
 /** Where the steps of the machines are watched. */
 const TRANSITIONS_ROUTE = '/v1/actors/transitions'
@@ -18,6 +19,7 @@ const MOST_WATCHERS = 200
 const MOST_WAITING_BYTES = 1024 * 1024
 
 interface Watcher {
+  readonly caller: Caller
   /** Whether it missed news, and so needs a snapshot before the next. */
   isBehind: boolean
   /** Pings without an answer. */
@@ -27,15 +29,16 @@ interface Watcher {
 interface TransitionSocketOptions {
   readonly transitions: TransitionFeed
   readonly open: QuotaKeeper['open']
+  readonly visible: Pick<Visibility, 'news'>
 }
 
 /**
  * Takes WebSockets that watch what the machines do. Each gets `{op: "snapshot"}` with what the machines of this process have done, then
- * `{op: "transitions"}` five times a second at most. The text of a piece of news is made once for all watchers.
+ * `{op: "transitions"}` five times a second at most. The text of a piece of news is made once for all admins, and for each application.
  */
 export function registerTransitionSockets(
   app: GatewayServer,
-  { transitions, open }: TransitionSocketOptions,
+  { transitions, open, visible }: TransitionSocketOptions,
 ): Sockets {
   const watchers = new Map<WebSocket, Watcher>()
   let watch: { stop(): void } | undefined
@@ -43,8 +46,8 @@ export function registerTransitionSockets(
   /** What the machines of other processes have done all in all, as far as it was told while somebody watches. */
   const others = new Map<string, EdgeCounts>()
 
-  const greet = (socket: WebSocket): void => {
-    socket.send(JSON.stringify({ op: 'snapshot', ...transitions.latest() }))
+  const greet = (socket: WebSocket, { caller }: Watcher): void => {
+    socket.send(JSON.stringify({ op: 'snapshot', ...visible.news(caller, transitions.latest()) }))
     for (const [instance, counts] of others)
       socket.send(JSON.stringify({ op: 'snapshot', instance, transitions: [], skipped: 0, counts }))
   }
@@ -52,15 +55,23 @@ export function registerTransitionSockets(
   const tell = (news: TransitionNews): void => {
     const { instance, counts } = news
     if (instance !== transitions.instance) others.set(instance, { ...others.get(instance), ...counts })
-    const text = Buffer.from(JSON.stringify({ op: 'transitions', ...news }))
+    const texts = new Map<string, Buffer>()
+    const textFor = ({ caller }: Watcher): Buffer => {
+      const who = caller.admin ? '' : caller.app
+      const known = texts.get(who)
+      if (known !== undefined) return known
+      const text = Buffer.from(JSON.stringify({ op: 'transitions', ...visible.news(caller, news) }))
+      texts.set(who, text)
+      return text
+    }
     for (const [socket, watcher] of watchers) {
       if (socket.bufferedAmount > MOST_WAITING_BYTES) {
         watcher.isBehind = true
       } else if (watcher.isBehind) {
         watcher.isBehind = false
-        greet(socket)
+        greet(socket, watcher)
       } else {
-        socket.send(text, { binary: false })
+        socket.send(textFor(watcher), { binary: false })
       }
     }
   }
@@ -72,7 +83,7 @@ export function registerTransitionSockets(
       operationId: 'watchTransitions',
       summary: 'WebSocket: what the state machines do',
       description:
-        'From this machine or with an admin key. JSON text frames: `{"op":"snapshot","instance","transitions":[...],"skipped":0,"counts":{...}}` with the last steps of this process and how often each edge was taken, then `{"op":"transitions",...}` of the same form, five times a second at most, of each process. A step is `{ts, actor, machine, from, event, to}`; counts are by `machine.from.EVENT.to`. `skipped` says how many steps a piece of news leaves out. A slow reader gets a snapshot anew.',
+        'From this machine or with an admin key. JSON text frames: `{"op":"snapshot","instance","transitions":[...],"skipped":0,"counts":{...}}` with the last steps of this process and how often each edge was taken, then `{"op":"transitions",...}` of the same form, five times a second at most, of each process. A step is `{ts, actor, machine, from, event, to}`; counts are by `machine.from.EVENT.to`. `skipped` says how many steps a piece of news leaves out. A slow reader gets a snapshot anew. Steps of the machines of other applications are for admins.',
       tags: ['operations'],
       querystring: z.object({
         key: z.string().optional().describe('An API key, for clients that cannot set headers.'),
@@ -91,10 +102,11 @@ export function registerTransitionSockets(
       throw new TapelineError('UPGRADE_REQUIRED', `${TRANSITIONS_ROUTE} is a WebSocket`)
     },
     wsHandler: (socket, request) => {
-      const watcher: Watcher = { isBehind: false, unanswered: 0 }
+      const caller = callerIn(request)
+      const watcher: Watcher = { caller, isBehind: false, unanswered: 0 }
       watchers.set(socket, watcher)
       watch ??= transitions.watch(tell)
-      const gone = open(callerIn(request), revocable(socket))
+      const gone = open(caller, revocable(socket))
       socket.on('pong', () => {
         watcher.unanswered = 0
       })
@@ -107,7 +119,7 @@ export function registerTransitionSockets(
         watch = undefined
         others.clear()
       })
-      greet(socket)
+      greet(socket, watcher)
     },
   })
 

@@ -89,4 +89,6 @@ export interface WebhookDesk {
   list(app: string | undefined, signal: AbortSignal): Promise<readonly Webhook[]>
   /** Also one that another process has just got. Raises CONTROL_UNAVAILABLE, BROKER_UNAVAILABLE. */
   find(id: string, signal: AbortSignal): Promise<Webhook | undefined>
+  /** The application of a webhook that this process knows. */
+  ownerOf(id: string): string | undefined
 }

@@ -7,7 +7,8 @@ import { readiness } from './readiness.ts'
 
 /** What every HTTP server of a process shows of it, with the role gateway or without. */
 export function observedOf(foundation: Foundation, isStarted: () => boolean) {
-  const { config, processes, roster, transitions, brokerWatch, storeWatch, started, log, meter } = foundation
+  const { config, names, processes, roster, transitions, brokerWatch, storeWatch, started, log, meter } =
+    foundation
   return {
     keys: config.apiKeys,
     actors: processes.actors,
@@ -27,6 +28,7 @@ export function observedOf(foundation: Foundation, isStarted: () => boolean) {
         roster.list(),
       ),
     info: { version: VERSION },
+    dynamicPrefix: names.dynamic,
     log,
     meter,
   }

@@ -244,6 +244,7 @@ describe('the manifests of Kubernetes', () => {
       },
       ...{ alerts: () => [], metrics: () => meter.render(), info: { version: VERSION } },
       ready: () => ({ ready: true, checks: [] }),
+      dynamicPrefix: 'app.',
     })
     t.after(() => server.close())
     for (const each of roles) {

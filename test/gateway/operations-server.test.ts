@@ -30,6 +30,7 @@ async function start(t: TestContext, overrides: Partial<OperationsOptions> = {})
       meter,
       log: quietLog,
       info: { version: '1.2.3' },
+      dynamicPrefix: 'app.',
     },
     alerts: () => [
       { id: 'producer', instance: 'here', code: 'SOURCE_STALE', message: 'silent', since: 'then' },

@@ -413,6 +413,10 @@ class MemoryWebhooks implements WebhookDesk {
   async find(id: string): Promise<Webhook | undefined> {
     return this.webhooks.get(id)
   }
+
+  ownerOf(id: string): string | undefined {
+    return this.webhooks.get(id)?.app
+  }
 }
 
 class MemoryKeys implements KeyDesk {

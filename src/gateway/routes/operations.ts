@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { TapelineError } from '../../errors.ts'
 import { requireOperator } from '../guard.ts'
 import type { GatewayOptions, Readiness } from '../options.ts'
 import {
@@ -9,6 +10,7 @@ import {
   resetSchema,
 } from '../schemas/operations.ts'
 import { callerIn, deadlineOf, type GatewayServer } from '../server.ts'
+import type { Visibility } from '../visible.ts'
 
 /** Of the Prometheus text format. */
 const METRICS_MEDIA_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
@@ -24,7 +26,10 @@ export function registerOperations(
     metrics,
     ready,
     info,
-  }: Pick<GatewayOptions, 'actors' | 'alerts' | 'metrics' | 'ready' | 'info'>,
+    visible,
+  }: Pick<GatewayOptions, 'actors' | 'alerts' | 'metrics' | 'ready' | 'info'> & {
+    readonly visible: Visibility
+  },
   { openMetrics = false } = {},
 ): void {
   app.route({
@@ -34,11 +39,11 @@ export function registerOperations(
       operationId: 'listActors',
       summary: 'The state machines',
       description:
-        'Every one of this process, and the producers, coordinators and fixed consumers of the other processes as they said of themselves within the last seconds, under ids with `@` and the instance.',
+        'Every one of this process, and the producers, coordinators and fixed consumers of the other processes as they said of themselves within the last seconds, under ids with `@` and the instance. Those of other applications, and the names of their topics, are for admins.',
       tags,
       response: { 200: actorsSchema },
     },
-    handler: async () => ({ actors: actors.list() }),
+    handler: async (request) => ({ actors: visible.actors(callerIn(request), actors.list()) }),
   })
 
   app.route({
@@ -55,8 +60,12 @@ export function registerOperations(
     },
     config: { errors: ['FORBIDDEN', 'ACTOR_UNKNOWN', 'CONTROL_UNAVAILABLE'] },
     handler: async (request, reply) => {
-      requireOperator(callerIn(request))
+      const caller = callerIn(request)
+      requireOperator(caller)
       const { id } = request.params
+      const known = actors.list().filter((each) => each.id === id)
+      if (known.length > 0 && visible.actors(caller, known).length === 0)
+        throw new TapelineError('ACTOR_UNKNOWN', `no actor ${id} runs here`)
       await actors.reset(id, deadlineOf(reply))
       reply.code(202)
       return { id, event: 'RESET' as const }
@@ -69,11 +78,12 @@ export function registerOperations(
     schema: {
       operationId: 'listAlerts',
       summary: 'What lasts and a person should know about',
-      description: 'Of this process and, under ids with `@` and the instance, of the others.',
+      description:
+        'Of this process and, under ids with `@` and the instance, of the others. Those of webhooks and machines of other applications are for admins.',
       tags,
       response: { 200: alertsSchema },
     },
-    handler: async () => ({ alerts: alerts() }),
+    handler: async (request) => ({ alerts: visible.alerts(callerIn(request), alerts()) }),
   })
 
   app.route({

@@ -8,9 +8,11 @@ import { requireOperator } from '../guard.ts'
 import type { GatewayOptions } from '../options.ts'
 import { recordsSchema, topicsSchema } from '../schemas/topics.ts'
 import { callerIn, deadlineOf, type GatewayServer } from '../server.ts'
+import type { Visibility } from '../visible.ts'
 
 interface TopicRouteOptions extends Pick<GatewayOptions, 'broker' | 'dynamicPrefix' | 'topics'> {
   readonly closing: () => boolean
+  readonly visible: Visibility
 }
 
 const MOST_RECORDS = 1000
@@ -34,7 +36,7 @@ const tags = ['topics']
 /** The broker's topics and their raw records. */
 export function registerTopics(
   app: GatewayServer,
-  { broker, dynamicPrefix, topics: desk, closing }: TopicRouteOptions,
+  { broker, dynamicPrefix, topics: desk, closing, visible }: TopicRouteOptions,
 ): void {
   app.route({
     method: 'GET',
@@ -42,6 +44,7 @@ export function registerTopics(
     schema: {
       operationId: 'listTopics',
       summary: 'Dynamic topics, or all',
+      description: 'Dynamic topics are those of the application, and of standing streams. An admin sees all.',
       tags,
       querystring: z.strictObject({
         unknown: z
@@ -54,11 +57,12 @@ export function registerTopics(
     },
     config: { errors: ['INPUT_INVALID', 'BROKER_UNAVAILABLE'] },
     handler: async (request, reply) => {
-      if (request.query.unknown === 'true')
-        return { topics: (await desk.unknown(deadlineOf(reply))).map(summaryOf) }
-      const prefix = request.query.all === 'true' ? '' : dynamicPrefix
-      const topics = await broker.listTopics(prefix, deadlineOf(reply))
-      return { topics: topics.map(summaryOf) }
+      const { unknown, all } = request.query
+      const found =
+        unknown === 'true'
+          ? await desk.unknown(deadlineOf(reply))
+          : await broker.listTopics(all === 'true' ? '' : dynamicPrefix, deadlineOf(reply))
+      return { topics: visible.topics(callerIn(request), found).map(summaryOf) }
     },
   })
 

@@ -82,7 +82,6 @@ export async function startGatewayRole(
     webhooks: createWebhookDesk({ instance, broker, names, bus, registry, newId }),
     issuedKeys: createKeyDesk({ instance, bus, registry, newId }),
     webhookSender,
-    dynamicPrefix: names.dynamic,
     fixedTopics: names.fixed,
     topics: createTopicDesk({ broker, names, registry }),
     deadLetters: createDeadLetterDesk({ instance, broker, names, bus, membership, newId, log }),
