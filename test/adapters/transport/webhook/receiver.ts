@@ -20,7 +20,7 @@ export interface Receiver {
   close(): Promise<void>
 }
 
-export async function startReceiver(port = 0): Promise<Receiver> {
+export async function startReceiver(port = 0, host = '127.0.0.1'): Promise<Receiver> {
   const received: Received[] = []
   const waiting = new Set<{ holds: (received: readonly Received[]) => boolean; resolve: () => void }>()
   let answer = (response: ServerResponse, _received: Received): void => {
@@ -38,11 +38,11 @@ export async function startReceiver(port = 0): Promise<Receiver> {
     received.push(message)
     answer(response, message)
     for (const waiter of waiting) if (waiter.holds(received) && waiting.delete(waiter)) waiter.resolve()
-  }).listen(port, '127.0.0.1')
+  }).listen(port, host)
   await once(server, 'listening')
   const address = server.address() as AddressInfo
   return {
-    url: `http://127.0.0.1:${address.port}/hook`,
+    url: `http://${host}:${address.port}/hook`,
     port: address.port,
     received,
     answer(by) {
