@@ -14,6 +14,7 @@ const GRACE_MS = 1_000
 const MOST_STREAMS = 210
 /** How long after the grace a topic may still be there. */
 const GONE_MS = 10_000
+const JSON_BODY = { 'content-type': 'application/json' }
 /** Longer than the simulator ever says nothing: it sends quotes every 250 ms. */
 const QUIET_MS = 600
 
@@ -164,6 +165,57 @@ describe('streams', () => {
     await Promise.all(made.map(({ answer }) => remove(answer)))
     assert.equal(made.length, MOST_STREAMS - existing)
     assert.deepEqual([...new Set(codes)], ['STREAM_LIMIT'])
+  })
+
+  test('equal requests share a topic, however they are written', async () => {
+    const written = [
+      '{"channel":"trade","symbols":["BTC-*","btc-*"],"where":"size>=0.5&&side==\\"buy\\"","fields":["price","size"]}',
+      '{"fields":["size","price","ts"],"where":"  (size  >= 0.50) && (side == \'buy\') ","symbols":["BTC-**"],"channel":"trade","ttl":60}',
+      '{ "symbols": ["btc-*"], "exchanges": [], "channel": "trade", "fields": ["price","size"], "where": "size >= 5e-1 && side == r\'buy\'" }',
+    ]
+    const made: Stream[] = []
+    for (const text of written) {
+      const answer = await fetch(`${api}/v1/streams`, { method: 'POST', headers: JSON_BODY, body: text })
+      assert.equal(answer.status, 201, await answer.clone().text())
+      made.push((await answer.json()) as Stream)
+    }
+    assert.deepEqual(
+      [new Set(made.map(({ id }) => id)).size, new Set(made.map(({ topic }) => topic)).size],
+      [3, 1],
+    )
+    for (const each of made) await remove(each)
+  })
+
+  test('a cursor that is forged, cut, padded or of another stream is refused by each way that takes one', async () => {
+    const stream = await create({ channel: 'trade', symbols: ['BTC-*'] })
+    const other = await create({ channel: 'trade', symbols: ['ETH-*'] })
+    const cursorOf = async ({ id }: Stream): Promise<string> => {
+      const client = await open()
+      client.send({ op: 'subscribe', stream: id })
+      await until('it has a cursor', () => client.cursors.has(id))
+      return client.cursors.get(id) ?? ''
+    }
+    const [cursor, foreign] = [await cursorOf(stream), await cursorOf(other)]
+    const bytes = Buffer.from(cursor, 'base64url')
+    const forged = Buffer.from(bytes.map((byte, i) => (i === bytes.length >> 1 ? byte ^ 0xff : byte)))
+    const bad = {
+      ...{ forged: forged.toString('base64url'), cut: cursor.slice(0, -3), padded: `${cursor}==` },
+      ...{ longer: cursor + 'A'.repeat(5_000), none: 'x', foreign },
+    }
+    for (const [what, text] of Object.entries(bad)) {
+      const events = await fetch(`${api}/v1/streams/${stream.id}/events?cursor=${encodeURIComponent(text)}`)
+      const body = JSON.stringify({ url: 'https://example.com/', stream: stream.id, cursor: text })
+      const hook = await fetch(`${api}/v1/webhooks`, { method: 'POST', headers: JSON_BODY, body })
+      for (const answer of [events, hook]) {
+        const { code } = (await answer.json()) as Problem
+        assert.deepEqual([answer.status, code], [400, 'CURSOR_INVALID'], `${what}: ${answer.url}`)
+      }
+      const client = await open()
+      client.send({ op: 'subscribe', stream: stream.id, cursor: text })
+      await until('it is answered', () => client.messages.length > 0)
+      assert.equal(client.messages[0]?.code, 'CURSOR_INVALID', what)
+    }
+    for (const each of [stream, other]) await remove(each)
   })
 
   test('an equal request within the grace takes the topic over; after it there is a new one', async () => {

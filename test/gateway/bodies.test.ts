@@ -4,6 +4,7 @@ import { gzipSync } from 'node:zlib'
 import type { ErrorCode } from '../../src/errors.ts'
 import { assertProblem, call, post } from './http.ts'
 import { startPlatform } from './platform.ts'
+import { openSocket } from './socket-client.ts'
 
 interface BadBody {
   readonly what: string
@@ -226,6 +227,46 @@ describe('POST /v1/streams refuses with code, field and remedy', () => {
       assert.equal(desk.leases.size, 0, `${what}: made a stream`)
     })
   }
+
+  test('a filter of every kind that is none, with code and position, by POST, PATCH, preview and WebSocket', async (t) => {
+    const { url, desk } = await startPlatform(t)
+    desk.add('s1', 'local')
+    const socket = await openSocket(t, `${url}/v1/ws`)
+    const filters: readonly [string, string][] = [
+      ['matches', 'id.matches("(a+)+$")'],
+      ['another field', 'size > 1 && bid > 2'],
+      ['another type', 'size > "1"'],
+      ['no bool', 'size + 1'],
+      ['deep', `${'('.repeat(200)}true${')'.repeat(200)}`],
+      ['many nodes', `${'!'.repeat(900)}true`],
+      ['a long list', `size in [${'1,'.repeat(40)}1]`],
+      ['nested macros', '[1].all(a, [2].all(b, a == b))'],
+      ['long', `size > ${'1'.repeat(1_100)}`],
+      ['half', 'size >='],
+      ...['constructor', '__proto__', 'prototype', 'hasOwnProperty', 'valueOf'].map(
+        (name): [string, string] => [name, `${name} == 1`],
+      ),
+      ['a member', 'price.constructor == 1'],
+    ]
+    for (const [what, where] of filters) {
+      const answers = [
+        await post(`${url}/v1/streams`, { ...good, where }),
+        await post(`${url}/v1/streams/s1`, { where }, {}, 'PATCH'),
+      ]
+      socket.send({ op: 'subscribe', spec: { ...good, where } })
+      const { code, errors: told } = await socket.next()
+      assert.equal(code, 'INPUT_INVALID', what)
+      const preview = (await post(`${url}/v1/streams/preview`, { ...good, where })).json()['errors']
+      const refused = answers.map((answer) => assertProblem(answer, 'INPUT_INVALID', what))
+      const found = [...refused, told as object[], preview as object[]]
+      for (const errors of found) {
+        const [{ field, position } = assert.fail()] = errors as { field?: string; position?: number }[]
+        assert.match(String(field), /^(spec\.)?where$/, what)
+        assert.ok(Number.isSafeInteger(position) && (position ?? 0) > 0, `${what}: position ${position}`)
+      }
+    }
+    assert.equal(desk.leases.size, 1)
+  })
 
   test('many offending fields: the first 20 are named, and how many more there are', async (t) => {
     const { url } = await startPlatform(t)
