@@ -41,7 +41,9 @@ export function createEventRate(perSecond: number, now: () => number): EventRate
  */
 export function throttledEndpoint(endpoint: AppEndpoint, rate: EventRate): AppEndpoint {
   return {
-    ...endpoint,
+    id: endpoint.id,
+    send: (message) => endpoint.send(message),
+    disconnect: () => endpoint.disconnect?.(),
     get pendingBytes() {
       return rate.isSpent ? FULL : endpoint.pendingBytes
     },

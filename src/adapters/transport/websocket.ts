@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream'
 import { WebSocket } from 'ws'
-import { createDrain } from '../../async/drain.ts'
+import { createDrain, type Drain } from '../../async/drain.ts'
 import type { AppEndpoint, AppMessage } from '../../ports/transport.ts'
 import { textFrame } from './text-frame.ts'
 import { turnOfLoop, uncorkAtEndOfTurn } from './turn-of-loop.ts'
@@ -29,76 +29,119 @@ type FrameConnection = Pick<Writable, 'write' | 'writableLength' | 'cork' | 'unc
  * callbacks of writes. The caller listens to the socket's `error` event.
  *
  * `connection`: the stream under the socket, which must have no extensions. What goes to many sockets is then written as one frame that is made
- * once: ws makes a head for each socket, and writes it apart. Of the frames of one turn of the event loop the first goes at once, and further ones go
- * together: each write is a call of the system, and one socket may read a thousand streams.
+ * once: ws makes a head for each socket, and writes it apart.
  */
 export function createWebSocketEndpoint(
   socket: WebSocket,
   id: string,
   connection?: FrameConnection,
 ): AppEndpoint {
+  return connection === undefined ? messageEndpoint(socket, id) : new FrameEndpoint(socket, id, connection)
+}
+
+/** Where the stream under the socket is not known. */
+function messageEndpoint(socket: WebSocket, id: string): AppEndpoint {
   const isClosed = () => socket.readyState !== WebSocket.OPEN
-  const pendingBytes = connection ? () => connection.writableLength : () => socket.bufferedAmount
-  const { drained, wake } = createDrain({ isClosed, pendingBytes })
+  const { drained, wake } = createDrain({ isClosed, pendingBytes: () => socket.bufferedAmount })
   socket.once('close', wake)
-
-  // A write that failed has emptied the buffer without sending it: the `close` that follows wakes instead.
-  const onWritten = (failure?: Error | null) => {
-    if (!failure) wake()
-  }
-
   const sendBytes = (bytes: Uint8Array) => {
-    if (!isClosed()) socket.send(bytes, TEXT_FRAME, onWritten)
+    // A write that failed has emptied the buffer without sending it: the `close` that follows wakes instead.
+    if (!isClosed()) socket.send(bytes, TEXT_FRAME, (failure) => failure || wake())
   }
-
-  /** Whether the frame that was written last has a callback. */
-  let isHeard = true
-  /** The turns in which it sent last, and gathered last. */
-  let sentIn = 0
-  let gatheredIn = 0
-  /** What waited in front of the frames that are gathered. */
-  let inFront = 0
-  const sendFrame = (frame: Buffer) => {
-    if (connection === undefined || isClosed()) return
-    const turn = turnOfLoop()
-    if (sentIn !== turn) inFront = connection.writableLength
-    else if (gatheredIn !== turn) {
-      gatheredIn = turn
-      inFront = connection.writableLength
-      uncorkAtEndOfTurn(connection)
-    }
-    sentIn = turn
-    // The kernel takes at once what nothing waits in front of. A callback for it would cost a fifth of the rest.
-    isHeard = inFront > 0
-    connection.write(frame, isHeard ? onWritten : undefined)
-    if (gatheredIn !== turn || connection.writableLength - inFront < MOST_GATHERED_BYTES) return
-    connection.uncork()
-    inFront = connection.writableLength
-    connection.cork()
-  }
-
   return {
     id,
     get pendingBytes() {
-      return pendingBytes()
+      return socket.bufferedAmount
     },
     get closed() {
       return isClosed()
     },
-    send: (message: AppMessage) => {
-      const bytes = Buffer.from(JSON.stringify(message))
-      if (connection === undefined) sendBytes(bytes)
-      else sendFrame(textFrame(bytes))
-    },
-    sendEncoded: connection === undefined ? sendBytes : (bytes) => sendFrame(frameOf(bytes)),
-    drained(bytes, signal) {
-      // Once for each frame without a callback, however often somebody waits.
-      if (!isHeard && !isClosed() && pendingBytes() > 0) {
-        isHeard = true
-        connection?.write(NOTHING, onWritten)
-      }
-      return drained(bytes, signal)
-    },
+    send: (message: AppMessage) => sendBytes(Buffer.from(JSON.stringify(message))),
+    sendEncoded: sendBytes,
+    drained,
     disconnect: () => socket.terminate(),
+  }
+}
+
+/**
+ * Of the frames of one turn of the event loop the first goes at once, and further ones go together: each write is a call of the system, and one
+ * socket may read a thousand streams.
+ *
+ * It is a class because a frame goes to a thousand of them one after the other: functions of its own for each would be as many objects more that no
+ * cache holds.
+ */
+class FrameEndpoint implements AppEndpoint {
+  readonly id: string
+  readonly #socket: WebSocket
+  readonly #connection: FrameConnection
+  readonly #drain: Drain
+  /** Whether the frame that was written last has a callback. */
+  #isHeard = true
+  /** The turns in which it sent last, and gathered last. */
+  #sentIn = 0
+  #gatheredIn = 0
+  /** What waited in front of the frames that are gathered. */
+  #inFront = 0
+
+  constructor(socket: WebSocket, id: string, connection: FrameConnection) {
+    this.id = id
+    this.#socket = socket
+    this.#connection = connection
+    this.#drain = createDrain({ isClosed: () => this.closed, pendingBytes: () => this.pendingBytes })
+    socket.once('close', this.#drain.wake)
+  }
+
+  get pendingBytes(): number {
+    return this.#connection.writableLength
+  }
+
+  get closed(): boolean {
+    return this.#socket.readyState !== WebSocket.OPEN
+  }
+
+  send(message: AppMessage): void {
+    this.#write(textFrame(Buffer.from(JSON.stringify(message))))
+  }
+
+  sendEncoded(bytes: Uint8Array): void {
+    this.#write(frameOf(bytes))
+  }
+
+  drained(bytes: number, signal: AbortSignal): Promise<void> {
+    // Once for each frame without a callback, however often somebody waits.
+    if (!this.#isHeard && !this.closed && this.pendingBytes > 0) {
+      this.#isHeard = true
+      this.#connection.write(NOTHING, this.#onWritten)
+    }
+    return this.#drain.drained(bytes, signal)
+  }
+
+  disconnect(): void {
+    this.#socket.terminate()
+  }
+
+  #write(frame: Buffer): void {
+    if (this.closed) return
+    const connection = this.#connection
+    const turn = turnOfLoop()
+    if (this.#sentIn !== turn) this.#inFront = connection.writableLength
+    else if (this.#gatheredIn !== turn) {
+      this.#gatheredIn = turn
+      this.#inFront = connection.writableLength
+      uncorkAtEndOfTurn(connection)
+    }
+    this.#sentIn = turn
+    // The kernel takes at once what nothing waits in front of. A callback for it would cost a fifth of the rest.
+    this.#isHeard = this.#inFront > 0
+    connection.write(frame, this.#isHeard ? this.#onWritten : undefined)
+    if (this.#gatheredIn !== turn || connection.writableLength - this.#inFront < MOST_GATHERED_BYTES) return
+    connection.uncork()
+    this.#inFront = connection.writableLength
+    connection.cork()
+  }
+
+  // A write that failed has emptied the buffer without sending it: the `close` that follows wakes instead.
+  readonly #onWritten = (failure?: Error | null): void => {
+    if (!failure) this.#drain.wake()
   }
 }
