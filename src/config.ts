@@ -153,7 +153,11 @@ function merge(under: Settings, over: Settings): Settings {
   const result = { ...under }
   for (const [key, value] of Object.entries(over)) {
     if (value === undefined) continue
-    result[key] = isSettings(value) && isSettings(result[key]) ? merge(result[key], value) : value
+    const present = result[key]
+    if (!isSettings(value)) result[key] = value
+    else if (isSettings(present)) result[key] = merge(present, value)
+    // What stands where settings by name belong is refused, and not lost under a flag.
+    else if (present === undefined) result[key] = value
   }
   return result
 }

@@ -655,6 +655,14 @@ describe('what stands where settings by name belong', () => {
       assert.match(fields[0]?.remedy ?? '', remedy)
     })
 
+  test('it is refused also where a flag or a variable gives a setting of that section', () => {
+    const flags = { source: { kind: undefined }, broker: { bootstrap: ['a:1'] } }
+    assert.equal(refusal({ yaml: 'source: [coinbase, kraken]', flags }).fields[0]?.field, 'source')
+    assert.equal(refusal({ yaml: 'broker: kafka', flags }).fields[0]?.field, 'broker')
+    const environment = { TAPELINE_LOG_LEVEL: 'warn' }
+    assert.equal(refusal({ yaml: 'log: debug', environment }).fields[0]?.field, 'log')
+  })
+
   test('a source in place of a list of them says how to write one', () => {
     const [field] = refusal({ yaml: 'sources: {kind: coinbase}' }).fields
     assert.equal(field?.field, 'sources')
