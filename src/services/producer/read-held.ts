@@ -179,7 +179,8 @@ function judge(
   }
   const left = leftOf(producer, each, held, shard, progress)
   if (left !== undefined) {
-    const reason = 'the topic of the stream has lost its end: what was lost follows again'
+    const what = held.isRotten ? 'cannot be read, or has' : 'has'
+    const reason = `the topic of the stream ${what} lost its end: what was lost follows again`
     if (left < 0 && hasLatestValue(route.channel)) progress.latestDue = true
     return begin({ reason }, left < 0 ? beginOf(each.route, shard, progress) : left + 1)
   }
@@ -214,7 +215,7 @@ function leftOf(
   { last, lostFrom, isRead }: Progress,
 ): number | undefined {
   if (lostFrom !== undefined) return held.inFront.get(shard.k) ?? -1
-  if (isRead || last === undefined || held.isRotten) return undefined
+  if (isRead || last === undefined) return undefined
   // What it holds was read from there on.
   if (last.at < shard.restored.at - SLACK_MS) return undefined
   const left = heldOf(producer, route, held, shard)

@@ -121,11 +121,11 @@ export function takeRecord(
   }
   if (former && isOthers(former, epoch)) taking.isInterrupted = true
   const isDerived = record.offset < (shard.restored.positions[channel] ?? 0)
-  // The checkpoint has the highest epoch in front of its position: a later owner has written in the place of what was there.
-  if (isDerived && epoch > (shard.restored.epochs[channel] ?? -1) && epoch <= shard.epoch) {
-    const from = lostFromOf(record) ?? record.offset
-    taking.wentOn[channel] = Math.min(taking.wentOn[channel] ?? from, from)
-  }
+  // The checkpoint has the highest epoch in front of its position: a later owner has written in the place of what was there, or says that a former one has.
+  const wentOn = lostFromOf(record) ?? record.offset
+  const isNewer = epoch > (shard.restored.epochs[channel] ?? -1) && epoch <= shard.epoch
+  if (isNewer && wentOn < (shard.restored.positions[channel] ?? 0))
+    taking.wentOn[channel] = Math.min(taking.wentOn[channel] ?? wentOn, wentOn)
   const memory = isDerived ? memories[channel].before : memories[channel].after
   const tick = isOfFormerOwner(memory, record.headers) ? undefined : tickOf(record)
   if (tick !== undefined) {

@@ -73,6 +73,15 @@ test('what the same owner wrote in the place of a lost end, before its marker sa
   assert.deepEqual(await storedThen(log, 23), ['one', 'two', 'three', ...numbered('after-', 20)])
 })
 
+test('what the same owner wrote in the place of a lost end and beyond what is stored, before its marker says so, is stored too', async (t) => {
+  const log = await stored(t, 30)
+  log.partition.cut(21)
+  const others = numbered('after-', 20)
+  await log.publish(...tradesOf(1, ...others))
+  await log.publish(marker(2, lostEndBody(21)), ...tradesOf(2, 'last'))
+  assert.deepEqual(await storedThen(log, 21), [...others, 'last'])
+})
+
 test('a log that lost nothing is read on, whatever owners come', async (t) => {
   const log = await stored(t, 30)
   await log.publish(marker(2), ...tradesOf(2, 'one'), marker(3), ...tradesOf(3, 'two'))

@@ -38,6 +38,10 @@ export function setUpLog(t: TestContext) {
     loseEnd(records: number, topic = TRADES): void {
       partition(topic)?.cut((partition(topic)?.end ?? 0) - records)
     },
+    /** The last batch of a topic cannot be read any more. */
+    rot(topic: string): void {
+      partition(topic)?.rot(0)
+    },
     end: (): number => partition(TRADES)?.end ?? 0,
     /** What an application gets of a topic that it has read from its beginning, with what it has got elsewhere: trades, and `reset`. */
     async got(topic: string, memory = emptyMemory()): Promise<string[]> {

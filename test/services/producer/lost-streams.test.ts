@@ -57,6 +57,22 @@ test('the topic of a stream with a filter that lost its end, with later records 
   assert.deepEqual(await log.got('app.one'), [...ids(0, 39), 'reset', ...ids(39, 49), ...ids(50, 60)])
 })
 
+test('the topic of a stream that lost its end, behind records that nobody can read', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce('app.one', ['*'], 0)
+  await trade(first, 0, 30)
+  await trade(first, 30, 40)
+  await trade(first, 40, 50)
+  await checkpoint(first)
+  await first.crash()
+  log.loseEnd(10, 'app.one')
+  log.rot('app.one')
+  const second = await log.start()
+  await trade(second, 50, 60)
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 30), 'reset', ...ids(30, 60)])
+})
+
 test('the topic of a stream and its fixed topic that both lost their ends while no producer ran', async (t) => {
   const log = setUpLog(t)
   const first = await log.start()
