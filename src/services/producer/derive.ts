@@ -169,13 +169,17 @@ export function tellAllAgain(
   return over
 }
 
-/** The latest known values with which a stream begins, in the order in which they were published. */
+/**
+ * The latest known values with which a stream begins, in the order in which they were published: those in front of all that is derived for it, which may be
+ * more than is new, where its topic has lost what it held.
+ */
 export function latestOf(
   route: Route,
   shard: Shard,
-  { notBefore }: Progress,
+  { notBefore: firstNew, behind = firstNew }: Progress,
   topics: Readonly<Record<Channel, string>>,
 ): DerivedRecord[] {
+  const notBefore = Math.min(firstNew, behind)
   const partition = { shard, fixedTopic: topics[route.channel] }
   const found: DerivedRecord[] = []
   const { matches } = marketMatcher(route.spec)

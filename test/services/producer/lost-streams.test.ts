@@ -44,6 +44,27 @@ for (const lost of [10, 1e9])
     assert.deepEqual(await log.got('app.other'), ids(0, 65), 'nothing is told of a stream that lost nothing')
   })
 
+test('the topic of a stream of quotes that lost all that it had: the latest values are those in front of what comes again', async (t) => {
+  const quotes = (...bids: [symbol: string, bid: number][]) => ({
+    items: bids.map(([symbol, bid]) => {
+      const event = { exchange: 'x', symbol, bid, ask: 1e9, ts: 1_000 + bid, recvTs: 1_000 }
+      return { channel: 'quote' as const, event }
+    }),
+  })
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce('app.one', ['*'], 0, 'quote')
+  await first.services.publishFixed(quotes(['A-B', 1], ['C-D', 2], ['A-B', 3]), NEVER)
+  await first.derive()
+  await checkpoint(first)
+  await first.crash()
+  log.loseEnd(1e9, 'app.one')
+  const second = await log.start()
+  await second.services.publishFixed(quotes(['A-B', 4]), NEVER)
+  await second.derive()
+  assert.deepEqual(await log.got('app.one'), ['reset', '1', '2', '3', '4'])
+})
+
 test('the topic of a stream with a filter that lost its end, with later records in front of the checkpoint that it does not want', async (t) => {
   const log = setUpLog(t)
   const first = await log.start()
