@@ -235,8 +235,8 @@ export class RegistryView {
   }
 
   /**
-   * The places of a channel's fixed topic, per partition, that streams begin at, and that leases have come to or left. `offset`: of the record that says so,
-   * which was written after a look at the topic's ends, or at what it holds.
+   * Where streams of a channel begin, and where leases have come to a topic or left one: places in the fixed topic, per partition. `offset`: that of the
+   * record which says so. Whoever wrote it had looked before at the ends of the fixed topic, or at what it holds.
    */
   *placesIn(channel: Channel): Generator<{ readonly offset: number; readonly places: readonly number[] }> {
     for (const { spec, offset, start } of this.#streams.values())

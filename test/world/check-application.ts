@@ -95,7 +95,7 @@ export function checkApplication(
 }
 
 /**
- * The parts with which an application came from elsewhere to the topic of one of them; none where it began there. What it had got behind the seam before it
+ * The parts with which an application came from elsewhere to the topic of one of them; none where it began there. What it had got after the seam before it
  * heard of the move it does not get again, also behind a `reset` that is of something else.
  */
 function comingTo(parts: readonly Part[], i: number): readonly Part[] {

@@ -131,11 +131,11 @@ function takenBeyond({ before, fixedTopic }: Leg, known: Readonly<Record<number,
 }
 
 const TAKEN_ALONG =
-  'what it had got behind an earlier seam may lie in an end that its fixed topic has lost since'
+  'what it had got after an earlier seam may lie in an end that its fixed topic has lost since'
 
 /**
- * The partitions of which a leg begins in front of a place that the lease had come to before: their log has lost its end in between, and what the reader has
- * from there means other records now.
+ * The partitions in which a leg begins in front of a place that the lease had come to before. Their log has lost its end in between: what the reader has
+ * from there is not what the offsets mean now.
  */
 function lostBefore({ fixedTopic, before }: Leg, passed: readonly Leg[]): number[] {
   const firstOf = (leg: Pick<Leg, 'before'>, k: number): number =>

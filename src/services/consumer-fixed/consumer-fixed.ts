@@ -86,8 +86,8 @@ export async function createConsumerFixedServices(
   }
 
   /**
-   * Brings writes level with the claims of now: what the database has by now leaves the batch, and the rest goes under the present claim. Where
-   * the claim stands in the middle of a write, or before it, the log is read again from there.
+   * Brings writes level with the present claims. What the database has by now leaves the batch; the rest goes under the present claim. Where the claim
+   * stands in the middle of a write, or before it, the log is read again from the place of the claim.
    */
   const settle = async (writes: readonly PreparedWrite[], stop: AbortSignal): Promise<PreparedWrite[]> => {
     await claims.ensure(stop)

@@ -12,8 +12,8 @@ export interface LeaseClock {
    */
   expired(read: Iterable<string> | undefined): readonly LeaseRecord[]
   /**
-   * Streams whose last lease has been gone for the grace: those that nobody wants any more, and those that are kept because a lease that has moved
-   * on has had them, until retention has passed.
+   * Streams whose last lease has been gone for the grace. `unwanted`: nobody wants them any more. `kept`: a lease has moved on from them, and they stay
+   * until retention has passed.
    */
   abandoned(settings: { readonly graceMs: number; readonly retentionMs: number }): {
     readonly unwanted: readonly { readonly topicName: string; readonly streamId: string }[]

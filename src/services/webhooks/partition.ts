@@ -14,8 +14,8 @@ import type { OutgoingRecord, TopicPartition } from '../../ports/broker.ts'
 /** How long one write may take. */
 const WRITE_MS = 10_000
 /**
- * For so long after it began a write proves that nobody else owned the partition. An older proof is renewed before a message goes out, so that
- * an owner that stood still, and has a successor, sends nothing.
+ * A write proves that nobody else owned the partition, and the proof holds for so long after the write began. An older proof is renewed before a message
+ * goes out. So an owner that stood still, and has a successor, sends nothing.
  */
 export const PROOF_MS = 1_000
 

@@ -50,7 +50,7 @@ function comeFrom(got: number) {
   }
 }
 
-test('a reader that had got trades behind a seam, and comes to trades again behind these, goes on without a word', () => {
+test('a reader that had got trades after a seam, and comes to trades again after these, goes on without a word', () => {
   const { told, isOwn } = comeFrom(START - 2)
   assert.deepEqual(told, ['subscribed', 'subscribed', 'subscribed'])
   assert.deepEqual([isOwn(START - 1), isOwn(START)], [false, true])

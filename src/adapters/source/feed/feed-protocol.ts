@@ -59,7 +59,7 @@ export interface Outlet {
   readonly polled: (item: SourceItem) => void
   /** Passes on anything else. Gives whether there was room for it. */
   readonly note: (item: SourceItem) => boolean
-  /** Hears of each answer by REST that a book begins with; only where somebody records. */
+  /** Is told each answer by REST that a book begins with; left out where nobody records. */
   readonly answered?: (url: string, body: string) => void
   /** Sends a frame on the open connection. */
   readonly send: (frame: string) => void

@@ -86,7 +86,7 @@ export class SeveralSources {
     await this.#collect(maxItems, signal)
   }
 
-  /** Asks one source, and holds what it gives: how much that is. What a source has is held there as long as an aborted pull leaves it. */
+  /** Asks one source, holds what it gives, and says how many items that are. What an aborted pull leaves stays with its source. */
   async #ask(source: Source, options: NextOptions, signal: AbortSignal): Promise<number> {
     try {
       const { items } = await source.next(options, signal)

@@ -41,7 +41,7 @@ export function lockRemedy({ chunks, current, wanted }: LockBudget): string | un
   return `Set max_locks_per_transaction of the server to ${wanted} (it is ${current}; the largest table has ${chunks} chunks) and start it again, or bound the times of statements; longer chunks (store.chunkInterval) need fewer.`
 }
 
-/** Work whose failure for want of locks says what `max_locks_per_transaction` should be. */
+/** Does work. Where it fails because the server has no locks left, the error says what `max_locks_per_transaction` should be. */
 export async function withLockAdvice<T>(session: SqlSession, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
