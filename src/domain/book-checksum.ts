@@ -1,4 +1,4 @@
-import { crc32 } from './crc32.ts'
+import { crc32, crc32OfAll } from './crc32.ts'
 
 /** What a checksum is made of: the text of each level as the exchange hashes it, the best first. */
 export interface LevelTexts {
@@ -29,7 +29,7 @@ function inTurns({ bids, asks }: LevelTexts): string {
  *   Format: https://docs.bitfinex.com/docs/ws-websocket-checksum
  */
 export const CHECKSUMS = {
-  'asks-then-bids': { depth: 10, of: ({ bids, asks }) => crc32([...asks, ...bids].join('')) },
+  'asks-then-bids': { depth: 10, of: ({ bids, asks }) => crc32OfAll([asks, bids]) },
   'in-turns': { depth: 25, of: (texts) => crc32(inTurns(texts)) },
 } as const satisfies Record<string, Checksum>
 

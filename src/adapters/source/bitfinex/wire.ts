@@ -1,9 +1,8 @@
 import type { NewLevel } from '../../../domain/order-book.ts'
 import { depthOf } from '../feed/book-wire.ts'
-import { LONG_DECIMAL } from '../feed/exact-numbers.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
 import type { FeedChannel } from '../feed/source-kind.ts'
-import { parseExact, parseJson } from '../feed/text.ts'
+import { hasLongDecimal, parseExact, parseJson } from '../feed/text.ts'
 import { readNumber } from '../feed/values.ts'
 import { type Fields, fieldsOf, listOf, microsOfEpoch, namesOf, textOf } from '../feed/wire-fields.ts'
 
@@ -70,7 +69,7 @@ export function createBitfinexWire(): ExchangeWire {
     },
     opened: () => channels.clear(),
     read(text) {
-      const frame = LONG_DECIMAL.test(text) ? parseExact(text) : parseJson(text)
+      const frame = hasLongDecimal(text) ? parseExact(text) : parseJson(text)
       if (Array.isArray(frame)) return readData(channels.get(frame[0]), frame)
       return [readEvent(fieldsOf(frame), channels)]
     },

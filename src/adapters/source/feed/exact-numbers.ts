@@ -3,9 +3,6 @@ import type { Trade } from '../../../domain/events.ts'
 /** A double keeps every decimal number of so many characters, with its dot. */
 const MOST_KEPT = 16
 
-/** JSON numbers that are written with more digits than that may stand in a text. */
-export const LONG_DECIMAL = /[:,[]\s*-?[\d.]{17}/
-
 /**
  * The price and the size of a trade as they were sent, each where a double has another value (R15): most trades have neither. What was sent is
  * decimal text; a JSON number that a double holds is kept by it.

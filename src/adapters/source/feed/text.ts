@@ -23,6 +23,32 @@ export function parseObject(text: string): Readonly<Record<string, unknown>> | u
 
 /** A whole number of a JSON text that a double may not hold, which is one beyond 2^53: times in microseconds are not. */
 const LONG_NUMBER = /[:,[]\s*(?:9\d{15}|\d{17})/
+/** JSON numbers that are written with more digits than a double keeps may stand in a text. */
+const LONG_DECIMAL = /[:,[]\s*-?[\d.]{17}/
+/** So many digits and dots in a row hold one that is looked at, if every so many characters are. */
+const LONG = 16
+const [ZERO, NINE, DOT] = [48, 57, 46]
+
+function isOfNumber(code: number): boolean {
+  return (code >= ZERO && code <= NINE) || code === DOT
+}
+
+/** Whether a text has so many digits and dots in a row as a number has that a double may not keep: most frames have not, and a few looks tell it. */
+function hasLongRun(text: string): boolean {
+  for (let at = LONG - 1; at < text.length; at += LONG) {
+    if (!isOfNumber(text.charCodeAt(at))) continue
+    let [from, to] = [at, at]
+    while (from > 0 && isOfNumber(text.charCodeAt(from - 1))) from--
+    while (to + 1 < text.length && isOfNumber(text.charCodeAt(to + 1))) to++
+    if (to - from + 1 >= LONG) return true
+  }
+  return false
+}
+
+/** Whether JSON numbers may stand in a text whose digits a double does not keep. */
+export function hasLongDecimal(text: string): boolean {
+  return hasLongRun(text) && LONG_DECIMAL.test(text)
+}
 
 /**
  * The value of a JSON text; undefined where it is none. Whole numbers that a double cannot hold stand in it as their digits: rounded, two ids
@@ -30,7 +56,7 @@ const LONG_NUMBER = /[:,[]\s*(?:9\d{15}|\d{17})/
  */
 export function parseJson(text: string): unknown {
   try {
-    return LONG_NUMBER.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text)
+    return hasLongRun(text) && LONG_NUMBER.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text)
   } catch {
     return undefined
   }

@@ -4,10 +4,10 @@ import { TapelineError } from '../../../errors.ts'
 import type { HistoryPage, Source } from '../../../ports/source.ts'
 import { canonicalMarket } from './canonical-market.ts'
 import { isPlausible, MAX_SKEW_MS } from './event-time.ts'
-import { exactTexts, LONG_DECIMAL } from './exact-numbers.ts'
+import { exactTexts } from './exact-numbers.ts'
 import type { WireTrade } from './exchange-wire.ts'
 import { ASKED_TOO_OFTEN, callRest, restUrl, retryAfterMs } from './rest-call.ts'
-import { parseExact, parseJson, readWireId } from './text.ts'
+import { hasLongDecimal, parseExact, parseJson, readWireId } from './text.ts'
 import { readPrice } from './values.ts'
 import { refusalByStatus, refusalInWords, shownWords, wordsOfBody } from './words.ts'
 
@@ -91,7 +91,7 @@ export function createTradeHistory(
     }
     if (NOT_THERE.has(status)) throw failure('MARKET_UNKNOWN', words || `HTTP ${status}`)
     if (!response.ok) throw refusalByStatus('history', status, words)
-    const value = LONG_DECIMAL.test(text) ? parseExact(text) : parseJson(text)
+    const value = hasLongDecimal(text) ? parseExact(text) : parseJson(text)
     if (value === undefined) throw failure('SOURCE_UNAVAILABLE', 'the answer is not JSON')
     return value
   }

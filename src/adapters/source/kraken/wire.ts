@@ -1,8 +1,9 @@
 import { krakenDigits } from '../../../domain/book-checksum.ts'
-import { depthOf, readLevels } from '../feed/book-wire.ts'
-import { LONG_DECIMAL } from '../feed/exact-numbers.ts'
+import type { NewLevel } from '../../../domain/order-book.ts'
+import { depthOf } from '../feed/book-wire.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
-import { parseExact, parseJson } from '../feed/text.ts'
+import { hasLongDecimal, parseExact, parseJson } from '../feed/text.ts'
+import { readAmount, readPrice } from '../feed/values.ts'
 import { type Fields, fieldsOf, listOf, microsOfIso, namesOf, sideOf, textOf } from '../feed/wire-fields.ts'
 
 /** The last 50 trades come with each subscribe: what was missed meanwhile is among them in most markets. */
@@ -52,7 +53,7 @@ export function createKrakenWire(): ExchangeWire {
       if (channel === 'book') return readBooks(text, frame, decimals)
       if (channel === 'heartbeat' || method === 'pong') return [{ kind: 'heartbeat' }]
       if (channel === 'trade')
-        return itemsOf(LONG_DECIMAL.test(text) ? fieldsOf(parseExact(text)) : frame, readTrade)
+        return itemsOf(hasLongDecimal(text) ? fieldsOf(parseExact(text)) : frame, readTrade)
       if (channel === 'ticker') return itemsOf(frame, readTicker)
       if (method === 'subscribe') return [readAnswer(frame)]
       return [{ kind: typeof channel === 'string' || typeof method === 'string' ? 'neutral' : 'malformed' }]
@@ -66,17 +67,14 @@ function readBooks(
   { type, data }: Fields,
   decimals: Map<unknown, Decimals>,
 ): readonly WireItem[] {
-  const exact = LONG_DECIMAL.test(text) ? listOf(fieldsOf(parseExact(text))['data']) : listOf(data)
+  const exact = hasLongDecimal(text) ? listOf(fieldsOf(parseExact(text))['data']) : listOf(data)
   if (!Array.isArray(data) || (type !== 'snapshot' && type !== 'update')) return [{ kind: 'malformed' }]
   return exact.map((each) => {
     const { symbol: name, bids, asks, checksum, timestamp } = fieldsOf(each)
-    const [bidRows, askRows] = [rowsOf(bids), rowsOf(asks)]
     const known = decimals.get(name) ?? { price: 0, size: 0, isTold: false }
     if (typeof name === 'string') decimals.set(name, known)
     if (!known.isTold || type === 'snapshot') look(text, known)
-    const hashed = (price: unknown, size: unknown): string =>
-      hashedText(price, known, 'price') + hashedText(size, known, 'size')
-    const levels = () => ({ bids: readLevels(bidRows, hashed), asks: readLevels(askRows, hashed) })
+    const levels = () => ({ bids: readSide(bids, known), asks: readSide(asks, known) })
     const digits = known.price + known.size
     const read = levels()
     return {
@@ -100,18 +98,29 @@ function look(text: string, known: Decimals): void {
   }
 }
 
-/** `[price, size]` of levels that have their fields by name. */
-function rowsOf(levels: unknown = []): unknown {
-  return Array.isArray(levels)
-    ? levels.map((level) => {
-        const { price, qty } = fieldsOf(level)
-        return [price, qty]
-      })
-    : undefined
+/** Levels that have their fields by name. Undefined where one cannot be read. */
+function readSide(rows: unknown = [], known: Decimals): readonly NewLevel[] | undefined {
+  if (!Array.isArray(rows)) return undefined
+  const levels: NewLevel[] = []
+  for (const row of rows) {
+    const { price: sentPrice, qty } = fieldsOf(row)
+    const [price, size] = [readPrice(sentPrice), readAmount(qty)]
+    if (price === undefined || size === undefined) return undefined
+    levels.push({ price, size, text: hashedText(sentPrice, known, 'price') + hashedText(qty, known, 'size') })
+  }
+  return levels
 }
+
+const POWERS = Array.from({ length: 16 }, (_, digits) => 10 ** digits)
 
 /** A number as the exchange writes and hashes it: recordings have lost zeros at its end, and may show only later how many there are. */
 function hashedText(value: unknown, known: Decimals, which: 'price' | 'size'): string {
+  const power = POWERS[known[which]]
+  if (typeof value === 'number' && power !== undefined) {
+    const digits = Math.round(value * power)
+    // Both are exact, and so this is the double that was read where no digit is left out.
+    if (digits > 0 && digits <= Number.MAX_SAFE_INTEGER && digits / power === value) return String(digits)
+  }
   const text = String(value)
   if (/e/i.test(text)) return krakenDigits(Number(value).toFixed(Math.min(known[which], 20)))
   const dot = text.indexOf('.')

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { exactDigits, parseJson, readId, readWireId } from '../../../../src/adapters/source/feed/text.ts'
+import {
+  exactDigits,
+  hasLongDecimal,
+  parseJson,
+  readId,
+  readWireId,
+} from '../../../../src/adapters/source/feed/text.ts'
 
 describe('the digits of a whole number that a double cannot hold', () => {
   const BIG = '9007199254740993222'
@@ -25,6 +31,19 @@ describe('the digits of a whole number that a double cannot hold', () => {
     test(`${title}, where the whole frame is read with them`, () => {
       assert.equal(readWireId((parseJson(json) as { readonly id: unknown }).id), digits)
     })
+})
+
+test('a long number is seen wherever in a frame it stands', () => {
+  for (let before = 0; before < 40; before++) {
+    const frame = (number: string) => `{"${'x'.repeat(before)}":"z","n":${number}}`
+    const read = (number: string) => (parseJson(frame(number)) as { readonly n: unknown }).n
+    assert.equal(read('9007199254740993'), '9007199254740993')
+    assert.equal(read('1793000000123456'), 1_793_000_000_123_456)
+    assert.equal(hasLongDecimal(frame('64000.12345678901')), true)
+    assert.equal(hasLongDecimal(frame('-0.1234567890123456')), true)
+    assert.equal(hasLongDecimal(frame('64000.1234567890')), false)
+    assert.equal(hasLongDecimal(frame('"64000.12345678901"')), false)
+  }
 })
 
 describe('an id that came as text', () => {
