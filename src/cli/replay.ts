@@ -26,6 +26,7 @@ import {
 } from './platform-flags.ts'
 import { describeCapture } from './replay/contents.ts'
 import { countedSource, noCounts, type ReplayCounts } from './replay/counted-source.ts'
+import { speedFlag } from './speed-flag.ts'
 
 const HELP = `
 Usage: tapeline replay FILE... [--speed recorded|N|fastest] [--source KIND] [--markets M,...] [--exit]
@@ -73,7 +74,7 @@ export const command: Command = {
   },
   async run(flags, words, terminal) {
     expectWords(words, 'the FILE of recorded frames', 1, Number.POSITIVE_INFINITY)
-    const speed = speedFlag(flags)
+    const speed = speedFlag(flags) ?? 'fastest'
     const recording = await lookInto(words, flags, terminal.signal)
     const config = loadConfig({
       file: textFlag(flags, 'config'),
@@ -148,18 +149,6 @@ function marketsFlag(flags: Flags): readonly Market[] {
       )
     return market
   })
-}
-
-/** How many times as fast as it was recorded. Raises USAGE. */
-function speedFlag(flags: Flags): number | 'fastest' {
-  const text = textFlag(flags, 'speed') ?? 'fastest'
-  if (text === 'fastest') return text
-  const speed = text === 'recorded' ? 1 : Number(text)
-  if (speed > 0 && Number.isFinite(speed)) return speed
-  throw new TapelineError(
-    'USAGE',
-    `--speed takes recorded, fastest or a number above 0, not ${JSON.stringify(text)}`,
-  )
 }
 
 function introduce(

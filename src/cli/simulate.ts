@@ -4,25 +4,24 @@ import { TapelineError } from '../errors.ts'
 import { DIALECTS, isSimulatedExchange } from '../simulator/exchanges/index.ts'
 import { parseModes } from '../simulator/misbehaviour.ts'
 import { type Simulator, type SimulatorStats, startSimulator } from '../simulator/simulator.ts'
-import {
-  type Command,
-  countFlag,
-  expectWords,
-  type Flags,
-  portFlag,
-  type Terminal,
-  textFlag,
-} from './command.ts'
+import { type Command, countFlag, type Flags, portFlag, type Terminal, textFlag } from './command.ts'
 import { invocation } from './invocation.ts'
 import { openPlatformLog } from './platform-flags.ts'
+import { secondsFlag } from './simulate/seconds-flag.ts'
+import { tellRecordings } from './simulate/tell.ts'
 
 const HELP = `
 Usage: tapeline simulate [--exchange NAME[,NAME]] [--host H] [--port P] [--seed S] [--rate R] [--events N]
                          [--exit] [--ledger FILE] [--misbehave MODE[,MODE]] [--heartbeat SECONDS] [--json]
+       tapeline simulate FILE... [--speed recorded|N] [--loop] [--host H] [--port P] [--exit]
+                         [--misbehave MODE[,MODE]] [--heartbeat SECONDS] [--json]
 
 Runs a simulator alone, on a local port, with trades from a seeded random walk: CryptoCompare's WebSocket v2
 and REST, or exchanges by their own protocols, with quotes and order books. It begins to trade when something
 subscribes. Ctrl-C ends it.
+
+With FILEs it tells what was recorded in their place: the frames of each exchange by its own protocol, to each
+client what it asks for, from the first subscription on. It takes what tapeline replay takes.
 
   --exchange NAMES     speak as these exchanges, each at a path of its name: ${Object.keys(DIALECTS).join(', ')}
   --host H             address to listen on (default: 127.0.0.1; anyone who reaches it may control it)
@@ -30,11 +29,13 @@ subscribes. Ctrl-C ends it.
   --seed S             decides prices, sizes, sides and gaps (default: 1)
   --rate R             trades a second over all markets (default: 100)
   --events N           emit N trades, then nothing more but heartbeats (default: endless)
-  --exit               end once the N trades are emitted and in the ledger
+  --exit               end once the N trades are emitted and in the ledger, or all FILEs are told
   --ledger FILE        append each emitted trade, one JSON line each
   --misbehave MODES    drop, stall, close, 401, 429, babble (with ws- in front: WebSocket only), drop:SECONDS,
                        duplicate, out-of-order, garbage (with :SHARE after, at most 1)
   --heartbeat SECONDS  between heartbeats (default: 30)
+  --speed S            of FILEs: recorded (default), or a number such as 10: so many times as fast
+  --loop               of FILEs: at the end cut the connections, and begin anew for those who come
   --json               print the addresses as one JSON object
 
 While it runs: GET /stats, GET /misbehave, POST /misbehave {"modes": ["drop"]}; [] ends the misbehaviour.
@@ -44,6 +45,7 @@ Examples:
   tapeline up --simulator http://127.0.0.1:8089
   tapeline simulate --exchange kraken,okx
   tapeline up --simulator http://127.0.0.1:8089/kraken
+  tapeline simulate recordings/kraken-*.jsonl.zst --speed 10
   curl -X POST http://127.0.0.1:8089/misbehave -d '{"modes": ["stall"]}'
 `
 
@@ -65,10 +67,14 @@ export const command: Command = {
     ledger: { type: 'string' },
     misbehave: { type: 'string' },
     heartbeat: { type: 'string' },
+    speed: { type: 'string' },
+    loop: { type: 'boolean' },
     json: { type: 'boolean' },
   },
   async run(flags, words, terminal) {
-    expectWords(words, '', 0)
+    if (words.length > 0) return await tellRecordings(words, flags, terminal)
+    for (const name of ['speed', 'loop'])
+      if (flags[name] !== undefined) throw new TapelineError('USAGE', `--${name} goes with FILEs`)
     const events = countFlag(flags, 'events', 1)
     if (flags['exit'] && events === undefined) {
       throw new TapelineError(
@@ -97,14 +103,6 @@ export const command: Command = {
     }
     return 0
   },
-}
-
-function secondsFlag(flags: Flags, name: string): number | undefined {
-  const text = textFlag(flags, name)
-  if (text === undefined) return undefined
-  const seconds = Number(text)
-  if (text.trim() !== '' && seconds > 0 && seconds <= 86_400) return seconds
-  throw new TapelineError('USAGE', `--${name} takes seconds above 0, not ${JSON.stringify(text)}`)
 }
 
 /** The exchanges that it speaks as; undefined where it is CryptoCompare. Raises USAGE. */

@@ -24,13 +24,16 @@ export function binaryFrame(bytes: string): string {
   return header(BINARY, bytes.length) + bytes
 }
 
-/** A message as a text frame. What is not ASCII (an echoed parameter) is escaped. */
+/** A message as a text frame. */
 export function jsonFrame(message: object): string {
-  const json = JSON.stringify(message).replace(
-    /[\u007f-\uffff]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  return jsonTextFrame(JSON.stringify(message))
+}
+
+/** A JSON text as a text frame. What is not ASCII (an echoed parameter) is escaped. */
+export function jsonTextFrame(json: string): string {
+  return textFrame(
+    json.replace(/[\u007f-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`),
   )
-  return textFrame(json)
 }
 
 function header(kind: string, length: number): string {

@@ -10,7 +10,7 @@ import { Connection, type Conversation, type Line } from './connection.ts'
 import { type Controlled, control, send } from './control.ts'
 import { CryptoCompareConversation } from './conversation.ts'
 import { ExchangeConversation } from './exchanges/conversation.ts'
-import type { ExchangeFeeds } from './exchanges/feeds.ts'
+import type { ServedExchange } from './exchanges/served.ts'
 import type { Feeds, Subscription } from './feeds.ts'
 import { garbageFrame } from './garbage.ts'
 import type { Market } from './market.ts'
@@ -32,7 +32,7 @@ export interface ServerOptions {
   /** Begins the walk of a market, where it is not yet on. */
   readonly begin: (market: Market) => void
   /** The exchanges whose own protocols are spoken, by their names: each at a path of its own. */
-  readonly exchanges: ReadonlyMap<string, ExchangeFeeds>
+  readonly exchanges: ReadonlyMap<string, ServedExchange>
   readonly controlled: Controlled
   readonly log: Log | undefined
 }
@@ -56,7 +56,8 @@ export class SimulatorServer {
     autoPong: false,
     clientTracking: false,
   })
-  readonly #connections = new Set<Connection>()
+  /** Each with the exchange that it is of; CryptoCompare is none. */
+  readonly #connections = new Map<Connection, ServedExchange | undefined>()
   readonly #calls = new CallCounter(CALL_LIMITS)
   readonly #opened = new CallCounter(SOCKET_LIMITS)
   readonly #stalled = { websocket: new Set<() => void>(), rest: new Set<() => void>() }
@@ -103,7 +104,7 @@ export class SimulatorServer {
   }
 
   get subscriptions(): number {
-    return [...this.#connections].reduce((sum, connection) => sum + connection.followed, 0)
+    return [...this.#connections.keys()].reduce((sum, connection) => sum + connection.followed, 0)
   }
 
   /** Connections cut because they read too slowly. */
@@ -113,7 +114,7 @@ export class SimulatorServer {
 
   /** Writes out what connections have got. */
   flush(): void {
-    for (const connection of this.#connections) connection.flush()
+    for (const connection of this.#connections.keys()) connection.flush()
   }
 
   /** Changes the misbehaviour, for open connections too. */
@@ -121,9 +122,9 @@ export class SimulatorServer {
     this.#misbehaviour = misbehaviour
     this.#cutting?.stop()
     const { cutSeconds } = misbehaviour
-    if (cutSeconds !== undefined) this.#cutting = startInterval(() => this.#cutAll(), cutSeconds * 1000)
+    if (cutSeconds !== undefined) this.#cutting = startInterval(() => this.cut(), cutSeconds * 1000)
     const outage = misbehaviour.outage('websocket')
-    for (const connection of this.#connections) {
+    for (const connection of this.#connections.keys()) {
       connection.hold(outage === 'stall')
       connection.garble(outage === 'babble' ? this.#garbage : undefined)
       if (outage === 'drop') connection.cut()
@@ -137,18 +138,20 @@ export class SimulatorServer {
     }
   }
 
+  /** Cuts the connections of an exchange, or all. */
+  cut(of?: ServedExchange): void {
+    for (const [connection, exchange] of this.#connections)
+      if (of === undefined || exchange === of) connection.cut()
+  }
+
   /** Cuts all connections and stops listening. */
   async close(): Promise<void> {
     this.#cutting?.stop()
-    this.#cutAll()
+    this.cut()
     const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()))
     this.#http.closeAllConnections()
     this.#websockets.close()
     await closed
-  }
-
-  #cutAll(): void {
-    for (const connection of this.#connections) connection.cut()
   }
 
   #now(): number {
@@ -180,25 +183,27 @@ export class SimulatorServer {
   #accept(websocket: WebSocket, socket: Duplex, key: string): void {
     const { subscribe } = this.#options
     const converse = (line: Line) => new CryptoCompareConversation(subscribe, line)
-    const connection = this.#connect(websocket, socket, converse)
+    const connection = this.#connect(websocket, socket, undefined, converse)
     const outage = this.#misbehaviour.outage('websocket')
     if (isRefusal(outage)) connection.end(...this.#lastWords(outage))
     else if (key === '') connection.end(...this.#lastWords('401'))
     else this.#welcome(connection)
   }
 
-  #acceptFor(exchange: ExchangeFeeds, websocket: WebSocket, socket: Duplex): void {
+  #acceptFor(exchange: ServedExchange, websocket: WebSocket, socket: Duplex): void {
     const { begin } = this.#options
-    const connection = this.#connect(
-      websocket,
-      socket,
-      (line) => new ExchangeConversation(exchange, begin, line),
-    )
+    const converse = (line: Line) => new ExchangeConversation(exchange, begin, line)
+    const connection = this.#connect(websocket, socket, exchange, converse)
     if (this.#misbehaviour.outage('websocket') === 'close') connection.end(...this.#lastWords('close'))
     else connection.greet()
   }
 
-  #connect(websocket: WebSocket, socket: Duplex, converse: (line: Line) => Conversation): Connection {
+  #connect(
+    websocket: WebSocket,
+    socket: Duplex,
+    exchange: ServedExchange | undefined,
+    converse: (line: Line) => Conversation,
+  ): Connection {
     const { clock, heartbeatSeconds, log } = this.#options
     const connection = new Connection({
       websocket,
@@ -211,7 +216,7 @@ export class SimulatorServer {
         log?.warn({}, 'a client reads too slowly and was cut off')
       },
     })
-    this.#connections.add(connection)
+    this.#connections.set(connection, exchange)
     if (this.#misbehaviour.outage('websocket') === 'babble') connection.garble(this.#garbage)
     websocket.on('error', (error) =>
       log?.info({ error: error.message }, 'a client broke the WebSocket protocol'),
@@ -224,7 +229,7 @@ export class SimulatorServer {
   }
 
   /** The exchange whose path this is, and the path after its name. */
-  #exchangeOf(path: string): readonly [ExchangeFeeds | undefined, string] {
+  #exchangeOf(path: string): readonly [ServedExchange | undefined, string] {
     const [, name = '', rest = '/'] = /^\/([^/]*)(\/.*)?$/s.exec(path) ?? []
     return [this.#options.exchanges.get(name), rest]
   }

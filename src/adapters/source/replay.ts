@@ -1,4 +1,4 @@
-import { pause } from '../../async/timers.ts'
+import { RecordedPace } from '../../async/recorded-pace.ts'
 import { marketKey, type StatusState } from '../../domain/events.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { Log } from '../../ports/log.ts'
@@ -18,7 +18,7 @@ import { MAX_SKEW_MS } from './feed/event-time.ts'
 import { status } from './feed/status.ts'
 import { Tally } from './feed/tally.ts'
 import { SOURCES, type SourceName } from './index.ts'
-import { latestTimeIn } from './recording/frame-time.ts'
+import { timedLine } from './recording/frame-time.ts'
 import { inspectRecording } from './recording/inspect.ts'
 import { openRecordedReader, type RecordedReader } from './recording/reader.ts'
 
@@ -55,6 +55,8 @@ class ReplaySource implements Source {
   readonly #tally: Tally
   readonly #queue: ArrivalQueue
   readonly #stop = new AbortController()
+  /** At recorded speed, or N times as fast. */
+  readonly #pace: RecordedPace | undefined
   readonly #reading: Promise<void>
   /** Markets by their keys. */
   readonly #seen = new Set<string>()
@@ -64,11 +66,11 @@ class ReplaySource implements Source {
   #source: SourceName | undefined
   #opened = false
   #lastTs = 0
-  #clock: { readonly wall: number; readonly recorded: number } | undefined
   #failure: SourceHealth['failure']
 
   constructor(options: ReplayOptions) {
     this.#options = options
+    if (options.speed !== 'fastest') this.#pace = new RecordedPace(options.speed)
     this.#tally = new Tally(options.log.child({ source: NAME }), String)
     // The reading waits for the pulling, so that the queue never comes to its capacity.
     this.#queue = new ArrivalQueue({
@@ -145,13 +147,13 @@ class ReplaySource implements Source {
     if (this.#source !== source) await this.#openReader(source, markets)
     else this.#reader?.add(markets)
     for await (const given of readCapture(path, signal)) {
-      const line = this.#timed(given)
+      const line = timedLine(given, this.#lastTs)
       // Nothing comes before this line, so nobody need wait for its time.
       if ('ts' in line) {
         this.#lastTs = line.ts
         this.#reader?.elapse(line.ts)
       }
-      await this.#pace(line)
+      if ('ts' in line) await this.#pace?.until(line.ts, signal)
       if (signal.aborted) return
       this.#take(line)
       await this.#queue.drained(READ_AHEAD)
@@ -170,25 +172,6 @@ class ReplaySource implements Source {
       now: () => this.#lastTs,
       log: this.#options.log,
     })
-  }
-
-  /** Where nobody wrote when a frame came, its own latest time stands for that; it never goes back. */
-  #timed(line: CaptureLine): CaptureLine {
-    if (line.kind !== 'untimed') return line
-    return { kind: 'received', ts: Math.max(latestTimeIn(line.frame) ?? 0, this.#lastTs), frame: line.frame }
-  }
-
-  /** At recorded speed, or N times as fast, waits until the line's time has come, counted from the first line. */
-  async #pace(line: CaptureLine): Promise<void> {
-    const { speed } = this.#options
-    if (speed === 'fastest' || !('ts' in line)) return
-    this.#clock ??= { wall: performance.now(), recorded: line.ts }
-    const due = this.#clock.wall + (line.ts - this.#clock.recorded) / 1000 / speed
-    for (let wait = due - performance.now(); wait > 0; wait = due - performance.now()) {
-      const { signal } = this.#stop
-      await pause(wait, signal)
-      if (signal.aborted) return
-    }
   }
 
   #take(line: CaptureLine): void {
@@ -222,7 +205,6 @@ class ReplaySource implements Source {
         this.#reader?.answered(line.url, line.body, line.ts)
         break
       case 'sent':
-      case 'untimed':
         break
     }
   }

@@ -9,6 +9,7 @@ import {
   type PastTrade,
   stepOf,
   type ToldChannel,
+  type Topic,
   textRows,
 } from './dialect.ts'
 
@@ -24,6 +25,14 @@ const STREAMS: ReadonlyMap<string, ToldChannel> = new Map([
   ['depth@100ms', 'book'],
   ['depth', 'book'],
 ])
+
+const streamSchema = z.object({ stream: z.string() })
+
+function topicOf(stream: string): Topic | undefined {
+  const [market = '', name = ''] = stream.split(/@(.*)/s)
+  const channel = STREAMS.get(name)
+  return channel && { channel, name: market.toUpperCase() }
+}
 
 /** A market that it does not have is taken, and stays silent. Times are in microseconds, as `timeUnit=MICROSECOND` asks for. */
 export const binance: Dialect = {
@@ -52,11 +61,7 @@ export const binance: Dialect = {
   asks(frame) {
     const { data } = requestSchema.safeParse(frame)
     if (data === undefined) return undefined
-    const topics = data.params.flatMap((stream) => {
-      const [market = '', name = ''] = stream.split(/@(.*)/s)
-      const channel = STREAMS.get(name)
-      return channel === undefined ? [] : [{ channel, name: market.toUpperCase() }]
-    })
+    const topics = data.params.flatMap((stream) => topicOf(stream) ?? [])
     return { op: data.method === 'SUBSCRIBE' ? 'subscribe' : 'unsubscribe', topics }
   },
   answer: (frame) => [{ result: null, id: (frame as { id?: unknown }).id }],
@@ -95,6 +100,11 @@ export const binance: Dialect = {
         ],
       })),
     }),
+  },
+  recorded: () => (frame) => {
+    const { data } = streamSchema.safeParse(frame)
+    const topic = data && topicOf(data.stream)
+    return topic && { topic }
   },
   past: {
     asks: ({ pathname, searchParams }) =>

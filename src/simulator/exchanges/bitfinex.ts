@@ -1,11 +1,16 @@
 import { z } from 'zod'
 import { crc32 } from '../../domain/crc32.ts'
-import { type Dialect, isQuote, numeric, type ToldBook, type ToldLevel } from './dialect.ts'
+import { type Dialect, isQuote, numeric, type ToldBook, type ToldLevel, type Topic } from './dialect.ts'
 
 const requestSchema = z.object({
   event: z.literal('subscribe'),
   channel: z.enum(['trades', 'book']),
   symbol: z.string(),
+})
+
+const subscribedSchema = z.object({
+  event: z.literal('subscribed'),
+  ...{ channel: z.enum(['trades', 'book']), symbol: z.string(), chanId: z.number() },
 })
 
 const unsubscribeSchema = z.object({ event: z.literal('unsubscribe'), chanId: z.number() })
@@ -89,6 +94,24 @@ export const bitfinex: Dialect = {
       ...rowsOf(book).map((row) => [chanIdOf('book', nameOf(book.symbol)), row]),
       ...checksumOf(book),
     ],
+  },
+  recorded() {
+    /** Topics by the numbers that channels had on the recorded connection, with those that they have here. */
+    const channels = new Map<unknown, { readonly topic: Topic; readonly chanId: number }>()
+    return (frame, text) => {
+      const { data: told } = subscribedSchema.safeParse(frame)
+      if (told !== undefined) {
+        const { channel, symbol: name } = told
+        const topic = { channel: channel === 'book' ? 'book' : 'trade', name } as const
+        channels.set(told.chanId, { topic, chanId: chanIdOf(channel, name) })
+      }
+      if (!Array.isArray(frame)) return undefined
+      const [number, body] = frame
+      const found = channels.get(number)
+      if (found === undefined || body === 'hb') return undefined
+      const isWhole = Array.isArray(body) && (body.length === 0 || Array.isArray(body[0]))
+      return { topic: found.topic, isWhole, text: text.replace(/\d+/, String(found.chanId)) }
+    }
   },
   past: {
     asks: ({ pathname }) => /\/trades\/([^/]+)\/hist$/.exec(pathname)?.[1],

@@ -7,6 +7,7 @@ import {
   joined,
   newestFirst,
   type ToldBook,
+  type Topic,
   textRows,
 } from './dialect.ts'
 
@@ -15,9 +16,16 @@ const requestSchema = z.object({
   data: z.object({ channel: z.string() }),
 })
 
+const toldSchema = z.object({ event: z.enum(['trade', 'data']), channel: z.string() })
+
 const SPANS: Readonly<Record<string, number>> = { minute: 60, hour: 3_600, day: 86_400 }
 
 const nameOf = (symbol: string) => joined(symbol).toLowerCase()
+
+function topicOf(channel: string): Topic | undefined {
+  const [, kind, name = ''] = /^(live_trades|order_book)_(.*)$/s.exec(channel) ?? []
+  return kind === undefined ? undefined : { channel: kind === 'live_trades' ? 'trade' : 'book', name }
+}
 
 const timesOf = (ts: number) => ({
   ...{ timestamp: String(Math.floor(ts / 1_000_000)), microtimestamp: String(ts) },
@@ -44,10 +52,8 @@ export const bitstamp: Dialect = {
   asks(frame) {
     const { data: asked } = requestSchema.safeParse(frame)
     if (asked === undefined) return undefined
-    const [, kind, name = ''] = /^(live_trades|order_book)_(.*)$/s.exec(asked.data.channel) ?? []
-    const topics =
-      kind === undefined ? [] : [{ channel: kind === 'live_trades' ? 'trade' : 'book', name } as const]
-    return { op: asked.event === 'bts:subscribe' ? 'subscribe' : 'unsubscribe', topics }
+    const topic = topicOf(asked.data.channel)
+    return { op: asked.event === 'bts:subscribe' ? 'subscribe' : 'unsubscribe', topics: topic ? [topic] : [] }
   },
   answer(frame) {
     const { data: asked } = requestSchema.safeParse(frame)
@@ -60,6 +66,11 @@ export const bitstamp: Dialect = {
       ? { event: 'bts:heartbeat', channel: '', data: { status: 'success' } }
       : { event: 'bts:error', channel: '', data: { code: null, message: 'Incorrect JSON format.' } },
   books: { snapshot: (book) => [bookFrame(book)], change: (book) => [bookFrame(book)] },
+  recorded: () => (frame) => {
+    const { data } = toldSchema.safeParse(frame)
+    const topic = data && topicOf(data.channel)
+    return topic && { topic, isWhole: topic.channel === 'book' }
+  },
   past: {
     asks: ({ pathname }) => /\/transactions\/([^/]+)\/$/.exec(pathname)?.[1],
     answer({ searchParams: asked }, trades, nowMs) {

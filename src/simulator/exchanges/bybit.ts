@@ -14,8 +14,10 @@ import {
 const requestSchema = z.object({
   op: z.enum(['subscribe', 'unsubscribe']),
   args: z.array(z.string()),
-  req_id: z.unknown(),
+  req_id: z.unknown().optional(),
 })
+
+const toldSchema = z.object({ topic: z.string(), type: z.string() })
 
 const MOST_ARGS = 10
 
@@ -58,6 +60,11 @@ export const bybit: Dialect = {
   books: {
     snapshot: (book) => [bookFrame('snapshot', book)],
     change: (book) => [bookFrame('delta', book)],
+  },
+  recorded: () => (frame) => {
+    const { data } = toldSchema.safeParse(frame)
+    const [topic] = data ? topicOf(data.topic) : []
+    return topic && { topic, isWhole: data?.type === 'snapshot' }
   },
   past: {
     asks: ({ pathname, searchParams }) =>

@@ -25,6 +25,17 @@ const CHANNELS: ReadonlyMap<string, ToldChannel> = new Map([
   ['heartbeat', 'heartbeat'],
 ])
 
+const toldSchema = z.object({ type: z.string(), product_id: z.string() })
+
+const TOLD: ReadonlyMap<string, ToldChannel> = new Map([
+  ['match', 'trade'],
+  ['last_match', 'trade'],
+  ['ticker', 'quote'],
+  ['snapshot', 'book'],
+  ['l2update', 'book'],
+  ['heartbeat', 'heartbeat'],
+])
+
 const makerOf = (side: string) => (side === 'buy' ? 'sell' : 'buy')
 
 /** A subscribe with a product that it does not have is refused as a whole. `side` is the maker's. Its books have neither numbers nor checksums. */
@@ -98,6 +109,11 @@ export const coinbase: Dialect = {
         ...{ id, base_currency: base, quote_currency: quote, status: 'online', trading_disabled: false },
         ...{ quote_increment: stepOf(decimals.price), base_increment: stepOf(decimals.size) },
       })),
+  },
+  recorded: () => (frame) => {
+    const { data } = toldSchema.safeParse(frame)
+    const channel = data && TOLD.get(data.type)
+    return channel && { topic: { channel, name: data.product_id }, isWhole: data.type === 'snapshot' }
   },
   past: {
     asks: ({ pathname }) => /\/products\/([^/]+)\/trades$/.exec(pathname)?.[1],

@@ -1,22 +1,21 @@
 import type { Conversation, Line } from '../connection.ts'
-import type { Feed } from '../feed.ts'
 import { jsonFrame, textFrame } from '../frame.ts'
 import type { Market } from '../market.ts'
 import type { Topic } from './dialect.ts'
-import type { ExchangeFeeds } from './feeds.ts'
+import type { ServedExchange } from './served.ts'
 
 /** RFC 6455: a policy was violated. */
 const VIOLATED = 1008
 
 /** One client of an exchange: it is answered, and told what it asked for, within the limits of the exchange. */
 export class ExchangeConversation implements Conversation {
-  readonly #feeds: ExchangeFeeds
+  readonly #feeds: ServedExchange
   readonly #start: (market: Market) => void
   readonly #line: Line
   #second = 0
   #frames = 0
 
-  constructor(feeds: ExchangeFeeds, start: (market: Market) => void, line: Line) {
+  constructor(feeds: ServedExchange, start: (market: Market) => void, line: Line) {
     this.#feeds = feeds
     this.#start = start
     this.#line = line
@@ -57,11 +56,11 @@ export class ExchangeConversation implements Conversation {
       this.#line.leave(key)
       return
     }
-    const found: { readonly feed: Feed; readonly market: Market } | undefined = this.#feeds.find(topic)
+    const found = this.#feeds.find(topic)
     if (found === undefined || this.#line.follows(key)) return
     this.#line.enqueue(found.feed.first())
     this.#line.follow(key, found.feed)
-    this.#start(found.market)
+    if (found.market) this.#start(found.market)
   }
 
   #say(message: object | string | undefined): void {

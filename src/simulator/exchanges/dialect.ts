@@ -17,6 +17,19 @@ interface Asked {
   readonly topics: readonly Topic[]
 }
 
+/** A recorded frame that tells of a market. */
+export interface RecordedFrame {
+  /** Whoever follows it gets the frame. Its depth is left out where frames do not say it. */
+  readonly topic: Topic
+  /** It has all levels of a book. */
+  readonly isWhole?: boolean
+  /** What is sent in its place, where it names what belonged to the recorded connection. */
+  readonly text?: string
+}
+
+/** Reads the frames of one recorded connection, in order; undefined where a frame tells of no market, as answers do. */
+export type RecordedFrameReader = (frame: unknown, text: string) => RecordedFrame | undefined
+
 /** A trade as an exchange tells it. Times are microseconds. */
 export interface ToldTrade {
   readonly symbol: string
@@ -136,6 +149,8 @@ export interface Dialect {
   /** What the channel `heartbeat` says of a market once a second. */
   readonly heartbeat?: (symbol: string, lastId: string, ts: number) => object
   readonly past: PastDialect
+  /** Whom recorded frames are for. */
+  readonly recorded: () => RecordedFrameReader
   readonly listing?: ListingDialect
 }
 

@@ -6,6 +6,7 @@ import type { Market } from '../market.ts'
 import { SIDES } from '../walk.ts'
 import { changesOf, SimulatedBook } from './book.ts'
 import type { Dialect, PastTrade, ToldBook, ToldListing, ToldTrade, Topic } from './dialect.ts'
+import type { ServedExchange } from './served.ts'
 
 /** Trades of a market that REST can be asked for. */
 const REMEMBERED = 2_000
@@ -182,7 +183,7 @@ class HeartbeatFeed extends BookFollowingFeed {
 }
 
 /** All that one exchange tells, in its own protocol. */
-export class ExchangeFeeds {
+export class ExchangeFeeds implements ServedExchange {
   readonly dialect: Dialect
   readonly #clock: WalkClock
   readonly #markets = new Map<Market, ToldMarket>()
@@ -204,7 +205,6 @@ export class ExchangeFeeds {
     return this.#byName.has(name)
   }
 
-  /** The feed of a topic, and its market; undefined where there is none. */
   find({ channel, name, depth }: Topic): { readonly feed: Feed; readonly market: Market } | undefined {
     const told = this.#byName.get(name)
     if (told === undefined) return undefined
@@ -238,7 +238,6 @@ export class ExchangeFeeds {
     }
   }
 
-  /** The answer to a question by REST; undefined where there is none. */
   rest(url: URL): unknown {
     const { books, past, listing } = this.dialect
     if (url.pathname === listing?.path)

@@ -17,6 +17,17 @@ const requestSchema = z.object({
   params: z.array(z.string()),
 })
 
+/** What a frame is shows by its fields. */
+const toldSchema = z.object({
+  s: z.string(),
+  ...{
+    t: z.number().optional(),
+    B: z.string().optional(),
+    U: z.number().optional(),
+    u: z.number().optional(),
+  },
+})
+
 const STREAMS: ReadonlyMap<string, ToldChannel> = new Map([
   ['trade', 'trade'],
   ['bookTicker', 'quote'],
@@ -87,6 +98,14 @@ export const gemini: Dialect = {
         ...{ b: textRows(levels.bids), a: textRows(levels.asks) },
       },
     ],
+  },
+  recorded: () => (frame) => {
+    const { data } = toldSchema.safeParse(frame)
+    if (data === undefined) return undefined
+    const { s: name, t, B, U, u } = data
+    if (t !== undefined) return { topic: { channel: 'trade', name } }
+    if (B !== undefined) return { topic: { channel: 'quote', name } }
+    return U === undefined ? undefined : { topic: { channel: 'book', name }, isWhole: U === u }
   },
   past: {
     asks: ({ pathname }) => /\/v1\/trades\/([^/]+)$/.exec(pathname)?.[1],

@@ -20,7 +20,13 @@ const requestSchema = z.object({
     symbol: z.array(z.string()),
     depth: z.number().optional(),
   }),
-  req_id: z.unknown(),
+  req_id: z.unknown().optional(),
+})
+
+const toldSchema = z.object({
+  channel: z.string(),
+  type: z.enum(['snapshot', 'update']),
+  data: z.array(z.object({ symbol: z.string() })),
 })
 
 const CHANNELS: ReadonlyMap<string, ToldChannel> = new Map([
@@ -116,6 +122,12 @@ export const kraken: Dialect = {
         }),
       ),
     }),
+  },
+  recorded: () => (frame) => {
+    const { data } = toldSchema.safeParse(frame)
+    const channel = data && CHANNELS.get(data.channel)
+    const name = data?.data[0]?.symbol
+    return channel && name ? { topic: { channel, name }, isWhole: data.type === 'snapshot' } : undefined
   },
   past: {
     nameOf: restNameOf,

@@ -15,6 +15,12 @@ const requestSchema = z.object({
   args: z.array(z.object({ channel: z.string(), instId: z.string() })),
 })
 
+const toldSchema = z.object({
+  arg: z.object({ channel: z.string(), instId: z.string() }),
+  action: z.string().optional(),
+  data: z.array(z.unknown()),
+})
+
 const CHANNELS: ReadonlyMap<string, ToldChannel> = new Map([
   ['trades', 'trade'],
   ['bbo-tbt', 'quote'],
@@ -66,6 +72,11 @@ export const okx: Dialect = {
   books: {
     snapshot: (book) => [bookFrame('snapshot', -1, book)],
     change: (book) => [bookFrame('update', book.number - 1, book)],
+  },
+  recorded: () => (frame) => {
+    const { data } = toldSchema.safeParse(frame)
+    const channel = data && CHANNELS.get(data.arg.channel)
+    return channel && { topic: { channel, name: data.arg.instId }, isWhole: data.action === 'snapshot' }
   },
   past: {
     asks: ({ pathname, searchParams }) =>

@@ -1,4 +1,5 @@
 import { parseIsoMicros } from '../../../domain/time.ts'
+import type { CaptureLine } from '../feed/capture.ts'
 
 /** What looks like a time: ISO 8601, or digits of milliseconds, microseconds or nanoseconds. */
 const TIMES = /"(\d{4}-\d{2}-\d{2}T[\d:.]{8,18}Z)"|(?<![\d.])(\d{13}|\d{16}|\d{19})(?![\d.])/g
@@ -8,7 +9,7 @@ const EARLIEST = 1_230_768_000_000_000
 const LATEST = 1_924_992_000_000_000
 
 /** The latest time that a frame names, in microseconds; undefined where it names none. */
-export function latestTimeIn(frame: string): number | undefined {
+function latestTimeIn(frame: string): number | undefined {
   let latest: number | undefined
   for (const [, iso, digits] of frame.matchAll(TIMES)) {
     const micros =
@@ -17,4 +18,10 @@ export function latestTimeIn(frame: string): number | undefined {
     latest = Math.max(latest ?? 0, micros)
   }
   return latest
+}
+
+/** Where nobody wrote when a frame came, its own latest time stands for that; it is never before the time of the line before. */
+export function timedLine(line: CaptureLine, lastTs: number): Exclude<CaptureLine, { kind: 'untimed' }> {
+  if (line.kind !== 'untimed') return line
+  return { kind: 'received', ts: Math.max(latestTimeIn(line.frame) ?? 0, lastTs), frame: line.frame }
 }
