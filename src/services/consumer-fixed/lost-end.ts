@@ -8,8 +8,6 @@ import type { Claim } from '../../ports/store.ts'
 /** So many records in front of a position are looked at first; where they are all of later owners, ten times as many, and so on. */
 const FIRST_LOOK = 200
 const LAST_LOOK = 2_000_000
-/** The owner that saw its acknowledgement go back wrote one batch before its marker: that may lie so far behind a position. */
-const LONGEST_BATCH = 10_000
 
 /** Where a partition went on, as far as the records that were looked at tell. */
 interface Look {
@@ -21,8 +19,7 @@ interface Look {
 
 /**
  * The partitions whose logs have lost their ends and have grown beyond what is stored of them, each with the offset at which it went on: in front
- * of the position lie records of an owner that is later than all whose records were stored, or its marker says that records of a former ownership lie there. Who
- * reads on from the position would miss them (R8).
+ * of the position lie records of an owner that is later than all whose records were stored. Who reads on from the position would miss them (R8).
  */
 export async function findLostEnds(
   broker: Broker,
@@ -43,8 +40,7 @@ export async function findLostEnds(
     return earliest < claim.nextOffset && claim.nextOffset <= end
   })
   for (let look = FIRST_LOOK; open.length > 0 && look <= LAST_LOOK; look *= 10) {
-    const ends = new Map(open.map((claim) => [claim, bounds(claim)?.end ?? claim.nextOffset]))
-    const looks = await lookBack(broker, ends, look, signal)
+    const looks = await lookBack(broker, open, look, signal)
     open = open.filter((claim) => {
       const { from, isWhole } = looks.get(partitionKey(claim)) ?? { from: undefined, isWhole: true }
       if (from === undefined) return false
@@ -57,23 +53,21 @@ export async function findLostEnds(
 
 async function lookBack(
   broker: Broker,
-  /** And where their partitions end. */
-  claims: ReadonlyMap<Claim, number>,
+  claims: readonly Claim[],
   records: number,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, Look>> {
   const looks = new Map<string, Look>()
-  const byKey = new Map([...claims.keys()].map((claim) => [partitionKey(claim), claim]))
-  const take = ({ memory, nextOffset }: Claim, look: Look, record: StoredRecord): void => {
+  const byKey = new Map(claims.map((claim) => [partitionKey(claim), claim]))
+  const take = ({ memory }: Claim, look: Look, record: StoredRecord): void => {
     const { shard = -1, epoch = -1 } = record.headers
     const stored = memory.epochs[shard]
     if (stored === undefined || epoch < 0) return
-    const wentOn = lostFromOf(record) ?? record.offset
-    if (epoch > stored && wentOn < nextOffset) look.from = Math.min(look.from ?? wentOn, wentOn)
-    else if (epoch <= stored) look.isWhole ||= look.from === undefined
+    if (epoch <= stored) look.isWhole ||= look.from === undefined
+    else look.from = Math.min(look.from ?? record.offset, lostFromOf(record) ?? record.offset)
   }
-  const ranges = [...claims].map(([{ topic, partition, nextOffset }, end]) => ({
-    ...{ topic, partition, end: Math.min(end, nextOffset + LONGEST_BATCH) },
+  const ranges = claims.map(({ topic, partition, nextOffset }) => ({
+    ...{ topic, partition, end: nextOffset },
     offset: Math.max(0, nextOffset - records),
   }))
   try {

@@ -1,12 +1,20 @@
 import { deadlineAfter, delay } from '../../async/timers.ts'
+import { lostFromOf } from '../../domain/fixed-markers.ts'
 import { partitionKey } from '../../domain/record.ts'
 import { toTapelineError } from '../../errors.ts'
-import type { PollOptions, Reader, TopicPartition } from '../../ports/broker.ts'
+import type { PartitionFetch, PollOptions, Reader, TopicPartition } from '../../ports/broker.ts'
 import type { FixedFetch } from '../../ports/pipeline.ts'
 import type { Claim } from '../../ports/store.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 
 const CLOSE_MS = 2_000
+
+/** Where the reader stands in a partition. */
+interface Position extends TopicPartition {
+  offset: number
+  /** What it has read without a step begins here. */
+  since: number
+}
 
 /** The reader of the claimed partitions, and where it stands in each. */
 export interface Reading {
@@ -23,7 +31,7 @@ export function createReading(
   lose: (topic: string) => void,
 ): Reading {
   let reader: Reader | undefined
-  const positions = new Map<string, { readonly topic: string; readonly partition: number; offset: number }>()
+  const positions = new Map<string, Position>()
   /** Partitions in which the reader stands elsewhere than it should. */
   const moved = new Set<string>()
   let dropped: TopicPartition[] = []
@@ -64,17 +72,21 @@ export function createReading(
     })
   }
 
+  /** Goes back in a log that has lost its end, and tells that with the next poll. */
+  const goBack = ({ topic, partition }: TopicPartition, from: number, earliest: number): void => {
+    const key = partitionKey({ topic, partition })
+    positions.set(key, { topic, partition, offset: earliest, since: earliest })
+    lost.set(key, { kind: 'truncated', topic, partition, earliest, position: from, from })
+    moved.add(key)
+  }
+
   return {
     start(claim, wentOnAt) {
-      const { topic, partition, nextOffset } = claim
+      const { topic, partition, nextOffset: offset } = claim
       const key = partitionKey(claim)
-      positions.set(key, { topic, partition, offset: wentOnAt ?? nextOffset })
       lost.delete(key)
-      if (wentOnAt !== undefined)
-        lost.set(key, {
-          ...({ kind: 'truncated', topic, partition, earliest: wentOnAt } as const),
-          ...{ position: nextOffset, from: nextOffset },
-        })
+      if (wentOnAt === undefined) positions.set(key, { topic, partition, offset, since: offset })
+      else goBack(claim, offset, wentOnAt)
       moved.add(key)
       dropped = dropped.filter((each) => partitionKey(each) !== key)
     },
@@ -107,8 +119,14 @@ export function createReading(
           const position = positions.get(key)
           // The partition was given up during the poll, or claimed anew: the fetch belongs to the former position.
           if (position === undefined || before.get(key) !== position) continue
+          const wentOnAt = wentOnBefore(fetch, position)
+          if (wentOnAt !== undefined) {
+            goBack(position, position.offset, wentOnAt)
+            continue
+          }
           result.push({ ...fetch, from: position.offset })
           position.offset = fetch.kind === 'truncated' ? fetch.earliest : fetch.nextOffset
+          position.since = Math.min(position.since, position.offset)
           if (fetch.kind === 'truncated') continue
           const labels = { topic: fetch.topic, partition: String(fetch.partition) }
           meter.gauge('consumer_lag_records', fetch.endOffset - fetch.nextOffset, labels)
@@ -123,4 +141,15 @@ export function createReading(
       await reader?.close(deadlineAfter(CLOSE_MS))
     },
   }
+}
+
+/**
+ * Where the log went on, as the marker says of an owner that had written in the place of a lost end already: in front of what was read. What lies there was written
+ * under the former marker, so that nothing in front of the position told of it.
+ */
+function wentOnBefore(fetch: PartitionFetch, { since }: Position): number | undefined {
+  if (fetch.kind !== 'records') return undefined
+  let earliest = since
+  for (const record of fetch.records) earliest = Math.min(earliest, lostFromOf(record) ?? since)
+  return earliest < since ? earliest : undefined
 }

@@ -82,6 +82,23 @@ test('what the same owner wrote in the place of a lost end and beyond what is st
   assert.deepEqual(await storedThen(log, 21), [...others, 'last'])
 })
 
+test('the same is stored where the marker comes when a consumer reads there already, and it is told once', async (t) => {
+  const log = await stored(t, 30)
+  const { world, publish, partition } = log
+  partition.cut(21)
+  const others = numbered('other-', 15)
+  await publish(...tradesOf(1, ...others))
+  const { leave } = await world.start()
+  await until('what lies beyond the place is stored', () => world.store.tradeIds.includes('other-14'))
+  await publish(marker(2, lostEndBody(21)), ...tradesOf(2, 'after'))
+  await until('all is stored', () => world.store.tradeIds.includes('after'))
+  await leave()
+  assert.deepEqual(world.store.tradeIds.slice(30).toSorted(), ['after', ...others].toSorted(), 'each once')
+  await publish(...tradesOf(2, 'last'))
+  assert.deepEqual(await storedThen(log, 1), ['last'])
+  assert.equal(world.store.details.length, 1)
+})
+
 test('a log that lost nothing is read on, whatever owners come', async (t) => {
   const log = await stored(t, 30)
   await log.publish(marker(2), ...tradesOf(2, 'one'), marker(3), ...tradesOf(3, 'two'))
