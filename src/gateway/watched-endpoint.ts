@@ -10,6 +10,7 @@ export function watchedEndpoint(
 
 /** A class for the same reason as the endpoint of a WebSocket: data goes through a thousand of these for each event. */
 class WatchedEndpoint implements AppEndpoint {
+  deliveredIn = 0
   readonly #endpoint: AppEndpoint
   readonly #onMessage: (message: AppMessage) => AppMessage | undefined
 

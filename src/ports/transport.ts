@@ -16,6 +16,8 @@ export interface AppEndpoint {
   readonly closed: boolean
   /** Bytes that may wait in it before it is served from the log at its own pace; left out: the usual bound of sockets. */
   readonly mostPendingBytes?: number
+  /** Delivery's own note: the cycle in which it got something last. */
+  deliveredIn?: number
   /** Ends the connection at once: its peer takes nothing. */
   disconnect?(): void
   /** Takes the records themselves, instead of a data message: an endpoint that divides them anew. */

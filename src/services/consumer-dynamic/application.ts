@@ -64,6 +64,9 @@ const CHOICES = { behind: 'catch-up', latest: 'latest', disconnected: 'disconnec
 /** A slow connection has room once no more than this part of what may wait there does. */
 const LOW_PART = 1 / 8
 
+/** Numbers the deliveries of all applications, so that endpoints are counted once in each. */
+let cycles = 0
+
 export function createApplication(app: string, delivery: ApplicationParts): Application {
   const { hub, log, meter, spawn, nowMicros, tracer } = delivery
   const inTurn = createSerializer()
@@ -199,7 +202,8 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
       inTurn(async () => {
         let events = 0
         const start = nowMicros()
-        const endpoints = new Set<string>()
+        const cycle = ++cycles
+        let endpoints = 0
         for (const batch of message.fetches) {
           const shared = new Map<string, DataFrame>()
           for (const subscription of byTopic.get(batch.topic) ?? []) {
@@ -207,7 +211,9 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
             slowDown(subscription, delivered)
             if (delivered.kind === 'sent' && delivered.events > 0) {
               events += delivered.events
-              endpoints.add(subscription.endpoint.id)
+              const { endpoint } = subscription
+              if (endpoint.deliveredIn !== cycle) endpoints++
+              endpoint.deliveredIn = cycle
             }
             if (batch.reset !== null) meter.count('delivery_resets_total')
           }
@@ -216,7 +222,7 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
         }
         message.done()
         meter.count('delivered_events_total', events)
-        return { endpoints: endpoints.size, events }
+        return { endpoints, events }
       }),
   }
   const actor = spawn(app, services)

@@ -50,6 +50,9 @@ export class Subscription {
   readonly endpoint: AppEndpoint
   #lease: Lease
   #leg: Leg
+  /** Of the lease and of the leg, beside these: what is live looks at no object that each socket has one of. */
+  readonly #stream: string
+  #topicId: string
   readonly #fixed: FixedTopics
   #beginning: Beginning | undefined
   readonly #ended = new AbortController()
@@ -86,6 +89,8 @@ export class Subscription {
     this.#fixed = fixed
     const legs = legsOf(lease, fixed)
     this.#leg = legs.find(({ topicId }) => topicId === beginning?.topicId) ?? (legs.at(-1) as Leg)
+    this.#stream = lease.id
+    this.#topicId = this.#leg.topicId
   }
 
   /** As it was told last. */
@@ -157,17 +162,17 @@ export class Subscription {
     const leg = legs.find((each) => each.topicId === topicId)
     this.#lease = lease
     if (this.#state === 'waiting') {
-      if (this.#beginning === undefined) this.#leg = legs.at(-1) as Leg
-      else if (leg !== undefined) this.#leg = leg
+      if (this.#beginning === undefined) this.#take(legs.at(-1) as Leg)
+      else if (leg !== undefined) this.#take(leg)
       else {
         // Its place is of a topic that is gone by now, and means nothing in another one.
-        this.#leg = legs[0]
+        this.#take(legs[0])
         this.#beginning = { ...beginningIn(legs[0]), reset: OVER }
       }
     } else if (leg === undefined) {
       this.#enter(legs[0], { ...beginningIn(legs[0]), reset: OVER })
     } else {
-      this.#leg = leg
+      this.#take(leg)
       if (leg.former !== undefined && this.#state === 'live') this.#state = 'behind'
       if (leg.former !== undefined && this.#state === 'latest') this.#hasMissed = true
     }
@@ -182,8 +187,13 @@ export class Subscription {
       this.#enter(next, beginningAfter(this.#leg, this.#memory ?? emptyMemory(), next, legs))
   }
 
-  #enter(leg: Leg, { offset, memory, reset }: Beginning): void {
+  #take(leg: Leg): void {
     this.#leg = leg
+    this.#topicId = leg.topicId
+  }
+
+  #enter(leg: Leg, { offset, memory, reset }: Beginning): void {
+    this.#take(leg)
     this.#next = offset
     this.#memory = memory
     this.#ahead = undefined
@@ -207,7 +217,7 @@ export class Subscription {
 
   /** Sends a live batch, as far as the endpoint has not got it. */
   deliver(brought: StreamBatch, whole: Map<string, DataFrame>): Delivered {
-    if (brought.topicId !== this.#leg.topicId) return { kind: 'sent', events: 0 }
+    if (brought.topicId !== this.#topicId) return { kind: 'sent', events: 0 }
     const batch = this.#own(brought)
     const shared = batch === brought ? whole : new Map<string, DataFrame>()
     if (this.#state === 'latest') this.#keep(batch)
@@ -298,7 +308,7 @@ export class Subscription {
 
   /** Sends a batch as it is; `shared` keeps frames that other endpoints of the same lease can use as they are. */
   send(batch: StreamBatch, shared: Map<string, DataFrame>): number {
-    const { id } = this.lease
+    const id = this.#stream
     const from = this.#next
     if (batch.reset !== null) this.#tellReset(batch, batch.reset)
     this.#next = batch.next

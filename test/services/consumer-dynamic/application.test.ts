@@ -4,7 +4,7 @@ import { emptyMemory } from '../../../src/domain/reader-rules.ts'
 import { TapelineError } from '../../../src/errors.ts'
 import type { StreamBatch } from '../../../src/ports/pipeline.ts'
 import type { Lease } from '../../../src/ports/streams.ts'
-import type { AppMessage } from '../../../src/ports/transport.ts'
+import type { AppEndpoint, AppMessage } from '../../../src/ports/transport.ts'
 import {
   type ConsumerDynamicServices,
   createApplication,
@@ -81,21 +81,27 @@ function batch(from: number, next: number, reset: string | null = null): StreamB
   return { topic: TOPIC, topicId: 'T', from, next, after: emptyMemory(), events, reset }
 }
 
-/** A socket's subscription of a stream, with what it got. */
-function subscriptionOf(socket: string, stream = 's', topic = TOPIC) {
+/** A socket, with what it got. */
+function socketOf(id: string) {
   const got: string[] = []
-  const lease: Lease = {
-    ...{ id: stream, app: 'a', spec: { channel: 'trade', symbols: ['*'], exchanges: [] }, ttlMs: 0 },
-    ...{ topic, topicId: 'T', opensTopic: true, createdAt: 0, standing: false },
-  }
-  const endpoint = {
-    ...{ id: socket, pendingBytes: 0, closed: false },
+  const endpoint: AppEndpoint = {
+    ...{ id, pendingBytes: 0, closed: false },
     send: ({ op }: AppMessage) => void got.push(op),
     sendEncoded: (bytes: Uint8Array) => {
       const { events } = JSON.parse(Buffer.from(bytes).toString()) as { events: { n: number }[] }
       got.push(events.map(({ n }) => n).join())
     },
     async drained() {},
+  }
+  return { endpoint, got }
+}
+
+/** A socket's subscription of a stream, with what the socket got. */
+function subscriptionOf(socket: string | ReturnType<typeof socketOf>, stream = 's', topic = TOPIC) {
+  const { endpoint, got } = typeof socket === 'string' ? socketOf(socket) : socket
+  const lease: Lease = {
+    ...{ id: stream, app: 'a', spec: { channel: 'trade', symbols: ['*'], exchanges: [] }, ttlMs: 0 },
+    ...{ topic, topicId: 'T', opensTopic: true, createdAt: 0, standing: false },
   }
   return { got, subscription: new Subscription(endpoint, lease, undefined, NAMES.fixed) }
 }
@@ -140,15 +146,15 @@ test('the streams of a socket that closes leave the machine in one step', () => 
 
 test('what arrives goes to all subscriptions of the topic, in one cycle, and is done then', async () => {
   const world = setUp()
-  const [one, two, again] = [subscriptionOf('1'), subscriptionOf('2'), subscriptionOf('2', 'again')]
-  world.application.add(one.subscription)
-  world.application.add(two.subscription)
-  world.application.add(again.subscription)
+  const second = socketOf('2')
+  const [one, two, again] = [subscriptionOf('1'), subscriptionOf(second), subscriptionOf(second, 'again')]
+  for (const { subscription } of [one, two, again]) world.application.add(subscription)
   world.open(5)
   world.take(batch(5, 7))
   world.take(batch(7, 8))
   assert.deepEqual(await deliver(world), { endpoints: 2, events: 9 })
-  for (const { got } of [one, two, again]) assert.deepEqual(got, ['subscribed', '5,6', '7'])
+  assert.deepEqual(one.got, ['subscribed', '5,6', '7'])
+  assert.deepEqual(second.got, ['subscribed', 'subscribed', '5,6', '5,6', '7', '7'])
   world.take(batch(8, 9))
   assert.deepEqual(await deliver(world), { endpoints: 2, events: 3 })
 })
