@@ -20,6 +20,8 @@ const passedOverSchema = z.object({
   at: z.number(),
   /** Per channel: everything before is derived into it; nothing of a channel that is left out. */
   positions: positionsSchema,
+  /** Where the stream's topic went on that has lost its end, while its readers have not been told; left out where it has not. */
+  lostFrom: z.number().int().optional(),
 })
 
 /**

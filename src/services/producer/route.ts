@@ -169,6 +169,7 @@ export function placeOn(
     derivedAt: passed?.at,
     isCovered: covered,
     ...unread,
+    lostFrom: passed?.lostFrom,
   }
 }
 

@@ -116,7 +116,10 @@ export class Routes {
     return passed === undefined && Object.keys(unknown).length === 0 ? undefined : { ...unknown, ...passed }
   }
 
-  /** Streams that are behind, while nobody knows what their topics hold: the next owner reads these topics from then on. */
+  /**
+   * Streams that are behind, while nobody knows what their topics hold: the next owner reads these topics from then on. And those whose topics have lost their
+   * ends, until that is told.
+   */
   #unknown(k: number): Record<string, PassedOver> {
     const shard = this.#shards.get(k)
     const found: Record<string, PassedOver> = {}
@@ -125,8 +128,10 @@ export class Routes {
       if (shard === undefined || own?.behind === undefined) continue
       const isKnown = own.isRead && own.sentAt === undefined && own.anew?.since === undefined
       const at = own.anew?.since ?? knownAt(own, shard)
-      if (isKnown || this.#now() - at < SLACK_MS) continue
-      found[id] = { at, positions: own.latestDue ? {} : { [channel]: own.behind } }
+      const { lostFrom } = own
+      if (lostFrom === undefined && (isKnown || this.#now() - at < SLACK_MS)) continue
+      const positions = own.latestDue ? {} : { [channel]: own.behind }
+      found[id] = { at, positions, ...(lostFrom !== undefined && { lostFrom }) }
     }
     return found
   }

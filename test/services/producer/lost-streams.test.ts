@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkpoint, ids, setUpLog, trade } from './losing-log.ts'
+import { checkpoint, ids, refuseWrites, setUpLog, trade } from './losing-log.ts'
 import { NEVER, trades } from './one-shard.ts'
 
 test('the topic of a stream that lost its end under a running producer: readers are told, and get what was lost', async (t) => {
@@ -43,6 +43,25 @@ for (const lost of [10, 1e9])
     assert.deepEqual(await log.got('app.one'), [...ids(0, left), 'reset', ...ids(left, 65)])
     assert.deepEqual(await log.got('app.other'), ids(0, 65), 'nothing is told of a stream that lost nothing')
   })
+
+test('the topic of a stream that lost its end, and whose owner saw that and could not tell it before it died: the next owner does', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce('app.one', ['*'], 0)
+  await trade(first, 0, 50)
+  await checkpoint(first)
+  log.loseEnd(10, 'app.one')
+  const end = (): number => log.broker.topics.get('app.one')?.partition(0).end ?? 0
+  const left = end()
+  refuseWrites(first, 'app.one', () => end() > left)
+  await first.services.publishFixed(trades('A-B', ...ids(50, 55)), NEVER)
+  for (let step = 0; step < 3; step++) await first.services.publishDynamic(NEVER)
+  await checkpoint(first)
+  await first.crash()
+  const second = await log.start()
+  await trade(second, 55, 60)
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 40), ...ids(50, 55), 'reset', ...ids(40, 60)])
+})
 
 test('the topic of a stream of quotes that lost all that it had: the latest values are those in front of what comes again', async (t) => {
   const quotes = (...bids: [symbol: string, bid: number][]) => ({
