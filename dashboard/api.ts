@@ -86,7 +86,7 @@ async function watched<T>(
 }
 
 /** Whether the key of this page may not do what was asked for. */
-export function isForbidden(error: unknown): boolean {
+function isForbidden(error: unknown): boolean {
   return error instanceof ApiError && error.code === 'FORBIDDEN'
 }
 
