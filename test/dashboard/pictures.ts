@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
 import { makeFolder, PlatformProcess, until } from '../e2e/platform-process.ts'
+import { StreamClient } from '../e2e/stream-client.ts'
 import { openBrowser } from './browser.ts'
 import { buildPage } from './built.ts'
 
@@ -18,6 +19,8 @@ const RATE = 200
 const LEAST_TRADES = 24_000
 /** Live values come within this. */
 const SETTLE_MS = 3_000
+/** The overview draws what flowed in the last minute: this much of it makes a line. */
+const LINES_MS = 45_000
 
 interface Picture {
   readonly name: string
@@ -29,7 +32,7 @@ interface Picture {
 }
 
 const PICTURES: readonly Picture[] = [
-  { name: 'overview', path: '/', colours: 'light', ready: (page) => page.locator('svg').first().waitFor() },
+  { name: 'overview', path: '/', colours: 'light', ready: (page) => page.waitForTimeout(LINES_MS) },
   {
     ...{ name: 'statechart', path: '/machines/producer', colours: 'dark' },
     ready: (page) => page.locator('.chart .node.live').first().waitFor(),
@@ -55,6 +58,7 @@ const PICTURES: readonly Picture[] = [
 await buildPage()
 await mkdir(FOLDER, { recursive: true })
 const folder = await makeFolder()
+let reader: StreamClient | undefined
 const simulator = await startSimulatorThread({ seed: 1, rate: RATE })
 const platform = new PlatformProcess(join(folder.path, 'data'), ['--simulator', simulator.url])
 try {
@@ -70,6 +74,9 @@ try {
     return rows[0]?.n ?? 0
   }
   console.error('trading for two minutes ...')
+  // Somebody reads, so that all ways of the picture are in use.
+  reader = await StreamClient.open(url)
+  await reader.request({ channel: 'trade', symbols: ['*'] })
   await until('trades to show', async () => (await countOf()) >= LEAST_TRADES, 300_000)
   for (const { name, path, colours, isPhone = false, ready } of PICTURES) {
     const browser = await openBrowser(url, { colours, isPhone })
@@ -84,6 +91,7 @@ try {
     }
   }
 } finally {
+  reader?.socket.terminate()
   await platform.kill()
   await simulator.close()
   await folder.remove()
