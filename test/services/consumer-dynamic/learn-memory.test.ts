@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { OutgoingRecord } from '../../../src/ports/broker.ts'
+import type { Broker, OutgoingRecord, Reader } from '../../../src/ports/broker.ts'
 import { learnMemories } from '../../../src/services/consumer-dynamic/learn-memory.ts'
 import { quietLog } from '../../quiet.ts'
 import { MemoryBroker } from '../../world/memory-broker.ts'
@@ -25,6 +25,27 @@ async function brokerOf(topics: Readonly<Record<string, readonly OutgoingRecord[
   return broker
 }
 
+/** The same broker, with how many records its readers have given of each topic. */
+function counting(broker: MemoryBroker) {
+  const read: Record<string, number> = {}
+  const openReader: Broker['openReader'] = async (signal) => {
+    const reader = await broker.openReader(signal)
+    const poll: Reader['poll'] = async (options, stop) => {
+      const fetches = await reader.poll(options, stop)
+      for (const fetch of fetches)
+        if (fetch.kind === 'records') read[fetch.topic] = (read[fetch.topic] ?? 0) + fetch.records.length
+      return fetches
+    }
+    return {
+      poll,
+      assign: (positions, stop) => reader.assign(positions, stop),
+      unassign: (partitions, stop) => reader.unassign(partitions, stop),
+      close: (stop) => reader.close(stop),
+    }
+  }
+  return { broker: { openReader }, read }
+}
+
 test('a reader that begins at an end remembers the epochs and positions in front of it', async () => {
   const broker = await brokerOf({
     one: [event(0, 3, 10), event(1, 4, 20), event(0, 3, 11), event(0, 2, 12), event(0, 3, 99)],
@@ -47,12 +68,25 @@ test('a reader that begins at an end remembers the epochs and positions in front
 
 test('only what lies closely in front of the end is read', async () => {
   const records = Array.from({ length: 3_000 }, (_, i) => event(i < 900 ? 7 : 0, 1, i))
-  const broker = await brokerOf({ one: records })
-  const learned = await learnMemories({ broker, log: quietLog }, new Map([['one', 3_000]]), NEVER)
+  const { broker, read } = counting(await brokerOf({ one: records, short: records.slice(0, 30) }))
+  const ends = new Map([
+    ['one', 3_000],
+    ['short', 30],
+  ])
+  const learned = await learnMemories({ broker, log: quietLog }, ends, NEVER)
+  assert.deepEqual(read, { one: 2_000, short: 30 })
   assert.deepEqual(learned.get('one')?.memory, {
     epochs: { 0: 1 },
     positions: { [FIXED]: { 0: [2_999, 0] } },
   })
+})
+
+test('an owner that wrote last long before is known, so that what its former one writes late does not count', async () => {
+  const quiet = Array.from({ length: 1_500 }, (_, i) => event(0, 1, i))
+  const broker = await brokerOf({ one: [event(1, 9, 100), ...quiet, event(1, 8, 101)] })
+  const learned = await learnMemories({ broker, log: quietLog }, new Map([['one', 1_502]]), NEVER)
+  const { epochs, positions } = learned.get('one')?.memory ?? assert.fail()
+  assert.deepEqual([epochs[1], positions[FIXED]?.[1]], [9, [100, 0]])
 })
 
 test('a topic that is not there is an error', async () => {
