@@ -28,7 +28,7 @@ export interface RecordedFrame {
 }
 
 /** Reads the frames of one recorded connection, in order; undefined where a frame tells of no market, as answers do. */
-export type RecordedFrameReader = (frame: unknown, text: string) => RecordedFrame | undefined
+type RecordedFrameReader = (frame: unknown, text: string) => RecordedFrame | undefined
 
 /** A trade as an exchange tells it. Times are microseconds. */
 export interface ToldTrade {

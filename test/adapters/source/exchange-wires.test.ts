@@ -36,6 +36,25 @@ async function read(
   return items
 }
 
+test('Bitfinex: a market that is wanted no more before its channel has a number is let go as soon as it has', async (t) => {
+  const service = await Service.start(t)
+  const markets = ['BTC-USD', 'ETH-USD'].map((symbol) => ({ exchange: 'bitfinex', symbol }))
+  const { source } = await openOn(t, bitfinex, service, { markets, channels: ['trade'] })
+  await until('both are asked for', () => service.received.length === 2)
+  source.unsubscribe(markets.slice(0, 1))
+  source.subscribe(markets.slice(1))
+  for (const [chanId, symbol] of [
+    [1, 'tBTCUSD'],
+    [2, 'tETHUSD'],
+  ])
+    service.send({ event: 'subscribed', channel: 'trades', chanId, symbol })
+  service.send([2, 'te', [7, Date.now(), 1, 100]])
+  const items = await pull(source, 'the other market goes on', (all) => eventsOf(all, 'trade').length > 0)
+  assert.equal(eventsOf(items, 'trade')[0]?.symbol, 'ETH-USD')
+  await until('it is let go', () => service.received.length === 3)
+  assert.deepEqual(service.received[2], { event: 'unsubscribe', chanId: 1 })
+})
+
 interface Told {
   readonly frames: readonly unknown[]
   readonly requests?: number

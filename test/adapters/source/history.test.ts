@@ -177,6 +177,26 @@ describe('past trades of an exchange', () => {
     }, /enough/)
   })
 
+  for (const [name, body] of [
+    ['kraken', { error: ['EQuery:Unknown asset pair'] }],
+    ['bybit', { retCode: 10001, retMsg: 'params error: symbol invalid', result: {} }],
+    ['okx', { code: '51001', msg: "Instrument ID doesn't exist", data: undefined }],
+  ] as const)
+    test(`${name} says in the words of an answer that it does not have a market`, async (t) => {
+      const service = await Service.start(t, { rest: () => ({ status: 200, headers: {}, body }) })
+      const settings = { url: service.url, restUrl: service.restUrl, channels: ['trade'] as const }
+      const options = { settings, log: quietLog, now: () => Date.now() * 1_000 }
+      const source = await openSource(SOURCES[name], options)
+      t.after(() => source.close())
+      const pages = source.history?.({ exchange: name, symbol: 'XYZ-USD' }, { from: 1, to: 2 }, t.signal)
+      await assert.rejects(
+        async () => {
+          for await (const _ of pages ?? []) assert.fail('nothing comes')
+        },
+        { code: 'MARKET_UNKNOWN' },
+      )
+    })
+
   test('a source on another server than its own asks nobody else, and other markets have no history', async (t) => {
     const { source } = await open(t, 'kraken', [])
     assert.equal(

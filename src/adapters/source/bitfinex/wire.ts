@@ -49,6 +49,8 @@ interface Channel {
  */
 export function createBitfinexWire(): ExchangeWire {
   const channels = new Map<unknown, Channel>()
+  /** Channels that nobody wants any more, whose numbers have not come yet. */
+  const unwanted = new Set<string>()
   return {
     exchange: 'bitfinex',
     nameOf,
@@ -58,20 +60,27 @@ export function createBitfinexWire(): ExchangeWire {
     books: { checksum: 'in-turns', isUnsorted: true },
     ask(event, names, asked, _request, depth) {
       const kinds = channelsOf(asked, depth)
-      if (event === 'unsubscribe')
-        return [...channels]
-          .filter(([, { name, channel }]) => names.includes(name) && kinds.has(channel))
-          .map(([chanId]) => JSON.stringify({ event, chanId }))
+      const keys = names.flatMap((name) => [...kinds.keys()].map((channel) => keyOf({ channel, name })))
+      for (const key of keys) unwanted.delete(key)
+      if (event === 'unsubscribe') {
+        const found = [...channels].filter(([, channel]) => keys.includes(keyOf(channel)))
+        const known = new Set(found.map(([, channel]) => keyOf(channel)))
+        for (const key of keys) if (!known.has(key)) unwanted.add(key)
+        return found.map(([chanId]) => unsubscribeOf(chanId))
+      }
       const frames = names.flatMap((symbol) =>
         [...kinds.values()].map((each) => JSON.stringify({ event, ...each, symbol })),
       )
       return asked.includes('book') ? [CONF, ...frames] : frames
     },
-    opened: () => channels.clear(),
+    opened() {
+      channels.clear()
+      unwanted.clear()
+    },
     read(text) {
       const frame = hasLongDecimal(text) ? parseExact(text) : parseJson(text)
       if (Array.isArray(frame)) return readData(channels.get(frame[0]), frame)
-      return [readEvent(fieldsOf(frame), channels)]
+      return [readEvent(fieldsOf(frame), channels, unwanted)]
     },
   }
 }
@@ -95,7 +104,11 @@ export function usualAsset(own: string): string {
   return Object.keys(ASSETS).find((asset) => ASSETS[asset] === own) ?? own
 }
 
-function readEvent(frame: Fields, channels: Map<unknown, Channel>): WireItem {
+const keyOf = ({ channel, name }: { readonly channel: string; readonly name: string }) => `${channel} ${name}`
+
+const unsubscribeOf = (chanId: unknown) => JSON.stringify({ event: 'unsubscribe', chanId })
+
+function readEvent(frame: Fields, channels: Map<unknown, Channel>, unwanted: Set<string>): WireItem {
   const { event, channel, chanId, symbol, code, msg } = frame
   if (event === 'pong') return { kind: 'heartbeat' }
   if (event === 'info' && RECONNECT.has(code)) return { kind: 'ended', words: textOf(msg) || `info ${code}` }
@@ -104,7 +117,9 @@ function readEvent(frame: Fields, channels: Map<unknown, Channel>): WireItem {
   if (event !== 'subscribed') return { kind: typeof event === 'string' ? 'neutral' : 'malformed' }
   if (typeof symbol !== 'string' || (channel !== 'trades' && channel !== 'book')) return { kind: 'malformed' }
   channels.set(chanId, { channel, name: symbol, bids: new Map(), asks: new Map() })
-  return { kind: 'taken', name: symbol }
+  return unwanted.delete(keyOf({ channel, name: symbol }))
+    ? { kind: 'reply', frame: unsubscribeOf(chanId) }
+    : { kind: 'taken', name: symbol }
 }
 
 function readError({ code, msg, symbol: name }: Fields): WireItem {

@@ -165,6 +165,9 @@ export class ExchangeProtocol implements FeedProtocol {
         return this.#taken(item.name, item.request)
       case 'refused':
         return this.#refused(item)
+      case 'reply':
+        for (const frame of this.#pacer.push([item.frame])) this.#parts.outlet.send(frame)
+        return 'neutral'
       case 'ended': {
         const words = shownWords(item.words, this.#parts.redact)
         return new TapelineError('SOURCE_UNAVAILABLE', `websocket: ${words}`)

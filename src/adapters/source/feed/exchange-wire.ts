@@ -43,7 +43,7 @@ interface WireRefusal {
 
 /**
  * What a frame says. `taken`, `refused`: the answer to what was asked under the number `request`, or about the market `name`. `ended`: the service
- * wants another connection.
+ * wants another connection. `reply`: what is sent to it then.
  */
 export type WireItem =
   | WireTrade
@@ -53,6 +53,7 @@ export type WireItem =
   | { readonly kind: 'taken'; readonly name?: unknown; readonly request?: unknown }
   | WireRefusal
   | { readonly kind: 'ended'; readonly words: string }
+  | { readonly kind: 'reply'; readonly frame: string }
   | { readonly kind: 'heartbeat' | 'neutral' | Fault }
 
 export type WireOperation = 'subscribe' | 'unsubscribe'

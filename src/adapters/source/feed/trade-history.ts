@@ -137,13 +137,15 @@ function failure(
   return new TapelineError(code, `history: ${words}`)
 }
 
+/** What services say of a market that they do not have where the status tells nothing: Kraken, Bybit and OKX. */
+const WORDS_OF_UNKNOWN =
+  /unknown asset pair|symbol:? (is )?invalid|(invalid|not supported) symbol|instrument id.* doesn.?t exist/i
+
 /** The rows of an answer. Raises what the service says instead of them. */
 export function rowsOf(rows: unknown, words: unknown): readonly unknown[] {
   if (Array.isArray(rows)) return rows
-  throw refusalInWords(
-    'history',
-    typeof words === 'string' && words !== '' ? words : 'the answer has no trades',
-  )
+  const said = typeof words === 'string' && words !== '' ? words : 'the answer has no trades'
+  throw WORDS_OF_UNKNOWN.test(said) ? failure('MARKET_UNKNOWN', said) : refusalInWords('history', said)
 }
 
 interface Consecutive {
