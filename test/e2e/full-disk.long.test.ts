@@ -59,7 +59,7 @@ describe('a disk that is full', { skip }, () => {
       stream?.on('data', (chunk: Buffer) => {
         output = (output + chunk.toString()).slice(-20_000)
       })
-    await untilReady(child, data, () => output, 60_000)
+    await untilReady(child, data, () => output)
     const { api } = JSON.parse(await readFile(join(data, 'run.json'), 'utf8')) as { api: string }
     const get = async (path: string): Promise<string> => (await fetch(`${api}${path}`)).text()
     const count = async (): Promise<number> => {

@@ -111,7 +111,7 @@ export async function until(
 }
 
 /** A start loads and opens everything: on a busy machine it takes longer than any other wait. */
-const START_MS = 120_000
+export const START_MS = 120_000
 
 /** Waits until the platform of a process says that it is ready; `output` is told where it ends before. */
 export async function untilReady(
@@ -246,7 +246,7 @@ export class PlatformProcess {
       throw new Error(`DELETE ${path}: ${response.status} ${await response.text()}`)
   }
 
-  /** Asks as whoever means it does: again, while the platform says that it cannot answer now. */
+  /** Asks as whoever means it does: again, while the platform says that it cannot answer now, or not in its time. */
   async #ask(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<Response> {
     let response = Response.error()
     await until(`${method} ${path} is answered`, async () => {
@@ -257,7 +257,7 @@ export class PlatformProcess {
           body: JSON.stringify(body),
         }),
       })
-      return response.status !== 503
+      return response.status !== 503 && response.status !== 504
     })
     return response
   }

@@ -7,7 +7,7 @@ import { WebSocket } from 'ws'
 import type { Simulator } from '../../src/simulator/simulator.ts'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
 import { makeCertificate } from '../servers/postgres-files.ts'
-import { makeFolder, PlatformProcess, runCommand, runProgram, until } from './platform-process.ts'
+import { makeFolder, PlatformProcess, runCommand, runProgram, START_MS, until } from './platform-process.ts'
 
 /** The first for a name that the platform is not reached under here, as a real certificate is. */
 const NAMES = { first: 'DNS:market.example.com', second: 'DNS:localhost,IP:127.0.0.1' }
@@ -36,7 +36,7 @@ describe('a platform that serves HTTPS', () => {
       TAPELINE_GATEWAY_TLS_KEY: at('server.key'),
     })
     platform.launch()
-    await until('it answers', async () => (await tapeline('actors')).code === 0)
+    await until('it answers', async () => (await tapeline('actors')).code === 0, START_MS)
   })
   after(async () => {
     await platform.kill()

@@ -71,7 +71,6 @@ export interface Cluster {
 
 /** How long a query of a test may take. */
 const QUERY_MS = 60_000
-const READY_MS = 120_000
 
 /** Starts servers and simulator, and no process yet: `startAll` does that. */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
@@ -201,7 +200,7 @@ async function openServers(
 
 /** Starts processes at once, all by default, and waits until each is ready. */
 export async function startAll(cluster: Cluster, names = cluster.names): Promise<void> {
-  await Promise.all(names.map((name) => cluster.process(name).start(READY_MS)))
+  await Promise.all(names.map((name) => cluster.process(name).start()))
 }
 
 async function ask<T extends object>(url: string, statement: string): Promise<T[]> {

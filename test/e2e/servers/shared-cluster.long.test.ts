@@ -13,7 +13,6 @@ import { FOREIGN, foreignNow, LOOKS_LIKE_OURS, makeForeign, recordsOf } from './
 import { describeGroup } from './operations-view.ts'
 
 const SEED = Number(process.env['TAPELINE_SEED'] ?? Date.now() % 1_000_000)
-const START_MS = 60_000
 /** What each leader is asked for: one stream that the leader before it did not have. */
 const SYMBOLS_OF_LEADERS = [['*'], ['BTC-*'], ['ETH-*'], ['BTC-*', 'ETH-*'], ['*-USD', '*-USDT']]
 const FOREIGN_GROUP = 'tapeline-readers'
@@ -92,7 +91,7 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
     for (const [n, symbols] of SYMBOLS_OF_LEADERS.entries()) {
       if (n > 0) {
         await (n % 2 === 0 ? platform.coordinator.stop() : platform.coordinator.kill())
-        await platform.coordinator.start(START_MS)
+        await platform.coordinator.start()
       }
       await useStream(client, platform, symbols)
     }
@@ -111,9 +110,7 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
     await member.leave()
     const beforeStart = await foreignNow(broker, FOREIGN)
 
-    await Promise.all(
-      platforms.flatMap(({ coordinator, work }) => [coordinator.start(START_MS), work.start(START_MS)]),
-    )
+    await Promise.all(platforms.flatMap(({ coordinator, work }) => [coordinator.start(), work.start()]))
     await makeForeign(broker, [LOOKS_LIKE_OURS])
     const foreign = [...FOREIGN, LOOKS_LIKE_OURS]
     const before = await foreignNow(broker, foreign)
