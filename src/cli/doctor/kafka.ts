@@ -17,20 +17,27 @@ const MOST_NAMED = 5
 
 /** Looks at the Kafka broker that the configuration names. */
 export async function checkKafka(config: Config, log: Log, signal: AbortSignal): Promise<readonly Finding[]> {
+  const prefixLook = new AbortController()
   try {
     const settings = kafkaSettings(config, log)
     const { inspectKafka } = await import('../../adapters/broker/kafka.ts')
-    const found = await inspectKafka(settings, usesOfRoles(config), signal)
+    const [found, prefixes] = await Promise.all([
+      inspectKafka(settings, usesOfRoles(config), signal),
+      checkPrefixes(config, log, AbortSignal.any([signal, prefixLook.signal])),
+    ])
     return [
       serverFinding(config, found),
       rightsFinding(found),
       ...platformFindings(config, found.names),
-      ...(await checkPrefixes(config, log, signal)),
+      ...prefixes,
       ...topicFindings(config, found.topics, found.brokers.length),
       ...clockFinding(found),
     ]
   } catch (error) {
     return [failure('broker', error)]
+  } finally {
+    // Where the broker could not be looked at, nobody waits for this.
+    prefixLook.abort()
   }
 }
 
@@ -79,11 +86,15 @@ function platformFindings(config: Config, names: readonly string[]): Finding[] {
 }
 
 async function checkPrefixes(config: Config, log: Log, signal: AbortSignal): Promise<Finding[]> {
-  const broker = await openKafka(config, log, signal)
   try {
-    return await prefixFindings(config, broker, signal)
-  } finally {
-    await broker.close()
+    const broker = await openKafka(config, log, signal)
+    try {
+      return await prefixFindings(config, broker, signal)
+    } finally {
+      await broker.close()
+    }
+  } catch (error) {
+    return [failure('broker prefixes', error)]
   }
 }
 
