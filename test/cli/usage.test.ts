@@ -34,7 +34,6 @@ const WRONG: readonly (readonly [name: string, args: readonly string[], message:
   ['simulate', ['--exchange', 'kraken,mtgox'], /^--exchange takes .*kraken.*, not "mtgox"$/],
   ['up', ['--simulator', 'http://127.0.0.1:1/mtgox'], /the name of an exchange .*, not "mtgox"$/],
   ['simulate', ['--exit'], /--events/],
-  ['simulate', ['now'], /now/],
   ['streams', ['rename'], /rename/],
   ['streams', ['lsit'], /^"lsit" is none of .*; did you mean list\?$/],
   ['actors', ['rest'], /; did you mean reset\?$/],
