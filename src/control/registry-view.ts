@@ -19,7 +19,7 @@ export interface StreamEntry extends StreamRecord {
 
 /** Begins the key of a batch of which the keys are not known. */
 const BATCH_PREFIX = 'offset:'
-/** So many leases that have ended are remembered. */
+/** So many leases and webhooks that have ended are remembered. */
 const MOST_ENDED = 10_000
 
 /** A record that this process does not understand (R23). */
@@ -48,8 +48,10 @@ export class RegistryView {
   readonly #bySpec = new Map<string, string>()
   readonly keys = new KeyView()
   readonly #webhooks = new Map<string, WebhookRecord>()
-  /** The applications of leases that have ended lately, the oldest first. */
+  /** The applications of leases and webhooks that have ended lately, the oldest first. */
   readonly #ended = new Map<string, string>()
+  /** The last records of leases that have ended and stand in the registry still, the oldest first. */
+  readonly #endedRecords = new Map<string, LeaseRecord>()
   readonly #unreadable = new Map<string, Unreadable>()
   #leaderEpoch = -1
   #controlOffset = 0
@@ -188,9 +190,14 @@ export class RegistryView {
     return this.#webhooks.get(id)
   }
 
-  /** Whose lease it was that has ended lately. */
+  /** Whose lease or webhook it was that has ended lately. */
   ownerOfEnded(id: string): string | undefined {
     return this.#ended.get(id)
+  }
+
+  /** The records of leases that have ended and stand in the registry still, without the last so many. */
+  endedBefore(last: number): readonly LeaseRecord[] {
+    return [...this.#endedRecords.values()].slice(0, Math.max(0, this.#endedRecords.size - last))
   }
 
   /** The live leases of a stream. */
@@ -288,8 +295,8 @@ export class RegistryView {
   #setLease(lease: LeaseRecord, offset: number): void {
     if (lease.state === 'ended') {
       this.#removeLease(lease.id)
-      this.#ended.set(lease.id, lease.app)
-      if (this.#ended.size > MOST_ENDED) this.#ended.delete(this.#ended.keys().next().value ?? '')
+      this.#endedRecords.set(lease.id, lease)
+      this.#noteEnd(lease)
       return
     }
     this.#unlinkLease(lease.id)
@@ -304,7 +311,15 @@ export class RegistryView {
 
   #setWebhook(webhook: WebhookRecord): void {
     if (webhook.state === 'live') this.#webhooks.set(webhook.id, webhook)
-    else this.#webhooks.delete(webhook.id)
+    else {
+      this.#webhooks.delete(webhook.id)
+      this.#noteEnd(webhook)
+    }
+  }
+
+  #noteEnd({ id, app }: LeaseRecord | WebhookRecord): void {
+    this.#ended.set(id, app)
+    if (this.#ended.size > MOST_ENDED) this.#ended.delete(this.#ended.keys().next().value ?? '')
   }
 
   #removeLease(id: string): void {
@@ -326,7 +341,10 @@ export class RegistryView {
 
   #remove(key: string): void {
     const id = key.slice(key.indexOf(':') + 1)
-    if (key.startsWith('lease:')) this.#removeLease(id)
+    if (key.startsWith('lease:')) {
+      this.#removeLease(id)
+      this.#endedRecords.delete(id)
+    }
     if (key.startsWith('webhook:')) this.#webhooks.delete(id)
     if (key.startsWith('key:')) this.keys.delete(id)
     if (!key.startsWith('stream:')) return

@@ -10,20 +10,26 @@ import type { Violation } from './violations.ts'
 
 type Fixed = ReturnType<typeof readFixed>
 
-/** R5, R6: no trade twice, unless the first is gone and the second says that it may be a repeat; and since its market is watched none is missing that no gap covers, up to the last published one. */
+/**
+ * R5, R6: no trade twice, unless the second says that it may be a repeat, and nobody can know better: the first is gone, or checkpoints of the shard cannot be
+ * read. Since its market is watched none is missing that no gap covers, up to the last published one.
+ */
 export function checkTrades(
   { ledger, watchedSince }: Pick<Exchange, 'ledger' | 'watchedSince'>,
+  broker: MemoryBroker,
   fixed: Fixed,
   lost: LostFixed,
 ): Violation[] {
+  const checkpoints = broker.topics.get(NAMES.checkpoints)
+  const isForgetful = (shard: number): boolean => (checkpoints?.partition(shard).everRotten.length ?? 0) > 0
   const violations: Violation[] = []
   const published = new Map<string, Map<string, FixedRecord<'trade'>>>()
   for (const record of fixed.trade) {
     const ofMarket = published.get(record.market) ?? new Map()
     published.set(record.market, ofMarket)
     const former = ofMarket.get(record.event.id)
-    // Of what is gone nobody can know: the repeat has to say so.
-    const mayRepeat = record.reentering || (former?.isGone && record.event.maybe)
+    const isUnknown = former?.isGone || isForgetful(record.shard)
+    const mayRepeat = record.reentering || (isUnknown && record.event.maybe)
     if (former !== undefined && !mayRepeat)
       violations.push({
         promise: 'trade twice',

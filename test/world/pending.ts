@@ -8,8 +8,5 @@ import type { Promised } from './violations.ts'
  * is mended; it becomes one of the default faults once 300 new ones hold. Of 91 from 990000 on one broke: 990002, where a stream of quotes lacks records.
  */
 export const PENDING_FAULTS: readonly FaultName[] = ['shortening']
-/**
- * Promises that it does not keep yet. None is left out, though the default world 1010174 breaks: a DELETE that is repeated after the registry was compacted, and its
- * leader replaced, is answered STREAM_UNKNOWN; and a trade comes twice where the checkpoint that knew it cannot be read.
- */
+/** Promises that it does not keep yet. */
 export const PENDING_PROMISES: readonly Promised[] = []

@@ -253,7 +253,7 @@ export class Simulation {
     const { partitions } = config.topics
     const { handed } = exchange
     return [
-      ...checkTrades(exchange, fixed, lost),
+      ...checkTrades(exchange, broker, fixed, lost),
       ...checkKept(
         { handed, gifts: groups.gifts, takeOvers: broker.takeOvers, partitions, killed: this.killed },
         fixed,

@@ -25,6 +25,11 @@ import { changeWebhooks } from './webhook-requests.ts'
 const MOST_REQUESTS = 200
 /** So many leases that nobody reads end in one transaction; the next look ends the others. */
 const MOST_EXPIRED = 1_000
+/**
+ * So many leases that have ended stay in the registry, whatever it compacts: who deletes one again, since the answer got lost with its leader,
+ * hears that it is deleted.
+ */
+const MOST_ENDED = 1_000
 const POLL_MS = 500
 /** How often it looks which leases have run out: with many streams such a look costs more than all else while nobody asks for anything. */
 const LEASES_LOOK_MS = 1_000
@@ -182,6 +187,9 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     return requests.length > 0 ? { kind: 'delete', requests, controlOffset } : undefined
   }
 
+  /** The leases that leave the registry where so many more end. */
+  const endedBefore = (more: number) => view.endedBefore(Math.max(0, MOST_ENDED - more))
+
   /** Ends streams whose topics somebody else has removed, with their leases: readers ask again, and get a new topic. */
   const endLost = async (signal: AbortSignal): Promise<boolean> => {
     const lost = await lostTopics.look(signal)
@@ -192,7 +200,7 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
         ...leases.map((lease) => endingLease(lease, TOPIC_REMOVED)),
         ...streams.flatMap((id) => endingStream(view.stream(id))),
       ]
-      await leader.write(records, leases, signal)
+      await leader.write(records, endedBefore(leases.length), signal)
     }
     return lost.length > 0
   }
@@ -240,10 +248,11 @@ export function createRequestQueue(coordinator: CoordinatorParts): RequestQueue 
     }
     const expired = isLookDue() ? clock.expired(leasesRead()) : []
     for (const lease of expired.slice(0, MOST_EXPIRED)) ended.set(lease.id, endingLease(lease, 'expired'))
-    const removed = [...ended.keys()].flatMap((id) => view.leaseRecord(id) ?? [])
     const position = withPosition ? [{ kind: 'leader', controlOffset } as const] : []
     const offset =
-      ended.size > 0 ? await leader.write([...ended.values(), ...position], removed, signal) : view.nextOffset
+      ended.size > 0
+        ? await leader.write([...ended.values(), ...position], endedBefore(ended.size), signal)
+        : view.nextOffset
     const done = asked.map(({ requestId }) => requestId).filter((id) => !unknown.includes(id))
     await reply(done, offset, null)
     await reply(unknown, offset, unknownLease())

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { ControlRecord, ControlRecordOf } from '../../../src/control/control-records.ts'
+import { openRegistry } from '../../../src/control/registry.ts'
 import type { RegistryBody } from '../../../src/services/coordinator/leader.ts'
 import { createRequestQueue } from '../../../src/services/coordinator/requests.ts'
 import { NAMES } from '../../names.ts'
+import { quietLog } from '../../quiet.ts'
 import { until } from '../until.ts'
 import { openOffice } from './office.ts'
 import { NEVER } from './offices.ts'
@@ -132,6 +134,36 @@ test('a lease is ended for its application alone, and whoever asks is answered',
     ['end other', 'STREAM_UNKNOWN'],
     ['end nobody', 'STREAM_UNKNOWN'],
   ])
+})
+
+test('a lease that was deleted is known as deleted after the registry was compacted, and the last thousand stay', async (t) => {
+  const { broker, bus, leader, registry, receive } = await setUp(t)
+  const compacted = broker.topics.get(NAMES.registry)?.partition(0)
+  const deleteAll = async (ids: readonly string[]): Promise<void> => {
+    await leader.write(
+      ids.map((id) => lease(id, 's')),
+      [],
+      NEVER,
+    )
+    await bus.send([...ids.map((id) => end(id)), create(`after ${ids[0]}`, 'A-B')])
+    // What is asked for after them is in hand once they have ended.
+    const batch = await receive()
+    batch.done()
+    assert.equal(registry.view.counts.leases, 0)
+  }
+  await leader.write([stream('s', 'A-B')], [], NEVER)
+  await deleteAll(['first', 'second'])
+  compacted?.compact(Number.POSITIVE_INFINITY)
+  const next = await openRegistry(broker, NAMES, quietLog, NEVER)
+  assert.equal(next.view.ownerOfEnded('first'), 'a')
+  await next.close()
+
+  const many = (from: number): string[] => Array.from({ length: 150 }, (_, i) => `lease-${from + i}`)
+  for (let from = 0; from < 1_050; from += 150) await deleteAll(many(from))
+  assert.deepEqual(
+    registry.view.endedBefore(0).map(({ id }) => id),
+    Array.from({ length: 1_000 }, (_, i) => `lease-${50 + i}`),
+  )
 })
 
 test('a request that is not understood is refused, not left without an answer', async (t) => {

@@ -44,6 +44,10 @@ test('a webhook is made, paused, resumed and ended, and every process sees it', 
   await webhooks.change('hook', APP, 'end', NEVER)
   assert.equal(await webhooks.find('hook', NEVER), undefined)
   await until('the other process has it no longer', () => first.registry.view.webhook('hook') === undefined)
+  // Who did not get the answer asks again.
+  await webhooks.change('hook', APP, 'end', NEVER)
+  await assert.rejects(webhooks.change('hook', 'other', 'end', NEVER), { code: 'WEBHOOK_UNKNOWN' })
+  await assert.rejects(webhooks.change('hook', APP, 'pause', NEVER), { code: 'WEBHOOK_UNKNOWN' })
 })
 
 test('webhooks belong to their application, and are bounded', async (t) => {
