@@ -30,8 +30,16 @@ export type WebhookAnswer =
 export interface WebhookSender {
   /** The longest that an attempt takes, in milliseconds. */
   readonly longestMs: number
-  /** Tries once. Rejects with the signal's reason only. */
-  send(receiver: WebhookReceiver, message: WebhookMessage, signal: AbortSignal): Promise<WebhookAnswer>
+  /**
+   * Tries once. `mayGo` is asked once the receiver is connected, right before the message goes out: where it may not any more nothing is sent, and the answer is
+   * `held`. Rejects with the signal's reason only.
+   */
+  send(
+    receiver: WebhookReceiver,
+    message: WebhookMessage,
+    mayGo: () => boolean,
+    signal: AbortSignal,
+  ): Promise<WebhookAnswer | { readonly kind: 'held' }>
   /**
    * Refuses an address that no message would ever be sent to. A name without an address at present is none. Raises
    * WEBHOOK_ADDRESS_REFUSED.

@@ -84,10 +84,14 @@ export class EndpointPartition {
     this.#states.delete(id)
   }
 
-  /** Makes sure that this process owned the partition a moment ago. Raises like `write`. */
+  /** Makes sure that this process owned the partition a moment ago: it may have stood still in the middle of a write. Raises like `write`. */
   async prove(): Promise<void> {
-    if (performance.now() - this.#provenAt < PROOF_MS) return
-    await this.#write(this.#ownerEntry(true))
+    while (!this.isProven()) await this.#write(this.#ownerEntry(true))
+  }
+
+  /** Whether the last proof holds still. */
+  isProven(): boolean {
+    return performance.now() - this.#provenAt < PROOF_MS
   }
 
   /** Tells that this process holds the partition; or that it sends nothing any more, so that nobody waits for it. */

@@ -39,6 +39,8 @@ export interface RunParts {
 interface Owner {
   write(state: WebhookState): Promise<void>
   prove(): Promise<void>
+  /** Whether what was proven holds still. */
+  isProven(): boolean
 }
 
 /** A webhook that is being served. */
@@ -110,8 +112,10 @@ export function runWebhook(
     const answer = await sender.send(
       record,
       { id: message.pending.id, body: bodyOf(leaseId, message) },
+      () => owner.isProven(),
       signal,
     )
+    if (answer.kind === 'held') return attempt(message)
     meter.observe('webhook_request_seconds', (performance.now() - began) / 1000)
     meter.count('webhook_requests_total', 1, { outcome: answer.kind })
     return answer

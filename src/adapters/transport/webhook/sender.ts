@@ -60,8 +60,9 @@ export function createWebhookSender({
   const post = (
     receiver: WebhookReceiver,
     message: WebhookMessage,
+    mayGo: () => boolean,
     signal: AbortSignal,
-  ): Promise<WebhookAnswer> =>
+  ): ReturnType<WebhookSender['send']> =>
     new Promise((settle, reject) => {
       const url = new URL(receiver.url)
       refuseLiteral(url, mayConnect)
@@ -86,9 +87,18 @@ export function createWebhookSender({
         request.destroy()
         end(() => reject(signal.reason))
       })
+      // This process may have stood still while it connected.
+      const go = (): void => {
+        connecting.stop()
+        if (mayGo()) request.end(message.body)
+        else {
+          end(() => settle({ kind: 'held' }))
+          request.destroy()
+        }
+      }
       request.once('socket', (socket) => {
-        if (!socket.connecting) connecting.stop()
-        else socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => connecting.stop())
+        if (!socket.connecting) go()
+        else socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', go)
       })
       request.once('error', (error) => end(() => settle({ kind: 'failed', error: failureOf(error) })))
       request.once('response', (response) => {
@@ -100,16 +110,15 @@ export function createWebhookSender({
         socket.destroy()
         end(() => settle(answerOf(response, now())))
       })
-      request.end(message.body)
     })
 
   return {
     longestMs: timeoutMs,
     newSecret,
-    async send(receiver, message, signal) {
+    async send(receiver, message, mayGo, signal) {
       signal.throwIfAborted()
       try {
-        return await post(receiver, message, signal)
+        return await post(receiver, message, mayGo, signal)
       } catch (error) {
         if (signal.aborted) throw signal.reason
         return { kind: 'failed', error: failureOf(error) }

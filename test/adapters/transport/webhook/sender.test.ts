@@ -5,10 +5,11 @@ import { afterEach, beforeEach, describe, test } from 'node:test'
 import { Webhook } from 'standardwebhooks'
 import { createWebhookSender } from '../../../../src/adapters/transport/webhook/sender.ts'
 import type { TapelineError } from '../../../../src/errors.ts'
-import type { WebhookAnswer, WebhookSender } from '../../../../src/ports/webhooks.ts'
+import type { WebhookSender } from '../../../../src/ports/webhooks.ts'
 import { type Receiver, startReceiver } from './receiver.ts'
 
 const never = new AbortController().signal
+const always = (): boolean => true
 const PUBLIC = '93.184.216.34'
 const message = { id: 'msg_1', body: Buffer.from('{"op":"data","text":"€"}') }
 
@@ -39,14 +40,25 @@ function sender(options: {
   return made
 }
 
-function failureOf(answer: WebhookAnswer): TapelineError {
-  assert.ok(answer.kind !== 'accepted', 'it was accepted')
+function failureOf(answer: Awaited<ReturnType<WebhookSender['send']>>): TapelineError {
+  assert.ok('error' in answer, `it is ${answer.kind}`)
   return answer.error
 }
 
 describe('createWebhookSender', () => {
+  test('sends nothing where the message may not go any more once it is connected', async () => {
+    const sending = sender({})
+    const asked: number[] = []
+    const mayGo = (): boolean => asked.push(receiver.received.length) > 1
+    const send = () => sending.send({ url: receiver.url, secret }, message, mayGo, never)
+    assert.deepEqual(await send(), { kind: 'held' })
+    assert.deepEqual(await send(), { kind: 'accepted' })
+    assert.deepEqual(asked, [0, 0], 'asked before each')
+    assert.equal(receiver.received.length, 1)
+  })
+
   test('sends what the package standardwebhooks verifies', async () => {
-    const answer = await sender({}).send({ url: receiver.url, secret }, message, never)
+    const answer = await sender({}).send({ url: receiver.url, secret }, message, always, never)
     assert.deepEqual(answer, { kind: 'accepted' })
     const [got] = receiver.received
     assert.ok(got)
@@ -64,7 +76,7 @@ describe('createWebhookSender', () => {
     const sending = sender({})
     const ask = (status: number, headers: Record<string, string> = {}) => {
       receiver.answer((response) => response.writeHead(status, headers).end('x'.repeat(100_000)))
-      return sending.send({ url: receiver.url, secret }, message, never)
+      return sending.send({ url: receiver.url, secret }, message, always, never)
     }
     assert.deepEqual(await ask(204), { kind: 'accepted' })
     assert.equal((await ask(410)).kind, 'gone')
@@ -83,14 +95,19 @@ describe('createWebhookSender', () => {
 
   test('gives up on a receiver that hangs, and on one that is not there', async () => {
     receiver.answer(() => undefined)
-    const hanging = await sender({ timeoutMs: 50 }).send({ url: receiver.url, secret }, message, never)
+    const hanging = await sender({ timeoutMs: 50 }).send(
+      { url: receiver.url, secret },
+      message,
+      always,
+      never,
+    )
     assert.match(failureOf(hanging).message, /no answer within 0.05 s/)
     const vacant = createServer().listen(0, '127.0.0.1')
     await once(vacant, 'listening')
     const { port } = vacant.address() as { port: number }
     vacant.close()
     await once(vacant, 'close')
-    const absent = await sender({}).send({ url: `http://127.0.0.1:${port}/`, secret }, message, never)
+    const absent = await sender({}).send({ url: `http://127.0.0.1:${port}/`, secret }, message, always, never)
     assert.equal(failureOf(absent).code, 'WEBHOOK_FAILED')
   })
 
@@ -104,21 +121,26 @@ describe('createWebhookSender', () => {
     await once(server, 'listening')
     const { port } = server.address() as { port: number }
     const stop = new AbortController()
-    const attempt = sender({}).send({ url: `http://127.0.0.1:${port}/`, secret }, message, stop.signal)
+    const attempt = sender({}).send(
+      { url: `http://127.0.0.1:${port}/`, secret },
+      message,
+      always,
+      stop.signal,
+    )
     t.after(() => stop.abort())
     assert.match(failureOf(await attempt).message, /answered 101/)
   })
 
   test('never tells what the receiver wrote', async () => {
     receiver.answer((response) => response.writeHead(500).end('credentials'))
-    const error = failureOf(await sender({}).send({ url: receiver.url, secret }, message, never))
+    const error = failureOf(await sender({}).send({ url: receiver.url, secret }, message, always, never))
     assert.doesNotMatch(`${error.message} ${error.remedy}`, /credentials/)
   })
 
   test('ends with the signal, in the middle of an attempt', async () => {
     receiver.answer(() => undefined)
     const stop = new AbortController()
-    const attempt = sender({}).send({ url: receiver.url, secret }, message, stop.signal)
+    const attempt = sender({}).send({ url: receiver.url, secret }, message, always, stop.signal)
     await receiver.until(({ length }) => length > 0)
     stop.abort(new Error('enough'))
     await assert.rejects(attempt, /enough/)
@@ -140,7 +162,7 @@ describe('the addresses of receivers', () => {
     for (const host of [...hosts, ...others]) {
       const url = `http://${host}:${receiver.port}/`
       assert.equal(
-        failureOf(await closed.send({ url, secret }, message, never)).code,
+        failureOf(await closed.send({ url, secret }, message, always, never)).code,
         'WEBHOOK_ADDRESS_REFUSED',
         host,
       )
@@ -155,7 +177,7 @@ describe('the addresses of receivers', () => {
       const turning = sender({ allowed: [], resolve: async () => answers.shift() ?? [inside] })
       const url = `http://hooks.example.com:${receiver.port}/`
       await turning.check(url, never)
-      const error = failureOf(await turning.send({ url, secret }, message, never))
+      const error = failureOf(await turning.send({ url, secret }, message, always, never))
       assert.equal(error.code, 'WEBHOOK_ADDRESS_REFUSED', inside)
     }
     assert.equal(receiver.received.length, 0)
@@ -171,7 +193,7 @@ describe('the addresses of receivers', () => {
       },
     })
     const url = `http://hooks.example.com:${receiver.port}/`
-    assert.deepEqual(await mixed.send({ url, secret }, message, never), { kind: 'accepted' })
+    assert.deepEqual(await mixed.send({ url, secret }, message, always, never), { kind: 'accepted' })
     assert.deepEqual(asked, ['hooks.example.com'])
     assert.equal(receiver.received[0]?.headers.host, `hooks.example.com:${receiver.port}`)
   })
@@ -179,7 +201,7 @@ describe('the addresses of receivers', () => {
   test('no error tells what a name of the network of the platform means', async () => {
     const inner = sender({ allowed: [], resolve: async () => ['10.20.30.40'] })
     const url = 'http://database.internal/'
-    const error = failureOf(await inner.send({ url, secret }, message, never))
+    const error = failureOf(await inner.send({ url, secret }, message, always, never))
     assert.match(error.message, /database\.internal/)
     assert.doesNotMatch(error.message, /10\.20/)
     await assert.rejects(inner.check(url, never), (refused: Error) => !/10\.20/.test(refused.message))
@@ -188,7 +210,9 @@ describe('the addresses of receivers', () => {
   test('a name without an address may get one', async () => {
     const unknown = sender({ resolve: () => Promise.reject(new Error('ENOTFOUND')) })
     await unknown.check('http://hooks.example.com/', never)
-    const error = failureOf(await unknown.send({ url: 'http://hooks.example.com/', secret }, message, never))
+    const error = failureOf(
+      await unknown.send({ url: 'http://hooks.example.com/', secret }, message, always, never),
+    )
     assert.equal(error.code, 'WEBHOOK_FAILED')
   })
 })
