@@ -2,7 +2,7 @@ import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Broker, TopicDescription } from '../ports/broker.ts'
 import type { PlatformNames, ToldPrefixes } from './names.ts'
 import { readRanges } from './read-range.ts'
-import { decodeRegistry, type RegistryRecord } from './registry-records.ts'
+import { decodeRegistry, LEADER_KEY, type RegistryRecord } from './registry-records.ts'
 import { RegistryView } from './registry-view.ts'
 import { findTopic, isUnused, refuseForeign } from './topics.ts'
 
@@ -48,7 +48,8 @@ async function toldPrefixes(
     ranges,
     ({ records }) => {
       for (const { offset, key, value } of records) {
-        const record = value === null ? null : understood(value)
+        // Streams and leases tell nothing of prefixes, and there may be ten thousand of them.
+        const record = key === LEADER_KEY && value !== null ? understood(value) : undefined
         if (record !== undefined) view.apply(offset, key, record)
       }
     },

@@ -113,6 +113,9 @@ export type LeaseRecord = RegistryRecord & { kind: 'lease' }
 export type KeyRecord = RegistryRecord & { kind: 'key' }
 export type WebhookRecord = RegistryRecord & { kind: 'webhook' }
 
+/** The key of what leaders say of themselves and of the platform. */
+export const LEADER_KEY = 'leader'
+
 /** The key under which compaction keeps the last record. */
 function registryKey(record: RegistryRecord): string {
   switch (record.kind) {
@@ -127,7 +130,7 @@ function registryKey(record: RegistryRecord): string {
     case 'claim':
       return `claim:${record.transactionalId}`
     case 'leader':
-      return 'leader'
+      return LEADER_KEY
   }
 }
 

@@ -7,17 +7,9 @@ import { after, before, describe, test } from 'node:test'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
 import { copyStoreTemplate } from '../store-template.ts'
 import { startCollector } from './collector.ts'
-import { assertFilesHide, assertHidden, listenToRefuse, type Refusing } from './hidden.ts'
+import { assertFilesHide, assertHidden, listenToRefuse, type Refusing, SECRETS } from './hidden.ts'
 import { makeFolder, PlatformProcess, runProgram, until } from './platform-process.ts'
 
-const SECRETS = {
-  admin: 'adm-7f3kq2x9w0v8',
-  application: 'app-91ksj2hd8f7g',
-  source: 'cc-0a9s8d7f6g5h4j3k2l',
-  slack: 'T0SECRET/B0SECRET/Xz81kdj3hf7s9d0f',
-  database: 'db-pa55-0f9d8s7a6',
-  collector: 'otlp-4kd8s7f6g5h3j2',
-}
 /** Set when the platform makes it. */
 let webhookSecret = ''
 

@@ -8,6 +8,7 @@ import type { Tracer } from '../../ports/trace.ts'
 import { catchUp } from './catch-up.ts'
 import { type DataFrame, wholeBody } from './data-frame.ts'
 import { createInbox } from './inbox.ts'
+import { lowBytes } from './read-turn.ts'
 import type { ReaderPool } from './reader-pool.ts'
 import type { Delivered, Subscription } from './subscription.ts'
 import type { TopicFeed, TopicHub, TopicListener } from './topic-hub.ts'
@@ -61,8 +62,6 @@ export interface Application {
 }
 
 const CHOICES = { behind: 'catch-up', latest: 'latest', disconnected: 'disconnect' } as const
-/** A slow connection has room once no more than this part of what may wait there does. */
-const LOW_PART = 1 / 8
 
 /** Numbers the deliveries of all applications, so that endpoints are counted once in each. */
 let cycles = 0
@@ -105,8 +104,8 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
 
   /** Waits until a connection that wants nothing but the latest has room. */
   const serveLatest = async (subscription: Subscription): Promise<void> => {
-    const { endpoint, ended, mostPendingBytes } = subscription
-    await endpoint.drained(mostPendingBytes * LOW_PART, ended)
+    const { endpoint, ended } = subscription
+    await endpoint.drained(lowBytes(subscription), ended)
     const { events, skipped } = subscription.sendLatest()
     meter.count('delivered_events_total', events)
     meter.count('delivery_skipped_events_total', skipped)

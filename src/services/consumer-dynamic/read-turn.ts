@@ -42,7 +42,8 @@ export function within(delivery: TurnParts, reader: Reader): TurnParts {
   return { ...delivery, broker }
 }
 
-function lowBytes({ mostPendingBytes }: Subscription): number {
+/** A socket has room once no more than this waits in it. */
+export function lowBytes({ mostPendingBytes }: Subscription): number {
   return mostPendingBytes * LOW_PART
 }
 

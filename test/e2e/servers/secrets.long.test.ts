@@ -12,18 +12,16 @@ import { requireServer } from '../../servers/availability.ts'
 import { type KafkaServer, kafkaMissing, startKafka } from '../../servers/kafka.ts'
 import { type PostgresServer, postgresMissing, startPostgres } from '../../servers/postgres.ts'
 import { startCollector } from '../collector.ts'
-import { assertFilesHide, assertHidden, listenToRefuse, type Refusing } from '../hidden.ts'
+import {
+  assertFilesHide,
+  assertHidden,
+  listenToRefuse,
+  type Refusing,
+  SECRETS as USUAL_SECRETS,
+} from '../hidden.ts'
 import { makeFolder, PlatformProcess, until } from '../platform-process.ts'
 
-const SECRETS = {
-  admin: 'adm-7f3kq2x9w0v8',
-  application: 'app-91ksj2hd8f7g',
-  source: 'cc-0a9s8d7f6g5h4j3k2l',
-  slack: 'T0SECRET/B0SECRET/Xz81kdj3hf7s9d0f',
-  database: 'db-pa55-0f9d8s7a6',
-  broker: 'kafka-pa55-3k2j1h9g8',
-  collector: 'otlp-4kd8s7f6g5h3j2',
-}
+const SECRETS = { ...USUAL_SECRETS, broker: 'kafka-pa55-3k2j1h9g8' }
 /** What somebody makes the database's password while the platform still has the former one. */
 const OTHER_PASSWORD = 'another-one-of-theirs'
 const MECHANISM = 'SCRAM-SHA-512'
