@@ -107,9 +107,10 @@ function comingTo(parts: readonly Part[], i: number): readonly Part[] {
   return parts.slice(Math.max(0, first), joined + 1)
 }
 
-/** Whether an application was told `reset` where it had come to a topic, and had got nothing of it. */
+/** Whether an application was told `reset` where it had come to a topic, by a move or another `reset`, and had got nothing of it. */
 function isSamePlace(part: Part, before: Part | undefined): boolean {
-  return before?.isMoved === true && before.topicId === part.topicId && before.offset === part.offset
+  const hasCome = before?.isMoved === true || before?.reset !== undefined
+  return hasCome && before.topicId === part.topicId && before.offset === part.offset
 }
 
 /**

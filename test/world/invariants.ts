@@ -21,7 +21,10 @@ export function checkTrades(
   lost: LostFixed,
 ): Violation[] {
   const checkpoints = broker.topics.get(NAMES.checkpoints)
-  const isForgetful = (shard: number): boolean => (checkpoints?.partition(shard).everRotten.length ?? 0) > 0
+  const isForgetful = (shard: number): boolean => {
+    const { everRotten = [], lostEnds = [] } = checkpoints?.partition(shard) ?? {}
+    return everRotten.length + lostEnds.length > 0
+  }
   const violations: Violation[] = []
   const published = new Map<string, Map<string, FixedRecord<'trade'>>>()
   for (const record of fixed.trade) {

@@ -45,13 +45,20 @@ const decoder = new TextDecoder()
 
 /** The last checkpoint and windows of a shard, folded from the records of its partition. */
 export class CheckpointReader {
+  /** The offset behind all that it was given. */
+  readonly end: number
   #checkpoint: Checkpoint = NO_CHECKPOINT
   readonly #further = new Map<string, StreamsLeft>()
   readonly windows = new Map<string, TradeWindow>()
   readonly #streamWindows = new SavedWindowsReader()
   readonly #unreadable = new Map<string, string>()
-  /** Up to when, in milliseconds, trades may be missing in the windows: a batch that nobody can read had them. */
+  /** Up to when, in milliseconds, trades may be missing in the windows: a batch that nobody can read had them, or an end that was lost. */
   #unknownTo: number | undefined
+
+  /** `end`: of the partition, when it is read. */
+  constructor(end = 0) {
+    this.end = end
+  }
 
   /** Takes note of a batch that nobody can read: which markets it had is not known. */
   lose(): void {
@@ -93,14 +100,14 @@ export class CheckpointReader {
   }
 
   /** Takes a record in. */
-  take({ key, value }: Pick<StoredRecord, 'key' | 'value'>): void {
+  take({ key, value, offset }: Pick<StoredRecord, 'key' | 'value' | 'offset'>): void {
     if (key === null) return
     this.#unreadable.delete(key)
     if (value === null) this.#remove(key)
     else {
       const text = decoder.decode(value)
       try {
-        this.#take(key, JSON.parse(text))
+        this.#take(key, JSON.parse(text), offset)
       } catch (error) {
         this.#unreadable.set(key, reasonOf(error, text))
       }
@@ -112,12 +119,13 @@ export class CheckpointReader {
     else if (!this.#streamWindows.take(key, null)) this.#further.delete(key)
   }
 
-  #take(key: string, body: unknown): void {
+  #take(key: string, body: unknown, offset: number): void {
     if (this.#streamWindows.take(key, body)) return
     if (key === CHECKPOINT_KEY) {
       this.#checkpoint = checkpointSchema.parse(body)
       // What was published after it is in later windows, or is read from the fixed topic.
-      if (this.#unknownTo === Number.POSITIVE_INFINITY) this.#unknownTo = this.#checkpoint.at
+      const { at, lowest = offset } = this.#checkpoint
+      if (this.#unknownTo === Number.POSITIVE_INFINITY || offset < lowest) this.#unknownTo = at
     } else if (key.startsWith(FURTHER_PREFIX)) this.#further.set(key, furtherSchema.parse(body))
     else if (key.startsWith(MARKET_PREFIX)) {
       const window = windowSchema.parse(body)

@@ -3,7 +3,13 @@ import { createSerializer } from '../../async/serialize.ts'
 import { CHANNELS } from '../../domain/events.ts'
 import { isAbort, TapelineError, toTapelineError } from '../../errors.ts'
 import type { OutgoingRecord, PartitionRecords } from '../../ports/broker.ts'
-import { checkpointEntry, checkpointRecords, checkpointState } from './checkpoint.ts'
+import {
+  CHECKPOINT_KEY,
+  type Checkpoint,
+  checkpointEntry,
+  checkpointRecords,
+  checkpointState,
+} from './checkpoint.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
 import { forgetMarks, type SavedMarks, saveWindows } from './saved-windows.ts'
@@ -45,13 +51,13 @@ interface Written {
   readonly position: number
   /** How many further records it has. */
   readonly further: number
-  /** The offset behind it. */
-  readonly end?: number
 }
 
 /** A checkpoint on its way, with the markets whose windows are in it. */
 interface Taken extends Written {
   readonly records: readonly OutgoingRecord[]
+  /** Follows the records. */
+  readonly main: Checkpoint
   readonly changed: readonly string[]
   /** Which windows of streams stand in the checkpoints, once it is written. */
   readonly marks: SavedMarks
@@ -99,24 +105,27 @@ export function createCheckpointWriter(
     const state = JSON.stringify(checkpointState(shard, routes.coveredOffset, left))
     if (former && isNoNews(former, state, shard)) return undefined
     const formerFurther = former?.further ?? shard.restored.parts ?? 0
-    const { records, further } = checkpointRecords(shard, at, routes.coveredOffset, left, formerFurther)
+    const { records, main, further } = checkpointRecords(shard, at, routes.coveredOffset, left, formerFurther)
     const changed = [...shard.changed]
     shard.changed.clear()
     const { entries, marks } = saveWindows(shard, routes, saved.get(shard))
     const windows = entries.map(([key, body]) => checkpointEntry(key, body))
-    return { records: [...windows, ...records], changed, state, at, position, further, marks }
+    return { records: [...windows, ...records], main, changed, state, at, position, further, marks }
   }
 
   const write = async (
     shard: Shard,
-    { records, changed, marks, ...now }: Taken,
+    { records, main, changed, marks, ...now }: Taken,
     signal: AbortSignal,
   ): Promise<void> => {
     try {
-      const entries = [{ topic: names.checkpoints, partition: shard.k, records }]
+      const expected = shard.checkpointsEnd
+      const last = checkpointEntry(CHECKPOINT_KEY, { ...main, lowest: expected + records.length })
+      const entries = [{ topic: names.checkpoints, partition: shard.k, records: [...records, last] }]
       const [ack] = await shard.ownership.writer.commit(entries, signal)
       const { baseOffset = 0 } = ack ?? {}
-      const hasLostEnd = baseOffset < (written.get(shard)?.end ?? 0)
+      const hasLostEnd = baseOffset < expected
+      shard.checkpointsEnd = baseOffset + records.length + 1
       if (hasLostEnd) {
         log.error(
           { topic: names.checkpoints, shard: shard.k, baseOffset },
@@ -124,9 +133,9 @@ export function createCheckpointWriter(
         )
         for (const market of shard.windows.keys()) shard.changed.add(market)
       }
-      // What it lacks follows at once: until then whoever takes over would not know the trades before it.
+      // What it lacks follows at once. Whoever takes over before that takes trades that it does not know for possible repeats.
       const at = hasLostEnd ? Number.NEGATIVE_INFINITY : now.at
-      written.set(shard, { ...now, at, end: baseOffset + records.length })
+      written.set(shard, { ...now, at })
       saved.set(shard, hasLostEnd ? forgetMarks(marks) : marks)
       const rest = hasLostEnd && shards.get(shard.k) === shard ? take(shard, true) : undefined
       if (rest !== undefined) await write(shard, rest, signal)

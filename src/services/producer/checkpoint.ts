@@ -82,6 +82,11 @@ export const checkpointSchema = z.object({
   passedOver: passedOverStreams.optional(),
   /** How many further records hold the rest of the streams; left out where there is none. */
   parts: z.number().int().optional(),
+  /**
+   * No lower offset can this record have. Where it has one, the topic has lost its end before: windows may be missing. Left out by versions that did not
+   * know.
+   */
+  lowest: z.number().int().optional(),
 })
 
 /** More streams of a checkpoint than its first record takes. */
@@ -141,14 +146,14 @@ function logsOf(shard: Shard, isAnyBehind: boolean): Record<Channel, FixedLog> {
   return Object.fromEntries(logs) as Record<Channel, FixedLog>
 }
 
-/** The records of one checkpoint of a shard, as they stand now: its positions, and the ids of the markets that changed. */
+/** The records of one checkpoint of a shard, as they stand now: the ids of the markets that changed, and what follows them all, its positions. */
 export function checkpointRecords(
   shard: Shard,
   now: number,
   registryOffset: number,
   left: StreamsLeft,
   formerFurther: number,
-): { readonly records: OutgoingRecord[]; readonly further: number } {
+): { readonly records: OutgoingRecord[]; readonly main: Checkpoint; readonly further: number } {
   const { behind, passedOver, ...positions } = checkpointState(shard, registryOffset, left)
   const windows = [...shard.changed].map((market) => {
     const snapshot: WindowSnapshot | undefined = shard.windows.get(market)?.snapshot()
@@ -164,7 +169,8 @@ export function checkpointRecords(
     checkpointEntry(furtherKey(others.length + i + 1), null),
   )
   return {
-    records: [...windows, ...further, ...gone, checkpointEntry(CHECKPOINT_KEY, main)],
+    records: [...windows, ...further, ...gone],
+    main,
     further: others.length,
   }
 }

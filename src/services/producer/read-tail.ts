@@ -31,7 +31,7 @@ export async function readTail(
   const { topics, broker } = producer
   const taking = new Map<number, Taking>()
   for (const [k, ownership] of owners) {
-    const { checkpoint, windows, streamWindows } = checkpoints.get(k) ?? new CheckpointReader()
+    const { checkpoint, windows, streamWindows, end } = checkpoints.get(k) ?? new CheckpointReader()
     const ofShard = markers.get(k) as Record<Channel, number>
     const own = former.get(k)
     const known = {
@@ -41,6 +41,7 @@ export async function readTail(
     }
     const { restored, logs, lost } = judgeLogs(producer, k, checkpoint, shown, ofShard, known)
     const shard = new Shard(k, ownership, restored, ofShard, windows, logs, lost, streamWindows)
+    shard.checkpointsEnd = end
     taking.set(k, beginTaking(shard, own))
   }
 

@@ -42,6 +42,8 @@ export class Shard {
   readonly #takenAt = { own: Number.POSITIVE_INFINITY, others: Number.POSITIVE_INFINITY }
   /** Whether the windows know trades that the broker has not acknowledged yet: no checkpoint may have these. */
   isAhead = false
+  /** Behind the last checkpoint that this process knows: no later one has a lower offset, unless their topic has lost its end. */
+  checkpointsEnd = 0
   #unknownTo: number
   readonly headers: RecordHeaders
   readonly reentering: RecordHeaders

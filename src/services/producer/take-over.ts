@@ -187,12 +187,12 @@ async function readCheckpoints(
   ks: readonly number[],
   signal: AbortSignal,
 ): Promise<Map<number, CheckpointReader>> {
-  const readers = new Map(ks.map((k) => [k, new CheckpointReader()]))
   const topic = await findTopic(broker, names.checkpoints, signal)
   const ranges = ks.map((k) => {
     const { earliest, end } = topic?.offsets[k] ?? { earliest: 0, end: 0 }
     return { topic: names.checkpoints, partition: k, offset: earliest, end }
   })
+  const readers = new Map(ranges.map(({ partition, end }) => [partition, new CheckpointReader(end)]))
   await readRanges(
     broker,
     ranges,

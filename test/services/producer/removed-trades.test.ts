@@ -255,3 +255,32 @@ test('checkpoints that lost their end are written anew with the trades of all ma
   await log.publish(second, 'A-B', [5], LATER)
   assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 3', 'C-D 4', 'A-B 5'])
 })
+
+for (const [what, isNew] of [
+  ['who dies before it has written them anew', false],
+  ['who has just taken the shard over, and dies then', true],
+] as const)
+  test(`trades of checkpoints that lost their end under an owner ${what} may be repeats`, async (t) => {
+    const log = setUpLog(t)
+    const first = await log.start()
+    await log.publish(first, 'A-B', [1, 2, 3])
+    await log.checkpoint(first)
+    if (isNew) await first.crash()
+    const owner = isNew ? await log.start() : first
+    let written = 0
+    owner.mine.beforeCommit = async ([entry]) => {
+      if (entry?.topic !== NAMES.checkpoints) return
+      if (++written > 1) throw new TapelineError('BROKER_UNAVAILABLE', 'it dies')
+      log.broker.topics.get(NAMES.checkpoints)?.partition(0).cut(0)
+    }
+    await log.publish(owner, 'C-D', [4])
+    owner.clock.skippedMs += 10_000
+    await log.checkpoint(owner)
+    await until('what the checkpoint lacks would follow', () => written > 1)
+    await owner.crash()
+    const next = await log.start()
+    await log.publish(next, 'A-B', [3])
+    await log.publish(next, 'C-D', [4])
+    await log.publish(next, 'A-B', [5], LATER)
+    assert.deepEqual(log.published(), ['A-B 1', 'A-B 2', 'A-B 3', 'C-D 4', 'A-B 3?', 'A-B 5'])
+  })
