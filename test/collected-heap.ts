@@ -15,10 +15,3 @@ export async function usedHeap(): Promise<number> {
   collectGarbage()
   return process.memoryUsage().heapUsed
 }
-
-/** What the heap has grown by after some work, in bytes. What the work needs once should be there before. */
-export async function heapGrowth(work: () => Promise<void> | void): Promise<number> {
-  const before = await usedHeap()
-  await work()
-  return (await usedHeap()) - before
-}

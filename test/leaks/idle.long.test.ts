@@ -9,7 +9,6 @@ import {
   startCoordinator,
   startProducer,
 } from '../../src/topology/actors.ts'
-import { heapGrowth } from '../collected-heap.ts'
 import { quietAlerts, quietLog, quietMeter } from '../quiet.ts'
 import { assertLevel } from './level.ts'
 import { Turns } from './turns.ts'
@@ -55,9 +54,7 @@ test('a follower keeps nothing of who waited in vain', async () => {
       await assert.rejects(waiting)
     }
   }
-  await wait()
-  const grown = await heapGrowth(wait)
-  assert.ok(grown < MOST_BYTES, `${grown} bytes after ${TURNS} waits`)
+  await assertLevel(wait, { mostBytes: MOST_BYTES, what: `${TURNS} waits` })
 })
 
 test('an idle producer keeps nothing of its turns', async () => {
@@ -125,10 +122,7 @@ test('failures that heal leave nothing behind', async () => {
   }
   const actor = startConsumerFixed(parts, services as never)
   const retrying = setInterval(() => actor.retry('INTERNAL' as never), 1)
-  const fail = (): Promise<void> => turns.run(200)
-  await fail()
-  const grown = await heapGrowth(fail)
+  await assertLevel(() => turns.run(200), { mostBytes: 200 * 500, what: '200 failures' })
   clearInterval(retrying)
   actor.stop()
-  assert.ok(grown < 200 * 500, `${grown} bytes after 200 failures`)
 })
