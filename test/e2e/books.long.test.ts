@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { foldBook } from '../../src/domain/book-levels.ts'
 import type { Book } from '../../src/domain/events.ts'
-import { BOOK_EXCHANGES, bookOf, DEPTH, stateOf } from '../adapters/source/book-exchange.ts'
+import { BOOK_EXCHANGES, bookOf, DEPTH, stateOf, toldOf } from '../adapters/source/book-exchange.ts'
 import { Service, sendFrame } from '../adapters/source/service.ts'
 import { SEED } from '../seed.ts'
 import { copyStoreTemplate } from '../store-template.ts'
@@ -53,7 +53,7 @@ test(`a stream of books over a fault and kill -9 never has a wrong book (seed ${
 
   const move = (count: number) => {
     for (let i = 0; i < count; i++)
-      for (const { book, service, update } of exchanges) service.send(...update(book, book.change()))
+      for (const { book, service, update } of exchanges) service.send(...update(toldOf(book, book.change())))
   }
   const shown = async (name: string) => {
     const { code, stdout, stderr } = await runCommand(['book', `${name}:${SYMBOL}`, '--data', data, '--json'])

@@ -2,64 +2,21 @@ import assert from 'node:assert/strict'
 import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
-import { describe, type TestContext, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { binance } from '../../../src/adapters/source/binance/source.ts'
 import { binanceWire } from '../../../src/adapters/source/binance/wire.ts'
 import { bitfinex } from '../../../src/adapters/source/bitfinex/source.ts'
 import { bitstamp } from '../../../src/adapters/source/bitstamp/source.ts'
 import { bybit } from '../../../src/adapters/source/bybit/source.ts'
 import { coinbase } from '../../../src/adapters/source/coinbase/source.ts'
-import type { SourceKind } from '../../../src/adapters/source/feed/source-kind.ts'
 import { gemini } from '../../../src/adapters/source/gemini/source.ts'
 import { kraken } from '../../../src/adapters/source/kraken/source.ts'
 import { isChecksum, krakenLevelText } from '../../../src/domain/book-checksum.ts'
-import type { Book } from '../../../src/domain/events.ts'
 import { type NewLevel, OrderBook } from '../../../src/domain/order-book.ts'
 import type { SourceItem } from '../../../src/ports/source.ts'
-import { SEED } from '../../seed.ts'
-import { BOOK_EXCHANGES, type BookExchange, bookOf, DEPTH, stateOf, type TrueBook } from './book-exchange.ts'
-import { BookReader } from './books.ts'
 import { capture } from './captures.ts'
-import { SPEAKERS } from './exchanges.ts'
-import { type Opening, openOn } from './opened.ts'
-import { survive } from './random-frames.ts'
-import { type RestAnswer, Service, sendFrame } from './service.ts'
-import { eventsOf, pull, until } from './waiting.ts'
-
-interface Setting {
-  readonly kind: SourceKind
-  readonly symbols: readonly string[]
-  readonly depth?: number
-  readonly received?: (frame: Record<string, unknown>, send: (frame: unknown) => void) => void
-  readonly rest?: (url: URL) => RestAnswer
-  readonly opening?: Opening
-}
-
-/** A source of books on a local service, and what a reader has of it. */
-async function open(t: TestContext, { kind, symbols, depth = 10, received, rest, opening }: Setting) {
-  const service = await Service.start(t, {
-    received: (frame, socket) => received?.(frame, (answer) => sendFrame(socket, answer)),
-    ...(rest && { rest }),
-  })
-  const markets = symbols.map((symbol) => ({ exchange: kind.name, symbol }))
-  const { source, log } = await openOn(t, kind, service, {
-    ...{ markets, channels: ['book'], bookDepth: depth, ...opening },
-  })
-  const reader = new BookReader()
-  const all: SourceItem[] = []
-  const pullUntil = async (what: string, enough: () => boolean): Promise<void> => {
-    if (enough()) return
-    let taken = 0
-    await pull(source, what, (items) => {
-      all.push(...items.slice(taken))
-      reader.take(items.slice(taken))
-      taken = items.length
-      return enough()
-    })
-  }
-  await until('the source has asked', () => service.received.length > 0)
-  return { source, log, service, reader, all, pullUntil }
-}
+import { openBooks } from './opened-books.ts'
+import { eventsOf, until } from './waiting.ts'
 
 const RECORDED_KRAKEN = capture('kraken-v2-book-btcusd-20261006.jsonl')
 const RECORDED_KRAKEN_V1 = capture('KRAKEN.ws.50.0')
@@ -74,7 +31,10 @@ async function linesOf(path: string): Promise<string[]> {
 
 describe('recorded books', () => {
   test('Kraken: every checksum holds', { skip: RECORDED_KRAKEN.skip }, async (t) => {
-    const { service, source, reader, all, pullUntil } = await open(t, { kind: kraken, symbols: ['BTC-USD'] })
+    const { service, source, reader, all, pullUntil } = await openBooks(t, {
+      kind: kraken,
+      symbols: ['BTC-USD'],
+    })
     const frames = (await readFile(RECORDED_KRAKEN.path, 'utf8')).trim().split('\n')
     for (const frame of frames) service.send(frame)
     await pullUntil(
@@ -133,7 +93,7 @@ describe('recorded books', () => {
     const ignore = (): void => undefined
     const answered = (url: string, text: string) => recorded.push(new URL(url).pathname, text)
     const openTap = () => ({ opened: ignore, received: ignore, sent: ignore, closed: ignore, answered })
-    const { service, source, reader, all, pullUntil } = await open(t, {
+    const { service, source, reader, all, pullUntil } = await openBooks(t, {
       ...{ kind: binance, symbols: ['NKN-USDT'], opening: { openTap } },
       rest: ({ pathname, search }) => {
         calls.push(pathname + search)
@@ -154,7 +114,7 @@ describe('recorded books', () => {
   })
 
   test('Binance: one that was asked too often is left alone, for all of its markets', async (t) => {
-    const { log, service } = await open(t, {
+    const { log, service } = await openBooks(t, {
       ...{ kind: binance, symbols: ['BTC-USDT', 'ETH-USDT'] },
       rest: () => ({ status: 429, headers: { 'retry-after': '30' }, body: {} }),
     })
@@ -182,7 +142,7 @@ describe('recorded books', () => {
     const frames = lines
       .filter((line) => /"(snapshot|l2update)"/.test(line) && !line.startsWith('wss:'))
       .map((line) => line.slice(line.indexOf('{')))
-    const { service, source, reader, all, pullUntil } = await open(t, { kind: coinbase, symbols })
+    const { service, source, reader, all, pullUntil } = await openBooks(t, { kind: coinbase, symbols })
     for (const frame of frames) service.send(frame)
     await pullUntil(
       'all frames are read',
@@ -205,7 +165,7 @@ describe('books that come otherwise', () => {
         asks: [['11', '1']],
       },
     })
-    const { service, reader, all, pullUntil } = await open(t, { kind: bitstamp, symbols: ['BTC-USD'] })
+    const { service, reader, all, pullUntil } = await openBooks(t, { kind: bitstamp, symbols: ['BTC-USD'] })
     service.send(
       frame(1, [
         ['10', '1'],
@@ -253,7 +213,7 @@ describe('books that come otherwise', () => {
       [64001, 1, -2],
       [64002.5, 1, -0.125],
     ]
-    const { service, source, reader, pullUntil } = await open(t, {
+    const { service, source, reader, pullUntil } = await openBooks(t, {
       ...{ kind: bitfinex, symbols: ['BTC-USD'] },
       received: ({ event, channel, symbol, len, chanId: gone }, send) => {
         if (event === 'unsubscribe') send({ event: 'unsubscribed', status: 'OK', chanId: gone })
@@ -299,7 +259,7 @@ describe('numbers and checksums that begin anew', () => {
   const opening = { kind: bybit, symbols: ['BTC-USDT'], depth: 50 }
 
   test('Bybit: number 1 is the whole book after a restart, whatever it is called', async (t) => {
-    const { service, source, reader, pullUntil } = await open(t, opening)
+    const { service, source, reader, pullUntil } = await openBooks(t, opening)
     service.send(frame('snapshot', 50, [['10', '1']]), frame('delta', 1, [['9', '1']]))
     service.send(frame('delta', 2, [['8', '1']]))
     const bids = () => reader.of('BTC-USDT')?.bids
@@ -315,7 +275,7 @@ describe('numbers and checksums that begin anew', () => {
   })
 
   test('Bybit: numbers that go on from a lower one are no repeats for ever', async (t) => {
-    const { service, source, reader, pullUntil } = await open(t, opening)
+    const { service, source, reader, pullUntil } = await openBooks(t, opening)
     service.send(frame('snapshot', 5_000, [['10', '1']]))
     await pullUntil('there is a book', () => reader.isValid('BTC-USDT'))
     for (let u = 2; u < 102; u++) service.send(frame('delta', u, [['9', String(u)]]))
@@ -325,7 +285,7 @@ describe('numbers and checksums that begin anew', () => {
   })
 
   test('Kraken: a checksum that cannot be read is a wrong one', async (t) => {
-    const { service, reader, pullUntil } = await open(t, { kind: kraken, symbols: ['BTC-USD'] })
+    const { service, reader, pullUntil } = await openBooks(t, { kind: kraken, symbols: ['BTC-USD'] })
     const level = (price: number, qty: number) => ({ price, qty })
     const told = (type: string, rest: object) => ({
       ...{ channel: 'book', type },
@@ -352,7 +312,10 @@ describe("Gemini's books", () => {
     eventsOf(all, 'book').map(({ snapshot, bids, doubt }) => (snapshot ? 'whole' : (doubt ?? bids)))
 
   test('the first frame is the whole book, unsorted; each change begins with the number of the one before', async (t) => {
-    const { service, source, reader, all, pullUntil } = await open(t, { kind: gemini, symbols: ['BTC-USD'] })
+    const { service, source, reader, all, pullUntil } = await openBooks(t, {
+      kind: gemini,
+      symbols: ['BTC-USD'],
+    })
     assert.deepEqual(service.received[0]?.['params'], ['btcusd@depth@100ms'])
     service.send(frame(1_000, 1_000, whole, [['11', '1']]))
     service.send({ id: '1', status: 200 })
@@ -366,7 +329,7 @@ describe("Gemini's books", () => {
   })
 
   test('a book that is asked for anew begins with the next whole one, and not with what was on its way', async (t) => {
-    const { service, reader, all, pullUntil } = await open(t, { kind: gemini, symbols: ['BTC-USD'] })
+    const { service, reader, all, pullUntil } = await openBooks(t, { kind: gemini, symbols: ['BTC-USD'] })
     service.send(frame(1_000, 1_000, whole, [['11', '1']]))
     service.send(frame(1_000, 1_001, [['12', '1']]))
     await pullUntil('it is crossed', () => reader.doubts.length > 0)
@@ -380,114 +343,3 @@ describe("Gemini's books", () => {
     assert.deepEqual(reader.doubts, ['BTC-USD crossed'])
   })
 })
-
-/** The same numbers for the same seed. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
-}
-
-const FAULTS = ['none', 'drop', 'repeat', 'swap', 'change'] as const
-type Fault = (typeof FAULTS)[number]
-
-/** The frames of some changes of a book, with a fault at a place. */
-function steps(exchange: BookExchange, book: TrueBook, fault: Fault, at: number): readonly object[] {
-  const told = Array.from({ length: 12 }, (_, i) => {
-    const change = book.change()
-    return exchange.update(book, fault === 'change' && i === at ? spoilt(change) : change)
-  })
-  const [step = [], next = []] = told.slice(at)
-  switch (fault) {
-    case 'drop':
-      return told.toSpliced(at, 1).flat()
-    case 'repeat':
-      return told.toSpliced(at, 0, step).flat()
-    case 'swap':
-      return told.toSpliced(at, 2, next, step).flat()
-    default:
-      return told.flat()
-  }
-}
-
-/** The change with another size of its first level. */
-function spoilt({ bids, asks }: ReturnType<TrueBook['change']>): ReturnType<TrueBook['change']> {
-  const [[price, size] = [1, 1], ...others] = bids.length > 0 ? bids : asks
-  const changed = [[price, size + 1] as const, ...others]
-  return bids.length > 0 ? { bids: changed, asks } : { bids, asks: changed }
-}
-
-describe('a book with a fault', () => {
-  for (const exchange of BOOK_EXCHANGES)
-    for (const fault of FAULTS)
-      test(`${exchange.kind.title}: ${fault} (seed ${SEED})`, async (t) => {
-        const random = randomOf(SEED)
-        const book = bookOf(exchange, random)
-        let asked = 0
-        const { service, source, reader, pullUntil } = await open(t, {
-          ...{ kind: exchange.kind, symbols: [exchange.symbol], depth: DEPTH },
-          received: (frame, send) => {
-            for (const each of exchange.answers(frame)) send(each)
-            if (!exchange.isAsked(frame)) return
-            asked++
-            for (const each of exchange.snapshot?.(book) ?? []) send(each)
-          },
-          ...(exchange.rest && { rest: () => ({ body: exchange.rest?.(book) }) }),
-        })
-        await until('the book is asked for', () => asked > 0)
-        const current = () => reader.isValid(exchange.symbol) && stateOf(reader.of(exchange.symbol) as Book)
-        service.send(...exchange.update(book, book.change()))
-        await pullUntil('there is a book', () => reader.isValid(exchange.symbol))
-        const { missing, spoilt: isShown } = exchange.shows
-        const isKnown = fault === 'none' || fault === 'repeat' || (fault === 'change' ? isShown : missing)
-        /** Each book that is valid is one that the exchange has had. */
-        const isTrue = () => !current() || exchange.isLate || book.states.has(String(current()))
-        let expected = source.health().counters.frames
-        for (let round = 0; round < 5; round++) {
-          const sent = steps(exchange, book, round === 2 ? fault : 'none', 1 + Math.floor(random() * 8))
-          service.send(...sent)
-          // All of it is read before the next round begins.
-          expected += sent.length
-          await pullUntil('the round is read', () => source.health().counters.frames >= expected)
-          if (isKnown) assert.ok(isTrue(), 'a book that never was')
-        }
-        if (!isKnown) return
-        await pullUntil('the book is right', () => {
-          assert.ok(isTrue(), 'a book that never was')
-          return current() === stateOf(book.shown)
-        })
-        if (fault === 'none') assert.deepEqual(reader.doubts, [])
-        const isDoubted = fault === 'drop' || (fault === 'swap' && exchange.kind !== kraken)
-        if (isDoubted && !exchange.isLate && !exchange.isWhole)
-          assert.ok(reader.doubts.length > 0, 'no doubt')
-      })
-})
-
-for (const speaker of SPEAKERS) {
-  const exchange = BOOK_EXCHANGES.find(({ kind }) => kind === speaker.kind)
-  if (exchange === undefined) continue
-  test(`${exchange.kind.title}: random frames of books stop nothing (seed ${SEED})`, async (t) => {
-    const { asks, answer, frame } = speaker
-    const book = bookOf(exchange, randomOf(SEED))
-    const service = await Service.start(t, {
-      received: (asked, socket) => {
-        for (const each of asks(asked) ? answer(asked, []) : []) sendFrame(socket, each)
-      },
-    })
-    const { source } = await openOn(t, exchange.kind, service, {
-      markets: [{ exchange: exchange.kind.name, symbol: exchange.symbol }],
-      ...{ reconnect: 1_000, channels: ['trade', 'book'], bookDepth: DEPTH },
-    })
-    const trade = (id: string) =>
-      frame({
-        ...{ exchange: exchange.kind.name, symbol: exchange.symbol, id, side: 'buy' },
-        ...{ price: 100, size: 1, ts: 1_753_190_418_654_000 },
-      })
-    const snapshots = exchange.snapshot?.(book) ?? []
-    const valid = [trade('1'), ...snapshots, ...steps(exchange, book, 'none', 0)]
-    const reader = new BookReader()
-    await survive(source, service, { valid, last: trade('last'), seen: (items) => reader.take(items) })
-  })
-}
