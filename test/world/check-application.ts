@@ -9,6 +9,7 @@ import {
   type LostFixed,
   normal,
   readDynamic,
+  readJoined,
   readUnrotten,
   resetsIn,
   topicById,
@@ -70,6 +71,7 @@ export function checkApplication(
           ]
       const problems = versions.flatMap((version) =>
         memories.flatMap((memory) => [
+          ...(part.isMoved && memory ? [compare(readJoined(part.offset, version, memory))] : []),
           compare(readDynamic(topic, version, memory)),
           compare(readUnrotten(topic, part.offset, version, memory)),
         ]),

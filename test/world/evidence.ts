@@ -6,6 +6,7 @@ import {
   emptyMemory,
   isOfFormerOwner,
   type ReaderMemory,
+  raise,
 } from '../../src/domain/reader-rules.ts'
 import type { StoredRecord } from '../../src/ports/broker.ts'
 import type { MemoryBroker } from './memory-broker.ts'
@@ -135,6 +136,26 @@ export function readUnrotten(
   return decodeDynamic(
     records.filter(({ offset }) => offset >= from || !isRotten(rotten, offset)),
     memory,
+  )
+}
+
+/**
+ * What counts for who comes to a dynamic topic at an offset with positions from elsewhere. What the topic says in front of that place, such as that a fixed
+ * partition begins anew, is no news to it.
+ */
+export function readJoined(
+  from: number,
+  records: readonly StoredRecord[],
+  { positions }: ReaderMemory,
+): DynamicRecord[] {
+  const memory = emptyMemory()
+  decodeDynamic(
+    records.filter(({ offset }) => offset < from),
+    memory,
+  )
+  return decodeDynamic(
+    records.filter(({ offset }) => offset >= from),
+    raise(memory, positions),
   )
 }
 
