@@ -1,5 +1,6 @@
 import type { Random } from '../../src/simulator/random.ts'
 import { NAMES } from './names.ts'
+import { readRegistry } from './registered.ts'
 import type { Simulation } from './simulation.ts'
 
 interface FaultKind {
@@ -277,8 +278,9 @@ export const FAULTS = {
       const { name } = topic.spec
       void broker.deleteTopics([{ name, id: topic.id }], new AbortController().signal)
       return () => {
-        // The platform may have made the topic again itself, if it was not ready yet.
+        // The platform may have made the topic again itself, if it was not ready yet, and takes one that is there for what it has made.
         if (random() >= 0.4 || broker.topics.has(name)) return
+        if (readRegistry(broker).streams.get(name)?.topicId !== topic.id) return
         void broker.createTopics([topic.spec], new AbortController().signal).then(([made]) => {
           if (made !== undefined) broker.madeByOthers.add(made.id)
         }, simulation.fail)
