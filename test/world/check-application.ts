@@ -62,9 +62,9 @@ export function checkApplication(
         (own.length === 0 ? [] : [true, false]).map((isOfNow) =>
           beginningOf(registered, part.lease, own, broker, isOfNow),
         )
-      // What a fixed topic has lost may have been lost before the move, or later.
+      // What a fixed topic has lost may have been lost before the move, or later; and a reset may be of another partition.
       const memories = part.isMoved
-        ? beginnings(since)
+        ? [...beginnings(since), ...(first > 0 ? beginnings(parts.slice(0, i + 1)) : [])]
         : [
             part.memory ?? beginningOf(registered, part.lease, [part], broker),
             ...beginnings(comingTo(parts, i)),
