@@ -49,6 +49,13 @@ export const SOURCE_ERRORS = {
     remedy:
       'Remove it from source.markets, or correct its name: tapeline instruments lists what an exchange trades.',
   },
+  MARKET_AMBIGUOUS: {
+    retryable: false,
+    status: 502,
+    meaning: 'Two markets that were asked for, or that an exchange lists, are or would be one.',
+    remedy:
+      'Ask for the market by the name that stands in the message: one of the two is delivered, and nothing is mixed.',
+  },
   CHANNEL_UNKNOWN: {
     retryable: false,
     status: 502,

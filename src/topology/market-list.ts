@@ -52,7 +52,7 @@ export function createMarketList({ wanted, list, everyMs, log }: MarketListOptio
     signal: AbortSignal,
     hearer?: ListingHearer,
   ): Promise<void> => {
-    const listed = await ask(signal)
+    const listed = oneEach(await ask(signal))
     hearer?.listed(listed)
     const found = new Map(
       listed
@@ -66,6 +66,24 @@ export function createMarketList({ wanted, list, everyMs, log }: MarketListOptio
     log.info({ added: added.length, gone: gone.length, markets: found.size }, 'the listings have changed')
     hearer?.changed(added, gone)
   }
+
+  /** What was said of listings under one symbol, by the symbol's key. */
+  const said = new Map<string, string>()
+  /** One listing for each symbol: the first that can be traded. The others would be the same market to whoever asks by our names. */
+  const oneEach = (listed: readonly Instrument[]): readonly Instrument[] =>
+    [...Map.groupBy(listed, marketKey)].flatMap(([key, all]) => {
+      const [first = all[0], ...rest] = all.filter(({ isTrading }) => isTrading)
+      const others = rest.map(({ name }) => name)
+      if (first !== undefined && others.length > 0 && said.get(key) !== others.join()) {
+        const { exchange, symbol, name } = first
+        log.warn(
+          { code: 'MARKET_AMBIGUOUS', exchange, symbol, name, others },
+          'several listings have one symbol; the first counts',
+        )
+        said.set(key, others.join())
+      }
+      return first ?? []
+    })
 
   return {
     current: () => [...named, ...matched.values()],

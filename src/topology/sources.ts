@@ -71,6 +71,7 @@ async function openOne(
 ): Promise<Required<ChosenSource>> {
   const names = marketsOf(settings)
   const wanted = names.map(toMarket)
+  await refuseTwins(kindOf(settings), wanted)
   const markets = await openMarketList(settings, wanted, log)
   // A recording says at its beginning what it holds.
   if (tapOf !== undefined) await markets.refresh(deadlineAfter(USUAL.timeout))
@@ -91,6 +92,23 @@ async function openOne(
   const covers = coversOf(kind)
   const second = await open({ ...kind, name: fallbackName(settings) }, fallback)
   return { source: withFallback({ first, second, covers, afterMs: fallback.after }), markets }
+}
+
+/** Raises CONFIG_INVALID where an exchange has one name for two of the markets: each producer would take one of them for its own, and its trades would come twice. */
+async function refuseTwins({ loadWire, title }: SourceKind, wanted: readonly Market[]): Promise<void> {
+  const wire = await loadWire?.()
+  const known = new Map<string, string>()
+  for (const market of wire === undefined ? [] : wanted.filter(({ symbol }) => !symbol.includes('*'))) {
+    const [name, key] = [wire?.nameOf(market.symbol) ?? '', marketKey(market)]
+    const other = known.get(name)
+    if (other !== undefined && other !== key) {
+      const remedy = 'Take out the one that is not BASE-QUOTE; tapeline instruments lists what there is.'
+      throw new TapelineError('CONFIG_INVALID', `${other} and ${key} are one market of ${title}: ${name}`, {
+        remedy,
+      })
+    }
+    known.set(name, key)
+  }
 }
 
 const LIST_EVERY_MS = 60 * 60_000

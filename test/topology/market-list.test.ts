@@ -55,3 +55,31 @@ test('globs follow what the exchange lists, markets by name are always there', a
   await until('a look that failed', () => failures < 0)
   assert.equal(told.length, 2, 'what is known goes on')
 })
+
+test('of several listings under one symbol one counts, and the log names the others', async (t) => {
+  const lines: object[] = []
+  const log = { ...quietLog, warn: (fields: object) => lines.push(fields) }
+  const called = (symbol: string, name: string, isTrading = true) => ({ ...listed(symbol, isTrading), name })
+  const list = createMarketList({
+    wanted: [{ exchange: 'okx', symbol: '*-USD' }],
+    list: async () => [
+      called('BTC-USD', 'OLD', false),
+      called('BTC-USD', 'XBTUSD'),
+      called('BTC-USD', 'BTCUSD'),
+      called('ETH-USD', 'ETHUSD'),
+    ],
+    everyMs: 5,
+    log,
+  })
+  const heard: string[][] = []
+  const stop = list.follow({
+    changed: () => undefined,
+    listed: (instruments) => heard.push(instruments.map(({ name }) => name)),
+  })
+  t.after(stop)
+  await until('it has looked again', () => heard.length > 1)
+  assert.deepEqual(symbolsOf(list.current()), ['BTC-USD', 'ETH-USD'])
+  assert.deepEqual(heard[0], ['XBTUSD', 'ETHUSD'])
+  const twice = { exchange: 'okx', symbol: 'BTC-USD', name: 'XBTUSD', others: ['BTCUSD'] }
+  assert.deepEqual(lines, [{ code: 'MARKET_AMBIGUOUS', ...twice }])
+})

@@ -54,6 +54,7 @@ export function createBitfinexWire(): ExchangeWire {
   return {
     exchange: 'bitfinex',
     nameOf,
+    usualAsset,
     mostNames: 1,
     framesPerSecond: 10,
     ping: { frame: JSON.stringify({ event: 'ping', cid: 1 }), everyMs: 20_000 },

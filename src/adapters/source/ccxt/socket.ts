@@ -203,14 +203,17 @@ function bestOf({ timestamp, bids, asks }: CcxtBook): CcxtTicker {
   return { timestamp, bid, bidVolume, ask, askVolume }
 }
 
-/** What ccxt calls each of our symbols: BTC-USD is BTC/USD. */
+/** What ccxt calls each of our symbols: BTC-USD is BTC/USD. Where two are one symbol, the first that can be traded counts, as in lists. */
 function symbolsOf({ markets = {} }: CcxtExchange): Map<string, string> {
-  return new Map(
-    Object.values(markets).flatMap(({ symbol }) => {
-      const ours = canonicalSymbol(symbol.replace('/', '-'))
-      return ours === undefined ? [] : [[ours, symbol] as const]
-    }),
-  )
+  const found = new Map<string, { readonly symbol: string; readonly isTrading: boolean }>()
+  for (const { symbol, active } of Object.values(markets)) {
+    const ours = canonicalSymbol(symbol.replace('/', '-'))
+    const isTrading = active !== false
+    if (ours === undefined) continue
+    const known = found.get(ours)
+    if (known === undefined || (isTrading && !known.isTrading)) found.set(ours, { symbol, isTrading })
+  }
+  return new Map([...found].map(([ours, { symbol }]) => [ours, symbol]))
 }
 
 function wordsOf(error: unknown): string {

@@ -1,5 +1,5 @@
 import { startInterval, type Timer } from '../../../async/timers.ts'
-import type { Trade } from '../../../domain/events.ts'
+import { marketKey, type Trade } from '../../../domain/events.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { Market, SourceHealth } from '../../../ports/source.ts'
 import { BookKeeper } from './book-keeper.ts'
@@ -110,7 +110,7 @@ export class ExchangeProtocol implements FeedProtocol {
   }
 
   add(markets: readonly Market[]): MarketsChange {
-    const added = this.#own(markets).filter(({ name }) => !this.#states.has(name))
+    const added = this.#own(markets)
     for (const state of added) {
       this.#states.set(state.name, state)
       this.#books?.add(state.name, state.market)
@@ -308,17 +308,28 @@ export class ExchangeProtocol implements FeedProtocol {
     if (ping) this.#ping = startInterval(() => this.#parts.outlet.send(ping.frame), ping.everyMs).unref()
   }
 
-  /** The markets of this exchange, once each; those of others are reported. */
+  /** The markets of this exchange that are new, once each; those of others, and what is another's by another name, are reported. */
   #own(markets: readonly Market[]): readonly MarketState[] {
-    const { exchange } = this.#wire
     const states = new Map<string, MarketState>()
     for (const market of markets.map(canonicalMarket)) {
       const name = this.#wire.nameOf(market.symbol)
-      if (market.exchange === exchange)
+      const known = states.get(name) ?? this.#states.get(name)
+      const why = this.#whyNot(market, name, known?.market)
+      if (why !== undefined) this.#parts.outlet.refusals.refuse(market, why)
+      else if (known === undefined)
         states.set(name, { market, name, order: new TradeOrder(), quote: new QuoteState() })
-      else this.#parts.outlet.refusals.refuse(market, `MARKET_UNKNOWN: this source has ${exchange} only`)
     }
     return [...states.values()]
+  }
+
+  /** `known`: who has the name already. */
+  #whyNot(market: Market, name: string, known: Market | undefined): string | undefined {
+    const { exchange, usualAsset } = this.#wire
+    if (market.exchange !== exchange) return `MARKET_UNKNOWN: this source has ${exchange} only`
+    const usual = usualAsset ? market.symbol.split('-').map(usualAsset).join('-') : market.symbol
+    if (usual !== market.symbol) return `MARKET_AMBIGUOUS: it is ${marketKey({ exchange, symbol: usual })}`
+    if (known === undefined || isSame(known, market)) return undefined
+    return `MARKET_AMBIGUOUS: its name there is ${name}, as is that of ${marketKey(known)}`
   }
 }
 

@@ -63,6 +63,8 @@ export interface ExchangeWire {
   readonly exchange: string
   /** What the service calls the market of a symbol (BASE-QUOTE), in its frames. */
   nameOf(symbol: string): string
+  /** What everybody calls an asset that the service calls otherwise; left out where it has no names of its own. */
+  usualAsset?(own: string): string
   /**
    * The frames that ask for the channels of some markets, or for no more of them. `request` is a number that answers repeat; `depth`: how many levels
    * of a book are wanted.

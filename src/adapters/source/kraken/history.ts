@@ -2,11 +2,9 @@ import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { rowsOf } from '../feed/trade-history.ts'
 import { readNumber } from '../feed/values.ts'
 import { fieldsOf, listOf, textOf } from '../feed/wire-fields.ts'
+import { ownAsset } from './assets.ts'
 
 const MOST_ROWS = 1_000
-
-/** What Kraken calls some assets by REST. */
-const ASSETS: Readonly<Record<string, string>> = { BTC: 'XBT', DOGE: 'XDG' }
 
 const SIDES = { b: 'buy', s: 'sell' } as const
 
@@ -19,10 +17,7 @@ export const krakenHistory: HistoryWire = {
   requestsPerSecond: 1,
   precision: 1,
   async *read(symbol, { from, to }, ask) {
-    const pair = symbol
-      .split('-')
-      .map((asset) => ASSETS[asset] ?? asset)
-      .join('')
+    const pair = symbol.split('-').map(ownAsset).join('')
     for (let since = BigInt(from) * 1_000n - 1n; ; ) {
       const answer = fieldsOf(await ask('/Trades', { pair, since: String(since), count: String(MOST_ROWS) }))
       const { last, ...markets } = fieldsOf(answer['result'])

@@ -5,6 +5,7 @@ import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
 import { hasLongDecimal, parseExact, parseJson } from '../feed/text.ts'
 import { readAmount, readPrice } from '../feed/values.ts'
 import { type Fields, fieldsOf, listOf, microsOfIso, namesOf, sideOf, textOf } from '../feed/wire-fields.ts'
+import { usualAsset } from './assets.ts'
 
 /** The last 50 trades come with each subscribe: what was missed meanwhile is among them in most markets. */
 const CHANNELS = {
@@ -33,6 +34,7 @@ export function createKrakenWire(): ExchangeWire {
   return {
     exchange: 'kraken',
     nameOf: (symbol) => symbol.replace('-', '/'),
+    usualAsset,
     mostNames: 100,
     framesPerSecond: 10,
     ping: { frame: JSON.stringify({ method: 'ping' }), everyMs: 20_000 },
