@@ -4,9 +4,11 @@ import { openSource } from '../../../src/adapters/source/feed/open-source.ts'
 import { SOURCES, type SourceName } from '../../../src/adapters/source/index.ts'
 import type { Trade } from '../../../src/domain/events.ts'
 import { isSameTime } from '../../../src/domain/trade-identity.ts'
+import type { Log } from '../../../src/ports/log.ts'
 import { quietLog } from '../../quiet.ts'
 import { answerPast, PASTS, type PastTrade, pastId } from './past.ts'
 import { Service } from './service.ts'
+import { recordingLog } from './waiting.ts'
 
 const NEVER = new AbortController().signal
 const MINUTE = 60_000_000
@@ -21,22 +23,26 @@ function pastUntil(nowMicros: number, count: number, everyMicros: number): reado
   }))
 }
 
-async function open(t: TestContext, name: SourceName, trades: readonly PastTrade[]) {
+async function open(t: TestContext, name: SourceName, trades: readonly PastTrade[], log: Log = quietLog) {
   const service = await Service.start(t, { rest: (url) => answerPast(name, url, trades) })
   const settings = { url: service.url, restUrl: service.restUrl, channels: ['trade'] as const }
   const now = (): number => Date.now() * 1_000
-  const source = await openSource(SOURCES[name], { settings, log: quietLog, now })
+  const source = await openSource(SOURCES[name], { settings, log, now })
   t.after(() => source.close())
   return { source, service }
 }
 
 /** A source whose REST answers this text to everything. */
-async function openRest(t: TestContext, name: SourceName, body: string | ((url: URL) => string)) {
+async function openRest(
+  t: TestContext,
+  name: SourceName,
+  body: string | ((url: URL) => string),
+  now = () => 1_790_000_100_000_000,
+) {
   const service = await Service.start(t, {
     rest: (url) => ({ body: typeof body === 'string' ? body : body(url) }),
   })
   const settings = { url: service.url, restUrl: service.restUrl, channels: ['trade'] as const }
-  const now = (): number => 1_790_000_100_000_000
   const source = await openSource(SOURCES[name], { settings, log: quietLog, now })
   t.after(() => source.close())
   return { source, service }
@@ -103,6 +109,87 @@ describe('past trades of an exchange', () => {
       assert.equal(found.since, from)
     })
   }
+
+  for (const name of names)
+    test(`${name}: a row that cannot be read is counted and shown, and costs the others nothing`, async (t) => {
+      const log = recordingLog()
+      const trades = pastUntil(Date.now() * 1_000, 50, 200_000).map((trade, i) =>
+        i === 20 ? { ...trade, price: Number.NaN } : trade,
+      )
+      const { source } = await open(t, name, trades, log)
+      const found = await read(source, { from: trades[12]?.ts ?? 0, to: trades[35]?.ts ?? 0 })
+      const ids = new Set(found.trades.map(({ id }) => id))
+      for (const [i, trade] of trades.slice(12, 36).entries())
+        assert.equal(ids.has(pastId(name, trade)), i !== 8, `${i}`)
+      assert.equal(source.health().counters.malformed, 1)
+      const [line] = log.lines.filter(({ fields }) => 'sample' in fields)
+      assert.match(line?.message ?? '', /a past trade that cannot be read/)
+      assert.match(JSON.stringify(line?.fields), /SOURCE_MALFORMED.*(NaN|null)/)
+    })
+
+  test('gemini: a trade that was broken off, and one whose time cannot be read, end no answer early', async (t) => {
+    const at = Date.now() - 60_000
+    const rows = Array.from({ length: 1_100 }, (_, i) => ({
+      ...{ tid: i + 1, timestampms: i === 499 ? 'late' : at + i, price: '100', amount: '1', type: 'buy' },
+      broken: i === 40,
+    }))
+    const { source } = await openRest(
+      t,
+      'gemini',
+      ({ searchParams: asked }) =>
+        JSON.stringify(
+          rows
+            .filter(({ tid }) => tid > Number(asked.get('since_tid') ?? 0))
+            .slice(0, Number(asked.get('limit_trades')))
+            .toReversed(),
+        ),
+      () => Date.now() * 1_000,
+    )
+    const { trades, since } = await read(source, { from: at * 1_000, to: Date.now() * 1_000 })
+    assert.equal(trades.length, 1_098)
+    assert.equal(since, at * 1_000)
+    assert.equal(source.health().counters.malformed, 1)
+  })
+
+  test('bitfinex goes on from the last time that it can read, and kraken says that it cannot go on', async (t) => {
+    const at = 1_790_000_000_000
+    const rows = Array.from({ length: 10_400 }, (_, i) => [i + 1, i === 9_999 ? null : at + i, 1, 100])
+    const bitfinex = await openRest(t, 'bitfinex', ({ searchParams: asked }) =>
+      JSON.stringify(
+        rows
+          .filter(([, ts]) => ts === null || Number(ts) >= Number(asked.get('start')))
+          .slice(0, Number(asked.get('limit'))),
+      ),
+    )
+    const range = { from: at * 1_000, to: at * 1_000 + 20_000_000 }
+    assert.equal((await read(bitfinex.source, range)).trades.length, 10_399)
+    assert.equal(bitfinex.source.health().counters.malformed, 1)
+    const many = Array.from({ length: 1_000 }, (_, i) => ['100', '1', at / 1_000, 'b', 'l', '', i + 1])
+    const body = { error: [], result: { XBTUSD: many, last: 'soon' } }
+    const kraken = await openRest(t, 'kraken', JSON.stringify(body))
+    await assert.rejects(read(kraken.source, range), { code: 'SOURCE_UNAVAILABLE' })
+  })
+
+  test('bybit: an oldest row that cannot be read is not the beginning of time', async (t) => {
+    const row = (i: number) => ({
+      ...{ execId: String(i), price: '100', size: '1', side: 'Buy' },
+      time: i === 0 ? '' : String(1_790_000_000_000 + i),
+    })
+    const list = Array.from({ length: 60 }, (_, i) => row(59 - i))
+    const { source } = await openRest(t, 'bybit', JSON.stringify({ retCode: 0, result: { list } }))
+    const found = await read(source, { from: 1_789_000_000_000_000, to: 1_790_000_060_000_000 })
+    assert.equal(found.since, 1_790_000_000_002_000)
+  })
+
+  for (const [name, body] of [
+    ['binance', [{ f: 'first', id: 'none' }]],
+    ['coinbase', [{ trade_id: 7, time: 'never' }]],
+  ] as const)
+    test(`${name}: an answer that cannot be read is no answer that there was nothing`, async (t) => {
+      const { source } = await openRest(t, name, JSON.stringify(body))
+      const range = { from: 1_790_000_000_000_000, to: 1_790_000_060_000_000 }
+      await assert.rejects(read(source, range), { code: 'SOURCE_UNAVAILABLE' })
+    })
 
   test('bybit and bitstamp say since when they leave nothing out', async (t) => {
     const trades = pastUntil(Date.now() * 1_000, 400, 200_000)

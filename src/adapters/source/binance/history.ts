@@ -1,5 +1,6 @@
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
-import { readById, rowsOf } from '../feed/trade-history.ts'
+import { readById, rowsOf, unreadable } from '../feed/trade-history.ts'
+import { readNumber } from '../feed/values.ts'
 import { fieldsOf, microsOfEpoch, sideOfMaker } from '../feed/wire-fields.ts'
 import { binanceWire } from './wire.ts'
 
@@ -19,21 +20,22 @@ export const binanceHistory: HistoryWire = {
     const symbol = binanceWire.nameOf(market)
     const startTime = String(Math.floor(range.from / 1_000))
     const [first] = rowsOf(await ask('/api/v3/aggTrades', { symbol, startTime, limit: '1' }), '')
-    const id = fieldsOf(first)['f']
-    if (typeof id !== 'number') {
+    if (first === undefined) {
       yield { trades: [] }
       return
     }
     const [newest] = rowsOf(await ask('/api/v3/trades', { symbol, limit: '1' }), '').map(readRow)
+    const [id, last] = [readNumber(fieldsOf(first)['f']), readNumber(newest?.id)]
+    if (id === undefined || last === undefined) throw unreadable()
     const at = async (fromId: number): Promise<readonly HistoryTrade[]> => {
       const query = { symbol, fromId: String(fromId), limit: String(MOST_ROWS) }
       return rowsOf(await ask('/api/v3/historicalTrades', query), '').map(readRow)
     }
-    yield* readById(range, id, Number(newest?.id), { size: MOST_ROWS, at })
+    yield* readById(range, id, last, { size: MOST_ROWS, at })
   },
 }
 
 function readRow(row: unknown): HistoryTrade {
   const { id, price, qty: size, time, isBuyerMaker } = fieldsOf(row)
-  return { id, price, size, side: sideOfMaker(isBuyerMaker), ts: microsOfEpoch(time) }
+  return { row, id, price, size, side: sideOfMaker(isBuyerMaker), ts: microsOfEpoch(time) }
 }

@@ -1,5 +1,5 @@
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
-import { rowsOf } from '../feed/trade-history.ts'
+import { rowsOf, unreadable } from '../feed/trade-history.ts'
 import { readNumber } from '../feed/values.ts'
 import { listOf, microsOfEpoch } from '../feed/wire-fields.ts'
 import { nameOf } from './wire.ts'
@@ -23,17 +23,20 @@ export const bitfinexHistory: HistoryWire = {
       const rows = rowsOf(answer, '')
       if (rows[0] === 'error') rowsOf(undefined, rows[2])
       yield { trades: rows.map(readRow) }
-      const last = readNumber(listOf(rows.at(-1))[1])
-      if (rows.length < MOST_ROWS || last === undefined) return
+      if (rows.length < MOST_ROWS) return
+      const last = rows.map(timeOf).findLast((time) => time !== undefined)
+      if (last === undefined) throw unreadable()
       start = Math.max(last, start + 1)
     }
   },
 }
+
+const timeOf = (row: unknown) => readNumber(listOf(row)[1])
 
 /** `[id, milliseconds, amount, price]`: the taker sold where the amount is below 0. */
 function readRow(row: unknown): HistoryTrade {
   const [id, time, amount, price] = listOf(row)
   const size = readNumber(amount)
   const side = size === undefined ? undefined : size < 0 ? 'sell' : 'buy'
-  return { id, price, size: size && Math.abs(size), side, ts: microsOfEpoch(time) }
+  return { row, id, price, size: size && Math.abs(size), side, ts: microsOfEpoch(time) }
 }

@@ -43,5 +43,5 @@ function readRow(row: unknown): HistoryTrade {
   const { tid: id, price, amount: size, type, date } = fieldsOf(row)
   const seconds = readNumber(date)
   const ts = seconds === undefined ? undefined : Math.round(seconds * SECOND)
-  return { id, price, size, side: SIDES.get(String(type)), ts }
+  return { row, id, price, size, side: SIDES.get(String(type)), ts }
 }

@@ -18,12 +18,13 @@ export const bybitHistory: HistoryWire = {
     const { result, retMsg } = fieldsOf(await ask('/v5/market/recent-trade', query))
     const trades = rowsOf(fieldsOf(result)['list'], retMsg).map(readRow).toReversed()
     // Of its millisecond the oldest may not be all.
-    const since = trades.length < MOST_ROWS ? range.from : (trades[0]?.ts ?? 0) + 1_000
+    const oldest = trades.find(({ ts }) => ts !== undefined)?.ts ?? range.to
+    const since = trades.length < MOST_ROWS ? range.from : oldest + 1_000
     yield { trades, since }
   },
 }
 
 function readRow(row: unknown): HistoryTrade {
   const { execId: id, price, size, side, time } = fieldsOf(row)
-  return { id, price, size, side: sideOf(side), ts: microsOfEpoch(time) }
+  return { row, id, price, size, side: sideOf(side), ts: microsOfEpoch(time) }
 }

@@ -1,5 +1,6 @@
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
-import { readById, rowsOf } from '../feed/trade-history.ts'
+import { readById, rowsOf, unreadable } from '../feed/trade-history.ts'
+import { readNumber } from '../feed/values.ts'
 import { fieldsOf, microsOfIso, sideOfMaker, textOf } from '../feed/wire-fields.ts'
 
 const MOST_ROWS = 1_000
@@ -18,16 +19,17 @@ export const coinbaseHistory: HistoryWire = {
       return rowsOf(answer, fieldsOf(answer)['message']).map(readRow).toReversed()
     }
     const [newest] = await trades({ limit: '1' })
-    const last = Number(newest?.id)
-    /** Whether the trade with this id lies before the range. */
+    const last = readNumber(newest?.id)
+    /** Whether the trade with this id lies before the range: one that cannot be read may not. */
     const isBefore = async (id: number): Promise<boolean> => {
       const [trade] = await trades({ after: String(id + 1), limit: '1' })
-      return trade?.ts === undefined || trade.ts < range.from
+      return trade === undefined || (trade.ts ?? Number.POSITIVE_INFINITY) < range.from
     }
-    if (newest?.ts === undefined || newest.ts < range.from) {
+    if (newest === undefined || (newest.ts !== undefined && newest.ts < range.from)) {
       yield { trades: [] }
       return
     }
+    if (newest.ts === undefined || last === undefined) throw unreadable()
     let [before, inside] = [last, last]
     for (let step = MOST_ROWS; before > 0 && (before === last || !(await isBefore(before))); step *= 4) {
       inside = before
@@ -48,5 +50,5 @@ export const coinbaseHistory: HistoryWire = {
 function readRow(row: unknown): HistoryTrade {
   const { trade_id: id, side, size, price, time } = fieldsOf(row)
   const isBuyer = textOf(side) === '' ? undefined : side === 'buy'
-  return { id, price, size, side: sideOfMaker(isBuyer), ts: microsOfIso(time) }
+  return { row, id, price, size, side: sideOfMaker(isBuyer), ts: microsOfIso(time) }
 }

@@ -32,7 +32,8 @@ interface LiveSourceOptions {
   readonly now: () => number
   /** Takes secrets out of a text. */
   readonly redact: (text: string) => string
-  readonly history: Source['history']
+  /** Gives the history, which tells what it leaves out. */
+  readonly history: ((leftOut: Tally['leftOutOfPast']) => NonNullable<Source['history']>) | undefined
   readonly tap: FrameTap | undefined
   readonly ways: (outlet: Outlet) => { readonly protocol: FeedProtocol; readonly fallback?: Fallback }
 }
@@ -62,10 +63,10 @@ export class LiveSource implements Source {
 
   constructor(options: LiveSourceOptions) {
     this.name = options.name
-    if (options.history) this.history = options.history
     this.#options = options
     this.#log = options.log
     this.#tally = new Tally(this.#log, options.redact)
+    if (options.history) this.history = options.history((...row) => this.#tally.leftOutOfPast(...row))
     this.#queue = new ArrivalQueue({
       capacity: options.queueCapacity,
       hole: (dropped) => ({

@@ -5,7 +5,7 @@ import { openWebSocket } from './link.ts'
 import { LiveSource } from './live-source.ts'
 import { addressesOf, type SourceKind, type SourceOptions, USUAL, USUAL_BOOK_DEPTH } from './source-kind.ts'
 import { SpreadSource } from './spread-source.ts'
-import { createTradeHistory } from './trade-history.ts'
+import { createTradeHistory, type LeftOut } from './trade-history.ts'
 import { redactor, secretsOf } from './words.ts'
 
 /** Opens a source without markets: it connects when it is asked for the first. Raises CONFIG_INVALID where an address is none. */
@@ -35,7 +35,9 @@ export async function openSource(kind: SourceKind, options: SourceOptions): Prom
     ...(exchanges && { exchanges }),
   }
   const history =
-    historyWire && rest ? createTradeHistory(historyWire, { rest, timeoutMs, redact, now }) : undefined
+    historyWire && rest
+      ? (leftOut: LeftOut) => createTradeHistory(historyWire, { rest, timeoutMs, redact, now, leftOut })
+      : undefined
   const connect = (): Source =>
     new LiveSource({
       name: kind.name,

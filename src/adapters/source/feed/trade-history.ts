@@ -7,12 +7,19 @@ import { isPlausible, MAX_SKEW_MS } from './event-time.ts'
 import { exactTexts } from './exact-numbers.ts'
 import type { WireTrade } from './exchange-wire.ts'
 import { ASKED_TOO_OFTEN, callRest, restUrl, retryAfterMs } from './rest-call.ts'
+import type { Fault } from './tally.ts'
 import { hasLongDecimal, parseExact, parseJson, readWireId } from './text.ts'
 import { readPrice } from './values.ts'
 import { refusalByStatus, refusalInWords, shownWords, wordsOfBody } from './words.ts'
 
 /** A past trade as an answer has it: what its fields hold is checked by who reads it. */
-export type HistoryTrade = Omit<WireTrade, 'kind' | 'name' | 'folded'>
+export interface HistoryTrade extends Omit<WireTrade, 'kind' | 'name' | 'folded'> {
+  /** What the service sent. */
+  readonly row: unknown
+}
+
+/** Is told of a row that cannot be read, or whose time cannot be. */
+export type LeftOut = (row: unknown, fault: Fault) => void
 
 /** Microseconds, ends included. */
 export interface TimeRange {
@@ -49,6 +56,7 @@ interface HistoryOptions {
   readonly redact: (text: string) => string
   /** Microseconds since the epoch. */
   readonly now: () => number
+  readonly leftOut: LeftOut
 }
 
 /** What such a service says of a market that it does not have. */
@@ -57,7 +65,7 @@ const NOT_THERE: ReadonlySet<number> = new Set([400, 404])
 /** The past trades of an exchange, as `Source.history` gives them. */
 export function createTradeHistory(
   wire: HistoryWire,
-  { rest, timeoutMs, redact, now }: HistoryOptions,
+  { rest, timeoutMs, redact, now, leftOut }: HistoryOptions,
 ): NonNullable<Source['history']> {
   /** When the next question may be asked, and when the service wants none before. */
   let nextAt = 0
@@ -108,10 +116,14 @@ export function createTradeHistory(
       now(),
     )) {
       const recvTs = now()
-      const read = trades.flatMap((trade) => tradeOf(wire.exchange, symbol, trade, recvTs) ?? [])
-      const fresh = read.filter(({ id, ts }) => !known.has(id) && ts >= from && ts <= range.to)
-      known = new Set(read.map(({ id }) => id))
-      yield { trades: fresh, since: Math.max(since ?? range.from, range.from) }
+      const fresh = trades.filter(({ id }) => !known.has(readWireId(id) ?? ''))
+      known = new Set(trades.flatMap(({ id }) => readWireId(id) ?? []))
+      const read = fresh.flatMap((told) => {
+        const trade = tradeOf(wire.exchange, symbol, told, recvTs)
+        if (typeof trade === 'string') leftOut(told.row, trade)
+        return typeof trade === 'string' || trade.ts < from || trade.ts > range.to ? [] : trade
+      })
+      yield { trades: read, since: Math.max(since ?? range.from, range.from) }
     }
   }
 
@@ -121,11 +133,12 @@ export function createTradeHistory(
   }
 }
 
-function tradeOf(exchange: string, symbol: string, read: HistoryTrade, recvTs: number): Trade | undefined {
+function tradeOf(exchange: string, symbol: string, read: HistoryTrade, recvTs: number): Trade | Fault {
   const [id, price, size] = [readWireId(read.id), readPrice(read.price), readPrice(read.size)]
   const { side, ts } = read
-  if (id === undefined || price === undefined || size === undefined || side === undefined) return undefined
-  if (ts === undefined || !isPlausible(ts, recvTs, MAX_SKEW_MS)) return undefined
+  if (id === undefined || price === undefined || size === undefined || side === undefined) return 'malformed'
+  if (ts === undefined) return 'malformed'
+  if (!isPlausible(ts, recvTs, MAX_SKEW_MS)) return 'mistimed'
   const texts = exactTexts(read.price, read.size, { price, size })
   return { exchange, symbol, id, side, price, size, ts, recvTs, ...texts }
 }
@@ -135,6 +148,11 @@ function failure(
   words: string,
 ): TapelineError {
   return new TapelineError(code, `history: ${words}`)
+}
+
+/** What an answer is of which nothing tells where the next one begins. */
+export function unreadable(): TapelineError {
+  return failure('SOURCE_UNAVAILABLE', 'the answer cannot be read')
 }
 
 /** What services say of a market that they do not have where the status tells nothing: Kraken, Bybit and OKX. */

@@ -1,5 +1,6 @@
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
-import { rowsOf } from '../feed/trade-history.ts'
+import { rowsOf, unreadable } from '../feed/trade-history.ts'
+import { readNumber } from '../feed/values.ts'
 import { fieldsOf, microsOfEpoch, sideOf, textOf } from '../feed/wire-fields.ts'
 import { nameOf } from './wire.ts'
 
@@ -20,10 +21,8 @@ export const geminiHistory: HistoryWire = {
   async *read(symbol, { from, to }, ask, now) {
     const trades = async (query: Readonly<Record<string, string>>): Promise<readonly HistoryTrade[]> => {
       const answer = await ask(`/v1/trades/${nameOf(symbol)}`, query)
-      const rows = rowsOf(answer, fieldsOf(answer)['message']).filter(
-        (row) => fieldsOf(row)['broken'] !== true,
-      )
-      return rows.map(readRow).toSorted((a, b) => Number(a.id) - Number(b.id))
+      const rows = rowsOf(answer, fieldsOf(answer)['message']).map(readRow)
+      return rows.toSorted((a, b) => (readNumber(a.id) ?? 0) - (readNumber(b.id) ?? 0))
     }
     const timestamp = String(Math.floor(Math.max(from, now - REACH) / 1_000))
     const limit = String(MOST_ROWS)
@@ -34,15 +33,16 @@ export const geminiHistory: HistoryWire = {
       if (first?.id !== page[0]?.id) since = (page[0]?.ts ?? to) + 1_000
     }
     for (;;) {
-      yield { trades: page, since }
-      const last = page.at(-1)
-      if (page.length < MOST_ROWS || last?.ts === undefined || last.ts > to) return
-      page = await trades({ since_tid: String(last.id), limit_trades: limit })
+      yield { trades: page.filter(({ row }) => fieldsOf(row)['broken'] !== true), since }
+      const last = readNumber(page.at(-1)?.id)
+      if (page.length < MOST_ROWS || (page.at(-1)?.ts ?? to) > to) return
+      if (last === undefined) throw unreadable()
+      page = await trades({ since_tid: String(last), limit_trades: limit })
     }
   },
 }
 
 function readRow(row: unknown): HistoryTrade {
   const { tid: id, price, amount: size, type, timestampms } = fieldsOf(row)
-  return { id, price, size, side: sideOf(textOf(type)), ts: microsOfEpoch(timestampms) }
+  return { row, id, price, size, side: sideOf(textOf(type)), ts: microsOfEpoch(timestampms) }
 }

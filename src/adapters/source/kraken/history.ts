@@ -1,5 +1,5 @@
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
-import { rowsOf } from '../feed/trade-history.ts'
+import { rowsOf, unreadable } from '../feed/trade-history.ts'
 import { readNumber } from '../feed/values.ts'
 import { fieldsOf, listOf, textOf } from '../feed/wire-fields.ts'
 import { ownAsset } from './assets.ts'
@@ -24,8 +24,9 @@ export const krakenHistory: HistoryWire = {
       const rows = rowsOf(Object.values(markets)[0], listOf(answer['error'])[0])
       const trades = rows.map(readRow)
       yield { trades }
+      if (rows.length < MOST_ROWS || (trades.at(-1)?.ts ?? to) > to) return
       const next = BigInt(/^\d+$/.test(textOf(last)) ? textOf(last) : 0) - 1n
-      if (rows.length < MOST_ROWS || next <= since || (trades.at(-1)?.ts ?? to) > to) return
+      if (next <= since) throw unreadable()
       since = next
     }
   },
@@ -34,7 +35,7 @@ export const krakenHistory: HistoryWire = {
 /** `[price, size, seconds, b or s, m or l, text, id]`: seconds with up to nine digits after the point, cut to microseconds as those of the WebSocket. */
 function readRow(row: unknown): HistoryTrade {
   const [price, size, seconds, side, , , id] = listOf(row)
-  return { id, price, size, side: SIDES[side as keyof typeof SIDES], ts: microsOfSeconds(seconds) }
+  return { row, id, price, size, side: SIDES[side as keyof typeof SIDES], ts: microsOfSeconds(seconds) }
 }
 
 /** By the digits: a double of so many seconds is too coarse to be cut at the right place. */

@@ -34,7 +34,7 @@ export const okxHistory: HistoryWire = {
     }
     const at = async (id: number): Promise<readonly HistoryTrade[]> => {
       const query = { type: '1', after: String(id + MOST_ROWS), limit: String(MOST_ROWS) }
-      return (await trades(query)).filter((trade) => Number(trade.id) >= id)
+      return (await trades(query)).filter((trade) => !(Number(trade.id) < id))
     }
     /** The last fills of an answer: the next one may go on with them. */
     let open: readonly HistoryTrade[] = []
@@ -49,7 +49,7 @@ export const okxHistory: HistoryWire = {
 
 function readRow(row: unknown): HistoryTrade {
   const { tradeId: id, px: price, sz: size, side, ts } = fieldsOf(row)
-  return { id, price, size, side: sideOf(side), ts: microsOfEpoch(ts) }
+  return { row, id, price, size, side: sideOf(side), ts: microsOfEpoch(ts) }
 }
 
 /** Fills that follow one another, by order. */
