@@ -2,9 +2,18 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { text as readAll } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
-import { makeFolder, PlatformProcess, runCommand, startCommand, until } from '../e2e/platform-process.ts'
-import { simulate } from '../simulator/client.ts'
+import { openUncompressed } from '../../src/adapters/source/recording/compression.ts'
+import {
+  interrupt,
+  makeFolder,
+  PlatformProcess,
+  runCommand,
+  startCommand,
+  until,
+} from '../e2e/platform-process.ts'
+import { readLedger, simulate } from '../simulator/client.ts'
 import { copyStoreTemplate } from '../store-template.ts'
 
 const EVENTS = 300
@@ -18,6 +27,16 @@ async function serve(t: TestContext, ...args: readonly string[]): Promise<string
   return (JSON.parse(String(line)) as { url: string }).url
 }
 
+/** The ids of trades that the files of a folder have, as far as they are written. */
+async function idsIn(folder: string): Promise<ReadonlySet<string>> {
+  const texts = (await readdir(folder)).map(async (file) =>
+    readAll(await openUncompressed(join(folder, file), AbortSignal.timeout(10_000))),
+  )
+  const all = (await Promise.all(texts)).join('')
+  // Frames are texts within JSON.
+  return new Set([...all.matchAll(/trade_id\\":(\d+)/g)].map(([, id = '']) => id))
+}
+
 async function rowsOf(data: string): Promise<readonly unknown[]> {
   const { stdout, stderr, code } = await runCommand(['sql', ROWS, '--data', data, '--json'])
   assert.equal(code, 0, stderr)
@@ -27,7 +46,8 @@ async function rowsOf(data: string): Promise<readonly unknown[]> {
 test('a platform on a recording that is served stores the rows that a replay of it stores', async (t) => {
   const folder = await makeFolder()
   t.after(() => folder.remove())
-  const live = await simulate(t, { exchanges: ['kraken'], events: EVENTS, rate: 100 })
+  const ledger = join(folder.path, 'ledger')
+  const live = await simulate(t, { exchanges: ['kraken'], events: EVENTS, rate: 100, ledger })
   const config = join(folder.path, 'record.json')
   const out = join(folder.path, 'recordings')
   const source = {
@@ -36,8 +56,15 @@ test('a platform on a recording that is served stores the rows that a replay of 
     restUrl: `${live.url}/kraken`,
   }
   await writeFile(config, JSON.stringify({ sources: [source] }))
-  const recorded = await runCommand(['record', '--config', config, '--out', out, '--for', '6s'])
-  assert.equal(recorded.code, 0, recorded.stderr)
+  const recording = startCommand(['record', '--config', config, '--out', out])
+  t.after(() => recording.kill('SIGKILL'))
+  await live.done
+  const emitted = await readLedger(ledger)
+  await until('all trades are in the files', async () => {
+    const recorded = await idsIn(out)
+    return emitted.every(({ id }) => recorded.has(id))
+  })
+  assert.equal(await interrupt(recording), 0)
   const files = (await readdir(out)).map((file) => join(out, file))
 
   const [replayed, told] = [join(folder.path, 'replayed'), join(folder.path, 'told')]

@@ -43,7 +43,7 @@ async function setUp(t: TestContext) {
     instance: string,
     actors: readonly ActorReport[],
     alerts: readonly Alert[] = [],
-    mute = false,
+    { mute = false, answerMs }: { readonly mute?: boolean; readonly answerMs?: number } = {},
   ) => {
     const bus = await openControlBus(broker, NAMES, { view: { leaderEpoch: -1 } }, quietLog, NEVER)
     const membership = joinMembership(bus, { instance, roles: ['producer'] }, () => now, quietLog)
@@ -55,7 +55,8 @@ async function setUp(t: TestContext) {
     }
     const own = { instance, actors: () => actors, reset, alerts: () => alerts }
     const processes = joinProcesses({
-      ...{ own, bus, membership, newId: () => `${instance}-${Math.random()}`, log: quietLog, answerMs: 300 },
+      ...{ own, bus, membership, newId: () => `${instance}-${Math.random()}`, log: quietLog },
+      ...(answerMs !== undefined && { answerMs }),
     })
     if (mute) processes.close()
     const close = async (): Promise<void> => {
@@ -142,8 +143,8 @@ test('RESET reaches an actor of another process, and says what came of it', asyn
 
 test('a process that does not answer in time is CONTROL_UNAVAILABLE', async (t) => {
   const { join } = await setUp(t)
-  const a = await join('a', [])
-  await join('b', [actor('producer', 'producer')], [], true)
+  const a = await join('a', [], [], { answerMs: 300 })
+  await join('b', [actor('producer', 'producer')], [], { mute: true })
   await until('it is known', () => a.actors.list().length === 1)
   await assert.rejects(a.actors.reset('producer@b', NEVER), {
     code: 'CONTROL_UNAVAILABLE',

@@ -107,7 +107,7 @@ test('who watches hears of all processes, each step once and all counts; nobody 
     from('c').flatMap(({ transitions }) => transitions),
     [],
   )
-  assert.equal(c.watched(), 1)
+  await until('c has heard of it too', () => c.watched() === 1)
 })
 
 test('tells the latest steps of many, says how many it leaves out, and stops when nobody asks any more', async (t) => {

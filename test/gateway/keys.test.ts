@@ -165,10 +165,8 @@ describe('keys that are made while the platform runs', () => {
       while (endpoint.pendingBytes === 0) endpoint.sendEncoded(Buffer.alloc(1 << 20, 'x'), 'c', 1)
     await call(`${url}/v1/keys/${id}`, { method: 'DELETE', headers: bearer('admin-key') })
     for (let second = 0; second < 3; second++) t.mock.timers.tick(1_000)
-    for (let turn = 0; platform.gateway.connections() > 0 && turn < 10_000; turn++)
-      await new Promise(setImmediate)
+    while (platform.gateway.connections() > 0) await new Promise(setImmediate)
     t.mock.timers.reset()
-    assert.equal(platform.gateway.connections(), 0)
   })
 
   test('end the answers that run by them: with a last line that says why, or without their client', async (t) => {
@@ -192,7 +190,7 @@ describe('keys that are made while the platform runs', () => {
     const mine = call(path, { headers: bearer(key) })
     const waits = call(path, { headers: bearer(key) }).catch(() => 'cut')
     const others = call(path, { headers: bearer('alice-key') })
-    for (let turn = 0; pages.length < 3 && turn < 10_000; turn++) await new Promise(setImmediate)
+    while (pages.length < 3) await new Promise(setImmediate)
     const [first, second, third] = pages
     await issuedKeys.revoke(id)
     first?.resolve()
@@ -201,9 +199,8 @@ describe('keys that are made while the platform runs', () => {
     assert.equal(JSON.parse(lines.at(-1) ?? '').error.code, 'UNAUTHORIZED')
     for (let round = 0; round < 3; round++) t.mock.timers.tick(1_000)
     assert.equal(await waits, 'cut')
-    for (let turn = 0; second?.signal.aborted === false && turn < 10_000; turn++)
-      await new Promise(setImmediate)
-    assert.deepEqual([second?.signal.aborted, third?.signal.aborted], [true, false])
+    while (second?.signal.aborted === false) await new Promise(setImmediate)
+    assert.equal(third?.signal.aborted, false)
     platform.gateway.close()
     third?.resolve()
     assert.equal(JSON.parse((await others).text.trim().split('\n').at(-1) ?? '').error.code, 'SHUTTING_DOWN')

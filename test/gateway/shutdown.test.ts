@@ -56,7 +56,7 @@ describe('close', () => {
     const socket = connect(gateway.port, '127.0.0.1')
     const chunks: Buffer[] = []
     socket.on('data', (chunk) => chunks.push(chunk))
-    socket.write('GET /v1/streams HTTP/1.1\r\nhost: localhost\r\n')
+    await new Promise((written) => socket.write('GET /v1/streams HTTP/1.1\r\nhost: localhost\r\n', written))
     // The answer to a later request shows that the half of the earlier one has arrived.
     await call(`${url}/healthz`)
     const closed = gateway.close()

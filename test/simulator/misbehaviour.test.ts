@@ -52,7 +52,6 @@ describe('while it misbehaves', () => {
     const simulator = await simulate(t, {
       ...ONE_MARKET,
       ledger: path,
-      events: 3_000,
       heartbeatSeconds: 0.02,
     })
     const client = await Client.open(t, simulator)
@@ -73,14 +72,16 @@ describe('while it misbehaves', () => {
     assert.equal(client.frames.length, frames, 'nothing arrives')
     assert.equal(late.frames.length, 0)
     assert.equal(late.websocket.readyState, late.websocket.CONNECTING)
-    assert.ok((await simulator.stats()).emitted > emitted + 300, 'the walk goes on')
+    const { emitted: meanwhile } = await simulator.stats()
+    assert.ok(meanwhile > emitted + 300, 'the walk goes on')
     await simulator.misbehave([])
     assert.equal((await hanging).status, 200)
     await late.message('20')
     await client.message('999')
-    await client.until('all trades', () => client.trades().length === 3_000)
-    await simulator.done
-    assert.deepEqual(client.trades().map(asLedgerLine), await readLedger(path))
+    await client.until('what was held back', () => client.trades().length > meanwhile)
+    await simulator.close()
+    const trades = client.trades().map(asLedgerLine)
+    assert.deepEqual(trades, (await readLedger(path)).slice(0, trades.length))
   })
 
   test('401 answers both by what a bad key gets', async (t) => {

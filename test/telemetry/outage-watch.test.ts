@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { describe, type TestContext, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { delay } from '../../src/async/timers.ts'
 import { TapelineError } from '../../src/errors.ts'
 import type { Log } from '../../src/ports/log.ts'
@@ -8,6 +9,9 @@ import { quietLog } from '../quiet.ts'
 import { until } from '../services/until.ts'
 
 const NEVER = new AbortController().signal
+
+/** So much time passes at once. */
+const STEP_MS = 50
 
 /** A server that answers, refuses or stands still. */
 function serverThat() {
@@ -25,9 +29,27 @@ function serverThat() {
   return { server, watch, lines }
 }
 
-describe('an outage', { concurrency: true }, () => {
+/** A clock that the test sets, for timers and for what measures how long something took. */
+function mockClock(t: TestContext) {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  let nowMs = 0
+  t.mock.method(performance, 'now', () => nowMs)
+  return {
+    /** Lets time pass until something holds; it must within so long. */
+    async passUntil(what: string, holds: () => boolean, withinMs: number): Promise<void> {
+      for (const end = nowMs + withinMs; !holds(); nowMs += STEP_MS) {
+        assert.ok(nowMs < end, `${what}: not so after ${withinMs} ms`)
+        t.mock.timers.tick(STEP_MS)
+        for (let turn = 0; turn < 3; turn++) await setImmediate()
+      }
+    },
+  }
+}
+
+describe('an outage', () => {
   for (const away of ['refusing', 'still'] as const)
-    test(`of a server that is ${away} is seen within 5 s, ends what is under way, and is over with the first answer`, async () => {
+    test(`of a server that is ${away} is seen within 5 s, ends what is under way, and is over with the first answer`, async (t) => {
+      const { passUntil } = mockClock(t)
       const { server, watch, lines } = serverThat()
       assert.equal(await watch.during(NEVER, async () => 7), 7)
       const raised: (string | undefined)[] = []
@@ -42,8 +64,7 @@ describe('an outage', { concurrency: true }, () => {
         { id: 'gateway', afterMs: 100 },
       )
       server.is = away
-      const began = performance.now()
-      let wasAborted = false
+      let [wasAborted, isOver] = [false, false]
       const work = watch.during(NEVER, async (signal) => {
         signal.addEventListener('abort', () => {
           wasAborted = true
@@ -51,17 +72,22 @@ describe('an outage', { concurrency: true }, () => {
         // Nobody answers it, and it does not look at its signal.
         await new Promise<never>(() => {})
       })
-      await assert.rejects(work, { code: 'BROKER_UNAVAILABLE', message: 'the broker does not answer' })
-      assert.ok(performance.now() - began < 5_000)
+      const ended = assert
+        .rejects(work, { code: 'BROKER_UNAVAILABLE', message: 'the broker does not answer' })
+        .finally(() => {
+          isOver = true
+        })
+      await passUntil('the work has ended', () => isOver, 5_000)
+      await ended
       assert.equal(wasAborted, true)
       assert.equal(watch.outage?.code, 'BROKER_UNAVAILABLE')
       await assert.rejects(
         watch.during(NEVER, async () => assert.fail('nothing is begun meanwhile')),
         { code: 'BROKER_UNAVAILABLE' },
       )
-      await until('the alert is raised', () => alerts.length > 0)
+      await passUntil('the alert is raised', () => alerts.length > 0, 500)
       server.is = 'well'
-      await until('it is over', () => watch.outage === undefined)
+      await passUntil('it is over', () => watch.outage === undefined, 5_000)
       assert.equal(await watch.during(NEVER, async () => 8), 8)
       assert.deepEqual(raised, ['BROKER_UNAVAILABLE', undefined])
       assert.deepEqual(alerts, ['gateway BROKER_UNAVAILABLE', 'gateway over'])

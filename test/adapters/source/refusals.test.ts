@@ -147,7 +147,9 @@ describe('who is accused: Coinbase', () => {
     test(`a general refusal accuses nobody and is the error of the producer: ${reason}`, async (t) => {
       const error = failed(reason)
       const answers = [error, error, error]
-      const { service, source } = await refusing(t, ['ONE-USD', 'TWO-USD'], answers, { timeout: 100 })
+      // It does not connect again, nor is the refusal overtaken by the end of its time where this process stands still for a moment.
+      const waits = { timeout: 1_000, reconnect: 60_000 }
+      const { service, source } = await refusing(t, ['ONE-USD', 'TWO-USD'], answers, waits)
       const failure = await failureOf(source)
       assert.deepEqual([failure.code, failure.message], [code, `websocket: Failed to subscribe: ${reason}`])
       await until('the connection had its time', () => service.sockets.length === 0)

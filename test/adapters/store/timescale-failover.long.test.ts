@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Store } from '../../../src/ports/store.ts'
 import { deadline, unique } from '../../contract/store-fixtures.ts'
 import { SEED } from '../../seed.ts'
 import { requireServer } from '../../servers/availability.ts'
@@ -27,7 +28,16 @@ describe('two servers, the first and its standby', requireServer(postgresMissing
       )
       await store.migrate(deadline())
       const topic = unique('topic')
-      const writing = writeAll(store, topic, 0, END, randomOf(SEED))
+      // A standby that is behind would else show the beginning when all is written.
+      const change = Promise.withResolvers<void>()
+      const untilChange: Store = {
+        ...store,
+        write: async (writes, signal) => {
+          if (writes.some(({ newOffset }) => newOffset > END / 2)) await change.promise
+          return store.write(writes, signal)
+        },
+      }
+      const writing = writeAll(untilChange, topic, 0, END, randomOf(SEED))
       const database = { port: standby.port, database: 'postgres' }
       const storedAt = async (): Promise<number> => {
         const [row] = await query(
@@ -41,6 +51,7 @@ describe('two servers, the first and its standby', requireServer(postgresMissing
         patience.throwIfAborted()
         await delay(10)
       }
+      change.resolve()
       if (isCrash) await primary.kill()
       else await primary.stop()
       await query(database, 'select pg_promote()')

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { NAMES } from '../../names.ts'
+import { MemoryBroker } from '../../world/memory-broker.ts'
 import { NEVER, setUp, trades } from './one-shard.ts'
 
 /** A producer whose seconds pass at once; gives how many records its checkpoints have had. */
@@ -60,4 +61,35 @@ test('a shard that is given up leaves a checkpoint of its last record', async (t
   taken()
   await second(['A-USD'], 1)
   t.after(() => assert.equal(taken().checkpoints, 1))
+})
+
+test('one that would say the same is left out for half a minute, and a shard is taken over from the last one all the same', async (t) => {
+  const broker = new MemoryBroker(Date.now)
+  const first = await setUp(t, broker)
+  await first.announce('app.all', ['*'], 0)
+  await first.services.publishFixed(trades('A-USD', '1', '2'), NEVER)
+  await first.derive()
+  let checkpoints = 0
+  first.mine.beforeCommit = async (entries) => {
+    checkpoints += entries.filter(({ topic }) => topic === NAMES.checkpoints).length
+  }
+  const pass = async (seconds: number): Promise<void> => {
+    for (let second = 0; second < seconds; second++) {
+      first.clock.skippedMs += 1_000
+      await first.services.publishFixed({ items: [] }, NEVER)
+      for (let turn = 0; turn < 10; turn++) await setImmediate()
+    }
+  }
+  await pass(10)
+  assert.ok(checkpoints > 0, 'what was traded is told')
+  checkpoints = 0
+  await pass(15)
+  assert.equal(checkpoints, 0)
+  await pass(20)
+  assert.equal(checkpoints, 1)
+  await first.crash()
+  const second = await setUp(t, broker)
+  await second.services.publishFixed(trades('A-USD', '2', '3'), NEVER)
+  await second.derive()
+  assert.deepEqual(await second.idsIn('app.all'), ['1', '2', '3'])
 })

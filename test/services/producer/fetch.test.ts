@@ -53,7 +53,8 @@ test('a source that is closed and answers at once leaves room for all else', asy
     hadRoom = true
   })
   for (let fetches = 0; !hadRoom; fetches++) {
-    assert.ok(fetches < 1_000, 'no timer came through')
+    // Far more than a fast machine does in the millisecond of the timer.
+    assert.ok(fetches < 1_000_000, 'no timer came through')
     const batch = await fetch.next(1_000, true, NEVER)
     batch.done()
   }

@@ -3,7 +3,6 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Status, Trade } from '../../../src/domain/events.ts'
 import { TapelineError } from '../../../src/errors.ts'
-import { NAMES } from '../../names.ts'
 import { SEED } from '../../seed.ts'
 import { hasten } from '../fast-time.ts'
 import { until } from '../until.ts'
@@ -335,35 +334,13 @@ test('a topic whose writes hang holds up the fixed topics no longer than a deadl
 
 test('a source that is back is asked at once, in the middle of a long back-off', async (t) => {
   const world = await setUp(t)
-  const producer = await world.start({ random: 0.999 })
+  // The next attempt would be half an hour away.
+  const producer = await world.start({ random: 10_000 })
   await shared(world, [producer])
   producer.connection.fail(new TapelineError('SOURCE_UNAVAILABLE', 'no way delivers'))
-  await until('it has failed often', () => (producer.machine.report().errorInfo?.attempt ?? 0) >= 5)
+  await until('it has failed', () => producer.machine.report().state === 'error')
   producer.connection.fail(undefined)
-  const back = performance.now()
   await until('it is asked', () => producer.machine.report().errorInfo === null)
-  assert.ok(performance.now() - back < 2_000, 'the next attempt would have been 3 s or more away')
-  await world.settle()
-})
-
-test('checkpoints that would say the same are left out, and a shard is taken over from the last one all the same', async (t) => {
-  const world = await setUp(t)
-  const first = await world.start()
-  let checkpoints = 0
-  first.broker.beforeCommit = async (entries) => {
-    if (entries.some(({ topic }) => topic === NAMES.checkpoints)) checkpoints++
-  }
-  await shared(world, [first])
-  await tradeFor(world, 5)
-  await world.settle()
-  await delay(2_100)
-  checkpoints = 0
-  await delay(2_200)
-  assert.equal(checkpoints, 0)
-  await first.kill()
-  const second = await world.start()
-  await shared(world, [second])
-  await tradeFor(world, 5)
   await world.settle()
 })
 

@@ -43,7 +43,7 @@ interface Bad {
 }
 
 /** A broker with dead letters, a desk, and producers that each own some shards. */
-export async function setUp(t: TestContext, { answerMs = 5_000 } = {}) {
+export async function setUp(t: TestContext) {
   const broker = await openEmbeddedBroker({ folder: ':memory:' })
   const topicSettings = {
     names: NAMES,
@@ -70,10 +70,12 @@ export async function setUp(t: TestContext, { answerMs = 5_000 } = {}) {
   })
   let ids = 0
   const newId = (): string => `id-${ids++}`
-  const desk = createDeadLetterDesk({
-    names: NAMES,
-    ...{ instance: 'gateway', broker, bus, membership: gatewayMembership, newId, log: quietLog, answerMs },
-  })
+  /** One that waits for answers so long. */
+  const openDesk = (answerMs = 5_000) =>
+    createDeadLetterDesk({
+      names: NAMES,
+      ...{ instance: 'gateway', broker, bus, membership: gatewayMembership, newId, log: quietLog, answerMs },
+    })
 
   /** A producer of some shards whose machine publishes what it is given at once; `hold` keeps it from doing so. */
   const produce = async (
@@ -158,7 +160,7 @@ export async function setUp(t: TestContext, { answerMs = 5_000 } = {}) {
     )
     return found
   }
-  return { broker, desk, produce, bury, published }
+  return { broker, desk: openDesk(), openDesk, produce, bury, published }
 }
 
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {

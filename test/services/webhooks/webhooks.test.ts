@@ -36,7 +36,12 @@ test('events wait for others that go with them', async (t) => {
 test('a receiver that fails gets the same message under the same id, until it takes it, and nothing besides', async (t) => {
   const { start, webhook, publish, receiver } = await setUp(t)
   let failures = 2
-  receiver.answer((response) => response.writeHead(failures-- > 0 ? 500 : 200).end())
+  const seen = Promise.withResolvers<void>()
+  receiver.answer(async (response) => {
+    // The second attempt is under way until the failure of the first has been seen.
+    if (failures === 1) await seen.promise
+    response.writeHead(failures-- > 0 ? 500 : 200).end()
+  })
   await publish(0, 30)
   await webhook()
   const { webhooks } = await start('a')
@@ -46,6 +51,7 @@ test('a receiver that fails gets the same message under the same id, until it ta
     async () => (await webhooks.find('hook', NEVER))?.failure?.code === 'WEBHOOK_FAILED',
   )
   assert.equal((await webhooks.find('hook', NEVER))?.state, 'failing')
+  seen.resolve()
   await receiver.until(() => numbersOf(receiver).length >= 30)
   const ids = receiver.received.map(({ headers }) => headers['webhook-id'])
   assert.equal(ids.length, 5)
