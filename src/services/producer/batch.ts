@@ -13,6 +13,7 @@ import {
 import { asPast } from '../../domain/trade-window.ts'
 import type { Meter } from '../../ports/log.ts'
 import {
+  type ConnectionChange,
   type LastTradeNamed,
   type Market,
   type ReenteringEvent,
@@ -58,6 +59,8 @@ interface BatchContext {
    * in between count. The next connection empties the set.
    */
   readonly kept: Set<string>
+  /** The only shard that is judged, once more: the others have been, and what is said of the source itself is said. */
+  readonly anew?: number
   /** Microseconds since the epoch. */
   readonly nowMicros: () => number
   readonly meter: Meter
@@ -185,28 +188,37 @@ export function prepareBatch(data: SourceBatch, context: BatchContext): PublishA
     add({ channel: 'trade', event: verdict === 'maybe' ? { ...trade, maybe: true } : trade })
   }
 
-  for (const shard of shards.values())
+  for (const shard of shards.values()) {
+    if (context.anew !== undefined && shard.k !== context.anew) continue
     for (const event of shard.tails.book.books?.takeDoubts() ?? []) add({ channel: 'book', event })
+  }
   for (const item of data.items) {
     if (item.channel === 'connection') {
-      if (item.mayHaveMissed && item.status.symbol !== undefined) {
-        const key = marketKey(item.status)
-        gaps.interruptMarket(key)
-        kept.delete(key)
-      } else if (item.mayHaveMissed && item.of !== undefined) {
-        const keys = item.of.map(marketKey)
-        gaps.interruptMarkets(lastTimesOf(keys, context), item.cause)
-        for (const key of keys) kept.delete(key)
-      } else if (item.mayHaveMissed) {
-        gaps.interrupt(lastTimes(shards.values(), gaps.isFirst), item.cause)
-        kept.clear()
-      }
-      addStatus(item.status)
+      if (item.mayHaveMissed) interruptBy(item, context)
+      if (context.anew === undefined) addStatus(item.status)
     } else if (item.channel === 'last-trade') nameLast(item)
     else if (item.channel === 'trade') addTrade(item)
     else if (!isOutdated(item)) add(item)
   }
   return { data, phases: [status, market] }
+}
+
+/**
+ * Events may be missing before what follows: of one market, of those of one source among several, or of all. Where a shard is judged once more, what
+ * follows was still sent for the former ownership.
+ */
+function interruptBy({ status, of, cause }: ConnectionChange, context: BatchContext): void {
+  const { partitions, shards, gaps, kept, anew } = context
+  const isJudged = (key: string): boolean => anew === undefined || shardOf(key, partitions) === anew
+  const named = status.symbol === undefined ? of?.map(marketKey) : [marketKey(status)]
+  const keys = named?.filter(isJudged)
+  if (keys === undefined) {
+    const since = lastTimes(shards.values(), gaps.isFirst)
+    if (anew === undefined) gaps.interrupt(since, cause)
+    else gaps.interruptShard(anew, isJudged, since.get(anew) ?? -1, cause ?? 'reconnect')
+  } else if (status.symbol === undefined) gaps.interruptMarkets(lastTimesOf(keys, context), cause)
+  else for (const key of keys) gaps.interruptMarket(key)
+  if (anew === undefined) for (const key of keys ?? kept) kept.delete(key)
 }
 
 /** What a gap says to people, by its cause. */

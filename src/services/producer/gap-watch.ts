@@ -75,12 +75,21 @@ export class GapWatch {
     }
   }
 
-  /** The markets of one shard may have missed events: it was another process's, or nobody's. */
-  interruptShard(k: number, isOfShard: (market: string) => boolean, lastTs: number): void {
+  /** The markets of one shard may have missed events: it was another process's, or nobody's, where no other cause is given. */
+  interruptShard(
+    k: number,
+    isOfShard: (market: string) => boolean,
+    lastTs: number,
+    cause: GapCause = this.isFirst ? 'restart' : 'takeover',
+  ): void {
     keepFirst(this.#lastTs, k, lastTs)
-    const cause = this.isFirst ? 'restart' : 'takeover'
     this.#shardCauses.set(k, cause)
-    for (const [key, market] of this.#markets) if (isOfShard(key)) interrupt(market, cause)
+    for (const [key, market] of this.#markets) {
+      if (!isOfShard(key)) continue
+      interrupt(market, cause)
+      // What was flagged of it may have been in hand.
+      market.named = undefined
+    }
   }
 
   /** One market may have missed events: the source subscribed to it while the connection stood. */

@@ -109,10 +109,11 @@ export function createFixedPublisher(
     (market: string): boolean =>
       shardOf(market, partitions) === k
 
-  const prepare = (data: SourceBatch): PublishAttempt => {
+  const prepare = (data: SourceBatch, anew?: number): PublishAttempt => {
     const nowMicros = (): number => Math.round(now() * 1000)
     return prepareBatch(data, {
       ...{ source, partitions, shards, gaps, kept, nowMicros, meter },
+      ...(anew !== undefined && { anew }),
       onGap: notices.gap,
       onConflict: notices.conflict,
       onGapFlagged,
@@ -143,10 +144,11 @@ export function createFixedPublisher(
     if (attempt === undefined) return
     // The owner in between has published trades: what is in hand is judged by them.
     const items = attempt.data.items.filter((item) => {
-      if (item.channel === 'connection' || item.channel === 'last-trade') return false
+      if (item.channel === 'connection') return true
+      if (item.channel === 'last-trade') return isOfShard(marketKey(item))
       return !item.reentering && isOfShard(marketKey(item.event))
     })
-    const anew = markets.length > 0 ? prepare({ items }).phases : []
+    const anew = markets.length > 0 ? prepare({ items }, shard.k).phases : []
     for (const [i, phase] of attempt.phases.entries()) {
       phase.delete(shard.k)
       const ofShard = anew[i]?.get(shard.k)

@@ -89,6 +89,55 @@ test('an owner that came between two take-overs of a process is no own one: what
   assert.ok(states.includes('gap'), states.join())
 })
 
+for (const [what, item, cause] of [
+  [
+    'between two connections',
+    {
+      channel: 'connection',
+      mayHaveMissed: true,
+      status: { source: 'x', exchange: '', state: 'connected', detail: '', ts: AT.ts },
+    },
+    'reconnect',
+  ],
+  [
+    'before a trade that the source names',
+    { channel: 'last-trade', exchange: 'x', symbol: 'A-USD', id: '14', ts: AT.ts + 4 },
+    'source',
+  ],
+] as const)
+  test(`a gap ${what} in what a process has in hand is flagged also where another owned the shard meanwhile`, async (t) => {
+    const { start, counted } = await setUp(t)
+    const at = (id: string, ts: number) =>
+      ({ channel: 'trade', event: { ...trade(id), ts: AT.ts + ts } }) as const
+    const { services, mine } = await start('a', [{ exchange: 'x', symbol: 'A-USD' }])
+    await services.publishFixed({ items: [at('10', 0)] }, NEVER)
+    const held: SourceBatch = { items: [at('12', 2), item, at('15', 5)] }
+    mine.beforePublish = async (entries) => {
+      if (entries.some(({ topic }) => topic.startsWith('market.'))) throw lost()
+    }
+    await assert.rejects(services.publishFixed(held, NEVER), { code: 'BROKER_UNAVAILABLE' })
+    await mine.freeze()
+    const other = await start('b')
+    await other.services.publishFixed({ items: [at('11', 1)] }, NEVER)
+    await other.services.close(NEVER)
+    mine.beforePublish = async () => {}
+    await mine.thaw()
+    await services.publishFixed(held, NEVER)
+
+    assert.deepEqual(
+      (await counted(TOPICS.trade)).map((each) => (each as Trade).id),
+      ['10', '11', '12', '15'],
+    )
+    const flagged = (await counted(TOPICS.status)).flatMap((each) => {
+      const { state, from = 0, to = 0, cause: why } = each as Status
+      return state === 'gap' ? [[from - AT.ts, to - AT.ts, why]] : []
+    })
+    assert.ok(
+      flagged.some(([from, , why]) => from === 2 && why === cause),
+      JSON.stringify(flagged),
+    )
+  })
+
 test('a take-over of its own that comes late fences a process, and costs nothing of what it has in hand', async (t) => {
   const { broker, start, counted, passTime } = await setUp(t)
   const { services, mine } = await start('a')

@@ -4,6 +4,7 @@ import { openControlBus } from '../../../src/control/bus.ts'
 import { openRegistry } from '../../../src/control/registry.ts'
 import { ensureTopics } from '../../../src/control/topics.ts'
 import { admit, emptyMemory } from '../../../src/domain/reader-rules.ts'
+import type { Market } from '../../../src/ports/source.ts'
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
 import { NAMES } from '../../names.ts'
 import { quietAlerts, quietLog, quietMeter } from '../../quiet.ts'
@@ -24,14 +25,14 @@ export async function setUp(t: TestContext) {
     for (const close of closings) await close()
     await broker.close()
   })
-  const start = async (instance: string) => {
+  const start = async (instance: string, markets: readonly Market[] = []) => {
     const mine = new ProcessBroker(broker)
     const registry = await openRegistry(mine, NAMES, quietLog, NEVER)
     const bus = await openControlBus(mine, NAMES, registry, quietLog, NEVER)
     const services = await createProducerServices(
       {
         alerts: quietAlerts,
-        ...{ source: idleSource, markets: [], broker: mine, registry, bus, instance, topics: TOPICS },
+        ...{ source: idleSource, markets, broker: mine, registry, bus, instance, topics: TOPICS },
         ...{
           names: NAMES,
           partitions: 1,
