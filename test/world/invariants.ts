@@ -94,9 +94,19 @@ export function checkKept(
     ),
     taken: takeOvers.filter(({ id }) => id === NAMES.shardId(k)),
   }))
+  /** Whether the group has asked a host to leave a shard to others later on, though these may never have come. */
+  const isAskedToLeave = (host: string, k: number, at: number): boolean =>
+    gifts.some(
+      (gift) =>
+        gift.group === NAMES.groups.producers &&
+        gift.host === host &&
+        gift.at >= at &&
+        gift.places.length > 0 &&
+        !gift.places.includes(`market.trades:${k}`),
+    )
   const isOwner = (host: string, k: number, at: number): boolean => {
     const { given = [], taken = [] } = perShard[k] ?? {}
-    return isAlone(given, host, at) && isAlone(taken, host, at)
+    return isAlone(given, host, at) && isAlone(taken, host, at) && !isAskedToLeave(host, k, at)
   }
   return handed.flatMap(({ host, item, at }): Violation[] => {
     const key =
