@@ -1,7 +1,7 @@
 import { COMPRESSIONS, type CompressionName } from '../adapters/source/recording/compression.ts'
 import { createRecorder, type Recorder } from '../adapters/source/recording/recorder.ts'
 import { pause } from '../async/timers.ts'
-import { type ConfigInput, loadConfig } from '../config.ts'
+import { type Config, type ConfigInput, loadConfig, sourcesOf } from '../config.ts'
 import { parseDuration } from '../domain/time.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Source } from '../ports/source.ts'
@@ -25,7 +25,7 @@ Writes the raw frames of sources with their times into files, until Ctrl-C: what
 runs for it. Each connection has files of its own, KIND-TIME.jsonl.zst, one after another; a cut file can be read
 up to the cut, and nothing is lost but its last second. Started again it begins a new file in the same folder.
 
-  --source KIND      a source instead of those that the configuration has, such as kraken
+  --source KIND      this source alone, such as kraken, with the settings that the configuration has for it
   --markets M        its markets, with commas, such as kraken:BTC-USD,kraken:ETH-USD
   --out DIR          folder of the files (default: recordings)
   --compress C       zstd (default), gzip or none
@@ -68,11 +68,7 @@ export const command: Command = {
       rotateMs: durationFlag(flags, 'rotate-every') ?? 3_600_000,
       now: clockMicros,
     }
-    const config = loadConfig({
-      file: textFlag(flags, 'config'),
-      environment: process.env,
-      flags: sourceFlags(flags),
-    })
+    const config = configOf(flags)
     const recorders: Recorder[] = []
     const connections = new Map<string, number>()
     const { source, markets } = await createSource(config, openLog(config.log.level), (of) => {
@@ -112,19 +108,25 @@ function durationFlag(flags: Flags, name: string): number | undefined {
   throw new TapelineError('USAGE', `--${name} takes a duration such as 10m, not ${JSON.stringify(text)}`)
 }
 
-/** The one source that the flags name, in place of those of the configuration. Raises USAGE, CONFIG_INVALID. */
-function sourceFlags(flags: Flags): ConfigInput {
+/** The configuration; where the flags name a source that one alone, with the settings that the configuration has for it. Raises USAGE, CONFIG_INVALID. */
+function configOf(flags: Flags): Config {
   const kind = textFlag(flags, 'source')
   const markets = textFlag(flags, 'markets')
   const level = textFlag(flags, 'log-level')
   if (kind === undefined && markets !== undefined)
     throw new TapelineError('USAGE', '--markets goes with --source')
-  return {
-    ...(kind !== undefined && {
-      sources: [{ kind, ...(markets !== undefined && { markets: markets.split(',') }) }],
-    }),
-    ...(level !== undefined && { log: { level } }),
-  } as ConfigInput
+  const load = (source: object): Config =>
+    loadConfig({
+      file: textFlag(flags, 'config'),
+      environment: process.env,
+      flags: { ...source, ...(level !== undefined && { log: { level } }) } as ConfigInput,
+    })
+  if (kind === undefined) return load({})
+  const named = load({ sources: [{ kind, ...(markets !== undefined && { markets: markets.split(',') }) }] })
+  const own = sourcesOf(load({})).find((each) => each.kind === kind)
+  if (own === undefined) return named
+  const wanted = sourcesOf(named).map((each) => each.markets)
+  return { ...named, sources: [{ ...own, ...(markets !== undefined && { markets: wanted.flat() }) }] }
 }
 
 /** Pulls from the source, whose events nobody wants here, until it is time to end. Raises FILE_UNWRITABLE. */

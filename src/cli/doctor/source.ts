@@ -4,6 +4,7 @@ import { WebSocket } from 'ws'
 import {
   addressesOf,
   type Greeting,
+  marketsOfConnection,
   type SourceKey,
   type SourceKind,
 } from '../../adapters/source/feed/source-kind.ts'
@@ -44,12 +45,30 @@ export async function checkSource(config: Config, signal: AbortSignal): Promise<
 /** As many markets are named; of the others there is the number. */
 const MOST_NAMED = 10
 
-/** Whether the exchange lists each market that is asked for, where it tells what it trades, and whether they are near what one connection takes. */
+/** How many connections so many markets need, against what one takes. */
+function spread(kind: SourceKind, markets: number, { channels }: Pick<SourceConfig, 'channels'>): string {
+  const asked = channels.filter((channel) => kind.channels.includes(channel)).length
+  const most = marketsOfConnection(kind, asked)
+  const needed = most === undefined ? 1 : Math.max(1, Math.ceil(markets / most))
+  const connections = needed === 1 ? 'one connection' : `${needed} connections`
+  const limit = kind.mostSubscriptions === undefined ? '' : `, of which one takes ${kind.mostSubscriptions}`
+  return `${markets * asked} subscriptions over ${connections}${limit}`
+}
+
+/** Whether the exchange lists each market that is asked for, where it tells what it trades, and how near they are to what one connection takes. */
 async function checkMarkets(check: string, settings: SourceConfig, signal: AbortSignal): Promise<Finding[]> {
-  const list = await openListing(settings)
-  if (list === undefined) return []
+  // Who stands in for the service by an address has not said where its REST is.
+  const isElsewhere = settings.url !== undefined && settings.restUrl === undefined
+  const list = isElsewhere ? undefined : await openListing(settings)
   const kind = kindOf(settings)
   const wanted = marketsOf(settings).map(toMarket)
+  if (list === undefined) {
+    const lack = isElsewhere
+      ? 'source.restUrl does not say where its list is'
+      : 'it does not list what it trades'
+    const summary = `${kind.title} is asked for ${wanted.length} (${spread(kind, wanted.length, settings)})`
+    return [ok(check, `${summary}; ${lack}: the alert source-markets names those that it does not have`)]
+  }
   const listed = (await within(list(signal), signal)).filter(({ isTrading }) => isTrading)
   const matched = wanted.map(({ symbol }) => {
     const matches = symbolMatcher(symbol)
@@ -57,11 +76,7 @@ async function checkMarkets(check: string, settings: SourceConfig, signal: Abort
   })
   const unknown = wanted.filter((_, i) => matched[i]?.length === 0)
   const count = new Set(matched.flat().map(({ symbol }) => symbol)).size
-  const subscriptions = count * settings.channels.filter((channel) => kind.channels.includes(channel)).length
-  const most = kind.mostSubscriptions
-  const needed = most === undefined ? 1 : Math.max(1, Math.ceil(subscriptions / most))
-  const connections = needed === 1 ? 'one connection' : `${needed} connections`
-  const summary = `${kind.title} lists ${count} of them (${subscriptions} subscriptions over ${connections})`
+  const summary = `${kind.title} lists ${count} of them (${spread(kind, count, settings)})`
   if (unknown.length === 0) return [ok(check, summary)]
   const symbols = listed.map(({ symbol }) => symbol)
   const named = unknown.slice(0, MOST_NAMED).map(({ symbol }) => `${symbol}${didYouMean(symbol, symbols)}`)

@@ -3,7 +3,14 @@ import type { Source } from '../../../ports/source.ts'
 import { QUEUE_CAPACITY } from './arrival-queue.ts'
 import { openWebSocket } from './link.ts'
 import { LiveSource } from './live-source.ts'
-import { addressesOf, type SourceKind, type SourceOptions, USUAL, USUAL_BOOK_DEPTH } from './source-kind.ts'
+import {
+  addressesOf,
+  marketsOfConnection,
+  type SourceKind,
+  type SourceOptions,
+  USUAL,
+  USUAL_BOOK_DEPTH,
+} from './source-kind.ts'
 import { SpreadSource } from './spread-source.ts'
 import { createTradeHistory, type LeftOut } from './trade-history.ts'
 import { redactor, secretsOf } from './words.ts'
@@ -57,6 +64,6 @@ export async function openSource(kind: SourceKind, options: SourceOptions): Prom
       ways: (outlet) => ways({ ...sourceParts, outlet }),
       ...{ queueCapacity, log, now, redact },
     })
-  if (kind.mostSubscriptions === undefined) return connect()
-  return new SpreadSource(connect, Math.max(1, Math.floor(kind.mostSubscriptions / channels.length)))
+  const mostMarkets = marketsOfConnection(kind, channels.length)
+  return mostMarkets === undefined ? connect() : new SpreadSource(connect, mostMarkets)
 }

@@ -127,6 +127,15 @@ export interface SourceParts extends Pick<SourceOptions, 'apiKey' | 'exchanges' 
   readonly redact: (text: string) => string
 }
 
+/** So many markets go over one connection; undefined where nothing says how many subscriptions it takes. */
+export function marketsOfConnection(
+  { mostSubscriptions }: Pick<SourceKind, 'mostSubscriptions'>,
+  channels: number,
+): number | undefined {
+  if (mostSubscriptions === undefined) return undefined
+  return Math.max(1, Math.floor(mostSubscriptions / Math.max(1, channels)))
+}
+
 /** The addresses of a source; its WebSocket's with the key. Raises CONFIG_INVALID where one is none. */
 export function addressesOf(
   kind: SourceKind,
