@@ -9,7 +9,7 @@ export type Place = readonly [offset: number, n: number]
  * checkpoint and the cursor.
  */
 export interface ReaderMemory {
-  readonly epochs: Record<number, number>
+  epochs: Record<number, number>
   /**
    * Per fixed topic and partition: offset of the last record seen of it, and the ordinal within that. Only readers of dynamic topics
    * have it.

@@ -67,8 +67,14 @@ export type TopicBatch =
   | Requests<'create', TopicRequest>
   | Requests<'delete', { readonly topicName: string; readonly streamId: string }>
 
-/** What a poll found in a partition of a fixed topic, from the offset `from` on. */
-export type FixedFetch = Exclude<PartitionFetch, { kind: 'deleted' }> & { readonly from: number }
+/**
+ * What a poll found in a partition of a fixed topic, from the offset `from` on. `epochs`: where reading goes back in a log that has lost its end, those that
+ * count there, by shard.
+ */
+export type FixedFetch = Exclude<PartitionFetch, { kind: 'deleted' }> & {
+  readonly from: number
+  readonly epochs?: Readonly<Record<number, number>>
+}
 
 /** Records of fixed topics as polled, and the rows that the reader has made of them already. */
 export interface FixedBatch {

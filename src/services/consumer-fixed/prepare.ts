@@ -109,6 +109,8 @@ export class Preparation {
     // What is stored of the lost end may come again: from a producer without its acknowledgement, or from the source.
     const { latest } = rows.memory
     if (latest !== undefined) rows.memory.mayHaveTo = latest
+    // An owner whose marker was lost too counts no more than its records: what a former one wrote after that counts for all who come.
+    if (fetch.epochs !== undefined) rows.memory.epochs = { ...fetch.epochs }
     this.#tear(rows, fetch)
   }
 

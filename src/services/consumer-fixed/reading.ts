@@ -5,6 +5,7 @@ import { toTapelineError } from '../../errors.ts'
 import type { PartitionFetch, PollOptions, Reader, TopicPartition } from '../../ports/broker.ts'
 import type { FixedFetch } from '../../ports/pipeline.ts'
 import type { Claim } from '../../ports/store.ts'
+import { epochsBefore } from './lost-end.ts'
 import type { ConsumerFixedParts } from './parts.ts'
 
 const CLOSE_MS = 2_000
@@ -107,8 +108,11 @@ export function createReading(
         const current = await settle(signal)
         if (lost.size > 0) {
           const told = [...lost.values()]
-          lost.clear()
-          return told
+          const epochs = await epochsBefore(broker, told, signal)
+          // What was given up, or claimed anew meanwhile, is not told, or told of the new claim.
+          const current = told.filter((each) => lost.get(partitionKey(each)) === each)
+          for (const each of current) lost.delete(partitionKey(each))
+          return current.map((each) => ({ ...each, epochs: epochs.get(partitionKey(each)) ?? {} }))
         }
         for (const fetch of await current.poll(options, signal)) {
           if (fetch.kind === 'deleted') {
@@ -119,7 +123,7 @@ export function createReading(
           const position = positions.get(key)
           // The partition was given up during the poll, or claimed anew: the fetch belongs to the former position.
           if (position === undefined || before.get(key) !== position) continue
-          const wentOnAt = wentOnBefore(fetch, position)
+          const wentOnAt = wentOn(fetch, position)
           if (wentOnAt !== undefined) {
             goBack(position, position.offset, wentOnAt)
             continue
@@ -144,10 +148,11 @@ export function createReading(
 }
 
 /**
- * Where the log went on, as the marker says of an owner that had written in the place of a lost end already: in front of what was read. What lies there was written
- * under the former marker, so that nothing in front of the position told of it.
+ * Where the log went on that has lost its end: in front of the position, or in front of what was read, as the marker says of an owner that had written there already. What
+ * lies there was written under the former marker, so that nothing in front of the position told of it.
  */
-function wentOnBefore(fetch: PartitionFetch, { since }: Position): number | undefined {
+function wentOn(fetch: PartitionFetch, { offset, since }: Position): number | undefined {
+  if (fetch.kind === 'truncated') return fetch.earliest < offset ? fetch.earliest : undefined
   if (fetch.kind !== 'records') return undefined
   let earliest = since
   for (const record of fetch.records) earliest = Math.min(earliest, lostFromOf(record) ?? since)

@@ -99,6 +99,61 @@ test('the same is stored where the marker comes when a consumer reads there alre
   assert.equal(world.store.details.length, 1)
 })
 
+/** A partition in which a second owner has followed, and of which all is stored: ten trades of the first one, its marker, twenty of its own. */
+async function storedOfTwo(t: TestContext) {
+  const log = await stored(t, 10)
+  await log.publish(marker(2), ...tradesOf(2, ...numbered('second-', 20)))
+  await storedThen(log, 20)
+  return log
+}
+
+test('what a former owner writes where the marker of the one after it was lost, and beyond what is stored, is stored', async (t) => {
+  const log = await storedOfTwo(t)
+  log.partition.cut(6)
+  const late = numbered('late-', 40)
+  await log.publish(...tradesOf(1, ...late))
+  assert.deepEqual(await storedThen(log, 40), late)
+  assert.match(log.world.store.details[0] ?? '', /market.trades:1 has lost its end/)
+  await log.publish(marker(3), ...tradesOf(3, 'last'))
+  assert.deepEqual(await storedThen(log, 1), ['last'])
+  assert.equal(log.world.store.details.length, 1, 'once')
+})
+
+test('so is what it writes there in front of a third owner, and in front of what is stored', async (t) => {
+  const log = await storedOfTwo(t)
+  log.partition.cut(6)
+  await log.publish(...tradesOf(1, 'late'), marker(3), ...tradesOf(3, 'after'))
+  assert.deepEqual(await storedThen(log, 2), ['late', 'after'])
+  await log.publish(...tradesOf(3, ...numbered('more-', 40)))
+  assert.deepEqual(await storedThen(log, 40), numbered('more-', 40))
+})
+
+test('so is what it writes there while a consumer reads', async (t) => {
+  const log = await storedOfTwo(t)
+  const { world, publish, partition } = log
+  const { leave } = await world.start()
+  partition.cut(6)
+  await publish(...tradesOf(1, 'late'))
+  await until('it is stored', () => world.store.tradeIds.includes('late'))
+  await leave()
+  assert.equal(world.store.details.length, 1)
+})
+
+test('late records of a former owner are left out, however many there are, where the marker of the next one is there', async (t) => {
+  const log = await storedOfTwo(t)
+  const { world, publish } = log
+  await publish(...tradesOf(1, ...numbered('late-', 250)), ...tradesOf(2, 'one'))
+  assert.deepEqual(await storedThen(log, 1), ['one'])
+  await publish(...tradesOf(1, ...numbered('later-', 250)))
+  const { leave } = await world.start()
+  await publish(...tradesOf(2, 'two'))
+  await until('what counts is stored', () => world.store.tradeIds.includes('two'))
+  await leave()
+  await publish(...tradesOf(1, ...numbered('again-', 2_500)), ...tradesOf(2, 'three'))
+  assert.deepEqual(await storedThen(log, 1), ['three'])
+  assert.deepEqual(world.store.details, [])
+})
+
 test('a log that lost nothing is read on, whatever owners come', async (t) => {
   const log = await stored(t, 30)
   await log.publish(marker(2), ...tradesOf(2, 'one'), marker(3), ...tradesOf(3, 'two'))
