@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { openEmbeddedBroker } from '../../src/adapters/broker/embedded.ts'
 import { openControlBus } from '../../src/control/bus.ts'
 import { joinMembership } from '../../src/control/membership.ts'
@@ -11,6 +10,7 @@ import { TapelineError } from '../../src/errors.ts'
 import type { ActorReport, Alert } from '../../src/ports/actors.ts'
 import { NAMES } from '../names.ts'
 import { quietLog } from '../quiet.ts'
+import { until } from '../services/until.ts'
 
 const NEVER = new AbortController().signal
 
@@ -71,14 +71,6 @@ async function setUp(t: TestContext) {
     now += millis
   }
   return { join, pass }
-}
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000
-  while (!holds()) {
-    assert.ok(Date.now() < deadline, `waited 10 s for: ${what}`)
-    await delay(5)
-  }
 }
 
 const idsOf = (list: readonly { readonly id: string }[]): string[] => list.map(({ id }) => id).sort()

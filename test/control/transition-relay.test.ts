@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { openEmbeddedBroker } from '../../src/adapters/broker/embedded.ts'
 import { openControlBus } from '../../src/control/bus.ts'
 import { ensureTopics } from '../../src/control/topics.ts'
@@ -9,6 +8,7 @@ import type { Transition, TransitionFeed, TransitionNews } from '../../src/ports
 import { createTransitionHub } from '../../src/telemetry/transition-hub.ts'
 import { NAMES } from '../names.ts'
 import { quietLog } from '../quiet.ts'
+import { until } from '../services/until.ts'
 
 const NEVER = new AbortController().signal
 const EDGE = 'producer.fetchingData.DATA_READY.publishingFixed'
@@ -72,14 +72,6 @@ async function setUp(t: TestContext) {
     pass: (millis: number) => {
       now += millis
     },
-  }
-}
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000
-  while (!holds()) {
-    assert.ok(Date.now() < deadline, `waited 10 s for: ${what}`)
-    await delay(5)
   }
 }
 

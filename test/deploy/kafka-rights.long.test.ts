@@ -83,7 +83,7 @@ test(
   async () => {
     const flags = ['--kafka', kafka.bootstrap, '--simulator', simulator.url]
     platform = new PlatformProcess(folder.path, flags, ENVIRONMENT)
-    await platform.start(60_000)
+    await platform.start()
     const { id, topic } = await platform.post<{ id: string; topic: string }>('/v1/streams', {
       channel: 'trade',
       symbols: ['*'],

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
 import { openControlBus } from '../../../src/control/bus.ts'
 import { createDeadLetterDesk } from '../../../src/control/dead-letters.ts'
@@ -16,6 +15,7 @@ import { writeDeadLetters } from '../../../src/services/consumer-fixed/dead-lett
 import { createProducerServices } from '../../../src/services/producer/producer.ts'
 import { NAMES } from '../../names.ts'
 import { quietAlerts, quietLog, quietMeter } from '../../quiet.ts'
+import { until } from '../until.ts'
 import { idleSource } from './idle-source.ts'
 
 export const NEVER = new AbortController().signal
@@ -113,7 +113,9 @@ export async function setUp(t: TestContext) {
       batches.push(batch)
       if (!hold) void services.publishFixed(batch, NEVER).catch(() => undefined)
     })
-    await until(() => gatewayMembership.live().some(({ instance }) => instance === name))
+    await until('the gateway knows it', () =>
+      gatewayMembership.live().some(({ instance }) => instance === name),
+    )
     closings.push(async () => {
       unlisten()
       membership.close()
@@ -161,12 +163,4 @@ export async function setUp(t: TestContext) {
     return found
   }
   return { broker, desk: openDesk(), openDesk, produce, bury, published }
-}
-
-export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000
-  while (!(await holds())) {
-    assert.ok(Date.now() < deadline, 'waited 10 s')
-    await delay(5)
-  }
 }

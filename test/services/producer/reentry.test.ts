@@ -6,7 +6,8 @@ import type { Broker, StoredRecord } from '../../../src/ports/broker.ts'
 import type { SourceBatch } from '../../../src/ports/source.ts'
 import { writeDeadLetters } from '../../../src/services/consumer-fixed/dead-letters.ts'
 import { NAMES } from '../../names.ts'
-import { NEVER, PARTITIONS, SYMBOLS, setUp, TOPICS, trade, until } from './reentry-world.ts'
+import { until } from '../until.ts'
+import { NEVER, PARTITIONS, SYMBOLS, setUp, TOPICS, trade } from './reentry-world.ts'
 
 const encoder = new TextEncoder()
 
@@ -114,7 +115,7 @@ test('a producer that lost the shard in between says nothing, and the new owner 
   const zombie = await produce('zombie', [0, 1], { hold: true })
   const [id = ''] = await bury([{ value: JSON.stringify(trade(SYMBOLS[0], 'a')) }])
   assert.deepEqual(outcomes(await openDesk(300).reenter([id], NEVER)), [[id, 'not-owned']])
-  await until(() => zombie.batches.length === 1)
+  await until('it has been asked', () => zombie.batches.length === 1)
 
   await produce('next', [0, 1], { hold: true })
   await zombie.services.publishFixed(zombie.batches[0] as SourceBatch, NEVER)
@@ -148,7 +149,7 @@ test('an unknown outcome of the publish ends in one answer, and in one record mo
   const { services, batches } = await produce('p', [0, 1], { through: flaky, hold: true })
   const [id = ''] = await bury([{ value: JSON.stringify(trade(SYMBOLS[0], 'a')) }])
   const replaying = desk.reenter([id], NEVER)
-  await until(() => batches.length === 1)
+  await until('it has been asked', () => batches.length === 1)
   const [batch] = batches as [SourceBatch]
   await assert.rejects(services.publishFixed(batch, NEVER), { code: 'BROKER_UNAVAILABLE' })
   await services.publishFixed(batch, NEVER)
