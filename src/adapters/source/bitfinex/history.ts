@@ -1,7 +1,7 @@
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { rowsOf, unreadable } from '../feed/trade-history.ts'
 import { readNumber } from '../feed/values.ts'
-import { listOf, microsOfEpoch } from '../feed/wire-fields.ts'
+import { listOf, microsOfMillis } from '../feed/wire-fields.ts'
 import { nameOf } from './wire.ts'
 
 const MOST_ROWS = 10_000
@@ -38,5 +38,5 @@ function readRow(row: unknown): HistoryTrade {
   const [id, time, amount, price] = listOf(row)
   const size = readNumber(amount)
   const side = size === undefined ? undefined : size < 0 ? 'sell' : 'buy'
-  return { row, id, price, size: size && Math.abs(size), side, ts: microsOfEpoch(time) }
+  return { row, id, price, size: size && Math.abs(size), side, ts: microsOfMillis(time) }
 }

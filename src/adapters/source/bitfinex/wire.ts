@@ -4,7 +4,7 @@ import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
 import type { FeedChannel } from '../feed/source-kind.ts'
 import { hasLongDecimal, parseExact, parseJson } from '../feed/text.ts'
 import { readNumber } from '../feed/values.ts'
-import { type Fields, fieldsOf, listOf, microsOfEpoch, namesOf, textOf } from '../feed/wire-fields.ts'
+import { type Fields, fieldsOf, listOf, microsOfMillis, namesOf, textOf } from '../feed/wire-fields.ts'
 
 /** What Bitfinex calls some assets. Source: https://api-pub.bitfinex.com/v2/conf/pub:map:currency:sym */
 const ASSETS: Readonly<Record<string, string>> = {
@@ -148,7 +148,7 @@ function readTrade(name: string, row: unknown): WireItem {
   const size = readNumber(amount)
   const side = size === undefined ? undefined : size < 0 ? 'sell' : 'buy'
   const told = typeof amount === 'string' ? amount.replace('-', '') : size && Math.abs(size)
-  return { kind: 'trade', name, id, side, price, size: told, ts: microsOfEpoch(ts) }
+  return { kind: 'trade', name, id, side, price, size: told, ts: microsOfMillis(ts) }
 }
 
 /** Levels `[price, count, amount]`: a bid where the amount is above 0; with a count of 0 the level is gone. A list of them is the whole book. */

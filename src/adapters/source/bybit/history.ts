@@ -1,6 +1,6 @@
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { rowsOf } from '../feed/trade-history.ts'
-import { fieldsOf, microsOfEpoch, sideOf } from '../feed/wire-fields.ts'
+import { fieldsOf, microsOfMillis, sideOf } from '../feed/wire-fields.ts'
 import { bybitWire } from './wire.ts'
 
 const MOST_ROWS = 60
@@ -26,5 +26,5 @@ export const bybitHistory: HistoryWire = {
 
 function readRow(row: unknown): HistoryTrade {
   const { execId: id, price, size, side, time } = fieldsOf(row)
-  return { row, id, price, size, side: sideOf(side), ts: microsOfEpoch(time) }
+  return { row, id, price, size, side: sideOf(side), ts: microsOfMillis(time) }
 }

@@ -6,7 +6,7 @@ import {
   bestOfLevels,
   type Fields,
   fieldsOf,
-  microsOfEpoch,
+  microsOfMillis,
   namesOf,
   sideOf,
   textOf,
@@ -66,11 +66,11 @@ function readTopic(topic: string, { ts, cts, type }: Fields, data: unknown): rea
     const place = last === undefined ? undefined : { last }
     const levels = { bids: readLevels(b), asks: readLevels(a) }
     const snapshot = type === 'snapshot' || last === RESTARTED
-    return [{ kind: 'book', name, snapshot, ...levels, place, ts: microsOfEpoch(cts ?? ts) }]
+    return [{ kind: 'book', name, snapshot, ...levels, place, ts: microsOfMillis(cts ?? ts) }]
   }
-  return [{ kind: 'quote', name, update: bestOfLevels(b, a), ts: microsOfEpoch(cts ?? ts) }]
+  return [{ kind: 'quote', name, update: bestOfLevels(b, a), ts: microsOfMillis(cts ?? ts) }]
 }
 
 function readTrade({ i: id, s: name, S: side, p: price, v: size, T }: Fields): WireItem {
-  return { kind: 'trade', name, id, side: sideOf(side), price, size, ts: microsOfEpoch(T) }
+  return { kind: 'trade', name, id, side: sideOf(side), price, size, ts: microsOfMillis(T) }
 }

@@ -38,11 +38,17 @@ export function textOf(value: unknown): string {
 /** From here on a number is microseconds, not milliseconds: as milliseconds it would be a time after the year 5138. */
 const SHORTEST_MICROS = 1e14
 
-/** The microseconds of a time that came in milliseconds or microseconds, as a number or as digits; undefined where it cannot be read. */
+/** The microseconds of a time that may come in milliseconds or in microseconds, as a number or as digits; undefined where it cannot be read. */
 export function microsOfEpoch(value: unknown): number | undefined {
   const number = readNumber(value)
   if (number === undefined || number < 0) return undefined
   return Math.round(number < SHORTEST_MICROS ? number * 1_000 : number)
+}
+
+/** The microseconds of a time in milliseconds, as a number or as digits; undefined where it cannot be read. */
+export function microsOfMillis(value: unknown): number | undefined {
+  const number = readNumber(value)
+  return number === undefined || number < 0 ? undefined : Math.round(number * 1_000)
 }
 
 /** The microseconds of an ISO 8601 time; undefined where it cannot be read. */

@@ -1,7 +1,7 @@
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { rowsOf, unreadable } from '../feed/trade-history.ts'
 import { readNumber } from '../feed/values.ts'
-import { fieldsOf, microsOfEpoch, sideOf, textOf } from '../feed/wire-fields.ts'
+import { fieldsOf, microsOfMillis, sideOf, textOf } from '../feed/wire-fields.ts'
 import { nameOf } from './wire.ts'
 
 const MOST_ROWS = 500
@@ -44,5 +44,5 @@ export const geminiHistory: HistoryWire = {
 
 function readRow(row: unknown): HistoryTrade {
   const { tid: id, price, amount: size, type, timestampms } = fieldsOf(row)
-  return { row, id, price, size, side: sideOf(textOf(type)), ts: microsOfEpoch(timestampms) }
+  return { row, id, price, size, side: sideOf(textOf(type)), ts: microsOfMillis(timestampms) }
 }

@@ -2,7 +2,7 @@ import { sumOfDecimals } from '../feed/exact-numbers.ts'
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { readById, rowsOf } from '../feed/trade-history.ts'
 import { readNumber } from '../feed/values.ts'
-import { fieldsOf, microsOfEpoch, sideOf } from '../feed/wire-fields.ts'
+import { fieldsOf, microsOfMillis, sideOf } from '../feed/wire-fields.ts'
 
 const MOST_ROWS = 100
 const PATH = '/api/v5/market/history-trades'
@@ -49,7 +49,7 @@ export const okxHistory: HistoryWire = {
 
 function readRow(row: unknown): HistoryTrade {
   const { tradeId: id, px: price, sz: size, side, ts } = fieldsOf(row)
-  return { row, id, price, size, side: sideOf(side), ts: microsOfEpoch(ts) }
+  return { row, id, price, size, side: sideOf(side), ts: microsOfMillis(ts) }
 }
 
 /** Fills that follow one another, by order. */

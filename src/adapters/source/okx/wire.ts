@@ -7,7 +7,7 @@ import {
   type Fields,
   fieldsOf,
   listOf,
-  microsOfEpoch,
+  microsOfMillis,
   namesOf,
   sideOf,
   textOf,
@@ -86,7 +86,7 @@ function readBook(name: unknown, action: 'snapshot' | 'update', fields: Fields):
   const { bids, asks, ts, seqId, prevSeqId } = fields
   const [last, previous] = [readNumber(seqId), readNumber(prevSeqId)]
   return {
-    ...{ kind: 'book', name, snapshot: action === 'snapshot', ts: microsOfEpoch(ts) },
+    ...{ kind: 'book', name, snapshot: action === 'snapshot', ts: microsOfMillis(ts) },
     ...{
       bids: readLevels(bids),
       asks: readLevels(asks),
@@ -97,9 +97,9 @@ function readBook(name: unknown, action: 'snapshot' | 'update', fields: Fields):
 
 function readTrade({ instId: name, tradeId: id, px: price, sz: size, side, ts, count }: Fields): WireItem {
   const folded = readCount(count) || 1
-  return { kind: 'trade', name, id, side: sideOf(side), price, size, ts: microsOfEpoch(ts), folded }
+  return { kind: 'trade', name, id, side: sideOf(side), price, size, ts: microsOfMillis(ts), folded }
 }
 
 function readBest(name: unknown, { bids, asks, ts }: Fields): WireItem {
-  return { kind: 'quote', name, update: bestOfLevels(bids, asks), ts: microsOfEpoch(ts) }
+  return { kind: 'quote', name, update: bestOfLevels(bids, asks), ts: microsOfMillis(ts) }
 }
