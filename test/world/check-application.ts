@@ -78,8 +78,10 @@ export function checkApplication(
       )
       const problem = problems.includes(undefined) ? undefined : problems[0]
       const before = parts[i - 1]?.topicId ?? part.topicId
-      // A topic that its stream has left is kept for a while.
-      const isOver = topicById(broker, before)?.spec.name !== undefined && !isThere(broker, before)
+      // A topic that its stream has left is kept for a while. An application may have come from one of which it got nothing.
+      const hasGot = parts.slice(0, i).some(({ events }) => events.length > 0)
+      const left = hasGot ? [before] : [before, ...topicsLeftBy(registered, part.lease)]
+      const isOver = left.some((id) => topicById(broker, id) !== undefined && !isThere(broker, id))
       const isTaken = broker.takenAway.has(before) || broker.takenAway.has(part.topicId)
       const isHole =
         part.offset <= (topic.partitions[0]?.earliest ?? 0) ||
@@ -132,6 +134,12 @@ type Seam = Pick<NonNullable<LeaseRecord['former']>[number], 'seam' | 'end'>
 /** Where a lease left a topic; undefined of the one that it has. */
 function seamOf({ leases, streams }: Registered, leaseId: string, topicId: string): Seam | undefined {
   return leases.get(leaseId)?.former?.find(({ streamId }) => streams.get(streamId)?.topicId === topicId)
+}
+
+/** The topics that a lease had before. */
+function topicsLeftBy({ leases, streams }: Registered, leaseId: string): string[] {
+  const former = leases.get(leaseId)?.former ?? []
+  return former.flatMap(({ streamId }) => streams.get(streamId)?.topicId ?? [])
 }
 
 /** What who has all these parts must not get again in the last of them, and what lies in front of its seam. */
