@@ -93,7 +93,7 @@ export type Fault = (typeof FAULTS)[number]
  * What becomes of a book with a fault. `right`: nothing is wrong with it. `doubt`: it is marked, and whole again with the next snapshot. `next`: it is right
  * again with the next frame. Else it is wrong until the level changes again, for this reason: nobody can tell.
  */
-export type Outcome = 'right' | 'doubt' | 'next' | { readonly unseen: string }
+type Outcome = 'right' | 'doubt' | 'next' | { readonly unseen: string }
 
 /** How one exchange tells of a book, and what its source is expected to notice. */
 export interface BookExchange {
