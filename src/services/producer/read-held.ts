@@ -187,11 +187,11 @@ function judge(
   const isGone = expired.has(shard) && last < 0
   const isLost = lostEndsOf(route, shard).length > 0
   if (isGone || (held.isRotten && !progress.isRead && isLost)) {
-    const { marker, derivedTo } = shard.tails[route.channel]
+    const { derivedTo } = shard.tails[route.channel]
     const why = isGone ? GONE : UNREADABLE
     const reason = `what the stream held of shard ${shard.k} ${why} before it was known how far it was`
-    // Its readers may be further than the fixed topic, which has lost its end: nobody knows how far.
-    const before = isLost ? undefined : progress.sentAt === undefined ? marker : derivedTo
+    // Its readers may be further than a fixed topic that has lost its end after the last checkpoint: what could tell is gone. This owner sees such a loss itself.
+    const before = isLost || progress.sentAt === undefined ? undefined : derivedTo
     return begin(
       { reason, ...(before !== undefined && { before }), ...(isGone && { since: knownAt(progress, shard) }) },
       progress.behind,
