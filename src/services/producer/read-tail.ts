@@ -84,9 +84,15 @@ export async function readTail(
     },
     signal,
     (topic, partition, earliest) => leaveHole(topic, partition, earliest),
-    ({ topic, partition, nextOffset }) => leaveHole(topic, partition, nextOffset),
+    ({ topic, partition, nextOffset }) => {
+      const { channel, entry } = find(topic, partition)
+      if (channel && entry)
+        entry.inFront[channel].isRotten ||= nextOffset <= entry.shard.tails[channel].derivedTo
+      leaveHole(topic, partition, nextOffset)
+    },
   )
-  for (const { shard, goneBefore, isOfUnknownAge } of taking.values()) {
+  for (const { shard, inFront, goneBefore, isOfUnknownAge } of taking.values()) {
+    for (const channel of shard.lost.keys()) shard.noteInFront(channel, inFront[channel].highest)
     // Nothing is left of those who owned it before: trades may be missing since ever.
     if (isOfUnknownAge && shard.ownedSince(true) < 0) shard.noteOwner(false, 0)
     for (const channel of CHANNELS) limitPending(shard.tails[channel])

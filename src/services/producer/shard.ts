@@ -45,6 +45,8 @@ export class Shard {
   /** Behind the last checkpoint that this process knows: no later one has a lower offset, unless their topic has lost its end. */
   checkpointsEnd = 0
   #unknownTo: number
+  /** The highest epochs in front of where logs went on that have lost their ends. */
+  readonly #epochsInFront = new Map<Channel, number>()
   readonly headers: RecordHeaders
   readonly reentering: RecordHeaders
   readonly markerHeaders: RecordHeaders
@@ -90,7 +92,16 @@ export class Shard {
     const { derivedTo, marker } = this.tails[channel]
     if (derivedTo > marker) return this.epoch
     const begun = this.tails[channel].owners.findLast((owner) => owner.marker < derivedTo)?.epoch ?? -1
-    return Math.max(begun, this.restored.epochs[channel] ?? -1)
+    return Math.max(begun, this.#restoredEpoch(channel))
+  }
+
+  /** Takes note of the highest epoch in front of where the log of a channel went on: that of the checkpoint may be of a marker that was lost. */
+  noteInFront(channel: Channel, epoch: number): void {
+    this.#epochsInFront.set(channel, epoch)
+  }
+
+  #restoredEpoch(channel: Channel): number {
+    return this.#epochsInFront.get(channel) ?? this.restored.epochs[channel] ?? -1
   }
 
   /**
@@ -99,8 +110,9 @@ export class Shard {
    */
   epochAt(channel: Channel, offset: number): number {
     const begun = this.tails[channel].owners.findLast(({ marker }) => marker <= offset)?.epoch ?? -1
-    const { positions, epochs } = this.restored
-    return offset < (positions[channel] ?? 0) ? begun : Math.max(begun, epochs[channel] ?? -1)
+    return offset < (this.restored.positions[channel] ?? 0)
+      ? begun
+      : Math.max(begun, this.#restoredEpoch(channel))
   }
 
   /** The highest epoch of an owner before this one, by its markers in a fixed topic; -1 where there was none. */

@@ -35,6 +35,8 @@ interface TakeOver {
  */
 const LATEST_BACK = 1_000
 const FURTHER = 10
+/** No former owner writes so many late records in a row. */
+const MOST_BACK = 1_000_000
 
 /**
  * Takes shards over (R8), in this order: the transactional id; the claim, whose offset is the epoch; the checkpoint; a marker into each
@@ -155,10 +157,15 @@ async function readFixedTails(
 ): Promise<readonly Taking[]> {
   const ks = [...claimed.owners.keys()]
   const wentOn = new Map<number, LostEnds>()
+  /** Shards and channels in which the marker of the last owner was lost, as is known by now. */
+  const unmarked = new Set<string>()
   let checkpoints = found
   for (let back = LATEST_BACK; ; back *= FURTHER) {
     const taking = await readTail(producer, claimed, checkpoints, wentOn, back, signal)
-    const further = taking.filter((each) => Object.keys(each.wentOn).length > 0)
+    const further = taking.filter((each) => {
+      const isOpen = seekOwners(producer, each, claimed.shown, back, unmarked)
+      return isOpen || Object.keys(each.wentOn).length > 0
+    })
     if (further.length === 0) {
       for (const { shard } of taking) tellLostLogs(producer, shard)
       return taking
@@ -167,6 +174,35 @@ async function readFixedTails(
     // The windows know by now what has been read.
     checkpoints = await readCheckpoints(producer, ks, signal)
   }
+}
+
+/**
+ * Notes where a log may have gone on in which no record of the last owner lies in front of the checkpoint's position: its marker was lost with the end, and a former
+ * owner, which knows of neither, has written in its place. Gives whether that cannot be told before more is read.
+ */
+function seekOwners(
+  { topics }: ProducerParts,
+  { shard: { k, restored }, inFront, wentOn }: Taking,
+  shown: ReadonlyMap<string, TopicDescription>,
+  back: number,
+  unmarked: Set<string>,
+): boolean {
+  let isOpen = false
+  for (const channel of CHANNELS) {
+    const { isKnown, isRotten, former } = inFront[channel]
+    const position = restored.positions[channel] ?? 0
+    const key = `${k}:${channel}`
+    const hasOwner = position > 0 && (restored.epochs[channel] ?? -1) >= 0
+    if (!hasOwner || isKnown || isRotten || unmarked.has(key)) continue
+    const { earliest = 0 } = shown.get(topics[channel])?.offsets[k] ?? {}
+    if (position - back > earliest && back < MOST_BACK) isOpen = true
+    // Where retention has removed the beginning, the marker may have been there: its lack proves nothing.
+    else if (former !== undefined && (earliest === 0 || back >= MOST_BACK)) {
+      unmarked.add(key)
+      wentOn[channel] = Math.min(wentOn[channel] ?? former.offset, former.offset)
+    }
+  }
+  return isOpen
 }
 
 /** All fixed topics. Raises TOPIC_MISSING where the broker does not show one, or not all of it: that is an outage, and proves nothing. */

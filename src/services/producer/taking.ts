@@ -27,6 +27,18 @@ export interface FormerOwnership {
   readonly lostFrom: LostEnds
 }
 
+/** What lies in front of the checkpoint's position, as far as it was read. */
+interface InFront {
+  /** Whether a record of the owner lies there of which the checkpoint says that it is the last one. */
+  isKnown: boolean
+  /** The first record of the last owner before that one. */
+  former: { readonly epoch: number; readonly offset: number } | undefined
+  /** Whether there are records that nobody can read. */
+  isRotten: boolean
+  /** The highest epoch there. */
+  highest: number
+}
+
 /** A take-over under way. A reader has two memories in each channel: before the checkpoint, and from the checkpoint on. */
 export interface Taking {
   readonly shard: Shard
@@ -43,6 +55,8 @@ export interface Taking {
   isOfUnknownAge: boolean
   /** Where a log went on that has lost its end and has grown beyond the checkpoint's position again, by channel. */
   readonly wentOn: Partial<Record<Channel, number>>
+  /** What the records in front of the checkpoint's position tell of its last owner there, by channel. */
+  readonly inFront: Record<Channel, InFront>
   /** The highest epoch of a record that was read. */
   highest: number
 }
@@ -52,10 +66,13 @@ export function beginTaking(shard: Shard, former: FormerOwnership | undefined): 
   const { k, restored, lost } = shard
   const epochAt = (channel: Channel): number => restored.epochs[channel] ?? -1
   const memories = Object.fromEntries(
-    CHANNELS.map((channel) => [
-      channel,
-      { before: emptyMemory(), after: { ...emptyMemory(), epochs: { [k]: epochAt(channel) } } },
-    ]),
+    CHANNELS.map((channel) => {
+      const before = emptyMemory()
+      // Of a log that has lost its end only what lies in front tells which epochs count: the marker of the last owner may be lost too.
+      const isLost = lost.has(channel)
+      const after = isLost ? before : { ...emptyMemory(), epochs: { [k]: epochAt(channel) } }
+      return [channel, { before, after }]
+    }),
   ) as Taking['memories']
   // A later owner wrote the checkpoint: its records may lie before it, where this take-over does not read.
   // Offsets of a log that was lost do not tell what landed: the windows judge what is in hand.
@@ -74,6 +91,12 @@ export function beginTaking(shard: Shard, former: FormerOwnership | undefined): 
     goneBefore: goneIn(shard),
     isOfUnknownAge: false,
     wentOn: {},
+    inFront: Object.fromEntries(
+      CHANNELS.map((channel) => [
+        channel,
+        { isKnown: false, former: undefined, isRotten: false, highest: -1 },
+      ]),
+    ) as Taking['inFront'],
     highest: -1,
   }
 }
@@ -123,7 +146,9 @@ export function takeRecord(
   const isDerived = record.offset < (shard.restored.positions[channel] ?? 0)
   // The checkpoint has the highest epoch in front of its position: a later owner has written in the place of what was there, or says that a former one has.
   const wentOn = lostFromOf(record) ?? record.offset
-  const isNewer = epoch > (shard.restored.epochs[channel] ?? -1) && epoch <= shard.epoch
+  const last = shard.restored.epochs[channel] ?? -1
+  const isNewer = epoch > last && epoch <= shard.epoch
+  if (isDerived) noteInFront(taking.inFront[channel], record, last)
   if (isNewer && wentOn < (shard.restored.positions[channel] ?? 0))
     taking.wentOn[channel] = Math.min(taking.wentOn[channel] ?? wentOn, wentOn)
   const memory = isDerived ? memories[channel].before : memories[channel].after
@@ -161,6 +186,16 @@ export function takeRecord(
       'a record cannot be derived',
     )
   }
+}
+
+function noteInFront(
+  inFront: InFront,
+  { offset, headers: { epoch = -1 } }: StoredRecord,
+  last: number,
+): void {
+  inFront.highest = Math.max(inFront.highest, epoch)
+  if (epoch === last) inFront.isKnown = true
+  else if (epoch < last && epoch > (inFront.former?.epoch ?? -1)) inFront.former = { epoch, offset }
 }
 
 /** With too much in hand the streams count as behind, and read the log piece by piece. */

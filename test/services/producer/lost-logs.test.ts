@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { encodeEvent } from '../../../src/domain/event-codec.ts'
 import { CHANNELS } from '../../../src/domain/events.ts'
 import { lostFromOf } from '../../../src/domain/fixed-markers.ts'
 import { TapelineError } from '../../../src/errors.ts'
@@ -180,6 +181,43 @@ test('what an owner wrote in the place of a long lost end is known to the next o
   await third.services.publishFixed(trades('A-B', ...ids(2_910, 2_920)), NEVER)
   assert.deepEqual(await third.idsIn(TRADES), [...ids(0, 210), ...ids(1_510, 2_920)])
 })
+
+for (const late of [5, 60])
+  test(`${late} late records of a former owner, where the marker of the one after it was lost, are known to the next owner and derived`, async (t) => {
+    const log = setUpLog(t)
+    const first = await log.start()
+    await first.announce('app.one', ['*'], 0)
+    await trade(first, 0, 10)
+    const { headers } = log.broker.topics.get(TRADES)?.partition(0).records.at(-1) ?? {}
+    assert.ok(headers)
+    await first.crash()
+    const second = await log.start()
+    await trade(second, 10, 40)
+    await checkpoint(second)
+    await second.crash()
+    log.loseEnd(35)
+    const batch = trades('A-B', ...ids(40, 40 + late))
+    const records = batch.items.map(({ event }) => ({
+      ...{ key: 'x:A-B', value: encodeEvent(event), headers },
+    }))
+    await log.broker.publish([{ topic: TRADES, partition: 0, records }], NEVER)
+    const third = await log.start()
+    await third.services.publishFixed({ ...batch }, NEVER)
+    await trade(third, 200, 210)
+    await checkpoint(third)
+    await third.derive()
+    const left = (await third.idsIn(TRADES)).indexOf('t40')
+    const all = [...ids(40, 40 + late), ...ids(200, 210)]
+    assert.deepEqual(await third.idsIn(TRADES), [...ids(0, left), ...all])
+    const got = await log.got('app.one')
+    assert.deepEqual(got.slice(0, 41), [...ids(0, 40), 'reset'])
+    assert.deepEqual(got.slice(-all.length), all, 'what it lacks comes after the reset')
+    assert.deepEqual(third.alerts, { 'lost:market.trades:0': 'OFFSET_OUT_OF_RANGE' })
+    await third.crash()
+    const fourth = await log.start()
+    await trade(fourth, 210, 220)
+    assert.deepEqual((await log.got('app.one')).slice(-all.length - 10), [...all, ...ids(210, 220)])
+  })
 
 test('a topic that lost its end unseen until its shard is taken over for another reason: its streams are told', async (t) => {
   const log = setUpLog(t)
