@@ -3,7 +3,9 @@ import { test } from 'node:test'
 import type { Interval } from '../../src/domain/events.ts'
 import type { ErrorCode } from '../../src/errors.ts'
 import type { Store } from '../../src/ports/store.ts'
+import { SEED } from '../seed.ts'
 import { deadline, MIDNIGHT, segment, sql, store as storeRows, trade, unique } from './store-fixtures.ts'
+import { compareCandles } from './stream-candles.ts'
 
 /** The market queries and the way in for SQL. */
 export function describeQueries(store: () => Store): void {
@@ -192,6 +194,19 @@ export function describeQueries(store: () => Store): void {
     assert.deepEqual(await read('1m', { to: MIDNIGHT }), (await read('1m')).slice(0, 1))
     assert.deepEqual(await read('1m', { exchange: 'kraken' }), [])
   })
+
+  test(`candles of a stream are those of its trades in the store, but for what came too late (seed ${SEED})`, () =>
+    compareCandles(
+      {
+        write: (trades) => storeRows(store(), segment('trade', trades)),
+        // Nothing of these times has been materialised.
+        refresh: async () => {},
+        json: async (statement) => (await sql(store(), statement)).rows[0]?.['candles'],
+        candles: (symbol) =>
+          store().candles({ symbol, interval: '1m', origin: 'trades', limit: 1_000 }, deadline()),
+      },
+      MIDNIGHT,
+    ))
 
   test('a query returns what JSON can carry, and loses no digit', async () => {
     const { columns, rows } = await sql(
