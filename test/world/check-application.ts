@@ -30,17 +30,21 @@ export function checkApplication(
 ): Violation[] {
   const { name, parts, ending, lease } = application
   const violation = (detail: string): Violation => ({ promise: 'application', detail: `${name}: ${detail}` })
-  const told = application.complaints.map((complaint) =>
+  const complaints = application.complaints.map((complaint) =>
     complaint.startsWith('deleted')
       ? ({ promise: 'request', detail: `${name}: ${complaint}` } as const)
       : violation(complaint),
   )
-  if (lease === undefined) return [...told, { promise: 'request', detail: `${name} never got its stream` }]
+  if (lease === undefined)
+    return [...complaints, { promise: 'request', detail: `${name} never got its stream` }]
   if (ending === 'live' && broker.takenAway.has(lease.topicId))
-    return [...told, violation('it was not told that somebody else deleted its topic, or got the same again')]
-  if (ending === 'live' && parts.length === 0) return [...told, violation('it was never subscribed')]
+    return [
+      ...complaints,
+      violation('it was not told that somebody else deleted its topic, or got the same again'),
+    ]
+  if (ending === 'live' && parts.length === 0) return [...complaints, violation('it was never subscribed')]
   return [
-    ...told,
+    ...complaints,
     ...parts.flatMap((part, i): Violation[] => {
       const topic = topicById(broker, part.topicId)
       if (topic === undefined) return [violation(`its topic ${part.topicId} never was`)]
@@ -69,11 +73,17 @@ export function checkApplication(
             part.memory ?? beginningOf(registered, part.lease, [part], broker),
             ...beginnings(comingTo(parts, i)),
           ]
+      const told = parts
+        .slice(0, i + 1)
+        .flatMap(({ topicId, reset, offset }) =>
+          topicId === part.topicId && reset?.includes('cannot be read') ? [offset] : [],
+        )
       const problems = versions.flatMap((version) =>
         memories.flatMap((memory) => [
           ...(part.isMoved && memory ? [compare(readJoined(part.offset, version, memory))] : []),
           compare(readDynamic(topic, version, memory)),
           compare(readUnrotten(topic, part.offset, version, memory)),
+          compare(readUnrotten(topic, part.offset, version, memory, told)),
         ]),
       )
       const problem = problems.includes(undefined) ? undefined : problems[0]

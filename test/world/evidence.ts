@@ -125,16 +125,21 @@ export function readDynamic(
   return decodeDynamic(records, memory)
 }
 
-/** What counts in a dynamic topic for who reads it from an offset on, and has read nothing of what is rotten before: also what was derived again in its place. */
+/**
+ * What counts in a dynamic topic for who reads it from an offset on, and has read nothing of what is rotten before: also what was derived again in its place. `told`: where
+ * the batches end of which it was told that they cannot be read; the others it has read before they rotted.
+ */
 export function readUnrotten(
   topic: MemoryTopic,
   from: number,
   records: readonly StoredRecord[],
   memory = emptyMemory(),
+  told?: readonly number[],
 ): DynamicRecord[] {
   const { rotten = [] } = topic.partitions[0] ?? {}
+  const unread = rotten.filter(({ to }) => told?.includes(to) ?? true)
   return decodeDynamic(
-    records.filter(({ offset }) => offset >= from || !isRotten(rotten, offset)),
+    records.filter(({ offset }) => offset >= from || !isRotten(unread, offset)),
     memory,
   )
 }
