@@ -136,13 +136,11 @@ export class Holding<Key, Value, Former = undefined> {
     this.#moveHeld(key, (hold) => ({ ...hold, value }))
   }
 
-  /** Nobody knows what became of a write: this process claims the partition anew before the next one. `former` adds to what is in doubt already. */
-  doubt(key: Key, former?: Former): void {
-    const hold = this.#hold(key)
-    if (hold.state === 'doubted' && former !== undefined) this.#move(key, { ...hold, former })
+  /** Nobody knows what became of a write: this process claims the partition anew before the next one. */
+  doubt(key: Key): void {
     this.#moveHeld(key, ({ value }) => ({
       ...{ state: 'doubted', restsUntil: NO_REST },
-      former: former ?? this.#options.remember(value),
+      former: this.#options.remember(value),
     }))
   }
 

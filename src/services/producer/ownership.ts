@@ -2,6 +2,7 @@ import { withDeadline } from '../../async/deadline.ts'
 import { CHANNELS, type Channel } from '../../domain/events.ts'
 import { toTapelineError } from '../../errors.ts'
 import { type Claiming, Holding } from '../holding/holding.ts'
+import type { LostEnds } from './lost-logs.ts'
 import type { ProducerParts } from './parts.ts'
 import { Routes } from './routes.ts'
 import type { Shard } from './shard.ts'
@@ -54,6 +55,8 @@ export async function joinShards(producer: ProducerParts, signal: AbortSignal): 
   const { broker, names, registry, topics, now, log } = producer
   /** Shards with a checkpoint that this process does not understand. */
   const leftToNewer = new Set<number>()
+  /** The first lost offset of each log that has lost its end, by shard. It is kept also of a shard that goes: nobody else may know. */
+  const seenLost = new Map<number, LostEnds>()
   let listener: ShardListener = { taken() {}, async lost() {}, left() {}, assigned() {} }
 
   const closeWriter = async ({ k, ownership }: Shard): Promise<void> => {
@@ -93,7 +96,7 @@ export async function joinShards(producer: ProducerParts, signal: AbortSignal): 
     const { taken, fenced, unreadable } = await withDeadline(
       claiming.signal,
       TAKE_OVER_TIMEOUT_MS,
-      (deadline) => takeOverShards(producer, ks, holding.doubted, deadline),
+      (deadline) => takeOverShards(producer, ks, { former: holding.doubted, seenLost }, deadline),
     )
     for (const k of fenced) {
       warnOfRest(k)
@@ -113,6 +116,7 @@ export async function joinShards(producer: ProducerParts, signal: AbortSignal): 
         continue
       }
       understand(shard.k)
+      seenLost.delete(shard.k)
       if (mayHaveMissed) shard.tails.book.books?.doubtAll()
       routes.placeAll(shard)
       listener.taken(each, mayHaveMissed)
@@ -148,9 +152,9 @@ export async function joinShards(producer: ProducerParts, signal: AbortSignal): 
     },
     loseEnd(k, channel, offset) {
       log.error({ shard: k, topic: topics[channel], offset }, 'a fixed topic is shorter than it was')
-      const shard = shards.get(k)
-      const former = shard ? formerOwnership(shard) : holding.doubted.get(k)
-      if (former) holding.doubt(k, { ...former, lostFrom: { ...former.lostFrom, [channel]: offset } })
+      const known = seenLost.get(k)
+      seenLost.set(k, { ...known, [channel]: Math.min(known?.[channel] ?? offset, offset) })
+      holding.doubt(k)
     },
     refuse(k) {
       warnOfRest(k)
@@ -170,6 +174,5 @@ function formerOwnership(shard: Shard): FormerOwnership {
     epoch: shard.epoch,
     expected: expected as Record<Channel, number>,
     claimed: new Set(),
-    lostFrom: {},
   }
 }

@@ -37,7 +37,7 @@ export async function readTail(
     const known = {
       epoch: ownership.epoch,
       expected: own?.expected,
-      lostFrom: { ...own?.lostFrom, ...wentOn.get(k) },
+      lostFrom: wentOn.get(k) ?? {},
     }
     const { restored, logs, lost } = judgeLogs(producer, k, checkpoint, shown, ofShard, known)
     const shard = new Shard(k, ownership, restored, ofShard, windows, logs, lost, streamWindows)

@@ -21,6 +21,13 @@ export interface TakenShard {
   readonly isInterrupted: boolean
 }
 
+/** What this process knows itself of shards that it takes over, by shard. */
+interface Known {
+  readonly former: ReadonlyMap<number, FormerOwnership>
+  /** Where it saw that logs have lost their ends, also in an ownership that it has lost since. */
+  readonly seenLost: ReadonlyMap<number, LostEnds>
+}
+
 interface TakeOver {
   readonly taken: readonly TakenShard[]
   /** Shards that somebody else took over meanwhile. */
@@ -45,13 +52,13 @@ const MOST_BACK = 1_000_000
 export async function takeOverShards(
   producer: ProducerParts,
   ks: readonly number[],
-  former: ReadonlyMap<number, FormerOwnership>,
+  known: Known,
   signal: AbortSignal,
 ): Promise<TakeOver> {
   const owners = new Map<number, Ownership>()
   try {
-    const fenced = await claimAll(producer, ks, owners, former, signal)
-    const { taking, unreadable } = await readTails(producer, owners, former, signal)
+    const fenced = await claimAll(producer, ks, owners, known.former, signal)
+    const { taking, unreadable } = await readTails(producer, owners, known, signal)
     const lost = taking.filter(({ isFenced }) => isFenced)
     await refuseForeignEpochs(producer, lost, signal)
     for (const { shard } of lost) closeQuietly(shard.ownership)
@@ -118,7 +125,7 @@ async function claimAll(
 async function readTails(
   producer: ProducerParts,
   owners: Map<number, Ownership>,
-  former: ReadonlyMap<number, FormerOwnership>,
+  { former, seenLost }: Known,
   signal: AbortSignal,
 ): Promise<{ readonly taking: readonly Taking[]; readonly unreadable: ReadonlyMap<number, string> }> {
   const { topics } = producer
@@ -141,10 +148,15 @@ async function readTails(
     const isSame = logs?.[channel]?.id === id
     const reached = Math.max(isSame ? (positions?.[channel] ?? 0) : 0, former.get(k)?.expected[channel] ?? 0)
     const { end = reached } = offsets[k] ?? {}
-    return former.get(k)?.lostFrom[channel] ?? (end < reached ? end : undefined)
+    return seenLost.get(k)?.[channel] ?? (end < reached ? end : undefined)
   }
   const markers = await writeMarkers(producer, owners, lostFrom, signal)
-  const taking = await readFixedTails(producer, { owners, former, shown, markers }, checkpoints, signal)
+  const taking = await readFixedTails(
+    producer,
+    { owners, former, shown, markers },
+    { checkpoints, wentOn: seenLost },
+    signal,
+  )
   return { taking, unreadable }
 }
 
@@ -152,14 +164,17 @@ async function readTails(
 async function readFixedTails(
   producer: ProducerParts,
   claimed: Claimed,
-  found: ReadonlyMap<number, CheckpointReader>,
+  known: {
+    readonly checkpoints: ReadonlyMap<number, CheckpointReader>
+    readonly wentOn: ReadonlyMap<number, LostEnds>
+  },
   signal: AbortSignal,
 ): Promise<readonly Taking[]> {
   const ks = [...claimed.owners.keys()]
-  const wentOn = new Map<number, LostEnds>()
+  const wentOn = new Map(known.wentOn)
   /** Shards and channels in which the marker of the last owner was lost, as is known by now. */
   const unmarked = new Set<string>()
-  let checkpoints = found
+  let { checkpoints } = known
   for (let back = LATEST_BACK; ; back *= FURTHER) {
     const taking = await readTail(producer, claimed, checkpoints, wentOn, back, signal)
     const further = taking.filter((each) => {

@@ -6,7 +6,6 @@ import { admit, emptyMemory, isOfFormerOwner, type ReaderMemory } from '../../do
 import { asPast } from '../../domain/trade-window.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { StoredRecord } from '../../ports/broker.ts'
-import type { LostEnds } from './lost-logs.ts'
 import type { ProducerParts } from './parts.ts'
 import { SLACK_MS } from './route.ts'
 import type { Shard } from './shard.ts'
@@ -23,8 +22,6 @@ export interface FormerOwnership {
   readonly expected: Readonly<Record<Channel, number>>
   /** The epochs that this process has claimed since, in take-overs that did not end: no other owner's. */
   readonly claimed: Set<number>
-  /** The first lost offset of each channel whose log has lost its end meanwhile. */
-  readonly lostFrom: LostEnds
 }
 
 /** What lies in front of the checkpoint's position, as far as it was read. */

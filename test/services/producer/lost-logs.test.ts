@@ -4,6 +4,7 @@ import { encodeEvent } from '../../../src/domain/event-codec.ts'
 import { CHANNELS } from '../../../src/domain/events.ts'
 import { lostFromOf } from '../../../src/domain/fixed-markers.ts'
 import { TapelineError } from '../../../src/errors.ts'
+import type { GroupOptions } from '../../../src/ports/broker.ts'
 import { NAMES } from '../../names.ts'
 import { both, checkpoint, ids, type Producer, setUpLog, TRADES, trade } from './losing-log.ts'
 import { NEVER, trades } from './one-shard.ts'
@@ -78,6 +79,31 @@ test('a fixed topic that lost its end under a running producer: what is in hand 
   )
   assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 75)])
   assert.deepEqual(producer.alerts, { 'lost:market.trades:0': 'OFFSET_OUT_OF_RANGE' })
+})
+
+test('an owner that wrote in the place of a lost end as its shard was taken from it tells streams when it has the shard again', async (t) => {
+  const log = setUpLog(t)
+  const { joinGroup } = log.broker
+  let assign: GroupOptions['onAssignment'] | undefined
+  log.broker.joinGroup = (options, signal) => {
+    if (options.group === NAMES.groups.producers) assign = options.onAssignment
+    return joinGroup.call(log.broker, options, signal)
+  }
+  const producer = await log.start()
+  await producer.announce('app.one', ['*'], 0)
+  await trade(producer, 0, 50)
+  log.loseEnd(5)
+  producer.mine.beforePublish = async (entries) => {
+    if (!entries.some(({ topic }) => topic === TRADES)) return
+    producer.mine.beforePublish = async () => {}
+    await assign?.([])
+  }
+  // The log is as long as before: nobody else can tell.
+  await trade(producer, 50, 55)
+  await assign?.([{ topic: TRADES, partition: 0 }])
+  await trade(producer, 55, 60)
+  assert.deepEqual(await producer.idsIn(TRADES), [...ids(0, 45), ...ids(50, 60)])
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 60)])
 })
 
 test('two fixed topics that lost their ends at once: the streams of both are told', async (t) => {
