@@ -12,10 +12,10 @@ interface DeskParts {
   readonly newId: () => string
 }
 
-/** Asks over the control topic that trades of the past are published, and the producer that owns the shard of their market does it. */
+/** Asks over the control topic that trades or candles of the past are published, and the producer that owns the shard of their market does it. */
 export function createBackfillDesk({ instance, bus, newId }: DeskParts): Backfills {
   return {
-    async step({ market: { exchange, symbol }, from, to, gaps }, signal) {
+    async step({ market: { exchange, symbol }, channel, from, to, gaps }, signal) {
       const requestId = newId()
       const answered = Promise.withResolvers<ControlRecordOf<'BACKFILL_RESULT'>>()
       const off = bus.on('BACKFILL_RESULT', (record) => {
@@ -31,6 +31,7 @@ export function createBackfillDesk({ instance, bus, newId }: DeskParts): Backfil
               {
                 ...{ v: CONTROL_VERSION, kind: 'BACKFILL_REQUEST', instance, requestId, exchange, symbol },
                 ...{
+                  channel,
                   from,
                   to,
                   gaps: gaps.map(({ from: first, to: last, cause }) => ({ from: first, to: last, cause })),
@@ -40,8 +41,8 @@ export function createBackfillDesk({ instance, bus, newId }: DeskParts): Backfil
             deadline,
           ),
         )
-        const { failure, trades, since, next } = await answered.promise
-        if (failure === null) return { trades, since, next }
+        const { failure, trades, candles, since, next } = await answered.promise
+        if (failure === null) return { trades, candles, since, next }
         const code = failure.code in ERROR_KINDS ? (failure.code as ErrorCode) : 'SOURCE_UNAVAILABLE'
         throw new TapelineError(code, failure.message)
       } finally {

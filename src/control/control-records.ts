@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { CHANNELS, GAP_CAUSES } from '../domain/events.ts'
 import type { OutgoingRecord } from '../ports/broker.ts'
+import { PAST_CHANNELS } from '../ports/source.ts'
 import { processReportSchema } from './process-report.ts'
 import {
   CONTROL_HEADERS,
@@ -10,6 +11,7 @@ import {
   GATHERED_VERSION,
   keyFields,
   MOVED_VERSION,
+  PAST_CANDLES_VERSION,
   specSchema,
   TAILORED_VERSION,
   versionOfSpec,
@@ -152,10 +154,11 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
     requestId: z.string(),
     letters: z.array(z.object({ id: z.string(), at: z.number().int() })),
   }),
-  /** Asks the producer of a market's shard to publish trades of the past, and to say of these gaps what is whole then. Microseconds. */
+  /** Asks the producer of a market's shard to publish trades or candles of the past, and to say of these gaps what is whole then. Microseconds. */
   z.object({
     ...member,
     kind: z.literal('BACKFILL_REQUEST'),
+    channel: z.enum(PAST_CHANNELS).default('trade'),
     requestId: z.string(),
     exchange: z.string(),
     symbol: z.string(),
@@ -171,6 +174,7 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
     kind: z.literal('BACKFILL_RESULT'),
     requestId: z.string(),
     trades: z.number().int(),
+    candles: z.number().int().default(0),
     since: z.number().int(),
     next: z.number().int().nullable(),
     failure: z.object({ code: z.string(), message: z.string() }).nullable(),
@@ -201,6 +205,8 @@ function versionOf(record: ControlRecord): ControlVersion {
     case 'MOVE_LEASE_REQUEST':
     case 'SEAM_PASSED':
       return MOVED_VERSION
+    case 'BACKFILL_REQUEST':
+      return record.channel === 'trade' ? record.v : PAST_CANDLES_VERSION
     case 'CREATE_TOPIC_REQUEST':
       return versionOfSpec(record.spec) ?? (record.from === undefined ? record.v : TAILORED_VERSION)
     default:

@@ -20,11 +20,19 @@ export const TAILORED_VERSION = 2
 export const GATHERED_VERSION = 3
 /** Brought moves: who passes over that a lease has had other topics would end these, and would give what belongs to one of them from another. */
 export const MOVED_VERSION = 4
+/** Brought backfills of candles: who passes over the channel would publish trades, which nobody asked for. */
+export const PAST_CANDLES_VERSION = 5
 /** The highest version that this process acts on. */
-const HIGHEST_VERSION = MOVED_VERSION
+const HIGHEST_VERSION = PAST_CANDLES_VERSION
 
 /** Of the field `v`: the versions that this process acts on. */
-export const versionSchema = z.literal([CONTROL_VERSION, TAILORED_VERSION, GATHERED_VERSION, HIGHEST_VERSION])
+export const versionSchema = z.literal([
+  CONTROL_VERSION,
+  TAILORED_VERSION,
+  GATHERED_VERSION,
+  MOVED_VERSION,
+  HIGHEST_VERSION,
+])
 
 export type ControlVersion = z.infer<typeof versionSchema>
 

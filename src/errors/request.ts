@@ -81,8 +81,9 @@ export const REQUEST_ERRORS = {
   HISTORY_UNAVAILABLE: {
     retryable: false,
     status: 409,
-    meaning: 'No source of this platform has past trades of the market.',
-    remedy: 'Name a market of a configured source that has past trades: docs/sources.md#past-trades.',
+    meaning: 'No source of this platform has past trades, or past candles, of the market.',
+    remedy:
+      'Name a market of a configured source that has them: docs/sources.md#past-trades and docs/sources.md#past-candles.',
   },
   DEAD_LETTER_UNKNOWN: {
     retryable: false,

@@ -1,4 +1,4 @@
-import type { GapCause, MarketEvent, Status, Trade } from '../domain/events.ts'
+import type { Candle, GapCause, MarketEvent, Status, Trade } from '../domain/events.ts'
 
 /** A market as a source knows it: our lower-case exchange and BASE-QUOTE symbol. */
 export interface Market {
@@ -100,10 +100,16 @@ export function eachHealth(health: SourceHealth): readonly SourceHealth[] {
   return health.members ?? [health]
 }
 
-/** Part of the trades that a market had. */
+/** What of the past of a market a source may have. */
+export const PAST_CHANNELS = ['trade', 'candle'] as const
+export type PastChannel = (typeof PAST_CHANNELS)[number]
+
+/** Part of the trades that a market had, or of its candles. */
 export interface HistoryPage {
   /** Oldest first, those of all pages together; a trade comes once. */
   readonly trades: readonly Trade[]
+  /** Closed candles of a minute, oldest first, where they were asked for. */
+  readonly candles?: readonly Candle[]
   /** From this event time on (microseconds) the pages leave nothing out: later than asked for where the service does not reach back so far. */
   readonly since: number
 }
@@ -131,13 +137,15 @@ export interface Source {
   relieve?(isWanted: boolean): void
   /**
    * The trades that a market had between two event times (microseconds, ends included), page by page, the oldest first; undefined where the source has no
-   * past trades of the market. It asks no more a second than the service allows. Its iteration raises SOURCE_UNAVAILABLE, SOURCE_RATE_LIMITED,
+   * past trades of the market. With `candle`: the closed candles of a minute that began in this time, as the exchange says them.
+   * It asks no more a second than the service allows. Its iteration raises SOURCE_UNAVAILABLE, SOURCE_RATE_LIMITED,
    * SOURCE_UNAUTHORIZED or MARKET_UNKNOWN, and the signal's reason.
    */
   history?(
     market: Market,
     range: { readonly from: number; readonly to: number },
     signal: AbortSignal,
+    channel?: PastChannel,
   ): AsyncIterable<HistoryPage> | undefined
   /** The name of the source that has a market, where this is a group of several. */
   memberOf?(market: Market): string

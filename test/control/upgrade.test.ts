@@ -61,6 +61,18 @@ describe('records that this process does not understand', () => {
       assert.deepEqual((decodeRegistry(records[2]?.value ?? bytes(0)) as { spec: object }).spec, wished.spec)
     })
 
+  test('a backfill of candles, and only that, is for processes that know it: others would publish trades', () => {
+    const backfill = {
+      ...{ v: 1, instance: 'i', kind: 'BACKFILL_REQUEST', requestId: 'r', exchange: 'x', symbol: 'A-B' },
+      ...{ from: 0, to: 1, gaps: [] },
+    }
+    const wrote = (body: object) =>
+      JSON.parse(Buffer.from(controlEntry(decodeControl(bytes(body))).value ?? []).toString())
+    assert.deepEqual(wrote(backfill), { ...backfill, channel: 'trade' }, 'one of trades as ever')
+    assert.equal(wrote({ ...backfill, channel: 'candle' }).v, 5)
+    assert.throws(() => decodeControl(bytes({ ...backfill, channel: 'quote' })), isUpgrade)
+  })
+
   test('a field that a newer version added beside the spec, without a new version, is passed over', () => {
     assert.deepEqual(decodeRegistry(bytes({ ...stream, colour: 'blue' })), stream)
     assert.deepEqual(decodeRegistry(bytes({ ...lease, colour: 'blue' })), lease)

@@ -5,7 +5,7 @@ import { MOMENT_FORMS } from '../../domain/moment.ts'
 import { type OpenGap, openGaps } from '../../domain/open-gaps.ts'
 import { isoMicros, parseIsoMicros } from '../../domain/time.ts'
 import type { Backfills } from '../../ports/backfills.ts'
-import type { Market } from '../../ports/source.ts'
+import { type Market, PAST_CHANNELS } from '../../ports/source.ts'
 import type { Store } from '../../ports/store.ts'
 import { requireOperator } from '../guard.ts'
 import { backfillSchema } from '../schemas/market-data.ts'
@@ -28,11 +28,15 @@ const bodySchema = z.strictObject({
       return found ?? z.NEVER
     })
     .describe('EXCHANGE:BASE-QUOTE, such as kraken:BTC-USD.'),
+  channel: z
+    .enum(PAST_CHANNELS)
+    .default('trade')
+    .describe('What: trades, or the closed candles of a minute that the exchange itself has.'),
   from: timeSchema('first').describe(`First event time: ${MOMENT_FORMS}.`),
   to: timeSchema('last').describe('Last event time, written as from; the end is included.'),
 })
 
-/** Trades of the past, on request. */
+/** Trades and candles of the past, on request. */
 export function registerBackfill(
   app: GatewayServer,
   { backfills, store }: { readonly backfills: Backfills; readonly store: Store },
@@ -42,9 +46,9 @@ export function registerBackfill(
     url: '/v1/backfill',
     schema: {
       operationId: 'backfill',
-      summary: 'Publish trades of the past',
+      summary: 'Publish trades or candles of the past',
       description:
-        'Of the history of the source that has the market, the oldest first. The trades are marked as entering again: the database leaves out what it has, and streams leave them out. One request does some seconds of work; go on with next as from. Asking twice never makes a second row. From this machine or with an admin key.',
+        'Of the history of the source that has the market, the oldest first. The events are marked as entering again: the database leaves out what it has, and streams leave them out. One request does some seconds of work; go on with next as from. Asking twice never makes a second row. From this machine or with an admin key.',
       tags: ['market data'],
       body: bodySchema,
       response: { 200: backfillSchema },
@@ -65,11 +69,15 @@ export function registerBackfill(
     preValidation: async (request) => requireOperator(callerIn(request)),
     handler: async ({ body }, reply) => {
       refuseBackwards(body)
-      const { market, from, to } = body
+      const { market, channel, from, to } = body
       const signal = deadlineOf(reply, STEP_MS)
-      const gaps = await gapsOf(store, market, { from, to }, signal)
-      const { trades, since, next } = await backfills.step({ market, from, to, gaps }, signal)
-      return { trades, since: isoMicros(since), next: next === null ? null : isoMicros(next) }
+      // Gaps are of trades: candles fill none.
+      const gaps = channel === 'candle' ? [] : await gapsOf(store, market, { from, to }, signal)
+      const { trades, candles, since, next } = await backfills.step(
+        { market, channel, from, to, gaps },
+        signal,
+      )
+      return { trades, candles, since: isoMicros(since), next: next === null ? null : isoMicros(next) }
     },
   })
 }

@@ -116,6 +116,7 @@ export const backfillSchema = z
       .number()
       .int()
       .describe('Trades published by this step; the database leaves out those that it has.'),
+    candles: z.number().int().describe('Candles published by this step, likewise.'),
     since: z
       .string()
       .describe(

@@ -14,7 +14,7 @@ const STEP_MS = 8_000
 /** How long a step and its answer may take. */
 const LONGEST_MS = 120_000
 
-/** Publishes trades of the past on request, those of the markets of its own shards (R6). It ends with `close`. */
+/** Publishes trades and candles of the past on request, those of the markets of its own shards (R6). It ends with `close`. */
 export function answerBackfills(
   producer: ProducerParts,
   ownership: Pick<ShardOwnership, 'isAssigned'>,
@@ -25,20 +25,20 @@ export function answerBackfills(
   const working = new Set<Promise<void>>()
 
   const step = async (request: ControlRecordOf<'BACKFILL_REQUEST'>, signal: AbortSignal): Promise<Result> => {
-    const { exchange, symbol, from, to, gaps } = request
+    const { exchange, symbol, from, to, gaps, channel } = request
     const market = { exchange, symbol }
     try {
-      const found = await past.publish(market, { from, to }, signal, STEP_MS)
+      const found = await past.publish(market, { from, to }, signal, { forMs: STEP_MS, channel })
       if (found === undefined) {
-        const message = `the source has no past trades of ${marketKey(market)}`
+        const message = `the source has no past ${channel}s of ${marketKey(market)}`
         return { ...NOTHING, failure: { code: 'HISTORY_UNAVAILABLE', message } }
       }
-      const { trades, since, through } = found
+      const { trades, candles, since, through } = found
       for (const gap of gaps) {
         const whole = { ...market, ...gap, from: Math.max(gap.from, since), to: Math.min(gap.to, through) }
         if (whole.from < whole.to) await past.recovered(whole, whole.from, trades, signal)
       }
-      return { trades, since, next: through < to ? through : null, failure: null }
+      return { trades, candles, since, next: through < to ? through : null, failure: null }
     } catch (thrown) {
       if (stop.signal.aborted) throw thrown
       const { code, message } = isAbort(thrown)
@@ -81,6 +81,6 @@ export function answerBackfills(
   }
 }
 
-type Result = Pick<ControlRecordOf<'BACKFILL_RESULT'>, 'trades' | 'since' | 'next' | 'failure'>
+type Result = Pick<ControlRecordOf<'BACKFILL_RESULT'>, 'trades' | 'candles' | 'since' | 'next' | 'failure'>
 
-const NOTHING = { trades: 0, since: 0, next: null } as const
+const NOTHING = { trades: 0, candles: 0, since: 0, next: null } as const

@@ -1,13 +1,19 @@
 import { onAbort } from '../../async/abort.ts'
 import { withDeadline } from '../../async/deadline.ts'
-import type { Status, Trade } from '../../domain/events.ts'
+import type { Status } from '../../domain/events.ts'
 import type { OpenGap } from '../../domain/open-gaps.ts'
 import { TapelineError } from '../../errors.ts'
 import type { FetchedBatch } from '../../ports/pipeline.ts'
-import { type Market, type ReenteringEvent, sourceOf } from '../../ports/source.ts'
+import {
+  type HistoryPage,
+  type Market,
+  type PastChannel,
+  type ReenteringEvent,
+  sourceOf,
+} from '../../ports/source.ts'
 import type { ProducerParts } from './parts.ts'
 
-/** So many trades of the past go in one batch: what comes live waits no longer than for them. */
+/** So many events of the past go in one batch: what comes live waits no longer than for them. */
 const MOST_ITEMS = 1_000
 /** A live batch with more says that others wait behind it. */
 const FEW_ITEMS = 1_000
@@ -17,6 +23,7 @@ const STEP_MS = 120_000
 /** What of a time came from the history of a source. */
 interface FoundPast {
   readonly trades: number
+  readonly candles: number
   /** As of `HistoryPage`. */
   readonly since: number
   /** All up to this event time is published. */
@@ -24,7 +31,7 @@ interface FoundPast {
 }
 
 /**
- * Has trades of the past enter through the producer's machine, as dead letters do: order, offsets, retries and take-over are those of all data. Each batch waits
+ * Has trades and candles of the past enter through the producer's machine, as dead letters do: order, offsets, retries and take-over are those of all data. Each batch waits
  * until what comes live has had its turn.
  */
 export interface PastPublisher {
@@ -39,7 +46,7 @@ export interface PastPublisher {
     market: Market,
     range: { readonly from: number; readonly to: number },
     signal: AbortSignal,
-    forMs?: number,
+    options?: { readonly forMs?: number; readonly channel?: PastChannel },
   ): Promise<FoundPast | undefined>
   /** Says that nothing is missing of a gap from an event time on, by so many trades, and that what lies before it is lost: nobody asks for that again. */
   recovered(gap: OpenGap, since: number, trades: number, signal: AbortSignal): Promise<void>
@@ -87,26 +94,29 @@ export function createPastPublisher({ source, now }: ProducerParts): PastPublish
       if (items > FEW_ITEMS) return
       for (const turn of turns) turn()
     },
-    async publish(market, range, signal, forMs = Number.POSITIVE_INFINITY) {
-      const pages = source.history?.(market, range, signal)
+    async publish(market, range, signal, { forMs = Number.POSITIVE_INFINITY, channel = 'trade' } = {}) {
+      const pages = source.history?.(market, range, signal, channel)
       if (pages === undefined) return undefined
       const end = performance.now() + forMs
-      let count = 0
+      const counts = { trade: 0, candle: 0 }
+      const found = (through: number): FoundPast => ({
+        ...{ trades: counts.trade, candles: counts.candle, since: reached, through },
+      })
       let reached = range.from
       let last = range.from
-      for await (const { trades, since } of pages) {
-        reached = since
-        for (let at = 0; at < trades.length; at += MOST_ITEMS) {
-          const part = trades.slice(at, at + MOST_ITEMS)
-          await send(part.map(pastEvent), signal)
-          count += part.length
+      for await (const page of pages) {
+        reached = page.since
+        const events = pastEvents(page)
+        for (let at = 0; at < events.length; at += MOST_ITEMS) {
+          const part = events.slice(at, at + MOST_ITEMS)
+          await send(part, signal)
+          counts[channel] += part.length
         }
-        last = Math.max(last, trades.at(-1)?.ts ?? 0)
-        // It goes on with the trades of the last moment, of which there may be more.
-        if (performance.now() > end && last > range.from)
-          return { trades: count, since: reached, through: last }
+        last = Math.max(last, events.at(-1)?.event.ts ?? 0)
+        // It goes on with the events of the last moment, of which there may be more.
+        if (performance.now() > end && last > range.from) return found(last)
       }
-      return { trades: count, since: reached, through: range.to }
+      return found(range.to)
     },
     async recovered({ exchange, symbol, from, to, cause }, since, trades, signal) {
       const name = sourceOf(source, { exchange, symbol })
@@ -125,6 +135,13 @@ export function createPastPublisher({ source, now }: ProducerParts): PastPublish
   }
 }
 
-function pastEvent(event: Trade): ReenteringEvent {
-  return { channel: 'trade', event, reentering: true, isPast: true }
+function pastEvents({
+  trades,
+  candles = [],
+}: HistoryPage): readonly (ReenteringEvent & { event: { ts: number } })[] {
+  const how = { reentering: true, isPast: true } as const
+  return [
+    ...trades.map((event) => ({ channel: 'trade', event, ...how }) as const),
+    ...candles.map((event) => ({ channel: 'candle', event, ...how }) as const),
+  ]
 }

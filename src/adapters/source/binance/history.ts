@@ -1,7 +1,7 @@
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { readById, rowsOf, unreadable } from '../feed/trade-history.ts'
 import { readNumber } from '../feed/values.ts'
-import { fieldsOf, microsOfEpoch, sideOfMaker } from '../feed/wire-fields.ts'
+import { fieldsOf, listOf, microsOfEpoch, sideOfMaker } from '../feed/wire-fields.ts'
 import { binanceWire } from './wire.ts'
 
 const MOST_ROWS = 1_000
@@ -32,6 +32,18 @@ export const binanceHistory: HistoryWire = {
       return rowsOf(await ask('/api/v3/historicalTrades', query), '').map(readRow)
     }
     yield* readById(range, id, last, { size: MOST_ROWS, at })
+  },
+  candles: {
+    minutes: MOST_ROWS,
+    async ask(market, { from, to }, ask) {
+      const times = { startTime: String(from / 1_000), endTime: String(to / 1_000) }
+      const query = { symbol: binanceWire.nameOf(market), interval: '1m', ...times, limit: String(MOST_ROWS) }
+      return rowsOf(await ask('/api/v3/klines', query), '')
+    },
+    read(row) {
+      const [time, open, high, low, close, volume, , , trades] = listOf(row)
+      return { open, high, low, close, volume, trades, ts: microsOfEpoch(time) }
+    },
   },
 }
 

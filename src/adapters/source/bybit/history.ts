@@ -1,6 +1,6 @@
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { rowsOf } from '../feed/trade-history.ts'
-import { fieldsOf, microsOfMillis, sideOf } from '../feed/wire-fields.ts'
+import { fieldsOf, listOf, microsOfMillis, sideOf } from '../feed/wire-fields.ts'
 import { bybitWire } from './wire.ts'
 
 const MOST_ROWS = 60
@@ -21,6 +21,19 @@ export const bybitHistory: HistoryWire = {
     const oldest = trades.find(({ ts }) => ts !== undefined)?.ts ?? range.to
     const since = trades.length < MOST_ROWS ? range.from : oldest + 1_000
     yield { trades, since }
+  },
+  candles: {
+    minutes: 1_000,
+    async ask(market, { from, to }, ask) {
+      const times = { start: String(from / 1_000), end: String(to / 1_000), limit: '1000' }
+      const query = { category: 'spot', symbol: bybitWire.nameOf(market), interval: '1', ...times }
+      const { result, retMsg } = fieldsOf(await ask('/v5/market/kline', query))
+      return rowsOf(fieldsOf(result)['list'], retMsg)
+    },
+    read(row) {
+      const [time, open, high, low, close, volume] = listOf(row)
+      return { open, high, low, close, volume, ts: microsOfMillis(time) }
+    },
   },
 }
 

@@ -1,7 +1,8 @@
+import { isoMicros } from '../../../domain/time.ts'
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { readById, rowsOf, unreadable } from '../feed/trade-history.ts'
 import { readNumber } from '../feed/values.ts'
-import { fieldsOf, microsOfIso, sideOfMaker, textOf } from '../feed/wire-fields.ts'
+import { fieldsOf, listOf, microsOfIso, microsOfSeconds, sideOfMaker, textOf } from '../feed/wire-fields.ts'
 
 const MOST_ROWS = 1_000
 
@@ -43,6 +44,19 @@ export const coinbaseHistory: HistoryWire = {
     const at = (first: number): Promise<readonly HistoryTrade[]> =>
       trades({ after: String(first + MOST_ROWS), limit: String(MOST_ROWS) })
     yield* readById(range, before + 1, last, { size: MOST_ROWS, at })
+  },
+  // Minutes without a trade are left out.
+  candles: {
+    minutes: 300,
+    async ask(market, { from, to }, ask) {
+      const query = { granularity: '60', start: isoMicros(from), end: isoMicros(to) }
+      const answer = await ask(`/products/${encodeURIComponent(market)}/candles`, query)
+      return rowsOf(answer, fieldsOf(answer)['message'])
+    },
+    read(row) {
+      const [seconds, low, high, open, close, volume] = listOf(row)
+      return { open, high, low, close, volume, ts: microsOfSeconds(seconds) }
+    },
   },
 }
 

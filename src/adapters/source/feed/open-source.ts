@@ -3,6 +3,7 @@ import type { Source } from '../../../ports/source.ts'
 import { QUEUE_CAPACITY } from './arrival-queue.ts'
 import { openWebSocket } from './link.ts'
 import { LiveSource } from './live-source.ts'
+import type { LeftOut } from './past.ts'
 import {
   addressesOf,
   marketsOfConnection,
@@ -12,7 +13,7 @@ import {
   USUAL_BOOK_DEPTH,
 } from './source-kind.ts'
 import { SpreadSource } from './spread-source.ts'
-import { createTradeHistory, type LeftOut } from './trade-history.ts'
+import { createTradeHistory } from './trade-history.ts'
 import { redactor, secretsOf } from './words.ts'
 
 /** Opens a source without markets: it connects when it is asked for the first. Raises CONFIG_INVALID where an address is none. */

@@ -2,10 +2,12 @@ import { delay } from '../../../async/timers.ts'
 import type { Trade } from '../../../domain/events.ts'
 import { TapelineError } from '../../../errors.ts'
 import type { HistoryPage, Source } from '../../../ports/source.ts'
+import { type CandleWire, readCandles } from './candle-history.ts'
 import { canonicalMarket } from './canonical-market.ts'
 import { isPlausible, MAX_SKEW_MS } from './event-time.ts'
 import { exactTexts } from './exact-numbers.ts'
 import type { WireTrade } from './exchange-wire.ts'
+import type { AskRest, LeftOut, TimeRange } from './past.ts'
 import { ASKED_TOO_OFTEN, callRest, restUrl, retryAfterMs } from './rest-call.ts'
 import type { Fault } from './tally.ts'
 import { hasLongDecimal, parseExact, parseJson, readWireId } from './text.ts'
@@ -18,15 +20,6 @@ export interface HistoryTrade extends Omit<WireTrade, 'kind' | 'name' | 'folded'
   readonly row: unknown
 }
 
-/** Is told of a row that cannot be read, or whose time cannot be. */
-export type LeftOut = (row: unknown, fault: Fault) => void
-
-/** Microseconds, ends included. */
-export interface TimeRange {
-  readonly from: number
-  readonly to: number
-}
-
 export interface HistoryAnswer {
   /** In the order of their times; those outside of the range, and those that an answer before had, are left out later. */
   readonly trades: readonly HistoryTrade[]
@@ -34,10 +27,7 @@ export interface HistoryAnswer {
   readonly since?: number
 }
 
-/** Asks one question by REST and gives the value of the JSON that comes. */
-type AskRest = (path: string, query: Readonly<Record<string, string>>) => Promise<unknown>
-
-/** How one exchange gives the trades of the past: all that a source of its own has to say of it. */
+/** How one exchange gives the trades of the past, and its candles: all that a source of its own has to say of it. */
 export interface HistoryWire {
   readonly exchange: string
   /** The service takes no more questions a second. */
@@ -47,6 +37,8 @@ export interface HistoryWire {
   readonly precision: number
   /** Asks for what a market had, answer by answer, the oldest first. `now`: microseconds. */
   read(symbol: string, range: TimeRange, ask: AskRest, now: number): AsyncIterable<HistoryAnswer>
+  /** Left out where it gives no candles. They share its rate. */
+  readonly candles?: CandleWire
 }
 
 interface HistoryOptions {
@@ -62,7 +54,7 @@ interface HistoryOptions {
 /** What such a service says of a market that it does not have. */
 const NOT_THERE: ReadonlySet<number> = new Set([400, 404])
 
-/** The past trades of an exchange, as `Source.history` gives them. */
+/** The past trades and candles of an exchange, as `Source.history` gives them. */
 export function createTradeHistory(
   wire: HistoryWire,
   { rest, timeoutMs, redact, now, leftOut }: HistoryOptions,
@@ -127,9 +119,12 @@ export function createTradeHistory(
     }
   }
 
-  return (market, range, signal) => {
+  return (market, range, signal, channel = 'trade') => {
     const { exchange, symbol } = canonicalMarket(market)
-    return exchange === wire.exchange ? pages(symbol, range, signal) : undefined
+    if (exchange !== wire.exchange) return undefined
+    if (channel === 'trade') return pages(symbol, range, signal)
+    const parts = { ask: (...given: Parameters<AskRest>) => ask(...given, signal), now, leftOut }
+    return wire.candles && readCandles(wire.candles, { exchange, symbol }, range, parts)
   }
 }
 
@@ -162,7 +157,7 @@ const WORDS_OF_UNKNOWN =
 /** The rows of an answer. Raises what the service says instead of them. */
 export function rowsOf(rows: unknown, words: unknown): readonly unknown[] {
   if (Array.isArray(rows)) return rows
-  const said = typeof words === 'string' && words !== '' ? words : 'the answer has no trades'
+  const said = typeof words === 'string' && words !== '' ? words : 'the answer has no rows'
   throw WORDS_OF_UNKNOWN.test(said) ? failure('MARKET_UNKNOWN', said) : refusalInWords('history', said)
 }
 

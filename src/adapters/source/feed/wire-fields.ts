@@ -51,6 +51,12 @@ export function microsOfMillis(value: unknown): number | undefined {
   return number === undefined || number < 0 ? undefined : Math.round(number * 1_000)
 }
 
+/** The microseconds of a time in whole seconds; undefined where it cannot be read. */
+export function microsOfSeconds(value: unknown): number | undefined {
+  const seconds = readNumber(value)
+  return seconds === undefined || seconds < 0 ? undefined : Math.round(seconds * 1_000_000)
+}
+
 /** The microseconds of an ISO 8601 time; undefined where it cannot be read. */
 export function microsOfIso(value: unknown): number | undefined {
   return typeof value === 'string' ? parseIsoMicros(value) : undefined

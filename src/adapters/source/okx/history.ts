@@ -2,7 +2,7 @@ import { sumOfDecimals } from '../feed/exact-numbers.ts'
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { readById, rowsOf } from '../feed/trade-history.ts'
 import { readNumber } from '../feed/values.ts'
-import { fieldsOf, microsOfMillis, sideOf } from '../feed/wire-fields.ts'
+import { fieldsOf, listOf, microsOfMillis, sideOf } from '../feed/wire-fields.ts'
 
 const MOST_ROWS = 100
 const PATH = '/api/v5/market/history-trades'
@@ -44,6 +44,20 @@ export const okxHistory: HistoryWire = {
       yield { trades: orders.slice(0, -1).map(fold) }
     }
     yield { trades: open.length === 0 ? [] : [fold(open)] }
+  },
+  candles: {
+    minutes: MOST_ROWS,
+    async ask(instId, { from, to }, ask) {
+      // Both ends are left out.
+      const ends = { before: String(from / 1_000 - 1), after: String(to / 1_000 + 1) }
+      const query = { instId, bar: '1m', ...ends, limit: String(MOST_ROWS) }
+      const { data, msg } = fieldsOf(await ask('/api/v5/market/history-candles', query))
+      return rowsOf(data, msg)
+    },
+    read(row) {
+      const [time, open, high, low, close, volume] = listOf(row)
+      return { open, high, low, close, volume, ts: microsOfMillis(time) }
+    },
   },
 }
 
