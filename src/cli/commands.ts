@@ -95,7 +95,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   backfill: {
     group: 'look after it',
-    summary: 'get trades of the past from the history of a source',
+    summary: 'get trades or candles of the past from the history of a source',
     load: () => import('./backfill.ts'),
   },
   'dead-letters': {
