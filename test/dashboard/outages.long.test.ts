@@ -202,12 +202,10 @@ describe(`each server is away for ${OUTAGE_MS / 1_000} s`, { skip }, () => {
       await page.getByRole('button', { name: 'Reset …' }).click()
       await page.getByRole('dialog').getByRole('button', { name: 'Reset' }).click()
       await page.getByText(`RESET was sent to ${id}`).waitFor()
+      // It may be about to try again at that moment: no other machine is reset, from whichever state.
       await until(
         'the machine was reset',
-        async () =>
-          (await cluster
-            .process('work')
-            .metric('transitions_total', 'machine="consumerFixed",from="error",event="RESET"')) === 1,
+        async () => (await cluster.process('work').metric('transitions_total', 'event="RESET"')) === 1,
       )
     },
   )

@@ -44,19 +44,15 @@ test(
     )
     await database.query('alter table trades drop constraint sane')
 
-    await until('no letter is left', async () => {
+    const emitted = await untilSettled(platform, ledger, (await simulator.stats()).emitted)
+    // A trade that was refused last may become a letter only now, and what is published again has its way to go.
+    await until('no letter is left, and no trade is missing', async () => {
       const { code, stdout } = await runCommand(['dead-letters', 'replay', '--all', '--json', '--data', data])
       assert.equal(code, 0, stdout)
-      return stdout === ''
+      const keys = new Set((await storedTrades(platform)).map(tradeKey))
+      return stdout === '' && emitted.every((trade) => keys.has(tradeKey(trade)))
     })
-    const emitted = await untilSettled(platform, ledger, (await simulator.stats()).emitted)
-    const stored = await storedTrades(platform)
-    const keys = new Set(stored.map(tradeKey))
-    assert.equal(keys.size, stored.length, 'no trade is stored twice')
-    assert.deepEqual(
-      emitted.filter((trade) => !keys.has(tradeKey(trade))),
-      [],
-      'no trade is missing',
-    )
+    const stored = (await storedTrades(platform)).map(tradeKey)
+    assert.equal(new Set(stored).size, stored.length, 'no trade is stored twice')
   },
 )

@@ -99,8 +99,12 @@ describe('dead letters of a running platform', () => {
   }
   const ALL_ONCE = { trades: 2, quotes: 1, candles: 1, status: 1 }
 
-  /** Waits until everything that is published by now is stored. */
+  /** Waits until each letter has its row, and a while more is stored: a second row would have come with it. */
   async function untilStored(): Promise<void> {
+    await until('the letters are stored', async () => {
+      const found = await rows()
+      return Object.entries(ALL_ONCE).every(([table, count]) => Number(found[table]) >= count)
+    })
     const [{ n: before } = { n: 0 }] = await platform.sql<{ n: number }>('select count(*) as n from trades')
     await until('later trades are stored', async () => {
       const [row] = await platform.sql<{ n: number }>('select count(*) as n from trades')

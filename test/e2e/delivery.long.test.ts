@@ -73,11 +73,14 @@ describe(`delivery over WebSocket (seed ${SEED})`, () => {
     const client = await open()
     const stream = await client.request(BITCOIN)
     await until('trades arrived', () => client.count(stream) > 2_000)
+    // A quiet market may have its first trade at any moment: whatever trades until a look comes to the client after it.
+    await until('trades of all markets arrived', async () => {
+      const emitted = byMarket(await readLedger(join(folder.path, 'ledger')))
+      const came = byMarket(client.events(stream))
+      return [...emitted.keys()].every((market) => !market.includes(':BTC-') || came.has(market))
+    })
     client.cut()
     await assertWhole(client.events(stream), /:BTC-/)
-    const emitted = byMarket(await readLedger(join(folder.path, 'ledger')))
-    const bitcoin = [...emitted.keys()].filter((market) => market.includes(':BTC-'))
-    assert.deepEqual([...byMarket(client.events(stream)).keys()].sort(), bitcoin.sort(), 'of all markets')
   })
 
   test(`a client that was cut ${CUTS} times and resumed by cursor has them too, none missing and none twice`, async () => {
@@ -109,16 +112,13 @@ describe(`delivery over WebSocket (seed ${SEED})`, () => {
     await until('it is level again', async () => {
       const seen = client.events(stream).at(-1)
       const emitted = await readLedger(join(folder.path, 'ledger'))
-      return emitted.findIndex(({ id }) => id === seen?.id) >= goal
+      return seen !== undefined && placeOf(seen, emitted) >= goal
     })
     client.cut()
     trades.push(...client.events(stream))
+    for (const { op } of client.messages) answers.add(op)
     await assertWhole(trades, /:BTC-/)
-    assert.deepEqual(
-      client.messages.map(({ op }) => op),
-      ['subscribed'],
-      'and no reset was needed',
-    )
+    assert.deepEqual([...answers], ['subscribed'], 'and no reset was needed')
   })
 
   test('a client that filters, chooses fields and reads server-sent events has exactly what the ledger says, however often it is cut', async (t) => {
@@ -171,15 +171,18 @@ describe(`delivery over WebSocket (seed ${SEED})`, () => {
     const all = await read('earliest')
     const time = all[Math.floor(all.length / 2)]?.ts ?? 0
     const later = await read(time)
-    for (const [market, emitted] of await ledgerOf([...all, ...later])) {
-      const of = (trades: readonly LedgerTrade[]): string[] =>
-        (byMarket(trades).get(market) ?? []).map(tradeKey)
+    const [ofAll, ofLater] = [byMarket(all), byMarket(later)]
+    for (const [market, trades] of await ledgerOf([...all, ...later])) {
       if (!market.includes(':ETH-')) continue
-      assert.deepEqual(of(all), emitted.slice(0, of(all).length).map(tradeKey), market)
+      const emitted = trades.map(tradeKey)
+      const [mine, mineLater] = [ofAll, ofLater].map((of) => (of.get(market) ?? []).map(tradeKey))
+      assert.deepEqual(mine, emitted.slice(0, mine?.length), market)
+      // A quiet market may have had nothing since.
+      if (!mineLater?.length) continue
       // What was on its way at that time comes too.
-      const first = emitted.findIndex((trade) => tradeKey(trade) === of(later)[0])
-      assert.ok((emitted[first - 1]?.ts ?? 0) < time, 'nothing from its beginning on is missing')
-      assert.deepEqual(of(later), emitted.slice(first, first + of(later).length).map(tradeKey), market)
+      const first = emitted.indexOf(mineLater[0] ?? '')
+      assert.ok((trades[first - 1]?.ts ?? 0) < time, 'nothing from its beginning on is missing')
+      assert.deepEqual(mineLater, emitted.slice(first, first + mineLater.length), market)
     }
   })
 
@@ -223,7 +226,7 @@ describe(`delivery over WebSocket (seed ${SEED})`, () => {
     await until('the quick one is level meanwhile', async () => {
       const emitted = await readLedger(join(folder.path, 'ledger'))
       const newest = quick.events(first).at(-1)
-      return emitted.findIndex(({ id }) => id === newest?.id) >= goal
+      return newest !== undefined && placeOf(newest, emitted) >= goal
     })
     const expected = quick.events(first).map(tradeKey)
     const last = expected.at(-1)
@@ -266,3 +269,9 @@ describe(`delivery over WebSocket (seed ${SEED})`, () => {
     await until('it is gone', () => two.messages.at(-1)?.code === 'STREAM_UNKNOWN')
   })
 })
+
+/** Where a trade stands among those that were emitted; markets have ids of their own, which may be equal. -1 where it is not there yet. */
+function placeOf(trade: LedgerTrade, emitted: readonly LedgerTrade[]): number {
+  const key = tradeKey(trade)
+  return emitted.findIndex((each) => each.id === trade.id && tradeKey(each) === key)
+}

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { WebSocket } from 'ws'
 import { startSimulatorThread } from '../../src/simulator/thread.ts'
 import { copyStoreTemplate } from '../store-template.ts'
-import { makeFolder, PlatformProcess, runCommand, until } from './platform-process.ts'
+import { answered, makeFolder, PlatformProcess, runCommand, until } from './platform-process.ts'
 
 test('a key outlives a crash of the platform, and nothing that it opened outlives the key', async (t) => {
   const folder = await makeFolder()
@@ -21,24 +21,26 @@ test('a key outlives a crash of the platform, and nothing that it opened outlive
   t.after(() => platform.kill())
   await platform.start()
   const keys = async (...args: readonly string[]): Promise<Record<string, unknown>> => {
-    const { stdout, stderr, code } = await runCommand(['keys', ...args, '--json', '--data', data], admin)
-    assert.equal(code, 0, stderr)
+    let stdout = ''
+    // Just after a start there may be no coordinator yet.
+    await until(`keys ${args[0]} is answered`, async () => {
+      const done = await runCommand(['keys', ...args, '--json', '--data', data], admin)
+      const isAnswered = !done.stderr.includes('CONTROL_UNAVAILABLE')
+      assert.ok(!isAnswered || done.code === 0, done.stderr)
+      stdout = done.stdout
+      return isAnswered
+    })
     return JSON.parse(stdout) as Record<string, unknown>
   }
   const { id, key } = (await keys('create', 'bot-1', '--streams', '1')) as { id: string; key: string }
-  const ask = async (): Promise<Response> => {
-    let answer = Response.error()
-    // Just after a start there may be no coordinator yet.
-    await until('the request is answered', async () => {
-      answer = await fetch(`${await platform.api()}/v1/streams`, {
+  const ask = (): Promise<Response> =>
+    answered('a request for a stream', async () =>
+      fetch(`${await platform.api()}/v1/streams`, {
         method: 'POST',
         headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
         body: JSON.stringify({ channel: 'trade', symbols: ['*'] }),
-      })
-      return answer.status !== 503
-    })
-    return answer
-  }
+      }),
+    )
   const made = await ask()
   assert.equal(made.status, 201)
   assert.equal(((await made.json()) as { app: string }).app, 'bot-1')

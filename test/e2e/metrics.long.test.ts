@@ -65,9 +65,10 @@ test('each counter moves by what the ledger, the database, the client and the tr
     metrics = await scrape(api)
     return rows === before.sum('stored_rows_total') && rows === metrics.sum('stored_rows_total')
   })
-  await until('the client has what was handed over', async () => {
+  await until('the client has what was derived and handed over', async () => {
     metrics = await scrape(api)
-    return metrics.sum('delivered_events_total') === delivered()
+    const counts = ['derived_records_total', 'delivered_events_total'].map((name) => metrics.sum(name))
+    return counts.every((count) => count === delivered())
   })
   const { sum } = metrics
   assert.equal(sum('published_records_total', 'channel="trade"'), EVENTS)

@@ -96,16 +96,23 @@ describe('a source that misbehaves', () => {
     test(`${mode}: the producer is in error with a code while nothing delivers, and recovers by itself`, async () => {
       const gaps = await count(`status where state = 'gap'`)
       await misbehave(mode)
-      await until('the producer is in error', async () => (await producer())?.state === 'error')
+      let failing = await producer()
+      await until('the producer is in error', async () => {
+        failing = await producer()
+        return failing?.state === 'error'
+      })
+      assert.ok(codes.includes(failing?.errorInfo?.code ?? ''), JSON.stringify(failing))
+      assert.equal(failing?.errorInfo?.step, 'fetchingData')
       if (mode === 'drop') await until('a metric says that no way delivers', () => way('none'))
-      const { errorInfo } = (await producer()) ?? {}
-      assert.ok(codes.includes(errorInfo?.code ?? ''), JSON.stringify(errorInfo))
-      assert.equal(errorInfo?.step, 'fetchingData')
-      const { code, stdout, stderr } = await runCommand(['actors', '--json', '--data', data])
-      assert.equal(code, 0, stderr)
-      const listed = actorsSchema.parse(JSON.parse(stdout)).actors.find(({ id }) => id === 'producer')
-      assert.equal(listed?.state, 'error')
-      assert.ok(codes.includes(listed.errorInfo?.code ?? ''), JSON.stringify(listed.errorInfo))
+      // Between two looks it may try again.
+      let listed = await producer()
+      await until('the command shows it in error', async () => {
+        const { code, stdout, stderr } = await runCommand(['actors', '--json', '--data', data])
+        assert.equal(code, 0, stderr)
+        listed = actorsSchema.parse(JSON.parse(stdout)).actors.find(({ id }) => id === 'producer')
+        return listed?.state === 'error'
+      })
+      assert.ok(codes.includes(listed?.errorInfo?.code ?? ''), JSON.stringify(listed))
       await until(
         'applications are still served',
         async () => (await fetch(`${await platform.api()}/readyz`)).ok,
@@ -132,10 +139,12 @@ describe('a source that misbehaves', () => {
       await misbehave(mode)
       await until('status says that REST delivers', async () => (await count(BY_REST)) > rest)
       await until('and a metric', () => way('rest'))
-      const [quotes, trades] = [await count('quotes'), await count('trades')]
+      const quotes = await count('quotes')
       await until('quotes are stored', async () => (await count('quotes')) > quotes + 20)
-      assert.notEqual((await producer())?.state, 'error')
-      assert.equal(await count('trades'), trades, 'REST has no trades')
+      await until('the producer goes on', async () => (await producer())?.state !== 'error')
+      // What the WebSocket had brought may have been on its way into the database.
+      const ofRest = `trades where recv_ts > (select max(ts) from ${BY_REST})`
+      assert.equal(await count(ofRest), 0, 'REST has no trades')
 
       await misbehave()
       await until(
@@ -185,7 +194,7 @@ describe('a source that misbehaves', () => {
       const real = new Set((await readLedger(ledger())).map(tradeKey))
       return stored.every((trade) => real.has(tradeKey(trade)))
     })
-    assert.deepEqual(await missedOutsideGaps(platform, emitted, stored), [])
+    assert.deepEqual(await missedOutsideGaps(platform, emitted), [])
     for (const table of ['quotes', 'candles', 'status']) {
       const rows = await platform.sql(`select * from ${table} where exchange not in
         ('', 'binance', 'bitstamp', 'coinbase', 'kraken') limit 1`)

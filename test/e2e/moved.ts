@@ -9,6 +9,12 @@ export function isTrade(event: LedgerTrade): boolean {
   return 'price' in event
 }
 
+/** Of a stream that moves from trades to quotes and back: whether somebody has come so far. */
+export function hasTradesAgain(got: readonly LedgerTrade[]): boolean {
+  const last = got.at(-1)
+  return last !== undefined && isTrade(last) && got.some((event) => !isTrade(event))
+}
+
 function quoteKey({ exchange, symbol, ts, ...quote }: LedgerTrade): string {
   const { bid, ask, last } = quote as unknown as Record<string, number | undefined>
   return [exchange, symbol, ts, bid ?? '', ask ?? '', last ?? ''].join('|')

@@ -110,6 +110,16 @@ export async function until(
   }
 }
 
+/** Asks as whoever means it does: again, while the platform says that it cannot answer now, or not in its time. Gives the last answer. */
+export async function answered(what: string, ask: () => Promise<Response>): Promise<Response> {
+  let response = Response.error()
+  await until(`${what} is answered`, async () => {
+    response = await ask()
+    return response.status !== 503 && response.status !== 504
+  })
+  return response
+}
+
 /** A start loads and opens everything: on a busy machine it takes longer than any other wait. */
 export const START_MS = 120_000
 
@@ -228,7 +238,7 @@ export class PlatformProcess {
   }
 
   async get<T>(path: string): Promise<T> {
-    const response = await fetch(`${await this.api()}${path}`)
+    const response = await this.#ask('GET', path)
     if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`)
     return (await response.json()) as T
   }
@@ -246,20 +256,16 @@ export class PlatformProcess {
       throw new Error(`DELETE ${path}: ${response.status} ${await response.text()}`)
   }
 
-  /** Asks as whoever means it does: again, while the platform says that it cannot answer now, or not in its time. */
-  async #ask(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<Response> {
-    let response = Response.error()
-    await until(`${method} ${path} is answered`, async () => {
-      response = await fetch(`${await this.api()}${path}`, {
+  #ask(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<Response> {
+    return answered(`${method} ${path}`, async () =>
+      fetch(`${await this.api()}${path}`, {
         method,
         ...(body !== undefined && {
           headers: { 'content-type': 'application/json' },
           body: JSON.stringify(body),
         }),
-      })
-      return response.status !== 503 && response.status !== 504
-    })
-    return response
+      }),
+    )
   }
 
   async sql<T>(statement: string): Promise<T[]> {
@@ -282,13 +288,21 @@ export class PlatformProcess {
     if (!child || child.exitCode !== null || child.signalCode !== null) return
     child.kill('SIGKILL')
     await once(child, 'close')
+    await this.#logWritten()
   }
 
-  /** Ctrl-C; gives the exit code. Rejects where it does not end in time. */
+  /** Ctrl-C; gives the exit code, once its log is written. Rejects where it does not end in time. */
   async stop(): Promise<number | null> {
     const child = this.#child
     this.#isEnding = true
     if (!child || child.exitCode !== null) return child?.exitCode ?? null
-    return interrupt(child)
+    const code = await interrupt(child)
+    await this.#logWritten()
+    return code
+  }
+
+  async #logWritten(): Promise<void> {
+    const log = this.#log
+    if (log !== undefined) await new Promise((resolve) => log.write('', resolve))
   }
 }

@@ -134,9 +134,11 @@ describe('the quick start', () => {
     }
     const [, listing = ''] = /`(T tail market\.status [^`]+)`/.exec(page) ?? []
     await run({ command: listing, shown: [] })
-    const { child, output } = shell(listing)
-    await once(child, 'close')
-    assert.match(output(), /\bgap\b/)
+    await until('the gap is listed', async () => {
+      const { child, output } = shell(listing)
+      await once(child, 'close')
+      return /\bgap\b/.test(output())
+    })
   })
 
   test('what it names to go on with is there', async () => {
@@ -146,9 +148,12 @@ describe('the quick start', () => {
     for (const [text, expected] of Object.entries(NAMED)) {
       if (expected === null) continue
       if (text.startsWith('T ')) {
-        const { child, output } = shell(text)
-        await once(child, 'close')
-        assert.match(output(), expected)
+        // The questions of `doctor` have seconds, which a busy machine may take.
+        await until(`${text} gives ${expected}`, async () => {
+          const { child, output } = shell(text)
+          await once(child, 'close')
+          return expected.test(output())
+        })
       } else {
         const address = new URL(here(text), `http://127.0.0.1:${port}`)
         assert.match(await (await fetch(address)).text(), expected, text)

@@ -8,7 +8,7 @@ import { startSimulatorThread } from '../../src/simulator/thread.ts'
 import { copyStoreTemplate } from '../store-template.ts'
 import { startCollector } from './collector.ts'
 import { assertFilesHide, assertHidden, listenToRefuse, type Refusing, SECRETS } from './hidden.ts'
-import { makeFolder, PlatformProcess, runProgram, until } from './platform-process.ts'
+import { answered, makeFolder, PlatformProcess, runProgram, until } from './platform-process.ts'
 
 /** Set when the platform makes it. */
 let webhookSecret = ''
@@ -73,10 +73,10 @@ describe('a platform whose neighbours all fail, and repeat what they are sent', 
   })
 
   test('says no secret in any answer', async () => {
-    const made = await ask('/v1/webhooks', SECRETS.application, {
-      method: 'POST',
-      body: JSON.stringify({ url: `${receiver.url}/hook`, spec: { channel: 'trade', symbols: ['*'] } }),
-    })
+    const body = JSON.stringify({ url: `${receiver.url}/hook`, spec: { channel: 'trade', symbols: ['*'] } })
+    const made = await answered('a webhook', () =>
+      ask('/v1/webhooks', SECRETS.application, { method: 'POST', body }),
+    )
     const webhook = (await made.json()) as { id: string; secret: string }
     assert.equal(made.status, 201, JSON.stringify(webhook))
     webhookSecret = webhook.secret

@@ -104,8 +104,12 @@ test('several sources in one platform: one that is away is told, delays nobody, 
   const shown = await runCommand(['alerts', '--data', data])
   assert.deepEqual([shown.code, shown.stdout.includes('source-kraken')], [1, true])
   assert.ok(!platform.output.includes('hunter22'))
+  const asked = kraken.service.received.length
   kraken.service.behaviour.hang = false
-  await until('it is connected again', () => kraken.service.sockets.length === 1)
+  await until(
+    'it is connected and asked again',
+    () => kraken.service.sockets.length === 1 && kraken.service.received.length > asked + 1,
+  )
   await until('its alert has ended', async () => (await alertIds()).length === 0)
   kraken.send(1 + 2 * PART)
   await stored('kraken', 2 * PART)

@@ -8,7 +8,7 @@ import { openEvents } from '../../gateway/event-client.ts'
 import { SEED } from '../../seed.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { kafkaMissing } from '../../servers/kafka.ts'
-import { until } from '../platform-process.ts'
+import { answered, until } from '../platform-process.ts'
 import { type Cluster, openCluster, startAll } from './cluster.ts'
 
 const GATEWAYS = ['first', 'second'] as const
@@ -41,11 +41,13 @@ describe('keys on two gateways on Kafka', requireServer(kafkaMissing()), () => {
     method = 'GET',
     body?: object,
   ): Promise<Response> =>
-    fetch(`${cluster.api(gateway)}${path}`, {
-      method,
-      headers: { authorization: `Bearer ${key}`, ...(body && { 'content-type': 'application/json' }) },
-      ...(body && { body: JSON.stringify(body) }),
-    })
+    answered(`${method} ${path}`, () =>
+      fetch(`${cluster.api(gateway)}${path}`, {
+        method,
+        headers: { authorization: `Bearer ${key}`, ...(body && { 'content-type': 'application/json' }) },
+        ...(body && { body: JSON.stringify(body) }),
+      }),
+    )
   const json = async <T>(answer: Promise<Response>): Promise<T> => (await (await answer).json()) as T
 
   /** A download that takes a piece at a time. Gives how it ended, and how many rows it had. */

@@ -128,13 +128,12 @@ describe(title, requireServer(kafkaMissing() ?? postgresMissing()), () => {
       },
       BACK_WITHIN_MS,
     )
-    const lines = (await readFile(join(cluster.logs, `${name}.log`), 'utf8')).split('\n')
-    const told = lines.filter((line) => line.includes(code))
-    assert.ok(
-      told.some((line) => line.includes('does not answer')) &&
-        told.some((line) => line.includes('answers again')),
-      `${name} logs beginning and end:\n${told.join('\n')}`,
-    )
+    // The log goes through this process into its file, and may be behind.
+    await until(`${name} logs beginning and end`, async () => {
+      const lines = (await readFile(join(cluster.logs, `${name}.log`), 'utf8')).split('\n')
+      const told = lines.filter((line) => line.includes(code))
+      return ['does not answer', 'answers again'].every((words) => told.some((line) => line.includes(words)))
+    })
   }
 
   const outage = async (

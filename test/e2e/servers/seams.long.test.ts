@@ -6,7 +6,7 @@ import { SEED } from '../../seed.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { kafkaMissing } from '../../servers/kafka.ts'
 import type { LedgerTrade } from '../ledger.ts'
-import { assertTradesQuotesTrades, isTrade, quotesBehind, tradesBehind } from '../moved.ts'
+import { assertTradesQuotesTrades, hasTradesAgain, isTrade, quotesBehind, tradesBehind } from '../moved.ts'
 import { until } from '../platform-process.ts'
 import { type Cluster, openCluster, startAll } from './cluster.ts'
 import { TailoredReader } from './tailored-reader.ts'
@@ -103,7 +103,11 @@ describe(`streams that move, over Kafka (seed ${SEED})`, requireServer(kafkaMiss
     const late = read(stream)
     // What the live readers got behind the first seam before they heard of it is theirs alone: they may stay ahead.
     const goal = steady.events.length
-    await until('who resumes from before has as much', () => late.events.length >= goal, 120_000)
+    await until(
+      'who resumes from before has as much',
+      () => late.events.length >= goal && hasTradesAgain(late.events),
+      120_000,
+    )
     await Promise.all(readers.map((reader) => reader.close()))
     for (const reader of readers) assert.deepEqual(reader.surprises, [])
     assert.ok(cut.connections > 3, 'one was cut')

@@ -19,7 +19,7 @@ import {
   type Refusing,
   SECRETS as USUAL_SECRETS,
 } from '../hidden.ts'
-import { makeFolder, PlatformProcess, until } from '../platform-process.ts'
+import { answered, makeFolder, PlatformProcess, until } from '../platform-process.ts'
 
 const SECRETS = { ...USUAL_SECRETS, broker: 'kafka-pa55-3k2j1h9g8' }
 /** What somebody makes the database's password while the platform still has the former one. */
@@ -123,10 +123,11 @@ describe('a platform on servers that ask for passwords, at work and while each o
   })
 
   test('works for applications by each of the ways in', async (t) => {
-    const made = await ask('/v1/keys', SECRETS.admin, { app: 'bot-2' })
+    const made = await answered('a key', () => ask('/v1/keys', SECRETS.admin, { app: 'bot-2' }))
     issued = ((await made.json()) as { key: string }).key
     const spec = { channel: 'trade', symbols: ['*'] }
-    const hook = await ask('/v1/webhooks', SECRETS.application, { url: `${receiver.url}/hook`, spec })
+    const wanted = { url: `${receiver.url}/hook`, spec }
+    const hook = await answered('a webhook', () => ask('/v1/webhooks', SECRETS.application, wanted))
     webhook = (await hook.json()) as typeof webhook
     assert.deepEqual([made.status, hook.status], [201, 201])
     const address = (await platform.api()).replace('http', 'ws')

@@ -199,8 +199,7 @@ describe('webhooks of two gateways on Kafka', requireServer(kafkaMissing()), () 
     )
   }
   const remove = async ({ id }: Made): Promise<void> => {
-    const path = `${cluster.api('first')}/v1/webhooks/${id}`
-    assert.equal((await fetch(path, { method: 'DELETE' })).status, 204)
+    await cluster.process('first').remove(`/v1/webhooks/${id}`)
     await until('nobody serves it', async () =>
       (await Promise.all(GATEWAYS.map(serves))).every((each) => !each),
     )
