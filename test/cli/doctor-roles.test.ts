@@ -35,7 +35,16 @@ describe('doctor', () => {
   const NEEDED = {
     coordinator: ['node', 'configuration', 'broker', 'port'],
     'consumer-fixed': ['node', 'configuration', 'broker', 'store', 'port'],
-    producer: ['node', 'configuration', 'broker', 'source key', 'source', 'source REST', 'port'],
+    producer: [
+      'node',
+      'configuration',
+      'broker',
+      'source key',
+      'source',
+      'source REST',
+      'source markets',
+      'port',
+    ],
   }
   for (const [role, checks] of Object.entries(NEEDED)) {
     test(`asks for what ${role} uses, and for nothing else`, async () => {

@@ -303,6 +303,7 @@ describe('while the platform runs', () => {
       'source key': 'ok',
       source: 'ok',
       'source REST': 'ok',
+      'source markets': 'ok',
       port: 'ok',
       platform: 'ok',
     })
