@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { pause } from '../async/timers.ts'
 import { type Config, type ConfigInput, loadConfig } from '../config.ts'
 import { marketKey } from '../domain/events.ts'
-import { TapelineError, toTapelineError } from '../errors.ts'
+import { isAbort, TapelineError, toTapelineError } from '../errors.ts'
 import type { Log } from '../ports/log.ts'
 import { DEFAULT_MARKETS } from '../simulator/markets.ts'
 import type { Simulator } from '../simulator/simulator.ts'
@@ -223,7 +223,11 @@ async function showStatus(
   while (!terminal.signal.aborted) {
     await pause(STATUS_EVERY_MS, terminal.signal)
     if (terminal.signal.aborted) return
-    const counted = await countIfAnswered(platform, terminal.signal)
+    const counted = await countIfAnswered(platform, terminal.signal).catch((error: unknown) => {
+      // Ctrl-C may come in the middle of the question.
+      if (!isAbort(error)) throw error
+    })
+    if (counted === undefined) return
     const stored =
       counted instanceof TapelineError
         ? `the database does not answer (${counted.code}), it is tried again`

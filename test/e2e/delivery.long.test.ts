@@ -144,16 +144,10 @@ describe(`delivery over WebSocket (seed ${SEED})`, () => {
     for (const trade of trades)
       assert.deepEqual(Object.keys(trade), ['exchange', 'symbol', 'id', 'side', 'size', 'ts'])
     const accepted = ({ side, price, size }: LedgerTrade): boolean => side === 'buy' && price * size >= 100
-    let emitted: LedgerTrade[] = []
-    await until('the ledger has all that came', async () => {
-      emitted = await readLedger(join(folder.path, 'ledger'))
-      return trades.every((trade) =>
-        emitted.some((each) => each.id === trade.id && each.symbol === trade.symbol),
-      )
-    })
+    const emitted = await ledgerOf(trades)
     const ids = (of: readonly LedgerTrade[]): string[] => of.map((trade) => trade.id)
     for (const [market, came] of byMarket(trades)) {
-      const all = ids(byMarket(emitted.filter(accepted)).get(market) ?? [])
+      const all = ids((emitted.get(market) ?? []).filter(accepted))
       const from = all.indexOf(came[0]?.id ?? '')
       assert.deepEqual(ids(came), all.slice(from, from + came.length), market)
     }
