@@ -9,6 +9,8 @@ import { longFiles, processFiles } from './together.ts'
 /** How long one test may take. */
 const TIMEOUT_MS = 240_000
 
+const CERTAIN_END = '--import=./test/certain-end.mjs'
+
 /**
  * So many processes run at a time that two cores are busy: tests wait for servers and sessions much of their time. The long ones start servers and
  * platforms of several processes each: with five at a time, or with the longest first, these got so little of a core that sessions and deadlines ran out.
@@ -30,7 +32,10 @@ process.exitCode = words.length === 0 ? await runInOrder() : await runByNode()
 async function runInOrder(): Promise<number> {
   await globalSetup()
   let isWell = false
-  const results = run({ files: [...suite.files()], concurrency: suite.processes, timeout: TIMEOUT_MS })
+  const results = run({
+    ...{ files: [...suite.files()], concurrency: suite.processes, timeout: TIMEOUT_MS },
+    execArgv: [CERTAIN_END],
+  })
   // The last summary is that of all files.
   results.on('test:summary', ({ success }) => {
     isWell = success
@@ -46,7 +51,8 @@ async function runInOrder(): Promise<number> {
 /** Node sorts files by their names. */
 async function runByNode(): Promise<number> {
   const options = [
-    ...['--import=./test/quick-database.mjs', '--test', '--test-global-setup=test/run-setup.ts'],
+    ...['--import=./test/quick-database.mjs', CERTAIN_END, '--test'],
+    '--test-global-setup=test/run-setup.ts',
     ...[`--test-concurrency=${suite.processes}`, `--test-timeout=${TIMEOUT_MS}`],
   ]
   const files = words.every((word) => word.startsWith('-')) ? suite.files() : []
