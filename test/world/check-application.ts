@@ -71,7 +71,7 @@ export function checkApplication(
         ? [...beginnings(since), ...(first > 0 ? beginnings(parts.slice(0, i + 1)) : [])]
         : [
             part.memory ?? beginningOf(registered, part.lease, [part], broker),
-            ...beginnings(comingTo(parts, i)),
+            ...comingsTo(parts, i).flatMap(beginnings),
           ]
       const told = parts
         .slice(0, i + 1)
@@ -110,15 +110,16 @@ export function checkApplication(
 
 /**
  * The parts with which an application came from elsewhere to the topic of one of them; none where it began there. What it had got after the seam before it
- * heard of the move it does not get again, also behind a `reset` that is of something else.
+ * heard of the move it does not get again, also behind a `reset` that is of something else: in this topic, or in one before, where it may be of another partition.
  */
-function comingTo(parts: readonly Part[], i: number): readonly Part[] {
+function comingsTo(parts: readonly Part[], i: number): (readonly Part[])[] {
   const own = parts[i]
   const joined = parts.findLastIndex(
     ({ isMoved, topicId }, k) => k < i && isMoved && topicId === own?.topicId,
   )
   const first = parts.findLastIndex(({ reset }, k) => k <= joined && reset !== undefined)
-  return parts.slice(Math.max(0, first), joined + 1)
+  const since = parts.slice(Math.max(0, first), joined + 1)
+  return first > 0 ? [since, parts.slice(0, joined + 1)] : [since]
 }
 
 /** Whether an application was told `reset` where it had come to a topic, by a move or another `reset`, and had got nothing of it. */
