@@ -63,28 +63,32 @@ class Lane {
 
   /** Runs one world; undefined where the signal aborts. */
   run(seed: number, signal: AbortSignal): Promise<WorldResult | undefined> {
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       let [steps, since, workedSince] = [-1, performance.now(), workedMs()]
       const settle = (result: WorldResult | undefined): void => {
         clearInterval(timer)
         signal.removeEventListener('abort', onAbort)
         this.#worker.off('message', settle)
-        this.#worker.off('error', reject)
+        this.#worker.off('error', onError)
         resolve(result)
       }
       const onAbort = (): void => settle(undefined)
+      const fail = (promise: Promised, detail: string): void => {
+        void this.close()
+        settle({ seed, violations: [{ promise, detail }], digest: '', virtualMs: 0 })
+      }
+      const onError = (error: unknown): void =>
+        fail('crash', `its thread has ended: ${error instanceof Error ? error.message : error}`)
       const look = (): void => {
         const now = Atomics.load(this.#steps, 0)
         if (now !== steps) [steps, since, workedSince] = [now, performance.now(), workedMs()]
         if (workedMs() - workedSince < this.#spinningMs && performance.now() - since < STANDING_MS) return
-        void this.close()
-        const detail = 'something runs for ever, and waits for nothing: the process would hang'
-        settle({ seed, violations: [{ promise: 'spins', detail }], digest: '', virtualMs: 0 })
+        fail('spins', 'something runs for ever, and waits for nothing: the process would hang')
       }
       const timer = setInterval(look, LOOK_MS)
       signal.addEventListener('abort', onAbort, { once: true })
       this.#worker.once('message', settle)
-      this.#worker.once('error', reject)
+      this.#worker.once('error', onError)
       this.#worker.postMessage(seed)
     })
   }

@@ -15,7 +15,6 @@ export type Promised =
   | 'foreign'
   | 'request'
   | 'crash'
-  | 'never settles'
   | 'spins'
 
 /** A promise that was not kept. */

@@ -45,7 +45,12 @@ export async function runWorld(
   try {
     const log = print && ((host: Host) => tracedLog(trace, host))
     const simulation = new Simulation(seed, clock, trace, { faults, ignored, log })
-    const violations = await clock.runUntil(runAs(undefined, () => simulation.run()))
+    // A fault or a check may throw too: that is a failure of this seed, and the next one has a world of its own.
+    const run = clock.runUntil(runAs(undefined, () => simulation.run()))
+    const violations = await run.catch((error: unknown): Violation[] => {
+      onCrash(error)
+      return []
+    })
     return {
       ...{ seed, violations: [...crashes, ...violations] },
       ...{ digest: trace.digest(), virtualMs: clock.now - WORLD_BEGIN_MS },
