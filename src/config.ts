@@ -110,6 +110,22 @@ export function sourcesOf({ source, sources }: Pick<Config, 'source' | 'sources'
   return sources.length > 0 ? sources : [source]
 }
 
+/** The configuration with one source alone, by its kind, with the settings that it has for it; `markets` in place of its own. Raises CONFIG_INVALID. */
+export function withOneSource(
+  config: Config,
+  wanted: { readonly kind: string; readonly markets?: readonly string[] },
+): Config {
+  const settings = { sources: [wanted] }
+  const parsed = configSchema.pick({ sources: true }).safeParse(settings, { error: issueWords })
+  if (!parsed.success) throw invalid(parsed.error.issues.flatMap((issue) => toFields(issue, settings)))
+  const sources = parsed.data.sources.map((named) => {
+    const own = sourcesOf(config).find(({ kind }) => kind === named.kind)
+    if (own === undefined) return named
+    return wanted.markets === undefined ? own : { ...own, markets: named.markets }
+  })
+  return { ...config, sources }
+}
+
 /** What no log, error, alert or answer may repeat. */
 export function secretsOf(config: Config): readonly (string | undefined)[] {
   const { sourceKeys, apiKeys, otlpHeaders, brokerPassword, storePassword, queryPassword, alertWebhook } =

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type Config, type ConfigInput, loadConfig, sourcesOf } from '../src/config.ts'
+import { type Config, type ConfigInput, loadConfig, sourcesOf, withOneSource } from '../src/config.ts'
 import { unknownVariables } from '../src/config-environment.ts'
 import { environmentName, settingPaths } from '../src/config-schema.ts'
 import { TapelineError } from '../src/errors.ts'
@@ -239,6 +239,26 @@ describe('what is not acceptable', () => {
       sourcesOf(load({ yaml, flags: { source: { kind: 'coinbase' } } })).map(({ kind }) => kind),
       ['coinbase'],
     )
+  })
+
+  test('one source alone has the settings that the configuration has for it, or the usual ones', () => {
+    const config = load({
+      yaml: 'sources: [coinbase, {kind: kraken, markets: kraken:BTC-USD, restUrl: "http://127.0.0.1:9"}]',
+    })
+    const own = sourcesOf(config)[1]
+    assert.deepEqual(sourcesOf(withOneSource(config, { kind: 'kraken' })), [own])
+    const [other] = sourcesOf(withOneSource(config, { kind: 'kraken', markets: ['kraken:ETH-USD'] }))
+    assert.deepEqual(other, { ...own, markets: ['kraken:ETH-USD'] })
+    const [okx, ...more] = sourcesOf(withOneSource(config, { kind: 'okx' }))
+    assert.deepEqual([okx?.kind, okx?.restUrl, more], ['okx', undefined, []])
+    for (const [wanted, field] of [
+      [{ kind: 'krakn' }, 'sources.0.kind'],
+      [{ kind: 'kraken', markets: ['BTC-USD'] }, 'sources.0.markets.0'],
+    ] as const)
+      assert.throws(
+        () => withOneSource(config, wanted),
+        (error) => error instanceof TapelineError && error.fields[0]?.field === field,
+      )
   })
 
   for (const path of settingPaths()) {

@@ -1,7 +1,7 @@
 import { COMPRESSIONS, type CompressionName } from '../adapters/source/recording/compression.ts'
 import { createRecorder, type Recorder } from '../adapters/source/recording/recorder.ts'
 import { pause } from '../async/timers.ts'
-import { type Config, type ConfigInput, loadConfig, sourcesOf } from '../config.ts'
+import { type Config, type ConfigInput, loadConfig, withOneSource } from '../config.ts'
 import { parseDuration } from '../domain/time.ts'
 import { TapelineError, toTapelineError } from '../errors.ts'
 import type { Source } from '../ports/source.ts'
@@ -115,18 +115,13 @@ function configOf(flags: Flags): Config {
   const level = textFlag(flags, 'log-level')
   if (kind === undefined && markets !== undefined)
     throw new TapelineError('USAGE', '--markets goes with --source')
-  const load = (source: object): Config =>
-    loadConfig({
-      file: textFlag(flags, 'config'),
-      environment: process.env,
-      flags: { ...source, ...(level !== undefined && { log: { level } }) } as ConfigInput,
-    })
-  if (kind === undefined) return load({})
-  const named = load({ sources: [{ kind, ...(markets !== undefined && { markets: markets.split(',') }) }] })
-  const own = sourcesOf(load({})).find((each) => each.kind === kind)
-  if (own === undefined) return named
-  const wanted = sourcesOf(named).map((each) => each.markets)
-  return { ...named, sources: [{ ...own, ...(markets !== undefined && { markets: wanted.flat() }) }] }
+  const config = loadConfig({
+    file: textFlag(flags, 'config'),
+    environment: process.env,
+    flags: { ...(level !== undefined && { log: { level } }) } as ConfigInput,
+  })
+  if (kind === undefined) return config
+  return withOneSource(config, { kind, ...(markets !== undefined && { markets: markets.split(',') }) })
 }
 
 /** Pulls from the source, whose events nobody wants here, until it is time to end. Raises FILE_UNWRITABLE. */
