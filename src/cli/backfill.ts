@@ -59,7 +59,7 @@ export const command: Command = {
       try {
         const step = await ask(client, { market, channel, from: at, to }, terminal.signal)
         if (at === from) since = step.since
-        count += channel === 'candle' ? step.candles : step.trades
+        count += step[`${channel}s`]
         next = step.next
         if (flags['json']) terminal.print(JSON.stringify(step))
         else if (next !== null) terminal.note(`${market}: ${count} ${channel}s up to ${next}`)

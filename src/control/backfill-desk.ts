@@ -41,8 +41,8 @@ export function createBackfillDesk({ instance, bus, newId }: DeskParts): Backfil
             deadline,
           ),
         )
-        const { failure, trades, candles, since, next } = await answered.promise
-        if (failure === null) return { trades, candles, since, next }
+        const { failure, trades: count, since, next } = await answered.promise
+        if (failure === null) return { count, since, next }
         const code = failure.code in ERROR_KINDS ? (failure.code as ErrorCode) : 'SOURCE_UNAVAILABLE'
         throw new TapelineError(code, failure.message)
       } finally {

@@ -173,8 +173,8 @@ const controlRecordSchema = z.discriminatedUnion('kind', [
     ...member,
     kind: z.literal('BACKFILL_RESULT'),
     requestId: z.string(),
+    /** So many events were published. It has the name that it had when these were trades alone, which other versions know. */
     trades: z.number().int(),
-    candles: z.number().int().default(0),
     since: z.number().int(),
     next: z.number().int().nullable(),
     failure: z.object({ code: z.string(), message: z.string() }).nullable(),

@@ -13,10 +13,8 @@ interface BackfillRequest {
 
 /** What one step of a backfill did. */
 interface BackfillStep {
-  /** How many trades were published: the store leaves out those that it has. */
-  readonly trades: number
-  /** How many candles, likewise. */
-  readonly candles: number
+  /** How many events were published: the store leaves out those that it has. */
+  readonly count: number
   /** Nothing is left out from this event time on: it lies after `from` where the source does not reach back so far. */
   readonly since: number
   /** Where the next step goes on; null where all is published. */

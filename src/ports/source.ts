@@ -1,4 +1,4 @@
-import type { Candle, GapCause, MarketEvent, Status, Trade } from '../domain/events.ts'
+import type { GapCause, MarketEvent, Status } from '../domain/events.ts'
 
 /** A market as a source knows it: our lower-case exchange and BASE-QUOTE symbol. */
 export interface Market {
@@ -104,12 +104,13 @@ export function eachHealth(health: SourceHealth): readonly SourceHealth[] {
 export const PAST_CHANNELS = ['trade', 'candle'] as const
 export type PastChannel = (typeof PAST_CHANNELS)[number]
 
-/** Part of the trades that a market had, or of its candles. */
+/** A trade that a market had, or one of its closed candles of a minute. */
+export type PastEvent = Extract<MarketEvent, { readonly channel: PastChannel }>
+
+/** Part of what a market had. */
 export interface HistoryPage {
-  /** Oldest first, those of all pages together; a trade comes once. */
-  readonly trades: readonly Trade[]
-  /** Closed candles of a minute, oldest first, where they were asked for. */
-  readonly candles?: readonly Candle[]
+  /** Of the channel that was asked for, oldest first, those of all pages together; each comes once. */
+  readonly events: readonly PastEvent[]
   /** From this event time on (microseconds) the pages leave nothing out: later than asked for where the service does not reach back so far. */
   readonly since: number
 }

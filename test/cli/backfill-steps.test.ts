@@ -4,7 +4,7 @@ import { command } from '../../src/cli/backfill.ts'
 import type { Candle, Trade } from '../../src/domain/events.ts'
 import { TapelineError } from '../../src/errors.ts'
 import type { Backfills } from '../../src/ports/backfills.ts'
-import { PAST_CHANNELS, type Source } from '../../src/ports/source.ts'
+import { PAST_CHANNELS, type PastEvent, type Source } from '../../src/ports/source.ts'
 import type { ProducerParts } from '../../src/services/producer/parts.ts'
 import { createPastPublisher } from '../../src/services/producer/past-publisher.ts'
 import { startPlatform } from '../gateway/platform.ts'
@@ -27,11 +27,12 @@ const CANDLES = Array.from({ length: 23 }, (_, i): Candle => {
 })
 
 const history: NonNullable<Source['history']> = async function* (_market, { from, to }, _signal, channel) {
-  const isAsked = ({ ts }: { readonly ts: number }) => ts >= from && ts <= to
-  const trades = channel === 'candle' ? [] : TRADES.filter(isAsked)
-  const candles = channel === 'candle' ? CANDLES.filter(isAsked) : []
-  for (let at = 0; at < trades.length + candles.length; at += PAGE)
-    yield { trades: trades.slice(at, at + PAGE), candles: candles.slice(at, at + PAGE), since: from }
+  const past: readonly PastEvent[] =
+    channel === 'candle'
+      ? CANDLES.map((event) => ({ channel, event }))
+      : TRADES.map((event) => ({ channel: 'trade', event }))
+  const events = past.filter(({ event: { ts } }) => ts >= from && ts <= to)
+  for (let at = 0; at < events.length; at += PAGE) yield { events: events.slice(at, at + PAGE), since: from }
 }
 
 const IDS = { trade: TRADES.map(({ id }) => id), candle: CANDLES.map(({ ts }) => String(ts)) }
@@ -70,8 +71,8 @@ for (const channel of PAST_CHANNELS)
           .publish(market, { from, to }, signal, { forMs: 0, channel: asked })
           .finally(() => clearInterval(turn))
         assert.ok(found)
-        const { since, through, ...counts } = found
-        return { ...counts, since, next: through < to ? through : null }
+        const { count, since, through } = found
+        return { count, since, next: through < to ? through : null }
       },
     }
     const { url } = await startPlatform(t, { backfills })

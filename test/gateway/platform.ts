@@ -487,7 +487,7 @@ export async function startPlatform(
     actors: new MemoryActors(),
     transitions: createTransitionHub('here'),
     deadLetters: new MemoryDeadLetters(),
-    backfills: { step: async () => ({ trades: 0, candles: 0, since: 0, next: null }) } satisfies Backfills,
+    backfills: { step: async () => ({ count: 0, since: 0, next: null }) } satisfies Backfills,
     books: new MemoryBooks(),
     alerts: [] as PlacedAlert[],
     checks: [{ name: 'producer', ok: true, detail: 'producer at 10.0.0.1' }],

@@ -73,11 +73,9 @@ export function registerBackfill(
       const signal = deadlineOf(reply, STEP_MS)
       // Gaps are of trades: candles fill none.
       const gaps = channel === 'candle' ? [] : await gapsOf(store, market, { from, to }, signal)
-      const { trades, candles, since, next } = await backfills.step(
-        { market, channel, from, to, gaps },
-        signal,
-      )
-      return { trades, candles, since: isoMicros(since), next: next === null ? null : isoMicros(next) }
+      const { count, since, next } = await backfills.step({ market, channel, from, to, gaps }, signal)
+      const counts = { trades: 0, candles: 0, [`${channel}s`]: count }
+      return { ...counts, since: isoMicros(since), next: next === null ? null : isoMicros(next) }
     },
   })
 }

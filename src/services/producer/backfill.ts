@@ -33,12 +33,12 @@ export function answerBackfills(
         const message = `the source has no past ${channel}s of ${marketKey(market)}`
         return { ...NOTHING, failure: { code: 'HISTORY_UNAVAILABLE', message } }
       }
-      const { trades, candles, since, through } = found
+      const { count, since, through } = found
       for (const gap of gaps) {
         const whole = { ...market, ...gap, from: Math.max(gap.from, since), to: Math.min(gap.to, through) }
-        if (whole.from < whole.to) await past.recovered(whole, whole.from, trades, signal)
+        if (whole.from < whole.to) await past.recovered(whole, whole.from, count, signal)
       }
-      return { trades, candles, since, next: through < to ? through : null, failure: null }
+      return { trades: count, since, next: through < to ? through : null, failure: null }
     } catch (thrown) {
       if (stop.signal.aborted) throw thrown
       const { code, message } = isAbort(thrown)
@@ -81,6 +81,6 @@ export function answerBackfills(
   }
 }
 
-type Result = Pick<ControlRecordOf<'BACKFILL_RESULT'>, 'trades' | 'candles' | 'since' | 'next' | 'failure'>
+type Result = Pick<ControlRecordOf<'BACKFILL_RESULT'>, 'trades' | 'since' | 'next' | 'failure'>
 
-const NOTHING = { trades: 0, candles: 0, since: 0, next: null } as const
+const NOTHING = { trades: 0, since: 0, next: null } as const

@@ -4,13 +4,7 @@ import type { Status } from '../../domain/events.ts'
 import type { OpenGap } from '../../domain/open-gaps.ts'
 import { TapelineError } from '../../errors.ts'
 import type { FetchedBatch } from '../../ports/pipeline.ts'
-import {
-  type HistoryPage,
-  type Market,
-  type PastChannel,
-  type ReenteringEvent,
-  sourceOf,
-} from '../../ports/source.ts'
+import { type Market, type PastChannel, type ReenteringEvent, sourceOf } from '../../ports/source.ts'
 import type { ProducerParts } from './parts.ts'
 
 /** So many events of the past go in one batch: what comes live waits no longer than for them. */
@@ -22,8 +16,8 @@ const STEP_MS = 120_000
 
 /** What of a time came from the history of a source. */
 interface FoundPast {
-  readonly trades: number
-  readonly candles: number
+  /** So many events are published. */
+  readonly count: number
   /** As of `HistoryPage`. */
   readonly since: number
   /** All up to this event time is published. */
@@ -94,23 +88,23 @@ export function createPastPublisher({ source, now }: ProducerParts): PastPublish
       if (items > FEW_ITEMS) return
       for (const turn of turns) turn()
     },
-    async publish(market, range, signal, { forMs = Number.POSITIVE_INFINITY, channel = 'trade' } = {}) {
+    async publish(market, range, signal, { forMs = Number.POSITIVE_INFINITY, channel } = {}) {
       const pages = source.history?.(market, range, signal, channel)
       if (pages === undefined) return undefined
       const end = performance.now() + forMs
-      const counts = { trade: 0, candle: 0 }
-      const found = (through: number): FoundPast => ({
-        ...{ trades: counts.trade, candles: counts.candle, since: reached, through },
-      })
+      const found = (through: number): FoundPast => ({ count, since: reached, through })
+      let count = 0
       let reached = range.from
       let last = range.from
-      for await (const page of pages) {
-        reached = page.since
-        const events = pastEvents(page)
+      for await (const { events, since } of pages) {
+        reached = since
         for (let at = 0; at < events.length; at += MOST_ITEMS) {
           const part = events.slice(at, at + MOST_ITEMS)
-          await send(part, signal)
-          counts[channel] += part.length
+          await send(
+            part.map((event) => ({ ...event, reentering: true, isPast: true })),
+            signal,
+          )
+          count += part.length
         }
         last = Math.max(last, events.at(-1)?.event.ts ?? 0)
         // It goes on with the events of the last moment, of which there may be more.
@@ -133,15 +127,4 @@ export function createPastPublisher({ source, now }: ProducerParts): PastPublish
       await send([{ channel: 'status', event }], signal)
     },
   }
-}
-
-function pastEvents({
-  trades,
-  candles = [],
-}: HistoryPage): readonly (ReenteringEvent & { event: { ts: number } })[] {
-  const how = { reentering: true, isPast: true } as const
-  return [
-    ...trades.map((event) => ({ channel: 'trade', event, ...how }) as const),
-    ...candles.map((event) => ({ channel: 'candle', event, ...how }) as const),
-  ]
 }

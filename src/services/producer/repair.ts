@@ -100,15 +100,15 @@ export function createRepair(
     const market = { exchange, symbol }
     const found = await past.publish(market, { from, to }, stop.signal)
     if (found === undefined) return
-    const { trades, since } = found
+    const { count, since } = found
     if (since > from) {
       const about = { market: marketKey(market), from, since }
       log.warn(about, 'the history of the source does not reach back to the beginning of a gap')
     }
-    await past.recovered(gap, since, trades, stop.signal)
+    await past.recovered(gap, since, count, stop.signal)
     if (since > from && since >= to) return
     meter.count('gaps_recovered_total')
-    log.info({ market: marketKey(market), trades }, 'a gap is filled from history')
+    log.info({ market: marketKey(market), trades: count }, 'a gap is filled from history')
   }
 
   return {

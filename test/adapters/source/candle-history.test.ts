@@ -81,8 +81,8 @@ describe('past candles of an exchange', () => {
       const market = { exchange: name, symbol: 'BTC-USD' }
       const range = { from: (BEGIN + 10 * MINUTE) * 1_000, to: NOW * 1_000 }
       const found: Candle[] = []
-      for await (const { candles = [] } of source.history?.(market, range, t.signal, 'candle') ?? [])
-        found.push(...candles)
+      for await (const { events } of source.history?.(market, range, t.signal, 'candle') ?? [])
+        for (const { channel, event } of events) if (channel === 'candle') found.push(event)
       // The last whole minute is not settled yet.
       const wanted = Array.from({ length: 689 }, (_, i) => i + 10).filter((i) => i !== BROKEN)
       assert.deepEqual(

@@ -54,7 +54,7 @@ async function read(source: Awaited<ReturnType<typeof open>>['source'], range: {
   const trades: Trade[] = []
   let since = -1
   for await (const page of pages) {
-    trades.push(...page.trades)
+    for (const { channel, event } of page.events) if (channel === 'trade') trades.push(event)
     since = page.since
   }
   return { trades, since }

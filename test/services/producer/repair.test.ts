@@ -31,7 +31,7 @@ test('gaps of many markets are filled by whoever owns their shards, also after a
       for (let at = 0; at < own.length; at += PAGE) {
         if (at > 0 && gate)
           await Promise.race([gate, new Promise((_, reject) => signal.addEventListener('abort', reject))])
-        yield { trades: own.slice(at, at + PAGE), since: from }
+        yield { events: own.slice(at, at + PAGE).map((event) => ({ channel: 'trade', event })), since: from }
       }
     }
     source.subscribe(MARKETS)
@@ -114,8 +114,10 @@ test('what history does not reach of a gap is marked once, and asked for by no l
     async function* ({ symbol }, { from, to }) {
       asked.push(`${symbol} ${from}`)
       const since = reach(symbol, from, to)
-      const own = exchange.ledger.filter((trade) => trade.symbol === symbol)
-      yield { trades: own.filter(({ ts }) => ts >= since && ts <= to), since }
+      const own = exchange.ledger.filter(
+        (trade) => trade.symbol === symbol && trade.ts >= since && trade.ts <= to,
+      )
+      yield { events: own.map((event) => ({ channel: 'trade', event })), since }
     }
   const rounds = (count: number): void => {
     for (let i = 0; i < count; i++) exchange.trade(markets)

@@ -49,7 +49,7 @@ export async function* readCandles(
   const earliest = wire.reach === undefined ? 0 : minuteOf(asOf) - (wire.reach - 1) * MINUTE_US
   const since = Math.max(range.from, earliest)
   let start = minuteOf(since + MINUTE_US - 1)
-  if (start > last) yield { trades: [], candles: [], since }
+  if (start > last) yield { events: [], since }
   for (; start <= last; start += wire.minutes * MINUTE_US) {
     const window = { from: start, to: Math.min(last, start + (wire.minutes - 1) * MINUTE_US) }
     const rows = await wire.ask(market.symbol, window, ask)
@@ -58,7 +58,8 @@ export async function* readCandles(
       if (typeof candle === 'string') leftOut(row, candle)
       return typeof candle === 'string' || candle.ts < window.from || candle.ts > window.to ? [] : candle
     })
-    yield { trades: [], candles: candles.toSorted((a, b) => a.ts - b.ts), since }
+    const sorted = candles.toSorted((a, b) => a.ts - b.ts)
+    yield { events: sorted.map((event) => ({ channel: 'candle', event })), since }
   }
 }
 

@@ -110,12 +110,13 @@ export function createTradeHistory(
       const recvTs = now()
       const fresh = trades.filter(({ id }) => !known.has(readWireId(id) ?? ''))
       known = new Set(trades.flatMap(({ id }) => readWireId(id) ?? []))
-      const read = fresh.flatMap((told) => {
-        const trade = tradeOf(wire.exchange, symbol, told, recvTs)
-        if (typeof trade === 'string') leftOut(told.row, trade)
-        return typeof trade === 'string' || trade.ts < from || trade.ts > range.to ? [] : trade
+      const events = fresh.flatMap((told) => {
+        const event = tradeOf(wire.exchange, symbol, told, recvTs)
+        if (typeof event === 'string') leftOut(told.row, event)
+        if (typeof event === 'string' || event.ts < from || event.ts > range.to) return []
+        return { channel: 'trade', event } as const
       })
-      yield { trades: read, since: Math.max(since ?? range.from, range.from) }
+      yield { events, since: Math.max(since ?? range.from, range.from) }
     }
   }
 
