@@ -1,24 +1,34 @@
-import { crc32, crc32OfAll } from './crc32.ts'
+import { crc32After, hashOf, type TextHash } from './crc32.ts'
 
 /** What a checksum is made of: the text of each level as the exchange hashes it, the best first. */
-export interface LevelTexts {
-  readonly bids: readonly string[]
-  readonly asks: readonly string[]
+export interface LevelHashes {
+  readonly bids: readonly TextHash[]
+  readonly asks: readonly TextHash[]
 }
 
 interface Checksum {
   /** So many levels of each side are in it. */
   readonly depth: number
   /** As a whole number of 32 bits; exchanges send it with and without a sign. */
-  readonly of: (texts: LevelTexts) => number
+  readonly of: (hashes: LevelHashes) => number
+}
+
+const COLON = hashOf(':')
+
+function asksThenBids({ bids, asks }: LevelHashes): number {
+  let crc = 0
+  for (const hash of asks) crc = crc32After(crc, hash)
+  for (const hash of bids) crc = crc32After(crc, hash)
+  return crc
 }
 
 /** The texts of both sides in turns, a bid first; the longer side goes on alone. */
-function inTurns({ bids, asks }: LevelTexts): string {
-  const texts: string[] = []
+function inTurns({ bids, asks }: LevelHashes): number {
+  let crc: number | undefined
   for (let i = 0; i < Math.max(bids.length, asks.length); i++)
-    for (const text of [bids[i], asks[i]]) if (text !== undefined) texts.push(text)
-  return texts.join(':')
+    for (const hash of [bids[i], asks[i]])
+      if (hash !== undefined) crc = crc === undefined ? hash.crc : crc32After(crc32After(crc, COLON), hash)
+  return crc ?? 0
 }
 
 /**
@@ -29,15 +39,15 @@ function inTurns({ bids, asks }: LevelTexts): string {
  *   Format: https://docs.bitfinex.com/docs/ws-websocket-checksum
  */
 export const CHECKSUMS = {
-  'asks-then-bids': { depth: 10, of: ({ bids, asks }) => crc32OfAll([asks, bids]) },
-  'in-turns': { depth: 25, of: (texts) => crc32(inTurns(texts)) },
+  'asks-then-bids': { depth: 10, of: asksThenBids },
+  'in-turns': { depth: 25, of: inTurns },
 } as const satisfies Record<string, Checksum>
 
 export type ChecksumName = keyof typeof CHECKSUMS
 
 /** Whether a checksum that an exchange sent, with or without a sign, is that of these levels. */
-export function isChecksum(name: ChecksumName, texts: LevelTexts, sent: number): boolean {
-  return Number.isInteger(sent) && CHECKSUMS[name].of(texts) === sent >>> 0
+export function isChecksum(name: ChecksumName, hashes: LevelHashes, sent: number): boolean {
+  return Number.isInteger(sent) && CHECKSUMS[name].of(hashes) === sent >>> 0
 }
 
 /** The text of a level as Kraken hashes it, from the digits of its price and size. */

@@ -1,10 +1,12 @@
+import type { LevelHashes } from './book-checksum.ts'
 import { type BookLevel, type BookLevels, bestFirst } from './book-levels.ts'
+import { hashOf, type TextHash } from './crc32.ts'
 
-/** A level as it comes: `text` is what the exchange's checksum is made of, where it has one. A size of 0 removes the price. */
+/** A level as it comes: `hash` is of what the exchange's checksum is made of, where it has one. A size of 0 removes the price. */
 export interface NewLevel {
   readonly price: number
   readonly size: number
-  readonly text?: string | undefined
+  readonly hash?: TextHash | undefined
 }
 
 export interface NewLevels {
@@ -30,6 +32,8 @@ function removeAt(list: unknown[], at: number): void {
   list.pop()
 }
 
+const NO_TEXT = hashOf('')
+
 /** One side of a book. The best price stands last, so that what changes most moves least. */
 class BookSide {
   /** 1: the highest price is the best one. */
@@ -39,7 +43,7 @@ class BookSide {
   readonly #ranks: number[] = []
   readonly #sizes: number[] = []
   /** Undefined until a level has one: most exchanges hash nothing. */
-  #texts: (string | undefined)[] | undefined
+  #hashes: TextHash[] | undefined
 
   constructor(sign: 1 | -1, depth: BookDepth) {
     this.#sign = sign
@@ -53,14 +57,14 @@ class BookSide {
 
   /** The price of the last level that is shown; undefined where there is room for more. */
   get deepest(): number | undefined {
-    const rank = this.#ranks[this.#ranks.length - this.#depth.shown]
-    return rank === undefined ? undefined : rank * this.#sign
+    const rank = this.#edge
+    return rank === Number.NEGATIVE_INFINITY ? undefined : rank * this.#sign
   }
 
   clear(): void {
     this.#ranks.length = 0
     this.#sizes.length = 0
-    this.#texts = undefined
+    this.#hashes = undefined
   }
 
   /** Takes all levels, in whatever order, in place of those that there are; of several at one price the last. */
@@ -80,11 +84,11 @@ class BookSide {
     return levels
   }
 
-  texts(count: number): string[] {
-    const texts: string[] = []
+  hashes(count: number): TextHash[] {
+    const hashes: TextHash[] = []
     const end = Math.max(0, this.#ranks.length - count)
-    for (let at = this.#ranks.length - 1; at >= end; at--) texts.push(this.#texts?.[at] ?? '')
-    return texts
+    for (let at = this.#ranks.length - 1; at >= end; at--) hashes.push(this.#hashes?.[at] ?? NO_TEXT)
+    return hashes
   }
 
   /** Applies changes in order, and gives what they change of the levels that are shown: sizes, 0 where one is shown no more. */
@@ -118,29 +122,24 @@ class BookSide {
   }
 
   /** Gives the size before; 0 where there was none. */
-  #set(rank: number, { size, text }: NewLevel): number {
+  #set(rank: number, { size, hash }: NewLevel): number {
     const at = this.#find(rank)
-    const isThere = this.#ranks[at] === rank
+    const isThere = at < this.#ranks.length && this.#ranks[at] === rank
     const former = isThere ? (this.#sizes[at] as number) : 0
-    if (text !== undefined && this.#texts === undefined) this.#texts = this.#ranks.map(() => undefined)
-    if (size > 0) {
-      if (!isThere) this.#insert(at, rank)
+    if (hash !== undefined) this.#hashes ??= this.#ranks.map(() => NO_TEXT)
+    if (size > 0 && isThere) {
       this.#sizes[at] = size
-      if (this.#texts) this.#texts[at] = text
-    } else if (isThere) this.#remove(at)
+      if (this.#hashes) this.#hashes[at] = hash ?? NO_TEXT
+    } else if (size > 0) {
+      insertAt(this.#ranks, at, rank)
+      insertAt(this.#sizes, at, size)
+      if (this.#hashes) insertAt(this.#hashes, at, hash ?? NO_TEXT)
+    } else if (isThere) {
+      removeAt(this.#ranks, at)
+      removeAt(this.#sizes, at)
+      if (this.#hashes) removeAt(this.#hashes, at)
+    }
     return former
-  }
-
-  #insert(at: number, rank: number): void {
-    insertAt(this.#ranks, at, rank)
-    insertAt(this.#sizes, at, 0)
-    if (this.#texts) insertAt(this.#texts, at, undefined)
-  }
-
-  #remove(at: number): void {
-    removeAt(this.#ranks, at)
-    removeAt(this.#sizes, at)
-    if (this.#texts) removeAt(this.#texts, at)
   }
 
   /** Forgets what is deeper than the exchange tells of; `before` gets the sizes that it had. */
@@ -151,12 +150,13 @@ class BookSide {
       const rank = this.#ranks[at] as number
       if (!before.has(rank)) before.set(rank, this.#sizes[at] as number)
     }
-    for (const list of [this.#ranks, this.#sizes, this.#texts]) list?.splice(0, excess)
+    for (const list of [this.#ranks, this.#sizes, this.#hashes]) list?.splice(0, excess)
   }
 
   /** The rank of the last level that is shown; minus infinity where there is room for more. */
   get #edge(): number {
-    return this.#ranks[this.#ranks.length - this.#depth.shown] ?? Number.NEGATIVE_INFINITY
+    const at = this.#ranks.length - this.#depth.shown
+    return at < 0 ? Number.NEGATIVE_INFINITY : (this.#ranks[at] as number)
   }
 
   #seen(before: ReadonlyMap<number, number>, formerEdge: number): BookLevel[] {
@@ -168,6 +168,7 @@ class BookSide {
       const shown = rank >= formerEdge ? former : 0
       if (size !== shown) seen.push([rank * this.#sign, size])
     }
+    if (edge === formerEdge) return seen
     // Others come into sight, or leave it, as the edge moves.
     for (let at = this.#find(edge); (this.#ranks[at] ?? Number.POSITIVE_INFINITY) < formerEdge; at++)
       if (!before.has(this.#ranks[at] as number)) seen.push(this.#levelAt(at))
@@ -204,8 +205,8 @@ export class OrderBook {
   }
 
   /** What the checksum of so many levels is made of. */
-  texts(count: number): { readonly bids: string[]; readonly asks: string[] } {
-    return { bids: this.#bids.texts(count), asks: this.#asks.texts(count) }
+  hashes(count: number): LevelHashes {
+    return { bids: this.#bids.hashes(count), asks: this.#asks.hashes(count) }
   }
 
   replace({ bids, asks }: NewLevels): void {

@@ -5,12 +5,12 @@ import fc from 'fast-check'
 import { CHECKSUMS, isChecksum, krakenLevelText } from '../../src/domain/book-checksum.ts'
 import { foldBook } from '../../src/domain/book-levels.ts'
 import { type BookPlace, SEQUENCE_RULES, type SequenceName } from '../../src/domain/book-sequence.ts'
-import { crc32 } from '../../src/domain/crc32.ts'
+import { crc32, crc32After, hashOf } from '../../src/domain/crc32.ts'
 import type { Book } from '../../src/domain/events.ts'
 import { isSorted, type NewLevel, OrderBook } from '../../src/domain/order-book.ts'
 import { SEED } from '../seed.ts'
 
-const kraken = (price: string, size: string) => krakenLevelText(price, size)
+const kraken = (price: string, size: string) => hashOf(krakenLevelText(price, size))
 
 describe('checksums', () => {
   test('are those that exchanges send', () => {
@@ -39,8 +39,9 @@ describe('checksums', () => {
     ]
   for (const [name, bids, asks, sent] of IN_TURNS)
     test(`in turns: ${name}`, () => {
-      assert.ok(isChecksum('in-turns', { bids, asks }, sent))
-      assert.ok(!isChecksum('in-turns', { bids, asks }, sent + 1))
+      const hashed = { bids: bids.map((text) => hashOf(text)), asks: asks.map((text) => hashOf(text)) }
+      assert.ok(isChecksum('in-turns', hashed, sent))
+      assert.ok(!isChecksum('in-turns', hashed, sent + 1))
     })
 
   test(`CRC32 is that of zlib (seed ${SEED})`, () => {
@@ -52,6 +53,17 @@ describe('checksums', () => {
       { seed: SEED },
     )
   })
+})
+
+test(`CRC32 of texts one after another follows from those of each (seed ${SEED})`, () => {
+  const texts = fc.array(fc.string({ unit: 'grapheme-ascii', maxLength: 300 }), { maxLength: 20 })
+  fc.assert(
+    fc.property(texts, (parts) => {
+      const crc = parts.reduce((before, text) => crc32After(before, hashOf(text)), 0)
+      return crc === zlibCrc32(parts.join('')) && crc === hashOf(...parts).crc
+    }),
+    { seed: SEED },
+  )
 })
 
 describe('numbers of updates', () => {

@@ -12,6 +12,7 @@ import { coinbase } from '../../../src/adapters/source/coinbase/source.ts'
 import { gemini } from '../../../src/adapters/source/gemini/source.ts'
 import { kraken } from '../../../src/adapters/source/kraken/source.ts'
 import { isChecksum, krakenLevelText } from '../../../src/domain/book-checksum.ts'
+import { hashOf } from '../../../src/domain/crc32.ts'
 import { type NewLevel, OrderBook } from '../../../src/domain/order-book.ts'
 import type { SourceItem } from '../../../src/ports/source.ts'
 import { capture } from './captures.ts'
@@ -68,14 +69,14 @@ describe('recorded books', () => {
       >
       const levels = (rows: Row[] = []): NewLevel[] =>
         rows.map(([price, size]) => ({
-          ...{ price: Number(price), size: Number(size), text: krakenLevelText(price, size) },
+          ...{ price: Number(price), size: Number(size), hash: hashOf(krakenLevelText(price, size)) },
         }))
       const book = books.get(id) ?? new OrderBook({ shown: 10, kept: 1_000 })
       books.set(id, book)
       if (told['as'] || told['bs']) book.replace({ bids: levels(told['bs']), asks: levels(told['as']) })
       else book.change({ bids: levels(told['b']), asks: levels(told['a']) })
       if (told['c'] === undefined) continue
-      assert.ok(isChecksum('asks-then-bids', book.texts(10), Number(told['c'])), line)
+      assert.ok(isChecksum('asks-then-bids', book.hashes(10), Number(told['c'])), line)
       held++
     }
     assert.equal(held, 4269)

@@ -1,8 +1,9 @@
+import { hashOf } from '../../../domain/crc32.ts'
 import type { NewLevel } from '../../../domain/order-book.ts'
 import { depthOf } from '../feed/book-wire.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
 import type { FeedChannel } from '../feed/source-kind.ts'
-import { hasLongDecimal, parseExact, parseJson } from '../feed/text.ts'
+import { parseExact } from '../feed/text.ts'
 import { readNumber } from '../feed/values.ts'
 import { type Fields, fieldsOf, listOf, microsOfMillis, namesOf, textOf } from '../feed/wire-fields.ts'
 
@@ -79,7 +80,7 @@ export function createBitfinexWire(): ExchangeWire {
       unwanted.clear()
     },
     read(text) {
-      const frame = hasLongDecimal(text) ? parseExact(text) : parseJson(text)
+      const frame = parseExact(text)
       if (Array.isArray(frame)) return readData(channels.get(frame[0]), frame)
       return [readEvent(fieldsOf(frame), channels, unwanted)]
     },
@@ -164,7 +165,7 @@ function readBook({ name, bids, asks }: Channel, told: unknown): readonly WireIt
       return [unreadable(name), { kind: 'malformed' }]
     const side = amount > 0 ? bids : asks
     const size = count === 0 ? 0 : Math.abs(amount)
-    changed[amount > 0 ? 'bids' : 'asks'].push({ price, size, text: `${price}:${amount}` })
+    changed[amount > 0 ? 'bids' : 'asks'].push({ price, size, hash: hashOf(`${price}:${amount}`) })
     if (count === 0) side.delete(price)
     else side.set(price, Math.abs(amount))
   }

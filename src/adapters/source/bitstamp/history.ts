@@ -1,8 +1,7 @@
 import type { Trade } from '../../../domain/events.ts'
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { rowsOf } from '../feed/trade-history.ts'
-import { readNumber } from '../feed/values.ts'
-import { fieldsOf } from '../feed/wire-fields.ts'
+import { fieldsOf, microsOfSeconds } from '../feed/wire-fields.ts'
 import { nameOf } from './wire.ts'
 
 const SECOND = 1_000_000
@@ -41,7 +40,5 @@ export const bitstampHistory: HistoryWire = {
 
 function readRow(row: unknown): HistoryTrade {
   const { tid: id, price, amount: size, type, date } = fieldsOf(row)
-  const seconds = readNumber(date)
-  const ts = seconds === undefined ? undefined : Math.round(seconds * SECOND)
-  return { row, id, price, size, side: SIDES.get(String(type)), ts }
+  return { row, id, price, size, side: SIDES.get(String(type)), ts: microsOfSeconds(date) }
 }

@@ -58,10 +58,7 @@ interface RestSnapshots {
 }
 
 /** The levels of a list of rows: `[price, size, ...]` of each, as numbers or decimal text. Undefined where one cannot be read. */
-export function readLevels(
-  rows: unknown,
-  textOf?: (price: unknown, size: unknown) => string,
-): readonly NewLevel[] | undefined {
+export function readLevels(rows: unknown): readonly NewLevel[] | undefined {
   if (!Array.isArray(rows)) return undefined
   const levels: NewLevel[] = []
   for (const row of rows) {
@@ -69,7 +66,7 @@ export function readLevels(
     const price = readPrice(row[0])
     const size = readAmount(row[1])
     if (price === undefined || size === undefined) return undefined
-    levels.push(textOf === undefined ? { price, size } : { price, size, text: textOf(row[0], row[1]) })
+    levels.push({ price, size })
   }
   return levels
 }

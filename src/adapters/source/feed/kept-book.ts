@@ -172,7 +172,7 @@ export class KeptBook {
 
   #isChecksum(checksum: number): boolean {
     const { checksum: name } = this.#rules
-    return name === undefined || isChecksum(name, this.#book.texts(CHECKSUMS[name].depth), checksum)
+    return name === undefined || isChecksum(name, this.#book.hashes(CHECKSUMS[name].depth), checksum)
   }
 
   #doubt(doubt: BookDoubt): BookStep {

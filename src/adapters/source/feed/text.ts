@@ -45,11 +45,6 @@ function hasLongRun(text: string): boolean {
   return false
 }
 
-/** Whether JSON numbers may stand in a text whose digits a double does not keep. */
-export function hasLongDecimal(text: string): boolean {
-  return hasLongRun(text) && LONG_DECIMAL.test(text)
-}
-
 /**
  * The value of a JSON text; undefined where it is none. Whole numbers that a double cannot hold stand in it as their digits: rounded, two ids
  * would become one.
@@ -79,10 +74,11 @@ function isKept(text: string): boolean {
   return !text.includes('\u0000') && text.isWellFormed() && !text.startsWith('\uFEFF')
 }
 
-/** The same, but a number of which a double does not keep every digit is the text that was written. */
+/** The same, but a number of which a double does not keep every digit is the text that was written: where prices and sizes are JSON numbers. */
 export function parseExact(text: string): unknown {
   try {
-    return JSON.parse(text, keepDecimals)
+    const isLong = hasLongRun(text) && (LONG_DECIMAL.test(text) || LONG_NUMBER.test(text))
+    return isLong ? JSON.parse(text, keepDecimals) : JSON.parse(text)
   } catch {
     return undefined
   }

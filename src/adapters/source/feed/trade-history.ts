@@ -10,7 +10,7 @@ import type { WireTrade } from './exchange-wire.ts'
 import type { AskRest, LeftOut, TimeRange } from './past.ts'
 import { ASKED_TOO_OFTEN, callRest, restUrl, retryAfterMs } from './rest-call.ts'
 import type { Fault } from './tally.ts'
-import { hasLongDecimal, parseExact, parseJson, readWireId } from './text.ts'
+import { parseExact, readWireId } from './text.ts'
 import { readPrice } from './values.ts'
 import { refusalByStatus, refusalInWords, shownWords, wordsOfBody } from './words.ts'
 
@@ -91,7 +91,7 @@ export function createTradeHistory(
     }
     if (NOT_THERE.has(status)) throw failure('MARKET_UNKNOWN', words || `HTTP ${status}`)
     if (!response.ok) throw refusalByStatus('history', status, words)
-    const value = hasLongDecimal(text) ? parseExact(text) : parseJson(text)
+    const value = parseExact(text)
     if (value === undefined) throw failure('SOURCE_UNAVAILABLE', 'the answer is not JSON')
     return value
   }

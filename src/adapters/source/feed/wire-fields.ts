@@ -41,20 +41,22 @@ const SHORTEST_MICROS = 1e14
 /** The microseconds of a time that may come in milliseconds or in microseconds, as a number or as digits; undefined where it cannot be read. */
 export function microsOfEpoch(value: unknown): number | undefined {
   const number = readNumber(value)
-  if (number === undefined || number < 0) return undefined
-  return Math.round(number < SHORTEST_MICROS ? number * 1_000 : number)
+  return microsOf(number, number !== undefined && number < SHORTEST_MICROS ? 1_000 : 1)
 }
 
 /** The microseconds of a time in milliseconds, as a number or as digits; undefined where it cannot be read. */
 export function microsOfMillis(value: unknown): number | undefined {
-  const number = readNumber(value)
-  return number === undefined || number < 0 ? undefined : Math.round(number * 1_000)
+  return microsOf(readNumber(value), 1_000)
 }
 
 /** The microseconds of a time in whole seconds; undefined where it cannot be read. */
 export function microsOfSeconds(value: unknown): number | undefined {
-  const seconds = readNumber(value)
-  return seconds === undefined || seconds < 0 ? undefined : Math.round(seconds * 1_000_000)
+  return microsOf(readNumber(value), 1_000_000)
+}
+
+/** `unit`: so many microseconds are one of what is counted. */
+function microsOf(count: number | undefined, unit: number): number | undefined {
+  return count === undefined || count < 0 ? undefined : Math.round(count * unit)
 }
 
 /** The microseconds of an ISO 8601 time; undefined where it cannot be read. */

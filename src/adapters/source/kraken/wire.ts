@@ -1,8 +1,9 @@
 import { krakenDigits } from '../../../domain/book-checksum.ts'
+import { hashOf } from '../../../domain/crc32.ts'
 import type { NewLevel } from '../../../domain/order-book.ts'
 import { depthOf } from '../feed/book-wire.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
-import { hasLongDecimal, parseExact, parseJson } from '../feed/text.ts'
+import { parseExact } from '../feed/text.ts'
 import { readAmount, readPrice } from '../feed/values.ts'
 import { type Fields, fieldsOf, listOf, microsOfIso, namesOf, sideOf, textOf } from '../feed/wire-fields.ts'
 import { usualAsset } from './assets.ts'
@@ -50,12 +51,11 @@ export function createKrakenWire(): ExchangeWire {
         return JSON.stringify({ method, params, req_id: request })
       }),
     read(text) {
-      const frame = fieldsOf(parseJson(text))
+      const frame = fieldsOf(parseExact(text))
       const { channel, method } = frame
       if (channel === 'book') return readBooks(text, frame, decimals)
       if (channel === 'heartbeat' || method === 'pong') return [{ kind: 'heartbeat' }]
-      if (channel === 'trade')
-        return itemsOf(hasLongDecimal(text) ? fieldsOf(parseExact(text)) : frame, readTrade)
+      if (channel === 'trade') return itemsOf(frame, readTrade)
       if (channel === 'ticker') return itemsOf(frame, readTicker)
       if (method === 'subscribe') return [readAnswer(frame)]
       return [{ kind: typeof channel === 'string' || typeof method === 'string' ? 'neutral' : 'malformed' }]
@@ -69,9 +69,8 @@ function readBooks(
   { type, data }: Fields,
   decimals: Map<unknown, Decimals>,
 ): readonly WireItem[] {
-  const exact = hasLongDecimal(text) ? listOf(fieldsOf(parseExact(text))['data']) : listOf(data)
   if (!Array.isArray(data) || (type !== 'snapshot' && type !== 'update')) return [{ kind: 'malformed' }]
-  return exact.map((each) => {
+  return data.map((each) => {
     const { symbol: name, bids, asks, checksum, timestamp } = fieldsOf(each)
     const known = decimals.get(name) ?? { price: 0, size: 0, isTold: false }
     if (typeof name === 'string') decimals.set(name, known)
@@ -108,7 +107,8 @@ function readSide(rows: unknown = [], known: Decimals): readonly NewLevel[] | un
     const { price: sentPrice, qty } = fieldsOf(row)
     const [price, size] = [readPrice(sentPrice), readAmount(qty)]
     if (price === undefined || size === undefined) return undefined
-    levels.push({ price, size, text: hashedText(sentPrice, known, 'price') + hashedText(qty, known, 'size') })
+    const hash = hashOf(hashedText(sentPrice, known, 'price'), hashedText(qty, known, 'size'))
+    levels.push({ price, size, hash })
   }
   return levels
 }

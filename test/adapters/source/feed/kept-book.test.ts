@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { WireBook } from '../../../../src/adapters/source/feed/book-wire.ts'
 import { KeptBook } from '../../../../src/adapters/source/feed/kept-book.ts'
+import { hashOf } from '../../../../src/domain/crc32.ts'
 import type { NewLevel } from '../../../../src/domain/order-book.ts'
 
 const levels = (...prices: number[]): NewLevel[] => prices.map((price) => ({ price, size: 1 }))
@@ -48,7 +49,9 @@ test('of a service that sends whole books the difference is told', () => {
 
 test('one checksum that comes by itself may be wrong, two in a row may not', () => {
   const kept = new KeptBook({ checksum: 'in-turns' }, 2)
-  const text = (price: number, amount: number): NewLevel => ({ price, size: 1, text: `${price}:${amount}` })
+  const text = (price: number, amount: number): NewLevel => ({
+    ...{ price, size: 1, hash: hashOf(`${price}:${amount}`) },
+  })
   const whole = {
     bids: [text(64000, 1.5), text(63999, 0.25)],
     asks: [text(64001, -2), text(64002.5, -0.125)],

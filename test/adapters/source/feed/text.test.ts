@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import {
   exactDigits,
-  hasLongDecimal,
+  parseExact,
   parseJson,
   readId,
   readWireId,
@@ -39,10 +39,12 @@ test('a long number is seen wherever in a frame it stands', () => {
     const read = (number: string) => (parseJson(frame(number)) as { readonly n: unknown }).n
     assert.equal(read('9007199254740993'), '9007199254740993')
     assert.equal(read('1793000000123456'), 1_793_000_000_123_456)
-    assert.equal(hasLongDecimal(frame('64000.12345678901')), true)
-    assert.equal(hasLongDecimal(frame('-0.1234567890123456')), true)
-    assert.equal(hasLongDecimal(frame('64000.1234567890')), false)
-    assert.equal(hasLongDecimal(frame('"64000.12345678901"')), false)
+    const exact = (number: string) => (parseExact(frame(number)) as { readonly n: unknown }).n
+    assert.equal(exact('64000.12345678901'), '64000.12345678901')
+    assert.equal(exact('-0.1234567890123456'), '-0.1234567890123456')
+    assert.equal(exact('64000.1234567890'), 64000.123456789)
+    assert.equal(exact('"64000.12345678901"'), '64000.12345678901')
+    assert.equal(exact('9007199254740993'), '9007199254740993')
   }
 })
 
