@@ -244,7 +244,10 @@ async function readPiece(
           steps.commit(progress)
           progress.behind = next < goal ? next : undefined
           progress.latestDue = false
-          if (isAnew || next >= (anew?.before ?? 0)) progress.anew = undefined
+          if (isAnew || next >= (anew?.before ?? 0)) {
+            progress.anew = undefined
+            progress.lostFrom = undefined
+          }
           if (told.isOver) progress.again = undefined
         },
       },

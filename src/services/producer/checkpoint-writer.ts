@@ -100,9 +100,12 @@ export function createCheckpointWriter(
     const at = now()
     const former = written.get(shard)
     const position = CHANNELS.reduce((sum, channel) => sum + shard.tails[channel].derivedTo, 0)
-    if (former && !isLast && isEarly(former, position)) return undefined
+    // The owner may go before the next one, and nobody else can know.
+    const isUrgent = isLast || routes.hasLossToSay(shard.k)
+    if (former && !isUrgent && isEarly(former, position)) return undefined
     const left = { behind: routes.behind(shard.k), passedOver: routes.passedOver(shard.k) }
     const state = JSON.stringify(checkpointState(shard, routes.coveredOffset, left))
+    routes.said(shard.k)
     if (former && isNoNews(former, state, shard)) return undefined
     const formerFurther = former?.further ?? shard.restored.parts ?? 0
     const { records, main, further } = checkpointRecords(shard, at, routes.coveredOffset, left, formerFurther)

@@ -52,16 +52,33 @@ export interface Held {
   readonly lostFrom: number | undefined
   /** By fixed partition: the last position in front of that place. */
   readonly inFront: Map<number, number>
+  /** The fixed partitions of which it says behind that place that what follows the last position in front of it comes again. */
+  readonly told: Set<number>
+  /** By fixed partition: what it holds around the last record that it held at the checkpoint. */
+  readonly aroundLast: Map<number, AroundLast>
   /** Whether there are records that nobody can read. */
   isRotten: boolean
   /** Whether a record may count for nobody, since another owner may have followed in front of what was read. */
   isDoubtful: boolean
 }
 
+/** What a topic holds around a fixed record that it has held once. */
+export interface AroundLast {
+  /** Whether it holds the record, or says behind it that nothing in front of a later one is due. */
+  readonly isHeld: boolean
+  /** The last fixed offset in front of it that the topic holds; -1 where it holds none. */
+  readonly before: number
+  /** Where the first record behind it lies in the topic; undefined where there is none. */
+  readonly wentOn: number | undefined
+}
+
+const NOTHING_AROUND: AroundLast = { isHeld: false, before: -1, wentOn: undefined }
+
 /** Before anything is read. */
 export function nothingHeld(each: HeldTopic): Held {
   return {
     ...{ memory: emptyMemory(), byFormer: new Map(), begins: new Map(), inFront: new Map() },
+    ...{ told: new Set<number>(), aroundLast: new Map() },
     ...{ lostFrom: wentOnAt(each), isRotten: false, isDoubtful: false },
   }
 }
@@ -79,7 +96,7 @@ export function takeHeld(
   held: Held,
   { headers, offset }: StoredRecord,
 ): void {
-  const { memory, byFormer, begins, inFront, lostFrom = 0 } = held
+  const { memory, byFormer, begins, inFront, told, aroundLast, lostFrom = 0 } = held
   held.isDoubtful ||= isOfEarlier(route, shards, headers)
   const isFormer = isOfFormerOwner(memory, headers)
   const isCounted = admit(memory, headers)
@@ -93,9 +110,29 @@ export function takeHeld(
   } else if (!isCounted) return
   const last = kind === 'marker' ? position.offset - 1 : position.offset
   if (offset < lostFrom) inFront.set(partition, last)
+  else if (kind === 'marker' && last <= (inFront.get(partition) ?? -1)) told.add(partition)
+  const expected = route.progress.get(partition)?.last?.offset
+  if (expected !== undefined) {
+    const around = aroundLast.get(partition) ?? NOTHING_AROUND
+    aroundLast.set(partition, aroundWith(around, kind === 'marker', last, expected, offset))
+  }
   // What this owner has derived itself, in a step of unknown outcome, tells nothing of the log before it.
   const own = shards.find(({ k }) => k === partition)?.epoch ?? -1
   if (epoch < own) byFormer.set(partition, { offset: last, epoch })
+}
+
+/** What is known around a record after one more: `last` is its fixed offset, or the last one in front of a marker behind which all comes again. */
+function aroundWith(
+  around: AroundLast,
+  isMarker: boolean,
+  last: number,
+  expected: number,
+  offset: number,
+): AroundLast {
+  if (isMarker) return { isHeld: last >= expected, before: Math.min(last, around.before), wentOn: undefined }
+  if (last < expected) return { ...around, before: last }
+  if (last === expected) return { ...around, isHeld: true }
+  return { ...around, wentOn: around.wentOn ?? offset }
 }
 
 /** Whether a record is of an owner in front of the last one: in the topic the marker of a later one may lie in front of it. */

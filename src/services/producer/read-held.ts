@@ -86,7 +86,7 @@ export async function readHeld(
       // What follows a lost end is told already where the topic holds any of it.
       if (heldOf(producer, each.route, held, shard) >= (progress.again?.from ?? 0)) progress.again = undefined
       progress.sentAt = undefined
-      progress.lostFrom = undefined
+      if (progress.anew === undefined) progress.lostFrom = undefined
       progress.isRead = true
       progress.held =
         progress.anew === undefined ? placeHeld(producer, each.route, held, shard) : NOTHING_HELD
@@ -181,6 +181,7 @@ function judge(
   if (left !== undefined) {
     const what = held.isRotten ? 'cannot be read, or has' : 'has'
     const reason = `the topic of the stream ${what} lost its end: what was lost follows again`
+    progress.lostFrom ??= held.aroundLast.get(shard.k)?.wentOn
     if (left < 0 && hasLatestValue(route.channel)) progress.latestDue = true
     return begin({ reason }, left < 0 ? beginOf(each.route, shard, progress) : left + 1)
   }
@@ -214,14 +215,23 @@ function leftOf(
   shard: Shard,
   { last, lostFrom, isRead }: Progress,
 ): number | undefined {
-  if (lostFrom !== undefined) return held.inFront.get(shard.k) ?? -1
+  if (lostFrom !== undefined && !held.told.has(shard.k)) return held.inFront.get(shard.k) ?? -1
   if (isRead || last === undefined) return undefined
   // What it holds was read from there on.
   if (last.at < shard.restored.at - SLACK_MS) return undefined
-  const left = heldOf(producer, route, held, shard)
+  const left = leftAround(heldOf(producer, route, held, shard), last.offset, held, shard)
   if (left >= last.offset) return undefined
   // Where it holds nothing of the shard retention may have removed it.
   return left >= 0 || earliest === 0 || last.at + retentionMs > producer.now() ? left : undefined
+}
+
+/**
+ * The last fixed offset that a topic holds up to one that it has held. An owner may have written in the place of a lost end and have died before it could tell:
+ * then the topic holds later ones, and not this one. Where some of it cannot be read that may be among them.
+ */
+function leftAround(highest: number, last: number, { isRotten, aroundLast }: Held, { k }: Shard): number {
+  const { isHeld = true, before = -1 } = aroundLast.get(k) ?? {}
+  return highest < last || isRotten || isHeld ? highest : before
 }
 
 /**

@@ -54,7 +54,7 @@ export interface Progress {
   readonly derivedAt: number | undefined
   /** The last fixed record before the checkpoint that the topic held then; undefined where none is known. */
   last: { readonly offset: number; readonly at: number } | undefined
-  /** Where the topic went on after it had lost its end, while it is not known what it has lost. */
+  /** Where the topic went on after it had lost its end, until its readers have been told. */
   lostFrom: number | undefined
   /** When this owner sent something, and since then does not know whether the topic holds it; milliseconds. */
   sentAt: number | undefined
@@ -74,6 +74,8 @@ export interface Route {
   /** Offset of the registry's record that made it ready. */
   readonly readyOffset: number
   readonly progress: Map<number, Progress>
+  /** By shard: where the topic went on after it had lost its end, while that is not told and the shard is another process's, or in doubt. */
+  readonly untold: Map<number, number>
   /** All that the broker acknowledged to this process lies before this offset: the topic ends there, or later. */
   end: number
 }
@@ -120,6 +122,7 @@ export function toRoute(stream: StreamEntry): Route {
     start: stream.start,
     readyOffset: stream.offset,
     progress: new Map(),
+    untold: new Map(),
     end: 0,
   }
 }
@@ -159,9 +162,11 @@ export function placeOn(
     }
   }
   const next = covered ? Math.max(start, checkpointed) : start
+  const lostFrom = minOf(passed?.lostFrom, route.untold.get(shard.k))
+  const isBehind = isAside || lostFrom !== undefined || next < Math.max(tail.derivedTo, tail.chosenTo)
   return {
     notBefore: next,
-    behind: isAside || next < Math.max(tail.derivedTo, tail.chosenTo) ? next : undefined,
+    behind: isBehind ? next : undefined,
     anew: undefined,
     again: againOf(route, shard, next),
     latestDue: !covered && hasLatestValue(route.channel),
@@ -169,8 +174,12 @@ export function placeOn(
     derivedAt: passed?.at,
     isCovered: covered,
     ...unread,
-    lostFrom: passed?.lostFrom,
+    lostFrom,
   }
+}
+
+function minOf(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other)
 }
 
 /** Windows without events: of books they know what the books were in front of the stream's first record. */

@@ -31,6 +31,8 @@ export class Routes {
   readonly #passed = new PassedOverStreams()
   /** Streams whose topics somebody wants to be read. */
   readonly #toRead = new Set<Route>()
+  /** Shards of whose streams a topic has lost its end, as the next checkpoint has to say. */
+  readonly #lossesToSay = new Set<number>()
   /** Fixed partitions that could not be read for streams that are behind: how often in a row, and until when they rest. */
   readonly #resting = new Map<string, { readonly failures: number; readonly until: number }>()
   #appliedOffset = 0
@@ -161,6 +163,8 @@ export class Routes {
   leaveShard(k: number): void {
     this.#passed.leaveShard(k)
     for (const route of this.table.values()) {
+      const lostFrom = route.progress.get(k)?.lostFrom
+      if (lostFrom !== undefined) route.untold.set(k, lostFrom)
       if (!route.progress.delete(k)) continue
       if (route.progress.size === 0) this.aside.delete(route)
       this.settle(route)
@@ -214,11 +218,22 @@ export class Routes {
     const hasLostEnd = baseOffset < route.end
     route.end = baseOffset + records
     if (!hasLostEnd) return false
-    for (const progress of route.progress.values()) {
+    for (const [k, progress] of route.progress) {
       progress.lostFrom = Math.min(progress.lostFrom ?? baseOffset, baseOffset)
       progress.prepared = false
+      this.#lossesToSay.add(k)
     }
     return true
+  }
+
+  /** Whether the topic of a stream of a shard has lost its end, and no checkpoint has been taken since. */
+  hasLossToSay(k: number): boolean {
+    return this.#lossesToSay.has(k)
+  }
+
+  /** A checkpoint of a shard is taken: it says all that is known. */
+  said(k: number): void {
+    this.#lossesToSay.delete(k)
   }
 
   /** The topic cannot be written: all such topics together rest for 1 s to 30 s, so that they seldom hold up others. */
@@ -296,6 +311,7 @@ export class Routes {
   #place(route: Route, shard: Shard): void {
     const passed = this.#passed.get(shard, route.id)
     const progress = placeOn(shard, route, this.aside.has(route), passed)
+    route.untold.delete(shard.k)
     route.progress.set(shard.k, progress)
     if (progress.behind !== undefined || progress.latestDue) this.unsettled.add(route)
   }

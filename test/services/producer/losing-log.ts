@@ -90,6 +90,24 @@ export function refuseWrites({ mine }: Producer, topic: string, isRefused: () =>
   }
 }
 
+/** A producer cannot read a topic any more. */
+export function refuseReads({ mine }: Producer, topic: string): void {
+  const { openReader } = mine
+  mine.openReader = async (...call) => {
+    const inner = await openReader(...call)
+    return {
+      async assign(positions, signal) {
+        if (positions.some((each) => each.topic === topic))
+          throw new TapelineError('BROKER_UNAVAILABLE', 'fetches fail')
+        await inner.assign(positions, signal)
+      },
+      unassign: (...given) => inner.unassign(...given),
+      poll: (...given) => inner.poll(...given),
+      close: (signal) => inner.close(signal),
+    }
+  }
+}
+
 /** Its checkpoint is written: what comes next is after it. */
 export async function checkpoint({ services, clock }: Producer): Promise<void> {
   await services.publishFixed({ items: [] }, NEVER)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkpoint, ids, refuseWrites, setUpLog, trade } from './losing-log.ts'
+import { checkpoint, ids, refuseReads, refuseWrites, setUpLog, TRADES, trade } from './losing-log.ts'
 import { NEVER, trades } from './one-shard.ts'
 
 test('the topic of a stream that lost its end under a running producer: readers are told, and get what was lost', async (t) => {
@@ -61,6 +61,40 @@ test('the topic of a stream that lost its end, and whose owner saw that and coul
   const second = await log.start()
   await trade(second, 55, 60)
   assert.deepEqual(await log.got('app.one'), [...ids(0, 40), ...ids(50, 55), 'reset', ...ids(40, 60)])
+})
+
+test('the topic of a stream that lost its end, and whose owner saw that and died before it wrote its next checkpoint', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce('app.one', ['*'], 0)
+  await trade(first, 0, 50)
+  await checkpoint(first)
+  log.loseEnd(10, 'app.one')
+  refuseReads(first, TRADES)
+  await trade(first, 50, 55)
+  await first.crash()
+  const second = await log.start()
+  await trade(second, 55, 60)
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 40), ...ids(50, 55), 'reset', ...ids(40, 60)])
+})
+
+test('the topic of a stream that lost its end behind the checkpoint: the owner says so at once, and the next one tells it', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce('app.one', ['*'], 0)
+  await trade(first, 0, 50)
+  await checkpoint(first)
+  await trade(first, 50, 60)
+  log.loseEnd(5, 'app.one')
+  refuseReads(first, TRADES)
+  await trade(first, 60, 65)
+  // Far less time than between two checkpoints.
+  first.clock.skippedMs += 1_000
+  await first.services.publishFixed({ items: [] }, NEVER)
+  await first.crash()
+  const second = await log.start()
+  await trade(second, 65, 70)
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 55), ...ids(60, 65), 'reset', ...ids(55, 70)])
 })
 
 test('the topic of a stream of quotes that lost all that it had: the latest values are those in front of what comes again', async (t) => {
