@@ -43,17 +43,3 @@ export function inFrontOfSeam(topic: string, seam: readonly number[], memory: Re
   }
   return found
 }
-
-/**
- * What a reader that has left a topic takes along: the positions after the seam of the lease that it had got all the same, so that the same record
- * does not count again in a topic that comes later.
- */
-export function positionsBeyond(
-  topic: string,
-  seam: readonly number[],
-  { positions }: ReaderMemory,
-): ReaderMemory['positions'] {
-  const { [topic]: own = {}, ...others } = positions
-  const beyond = Object.entries(own).filter(([k, [offset]]) => offset >= (seam[Number(k)] ?? 0))
-  return beyond.length === 0 ? others : { ...others, [topic]: Object.fromEntries(beyond) }
-}

@@ -190,8 +190,8 @@ function legOf({ leases, streams }: Registered, leaseId: string, topicId: string
 }
 
 /**
- * Whether an application came back to a channel from another one, and had got more of it before than lies in front of its part there. Nobody can tell
- * whether it heard late of its moves, or the fixed topic has lost its end.
+ * Whether an application had got more of a channel before than lies in front of its part there, and came back to it from another one, or to offsets that its lease
+ * has had before. Nobody can tell whether it heard late of its moves, or the fixed topic has lost its end; or whether what it had got is of that end.
  */
 function hasMoreThanStart(
   registered: Registered,
@@ -201,9 +201,24 @@ function hasMoreThanStart(
 ): boolean {
   const { own, channel } = legOf(registered, part.lease, part.topicId)
   const from = legOf(registered, part.lease, before.at(-1)?.topicId).channel
-  if (channel === undefined || from === undefined || from === channel) return false
+  if (channel === undefined || from === undefined) return false
+  if (from === channel && !isInFront(registered, part.lease, own?.start ?? [], channel)) return false
   const got = beginningOf(registered, part.lease, [...before, part], broker)?.positions[NAMES.fixed[channel]]
   return Object.entries(got ?? {}).some(([k, [offset]]) => offset >= (own?.start?.[Number(k)] ?? 0))
+}
+
+/** Whether a part of a lease begins in front of a seam that it had come to in the same fixed topic. */
+function isInFront(
+  { leases, streams }: Registered,
+  leaseId: string,
+  start: readonly number[],
+  channel: string,
+): boolean {
+  const former = leases.get(leaseId)?.former ?? []
+  return former.some(
+    ({ streamId, seam }) =>
+      streams.get(streamId)?.spec.channel === channel && seam.some((offset, k) => (start[k] ?? 0) < offset),
+  )
 }
 
 /** Whether the fixed record that caused one of a stream is there, and not another one in the place of a lost end. */

@@ -9,7 +9,7 @@ import {
   type ReaderMemory,
   raise,
 } from '../../domain/reader-rules.ts'
-import { boundOf, positionsBeyond, type SeamBound } from '../../domain/seam.ts'
+import { boundOf, type SeamBound } from '../../domain/seam.ts'
 import { outputChannel } from '../../domain/stream-spec.ts'
 import { TapelineError } from '../../errors.ts'
 import type { FormerTopic, Lease } from '../../ports/streams.ts'
@@ -100,20 +100,26 @@ export function boundIn({ former, fixedTopic }: Leg, memory: ReaderMemory): Seam
   return former && boundOf(fixedTopic, former.seam, memory)
 }
 
-/** Where a reader that has all of a former leg begins in the next one of these. */
+/**
+ * Where a reader that has all of a former leg begins in the next one of these. It takes its positions along, so that what it had got after the seam does not
+ * count again in a topic that comes later.
+ */
 export function beginningAfter(
-  { former, fixedTopic, topicId: left }: Leg,
+  { fixedTopic, topicId: left }: Leg,
   memory: ReaderMemory,
   next: Leg,
   legs: readonly Leg[],
 ): Beginning {
   const { topicId, begin, before } = next
-  const memoryThere = raise(emptyMemory(), former ? positionsBeyond(fixedTopic, former.seam, memory) : {})
+  const memoryThere = raise(emptyMemory(), memory.positions)
   const passed = legs.slice(0, legs.findIndex((leg) => leg.topicId === left) + 1)
   const known = memoryThere.positions[next.fixedTopic] ?? {}
-  for (const k of lostBefore(next, passed)) delete known[k]
-  const doubtful = fixedTopic === next.fixedTopic ? [] : takenBeyond(next, known)
-  for (const k of doubtful) delete known[k]
+  const lost = new Set(lostBefore(next, passed))
+  // From the topic before, what lies after the seam was heard late, if the log has lost nothing.
+  const doubtful = takenBeyond(next, known).filter((k) =>
+    lost.has(k) ? hasGot(known[k], k, next, passed) : fixedTopic !== next.fixedTopic,
+  )
+  for (const k of [...lost, ...doubtful]) delete known[k]
   return {
     ...{ topicId, offset: begin, memory: raise(memoryThere, before) },
     ...(doubtful.length > 0 && { reset: TAKEN_ALONG }),
@@ -121,8 +127,9 @@ export function beginningAfter(
 }
 
 /**
- * The partitions of which a reader has got more, in a topic before the one that it leaves, than lies in front of the next leg. It may have heard late of both
- * moves. Or the log has lost its end in between, in front of all that an owner could tell: then other records lie there now.
+ * The partitions of which a reader has got more than lies in front of the next leg. It may have heard late of its moves. Or the log has lost its end in
+ * between, in front of all that an owner could tell: then other records lie there now. Where it is known to have lost its end, what the reader has got may lie in
+ * that end, or in the place of it.
  */
 function takenBeyond({ before, fixedTopic }: Leg, known: Readonly<Record<number, Place>>): number[] {
   return Object.entries(known).flatMap(([k, place]) =>
@@ -130,8 +137,16 @@ function takenBeyond({ before, fixedTopic }: Leg, known: Readonly<Record<number,
   )
 }
 
-const TAKEN_ALONG =
-  'what it had got after an earlier seam may lie in an end that its fixed topic has lost since'
+/** Whether a place is one of a record that the reader got, and not only where a leg before began. */
+function hasGot(place: Place | undefined, k: number, { fixedTopic }: Leg, passed: readonly Leg[]): boolean {
+  if (place === undefined) return false
+  return passed.every(({ before }) => {
+    const begin = before[fixedTopic]?.[k]
+    return begin === undefined || isLater(place, begin)
+  })
+}
+
+const TAKEN_ALONG = 'what it had got of these records may lie in an end that its fixed topic has lost since'
 
 /**
  * The partitions in which a leg begins in front of a place that the lease had come to before. Their log has lost its end in between: what the reader has

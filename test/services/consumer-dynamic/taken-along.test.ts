@@ -24,8 +24,8 @@ const LEASE: Lease = {
   ],
 }
 
-/** Who has got the first topic's records up to an offset of the fixed topic goes on to the last one. */
-function comeFrom(got: number) {
+/** Who has got the first topic's records up to an offset of the fixed topic goes on to the last one, where its lease begins at `start`. */
+function comeFrom(got: number, start = START) {
   const messages: AppMessage[] = []
   const endpoint = {
     ...{ id: 'e', pendingBytes: 0, closed: false },
@@ -35,7 +35,7 @@ function comeFrom(got: number) {
   }
   const memory = raise(emptyMemory(), positionsBefore(TRADES, [got + 1]))
   const beginning = { topicId: 'first', offset: 7, memory }
-  const subscription = new Subscription(endpoint, LEASE, beginning, NAMES.fixed)
+  const subscription = new Subscription(endpoint, { ...LEASE, start: [start] }, beginning, NAMES.fixed)
   subscription.activate({
     ...{ topic: 'app.last', topicId: 'last', nextOffset: 0, memory: emptyMemory(), isReplaced: false },
     ...{ isRotten: false, rewinds: 0, rewoundTo: 0, rewoundMemory: emptyMemory() },
@@ -60,4 +60,19 @@ test('a reader that had got more trades than lie in front of where it comes to t
   const { told, isOwn } = comeFrom(START + 5)
   assert.deepEqual(told, ['subscribed', 'subscribed', 'subscribed', 'reset'])
   assert.deepEqual([isOwn(START - 1), isOwn(START)], [false, true])
+})
+
+/** In front of the seam: trades have lost their end before the second move. */
+const AGAIN = SEAM - 10
+
+test('a reader that had got trades in the place of a lost end in front of the seam, and comes to them again, is told', () => {
+  const { told, isOwn } = comeFrom(SEAM - 5, AGAIN)
+  assert.deepEqual(told, ['subscribed', 'subscribed', 'subscribed', 'reset'])
+  assert.deepEqual([isOwn(AGAIN - 1), isOwn(AGAIN)], [false, true])
+})
+
+test('a reader that had got no trades from where it comes to them again, in the place of a lost end, goes on without a word', () => {
+  const { told, isOwn } = comeFrom(AGAIN - 1, AGAIN)
+  assert.deepEqual(told, ['subscribed', 'subscribed', 'subscribed'])
+  assert.deepEqual([isOwn(AGAIN - 1), isOwn(AGAIN)], [false, true])
 })
