@@ -11,7 +11,7 @@ import { freePort } from '../servers/free-port.ts'
 import { type KafkaServer, kafkaMissing, startKafka } from '../servers/kafka.ts'
 import { type PostgresServer, postgresMissing, startPostgres } from '../servers/postgres.ts'
 import { blocksOf, interruptAll, openPageShell, type Running, readPage, stepsOf } from './page.ts'
-import { makeFolder, until } from './platform-process.ts'
+import { makeFolder, START_MS, until } from './platform-process.ts'
 
 const PART = /^## 5\. On servers\n(.*?)^## /ms
 /** The password of the servers here is the one that the page shows. */
@@ -91,26 +91,38 @@ describe('the quick start on servers', requireServer(kafkaMissing() ?? postgresM
       .map(({ command }) => command)
     const [doctor = '', ...starts] = commands.filter((command) => !setUp.includes(command))
     // Servers that have just been started on a busy machine may answer too late for it.
-    await until('doctor finds all well', async () => (await runToEnd(doctor)).code === 0, 120_000)
+    await until('doctor finds all well', async () => (await runToEnd(doctor)).code === 0, START_MS)
     for (const start of starts) roles.push(shell(start))
     assert.equal(roles.length, 3)
-    await until('all are ready', async () => {
-      for (const { child, output } of roles) assert.equal(child.exitCode, null, output())
-      return (await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined))?.ok === true
-    })
+    await until(
+      'all are ready',
+      async () => {
+        for (const { child, output } of roles) assert.equal(child.exitCode, null, output())
+        return (await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined))?.ok === true
+      },
+      START_MS,
+    )
 
     const [, words = '', flag = ''] =
       /((?:`T \w+`(?:,\s| and\s)?)+) work as before, with `([^`]+)`/s.exec(part) ?? []
     assert.deepEqual(words.match(/T \w+/g), ['T sql', 'T tail', 'T streams', 'T actors'])
-    await until('trades are stored', async () =>
-      /^[1-9]/m.test(
-        await run(`T sql ${flag} --json "select count(*)::text from trades" | tr -d '[{}":a-z'`),
-      ),
+    // That the gateway is ready says nothing of the producer and the consumer.
+    await until(
+      'trades are stored',
+      async () =>
+        /^[1-9]/m.test(
+          await run(`T sql ${flag} --json "select count(*)::text from trades" | tr -d '[{}":a-z'`),
+        ),
+      START_MS,
     )
     const id = (await run(`T streams create ${flag} --channel trade --symbols 'BTC-*' 2>/dev/null`)).trim()
     assert.match(await run(`T streams ${flag}`), new RegExp(id))
     assert.match(await run(`T tail ${flag} --limit 1 ${id}`), /(buy|sell)/)
-    const actors = await run(`T actors ${flag}`)
-    for (const role of ['coordinator', 'producer', 'consumer-fixed']) assert.match(actors, new RegExp(role))
+    // Those of other processes are known from their heartbeats.
+    let actors = ''
+    await until('the actors of all roles are listed', async () => {
+      actors = await run(`T actors ${flag}`)
+      return ['coordinator', 'producer', 'consumer-fixed'].every((role) => actors.includes(role))
+    }).catch((error: unknown) => assert.fail(`${error}: ${actors}`))
   })
 })

@@ -85,7 +85,8 @@ describe('a platform whose neighbours all fail, and repeat what they are sent', 
       const { alerts } = (await (await ask('/v1/alerts')).json()) as { alerts: { id: string }[] }
       return alerts.some(({ id }) => id === 'producer') && slack.asked() > 0 && source.asked() > 2
     })
-    const { topics } = (await (await ask('/v1/topics')).json()) as { topics: { name: string }[] }
+    const listed = await answered('the list of topics', () => ask('/v1/topics'))
+    const { topics } = (await listed.json()) as { topics: { name: string }[] }
     assert.ok(topics.length > 0)
     const paths = [
       ...['/docs', '/docs/errors', '/healthz', '/readyz', '/metrics', '/openapi.json', '/v1/asyncapi.json'],
@@ -113,7 +114,8 @@ describe('a platform whose neighbours all fail, and repeat what they are sent', 
         assertNone(await (await ask(path, key)).text(), path)
     const sql = { method: 'POST', body: JSON.stringify({ sql: "select current_setting('nothing')" }) }
     assertNone(await (await ask('/v1/sql', SECRETS.admin, sql)).text(), '/v1/sql')
-    assert.equal((await ask('/v1/streams', SECRETS.application)).status, 200, 'the keys work')
+    const streams = await answered('the list of streams', () => ask('/v1/streams', SECRETS.application))
+    assert.equal(streams.status, 200, 'the keys work')
   })
 
   test('nor in its log, whose lines say at the default level what an operator needs', async () => {
@@ -134,7 +136,9 @@ describe('a platform whose neighbours all fail, and repeat what they are sent', 
     assert.ok(said(/^the machine is in error$/).some(({ actor, code }) => actor === 'producer' && code))
     assert.ok(said(/^alert: /).some(({ alert }) => alert === 'producer'))
     assert.ok(lines.every(({ level }) => level !== 'debug'))
-    assert.ok(lines.length < 60, text)
+    // What fails is tried again for as long as the test runs: that is not many lines of different kinds.
+    const kinds = new Set(lines.map(({ level, actor, msg = '' }) => `${level} ${actor} ${msg.split(':')[0]}`))
+    assert.ok(kinds.size < 25, [...kinds].join('\n'))
   })
 })
 
