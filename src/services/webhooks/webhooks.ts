@@ -1,4 +1,4 @@
-import { NEVER } from '../../async/abort.ts'
+import { NEVER, withAbort } from '../../async/abort.ts'
 import { withDeadline } from '../../async/deadline.ts'
 import { createSerializer } from '../../async/serialize.ts'
 import { pause } from '../../async/timers.ts'
@@ -186,20 +186,21 @@ export function startWebhooks(parts: WebhooksParts): Webhooks {
     interruption.end()
   }
 
-  const run = async (): Promise<void> => {
-    while (!stop.signal.aborted) {
-      const woken = new AbortController()
-      wake = () => woken.abort()
-      try {
-        await inTurn(look)
-      } catch (error) {
-        if (stop.signal.aborted) break
-        interruption.begin(error)
-        await pause(LOOK_MS, stop.signal)
-        continue
-      }
-      await pause(LOOK_MS, AbortSignal.any([stop.signal, woken.signal]))
+  const turn = async (woken: AbortController): Promise<void> => {
+    wake = () => woken.abort()
+    try {
+      await inTurn(look)
+    } catch (error) {
+      if (stop.signal.aborted) return
+      interruption.begin(error)
+      await pause(LOOK_MS, stop.signal)
+      return
     }
+    await pause(LOOK_MS, woken.signal)
+  }
+
+  const run = async (): Promise<void> => {
+    while (!stop.signal.aborted) await withAbort(stop.signal, turn)
   }
   const unwatch = registry.watchWebhooks(() => wake())
   const running = run()

@@ -1,6 +1,6 @@
 import { onAbort } from '../../../async/abort.ts'
 import { doubled } from '../../../async/back-off.ts'
-import { orAfter } from '../../../async/deadline.ts'
+import { withDeadline } from '../../../async/deadline.ts'
 import { pause, startInterval, type Timer } from '../../../async/timers.ts'
 import { partitionKey } from '../../../domain/record.ts'
 import { TapelineError } from '../../../errors.ts'
@@ -104,13 +104,14 @@ export class KafkaGroupMember implements GroupMember {
       })),
     }))
     const { memberId, generation } = identity
-    const late = orAfter(signal, COMMIT_MS)
     try {
-      const { node, errorCode } = await this.#commits.coordinator('group', this.#group, late)
-      if (errorCode !== 0)
-        throw new TapelineError('BROKER_UNAVAILABLE', `no coordinator (error ${errorCode})`)
-      const args = [this.#group, generation, memberId, null, topics] as const
-      const answer = await this.#commits.request('offsetCommit', node, [...args], late)
+      const answer = await withDeadline(signal, COMMIT_MS, async (late) => {
+        const { node, errorCode } = await this.#commits.coordinator('group', this.#group, late)
+        if (errorCode !== 0)
+          throw new TapelineError('BROKER_UNAVAILABLE', `no coordinator (error ${errorCode})`)
+        const args = [this.#group, generation, memberId, null, topics] as const
+        return this.#commits.request('offsetCommit', node, [...args], late)
+      })
       const codes = answer.topics.flatMap(({ partitions }) => partitions.map((each) => each.errorCode))
       const failed = codes.find((code) => code !== 0)
       if (failed !== undefined)

@@ -4,7 +4,7 @@ import {
   encodeConsumerProtocolAssignment,
   encodeConsumerProtocolSubscription,
 } from '@platformatic/kafka'
-import { orAfter } from '../../../async/deadline.ts'
+import { withDeadline } from '../../../async/deadline.ts'
 import { deadlineAfter } from '../../../async/timers.ts'
 import { partitionKey } from '../../../domain/record.ts'
 import { assignPartitions, type Subscriber, type TopicPartition } from './assign-partitions.ts'
@@ -140,16 +140,17 @@ export class GroupSession {
     const node = await this.#find(signal)
     if (node === undefined) return 'again'
     const answerMs = Math.min(HEARTBEAT_ANSWER_MS, this.#sessionMs / 2)
-    const late = orAfter(signal, answerMs)
-    try {
-      const args = [this.#group, this.#generation, this.#memberId, null] as const
-      const answer = await this.#cluster.request('heartbeat', node, [...args], late)
-      return this.#judge(answer.errorCode)
-    } catch (error) {
-      this.#coordinator = undefined
-      if (late.aborted) await this.#cluster.drop(node)
-      throw error
-    }
+    return withDeadline(signal, answerMs, async (late) => {
+      try {
+        const args = [this.#group, this.#generation, this.#memberId, null] as const
+        const answer = await this.#cluster.request('heartbeat', node, [...args], late)
+        return this.#judge(answer.errorCode)
+      } catch (error) {
+        this.#coordinator = undefined
+        if (late.aborted) await this.#cluster.drop(node)
+        throw error
+      }
+    })
   }
 
   /** The coordinator could not be reached; another one may have taken over. */
