@@ -23,8 +23,8 @@ interface TopicChange {
 }
 
 export type ConsumerDynamicEvent =
-  /** Without `topic`, as after a RESET, it subscribes again to all that it has. */
-  | { readonly type: 'SUBSCRIBE_TO_TOPIC'; readonly topic?: string }
+  /** One topic, or all that are asked for together; without `topic`, as after a RESET, it subscribes again to all that it has. */
+  | { readonly type: 'SUBSCRIBE_TO_TOPIC'; readonly topic?: string | readonly string[] }
   /** One topic, or all that leave together: a socket may have read a thousand. */
   | { readonly type: 'UNSUBSCRIBE_FROM_TOPIC'; readonly topic: string | readonly string[] }
   | { readonly type: 'SUBSCRIBE_SUCCESS' }

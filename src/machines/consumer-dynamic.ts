@@ -98,10 +98,10 @@ const leaveOutUnsubscribed = base.assign({
     ),
 })
 
-/** The topics to subscribe to: the one of the event, all that were remembered, and after a RESET all that it had. */
+/** The topics to subscribe to: those of the event, all that were remembered, and after a RESET all that it had. */
 const chooseTopics = base.assign({
   subscribing: ({ context, event }) => {
-    const asked = event.type === 'SUBSCRIBE_TO_TOPIC' && event.topic !== undefined ? [event.topic] : []
+    const asked = event.type === 'SUBSCRIBE_TO_TOPIC' && event.topic !== undefined ? [event.topic].flat() : []
     const remembered = context.waiting.map(({ topic }) => topic)
     return [...new Set([...asked, ...remembered])]
   },

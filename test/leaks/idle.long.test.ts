@@ -106,7 +106,7 @@ test('an idle consumer of dynamic topics keeps nothing of its turns', async () =
     interactWithApp: async () => ({ endpoints: 0, events: 0 }),
     slow: () => ({ behind: 0, latest: 0 }),
   } as never)
-  actor.send({ type: 'SUBSCRIBE_TO_TOPIC', topic: 'app.one' })
+  actor.send({ type: 'SUBSCRIBE_TO_TOPIC', topic: ['app.one'] })
   await assertIdle(turns)
   actor.stop()
 })

@@ -28,7 +28,7 @@ export interface ConsumerDynamicServices {
 export interface ConsumerDynamicActor {
   send(
     event:
-      | { readonly type: 'SUBSCRIBE_TO_TOPIC'; readonly topic: string }
+      | { readonly type: 'SUBSCRIBE_TO_TOPIC'; readonly topic: readonly string[] }
       | { readonly type: 'UNSUBSCRIBE_FROM_TOPIC'; readonly topic: readonly string[] },
   ): void
   stop(): void
@@ -151,6 +151,23 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
     }
   }
 
+  /** Topics that the machine is about to hear of. */
+  const joining = new Set<string>()
+  /** A socket may ask for a thousand topics in one go: the machine hears of them in one event, since each costs it a look at all that wait. */
+  const join = (topic: string): void => {
+    if (joining.size === 0) queueMicrotask(tellJoined)
+    joining.add(topic)
+  }
+  const tellJoined = (): void => {
+    const topic = [...joining]
+    joining.clear()
+    if (topic.length > 0) actor.send({ type: 'SUBSCRIBE_TO_TOPIC', topic })
+  }
+  const tellLeft = (topics: readonly string[]): void => {
+    const topic = topics.filter((each) => !joining.delete(each))
+    if (topic.length > 0) actor.send({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic })
+  }
+
   const enter = (subscription: Subscription): void => {
     const { topic, topicId } = subscription.lease
     const known = byTopic.get(topic) ?? new Set()
@@ -158,7 +175,7 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
     const feed = hub.feed(topic)
     if (known.size === 1) {
       hub.follow(topic, topicId, listener)
-      actor.send({ type: 'SUBSCRIBE_TO_TOPIC', topic })
+      join(topic)
     } else if (feed !== undefined) activate(feed)
   }
 
@@ -240,14 +257,18 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
         takeFrom(byLease, id, subscription)
         if (leave(subscription, topic)) left.push(topic)
       }
-      if (left.length > 0) actor.send({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic: left })
+      tellLeft(left)
     },
     move(subscription, lease) {
       const { topic } = subscription.lease
       subscription.moveTo(lease)
       if (topic !== lease.topic) {
         enter(subscription)
-        if (leave(subscription, topic)) actor.send({ type: 'UNSUBSCRIBE_FROM_TOPIC', topic: [topic] })
+        if (leave(subscription, topic)) {
+          // In this order its machine never reads nothing in between.
+          tellJoined()
+          tellLeft([topic])
+        }
       }
       serveBehind(subscription)
     },
@@ -258,6 +279,7 @@ export function createApplication(app: string, delivery: ApplicationParts): Appl
     stop() {
       for (const known of byTopic.values()) for (const subscription of known) subscription.end()
       for (const topic of byTopic.keys()) hub.leave(topic, listener)
+      joining.clear()
       actor.stop()
     },
   }

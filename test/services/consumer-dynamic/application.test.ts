@@ -113,11 +113,15 @@ async function deliver({ services }: ReturnType<typeof setUp>) {
   return services.interactWithApp(message)
 }
 
-test('a topic is read from its first subscription on and left with the last', () => {
+/** What was asked for in one go is told to the machine. */
+const toldJoins = () => Promise.resolve()
+
+test('a topic is read from its first subscription on and left with the last', async () => {
   const { application, told } = setUp()
   const [one, two] = [subscriptionOf('1'), subscriptionOf('2')]
   application.add(one.subscription)
   application.add(two.subscription)
+  await toldJoins()
   assert.deepEqual([...application.subscriptions()], [one.subscription, two.subscription])
   application.remove([one.subscription])
   assert.equal(one.subscription.ended.aborted, true)
@@ -130,11 +134,12 @@ test('a topic is read from its first subscription on and left with the last', ()
   ])
 })
 
-test('the streams of a socket that closes leave the machine in one step', () => {
+test('the streams of a socket that closes leave the machine in one step', async () => {
   const { application, told } = setUp()
   const all = Array.from({ length: 1_000 }, (_, n) => subscriptionOf('1', `s${n}`, `app.${n}`).subscription)
   const { subscription: other } = subscriptionOf('2', 's0', 'app.0')
   for (const subscription of [...all, other]) application.add(subscription)
+  await toldJoins()
   assert.deepEqual(application.ofLease('s0'), [all[0], other])
   told.length = 0
   application.remove(all)
@@ -142,6 +147,20 @@ test('the streams of a socket that closes leave the machine in one step', () => 
   assert.deepEqual(told, [...left.map((topic) => `leave ${topic}`), `UNSUBSCRIBE_FROM_TOPIC ${left}`])
   assert.deepEqual([...application.subscriptions()], [other])
   assert.deepEqual([application.ofLease('s0'), application.ofLease('s1')], [[other], []])
+})
+
+test('the streams that a socket asks for in one go join the machine in one step, without those that have left by then', async () => {
+  const { application, told } = setUp()
+  const all = Array.from({ length: 1_000 }, (_, n) => subscriptionOf('1', `s${n}`, `app.${n}`).subscription)
+  for (const subscription of all) application.add(subscription)
+  application.remove(all.slice(0, 1))
+  await toldJoins()
+  const joined = all.slice(1).map(({ lease }) => lease.topic)
+  const events = told.filter((each) => each.includes('SUBSCRIBE'))
+  assert.deepEqual(events, [`SUBSCRIBE_TO_TOPIC ${joined}`])
+  for (const subscription of all.slice(1, 2))
+    application.move(subscription, { ...subscription.lease, topic: 'app.moved' })
+  assert.deepEqual(told.slice(-2), ['SUBSCRIBE_TO_TOPIC app.moved', 'UNSUBSCRIBE_FROM_TOPIC app.1'])
 })
 
 test('what arrives goes to all subscriptions of the topic, in one cycle, and is done then', async () => {
