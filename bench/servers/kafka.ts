@@ -5,6 +5,7 @@ import type { Broker } from '../../src/ports/broker.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { openKafka } from '../../src/topology/engines/servers.ts'
 import { kafkaMissing, startKafka } from '../../test/servers/kafka.ts'
+import { batchesOf } from '../trades.ts'
 
 /** A Kafka to measure on. Topics have a prefix of their own, and are deleted at the end. */
 export interface KafkaToMeasure {
@@ -19,6 +20,7 @@ export interface KafkaToMeasure {
   close(): Promise<void>
 }
 
+const TOPICS_AT_ONCE = 500
 const log = createLog({ level: 'warn', pretty: false })
 const signal = AbortSignal.timeout(3_600_000)
 
@@ -40,11 +42,20 @@ export async function openKafkaToMeasure(servers: string | undefined): Promise<K
     prefix,
     broker,
     async close() {
-      await broker.deleteTopics(await broker.listTopics(prefix, signal), signal)
-      await broker.close()
-      await server?.close()
+      try {
+        if (server === undefined) await removeTopics(broker, prefix)
+      } finally {
+        await broker.close()
+        await server?.close()
+      }
     },
   }
+}
+
+/** In portions: a broker refuses ten thousand at once. */
+async function removeTopics(broker: Broker, prefix: string): Promise<void> {
+  for (const portion of batchesOf(await broker.listTopics(prefix, signal), TOPICS_AT_ONCE))
+    await broker.deleteTopics(portion, signal)
 }
 
 function startTestServer(): ReturnType<typeof startKafka> {

@@ -33,7 +33,8 @@ async function createStream(api: string, spec: unknown): Promise<string> {
     })
     if (response.ok) return ((await response.json()) as { readonly id: string }).id
     const text = await response.text()
-    if (response.status !== 503 || attempt === MOST_ATTEMPTS) throw new Error(`${response.status} ${text}`)
+    if (![503, 504].includes(response.status) || attempt === MOST_ATTEMPTS)
+      throw new Error(`${response.status} ${text}`)
   }
 }
 

@@ -40,7 +40,7 @@ export interface KafkaOptions extends KafkaLogin {
   readonly proxy?: number
   /** One of several brokers, which are all controllers; by default the only one. */
   readonly member?: KafkaMember
-  /** For a measurement: its code is made as fast as can be, which takes processor time at first. */
+  /** For a measurement: its code is made as fast as can be, which takes processor time at first, and it has memory for thousands of topics. */
   readonly measured?: true
 }
 
@@ -117,8 +117,21 @@ const PROPERTIES = {
   'controlled.shutdown.enable': 'false',
 }
 
-/** One of several is small. */
-const HEAP = { alone: '-Xmx512m', amongOthers: '-Xmx256m' } as const
+/**
+ * What a broker has by default: here it is its own controller. A pause that is longer than a session fences it, and then each of its partitions
+ * gets a new leader.
+ */
+const DEFAULT_SESSION = {
+  'broker.session.timeout.ms': '9000',
+  'broker.heartbeat.interval.ms': '2000',
+}
+
+/** One of several is small. One that is measured has its whole heap at once, since a heap that grows is collected as a whole each time. */
+const HEAP = {
+  alone: ['-Xmx512m'],
+  amongOthers: ['-Xmx256m'],
+  measured: ['-Xms2g', '-Xmx2g'],
+} as const
 
 /** Brings and makes what brokers are started from, where it is not there yet: on a new checkout that takes longer than most files. */
 export async function prepareKafka(): Promise<void> {
@@ -141,6 +154,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
     }
     const properties = {
       ...PROPERTIES,
+      ...(options.measured && DEFAULT_SESSION),
       'node.id': String(member.id),
       'controller.quorum.voters': member.voters,
       ...addressProperties({ port, controllerPort: member.controllerPort, behindProxy }, advertised, options),
@@ -149,10 +163,8 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
       ...options.properties,
     }
     const clusterId = options.clusterId ?? CLUSTER_ID
-    const flags = [
-      options.member === undefined ? HEAP.alone : HEAP.amongOthers,
-      ...(options.measured ? [] : QUICK),
-    ]
+    const size = options.member === undefined ? 'alone' : 'amongOthers'
+    const flags = options.measured ? HEAP.measured : [...HEAP[size], ...QUICK]
     const users = scramUsers(options)
     const tool = [
       'kafka.tools.StorageTool',
