@@ -28,12 +28,13 @@ export interface CommandResult {
   readonly stderr: string
 }
 
-/** Starts the CLI as a process of its own. */
+/** Starts the CLI, or that of another build, as a process of its own. */
 export function startCommand(
   args: readonly string[],
   environment: Record<string, string> = {},
+  entry = ENTRY,
 ): ChildProcess {
-  return spawn(process.execPath, [ENTRY, ...args], {
+  return spawn(process.execPath, [entry, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...environment },
   })
@@ -154,6 +155,8 @@ interface PlatformOptions {
   readonly logFile?: string
   /** Called when it ended although nobody had asked for it. */
   readonly onUnexpectedEnd?: (how: number | NodeJS.Signals | null) => void
+  /** The program of another build. */
+  readonly entry?: string
 }
 
 /** `tapeline up` in a process that tests kill, stop where it is and start again. It ends with this process. */
@@ -192,10 +195,11 @@ export class PlatformProcess {
 
   /** Starts it without waiting. */
   launch(): void {
-    const { logFile, onUnexpectedEnd } = this.#options
+    const { logFile, onUnexpectedEnd, entry } = this.#options
     const child = startCommand(
       ['up', '--data', this.#folder, '--port', '0', ...this.#args],
       this.#environment,
+      entry,
     )
     this.#child = child
     this.#isEnding = false

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
-import { Admin } from '@platformatic/kafka'
+import { after, before, describe, type TestContext, test } from 'node:test'
+import { Admin, Consumer } from '@platformatic/kafka'
 import type { TapelineError } from '../../../src/errors.ts'
 import { deadline, makeTopic, uniqueName, until } from '../../contract/broker-fixtures.ts'
 import { requireServer } from '../../servers/availability.ts'
@@ -88,6 +88,42 @@ describe('groups on Kafka', requireServer(kafkaMissing()), () => {
     const { member, last } = await join(broker, uniqueName('group'), topic)
     await until('it has the partition', () => last().length === 1)
     await member.leave()
+  })
+
+  /** A member that says how it distributes partitions. */
+  const joinAs = async (t: TestContext, group: string, protocol: string): Promise<void> => {
+    const consumer = new Consumer({ clientId: 'other', bootstrapBrokers: [kafka.bootstrap], groupId: group })
+    t.after(() => consumer.close(true))
+    // It asks to join again, in vain, when it hears that it was removed.
+    consumer.on('error', () => undefined)
+    await consumer.joinGroup({ protocols: [{ name: protocol, version: 1 }] })
+  }
+  const membersOf = async (t: TestContext, group: string): Promise<string[]> => {
+    const admin = new Admin({ clientId: 'observer', bootstrapBrokers: [kafka.bootstrap] })
+    t.after(() => admin.close())
+    const found = (await admin.describeGroups({ groups: [group] })).get(group)
+    return [...(found?.members.values() ?? [])].map(({ clientId }) => clientId ?? '')
+  }
+
+  test('builds that pass over what they do not understand are removed, and not taken in beside one of this build', async (t) => {
+    const broker = await openKafkaFor(t, kafka.bootstrap)
+    const [topic, group] = [await makeTopic(broker, 2), uniqueName('group')]
+    const earlier = 'tapeline-cooperative'
+    await joinAs(t, group, earlier)
+    const { member, last } = await join(broker, group, topic)
+    await until('it has all', () => last().length === 2)
+    await assert.rejects(joinAs(t, group, earlier))
+    assert.deepEqual(await membersOf(t, group), ['tapeline-test'])
+    await member.leave()
+    await joinAs(t, group, earlier)
+  })
+
+  test('a member that is another program is left in its group', async (t) => {
+    const broker = await openKafkaFor(t, kafka.bootstrap)
+    const [topic, group] = [await makeTopic(broker), uniqueName('group')]
+    await joinAs(t, group, 'roundrobin')
+    await assert.rejects(join(broker, group, topic), { code: 'BROKER_REFUSED' })
+    assert.deepEqual(await membersOf(t, group), ['other'])
   })
 
   test("any client of Kafka sees a group's member, its partition and its position", async (t) => {

@@ -26,6 +26,8 @@ export interface ClusterOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** Further settings of one process, which may point to files in the folder. */
   readonly environmentOf?: (name: string, folder: string) => Readonly<Record<string, string>>
+  /** The program of another build, of processes that have one. */
+  readonly entryOf?: (name: string) => string | undefined
   /** So many brokers of Kafka: 1 by default. */
   readonly brokers?: 1 | 3
   /** Changes what goes through the connections to the brokers. */
@@ -74,7 +76,17 @@ const QUERY_MS = 60_000
 
 /** Starts servers and simulator, and no process yet: `startAll` does that. */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
-  const { seed, rate, events, roles, environment = {}, environmentOf, beside, onUnexpectedEnd } = options
+  const {
+    seed,
+    rate,
+    events,
+    roles,
+    environment = {},
+    environmentOf,
+    entryOf,
+    beside,
+    onUnexpectedEnd,
+  } = options
   const folder = await makeFolder()
   const logs = join(folder.path, 'logs')
   const ledger = join(folder.path, 'ledger')
@@ -115,6 +127,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
       closing.push(() => link.close())
       databaseLinks.set(name, link)
       const through = new URL(database)
+      const entry = entryOf?.(name)
       through.port = String(link.port)
       processes.set(
         name,
@@ -124,6 +137,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
           { ...ownPrefixes, ...environment, ...environmentOf?.(name, folder.path) },
           {
             logFile: join(logs, `${name}.log`),
+            ...(entry !== undefined && { entry }),
             ...(onUnexpectedEnd && { onUnexpectedEnd: (how) => onUnexpectedEnd(name, how) }),
           },
         ),

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Candle } from '../../../src/domain/events.ts'
 import { SEED } from '../../seed.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { kafkaMissing } from '../../servers/kafka.ts'
@@ -16,6 +15,7 @@ import {
 import { until } from '../platform-process.ts'
 import { type Cluster, openCluster, startAll } from './cluster.ts'
 import { TailoredReader } from './tailored-reader.ts'
+import { compare, compareTailored, TAILORED, within } from './tailored-streams.ts'
 
 const SECOND = 1_000_000
 const ROLES = {
@@ -34,13 +34,6 @@ const KILLS: readonly (readonly string[])[] = [
   ['store'],
   Object.keys(ROLES),
 ]
-
-const STREAMS = {
-  filter: { channel: 'trade', symbols: ['BTC-*'], where: 'size >= 0.02 && side == "buy"' },
-  projection: { channel: 'trade', symbols: ['*'], fields: ['price'] },
-  latest: { channel: 'trade', symbols: ['BTC-*'], every: '500ms' },
-  candles: { channel: 'candle', symbols: ['ETH-*'], interval: '1s' },
-}
 
 /** Numbers that follow from the seed. */
 function createRandom(seed: number): () => number {
@@ -91,7 +84,7 @@ describe(`tailored streams over Kafka (seed ${SEED})`, requireServer(kafkaMissin
     )
 
   test('each is exactly what the ledger says, over cuts at random and five kills', async () => {
-    for (const [name, request] of Object.entries(STREAMS)) await read(name, request)
+    for (const [name, request] of Object.entries(TAILORED)) await read(name, request)
     const begin = Date.now() * 1_000 + 2 * SECOND
     await untilAllAreBehind(begin)
 
@@ -120,92 +113,44 @@ describe(`tailored streams over Kafka (seed ${SEED})`, requireServer(kafkaMissin
     await untilAllAreBehind(last)
     const end = last - SECOND
     const platform = cluster.process('first')
-    const within = <T extends { readonly ts: number }>(events: readonly T[], from = begin): T[] =>
-      events.filter(({ ts }) => ts >= from && ts < end)
     let ledger: LedgerTrade[] = []
     await until('the ledger is written', async () => {
       ledger = await readLedger(cluster.ledger)
       return ledger.some(({ ts }) => ts > end + SECOND)
     })
     // Each partition has a way of its own into the database: what is not there yet is missing outside of gaps.
-    assert.deepEqual(await missedOutsideGaps(platform, within(ledger, 0)), [], 'what is missing lies in gaps')
-    const stored = within(await storedTrades(platform), 0)
+    assert.deepEqual(
+      await missedOutsideGaps(platform, within(ledger, 0, end)),
+      [],
+      'what is missing lies in gaps',
+    )
+    const stored = within(await storedTrades(platform), 0, end)
     const have = new Set(stored.map(tradeKey))
     assert.equal(have.size, stored.length, 'nothing is stored twice')
     /** What the platform could get of the ledger, in its order. */
     const published = ledger.filter((trade) => have.has(tradeKey(trade)))
     assert.equal(published.length, stored.length, 'nothing is stored that was never emitted')
 
-    const compare = (): readonly object[] => {
-      const isBitcoin = ({ symbol }: LedgerTrade) => symbol.startsWith('BTC-')
-      const faults: object[] = []
-      const same = (got: readonly string[], wanted: readonly string[], what: string): void => {
-        assert.ok(wanted.length > 50, `${what}: ${wanted.length} are too few to tell`)
-        const missing = without(wanted, got)
-        const besides = without(got, wanted)
-        if (missing.length + besides.length > 0)
-          faults.push({ what, wanted: wanted.length, missing, besides })
-      }
-      same(
-        within(readerOf('filter').events).map(tradeKey),
-        within(published)
-          .filter((each) => isBitcoin(each) && each.size >= 0.02 && each.side === 'buy')
-          .map(tradeKey),
-        'the filter',
-      )
-      const fewFields = ({ exchange, symbol, ts, price }: LedgerTrade) =>
-        JSON.stringify([exchange, symbol, ts, price])
-      const projected = within(readerOf('projection').events)
-      for (const event of projected)
-        assert.deepEqual(Object.keys(event).sort(), ['exchange', 'price', 'symbol', 'ts'])
-      same(projected.map(fewFields), within(published).map(fewFields), 'the projection')
-      same(
-        within(readerOf('earliest').events, 0).map(tradeKey),
-        within(published, 0).map(tradeKey),
-        'from the earliest',
-      )
+    const findFaults = (): readonly object[] => {
+      const faults: object[] = [
+        ...compareTailored((name) => readerOf(name).events, published, begin, end),
+        ...compare(
+          'from the earliest',
+          within(readerOf('earliest').events, 0, end).map(tradeKey),
+          within(published, 0, end).map(tradeKey),
+        ),
+      ]
       try {
-        checkSince(within(readerOf('since').events, 0), within(published, 0), since * 1_000)
+        checkSince(within(readerOf('since').events, 0, end), within(published, 0, end), since * 1_000)
       } catch (error) {
         faults.push({ what: 'from a time', error })
       }
-
-      const periods = (trades: readonly LedgerTrade[], length: number) =>
-        Map.groupBy(trades, (trade) => `${marketOf(trade)} ${Math.floor(trade.ts / length)}`)
-      /** Those that lie between the ends as a whole. */
-      const whole = <T>(found: ReadonlyMap<string, T>, length: number) =>
-        [...found].filter(([key]) => {
-          const at = Number(key.split(' ')[1]) * length
-          return at >= begin + SECOND && at + length < end - SECOND
-        })
-      const lastOf = (trades: readonly LedgerTrade[]) => trades.reduce((a, b) => (b.ts >= a.ts ? b : a))
-      const half = SECOND / 2
-      same(
-        whole(periods(readerOf('latest').events, half), half).flatMap(([, trades]) => trades.map(tradeKey)),
-        whole(periods(published.filter(isBitcoin), half), half).map(([, trades]) => tradeKey(lastOf(trades))),
-        'the latest of each period',
-      )
-      const ethers = published.filter(({ symbol }) => symbol.startsWith('ETH-'))
-      const candles = readerOf('candles').events as unknown as Candle[]
-      same(
-        whole(
-          Map.groupBy(candles, (each) => `${marketOf(each)} ${each.ts / SECOND}`),
-          SECOND,
-        ).flatMap(([key, each]) =>
-          each.map(({ high, low, trades }) => JSON.stringify([key, high, low, trades])),
-        ),
-        whole(periods(ethers, SECOND), SECOND).map(([key, trades]) => {
-          const prices = trades.map(({ price }) => price)
-          return JSON.stringify([key, Math.max(...prices), Math.min(...prices), trades.length])
-        }),
-        'the candles',
-      )
       return faults
     }
-    let faults = compare()
+    let faults = findFaults()
     // Each partition has a way of its own to each reader: what is wrong for good stays.
     await until('all have what they should', () => {
-      faults = compare()
+      faults = findFaults()
       return faults.length === 0
     }).catch(() => undefined)
     await Promise.all([...readers.values()].map((reader) => reader.close()))
@@ -216,17 +161,6 @@ describe(`tailored streams over Kafka (seed ${SEED})`, requireServer(kafkaMissin
     assert.deepEqual(faults, [])
   })
 })
-
-/** What of a list is not in another, each as often as it is. */
-function without(all: readonly string[], other: readonly string[]): string[] {
-  const left = new Map<string, number>()
-  for (const each of other) left.set(each, (left.get(each) ?? 0) + 1)
-  return all.filter((each) => {
-    const count = left.get(each) ?? 0
-    left.set(each, count - 1)
-    return count <= 0
-  })
-}
 
 /** Of each market it has all from some trade on, and this is none that came after the time: that of its publication is not in the ledger. */
 function checkSince(got: readonly LedgerTrade[], published: readonly LedgerTrade[], since: number): void {

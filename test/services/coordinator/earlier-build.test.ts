@@ -1,42 +1,17 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtemp, rm, symlink } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { openEmbeddedBroker } from '../../../src/adapters/broker/embedded.ts'
 import { parseStreamRequest } from '../../../src/domain/stream-spec.ts'
 import { ulid } from '../../../src/domain/ulid.ts'
 import type { Broker, Reader } from '../../../src/ports/broker.ts'
+import { checkOutEarlier, earlierMissing } from '../../earlier-build.ts'
 import { NAMES } from '../../names.ts'
 import { quietAlerts, quietLog, quietMeter } from '../../quiet.ts'
 
-/** The last build whose leader passes over what it does not understand, and deletes topics that it does not know. */
-const EARLIER = '334e83c'
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const NEVER = new AbortController().signal
-
-function hasHistory(): boolean {
-  try {
-    execFileSync('git', ['cat-file', '-e', `${EARLIER}^{commit}`], { cwd: ROOT, stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
-
-async function checkOut(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'tapeline-earlier-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
-  const archive = execFileSync('git', ['archive', EARLIER, 'src', 'package.json'], {
-    cwd: ROOT,
-    maxBuffer: 1 << 28,
-  })
-  execFileSync('tar', ['-x', '-C', folder], { input: archive })
-  await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
-  return folder
-}
 
 /**
  * A leader with the code of a folder over a broker, while `work` runs. The earlier build takes no names; what it is
@@ -135,9 +110,10 @@ interface Led {
 }
 
 test('a leader of the build before and one of this build in turn: nothing is lost, and only what ended is deleted', {
-  skip: hasHistory() ? false : `there is no commit ${EARLIER} here`,
+  skip: earlierMissing() ?? false,
 }, async (t) => {
-  const earlier = await checkOut(t)
+  const { path: earlier, remove } = await checkOutEarlier()
+  t.after(remove)
   const broker = await openEmbeddedBroker({ folder: ':memory:' })
   t.after(() => broker.close())
   const expected = new Map<string, string>()

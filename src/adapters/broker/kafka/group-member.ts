@@ -66,7 +66,7 @@ export class KafkaGroupMember implements GroupMember {
     this.#commits = commits
     this.#log = settings.log
     this.#group = options.group
-    this.#session = new GroupSession(this.#cluster, options.group, options.topics, settings.sessionMs)
+    this.#session = new GroupSession(this.#cluster, options, settings)
     this.#sessionMs = settings.sessionMs
     this.#unheardMs = settings.sessionMs
     this.#teller = new AssignmentTeller(options, settings.log)

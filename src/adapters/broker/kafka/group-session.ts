@@ -7,15 +7,23 @@ import {
 import { withDeadline } from '../../../async/deadline.ts'
 import { deadlineAfter } from '../../../async/timers.ts'
 import { partitionKey } from '../../../domain/record.ts'
+import type { GroupOptions } from '../../../ports/broker.ts'
 import { assignPartitions, type Subscriber, type TopicPartition } from './assign-partitions.ts'
 import type { Answer, Cluster } from './cluster.ts'
 import { errorOfCode } from './error-table.ts'
+import type { KafkaSettings } from './settings.ts'
 
 /** How long the others wait for a member that does not come to a new distribution. */
 export const REBALANCE_MS = 10_000
 /** The usual tools show members of this kind with their partitions. */
 const PROTOCOL_TYPE = 'consumer'
-const PROTOCOL = 'tapeline-cooperative'
+/**
+ * A group has members of one protocol: while one of ours is in, the broker refuses those of builds that pass over what they do not
+ * understand (R23), which have another name for it.
+ */
+const PROTOCOL = 'tapeline-cooperative-2'
+/** That of those builds. They distribute partitions as we do, but must not have any beside us. */
+const EARLIER_PROTOCOL = 'tapeline-cooperative'
 const SUBSCRIPTION_VERSION = 2
 const ASSIGNMENT_VERSION = 1
 /**
@@ -33,6 +41,7 @@ const CODE = {
   noCoordinator: 15,
   notCoordinator: 16,
   illegalGeneration: 22,
+  otherProtocol: 23,
   unknownMember: 25,
   rebalance: 27,
   memberIdRequired: 79,
@@ -61,17 +70,23 @@ export class GroupSession {
   readonly #group: string
   readonly #topics: readonly string[]
   readonly #sessionMs: number
+  readonly #log: KafkaSettings['log']
   #coordinator: number | undefined
   #memberId = ''
   #generation = -1
   /** The last generation that it was a member of. */
   #lastGeneration = 0
 
-  constructor(cluster: Cluster, group: string, topics: readonly string[], sessionMs: number) {
+  constructor(
+    cluster: Cluster,
+    { group, topics }: Pick<GroupOptions, 'group' | 'topics'>,
+    { sessionMs, log }: Pick<KafkaSettings, 'sessionMs' | 'log'>,
+  ) {
     this.#cluster = cluster
     this.#group = group
     this.#topics = topics
     this.#sessionMs = sessionMs
+    this.#log = log
   }
 
   /** Who the member is at present, for commits; undefined while it is not in the group. */
@@ -110,7 +125,10 @@ export class GroupSession {
       this.#memberId = joined.memberId
       return this.join(owned, onlyOwned, signal)
     }
-    const verdict = this.#judge(joined.errorCode)
+    const verdict =
+      joined.errorCode === CODE.otherProtocol
+        ? await this.#removeEarlier(node, signal)
+        : this.#judge(joined.errorCode)
     if (verdict !== 'ok') return verdict
     this.#memberId = joined.memberId
     this.#generation = joined.generationId
@@ -170,6 +188,25 @@ export class GroupSession {
     if (node === undefined || memberId === '') return
     const members = [{ memberId, groupInstanceId: null }]
     await this.#cluster.request('leaveGroup', node, [this.#group, members], deadlineAfter(LEAVE_MS))
+  }
+
+  /**
+   * The members have another protocol. Where it is that of earlier builds, the group is told that they have left: they ask to join again, and are
+   * refused once this one is in. Raises BROKER_REFUSED where they belong to another program, which has a right to be there.
+   */
+  async #removeEarlier(node: number, signal: AbortSignal): Promise<Verdict> {
+    const { groups } = await this.#cluster.request('describeGroups', node, [[this.#group], false], signal)
+    const { protocolData = '', members = [] } = groups[0] ?? {}
+    // While a group distributes its partitions it does not say what its protocol is; and others of this build may have removed them by now.
+    if (protocolData === '' || protocolData === PROTOCOL) return 'again'
+    if (protocolData !== EARLIER_PROTOCOL) return this.#judge(CODE.otherProtocol)
+    const removed = members.map(({ memberId }) => ({ memberId, groupInstanceId: null }))
+    await this.#cluster.request('leaveGroup', node, [this.#group, removed], signal)
+    this.#log.warn(
+      { group: this.#group, members: removed.length },
+      'members of an earlier version were removed from the group: it takes them in again only when no member of this version is in',
+    )
+    return 'rejoin'
   }
 
   async #find(signal: AbortSignal): Promise<number | undefined> {
