@@ -116,6 +116,30 @@ export function versionsOf(topic: MemoryTopic): (readonly StoredRecord[])[] {
   return versions
 }
 
+/**
+ * What a dynamic topic has for who has read some of an end that it lost, and reads on behind that place once it has grown again: nothing tells that reader where
+ * all that came in front of the place is what it has.
+ */
+export function readOnVersions(topic: MemoryTopic): (readonly StoredRecord[])[] {
+  const { archive = [], lostEnds = [] } = topic.partitions[0] ?? {}
+  return lostEnds.flatMap(({ from, records }) => {
+    const inFront = archive.filter(({ offset }) => offset < from)
+    return records.flatMap((last): (readonly StoredRecord[])[] => {
+      const read = records.filter(({ offset }) => offset <= last.offset)
+      const known = new Set(read.map(causeOf))
+      const isKnown = archive
+        .filter(({ offset, headers }) => from <= offset && offset <= last.offset && headers.kind === 'event')
+        .every((record) => known.has(causeOf(record)))
+      const after = archive.filter(({ offset }) => offset > last.offset)
+      return isKnown ? [[...inFront, ...read, ...after]] : []
+    })
+  })
+}
+
+function causeOf({ headers: { position, shard }, value }: StoredRecord): string {
+  return `${shard}:${position?.offset}:${position?.n ?? 0} ${value}`
+}
+
 /** What counts in a dynamic topic, also of what has become rotten since. */
 export function readDynamic(
   topic: MemoryTopic,
