@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { json } from 'node:stream/consumers'
+import { json, text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
@@ -53,7 +53,9 @@ async function launch(
   writeFileSync(join(root, 'src/cli.ts'), PROGRAM)
   const child = spawn(process.execPath, [...flags, join(root, 'bin/tapeline.mjs'), ...words])
   const closed = once(child, 'close')
+  const complaints = text(child.stderr)
   const told = (await json(child.stdout)) as Told
+  assert.equal(await complaints, '', 'this Node knows every flag')
   assert.deepEqual(await closed, [3, null])
   assert.equal(told.pid, child.pid, 'the process keeps its id')
   assert.deepEqual(told.words, words)

@@ -19,9 +19,10 @@ const RATE = 200
 const OPEN_MS = 60_000
 /** As Prometheus and Kubernetes ask. */
 const ASK_EVERY_MS = 15_000
-/** As parts of the time: when snapshots are taken. */
-const SETTLED = 0.3
-const NEAR_END = 0.9
+/** A process whose work began so late, in seconds, when it was asked was held up by others on the machine: it is at rest by itself. */
+const HELD_UP_S = 0.5
+/** As parts of the time: when garbage is collected and snapshots are taken, in the sixths that are compared. */
+const AT = [0.3, 0.9]
 const PROBE = new URL('memory-probe.ts', import.meta.url).href
 
 export interface IdleOptions {
@@ -34,6 +35,14 @@ export interface IdleOptions {
   readonly onSample: (name: string, sample: MemorySample) => void
 }
 
+/** What became of one process. */
+export interface IdleProcess {
+  readonly samples: readonly MemorySample[]
+  /** How often it was asked, and how often of these others on the machine held it up. */
+  readonly asked: number
+  readonly heldUp: number
+}
+
 /**
  * Each role in a process of its own, on Kafka and PostgreSQL, with applications that are connected, one of which connects anew every few
  * seconds: some trades first, then none. Gives what each process used meanwhile.
@@ -41,17 +50,18 @@ export interface IdleOptions {
 export async function runIdle(
   { forMs, sampleEveryMs, seed, snapshots, onSample }: IdleOptions,
   signal: AbortSignal,
-): Promise<ReadonlyMap<string, readonly MemorySample[]>> {
+): Promise<ReadonlyMap<string, IdleProcess>> {
   const cluster = await openCluster({
     ...{ seed, rate: RATE, events: TRADES, roles: ROLES },
     environmentOf: (name, folder) => ({
       NODE_OPTIONS: `--import=${PROBE}`,
       TAPELINE_TEST_SAMPLES: samplesOf(folder, name),
       TAPELINE_TEST_SAMPLE_MS: String(sampleEveryMs),
+      TAPELINE_TEST_COLLECTS_AT: secondsAt(forMs),
       TAPELINE_LOG_LEVEL: 'info',
       ...(snapshots !== undefined && {
         TAPELINE_TEST_SNAPSHOTS: join(snapshots, name),
-        TAPELINE_TEST_SNAPSHOTS_AT: [forMs * SETTLED, forMs * NEAR_END].map((ms) => ms / 1_000).join(),
+        TAPELINE_TEST_SNAPSHOTS_AT: secondsAt(forMs),
       }),
     }),
   })
@@ -75,6 +85,9 @@ export async function runIdle(
   }
 }
 
+/** Since the start of a process: what it does before all is quiet takes some seconds more. */
+const secondsAt = (forMs: number): string => AT.map((part) => (forMs * part) / 1_000).join()
+
 const samplesOf = (folder: string, name: string): string => join(folder, `${name}.samples`)
 
 async function countTrades(cluster: Cluster): Promise<number> {
@@ -87,27 +100,32 @@ async function sampleAll(
   forMs: number,
   onSample: IdleOptions['onSample'],
   signal: AbortSignal,
-): Promise<ReadonlyMap<string, readonly MemorySample[]>> {
-  const told = new Map<string, number>()
-  const all = new Map<string, readonly MemorySample[]>()
+): Promise<ReadonlyMap<string, IdleProcess>> {
+  const all = new Map<string, IdleProcess>()
   const end = performance.now() + forMs
   while (performance.now() < end) {
     await delay(Math.max(1, Math.min(ASK_EVERY_MS, end - performance.now())), undefined, { signal })
     for (const name of cluster.names) {
-      await askOperations(await cluster.process(name).api())
+      const former = all.get(name) ?? { samples: [], asked: 0, heldUp: 0 }
+      const isHeldUp = await askOperations(await cluster.process(name).api())
       const samples = await readSamples(samplesOf(cluster.folder, name))
-      for (const sample of samples.slice(told.get(name) ?? 0)) onSample(name, sample)
-      told.set(name, samples.length)
-      all.set(name, samples)
+      for (const sample of samples.slice(former.samples.length)) onSample(name, sample)
+      all.set(name, { samples, asked: former.asked + 1, heldUp: former.heldUp + Number(isHeldUp) })
     }
   }
   return all
 }
 
-async function askOperations(api: string): Promise<void> {
-  for (const path of ['/readyz', '/metrics']) {
-    const response = await fetch(`${api}${path}`)
-    await response.text()
-    if (!response.ok) throw new Error(`GET ${api}${path}: ${response.status}`)
-  }
+/** Asks as Prometheus and Kubernetes do; gives whether the process was held up. */
+async function askOperations(api: string): Promise<boolean> {
+  const readiness = await fetch(`${api}/readyz`)
+  await readiness.text()
+  // Who was held up may say for a moment that it is not ready.
+  if (!readiness.ok && readiness.status !== 503) throw new Error(`GET ${api}/readyz: ${readiness.status}`)
+  const metrics = await fetch(`${api}/metrics`)
+  const text = await metrics.text()
+  if (!metrics.ok) throw new Error(`GET ${api}/metrics: ${metrics.status}`)
+  const delay = Number(/^tapeline_event_loop_delay_seconds.* ([\d.e-]+)$/m.exec(text)?.[1])
+  if (Number.isNaN(delay)) throw new Error(`GET ${api}/metrics: no event_loop_delay_seconds`)
+  return delay > HELD_UP_S || !readiness.ok
 }

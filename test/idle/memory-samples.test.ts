@@ -4,28 +4,29 @@ import { coresUsed, type MemorySample, trends } from './memory-samples.ts'
 
 const HOUR = 60
 
-function growthOfHeap(heapAt: (minute: number) => number): number | undefined {
-  const samples = Array.from(
-    { length: HOUR },
-    (_, minute): MemorySample => ({
-      ...{
-        at: minute * 60,
-        cpu: 0,
-        heap: heapAt(minute),
-        code: 1,
-        reserved: 1,
-        rss: 1,
-        external: 1,
-        handles: 1,
-      },
-    }),
-  )
+function growthOfHeap(heapAt: (minute: number) => number | undefined): number | undefined {
+  const samples = Array.from({ length: HOUR }, (_, minute): MemorySample => {
+    const heap = heapAt(minute)
+    return {
+      ...{ at: minute * 60, cpu: 0, code: 1, reserved: 1, rss: 1, external: 1, handles: 1 },
+      ...(heap !== undefined && { heap }),
+    }
+  })
   return trends(samples).find(({ measure }) => measure === 'heap')?.growth
 }
 
 test('what a process needs to settle, and a sample that stands out, are no growth', () => {
   const growth = growthOfHeap((minute) => (minute < 10 ? 40 + minute : minute === 59 ? 90 : 50))
   assert.equal(growth, 0)
+})
+
+test('the heap is compared where garbage was collected, and not at all where it never was', () => {
+  const growth = growthOfHeap((minute) => ({ 18: 50, 54: 51 })[minute]) ?? 0
+  assert.ok(Math.abs(growth - 0.02) < 1e-9, `${growth}`)
+  assert.throws(
+    () => growthOfHeap((minute) => (minute === 18 ? 50 : undefined)),
+    /1 values of heap are too few/,
+  )
 })
 
 test('what is kept of each minute is growth', () => {

@@ -6,10 +6,10 @@ export interface MemorySample {
   readonly at: number
   /** Seconds of CPU since its start, without what taking samples took. */
   readonly cpu: number
-  /** Bytes of the heap in use, after garbage was collected, without code. */
-  readonly heap: number
-  /** Bytes of code: it grows for as long as functions are found to be worth compiling. */
-  readonly code: number
+  /** Bytes of the heap in use, without code, where garbage was collected. RSS and the others are of before that. */
+  readonly heap?: number
+  /** The same: bytes of code. It grows for as long as functions are found to be worth compiling. */
+  readonly code?: number
   /** Bytes that V8 has taken for its heap, used or not. */
   readonly reserved: number
   /** Bytes of memory that the process has. */
@@ -42,10 +42,15 @@ const PART = 1 / 6
 export function trends(samples: readonly MemorySample[]): readonly Trend[] {
   const count = Math.floor(samples.length * PART)
   if (count === 0) throw new Error(`${samples.length} samples are too few to tell a trend`)
+  const settled = samples.slice(count)
   return MEASURES.map((measure) => {
-    const values = samples.map((sample) => sample[measure])
-    const first = median(values.slice(count, 2 * count))
-    const last = median(values.slice(-count))
+    const values = settled.flatMap((sample) => sample[measure] ?? [])
+    if (values.length < 2)
+      throw new Error(`${values.length} values of ${measure} are too few to tell a trend`)
+    // Those of the collected heap are few.
+    const compared = Math.min(count, Math.floor(values.length / 2))
+    const first = median(values.slice(0, compared))
+    const last = median(values.slice(-compared))
     return { measure, first, last, growth: last / first - 1 }
   })
 }
