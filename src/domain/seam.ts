@@ -37,9 +37,13 @@ export function isBeyond({ topic, offsets }: SeamBound, position: Position | und
  */
 export function inFrontOfSeam(topic: string, seam: readonly number[], memory: ReaderMemory): ReaderMemory {
   const found = copyMemory(memory)
-  for (const [k, place] of Object.entries(found.positions[topic] ?? {})) {
+  const own = found.positions[topic] ?? {}
+  for (const [k, place] of Object.entries(own)) {
     const offset = seam[Number(k)] ?? 0
-    if (place[0] >= offset) Object.assign(found.positions[topic] ?? {}, { [k]: placeBefore(offset) })
+    if (place[0] < offset) continue
+    // Nothing lies in front of the beginning.
+    if (offset === 0) delete own[Number(k)]
+    else own[Number(k)] = placeBefore(offset)
   }
   return found
 }
