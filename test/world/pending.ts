@@ -4,8 +4,9 @@ import type { Promised } from './violations.ts'
 /**
  * Faults that the platform cannot bear yet; they are left out where they are not asked for. Why stands here, with a seed.
  *
- * `shortening`: of 282 worlds from seed 981000 on (`--all`) four broke (981069, 981102, 981194, 981220), and of 78 from 950000 on two (950058, 950073). What broke these
- * is mended; it becomes one of the default faults once 300 new ones hold. Of 91 from 990000 on one broke: 990002, where a stream of quotes lacks records.
+ * `shortening`: of 860 worlds from seed 8200000 on (`--all`) five broke: 8200155, 8200504, 8200642, 8200685, 8200839. In 8200642 a topic lost all that it had, and what was
+ * older than a minute at the checkpoint does not come again behind the `reset`; the others were not looked into. What broke before is mended. It becomes one of
+ * the default faults once 300 new ones hold.
  */
 export const PENDING_FAULTS: readonly FaultName[] = ['shortening']
 /** Promises that it does not keep yet. */

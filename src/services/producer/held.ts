@@ -63,7 +63,7 @@ export interface Held {
 }
 
 /** What a topic holds around a fixed record that it has held once. */
-export interface AroundLast {
+interface AroundLast {
   /** Whether it holds the record, or says behind it that nothing in front of a later one is due. */
   readonly isHeld: boolean
   /** The last fixed offset in front of it that the topic holds; -1 where it holds none. */
