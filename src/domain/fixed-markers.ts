@@ -8,12 +8,22 @@ interface MarkerLike {
   readonly value: Uint8Array | null
 }
 
+/** A record of a fixed topic, as it lies there. */
+export interface FixedRecord extends MarkerLike {
+  readonly offset: number
+}
+
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
 /** The body of an owner's marker in a fixed topic that has lost its end: where it went on, with records of the same process in front of the marker. */
 export function lostEndBody(lostFrom: number): Uint8Array {
   return bodyOf('lostFrom', lostFrom)
+}
+
+/** Whether a record lies in front of where its owner expected it: the log had lost its end, and went on there or in front of it. */
+export function isInPlaceOfLost({ headers: { expected = 0 }, offset }: Omit<FixedRecord, 'value'>): boolean {
+  return expected > offset
 }
 
 /** Where a fixed topic went on that has lost its end, as a marker says; undefined where it says nothing of the kind. */

@@ -15,10 +15,12 @@ export interface ReaderMemory {
    * have it.
    */
   readonly positions: Record<string, Record<number, Place>>
-  /** The highest event time of what is stored, in microseconds. Only fixed consumers have it, and the next. */
+  /** The highest event time of what is stored, in microseconds. Only fixed consumers have it, and the next ones. */
   latest?: number | undefined
   /** Events of up to this time may have been stored from an end that the log has lost since. */
   mayHaveTo?: number | undefined
+  /** The highest epoch of an owner that was seen to write in the place of a lost end. What lay there is dealt with. */
+  overwrittenBy?: number | undefined
 }
 
 export function emptyMemory(): ReaderMemory {

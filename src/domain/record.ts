@@ -21,6 +21,8 @@ export interface RecordHeaders {
   readonly kind: 'event' | 'marker' | 'control'
   readonly shard?: number
   readonly epoch?: number
+  /** Of the first record of a write into a fixed topic: the offset that its owner expected for it. Where that lies behind it, the log had lost its end. */
+  readonly expected?: number
   readonly position?: Position
   /** The record entered again (backfill, dead letter): the store leaves the event out if it has it (R6). */
   readonly reentering?: true
@@ -35,6 +37,7 @@ export function areAlike(a: RecordHeaders, b: RecordHeaders): boolean {
     a.kind === b.kind &&
     a.shard === b.shard &&
     a.epoch === b.epoch &&
+    a.expected === b.expected &&
     a.reentering === b.reentering &&
     a.trace === b.trace
   )

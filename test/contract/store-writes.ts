@@ -36,6 +36,7 @@ export function describeWrites(store: () => Store): void {
       positions: { t: { 1: [5, 2] as const } },
       latest: 5,
       mayHaveTo: 3,
+      overwrittenBy: 7,
     }
     const [advanced] = await store().write([{ claim: two, newOffset: 9, memory, segments: [] }], deadline())
     assert.deepEqual(advanced, { ...two, nextOffset: 9, memory })

@@ -18,6 +18,7 @@ const Memory = z.object({
   positions: z.record(z.string(), z.record(z.string(), z.tuple([z.number(), z.number()]))),
   latest: z.number().optional(),
   mayHaveTo: z.number().optional(),
+  overwrittenBy: z.number().optional(),
 })
 
 /** In the order of the key, so that two processes that claim the same partitions wait instead of deadlocking. */

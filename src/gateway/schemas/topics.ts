@@ -41,6 +41,7 @@ export const recordsSchema = z
             kind: z.enum(['event', 'marker', 'control']),
             shard: z.number().optional(),
             epoch: z.number().optional(),
+            expected: z.number().optional().describe('The offset that its writer expected for it.'),
             position: z
               .string()
               .optional()

@@ -1,5 +1,5 @@
 import { type ReadRange, readRanges } from '../../control/read-range.ts'
-import { lostFromOf } from '../../domain/fixed-markers.ts'
+import { LogInFront } from '../../domain/log-in-front.ts'
 import { admit, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { partitionKey } from '../../domain/record.ts'
 import { toTapelineError } from '../../errors.ts'
@@ -19,23 +19,8 @@ const LAST_LOOK = 2_000_000
 /** So many records in front of a place tell which epochs count there. */
 const EPOCH_SLACK = 2_000
 
-/** What the records that were looked at tell of where a partition went on. */
-interface Look {
-  /** The first of a later owner than any that was stored, or where its marker says that the log went on. */
-  from: number | undefined
-  /** Whether one of the last owner that was stored lies in front of it. */
-  isKnown: boolean
-  /** The first of the last owner in front of that one. */
-  former: { readonly epoch: number; readonly offset: number } | undefined
-  isRotten: boolean
-}
-
 /**
- * The partitions whose logs have lost their ends and have grown beyond what is stored of them, each with the offset from which they are to be read again (R8). Who
- * reads on from the position would miss what lies between. Two things tell:
- * - In front of the position lie records of an owner that is later than all whose records were stored: the log went on there.
- * - None lies there of the last owner that was stored. Its marker was lost too, and a former owner, which knows of neither, has written in its place. Where
- *   the log went on nothing tells then, but not in front of what that former owner wrote first.
+ * The partitions whose logs have lost their ends, also those that have grown beyond what is stored of them since, each with the offset from which they are to be read again (R8).
  */
 export async function findLostEnds(
   broker: Broker,
@@ -67,57 +52,42 @@ export async function findLostEnds(
     const looks = await lookBack(broker, ranges, signal)
     open = open.filter((claim) => {
       const key = partitionKey(claim)
-      const { from, isKnown, former, isRotten } = looks.get(key) ?? NOTHING
-      if (from !== undefined) found.set(key, from)
+      const inFront = looks.get(key)
+      if (inFront === undefined) return false
       const { earliest } = bounds(claim)
-      const isWhole = endOf(claim) - look <= earliest
-      if (isKnown || (isWhole && (earliest > 0 || isRotten))) return false
-      const isLast = isWhole || look * 10 > LAST_LOOK
-      // Retention, or a batch that nobody can read, may hide the marker: then its lack proves nothing.
-      if (isLast && former && !isRotten)
-        found.set(key, Math.min(former.offset, found.get(key) ?? former.offset))
-      return !isLast
+      const isLast = look * 10 > LAST_LOOK
+      const { isOpen, unmarkedFrom } = inFront.judge({ from: endOf(claim) - look, earliest, isLast })
+      const places = [found.get(key), inFront.wentOn, unmarkedFrom].filter((at) => at !== undefined)
+      if (places.length > 0) found.set(key, Math.min(...places))
+      return isOpen
     })
   }
   return found
 }
 
-const NOTHING: Look = { from: undefined, isKnown: true, former: undefined, isRotten: false }
-
 async function lookBack(
   broker: Broker,
   places: readonly { readonly claim: Claim; readonly offset: number; readonly end: number }[],
   signal: AbortSignal,
-): Promise<ReadonlyMap<string, Look>> {
-  const byKey = new Map(
+): Promise<ReadonlyMap<string, LogInFront>> {
+  const looks = new Map(
     places.map(({ claim }) => {
-      const { memory, partition } = claim
-      const stored = memory.epochs[partition]
-      // Of a topic without owners nothing tells.
-      return [partitionKey(claim), { stored, look: { ...NOTHING, isKnown: stored === undefined } }]
+      const { memory, partition, nextOffset: position } = claim
+      const known = { last: memory.epochs[partition], position, heardTo: memory.overwrittenBy ?? -1 }
+      return [partitionKey(claim), new LogInFront(known)]
     }),
   )
-  const take = (look: Look, stored: number, record: StoredRecord): void => {
-    const { epoch = -1 } = record.headers
-    if (epoch < 0) return
-    if (epoch > stored) look.from = Math.min(look.from ?? record.offset, lostFromOf(record) ?? record.offset)
-    else if (epoch === stored) look.isKnown ||= look.from === undefined
-    else if (epoch > (look.former?.epoch ?? -1)) look.former = { epoch, offset: record.offset }
-  }
   await readQuietly(
     broker,
     places.map(({ claim: { topic, partition }, offset, end }) => ({ topic, partition, offset, end })),
     (fetch) => {
-      const { stored, look } = byKey.get(partitionKey(fetch)) ?? {}
-      if (look && stored !== undefined) for (const record of fetch.records) take(look, stored, record)
+      const look = looks.get(partitionKey(fetch))
+      for (const record of fetch.records) look?.take(record)
     },
     signal,
-    (batch) => {
-      const { look } = byKey.get(partitionKey(batch)) ?? {}
-      if (look) look.isRotten = true
-    },
+    (batch) => looks.get(partitionKey(batch))?.rot(),
   )
-  return new Map([...byKey].map(([key, { look }]) => [key, look]))
+  return looks
 }
 
 /** The highest epochs in front of where partitions are read again, by partition and shard: what was remembered of a lost end counts no more. */

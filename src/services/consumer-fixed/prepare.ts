@@ -1,3 +1,4 @@
+import { isInPlaceOfLost } from '../../domain/fixed-markers.ts'
 import { admit, copyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { partitionKey } from '../../domain/record.ts'
 import type { StoredChannel } from '../../domain/rows.ts'
@@ -84,7 +85,10 @@ export class Preparation {
   #addRecords(rows: PartitionRows, fetch: FixedFetch & { kind: 'records' }): void {
     const { next, memory, encoder } = rows
     for (const record of fetch.records) {
-      if (record.offset < next || !admit(memory, record.headers) || record.value === null) continue
+      if (record.offset < next) continue
+      if (isInPlaceOfLost(record))
+        memory.overwrittenBy = Math.max(memory.overwrittenBy ?? -1, record.headers.epoch ?? -1)
+      if (!admit(memory, record.headers) || record.value === null) continue
       try {
         encoder.add(record, record.value)
       } catch (thrown) {

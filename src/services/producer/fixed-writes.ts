@@ -1,5 +1,5 @@
 import type { Channel } from '../../domain/events.ts'
-import type { PartitionRecords } from '../../ports/broker.ts'
+import type { OutgoingRecord, PartitionRecords } from '../../ports/broker.ts'
 import { isOfFormerOwners } from './late-writes.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
@@ -27,6 +27,15 @@ interface FixedWrites {
   accept(acknowledged: Acknowledged, count: number, keep: (tail: Tail, base: number) => void): boolean
 }
 
+/**
+ * The first record says where its owner expects it. An owner that dies before it gets to know that the records lie in the place of a lost end leaves that word to the next one (R8).
+ */
+function expectedAt(expected: number, records: readonly OutgoingRecord[]): readonly OutgoingRecord[] {
+  return records.map((record, i) =>
+    i === 0 ? { ...record, headers: { ...record.headers, expected } } : record,
+  )
+}
+
 export function createFixedWrites(
   { broker, topics, log }: Pick<ProducerParts, 'broker' | 'topics' | 'log'>,
   ownership: ShardOwnership,
@@ -52,7 +61,10 @@ export function createFixedWrites(
     signal: AbortSignal,
   ): Promise<readonly (T & { readonly baseOffset: number })[]> => {
     const acks = await broker.publish(
-      writes.map(({ records }) => records),
+      writes.map(({ shard, channel, records }) => ({
+        ...records,
+        records: expectedAt(shard.tails[channel].expected, records.records),
+      })),
       signal,
     )
     const acknowledged = writes.map((each, i) => ({ ...each, baseOffset: acks[i]?.baseOffset ?? -1 }))

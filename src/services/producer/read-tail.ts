@@ -86,8 +86,7 @@ export async function readTail(
     (topic, partition, earliest) => leaveHole(topic, partition, earliest),
     ({ topic, partition, nextOffset }) => {
       const { channel, entry } = find(topic, partition)
-      if (channel && entry)
-        entry.inFront[channel].isRotten ||= nextOffset <= entry.shard.tails[channel].derivedTo
+      if (channel && entry && nextOffset <= entry.shard.tails[channel].derivedTo) entry.inFront[channel].rot()
       leaveHole(topic, partition, nextOffset)
     },
   )

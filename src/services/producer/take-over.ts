@@ -178,7 +178,7 @@ async function readFixedTails(
   for (let back = LATEST_BACK; ; back *= FURTHER) {
     const taking = await readTail(producer, claimed, checkpoints, wentOn, back, signal)
     const further = taking.filter((each) => {
-      const isOpen = seekOwners(producer, each, claimed.shown, back, unmarked)
+      const isOpen = seekLostEnds(producer, each, claimed.shown, back, unmarked)
       return isOpen || Object.keys(each.wentOn).length > 0
     })
     if (further.length === 0) {
@@ -191,11 +191,8 @@ async function readFixedTails(
   }
 }
 
-/**
- * Notes where a log may have gone on in which no record of the last owner lies in front of the checkpoint's position: its marker was lost with the end, and a former
- * owner, which knows of neither, has written in its place. Gives whether that cannot be told before more is read.
- */
-function seekOwners(
+/** Notes where logs have gone on that have lost their ends and have grown beyond the checkpoint's positions. Gives whether that cannot be told before more is read. */
+function seekLostEnds(
   { topics }: ProducerParts,
   { shard: { k, restored }, inFront, wentOn }: Taking,
   shown: ReadonlyMap<string, TopicDescription>,
@@ -204,18 +201,15 @@ function seekOwners(
 ): boolean {
   let isOpen = false
   for (const channel of CHANNELS) {
-    const { isKnown, isRotten, former } = inFront[channel]
-    const position = restored.positions[channel] ?? 0
-    const key = `${k}:${channel}`
-    const hasOwner = position > 0 && (restored.epochs[channel] ?? -1) >= 0
-    if (!hasOwner || isKnown || isRotten || unmarked.has(key)) continue
     const { earliest = 0 } = shown.get(topics[channel])?.offsets[k] ?? {}
-    if (position - back > earliest && back < MOST_BACK) isOpen = true
-    // Where retention has removed the beginning, the marker may have been there: its lack proves nothing.
-    else if (former !== undefined && (earliest === 0 || back >= MOST_BACK)) {
-      unmarked.add(key)
-      wentOn[channel] = Math.min(wentOn[channel] ?? former.offset, former.offset)
-    }
+    const from = (restored.positions[channel] ?? 0) - back
+    const key = `${k}:${channel}`
+    const judged = inFront[channel].judge({ from, earliest, isLast: back >= MOST_BACK })
+    const unmarkedFrom = unmarked.has(key) ? undefined : judged.unmarkedFrom
+    if (unmarkedFrom !== undefined) unmarked.add(key)
+    isOpen ||= judged.isOpen && !unmarked.has(key)
+    const places = [wentOn[channel], inFront[channel].wentOn, unmarkedFrom].filter((at) => at !== undefined)
+    if (places.length > 0) wentOn[channel] = Math.min(...places)
   }
   return isOpen
 }

@@ -1,6 +1,7 @@
 import { decodeEvent } from '../../domain/event-codec.ts'
 import { CHANNELS, type Channel, marketKey, type Trade } from '../../domain/events.ts'
 import { lostFromOf, tickOf } from '../../domain/fixed-markers.ts'
+import { LogInFront } from '../../domain/log-in-front.ts'
 import { eventTime } from '../../domain/open-windows.ts'
 import { admit, emptyMemory, isOfFormerOwner, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { asPast } from '../../domain/trade-window.ts'
@@ -24,18 +25,6 @@ export interface FormerOwnership {
   readonly claimed: Set<number>
 }
 
-/** What lies in front of the checkpoint's position, as far as it was read. */
-interface InFront {
-  /** Whether a record of the owner lies there of which the checkpoint says that it is the last one. */
-  isKnown: boolean
-  /** The first record of the last owner before that one. */
-  former: { readonly epoch: number; readonly offset: number } | undefined
-  /** Whether there are records that nobody can read. */
-  isRotten: boolean
-  /** The highest epoch there. */
-  highest: number
-}
-
 /** A take-over under way. A reader has two memories in each channel: before the checkpoint, and from the checkpoint on. */
 export interface Taking {
   readonly shard: Shard
@@ -52,8 +41,8 @@ export interface Taking {
   isOfUnknownAge: boolean
   /** Where a log went on that has lost its end and has grown beyond the checkpoint's position again, by channel. */
   readonly wentOn: Partial<Record<Channel, number>>
-  /** What the records in front of the checkpoint's position tell of its last owner there, by channel. */
-  readonly inFront: Record<Channel, InFront>
+  /** What lies in front of the checkpoint's position, by channel. */
+  readonly inFront: Readonly<Record<Channel, LogInFront>>
   /** The highest epoch of a record that was read. */
   highest: number
 }
@@ -89,10 +78,12 @@ export function beginTaking(shard: Shard, former: FormerOwnership | undefined): 
     isOfUnknownAge: false,
     wentOn: {},
     inFront: Object.fromEntries(
-      CHANNELS.map((channel) => [
-        channel,
-        { isKnown: false, former: undefined, isRotten: false, highest: -1 },
-      ]),
+      CHANNELS.map((channel) => {
+        const last = epochAt(channel)
+        // The owner that the checkpoint names did not know of its own last write, nor of what later owners wrote.
+        const known = { last, position: restored.positions[channel] ?? 0, heardTo: last - 1 }
+        return [channel, new LogInFront(known)]
+      }),
     ) as Taking['inFront'],
     highest: -1,
   }
@@ -126,8 +117,11 @@ export function takeRecord(
   if (epoch > shard.epoch) taking.isFenced = true
   taking.highest = Math.max(taking.highest, epoch)
   const { owners } = shard.tails[channel]
-  if (epoch > (owners.at(-1)?.epoch ?? -1))
-    owners.push({ epoch, offset: lostFromOf(record) ?? record.offset, marker: record.offset })
+  const begin = taking.inFront[channel].take(record)
+  if (epoch > (owners.at(-1)?.epoch ?? -1)) owners.push({ epoch, offset: begin, marker: record.offset })
+  // The last owner before this one wrote in the place of a lost end, and did not live to tell.
+  if (epoch === shard.epoch && begin < record.offset && begin < lostAt(shard, channel))
+    taking.wentOn[channel] = begin
   // An owner writes its marker into each channel: retention may have left only one of them.
   if (epoch >= 0 && epoch <= shard.epoch) shard.noteOwner(isOwn(taking, epoch), record.timestamp * 1_000)
   if (channel === 'trade') {
@@ -141,13 +135,6 @@ export function takeRecord(
   }
   if (former && isOthers(former, epoch)) taking.isInterrupted = true
   const isDerived = record.offset < (shard.restored.positions[channel] ?? 0)
-  // The checkpoint has the highest epoch in front of its position: a later owner has written in the place of what was there, or says that a former one has.
-  const wentOn = lostFromOf(record) ?? record.offset
-  const last = shard.restored.epochs[channel] ?? -1
-  const isNewer = epoch > last && epoch <= shard.epoch
-  if (isDerived) noteInFront(taking.inFront[channel], record, last)
-  if (isNewer && wentOn < (shard.restored.positions[channel] ?? 0))
-    taking.wentOn[channel] = Math.min(taking.wentOn[channel] ?? wentOn, wentOn)
   const memory = isDerived ? memories[channel].before : memories[channel].after
   const tick = isOfFormerOwner(memory, record.headers) ? undefined : tickOf(record)
   if (tick !== undefined) {
@@ -185,14 +172,11 @@ export function takeRecord(
   }
 }
 
-function noteInFront(
-  inFront: InFront,
-  { offset, headers: { epoch = -1 } }: StoredRecord,
-  last: number,
-): void {
-  inFront.highest = Math.max(inFront.highest, epoch)
-  if (epoch === last) inFront.isKnown = true
-  else if (epoch < last && epoch > (inFront.former?.epoch ?? -1)) inFront.former = { epoch, offset }
+/** Where a log went on, as far as it is known already that it has lost its end; it has in front of all of it where it was made anew. */
+function lostAt({ lost }: Shard, channel: Channel): number {
+  const found = lost.get(channel)
+  if (found === undefined) return Number.POSITIVE_INFINITY
+  return 'at' in found ? found.at : 0
 }
 
 /** With too much in hand the streams count as behind, and read the log piece by piece. */

@@ -30,6 +30,7 @@ const anyHeaders: fc.Arbitrary<RecordHeaders> = fc.oneof(
         kind: fc.constantFrom('event', 'marker', 'control'),
         shard: fc.nat(99),
         epoch: counts,
+        expected: counts,
         position: positions,
         reentering: fc.constant(true as const),
         trace: fc.constantFrom(

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { ByteWriter } from '../../../src/adapters/broker/embedded/bytes.ts'
 import {
@@ -30,6 +31,7 @@ const headers: fc.Arbitrary<RecordHeaders> = fc.record(
     kind: fc.constantFrom('event', 'marker', 'control'),
     shard: whole,
     epoch: whole,
+    expected: whole,
     position,
     reentering: fc.constant(true),
     trace: fc.string({ unit: 'grapheme' }),
@@ -122,7 +124,7 @@ test('bytes that are no batch are refused', () => {
       const unusable = { code: 'DATA_FOLDER_UNUSABLE' }
       assert.throws(() => decodeBatch(batch.subarray(0, seed % batch.length), place, []), unusable)
       assert.throws(() => decodeBatch(Uint8Array.of(...batch, 0), place, []), unusable)
-      assert.throws(() => decodeBatch(Uint8Array.of(3, ...batch.subarray(1)), place, []), unusable)
+      assert.throws(() => decodeBatch(Uint8Array.of(4, ...batch.subarray(1)), place, []), unusable)
       const spoilt = batch.slice()
       const at = seed % spoilt.length
       spoilt[at] = (spoilt[at] ?? 0) ^ (1 + (seed % 255))
@@ -131,14 +133,22 @@ test('bytes that are no batch are refused', () => {
   )
 })
 
-test('a batch of the format before, which had no checksum, is read', () => {
+test('a batch of a format before, without an expected offset or a checksum, is read', () => {
   fc.assert(
-    fc.property(record, (original) => {
-      const former = encodeSingle(original).slice(0, -4)
-      former[0] = 1
-      const decoded: StoredRecord[] = []
-      decodeBatch(former, { baseOffset: 9, timestamp: 8, fromOffset: 9 }, decoded)
-      assert.deepEqual(decoded.map(plain), [plain(original)])
-    }),
+    fc.property(
+      record,
+      fc.constantFrom(1, 2),
+      ({ headers: { expected: _, ...headers }, ...rest }, format) => {
+        const original = { ...rest, headers }
+        const former = encodeSingle(original)
+        former[0] = format
+        const body = former.subarray(0, -4)
+        new DataView(former.buffer, body.length).setUint32(0, crc32(body), true)
+        const decoded: StoredRecord[] = []
+        const place = { baseOffset: 9, timestamp: 8, fromOffset: 9 }
+        decodeBatch(format === 1 ? body : former, place, decoded)
+        assert.deepEqual(decoded.map(plain), [plain(original)])
+      },
+    ),
   )
 })

@@ -99,6 +99,36 @@ test('the same is stored where the marker comes when a consumer reads there alre
   assert.equal(world.store.details.length, 1)
 })
 
+/** One write of an owner that expected it at an offset. */
+const expectedAt = (expected: number, [first, ...others]: readonly OutgoingRecord[]): OutgoingRecord[] =>
+  first === undefined ? [] : [{ ...first, headers: { ...first.headers, expected } }, ...others]
+
+for (const then of ['nobody', 'a later owner'])
+  test(`what the same owner wrote in the place of a lost end before it died, with ${then} behind it, is stored too`, async (t) => {
+    const log = await stored(t, 30)
+    log.partition.cut(21)
+    const others = numbered('after-', 40)
+    await log.publish(...expectedAt(31, tradesOf(1, ...others)))
+    if (then !== 'nobody') {
+      await log.publish(marker(2), ...tradesOf(2, 'last'))
+      others.push('last')
+    }
+    assert.deepEqual(await storedThen(log, others.length), others)
+    await log.publish(marker(3), ...expectedAt(log.partition.end + 1, tradesOf(3, 'more')))
+    assert.deepEqual(await storedThen(log, 1), ['more'])
+    assert.equal(log.world.store.details.length, 1, 'once')
+  })
+
+test('what lies where its owner expected it, or behind that, is no sign of a lost end', async (t) => {
+  const log = await stored(t, 30)
+  const place = log.partition.end
+  await log.publish(...expectedAt(place, tradesOf(1, 'one')), ...expectedAt(place, tradesOf(1, 'two')))
+  assert.deepEqual(await storedThen(log, 2), ['one', 'two'])
+  await log.publish(...tradesOf(1, 'three'))
+  assert.deepEqual(await storedThen(log, 1), ['three'])
+  assert.deepEqual(log.world.store.details, [])
+})
+
 /** A partition in which a second owner has followed, and of which all is stored: ten trades of the first one, its marker, twenty of its own. */
 async function storedOfTwo(t: TestContext) {
   const log = await stored(t, 10)

@@ -5,7 +5,9 @@ import { CHANNELS } from '../../../src/domain/events.ts'
 import { lostFromOf } from '../../../src/domain/fixed-markers.ts'
 import { TapelineError } from '../../../src/errors.ts'
 import type { GroupOptions } from '../../../src/ports/broker.ts'
+import type { SourceBatch } from '../../../src/ports/source.ts'
 import { NAMES } from '../../names.ts'
+import { until } from '../until.ts'
 import { both, checkpoint, ids, type Producer, setUpLog, TRADES, trade } from './losing-log.ts'
 import { NEVER, trades } from './one-shard.ts'
 
@@ -188,6 +190,74 @@ for (const { what, isSame, first: most } of [
     assert.deepEqual(await third.idsIn(TRADES), [...ids(0, 20), ...ids(50, 110)])
     assert.deepEqual(third.alerts, { 'lost:market.trades:0': 'OFFSET_OUT_OF_RANGE' })
   })
+
+/** It writes one batch, and dies before it gets to know where that lies. */
+async function dieInWrite(log: ReturnType<typeof setUpLog>, owner: Producer, batch: SourceBatch) {
+  const { publish } = log.broker
+  log.broker.publish = async (...call) => {
+    const acks = await publish.apply(log.broker, call)
+    if (call[0].some(({ topic }) => topic === TRADES)) {
+      log.broker.publish = publish
+      await owner.crash()
+    }
+    return acks
+  }
+  owner.services.publishFixed({ ...batch }, NEVER).catch(() => undefined)
+  await until('it is dead', () => log.broker.publish === publish)
+}
+
+for (const { what, isKnown, lost } of [
+  { what: 'in front of the place of its checkpoint', isKnown: true, lost: 30 },
+  { what: 'behind the place of its checkpoint', isKnown: false, lost: 5 },
+])
+  test(`one batch in the place of a lost end ${what}, by an owner that dies before its next step, comes to the streams after a reset`, async (t) => {
+    const log = setUpLog(t)
+    const first = await log.start()
+    await first.announce('app.one', ['*'], 0)
+    await trade(first, 0, 40)
+    await checkpoint(first)
+    await trade(first, 40, 50)
+    if (isKnown) await checkpoint(first)
+    log.loseEnd(lost)
+    const batch = trades('A-B', ...ids(50, 90))
+    await dieInWrite(log, first, batch)
+    const left = ids(0, 50 - lost)
+    for (const next of [ids(90, 95), ids(95, 99)]) {
+      const owner = await log.start()
+      await owner.services.publishFixed({ ...batch }, NEVER)
+      await owner.services.publishFixed(trades('A-B', ...next), NEVER)
+      await owner.derive()
+      if (next[0] === 't90') {
+        assert.deepEqual(owner.alerts, { 'lost:market.trades:0': 'OFFSET_OUT_OF_RANGE' })
+        await checkpoint(owner)
+      } else assert.deepEqual(owner.alerts, {}, 'once')
+      await owner.crash()
+    }
+    const last = await log.start()
+    assert.deepEqual(await last.idsIn(TRADES), [...left, ...ids(50, 99)])
+    assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 99)])
+  })
+
+test('what an owner writes late behind the marker of the next one is no sign of a lost end', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce('app.one', ['*'], 0)
+  await trade(first, 0, 50)
+  const { headers } = log.broker.topics.get(TRADES)?.partition(0).records.at(-1) ?? {}
+  assert.ok(headers)
+  await first.crash()
+  log.loseEnd(30)
+  const second = await log.start()
+  await trade(second, 50, 60)
+  await checkpoint(second)
+  const late = { key: null, value: null, headers: { ...headers, expected: 50 } }
+  await log.broker.publish([{ topic: TRADES, partition: 0, records: [late] }], NEVER)
+  await second.crash()
+  const third = await log.start()
+  await trade(third, 60, 70)
+  assert.deepEqual(third.alerts, {})
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 50), 'reset', ...ids(50, 70)])
+})
 
 test('what an owner wrote in the place of a long lost end is known to the next owner', async (t) => {
   const log = setUpLog(t)

@@ -9,8 +9,8 @@ export interface LogFile {
   readonly durability: 'process' | 'power'
 }
 
-/** 2: batches have a checksum. The tables are those of 1, whose batches stay as they are. */
-const SCHEMA_VERSION = 2
+/** 2: batches have a checksum; 3: and the offsets that writers expected. The tables are those of 1, and older batches stay as they are. */
+const SCHEMA_VERSION = 3
 
 /**
  * `batches` holds the records of every partition. A row is a record batch; in compacted topics a batch has one record, and

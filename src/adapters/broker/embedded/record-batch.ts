@@ -7,18 +7,21 @@ import { ByteReader, ByteWriter } from './bytes.ts'
 /**
  * A record batch: what one blob of the log holds, and what travels between the threads.
  *
- * Format 2, numbers as LEB128 varints, text as length and UTF-8:
+ * Format 3, numbers as LEB128 varints, text as length and UTF-8:
  * - byte: format version
  * - number of distinct keys, then the keys
- * - number of distinct headers, then for each: flags, `v`, and where the flags say so shard, epoch, the position's topic
- *   and partition
+ * - number of distinct headers, then for each: flags, `v`, and where the flags say so shard, epoch, the context of a trace,
+ *   the position's topic and partition, the offset that the writer expected
  * - number of records, then for each: key (0: null, else index + 1), index of the headers, where these have a position
  *   its offset and `n` (0: none, else n + 1), then the value (0: null, else length + 1, and the bytes)
- * - CRC-32 of all bytes before it, 4 bytes, the lowest first; format 1 was the same without it
+ * - CRC-32 of all bytes before it, 4 bytes, the lowest first
+ *
+ * Format 2 was the same without expected offsets, format 1 without the checksum too.
  *
  * Offsets and the publication time are not part of it: they belong to the batch as a whole and stand beside the blob.
  */
-const FORMAT_VERSION = 2
+const FORMAT_VERSION = 3
+const WITHOUT_EXPECTED = 2
 const WITHOUT_CHECKSUM = 1
 const CHECKSUM_BYTES = 4
 
@@ -34,6 +37,7 @@ const HAS_EPOCH = 1 << 3
 const HAS_POSITION = 1 << 4
 const REENTERING = 1 << 5
 const HAS_TRACE = 1 << 6
+const HAS_EXPECTED = 1 << 7
 
 /** A batch within a buffer: how many records it has, where it starts and ends. */
 export interface EncodedBatch {
@@ -136,14 +140,15 @@ function sharesHeaders(a: RecordHeaders, b: RecordHeaders): boolean {
 }
 
 function encodeHeaders(writer: ByteWriter, headers: RecordHeaders): void {
-  const { v, kind, shard, epoch, position, reentering, trace } = headers
+  const { v, kind, shard, epoch, expected, position, reentering, trace } = headers
   writer.byte(
     KINDS.indexOf(kind) |
       (shard === undefined ? 0 : HAS_SHARD) |
       (epoch === undefined ? 0 : HAS_EPOCH) |
       (position === undefined ? 0 : HAS_POSITION) |
       (reentering ? REENTERING : 0) |
-      (trace === undefined ? 0 : HAS_TRACE),
+      (trace === undefined ? 0 : HAS_TRACE) |
+      (expected === undefined ? 0 : HAS_EXPECTED),
   )
   writer.varint(v)
   if (shard !== undefined) writer.varint(shard)
@@ -153,6 +158,7 @@ function encodeHeaders(writer: ByteWriter, headers: RecordHeaders): void {
     writer.text(position.topic)
     writer.varint(position.partition)
   }
+  if (expected !== undefined) writer.varint(expected)
 }
 
 /** What the records of a batch share; the position lacks its offset and `n`. */
@@ -166,15 +172,16 @@ function decodeHeaders(reader: ByteReader): SharedHeaders {
   const kind = KINDS[flags & KIND_MASK]
   if (kind === undefined) throw new RangeError(`unknown kind of record ${flags & KIND_MASK}`)
   const v = reader.varint()
-  const headers: RecordHeaders = {
+  const common = {
     v,
     kind,
     ...(flags & HAS_SHARD ? { shard: reader.varint() } : undefined),
     ...(flags & HAS_EPOCH ? { epoch: reader.varint() } : undefined),
-    ...(flags & REENTERING ? { reentering: true } : undefined),
+    ...(flags & REENTERING ? { reentering: true as const } : undefined),
     ...(flags & HAS_TRACE ? { trace: reader.text() } : undefined),
   }
   const position = flags & HAS_POSITION ? { topic: reader.text(), partition: reader.varint() } : undefined
+  const headers = flags & HAS_EXPECTED ? { ...common, expected: reader.varint() } : common
   return { headers, position }
 }
 
@@ -210,7 +217,8 @@ export function decodeBatch(bytes: Uint8Array, place: BatchPlace, into: StoredRe
 function checked(bytes: Uint8Array): Uint8Array {
   const [version] = bytes
   if (version === WITHOUT_CHECKSUM) return bytes
-  if (version !== FORMAT_VERSION) throw new RangeError(`unknown format ${version}`)
+  if (version !== FORMAT_VERSION && version !== WITHOUT_EXPECTED)
+    throw new RangeError(`unknown format ${version}`)
   if (bytes.length <= CHECKSUM_BYTES) throw new RangeError('the bytes end too early')
   const body = bytes.subarray(0, -CHECKSUM_BYTES)
   const sum = new DataView(bytes.buffer, bytes.byteOffset + body.length).getUint32(0, true)

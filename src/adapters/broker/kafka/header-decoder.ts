@@ -79,6 +79,7 @@ export class HeaderDecoder {
 function fromTexts(texts: ReadonlyMap<string, string>): RecordHeaders {
   const kind = texts.get('kind')
   const [shard, epoch] = (texts.get('writer') ?? '').split(':').map(toCount)
+  const expected = toCount(texts.get('expected') ?? '')
   const position = parsePosition(texts.get(POSITION) ?? '')
   const trace = texts.get('traceparent')
   return {
@@ -86,6 +87,7 @@ function fromTexts(texts: ReadonlyMap<string, string>): RecordHeaders {
     kind: kind === 'marker' || kind === 'control' ? kind : 'event',
     ...(shard !== undefined && { shard }),
     ...(epoch !== undefined && { epoch }),
+    ...(expected !== undefined && { expected }),
     ...(texts.get('reentering') === '1' && { reentering: true }),
     // Anybody may have written it.
     ...(trace !== undefined && TRACE.test(trace) && { trace }),

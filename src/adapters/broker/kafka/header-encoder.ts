@@ -40,10 +40,20 @@ export class HeaderEncoder {
 }
 
 /** All but the position, which comes last; it is in the number. */
-function encodeCommon({ v, kind, shard, epoch, reentering, trace, position }: RecordHeaders): Buffer {
+function encodeCommon({
+  v,
+  kind,
+  shard,
+  epoch,
+  expected,
+  reentering,
+  trace,
+  position,
+}: RecordHeaders): Buffer {
   const pairs: [string, string][] = [['v', String(v)]]
   if (shard !== undefined) pairs.push(['writer', `${shard}:${epoch ?? ''}`])
   if (kind !== 'event') pairs.push(['kind', kind])
+  if (expected !== undefined) pairs.push(['expected', String(expected)])
   if (reentering) pairs.push(['reentering', '1'])
   if (trace !== undefined) pairs.push(['traceparent', trace])
   const buffer = Buffer.allocUnsafe(LARGEST_WITHOUT_POSITION + (trace === undefined ? 0 : LARGEST_TRACE))
