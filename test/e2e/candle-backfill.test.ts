@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { isoMicros } from '../../src/domain/time.ts'
 import { startService, TRADE } from '../adapters/source/cryptocompare-fixtures.ts'
-import { Service } from '../adapters/source/service.ts'
 import { copyStoreTemplate } from '../store-template.ts'
 import { makeFolder, PlatformProcess, runCommand, until } from './platform-process.ts'
 import { StreamClient } from './stream-client.ts'
@@ -29,10 +28,13 @@ const live = (minute: number, close: number) => ({
   },
 })
 
-/** A minute as Binance has it afterwards. */
-const past = (minute: number) => {
-  const ms = (BEGIN + minute * MINUTE) * 1_000
-  return [ms, '10', '12', '9', '11', '2.5', ms + 59_999, '25', 7, '1', '10', '0']
+/** A minute as CryptoCompare has it afterwards. */
+const past = (minute: number) => ({
+  ...{ time: BEGIN + minute * MINUTE, open: 10, high: 12, low: 9, close: 11, volumefrom: 2.5, volumeto: 25 },
+  ...{ conversionType: 'direct', conversionSymbol: '' },
+})
+const unknown = {
+  ...{ Response: 'Error', Message: 'market does not exist for this coin pair (BTC-USD)', Type: 1, Data: {} },
 }
 
 interface Row {
@@ -46,20 +48,19 @@ test('candles of the past go into the database once, leave what is closed as it 
   t.after(() => folder.remove())
   const data = join(folder.path, 'data')
   await copyStoreTemplate(join(data, 'store'))
-  const first = await startService(t)
+  const service = await startService(t)
   let isAway = true
-  const second = await Service.start(t, {
-    rest: ({ pathname, searchParams }) => {
-      if (!pathname.endsWith('/klines') || isAway) return { status: 503, body: { msg: 'down' } }
-      const [from, to] = ['startTime', 'endTime'].map((name) => Number(searchParams.get(name)))
-      const rows = Array.from({ length: MINUTES }, (_, minute) => past(minute))
-      return { body: rows.filter(([ts]) => Number(ts) >= (from ?? 0) && Number(ts) <= (to ?? 0)) }
-    },
-  })
+  service.behaviour.rest = ({ pathname, searchParams }) => {
+    if (!pathname.endsWith('/histominute') || isAway) return { status: 503, body: { Message: 'down' } }
+    if (searchParams.get('e') !== 'Binance') return { body: unknown }
+    const last = Number(searchParams.get('toTs'))
+    const asked = Array.from({ length: Number(searchParams.get('limit')) + 1 }, (_, i) => last - i * MINUTE)
+    const rows = Array.from({ length: MINUTES }, (_, minute) => past(minute))
+    return { body: { Response: 'Success', Data: { Data: rows.filter(({ time }) => asked.includes(time)) } } }
+  }
   const source = {
-    ...{ kind: 'cryptocompare', url: first.url, restUrl: first.restUrl },
+    ...{ kind: 'cryptocompare', url: service.url, restUrl: service.restUrl },
     ...{ markets: ['binance:BTC-USDT'], channels: ['trade', 'candle'] },
-    fallback: { kind: 'binance', url: second.url, restUrl: second.restUrl, after: '1h' },
   }
   const config = join(folder.path, 'tapeline.yaml')
   await writeFile(config, JSON.stringify({ source }))
@@ -80,9 +81,9 @@ test('candles of the past go into the database once, leave what is closed as it 
       ...['--from', iso(0), '--to', iso(MINUTES)],
     ])
 
-  await first.asked('for candles', ({ subs }) => /24~/.test(JSON.stringify(subs)))
+  await service.asked('for candles', ({ subs }) => /24~/.test(JSON.stringify(subs)))
   const trade = { ...TRADE, M: 'Binance', TSYM: 'USDT', TS: BEGIN + 5, RTS: BEGIN + 5 }
-  first.send({ ...trade, ID: '1' }, { ...trade, ID: '2', P: 3 }, live(0, 51), live(1, 52))
+  service.send({ ...trade, ID: '1' }, { ...trade, ID: '2', P: 3 }, live(0, 51), live(1, 52))
   const said = [
     [iso(0), 51, true],
     [iso(1), 52, false],
@@ -111,7 +112,7 @@ test('candles of the past go into the database once, leave what is closed as it 
   const twice = await backfill()
   assert.deepEqual([twice.code, twice.stdout], [0, wanted], twice.stderr)
   // What comes live behind them says when they are through.
-  first.send(live(20, 53))
+  service.send(live(20, 53))
   await until('what comes live goes on', async () => (await stored()).some(([ts]) => ts === iso(20)))
   const after = await stored()
   assert.deepEqual(
@@ -141,8 +142,13 @@ test('candles of the past go into the database once, leave what is closed as it 
     platform.post('/v1/backfill', body),
     /400.*"channel".*INPUT_INVALID|400.*INPUT_INVALID.*"channel"/,
   )
-  const unknown = await backfill('kraken:BTC-USD')
-  assert.equal(unknown.code, 1)
-  assert.match(unknown.stderr, /HISTORY_UNAVAILABLE.*no past candles of kraken:BTC-USD/s)
+  const stranger = await backfill('kraken:BTC-USD')
+  assert.equal(stranger.code, 1)
+  assert.match(stranger.stderr, /MARKET_UNKNOWN.*does not exist/s)
+  const trades = await runCommand([
+    ...['backfill', '--data', data, '--market', 'binance:BTC-USDT', '--from', iso(0)],
+  ])
+  assert.equal(trades.code, 1)
+  assert.match(trades.stderr, /HISTORY_UNAVAILABLE.*no past trades of binance:BTC-USDT/s)
   assert.equal(await platform.stop(), 0)
 })

@@ -19,9 +19,7 @@ export const bitfinexHistory: HistoryWire = {
     const end = String(Math.floor(range.to / 1_000))
     for (let start = Math.floor(range.from / 1_000); ; ) {
       const query = { limit: String(MOST_ROWS), start: String(start), end, sort: '1' }
-      const answer = await ask(`/trades/${nameOf(symbol)}/hist`, query)
-      const rows = rowsOf(answer, '')
-      if (rows[0] === 'error') rowsOf(undefined, rows[2])
+      const rows = rowsOfAnswer(await ask(`/trades/${nameOf(symbol)}/hist`, query))
       yield { trades: rows.map(readRow) }
       if (rows.length < MOST_ROWS) return
       const last = rows.map(timeOf).findLast((time) => time !== undefined)
@@ -29,6 +27,25 @@ export const bitfinexHistory: HistoryWire = {
       start = Math.max(last, start + 1)
     }
   },
+  // Minutes without a trade are left out.
+  candles: {
+    minutes: MOST_ROWS,
+    async ask(symbol, { from, to }, ask) {
+      const ends = { start: String(from / 1_000), end: String(to / 1_000) }
+      const query = { ...ends, limit: String(MOST_ROWS), sort: '1' }
+      return rowsOfAnswer(await ask(`/candles/trade:1m:${nameOf(symbol)}/hist`, query))
+    },
+    read(row) {
+      const [time, open, close, high, low, volume] = listOf(row)
+      return { open, high, low, close, volume, ts: microsOfMillis(time) }
+    },
+  },
+}
+
+/** Raises what the service says in place of rows: `["error", code, words]`. */
+function rowsOfAnswer(answer: unknown): readonly unknown[] {
+  const rows = rowsOf(answer, '')
+  return rows[0] === 'error' ? rowsOf(undefined, rows[2]) : rows
 }
 
 const timeOf = (row: unknown) => readNumber(listOf(row)[1])

@@ -5,10 +5,12 @@ import { fieldsOf, microsOfSeconds } from '../feed/wire-fields.ts'
 import { nameOf } from './wire.ts'
 
 const SECOND = 1_000_000
+const MINUTE = 60 * SECOND
+const MOST_CANDLES = 1_000
 
 /** The spans that may be asked for, in microseconds. */
 const SPANS = [
-  ['minute', 60 * SECOND],
+  ['minute', MINUTE],
   ['hour', 3_600 * SECOND],
   ['day', 86_400 * SECOND],
 ] as const
@@ -35,6 +37,21 @@ export const bitstampHistory: HistoryWire = {
     const answer = await ask(`/transactions/${nameOf(market)}/`, { time })
     const trades = rowsOf(answer, fieldsOf(answer)['reason']).map(readRow).toReversed()
     yield { trades, since: Math.max(from, reach(length)) }
+  },
+  candles: {
+    minutes: MOST_CANDLES,
+    async ask(market, { from, to }, ask) {
+      // Of a beginning and an end it heeds the end alone. Whether that is included is not said: it lies within the last minute.
+      const end = String(to / SECOND + 59)
+      const limit = String((to - from) / MINUTE + 1)
+      const answer = await ask(`/ohlc/${nameOf(market)}/`, { step: '60', limit, end })
+      const { data, reason } = fieldsOf(answer)
+      return rowsOf(fieldsOf(data)['ohlc'], reason)
+    },
+    read(row) {
+      const { open, high, low, close, volume, timestamp } = fieldsOf(row)
+      return { open, high, low, close, volume, ts: microsOfSeconds(timestamp) }
+    },
   },
 }
 

@@ -87,15 +87,14 @@ export class RestClient {
     return (await this.#get('/data/pricemultifull', query, pricesSchema, signal)).RAW
   }
 
-  /** The last `limit + 1` minutes of a market, oldest first; the last may still be forming. */
+  /** `limit + 1` minutes of a market, oldest first: up to the one that begins at `to` (seconds), or else the last, which may still be forming. */
   async minutes(
-    exchange: string,
-    base: string,
-    quote: string,
-    limit: number,
+    [exchange, base, quote]: readonly [exchange: string, base: string, quote: string],
+    { limit, to }: { readonly limit: number; readonly to?: number },
     signal: AbortSignal,
   ): Promise<readonly HistoryRow[]> {
-    const query = { fsym: base, tsym: quote, limit: String(limit), e: exchange, tryConversion: 'false' }
+    const market = { fsym: base, tsym: quote, e: exchange, tryConversion: 'false' }
+    const query = { ...market, limit: String(limit), ...(to !== undefined && { toTs: String(to) }) }
     return (await this.#get('/data/v2/histominute', query, historySchema, signal)).Data.Data
   }
 

@@ -205,7 +205,7 @@ export class RestPolling implements Fallback {
     const limit = Math.min(Math.max(missing, FEWEST_MINUTES), MOST_MINUTES)
     try {
       const exchange = subscriptions.wireExchange(wanted)
-      const rows = await client.minutes(exchange, wanted.base, wanted.quote, limit, signal)
+      const rows = await client.minutes([exchange, wanted.base, wanted.quote], { limit }, signal)
       if (signal.aborted || !subscriptions.has(wanted)) return false
       this.#minuteOf.set(wanted, minute)
       for (const event of wanted.candles.history(rows, outlet)) outlet.polled({ channel: 'candle', event })

@@ -1,6 +1,7 @@
 import type { SourceParts } from '../feed/source-kind.ts'
 import { ExchangeDirectory } from './exchange-directory.ts'
 import { ExchangeNames } from './exchange-names.ts'
+import { minuteHistory } from './minute-history.ts'
 import { CryptoCompareProtocol } from './protocol.ts'
 import { RestClient } from './rest-client.ts'
 import { RestPolling } from './rest-polling.ts'
@@ -15,7 +16,8 @@ export function ways(source: SourceParts) {
   const subscriptions = new Subscriptions(channels, names, outlet)
   const directory = new ExchangeDirectory({ client, names, log })
   const protocol = new CryptoCompareProtocol({ subscriptions, directory, outlet, redact })
-  if (channels.every((channel) => channel === 'trade')) return { protocol }
+  const history = minuteHistory(client, names, outlet)
+  if (channels.every((channel) => channel === 'trade')) return { protocol, history }
   const fallback = new RestPolling({ client, subscriptions, channels, outlet, pollEveryMs, log })
-  return { protocol, fallback }
+  return { protocol, fallback, history }
 }

@@ -18,19 +18,27 @@ interface HistoryCandle extends Readonly<Record<'open' | 'high' | 'low' | 'close
   readonly ts: number | undefined
 }
 
-/** How one exchange gives the closed candles of a minute, by the times of their starts. */
-export interface CandleWire {
+/** How far back a service has candles of a minute, how many an answer has, and how its rows are read. */
+export interface CandleRows {
   /** One answer has so many minutes. */
   readonly minutes: number
   /** The service has so many of the last minutes; left out where it has all. */
   readonly reach?: number
+  /** Only its answers tell how far back it has them: what lies before the first candle may be missing. */
+  readonly beginsAtFirst?: true
+  /** Undefined where the row says that there is no candle. */
+  read(row: unknown): HistoryCandle | undefined
+}
+
+/** How one exchange gives the closed candles of a minute, by the times of their starts. */
+export interface CandleWire extends CandleRows {
   /** Asks for the minutes that begin in a range (whole minutes, ends included, at most `minutes` of them). Gives the rows in any order. */
   ask(symbol: string, range: TimeRange, ask: AskRest): Promise<readonly unknown[]>
-  read(row: unknown): HistoryCandle
 }
 
 interface CandleParts {
-  readonly ask: AskRest
+  /** Asks for the minutes of a range, as `CandleWire` does. */
+  readonly ask: (range: TimeRange) => Promise<readonly unknown[]>
   /** Microseconds since the epoch. */
   readonly now: () => number
   readonly leftOut: LeftOut
@@ -38,7 +46,7 @@ interface CandleParts {
 
 /** The candles of a minute that begin in a range, the oldest first. */
 export async function* readCandles(
-  wire: CandleWire,
+  wire: CandleRows,
   market: Market,
   range: TimeRange,
   { ask, now, leftOut }: CandleParts,
@@ -47,18 +55,24 @@ export async function* readCandles(
   const settled = asOf - MINUTE_US - SETTLED_US
   const last = minuteOf(Math.min(range.to, settled))
   const earliest = wire.reach === undefined ? 0 : minuteOf(asOf) - (wire.reach - 1) * MINUTE_US
-  const since = Math.max(range.from, earliest)
+  let since = Math.max(range.from, earliest)
+  let hasBegun = wire.beginsAtFirst === undefined
   let start = minuteOf(since + MINUTE_US - 1)
   if (start > last) yield { events: [], since }
   for (; start <= last; start += wire.minutes * MINUTE_US) {
     const window = { from: start, to: Math.min(last, start + (wire.minutes - 1) * MINUTE_US) }
-    const rows = await wire.ask(market.symbol, window, ask)
+    const rows = await ask(window)
     const candles = rows.flatMap((row) => {
-      const candle = candleOf(market, wire.read(row), now())
+      const read = wire.read(row)
+      if (read === undefined) return []
+      const candle = candleOf(market, read, now())
       if (typeof candle === 'string') leftOut(row, candle)
       return typeof candle === 'string' || candle.ts < window.from || candle.ts > window.to ? [] : candle
     })
     const sorted = candles.toSorted((a, b) => a.ts - b.ts)
+    const begin = sorted[0]?.ts ?? window.to + MINUTE_US
+    if (!hasBegun && begin > window.from) since = begin
+    hasBegun ||= sorted.length > 0
     yield { events: sorted.map((event) => ({ channel: 'candle', event })), since }
   }
 }

@@ -14,6 +14,7 @@ import type { Fallback, FeedProtocol, MarketsChange, Outlet } from './feed-proto
 import type { FrameTap } from './frame-tap.ts'
 import { Link, type LinkOptions } from './link.ts'
 import { Refusals } from './refusals.ts'
+import type { SourceWays } from './source-kind.ts'
 import { marketSubscribed, status } from './status.ts'
 import { Tally } from './tally.ts'
 import { Watchdog } from './watchdog.ts'
@@ -35,7 +36,7 @@ interface LiveSourceOptions {
   /** Gives the history, which tells what it leaves out. */
   readonly history: ((leftOut: Tally['leftOutOfPast']) => NonNullable<Source['history']>) | undefined
   readonly tap: FrameTap | undefined
-  readonly ways: (outlet: Outlet) => { readonly protocol: FeedProtocol; readonly fallback?: Fallback }
+  readonly ways: (outlet: Outlet) => SourceWays
 }
 
 /**
@@ -66,7 +67,6 @@ export class LiveSource implements Source {
     this.#options = options
     this.#log = options.log
     this.#tally = new Tally(this.#log, options.redact)
-    if (options.history) this.history = options.history((...row) => this.#tally.leftOutOfPast(...row))
     this.#queue = new ArrivalQueue({
       capacity: options.queueCapacity,
       hole: (dropped) => ({
@@ -89,7 +89,7 @@ export class LiveSource implements Source {
       now: options.now,
     })
     this.#watchdog = new Watchdog(options.staleAfterMs, (quietMs) => this.#stale(quietMs))
-    const { protocol, fallback } = options.ways({
+    const { protocol, fallback, history } = options.ways({
       emit: (item) => {
         this.#alive()
         return this.#queue.push(item)
@@ -107,6 +107,8 @@ export class LiveSource implements Source {
       maxSkewMs: options.maxSkewMs,
       now: options.now,
     })
+    const past = history ?? options.history?.((...row) => this.#tally.leftOutOfPast(...row))
+    if (past) this.history = past
     this.#protocol = protocol
     this.#fallback = fallback
   }

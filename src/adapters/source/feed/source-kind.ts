@@ -1,5 +1,5 @@
 import type { Log } from '../../../ports/log.ts'
-import type { Instrument } from '../../../ports/source.ts'
+import type { Instrument, Source } from '../../../ports/source.ts'
 import { parseAddress } from './address.ts'
 import type { BookSettings } from './book-keeper.ts'
 import { MAX_SKEW_MS } from './event-time.ts'
@@ -58,8 +58,17 @@ export interface SourceKind {
   readonly greeting?: (text: string, redact: (text: string) => string) => Greeting
 }
 
-/** How a service's frames are asked for and read, and what stands in while its WebSocket is down. */
-type Ways = (source: SourceParts) => { readonly protocol: FeedProtocol; readonly fallback?: Fallback }
+/** How a service is read. */
+export interface SourceWays {
+  /** How its frames are asked for and read. */
+  readonly protocol: FeedProtocol
+  /** What stands in while its WebSocket is down. */
+  readonly fallback?: Fallback
+  /** What it has of the past, where no `HistoryWire` says it. */
+  readonly history?: NonNullable<Source['history']>
+}
+
+type Ways = (source: SourceParts) => SourceWays
 
 /** The key that a service asks for. */
 export interface SourceKey {

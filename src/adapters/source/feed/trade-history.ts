@@ -124,8 +124,10 @@ export function createTradeHistory(
     const { exchange, symbol } = canonicalMarket(market)
     if (exchange !== wire.exchange) return undefined
     if (channel === 'trade') return pages(symbol, range, signal)
-    const parts = { ask: (...given: Parameters<AskRest>) => ask(...given, signal), now, leftOut }
-    return wire.candles && readCandles(wire.candles, { exchange, symbol }, range, parts)
+    const { candles } = wire
+    if (candles === undefined) return undefined
+    const rows = (window: TimeRange) => candles.ask(symbol, window, (...given) => ask(...given, signal))
+    return readCandles(candles, { exchange, symbol }, range, { ask: rows, now, leftOut })
   }
 }
 

@@ -1,7 +1,7 @@
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { rowsOf, unreadable } from '../feed/trade-history.ts'
 import { readNumber } from '../feed/values.ts'
-import { fieldsOf, microsOfMillis, sideOf, textOf } from '../feed/wire-fields.ts'
+import { fieldsOf, listOf, microsOfMillis, sideOf, textOf } from '../feed/wire-fields.ts'
 import { nameOf } from './wire.ts'
 
 const MOST_ROWS = 500
@@ -39,6 +39,19 @@ export const geminiHistory: HistoryWire = {
       if (last === undefined) throw unreadable()
       page = await trades({ since_tid: String(last), limit_trades: limit })
     }
+  },
+  // It heeds no times: an answer has the last 1,440 minutes or so.
+  candles: {
+    minutes: Number.POSITIVE_INFINITY,
+    beginsAtFirst: true,
+    async ask(symbol, _range, ask) {
+      const answer = await ask(`/v2/candles/${nameOf(symbol)}/1m`, {})
+      return rowsOf(answer, fieldsOf(answer)['message'])
+    },
+    read(row) {
+      const [time, open, high, low, close, volume] = listOf(row)
+      return { open, high, low, close, volume, ts: microsOfMillis(time) }
+    },
   },
 }
 
