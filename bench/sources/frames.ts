@@ -10,7 +10,7 @@ export const READ_BY_OTHERS = [
 
 const MARKETS = 100
 const FIRST_TS = 1_793_000_000_000_000
-const SPACING = 500
+const SPACING = 1_000
 
 /** The markets of an exchange that the frames are of. */
 export const marketsOf = (exchange: string) =>

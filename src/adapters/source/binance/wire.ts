@@ -1,5 +1,6 @@
 import { depthOf, readLevels, type WireBook } from '../feed/book-wire.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
+import { frameForm, keptText } from '../feed/frame-form.ts'
 import { parseJson } from '../feed/text.ts'
 import { readNumber } from '../feed/values.ts'
 import {
@@ -13,6 +14,13 @@ import {
 } from '../feed/wire-fields.ts'
 
 const STREAMS = { trade: '@trade', quote: '@bookTicker', book: '@depth@100ms' } as const
+
+const TRADE = frameForm(
+  '{"stream":"<?name>","data":{"e":"trade","E":<?whole>,"s":"<name>","t":<whole>,"p":"<decimal>","q":"<decimal>","T":<whole>,"m":<flag>,"M":<?flag>}}',
+)
+const QUOTE = frameForm(
+  '{"stream":"<?name>","data":{"u":<whole>,"s":"<name>","b":"<decimal>","B":"<decimal>","a":"<decimal>","A":"<decimal>"}}',
+)
 
 /** How many levels a snapshot by REST has: beyond them a level is not known until it changes. */
 const SNAPSHOTS = [1_000, 5_000]
@@ -51,6 +59,10 @@ export const binanceWire: ExchangeWire = {
     return [JSON.stringify({ method: operation.toUpperCase(), params, id: request })]
   },
   read(text) {
+    const [, s, t = '', p, q, T, m] = TRADE(text) ?? []
+    if (s !== undefined) return [readTrade({ s, t: keptText(t), p, q, T, m: m === 'true' })]
+    const [, u, name, b, B, a, A] = QUOTE(text) ?? []
+    if (u !== undefined) return [readQuote({ u: Number(u), s: name, b, B, a, A })]
     const frame = fieldsOf(parseJson(text))
     return [readItem('data' in frame ? fieldsOf(frame['data']) : frame)]
   },
@@ -74,20 +86,22 @@ function readSnapshot(name: string, body: unknown): WireBook {
   }
 }
 
+function readTrade({ s: name, t: id, p: price, q: size, T, m }: Fields): WireItem {
+  return { kind: 'trade', name, id, side: sideOfMaker(m), price, size, ts: microsOfEpoch(T) }
+}
+
+function readQuote({ s: name, u, b: bid, B: bidSize, a: ask, A: askSize }: Fields): WireItem {
+  const sequence = typeof u === 'number' ? u : undefined
+  return { kind: 'quote', name, update: { bid, bidSize, ask, askSize }, ts: 'none', sequence }
+}
+
 function readItem(frame: Fields): WireItem {
-  const { e: event, id, s: name } = frame
-  if (event === 'trade') {
-    const { t, p: price, q: size, T, m } = frame
-    return { kind: 'trade', name, id: t, side: sideOfMaker(m), price, size, ts: microsOfEpoch(T) }
-  }
+  const { e: event, id } = frame
+  if (event === 'trade') return readTrade(frame)
   if (event === 'depthUpdate') return readUpdate(frame)
   if (event === 'serverShutdown') return { kind: 'ended', words: 'serverShutdown' }
   if (event !== undefined) return { kind: typeof event === 'string' ? 'neutral' : 'malformed' }
-  if ('u' in frame && 'b' in frame) {
-    const { b: bid, B: bidSize, a: ask, A: askSize, u } = frame
-    const sequence = typeof u === 'number' ? u : undefined
-    return { kind: 'quote', name, update: { bid, bidSize, ask, askSize }, ts: 'none', sequence }
-  }
+  if ('u' in frame && 'b' in frame) return readQuote(frame)
   const error = 'code' in frame ? frame : fieldsOf(frame['error'])
   if ('msg' in error) return { kind: 'refused', request: id, words: textOf(error['msg']) }
   if (!('result' in frame)) return { kind: 'malformed' }

@@ -1,5 +1,6 @@
 import { depthOf, readLevels } from '../feed/book-wire.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
+import { frameForm, keptText } from '../feed/frame-form.ts'
 import { parseJson } from '../feed/text.ts'
 import { readNumber } from '../feed/values.ts'
 import {
@@ -13,6 +14,11 @@ import {
 } from '../feed/wire-fields.ts'
 
 const TOPICS = { trade: 'publicTrade.', quote: 'orderbook.1.', book: 'orderbook.' } as const
+
+/** A frame with one trade; those with several go to the parser. */
+const TRADE = frameForm(
+  '{"topic":"publicTrade.<?name>","ts":<?whole>,"type":"<?name>","data":[{"i":"<name>","T":<whole>,"p":"<decimal>","v":"<decimal>","S":"<name>","seq":<?whole>,"s":"<name>","BT":<?flag>,"RPI":<?flag>}]}',
+)
 
 /** The number of the first frame after a restart of the service: it has all levels, whatever it is called. */
 const RESTARTED = 1
@@ -41,6 +47,8 @@ export const bybitWire: ExchangeWire = {
     return [JSON.stringify({ req_id: String(request), op, args })]
   },
   read(text) {
+    const [, i, T, p, v, S, s] = TRADE(text) ?? []
+    if (i !== undefined) return [readTrade({ i: keptText(i), T, p, v, S, s })]
     const frame = fieldsOf(parseJson(text))
     const { topic, op, data, success, req_id: request } = frame
     if (typeof topic === 'string') return readTopic(topic, frame, data)

@@ -3,6 +3,7 @@ import { hashOf } from '../../../domain/crc32.ts'
 import type { NewLevel } from '../../../domain/order-book.ts'
 import { depthOf } from '../feed/book-wire.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
+import { frameForm, keptText } from '../feed/frame-form.ts'
 import { parseExact } from '../feed/text.ts'
 import { readAmount, readPrice } from '../feed/values.ts'
 import { type Fields, fieldsOf, listOf, microsOfIso, namesOf, sideOf, textOf } from '../feed/wire-fields.ts'
@@ -16,6 +17,19 @@ const CHANNELS = {
 } as const
 
 const DEPTHS = [10, 25, 100, 500, 1_000]
+
+const NUMBER = '(?=[\\d.]{1,16}[^\\d.])(?:0|[1-9]\\d*)(?:\\.\\d+)?'
+const LEVEL = `\\{"price":${NUMBER},"qty":${NUMBER}\\}`
+const ROW = /"price":([\d.]+),"qty":([\d.]+)/g
+
+/** A frame with one trade, and the change of one book. */
+const TRADE = frameForm(
+  '{"channel":"trade","type":"update","data":[{"symbol":"<name>","side":"<name>","price":<number>,"qty":<number>,"ord_type":"<?name>","trade_id":<whole>,"timestamp":"<name>"}]}',
+)
+const CHANGE = frameForm(
+  '{"channel":"book","type":"update","data":[{"symbol":"<name>","bids":[<levels>],"asks":[<levels>],"checksum":<whole>,"timestamp":"<name>"}]}',
+  { levels: `(?:${LEVEL}(?:,${LEVEL})*)?` },
+)
 
 /** How a market's numbers are written: with so many digits after the dot. */
 interface Decimals {
@@ -51,6 +65,20 @@ export function createKrakenWire(): ExchangeWire {
         return JSON.stringify({ method, params, req_id: request })
       }),
     read(text) {
+      const change = CHANGE(text)
+      if (change !== undefined) return readBooks(text, changeOf(change), decimals)
+      const [, symbol, side, price, qty, id = '', timestamp] = TRADE(text) ?? []
+      if (symbol !== undefined)
+        return [
+          readTrade({
+            symbol,
+            side,
+            price: Number(price),
+            qty: Number(qty),
+            trade_id: keptText(id),
+            timestamp,
+          }),
+        ]
       const frame = fieldsOf(parseExact(text))
       const { channel, method } = frame
       if (channel === 'book') return readBooks(text, frame, decimals)
@@ -61,6 +89,20 @@ export function createKrakenWire(): ExchangeWire {
       return [{ kind: typeof channel === 'string' || typeof method === 'string' ? 'neutral' : 'malformed' }]
     },
   }
+}
+
+/** The fields of a change of one book. */
+function changeOf([, symbol, bids, asks, checksum, timestamp]: readonly (string | undefined)[]): Fields {
+  const data = [{ symbol, bids: rowsOf(bids), asks: rowsOf(asks), checksum: Number(checksum), timestamp }]
+  return { type: 'update', data }
+}
+
+function rowsOf(rows = ''): readonly Fields[] {
+  const read: Fields[] = []
+  ROW.lastIndex = 0
+  for (let row = ROW.exec(rows); row !== null; row = ROW.exec(rows))
+    read.push({ price: Number(row[1]), qty: Number(row[2]) })
+  return read
 }
 
 /** Numbers with more digits than a double keeps stand in the frame as their digits: the checksum is made of these. */

@@ -1,5 +1,6 @@
 import { readLevels, type WireBook } from '../feed/book-wire.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
+import { frameForm, keptText } from '../feed/frame-form.ts'
 import { parseJson } from '../feed/text.ts'
 import { readCount, readNumber } from '../feed/values.ts'
 import {
@@ -14,6 +15,11 @@ import {
 } from '../feed/wire-fields.ts'
 
 const CHANNELS = { trade: 'trades', quote: 'bbo-tbt', book: 'books' } as const
+
+const TRADE = frameForm(
+  '{"arg":{"channel":"trades","instId":"<?name>"},"data":[{"instId":"<name>","tradeId":"<name>","px":"<decimal>","sz":"<decimal>","side":"<name>","ts":"<decimal>","count":"<decimal>","source":"<?name>"<?seqId>}]}',
+  { seqId: '(?:,"seqId":(?:0|[1-9]\\d{0,18}))?' },
+)
 
 /** How many levels the service tells of. */
 const DEPTH = 400
@@ -52,6 +58,9 @@ export const okxWire: ExchangeWire = {
   },
   read(text) {
     if (text === 'pong') return [{ kind: 'heartbeat' }]
+    const [, name, id = '', px, sz, side, ts, count] = TRADE(text) ?? []
+    if (name !== undefined)
+      return [readTrade({ instId: name, tradeId: keptText(id), px, sz, side, ts, count })]
     const frame = fieldsOf(parseJson(text))
     const { event, data, arg } = frame
     const { channel, instId } = fieldsOf(arg)
