@@ -28,8 +28,10 @@ export class Decoded {
     push(this.trades, symbol, JSON.stringify(row))
   }
 
+  /** A market that begins without offers has no quote yet. */
   quote(symbol: string, ...row: readonly unknown[]): void {
-    push(this.quotes, symbol, JSON.stringify(row))
+    if (this.quotes.has(symbol) || row.some((value) => value !== null))
+      push(this.quotes, symbol, JSON.stringify(row))
   }
 
   of(symbol: string) {
@@ -89,8 +91,9 @@ class World {
     return Math.floor(this.random() * below)
   }
 
+  /** Later each time: what is told between two of them would be older than what was told before. */
   get ms(): number {
-    this.#ms += this.whole(50)
+    this.#ms += 1 + this.whole(50)
     return this.#ms
   }
 

@@ -42,6 +42,16 @@ async function itemsOf(exchange: (typeof FRAMES)[number][0], text: string): Prom
 const parsed = (exchange: (typeof FRAMES)[number][0], text: string) => itemsOf(exchange, ` ${text}`)
 
 describe('frames of a usual form', () => {
+  test('numbers that a double does not keep go to the parser', async () => {
+    const [kraken, trade] = FRAMES[4]
+    for (const digits of ['9007199254740993', '12345678901234567', '0.12345678901234567']) {
+      const text = trade.replace('0.00150000', digits)
+      const read = await itemsOf(kraken, text)
+      assert.ok(read.includes(`"${digits}"`), read)
+      assert.equal(read, await parsed(kraken, text))
+    }
+  })
+
   for (const [exchange, text] of FRAMES) {
     const kind = `${exchange}: ${text.slice(0, 60)}`
     test(`${kind}: no parser is asked`, async (t) => {

@@ -3,7 +3,7 @@ const PLACES: Readonly<Record<string, string>> = {
   /** A whole number of JSON. */
   whole: '0|[1-9]\\d{0,14}|[1-8]\\d{15}',
   /** A number of JSON that is not below 0, of as many characters as a double keeps. */
-  number: '(?=[\\d.]{1,16}[^\\d.])(?:0|[1-9]\\d*)(?:\\.\\d+)?',
+  number: '(?=[\\d.]{1,16}[^\\d.])(?:0|[1-9]\\d{0,14})(?:\\.\\d+)?',
   /** Digits with a dot, in quotes: who reads the field checks them. */
   decimal: '[\\d.]{1,40}',
   /** Letters, digits and the signs between them, in quotes: a market, an id, a time. */

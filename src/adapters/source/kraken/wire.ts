@@ -18,7 +18,7 @@ const CHANNELS = {
 
 const DEPTHS = [10, 25, 100, 500, 1_000]
 
-const NUMBER = '(?=[\\d.]{1,16}[^\\d.])(?:0|[1-9]\\d*)(?:\\.\\d+)?'
+const NUMBER = '(?=[\\d.]{1,16}[^\\d.])(?:0|[1-9]\\d{0,14})(?:\\.\\d+)?'
 const LEVEL = `\\{"price":${NUMBER},"qty":${NUMBER}\\}`
 const ROW = /"price":([\d.]+),"qty":([\d.]+)/g
 
