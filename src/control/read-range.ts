@@ -20,10 +20,10 @@ const POLL = { maxRecords: 5_000, waitMs: 1_000 } as const
 /**
  * Reads ranges to their ends, handing over what each poll found, cut at the end. A range whose start retention has passed goes
  * on from the earliest record, and `onTruncated` is told; a batch that nobody can read is left out, and `onUndecodable` is told.
- * Raises TOPIC_UNKNOWN where a topic goes away meanwhile.
+ * Raises TOPIC_UNKNOWN where a topic goes away meanwhile, and BROKER_UNAVAILABLE where a log loses its end, and what was to be read with it.
  */
 export async function readRanges(
-  broker: Pick<Broker, 'openReader'>,
+  broker: Pick<Broker, 'openReader' | 'describeTopics'>,
   ranges: readonly ReadRange[],
   handle: (fetch: RecordsFetch) => void,
   signal: AbortSignal,
@@ -49,7 +49,9 @@ export async function readRanges(
       signal,
     )
     while (open.size > 0) {
-      for (const fetch of await reader.poll(POLL, signal)) {
+      const fetches = await reader.poll(POLL, signal)
+      if (fetches.length === 0) await refuseLostEnds(broker, ranges, open, signal)
+      for (const fetch of fetches) {
         if (fetch.kind === 'deleted')
           throw new TapelineError('TOPIC_UNKNOWN', `the topic ${fetch.topic} is gone`)
         const end = open.get(partitionKey(fetch))
@@ -74,5 +76,29 @@ export async function readRanges(
     }
   } finally {
     await reader.close(signal)
+  }
+}
+
+/** Nothing comes of a range that a log does not reach any more: who waits for it waits until the next record is written. */
+async function refuseLostEnds(
+  broker: Pick<Broker, 'describeTopics'>,
+  ranges: readonly ReadRange[],
+  open: ReadonlyMap<string, number>,
+  signal: AbortSignal,
+): Promise<void> {
+  const waiting = ranges.filter((range) => open.has(partitionKey(range)))
+  const shown = await broker.describeTopics([...new Set(waiting.map(({ topic }) => topic))], signal)
+  const ends = new Map(
+    shown.flatMap(({ name, offsets }) =>
+      offsets.map(({ end }, partition) => [partitionKey({ topic: name, partition }), end]),
+    ),
+  )
+  for (const range of waiting) {
+    const end = ends.get(partitionKey(range))
+    if (end === undefined || end >= range.end) continue
+    throw new TapelineError(
+      'BROKER_UNAVAILABLE',
+      `partition ${range.partition} of ${range.topic} has lost its end: it had reached ${range.end}, and ends at ${end}`,
+    )
   }
 }

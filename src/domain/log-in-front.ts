@@ -2,8 +2,8 @@ import { type FixedRecord, isInPlaceOfLost, lostFromOf } from './fixed-markers.t
 
 /** What a reader knows of a partition before it looks at what lies in front of its position. */
 interface Known {
-  /** The highest epoch that it has met in front of its position; undefined or -1 where it has met none. */
-  readonly last: number | undefined
+  /** The highest epoch that it has met in front of its position; -1 where it has met none. */
+  readonly last: number
   readonly position: number
   /** It has dealt with the lost ends in whose place owners of up to this epoch wrote; -1 where there was none. */
   readonly heardTo: number
@@ -42,7 +42,7 @@ export class LogInFront {
   constructor(known: Known) {
     this.#known = known
     // Of a topic without owners nothing tells.
-    this.#isLastSeen = (known.last ?? -1) < 0 || known.position <= 0
+    this.#isLastSeen = known.last < 0 || known.position <= 0
   }
 
   /** The highest epoch in front of the position. */
@@ -59,7 +59,7 @@ export class LogInFront {
     const { epoch = -1 } = record.headers
     let begin = lostFromOf(record) ?? offset
     if (epoch < 0) return begin
-    const { last = -1, position, heardTo } = this.#known
+    const { last, position, heardTo } = this.#known
     if (epoch > this.#highest) {
       begin = Math.min(begin, this.#overwritten ?? begin)
       this.#overwritten = undefined

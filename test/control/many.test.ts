@@ -40,7 +40,8 @@ test('a hundred ranges that come to their ends together cost the broker no quest
   const entries = names.map((topic) => ({ topic, partition: 0, records: [record, record] }))
   await broker.publish(entries, NEVER)
   let questions = 0
-  const counted: Pick<Broker, 'openReader'> = {
+  const counted: Pick<Broker, 'openReader' | 'describeTopics'> = {
+    describeTopics: (...call) => broker.describeTopics(...call),
     async openReader(signal) {
       const reader = await broker.openReader(signal)
       return {

@@ -15,7 +15,7 @@ export interface Learned {
 
 /** What a reader remembers at these ends of dynamic topics, from the last records before them. Raises TOPIC_UNKNOWN. */
 export async function learnMemories(
-  { broker, log }: { readonly broker: Pick<Broker, 'openReader'>; readonly log: Log },
+  { broker, log }: { readonly broker: Pick<Broker, 'openReader' | 'describeTopics'>; readonly log: Log },
   ends: ReadonlyMap<string, number>,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, Learned>> {

@@ -20,7 +20,7 @@ const WHOLE = { begin: 0, before: {} }
  * a new reader nothing of that.
  */
 export async function rewindOthers(
-  parts: { readonly broker: Pick<Broker, 'openReader'>; readonly log: Log },
+  parts: { readonly broker: Pick<Broker, 'openReader' | 'describeTopics'>; readonly log: Log },
   topics: readonly ReadBefore[],
   signal: AbortSignal,
 ): Promise<void> {

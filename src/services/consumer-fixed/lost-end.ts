@@ -71,10 +71,12 @@ async function lookBack(
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, LogInFront>> {
   const looks = new Map(
-    places.map(({ claim }) => {
+    places.flatMap(({ claim }) => {
       const { memory, partition, nextOffset: position } = claim
-      const known = { last: memory.epochs[partition], position, heardTo: memory.overwrittenBy ?? -1 }
-      return [partitionKey(claim), new LogInFront(known)]
+      const last = memory.epochs[partition]
+      // Where no owner of what is stored is known, none of those in front of it is a later one.
+      if (last === undefined) return []
+      return [[partitionKey(claim), new LogInFront({ last, position, heardTo: memory.overwrittenBy ?? -1 })]]
     }),
   )
   await readQuietly(
@@ -92,7 +94,7 @@ async function lookBack(
 
 /** The highest epochs in front of where partitions are read again, by partition and shard: what was remembered of a lost end counts no more. */
 export async function epochsBefore(
-  broker: Pick<Broker, 'openReader'>,
+  broker: Pick<Broker, 'openReader' | 'describeTopics'>,
   places: readonly (TopicPartition & { readonly earliest: number })[],
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, ReaderMemory['epochs']>> {
@@ -111,7 +113,7 @@ export async function epochsBefore(
 
 /** Reads ranges; a topic that is gone is told when it is read. */
 async function readQuietly(
-  broker: Pick<Broker, 'openReader'>,
+  broker: Pick<Broker, 'openReader' | 'describeTopics'>,
   ranges: readonly ReadRange[],
   handle: Parameters<typeof readRanges>[2],
   signal: AbortSignal,

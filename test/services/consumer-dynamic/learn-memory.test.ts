@@ -43,7 +43,8 @@ function counting(broker: MemoryBroker) {
       close: (stop) => reader.close(stop),
     }
   }
-  return { broker: { openReader }, read }
+  const describeTopics: Broker['describeTopics'] = (...call) => broker.describeTopics(...call)
+  return { broker: { openReader, describeTopics }, read }
 }
 
 test('a reader that begins at an end remembers the epochs and positions in front of it', async () => {

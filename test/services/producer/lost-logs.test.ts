@@ -191,6 +191,38 @@ for (const { what, isSame, first: most } of [
     assert.deepEqual(third.alerts, { 'lost:market.trades:0': 'OFFSET_OUT_OF_RANGE' })
   })
 
+test('a log that loses its end right before a take-over reads it is looked at anew, and nobody waits for what is gone', async (t) => {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce('app.one', ['*'], 0)
+  await trade(first, 0, 50)
+  await first.crash()
+  const second = await log.start()
+  const { openReader } = second.mine
+  second.mine.openReader = async (...call) => {
+    const reader = await openReader(...call)
+    const { assign } = reader
+    reader.assign = (positions, signal) => {
+      if (positions.some(({ topic }) => topic === TRADES)) {
+        second.mine.openReader = openReader
+        log.loseEnd(1)
+      }
+      return assign.call(reader, positions, signal)
+    }
+    return reader
+  }
+  const batch = trades('A-B', ...ids(50, 60))
+  const tooLong = AbortSignal.timeout(20_000)
+  await assert.rejects(second.services.publishFixed(batch, tooLong), {
+    code: 'BROKER_UNAVAILABLE',
+    message: /market\.trades has lost its end/,
+  })
+  await second.services.publishFixed(batch, tooLong)
+  await second.derive()
+  assert.deepEqual(await second.idsIn(TRADES), ids(0, 60))
+  assert.deepEqual(await log.got('app.one'), ids(0, 60))
+})
+
 /** It writes one batch, and dies before it gets to know where that lies. */
 async function dieInWrite(log: ReturnType<typeof setUpLog>, owner: Producer, batch: SourceBatch) {
   const { publish } = log.broker
