@@ -15,6 +15,9 @@ export interface ReadRange extends ReadPosition {
   readonly end: number
 }
 
+/** What reading ranges asks of a broker. */
+export type RangeBroker = Pick<Broker, 'openReader' | 'describeTopics'>
+
 const POLL = { maxRecords: 5_000, waitMs: 1_000 } as const
 
 /**
@@ -23,7 +26,7 @@ const POLL = { maxRecords: 5_000, waitMs: 1_000 } as const
  * Raises TOPIC_UNKNOWN where a topic goes away meanwhile, and BROKER_UNAVAILABLE where a log loses its end, and what was to be read with it.
  */
 export async function readRanges(
-  broker: Pick<Broker, 'openReader' | 'describeTopics'>,
+  broker: RangeBroker,
   ranges: readonly ReadRange[],
   handle: (fetch: RecordsFetch) => void,
   signal: AbortSignal,

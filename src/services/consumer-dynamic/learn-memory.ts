@@ -1,6 +1,5 @@
-import { readRanges } from '../../control/read-range.ts'
+import { type RangeBroker, readRanges } from '../../control/read-range.ts'
 import { admit, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
-import type { Broker } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 
 /** How many records in front of a place tell the epochs and positions that count there. */
@@ -15,7 +14,7 @@ export interface Learned {
 
 /** What a reader remembers at these ends of dynamic topics, from the last records before them. Raises TOPIC_UNKNOWN. */
 export async function learnMemories(
-  { broker, log }: { readonly broker: Pick<Broker, 'openReader' | 'describeTopics'>; readonly log: Log },
+  { broker, log }: { readonly broker: RangeBroker; readonly log: Log },
   ends: ReadonlyMap<string, number>,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, Learned>> {

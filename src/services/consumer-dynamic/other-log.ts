@@ -1,6 +1,6 @@
-import { readRanges } from '../../control/read-range.ts'
+import { type RangeBroker, readRanges } from '../../control/read-range.ts'
 import { copyMemory } from '../../domain/reader-rules.ts'
-import type { Broker, TopicDescription } from '../../ports/broker.ts'
+import type { TopicDescription } from '../../ports/broker.ts'
 import type { Log } from '../../ports/log.ts'
 import { learnMemories } from './learn-memory.ts'
 import { FRONT_RECORDS, OTHER_IN_FRONT, PlaceInFront } from './place-in-front.ts'
@@ -20,7 +20,7 @@ const WHOLE = { begin: 0, before: {} }
  * a new reader nothing of that.
  */
 export async function rewindOthers(
-  parts: { readonly broker: Pick<Broker, 'openReader' | 'describeTopics'>; readonly log: Log },
+  parts: { readonly broker: RangeBroker; readonly log: Log },
   topics: readonly ReadBefore[],
   signal: AbortSignal,
 ): Promise<void> {

@@ -1,5 +1,6 @@
-import { type ReadRange, readRanges } from '../../control/read-range.ts'
+import { type RangeBroker, type ReadRange, readRanges } from '../../control/read-range.ts'
 import { LogInFront } from '../../domain/log-in-front.ts'
+import { lowest } from '../../domain/lowest.ts'
 import { admit, emptyMemory, type ReaderMemory } from '../../domain/reader-rules.ts'
 import { partitionKey } from '../../domain/record.ts'
 import { toTapelineError } from '../../errors.ts'
@@ -57,8 +58,8 @@ export async function findLostEnds(
       const { earliest } = bounds(claim)
       const isLast = look * 10 > LAST_LOOK
       const { isOpen, unmarkedFrom } = inFront.judge({ from: endOf(claim) - look, earliest, isLast })
-      const places = [found.get(key), inFront.wentOn, unmarkedFrom].filter((at) => at !== undefined)
-      if (places.length > 0) found.set(key, Math.min(...places))
+      const wentOn = lowest(found.get(key), inFront.wentOn, unmarkedFrom)
+      if (wentOn !== undefined) found.set(key, wentOn)
       return isOpen
     })
   }
@@ -94,7 +95,7 @@ async function lookBack(
 
 /** The highest epochs in front of where partitions are read again, by partition and shard: what was remembered of a lost end counts no more. */
 export async function epochsBefore(
-  broker: Pick<Broker, 'openReader' | 'describeTopics'>,
+  broker: RangeBroker,
   places: readonly (TopicPartition & { readonly earliest: number })[],
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, ReaderMemory['epochs']>> {
@@ -113,7 +114,7 @@ export async function epochsBefore(
 
 /** Reads ranges; a topic that is gone is told when it is read. */
 async function readQuietly(
-  broker: Pick<Broker, 'openReader' | 'describeTopics'>,
+  broker: RangeBroker,
   ranges: readonly ReadRange[],
   handle: Parameters<typeof readRanges>[2],
   signal: AbortSignal,

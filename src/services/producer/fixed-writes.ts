@@ -31,9 +31,8 @@ interface FixedWrites {
  * The first record says where its owner expects it. An owner that dies before it gets to know that the records lie in the place of a lost end leaves that word to the next one (R8).
  */
 function expectedAt(expected: number, records: readonly OutgoingRecord[]): readonly OutgoingRecord[] {
-  return records.map((record, i) =>
-    i === 0 ? { ...record, headers: { ...record.headers, expected } } : record,
-  )
+  const [first] = records
+  return first ? records.with(0, { ...first, headers: { ...first.headers, expected } }) : records
 }
 
 export function createFixedWrites(

@@ -1,3 +1,4 @@
+import { lowest } from '../../domain/lowest.ts'
 import {
   admit,
   emptyMemory,
@@ -85,8 +86,7 @@ export function nothingHeld(each: HeldTopic): Held {
 
 /** Where the topic of a stream went on after it had lost its end; undefined where it has not. */
 export function wentOnAt({ route, shards }: HeldTopic): number | undefined {
-  const all = ownProgress(route, shards).flatMap(({ progress }) => progress.lostFrom ?? [])
-  return all.length === 0 ? undefined : Math.min(...all)
+  return lowest(...ownProgress(route, shards).map(({ progress }) => progress.lostFrom))
 }
 
 /** Takes a record of the topic in. */

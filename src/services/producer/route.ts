@@ -1,6 +1,7 @@
 import type { StreamEntry } from '../../control/registry-view.ts'
 import { type CompiledSpec, compileSpec } from '../../domain/compiled-spec.ts'
 import { type Channel, hasLatestValue } from '../../domain/events.ts'
+import { lowest } from '../../domain/lowest.ts'
 import { OpenWindows } from '../../domain/open-windows.ts'
 import type { Place } from '../../domain/reader-rules.ts'
 import { marketMatcher } from '../../domain/routing.ts'
@@ -162,7 +163,7 @@ export function placeOn(
     }
   }
   const next = covered ? Math.max(start, checkpointed) : start
-  const lostFrom = minOf(passed?.lostFrom, route.untold.get(shard.k))
+  const lostFrom = lowest(passed?.lostFrom, route.untold.get(shard.k))
   const isBehind = isAside || lostFrom !== undefined || next < Math.max(tail.derivedTo, tail.chosenTo)
   return {
     notBefore: next,
@@ -176,10 +177,6 @@ export function placeOn(
     ...unread,
     lostFrom,
   }
-}
-
-function minOf(one: number | undefined, other: number | undefined): number | undefined {
-  return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other)
 }
 
 /** Windows without events: of books they know what the books were in front of the stream's first record. */

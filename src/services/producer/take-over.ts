@@ -4,6 +4,7 @@ import { presenceError } from '../../control/topic-presence.ts'
 import { findTopic } from '../../control/topics.ts'
 import { CHANNELS, type Channel } from '../../domain/events.ts'
 import { lostEndBody } from '../../domain/fixed-markers.ts'
+import { lowest } from '../../domain/lowest.ts'
 import { TapelineError, toTapelineError } from '../../errors.ts'
 import type { TopicDescription } from '../../ports/broker.ts'
 import { CheckpointReader } from './checkpoint-reader.ts'
@@ -208,8 +209,8 @@ function seekLostEnds(
     const unmarkedFrom = unmarked.has(key) ? undefined : judged.unmarkedFrom
     if (unmarkedFrom !== undefined) unmarked.add(key)
     isOpen ||= judged.isOpen && !unmarked.has(key)
-    const places = [wentOn[channel], inFront[channel].wentOn, unmarkedFrom].filter((at) => at !== undefined)
-    if (places.length > 0) wentOn[channel] = Math.min(...places)
+    const at = lowest(wentOn[channel], inFront[channel].wentOn, unmarkedFrom)
+    if (at !== undefined) wentOn[channel] = at
   }
   return isOpen
 }

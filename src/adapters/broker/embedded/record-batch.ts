@@ -11,7 +11,7 @@ import { ByteReader, ByteWriter } from './bytes.ts'
  * - byte: format version
  * - number of distinct keys, then the keys
  * - number of distinct headers, then for each: flags, `v`, and where the flags say so shard, epoch, the context of a trace,
- *   the position's topic and partition, the offset that the writer expected
+ *   the offset that the writer expected, the position's topic and partition
  * - number of records, then for each: key (0: null, else index + 1), index of the headers, where these have a position
  *   its offset and `n` (0: none, else n + 1), then the value (0: null, else length + 1, and the bytes)
  * - CRC-32 of all bytes before it, 4 bytes, the lowest first
@@ -154,11 +154,11 @@ function encodeHeaders(writer: ByteWriter, headers: RecordHeaders): void {
   if (shard !== undefined) writer.varint(shard)
   if (epoch !== undefined) writer.varint(epoch)
   if (trace !== undefined) writer.text(trace)
+  if (expected !== undefined) writer.varint(expected)
   if (position !== undefined) {
     writer.text(position.topic)
     writer.varint(position.partition)
   }
-  if (expected !== undefined) writer.varint(expected)
 }
 
 /** What the records of a batch share; the position lacks its offset and `n`. */
@@ -172,16 +172,16 @@ function decodeHeaders(reader: ByteReader): SharedHeaders {
   const kind = KINDS[flags & KIND_MASK]
   if (kind === undefined) throw new RangeError(`unknown kind of record ${flags & KIND_MASK}`)
   const v = reader.varint()
-  const common = {
+  const headers: RecordHeaders = {
     v,
     kind,
     ...(flags & HAS_SHARD ? { shard: reader.varint() } : undefined),
     ...(flags & HAS_EPOCH ? { epoch: reader.varint() } : undefined),
-    ...(flags & REENTERING ? { reentering: true as const } : undefined),
+    ...(flags & REENTERING ? { reentering: true } : undefined),
     ...(flags & HAS_TRACE ? { trace: reader.text() } : undefined),
+    ...(flags & HAS_EXPECTED ? { expected: reader.varint() } : undefined),
   }
   const position = flags & HAS_POSITION ? { topic: reader.text(), partition: reader.varint() } : undefined
-  const headers = flags & HAS_EXPECTED ? { ...common, expected: reader.varint() } : common
   return { headers, position }
 }
 

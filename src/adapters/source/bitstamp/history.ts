@@ -1,16 +1,16 @@
 import type { Trade } from '../../../domain/events.ts'
+import { MINUTE_US } from '../feed/candle-history.ts'
 import type { HistoryTrade, HistoryWire } from '../feed/trade-history.ts'
 import { rowsOf } from '../feed/trade-history.ts'
 import { fieldsOf, microsOfSeconds } from '../feed/wire-fields.ts'
 import { nameOf } from './wire.ts'
 
 const SECOND = 1_000_000
-const MINUTE = 60 * SECOND
 const MOST_CANDLES = 1_000
 
 /** The spans that may be asked for, in microseconds. */
 const SPANS = [
-  ['minute', MINUTE],
+  ['minute', MINUTE_US],
   ['hour', 3_600 * SECOND],
   ['day', 86_400 * SECOND],
 ] as const
@@ -43,7 +43,7 @@ export const bitstampHistory: HistoryWire = {
     async ask(market, { from, to }, ask) {
       // Of a beginning and an end it heeds the end alone. Whether that is included is not said: it lies within the last minute.
       const end = String(to / SECOND + 59)
-      const limit = String((to - from) / MINUTE + 1)
+      const limit = String((to - from) / MINUTE_US + 1)
       const answer = await ask(`/ohlc/${nameOf(market)}/`, { step: '60', limit, end })
       const { data, reason } = fieldsOf(answer)
       return rowsOf(fieldsOf(data)['ohlc'], reason)

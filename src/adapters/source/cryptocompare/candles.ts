@@ -1,14 +1,13 @@
 import { z } from 'zod'
 import type { Candle, Interval } from '../../../domain/events.ts'
 import type { Market } from '../../../ports/source.ts'
+import { MINUTE_US } from '../feed/candle-history.ts'
 import { isPlausible } from '../feed/event-time.ts'
 import type { Outlet } from '../feed/feed-protocol.ts'
 import { readAmount, readCount, readPrice } from '../feed/values.ts'
 import { micros } from './trades.ts'
 
 const INTERVAL_OF: Readonly<Record<'m' | 'H' | 'D', Interval>> = { m: '1m', H: '1h', D: '1d' }
-
-const MINUTE_US = 60_000_000
 
 /** How many candles of an interval are remembered, for parts that come late. */
 const KEPT = 16

@@ -1,5 +1,5 @@
 import type { Source } from '../../../ports/source.ts'
-import { type CandleRows, readCandles } from '../feed/candle-history.ts'
+import { type CandleRows, MINUTE_US, readCandles } from '../feed/candle-history.ts'
 import { canonicalMarket } from '../feed/canonical-market.ts'
 import type { Outlet } from '../feed/feed-protocol.ts'
 import { readNumber } from '../feed/values.ts'
@@ -8,7 +8,6 @@ import type { ExchangeNames } from './exchange-names.ts'
 import type { RestClient } from './rest-client.ts'
 
 const SECOND_US = 1_000_000
-const MINUTE_US = 60 * SECOND_US
 
 /** It gives one more than it is asked for, which are 2,000 at the most. */
 const MOST_MINUTES = 2_001

@@ -1,12 +1,11 @@
 import { pause } from '../../../async/timers.ts'
 import { TapelineError, toTapelineError } from '../../../errors.ts'
 import type { Log } from '../../../ports/log.ts'
+import { MINUTE_US } from '../feed/candle-history.ts'
 import type { Fallback, Outlet } from '../feed/feed-protocol.ts'
 import type { FeedChannel } from '../feed/source-kind.ts'
 import type { Prices, RestClient } from './rest-client.ts'
 import type { Subscriptions, WantedMarket } from './subscriptions.ts'
-
-const MINUTE_US = 60_000_000
 
 /** The service cuts longer lists of symbols off. */
 const MOST_FSYMS = 1_000

@@ -5,7 +5,8 @@ import type { AskRest, LeftOut, TimeRange } from './past.ts'
 import type { Fault } from './tally.ts'
 import { readAmount, readCount, readPrice } from './values.ts'
 
-const MINUTE_US = 60_000_000
+/** A minute in microseconds. */
+export const MINUTE_US = 60_000_000
 
 /** A candle is taken so long after its end, in microseconds: before, clocks that differ and trades that come late may still change it. */
 const SETTLED_US = MINUTE_US

@@ -1,9 +1,11 @@
+/** A number of JSON that is not below 0, of as many characters as a double keeps. */
+export const NUMBER = '(?=[\\d.]{1,16}[^\\d.])(?:0|[1-9]\\d{0,14})(?:\\.\\d+)?'
+
 /** What may stand at a place of a form: no escape, no number that JSON does not allow, and none that a double does not hold. */
 const PLACES: Readonly<Record<string, string>> = {
   /** A whole number of JSON. */
   whole: '0|[1-9]\\d{0,14}|[1-8]\\d{15}',
-  /** A number of JSON that is not below 0, of as many characters as a double keeps. */
-  number: '(?=[\\d.]{1,16}[^\\d.])(?:0|[1-9]\\d{0,14})(?:\\.\\d+)?',
+  number: NUMBER,
   /** Digits with a dot, in quotes: who reads the field checks them. */
   decimal: '[\\d.]{1,40}',
   /** Letters, digits and the signs between them, in quotes: a market, an id, a time. */

@@ -3,7 +3,7 @@ import { hashOf } from '../../../domain/crc32.ts'
 import type { NewLevel } from '../../../domain/order-book.ts'
 import { depthOf } from '../feed/book-wire.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
-import { frameForm, keptText } from '../feed/frame-form.ts'
+import { frameForm, keptText, NUMBER } from '../feed/frame-form.ts'
 import { parseExact } from '../feed/text.ts'
 import { readAmount, readPrice } from '../feed/values.ts'
 import { type Fields, fieldsOf, listOf, microsOfIso, namesOf, sideOf, textOf } from '../feed/wire-fields.ts'
@@ -18,7 +18,6 @@ const CHANNELS = {
 
 const DEPTHS = [10, 25, 100, 500, 1_000]
 
-const NUMBER = '(?=[\\d.]{1,16}[^\\d.])(?:0|[1-9]\\d{0,14})(?:\\.\\d+)?'
 const LEVEL = `\\{"price":${NUMBER},"qty":${NUMBER}\\}`
 const ROW = /"price":([\d.]+),"qty":([\d.]+)/g
 
