@@ -7,12 +7,20 @@ import { SEED } from '../../seed.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { kafkaMissing } from '../../servers/kafka.ts'
 import { postgresMissing } from '../../servers/postgres.ts'
-import { type LedgerTrade, missedOutsideGaps, readLedger, storedTrades, tradeKey } from '../ledger.ts'
+import { tradeKey } from '../ledger.ts'
 import { until } from '../platform-process.ts'
 import { type Cluster, openCluster, startAll } from './cluster.ts'
 import { leads } from './operations-view.ts'
 import { TailoredReader } from './tailored-reader.ts'
-import { compare, compareTailored, TAILORED, within } from './tailored-streams.ts'
+import {
+  compare,
+  compareTailored,
+  lastingFaults,
+  publishedBefore,
+  TAILORED,
+  untilAllAreBehind,
+  within,
+} from './tailored-streams.ts'
 
 const SECOND = 1_000_000
 const ALL_ROLES = 'producer,coordinator,consumer-fixed,gateway'
@@ -49,12 +57,6 @@ describe(`an earlier build in the groups of this one (seed ${SEED})`, requireSer
     return stream.id
   }
   const readerOf = (name: string): TailoredReader => readers.get(name) ?? assert.fail(name)
-  const untilAllAreBehind = (time: number) =>
-    until(
-      'all readers are behind it',
-      () => [...readers.values()].every(({ newest }) => newest > time),
-      120_000,
-    )
   const logOf = (name: string) => readFile(join(cluster.logs, `${name}.log`), 'utf8')
   const leader = async (): Promise<string | undefined> => {
     for (const name of LATER) if (await leads(cluster, name).catch(() => false)) return name
@@ -72,33 +74,20 @@ describe(`an earlier build in the groups of this one (seed ${SEED})`, requireSer
       assert.equal(status, 404, `${name} at the earlier build`)
     }
     const begin = Date.now() * 1_000 + 2 * SECOND
-    await untilAllAreBehind(begin)
+    await untilAllAreBehind(readers, begin)
 
     for (let round = 0; round < 2; round++) {
       const name = (await leader()) ?? assert.fail('nobody leads')
       await cluster.process(name).kill()
       await startAll(cluster, [name])
       await until('one of this build leads', async () => (await leader()) !== undefined)
-      await untilAllAreBehind(Date.now() * 1_000)
+      await untilAllAreBehind(readers, Date.now() * 1_000)
     }
     const last = Date.now() * 1_000 + 5 * SECOND
-    await untilAllAreBehind(last)
+    await untilAllAreBehind(readers, last)
     const end = last - SECOND
     const platform = cluster.process('first')
-    let ledger: LedgerTrade[] = []
-    await until('the ledger is written', async () => {
-      ledger = await readLedger(cluster.ledger)
-      return ledger.some(({ ts }) => ts > end + SECOND)
-    })
-    assert.deepEqual(
-      await missedOutsideGaps(platform, within(ledger, 0, end)),
-      [],
-      'what is missing lies in gaps',
-    )
-    const stored = within(await storedTrades(platform), 0, end)
-    const have = new Set(stored.map(tradeKey))
-    assert.equal(have.size, stored.length, 'nothing is stored twice')
-    const published = ledger.filter((trade) => have.has(tradeKey(trade)))
+    const published = await publishedBefore(cluster, platform, end)
     const findFaults = () => [
       ...compareTailored((name) => readerOf(name).events, published, begin, end),
       ...compare(
@@ -107,11 +96,7 @@ describe(`an earlier build in the groups of this one (seed ${SEED})`, requireSer
         within(published, begin, end).map(tradeKey),
       ),
     ]
-    let faults = findFaults()
-    await until('all have what they should', () => {
-      faults = findFaults()
-      return faults.length === 0
-    }).catch(() => undefined)
+    const faults = await lastingFaults(findFaults)
     for (const [name, { surprises }] of readers) assert.deepEqual(surprises, [], name)
     assert.deepEqual(faults, [])
     assert.doesNotMatch((await logOf('earlier')).slice(before), /leading the coordinators/)

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
 import type { Candle } from '../../../src/domain/events.ts'
-import { type LedgerTrade, marketOf, tradeKey } from '../ledger.ts'
+import {
+  type LedgerTrade,
+  marketOf,
+  missedOutsideGaps,
+  readLedger,
+  storedTrades,
+  tradeKey,
+} from '../ledger.ts'
+import { type PlatformProcess, until } from '../platform-process.ts'
+import type { Cluster } from './cluster.ts'
+import type { TailoredReader } from './tailored-reader.ts'
 
 const SECOND = 1_000_000
 
@@ -13,6 +23,50 @@ export const TAILORED = {
   projection: { channel: 'trade', symbols: ['*'], fields: ['price'] },
   latest: { channel: 'trade', symbols: ['BTC-*'], every: '500ms', lateness },
   candles: { channel: 'candle', symbols: ['ETH-*'], interval: '1s', lateness },
+}
+
+/** Waits until all readers have what came after a time of the events, in microseconds. */
+export function untilAllAreBehind(readers: ReadonlyMap<string, TailoredReader>, time: number): Promise<void> {
+  return until(
+    'all readers are behind it',
+    () => [...readers.values()].every(({ newest }) => newest > time),
+    120_000,
+  )
+}
+
+/** What a platform could get of the ledger before a time of the events, in its order: the rest lies in gaps, and all of it is stored once. */
+export async function publishedBefore(
+  { ledger: file }: Cluster,
+  platform: PlatformProcess,
+  end: number,
+): Promise<LedgerTrade[]> {
+  let ledger: LedgerTrade[] = []
+  await until('the ledger is written', async () => {
+    ledger = await readLedger(file)
+    return ledger.some(({ ts }) => ts > end + SECOND)
+  })
+  // Each partition has a way of its own into the database: what is not there yet is missing outside of gaps.
+  assert.deepEqual(
+    await missedOutsideGaps(platform, within(ledger, 0, end)),
+    [],
+    'what is missing lies in gaps',
+  )
+  const stored = within(await storedTrades(platform), 0, end)
+  const have = new Set(stored.map(tradeKey))
+  assert.equal(have.size, stored.length, 'nothing is stored twice')
+  const published = ledger.filter((trade) => have.has(tradeKey(trade)))
+  assert.equal(published.length, stored.length, 'nothing is stored that was never emitted')
+  return published
+}
+
+/** What is wrong for good: each partition has a way of its own to each reader, so that some of it may still come. */
+export async function lastingFaults<T>(findFaults: () => readonly T[]): Promise<readonly T[]> {
+  let faults = findFaults()
+  await until('all have what they should', () => {
+    faults = findFaults()
+    return faults.length === 0
+  }).catch(() => undefined)
+  return faults
 }
 
 /** What is wrong with a stream: events that are not there, and events that should not be. */

@@ -4,18 +4,19 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SEED } from '../../seed.ts'
 import { requireServer } from '../../servers/availability.ts'
 import { kafkaMissing } from '../../servers/kafka.ts'
-import {
-  type LedgerTrade,
-  marketOf,
-  missedOutsideGaps,
-  readLedger,
-  storedTrades,
-  tradeKey,
-} from '../ledger.ts'
+import { type LedgerTrade, marketOf, tradeKey } from '../ledger.ts'
 import { until } from '../platform-process.ts'
 import { type Cluster, openCluster, startAll } from './cluster.ts'
 import { TailoredReader } from './tailored-reader.ts'
-import { compare, compareTailored, TAILORED, within } from './tailored-streams.ts'
+import {
+  compare,
+  compareTailored,
+  lastingFaults,
+  publishedBefore,
+  TAILORED,
+  untilAllAreBehind,
+  within,
+} from './tailored-streams.ts'
 
 const SECOND = 1_000_000
 const ROLES = {
@@ -76,17 +77,11 @@ describe(`tailored streams over Kafka (seed ${SEED})`, requireServer(kafkaMissin
     return reader
   }
   const readerOf = (name: string): TailoredReader => readers.get(name) ?? assert.fail(name)
-  const untilAllAreBehind = (time: number) =>
-    until(
-      'all readers are behind it',
-      () => [...readers.values()].every(({ newest }) => newest > time),
-      120_000,
-    )
 
   test('each is exactly what the ledger says, over cuts at random and five kills', async () => {
     for (const [name, request] of Object.entries(TAILORED)) await read(name, request)
     const begin = Date.now() * 1_000 + 2 * SECOND
-    await untilAllAreBehind(begin)
+    await untilAllAreBehind(readers, begin)
 
     const cutting = (async () => {
       while (!stop.signal.aborted) {
@@ -105,32 +100,15 @@ describe(`tailored streams over Kafka (seed ${SEED})`, requireServer(kafkaMissin
         since = Date.now() - 15_000
         await read('since', { channel: 'trade', symbols: ['*'], from: new Date(since).toISOString() })
       }
-      await untilAllAreBehind(Date.now() * 1_000)
+      await untilAllAreBehind(readers, Date.now() * 1_000)
     }
     stop.abort()
     await cutting
     const last = Date.now() * 1_000 + 5 * SECOND
-    await untilAllAreBehind(last)
+    await untilAllAreBehind(readers, last)
     const end = last - SECOND
     const platform = cluster.process('first')
-    let ledger: LedgerTrade[] = []
-    await until('the ledger is written', async () => {
-      ledger = await readLedger(cluster.ledger)
-      return ledger.some(({ ts }) => ts > end + SECOND)
-    })
-    // Each partition has a way of its own into the database: what is not there yet is missing outside of gaps.
-    assert.deepEqual(
-      await missedOutsideGaps(platform, within(ledger, 0, end)),
-      [],
-      'what is missing lies in gaps',
-    )
-    const stored = within(await storedTrades(platform), 0, end)
-    const have = new Set(stored.map(tradeKey))
-    assert.equal(have.size, stored.length, 'nothing is stored twice')
-    /** What the platform could get of the ledger, in its order. */
-    const published = ledger.filter((trade) => have.has(tradeKey(trade)))
-    assert.equal(published.length, stored.length, 'nothing is stored that was never emitted')
-
+    const published = await publishedBefore(cluster, platform, end)
     const findFaults = (): readonly object[] => {
       const faults: object[] = [
         ...compareTailored((name) => readerOf(name).events, published, begin, end),
@@ -147,12 +125,7 @@ describe(`tailored streams over Kafka (seed ${SEED})`, requireServer(kafkaMissin
       }
       return faults
     }
-    let faults = findFaults()
-    // Each partition has a way of its own to each reader: what is wrong for good stays.
-    await until('all have what they should', () => {
-      faults = findFaults()
-      return faults.length === 0
-    }).catch(() => undefined)
+    const faults = await lastingFaults(findFaults)
     await Promise.all([...readers.values()].map((reader) => reader.close()))
     for (const [name, { surprises, connections }] of readers) {
       assert.deepEqual(surprises, [], name)

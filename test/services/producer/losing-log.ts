@@ -71,6 +71,15 @@ export async function trade({ services, derive }: Producer, from: number, to: nu
   await derive()
 }
 
+/** A log with a stream of all trades, and a first owner that has published and derived so many. */
+export async function setUpStream(t: TestContext, count: number) {
+  const log = setUpLog(t)
+  const first = await log.start()
+  await first.announce('app.one', ['*'], 0)
+  await trade(first, 0, count)
+  return { log, first }
+}
+
 /** Trades and quotes in one batch, with the same numbers. */
 export const both = (from: number, to: number): SourceBatch => ({
   items: [

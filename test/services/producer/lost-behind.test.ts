@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { until } from '../until.ts'
-import { checkpoint, ids, refuseWrites, setUpLog, trade } from './losing-log.ts'
+import { checkpoint, ids, refuseWrites, setUpLog, setUpStream, trade } from './losing-log.ts'
 import { NEVER, trades } from './one-shard.ts'
 
 /** What the second owner leaves to the third: a stream that it could not write, and a checkpoint. */
@@ -10,10 +10,7 @@ for (const { what, lose } of [
   { what: 'that lost its end', lose: async (log: ReturnType<typeof setUpLog>) => log.loseEnd(10) },
 ])
   test(`a fixed topic ${what}, and a stream that could not be told before the next checkpoint: the next owner tells it`, async (t) => {
-    const log = setUpLog(t)
-    const first = await log.start()
-    await first.announce('app.one', ['*'], 0)
-    await trade(first, 0, 50)
+    const { log, first } = await setUpStream(t, 50)
     await first.end()
     await lose(log)
     const second = await log.start()
@@ -52,10 +49,7 @@ test('a stream that was behind, and had nothing of what a fixed topic lost, gets
 })
 
 test('an owner writes a batch before it sees that the log has lost its end: a stream that it cannot write gets that batch from the next owner', async (t) => {
-  const log = setUpLog(t)
-  const first = await log.start()
-  await first.announce('app.one', ['*'], 0)
-  await trade(first, 0, 20)
+  const { log, first } = await setUpStream(t, 20)
   await checkpoint(first)
   refuseWrites(first, 'app.one', () => true)
   log.loseEnd(10)
@@ -70,10 +64,7 @@ test('an owner writes a batch before it sees that the log has lost its end: a st
 })
 
 test('an owner writes a trade before it sees that the log has lost its end, and dies before it tells anybody: its marker tells the next one', async (t) => {
-  const log = setUpLog(t)
-  const first = await log.start()
-  await first.announce('app.one', ['*'], 0)
-  await trade(first, 0, 20)
+  const { log, first } = await setUpStream(t, 20)
   await checkpoint(first)
   log.loseEnd(1)
   await first.services.publishFixed(trades('A-B', 't20'), NEVER)

@@ -8,14 +8,11 @@ import type { GroupOptions } from '../../../src/ports/broker.ts'
 import type { SourceBatch } from '../../../src/ports/source.ts'
 import { NAMES } from '../../names.ts'
 import { until } from '../until.ts'
-import { both, checkpoint, ids, type Producer, setUpLog, TRADES, trade } from './losing-log.ts'
+import { both, checkpoint, ids, type Producer, setUpLog, setUpStream, TRADES, trade } from './losing-log.ts'
 import { NEVER, trades } from './one-shard.ts'
 
 test('a fixed topic that others made anew while no producer ran: streams begin anew with a reset, and it is told', async (t) => {
-  const log = setUpLog(t)
-  const first = await log.start()
-  await first.announce('app.one', ['*'], 0)
-  await trade(first, 0, 50)
+  const { log, first } = await setUpStream(t, 50)
   await first.end()
   await log.makeAnew()
 
@@ -141,10 +138,7 @@ test('a fixed topic that lost all that it had before any checkpoint: streams tha
 })
 
 test('a fixed topic that lost its end and has grown beyond it before any stream was told: the next owner tells them', async (t) => {
-  const log = setUpLog(t)
-  const first = await log.start()
-  await first.announce('app.one', ['*'], 0)
-  await trade(first, 0, 50)
+  const { log, first } = await setUpStream(t, 50)
   await first.crash()
   log.loseEnd(10)
   const second = await log.start()
@@ -192,10 +186,7 @@ for (const { what, isSame, first: most } of [
   })
 
 test('a log that loses its end right before a take-over reads it is looked at anew, and nobody waits for what is gone', async (t) => {
-  const log = setUpLog(t)
-  const first = await log.start()
-  await first.announce('app.one', ['*'], 0)
-  await trade(first, 0, 50)
+  const { log, first } = await setUpStream(t, 50)
   await first.crash()
   const second = await log.start()
   const { openReader } = second.mine
@@ -243,10 +234,7 @@ for (const { what, isKnown, lost } of [
   { what: 'behind the place of its checkpoint', isKnown: false, lost: 5 },
 ])
   test(`one batch in the place of a lost end ${what}, by an owner that dies before its next step, comes to the streams after a reset`, async (t) => {
-    const log = setUpLog(t)
-    const first = await log.start()
-    await first.announce('app.one', ['*'], 0)
-    await trade(first, 0, 40)
+    const { log, first } = await setUpStream(t, 40)
     await checkpoint(first)
     await trade(first, 40, 50)
     if (isKnown) await checkpoint(first)
@@ -271,10 +259,7 @@ for (const { what, isKnown, lost } of [
   })
 
 test('what an owner writes late behind the marker of the next one is no sign of a lost end', async (t) => {
-  const log = setUpLog(t)
-  const first = await log.start()
-  await first.announce('app.one', ['*'], 0)
-  await trade(first, 0, 50)
+  const { log, first } = await setUpStream(t, 50)
   const { headers } = log.broker.topics.get(TRADES)?.partition(0).records.at(-1) ?? {}
   assert.ok(headers)
   await first.crash()
@@ -312,10 +297,7 @@ test('what an owner wrote in the place of a long lost end is known to the next o
 
 for (const late of [5, 60])
   test(`${late} late records of a former owner, where the marker of the one after it was lost, are known to the next owner and derived`, async (t) => {
-    const log = setUpLog(t)
-    const first = await log.start()
-    await first.announce('app.one', ['*'], 0)
-    await trade(first, 0, 10)
+    const { log, first } = await setUpStream(t, 10)
     const { headers } = log.broker.topics.get(TRADES)?.partition(0).records.at(-1) ?? {}
     assert.ok(headers)
     await first.crash()
@@ -366,10 +348,7 @@ test('a topic that lost its end unseen until its shard is taken over for another
 })
 
 test('a fixed topic that the broker does not show is away: the take-over waits, and no stream is told of a loss', async (t) => {
-  const log = setUpLog(t)
-  const first = await log.start()
-  await first.announce('app.one', ['*'], 0)
-  await trade(first, 0, 50)
+  const { log, first } = await setUpStream(t, 50)
   await first.end()
 
   const { broker } = log
@@ -397,10 +376,7 @@ for (const { lost, what } of [
   { lost: 5, what: 'only what came after the checkpoint' },
 ])
   test(`a fixed topic that lost its end while no producer ran, ${what}`, async (t) => {
-    const log = setUpLog(t)
-    const first = await log.start()
-    await first.announce('app.one', ['*'], 0)
-    await trade(first, 0, 30)
+    const { log, first } = await setUpStream(t, 30)
     // The last checkpoint is of before these.
     await first.services.publishFixed({ items: [] }, NEVER)
     first.clock.skippedMs += 2_000

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkpoint, ids, refuseReads, refuseWrites, setUpLog, TRADES, trade } from './losing-log.ts'
+import {
+  checkpoint,
+  ids,
+  refuseReads,
+  refuseWrites,
+  setUpLog,
+  setUpStream,
+  TRADES,
+  trade,
+} from './losing-log.ts'
 import { NEVER, trades } from './one-shard.ts'
 
 test('the topic of a stream that lost its end under a running producer: readers are told, and get what was lost', async (t) => {
@@ -45,10 +54,7 @@ for (const lost of [10, 1e9])
   })
 
 test('the topic of a stream that lost its end, and whose owner saw that and could not tell it before it died: the next owner does', async (t) => {
-  const log = setUpLog(t)
-  const first = await log.start()
-  await first.announce('app.one', ['*'], 0)
-  await trade(first, 0, 50)
+  const { log, first } = await setUpStream(t, 50)
   await checkpoint(first)
   log.loseEnd(10, 'app.one')
   const end = (): number => log.broker.topics.get('app.one')?.partition(0).end ?? 0
@@ -64,10 +70,7 @@ test('the topic of a stream that lost its end, and whose owner saw that and coul
 })
 
 test('the topic of a stream that lost its end, and whose owner saw that and died before it wrote its next checkpoint', async (t) => {
-  const log = setUpLog(t)
-  const first = await log.start()
-  await first.announce('app.one', ['*'], 0)
-  await trade(first, 0, 50)
+  const { log, first } = await setUpStream(t, 50)
   await checkpoint(first)
   log.loseEnd(10, 'app.one')
   refuseReads(first, TRADES)
@@ -79,10 +82,7 @@ test('the topic of a stream that lost its end, and whose owner saw that and died
 })
 
 test('the topic of a stream that lost its end behind the checkpoint: the owner says so at once, and the next one tells it', async (t) => {
-  const log = setUpLog(t)
-  const first = await log.start()
-  await first.announce('app.one', ['*'], 0)
-  await trade(first, 0, 50)
+  const { log, first } = await setUpStream(t, 50)
   await checkpoint(first)
   await trade(first, 50, 60)
   log.loseEnd(5, 'app.one')
@@ -132,10 +132,7 @@ test('the topic of a stream with a filter that lost its end, with later records 
 })
 
 test('the topic of a stream that lost its end, behind records that nobody can read', async (t) => {
-  const log = setUpLog(t)
-  const first = await log.start()
-  await first.announce('app.one', ['*'], 0)
-  await trade(first, 0, 30)
+  const { log, first } = await setUpStream(t, 30)
   await trade(first, 30, 40)
   await trade(first, 40, 50)
   await checkpoint(first)
@@ -148,10 +145,7 @@ test('the topic of a stream that lost its end, behind records that nobody can re
 })
 
 test('the topic of a stream and its fixed topic that both lost their ends while no producer ran', async (t) => {
-  const log = setUpLog(t)
-  const first = await log.start()
-  await first.announce('app.one', ['*'], 0)
-  await trade(first, 0, 50)
+  const { log, first } = await setUpStream(t, 50)
   await checkpoint(first)
   await first.crash()
   log.loseEnd(10, 'app.one')
