@@ -29,9 +29,12 @@ const begin = Math.floor(Date.now() / 1_000 - 600) * SECOND
 async function startExchange(t: TestContext, name: string) {
   const speaker = SPEAKERS.find(({ kind }) => kind.name === name)
   assert.ok(speaker)
+  const timesAsked = new Map<string, number>()
   const service = await Service.start(t, {
     received: (asked, socket) => {
-      if (speaker.asks(asked) === undefined) return
+      const names = speaker.asks(asked)
+      if (names === undefined) return
+      for (const each of names) timesAsked.set(each, (timesAsked.get(each) ?? 0) + 1)
       for (const each of speaker.answer(asked, [])) sendFrame(socket, each)
     },
   })
@@ -53,7 +56,12 @@ async function startExchange(t: TestContext, name: string) {
         await answered
       }),
     )
-  const asked = () => until(`${name} is asked`, () => service.received.length >= speaker.requests)
+  /** Both markets were asked for since the last time. */
+  const asked = async () => {
+    const isWhole = (times: number) => times >= speaker.requests
+    await until(`${name} is asked`, () => timesAsked.size === 2 && [...timesAsked.values()].every(isWhole))
+    timesAsked.clear()
+  }
   return { service, send, asked, taken }
 }
 
@@ -119,14 +127,12 @@ for (const [name, compression] of [
     await asked()
     send(0, 60)
     await until('the frames are in the file', () => holds(out, 59))
-    service.received.length = 0
     service.cut()
     await asked()
     send(60, 90)
     await taken()
     assert.equal(await interrupt(first), 0)
     // Started again, it goes on in a file of its own.
-    service.received.length = 0
     const second = startCommand(record)
     t.after(() => second.kill('SIGKILL'))
     await asked()
@@ -160,7 +166,6 @@ test('a recorder that is killed leaves what can be replayed up to the cut', asyn
     const config = join(folder.path, 'tapeline.yaml')
     const source = { kind: 'kraken', url: service.url, markets: ['kraken:BTC-USD', 'kraken:ETH-USD'] }
     await writeFile(config, JSON.stringify({ sources: [source] }))
-    service.received.length = 0
     const child = startCommand(['record', '--config', config, '--out', out, '--compress', compression])
     t.after(() => child.kill('SIGKILL'))
     await asked()

@@ -19,6 +19,7 @@ import {
   publishedBefore,
   TAILORED,
   untilAllAreBehind,
+  untilAllHaveEnough,
   within,
 } from './tailored-streams.ts'
 
@@ -83,6 +84,7 @@ describe(`an earlier build in the groups of this one (seed ${SEED})`, requireSer
       await until('one of this build leads', async () => (await leader()) !== undefined)
       await untilAllAreBehind(readers, Date.now() * 1_000)
     }
+    await untilAllHaveEnough(readers, begin)
     const last = Date.now() * 1_000 + 5 * SECOND
     await untilAllAreBehind(readers, last)
     const end = last - SECOND

@@ -14,6 +14,9 @@ import type { TailoredReader } from './tailored-reader.ts'
 
 const SECOND = 1_000_000
 
+/** So few events tell nothing. */
+const ENOUGH = 50
+
 /** After a kill on a busy machine one market's trades may come seconds after another's: what comes later than this is left out by right. */
 const lateness = '6s'
 
@@ -30,6 +33,18 @@ export function untilAllAreBehind(readers: ReadonlyMap<string, TailoredReader>, 
   return until(
     'all readers are behind it',
     () => [...readers.values()].every(({ newest }) => newest > time),
+    120_000,
+  )
+}
+
+/** Waits until all readers have enough from a time of the events on, in microseconds, to be compared. */
+export function untilAllHaveEnough(
+  readers: ReadonlyMap<string, TailoredReader>,
+  begin: number,
+): Promise<void> {
+  return until(
+    'all readers have enough to tell',
+    () => [...readers.values()].every(({ events }) => within(events, begin, Infinity).length > 1.5 * ENOUGH),
     120_000,
   )
 }
@@ -79,7 +94,7 @@ export interface Fault {
 
 /** Compares what came of a stream with what should have, in whatever order, each as often as it is. */
 export function compare(what: string, got: readonly string[], wanted: readonly string[]): Fault[] {
-  assert.ok(wanted.length > 50, `${what}: ${wanted.length} are too few to tell`)
+  assert.ok(wanted.length > ENOUGH, `${what}: ${wanted.length} are too few to tell`)
   const missing = without(wanted, got)
   const besides = without(got, wanted)
   return missing.length + besides.length > 0 ? [{ what, wanted: wanted.length, missing, besides }] : []
