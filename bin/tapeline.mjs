@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import './certain-end.mjs'
 import { boundMemory } from './bounded-memory.mjs'
 import { keepCompiled } from './compile-cache.mjs'
 import { isCheckout, requireNode } from './require-node.mjs'

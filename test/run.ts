@@ -9,7 +9,7 @@ import { longFiles, processFiles } from './together.ts'
 /** How long one test may take. */
 const TIMEOUT_MS = 240_000
 
-const CERTAIN_END = '--import=./test/certain-end.mjs'
+const CERTAIN_END = '--import=./bin/certain-end.mjs'
 
 /**
  * So many processes run at a time that two cores are busy: tests wait for servers and sessions much of their time. The long ones start servers and

@@ -83,12 +83,16 @@ export async function runProgram(
 /** How long a platform may take to end after Ctrl-C. */
 const END_WITHIN_MS = 10_000
 
-/** Sends Ctrl-C to a process that runs a platform; gives the exit code. Rejects where it does not end in time. */
-export async function interrupt(child: ChildProcess): Promise<number | null> {
+/** Sends Ctrl-C to a process that runs a platform; gives the exit code. Where it does not end in time, `output` says what it did. */
+export async function interrupt(child: ChildProcess, output = () => ''): Promise<number | null> {
   const closed = once(child, 'close', { signal: AbortSignal.timeout(END_WITHIN_MS) })
   child.kill('SIGINT')
-  const [code] = (await closed) as [number | null]
-  return code
+  try {
+    const [code] = (await closed) as [number | null]
+    return code
+  } catch {
+    throw new Error(`it did not end within ${END_WITHIN_MS} ms of Ctrl-C: ${output()}`)
+  }
 }
 
 /** Long enough for a machine that has much else to do; who waits in vain waits no longer. */
@@ -300,7 +304,7 @@ export class PlatformProcess {
     const child = this.#child
     this.#isEnding = true
     if (!child || child.exitCode !== null) return child?.exitCode ?? null
-    const code = await interrupt(child)
+    const code = await interrupt(child, () => this.#output)
     await this.#logWritten()
     return code
   }
