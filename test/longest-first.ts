@@ -1,5 +1,6 @@
 /** The files of `npm test` that take longest: begun last they would keep one core busy while the other has nothing to do. */
 export const LONGEST: readonly string[] = [
+  'test/world/world.test.ts',
   'test/cli/together.ts',
   'test/adapters/broker/together.ts',
   'test/adapters/store/embedded-candles.test.ts',
@@ -7,7 +8,6 @@ export const LONGEST: readonly string[] = [
   'test/adapters/source/together.ts',
   'test/gateway/together.ts',
   'test/services/producer/together.ts',
-  'test/world/world.test.ts',
 ]
 
 /** The files of a run, those that take longest in front of the others, which stay in their order. */
