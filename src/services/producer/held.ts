@@ -97,7 +97,10 @@ export function takeHeld(
   { headers, offset }: StoredRecord,
 ): void {
   const { memory, byFormer, begins, inFront, told, aroundLast, lostFrom = 0 } = held
-  held.isDoubtful ||= isOfEarlier(route, shards, headers)
+  const isEarlier = isOfEarlier(route, shards, headers)
+  held.isDoubtful ||= isEarlier
+  // Who has read what nobody can read now may have met the marker of a later owner there, and counts no earlier one: what such a one wrote comes again.
+  if (isEarlier && held.isRotten) return
   const isFormer = isOfFormerOwner(memory, headers)
   const isCounted = admit(memory, headers)
   const { kind, position, epoch = -1 } = headers

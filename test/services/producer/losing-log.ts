@@ -38,19 +38,19 @@ export function setUpLog(t: TestContext) {
     loseEnd(records: number, topic = TRADES): void {
       partition(topic)?.cut((partition(topic)?.end ?? 0) - records)
     },
-    /** The last batch of a topic cannot be read any more. */
-    rot(topic: string): void {
-      partition(topic)?.rot(0)
+    /** The last batch of a topic, or one so many in front of it, cannot be read any more. */
+    rot(topic: string, back = 0): void {
+      partition(topic)?.rot(back)
     },
-    end: (): number => partition(TRADES)?.end ?? 0,
-    /** What an application gets of a topic that it has read from its beginning, with what it has got elsewhere: trades, and `reset`. */
-    async got(topic: string, memory = emptyMemory()): Promise<string[]> {
+    end: (topic = TRADES): number => partition(topic)?.end ?? 0,
+    /** What an application gets of a topic that it reads from an offset on, with what it has got before: trades, and `reset`. */
+    async got(topic: string, memory = emptyMemory(), offset = 0): Promise<string[]> {
       const description = await findTopic(broker, topic, NEVER)
       const { end = 0 } = description?.offsets[0] ?? {}
       const found: string[] = []
       await readRanges(
         broker,
-        [{ topic, partition: 0, offset: 0, end }],
+        [{ topic, partition: 0, offset, end }],
         (fetch) => {
           for (const { events, reset } of toTopicBatches(fetch, 0, memory)) {
             for (const { value } of events) found.push(nameOf(JSON.parse(Buffer.from(value).toString())))

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { emptyMemory } from '../../../src/domain/reader-rules.ts'
+import { TapelineError } from '../../../src/errors.ts'
+import type { PartitionRecords } from '../../../src/ports/broker.ts'
 import {
   checkpoint,
   ids,
@@ -142,6 +145,35 @@ test('the topic of a stream that lost its end, behind records that nobody can re
   const second = await log.start()
   await trade(second, 50, 60)
   assert.deepEqual(await log.got('app.one'), [...ids(0, 30), 'reset', ...ids(30, 60)])
+})
+
+test('what a former owner wrote late comes again where the marker in front of it cannot be read any more: who has read that counts it not', async (t) => {
+  const { log, first } = await setUpStream(t, 50)
+  await checkpoint(first)
+  const late: PartitionRecords[] = []
+  first.mine.beforePublish = async (entries) => {
+    const own = entries.filter(({ topic }) => topic === 'app.one')
+    late.push(...own)
+    if (own.length > 0) throw new TapelineError('BROKER_UNAVAILABLE', 'the answer was lost')
+  }
+  await first.services.publishFixed(trades('A-B', 't50'), NEVER)
+  for (let step = 0; step < 3; step++) await first.services.publishDynamic(NEVER).catch(() => undefined)
+  await first.crash()
+  const second = await log.start()
+  second.mine.beforePublish = async (entries) => {
+    if (entries.some(({ topic, records }) => topic === 'app.one' && records.some(({ value }) => value)))
+      throw new TapelineError('BROKER_UNAVAILABLE', 'no leader')
+  }
+  for (let step = 0; step < 3; step++) await second.services.publishDynamic(NEVER).catch(() => undefined)
+  await second.crash()
+  await log.broker.publish(late.slice(0, 1), NEVER)
+  const [memory, end] = [emptyMemory(), log.end('app.one')]
+  const before = await log.got('app.one', memory)
+  assert.deepEqual(before, ids(0, 50))
+  log.rot('app.one', 1)
+  const third = await log.start()
+  await trade(third, 51, 55)
+  assert.deepEqual(await log.got('app.one', memory, end), ids(50, 55))
 })
 
 test('the topic of a stream and its fixed topic that both lost their ends while no producer ran', async (t) => {
