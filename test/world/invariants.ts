@@ -10,9 +10,18 @@ import type { Violation } from './violations.ts'
 
 type Fixed = ReturnType<typeof readFixed>
 
+/** A trade as it was published last, and how many of its market came first before it. */
+interface PublishedTrade {
+  readonly record: FixedRecord<'trade'>
+  readonly n: number
+}
+
+/** So many trades of a market a checkpoint names: the next owner cannot tell of earlier ones. */
+const NAMED_TRADES = 128
+
 /**
- * R5, R6: no trade twice, unless the second says that it may be a repeat, and nobody can know better: the first is gone, or checkpoints of the shard cannot be
- * read. Since its market is watched none is missing that no gap covers, up to the last published one.
+ * R5, R6: no trade twice, unless the second says that it may be a repeat, and nobody can know better: the first is gone, no checkpoint named it any more, or
+ * checkpoints of the shard cannot be read. Since its market is watched none is missing that no gap covers, up to the last published one.
  */
 export function checkTrades(
   { ledger, watchedSince }: Pick<Exchange, 'ledger' | 'watchedSince'>,
@@ -26,19 +35,20 @@ export function checkTrades(
     return everRotten.length + lostEnds.length > 0
   }
   const violations: Violation[] = []
-  const published = new Map<string, Map<string, FixedRecord<'trade'>>>()
+  const published = new Map<string, Map<string, PublishedTrade>>()
   for (const record of fixed.trade) {
-    const ofMarket = published.get(record.market) ?? new Map()
+    const ofMarket = published.get(record.market) ?? new Map<string, PublishedTrade>()
     published.set(record.market, ofMarket)
     const former = ofMarket.get(record.event.id)
-    const isUnknown = former?.isGone || isForgetful(record.shard)
+    const isAged = former !== undefined && ofMarket.size - former.n >= NAMED_TRADES
+    const isUnknown = former?.record.isGone || isAged || isForgetful(record.shard)
     const mayRepeat = record.reentering || (isUnknown && record.event.maybe)
     if (former !== undefined && !mayRepeat)
       violations.push({
         promise: 'trade twice',
-        detail: `${record.market} ${record.event.id} at ${record.shard}:${former.offset} and ${record.offset}`,
+        detail: `${record.market} ${record.event.id} at ${record.shard}:${former.record.offset} and ${record.offset}`,
       })
-    ofMarket.set(record.event.id, record)
+    ofMarket.set(record.event.id, { record, n: ofMarket.size })
   }
   const lostIds = new Set(lost.records.trade.map(({ event }) => event.id))
   for (const [market, trades] of Map.groupBy(ledger, marketKey)) {
