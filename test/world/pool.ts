@@ -12,6 +12,8 @@ const SPINNING_MS = 20_000
 /** A world that waits for something real stands still without any work. */
 const STANDING_MS = 600_000
 const LOOK_MS = 1_000
+/** A thread ends after so many worlds: processes that were killed in them never let go of what they waited for, about a megabyte a world. */
+const WORLDS_A_THREAD = 250
 
 // A world runs much code a few times: compiled at once, though not well, it is faster than interpreted.
 setFlagsFromString('--always-sparkplug')
@@ -38,6 +40,7 @@ async function runLane(seeds: Iterator<number>, options: PoolOptions, signal: Ab
       lane ??= new Lane(options)
       const result = await lane.run(next.value, signal)
       if (result === undefined) return
+      if (lane.worlds >= WORLDS_A_THREAD) await lane.close()
       if (lane.isOver) lane = undefined
       options.onResult(result)
     }
@@ -51,7 +54,9 @@ class Lane {
   readonly #worker: Worker
   readonly #steps = new Int32Array(new SharedArrayBuffer(4))
   readonly #spinningMs: number
-  /** Whether it had to be ended. */
+  /** How many it has run. */
+  worlds = 0
+  /** Whether it has ended. */
   isOver = false
 
   constructor({ faults, ignored, workers }: PoolOptions) {
@@ -63,6 +68,7 @@ class Lane {
 
   /** Runs one world; undefined where the signal aborts. */
   run(seed: number, signal: AbortSignal): Promise<WorldResult | undefined> {
+    this.worlds++
     return new Promise((resolve) => {
       let [steps, since, workedSince] = [-1, performance.now(), workedMs()]
       const settle = (result: WorldResult | undefined): void => {
