@@ -57,13 +57,18 @@ function checkShard(
   const holes = holesIn(topic)
   const nameOf = ({ offset, text }: { readonly offset: number; readonly text: string }): string =>
     `${offset} ${text}`
+  const wantedNames = new Set(wanted.map(nameOf))
+  const namesOf = (records: readonly FixedRecord[]): string[] =>
+    records
+      .filter((record) => record.shard === shard)
+      .flatMap((record) => asked(stream, record) ?? [])
+      .map(nameOf)
   // What came in the place of an end that was lost may be left out before the place where the stream begins anew, and before its start.
   const begins = Math.max(start, anewFrom(topic, shard))
   const mayHave = new Set([
-    ...(lost.records[channel] as readonly FixedRecord[])
-      .filter((record) => record.shard === shard)
-      .flatMap((record) => asked(stream, record) ?? [])
-      .map(nameOf),
+    ...namesOf(lost.records[channel]),
+    // Who derives cannot read the marker of an owner either, behind which a former one wrote.
+    ...namesOf(lost.unmarked[channel]).filter((name) => !wantedNames.has(name)),
     ...wanted
       .filter((record) => record.offset < begins)
       .filter(({ offset }) => lost.isAgain(channel, shard, offset))
