@@ -52,6 +52,8 @@ export class Application {
   readonly request: StreamRequest
   readonly parts: Part[] = []
   readonly complaints: string[] = []
+  /** That a stream of its was over without its doing; right where somebody else has deleted the topic that its lease had last. */
+  readonly losses: { readonly lease: string; readonly complaint: string }[] = []
   lease: Held | undefined
   ending: Ending = 'live'
   readonly #around: Surroundings
@@ -292,8 +294,7 @@ export class Application {
           break
         }
         this.disconnect()
-        if (this.ending === 'live')
-          this.complaints.push(`ended: its stream ended without its doing: ${message.reason}`)
+        if (this.ending === 'live') this.#lose(`ended: its stream ended without its doing: ${message.reason}`)
         this.ending = 'told'
         break
       case 'error':
@@ -301,7 +302,7 @@ export class Application {
         if (message.code !== 'STREAM_UNKNOWN' || this.ending !== 'live') break
         // The stream may have ended while the application had no connection.
         if (this.#isTopicGone()) this.#askAnew()
-        else this.complaints.push(`unknown: its stream is not known any more: ${message.message}`)
+        else this.#lose(`unknown: its stream is not known any more: ${message.message}`)
     }
   }
 
@@ -322,7 +323,12 @@ export class Application {
     this.#around.trace.add(this.name, `has ${topic}`)
   }
 
-  /** Whether somebody else has deleted the topic of its stream. */
+  /** Whether that is right the registry knows: a move that was never answered may have been done late, after the next one. */
+  #lose(complaint: string): void {
+    if (this.lease !== undefined) this.losses.push({ lease: this.lease.id, complaint })
+  }
+
+  /** Whether somebody else has deleted the topic of its stream, as far as it knows. */
   #isTopicGone(): boolean {
     return this.#takenAway.has(this.lease?.topicId ?? '')
   }

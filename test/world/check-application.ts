@@ -29,16 +29,18 @@ export function checkApplication(
   registered: Registered,
   lost: LostFixed,
 ): Violation[] {
-  const { name, parts, ending, lease } = application
+  const { name, parts, ending, lease, losses } = application
   const violation = (detail: string): Violation => ({ promise: 'application', detail: `${name}: ${detail}` })
-  const complaints = application.complaints.map((complaint) =>
-    complaint.startsWith('deleted')
-      ? ({ promise: 'request', detail: `${name}: ${complaint}` } as const)
-      : violation(complaint),
+  const unasked = losses.filter((loss) => !broker.takenAway.has(lastTopicOf(registered, loss.lease) ?? ''))
+  const complaints = [...application.complaints, ...unasked.map(({ complaint }) => complaint)].map(
+    (complaint) =>
+      complaint.startsWith('deleted')
+        ? ({ promise: 'request', detail: `${name}: ${complaint}` } as const)
+        : violation(complaint),
   )
   if (lease === undefined)
     return [...complaints, { promise: 'request', detail: `${name} never got its stream` }]
-  if (ending === 'live' && broker.takenAway.has(lease.topicId))
+  if (ending === 'live' && broker.takenAway.has(lastTopicOf(registered, lease.id) ?? lease.topicId))
     return [
       ...complaints,
       violation('it was not told that somebody else deleted its topic, or got the same again'),
@@ -146,6 +148,11 @@ type Seam = Pick<NonNullable<LeaseRecord['former']>[number], 'seam' | 'end'>
 /** Where a lease left a topic; undefined of the one that it has. */
 function seamOf({ leases, streams }: Registered, leaseId: string, topicId: string): Seam | undefined {
   return leases.get(leaseId)?.former?.find(({ streamId }) => streams.get(streamId)?.topicId === topicId)
+}
+
+/** The topic that a lease had last. */
+function lastTopicOf({ leases, streams }: Registered, leaseId: string): string | undefined {
+  return streams.get(leases.get(leaseId)?.streamId ?? '')?.topicId
 }
 
 /** The topics that a lease had before. */
