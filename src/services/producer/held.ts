@@ -57,6 +57,8 @@ export interface Held {
   readonly told: Set<number>
   /** By fixed partition: what it holds around the last record that it held at the checkpoint. */
   readonly aroundLast: Map<number, AroundLast>
+  /** Whether it was read from the first record that the topic ever had. */
+  readonly isWhole: boolean
   /** Whether there are records that nobody can read. */
   isRotten: boolean
   /** Whether a record may count for nobody, since another owner may have followed in front of what was read. */
@@ -76,10 +78,10 @@ interface AroundLast {
 const NOTHING_AROUND: AroundLast = { isHeld: false, before: -1, wentOn: undefined }
 
 /** Before anything is read. */
-export function nothingHeld(each: HeldTopic): Held {
+export function nothingHeld(each: HeldTopic, isWhole: boolean): Held {
   return {
     ...{ memory: emptyMemory(), byFormer: new Map(), begins: new Map(), inFront: new Map() },
-    ...{ told: new Set<number>(), aroundLast: new Map() },
+    ...{ told: new Set<number>(), aroundLast: new Map(), isWhole },
     ...{ lostFrom: wentOnAt(each), isRotten: false, isDoubtful: false },
   }
 }

@@ -80,7 +80,7 @@ export async function readHeld(
   for (const [topic, held] of await readAll(producer, again, signal)) found.set(topic, held)
   const anew = new Set<Route>()
   for (const each of chunk) {
-    const held = found.get(each.route.topic) ?? nothingHeld(each)
+    const held = found.get(each.route.topic) ?? nothingHeld(each, false)
     for (const { shard, progress } of ownProgress(each.route, each.shards)) {
       if (judge(producer, each, held, shard, progress)) anew.add(each.route)
       // What follows a lost end is told already where the topic holds any of it.
@@ -104,7 +104,9 @@ async function readAll(
 ): Promise<Map<string, Held>> {
   const { broker, log } = producer
   const found = new Map(
-    readings.map(({ each }) => [each.route.topic, { each, held: nothingHeld(each) }] as const),
+    readings.map(
+      ({ each, offset }) => [each.route.topic, { each, held: nothingHeld(each, offset === 0) }] as const,
+    ),
   )
   await readRanges(
     broker,
@@ -183,7 +185,7 @@ function judge(
     const reason = `the topic of the stream ${what} lost its end: what was lost follows again`
     progress.lostFrom ??= held.aroundLast.get(shard.k)?.wentOn
     if (left < 0 && hasLatestValue(route.channel)) progress.latestDue = true
-    return begin({ reason }, left < 0 ? beginOf(each.route, shard, progress) : left + 1)
+    return begin({ reason }, left < 0 ? beginOf(each.route, shard, progress, held) : left + 1)
   }
   const isGone = expired.has(shard) && last < 0
   const isLost = lostEndsOf(route, shard).length > 0
@@ -201,10 +203,14 @@ function judge(
   return false
 }
 
-/** Where a stream begins anew whose topic has nothing left of a shard: what was derived in the last minute before the checkpoint comes again. */
-function beginOf(route: Route, shard: Shard, { notBefore, isCovered }: Progress): number {
+/**
+ * Where a stream begins anew whose topic has nothing left of a shard: at its start where all of the topic was read. Else, since what is older may be there, what was
+ * derived in the last minute before the checkpoint comes again.
+ */
+function beginOf(route: Route, shard: Shard, { notBefore, isCovered }: Progress, { isWhole }: Held): number {
+  if (!isCovered) return notBefore
   const { recentFrom = notBefore } = shard.tails[route.channel]
-  return isCovered ? Math.min(notBefore, Math.max(recentFrom, startOf(route, shard))) : notBefore
+  return Math.min(notBefore, Math.max(isWhole ? 0 : recentFrom, startOf(route, shard)))
 }
 
 /** The last fixed offset that a topic has left of a shard which has lost its end, -1 where it has none; undefined where it has lost nothing. */

@@ -56,6 +56,16 @@ for (const lost of [10, 1e9])
     assert.deepEqual(await log.got('app.other'), ids(0, 65), 'nothing is told of a stream that lost nothing')
   })
 
+test('the topic of a stream that lost all that it had, of which a take-over reads only the end: all comes again', async (t) => {
+  const { log, first } = await setUpStream(t, 3_000)
+  await checkpoint(first)
+  await first.crash()
+  log.loseEnd(1e9, 'app.one')
+  const second = await log.start()
+  await trade(second, 3_000, 3_005)
+  assert.deepEqual(await log.got('app.one'), ['reset', ...ids(0, 3_005)])
+})
+
 test('the topic of a stream that lost its end, and whose owner saw that and could not tell it before it died: the next owner does', async (t) => {
   const { log, first } = await setUpStream(t, 50)
   await checkpoint(first)
