@@ -249,6 +249,35 @@ describe('books that come otherwise', () => {
     assert.deepEqual(unsubscribed(), [11, 12])
     assert.equal(source.health().counters.malformed, 0)
   })
+
+  for (const [what, row] of [
+    ['price of 0', [0, 1, 1.5]],
+    ['price below 0', [-64000, 1, 1.5]],
+    ['size of 0', [63990, 1, 0]],
+    ['count below 0', [63990, -1, 1.5]],
+  ] as const)
+    test(`Bitfinex: a ${what} makes the book doubtful, and is never a level`, async (t) => {
+      let chanId = 10
+      const { service, source, reader, pullUntil } = await openBooks(t, {
+        ...{ kind: bitfinex, symbols: ['BTC-USD'] },
+        received: ({ event, channel, symbol }, send) => {
+          if (event !== 'subscribe') return
+          send({ event: 'subscribed', channel, chanId: ++chanId, symbol })
+          send([
+            chanId,
+            [
+              [64000, 1, 1.5],
+              [64001, 1, -2],
+            ],
+          ])
+        },
+      })
+      await pullUntil('there is a book', () => reader.isValid('BTC-USD'))
+      service.send([chanId, row])
+      await pullUntil('a doubt and a new book', () => reader.doubts.length > 0 && reader.isValid('BTC-USD'))
+      assert.deepEqual(reader.doubts, ['BTC-USD unreadable'])
+      assert.equal(source.health().counters.malformed, 1)
+    })
 })
 
 describe('numbers and checksums that begin anew', () => {

@@ -10,14 +10,18 @@ import { loadCcxt } from '../../../src/adapters/source/ccxt/library.ts'
 import { ccxtWire } from '../../../src/adapters/source/ccxt/wire.ts'
 import type { SourceKind } from '../../../src/adapters/source/feed/source-kind.ts'
 import { kindOf } from '../../../src/adapters/source/index.ts'
+import type { SourceItem } from '../../../src/ports/source.ts'
 import { openListing } from '../../../src/topology/sources.ts'
 import { describeSource } from '../../contract/source.ts'
 import { SEED } from '../../seed.ts'
+import { BookReader } from './books.ts'
 import { SPEAKERS } from './exchanges.ts'
+import { krakenByCcxt } from './kraken-decoder.ts'
+import { MUTATED, spoiltFrames } from './mutated.ts'
 import { openOn } from './opened.ts'
 import { playing } from './playing.ts'
 import { Service, sendFrame } from './service.ts'
-import { eventsOf, pull } from './waiting.ts'
+import { eventsOf, pull, until } from './waiting.ts'
 
 /** ccxt takes more room than all else: it is installed for this test alone. */
 const VERSION = '4.5.84'
@@ -81,6 +85,9 @@ function service(
     },
   })
 }
+
+/** Of mutated frames, before all of them are read. */
+const AT_ONCE = 900
 
 const channelOf = (asked: Record<string, unknown>) =>
   (asked['params'] as { channel?: string } | undefined)?.channel
@@ -196,6 +203,31 @@ else {
       )
     })
 
+    test(`${MUTATED} mutated frames: no trade but those that are in them, each that is no JSON is counted, and nothing is printed (seed ${SEED})`, async (t) => {
+      const printed = t.mock.method(console, 'log', () => undefined)
+      const { connections, check } = spoiltFrames(krakenByCcxt, SEED)
+      const running = await service(t, () => undefined)
+      const markets = krakenByCcxt.symbols.map((symbol) => ({ exchange: 'kraken', symbol }))
+      const { source } = await openOn(t, kraken, running, { markets, channels: ['trade', 'quote', 'book'] })
+      await until('all is asked for', () => running.received.length >= krakenByCcxt.requests)
+      const reader = new BookReader()
+      const items: SourceItem[] = []
+      // ccxt keeps the last 1,000 trades alone: a trade behind some frames says that they are read.
+      const frames = connections.flat()
+      for (let at = 0; at < frames.length; at += AT_ONCE) {
+        const id = `last-${at}`
+        running.send(...frames.slice(at, at + AT_ONCE), frame(trade(id)))
+        const came = await pull(source, 'all is read', (all) =>
+          eventsOf(all, 'trade').some((each) => each.id === id),
+        )
+        reader.take(came)
+        items.push(...came.filter((item) => item.channel !== 'trade' || !item.event.id.startsWith('last-')))
+      }
+      check(items, source.health().counters)
+      assert.equal(running.upgrades.length, 1, 'the connection was lost')
+      assert.equal(printed.mock.callCount(), 0)
+    })
+
     test('an exchange that ccxt does not stream is named', async () => {
       const none: SourceKind = kindOf({ kind: 'ccxt', exchange: 'krakn' })
       await assert.rejects(async () => none.loadSockets?.({}), {
@@ -228,6 +260,18 @@ test('trades without ids get one from what they say, with their number among equ
   const ids = read()
   assert.equal(new Set(ids).size, 3)
   assert.notDeepEqual(read(), ids)
+})
+
+test('a trade without an id is spoilt where the exchange gives ids', () => {
+  const wire = ccxtWire('kucoin')
+  const idOf = (id?: string) => {
+    const data = { timestamp: 1_753_190_418_654, side: 'sell', price: 1, amount: 1, id }
+    const [item] = wire.read(JSON.stringify({ of: 'trade', name: 'BTC-USDT', data }))
+    return item?.kind === 'trade' ? item.id : ''
+  }
+  assert.match(String(idOf()), /^1753190418654:sell:1:1/)
+  assert.equal(idOf('7'), '7')
+  assert.equal(idOf(), undefined)
 })
 
 test('what is no frame of it, or has odd fields, never throws', () => {

@@ -1,143 +1,17 @@
 import { crc32 } from 'node:zlib'
+import { coinbaseAdvanced } from './coinbase-advanced-decoder.ts'
+import { best, type Decoder, rowsOf, type Side, STEPS, SYMBOLS, set, worldsOf } from './decoded.ts'
 
 /**
- * Frames of OKX, Gemini and Bitfinex, and decoders of them: written by the exchanges' documentation alone, without any code of the platform. No recordings of their present
- * protocols are free to use.
+ * Frames of OKX, Gemini, Bitfinex and Coinbase Advanced, and decoders of them: written by the exchanges' documentation alone, without any code of the platform. No recordings
+ * of their present protocols are free to use.
  */
-
-export interface Decoder {
-  readonly exchange: string
-  readonly symbols: readonly string[]
-  /** A conversation of some hundred frames, after the requests. */
-  readonly frames: (random: () => number) => readonly string[]
-  /** Reads one frame into what a reader should have. */
-  readonly read: (text: string, into: Decoded) => void
-}
-
-type Side = Map<number, number>
-
-/** What a decoder has read, each by symbol. */
-export class Decoded {
-  readonly trades = new Map<string, string[]>()
-  readonly quotes = new Map<string, string[]>()
-  /** The states of the ten best levels of each side, without repeats. */
-  readonly books = new Map<string, string[]>()
-  readonly #levels = new Map<string, { bids: Side; asks: Side; last: number }>()
-
-  trade(symbol: string, ...row: readonly unknown[]): void {
-    push(this.trades, symbol, JSON.stringify(row))
-  }
-
-  /** A market that begins without offers has no quote yet. */
-  quote(symbol: string, ...row: readonly unknown[]): void {
-    if (this.quotes.has(symbol) || row.some((value) => value !== null))
-      push(this.quotes, symbol, JSON.stringify(row))
-  }
-
-  of(symbol: string) {
-    const levels = this.#levels.get(symbol) ?? { bids: new Map(), asks: new Map(), last: -1 }
-    this.#levels.set(symbol, levels)
-    return levels
-  }
-
-  /** A book has changed. */
-  shown(symbol: string): void {
-    const { bids, asks } = this.of(symbol)
-    push(this.books, symbol, stateOf(best(bids, -1), best(asks, 1)))
-  }
-}
-
-/** The state of a book, to compare. */
-function stateOf(
-  bids: readonly (readonly [number, number])[],
-  asks: readonly (readonly [number, number])[],
-): string {
-  return JSON.stringify([bids, asks])
-}
-
-function push(lists: Map<string, string[]>, symbol: string, text: string): void {
-  const list = lists.get(symbol) ?? []
-  if (list.at(-1) !== text) list.push(text)
-  lists.set(symbol, list)
-}
-
-function best(side: Side, sign: 1 | -1, count = 10): [number, number][] {
-  return [...side].sort(([a], [b]) => (a - b) * sign).slice(0, count)
-}
-
-function set(side: Side, rows: readonly (readonly [unknown, unknown, ...unknown[]])[]): void {
-  for (const [price, size] of rows)
-    if (Number(size) === 0) side.delete(Number(price))
-    else side.set(Number(price), Number(size))
-}
-
-/** Milliseconds of the first frame. */
-const BEGIN = 1_790_000_000_000
-
-/** A market that trades at random: bids below 100, asks above. */
-class World {
-  readonly bids: Side = new Map()
-  readonly asks: Side = new Map()
-  readonly random: () => number
-  #ms = BEGIN
-  id = 1_000
-
-  constructor(random: () => number) {
-    this.random = random
-    for (let i = 0; i < 20; i++) this.touch()
-  }
-
-  whole(below: number): number {
-    return Math.floor(this.random() * below)
-  }
-
-  /** Later each time: what is told between two of them would be older than what was told before. */
-  get ms(): number {
-    this.#ms += 1 + this.whole(50)
-    return this.#ms
-  }
-
-  price(isBid: boolean): number {
-    return isBid ? 99.99 - this.whole(20) / 4 : 100.01 + this.whole(20) / 4
-  }
-
-  size(): number {
-    return (1 + this.whole(1e6)) / 10 ** this.whole(5)
-  }
-
-  /** Changes a level: the side, and what an exchange says of it. A level that is not there may be removed. */
-  touch(): readonly [isBid: boolean, price: number, size: number] {
-    const isBid = this.random() < 0.5
-    const [price, size] = [this.price(isBid), this.random() < 0.3 ? 0 : this.size()]
-    set(isBid ? this.bids : this.asks, [[price, size]])
-    return [isBid, price, size]
-  }
-
-  /** Some changes: the last one of a price counts. */
-  changes(): { readonly bids: Side; readonly asks: Side } {
-    const [bids, asks]: [Side, Side] = [new Map(), new Map()]
-    for (let i = this.whole(4); i >= 0; i--) {
-      const [isBid, price, size] = this.touch()
-      ;(isBid ? bids : asks).set(price, size)
-    }
-    return { bids, asks }
-  }
-}
-
-const rowsOf = (side: Side) => [...side].map(([price, size]) => [String(price), String(size)])
-
-function worldsOf(symbols: readonly string[], random: () => number): Map<string, World> {
-  return new Map(symbols.map((symbol) => [symbol, new World(random)]))
-}
-
-const STEPS = 400
-
-const SYMBOLS = ['BTC-USD', 'ETH-USD']
 
 /** Rows `[price, size, "0", orders]`; `count` fills are folded into one trade, whose id is the last one's. */
 const okx: Decoder = {
-  exchange: 'okx',
+  source: 'okx',
   symbols: SYMBOLS,
+  requests: 1,
   frames(random) {
     const frames: string[] = []
     const told = (channel: string, instId: string, data: object[], action?: string) =>
@@ -218,8 +92,9 @@ const nanos = (ms: number, random: () => number) =>
 
 /** Frames without a name: `t` and `m` make a trade, `B` best prices, `U` a book, whose first frame is the whole of it. */
 const gemini: Decoder = {
-  exchange: 'gemini',
+  source: 'gemini',
   symbols: SYMBOLS,
+  requests: 1,
   frames(random) {
     const frames: string[] = []
     for (const [symbol, world] of worldsOf(this.symbols, random)) {
@@ -284,8 +159,9 @@ function checksumOf({ bids, asks }: { readonly bids: Side; readonly asks: Side }
 
 /** Arrays that begin with the number of a channel. `te` and `tu` are one trade; a size below 0 is a sale, or an ask. */
 const bitfinex: Decoder = {
-  exchange: 'bitfinex',
+  source: 'bitfinex',
   symbols: SYMBOLS,
+  requests: 5,
   frames(random) {
     const frames: unknown[] = [{ event: 'info', version: 2, platform: { status: 1 } }]
     for (const [at, [symbol, world]] of [...worldsOf(this.symbols, random)].entries()) {
@@ -355,4 +231,4 @@ const bitfinex: Decoder = {
   },
 }
 
-export const DECODERS: readonly Decoder[] = [okx, gemini, bitfinex]
+export const DECODERS: readonly Decoder[] = [okx, gemini, bitfinex, coinbaseAdvanced]

@@ -4,7 +4,7 @@ import { depthOf } from '../feed/book-wire.ts'
 import type { ExchangeWire, WireItem } from '../feed/exchange-wire.ts'
 import type { FeedChannel } from '../feed/source-kind.ts'
 import { parseExact } from '../feed/text.ts'
-import { readNumber } from '../feed/values.ts'
+import { readCount, readNumber, readPrice } from '../feed/values.ts'
 import { type Fields, fieldsOf, listOf, microsOfMillis, namesOf, textOf } from '../feed/wire-fields.ts'
 
 /** What Bitfinex calls some assets. Source: https://api-pub.bitfinex.com/v2/conf/pub:map:currency:sym */
@@ -160,8 +160,10 @@ function readBook({ name, bids, asks }: Channel, told: unknown): readonly WireIt
   const changed: { readonly bids: NewLevel[]; readonly asks: NewLevel[] } = { bids: [], asks: [] }
   if (isWhole) for (const side of [bids, asks]) side.clear()
   for (const row of isWhole ? rows : [rows]) {
-    const [price, count, amount] = listOf(row).map(readNumber)
-    if (price === undefined || count === undefined || amount === undefined)
+    const fields = listOf(row)
+    const [price, count, amount] = [readPrice(fields[0]), readCount(fields[1]), readNumber(fields[2])]
+    // An amount of 0 has no side.
+    if (price === undefined || count === undefined || !amount)
       return [unreadable(name), { kind: 'malformed' }]
     const side = amount > 0 ? bids : asks
     const size = count === 0 ? 0 : Math.abs(amount)

@@ -108,8 +108,8 @@ export function makeExchange(
       remedy: 'Set source.exchange to an id of https://github.com/ccxt/ccxt/wiki/ccxt.pro#exchanges.',
     })
   }
-  // What is new since the last call, not all that is kept.
-  const exchange = new Exchange({ newUpdates: true, enableRateLimit: true })
+  // What is new since the last call, not all that is kept. It would print what it cannot read, which is counted.
+  const exchange = new Exchange({ newUpdates: true, enableRateLimit: true, log: () => undefined })
   const { api } = exchange.urls
   if (typeof api === 'object' && api !== null) {
     const { ws, ...rest } = api as Record<string, unknown>

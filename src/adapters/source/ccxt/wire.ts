@@ -62,18 +62,24 @@ export function ccxtWire(exchange: string): ExchangeWire {
 
 function readTrade(name: unknown, fields: Fields, ids: MadeIds): WireItem {
   const { id: told, side, price, amount: size, timestamp } = fields
-  const id = told ?? ids.of(wordOf(name), wordOf(timestamp), [side, price, size].map(wordOf).join(':'))
+  const id = ids.of(told, wordOf(name), wordOf(timestamp), [side, price, size].map(wordOf).join(':'))
   return {
     ...{ kind: 'trade', name, id, side: sideOf(side) ?? 'unknown' },
     ...{ price, size, ts: microsOf(timestamp) },
   }
 }
 
-/** Some exchanges give no ids: what a trade says stands for it, and its number among equal ones of its millisecond (R5). */
+/**
+ * Some exchanges give no ids: what a trade says stands for it, and its number among equal ones of its millisecond (R5). Where an exchange gives them, a trade without one is
+ * spoilt: with a made id it would be there twice.
+ */
 class MadeIds {
+  #isGiven = false
   readonly #seen = new Map<string, { readonly timestamp: string; readonly counts: Map<string, number> }>()
 
-  of(name: string, timestamp: string, said: string): string {
+  of(told: unknown, name: string, timestamp: string, said: string): unknown {
+    if (told !== undefined && told !== null) this.#isGiven = true
+    if (this.#isGiven) return told
     const known = this.#seen.get(name)
     const isSame = known !== undefined && known.timestamp === timestamp
     const last = isSame ? known : { timestamp, counts: new Map<string, number>() }

@@ -1,0 +1,2 @@
+process.env['TAPELINE_TEST_EFFORT'] = '3'
+await import('./decoders.test.ts')
