@@ -2,6 +2,7 @@ import type { Host, VirtualClock } from './clock.ts'
 import type { FixedRecord } from './evidence.ts'
 import type { Handed } from './exchange.ts'
 import type { MemoryBroker } from './memory-broker.ts'
+import { NAMES } from './names.ts'
 import type { PlatformProcess } from './platform-process.ts'
 import type { Violation } from './violations.ts'
 import type { Weather } from './weather.ts'
@@ -82,14 +83,17 @@ export class Watch {
     takeOvers: MemoryBroker['takeOvers'],
     trades: readonly FixedRecord<'trade'>[],
   ): Violation[] {
-    const publishedAt = new Map(trades.map(({ event, at }) => [event.id, at]))
+    const published = new Map(trades.map((record) => [record.event.id, record]))
     return handed.flatMap(({ host, item, at }): Violation[] => {
-      const published = item.channel === 'trade' ? publishedAt.get(item.event.id) : undefined
-      if (published === undefined || published - at <= LONGEST_MS) return []
+      const record = item.channel === 'trade' ? published.get(item.event.id) : undefined
+      if (record === undefined || record.at - at <= LONGEST_MS) return []
       const isWithin = (moment: number): boolean => moment >= at - LOOK_MS && moment <= at + LONGEST_MS
       if (this.#hindered.get(host.name)?.some(isWithin)) return []
-      if (takeOvers.some((each) => each.host === host.name && isWithin(each.at))) return []
-      const seconds = ((published - at) / 1_000).toFixed(1)
+      // Where another process takes the shard, the trade is that one's to publish, once it can read what the fixed topics hold.
+      const isConcerned = (each: MemoryBroker['takeOvers'][number]): boolean =>
+        each.host === host.name || each.id === NAMES.shardId(record.shard)
+      if (takeOvers.some((each) => isConcerned(each) && isWithin(each.at))) return []
+      const seconds = ((record.at - at) / 1_000).toFixed(1)
       return [
         {
           promise: 'held up',
