@@ -9,6 +9,7 @@ import {
   isGone,
   type LostFixed,
   normal,
+  readableIn,
   readDerived,
   type readFixed,
   resetsIn,
@@ -52,7 +53,6 @@ function checkShard(
 ): Violation[] {
   const { channel } = stream.spec
   const wanted = fixed.flatMap((record) => asked(stream, record) ?? [])
-  const allDerived = readDerived(topic, shard)
   const start = stream.start[shard] ?? 0
   const holes = holesIn(topic)
   const nameOf = ({ offset, text }: { readonly offset: number; readonly text: string }): string =>
@@ -74,23 +74,28 @@ function checkShard(
       .filter(({ offset }) => lost.isAgain(channel, shard, offset))
       .map(nameOf),
   ])
-  const derivedNames = new Set(allDerived.map(({ cause, text }) => nameOf({ offset: cause, text })))
   const mayLack = lostDerived(topic, shard)
-  const expected = wanted
-    .filter((record) => record.offset >= start)
-    .filter(({ offset }) => !isGone(holes, `${shard}`, offset))
-    .map(nameOf)
-    .filter((name) => !mayHave.has(name))
-    .filter((name) => derivedNames.has(name) || !mayLack.has(name))
-  const derived = allDerived
-    .filter(({ cause }) => !isGone(holes, `${shard}`, cause))
-    .filter(({ at }) => at <= (stream.endedAt ?? at))
-    .map(({ cause, text }) => ({ cause, name: nameOf({ offset: cause, text }) }))
-    .filter(
-      ({ cause, name }) => (cause >= start || lost.isAgain(channel, shard, cause)) && !mayHave.has(name),
-    )
-    .map(({ name }) => name)
-  const problem = compareLists(expected, derived, stream.state === 'ready')
+  const compare = (allDerived: readonly DynamicRecord[]): string | undefined => {
+    const derivedNames = new Set(allDerived.map(({ cause, text }) => nameOf({ offset: cause, text })))
+    const expected = wanted
+      .filter((record) => record.offset >= start)
+      .filter(({ offset }) => !isGone(holes, `${shard}`, offset))
+      .map(nameOf)
+      .filter((name) => !mayHave.has(name))
+      .filter((name) => derivedNames.has(name) || !mayLack.has(name))
+    const derived = allDerived
+      .filter(({ cause }) => !isGone(holes, `${shard}`, cause))
+      .filter(({ at }) => at <= (stream.endedAt ?? at))
+      .map(({ cause, text }) => ({ cause, name: nameOf({ offset: cause, text }) }))
+      .filter(
+        ({ cause, name }) => (cause >= start || lost.isAgain(channel, shard, cause)) && !mayHave.has(name),
+      )
+      .map(({ name }) => name)
+    return compareLists(expected, derived, stream.state === 'ready')
+  }
+  // What rotted before anybody read it counts for nobody: an owner derives it again.
+  const problems = [compare(readDerived(topic, shard)), compare(readDerived(topic, shard, readableIn(topic)))]
+  const problem = problems.includes(undefined) ? undefined : problems[0]
   return problem === undefined
     ? []
     : [

@@ -121,7 +121,8 @@ export function versionsOf(topic: MemoryTopic): (readonly StoredRecord[])[] {
  * all that came in front of the place is what it has.
  */
 export function readOnVersions(topic: MemoryTopic): (readonly StoredRecord[])[] {
-  const { archive = [], lostEnds = [] } = topic.partitions[0] ?? {}
+  const { lostEnds = [] } = topic.partitions[0] ?? {}
+  const archive = readableIn(topic)
   return lostEnds.flatMap(({ from, records }) => {
     const inFront = archive.filter(({ offset }) => offset < from)
     return records.flatMap((last): (readonly StoredRecord[])[] => {
@@ -138,6 +139,12 @@ export function readOnVersions(topic: MemoryTopic): (readonly StoredRecord[])[] 
 
 function causeOf({ headers: { position, shard }, value }: StoredRecord): string {
   return `${shard}:${position?.offset}:${position?.n ?? 0} ${value}`
+}
+
+/** What a topic has that can be read. */
+export function readableIn(topic: MemoryTopic): readonly StoredRecord[] {
+  const { archive = [], rotten = [] } = topic.partitions[0] ?? {}
+  return archive.filter(({ offset }) => !isRotten(rotten, offset))
 }
 
 /** What counts in a dynamic topic, also of what has become rotten since. */
@@ -202,10 +209,14 @@ function decodeDynamic(records: readonly StoredRecord[], memory: ReaderMemory): 
  * What a stream holds of a fixed partition, as who reads it from its beginning counts it: where that partition begins anew, what the
  * stream has of it from there on comes again.
  */
-export function readDerived(topic: MemoryTopic, shard: number): DynamicRecord[] {
-  const byOffset = new Map(readDynamic(topic).map((record) => [record.offset, record]))
+export function readDerived(
+  topic: MemoryTopic,
+  shard: number,
+  records: readonly StoredRecord[] = topic.partitions[0]?.archive ?? [],
+): DynamicRecord[] {
+  const byOffset = new Map(readDynamic(topic, records).map((record) => [record.offset, record]))
   let found: DynamicRecord[] = []
-  for (const { offset, headers } of ofOwners(topic)) {
+  for (const { offset, headers } of ofOwners(records)) {
     const record = byOffset.get(offset)
     if (record?.shard === shard) found.push(record)
     const { kind, position } = headers
@@ -216,9 +227,9 @@ export function readDerived(topic: MemoryTopic, shard: number): DynamicRecord[] 
 }
 
 /** The records of a dynamic topic, without those that a former owner wrote too late: its markers count as little as its events. */
-function ofOwners(topic: MemoryTopic): StoredRecord[] {
+function ofOwners(records: readonly StoredRecord[]): StoredRecord[] {
   const memory = emptyMemory()
-  return (topic.partitions[0]?.archive ?? []).filter(({ headers }) => {
+  return records.filter(({ headers }) => {
     const isFormer = isOfFormerOwner(memory, headers)
     admit(memory, headers)
     return !isFormer
@@ -227,7 +238,9 @@ function ofOwners(topic: MemoryTopic): StoredRecord[] {
 
 /** From which fixed offset of a shard on a stream says last that it begins anew; -1 where it never did. */
 export function anewFrom(topic: MemoryTopic, shard: number): number {
-  const markers = ofOwners(topic).filter(({ headers }) => headers.kind === 'marker')
+  const markers = ofOwners(topic.partitions[0]?.archive ?? []).filter(
+    ({ headers }) => headers.kind === 'marker',
+  )
   const positions = markers.flatMap(({ headers: { position } }) => position ?? [])
   return positions.findLast(({ partition }) => partition === shard)?.offset ?? -1
 }

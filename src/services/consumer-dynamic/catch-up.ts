@@ -1,7 +1,7 @@
 import { untilDone } from '../../async/abort.ts'
 import { doubled } from '../../async/back-off.ts'
 import { pause } from '../../async/timers.ts'
-import { emptyMemory } from '../../domain/reader-rules.ts'
+import { copyMemory, emptyMemory, raise } from '../../domain/reader-rules.ts'
 import { toTapelineError } from '../../errors.ts'
 import type { Broker } from '../../ports/broker.ts'
 import { checkPlace, LOST_END, readTurn, reset, type TurnParts, waitForRoom, within } from './read-turn.ts'
@@ -83,7 +83,8 @@ async function readOn(subscription: Subscription, delivery: CatchUpParts): Promi
     const isReached = (): boolean => subscription.joinLive(feed)
     const isOver = (): boolean => feed.rewinds !== rewinds
     await readTurn(reader, { leg, memory, isReached, isOver }, subscription, within(delivery, reader))
-    if (isOver() && subscription.leg === leg && subscription.nextOffset > feed.rewoundTo)
-      reset(subscription, delivery, feed.rewoundTo, LOST_END, feed.rewoundMemory)
+    if (!isOver() || subscription.leg !== leg || subscription.nextOffset <= feed.rewoundTo) return
+    const memoryThere = raise(copyMemory(feed.rewoundMemory), leg.before)
+    reset(subscription, delivery, feed.rewoundTo, LOST_END, memoryThere)
   })
 }

@@ -40,8 +40,8 @@ export function knowsAllOf(one: ReaderMemory, other: ReaderMemory): boolean {
 
 /**
  * What lies in front of the place where an application goes on, beside what it remembers. Where there is a later record of a fixed partition than
- * the last one that it got, the log is not the one that it has read: it has lost its end and has grown again. So it is where the log says that a fixed
- * partition begins anew, and holds an earlier record after that than the last one that it got.
+ * the last one that it got, the log is not the one that it has read: it has lost its end and has grown again. So it is where it has a record of an owner that the
+ * application has met nothing of, and where the log says that a fixed partition begins anew, and holds an earlier record after that than the last one that it got.
  */
 export class PlaceInFront {
   readonly #remembered: ReaderMemory
@@ -52,6 +52,7 @@ export class PlaceInFront {
   readonly #leg: Pick<Leg, 'begin' | 'before'>
   /** The fixed partitions of which all is known that lies in front since they began anew. */
   readonly #exact = new Set<string>()
+  #isOfUnknownOwner = false
 
   constructor(
     remembered: ReaderMemory,
@@ -70,10 +71,11 @@ export class PlaceInFront {
     for (const { offset, headers } of records) {
       if (offset >= this.#offset) return
       if (this.#bound && isBeyond(this.#bound, headers.position)) continue
-      const { kind, position } = headers
+      const { kind, position, shard = -1, epoch = -1 } = headers
       // Where a lease begins in the topic, its readers remember what they have of another one.
       const isExact = offset >= this.#leg.begin && !isOfFormerOwner(this.#found, headers)
       if (kind === 'marker' && position !== undefined && isExact) this.#exact.add(partitionKey(position))
+      if (isExact && epoch > (this.#remembered.epochs[shard] ?? -1)) this.#isOfUnknownOwner = true
       admit(this.#found, headers)
     }
   }
@@ -84,7 +86,7 @@ export class PlaceInFront {
   }
 
   get isOther(): boolean {
-    if (isAhead(this.#found, this.#remembered)) return true
+    if (this.#isOfUnknownOwner || isAhead(this.#found, this.#remembered)) return true
     const atLeast = raise(copyMemory(this.#found), this.#leg.before)
     return isAhead(this.#remembered, atLeast, this.#exact)
   }

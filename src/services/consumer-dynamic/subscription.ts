@@ -235,8 +235,11 @@ export class Subscription {
 
   /** A batch without what the endpoint must not get of it. */
   #own(batch: StreamBatch): StreamBatch {
+    const isAnew = concernsAll(batch)
+    // Where the log goes back, what lies in front of the lease's own part may come again too.
+    if (isAnew) this.#ahead = this.#lease.start && positionsAhead(this.#leg.before, batch.after)
     const ahead = this.#ahead
-    if (ahead === undefined || batch.next <= this.#next) return batch
+    if (ahead === undefined || (!isAnew && batch.next <= this.#next)) return batch
     if (batch.anew) delete ahead[batch.anew.topic]?.[batch.anew.partition]
     const after = raise(copyMemory(batch.after), ahead)
     this.#ahead = positionsAhead(ahead, batch.after)

@@ -32,14 +32,14 @@ async function openLog(t: TestContext) {
       const value = new TextEncoder().encode('{"reset":"its end is lost"}')
       await broker.publish([{ topic: TOPIC, partition: 0, records: [{ key: null, value, headers }] }], NEVER)
     },
-    /** Events of the fixed records from one to another. */
-    async publish(from: number, to: number): Promise<void> {
+    /** Events of the fixed records from one to another, of one shard. */
+    async publish(from: number, to: number, shard = 0): Promise<void> {
       const records = Array.from({ length: to - from }, (_, i) => ({
         key: 'x:A-B',
         value: new TextEncoder().encode(String(from + i)),
         headers: {
-          ...{ v: 1, kind: 'event' as const, shard: 0, epoch: 7 },
-          position: { topic: FIXED, partition: 0, offset: from + i },
+          ...{ v: 1, kind: 'event' as const, shard, epoch: 7 },
+          position: { topic: FIXED, partition: shard, offset: from + i },
         },
       }))
       await broker.publish([{ topic: TOPIC, partition: 0, records }], NEVER)
@@ -123,6 +123,15 @@ test('a log that has lost its end, in which the same comes again in front of a c
   await log.beginAnew()
   await log.publish(10, 21)
   assert.deepEqual(await log.goOn(20, upTo(19)), { ops: ['subscribed', 'reset'], got: numbers(18, 21) })
+})
+
+test('a log that has lost its end, in whose place lie records of a shard that the application has got nothing of: it is told', async (t) => {
+  const log = await openLog(t)
+  await log.publish(0, 10)
+  log.partition?.cut(0)
+  await log.publish(0, 10, 1)
+  await log.publish(0, 12)
+  assert.deepEqual(await log.goOn(10, upTo(9)), { ops: ['subscribed', 'reset'], got: numbers(0, 12) })
 })
 
 test('a log in which a partition began anew, and that lost nothing since, goes on without a word', async (t) => {

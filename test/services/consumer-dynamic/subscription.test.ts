@@ -30,7 +30,7 @@ function batch(
   return { topic: 'app.s', topicId: 'T', from, next, after: memoryAt(next), events, reset }
 }
 
-function setUp(beginning?: Beginning) {
+function setUp(beginning?: Beginning, lease = LEASE) {
   /** What the application got, in short: what it was told, and the offsets of events. */
   const got: string[] = []
   let cursor = ''
@@ -47,7 +47,7 @@ function setUp(beginning?: Beginning) {
     },
     async drained() {},
   }
-  const subscription = new Subscription(endpoint, LEASE, beginning, NAMES.fixed)
+  const subscription = new Subscription(endpoint, lease, beginning, NAMES.fixed)
   const feed = (nextOffset: number, isReplaced = false): TopicFeed => ({
     ...{ topic: 'app.s', topicId: 'T', nextOffset, memory: memoryAt(nextOffset), isReplaced },
     ...{ isRotten: false, rewinds: 0, rewoundTo: 0, rewoundMemory: emptyMemory() },
@@ -133,6 +133,22 @@ describe('a subscription', () => {
     subscription.activate(feed(7))
     assert.deepEqual(deliver(batch(7, 3, [], 'the end is lost')), { kind: 'sent', events: 0 })
     assert.deepEqual([got, subscription.nextOffset], [['subscribed', 'reset the end is lost'], 3])
+  })
+
+  test('gets nothing from in front of its lease again, where the log has lost its end', () => {
+    const { subscription, feed, got, deliver } = setUp(undefined, { ...LEASE, start: [30] })
+    const caused = (from: number, ...causes: number[]): StreamBatch => ({
+      ...batch(from, from + causes.length, []),
+      events: causes.map((cause, i) => ({
+        ...{ offset: from + i, value: Buffer.from(`{"n":${cause}}`) },
+        position: { topic: FIXED, partition: 0, offset: cause },
+      })),
+    })
+    subscription.activate(feed(5))
+    deliver({ ...caused(5, 40), after: { epochs: {}, positions: { [FIXED]: { 0: [40, 0] } } } })
+    deliver(batch(6, 2, [], 'the log lost its end'))
+    deliver(caused(2, 20, 29, 30, 40))
+    assert.deepEqual(got, ['subscribed', '40', 'reset the log lost its end', '30,40'])
   })
 
   test('falls behind where a batch is missing, or its socket takes too little, and then gets nothing live', () => {
