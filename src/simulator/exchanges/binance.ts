@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import {
+  candleTexts,
   type Dialect,
   decimal,
   decimalOrZero,
@@ -105,6 +106,21 @@ export const binance: Dialect = {
     const { data } = streamSchema.safeParse(frame)
     const topic = data && topicOf(data.stream)
     return topic && { topic }
+  },
+  candles: {
+    asks: ({ pathname, searchParams }) =>
+      pathname === '/api/v3/klines' && searchParams.get('interval') === '1m'
+        ? (searchParams.get('symbol') ?? '')
+        : undefined,
+    answer: ({ searchParams: asked }, candles) =>
+      candles
+        .filter(({ start }) => start * 1_000 >= Number(asked.get('startTime')))
+        .filter(({ start }) => start * 1_000 <= Number(asked.get('endTime') ?? Number.POSITIVE_INFINITY))
+        .slice(0, Math.min(1_000, Number(asked.get('limit') ?? 500)))
+        .map((candle) => {
+          const from = candle.start * 1_000_000
+          return [from, ...candleTexts(candle), from + 59_999_999, '0', candle.trades, '0', '0', '0']
+        }),
   },
   past: {
     asks: ({ pathname, searchParams }) =>

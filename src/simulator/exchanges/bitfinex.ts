@@ -113,6 +113,21 @@ export const bitfinex: Dialect = {
       return { topic: found.topic, isWhole, text: text.replace(/\d+/, String(found.chanId)) }
     }
   },
+  candles: {
+    asks: ({ pathname }) => /\/candles\/trade:1m:([^/]+)\/hist$/.exec(pathname)?.[1],
+    /** Minutes without a trade are left out. The newest come first, unless `sort` is 1. */
+    answer({ searchParams: asked }, candles) {
+      const rows = candles
+        .filter(({ trades }) => trades > 0)
+        .map(({ start, open, close, high, low, volume }) => [start * 1_000, open, close, high, low, volume])
+        .filter(([ms = 0]) => ms >= Number(asked.get('start') ?? 0))
+        .filter(([ms = 0]) => ms <= Number(asked.get('end') ?? Number.POSITIVE_INFINITY))
+      return (asked.get('sort') === '1' ? rows : rows.toReversed()).slice(
+        0,
+        Number(asked.get('limit') ?? 100),
+      )
+    },
+  },
   past: {
     asks: ({ pathname }) => /\/trades\/([^/]+)\/hist$/.exec(pathname)?.[1],
     answer: ({ searchParams: asked }, trades) =>

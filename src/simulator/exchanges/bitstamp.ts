@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import {
   bestRows,
+  candleTexts,
   type Dialect,
   decimal,
   isQuote,
@@ -70,6 +71,22 @@ export const bitstamp: Dialect = {
     const { data } = toldSchema.safeParse(frame)
     const topic = data && topicOf(data.channel)
     return topic && { topic, isWhole: topic.channel === 'book' }
+  },
+  candles: {
+    asks: ({ pathname, searchParams }) =>
+      searchParams.get('step') === '60' ? /\/ohlc\/([^/]+)\/$/.exec(pathname)?.[1] : undefined,
+    /** The last ones before `end`. */
+    answer({ pathname, searchParams: asked }, candles) {
+      const end = Number(asked.get('end') ?? Number.POSITIVE_INFINITY)
+      const ohlc = candles
+        .filter(({ start }) => start <= end)
+        .slice(-Math.min(1_000, Number(asked.get('limit'))))
+        .map((candle) => {
+          const [open, high, low, close, volume] = candleTexts(candle)
+          return { timestamp: String(candle.start), open, high, low, close, volume }
+        })
+      return { data: { pair: pathname.split('/').at(-2)?.toUpperCase(), ohlc } }
+    },
   },
   past: {
     asks: ({ pathname }) => /\/transactions\/([^/]+)\/$/.exec(pathname)?.[1],

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import {
   bestRows,
+  candleTexts,
   type Dialect,
   decimal,
   isQuote,
@@ -65,6 +66,21 @@ export const bybit: Dialect = {
     const { data } = toldSchema.safeParse(frame)
     const [topic] = data ? topicOf(data.topic) : []
     return topic && { topic, isWhole: data?.type === 'snapshot' }
+  },
+  candles: {
+    asks: ({ pathname, searchParams }) =>
+      pathname === '/v5/market/kline' && searchParams.get('interval') === '1'
+        ? (searchParams.get('symbol') ?? '')
+        : undefined,
+    answer({ searchParams: asked }, candles) {
+      const rows = candles
+        .filter(({ start }) => start * 1_000 >= Number(asked.get('start')))
+        .filter(({ start }) => start * 1_000 <= Number(asked.get('end') ?? Number.POSITIVE_INFINITY))
+        .slice(-Math.min(1_000, Number(asked.get('limit') ?? 200)))
+        .map((candle) => [String(candle.start * 1_000), ...candleTexts(candle), '0'])
+      const result = { category: 'spot', symbol: asked.get('symbol'), list: newestFirst(rows) }
+      return { retCode: 0, retMsg: 'OK', result }
+    },
   },
   past: {
     asks: ({ pathname, searchParams }) =>

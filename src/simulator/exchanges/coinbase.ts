@@ -36,6 +36,9 @@ const TOLD: ReadonlyMap<string, ToldChannel> = new Map([
   ['heartbeat', 'heartbeat'],
 ])
 
+/** More are not answered. */
+const MOST_CANDLES = 300
+
 const makerOf = (side: string) => (side === 'buy' ? 'sell' : 'buy')
 
 /** A subscribe with a product that it does not have is refused as a whole. `side` is the maker's. Its books have neither numbers nor checksums. */
@@ -114,6 +117,22 @@ export const coinbase: Dialect = {
     const { data } = toldSchema.safeParse(frame)
     const channel = data && TOLD.get(data.type)
     return channel && { topic: { channel, name: data.product_id }, isWhole: data.type === 'snapshot' }
+  },
+  candles: {
+    asks: ({ pathname, searchParams }) =>
+      searchParams.get('granularity') === '60'
+        ? /\/products\/([^/]+)\/candles$/.exec(pathname)?.[1]
+        : undefined,
+    /** Minutes without a trade are left out. */
+    answer({ searchParams: asked }, candles) {
+      const [from = 0, to = 0] = ['start', 'end'].map((name) => Date.parse(asked.get(name) ?? '') / 1_000)
+      if ((to - from) / 60 > MOST_CANDLES)
+        return { message: 'granularity too small for the requested time range' }
+      const rows = candles
+        .filter(({ start, trades }) => trades > 0 && start >= from && start <= to)
+        .map(({ start, low, high, open, close, volume }) => [start, low, high, open, close, volume])
+      return newestFirst(rows)
+    },
   },
   past: {
     asks: ({ pathname }) => /\/products\/([^/]+)\/trades$/.exec(pathname)?.[1],

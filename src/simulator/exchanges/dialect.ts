@@ -96,6 +96,27 @@ export interface PastTrade extends Omit<ToldTrade, 'symbol' | 'id'> {
   readonly id: number
 }
 
+/** What was traded in a minute. */
+export interface PastCandle {
+  /** Seconds since the epoch. */
+  readonly start: number
+  readonly open: number
+  readonly high: number
+  readonly low: number
+  readonly close: number
+  readonly volume: number
+  /** 0 where nothing was traded: its prices are the last one before. */
+  readonly trades: number
+}
+
+/** How an exchange answers by REST for the candles of a minute. */
+interface CandleDialect {
+  /** The market that is asked for; undefined where it is another question. */
+  readonly asks: (url: URL) => string | undefined
+  /** `candles` are all that there are, the oldest first; the last minute runs still. */
+  readonly answer: (url: URL, candles: readonly PastCandle[]) => unknown
+}
+
 /** How an exchange answers by REST for the trades of the past. */
 interface PastDialect {
   /** What REST calls a market, where it has another name for it. */
@@ -149,6 +170,7 @@ export interface Dialect {
   /** What the channel `heartbeat` says of a market once a second. */
   readonly heartbeat?: (symbol: string, lastId: string, ts: number) => object
   readonly past: PastDialect
+  readonly candles: CandleDialect
   /** Whom recorded frames are for. */
   readonly recorded: () => RecordedFrameReader
   readonly listing?: ListingDialect
@@ -193,6 +215,11 @@ export function bestRows(price: number | null | undefined, size = 1.5): string[]
 
 export function newestFirst<T>(rows: readonly T[]): readonly T[] {
   return rows.toReversed()
+}
+
+/** The prices and the volume of a candle as texts, in the usual order. */
+export function candleTexts({ open, high, low, close, volume }: PastCandle): readonly string[] {
+  return [open, high, low, close, volume].map(decimal)
 }
 
 /** A symbol without its dash. */

@@ -1,11 +1,13 @@
+import { type CandleSeries, UNIT_SECONDS } from '../candles.ts'
 import type { WalkClock } from '../clock.ts'
 import { type Feed, SharedFeed } from '../feed.ts'
 import { jsonFrame } from '../frame.ts'
-import type { Trade } from '../instrument.ts'
+import { empty } from '../history.ts'
+import { round8, type Trade } from '../instrument.ts'
 import type { Market } from '../market.ts'
 import { SIDES } from '../walk.ts'
 import { changesOf, SimulatedBook } from './book.ts'
-import type { Dialect, PastTrade, ToldBook, ToldListing, ToldTrade, Topic } from './dialect.ts'
+import type { Dialect, PastCandle, PastTrade, ToldBook, ToldListing, ToldTrade, Topic } from './dialect.ts'
 import type { ServedExchange } from './served.ts'
 
 /** Trades of a market that REST can be asked for. */
@@ -160,6 +162,17 @@ function toldBook({ book, symbol, market }: ToldMarket, ts: number, levels: Told
   return { symbol, number: book.number, ts, levels, whole: book.now, decimals }
 }
 
+/** The minutes since the first trade up to the present one (`now` in microseconds). */
+function pastCandles(series: CandleSeries, now: number): readonly PastCandle[] {
+  const candles: PastCandle[] = []
+  const oldest = series.oldest('m') ?? Number.POSITIVE_INFINITY
+  for (let start = oldest; start * 1_000_000 <= now; start += UNIT_SECONDS.m) {
+    const candle = series.at('m', start) ?? empty(start, candles.at(-1)?.close ?? 0)
+    candles.push({ ...candle, volume: round8(candle.volume) })
+  }
+  return candles
+}
+
 /** A word about a market once a second. */
 class HeartbeatFeed extends BookFollowingFeed {
   #at = Number.NEGATIVE_INFINITY
@@ -239,15 +252,18 @@ export class ExchangeFeeds implements ServedExchange {
   }
 
   rest(url: URL): unknown {
-    const { books, past, listing } = this.dialect
+    const { books, past, candles, listing } = this.dialect
     if (url.pathname === listing?.path)
       return listing.answer([...this.#markets.values()].map(({ listed }) => listed))
     const asked = books.rest?.asks(url)
     const told = asked === undefined ? undefined : this.#byName.get(asked)
     if (told) return books.rest?.answer(toldBook(told, this.#clock.wall, told.book.now))
-    const name = past.asks(url)
     const nameOf = past.nameOf ?? this.dialect.nameOf
-    const found = [...this.#markets.values()].find(({ symbol }) => nameOf(symbol) === name)
+    const find = (name: string | undefined) =>
+      [...this.#markets.values()].find(({ symbol }) => nameOf(symbol) === name)
+    const charted = find(candles.asks(url))
+    if (charted) return candles.answer(url, pastCandles(charted.market.candles, this.#clock.wall))
+    const found = find(past.asks(url))
     return found && past.answer(url, found.past, this.#clock.wall / 1_000)
   }
 

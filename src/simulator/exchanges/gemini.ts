@@ -107,6 +107,23 @@ export const gemini: Dialect = {
     if (B !== undefined) return { topic: { channel: 'quote', name } }
     return U === undefined ? undefined : { topic: { channel: 'book', name }, isWhole: U === u }
   },
+  candles: {
+    asks: ({ pathname }) => /\/v2\/candles\/([^/]+)\/1m$/.exec(pathname)?.[1],
+    /** Those of a day, whatever is asked. */
+    answer: (_, candles) =>
+      newestFirst(
+        candles
+          .slice(-1_440)
+          .map(({ start, open, high, low, close, volume }) => [
+            start * 1_000,
+            open,
+            high,
+            low,
+            close,
+            volume,
+          ]),
+      ),
+  },
   past: {
     asks: ({ pathname }) => /\/v1\/trades\/([^/]+)$/.exec(pathname)?.[1],
     answer({ searchParams: asked }, trades) {

@@ -3,6 +3,7 @@ import { krakenLevelText } from '../../domain/book-checksum.ts'
 import { crc32 } from '../../domain/crc32.ts'
 import { isoMicros } from '../../domain/time.ts'
 import {
+  candleTexts,
   type Dialect,
   isQuote,
   numeric,
@@ -128,6 +129,19 @@ export const kraken: Dialect = {
     const channel = data && CHANNELS.get(data.channel)
     const name = data?.data[0]?.symbol
     return channel && name ? { topic: { channel, name }, isWhole: data.type === 'snapshot' } : undefined
+  },
+  candles: {
+    asks: ({ pathname, searchParams }) =>
+      pathname.endsWith('/OHLC') && (searchParams.get('interval') ?? '1') === '1'
+        ? (searchParams.get('pair') ?? '')
+        : undefined,
+    answer({ searchParams: asked }, candles) {
+      const rows = candles.slice(-720).map((candle) => {
+        const [open = '', high = '', low = '', close = '', volume = ''] = candleTexts(candle)
+        return [candle.start, open, high, low, close, close, volume, candle.trades]
+      })
+      return { error: [], result: { [asked.get('pair') ?? '']: rows, last: rows.at(-2)?.[0] ?? 0 } }
+    },
   },
   past: {
     nameOf: restNameOf,

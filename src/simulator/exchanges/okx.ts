@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import {
   bestRows,
+  candleTexts,
   type Dialect,
   decimal,
   isQuote,
@@ -77,6 +78,21 @@ export const okx: Dialect = {
     const { data } = toldSchema.safeParse(frame)
     const channel = data && CHANNELS.get(data.arg.channel)
     return channel && { topic: { channel, name: data.arg.instId }, isWhole: data.action === 'snapshot' }
+  },
+  candles: {
+    asks: ({ pathname, searchParams }) =>
+      pathname.endsWith('/history-candles') && searchParams.get('bar') === '1m'
+        ? (searchParams.get('instId') ?? '')
+        : undefined,
+    /** `before` and `after` are left out themselves. */
+    answer({ searchParams: asked }, candles) {
+      const [before, after] = [Number(asked.get('before')), Number(asked.get('after') ?? Infinity)]
+      const rows = candles
+        .filter(({ start }) => start * 1_000 > before && start * 1_000 < after)
+        .slice(-Math.min(100, Number(asked.get('limit') ?? 100)))
+        .map((candle) => [String(candle.start * 1_000), ...candleTexts(candle), '0', '0', '1'])
+      return { code: '0', msg: '', data: newestFirst(rows) }
+    },
   },
   past: {
     asks: ({ pathname, searchParams }) =>
