@@ -53,6 +53,7 @@ export function createMarketList({ wanted, list, everyMs, log }: MarketListOptio
     hearer?: ListingHearer,
   ): Promise<void> => {
     const listed = oneEach(await ask(signal))
+    warnOfUnlisted(listed)
     hearer?.listed(listed)
     const found = new Map(
       listed
@@ -84,6 +85,17 @@ export function createMarketList({ wanted, list, everyMs, log }: MarketListOptio
       }
       return first ?? []
     })
+
+  /** The markets by name that the exchange does not list, of which the log has been told. */
+  let unlisted = new Set<string>()
+  /** Some exchanges say nothing of a market that they do not have: it is asked for, and stays silent. */
+  const warnOfUnlisted = (listed: readonly Instrument[]): void => {
+    const known = new Set(listed.map(marketKey))
+    const lacking = named.filter((market) => !known.has(marketKey(market)))
+    for (const { exchange, symbol } of lacking.filter((market) => !unlisted.has(marketKey(market))))
+      log.warn({ code: 'MARKET_UNKNOWN', exchange, symbol }, 'the exchange does not list this market')
+    unlisted = new Set(lacking.map(marketKey))
+  }
 
   return {
     current: () => [...named, ...matched.values()],

@@ -72,7 +72,7 @@ async function openOne(
   const names = marketsOf(settings)
   const wanted = names.map(toMarket)
   await refuseTwins(kindOf(settings), wanted)
-  const markets = await openMarketList(settings, wanted, log)
+  const markets = await openMarketList(settings, wanted, log.child({ source: kindOf(settings).name }))
   // A recording says at its beginning what it holds.
   if (tapOf !== undefined) await markets.refresh(deadlineAfter(USUAL.timeout))
   const exchanges = names.map((name) => name.slice(0, name.indexOf(':')))

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { TapelineError } from '../../src/errors.ts'
 import type { Instrument, Market } from '../../src/ports/source.ts'
 import { createMarketList } from '../../src/topology/market-list.ts'
+import { recordingLog } from '../adapters/source/waiting.ts'
 import { until } from '../contract/broker-fixtures.ts'
 import { quietLog } from '../quiet.ts'
 
@@ -54,6 +55,23 @@ test('globs follow what the exchange lists, markets by name are always there', a
   failures = 1
   await until('a look that failed', () => failures < 0)
   assert.equal(told.length, 2, 'what is known goes on')
+})
+
+test('the log names a market by name that the exchange does not list, once for as long as that lasts', async (t) => {
+  const log = recordingLog()
+  let listings = [listed('BTC-USDT'), listed('OLD-USDT', false)]
+  const wanted = ['BTC-USDT', 'OLD-USDT', 'NONE-USDT'].map((symbol) => ({ exchange: 'okx', symbol }))
+  const list = createMarketList({ wanted, list: async () => listings, everyMs: 5, log })
+  let looks = 0
+  t.after(list.follow({ changed: () => undefined, listed: () => looks++ }))
+  const unlisted = () => log.lines.flatMap(({ fields }) => ('symbol' in fields ? [fields.symbol] : []))
+  await until('three looks', () => looks > 2)
+  assert.deepEqual(unlisted(), ['NONE-USDT'])
+  listings = [listed('BTC-USDT'), listed('NONE-USDT')]
+  await until('OLD-USDT is gone', () => unlisted().length > 1)
+  listings = []
+  await until('they are all gone', () => unlisted().length > 3)
+  assert.deepEqual(unlisted(), ['NONE-USDT', 'OLD-USDT', 'BTC-USDT', 'NONE-USDT'])
 })
 
 test('of several listings under one symbol one counts, and the log names the others', async (t) => {

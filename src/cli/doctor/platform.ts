@@ -5,7 +5,11 @@ import type { PlacedActor } from '../../ports/actors.ts'
 import type { ApiClient } from '../api-client.ts'
 import { type Finding, fail, failure, ok, warn } from './finding.ts'
 
-const sourceSchema = z.object({ way: z.string(), markets: z.number() })
+const oneSourceSchema = z.object({
+  ...{ name: z.string(), way: z.string(), markets: z.number() },
+  ...{ failure: z.string().nullable(), without: z.array(z.string()) },
+})
+const sourceSchema = oneSourceSchema.extend({ members: z.array(oneSourceSchema).optional() })
 
 /** How long each answer may take. */
 const timeoutMs = 4_000
@@ -34,7 +38,7 @@ export async function checkPlatform(
       const detail = `${errorInfo.code} in ${errorInfo.step}, attempt ${errorInfo.attempt}: ${errorInfo.message}`
       findings.push(warn(id, detail, 'It goes on trying by itself; docs/errors.md explains the code.'))
     }
-    findings.push(...actors.flatMap(sourceFinding))
+    findings.push(...actors.flatMap(sourceFindings))
     const { alerts } = await client.call('/v1/alerts', alertsSchema, signal, { timeoutMs })
     for (const { id, code, message, since } of alerts) {
       findings.push(
@@ -47,16 +51,35 @@ export async function checkPlatform(
   }
 }
 
-/** How the source of a producer of this process is, as it says itself: it may have been given another one than is configured here. */
-function sourceFinding({ id, machine, context }: PlacedActor): Finding[] {
+/** How each source of a producer of this process is, as it says itself: it may have been given another one than is configured here. */
+export function sourceFindings({
+  id,
+  machine,
+  context,
+}: Pick<PlacedActor, 'id' | 'machine' | 'context'>): Finding[] {
   if (machine !== 'producer' || id.includes('@')) return []
   const { success, data: source } = sourceSchema.safeParse(context['source'])
   if (!success) return []
-  const { way, markets } = source
-  const detail = `the running platform has ${markets} markets, ${way === 'none' ? 'and no way delivers' : `by ${way}`}`
-  return [
-    way === 'none' ? warn('source', detail, 'Its alerts and tapeline actors say why.') : ok('source', detail),
-  ]
+  return source.members === undefined
+    ? [sourceFinding('source', source)]
+    : source.members.map((each) => sourceFinding(`source ${each.name}`, each))
+}
+
+function sourceFinding(
+  check: string,
+  { way, markets, failure, without }: z.output<typeof oneSourceSchema>,
+): Finding {
+  const has = `the running platform has ${markets} ${markets === 1 ? 'market' : 'markets'}`
+  if (way === 'none')
+    return warn(
+      check,
+      `${has}, and no way delivers${failure === null ? '' : `: ${failure}`}`,
+      'Its alerts and tapeline actors say why.',
+    )
+  const detail = `${has}, by ${way}`
+  if (without.length === 0) return ok(check, detail)
+  const remedy = 'Correct source.markets; tapeline instruments lists what there is.'
+  return warn(check, `${detail}, and no data of ${without.join(', ')}`, remedy)
 }
 
 /** Topics that look like the platform's and belong to no stream: it leaves them to a person. */

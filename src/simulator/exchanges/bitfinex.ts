@@ -95,6 +95,10 @@ export const bitfinex: Dialect = {
       ...checksumOf(book),
     ],
   },
+  listing: {
+    path: '/conf/pub:list:pair:exchange',
+    answer: (markets) => [markets.map(({ symbol }) => nameOf(symbol).slice(1))],
+  },
   recorded() {
     /** Topics by the numbers that channels had on the recorded connection, with those that they have here. */
     const channels = new Map<unknown, { readonly topic: Topic; readonly chanId: number }>()

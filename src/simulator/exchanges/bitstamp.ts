@@ -67,6 +67,14 @@ export const bitstamp: Dialect = {
       ? { event: 'bts:heartbeat', channel: '', data: { status: 'success' } }
       : { event: 'bts:error', channel: '', data: { code: null, message: 'Incorrect JSON format.' } },
   books: { snapshot: (book) => [bookFrame(book)], change: (book) => [bookFrame(book)] },
+  listing: {
+    path: '/markets/',
+    answer: (markets) =>
+      markets.map(({ symbol, base: base_currency, quote: counter_currency, decimals }) => ({
+        ...{ market_symbol: nameOf(symbol), base_currency, counter_currency, market_type: 'SPOT' },
+        ...{ base_decimals: decimals.size, counter_decimals: decimals.price, trading: 'Enabled' },
+      })),
+  },
   recorded: () => (frame) => {
     const { data } = toldSchema.safeParse(frame)
     const topic = data && topicOf(data.channel)

@@ -7,6 +7,7 @@ import {
   isQuote,
   joined,
   newestFirst,
+  stepOf,
   type ToldBook,
   type Topic,
   textRows,
@@ -61,6 +62,17 @@ export const bybit: Dialect = {
   books: {
     snapshot: (book) => [bookFrame('snapshot', book)],
     change: (book) => [bookFrame('delta', book)],
+  },
+  listing: {
+    path: '/v5/market/instruments-info',
+    answer: (markets) => {
+      const list = markets.map(({ symbol, base: baseCoin, quote: quoteCoin, decimals }) => ({
+        ...{ symbol: joined(symbol), baseCoin, quoteCoin, status: 'Trading' },
+        lotSizeFilter: { basePrecision: stepOf(decimals.size) },
+        priceFilter: { tickSize: stepOf(decimals.price) },
+      }))
+      return { retCode: 0, retMsg: 'OK', result: { category: 'spot', list } }
+    },
   },
   recorded: () => (frame) => {
     const { data } = toldSchema.safeParse(frame)

@@ -6,6 +6,7 @@ import {
   decimal,
   isQuote,
   newestFirst,
+  stepOf,
   type ToldBook,
   type ToldChannel,
   textRows,
@@ -73,6 +74,16 @@ export const okx: Dialect = {
   books: {
     snapshot: (book) => [bookFrame('snapshot', -1, book)],
     change: (book) => [bookFrame('update', book.number - 1, book)],
+  },
+  listing: {
+    path: '/api/v5/public/instruments',
+    answer: (markets) => ({
+      ...{ code: '0', msg: '' },
+      data: markets.map(({ symbol: instId, base: baseCcy, quote: quoteCcy, decimals }) => ({
+        ...{ instType: 'SPOT', instId, baseCcy, quoteCcy, state: 'live' },
+        ...{ tickSz: stepOf(decimals.price), lotSz: stepOf(decimals.size), minSz: stepOf(decimals.size) },
+      })),
+    }),
   },
   recorded: () => (frame) => {
     const { data } = toldSchema.safeParse(frame)
