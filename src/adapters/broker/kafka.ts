@@ -46,9 +46,10 @@ const CLOSE_MS = 3_000
 
 function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): Broker {
   const topics = new Topics(cluster, view, settings.replication)
-  // Heartbeats and requests do not wait for a large batch of data to go first.
+  // Heartbeats and requests do not wait for a large batch of data to go first, nor the fixed topics for those of ten thousand streams.
   const senders = {
     data: new IdempotentSender(settings, view),
+    streams: new IdempotentSender(settings, view),
     control: new IdempotentSender(settings, view),
   }
   const transactions = new Cluster(settings, view)
@@ -63,7 +64,7 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
 
   const close = async (): Promise<void> => {
     await Promise.all([...members].map((member) => member.leave()))
-    await Promise.all([senders.data.close(), senders.control.close()])
+    await Promise.all(Object.values(senders).map((sender) => sender.close()))
     await Promise.all([...opened].map((each) => each.close(deadlineAfter(CLOSE_MS))))
     await Promise.all([transactions.close(), pings.close(), cluster.close()])
   }
@@ -105,7 +106,7 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
       refuseClosed()
       if (entries.length === 0) return []
       refuseMissingKeys(topics, entries)
-      return (isControl(entries) ? senders.control : senders.data).send(entries, signal)
+      return senders[senderOf(entries)].send(entries, signal)
     },
     async takeOver(transactionalId, signal) {
       refuseClosed()
@@ -152,8 +153,10 @@ function brokerOn(settings: KafkaSettings, cluster: Cluster, view: TopicView): B
   }
 }
 
-function isControl(entries: readonly PartitionRecords[]): boolean {
-  return entries.every(({ records }) => records[0]?.headers.kind === 'control')
+/** Who sends: for one partition it is always the same, so that its records keep their order. */
+function senderOf(entries: readonly PartitionRecords[]): 'data' | 'streams' | 'control' {
+  if (entries.every(({ records }) => records[0]?.headers.kind === 'control')) return 'control'
+  return entries.every(({ shared }) => shared) ? 'streams' : 'data'
 }
 
 /** The broker refuses such records too, but after others of the call may have been written. */

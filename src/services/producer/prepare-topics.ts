@@ -14,7 +14,7 @@ const SLACK_RECORDS = 2_000
 /** How many records one chunk reads. A deadline that ends the next chunk takes nothing from this one. */
 const CHUNK_RECORDS = 50_000
 /** And at how many topics one chunk looks. */
-const CHUNK_TOPICS = 100
+const CHUNK_TOPICS = 500
 /** After so long the remaining streams wait for the next step: many of them take many seconds. */
 const STEP_MS = 2_000
 

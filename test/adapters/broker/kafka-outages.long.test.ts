@@ -32,10 +32,18 @@ async function readThrough(reader: Reader, count: number): Promise<(string | nul
   return texts
 }
 
+/** The protocol's number of a request to write, which follows the request's length. Source: https://kafka.apache.org/protocol#protocol_api_keys */
+const PRODUCE = 0
+const NOTHING = Buffer.alloc(0)
+
 describe('outages of Kafka', requireServer(kafkaMissing()), () => {
   let kafka: ProxiedKafka
+  /** The topic that is not written: requests to do so get lost on their way. */
+  let lost: string | undefined
   before(async () => {
-    kafka = await startProxiedKafka()
+    const isLost = (data: Buffer): boolean =>
+      lost !== undefined && data.length > 6 && data.readInt16BE(4) === PRODUCE && data.includes(lost)
+    kafka = await startProxiedKafka({}, () => ({ toServer: (data) => (isLost(data) ? NOTHING : data) }))
   })
   after(() => kafka.close())
 
@@ -204,6 +212,22 @@ describe('outages of Kafka', requireServer(kafkaMissing()), () => {
       const stored = (await readToEnd(broker, topic)).map(textOf)
       // Both were on their way in one batch when the connection stalled.
       assert.deepEqual(stored, ['before', 'given up', 'reported', 'after'])
+    })
+
+    test('topics that others write too stand still, and hold up no topic of its own', async (t) => {
+      const broker = await openKafkaFor(t, kafka.through)
+      const [own, stream] = [await makeTopic(broker), await makeTopic(broker)]
+      lost = stream
+      t.after(() => {
+        lost = undefined
+      })
+      const entry = { topic: stream, partition: 0, records: [textRecord('late')], shared: true as const }
+      const standing = broker.publish([entry], deadline())
+      await publishTexts(broker, own, '0', '1')
+      assert.deepEqual((await readToEnd(broker, own)).map(textOf), ['0', '1'])
+      lost = undefined
+      await assert.rejects(standing, { code: 'BROKER_UNAVAILABLE' })
+      await until('it is written after all', async () => (await readToEnd(broker, stream)).length > 0)
     })
 
     test('a deadline that passes is a TIMEOUT', async (t) => {

@@ -24,6 +24,8 @@ const REPORT_EVERY_MS = 500
 /** A topic that may hold what is in doubt counts as gone after so long. */
 const GONE_AFTER_MS = 3_000
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024
+/** A broker writes into one partition after the other: with thousands of them nothing would be known for seconds. */
+const MOST_PARTITIONS = 1_000
 /** How long close waits for what is under way. */
 const CLOSE_MS = 2_500
 
@@ -45,6 +47,8 @@ export class IdempotentSender {
   /** Those that have something to send, in turns. */
   readonly #ready = new Set<PartitionQueue>()
   readonly #busy = new Set<number>()
+  /** By broker: when it last stored something (performance.now). */
+  readonly #storedAt = new Map<number, number>()
   /** Those whose leader is to be looked for. */
   readonly #lost = new Set<PartitionQueue>()
   readonly #closing = new AbortController()
@@ -163,7 +167,7 @@ export class IdempotentSender {
       const leader = this.#cluster.known(queue.topic)?.leaders[queue.partition] ?? -1
       if (leader !== -1 && this.#busy.has(leader)) continue
       const request = requests.get(leader) ?? { batches: [], bytes: 0 }
-      if (request.bytes >= MAX_REQUEST_BYTES) continue
+      if (request.bytes >= MAX_REQUEST_BYTES || request.batches.length >= MOST_PARTITIONS) continue
       this.#ready.delete(queue)
       if (leader === -1) {
         queue.failures++
@@ -199,7 +203,10 @@ export class IdempotentSender {
       const outcome = outcomes(queue)
       if (queue.settle(outcome, now)) this.#identity = undefined
       if (queue.failures > 0) this.#lookLater(queue)
-      else if (!queue.isIdle) this.#ready.add(queue)
+      else {
+        this.#storedAt.set(leader, now)
+        if (!queue.isIdle) this.#ready.add(queue)
+      }
     }
     this.#pump()
   }
@@ -298,12 +305,19 @@ export class IdempotentSender {
   #report(): void {
     const now = performance.now()
     for (const queue of this.#queues.values()) {
-      if (queue.isIdle || now - queue.progressAt < REPORT_AFTER_MS) continue
+      if (queue.isIdle || now - this.#progressOf(queue) < REPORT_AFTER_MS) continue
       const message = `nothing could be written to ${queue.topic}:${queue.partition} for ${REPORT_AFTER_MS / 1000} s`
       const error = new TapelineError('BROKER_UNAVAILABLE', message, { partitions: [placeOf(queue)] })
       for (const call of queue.calls) if (!call.settled) call.fail(error)
       queue.dropAbandoned()
     }
+  }
+
+  /** When something was last done for a partition: one whose turn has not come waits for others that are written. */
+  #progressOf(queue: PartitionQueue): number {
+    if (!this.#ready.has(queue)) return queue.progressAt
+    const leader = this.#cluster.known(queue.topic)?.leaders[queue.partition] ?? -1
+    return Math.max(queue.progressAt, this.#storedAt.get(leader) ?? 0)
   }
 }
 
