@@ -21,7 +21,10 @@ export interface RecordHeaders {
   readonly kind: 'event' | 'marker' | 'control'
   readonly shard?: number
   readonly epoch?: number
-  /** Of the first record of a write into a fixed topic: the offset that its owner expected for it. Where that lies behind it, the log had lost its end. */
+  /**
+   * Of the first record of a write into a fixed topic: the offset that its owner expected for it; into the topic of a stream: the lowest that it expected.
+   * Where that lies behind it, the log had lost its end.
+   */
   readonly expected?: number
   readonly position?: Position
   /** The record entered again (backfill, dead letter): the store leaves the event out if it has it (R6). */

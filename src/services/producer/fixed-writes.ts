@@ -1,5 +1,6 @@
 import type { Channel } from '../../domain/events.ts'
-import type { OutgoingRecord, PartitionRecords } from '../../ports/broker.ts'
+import type { PartitionRecords } from '../../ports/broker.ts'
+import { expectedAt } from './expected-at.ts'
 import { isOfFormerOwners } from './late-writes.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
@@ -25,14 +26,6 @@ interface FixedWrites {
     signal: AbortSignal,
   ): Promise<readonly (T & { readonly baseOffset: number })[]>
   accept(acknowledged: Acknowledged, count: number, keep: (tail: Tail, base: number) => void): boolean
-}
-
-/**
- * The first record says where its owner expects it. An owner that dies before it gets to know that the records lie in the place of a lost end leaves that word to the next one (R8).
- */
-function expectedAt(expected: number, records: readonly OutgoingRecord[]): readonly OutgoingRecord[] {
-  const [first] = records
-  return first ? records.with(0, { ...first, headers: { ...first.headers, expected } }) : records
 }
 
 export function createFixedWrites(

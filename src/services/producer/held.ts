@@ -1,3 +1,4 @@
+import { isInPlaceOfLost } from '../../domain/fixed-markers.ts'
 import { lowest } from '../../domain/lowest.ts'
 import {
   admit,
@@ -55,6 +56,11 @@ export interface Held {
   readonly inFront: Map<number, number>
   /** The fixed partitions of which it says behind that place that what follows the last position in front of it comes again. */
   readonly told: Set<number>
+  /**
+   * Where the first record lies that its owner expected further behind, and by shard the last position in front of it, while the topic does not say behind that place
+   * that what follows that position comes again.
+   */
+  overwritten: { readonly at: number; readonly inFront: Map<number, number> } | undefined
   /** By fixed partition: what it holds around the last record that it held at the checkpoint. */
   readonly aroundLast: Map<number, AroundLast>
   /** Whether it was read from the first record that the topic ever had. */
@@ -82,7 +88,7 @@ export function nothingHeld(each: HeldTopic, isWhole: boolean): Held {
   return {
     ...{ memory: emptyMemory(), byFormer: new Map(), begins: new Map(), inFront: new Map() },
     ...{ told: new Set<number>(), aroundLast: new Map(), isWhole },
-    ...{ lostFrom: wentOnAt(each), isRotten: false, isDoubtful: false },
+    ...{ lostFrom: wentOnAt(each), overwritten: undefined, isRotten: false, isDoubtful: false },
   }
 }
 
@@ -93,17 +99,25 @@ export function wentOnAt({ route, shards }: HeldTopic): number | undefined {
 
 /** Takes a record of the topic in. */
 export function takeHeld(
-  { topics }: ProducerParts,
+  producer: ProducerParts,
   { route, shards }: ReadTopic,
   held: Held,
-  { headers, offset }: StoredRecord,
+  record: StoredRecord,
 ): void {
+  const { topics } = producer
+  const { headers, offset } = record
   const { memory, byFormer, begins, inFront, told, aroundLast, lostFrom = 0 } = held
   const isEarlier = isOfEarlier(route, shards, headers)
   held.isDoubtful ||= isEarlier
   // Who has read what nobody can read now may have met the marker of a later owner there, and counts no earlier one: what such a one wrote comes again.
   if (isEarlier && held.isRotten) return
   const isFormer = isOfFormerOwner(memory, headers)
+  if (!isFormer && isInPlaceOfLost(record)) {
+    const { at = offset, inFront } = held.overwritten ?? {}
+    // What a loss before that one has taken is not told yet either.
+    const inFrontOf = (shard: Shard) => inFront?.get(shard.k) ?? heldOf(producer, route, held, shard)
+    held.overwritten = { at, inFront: new Map(shards.map((shard) => [shard.k, inFrontOf(shard)])) }
+  }
   const isCounted = admit(memory, headers)
   const { kind, position, epoch = -1 } = headers
   if (position?.topic !== topics[route.channel] || position === undefined || isFormer) return
@@ -115,7 +129,9 @@ export function takeHeld(
   } else if (!isCounted) return
   const last = kind === 'marker' ? position.offset - 1 : position.offset
   if (offset < lostFrom) inFront.set(partition, last)
-  else if (kind === 'marker' && last <= (inFront.get(partition) ?? -1)) told.add(partition)
+  else if (kind === 'marker' && isAnewBehind(last, inFront.get(partition))) told.add(partition)
+  const overwritten = held.overwritten?.inFront
+  if (kind === 'marker' && isAnewBehind(last, overwritten?.get(partition))) overwritten?.delete(partition)
   const expected = route.progress.get(partition)?.last?.offset
   if (expected !== undefined) {
     const around = aroundLast.get(partition) ?? NOTHING_AROUND
@@ -124,6 +140,11 @@ export function takeHeld(
   // What this owner has derived itself, in a step of unknown outcome, tells nothing of the log before it.
   const own = shards.find(({ k }) => k === partition)?.epoch ?? -1
   if (epoch < own) byFormer.set(partition, { offset: last, epoch })
+}
+
+/** Whether what lies behind the last position in front of a lost end comes again after a marker: where nothing is left in front, wherever that begins. */
+function isAnewBehind(last: number, inFront = -1): boolean {
+  return inFront < 0 || last <= inFront
 }
 
 /** What is known around a record after one more: `last` is its fixed offset, or the last one in front of a marker behind which all comes again. */

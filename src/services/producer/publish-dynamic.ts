@@ -8,6 +8,7 @@ import type { PublishOutcome } from '../../ports/pipeline.ts'
 import type { BatchTrace } from './batch-trace.ts'
 import { createCatchUp } from './catch-up.ts'
 import { addLatest, type Derivation, type DerivedRecord, deriveLive, tellAllAgain } from './derive.ts'
+import { expectedAt } from './expected-at.ts'
 import { createOversizedRecords } from './oversized.ts'
 import type { ShardOwnership } from './ownership.ts'
 import type { ProducerParts } from './parts.ts'
@@ -77,7 +78,7 @@ export function createDynamicPublisher(
       written.push(route)
       entries.push({
         ...{ topic: route.topic, topicId: route.topicId, partition: 0, shared: true },
-        records: [...begin, ...fresh.map(({ record }) => traced(record))],
+        records: expectedAt(route.end, [...begin, ...fresh.map(({ record }) => traced(record))]),
       })
     }
     const started = now()

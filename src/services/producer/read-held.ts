@@ -2,6 +2,7 @@ import { withDeadline } from '../../async/deadline.ts'
 import { readRanges } from '../../control/read-range.ts'
 import { type Channel, hasLatestValue } from '../../domain/events.ts'
 import type { OutgoingRecord } from '../../ports/broker.ts'
+import { expectedAt } from './expected-at.ts'
 import {
   type Held,
   type HeldTopic,
@@ -56,7 +57,7 @@ export async function readHeld(
 ): Promise<readonly Route[]> {
   const entries = chunk.map(({ route, shards }) => ({
     ...{ topic: route.topic, topicId: route.topicId, partition: 0, shared: true as const },
-    records: shards.map(markerOf),
+    records: expectedAt(route.end, shards.map(markerOf)),
   }))
   const acks = await withDeadline(signal, SEND_TIMEOUT_MS, (deadline) =>
     producer.broker.publish(entries, deadline),
@@ -183,7 +184,7 @@ function judge(
   if (left !== undefined) {
     const what = held.isRotten ? 'cannot be read, or has' : 'has'
     const reason = `the topic of the stream ${what} lost its end: what was lost follows again`
-    progress.lostFrom ??= held.aroundLast.get(shard.k)?.wentOn
+    progress.lostFrom ??= held.overwritten?.at ?? held.aroundLast.get(shard.k)?.wentOn
     if (left < 0 && hasLatestValue(route.channel)) progress.latestDue = true
     return begin({ reason }, left < 0 ? beginOf(each.route, shard, progress, held) : left + 1)
   }
@@ -222,6 +223,8 @@ function leftOf(
   { last, lostFrom, isRead }: Progress,
 ): number | undefined {
   if (lostFrom !== undefined && !held.told.has(shard.k)) return held.inFront.get(shard.k) ?? -1
+  const inFront = held.overwritten?.inFront.get(shard.k)
+  if (inFront !== undefined) return inFront
   if (isRead || last === undefined) return undefined
   // What it holds was read from there on.
   if (last.at < shard.restored.at - SLACK_MS) return undefined

@@ -110,6 +110,28 @@ test('the topic of a stream that lost its end behind the checkpoint: the owner s
   assert.deepEqual(await log.got('app.one'), [...ids(0, 55), ...ids(60, 65), 'reset', ...ids(55, 70)])
 })
 
+for (const lost of [5, 1e9])
+  test(`the topic of a stream that lost ${lost} records behind the checkpoint, and whose owner died before the next one: the next owner tells it once`, async (t) => {
+    const log = setUpLog(t)
+    const first = await log.start()
+    await trade(first, 0, 5)
+    await first.announce('app.one', ['*'], 6)
+    await trade(first, 5, 50)
+    await checkpoint(first)
+    await trade(first, 50, 60)
+    log.loseEnd(lost, 'app.one')
+    const left = Math.max(5, 60 - lost)
+    refuseReads(first, TRADES)
+    await trade(first, 60, 65)
+    await first.crash()
+    const second = await log.start()
+    await trade(second, 65, 70)
+    await second.crash()
+    const third = await log.start()
+    await trade(third, 70, 75)
+    assert.deepEqual(await log.got('app.one'), [...ids(5, left), ...ids(60, 65), 'reset', ...ids(left, 75)])
+  })
+
 test('the topic of a stream of quotes that lost all that it had: the latest values are those in front of what comes again', async (t) => {
   const quotes = (...bids: [symbol: string, bid: number][]) => ({
     items: bids.map(([symbol, bid]) => {
