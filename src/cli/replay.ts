@@ -199,22 +199,22 @@ async function summarise(
     terminal.signal,
   )
   const malformed = platform.sourceHealth()?.counters.malformed ?? 0
-  const { trades, quotes, markets } = counts
+  const { trades, quotes, books, markets } = counts
   if (flags['json']) {
-    terminal.print(JSON.stringify({ trades, quotes, markets, malformed, stored: rows[0] }))
+    terminal.print(JSON.stringify({ trades, quotes, books, markets, malformed, stored: rows[0] }))
   } else {
     terminal.print(`replayed  ${describe(counts)}`)
     terminal.print(`database  ${rows[0]?.['trades']} trades, ${rows[0]?.['quotes']} quotes`)
     if (malformed > 0) terminal.print(`left out  ${malformed} frames that are none of ${titles}`)
   }
-  if (trades + quotes > 0) return 0
+  if (trades + quotes + books > 0) return 0
   for (const path of paths) {
     const contents = await describeCapture(path, terminal.signal)
-    terminal.note(`Nothing in ${path} is a trade or quote of ${titles}: ${contents}.`)
+    terminal.note(`Nothing in ${path} is a trade, quote or book of ${titles}: ${contents}.`)
   }
   return 1
 }
 
-function describe({ trades, quotes, markets }: ReplayCounts): string {
-  return `${trades} trades, ${quotes} quotes, ${markets} markets`
+function describe({ trades, quotes, books, markets }: ReplayCounts): string {
+  return `${trades} trades, ${quotes} quotes, ${books === 0 ? '' : `${books} book records, `}${markets} markets`
 }

@@ -208,7 +208,7 @@ test('plain JSON lines, and files of others, are read by whose frames they are',
   assert.equal(old.code, 1)
   assert.match(
     old.stderr,
-    /Nothing in .*KRAKEN\.ws\.50\.0 is a trade or quote of Kraken: it holds \d+ received frames/,
+    /Nothing in .*KRAKEN\.ws\.50\.0 is a trade, quote or book of Kraken: it holds \d+ received frames/,
   )
   const lines = join(folder.path, 'okx.jsonl')
   const trade = { instId: 'BTC-USDT', tradeId: '1', px: '64040.2', sz: '0.0024', side: 'buy', count: '1' }

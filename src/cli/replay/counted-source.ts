@@ -5,6 +5,8 @@ import type { Source, SourceItem } from '../../ports/source.ts'
 export interface ReplayCounts {
   trades: number
   quotes: number
+  /** Snapshots and changes of books. */
+  books: number
   /** Distinct markets that anything was given of. */
   markets: number
   /** Whether the source has ended and everything that it gave is published: the producer asks again only then. */
@@ -12,7 +14,7 @@ export interface ReplayCounts {
 }
 
 export function noCounts(): ReplayCounts {
-  return { trades: 0, quotes: 0, markets: 0, isPublished: false }
+  return { trades: 0, quotes: 0, books: 0, markets: 0, isPublished: false }
 }
 
 /** The same source, counting what it gives. */
@@ -22,6 +24,7 @@ export function countedSource(source: Source, counts: ReplayCounts): Source {
     if (item.channel === 'connection' || item.channel === 'status' || item.channel === 'last-trade') return
     if (item.channel === 'trade') counts.trades++
     if (item.channel === 'quote') counts.quotes++
+    if (item.channel === 'book') counts.books++
     markets.add(marketKey(item.event))
     counts.markets = markets.size
   }
