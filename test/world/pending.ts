@@ -4,8 +4,8 @@ import type { Promised } from './violations.ts'
 /**
  * Faults that the platform cannot bear yet; they are left out where they are not asked for. Why stands here, with a seed.
  *
- * `shortening`: of 600 worlds from seed 9300000 on (`--all`) one broke, 9300180, and what broke is mended, as is what broke before. It becomes one of the default faults once
- * 600 new ones hold.
+ * `shortening`: 600 worlds from seed 9301000 on held (`--all`), and of those from seed 1 to 200 one broke, 163, which was not looked into. It becomes one of the default faults once
+ * that is mended and 600 new ones hold.
  */
 export const PENDING_FAULTS: readonly FaultName[] = ['shortening']
 /** Promises that it does not keep yet. */
