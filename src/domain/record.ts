@@ -33,14 +33,13 @@ export interface RecordHeaders {
   readonly trace?: string
 }
 
-/** Whether two records have the same headers but for the position. */
+/** Whether two records have the same headers but for the position and the expected offset. */
 export function areAlike(a: RecordHeaders, b: RecordHeaders): boolean {
   return (
     a.v === b.v &&
     a.kind === b.kind &&
     a.shard === b.shard &&
     a.epoch === b.epoch &&
-    a.expected === b.expected &&
     a.reentering === b.reentering &&
     a.trace === b.trace
   )

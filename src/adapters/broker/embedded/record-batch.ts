@@ -136,7 +136,7 @@ function sharesHeaders(a: RecordHeaders, b: RecordHeaders): boolean {
   if (a === b) return true
   const isOfPartition =
     a.position?.topic === b.position?.topic && a.position?.partition === b.position?.partition
-  return isOfPartition && areAlike(a, b)
+  return isOfPartition && a.expected === b.expected && areAlike(a, b)
 }
 
 function encodeHeaders(writer: ByteWriter, headers: RecordHeaders): void {

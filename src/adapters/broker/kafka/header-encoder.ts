@@ -4,12 +4,13 @@ import { writeVarint } from './varint.ts'
 /** The most bytes that headers take, but for the position. */
 const LARGEST_WITHOUT_POSITION = 128
 const POSITION_OVERHEAD = 64
+const EXPECTED_OVERHEAD = 32
 /** The most bytes that the context of a trace takes, with its name. */
 const LARGEST_TRACE = 80
 
 /**
  * Encodes headers as they stand in a record: their number, then each. Records mostly have the headers of the one before, but
- * for the position, so that the last ones are kept.
+ * for the position and the expected offset, so that the others are kept.
  */
 export class HeaderEncoder {
   #last: RecordHeaders | undefined
@@ -25,21 +26,23 @@ export class HeaderEncoder {
   /** The bytes are good until the next call. */
   encode(headers: RecordHeaders): Buffer {
     if (headers === this.#last) return this.#whole
-    const { position } = headers
+    const { position, expected } = headers
     const last = this.#last
-    // The number of headers stands in front, and counts the position.
+    // The number of headers stands in front, and counts those that are left out here.
     const isCommon =
       last !== undefined &&
       areAlike(headers, last) &&
-      (position === undefined) === (last.position === undefined)
+      (position === undefined) === (last.position === undefined) &&
+      (expected === undefined) === (last.expected === undefined)
     if (!isCommon) this.#common = encodeCommon(headers)
     this.#last = headers
-    this.#whole = position === undefined ? this.#common : withPosition(this.#common, formatPosition(position))
+    this.#whole =
+      position === undefined && expected === undefined ? this.#common : withOwn(this.#common, headers)
     return this.#whole
   }
 }
 
-/** All but the position, which comes last; it is in the number. */
+/** All but the position and the expected offset, which come last; they are in the number. */
 function encodeCommon({
   v,
   kind,
@@ -53,19 +56,23 @@ function encodeCommon({
   const pairs: [string, string][] = [['v', String(v)]]
   if (shard !== undefined) pairs.push(['writer', `${shard}:${epoch ?? ''}`])
   if (kind !== 'event') pairs.push(['kind', kind])
-  if (expected !== undefined) pairs.push(['expected', String(expected)])
   if (reentering) pairs.push(['reentering', '1'])
   if (trace !== undefined) pairs.push(['traceparent', trace])
   const buffer = Buffer.allocUnsafe(LARGEST_WITHOUT_POSITION + (trace === undefined ? 0 : LARGEST_TRACE))
-  let at = writeVarint(buffer, 0, pairs.length + (position === undefined ? 0 : 1))
+  const own = (position === undefined ? 0 : 1) + (expected === undefined ? 0 : 1)
+  let at = writeVarint(buffer, 0, pairs.length + own)
   for (const pair of pairs) at = writeTexts(buffer, at, pair)
   return buffer.subarray(0, at)
 }
 
-function withPosition(common: Buffer, text: string): Buffer {
-  const buffer = Buffer.allocUnsafe(common.length + POSITION_OVERHEAD + text.length)
+function withOwn(common: Buffer, { expected, position }: RecordHeaders): Buffer {
+  const text = position === undefined ? '' : formatPosition(position)
+  const buffer = Buffer.allocUnsafe(common.length + EXPECTED_OVERHEAD + POSITION_OVERHEAD + text.length)
   buffer.set(common)
-  return buffer.subarray(0, writeTexts(buffer, common.length, ['position', text]))
+  let at = common.length
+  if (expected !== undefined) at = writeTexts(buffer, at, ['expected', String(expected)])
+  if (position !== undefined) at = writeTexts(buffer, at, ['position', text])
+  return buffer.subarray(0, at)
 }
 
 /** All texts are ASCII: topics have no other names. */
