@@ -117,8 +117,11 @@ export function checkApplication(
  */
 function comingsTo(parts: readonly Part[], i: number): (readonly Part[])[] {
   const own = parts[i]
+  // With a `reset` that it is told before it has got anything, a move is one part.
+  const isJoined = (k: number): boolean =>
+    parts[k]?.isMoved === true || parts[k - 1]?.topicId !== own?.topicId
   const joined = parts.findLastIndex(
-    ({ isMoved, topicId }, k) => k < i && isMoved && topicId === own?.topicId,
+    ({ topicId }, k) => k > 0 && k < i && topicId === own?.topicId && isJoined(k),
   )
   const first = parts.findLastIndex(({ reset }, k) => k <= joined && reset !== undefined)
   const since = parts.slice(Math.max(0, first), joined + 1)
