@@ -109,8 +109,6 @@ export function takeHeld(
   const { memory, byFormer, begins, inFront, told, aroundLast, lostFrom = 0 } = held
   const isEarlier = isOfEarlier(route, shards, headers)
   held.isDoubtful ||= isEarlier
-  // Who has read what nobody can read now may have met the marker of a later owner there, and counts no earlier one: what such a one wrote comes again.
-  if (isEarlier && held.isRotten) return
   const isFormer = isOfFormerOwner(memory, headers)
   if (!isFormer && isInPlaceOfLost(record)) {
     const { at = offset, inFront } = held.overwritten ?? {}
@@ -118,10 +116,17 @@ export function takeHeld(
     const inFrontOf = (shard: Shard) => inFront?.get(shard.k) ?? heldOf(producer, route, held, shard)
     held.overwritten = { at, inFront: new Map(shards.map((shard) => [shard.k, inFrontOf(shard)])) }
   }
-  const isCounted = admit(memory, headers)
   const { kind, position, epoch = -1 } = headers
+  // Who has read what nobody can read now may have met the marker of a later owner there, and counts no earlier one: what such a one wrote comes again.
+  const mayBeLate = isEarlier && held.isRotten
+  const isCounted = !mayBeLate && admit(memory, headers)
   if (position?.topic !== topics[route.channel] || position === undefined || isFormer) return
   const { partition } = position
+  if (mayBeLate) {
+    // Where the fixed topic has lost it since, others come under its offset, and readers who count it have to hear of that.
+    if (kind === 'event') byFormer.set(partition, { offset: position.offset, epoch })
+    return
+  }
   // Readers are told already that what came before does not count.
   if (kind === 'marker') {
     byFormer.delete(partition)
