@@ -124,7 +124,8 @@ export function takeHeld(
   const { partition } = position
   if (mayBeLate) {
     // Where the fixed topic has lost it since, others come under its offset, and readers who count it have to hear of that.
-    if (kind === 'event') byFormer.set(partition, { offset: position.offset, epoch })
+    const { epoch: highest = -1 } = byFormer.get(partition) ?? {}
+    if (kind === 'event' && epoch >= highest) byFormer.set(partition, { offset: position.offset, epoch })
     return
   }
   // Readers are told already that what came before does not count.

@@ -177,8 +177,10 @@ function judge(
   const former = held.byFormer.get(shard.k)
   const next = firstNew(shard, route.channel, former?.epoch ?? -1)
   if (!progress.isRead && (former?.offset ?? -1) >= next) {
-    const reason = `partition ${shard.k} of ${topics[route.channel]} has lost its end: the stream held ${last}, and it went on at ${next}`
-    return begin({ reason }, next)
+    const reason = `partition ${shard.k} of ${topics[route.channel]} has lost its end: the stream held ${former?.offset}, and it went on at ${next}`
+    // Of what an earlier owner wrote behind records that nobody can read, what lies in front of that place comes again too.
+    const notHeld = Math.max(last + 1, progress.behind ?? shard.tails[route.channel].derivedTo)
+    return begin({ reason }, Math.min(next, notHeld))
   }
   const left = leftOf(producer, each, held, shard, progress)
   if (left !== undefined) {

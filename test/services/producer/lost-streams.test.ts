@@ -179,6 +179,46 @@ test('the topic of a stream that lost its end, behind records that nobody can re
   assert.deepEqual(await log.got('app.one'), [...ids(0, 30), 'reset', ...ids(30, 60)])
 })
 
+test('a fixed topic that lost its end and grew again, of which a stream holds more behind records that nobody can read: it is told', async (t) => {
+  const { log, first } = await setUpStream(t, 30)
+  await checkpoint(first)
+  await trade(first, 30, 40)
+  await trade(first, 40, 50)
+  await first.crash()
+  log.loseEnd(10)
+  log.rot('app.one', 1)
+  const second = await log.start()
+  await second.services.publishFixed(trades('A-B', ...ids(50, 55)), NEVER)
+  await second.crash()
+  const third = await log.start()
+  await trade(third, 55, 65)
+  const again = [...ids(30, 40), ...ids(50, 65)]
+  assert.deepEqual(await log.got('app.one'), [...ids(0, 30), ...ids(40, 50), 'reset', ...again])
+})
+
+test('the topic of a stream that lost its end behind records that nobody can read, and whose owner died before it could tell', async (t) => {
+  const { log, first } = await setUpStream(t, 30)
+  await checkpoint(first)
+  for (const from of [30, 40, 50]) await trade(first, from, from + 10)
+  log.loseEnd(10, 'app.one')
+  refuseReads(first, TRADES)
+  await trade(first, 60, 65)
+  await first.crash()
+  log.rot('app.one', 2)
+  const second = await log.start()
+  await second.services.publishFixed(trades('A-B', ...ids(65, 70)), NEVER)
+  await second.crash()
+  const third = await log.start()
+  await trade(third, 70, 75)
+  assert.deepEqual(await log.got('app.one'), [
+    ...ids(0, 30),
+    ...ids(40, 50),
+    ...ids(60, 65),
+    'reset',
+    ...ids(30, 75),
+  ])
+})
+
 /**
  * A stream whose first owner wrote ten records late, behind the marker of the second one; then that cannot be read any more. Both have died, and in between the fixed
  * topic has lost so many records.
@@ -224,6 +264,35 @@ test('what a former owner wrote late, behind a marker that nobody can read, and 
   await trade(third, 61, 65)
   const got = await log.got('app.one')
   assert.deepEqual(got.slice(got.indexOf('t50')), [...ids(50, 60), 'reset', ...ids(60, 65)])
+})
+
+test('a fixed topic that lost its end, of which a stream holds more behind a marker that nobody can read, and late records behind that: it is told', async (t) => {
+  const { log, first } = await setUpStream(t, 30)
+  await checkpoint(first)
+  const late: PartitionRecords[] = []
+  first.mine.beforePublish = async (entries) => {
+    const own = entries.filter(({ topic }) => topic === 'app.one')
+    late.push(...own)
+    if (own.length > 0) throw new TapelineError('BROKER_UNAVAILABLE', 'the answer was lost')
+  }
+  await trade(first, 30, 31).catch(() => undefined)
+  await first.crash()
+  const second = await log.start()
+  await trade(second, 31, 40)
+  await trade(second, 40, 50)
+  await second.crash()
+  await log.broker.publish(late.slice(0, 1), NEVER)
+  log.loseEnd(10)
+  // The late ones, two batches of the second owner, and its marker in front.
+  log.rot('app.one', 3)
+  const third = await log.start()
+  await third.services.publishFixed(trades('A-B', ...ids(50, 55)), NEVER)
+  await third.crash()
+  const fourth = await log.start()
+  await trade(fourth, 55, 65)
+  const got = await log.got('app.one')
+  const again = [...ids(30, 40), ...ids(50, 65)]
+  assert.deepEqual(got, [...ids(0, 50), 'reset', ...again])
 })
 
 test('the topic of a stream and its fixed topic that both lost their ends while no producer ran', async (t) => {
