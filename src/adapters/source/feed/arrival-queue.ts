@@ -241,8 +241,9 @@ export class ArrivalQueue {
     this.#compact()
   }
 
-  /** Closes up where quotes have left. */
+  /** Closes up where quotes have left. What is known of quotes that were pulled would mean others now. */
   #compact(): void {
+    this.#quotes?.clear()
     this.#items = this.#items.slice(this.#head).filter((item) => item !== undefined)
     this.#head = 0
     this.#left = 0

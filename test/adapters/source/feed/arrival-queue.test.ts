@@ -138,6 +138,25 @@ describe('the arrival queue', () => {
     assert.deepEqual(shown(await next(queue)), ['10'])
   })
 
+  test('a quote that was pulled gives way to none: whatever stands in its place stays', async () => {
+    const queue = queueOf(400)
+    for (let id = 0; id < 60; id++) queue.push(item(id))
+    queue.push(quote('A-B', 1))
+    for (let id = 60; id < 260; id++) queue.push(item(id))
+    queue.push(quote('C-D', 2))
+    const pulled = [...(await next(queue, { maxItems: 70 }))]
+    queue.push(quote('C-D', 3))
+    pulled.push(...(await next(queue, { maxItems: 1 })))
+    queue.push(quote('A-B', 4))
+    while (queue.size > 0) pulled.push(...(await next(queue)))
+    const trades = shown(pulled).filter((each) => each !== 'quote')
+    assert.deepEqual(
+      trades,
+      Array.from({ length: 260 }, (_, id) => String(id)),
+    )
+    assert.equal(queue.conflated, 1)
+  })
+
   test('pulls and pushes in any order give what a queue without bounds gives, less older quotes', async () => {
     let state = SEED >>> 0
     const random = (): number => {
