@@ -10,6 +10,9 @@ import { TapelineError, toTapelineError } from './errors.ts'
 import { createLog, logFormat } from './telemetry/log.ts'
 import { VERSION } from './version.ts'
 
+/** How long the process may take to end by itself once everything is closed. */
+const LINGER_MS = 1_000
+
 const HELP = ['help', '--help', '-h']
 
 /** The program: calls the command of the command line over this process's own streams, and sets the exit code. */
@@ -19,6 +22,22 @@ export async function main(args: readonly string[]): Promise<void> {
   const uncaught = endOnUncaught(ending)
   process.exitCode = await runCommandLine(args, terminal)
   if (uncaught.any) process.exitCode = 1
+  if (ending.signal.aborted) endSoon()
+}
+
+/**
+ * After Ctrl-C all is closed by now. What is open all the same is a defect; it is named, and holds nobody up who waits for the end.
+ */
+function endSoon(): void {
+  const end = (): void => {
+    const log = createLog({ level: 'warn', pretty: logFormat() === 'pretty' })
+    log.warn(
+      { open: process.getActiveResourcesInfo() },
+      'something is still open: the process ends all the same',
+    )
+    process.exit()
+  }
+  startTimer(end, LINGER_MS).unref()
 }
 
 /** Parses the words of a command line, calls the command, prints what goes wrong, and gives the exit code. */
